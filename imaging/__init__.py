@@ -1,0 +1,1 @@
+"""JPEG bytes to pixels: the one decode that training and serving share."""

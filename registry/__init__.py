@@ -1,0 +1,1 @@
+"""Immutable versions, channels and certificates on a plain object store."""

@@ -1,0 +1,1 @@
+"""A version to answers to telemetry."""

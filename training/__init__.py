@@ -1,0 +1,1 @@
+"""Photos to dataset to model to report to version."""
