@@ -1,0 +1,178 @@
+"""The names that `infra` and the code share: environment variables, object keys, and who may write where.
+
+Nothing here knows a cloud or a library: `infra` derives permissions from this page, `registry`, `training` and
+`serving` derive keys from it, so a key cannot be written where no role was allowed to write it.
+"""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from types import MappingProxyType
+
+
+class Variable(StrEnum):
+    """Environment variables that carry names from `infra` to the entry points."""
+
+    MODEL_STORE = "PETPARK_MODEL_STORE"
+    DATA_LAKE = "PETPARK_DATA_LAKE"
+    WORKSPACE = "PETPARK_WORKSPACE"
+    MODEL = "PETPARK_MODEL"
+    CHANNEL = "PETPARK_CHANNEL"
+    SIGNING_KEY = "PETPARK_SIGNING_KEY"
+    REQUIRE_CERTIFICATE = "PETPARK_REQUIRE_CERTIFICATE"
+    LOG_GROUP = "PETPARK_LOG_GROUP"
+    HOST = "PETPARK_HOST"
+    PORT = "PETPARK_PORT"
+    POLL_SECONDS = "PETPARK_POLL_SECONDS"
+    JOB = "PETPARK_JOB"
+    HOME = "PETPARK_HOME"
+    PYTHON = "PETPARK_PYTHON"
+
+
+JOB_TAG = "petpark:job"
+"""Tag of a training instance: the id of the job that it runs."""
+
+METRIC_NAMESPACE = "petpark"
+"""CloudWatch namespace of everything that the code measures."""
+
+
+# --- workspace: code bundles, jobs, checkpoints --------------------------------------------------------------------
+
+CODE = "code/"
+JOBS = "jobs/"
+
+
+def code_key(stack: str, sha256: str) -> str:
+    """Key of the code bundle that `stack` runs; each stack uploads its own, named by its content."""
+    return f"{CODE}{stack}/{sha256}.zip"
+
+
+def job_prefix(job: str) -> str:
+    """Everything that belongs to one job."""
+    return f"{JOBS}{job}/"
+
+
+def job_spec_key(job: str) -> str:
+    """What the job shall do."""
+    return f"{job_prefix(job)}spec.json"
+
+
+def job_result_key(job: str) -> str:
+    """How the job ended."""
+    return f"{job_prefix(job)}result.json"
+
+
+def epochs_prefix(job: str) -> str:
+    """The job's measurements, one object an epoch."""
+    return f"{job_prefix(job)}epochs/"
+
+
+def epoch_key(job: str, epoch: int) -> str:
+    """Measurements of one epoch, counted from 1."""
+    return f"{epochs_prefix(job)}{epoch:06d}.json"
+
+
+def checkpoints_prefix(job: str) -> str:
+    """The job's checkpoints, ascending by step."""
+    return f"{job_prefix(job)}checkpoints/"
+
+
+def checkpoint_key(job: str, step: int) -> str:
+    """One checkpoint, counted from 1."""
+    return f"{checkpoints_prefix(job)}{step:06d}.pt"
+
+
+# --- data lake: photos and manifests -------------------------------------------------------------------------------
+
+PHOTOS = "photos/"
+DATASETS = "datasets/"
+
+
+def photo_key(sha256: str) -> str:
+    """A photo, named by its content."""
+    return f"{PHOTOS}sha256/{sha256}"
+
+
+def manifest_key(sha256: str) -> str:
+    """A dataset manifest, named by its content."""
+    return f"{DATASETS}{sha256}.jsonl"
+
+
+# --- model store: the registry -------------------------------------------------------------------------------------
+
+
+class Shelf(StrEnum):
+    """The four kinds of object in a model's registry; each has one writer."""
+
+    BLOBS = "blobs"
+    VERSIONS = "versions"
+    CERTIFICATES = "certificates"
+    CHANNELS = "channels"
+
+
+def shelf_prefix(model: str, shelf: Shelf) -> str:
+    """Where all objects of one kind lie."""
+    return f"{model}/{shelf}/"
+
+
+def blob_key(model: str, sha256: str) -> str:
+    """A file of some version, named by its content."""
+    return f"{shelf_prefix(model, Shelf.BLOBS)}sha256/{sha256}"
+
+
+def version_key(model: str, number: int) -> str:
+    """The `number`-th version, counted from 1."""
+    return f"{shelf_prefix(model, Shelf.VERSIONS)}{number:08d}.json"
+
+
+def certificates_prefix(model: str, version: int) -> str:
+    """The log of decisions about one version."""
+    return f"{shelf_prefix(model, Shelf.CERTIFICATES)}{version:08d}/"
+
+
+def certificate_key(model: str, version: int, number: int) -> str:
+    """The `number`-th decision about a version, counted from 1."""
+    return f"{certificates_prefix(model, version)}{number:08d}.json"
+
+
+def channel_prefix(model: str, channel: str) -> str:
+    """The log of a channel's moves."""
+    return f"{shelf_prefix(model, Shelf.CHANNELS)}{channel}/"
+
+
+def move_key(model: str, channel: str, number: int) -> str:
+    """The `number`-th move of a channel, counted from 1."""
+    return f"{channel_prefix(model, channel)}{number:08d}.json"
+
+
+# --- who may write where -------------------------------------------------------------------------------------------
+
+
+class Role(StrEnum):
+    """Who acts on the registry. Everybody reads; every shelf has exactly one role that adds to it."""
+
+    PUBLISHER = "publisher"
+    CERTIFIER = "certifier"
+    PROMOTER = "promoter"
+    READER = "reader"
+    COLLECTOR = "collector"
+
+
+_SHELVES: Mapping[Role, tuple[Shelf, ...]] = MappingProxyType(
+    {
+        Role.PUBLISHER: (Shelf.BLOBS, Shelf.VERSIONS),
+        Role.CERTIFIER: (Shelf.CERTIFICATES,),
+        Role.PROMOTER: (Shelf.CHANNELS,),
+        Role.READER: (),
+        Role.COLLECTOR: (),
+    }
+)
+
+
+def creates(role: Role, model: str) -> tuple[str, ...]:
+    """Prefixes of the model store under which `role` may create objects."""
+    return tuple(shelf_prefix(model, shelf) for shelf in _SHELVES[role])
+
+
+def deletes(role: Role, model: str) -> tuple[str, ...]:
+    """Prefixes of the model store under which `role` may delete objects: the collector's unreferenced blobs."""
+    return (shelf_prefix(model, Shelf.BLOBS),) if role is Role.COLLECTOR else ()
