@@ -1,0 +1,71 @@
+# petpark: `make demo` rehearses the whole lifecycle on this machine; `make test` runs every test. Both set themselves up.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= python3
+UV := .tools/bin/uv
+RUN := .venv/bin/python
+WORKERS ?= 2
+
+.PHONY: help setup demo demo-down test check format bench lock clean
+
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
+
+setup: .venv/.ready .venv-emulator/.ready ## install the two environments from their locks
+
+demo: setup ## rehearse the lifecycle: PHOTOS=dir for your own photos, KEEP=1 to leave it running, ENGINE=pulumi|embedded
+	@$(RUN) -m petpark rehearse $(if $(PHOTOS),--photos '$(PHOTOS)') $(if $(KEEP),--keep) $(if $(ENGINE),--engine $(ENGINE))
+
+demo-down: ## end a rehearsal that was kept running
+	@$(RUN) -m petpark rehearse down
+
+test: setup ## every test, on the embedded default
+	@$(RUN) -m pytest -n $(WORKERS) --dist loadgroup
+
+check: setup ## format, lint, types, import rules
+	@$(RUN) -m ruff format --check .
+	@$(RUN) -m ruff check .
+	@.venv/bin/basedpyright --level error
+	@.venv/bin/lint-imports
+
+format: setup ## format and mend what lint can mend
+	@$(RUN) -m ruff format .
+	@$(RUN) -m ruff check --fix .
+
+bench: setup ## print each figure next to its reference
+	@for script in benchmarks/*.py; do echo "== $$script"; $(RUN) $$script; done
+
+lock: $(UV) ## write requirements/*.txt anew from pyproject.toml
+	@for group in training serving emulator; do \
+	  $(UV) pip compile --quiet --upgrade --python-version 3.13 --generate-hashes --no-header --no-emit-index-url --group pyproject.toml:$$group -o requirements/$$group.txt; done
+	@$(UV) pip compile --quiet --upgrade --python-version 3.13 --generate-hashes --no-header --no-emit-index-url --overrides requirements/overrides.txt \
+	  pyproject.toml --group dev -o requirements/development.txt
+
+clean: ## remove environments, caches and everything that a rehearsal left
+	@[ ! -x $(RUN) ] || $(RUN) -m petpark rehearse down
+	@rm -rf .venv .venv-emulator .tools .rehearsal .pytest_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info build
+
+# uv comes from the package index into an environment of its own. A pyenv that lacks 3.13 would refuse to run in this folder: then start from /.
+$(UV): requirements/tools.txt
+	@echo "setup 1/3  uv"
+	@{ $(PYTHON) -m venv .tools 2>/dev/null || (cd / && $(PYTHON) -m venv '$(CURDIR)/.tools'); } \
+	  || { echo "setup: $(PYTHON) cannot make an environment; install its venv module (Debian: python3-venv) or name another: make PYTHON=..." >&2; exit 2; }
+	@.tools/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/tools.txt
+	@touch $@
+
+# uv sees a pyenv Python only through its shim, which PYENV_VERSION steers (without pyenv it has no effect); otherwise uv downloads Python itself.
+.venv/.ready: requirements/development.txt pyproject.toml | $(UV)
+	@echo "setup 2/3  development environment (some 5 GB with PyTorch; a minute or two)"
+	@[ -x .venv/bin/python ] || PYENV_VERSION=3.13 $(UV) venv --quiet --python 3.13 .venv
+	@$(UV) pip sync --python .venv/bin/python --require-hashes requirements/development.txt
+	@$(UV) pip install --quiet --python .venv/bin/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.venv-emulator/.ready: requirements/emulator.txt | $(UV)
+	@echo "setup 3/3  emulator environment"
+	@[ -x .venv-emulator/bin/python ] || PYENV_VERSION=3.13 $(UV) venv --quiet --python 3.13 .venv-emulator
+	@$(UV) pip sync --python .venv-emulator/bin/python --require-hashes requirements/emulator.txt
+	@touch $@
