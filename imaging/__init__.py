@@ -1,1 +1,16 @@
 """JPEG bytes to pixels: the one decode that training and serving share."""
+
+from imaging.decoding import MAX_PIXELS, decode
+from imaging.errors import PhotoError, PhotoTooLarge, PhotoUnreadable
+from imaging.measures import PhotoMeasures, measure, perceptual_hash
+
+__all__ = [
+    "MAX_PIXELS",
+    "PhotoError",
+    "PhotoMeasures",
+    "PhotoTooLarge",
+    "PhotoUnreadable",
+    "decode",
+    "measure",
+    "perceptual_hash",
+]

@@ -1,0 +1,152 @@
+"""One decode for training and serving: what it accepts, what it refuses, and that it never varies."""
+
+import contextlib
+import io
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from imaging import PhotoError, PhotoTooLarge, PhotoUnreadable, decode
+
+
+def scene(width: int = 96, height: int = 64) -> Image.Image:
+    """A picture whose four corners differ: red, green, blue, white."""
+    pixels = np.zeros((height, width, 3), np.uint8)
+    pixels[: height // 2, : width // 2] = (250, 10, 10)
+    pixels[: height // 2, width // 2 :] = (10, 250, 10)
+    pixels[height // 2 :, : width // 2] = (10, 10, 250)
+    pixels[height // 2 :, width // 2 :] = (250, 250, 250)
+    return Image.fromarray(pixels)
+
+
+def encode(image: Image.Image, kind: str = "JPEG", **options: object) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def close(a: np.ndarray, b: np.ndarray) -> bool:
+    return float(np.abs(a.astype(int) - b.astype(int)).mean()) < 4
+
+
+def test_a_photo_of_any_size_becomes_a_square_of_rgb_bytes():
+    for size in (1, 17, 64, 300):
+        pixels = decode(encode(scene()), size)
+        assert pixels.shape == (size, size, 3)
+        assert pixels.dtype == np.uint8
+
+
+def test_the_whole_photo_is_kept_corner_for_corner():
+    pixels = decode(encode(scene(400, 100), quality=95), 32)
+    assert pixels[4, 4].argmax() == 0
+    assert pixels[4, -4].argmax() == 1
+    assert pixels[-4, 4].argmax() == 2
+    assert pixels[-4, -4].min() > 200
+
+
+def test_the_same_bytes_give_the_same_pixels():
+    data = encode(scene(1600, 1200))
+    assert np.array_equal(decode(data, 96), decode(data, 96))
+
+
+def test_a_scaled_decode_shows_what_a_full_decode_and_an_area_resize_show():
+    noise = np.random.default_rng(0).integers(0, 255, (10, 10, 3), dtype=np.uint8)
+    data = encode(Image.fromarray(noise).resize((1280, 960), Image.Resampling.BICUBIC), quality=92)
+    full = np.asarray(Image.open(io.BytesIO(data)).convert("RGB").resize((80, 80), Image.Resampling.BOX))
+    assert close(decode(data, 80), full)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_orientation_is_honoured(orientation: int):
+    undo = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}  # the transposition that the tag asks the viewer to undo
+    stored = scene(64, 64) if orientation == 1 else scene(64, 64).transpose(Image.Transpose(undo[orientation]))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    assert close(decode(encode(stored, exif=exif, quality=95), 32), decode(encode(scene(64, 64), quality=95), 32))
+
+
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
+def test_broken_exif_does_not_spoil_a_good_photo():
+    data = encode(scene(), exif=b"Exif\x00\x00MM\x00*\xff\xff\xff\xff")
+    assert decode(data, 16).shape == (16, 16, 3)
+
+
+@pytest.mark.parametrize(("kind", "options"), [("PNG", {}), ("WEBP", {"lossless": True})])
+def test_png_and_webp_are_photos_too(kind: str, options: dict[str, object]):
+    assert close(decode(encode(scene(), kind, **options), 32), np.asarray(scene().resize((32, 32), 4)))
+
+
+@pytest.mark.parametrize("mode", ["L", "CMYK"])
+def test_grey_and_cmyk_jpegs_become_rgb(mode: str):
+    expected = np.asarray(scene().convert(mode).convert("RGB").resize((32, 32), 4))
+    assert close(decode(encode(scene().convert(mode), quality=95), 32), expected)
+
+
+def test_transparency_lies_over_white():
+    clear = Image.new("RGBA", (20, 20), (0, 0, 0, 0))
+    assert decode(encode(clear, "PNG"), 8).min() == 255
+    palette = Image.new("P", (20, 20), 0)
+    assert decode(encode(palette, "PNG", transparency=0), 8).min() == 255
+    assert decode(encode(Image.new("LA", (20, 20), (0, 0)), "PNG"), 8).min() == 255
+
+
+def test_sixteen_bit_pngs_are_scaled_not_clipped():
+    grey = Image.fromarray(np.full((20, 20), 0x8000, np.uint16))
+    assert decode(encode(grey, "PNG"), 8).max() == 128
+
+
+def huge_png(side: int) -> bytes:
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    header = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize("side", [8_000, 10_000, 20_000])
+def test_a_bomb_is_refused_before_it_is_decoded(side: int):
+    with pytest.raises(PhotoTooLarge, match="50,000,000 pixels"):
+        decode(huge_png(side), 64)
+
+
+def test_the_pixel_limit_is_the_callers():
+    with pytest.raises(PhotoTooLarge, match="96×64"):
+        decode(encode(scene()), 32, max_pixels=96 * 64 - 1)
+    decode(encode(scene()), 32, max_pixels=96 * 64)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_a_truncated_photo_is_unreadable(kind: str):
+    noise = Image.fromarray(np.random.default_rng(0).integers(0, 255, (200, 200, 3), dtype=np.uint8))
+    data = encode(noise, kind)
+    for share in (0.3, 0.6, 0.9):
+        with pytest.raises(PhotoUnreadable):
+            decode(data[: int(len(data) * share)], 64)
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [(b"", "empty"), (b"a text named photo.jpg", "not a JPEG"), (encode(scene(), "GIF"), "not a JPEG, PNG or WebP")],
+)
+def test_what_is_no_photo_is_refused_with_its_reason(data: bytes, reason: str):
+    with pytest.raises(PhotoUnreadable, match=reason):
+        decode(data, 32)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    kind=st.sampled_from(["JPEG", "PNG", "WEBP"]),
+    changes=st.lists(st.tuples(st.integers(0, 10_000), st.integers(0, 255)), min_size=1, max_size=8),
+)
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_damaged_bytes_give_pixels_or_a_photo_error_and_nothing_else(kind: str, changes: list[tuple[int, int]]):
+    data = bytearray(encode(scene(), kind))
+    for position, value in changes:
+        data[position % len(data)] = value
+    with contextlib.suppress(PhotoError):
+        assert decode(bytes(data), 16, max_pixels=1_000_000).shape == (16, 16, 3)

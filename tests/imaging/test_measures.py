@@ -1,0 +1,63 @@
+"""Measures agree with the eye: blur is less sharp, night is darker, a re-encoded photo keeps its hash."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image, ImageFilter
+
+from imaging import PhotoUnreadable, measure, perceptual_hash
+
+
+def picture(seed: int = 0) -> Image.Image:
+    noise = np.random.default_rng(seed).integers(0, 255, (12, 16, 3), dtype=np.uint8)
+    return Image.fromarray(noise).resize((320, 240), Image.Resampling.BICUBIC)
+
+
+def jpeg(image: Image.Image, **options: object) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", **options)
+    return buffer.getvalue()
+
+
+def distance(a: bytes, b: bytes) -> int:
+    return (perceptual_hash(a) ^ perceptual_hash(b)).bit_count()
+
+
+def test_size_is_given_as_displayed():
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    lying = measure(jpeg(picture(), exif=exif))
+    assert (lying.width, lying.height, lying.format) == (240, 320, "JPEG")
+
+
+def test_a_blurred_photo_is_less_sharp():
+    assert measure(jpeg(picture().filter(ImageFilter.GaussianBlur(8)))).sharpness < measure(jpeg(picture())).sharpness
+
+
+def test_brightness_runs_from_black_to_white():
+    assert measure(jpeg(Image.new("RGB", (64, 64), "black"))).brightness == pytest.approx(0)
+    assert measure(jpeg(Image.new("RGB", (64, 64), "white"))).brightness == pytest.approx(1)
+
+
+def test_a_grey_photo_has_no_colour():
+    assert measure(jpeg(picture().convert("L"))).colourfulness == 0
+    assert measure(jpeg(picture())).colourfulness > 0.05
+
+
+def test_a_re_encoded_or_rescaled_photo_keeps_its_hash_and_another_does_not():
+    original = jpeg(picture(), quality=95)
+    assert distance(original, jpeg(picture(), quality=40)) <= 3
+    assert distance(original, jpeg(picture().resize((200, 150)))) <= 3
+    assert distance(original, jpeg(picture(1))) > 15
+    assert measure(original).perceptual_hash == perceptual_hash(original)
+
+
+def test_the_hash_has_64_bits_with_the_top_left_first():
+    rising = Image.fromarray(np.tile(np.linspace(0, 255, 256, dtype=np.uint8), (64, 1)))
+    assert perceptual_hash(jpeg(rising)) == 2**64 - 1
+
+
+def test_a_truncated_photo_is_not_measured():
+    with pytest.raises(PhotoUnreadable):
+        measure(jpeg(picture())[:1500])
