@@ -1,0 +1,91 @@
+"""What a person sees while the rehearsal runs: one line a step, with what came of it and how long it took."""
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from rich.console import Console
+from rich.status import Status
+from rich.text import Text
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepRecord:
+    """One finished step: its name, the seconds it took, whether it succeeded, and what came of it in a few words."""
+
+    name: str
+    seconds: float
+    ok: bool
+    detail: str = ""
+
+
+class Step:
+    """A step under way: `progress` says what it does just now, `done` what came of it."""
+
+    def __init__(self, name: str, show: Callable[[str], None]) -> None:
+        self.name = name
+        self.detail = ""
+        self._show = show
+
+    def progress(self, text: str) -> None:
+        """Replace the words behind the step's name on the screen."""
+        self._show(f"{self.name}  [dim]{text}[/dim]")
+
+    def done(self, detail: str) -> None:
+        """What came of the step, in a few words; shown in its final line."""
+        self.detail = detail
+
+
+class Steps:
+    """The steps so far; prints a spinner on a terminal, plain lines anywhere else.
+
+    `records` lists finished steps in the order in which they ended. Steps that run beside others (`beside`) have no
+    spinner; their line appears when they end.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self.records: list[StepRecord] = []
+        self._console = console
+        self._lock = threading.Lock()
+        self._status: Status | None = None
+
+    @contextlib.contextmanager
+    def step(self, name: str) -> Iterator[Step]:
+        """Run the block as step `name`; an exception marks it failed and passes through."""
+        status = self._console.status(name) if self._console.is_terminal else None
+        step = Step(name, status.update if status else lambda _: None)
+        if status is None:
+            self._console.print(f"… {name}")
+        else:
+            status.start()
+        self._status = status
+        try:
+            with self.beside(name, step=step):
+                yield step
+        finally:
+            self._status = None
+            if status is not None:
+                status.stop()
+
+    @contextlib.contextmanager
+    def beside(self, name: str, step: Step | None = None) -> Iterator[Step]:
+        """As `step`, for work that runs beside the step that has the spinner."""
+        step = step or Step(name, lambda _: None)
+        started = time.monotonic()
+        try:
+            yield step
+        except BaseException:
+            self._finish(StepRecord(name=name, seconds=time.monotonic() - started, ok=False, detail=step.detail))
+            raise
+        self._finish(StepRecord(name=name, seconds=time.monotonic() - started, ok=True, detail=step.detail))
+
+    def _finish(self, record: StepRecord) -> None:
+        with self._lock:
+            self.records.append(record)
+        mark = Text("✓ ", style="green") if record.ok else Text("✗ ", style="red")
+        line = Text.assemble(
+            mark, f"{record.name:<34}", (f"{record.seconds:>7.1f} s", "cyan"), "  ", (record.detail, "dim")
+        )
+        self._console.print(line, soft_wrap=True)
