@@ -1,0 +1,302 @@
+"""LocalStack as a child process: started, checked by real calls, stopped without a trace.
+
+The process binds to loopback only, keeps everything it writes below one directory, tries to reach nothing outside
+this machine and ends with its parent. What AWS does and LocalStack does not is restored by `emulator_plugin/`;
+`docs/design/emulator.md` says how.
+"""
+
+import contextlib
+import errno
+import ipaddress
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+PLUGIN = Path(__file__).resolve().parent / "emulator_plugin"
+ROOT_CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
+START_SECONDS = 60.0
+STOP_SECONDS = 3.0
+SPACE_NEEDED = 512 * 2**20
+
+# One harmless call each to the services that petpark's program uses: what answers here works, whatever a health page
+# says.
+CHECKS: tuple[tuple[str, str, Mapping[str, Any]], ...] = (
+    ("sts", "get_caller_identity", {}),
+    ("iam", "list_roles", {}),
+    ("s3", "list_buckets", {}),
+    ("kms", "list_keys", {}),
+    ("ec2", "describe_vpcs", {}),
+    ("autoscaling", "describe_auto_scaling_groups", {}),
+    ("elbv2", "describe_load_balancers", {}),
+    ("ssm", "describe_parameters", {}),
+    ("logs", "describe_log_groups", {}),
+    ("cloudwatch", "describe_alarms", {}),
+    ("events", "list_rules", {}),
+    ("sqs", "list_queues", {}),
+    ("sns", "list_topics", {}),
+)
+
+
+class EmulatorError(Exception):
+    """The emulator could not be started; the message says why and what to do."""
+
+
+class EmulatorMissing(EmulatorError):
+    """LocalStack's environment is not there."""
+
+
+class EmulatorFailed(EmulatorError):
+    """LocalStack ended early or did not answer in time."""
+
+
+class PortInUse(EmulatorError):
+    """Another process listens where the emulator should."""
+
+
+class NotLoopback(EmulatorError):
+    """The emulator was asked to listen where other machines could reach it."""
+
+
+class DiskFull(EmulatorError):
+    """There is too little space for what the emulator writes."""
+
+
+class Emulator:
+    """A LocalStack of its own for one rehearsal. A context manager: started on entry, gone after exit.
+
+    `directory` is created and, on stop, emptied but for `emulator.log`. `port` 0 takes a free one. `python` is the
+    interpreter of LocalStack's environment: by default `$PETPARK_EMULATOR_PYTHON`, else the one that `make setup`
+    builds.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        region: str = "eu-west-1",
+        enforce_iam: bool = True,
+        python: Path | None = None,
+    ) -> None:
+        if not ipaddress.ip_address(host).is_loopback:
+            raise NotLoopback(f"The emulator listens on loopback only, not on {host}: whoever reaches it is its root.")
+        self.directory = directory.resolve()
+        self.log = self.directory / "emulator.log"
+        self.region = region
+        self._host = host
+        self._port = port
+        self._enforce_iam = enforce_iam
+        self._python = python or _default_python()
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """The endpoint of all services, as `http://127.0.0.1:port`."""
+        return f"http://{self._host}:{self._port}"
+
+    @property
+    def pid(self) -> int | None:
+        """LocalStack's process id while it runs."""
+        return None if self._process is None else self._process.pid
+
+    def start(self) -> Self:
+        """Return when every service that petpark uses has answered a call.
+
+        Raises `EmulatorMissing`, `PortInUse`, `DiskFull` or `EmulatorFailed`, and then leaves no process behind.
+        """
+        if self._process is not None:
+            raise EmulatorError(f"This emulator already runs at {self.url}.")
+        if not self._python.exists():
+            raise EmulatorMissing(
+                f"LocalStack's environment is missing: no interpreter at {self._python}. Run `make setup`, or name "
+                "another environment's interpreter in PETPARK_EMULATOR_PYTHON."
+            )
+        self._prepare_directory()
+        with self._listening_socket() as listener:
+            self._port = listener.getsockname()[1]
+            self._process = self._spawn(listener)
+        try:
+            self._wait_until_it_answers()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def stop(self) -> None:
+        """End the process group, if need be by force, and remove what it wrote, but for its log. May be called
+        twice."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(STOP_SECONDS)
+        # A LocalStack with schedules lingers after SIGTERM, and may have children: the group goes as a whole.
+        _kill_group(process.pid)
+        process.wait()
+        if process.stdin is not None:
+            process.stdin.close()
+        for folder in self._folders():
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def client(self, service: str) -> Any:
+        """A boto3 client with the root user's credentials, timeouts and a small retry budget."""
+        session = boto3.session.Session(
+            aws_access_key_id=ROOT_CREDENTIALS["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=ROOT_CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
+            region_name=self.region,
+        )
+        return session.client(service, endpoint_url=self.url, config=_CLIENT_CONFIG)  # pyright:
+        ignore[reportCallIssue, reportArgumentType]
+
+    def environment(self) -> dict[str, str]:
+        """Variables that lead a child's AWS SDK to this emulator and nowhere else. Credentials are the caller's to
+        add."""
+        return {
+            "AWS_ENDPOINT_URL": self.url,
+            "AWS_DEFAULT_REGION": self.region,
+            "AWS_REGION": self.region,
+            "AWS_CONFIG_FILE": os.devnull,
+            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+            "AWS_RETRY_MODE": "standard",
+            "AWS_MAX_ATTEMPTS": "3",
+        }
+
+    def log_tail(self, lines: int = 20) -> str:
+        """The last lines that LocalStack wrote."""
+        text = self.log.read_text(errors="replace") if self.log.exists() else ""
+        return "\n".join(text.splitlines()[-lines:])
+
+    def _folders(self) -> list[Path]:
+        return [self.directory / name for name in ("home", "cache", "config", "state", "tmp")]
+
+    def _prepare_directory(self) -> None:
+        try:
+            for folder in self._folders():
+                shutil.rmtree(folder, ignore_errors=True)
+                folder.mkdir(parents=True)
+            free = shutil.disk_usage(self.directory).free
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            free = 0
+        if free < SPACE_NEEDED:
+            raise DiskFull(
+                f"The emulator needs {SPACE_NEEDED >> 20} MiB at {self.directory}, and {free >> 20} MiB are free. "
+                "Make space, or choose another directory."
+            )
+
+    def _listening_socket(self) -> socket.socket:
+        """Bound here and inherited, so that nobody can take the port between choosing and using it."""
+        family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
+        listener = socket.socket(family, socket.SOCK_STREAM)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((self._host, self._port))
+            listener.listen(128)
+        except OSError as error:
+            listener.close()
+            if error.errno != errno.EADDRINUSE:
+                raise
+            raise PortInUse(
+                f"Port {self._port} on {self._host} is in use. End the program that listens there, or choose another "
+                "port with `--port` (`--port 0` takes a free one)."
+            ) from error
+        return listener
+
+    def _spawn(self, listener: socket.socket) -> subprocess.Popen[bytes]:
+        with self.log.open("wb") as log:
+            return subprocess.Popen(
+                [str(self._python), "-m", "petpark_emulator"],
+                cwd=self.directory,
+                env=self._child_environment(listener.fileno()),
+                pass_fds=[listener.fileno()],
+                stdin=subprocess.PIPE,  # its end tells the child that we are gone
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                process_group=0,
+            )
+
+    def _child_environment(self, socket_number: int) -> dict[str, str]:
+        folders = {folder.name: str(folder) for folder in self._folders()}
+        inherited = {
+            name: os.environ[name] for name in ("PATH", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH") if name in os.environ
+        }
+        address = f"{self._host}:{self._port}"
+        return inherited | {
+            "PYTHONPATH": str(PLUGIN),
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "PETPARK_EMULATOR_SOCKET": str(socket_number),
+            "PETPARK_EMULATOR_ENFORCE_IAM": "1" if self._enforce_iam else "0",
+            "HOME": folders["home"],
+            "XDG_CACHE_HOME": folders["cache"],
+            "XDG_CONFIG_HOME": folders["config"],
+            "TMPDIR": folders["tmp"],
+            "FILESYSTEM_ROOT": folders["state"],
+            "GATEWAY_LISTEN": address,
+            "GATEWAY_SERVER": "hypercorn",  # LocalStack's other server listens on all interfaces
+            "LOCALSTACK_HOST": address,
+            "SQS_ENDPOINT_STRATEGY": "off",  # queue URLs on this address, not on a name that only public DNS knows
+            "S3_SKIP_SIGNATURE_VALIDATION": "0",
+            "EAGER_SERVICE_LOADING": "0",
+            # Nothing outside this machine is asked for anything.
+            "DISABLE_EVENTS": "1",
+            "DNS_ADDRESS": "0",
+            "SKIP_SSL_CERT_DOWNLOAD": "1",
+            "SKIP_INFRA_DOWNLOADS": "1",
+        }
+
+    def _wait_until_it_answers(self) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        for service, operation, arguments in CHECKS:
+            client = self.client(service)
+            while True:
+                if self._process is None or self._process.poll() is not None:
+                    raise EmulatorFailed(
+                        f"LocalStack ended while it started. The end of {self.log}:\n{self.log_tail()}"
+                    )
+                try:
+                    getattr(client, operation)(**arguments)
+                    break
+                except (BotoCoreError, ClientError) as error:
+                    if time.monotonic() > deadline:
+                        raise EmulatorFailed(
+                            f"LocalStack did not answer {service}.{operation} within {START_SECONDS:.0f} s ({error}). "
+                            f"The end of {self.log}:\n{self.log_tail()}"
+                        ) from error
+                    time.sleep(0.1)
+
+
+_CLIENT_CONFIG = Config(
+    connect_timeout=5, read_timeout=30, retries={"mode": "standard", "total_max_attempts": 3}, max_pool_connections=32
+)
+
+
+def _default_python() -> Path:
+    return Path(os.environ.get("PETPARK_EMULATOR_PYTHON") or REPOSITORY / ".venv-emulator" / "bin" / "python")
+
+
+def _kill_group(group: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(group, signal.SIGKILL)

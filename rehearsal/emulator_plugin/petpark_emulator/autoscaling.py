@@ -1,0 +1,147 @@
+"""Auto Scaling: what the AWS provider reads back, and instance refreshes.
+
+- UpdateAutoScalingGroup keeps what it is not given. moto drops the mixed instances policy.
+- PutScalingPolicy answers `PolicyARN`. moto says `PolicyArn`, which SDKs do not know.
+- A scaling policy is enabled and has no predictive part unless given; a lifecycle hook has no role and no target
+  unless given. moto invents them, so a second deployment differs from the first.
+- StartInstanceRefresh replaces the members. moto does not know the call.
+- Members run the launch template version that the group names. moto takes what is not user data from the default
+  version.
+"""
+
+import time
+import uuid
+from contextvars import ContextVar
+from functools import wraps
+from typing import Any
+
+from localstack.aws.api import RequestContext
+
+template_version: ContextVar[str | None] = ContextVar("template_version", default=None)
+"""The launch template version of the group whose members are being started, for `launch_templates`."""
+
+
+def apply() -> None:
+    """Mend moto's Auto Scaling."""
+    _keep_mixed_instances_policy()
+    _start_members_from_the_groups_version()
+    _read_back_only_what_was_given()
+    _add_instance_refresh()
+
+
+def put_scaling_policy(context: RequestContext, request: dict[str, Any]) -> dict[str, Any]:
+    """The PutScalingPolicy operation with AWS's spelling of its answer."""
+    from localstack.services.moto import call_moto
+    from moto.autoscaling.models import autoscaling_backends
+
+    call_moto(context)
+    policy = autoscaling_backends[context.account_id][context.region].policies[request["PolicyName"]]
+    return {"PolicyARN": policy.arn, "Alarms": []}
+
+
+def _keep_mixed_instances_policy() -> None:
+    from moto.autoscaling.models import FakeAutoScalingGroup
+
+    original = FakeAutoScalingGroup.update
+
+    @wraps(original)
+    def update(self, *args, **kwargs):
+        kept = self.mixed_instances_policy
+        original(self, *args, **kwargs)
+        # Put back afterwards: moto refuses an update that repeats the policy next to a template it already has.
+        if not any(kwargs.get(given) for given in ("mixed_instances_policy", "launch_template", "launch_config_name")):
+            self.mixed_instances_policy = kept
+
+    FakeAutoScalingGroup.update = update
+
+
+def _start_members_from_the_groups_version() -> None:
+    from moto.autoscaling.models import FakeAutoScalingGroup
+
+    original = FakeAutoScalingGroup.replace_autoscaling_group_instances
+
+    @wraps(original)
+    def replace_autoscaling_group_instances(self, count_needed, propagated_tags):
+        token = template_version.set(str(self.launch_template_version) if self.ec2_launch_template else None)
+        try:
+            original(self, count_needed, propagated_tags)
+        finally:
+            template_version.reset(token)
+
+    FakeAutoScalingGroup.replace_autoscaling_group_instances = replace_autoscaling_group_instances
+
+
+def _read_back_only_what_was_given() -> None:
+    from moto.autoscaling.models import FakeScalingPolicy, LifecycleHook
+    from moto.autoscaling.responses import AutoScalingResponse
+
+    make_policy, make_hook, put_hook = (
+        FakeScalingPolicy.__init__,
+        LifecycleHook.__init__,
+        AutoScalingResponse.put_lifecycle_hook,
+    )
+
+    @wraps(make_policy)
+    def policy(self, *args, **kwargs):
+        make_policy(self, *args, **kwargs)
+        self.enabled = True
+        self.predictive_scaling_configuration = self.predictive_scaling_configuration or None
+        self.step_adjustments = self.step_adjustments or None
+
+    @wraps(make_hook)
+    def hook(self, *args, **kwargs):
+        make_hook(self, *args, **kwargs)
+        self.role_arn = self.notification_target_arn = self.notification_metadata = None
+
+    @wraps(put_hook)
+    def put_lifecycle_hook(self):
+        answer = put_hook(self)
+        group, name = self._get_param("AutoScalingGroupName"), self._get_param("LifecycleHookName")
+        (made,) = self.autoscaling_backend.describe_lifecycle_hooks(group, [name])
+        made.role_arn = self._get_param("RoleARN")
+        made.notification_target_arn = self._get_param("NotificationTargetARN")
+        made.notification_metadata = self._get_param("NotificationMetadata")
+        return answer
+
+    FakeScalingPolicy.__init__, LifecycleHook.__init__ = policy, hook
+    AutoScalingResponse.put_lifecycle_hook = put_lifecycle_hook
+
+
+def _add_instance_refresh() -> None:
+    """All members are replaced at once: minimum healthy percentage, checkpoints and skip-matching are not emulated."""
+    from moto.autoscaling.responses import AutoScalingResponse
+    from moto.core.responses import ActionResult
+
+    refreshes: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
+
+    def of_group(self) -> list[dict[str, Any]]:
+        name = self._get_param("AutoScalingGroupName")
+        return refreshes.setdefault((self.current_account, self.region, name), [])
+
+    def start_instance_refresh(self):
+        backend, name = self.autoscaling_backend, self._get_param("AutoScalingGroupName")
+        started = time.time()
+        members = [state.instance.id for state in backend.autoscaling_groups[name].active_instances()]
+        if members:
+            backend.ec2_backend.terminate_instances(members)
+            backend.notify_terminate_instances(members)
+        refresh = {
+            "InstanceRefreshId": str(uuid.uuid4()),
+            "AutoScalingGroupName": name,
+            "Status": "Successful",
+            "StartTime": started,
+            "EndTime": time.time(),
+            "PercentageComplete": 100,
+            "InstancesToUpdate": 0,
+        }
+        of_group(self).insert(0, refresh)
+        return ActionResult({"InstanceRefreshId": refresh["InstanceRefreshId"]})
+
+    def describe_instance_refreshes(self):
+        wanted = self._get_param("InstanceRefreshIds", [])
+        return ActionResult(
+            {"InstanceRefreshes": [r for r in of_group(self) if not wanted or r["InstanceRefreshId"] in wanted]}
+        )
+
+    AutoScalingResponse.start_instance_refresh = start_instance_refresh
+    AutoScalingResponse.describe_instance_refreshes = describe_instance_refreshes

@@ -1,0 +1,104 @@
+"""EC2 instances: their profiles exist, and their changes of state are told.
+
+- EC2 finds instance profiles in the account's IAM. moto looks into its own IAM, but LocalStack keeps IAM in a store
+  of its own.
+- EventBridge gets an "EC2 Instance State-change Notification" from `aws.ec2` for every change. LocalStack sends none.
+  An emulated instance is `running`, `stopped` or `terminated` at once, so these are the only states told.
+"""
+
+import json
+import logging
+import queue
+import threading
+from functools import wraps
+from types import SimpleNamespace
+
+LOG = logging.getLogger(__name__)
+
+Change = tuple[str, str, str, str]
+"""Account, region, instance and its new state."""
+
+
+def apply() -> None:
+    """Mend moto's instances and start to tell of them."""
+    _find_profiles_in_localstack()
+    changes: queue.Queue[Change] = queue.Queue()
+    _watch(changes)
+    threading.Thread(target=_tell, args=(changes,), name="instance-events", daemon=True).start()
+
+
+def _find_profiles_in_localstack() -> None:
+    from localstack.services.iam.models import iam_stores
+    from moto.ec2.exceptions import EC2ClientError
+    from moto.ec2.models import iam_instance_profile
+    from moto.ec2.responses import instances
+
+    def filter_iam_instance_profiles(  # the parameters are moto's
+        account_id,
+        partition,
+        iam_instance_profile_arn,
+        iam_instance_profile_name,  # noqa: ARG001
+    ):
+        name = iam_instance_profile_name or iam_instance_profile_arn.rsplit("/", 1)[-1]
+        entity = iam_stores[account_id]["us-east-1"].INSTANCE_PROFILES.get(name)
+        if entity is None:
+            message = (
+                f"Value ({name}) for parameter iamInstanceProfile.name is invalid. Invalid IAM Instance Profile name"
+            )
+            raise EC2ClientError("InvalidParameterValue", message)
+        profile = entity.instance_profile
+        return SimpleNamespace(arn=profile["Arn"], id=profile["InstanceProfileId"], name=name)
+
+    iam_instance_profile.filter_iam_instance_profiles = filter_iam_instance_profiles
+    instances.filter_iam_instance_profiles = filter_iam_instance_profiles
+
+
+def _watch(changes: "queue.Queue[Change]") -> None:
+    from moto.ec2.models.instances import InstanceBackend
+
+    run = InstanceBackend.run_instances
+
+    @wraps(run)
+    def run_instances(self, *args, **kwargs):
+        reservation = run(self, *args, **kwargs)
+        for instance in reservation.instances:
+            changes.put((self.account_id, self.region_name, instance.id, "running"))
+        return reservation
+
+    InstanceBackend.run_instances = run_instances
+
+    def watched(original, state):
+        @wraps(original)
+        def operation(self, instance_ids):
+            changed = original(self, instance_ids)
+            for instance, previous in changed:
+                if previous.name != state:
+                    changes.put((self.account_id, self.region_name, instance.id, state))
+            return changed
+
+        return operation
+
+    InstanceBackend.start_instances = watched(InstanceBackend.start_instances, "running")
+    InstanceBackend.stop_instances = watched(InstanceBackend.stop_instances, "stopped")
+    InstanceBackend.terminate_instances = watched(InstanceBackend.terminate_instances, "terminated")
+
+
+def _tell(changes: "queue.Queue[Change]") -> None:
+    from localstack.aws.connect import connect_to
+
+    while True:
+        account, region, instance, state = changes.get()
+        try:
+            events = connect_to(aws_access_key_id=account, region_name=region).events
+            events.put_events(
+                Entries=[
+                    {
+                        "Source": "aws.ec2",
+                        "DetailType": "EC2 Instance State-change Notification",
+                        "Resources": [f"arn:aws:ec2:{region}:{account}:instance/{instance}"],
+                        "Detail": json.dumps({"instance-id": instance, "state": state}),
+                    }
+                ]
+            )
+        except Exception:
+            LOG.exception("could not tell that %s is %s", instance, state)
