@@ -136,8 +136,7 @@ class Emulator:
         return self
 
     def stop(self) -> None:
-        """End the process group, if need be by force, and remove what it wrote, but for its log. May be called
-        twice."""
+        """End the process group, if need be by force, and remove all it wrote but its log. May be called twice."""
         process, self._process = self._process, None
         if process is None:
             return
@@ -167,12 +166,11 @@ class Emulator:
             aws_secret_access_key=ROOT_CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
             region_name=self.region,
         )
-        return session.client(service, endpoint_url=self.url, config=_CLIENT_CONFIG)  # pyright:
-        ignore[reportCallIssue, reportArgumentType]
+        create: Any = session.client  # typed by literal names, one overload a service; ours is a parameter
+        return create(service, endpoint_url=self.url, config=_CLIENT_CONFIG)
 
     def environment(self) -> dict[str, str]:
-        """Variables that lead a child's AWS SDK to this emulator and nowhere else. Credentials are the caller's to
-        add."""
+        """Variables that lead a child's AWS SDK to this emulator and nowhere else, without credentials."""
         return {
             "AWS_ENDPOINT_URL": self.url,
             "AWS_DEFAULT_REGION": self.region,

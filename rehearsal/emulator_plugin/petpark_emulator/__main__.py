@@ -16,8 +16,7 @@ send `Create...` calls twice; a rehearsal never outlives a day."""
 
 
 def end_with_parent() -> None:
-    """Kill the whole process group as soon as standard input ends, which it does when the parent dies, however it
-    dies."""
+    """Kill the whole process group when standard input ends: the parent is gone, in whatever way."""
 
     def wait_for_the_end() -> None:
         while os.read(sys.stdin.fileno(), 4096):

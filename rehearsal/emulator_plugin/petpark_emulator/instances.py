@@ -33,11 +33,11 @@ def _find_profiles_in_localstack() -> None:
     from moto.ec2.models import iam_instance_profile
     from moto.ec2.responses import instances
 
-    def filter_iam_instance_profiles(  # the parameters are moto's
+    def filter_iam_instance_profiles(
         account_id,
-        partition,
+        partition,  # noqa: ARG001, the parameters are moto's
         iam_instance_profile_arn,
-        iam_instance_profile_name,  # noqa: ARG001
+        iam_instance_profile_name,
     ):
         name = iam_instance_profile_name or iam_instance_profile_arn.rsplit("/", 1)[-1]
         entity = iam_stores[account_id]["us-east-1"].INSTANCE_PROFILES.get(name)
