@@ -1,0 +1,53 @@
+#!/bin/bash
+# Starts what an instance is for: bootstrap.sh training|serving. Comes with the code bundle; called by the user data.
+#
+# The environment is installed from the lock, unless PETPARK_PYTHON names an interpreter that has it already (a
+# machine image that carries it). Training runs here, and its exit status is this script's; serving is handed to systemd.
+set -euo pipefail
+
+purpose="${1:?usage: bootstrap.sh training|serving}"
+code="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
+home="${PETPARK_HOME:-/opt/petpark}"
+
+say() { echo "petpark: $*"; }
+
+# Tries a command that needs the network five times, with pauses.
+persist() {
+  local pause
+  for pause in 5 10 20 40 0; do
+    if timeout 1200 "$@"; then return 0; fi
+    if [ "$pause" = 0 ]; then say "gave up: $*"; return 1; fi
+    say "failed: $*; again in $pause s"
+    sleep "$pause"
+  done
+}
+
+# Builds the environment of $purpose from the hashes of its lock; sets PETPARK_PYTHON.
+install_environment() {
+  local uv="$home/tools/bin/uv"
+  say "installing the environment for $purpose"
+  python3 -m venv "$home/tools"
+  persist "$home/tools/bin/python" -m pip install --quiet --require-hashes -r "$code/requirements/tools.txt"
+  persist "$uv" venv --quiet --clear --python 3.13 "$home/environment"
+  persist "$uv" pip sync --quiet --python "$home/environment/bin/python" --require-hashes "$code/requirements/$purpose.txt"
+  PETPARK_PYTHON="$home/environment/bin/python"
+}
+
+# Names of the variables that the service needs: systemd starts it with an empty environment.
+service_variables() { compgen -e | grep -E '^(PETPARK_|AWS_|PYTHON)'; }
+
+serve() {
+  local name variables=()
+  while IFS= read -r name; do variables+=("--setenv=$name=${!name}"); done < <(service_variables)
+  systemd-run --unit=petpark --property=Restart=always --property=RestartSec=3 "${variables[@]}" \
+    "$PETPARK_PYTHON" -m serving
+}
+
+case "$purpose" in training | serving) ;; *) say "expected training or serving, got $purpose"; exit 2 ;; esac
+if [ -z "${PETPARK_PYTHON:-}" ]; then install_environment; fi
+export PETPARK_PYTHON PYTHONPATH="$code" PYTHONUNBUFFERED=1
+
+case "$purpose" in
+  training) exec "$PETPARK_PYTHON" -m training ;;
+  serving) serve ;;
+esac

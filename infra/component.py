@@ -1,0 +1,49 @@
+"""What all components have in common: a type token, names under their own, tags, and documents made of outputs."""
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any, TypedDict
+
+import pulumi
+
+
+class Child(TypedDict):
+    """The arguments that make a resource a component's child."""
+
+    resource_name: str
+    opts: pulumi.ResourceOptions
+
+
+class Component(pulumi.ComponentResource):
+    """A part of petpark. Its type token is `petpark:infra:<class>`; children are named `<name>-<part>`.
+
+    Children take `**self.child("part")`, which gives them their name and this component as parent, so that a name
+    outside the component's own cannot be spelled.
+    """
+
+    def __init__(self, name: str, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__(f"petpark:infra:{type(self).__name__}", name, None, opts)
+        self.name = name
+
+    def child(self, part: str, opts: pulumi.ResourceOptions | None = None) -> Child:
+        """Name and options of the child `part`."""
+        options = pulumi.ResourceOptions.merge(pulumi.ResourceOptions(parent=self), opts)
+        return {"resource_name": f"{self.name}-{part}", "opts": options}
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """Tags of everything that the component makes."""
+        return {
+            "petpark:project": pulumi.get_project(),
+            "petpark:stack": pulumi.get_stack(),
+            "petpark:component": self.name,
+        }
+
+    def tagged(self, part: str) -> dict[str, str]:
+        """The tags, with a name for people who look at the console."""
+        return {**self.tags, "Name": f"{pulumi.get_project()}-{pulumi.get_stack()}-{self.name}-{part}"}
+
+
+def document(decide: Callable[..., Mapping[str, Any]], **inputs: pulumi.Input[Any]) -> pulumi.Output[str]:
+    """JSON of what a pure function decides from values that may only be known during the deployment."""
+    return pulumi.Output.all(**inputs).apply(lambda values: json.dumps(decide(**values), separators=(",", ":")))

@@ -1,0 +1,62 @@
+"""Photos and manifests, and the workspace in which training happens."""
+
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_aws as aws
+
+from infra import policies
+from infra.buckets import BucketArgs, PrivateBucket, forget_replaced
+from infra.component import Component, document
+from registry.layout import JOBS
+
+_CHECKPOINT_DAYS = 90
+_UNDO_DAYS = 30
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataLakeArgs:
+    """How the data lake treats its contents."""
+
+    protect: bool
+
+
+class DataLake(Component):
+    """Two buckets: `lake` holds what models are made of, `workspace` what their making needs.
+
+    Photos stay until somebody deletes them. Jobs leave the workspace after a while: what they found out is in the
+    registry by then. Code bundles stay, so that an old version can be made again.
+    """
+
+    def __init__(self, name: str, args: DataLakeArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__(name, opts)
+        self.lake = PrivateBucket(
+            f"{name}-lake",
+            BucketArgs(protect=args.protect, encryption_key=None, lifecycle=[forget_replaced(_UNDO_DAYS)]),
+            pulumi.ResourceOptions(parent=self),
+        )
+        self.workspace = PrivateBucket(
+            f"{name}-workspace",
+            BucketArgs(
+                protect=args.protect, encryption_key=None, lifecycle=[_FORGET_JOBS, forget_replaced(_UNDO_DAYS)]
+            ),
+            pulumi.ResourceOptions(parent=self),
+        )
+        self._refuse_plain_http("lake", self.lake)
+        self._refuse_plain_http("workspace", self.workspace)
+        self.register_outputs({"lake": self.lake.bucket.bucket, "workspace": self.workspace.bucket.bucket})
+
+    def _refuse_plain_http(self, part: str, private: PrivateBucket) -> None:
+        aws.s3.BucketPolicy(
+            **self.child(f"{part}-policy", pulumi.ResourceOptions(depends_on=[private.closed])),
+            bucket=private.bucket.bucket,
+            policy=document(policies.private_bucket, bucket=private.bucket.bucket),
+        )
+
+
+_FORGET_JOBS: aws.s3.BucketLifecycleConfigurationRuleArgsDict = {
+    "id": "forget-jobs",
+    "status": "Enabled",
+    "filter": {"prefix": JOBS},
+    "expiration": {"days": _CHECKPOINT_DAYS},
+}

@@ -1,0 +1,58 @@
+"""The roles that people and pipelines act in: one for each kind of writing to the registry, and one that only reads."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_aws as aws
+
+from infra import policies
+from infra.component import Component, document
+from infra.places import PlaceOutputs
+from registry.layout import Role
+
+
+@dataclass(frozen=True, kw_only=True)
+class OperatorsArgs:
+    """Whose identities may take the roles."""
+
+    account: pulumi.Input[str]
+
+
+class Operators(Component):
+    """The roles themselves. What they may do is `Grants`, which needs the places that the roles themselves guard."""
+
+    def __init__(self, name: str, args: OperatorsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__(name, opts)
+        self.roles: Mapping[Role, aws.iam.Role] = {role: self._create_role(role, args.account) for role in Role}
+        self.register_outputs({role.value: made.arn for role, made in self.roles.items()})
+
+    def _create_role(self, role: Role, account: pulumi.Input[str]) -> aws.iam.Role:
+        return aws.iam.Role(
+            **self.child(role),
+            description=f"petpark: what a {role} may do with models",
+            assume_role_policy=document(policies.trust_account, account=account),
+            tags=self.tagged(role),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class GrantsArgs:
+    """Which roles may do something, and where."""
+
+    roles: Mapping[Role, aws.iam.Role]
+    places: PlaceOutputs
+
+
+class Grants(Component):
+    """What each operator role may do: the least that `registry.layout` says it needs."""
+
+    def __init__(self, name: str, args: GrantsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__(name, opts)
+        for role, made in args.roles.items():
+            aws.iam.RolePolicy(
+                **self.child(role),
+                role=made.name,
+                policy=document(policies.operator, role=role, places=args.places.resolved()),
+            )
+        self.register_outputs({})

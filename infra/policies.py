@@ -1,0 +1,231 @@
+"""Who may do what: IAM, bucket and key policies. Pure: names in, policy documents out.
+
+Prefixes come from `registry.layout`, so that a key that the code writes and a key that its role may write are one.
+Reading is granted by bucket: to follow a channel is to ask for objects that do not exist yet, and S3 answers such a
+question with 404 only to those who may list (403 otherwise).
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from registry.layout import CODE, DATASETS, JOBS, METRIC_NAMESPACE, PHOTOS, Role, creates, deletes
+
+type Document = dict[str, Any]
+type Statement = dict[str, Any]
+
+SESSION_MANAGER = "arn:aws:iam::aws:policy/AmazonSSMManagedInstanceCore"
+"""AWS's managed policy for a shell through Session Manager: no open port, no key, every session on record."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Places:
+    """What policies speak of: a model's name, bucket names, and the ARNs of the two keys."""
+
+    model: str
+    model_store: str
+    data_lake: str
+    workspace: str
+    encryption_key: str
+    signing_key: str
+
+
+# --- who may take a role -------------------------------------------------------------------------------------------
+
+
+def trust_service(service: str) -> Document:
+    """Let an AWS service take the role."""
+    return _document([{"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": service}}])
+
+
+def trust_account(account: str) -> Document:
+    """Let the account's identities take the role, as far as their own policies allow it."""
+    principal = {"AWS": f"arn:aws:iam::{account}:root"}
+    return _document([{"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": principal}])
+
+
+# --- people and machines -------------------------------------------------------------------------------------------
+
+
+def operator(role: Role, places: Places) -> Document:
+    """What a person or pipeline acting as `role` may do."""
+    statements = [
+        *_read(places.model_store),
+        *_create(places.model_store, creates(role, places.model)),
+        *_delete(places.model_store, deletes(role, places.model)),
+        _use_key(places.encryption_key, writes=bool(creates(role, places.model))),
+    ]
+    match role:
+        case Role.PUBLISHER:
+            statements += [
+                *_read(places.data_lake),
+                *_create(places.data_lake, (PHOTOS, DATASETS)),
+                *_read(places.workspace),
+                *_create(places.workspace, (JOBS,)),
+            ]
+        case Role.CERTIFIER:
+            statements += [_allow(["kms:Sign"], [places.signing_key]), _verify(places.signing_key)]
+        case Role.PROMOTER | Role.READER:
+            statements += [_verify(places.signing_key)]
+        case Role.COLLECTOR:
+            pass
+    return _document(statements)
+
+
+def training(places: Places, log_group: str) -> Document:
+    """What a training instance may do: read photos and code, keep its job's records, publish."""
+    published = creates(Role.PUBLISHER, places.model)
+    return _document(
+        [
+            *_read(places.data_lake),
+            *_read(places.workspace),
+            *_create(places.workspace, (JOBS,)),
+            *_read(places.model_store),
+            *_create(places.model_store, published),
+            _use_key(places.encryption_key, writes=True),
+            *_tell(log_group),
+        ]
+    )
+
+
+def endpoint(places: Places, log_group: str) -> Document:
+    """What an endpoint may do: read code and models, verify certificates."""
+    return _document(
+        [
+            _allow(["s3:GetObject"], [_objects(places.workspace, CODE)]),
+            *_read(places.model_store),
+            _use_key(places.encryption_key, writes=False),
+            _verify(places.signing_key),
+            *_tell(log_group),
+        ]
+    )
+
+
+# --- buckets -------------------------------------------------------------------------------------------------------
+
+
+def private_bucket(bucket: str) -> Document:
+    """Refuse plain HTTP."""
+    return _document([_refuse_plain_http(bucket)])
+
+
+def write_once_bucket(bucket: str, encryption_key: str, collector: str) -> Document:
+    """Refuse what would change the past of the model store, even to an administrator: see `registry`.
+
+    A write must say `If-None-Match: *`; the calls that prepare a multipart upload cannot, and are exempt (the call
+    that completes it is not). https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes-enforce.html
+    """
+    objects = _objects(bucket, "")
+    return _document(
+        [
+            _refuse_plain_http(bucket),
+            _refuse(
+                "CreateOnly",
+                ["s3:PutObject"],
+                [objects],
+                {"Null": {"s3:if-none-match": "true"}, "Bool": {"s3:ObjectCreationOperation": "true"}},
+            ),
+            _refuse(
+                "OnlyTheCollectorDeletes",
+                ["s3:DeleteObject", "s3:DeleteObjectVersion"],
+                [objects],
+                {"ArnNotEquals": {"aws:PrincipalArn": collector}},
+            ),
+            # A header that is absent means the bucket's default, our key. A negated operator alone would match
+            # absence too, so each refusal asks for presence first.
+            _refuse(
+                "NoForeignKey",
+                ["s3:PutObject"],
+                [objects],
+                {
+                    "Null": {"s3:x-amz-server-side-encryption-aws-kms-key-id": "false"},
+                    "ArnNotEquals": {"s3:x-amz-server-side-encryption-aws-kms-key-id": encryption_key},
+                },
+            ),
+            _refuse(
+                "NoOtherEncryption",
+                ["s3:PutObject"],
+                [objects],
+                {
+                    "Null": {"s3:x-amz-server-side-encryption": "false"},
+                    "StringNotEquals": {"s3:x-amz-server-side-encryption": "aws:kms"},
+                },
+            ),
+        ]
+    )
+
+
+# --- keys ----------------------------------------------------------------------------------------------------------
+
+
+def signing_key(account: str, certifier: str) -> Document:
+    """Leave the key to the account's policies, but signing to the certifier alone, even against an administrator."""
+    everyone = {"AWS": f"arn:aws:iam::{account}:root"}
+    return _document(
+        [
+            {"Sid": "Account", "Effect": "Allow", "Principal": everyone, "Action": "kms:*", "Resource": "*"},
+            _refuse("OnlyTheCertifierSigns", ["kms:Sign"], ["*"], {"ArnNotEquals": {"aws:PrincipalArn": certifier}}),
+        ]
+    )
+
+
+# --- statements ----------------------------------------------------------------------------------------------------
+
+
+def _document(statements: Iterable[Statement]) -> Document:
+    return {"Version": "2012-10-17", "Statement": list(statements)}
+
+
+def _allow(actions: list[str], resources: list[str], conditions: Mapping[str, Any] | None = None) -> Statement:
+    statement: Statement = {"Effect": "Allow", "Action": actions, "Resource": resources}
+    return {**statement, "Condition": conditions} if conditions else statement
+
+
+def _refuse(sid: str, actions: list[str], resources: list[str], conditions: Mapping[str, Any]) -> Statement:
+    statement = {"Effect": "Deny", "Principal": "*", "Action": actions, "Resource": resources}
+    return {"Sid": sid, **statement, "Condition": dict(conditions)}
+
+
+def _refuse_plain_http(bucket: str) -> Statement:
+    everything = [_bucket(bucket), _objects(bucket, "")]
+    return _refuse("NoPlainHttp", ["s3:*"], everything, {"Bool": {"aws:SecureTransport": "false"}})
+
+
+def _bucket(bucket: str) -> str:
+    return f"arn:aws:s3:::{bucket}"
+
+
+def _objects(bucket: str, prefix: str) -> str:
+    return f"{_bucket(bucket)}/{prefix}*"
+
+
+def _read(bucket: str) -> list[Statement]:
+    return [_allow(["s3:ListBucket"], [_bucket(bucket)]), _allow(["s3:GetObject"], [_objects(bucket, "")])]
+
+
+def _create(bucket: str, prefixes: tuple[str, ...]) -> list[Statement]:
+    objects = [_objects(bucket, prefix) for prefix in prefixes]
+    return [_allow(["s3:PutObject", "s3:AbortMultipartUpload"], objects)] if objects else []
+
+
+def _delete(bucket: str, prefixes: tuple[str, ...]) -> list[Statement]:
+    objects = [_objects(bucket, prefix) for prefix in prefixes]
+    return [_allow(["s3:DeleteObject"], objects)] if objects else []
+
+
+def _use_key(key: str, *, writes: bool) -> Statement:
+    """Let S3 encrypt and decrypt on the role's behalf; a multipart upload needs both."""
+    return _allow(["kms:Decrypt", "kms:GenerateDataKey"] if writes else ["kms:Decrypt"], [key])
+
+
+def _verify(key: str) -> Statement:
+    return _allow(["kms:GetPublicKey", "kms:Verify"], [key])
+
+
+def _tell(log_group: str) -> list[Statement]:
+    """Let a machine write its own log and petpark's metrics."""
+    measure = {"StringEquals": {"cloudwatch:namespace": METRIC_NAMESPACE}}
+    return [
+        _allow(["logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"], [log_group, f"{log_group}:*"]),
+        _allow(["cloudwatch:PutMetricData"], ["*"], measure),
+    ]
