@@ -1,0 +1,225 @@
+"""A channel: which version is in force, as a numbered log of moves that only grows."""
+
+import secrets
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from itertools import pairwise
+from typing import Self
+
+from registry import layout
+from registry.encoding import (
+    DIGEST,
+    NAME,
+    SHA256,
+    WRITE_ID,
+    canonical,
+    format_time,
+    parse_canonical,
+    parse_time,
+    sha256_hex,
+)
+from registry.errors import ChannelMoved, HistoryBroken, MoveMalformed, NothingToRollBackTo
+from registry.log import Log
+from registry.object_store import ObjectStore
+from registry.version import Version, check_name
+
+
+@dataclass(frozen=True, kw_only=True)
+class Move:
+    """One entry of a channel: from here on, this version is in force."""
+
+    channel: str
+    number: int
+    version: int
+    digest: str
+    by: str
+    why: str
+    previous: int | None  # the version in force before
+    restores: int | None  # a roll back: the entry whose state it brings back; None for a move forward
+    at: str
+    write_id: str  # random: tells our own entry from another's with the same words
+    previous_sha256: str | None  # of the entry before; None for the first
+
+    @property
+    def sha256(self) -> str:
+        """Hash of the entry's stored bytes, which the next entry carries."""
+        return sha256_hex(self.to_bytes())
+
+    def to_dict(self) -> dict[str, object]:
+        """The JSON object that is stored, and shown by `--json`."""
+        return asdict(self)
+
+    def to_bytes(self) -> bytes:
+        """What is stored."""
+        return canonical(self.to_dict())
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Self:
+        """The entry that was stored; MoveMalformed for any other bytes."""
+        try:
+            fields = parse_canonical(data)
+            move = cls(
+                channel=fields.text("channel", NAME),
+                number=fields.count("number"),
+                version=fields.count("version"),
+                digest=fields.text("digest", DIGEST),
+                by=fields.text("by"),
+                why=fields.text("why"),
+                previous=fields.optional_count("previous"),
+                restores=fields.optional_count("restores"),
+                at=fields.text("at"),
+                write_id=fields.text("write_id", WRITE_ID),
+                previous_sha256=fields.optional_text("previous_sha256", SHA256),
+            )
+            fields.done()
+            parse_time(move.at)
+            move._check_order()
+        except ValueError as error:
+            raise MoveMalformed(str(error)) from error
+        return move
+
+    def _check_order(self) -> None:
+        if (self.number == 1) != (self.previous_sha256 is None) or (self.number == 1) != (self.previous is None):
+            raise ValueError("exactly the first entry has nothing before it")
+        if self.restores is not None and self.restores >= self.number:
+            raise ValueError(f"entry {self.number} cannot restore entry {self.restores}")
+
+
+class Channel:
+    """Channel `name` of `model`. Any number of writers and followers, no lock: one writer wins each number."""
+
+    def __init__(
+        self,
+        store: ObjectStore,
+        model: str,
+        name: str,
+        *,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self.model = check_name("model", model)
+        self.name = check_name("channel", name)
+        self._clock = clock
+        self._log = Log(
+            store=store,
+            prefix=layout.channel_prefix(model, name),
+            key=lambda number: layout.move_key(model, name, number),
+        )
+
+    def head(self) -> Move | None:
+        """The move in force, from nothing, in O(log n) requests; None for a channel that never moved."""
+        number = self._log.last()
+        return self._entry(number) if number else None
+
+    def after(self, number: int) -> Move | None:
+        """The move that follows entry `number` (0: the first); None until it exists. One request: what followers poll.
+
+        A follower that still has entry `number` checks `move.previous_sha256` against its `sha256`.
+        """
+        body = self._log.read(number + 1)
+        return None if body is None else self._parse(number + 1, body)
+
+    def history(self) -> list[Move]:
+        """All moves, oldest first; HistoryBroken if one is missing or does not carry the hash of the one before."""
+        moves = [self._parse(number, body) for number, body in enumerate(self._log.read_all(), start=1)]
+        for before, move in pairwise(moves):
+            if move.previous_sha256 != before.sha256:
+                raise HistoryBroken(
+                    f"channel {self.name}",
+                    expected=f"entry {move.number} carrying {before.sha256}, the hash of entry {before.number}",
+                    actual=f"{move.previous_sha256}, written by {move.by} at {move.at}",
+                )
+        return moves
+
+    def move(self, version: Version, *, by: str, why: str, expected: int | None = None) -> Move:
+        """Put `version` in force. `expected`: the number of the entry the decision was based on (0: none yet).
+
+        Raises ChannelMoved, with what is there now, if that is not the last entry, or if another writer was faster.
+        This is the mechanism; the rule of who may be moved to where is `registry.promotion`.
+        """
+        head = self.head()
+        if expected is not None and expected != _number(head):
+            raise ChannelMoved(self.name, expected=expected, head=head)
+        return self._append(head, version=version.number, digest=version.digest, by=by, why=why)
+
+    def roll_back(
+        self, *, by: str, why: str, to: int | None = None, check: Callable[[Move], None] = lambda _: None
+    ) -> Move:
+        """Bring back the version that was in force before this one, or version `to`; NothingToRollBackTo, ChannelMoved.
+
+        Like undo: a second roll back goes one further, never forward to what the first one took out of force.
+        `check` may refuse the entry that would be brought back by raising.
+        """
+        head = self.head()
+        if head is None:
+            raise NothingToRollBackTo(self.name, expected="a version", actual="a channel that never moved")
+        target = self._before(head) if to is None else self._last_with(to, before=head)
+        check(target)
+        return self._append(
+            head,
+            version=target.version,
+            digest=target.digest,
+            by=by,
+            why=why,
+            restores=target.restores or target.number,
+        )
+
+    def _append(
+        self, head: Move | None, *, version: int, digest: str, by: str, why: str, restores: int | None = None
+    ) -> Move:
+        move = Move(
+            channel=self.name,
+            number=_number(head) + 1,
+            version=version,
+            digest=digest,
+            by=by,
+            why=why,
+            previous=head.version if head else None,
+            restores=restores,
+            at=format_time(self._clock()),
+            write_id=secrets.token_hex(16),
+            previous_sha256=head.sha256 if head else None,
+        )
+        standing = self._log.append(move.number, move.to_bytes())
+        if standing != move.to_bytes():
+            raise ChannelMoved(self.name, expected=_number(head), head=self._parse(move.number, standing))
+        return move
+
+    def _before(self, head: Move) -> Move:
+        """The last entry with another version, seen from where `head`'s version came into force."""
+        number = (head.restores or head.number) - 1
+        while number:
+            move = self._entry(number)
+            if move.version != head.version:
+                return move
+            number = (move.restores or move.number) - 1
+        raise NothingToRollBackTo(
+            self.name, expected=f"a version before {head.version}", actual=f"version {head.version} as the first"
+        )
+
+    def _last_with(self, version: int, *, before: Move) -> Move:
+        if version == before.version:
+            raise NothingToRollBackTo(self.name, expected=f"version {version} as an earlier one", actual="it in force")
+        for number in range(before.number - 1, 0, -1):
+            move = self._entry(number)
+            if move.version == version:
+                return move
+        raise NothingToRollBackTo(self.name, expected=f"version {version}", actual="it was never in force here")
+
+    def _entry(self, number: int) -> Move:
+        body = self._log.read(number)
+        if body is None:
+            raise HistoryBroken(f"channel {self.name}", expected=f"entry {number}", actual="a hole")
+        return self._parse(number, body)
+
+    def _parse(self, number: int, body: bytes) -> Move:
+        move = Move.from_bytes(body)
+        if (move.channel, move.number) != (self.name, number):
+            raise MoveMalformed(
+                f"entry {move.number} of channel {move.channel}", key=layout.move_key(self.model, self.name, number)
+            )
+        return move
+
+
+def _number(move: Move | None) -> int:
+    return move.number if move else 0

@@ -1,0 +1,292 @@
+"""Outcomes other than the thing asked for: each has a name, what was expected, what is there, what to do next."""
+
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from registry.channel import Move
+
+
+class RegistryError(Exception):
+    """Base of all outcomes of the registry; `str()` is a sentence for people, `to_dict()` the same for programs."""
+
+    def __init__(self, *, expected: str, actual: str, next: str) -> None:
+        super().__init__(f"expected {expected}; found {actual}. {next}")
+        self.expected = expected
+        self.actual = actual
+        self.next = next
+
+    @property
+    def outcome(self) -> str:
+        """The name of the outcome."""
+        return type(self).__name__
+
+    def to_dict(self) -> dict[str, str]:
+        """The same facts as JSON."""
+        return {"outcome": self.outcome, "expected": self.expected, "actual": self.actual, "next": self.next}
+
+
+# --- the store -----------------------------------------------------------------------------------------------------
+
+
+class ObjectExists(RegistryError):
+    """The key is taken: objects are written once."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(
+            expected=f"no object at {key}",
+            actual="one that was written before",
+            next="Nothing was changed; read it and compare.",
+        )
+        self.key = key
+
+
+class ObjectMissing(RegistryError):
+    """There is no object at this key."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(
+            expected=f"an object at {key}", actual="none", next="Check the bucket, the model's name and the number."
+        )
+        self.key = key
+
+
+class StoreUnavailable(RegistryError):
+    """The store did not answer within the retry budget. After a write, whether it took effect is unknown."""
+
+    def __init__(self, action: str, reason: str) -> None:
+        super().__init__(
+            expected=f"the object store to {action}",
+            actual=reason,
+            next="Whether a write took effect is unknown; run the same command again, it continues where this stopped.",
+        )
+
+
+class StoreConflict(StoreUnavailable):
+    """The store would not decide between concurrent writers of one key (409), however often it was asked."""
+
+
+class StreamTorn(StoreUnavailable):
+    """An object's bytes ended before they were complete, however often they were asked for."""
+
+
+class StoreRefused(RegistryError):
+    """The store understood and said no: permissions, a missing bucket, credentials."""
+
+    def __init__(self, action: str, reason: str) -> None:
+        super().__init__(
+            expected=f"permission to {action}",
+            actual=reason,
+            next="Check bucket, credentials and role. Every role needs s3:GetObject and s3:ListBucket on all of it "
+            "(without ListBucket S3 says 403 for 404), and writers s3:PutObject on their prefix.",
+        )
+
+
+# --- names and contents --------------------------------------------------------------------------------------------
+
+
+class NameRefused(RegistryError):
+    """A model or channel name that cannot be a part of a key."""
+
+    def __init__(self, kind: str, name: str) -> None:
+        super().__init__(
+            expected=f"a {kind} name of 1 to 63 lower-case letters, digits and hyphens",
+            actual=repr(name),
+            next="Choose another name.",
+        )
+
+
+class FileNameRefused(RegistryError):
+    """A file name that could leave its directory, or that two systems could read differently."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(
+            expected="a relative file name with '/' between parts, in Unicode's composed form (NFC)",
+            actual=f"{name!r}: {reason}",
+            next="Rename the file.",
+        )
+
+
+class FileMissing(RegistryError):
+    """A file to be published is not there, or not a file."""
+
+    def __init__(self, name: str, path: str) -> None:
+        super().__init__(expected=f"file {name} at {path}", actual="no regular file", next="Check the path.")
+
+
+class FileChanged(RegistryError):
+    """A file changed between being hashed and being sent. Nothing was published."""
+
+    def __init__(self, path: str, *, expected: str, actual: str) -> None:
+        super().__init__(
+            expected=f"{path} with sha256 {expected}",
+            actual=f"sha256 {actual} while it was sent",
+            next="Wait until nothing writes the file any more, then publish again.",
+        )
+
+
+class FileCorrupted(RegistryError):
+    """The store holds other bytes than the version promises."""
+
+    def __init__(self, name: str, *, expected: str, actual: str) -> None:
+        super().__init__(
+            expected=f"file {name} with {expected}",
+            actual=actual,
+            next="Do not use this version. Restore the object's first revision (the bucket keeps them), "
+            "or publish again from the training run.",
+        )
+        self.name = name
+
+
+class VersionMissing(RegistryError):
+    """No version has this number."""
+
+    def __init__(self, model: str, number: int) -> None:
+        super().__init__(
+            expected=f"version {number} of {model}",
+            actual="no such version",
+            next="`petpark models list` shows those that exist.",
+        )
+
+
+class DigestMismatch(RegistryError):
+    """A version is not the one that was meant."""
+
+    def __init__(self, what: str, *, expected: str, actual: str) -> None:
+        super().__init__(
+            expected=f"{what} with digest {expected}",
+            actual=f"digest {actual}",
+            next="Somebody replaced an object: keep serving what you have, and compare the bucket's object versions.",
+        )
+
+
+# --- what was read from the store ----------------------------------------------------------------------------------
+
+
+class Malformed(RegistryError):
+    """Bytes from the store that are not what their key says."""
+
+    what = "object"
+
+    def __init__(self, reason: str, *, key: str | None = None) -> None:
+        super().__init__(
+            expected=f"{self.what} as petpark writes it" + (f" at {key}" if key else ""),
+            actual=reason,
+            next="Nothing was used of it. Look at the object and at who wrote it; the bucket keeps earlier revisions.",
+        )
+
+
+class VersionMalformed(Malformed):
+    """A version object that does not parse, or says something impossible."""
+
+    what = "a version"
+
+
+class MoveMalformed(Malformed):
+    """A channel entry that does not parse, or says something impossible."""
+
+    what = "a channel entry"
+
+
+class CertificateMalformed(Malformed):
+    """A certificate that does not parse, or says something impossible."""
+
+    what = "a certificate"
+
+
+class ForeignObject(Malformed):
+    """An object lies in a log that is none of its entries."""
+
+    what = "only numbered entries"
+
+
+class HistoryBroken(RegistryError):
+    """A log has a hole, or an entry does not carry the hash of the entry before: somebody rewrote history."""
+
+    def __init__(self, where: str, *, expected: str, actual: str) -> None:
+        super().__init__(
+            expected=f"{where}: {expected}",
+            actual=actual,
+            next="Do not move this channel. Restore the entry's first revision (the bucket keeps it) and ask who wrote.",
+        )
+
+
+# --- decisions -----------------------------------------------------------------------------------------------------
+
+
+class ChannelMoved(RegistryError):
+    """Somebody else moved the channel first; `head` is what is there now."""
+
+    def __init__(self, channel: str, *, expected: int, head: "Move | None") -> None:
+        actual = f"entry {head.number}: version {head.version} by {head.by} ({head.why})" if head else "no entry"
+        super().__init__(
+            expected=f"channel {channel} at entry {expected}",
+            actual=actual,
+            next="Look at that move; then decide again.",
+        )
+        self.head = head
+
+
+class NothingToRollBackTo(RegistryError):
+    """The channel has no such earlier state."""
+
+    def __init__(self, channel: str, *, expected: str, actual: str) -> None:
+        super().__init__(
+            expected=f"{expected} in the history of channel {channel}",
+            actual=actual,
+            next="`petpark models history` shows what was in force; to put another version in force, promote it.",
+        )
+
+
+type Reason = Literal["none", "refused", "revoked", "expired", "other digest", "replayed", "bad signature", "malformed"]
+
+
+class NotCertified(RegistryError):
+    """No certificate in force covers exactly this version; `reason` says why."""
+
+    _NEXT: dict[str, str] = {  # noqa: RUF012
+        "none": "Let somebody other than the trainer look at its report and run `petpark certify`.",
+        "refused": "Read the note and the report; train and publish a better version.",
+        "revoked": "Read the note; roll back to a certified version, or certify this one anew.",
+        "expired": "Look at the report again and renew it with `petpark certify`.",
+        "other digest": "The certificate is for other bytes than these: certify this version.",
+        "replayed": "Find out who copied a certificate to another place; certify this version if it deserves it.",
+        "bad signature": "Check that the verifying key is the one that signed; then certify this version with it.",
+        "malformed": "Look at who wrote the certificate's object; then certify this version again.",
+    }
+
+    def __init__(self, version: str, *, reason: Reason, actual: str) -> None:
+        super().__init__(expected=f"a certificate in force for {version}", actual=actual, next=self._NEXT[reason])
+        self.reason: Reason = reason
+
+
+class DecidedMeanwhile(RegistryError):
+    """Somebody decided about the version while this certificate was being made. Nothing was added."""
+
+    def __init__(self, version: str, *, expected: int, actual: str) -> None:
+        super().__init__(
+            expected=f"{version} with {expected} decisions",
+            actual=actual,
+            next="Read that decision; then decide again.",
+        )
+
+
+class StatementTooLong(RegistryError):
+    """KMS signs messages of at most 4,096 bytes."""
+
+    def __init__(self, size: int, limit: int) -> None:
+        super().__init__(
+            expected=f"a statement of at most {limit} bytes",
+            actual=f"{size} bytes",
+            next="Shorten the note; put the long version into the report.",
+        )
+
+
+class KeyUnavailable(RegistryError):
+    """The signing key cannot be used."""
+
+    def __init__(self, key: str, reason: str) -> None:
+        super().__init__(
+            expected=f"an ECC_NIST_P256 signing key {key}",
+            actual=reason,
+            next="Check the key's ARN and that your role has kms:Sign (to certify) or kms:GetPublicKey (to verify).",
+        )
