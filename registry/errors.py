@@ -206,7 +206,7 @@ class HistoryBroken(RegistryError):
         super().__init__(
             expected=f"{where}: {expected}",
             actual=actual,
-            next="Do not move this channel. Restore the entry's first revision (the bucket keeps it) and ask who wrote.",
+            next="Do not move this channel. Restore the entry's first revision (the bucket keeps it); ask who wrote.",
         )
 
 
