@@ -1,0 +1,6 @@
+"""Instances as processes: the emulator's EC2 instances run their actual user data on this machine."""
+
+from rehearsal.instances.cloud import Cloud
+from rehearsal.instances.runner import InstanceEvent, InstanceRunner, State, StateNotReached, UnknownInstance
+
+__all__ = ["Cloud", "InstanceEvent", "InstanceRunner", "State", "StateNotReached", "UnknownInstance"]
