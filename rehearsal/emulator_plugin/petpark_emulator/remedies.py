@@ -3,6 +3,10 @@
 An error here ends the start: a LocalStack in which a remedy no longer fits must not pass for a working one.
 """
 
+import os
+from collections.abc import Callable
+from functools import wraps
+
 from localstack.runtime import hooks
 
 
@@ -10,16 +14,38 @@ from localstack.runtime import hooks
 def apply() -> None:
     """LocalStack calls this before it serves its first request."""
     from petpark_emulator import (
+        activations,
         autoscaling,
         instances,
         launch_templates,
         machine_images,
+        queues,
+        scheduler,
+        spending,
+        step_functions,
+        trails,
     )
+    from petpark_emulator.access import enforcement
 
-    for module in (
-        autoscaling,
-        instances,
-        launch_templates,
-        machine_images,
-    ):
+    for module in (activations, autoscaling, launch_templates, instances, machine_images, scheduler, spending, trails):
         module.apply()
+    # These two would load much that a rehearsal may never use.
+    _when_loaded({"stepfunctions": step_functions.apply, "sqs": queues.apply})
+    if os.environ["PETPARK_EMULATOR_ENFORCE_IAM"] == "1":
+        enforcement.apply()
+
+
+def _when_loaded(remedies: dict[str, Callable[[], None]]) -> None:
+    """Apply a service's remedy right after LocalStack has loaded it, before its first call."""
+    from localstack.services.plugins import ServicePluginManager
+
+    original = ServicePluginManager._load_service_plugin
+
+    @wraps(original)
+    def load_service_plugin(self, name):
+        plugin = original(self, name)
+        if remedy := remedies.pop(name, None):
+            remedy()
+        return plugin
+
+    ServicePluginManager._load_service_plugin = load_service_plugin

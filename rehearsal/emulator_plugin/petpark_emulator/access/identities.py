@@ -1,0 +1,87 @@
+"""Who asks, and what their own policies say.
+
+The key `test` is the account's administrator: everything is allowed to it, unless a resource's policy denies it.
+Sessions of roles and users' keys have the policies of their role or user, inline and managed. Nobody else is let in.
+"""
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from localstack.aws.api import CommonServiceException, RequestContext
+
+from petpark_emulator.access.policy import Principal, Unsupported
+
+ADMINISTRATOR_KEY = "test"
+IAM_REGION = "us-east-1"  # where LocalStack keeps what has no region
+
+
+@dataclass(frozen=True, kw_only=True)
+class Caller:
+    """Who made a request. `policies` is None for the administrator."""
+
+    arn: str
+    principal: Principal
+    policies: tuple[str, ...] | None
+
+
+def caller_of(context: RequestContext) -> Caller:
+    """The caller of a request, by its access key. Raises the service error for a key that is unknown or expired."""
+    from localstack.services.iam.models import iam_stores
+    from localstack.services.sts.models import sts_stores
+
+    account, key = context.account_id, _access_key(context)
+    if key == ADMINISTRATOR_KEY:
+        root = f"arn:aws:iam::{account}:root"
+        return Caller(arn=root, principal=Principal(account=account, arns=frozenset({root})), policies=None)
+    store = iam_stores[account][IAM_REGION]
+    session = sts_stores[account][IAM_REGION].credentials.get(key)
+    if session is not None:
+        if session.is_expired():
+            raise CommonServiceException("ExpiredToken", "The provided token has expired.", 400, True)
+        role = store.ROLES.get(session.arn.split("/")[1])
+        if role is None:
+            raise CommonServiceException("InvalidClientTokenId", f"The role of {session.arn} is gone.", 403, True)
+        arns = frozenset({session.arn, role.role["Arn"]})
+        return _with_policies(session.arn, Principal(account=account, arns=arns), role, role.role, store)
+    if key in store.ACCESS_KEY_INDEX:
+        user = store.USERS[store.ACCESS_KEY_INDEX[key]]
+        arn = user.user["Arn"]
+        return _with_policies(arn, Principal(account=account, arns=frozenset({arn})), user, user.user, store)
+    if key is None:
+        raise CommonServiceException("AccessDenied", "Access Denied: the request is not signed.", 403, True)
+    raise CommonServiceException("InvalidClientTokenId", f"The access key {key} is not known here.", 403, True)
+
+
+def _access_key(context: RequestContext) -> str | None:
+    from localstack.utils.aws.request_context import extract_access_key_id_from_auth_header
+
+    if presigned := context.request.args.get("X-Amz-Credential"):
+        return presigned.split("/")[0]
+    key = extract_access_key_id_from_auth_header(context.request.headers)
+    return None if key == "injectedaccesskey" else key  # LocalStack's mark for a request without a signature
+
+
+def _with_policies(arn: str, principal: Principal, entity: Any, described: Any, store: Any) -> Caller:
+    if described.get("PermissionsBoundary"):
+        raise Unsupported("permissions boundaries")
+    attached = (_managed(policy, principal.account, store) for policy in entity.attached_policy_arns)
+    return Caller(arn=arn, principal=principal, policies=(*entity.inline_policies.values(), *attached))
+
+
+def _managed(arn: str, account: str, store: Any) -> str:
+    if arn in store.MANAGED_POLICIES:
+        policy = store.MANAGED_POLICIES[arn]
+        return policy.versions[policy.policy["DefaultVersionId"]]["Document"]
+    return _aws_managed(arn, account)
+
+
+@cache
+def _aws_managed(arn: str, account: str) -> str:
+    import json
+
+    from localstack.aws.connect import connect_to
+
+    iam = connect_to(aws_access_key_id=account, region_name=IAM_REGION).iam
+    version = iam.get_policy(PolicyArn=arn)["Policy"]["DefaultVersionId"]
+    return json.dumps(iam.get_policy_version(PolicyArn=arn, VersionId=version)["PolicyVersion"]["Document"])

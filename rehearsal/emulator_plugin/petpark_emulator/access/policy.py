@@ -1,0 +1,219 @@
+"""Policy documents, read and evaluated. No LocalStack in here.
+
+Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html
+"""
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from functools import lru_cache
+from typing import Any
+from urllib.parse import unquote
+
+KEYS = frozenset(
+    {
+        "aws:principalarn",
+        "aws:securetransport",
+        "cloudwatch:namespace",
+        "kms:messagetype",
+        "kms:signingalgorithm",
+        "kms:viaservice",
+        "s3:if-none-match",
+        "s3:objectcreationoperation",
+        "s3:prefix",
+        "s3:x-amz-server-side-encryption",
+        "s3:x-amz-server-side-encryption-aws-kms-key-id",
+    }
+)
+"""Condition keys, in lower case, that `questions` and `enforcement` give a value to wherever AWS does."""
+
+KEY_FAMILIES = ("aws:resourcetag/", "ec2:resourcetag/", "kms:encryptioncontext:")
+
+ELEMENTS = frozenset({"Sid", "Effect", "Action", "Resource", "Principal", "Condition"})
+
+
+class Unsupported(Exception):
+    """A policy uses something that is not evaluated here."""
+
+
+class Verdict(Enum):
+    """What one document says to one question."""
+
+    SILENT = 0
+    DELEGATED = 1  # a resource's policy leaves it to the account's identity policies
+    ALLOWED = 2
+    DENIED = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Principal:
+    """Who asks. A session of a role is named by its own ARN and by its role's."""
+
+    account: str
+    arns: frozenset[str] = frozenset()
+    service: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """May `action` be done to `resource`? `resource` None is one that is not worked out here: it fits every pattern
+    of an Allow, and of a Deny only `*`. `context` has condition keys in lower case.
+    """
+
+    action: str
+    resource: str | None
+    context: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Statement:
+    """One statement of a document. Conditions are operator, key and values."""
+
+    allow: bool
+    actions: tuple[str, ...]
+    resources: tuple[str, ...] | None
+    principals: Mapping[str, tuple[str, ...]] | None
+    conditions: tuple[tuple[str, str, tuple[str, ...]], ...]
+
+
+@lru_cache(maxsize=1024)
+def read(document: str) -> tuple[Statement, ...]:
+    """The statements of a document, plain or URL-quoted. Raises `Unsupported` for elements that are not evaluated."""
+    text = document if document.lstrip().startswith("{") else unquote(document)
+    return tuple(_statement(entry) for entry in _list(json.loads(text)["Statement"]))
+
+
+def check(document: str) -> None:
+    """Raise `Unsupported` if `judge` could come to something in this document that it cannot evaluate."""
+    for statement in read(document):
+        # What is said of services and foreign identities is never asked here.
+        if statement.principals is None or "AWS" in statement.principals:
+            for operator, key, _ in statement.conditions:
+                _check(operator, key)
+
+
+def judge(document: str, question: Question, principal: Principal) -> Verdict:
+    """What `document` says to `question`, asked by `principal`; an explicit denial outweighs all else."""
+    verdict = Verdict.SILENT
+    for statement in read(document):
+        named = _named(statement.principals, principal, denying=not statement.allow)
+        if named is Verdict.SILENT or not _applies(statement, question):
+            continue
+        if not statement.allow:
+            return Verdict.DENIED
+        verdict = max(verdict, named, key=lambda v: v.value)
+    return verdict
+
+
+def matches(pattern: str, value: str) -> bool:
+    """IAM's wildcards: `*` is any text, `?` any character, and nothing else is special."""
+    return _regex(pattern).fullmatch(value) is not None
+
+
+@lru_cache(maxsize=4096)
+def _regex(pattern: str) -> re.Pattern[str]:
+    return re.compile("".join({"*": ".*", "?": "."}.get(c, re.escape(c)) for c in pattern), re.DOTALL)
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def _statement(entry: Mapping[str, Any]) -> Statement:
+    if unknown := set(entry) - ELEMENTS:
+        raise Unsupported(f"the policy element {', '.join(sorted(unknown))}")
+    if "${" in json.dumps([entry.get("Resource"), entry.get("Condition")]):
+        raise Unsupported("policy variables")
+    principals = entry.get("Principal")
+    if isinstance(principals, str):
+        principals = {"AWS": principals}
+    return Statement(
+        allow={"Allow": True, "Deny": False}[entry["Effect"]],
+        actions=tuple(action.lower() for action in _list(entry["Action"])),
+        resources=tuple(_list(entry["Resource"])) if "Resource" in entry else None,
+        principals=None if principals is None else {kind: tuple(_list(names)) for kind, names in principals.items()},
+        conditions=tuple(
+            (operator, key, tuple(str(v).lower() if isinstance(v, bool) else v for v in _list(values)))
+            for operator, keys in (entry.get("Condition") or {}).items()
+            for key, values in keys.items()
+        ),
+    )
+
+
+def _check(operator: str, key: str) -> None:
+    if operator.removesuffix("IfExists") not in OPERATORS and operator != "Null":
+        raise Unsupported(f"the condition operator {operator}")
+    if key.lower() not in KEYS and not key.lower().startswith(KEY_FAMILIES):
+        raise Unsupported(f"the condition key {key}")
+
+
+def _applies(statement: Statement, question: Question) -> bool:
+    return (
+        any(matches(pattern, question.action.lower()) for pattern in statement.actions)
+        and _covers(statement, question.resource)
+        and all(_holds(*condition, question.context) for condition in statement.conditions)
+    )
+
+
+def _covers(statement: Statement, resource: str | None) -> bool:
+    if statement.resources is None:  # a trust policy
+        return True
+    if resource is None:
+        return statement.allow or "*" in statement.resources
+    return any(matches(pattern, resource) for pattern in statement.resources)
+
+
+def _named(principals: Mapping[str, tuple[str, ...]] | None, asker: Principal, *, denying: bool) -> Verdict:
+    """Whether a statement is about `asker`: ALLOWED by name, DELEGATED by its whole account, or SILENT."""
+    if principals is None:  # an identity's own policy
+        return Verdict.ALLOWED
+    if asker.service is not None:
+        return Verdict.ALLOWED if asker.service in principals.get("Service", ()) else Verdict.SILENT
+    names = principals.get("AWS", ())
+    if "*" in names or asker.arns.intersection(names):
+        return Verdict.ALLOWED
+    if asker.account in names or f"arn:aws:iam::{asker.account}:root" in names:
+        return Verdict.ALLOWED if denying else Verdict.DELEGATED
+    return Verdict.SILENT
+
+
+def _any(test: Callable[[str, str], bool]) -> Callable[[Sequence[str], str], bool]:
+    return lambda expected, actual: any(test(value, actual) for value in expected)
+
+
+def _none(test: Callable[[str, str], bool]) -> Callable[[Sequence[str], str], bool]:
+    return lambda expected, actual: not any(test(value, actual) for value in expected)
+
+
+def _equal(expected: str, actual: str) -> bool:
+    return expected == actual
+
+
+def _same_truth(expected: str, actual: str) -> bool:
+    return expected.lower() == actual.lower()
+
+
+OPERATORS: Mapping[str, Callable[[Sequence[str], str], bool]] = {
+    "StringEquals": _any(_equal),
+    "StringNotEquals": _none(_equal),
+    "StringLike": _any(matches),
+    "StringNotLike": _none(matches),
+    "ArnEquals": _any(matches),
+    "ArnLike": _any(matches),
+    "ArnNotEquals": _none(matches),
+    "ArnNotLike": _none(matches),
+    "Bool": _any(_same_truth),
+}
+"""Each with `IfExists`, too; `Null` is apart, because it asks for the key and not for its value."""
+
+
+def _holds(operator: str, key: str, expected: Sequence[str], context: Mapping[str, str]) -> bool:
+    _check(operator, key)
+    actual = context.get(key.lower())
+    if operator == "Null":
+        return str(actual is None).lower() in [value.lower() for value in expected]
+    if actual is None:
+        return operator.endswith("IfExists") or "Not" in operator
+    return OPERATORS[operator.removesuffix("IfExists")](expected, actual)

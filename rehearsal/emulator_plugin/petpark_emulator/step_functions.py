@@ -1,0 +1,107 @@
+"""Step Functions: attempts apart from each other, executions that stop, user data as given, JSONata without Java.
+
+- A retried task with a token gets a new token; what the earlier attempt's worker reports is refused. LocalStack hands
+  the same token out again together with the outcome it already has.
+- StopExecution ends an execution that waits for a token, as ABORTED. LocalStack waits for the token first and then
+  calls the execution failed.
+- `aws-sdk:ec2:runInstances` takes user data that is base64 already. LocalStack encodes it once more.
+- JSONata works. LocalStack wants to download a Java runtime for it; here the `jsonata-python` package evaluates it.
+"""
+
+import base64
+import binascii
+from functools import wraps
+
+
+def apply() -> None:
+    """Mend the Step Functions interpreter; to be called before its first state machine runs."""
+    _give_each_attempt_its_token()
+    _end_waiting_executions()
+    _pass_user_data_as_given()
+    _evaluate_jsonata_in_python()
+
+
+def _give_each_attempt_its_token() -> None:
+    from localstack.services.stepfunctions.asl.component.state.state_execution.state_task.service.state_task_service_callback import (  # noqa: E501
+        StateTaskServiceCallback,
+    )
+    from localstack.services.stepfunctions.asl.eval.callback.callback import CallbackConsumerTimeout
+
+    original = StateTaskServiceCallback._evaluate_with_timeout
+
+    @wraps(original)
+    def evaluate_with_timeout(self, env):
+        context, pool = env.states.context_object, env.callback_pool_manager
+        token = None
+        if self._is_integration_pattern() and "Task" in context.context_object_data:
+            if context.context_object_data["State"].get("RetryCount"):
+                pool.add(context.update_task_token())
+            token = context.context_object_data["Task"]["Token"]
+        try:
+            return original(self, env)
+        finally:
+            if token and (endpoint := pool.get(token)):
+                endpoint.report(CallbackConsumerTimeout())
+
+    StateTaskServiceCallback._evaluate_with_timeout = evaluate_with_timeout
+
+
+def _end_waiting_executions() -> None:
+    from localstack.services.stepfunctions.asl.eval.environment import Environment
+    from localstack.services.stepfunctions.backend.execution_worker import ExecutionWorker
+
+    original = ExecutionWorker.stop
+
+    @wraps(original)
+    def stop(self, **kwargs):
+        original(self, **kwargs)
+        for endpoint in list(self.env.callback_pool_manager._pool.values()):
+            endpoint.interrupt_all()
+
+    def unless_ended(set_state):
+        @wraps(set_state)
+        def set_state_while_running(self, *args, **kwargs):
+            if self.is_running():
+                set_state(self, *args, **kwargs)
+
+        return set_state_while_running
+
+    ExecutionWorker.stop = stop
+    # The interrupted wait reports a timeout, which must not overwrite "stopped".
+    Environment.set_error = unless_ended(Environment.set_error)
+    Environment.set_timed_out = unless_ended(Environment.set_timed_out)
+
+
+def _pass_user_data_as_given() -> None:
+    from localstack.services.stepfunctions.asl.component.state.state_execution.state_task.service.state_task_service_aws_sdk import (  # noqa: E501
+        StateTaskServiceAwsSdk,
+    )
+
+    original = StateTaskServiceAwsSdk._eval_service_task
+
+    @wraps(original)
+    def eval_service_task(self, env, resource_runtime_part, normalised_parameters, state_credentials):
+        encoded = normalised_parameters.get("UserData")
+        if encoded and self._get_boto_service_action() == "run_instances":
+            try:
+                normalised_parameters["UserData"] = base64.b64decode(
+                    encoded, validate=True
+                )  # botocore encodes it again
+            except binascii.Error as error:
+                raise ValueError("Invalid BASE64 encoding of user data") from error
+        return original(self, env, resource_runtime_part, normalised_parameters, state_credentials)
+
+    StateTaskServiceAwsSdk._eval_service_task = eval_service_task
+
+
+def _evaluate_jsonata_in_python() -> None:
+    from jsonata import Jsonata
+    from localstack.services.stepfunctions.asl.jsonata import jsonata
+
+    def evaluate(expression: str) -> object:
+        try:
+            return Jsonata(expression).evaluate(None)
+        except Exception as error:
+            raise jsonata.JSONataException("UNKNOWN", str(error)) from error
+
+    jsonata._eval_jsonata = evaluate
