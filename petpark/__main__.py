@@ -1,0 +1,49 @@
+"""The `petpark` program: a table of contents of its commands."""
+
+import importlib.util
+from typing import Annotated
+
+import typer
+
+from petpark.app import Commands, TargetKind, begin, example
+from petpark.commands import data, decisions, doctor, endpoints, jobs, models, train
+
+app = typer.Typer(cls=Commands, no_args_is_help=True, rich_markup_mode="rich", pretty_exceptions_enable=False)
+
+
+@app.callback(epilog=example("petpark --target rehearsal endpoints status", "petpark models list --json"))
+def petpark(
+    ctx: typer.Context,
+    target: Annotated[
+        TargetKind, typer.Option("--target", envvar="PETPARK_TARGET", help="An AWS account, or a rehearsal.")
+    ] = TargetKind.AWS,
+    stack: Annotated[
+        str, typer.Option("--stack", envvar="PETPARK_STACK", help="The stack to act on: test or prod.")
+    ] = "test",
+    json: Annotated[bool, typer.Option("--json", help="Print the same facts as one JSON document.")] = False,
+) -> None:
+    """Operate an image classifier as code: photos, training, registry, release. Global options may stand anywhere."""
+    begin(ctx, kind=target, stack=stack, json=json)
+
+
+doctor.register(app)
+train.register(app)
+decisions.register(app)
+app.add_typer(data.app, name="data")
+app.add_typer(jobs.app, name="jobs")
+app.add_typer(models.app, name="models")
+app.add_typer(endpoints.app, name="endpoints")
+
+if importlib.util.find_spec("petpark.rehearse") is not None:
+    from petpark import rehearse  # pyright: ignore
+
+    app.add_typer(rehearse.app, name="rehearse")
+
+
+def main() -> None:
+    """Entry point of the installed program."""
+    app(prog_name="petpark")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,54 @@
+"""`petpark data`."""
+
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from petpark import datasets
+from petpark.app import example, group, invocation
+
+app = group("Dataset versions in the data lake.")
+
+
+@app.command("ingest", epilog=example("petpark data ingest photos/", "petpark data ingest photos/ --json"))
+def ingest(
+    ctx: typer.Context,
+    source: Annotated[str, typer.Argument(help="A folder with one subfolder of photos per class.")],
+    seed: Annotated[int, typer.Option("--seed", help="Seeds the split into train, validation and test.")] = 0,
+) -> None:
+    """Validate, deduplicate and split photos into one immutable dataset. Unreadable ones are counted and named."""
+    run = invocation(ctx)
+    target = run.target()
+    with run.output.progress("Ingesting photos") as report:
+        found = datasets.ingest(target, source, seed=seed, progress=report)
+    skipped = [{"path": str(path), "reason": reason} for path, reason in found.skipped]
+    facts = {"dataset": found.sha256, "photos": len(found.manifest.photos), "added": found.added, "skipped": skipped}
+    fields = {
+        "dataset": found.sha256,
+        "photos": str(len(found.manifest.photos)),
+        "new": str(found.added),
+        "skipped": str(len(skipped)),
+    }
+    fields |= {f"  {entry['path']}": entry["reason"] for entry in skipped}
+    run.output.record(fields, facts=facts)
+    run.output.note(f"Next: petpark train --dataset {found.sha256[:12]} --watch")
+
+
+@app.command("list", epilog=example("petpark data list"))
+def list_datasets(ctx: typer.Context) -> None:
+    """Show every dataset: photos, labels, splits."""
+    run = invocation(ctx)
+    target = run.target()
+    with run.output.progress("Reading manifests"):
+        found = datasets.summaries(target)
+    run.output.table(
+        ("dataset", "photos", "labels", "splits"),
+        [(entry.sha256[:16], str(entry.photos), _counts(entry.labels), _counts(entry.splits)) for entry in found],
+        facts={"datasets": [asdict(entry) for entry in found]},
+        empty="No dataset yet: petpark data ingest DIR",
+    )
+
+
+def _counts(counts: object) -> str:
+    return ", ".join(f"{name} {count}" for name, count in counts.items()) if isinstance(counts, dict) else ""

@@ -1,0 +1,162 @@
+"""Which version really answers, and where: every endpoint is asked, not the plan."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+import httpx
+
+from petpark.target import Target
+from registry.layout import Role
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2 import EC2Client
+    from mypy_boto3_elbv2 import ElasticLoadBalancingv2Client
+
+_PATIENCE = httpx.Timeout(5.0, connect=2.0)
+_ATTEMPTS = 2
+
+
+class Verdict(StrEnum):
+    """How what answers compares with what the channel says."""
+
+    SERVES = "serves"
+    DIFFERS = "differs"
+    EMPTY = "empty"
+    """The channel names no version yet, and nothing is served."""
+    SILENT = "silent"
+    UNSEEN = "unseen"
+    """An instance behind a load balancer that cannot be reached from here; the load balancer speaks for it."""
+
+    @property
+    def alarming(self) -> bool:
+        """Whether someone must act."""
+        return self in {Verdict.DIFFERS, Verdict.SILENT}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What one address said to `GET /v1/model`; `version` and the rest are None where it said nothing."""
+
+    stack: str
+    where: str
+    url: str
+    channel: str
+    wanted: int | None
+    wanted_digest: str | None
+    version: int | None
+    digest: str | None
+    entry: int | None
+    verdict: Verdict
+    reason: str
+
+
+def status(target: Target) -> list[Answer]:
+    """Ask the stack's endpoint and, behind a load balancer, each of its instances; the endpoint comes first."""
+    from registry.channel import Channel
+
+    outputs = target.outputs
+    channel = outputs.endpoint.channel
+    head = Channel(target.store(outputs.model_store, role=Role.READER), outputs.model, channel).head()
+    wanted = None if head is None else head.version
+    wanted_digest = None if head is None else head.digest
+
+    def ask(place: _Place) -> Answer:
+        served, problem = _ask(place.url, trust_env=target.aws_url is None)
+        version, digest = served.get("version"), served.get("digest")
+        verdict = _judge(place, served, wanted=wanted, wanted_digest=wanted_digest, problem=problem)
+        return Answer(
+            stack=outputs.stack,
+            where=place.name,
+            url=place.url,
+            channel=channel,
+            wanted=wanted,
+            wanted_digest=wanted_digest,
+            version=None if version is None else int(version),
+            digest=digest,
+            entry=served.get("entry"),
+            verdict=verdict,
+            reason=problem or _refusal(served.get("refused")),
+        )
+
+    places = list(_places(target))
+    with ThreadPoolExecutor(max_workers=min(16, len(places))) as pool:
+        return list(pool.map(ask, places))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Place:
+    name: str
+    url: str
+    behind: bool
+
+
+def _places(target: Target) -> Iterator[_Place]:
+    endpoint = target.outputs.endpoint
+    kind = "load balancer" if endpoint.kind == "autoscaled" else "instance"
+    yield _Place(name=kind, url=target.endpoint_urls.get(target.outputs.stack, endpoint.url), behind=False)
+    if endpoint.target_group is not None:
+        for instance, address in _instances(target, endpoint.target_group):
+            yield _Place(name=instance, url=target.instance_url(address), behind=True)
+
+
+def _instances(target: Target, target_group: str) -> list[tuple[str, str]]:
+    balancer: ElasticLoadBalancingv2Client = target.client("elbv2")
+    health = balancer.describe_target_health(TargetGroupArn=target_group)["TargetHealthDescriptions"]
+    ids = [found["Id"] for entry in health if (found := entry.get("Target"))]
+    if not ids:
+        return []
+    ec2: EC2Client = target.client("ec2")
+    pages = ec2.get_paginator("describe_instances").paginate(InstanceIds=ids)
+    machines = [
+        machine
+        for page in pages
+        for reservation in page["Reservations"]
+        for machine in reservation.get("Instances", [])
+    ]
+    return sorted((machine.get("InstanceId", ""), machine.get("PrivateIpAddress", "")) for machine in machines)
+
+
+def _ask(url: str, *, trust_env: bool) -> tuple[dict[str, Any], str]:
+    """What `url` serves, or why it did not say."""
+    transport = None if trust_env else httpx.HTTPTransport(retries=_ATTEMPTS)
+    try:
+        with httpx.Client(timeout=_PATIENCE, trust_env=trust_env, transport=transport) as client:
+            answer = client.get(f"{url.rstrip('/')}/v1/model")
+            answer.raise_for_status()
+            return dict(answer.json()), ""
+    except httpx.HTTPStatusError as error:
+        return {}, f"answers {error.response.status_code}"
+    except httpx.HTTPError as error:
+        return {}, str(error) or type(error).__name__
+    except (ValueError, TypeError):
+        return {}, "does not answer with JSON: is this a petpark endpoint?"
+
+
+def _judge(
+    place: _Place, served: dict[str, Any], *, wanted: int | None, wanted_digest: str | None, problem: str
+) -> Verdict:
+    if problem:
+        return Verdict.UNSEEN if place.behind else Verdict.SILENT
+    version, digest = served.get("version"), served.get("digest")
+    if wanted is None:
+        return Verdict.EMPTY if version is None else Verdict.DIFFERS
+    same = version is not None and int(version) == wanted and digest == wanted_digest
+    return Verdict.SERVES if same else Verdict.DIFFERS
+
+
+def _refusal(refused: Any) -> str:
+    if not refused:
+        return ""
+    if isinstance(refused, dict):
+        return "refused: " + str(refused.get("detail") or refused.get("message") or refused.get("reason") or refused)
+    return f"refused: {refused}"
+
+
+def alarming(answers: Sequence[Answer]) -> bool:
+    """Whether any of them needs someone to act."""
+    return any(answer.verdict.alarming for answer in answers)

@@ -1,0 +1,207 @@
+"""What can go wrong for an operator: every failure has a name, one sentence, and what to do next."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectionError,
+    NoCredentialsError,
+    NoRegionError,
+    ProfileNotFound,
+    TokenRetrievalError,
+)
+
+NOT_SO = 1
+"""Exit code: the thing that was asked for is not so."""
+
+ENVIRONMENT = 2
+"""Exit code: bad usage, or something is missing around petpark."""
+
+_ROOMS = frozenset({"training", "imaging", "rehearsal"})
+_EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired", "InvalidClientTokenId"})
+_DENIED = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "403"})
+
+
+class OperatorError(Exception):
+    """A named outcome: `message` says what is (expected and actual), `next_step` what to do about it."""
+
+    exit_code = ENVIRONMENT
+
+    def __init__(self, message: str, *, next_step: str, **facts: object) -> None:
+        super().__init__(message)
+        self.message = message
+        self.next_step = next_step
+        self.facts = facts
+
+
+class RehearsalNotRunning(OperatorError):
+    """`--target rehearsal` without a rehearsal to talk to."""
+
+
+class StackNotDeployed(OperatorError):
+    """The stack that was named has no outputs."""
+
+
+class StackOutdated(OperatorError):
+    """The stack's outputs lack something that this petpark needs."""
+
+
+class PulumiMissing(OperatorError):
+    """The Pulumi CLI could not be found."""
+
+
+class PulumiFailed(OperatorError):
+    """The Pulumi CLI answered with an error, or not at all."""
+
+
+class InstallFailed(OperatorError):
+    """Something could not be fetched or installed."""
+
+
+class SettingUnknown(OperatorError):
+    """`--set` named something that a job does not have, or gave it a value that does not fit."""
+
+
+class DatasetUnknown(OperatorError):
+    """No dataset has this hash."""
+
+    exit_code = NOT_SO
+
+
+class DatasetAmbiguous(OperatorError):
+    """Several datasets begin with this prefix."""
+
+    exit_code = NOT_SO
+
+
+class JobUnknown(OperatorError):
+    """No job has this id."""
+
+    exit_code = NOT_SO
+
+
+class JobFailed(OperatorError):
+    """The job ended with a typed failure of its own."""
+
+    exit_code = NOT_SO
+
+
+class JobFinished(OperatorError):
+    """The job already has a result; there is nothing left to resume."""
+
+    exit_code = NOT_SO
+
+
+class JobInterrupted(OperatorError):
+    """The job's instance ended before the job did."""
+
+    exit_code = NOT_SO
+
+
+class NoCapacity(OperatorError):
+    """The cloud has no instance of the wanted type at the wanted price now."""
+
+    exit_code = NOT_SO
+
+
+class SelfCertified(OperatorError):
+    """Whoever trained a version tried to sign for it."""
+
+    exit_code = NOT_SO
+
+
+class ReportMissing(OperatorError):
+    """A certificate needs a report to point at, and there is none."""
+
+    exit_code = NOT_SO
+
+
+class NotImplementedYet(OperatorError):
+    """A way of saying something that petpark does not understand yet."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failure:
+    """An error as an operator reads it; `to_facts` is what `--json` prints."""
+
+    outcome: str
+    message: str
+    next_step: str
+    exit_code: int
+    facts: Mapping[str, object] = field(default_factory=dict[str, object])
+
+    def to_facts(self) -> dict[str, object]:
+        """The same facts for a program."""
+        error = {"outcome": self.outcome, "message": self.message, "next": self.next_step, **self.facts}
+        return {"error": error}
+
+
+def describe(error: Exception) -> Failure | None:
+    """Name `error` for an operator; None for what petpark does not know (a bug, to be shown as one)."""
+    if isinstance(error, OperatorError):
+        return Failure(
+            outcome=type(error).__name__,
+            message=error.message,
+            next_step=error.next_step,
+            exit_code=error.exit_code,
+            facts=error.facts,
+        )
+    if isinstance(error, ClientError):
+        return _refused_by_aws(error)
+    if isinstance(error, BotoCoreError):
+        return _no_way_to_aws(error)
+    return _from_a_room(error)
+
+
+def _from_a_room(error: Exception) -> Failure | None:
+    """Outcomes of the other rooms carry their own sentences."""
+    from registry.errors import KeyUnavailable, NameRefused, RegistryError, StoreRefused, StoreUnavailable
+
+    if isinstance(error, RegistryError):
+        around = isinstance(error, StoreUnavailable | StoreRefused | KeyUnavailable | NameRefused)
+        return Failure(
+            outcome=error.outcome,
+            message=f"expected {error.expected}; found {error.actual}.",
+            next_step=error.next,
+            exit_code=ENVIRONMENT if around else NOT_SO,
+            facts={"expected": error.expected, "actual": error.actual},
+        )
+    if type(error).__module__.partition(".")[0] in _ROOMS:
+        return Failure(outcome=type(error).__name__, message=str(error), next_step="", exit_code=NOT_SO)
+    return None
+
+
+def _refused_by_aws(error: ClientError) -> Failure:
+    details = error.response.get("Error", {})
+    code = details.get("Code", "unknown")
+    said = f"AWS refused {error.operation_name}: {code}, {details.get('Message', 'without a reason')}"
+    if code in _EXPIRED:
+        return _environment("CredentialsExpired", said, "Sign in again (aws sso login), then run the command again.")
+    if code in _DENIED:
+        step = "Ask for the right to do it, or use an identity that has it; `petpark doctor` shows who you are."
+        return _environment("AccessDenied", said, step)
+    return _environment("RequestRefused", said, "Read the reason above; `petpark doctor` checks the account.")
+
+
+def _no_way_to_aws(error: BotoCoreError) -> Failure:
+    if isinstance(error, NoCredentialsError | TokenRetrievalError | ProfileNotFound):
+        return _environment(
+            "CredentialsMissing",
+            f"No AWS credentials: {error}",
+            "Sign in (aws configure, or aws sso login), then `petpark doctor`.",
+        )
+    if isinstance(error, NoRegionError):
+        return _environment("RegionMissing", str(error), "Set AWS_REGION, or `aws configure set region REGION`.")
+    if isinstance(error, ConnectionError):
+        return _environment(
+            "Unreachable",
+            f"No connection: {error}",
+            "Check the network; for a rehearsal: `petpark rehearse --keep` starts one.",
+        )
+    return _environment(type(error).__name__, str(error), "`petpark doctor` checks what is around petpark.")
+
+
+def _environment(outcome: str, message: str, next_step: str) -> Failure:
+    return Failure(outcome=outcome, message=message, next_step=next_step, exit_code=ENVIRONMENT)

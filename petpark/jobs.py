@@ -1,0 +1,288 @@
+"""Training on provisioned instances: submit a job, start its instance, watch it, resume it after an interruption."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import ClientError
+
+from petpark.errors import JobFailed, JobFinished, JobInterrupted, JobUnknown, NoCapacity
+from petpark.target import Target
+from registry import layout
+from registry.errors import ObjectMissing
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2 import EC2Client
+    from mypy_boto3_ec2.type_defs import InstanceTypeDef
+    from training.job import EpochRecord, JobResult, JobSpec
+
+    from registry.object_store import ObjectStore
+
+_FULL = frozenset(
+    {"InsufficientInstanceCapacity", "MaxSpotInstanceCountExceeded", "SpotMaxPriceTooLow", "VcpuLimitExceeded"}
+)
+_ALIVE = frozenset({"pending", "running"})
+_APPEARS_WITHIN = 60.0
+"""Seconds after which a launched instance that nobody has seen counts as ended: EC2 is eventually consistent."""
+
+
+class Stage(StrEnum):
+    """How far a job is."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    INTERRUPTED = "interrupted"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, kw_only=True)
+class InstanceSeen:
+    """The instance that runs the job changed its state."""
+
+    instance_id: str
+    state: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpochSeen:
+    """The job finished an epoch."""
+
+    record: EpochRecord
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finished:
+    """The job succeeded; always the last event."""
+
+    result: JobResult
+
+
+type JobEvent = InstanceSeen | EpochSeen | Finished
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobSummary:
+    """One line of `petpark jobs list`."""
+
+    job: str
+    stage: Stage
+    epochs: int
+    checkpoints: int
+    dataset: str
+    instance_id: str | None
+    version: int | None
+    error: str | None
+
+
+def submit(target: Target, spec: JobSpec) -> str:
+    """Put `spec` where its instance will look for it, and return the new job's id (sortable by time)."""
+    job = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+    _workspace(target).create(layout.job_spec_key(job), spec.to_json())
+    return job
+
+
+def launch(target: Target, job: str) -> str:
+    """Start an instance for `job` from the stack's launch template, and return its id; raises `NoCapacity`."""
+    training = target.outputs.training
+    ec2: EC2Client = target.client("ec2")
+    try:
+        started = ec2.run_instances(
+            LaunchTemplate={"LaunchTemplateId": training.launch_template, "Version": "$Latest"},
+            SubnetId=training.subnet,
+            MinCount=1,
+            MaxCount=1,
+            # A request that is sent again after a lost answer must not rent a second GPU.
+            ClientToken=f"{job}-{secrets.token_hex(4)}",
+            TagSpecifications=[
+                {
+                    "ResourceType": "instance",
+                    "Tags": [
+                        {"Key": layout.JOB_TAG, "Value": job},
+                        {"Key": "Name", "Value": f"petpark-training-{job}"},
+                    ],
+                }
+            ],
+        )
+    except ClientError as error:
+        details = error.response.get("Error", {})
+        if details.get("Code") in _FULL:
+            raise NoCapacity(
+                f"No instance could be had for job {job}: {details.get('Message', '')}",
+                next_step=f"Try again later (petpark train --resume {job}), or set another training_instance_type.",
+                job=job,
+            ) from None
+        raise
+    return started["Instances"][0].get("InstanceId", "")
+
+
+def resume(target: Target, job: str) -> str:
+    """Start another instance for a job that was interrupted; where one is at work already, return that one.
+
+    Raises `JobUnknown` or `JobFinished`. The job goes on from its last checkpoint.
+    """
+    store = _workspace(target)
+    spec(target, job)
+    if _read_result(store, job) is not None:
+        raise JobFinished(f"Job {job} has a result already.", next_step="petpark jobs list", job=job)
+    instance = _newest_instance(target, job)
+    if instance is not None and _state(instance) in _ALIVE:
+        return instance.get("InstanceId", "")
+    return launch(target, job)
+
+
+def spec(target: Target, job: str) -> JobSpec:
+    """What was asked of `job`; raises `JobUnknown`."""
+    from training.job import JobSpec
+
+    try:
+        return JobSpec.from_json(_workspace(target).get(layout.job_spec_key(job)))
+    except ObjectMissing:
+        raise JobUnknown(f"There is no job {job}.", next_step="petpark jobs list", job=job) from None
+
+
+def watch(
+    target: Target,
+    job: str,
+    *,
+    instance_id: str | None = None,
+    poll: float = 2.0,
+    pause: Callable[[float], None] = time.sleep,
+) -> Iterator[JobEvent]:
+    """Tell what happens to `job` until it has succeeded; looks every `poll` seconds.
+
+    Raises `JobFailed` with the job's own reason, or `JobInterrupted` when its instance has ended without a result.
+    """
+    store = _workspace(target)
+    seen_state, seen_epoch, unseen_for = "", "", 0.0
+    while True:
+        # The instance first: a job that ends its instance has written its result before.
+        instance = _instance(target, instance_id) if instance_id else _newest_instance(target, job)
+        state = "pending" if instance is None and unseen_for < _APPEARS_WITHIN else _state(instance)
+        unseen_for += poll if instance is None else 0.0
+        if instance is not None and state != seen_state:
+            seen_state = state
+            yield InstanceSeen(instance_id=instance.get("InstanceId", ""), state=state)
+        for key in store.keys(layout.epochs_prefix(job), after=seen_epoch):
+            seen_epoch = key
+            yield EpochSeen(record=_epoch(store.get(key)))
+        result = _read_result(store, job)
+        if result is not None:
+            yield _finished(job, result)
+            return
+        if state not in _ALIVE:
+            raise JobInterrupted(
+                f"The instance of job {job} is {state or 'gone'}, and the job has no result.",
+                next_step=f"petpark train --resume {job}",
+                job=job,
+                instance=instance_id,
+            )
+        pause(poll)
+
+
+def summaries(target: Target, *, limit: int = 20) -> list[JobSummary]:
+    """The newest `limit` jobs, newest first."""
+    store = _workspace(target)
+    keys: dict[str, list[str]] = {}
+    for key in store.keys(layout.JOBS):
+        job, _, rest = key.removeprefix(layout.JOBS).partition("/")
+        keys.setdefault(job, []).append(rest)
+    jobs = sorted(keys, reverse=True)[:limit]
+    instances = _instances_by_job(target)
+    return [_summary(target, store, job, keys[job], instances.get(job)) for job in jobs if "spec.json" in keys[job]]
+
+
+def _summary(
+    target: Target, store: ObjectStore, job: str, keys: list[str], instance: InstanceTypeDef | None
+) -> JobSummary:
+    result = _read_result(store, job) if "result.json" in keys else None
+    epochs = sum(key.startswith("epochs/") for key in keys)
+    return JobSummary(
+        job=job,
+        stage=_stage(result, instance),
+        epochs=epochs,
+        checkpoints=sum(key.startswith("checkpoints/") for key in keys),
+        dataset=spec(target, job).dataset,
+        instance_id=None if instance is None else instance.get("InstanceId"),
+        version=None if result is None else result.version,
+        error=None if result is None else result.error,
+    )
+
+
+def _stage(result: JobResult | None, instance: InstanceTypeDef | None) -> Stage:
+    if result is not None:
+        return Stage(result.status)
+    if instance is None:
+        return Stage.WAITING
+    return Stage.RUNNING if _state(instance) in _ALIVE else Stage.INTERRUPTED
+
+
+def _finished(job: str, result: JobResult) -> Finished:
+    if result.status == "failed":
+        raise JobFailed(
+            f"Job {job} failed: {result.error}, {result.message}",
+            next_step="Mend the cause and train again; `petpark jobs list` shows what was asked.",
+            job=job,
+            error=result.error,
+        )
+    return Finished(result=result)
+
+
+def _workspace(target: Target) -> ObjectStore:
+    return target.store(target.outputs.workspace, role=layout.Role.PUBLISHER)
+
+
+def _read_result(store: ObjectStore, job: str) -> JobResult | None:
+    from training.job import JobResult
+
+    try:
+        return JobResult.from_json(store.get(layout.job_result_key(job)))
+    except ObjectMissing:
+        return None
+
+
+def _epoch(body: bytes) -> EpochRecord:
+    from training.job import EpochRecord
+
+    return EpochRecord.from_json(body)
+
+
+def _instance(target: Target, instance_id: str) -> InstanceTypeDef | None:
+    ec2: EC2Client = target.client("ec2")
+    try:
+        found = ec2.describe_instances(InstanceIds=[instance_id])
+    except ClientError as error:
+        if error.response.get("Error", {}).get("Code") == "InvalidInstanceID.NotFound":
+            return None
+        raise
+    return next((machine for entry in found["Reservations"] for machine in entry.get("Instances", [])), None)
+
+
+def _newest_instance(target: Target, job: str) -> InstanceTypeDef | None:
+    return _instances_by_job(target, job).get(job)
+
+
+def _instances_by_job(target: Target, job: str = "*") -> dict[str, InstanceTypeDef]:
+    """The newest instance of every job, whatever its state."""
+    ec2: EC2Client = target.client("ec2")
+    pages = ec2.get_paginator("describe_instances").paginate(
+        Filters=[{"Name": f"tag:{layout.JOB_TAG}", "Values": [job]}]
+    )
+    found = [machine for page in pages for entry in page["Reservations"] for machine in entry.get("Instances", [])]
+    newest = sorted(found, key=lambda machine: machine.get("LaunchTime", datetime.min.replace(tzinfo=UTC)))
+    return {
+        tag.get("Value", ""): machine
+        for machine in newest
+        for tag in machine.get("Tags", [])
+        if tag.get("Key") == layout.JOB_TAG
+    }
+
+
+def _state(instance: InstanceTypeDef | None) -> str:
+    return "" if instance is None else instance.get("State", {}).get("Name", "")

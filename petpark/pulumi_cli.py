@@ -1,0 +1,123 @@
+"""The official Pulumi CLI: where it is, which version it has, what a stack exports, and how to get it."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from petpark.errors import InstallFailed, PulumiFailed, PulumiMissing, StackNotDeployed
+
+_PROJECT = "Pulumi.yaml"
+_STACK = re.compile(r"Pulumi\.(?P<stack>.+)\.yaml")
+_OUTPUT_TIMEOUT = 120.0
+_ABSENT = ("no stack named", "no stack selected", "no previous deployment")
+
+
+def find() -> Path | None:
+    """The `pulumi` program: on the PATH, else where Pulumi's own installers put it; the newest first."""
+    on_path = shutil.which("pulumi")
+    if on_path:
+        return Path(on_path)
+    home = Path.home() / ".pulumi"
+    installed = sorted((home / "versions").glob("*/bin/pulumi"), key=_version_of, reverse=True)
+    candidates = [home / "bin" / "pulumi", *installed]
+    return next((path for path in candidates if os.access(path, os.X_OK) and path.is_file()), None)
+
+
+def version(program: Path) -> str:
+    """What `pulumi version` says; raises `PulumiFailed` when it says nothing."""
+    return _run(program, "version", cwd=Path.cwd(), timeout=30).strip().removeprefix("v")
+
+
+def project_root(start: Path | None = None) -> Path:
+    """The folder with `Pulumi.yaml`, at or above `start`; raises `PulumiFailed` outside of the project."""
+    start = (start or Path.cwd()).resolve()
+    for folder in (start, *start.parents):
+        if (folder / _PROJECT).is_file():
+            return folder
+    raise PulumiFailed(
+        f"{start} is not in a Pulumi project: no {_PROJECT} here or above.",
+        next_step="Run petpark in the checkout of petpark.",
+    )
+
+
+def stacks(root: Path) -> tuple[str, ...]:
+    """The stacks that the project has settings for, `test` before `prod`."""
+    found = (_STACK.fullmatch(path.name) for path in root.glob("Pulumi.*.yaml"))
+    return tuple(sorted((match["stack"] for match in found if match), reverse=True))
+
+
+def outputs(stack: str, root: Path) -> Mapping[str, Any]:
+    """What `stack` exports; raises `PulumiMissing`, `StackNotDeployed` or `PulumiFailed`."""
+    program = find()
+    if program is None:
+        raise PulumiMissing(
+            "The Pulumi CLI is not on this machine; it tells what a stack on AWS consists of.",
+            next_step="petpark doctor --install-pulumi (or --target rehearsal, which does without it)",
+        )
+    text = _run(program, "stack", "output", "--json", "--stack", stack, cwd=root, timeout=_OUTPUT_TIMEOUT)
+    found = json.loads(text or "{}")
+    if not found:
+        raise _not_deployed(stack)
+    return found
+
+
+def install() -> Path:
+    """Fetch the CLI that fits the installed SDK, into `~/.pulumi/versions`; raises `InstallFailed`."""
+    from pulumi.automation import PulumiCommand
+
+    try:
+        installed = PulumiCommand.install()
+    except subprocess.CalledProcessError as error:
+        said = (error.output or b"").decode(errors="replace").strip().splitlines()
+        raise _cannot_install(said[-1] if said else f"the installer ended with {error.returncode}") from error
+    except OSError as error:  # URLError is one: no network, no such host, refused by a proxy
+        raise _cannot_install(f"get.pulumi.com cannot be reached ({error})") from error
+    return Path(installed.command)
+
+
+def _run(program: Path, *words: str, cwd: Path, timeout: float) -> str:
+    environment = {**os.environ, "PULUMI_SKIP_UPDATE_CHECK": "true"}
+    command = [str(program), "--non-interactive", *words]
+    shown = " ".join(("pulumi", *words))
+    try:
+        done = subprocess.run(
+            command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=timeout, check=False
+        )
+    except subprocess.TimeoutExpired:
+        raise PulumiFailed(
+            f"`{shown}` did not answer within {timeout:.0f} s.", next_step="Check the state backend: pulumi whoami -v"
+        ) from None
+    except OSError as error:
+        raise PulumiFailed(
+            f"`{shown}` could not be started: {error}", next_step="petpark doctor --install-pulumi"
+        ) from None
+    if done.returncode == 0:
+        return done.stdout
+    said = done.stderr.strip()
+    if "--stack" in words and any(sign in said.lower() for sign in _ABSENT):
+        raise _not_deployed(words[-1])
+    raise PulumiFailed(
+        f"`{shown}` failed: {said or done.stdout.strip()}",
+        next_step="Run it by hand to see more; `pulumi login` if it asks for it.",
+    )
+
+
+def _not_deployed(stack: str) -> StackNotDeployed:
+    return StackNotDeployed(f"Stack {stack} is not deployed.", next_step=f"pulumi up --stack {stack}")
+
+
+def _cannot_install(why: str) -> InstallFailed:
+    return InstallFailed(
+        f"The Pulumi CLI could not be installed: {why}.",
+        next_step="Open the way to get.pulumi.com, or install it by hand (https://www.pulumi.com/docs/install/). "
+        "The rehearsal works without it: petpark rehearse --engine embedded",
+    )
+
+
+def _version_of(program: Path) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"\d+", program.parent.parent.name))

@@ -1,0 +1,86 @@
+"""What a deployed stack says about itself: its outputs, as typed records."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from petpark.errors import StackOutdated
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingOutputs:
+    """Where training instances start from."""
+
+    launch_template: str
+    subnet: str
+    log_group: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class EndpointOutputs:
+    """The stack's endpoint. `instance_id` for kind `instance`; the last three for kind `autoscaled`."""
+
+    kind: str
+    channel: str
+    url: str
+    port: int
+    log_group: str
+    instance_id: str | None = None
+    autoscaling_group: str | None = None
+    target_group: str | None = None
+    load_balancer: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class StackOutputs:
+    """Everything that the program exports; both stacks export the same keys."""
+
+    stack: str
+    region: str
+    model: str
+    model_store: str
+    data_lake: str
+    workspace: str
+    signing_key: str
+    code_bundle: str
+    roles: Mapping[str, str] = field(default_factory=dict[str, str])
+    training: TrainingOutputs
+    endpoint: EndpointOutputs
+
+
+def parse(stack: str, outputs: Mapping[str, Any]) -> StackOutputs:
+    """Read the outputs of `stack`; raises `StackOutdated` naming what is missing."""
+    try:
+        training, endpoint = outputs["training"], outputs["endpoint"]
+        return StackOutputs(
+            stack=stack,
+            region=outputs["region"],
+            model=outputs["model"],
+            model_store=outputs["model_store"],
+            data_lake=outputs["data_lake"],
+            workspace=outputs["workspace"],
+            signing_key=outputs["signing_key"],
+            code_bundle=outputs["code_bundle"],
+            roles=dict(outputs["roles"]),
+            training=TrainingOutputs(
+                launch_template=training["launch_template"],
+                subnet=training["subnet"],
+                log_group=training["log_group"],
+            ),
+            endpoint=EndpointOutputs(
+                kind=endpoint["kind"],
+                channel=endpoint["channel"],
+                url=endpoint["url"],
+                port=int(endpoint["port"]),  # Pulumi carries numbers as floats
+                log_group=endpoint["log_group"],
+                instance_id=endpoint.get("instance_id"),
+                autoscaling_group=endpoint.get("autoscaling_group"),
+                target_group=endpoint.get("target_group"),
+                load_balancer=endpoint.get("load_balancer"),
+            ),
+        )
+    except KeyError as missing:
+        raise StackOutdated(
+            f"Stack {stack} has no output {missing}; it was deployed by another version of this program.",
+            next_step=f"pulumi up --stack {stack}",
+        ) from None

@@ -1,0 +1,167 @@
+"""What a command acts on: an AWS account, or a rehearsal that was kept running. The commands cannot tell them apart."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from botocore.config import Config
+
+from petpark import pulumi_cli
+from petpark.errors import RehearsalNotRunning, StackNotDeployed, StackOutdated
+from petpark.stacks import StackOutputs, parse
+
+if TYPE_CHECKING:
+    from mypy_boto3_sts import STSClient
+
+    from registry.certificate import Signer, Verifier
+    from registry.object_store import ObjectStore
+
+SUMMARY = Path(".rehearsal") / "summary.json"
+"""Where a rehearsal says what it consists of."""
+
+_PATIENCE = Config(
+    connect_timeout=5, read_timeout=60, retries={"mode": "standard", "total_max_attempts": 4}, max_pool_connections=32
+)
+_NOT_IN_SESSION_NAMES = re.compile(r"[^\w+=,.@-]")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """One stack of one place: its outputs, and clients that act there with timeouts and retries.
+
+    `endpoint_urls` are the endpoints of all stacks as they are reached from here; `aws_url` is the emulator's
+    address, None on AWS. A `role` (a key of `outputs.roles`) makes a client act as that operator role, assumed by
+    STS, so that least privilege holds for people too.
+    """
+
+    kind: str
+    stacks: tuple[str, ...]
+    outputs: StackOutputs
+    endpoint_urls: Mapping[str, str]
+    session: boto3.Session
+    aws_url: str | None = None
+    _assumed: dict[str, boto3.Session] = field(default_factory=dict[str, boto3.Session], repr=False, compare=False)
+
+    def client(self, service: str, *, role: str | None = None) -> Any:
+        """A boto3 client of `service`."""
+        session = self.session if role is None else self._assume(role)
+        return _client(session, service, self.aws_url)
+
+    def store(self, bucket: str, *, role: str | None = None) -> ObjectStore:
+        """A bucket as the registry sees it."""
+        from registry.object_store import S3Store
+
+        return S3Store(self.client("s3", role=role), bucket)
+
+    def signer(self, *, role: str | None = None) -> Signer:
+        """Who signs certificates: the stack's KMS key."""
+        from registry.certificate import KmsSigner
+
+        return KmsSigner(self.client("kms", role=role), self.outputs.signing_key)
+
+    def verifier(self, *, role: str | None = None) -> Verifier:
+        """Who checks them: the same key's public half."""
+        from registry.certificate import KmsVerifier
+
+        return KmsVerifier(self.client("kms", role=role), self.outputs.signing_key)
+
+    def identity(self, *, role: str | None = None) -> str:
+        """ARN of whoever acts, as STS reports it."""
+        sts: STSClient = self.client("sts", role=role)
+        return sts.get_caller_identity()["Arn"]
+
+    def instance_url(self, private_address: str) -> str:
+        """Where one instance behind the endpoint answers; in a rehearsal its private address is found on loopback."""
+        if self.aws_url is not None:
+            private_address = "127." + private_address.partition(".")[2]
+        return f"http://{private_address}:{self.outputs.endpoint.port}"
+
+    def _assume(self, role: str) -> boto3.Session:
+        if role not in self._assumed:
+            arn = self.outputs.roles.get(role)
+            if arn is None:
+                raise StackOutdated(
+                    f"Stack {self.outputs.stack} has no role {role}.",
+                    next_step=f"pulumi up --stack {self.outputs.stack}",
+                )
+            sts: STSClient = self.client("sts")
+            # The person's own name in the session, so that the audit trail names more than the role.
+            person = _NOT_IN_SESSION_NAMES.sub("-", self.identity().rpartition(":")[2].rpartition("/")[2])[:64]
+            found = sts.assume_role(RoleArn=arn, RoleSessionName=person or "petpark", DurationSeconds=3600)[
+                "Credentials"
+            ]
+            self._assumed[role] = boto3.Session(
+                aws_access_key_id=found["AccessKeyId"],
+                aws_secret_access_key=found["SecretAccessKey"],
+                aws_session_token=found["SessionToken"],
+                region_name=self.outputs.region,
+            )
+        return self._assumed[role]
+
+
+def open_target(kind: str, stack: str) -> Target:
+    """The target of this run: `aws` asks the Pulumi CLI, `rehearsal` reads what the rehearsal in this folder wrote."""
+    return open_rehearsal(stack) if kind == "rehearsal" else open_aws(stack)
+
+
+def open_aws(stack: str) -> Target:
+    """The account that the caller is signed in to; raises `PulumiMissing`, `StackNotDeployed` or `StackOutdated`."""
+    root = pulumi_cli.project_root()
+    outputs = parse(stack, pulumi_cli.outputs(stack, root))
+    return Target(
+        kind="aws",
+        stacks=pulumi_cli.stacks(root),
+        outputs=outputs,
+        endpoint_urls={stack: outputs.endpoint.url},
+        session=boto3.Session(region_name=outputs.region),
+    )
+
+
+def open_rehearsal(stack: str, summary: Path = SUMMARY) -> Target:
+    """The rehearsal that `summary` describes; raises `RehearsalNotRunning` or `StackNotDeployed`."""
+    facts = _read_summary(summary)
+    deployed: Mapping[str, Any] = facts["stacks"]
+    if stack not in deployed:
+        raise StackNotDeployed(
+            f"The rehearsal has no stack {stack}; it has {', '.join(deployed) or 'none'}.",
+            next_step="petpark rehearse --keep",
+        )
+    return rehearsal_target(
+        parse(stack, deployed[stack]), facts["endpoints"], facts["emulator"]["url"], tuple(deployed)
+    )
+
+
+def rehearsal_target(outputs: StackOutputs, endpoints: Mapping[str, str], url: str, stacks: tuple[str, ...]) -> Target:
+    """A target in the emulator at `url`; what the rehearsal itself uses before its summary is written."""
+    session = boto3.Session(aws_access_key_id="test", aws_secret_access_key="test", region_name=outputs.region)  # noqa: S106  what the emulator calls root
+    return Target(
+        kind="rehearsal", stacks=stacks, outputs=outputs, endpoint_urls=endpoints, session=session, aws_url=url
+    )
+
+
+def _client(session: boto3.Session, service: str, url: str | None) -> Any:
+    # Buckets as part of the path: the emulator's host name is an address, which takes no subdomain.
+    config = _PATIENCE if url is None else _PATIENCE.merge(Config(s3={"addressing_style": "path"}))
+    return session.client(service, endpoint_url=url, config=config)  # pyright: ignore[reportCallIssue, reportArgumentType]
+
+
+def _read_summary(path: Path) -> Mapping[str, Any]:
+    try:
+        facts = json.loads(path.read_bytes())
+        _ = facts["stacks"], facts["endpoints"], facts["emulator"]["url"]
+    except FileNotFoundError:
+        raise RehearsalNotRunning(
+            f"No rehearsal is running here: {path} does not exist.", next_step="petpark rehearse --keep"
+        ) from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise RehearsalNotRunning(
+            f"{path} does not describe a rehearsal ({error!r}); it may be still on its way, or broken.",
+            next_step="Wait for it, or start afresh: petpark rehearse down, then petpark rehearse --keep",
+        ) from None
+    return facts
