@@ -1,10 +1,11 @@
 """What all components have in common: a type token, names under their own, tags, and documents made of outputs."""
 
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, TypedDict
 
 import pulumi
+
+from infra.policies import Document, as_json
 
 
 class Child(TypedDict):
@@ -44,6 +45,6 @@ class Component(pulumi.ComponentResource):
         return {**self.tags, "Name": f"{pulumi.get_project()}-{pulumi.get_stack()}-{self.name}-{part}"}
 
 
-def document(decide: Callable[..., Mapping[str, Any]], **inputs: pulumi.Input[Any]) -> pulumi.Output[str]:
+def document(decide: Callable[..., Document], **inputs: pulumi.Input[Any]) -> pulumi.Output[str]:
     """JSON of what a pure function decides from values that may only be known during the deployment."""
-    return pulumi.Output.all(**inputs).apply(lambda values: json.dumps(decide(**values), separators=(",", ":")))
+    return pulumi.Output.all(**inputs).apply(lambda values: as_json(decide(**values)))

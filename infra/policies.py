@@ -5,6 +5,7 @@ Reading is granted by bucket: to follow a channel is to ask for objects that do 
 question with 404 only to those who may list (403 otherwise).
 """
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -167,6 +168,11 @@ def signing_key(account: str, certifier: str) -> Document:
             _refuse("OnlyTheCertifierSigns", ["kms:Sign"], ["*"], {"ArnNotEquals": {"aws:PrincipalArn": certifier}}),
         ]
     )
+
+
+def as_json(policy: Document) -> str:
+    """Write a policy as AWS stores it, without a space too many."""
+    return json.dumps(policy, separators=(",", ":"))
 
 
 # --- statements ----------------------------------------------------------------------------------------------------

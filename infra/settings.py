@@ -40,7 +40,7 @@ class EndpointSettings:
     kind: str
     channel: str
     require_certificate: bool
-    poll_seconds: float
+    poll_seconds: int
     instance_type: InstanceType
     volume_gb: int
     min_instances: int
@@ -74,19 +74,22 @@ class StackSettings:
 
 def load() -> StackSettings:
     """Read the configuration of the stack that is being deployed. Raises `SettingsInvalid`."""
-    return read(pulumi.Config("petpark").get, region=pulumi.Config("aws").get("region"))
+    config = pulumi.Config()
+    return read(config.get, region=pulumi.Config("aws").get("region"), namespace=config.name)
 
 
-def read(get: Callable[[str], str | None], *, region: str | None) -> StackSettings:
+def read(get: Callable[[str], str | None], *, region: str | None, namespace: str) -> StackSettings:
     """Check all values that `get` gives. Raises `SettingsInvalid` naming every wrong key, not only the first."""
-    values = _Reader(get)
+    values = _Reader(get, namespace)
+    if not region:
+        values.refuse("aws:region", region, "a region such as eu-west-1")
     settings = StackSettings(
-        region=region or values.wrong("aws:region", None, "a region such as eu-west-1", ""),
+        region=region or "",
         platform_stack=values.optional("platform", OWN),
-        model=values.matching("model", _NAME, "a short name of lower-case letters, digits and hyphens"),
+        model=values.name("model"),
         protect_data=values.boolean("protect_data"),
-        network=values.network("network", prefix_at_most=22),
-        zones=values.zones("zones", region),
+        network=values.network("network", longest_prefix=22),
+        zones=values.zones("zones", region or ""),
         log_days=values.one_of("log_days", LOG_DAYS),
         latency_alarm_ms=values.integer("latency_alarm_ms", 1, 60_000),
         alarm_email=values.optional("alarm_email", NONE),
@@ -116,24 +119,28 @@ def _endpoint(values: "_Reader") -> EndpointSettings:
     fewest = values.integer("endpoint_min_instances", 0, 100)
     return EndpointSettings(
         kind=values.one_of("endpoint_kind", ("instance", "autoscaled")),
-        channel=values.matching("channel", _NAME, "a short name of lower-case letters, digits and hyphens"),
+        channel=values.name("channel"),
         require_certificate=values.boolean("require_certificate"),
-        poll_seconds=values.seconds("poll_seconds"),
+        poll_seconds=values.integer("poll_seconds", 1, 3600),
         instance_type=kind,
         volume_gb=values.integer("endpoint_volume_gb", kind.smallest_volume_gb, 16_384),
         min_instances=fewest,
         max_instances=values.integer("endpoint_max_instances", max(1, fewest), 100),
         port=values.integer("endpoint_port", 1, 65_535),
-        clients=values.network("clients", prefix_at_most=32),
+        clients=values.network("clients", longest_prefix=32),
         tls_certificate=values.optional("tls_certificate", NONE),
     )
 
 
 class _Reader:
-    """Reads values and remembers what is wrong with them, so that one error can tell all of it."""
+    """Reads values and remembers what is wrong with them, so that one error can tell all of it.
 
-    def __init__(self, get: Callable[[str], str | None]) -> None:
+    What is returned for a wrong value is never seen: `settle` raises.
+    """
+
+    def __init__(self, get: Callable[[str], str | None], namespace: str) -> None:
         self._get = get
+        self._namespace = namespace
         self._wrong: list[str] = []
 
     def settle(self) -> None:
@@ -144,71 +151,64 @@ class _Reader:
                 + "\nmend Pulumi.<stack>.yaml; Pulumi.yaml says what each key means"
             )
 
-    def wrong[T](self, key: str, value: str | None, expected: str, instead: T) -> T:
-        """Note that `key` is wrong; the reading goes on with `instead`, which nobody will see."""
+    def refuse(self, key: str, value: str | None, expected: str) -> None:
         self._wrong.append(f"{key} is {'not set' if value is None else repr(value)}; expected {expected}")
-        return instead
-
-    def text(self, key: str, expected: str) -> str:
-        value = self._get(key)
-        return value or self.wrong(f"petpark:{key}", value, expected, "")
 
     def optional(self, key: str, absent: str) -> str | None:
-        value = self.text(key, f"a value, or {absent!r}")
+        value = self._read(key, lambda text: text or None, f"a value, or {absent!r}", "")
         return None if value == absent else value
 
-    def matching(self, key: str, pattern: re.Pattern[str], expected: str) -> str:
-        value = self._get(key)
-        return value if value and pattern.fullmatch(value) else self.wrong(f"petpark:{key}", value, expected, "")
+    def name(self, key: str) -> str:
+        expected = "a short name of lower-case letters, digits and hyphens"
+        return self._read(key, lambda text: text if _NAME.fullmatch(text) else None, expected, "")
 
     def boolean(self, key: str) -> bool:
-        value = self._get(key)
-        return (
-            value == "true"
-            if value in {"true", "false"}
-            else self.wrong(f"petpark:{key}", value, "true or false", False)
-        )
+        return self._read(key, {"true": True, "false": False}.get, "true or false", False)
 
     def integer(self, key: str, lowest: int, highest: int) -> int:
-        value = self._get(key)
-        if value is not None and re.fullmatch(r"\d{1,9}", value) and lowest <= int(value) <= highest:
-            return int(value)
-        return self.wrong(f"petpark:{key}", value, f"a whole number from {lowest} to {highest}", lowest)
+        def parse(text: str) -> int | None:
+            return int(text) if text.isascii() and text.isdigit() and lowest <= int(text) <= highest else None
 
-    def seconds(self, key: str) -> float:
-        value = self._get(key)
-        if value is not None and re.fullmatch(r"\d{1,4}(\.\d{1,3})?", value) and 0.05 <= float(value) <= 3600:
-            return float(value)
-        return self.wrong(f"petpark:{key}", value, "seconds from 0.05 to 3600", 1.0)
+        return self._read(key, parse, f"a whole number from {lowest} to {highest}", lowest)
 
     def one_of[T: (str, int)](self, key: str, choices: tuple[T, ...]) -> T:
-        value = self._get(key)
-        chosen = {str(choice): choice for choice in choices}
-        if value in chosen:
-            return chosen[value]
-        return self.wrong(f"petpark:{key}", value, f"one of {', '.join(chosen)}", choices[0])
+        by_text = {str(choice): choice for choice in choices}
+        return self._read(key, by_text.get, f"one of {', '.join(by_text)}", choices[0])
 
-    def network(self, key: str, *, prefix_at_most: int) -> str:
-        value = self._get(key)
-        try:
-            network = ipaddress.IPv4Network(value or "")
-        except ValueError:
-            network = None
-        if network is not None and network.prefixlen <= prefix_at_most:
-            return str(network)
-        return self.wrong(f"petpark:{key}", value, "an address block such as 10.20.0.0/16", "")
+    def network(self, key: str, *, longest_prefix: int) -> str:
+        def parse(text: str) -> str | None:
+            try:
+                network = ipaddress.IPv4Network(text)
+            except ValueError:
+                return None
+            return str(network) if network.prefixlen <= longest_prefix else None
 
-    def zones(self, key: str, region: str | None) -> tuple[str, str]:
-        value = self._get(key)
-        names = [name.strip() for name in (value or "").split(",")]
-        if len(set(names)) == 2 and all(re.fullmatch(rf"{re.escape(region or '')}[a-z]", name) for name in names):
-            return names[0], names[1]
-        expected = f"two zones of the region, such as {region or 'eu-west-1'}a,{region or 'eu-west-1'}b"
-        return self.wrong(f"petpark:{key}", value, expected, ("", ""))
+        expected = f"an IPv4 block such as 10.20.0.0/16, with a prefix of at most {longest_prefix}"
+        return self._read(key, parse, expected, "")
+
+    def zones(self, key: str, region: str) -> tuple[str, str]:
+        def parse(text: str) -> tuple[str, str] | None:
+            match [name.strip() for name in text.split(",")]:
+                case [first, second] if first != second and all(zone.fullmatch(name) for name in (first, second)):
+                    return first, second
+                case _:
+                    return None
+
+        zone = re.compile(rf"{re.escape(region)}[a-z]")
+        return self._read(key, parse, f"two zones of the region, such as {region}a,{region}b", ("", ""))
 
     def instance_type(self, key: str) -> InstanceType:
         value = self._get(key)
         try:
             return instance_type(value or "")
         except InstanceTypeUnsupported as problem:
-            return self.wrong(f"petpark:{key}", value, f"another: {problem}", instance_type("t3.micro"))
+            self.refuse(f"{self._namespace}:{key}", value, f"a type that petpark can use: {problem}")
+            return instance_type("t3.micro")
+
+    def _read[T](self, key: str, parse: Callable[[str], T | None], expected: str, instead: T) -> T:
+        value = self._get(key)
+        parsed = None if value is None else parse(value)
+        if parsed is not None:
+            return parsed
+        self.refuse(f"{self._namespace}:{key}", value, expected)
+        return instead

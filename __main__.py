@@ -1,0 +1,39 @@
+"""Petpark in one stack: `pulumi up --stack test`, then `pulumi up --stack prod`."""
+
+from infra import settings
+from infra.code import Code, CodeArgs
+from infra.endpoint import create_endpoint
+from infra.monitoring import Monitoring, MonitoringArgs
+from infra.network import Network, NetworkArgs
+from infra.outputs import export
+from infra.platform import create_platform, create_training
+from infra.serving_machine import EndpointArgs
+
+stack = settings.load()
+
+network = Network("network", NetworkArgs(region=stack.region, cidr=stack.network, zones=stack.zones))
+platform = create_platform(stack)
+code = Code("code", CodeArgs(workspace=platform.places.workspace))
+training = create_training(stack, platform, network, code.bundle)
+endpoint = create_endpoint(
+    "endpoint",
+    EndpointArgs(
+        region=stack.region,
+        settings=stack.endpoint,
+        network=network,
+        places=platform.places,
+        bundle=code.bundle,
+        log_days=stack.log_days,
+    ),
+)
+monitoring = Monitoring(
+    "monitoring",
+    MonitoringArgs(
+        errors=endpoint.errors,
+        latency=endpoint.latency,
+        latency_ms=stack.latency_alarm_ms,
+        email=stack.alarm_email,
+    ),
+)
+
+export(stack, platform, code, training, endpoint, monitoring)

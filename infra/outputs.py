@@ -1,0 +1,39 @@
+"""What a stack tells the world: the same keys from every stack."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pulumi
+
+from infra.code import Code
+from infra.endpoint import Endpoint
+from infra.monitoring import Monitoring
+from infra.platform import Platform
+from infra.settings import StackSettings
+
+
+def export(
+    settings: StackSettings,
+    platform: Platform,
+    code: Code,
+    training: pulumi.Input[Mapping[str, Any]],
+    endpoint: Endpoint,
+    monitoring: Monitoring,
+) -> None:
+    """Export what commands, other stacks and people need to know."""
+    outputs: dict[str, pulumi.Input[Any]] = {
+        "region": settings.region,
+        "model": settings.model,
+        "model_store": platform.places.model_store,
+        "data_lake": platform.places.data_lake,
+        "workspace": platform.places.workspace,
+        "encryption_key": platform.places.encryption_key,
+        "signing_key": platform.places.signing_key,
+        "roles": platform.roles,
+        "code_bundle": code.sha256,
+        "training": training,
+        "endpoint": endpoint.outputs,
+        "alarms": monitoring.topic.arn,
+    }
+    for key, value in outputs.items():
+        pulumi.export(key, value)

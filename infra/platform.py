@@ -1,0 +1,94 @@
+"""What stacks share: data lake, model store, operator roles, training. One stack owns it, the others refer to it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pulumi
+import pulumi_aws as aws
+
+from infra.data_lake import DataLake, DataLakeArgs
+from infra.model_store import ModelStore, ModelStoreArgs
+from infra.network import Network
+from infra.operators import Grants, GrantsArgs, Operators, OperatorsArgs
+from infra.places import PlaceOutputs
+from infra.settings import StackSettings
+from infra.training import Training, TrainingArgs
+from infra.user_data import Bundle
+from registry.layout import Role
+
+
+@dataclass(frozen=True, kw_only=True)
+class Platform:
+    """The platform that a stack uses, its own or another's: the same facts either way."""
+
+    places: PlaceOutputs
+    roles: pulumi.Input[Mapping[str, Any]]
+    owner: pulumi.StackReference | None
+    """The stack that owns the platform; None if it is this one."""
+
+
+def create_platform(settings: StackSettings) -> Platform:
+    """Make the platform, or refer to the stack that owns it."""
+    return _own(settings) if settings.platform_stack is None else _refer(settings, settings.platform_stack)
+
+
+def create_training(
+    settings: StackSettings, platform: Platform, network: Network, bundle: pulumi.Output[Bundle]
+) -> pulumi.Input[Mapping[str, Any]]:
+    """Make training where the platform is made; elsewhere refer to it. Returns its outputs."""
+    if platform.owner is not None:
+        return platform.owner.require_output("training")
+    training = Training(
+        "training",
+        TrainingArgs(
+            region=settings.region,
+            settings=settings.training,
+            network=network,
+            places=platform.places,
+            bundle=bundle,
+            log_days=settings.log_days,
+        ),
+    )
+    return training.outputs
+
+
+def _own(settings: StackSettings) -> Platform:
+    account = aws.get_caller_identity_output().account_id
+    operators = Operators("operators", OperatorsArgs(account=account))
+    data_lake = DataLake("data", DataLakeArgs(protect=settings.protect_data))
+    models = ModelStore(
+        "models",
+        ModelStoreArgs(
+            protect=settings.protect_data,
+            account=account,
+            certifier=operators.roles[Role.CERTIFIER].arn,
+            collector=operators.roles[Role.COLLECTOR].arn,
+        ),
+    )
+    places = PlaceOutputs(
+        model=settings.model,
+        model_store=models.bucket.bucket,
+        data_lake=data_lake.lake.bucket.bucket,
+        workspace=data_lake.workspace.bucket.bucket,
+        encryption_key=models.encryption_key.arn,
+        signing_key=models.signing_key.arn,
+    )
+    Grants("grants", GrantsArgs(roles=operators.roles, places=places))
+    return Platform(places=places, roles={role.value: made.arn for role, made in operators.roles.items()}, owner=None)
+
+
+def _refer(settings: StackSettings, stack: str) -> Platform:
+    owner = pulumi.StackReference(f"{pulumi.get_organization()}/{pulumi.get_project()}/{stack}")
+    return Platform(
+        places=PlaceOutputs(
+            model=settings.model,
+            model_store=owner.require_output("model_store"),
+            data_lake=owner.require_output("data_lake"),
+            workspace=owner.require_output("workspace"),
+            encryption_key=owner.require_output("encryption_key"),
+            signing_key=owner.require_output("signing_key"),
+        ),
+        roles=owner.require_output("roles"),
+        owner=owner,
+    )

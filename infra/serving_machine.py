@@ -1,0 +1,68 @@
+"""What the instances of an endpoint are, whether there is one of them or a group."""
+
+from dataclasses import dataclass
+
+import pulumi
+
+from infra import policies
+from infra.machine import Machine, MachineArgs
+from infra.network import Network
+from infra.places import PlaceOutputs
+from infra.policies import Places
+from infra.settings import EndpointSettings
+from infra.user_data import Bundle, serving_script
+from registry.layout import Variable
+
+
+@dataclass(frozen=True, kw_only=True)
+class EndpointArgs:
+    """What an endpoint is, which models it answers from, and who may ask."""
+
+    region: str
+    settings: EndpointSettings
+    network: Network
+    places: PlaceOutputs
+    bundle: pulumi.Output[Bundle]
+    log_days: int
+
+
+def create_machine(name: str, args: EndpointArgs, parent: pulumi.Resource) -> Machine:
+    """Make identity, log, firewall and image of an endpoint's instances."""
+    return Machine(
+        f"{name}-machine",
+        MachineArgs(
+            purpose="endpoint",
+            instance_type=args.settings.instance_type,
+            volume_gb=args.settings.volume_gb,
+            grants=policies.endpoint,
+            places=args.places,
+            vpc=args.network.vpc.id,
+            log_days=args.log_days,
+        ),
+        pulumi.ResourceOptions(parent=parent),
+    )
+
+
+def start_script(args: EndpointArgs, machine: Machine) -> pulumi.Output[str]:
+    """User data of an endpoint's instances."""
+
+    def script(places: Places, bundle: Bundle, log_group: str) -> str:
+        settings = args.settings
+        return serving_script(
+            region=args.region,
+            bundle=bundle,
+            environment={
+                Variable.MODEL_STORE: places.model_store,
+                Variable.MODEL: places.model,
+                Variable.CHANNEL: settings.channel,
+                Variable.SIGNING_KEY: places.signing_key,
+                Variable.REQUIRE_CERTIFICATE: str(settings.require_certificate).lower(),
+                Variable.LOG_GROUP: log_group,
+                Variable.HOST: "0.0.0.0",  # noqa: S104 - the firewall says who may connect
+                Variable.PORT: str(settings.port),
+                Variable.POLL_SECONDS: str(settings.poll_seconds),
+            },
+        )
+
+    facts = pulumi.Output.all(args.places.resolved(), args.bundle, machine.log_group.name)
+    return facts.apply(lambda values: script(*values))

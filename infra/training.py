@@ -1,0 +1,92 @@
+"""Where models are made: instances that start for one job, run it, and end themselves."""
+
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_aws as aws
+
+from infra import policies
+from infra.component import Component
+from infra.machine import Machine, MachineArgs
+from infra.network import Network
+from infra.places import PlaceOutputs
+from infra.policies import Places
+from infra.settings import TrainingSettings
+from infra.user_data import Bundle, training_script
+from registry.layout import Variable
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingArgs:
+    """What training instances are, and what they work on."""
+
+    region: str
+    settings: TrainingSettings
+    network: Network
+    places: PlaceOutputs
+    bundle: pulumi.Output[Bundle]
+    log_days: int
+
+
+class Training(Component):
+    """A launch template: an instance of it, tagged with a job's id, runs that job.
+
+    Three things end an instance: its job's end, its own watchdog, and whoever launched it. To shut down is to
+    terminate, so none of them can leave one behind that costs money.
+    """
+
+    def __init__(self, name: str, args: TrainingArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__(name, opts)
+        self.machine = self._create_machine(args)
+        self.template = self._create_template(args)
+        self.outputs = {
+            "launch_template": self.template.id,
+            "subnet": args.network.subnets[0].id,
+            "log_group": self.machine.log_group.name,
+        }
+        self.register_outputs(self.outputs)
+
+    def _create_machine(self, args: TrainingArgs) -> Machine:
+        return Machine(
+            f"{self.name}-machine",
+            MachineArgs(
+                purpose="training",
+                instance_type=args.settings.instance_type,
+                volume_gb=args.settings.volume_gb,
+                grants=policies.training,
+                places=args.places,
+                vpc=args.network.vpc.id,
+                log_days=args.log_days,
+            ),
+            pulumi.ResourceOptions(parent=self),
+        )
+
+    def _create_template(self, args: TrainingArgs) -> aws.ec2.LaunchTemplate:
+        def script(values: tuple[Places, Bundle, str]) -> str:
+            places, bundle, log_group = values
+            return training_script(
+                region=args.region,
+                bundle=bundle,
+                environment={
+                    Variable.MODEL_STORE: places.model_store,
+                    Variable.DATA_LAKE: places.data_lake,
+                    Variable.WORKSPACE: places.workspace,
+                    Variable.MODEL: places.model,
+                    Variable.SIGNING_KEY: places.signing_key,
+                    Variable.LOG_GROUP: log_group,
+                },
+                max_minutes=args.settings.max_minutes,
+            )
+
+        facts = pulumi.Output.all(args.places.resolved(), args.bundle, self.machine.log_group.name)
+        return self.machine.create_template(
+            facts.apply(lambda values: script((values[0], values[1], values[2]))),
+            market=_SPOT if args.settings.spot else None,
+            at_shutdown="terminate",
+        )
+
+
+_SPOT: aws.ec2.LaunchTemplateInstanceMarketOptionsArgsDict = {
+    "market_type": "spot",
+    "spot_options": {"spot_instance_type": "one-time", "instance_interruption_behavior": "terminate"},
+}
