@@ -1,0 +1,63 @@
+"""`python -m serving`: one endpoint, from its environment."""
+
+import asyncio
+import logging
+import os
+import sys
+from datetime import UTC, datetime
+
+import boto3
+from botocore.config import Config
+
+from registry.catalog import Catalog
+from registry.certificate import Certificates, KmsVerifier
+from registry.channel import Channel
+from registry.object_store import S3Store
+from serving.admission import Admission
+from serving.live import Live
+from serving.logs import log_to_cloudwatch, log_to_stdout
+from serving.rollout import Rollout
+from serving.server import serve
+from serving.settings import ServingSettings, SettingInvalid, SettingMissing
+from serving.telemetry import Metrics
+
+_USAGE = 2
+_AWS = Config(connect_timeout=2, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 2})
+"""A poll that fails is repeated two seconds later anyway; so give up soon and serve what is in force."""
+
+
+def main() -> int:
+    """Serve until told to stop. 0: drained and ended; 2: the environment is not usable."""
+    log_to_stdout()
+    try:
+        settings = ServingSettings.from_environment(os.environ)
+    except (SettingMissing, SettingInvalid) as error:
+        sys.stderr.write(f"petpark endpoint: {error}\n")
+        return _USAGE
+    if settings.log_group:
+        log_to_cloudwatch(boto3.client("logs", config=_AWS), group=settings.log_group, stream=settings.instance)
+    live, metrics = Live(), Metrics()
+    rollout = _rollout(settings, live, metrics)
+    asyncio.run(serve(settings, rollout=rollout, live=live, metrics=metrics))
+    logging.shutdown()
+    return 0
+
+
+def _rollout(settings: ServingSettings, live: Live, metrics: Metrics) -> Rollout:
+    store = S3Store(boto3.client("s3", config=_AWS), settings.model_store)
+    verifier = None
+    if settings.require_certificate and settings.signing_key:
+        verifier = KmsVerifier(boto3.client("kms", config=_AWS), settings.signing_key)
+    admission = Admission(
+        catalog=Catalog(store, settings.model),
+        certificates=Certificates(store, settings.model),
+        verifier=verifier,  # pyright: ignore[reportArgumentType] - a cached property is a property too
+        clock=lambda: datetime.now(UTC),
+        max_pixels=settings.limits.pixels,
+    )
+    channel = Channel(store, settings.model, settings.channel)
+    return Rollout(channel=channel, admission=admission, live=live, metrics=metrics)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,80 @@
+"""The endpoint's addresses."""
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from serving import problems
+from serving.body import Bodies
+from serving.classify import ClassifyApi
+from serving.gate import Gate
+from serving.health import HealthApi
+from serving.inference_protocol import InferenceProtocolApi
+from serving.live import Live
+from serving.pages import PagesApi
+from serving.settings import ServingSettings
+from serving.telemetry import Metrics
+from serving.workers import Workers
+
+
+def create_app(settings: ServingSettings, *, live: Live, metrics: Metrics, workers: Workers) -> ASGIApp:
+    """Make the ASGI application of one endpoint; `live` decides which version answers."""
+    bodies = Bodies(settings.limits)
+    name = settings.model
+    classify = ClassifyApi(live=live, bodies=bodies, workers=workers, metrics=metrics)
+    health = HealthApi(live=live, metrics=metrics, name=name, channel=settings.channel, instance=settings.instance)
+    v2 = InferenceProtocolApi(live=live, bodies=bodies, workers=workers, name=name, batch=settings.limits.batch)
+    pages = PagesApi()
+    routes = [
+        Route("/v1/classify", classify.classify, methods=["POST"]),
+        Route("/v1/model", health.model),
+        Route("/healthz/live", health.live),
+        Route("/healthz/ready", health.ready),
+        Route("/metrics", health.metrics),
+        Route("/v2", v2.server),
+        Route("/v2/health/live", v2.server_live),
+        Route("/v2/health/ready", v2.server_ready),
+        Route("/v2/models/{model}", v2.model),
+        Route("/v2/models/{model}/ready", v2.model_ready),
+        Route("/v2/models/{model}/infer", v2.infer, methods=["POST"]),
+        Route("/v2/models/{model}/versions/{version}", v2.model),
+        Route("/v2/models/{model}/versions/{version}/ready", v2.model_ready),
+        Route("/v2/models/{model}/versions/{version}/infer", v2.infer, methods=["POST"]),
+        Route("/", pages.page),
+        Route("/docs", pages.page),
+        Route("/pages/{file}", pages.asset),
+        Route("/openapi.json", pages.openapi),
+    ]
+    app = Starlette(
+        routes=routes,
+        exception_handlers={
+            problems.Problem: _on_problem,
+            HTTPException: _on_http_exception,
+            Exception: _on_failure,
+        },
+    )
+    app.router.redirect_slashes = False
+    return Gate(app, live=live, metrics=metrics)
+
+
+async def _on_problem(request: Request, error: Exception) -> Response:
+    assert isinstance(error, problems.Problem)  # noqa: S101 - registered for nothing else
+    return problems.response(error.kind, error.detail, request_id=request.state.request_id, headers=error.headers)
+
+
+async def _on_http_exception(request: Request, error: Exception) -> Response:
+    """Give Starlette's own answers (404, 405) the shape of all others."""
+    assert isinstance(error, HTTPException)  # noqa: S101 - registered for nothing else
+    detail = f"{request.method} {request.url.path}: {error.detail}. /docs lists what there is."
+    kind = problems.of_status(error.status_code)
+    return problems.response(kind, detail, request_id=request.state.request_id, headers=error.headers)
+
+
+async def _on_failure(request: Request, _error: Exception) -> Response:
+    """Tell the caller where to look; Starlette raises the error again afterwards, and the gate logs it."""
+    request_id: str = request.state.request_id
+    detail = f"Something unforeseen happened; the endpoint's log has it under {request_id}."
+    return problems.response(problems.INTERNAL, detail, request_id=request_id)

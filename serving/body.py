@@ -1,0 +1,68 @@
+"""Bodies of requests: read within limits, so that no caller can fill the memory or hold a place by dawdling."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+from starlette.requests import Request
+
+from serving.problems import BAD_REQUEST, BODY_TOO_SLOW, OVERLOADED, TOO_LARGE, Problem
+from serving.settings import Limits
+
+
+class Bodies:
+    """Reads bodies and knows how many bytes of all of them together are held right now. For one event loop."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._held = 0
+
+    @property
+    def held(self) -> int:
+        """Bytes of all bodies in memory now."""
+        return self._held
+
+    @asynccontextmanager
+    async def read(self, request: Request) -> AsyncGenerator[bytes]:
+        """Give the body for as long as the block runs.
+
+        Raises `Problem`: 413 beyond the size limit (at once, if the header says so), 408 when it arrives too slowly,
+        503 when the bodies of all requests together would be too many.
+        """
+        self._check_announced(request)
+        chunks: list[bytes] = []
+        size = 0
+        try:
+            async with self._in_time():
+                async for chunk in request.stream():
+                    self._hold(len(chunk))
+                    size += len(chunk)
+                    self._check_size(size)
+                    chunks.append(chunk)
+            yield chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        finally:
+            self._held -= size
+
+    def _check_announced(self, request: Request) -> None:
+        announced = request.headers.get("content-length", "0")
+        if not announced.isascii() or not announced.isdigit():
+            raise Problem(BAD_REQUEST, "Content-Length is not a number.")
+        self._check_size(int(announced[:20]))
+
+    def _check_size(self, size: int) -> None:
+        if size > self._limits.body_bytes:
+            raise Problem(TOO_LARGE, f"The body has {size:,} bytes or more; the limit is {self._limits.body_bytes:,}.")
+
+    def _hold(self, size: int) -> None:
+        if self._held + size > self._limits.held_bytes:
+            raise Problem(OVERLOADED, "Too many large bodies at once. Try again after a moment.", retry_after=1)
+        self._held += size
+
+    @asynccontextmanager
+    async def _in_time(self) -> AsyncGenerator[None]:
+        try:
+            async with asyncio.timeout(self._limits.body_seconds):
+                yield
+        except TimeoutError:
+            seconds = self._limits.body_seconds
+            raise Problem(BODY_TOO_SLOW, f"The body did not arrive within {seconds:g} seconds.") from None

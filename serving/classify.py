@@ -1,0 +1,97 @@
+"""`POST /v1/classify`: a photo in, its class out."""
+
+import json
+from collections.abc import Callable
+
+import numpy as np
+from starlette.requests import Request
+from starlette.responses import Response
+
+from imaging import PhotoError
+from serving.body import Bodies
+from serving.live import Deployed, Live
+from serving.model import Classification, LoadedModel
+from serving.multipart import photo_of
+from serving.problems import NOT_READY, UNREADABLE, WRONG_TYPE, Problem, of_photo
+from serving.telemetry import Metrics
+from serving.workers import Workers
+
+PHOTO_TYPES = ("image/jpeg", "image/png", "image/webp")
+FORM_TYPE = "multipart/form-data"
+_TRUTH = {"": False, "false": False, "0": False, "true": True, "1": True}
+
+
+def deployed(live: Live) -> Deployed:
+    """Give what is in force. Raises `Problem` (503) when nothing is."""
+    current = live.deployed
+    if current is None:
+        why = f" {live.refused.detail}" if live.refused else ""
+        raise Problem(NOT_READY, f"No verified version is in force yet.{why}", retry_after=2)
+    return current
+
+
+class ClassifyApi:
+    """Reads a photo, has it classified on a thread, writes the answer."""
+
+    def __init__(self, *, live: Live, bodies: Bodies, workers: Workers, metrics: Metrics) -> None:
+        self._live = live
+        self._bodies = bodies
+        self._workers = workers
+        self._metrics = metrics
+
+    async def classify(self, request: Request) -> Response:
+        """Answer `POST /v1/classify`."""
+        unwrap = _unwrapper(request.headers.get("content-type", ""))
+        explain = _flag(request, "explain")
+        deployed(self._live)  # say so before the caller sends megabytes
+        request_id: str = request.state.request_id
+        async with self._bodies.read(request) as body:
+            answer = await self._workers.run(self._answer, body, unwrap, explain=explain, request_id=request_id)
+        return Response(answer, media_type="application/json")
+
+    def _answer(self, body: bytes, unwrap: Callable[[bytes], bytes], *, explain: bool, request_id: str) -> bytes:
+        photo = unwrap(body)
+        if not photo:
+            raise Problem(UNREADABLE, "The body is empty; send the bytes of a photo.")
+        model = deployed(self._live).model
+        try:
+            found = model.classify(photo, explain=explain)
+        except PhotoError as error:
+            raise of_photo(error) from error
+        self._metrics.predictions.labels(model.version.number, found.label).inc()
+        return _document(model, found, request_id)
+
+
+def model_document(model: LoadedModel) -> dict[str, object]:
+    """Name the version that gave an answer."""
+    return {"name": model.version.model, "version": model.version.number, "digest": model.version.digest}
+
+
+def _document(model: LoadedModel, found: Classification, request_id: str) -> bytes:
+    document: dict[str, object] = {
+        "label": found.label,
+        "probabilities": found.probabilities,
+        "model": model_document(model),
+        "request_id": request_id,
+    }
+    if found.activation_map is not None:
+        maps = np.round(found.activation_map.astype(np.float64), 5).tolist()
+        document["activation_map"] = dict(zip(model.labels, maps, strict=True))
+    return json.dumps(document, ensure_ascii=False, allow_nan=False).encode()
+
+
+def _unwrapper(content_type: str) -> Callable[[bytes], bytes]:
+    kind = content_type.partition(";")[0].strip().lower()
+    if kind in PHOTO_TYPES:
+        return lambda body: body
+    if kind == FORM_TYPE:
+        return lambda body: photo_of(body, content_type)
+    expected = ", ".join((*PHOTO_TYPES, FORM_TYPE))
+    raise Problem(WRONG_TYPE, f"The Content-Type is {kind or 'missing'}; send one of {expected}.")
+
+
+def _flag(request: Request, name: str) -> bool:
+    value = request.query_params.get(name, "").lower()
+    if value not in _TRUTH:
+        raise Problem(UNREADABLE, f"The parameter {name} is {value!r}; send true or false.")
+    return _TRUTH[value]

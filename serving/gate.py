@@ -1,0 +1,82 @@
+"""The first and last thing that every request passes: its id, its measurements, its safety net."""
+
+import logging
+import re
+import time
+import uuid
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from serving.live import Live
+from serving.telemetry import Metrics
+
+logger = logging.getLogger(__name__)
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
+_CALLER_LEFT = 499
+
+_EVERY_ANSWER = {
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "content-security-policy": "default-src 'self'; img-src 'self' blob:; frame-ancestors 'none'; base-uri 'none'",
+}
+
+
+class Gate:
+    """ASGI middleware around the whole application."""
+
+    def __init__(self, app: ASGIApp, *, live: Live, metrics: Metrics) -> None:
+        self._app = app
+        self._live = live
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began = time.perf_counter()
+        request_id = _request_id(Headers(scope=scope).get("x-request-id"))
+        scope.setdefault("state", {})["request_id"] = request_id
+        status = 0
+
+        async def send_marked(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                self._mark(MutableHeaders(scope=message), request_id)
+            await send(message)
+
+        self._metrics.running += 1
+        try:
+            await self._app(scope, receive, send_marked)
+        except ClientDisconnect:
+            status = status or _CALLER_LEFT
+        except Exception:
+            logger.exception("request failed", extra={"request_id": request_id, "path": scope["path"]})
+        finally:
+            self._metrics.running -= 1
+            route = _route(scope)
+            self._metrics.requests.labels(route, status).inc()
+            self._metrics.request_seconds.labels(route).observe(time.perf_counter() - began)
+
+    def _mark(self, headers: MutableHeaders, request_id: str) -> None:
+        headers["x-request-id"] = request_id
+        for name, value in _EVERY_ANSWER.items():
+            headers[name] = value
+        if self._live.draining:
+            headers["connection"] = "close"
+
+
+def _request_id(given: str | None) -> str:
+    """Keep the caller's id where it is harmless to log and send back; otherwise make one."""
+    return given if given is not None and _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+
+
+def _route(scope: Scope) -> str:
+    """Name the route, not the address: addresses are without number and would fill the memory as metrics."""
+    route = scope.get("route")
+    return route.path if isinstance(route, Route) else "none"

@@ -1,0 +1,101 @@
+"""Open Inference Protocol v2 over REST: what KServe's, Triton's and MLServer's clients speak."""
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from serving.body import Bodies
+from serving.classify import deployed
+from serving.live import Deployed, Live
+from serving.problems import NOT_FOUND, NOT_READY, UNREADABLE, Problem
+from serving.session import IMAGE
+from serving.tensors import read_request, write_response
+from serving.workers import Workers
+
+_JSON_LENGTH = "inference-header-content-length"
+
+
+class InferenceProtocolApi:
+    """The protocol's addresses. One model is served: the one in force."""
+
+    def __init__(self, *, live: Live, bodies: Bodies, workers: Workers, name: str, batch: int) -> None:
+        self._live = live
+        self._bodies = bodies
+        self._workers = workers
+        self._name = name
+        self._batch = batch
+
+    async def server(self, _request: Request) -> Response:
+        """Answer `GET /v2`."""
+        return JSONResponse({"name": "petpark", "version": "1", "extensions": ["binary_tensor_data"]})
+
+    async def server_live(self, _request: Request) -> Response:
+        """Answer `GET /v2/health/live`."""
+        return JSONResponse({"live": True})
+
+    async def server_ready(self, _request: Request) -> Response:
+        """Answer `GET /v2/health/ready`."""
+        if not self._live.ready:
+            raise Problem(NOT_READY, "No verified version is in force, or the endpoint is draining.", retry_after=2)
+        return JSONResponse({"ready": True})
+
+    async def model_ready(self, request: Request) -> Response:
+        """Answer `GET /v2/models/{model}/ready`."""
+        self._asked_for(request)
+        return await self.server_ready(request)
+
+    async def model(self, request: Request) -> Response:
+        """Answer `GET /v2/models/{model}`."""
+        model = self._asked_for(request).model
+        size = model.session.size
+        classes = len(model.labels)
+        return JSONResponse(
+            {
+                "name": self._name,
+                "versions": [str(model.version.number)],
+                "platform": "onnxruntime_onnx",
+                "inputs": [{"name": IMAGE, "datatype": "UINT8", "shape": [-1, size, size, 3]}],
+                "outputs": [
+                    {"name": "probabilities", "datatype": "FP32", "shape": [-1, classes]},
+                    {"name": "embedding", "datatype": "FP32", "shape": [-1, -1]},
+                    {"name": "activation_map", "datatype": "FP32", "shape": [-1, classes, -1, -1]},
+                ],
+                "parameters": {"labels": list(model.labels), "digest": model.version.digest},
+            }
+        )
+
+    async def infer(self, request: Request) -> Response:
+        """Answer `POST /v2/models/{model}/infer`."""
+        self._asked_for(request)
+        length = _json_length(request)
+        async with self._bodies.read(request) as body:
+            answer, header_length = await self._workers.run(self._infer, request, body, length)
+        if header_length is None:
+            return Response(answer, media_type="application/json")
+        headers = {_JSON_LENGTH: str(header_length)}
+        return Response(answer, media_type="application/octet-stream", headers=headers)
+
+    def _infer(self, request: Request, body: bytes, header_length: int | None) -> tuple[bytes, int | None]:
+        model = self._asked_for(request).model
+        asked = read_request(body, header_length, size=model.session.size, batch=self._batch)
+        outputs = model.session.outputs(asked.images, asked.outputs)
+        return write_response(asked, outputs, model=self._name, version=str(model.version.number))
+
+    def _asked_for(self, request: Request) -> Deployed:
+        """Give what is in force, if it is what the address names. Raises `Problem` (404, 503)."""
+        name: str = request.path_params["model"]
+        if name != self._name:
+            raise Problem(NOT_FOUND, f"This endpoint serves the model {self._name!r}, not {name!r}.")
+        current = deployed(self._live)
+        version: str | None = request.path_params.get("version")
+        if version is not None and version != str(current.model.version.number):
+            raise Problem(NOT_FOUND, f"Version {current.model.version.number} is in force, not {version!r}.")
+        return current
+
+
+def _json_length(request: Request) -> int | None:
+    text = request.headers.get(_JSON_LENGTH)
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdigit() and len(text) < 12):
+        raise Problem(UNREADABLE, "Inference-Header-Content-Length is not a number.")
+    return int(text)

@@ -1,0 +1,54 @@
+"""What this process serves right now: the one place that the follower writes and every request reads."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from registry.channel import Move
+from serving.model import LoadedModel
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deployed:
+    """A model and the channel entry that put it into force."""
+
+    model: LoadedModel
+    move: Move
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refusal:
+    """A channel entry that this process would not follow, and why."""
+
+    entry: int
+    version: int
+    reason: str
+    detail: str
+    at: datetime
+
+    def to_json(self) -> dict[str, object]:
+        """Give it as `/v1/model` shows it."""
+        return {
+            "entry": self.entry,
+            "version": self.version,
+            "reason": self.reason,
+            "detail": self.detail,
+            "at": self.at.isoformat(timespec="seconds"),
+        }
+
+
+class Live:
+    """One writer (the follower's thread), many readers.
+
+    Each attribute is one reference to something immutable: assigning it is atomic, so a reader sees the old or the
+    new, never a mixture. A request reads `deployed` once and ends on what it read.
+    """
+
+    def __init__(self) -> None:
+        self.deployed: Deployed | None = None
+        self.refused: Refusal | None = None
+        self.draining = False
+
+    @property
+    def ready(self) -> bool:
+        """Whether callers should be sent here."""
+        return self.deployed is not None and not self.draining

@@ -1,0 +1,52 @@
+"""A version in memory: photo bytes in, a classification out."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+import imaging
+from registry.certificate import Certificate
+from registry.version import Version
+from serving.session import Pixels, Session
+
+
+@dataclass(frozen=True, kw_only=True)
+class Classification:
+    """What the model says about one photo."""
+
+    label: str
+    probabilities: dict[str, float]
+    activation_map: npt.NDArray[np.float32] | None = None
+    """[classes, h, w], when asked for"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadedModel:
+    """One verified version, ready to answer. Immutable, so that a request that holds it ends on it."""
+
+    version: Version
+    session: Session
+    certificate: Certificate | None
+    max_pixels: int = imaging.MAX_PIXELS
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Names of the classes, in the order of the model's outputs."""
+        return self.session.labels
+
+    def decode(self, photo: bytes) -> Pixels:
+        """Give the pixels [1, size, size, 3] that the model sees. Raises `imaging.PhotoError`."""
+        return imaging.decode(photo, self.session.size, max_pixels=self.max_pixels)[np.newaxis]
+
+    def classify(self, photo: bytes, *, explain: bool = False) -> Classification:
+        """Classify a JPEG, PNG or WebP photo. Raises `imaging.PhotoError`."""
+        pixels = self.decode(photo)
+        wanted = ("probabilities", "activation_map") if explain else ("probabilities",)
+        outputs = self.session.outputs(pixels, wanted)
+        scores = outputs["probabilities"][0]
+        return Classification(
+            label=self.labels[int(scores.argmax())],
+            probabilities=dict(zip(self.labels, scores.tolist(), strict=True)),
+            activation_map=outputs["activation_map"][0] if explain else None,
+        )

@@ -1,0 +1,65 @@
+"""Probe photos: proof that this process sees and computes what the trainer saw and computed."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+
+from imaging import PhotoError
+from serving.model import LoadedModel
+
+PROBES = "probes.json"
+TOLERANCE = 1e-3
+
+
+class ProbesFailed(Exception):
+    """A version's probe photos are missing, broken, or get other probabilities here than at the trainer's."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Probe:
+    """One photo of a version, and what the trainer got for it."""
+
+    photo: str
+    probabilities: tuple[float, ...]
+
+
+def read_probes(path: Path) -> list[Probe]:
+    """Read `probes.json`. Raises `ProbesFailed` where there is none to hold on to."""
+    try:
+        rows = cast("list[Any]", json.loads(path.read_bytes()))
+        probes = [Probe(photo=row["photo"], probabilities=tuple(map(float, row["probabilities"]))) for row in rows]
+    except (ValueError, TypeError, KeyError) as error:
+        raise ProbesFailed(f"{PROBES} is broken: {error!r}") from error
+    if not probes:
+        raise ProbesFailed(f"{PROBES} is empty: nothing shows that this process computes what the trainer computed")
+    return probes
+
+
+def reproduce(model: LoadedModel, files: Mapping[str, Path]) -> int:
+    """Classify every probe photo as a request would; give how many there were. Raises `ProbesFailed`."""
+    if PROBES not in files:
+        raise ProbesFailed(f"the version has no {PROBES}")
+    probes = read_probes(files[PROBES])
+    for probe in probes:
+        _check(model, probe, files)
+    return len(probes)
+
+
+def _check(model: LoadedModel, probe: Probe, files: Mapping[str, Path]) -> None:
+    if probe.photo not in files:
+        raise ProbesFailed(f"{PROBES} names {probe.photo}, which is no file of the version")
+    try:
+        found = model.classify(files[probe.photo].read_bytes())
+    except PhotoError as error:
+        raise ProbesFailed(f"{probe.photo} cannot be decoded here: {error}") from error
+    got = np.array(list(found.probabilities.values()))
+    expected = np.array(probe.probabilities)
+    if got.shape != expected.shape or not np.all(np.abs(got - expected) <= TOLERANCE):
+        raise ProbesFailed(
+            f"{probe.photo}: expected {expected.round(4).tolist()} within {TOLERANCE}, got {got.round(4).tolist()}; "
+            "photos are decoded or computed differently here than in training"
+        )

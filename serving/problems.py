@@ -1,0 +1,82 @@
+"""What can go wrong for a caller, as `application/problem+json` (RFC 9457)."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from starlette.responses import Response
+
+from imaging import PhotoError, PhotoTooLarge
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One sort of problem: its name, its HTTP status, and what it means."""
+
+    name: str
+    status: int
+    title: str
+
+
+NOT_FOUND = Kind("not-found", 404, "There is nothing at this address")
+METHOD_NOT_ALLOWED = Kind("method-not-allowed", 405, "This address does not do that")
+BODY_TOO_SLOW = Kind("body-too-slow", 408, "The body did not arrive in time")
+TOO_LARGE = Kind("too-large", 413, "The photo or the body is too large")
+WRONG_TYPE = Kind("wrong-type", 415, "The body is of a type that this address does not take")
+UNREADABLE = Kind("unreadable", 422, "The body cannot be understood")
+BAD_REQUEST = Kind("bad-request", 400, "The request is not well-formed")
+INTERNAL = Kind("internal", 500, "The endpoint failed")
+NOT_READY = Kind("not-ready", 503, "The endpoint serves no model yet")
+OVERLOADED = Kind("overloaded", 503, "The endpoint has more work than it can take on")
+
+KINDS = (
+    BAD_REQUEST,
+    NOT_FOUND,
+    METHOD_NOT_ALLOWED,
+    BODY_TOO_SLOW,
+    TOO_LARGE,
+    WRONG_TYPE,
+    UNREADABLE,
+    INTERNAL,
+    NOT_READY,
+    OVERLOADED,
+)
+_BY_STATUS = {kind.status: kind for kind in KINDS if kind is not NOT_READY}
+
+
+class Problem(Exception):
+    """Ends a request with a problem document. `detail` is for the caller: what was met, what to do next."""
+
+    def __init__(self, kind: Kind, detail: str, *, retry_after: int | None = None) -> None:
+        super().__init__(f"{kind.name}: {detail}")
+        self.kind = kind
+        self.detail = detail
+        self.headers: Mapping[str, str] = {} if retry_after is None else {"retry-after": str(retry_after)}
+
+
+def of_photo(error: PhotoError) -> Problem:
+    """Say what is wrong with a photo that cannot be decoded."""
+    kind = TOO_LARGE if isinstance(error, PhotoTooLarge) else UNREADABLE
+    return Problem(kind, f"{error}. Send one whole JPEG, PNG or WebP photo within the limits of /docs.")
+
+
+def of_status(status: int) -> Kind:
+    """Choose the kind that stands for a bare HTTP status."""
+    return _BY_STATUS.get(status, INTERNAL if status >= 500 else BAD_REQUEST)
+
+
+def response(kind: Kind, detail: str, *, request_id: str, headers: Mapping[str, str] | None = None) -> Response:
+    """Render a problem.
+
+    `error` repeats the detail, because clients of the Open Inference Protocol look for that member.
+    """
+    document = {
+        "type": f"/docs#{kind.name}",
+        "title": kind.title,
+        "status": kind.status,
+        "detail": detail,
+        "error": detail,
+        "request_id": request_id,
+    }
+    body = json.dumps(document, ensure_ascii=False).encode("utf-8", "replace")
+    return Response(body, status_code=kind.status, media_type="application/problem+json", headers=headers)

@@ -1,0 +1,88 @@
+"""The process around the application: Granian in the same event loop, the follower in a thread, a graceful end."""
+
+import asyncio
+import contextlib
+import logging
+import signal
+import threading
+import time
+from collections.abc import Generator
+
+from granian.constants import HTTPModes, Interfaces
+from granian.http import HTTP1Settings
+from granian.server.embed import Server
+from starlette.types import ASGIApp
+
+from serving.app import create_app
+from serving.live import Live
+from serving.rollout import Rollout
+from serving.settings import Limits, ServingSettings
+from serving.telemetry import Metrics
+from serving.workers import Workers
+
+logger = logging.getLogger(__name__)
+
+_CONNECTIONS = 1024
+_MOMENT = 0.05
+
+
+async def serve(settings: ServingSettings, *, rollout: Rollout, live: Live, metrics: Metrics) -> None:
+    """Answer requests until SIGTERM or SIGINT; then finish what was begun and return."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    workers = Workers(threads=settings.threads, queue=settings.limits.queue)
+    server = _server(create_app(settings, live=live, metrics=metrics, workers=workers), settings)
+    with _following(rollout, poll_seconds=settings.poll_seconds):
+        server.on_startup(lambda: logger.info("listening", extra={"host": settings.host, "port": settings.port}))
+        serving = asyncio.create_task(server.serve())
+        stopping = asyncio.create_task(stop.wait())
+        await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if serving.done():
+            stopping.cancel()
+            serving.result()
+            raise RuntimeError("The HTTP server ended by itself; its last log lines say why.")
+        await _drain(live, metrics, settings.limits)
+        server.stop()
+        await serving
+    workers.close()
+
+
+async def _drain(live: Live, metrics: Metrics, limits: Limits) -> None:
+    """Tell balancers to look away, answer a moment longer, then wait until nothing is running."""
+    live.draining = True
+    logger.info("draining")
+    await asyncio.sleep(limits.drain_notice_seconds)
+    end = time.monotonic() + limits.drain_seconds
+    while metrics.running and time.monotonic() < end:
+        await asyncio.sleep(_MOMENT)
+    logger.info("drained", extra={"cut_off": metrics.running})
+
+
+@contextlib.contextmanager
+def _following(rollout: Rollout, *, poll_seconds: float) -> Generator[None]:
+    stop = threading.Event()
+    thread = threading.Thread(
+        target=rollout.run, args=(stop,), kwargs={"poll_seconds": poll_seconds}, name="rollout", daemon=True
+    )
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()  # a daemon: a store that does not answer cannot hold the process back
+
+
+def _server(app: ASGIApp, settings: ServingSettings) -> Server:
+    return Server(
+        app,
+        address=settings.host,
+        port=settings.port,
+        interface=Interfaces.ASGINL,
+        http=HTTPModes.auto,
+        websockets=False,
+        backlog=_CONNECTIONS,
+        backpressure=_CONNECTIONS,
+        http1_settings=HTTP1Settings(header_read_timeout=int(settings.limits.header_seconds * 1000)),
+        log_enabled=False,
+    )

@@ -1,0 +1,120 @@
+"""What an endpoint is told from outside: its environment, read once, and the limits that it keeps."""
+
+import os
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from registry.layout import Variable
+
+_MEBIBYTE = 1024 * 1024
+
+
+class SettingMissing(ValueError):
+    """An environment variable that the endpoint cannot do without is not set."""
+
+
+class SettingInvalid(ValueError):
+    """An environment variable holds something that the endpoint cannot use."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What one endpoint takes on at most; beyond it a caller gets 413, 408 or 503, never a slower neighbour."""
+
+    body_bytes: int = 20 * _MEBIBYTE
+    """Largest body of one request."""
+    held_bytes: int = 256 * _MEBIBYTE
+    """Bodies of all requests together, read or half read."""
+    body_seconds: float = 15.0
+    """Time in which a body has to arrive."""
+    header_seconds: float = 10.0
+    """Time in which the header lines have to arrive."""
+    queue: int = 32
+    """Requests that may wait for a free thread."""
+    pixels: int = 50_000_000
+    """Pixels of a photo, counted before it is decoded."""
+    batch: int = 64
+    """Photos in one tensor of the inference protocol."""
+    drain_seconds: float = 25.0
+    """Time that running requests have to finish after SIGTERM."""
+    drain_notice_seconds: float = 1.0
+    """Time that the endpoint still answers after it said that it is not ready, so that balancers look away first."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServingSettings:
+    """One endpoint's place in the world."""
+
+    model_store: str
+    model: str
+    channel: str
+    signing_key: str | None
+    require_certificate: bool = True
+    log_group: str | None = None
+    host: str = "0.0.0.0"  # noqa: S104 - an endpoint is there to be reached; its security group says by whom
+    port: int = 8080
+    poll_seconds: float = 2.0
+    threads: int = 1
+    instance: str = "local"
+    limits: Limits = field(default_factory=Limits)
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> "ServingSettings":
+        """Read and check the variables of `registry.layout`.
+
+        Raises `SettingMissing` or `SettingInvalid`, naming the variable and what it is for.
+        """
+        read = _Reader(environment)
+        require = read.boolean(Variable.REQUIRE_CERTIFICATE, default=True)
+        signing_key = environment.get(Variable.SIGNING_KEY) or None
+        if require and signing_key is None:
+            raise SettingMissing(
+                f"{Variable.SIGNING_KEY} is not set: certificates cannot be checked without the key that signs them. "
+                f"Set it to the key's ARN, or set {Variable.REQUIRE_CERTIFICATE}=false where any version may answer."
+            )
+        return cls(
+            model_store=read.text(Variable.MODEL_STORE, "the bucket of the model registry"),
+            model=read.text(Variable.MODEL, "the name of the model to serve"),
+            channel=read.text(Variable.CHANNEL, "the channel to follow, such as test or prod"),
+            signing_key=signing_key,
+            require_certificate=require,
+            log_group=environment.get(Variable.LOG_GROUP) or None,
+            host=environment.get(Variable.HOST) or "0.0.0.0",  # noqa: S104 - as above
+            port=int(read.number(Variable.PORT, default=8080, lowest=1, highest=65535)),
+            poll_seconds=read.number(Variable.POLL_SECONDS, default=2.0, lowest=0.05, highest=3600),
+            threads=usable_cores(),
+            instance=socket.gethostname(),
+        )
+
+
+def usable_cores() -> int:
+    """Count the processor cores that this process may use, which is fewer than the machine's in a container."""
+    return os.process_cpu_count() or 1
+
+
+@dataclass(frozen=True)
+class _Reader:
+    environment: Mapping[str, str]
+
+    def text(self, name: Variable, meaning: str) -> str:
+        value = self.environment.get(name, "").strip()
+        if not value:
+            raise SettingMissing(f"{name} is not set: {meaning}. Set it in the environment of `python -m serving`.")
+        return value
+
+    def boolean(self, name: Variable, *, default: bool) -> bool:
+        value = self.environment.get(name, "").strip().lower()
+        if value not in {"", "true", "false"}:
+            raise SettingInvalid(f"{name} is {value!r}; expected true or false.")
+        return default if value == "" else value == "true"
+
+    def number(self, name: Variable, *, default: float, lowest: float, highest: float) -> float:
+        text = self.environment.get(name, "").strip()
+        try:
+            value = float(text) if text else default
+        except ValueError:
+            raise SettingInvalid(f"{name} is {text!r}; expected a number.") from None
+        if not lowest <= value <= highest:
+            raise SettingInvalid(f"{name} is {text}; expected {lowest:g} to {highest:g}.")
+        return value

@@ -1,0 +1,44 @@
+"""What an endpoint counts and times, for Prometheus to collect."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+
+class Metrics:
+    """All measurements of one endpoint, in a registry of their own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        at = self.registry
+        self.requests = Counter("petpark_requests", "Requests answered", ("route", "status"), registry=at)
+        self.request_seconds = Histogram(
+            "petpark_request_seconds", "Time from header lines to answer", ("route",), buckets=_SECONDS, registry=at
+        )
+        self.running = 0
+        """Requests between their header lines and the end of their answer. Counted by the event loop alone."""
+        Gauge("petpark_requests_in_flight", "Requests running now", registry=at).set_function(lambda: self.running)
+        self.predictions = Counter("petpark_predictions", "Photos classified", ("version", "label"), registry=at)
+        self.ready = Gauge(
+            "petpark_ready", "1 when a verified version answers and the endpoint is not draining", registry=at
+        )
+        self.serving = Gauge(
+            "petpark_model", "1 for the version that answers now", ("name", "version", "digest"), registry=at
+        )
+        self.entry = Gauge("petpark_channel_entry", "Number of the channel entry in force here", registry=at)
+        self.swaps = Counter("petpark_swaps", "Versions put into force since the start", registry=at)
+        self.swap_seconds = Histogram(
+            "petpark_swap_seconds",
+            "Time from seeing a channel entry to answering from it",
+            buckets=_SECONDS,
+            registry=at,
+        )
+        self.refusals = Counter(
+            "petpark_refused_versions", "Versions that this endpoint would not serve", ("reason",), registry=at
+        )
+        self.store_errors = Counter("petpark_store_errors", "Polls of the model store that failed", registry=at)
+        self.polled = Gauge("petpark_last_poll_timestamp_seconds", "When the model store last answered", registry=at)
+
+    def text(self) -> bytes:
+        """Everything in Prometheus' text format."""
+        return generate_latest(self.registry)

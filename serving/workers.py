@@ -1,0 +1,56 @@
+"""The threads that decode and infer, and the door before them that keeps the queue short."""
+
+import asyncio
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+from serving.problems import OVERLOADED, Problem
+
+RETRY_AFTER_SECONDS = 1
+
+
+class Workers:
+    """A thread a core. Decoding and inference release Python's lock, so the threads really run side by side.
+
+    A request beyond `threads + queue` is refused at once: it would wait longer than its caller does.
+    """
+
+    def __init__(self, *, threads: int, queue: int) -> None:
+        self.threads = threads
+        self._places = threads + queue
+        self._taken = 0
+        self._lock = threading.Lock()
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="classify")
+
+    @property
+    def taken(self) -> int:
+        """Requests running or waiting now."""
+        return self._taken
+
+    async def run[**P, T](self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run `work` on a thread and wait for it. Raises `Problem` (503) when all places are taken."""
+        self._take()
+        future = self._pool.submit(work, *args, **kwargs)
+        # The place is given back when the work ends or is cancelled before it began, not when its caller leaves.
+        future.add_done_callback(self._give_back)
+        return await asyncio.wrap_future(future)
+
+    def close(self) -> None:
+        """End the threads after the work that they have begun."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def _take(self) -> None:
+        with self._lock:
+            if self._taken >= self._places:
+                raise Problem(
+                    OVERLOADED,
+                    f"{self._taken} requests are running or waiting. Try again after a moment.",
+                    retry_after=RETRY_AFTER_SECONDS,
+                )
+            self._taken += 1
+
+    def _give_back(self, _future: Future[Any]) -> None:
+        with self._lock:
+            self._taken -= 1

@@ -1,0 +1,178 @@
+"""The endpoint as it runs in the park: its own process, real HTTP, and S3 and KMS by HTTP too."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import boto3
+import httpx
+import pytest
+from moto.server import ThreadedMotoServer
+
+from registry.catalog import Catalog
+from registry.certificate import Certificates, KmsSigner
+from registry.channel import Channel
+from registry.object_store import S3Store
+
+ROOT = Path(__file__).parents[2]
+PATIENCE = 60
+
+
+@pytest.fixture(scope="module")
+def cloud() -> Iterator[dict[str, str]]:
+    """S3 and KMS on loopback, and the environment that leads there."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield {
+        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_DEFAULT_REGION": "eu-west-1",
+    }
+    server.stop()
+
+
+class Registry:
+    """The model registry in that cloud, with somebody who certifies."""
+
+    def __init__(self, cloud: dict[str, str], directory: Path, files: Callable[..., dict[str, Path]]) -> None:
+        def client(service):
+            return boto3.client(
+                service,
+                endpoint_url=cloud["AWS_ENDPOINT_URL"],
+                region_name="eu-west-1",
+                aws_access_key_id="test",
+                aws_secret_access_key="test",
+            )
+
+        self.bucket = f"store-{directory.name[:30].lower().strip('_').replace('_', '-')}-{os.urandom(3).hex()}"
+        client("s3").create_bucket(Bucket=self.bucket, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+        kms = client("kms")
+        key = kms.create_key(KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY")["KeyMetadata"]
+        self.key = key["Arn"]
+        self.signer = KmsSigner(kms, self.key)
+        store = S3Store(client("s3"), self.bucket)
+        self.catalog = Catalog(store, "pets")
+        self.certificates = Certificates(store, "pets")
+        self.channel = Channel(store, "pets", "prod")
+        self._directory = directory
+        self._files = files
+
+    def release(self, sharpness: float) -> int:
+        files = self._files(self._directory / str(sharpness), sharpness=sharpness)
+        version = self.catalog.publish(files, labels=("cat", "dog"), metrics={}, lineage={"run": str(sharpness)})
+        self.certificates.sign(
+            version,
+            decision="certified",
+            signer=self.signer,
+            by="quinn",
+            report_sha256=None,
+            expires_at=datetime.now(UTC) + timedelta(days=1),
+            note="",
+        )
+        self.channel.move(version, by="otto", why="test")
+        return version.number
+
+
+@pytest.fixture
+def registry(cloud, tmp_path, make_version_files) -> Registry:
+    return Registry(cloud, tmp_path, make_version_files)
+
+
+class Process:
+    """`python -m serving`, and its log lines as they come."""
+
+    def __init__(self, environment: dict[str, str], port: int) -> None:
+        self.url = f"http://127.0.0.1:{port}"
+        self.lines: list[dict[str, object]] = []
+        self._news = threading.Condition()
+        self.process = subprocess.Popen(
+            [sys.executable, "-W", "error", "-m", "serving"],
+            cwd=ROOT,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def wait_for(self, message: str, **facts: object) -> dict[str, object]:
+        """Wait for a log line; an end of the process ends the wait."""
+
+        def found() -> dict[str, object] | None:
+            wanted = {"message": message, **facts}
+            return next((line for line in self.lines if wanted.items() <= line.items()), None)
+
+        with self._news:
+            done = self._news.wait_for(lambda: found() or not self._reader.is_alive(), PATIENCE)
+        line = found()
+        assert done, f"{message!r} did not come; the log is {self.lines}"
+        assert line, f"{message!r} did not come; the log is {self.lines}"
+        return line
+
+    def end(self, number: int = signal.SIGTERM) -> int:
+        self.process.send_signal(number)
+        return self.process.wait(PATIENCE)
+
+    def _read(self) -> None:
+        assert self.process.stdout
+        for text in self.process.stdout:
+            with self._news:
+                self.lines.append(json.loads(text))
+                self._news.notify_all()
+
+
+@contextmanager
+def running(cloud: dict[str, str], registry: Registry, **changes: str) -> Iterator[Process]:
+    with closing(socket.socket()) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    environment = {
+        "PATH": os.environ["PATH"],
+        **cloud,
+        "PETPARK_MODEL_STORE": registry.bucket,
+        "PETPARK_MODEL": "pets",
+        "PETPARK_CHANNEL": "prod",
+        "PETPARK_SIGNING_KEY": registry.key,
+        "PETPARK_REQUIRE_CERTIFICATE": "true",
+        "PETPARK_HOST": "127.0.0.1",
+        "PETPARK_PORT": str(port),
+        "PETPARK_POLL_SECONDS": "0.1",
+        **changes,
+    }
+    process = Process(environment, port)
+    try:
+        yield process
+    finally:
+        process.process.kill()
+        process.process.communicate()
+
+
+def test_an_endpoint_starts_on_an_empty_channel_and_follows_it_from_there(cloud, registry, make_photo):
+    with running(cloud, registry) as endpoint:
+        endpoint.wait_for("listening")
+        assert httpx.get(f"{endpoint.url}/healthz/live").status_code == 200
+        assert httpx.get(f"{endpoint.url}/healthz/ready").status_code == 503
+        registry.release(4.0)
+        endpoint.wait_for("version in force", version=1)
+        assert httpx.get(f"{endpoint.url}/healthz/ready").status_code == 200
+        answer = httpx.post(f"{endpoint.url}/v1/classify", content=make_photo(), headers={"content-type": "image/jpeg"})
+        assert (answer.json()["label"], answer.json()["model"]["version"]) == ("cat", 1)
+        registry.release(5.0)
+        endpoint.wait_for("version in force", version=2, before=1)
+        registry.channel.roll_back(by="otto", why="test")
+        endpoint.wait_for("version in force", version=1, entry=3)
+        model = httpx.get(f"{endpoint.url}/v1/model").json()
+        assert (model["version"], model["entry"], model["certificate"]["by"]) == (1, 3, "quinn")
+        assert endpoint.end() == 0
