@@ -3,7 +3,7 @@
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 
 from rich.console import Console
@@ -51,8 +51,13 @@ class Steps:
         self._lock = threading.Lock()
         self._status: Status | None = None
 
+    @property
+    def failed(self) -> bool:
+        """Whether a step has failed."""
+        return any(not record.ok for record in self.records)
+
     @contextlib.contextmanager
-    def step(self, name: str) -> Iterator[Step]:
+    def step(self, name: str) -> Generator[Step]:
         """Run the block as step `name`; an exception marks it failed and passes through."""
         status = self._console.status(name) if self._console.is_terminal else None
         step = Step(name, status.update if status else lambda _: None)
@@ -70,7 +75,7 @@ class Steps:
                 status.stop()
 
     @contextlib.contextmanager
-    def beside(self, name: str, step: Step | None = None) -> Iterator[Step]:
+    def beside(self, name: str, step: Step | None = None) -> Generator[Step]:
         """As `step`, for work that runs beside the step that has the spinner."""
         step = step or Step(name, lambda _: None)
         started = time.monotonic()

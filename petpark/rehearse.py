@@ -1,0 +1,197 @@
+"""`petpark rehearse`: the whole lifecycle on this machine. The only command that knows about the rehearsal."""
+
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+from rich.table import Table
+
+from petpark import pulumi_cli
+from petpark.app import example, invocation
+from petpark.errors import OperatorError
+from petpark.output import Output
+
+if TYPE_CHECKING:
+    from rehearsal.run import RunOptions
+    from rehearsal.summary import RehearsalFacts
+
+_DIRECTORY = Path(".rehearsal")
+_LET_GO = "PETPARK_REHEARSAL_LET_GO"
+"""Number of the pipe on which the process that hosts a kept rehearsal says that its story is told."""
+
+_INTERRUPTED = 130
+"""Exit code of a program that Ctrl-C ended, as shells have it."""
+
+type EngineName = Literal["embedded", "pulumi"]
+
+app = typer.Typer(
+    help="Rehearse the whole lifecycle on this machine, offline.",
+    invoke_without_command=True,
+    rich_markup_mode="rich",
+)
+
+
+class PhotosMissing(OperatorError):
+    """`--photos` names something that is not a folder."""
+
+
+Directory = Annotated[Path, typer.Option("--directory", help="The folder that takes everything it writes.")]
+
+
+@app.callback(epilog=example("petpark rehearse --photos my-photos --keep", "petpark rehearse down"))
+def rehearse(
+    ctx: typer.Context,
+    photos: Annotated[
+        Path | None,
+        typer.Option("--photos", help="Your own photos, a subfolder a class; without it a set is generated."),
+    ] = None,
+    keep: Annotated[bool, typer.Option("--keep", help="Leave everything running, and say how to use it.")] = False,
+    engine: Annotated[
+        EngineName | None,
+        typer.Option("--engine", help="Who deploys; by default Pulumi where it is installed, else the embedded one."),
+    ] = None,
+    port: Annotated[int, typer.Option("--port", help="The emulated cloud's port; 0 takes a free one.")] = 0,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="A hyper-parameter of both trainings, as key=value.")
+    ] = None,
+    directory: Directory = _DIRECTORY,
+) -> None:
+    """From a folder of photos to a certified model that answers in prod, on this machine."""
+    if ctx.invoked_subcommand is not None:
+        return
+    if keep and _LET_GO not in os.environ:
+        raise typer.Exit(_host_elsewhere())
+    options = _options(photos, directory=directory, engine=engine, port=port, keep=keep, settings=settings or [])
+    raise typer.Exit(_run(ctx, options))
+
+
+@app.command(epilog=example("petpark rehearse down"))
+def down(ctx: typer.Context, directory: Directory = _DIRECTORY) -> None:
+    """End a rehearsal that was kept running, and everything that belongs to it."""
+    from rehearsal import workplace
+
+    pid = workplace.end(directory.resolve()) if directory.exists() else None
+    said = "No rehearsal is running here." if pid is None else "The rehearsal ended; nothing of it is running."
+    invocation(ctx).output.record({"rehearsal": said}, facts={"ended": pid is not None})
+
+
+def _options(
+    photos: Path | None, *, directory: Path, engine: EngineName | None, port: int, keep: bool, settings: list[str]
+) -> RunOptions:
+    from rehearsal.lifecycle import Script
+    from rehearsal.run import RunOptions
+
+    if photos is not None and not photos.is_dir():
+        raise PhotosMissing(
+            f"{photos} is not a folder.",
+            next_step="Give a folder with a subfolder of photos for each class, or leave --photos out for a generated set.",
+        )
+    script = Script(photos=photos) if photos is None else Script.of_photos(photos)
+    return RunOptions(
+        directory=directory,
+        engine=engine or _installed_engine(),
+        port=port,
+        keep=keep,
+        script=replace(script, recipe=(*script.recipe, *settings)),
+    )
+
+
+def _installed_engine() -> EngineName:
+    return "pulumi" if pulumi_cli.find() is not None else "embedded"
+
+
+def _run(ctx: typer.Context, options: RunOptions) -> int:
+    from rehearsal import run
+    from rehearsal.summary import to_json
+
+    output = invocation(ctx).output
+    _explain_engine(output, options.engine)
+
+    def kept(facts: RehearsalFacts) -> None:
+        _show(output, facts, options.directory)
+        _let_go(options.directory / "rehearsal.log")
+
+    try:
+        facts = run.run(options, output.err, kept=kept)
+    except (KeyboardInterrupt, run.Ended):
+        output.err.print("Ended early; nothing of the rehearsal is running.")
+        return _INTERRUPTED
+    if output.json:
+        output.document(to_json(facts))
+    else:
+        _show(output, facts, options.directory)
+    return 0
+
+
+def _explain_engine(output: Output, engine: EngineName) -> None:
+    if engine == "embedded":
+        output.err.print(
+            "Deploying by the embedded engine, which is for rehearsal and tests; real accounts are deployed by the Pulumi CLI.",
+            style="dim",
+            soft_wrap=True,
+        )
+
+
+def _show(output: Output, facts: RehearsalFacts, directory: Path) -> None:
+    """The end of the story on a terminal: what came of it, where it is written, and how to go on."""
+    table = Table.grid(padding=(0, 2))
+    table.add_column(justify="left")
+    table.add_column(justify="right", style="cyan")
+    table.add_column(style="dim")
+    for step in facts.steps:
+        table.add_row(("✓ " if step.ok else "✗ ") + step.name, f"{step.seconds:.1f} s", step.detail)
+    output.out.print()
+    output.out.print(table)
+    if facts.accuracy is not None:
+        accuracy = facts.accuracy
+        output.out.print(
+            f"\nAccuracy on {accuracy.n} photos that no training saw: [bold]{accuracy.value:.1%}[/bold] "
+            f"(95 % interval {accuracy.low:.1%} to {accuracy.high:.1%})"
+        )
+    output.out.print(
+        f"Summary with pictures: {directory / 'summary.html'}\nFor programs:          {directory / 'summary.json'}"
+    )
+    if facts.usage:
+        output.out.print("\nIt is running. Use it:")
+        width = max(len(what) for what, _ in facts.usage)
+        for what, command in facts.usage:
+            output.out.print(f"  {what:<{width}}  [bold]{command}[/bold]", soft_wrap=True)
+
+
+def _host_elsewhere() -> int:
+    """Run this same command in a session of its own, which outlives us, until it says that its story is told."""
+    told, tell = os.pipe()
+    os.set_inheritable(tell, True)
+    host = subprocess.Popen(
+        [sys.executable, "-m", "petpark", *sys.argv[1:]],
+        env={**os.environ, _LET_GO: str(tell)},
+        pass_fds=[tell],
+        start_new_session=True,
+    )
+    os.close(tell)
+    with os.fdopen(told, "rb") as story:
+        while True:
+            try:
+                if story.read(1):
+                    return 0
+                return host.wait()
+            except KeyboardInterrupt:
+                host.send_signal(signal.SIGINT)
+
+
+def _let_go(log: Path) -> None:
+    """Hand the terminal back: from here on only the log hears this process."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    with log.open("ab") as file, Path(os.devnull).open("rb") as nothing:
+        os.dup2(nothing.fileno(), 0)
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+    tell = int(os.environ[_LET_GO])
+    os.write(tell, b"!")
+    os.close(tell)

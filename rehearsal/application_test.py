@@ -1,0 +1,79 @@
+"""Photos that no training saw, put to a running endpoint over HTTP: what the application really answers."""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from http import HTTPStatus
+
+import httpx
+
+from rehearsal.summary import Prediction
+
+_TIMEOUT = httpx.Timeout(30.0, connect=5.0)
+_CLIENTS = 4
+
+
+class ApplicationTestFailed(Exception):
+    """The endpoint did not answer a photo as an endpoint should."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeldOut:
+    """A photo of the test split: its key in the dataset, its true label, its bytes."""
+
+    key: str
+    label: str
+    photo: bytes
+
+
+def ask(
+    endpoint: str,
+    photos: Sequence[HeldOut],
+    *,
+    explained: int = 0,
+    progress: Callable[[int, int], None] = lambda _done, _all: None,
+) -> list[Prediction]:
+    """Classify `photos` through `endpoint`, in order; the first `explained` answers carry their activation map.
+
+    Raises `ApplicationTestFailed` when a photo is not answered with 200.
+    """
+    with httpx.Client(base_url=endpoint, timeout=_TIMEOUT, trust_env=False) as client:
+
+        def one(numbered: tuple[int, HeldOut]) -> Prediction:
+            number, held_out = numbered
+            return _ask(client, held_out, explain=number < explained)
+
+        answers: list[Prediction] = []
+        with ThreadPoolExecutor(_CLIENTS) as pool:
+            for answer in pool.map(one, enumerate(photos)):
+                answers.append(answer)
+                progress(len(answers), len(photos))
+    return answers
+
+
+def _ask(client: httpx.Client, held_out: HeldOut, *, explain: bool) -> Prediction:
+    response = client.post(
+        "/v1/classify",
+        params={"explain": "true"} if explain else {},
+        content=held_out.photo,
+        headers={"content-type": "image/jpeg"},
+    )
+    if response.status_code != HTTPStatus.OK:
+        raise ApplicationTestFailed(
+            f"{client.base_url} answered {response.status_code} to photo {held_out.key}: {response.text[:300]}"
+        )
+    answer = response.json()
+    label = answer["label"]
+    return Prediction(
+        name=held_out.key,
+        photo=held_out.photo,
+        truth=held_out.label,
+        label=label,
+        probability=float(answer["probabilities"][label]),
+        activation_map=_map_of(answer, label),
+    )
+
+
+def _map_of(answer: dict[str, object], label: str) -> Sequence[Sequence[float]] | None:
+    maps = answer.get("activation_map")
+    return maps.get(label) if isinstance(maps, dict) else None

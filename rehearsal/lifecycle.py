@@ -1,0 +1,329 @@
+"""The story that `petpark rehearse` tells: from a folder of photos to a certified model in prod, and back.
+
+Every step calls the library functions behind the operator's commands, as the roles that the stacks made; only waiting
+and showing are the rehearsal's own. `docs/design/rehearsal.md` says why the steps overlap as they do.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from petpark import datasets, decisions, endpoints, jobs
+from petpark.endpoints import Verdict
+from petpark.jobs import EpochSeen, Finished
+from registry.layout import photo_key
+from rehearsal.application_test import HeldOut, ask
+from rehearsal.steps import Step, Steps
+from rehearsal.summary import Accuracy, Dataset, Prediction, RehearsalFacts
+from rehearsal.timeline import Release
+from rehearsal.traffic import Traffic, TrafficReport
+from rehearsal.world import STACKS, World
+from training.dataset import Ingestion, load_manifest
+from training.dataset.generated import generate
+from training.evaluation.metrics import wilson_interval
+
+ANSWERS_WITHIN = 60.0
+"""Seconds that endpoints get to answer from a version that their channel moved to."""
+
+REAL_PHOTOS = ("epochs=30",)
+"""Hyper-parameters for photos that somebody took, from scratch, in some minutes of CPU."""
+
+_SEED = 20_26
+
+
+class EndpointsSilent(Exception):
+    """Endpoints did not answer from the version that their channel names."""
+
+
+class RequestsLost(Exception):
+    """Requests failed while a release moved."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Script:
+    """What varies between rehearsals.
+
+    `photos` None draws a set of `photo_count`. `recipe` and `second_recipe` are hyper-parameters (`key=value`) that
+    differ from the defaults, for both trainings and for the second one. `most_held_out` bounds the photos of the
+    application test.
+    """
+
+    photos: Path | None = None
+    photo_count: int = 1600
+    recipe: tuple[str, ...] = ()
+    second_recipe: tuple[str, ...] = ()
+    most_held_out: int = 1000
+
+    @classmethod
+    def of_photos(cls, photos: Path) -> Script:
+        """For real photos, which take longer to learn from scratch than drawn ones."""
+        return cls(photos=photos, recipe=REAL_PHOTOS)
+
+
+class Lifecycle:
+    """One rehearsal in a running `world`; `play` goes through all steps, `facts` tells what happened so far."""
+
+    def __init__(self, world: World, steps: Steps, script: Script) -> None:
+        self._world = world
+        self._steps = steps
+        self._script = script
+        self._photos = script.photos or world.directory / "photos"
+        self._started = time.monotonic()
+        self._facts = RehearsalFacts(
+            started_at=datetime.now(UTC),
+            engine=world.kind,
+            steps=(),
+            emulator_url=world.emulator.url,
+            region=world.emulator.region,
+        )
+
+    @property
+    def facts(self) -> RehearsalFacts:
+        """What happened so far."""
+        return replace(
+            self._facts, steps=tuple(self._steps.records), endpoints=self._world.endpoints, stacks=self._world.stacks
+        )
+
+    def play(self) -> None:
+        """All steps in order. Raises what the first failing step raised; nothing is tried twice."""
+        with ThreadPoolExecutor(2) as beside:
+            drawn = beside.submit(self._draw_photos)
+            self._deploy_test()
+            drawn.result()
+            prod = beside.submit(self._deploy_prod)
+            dataset = self._ingest()
+            first = self._train(dataset, number=1)
+            self._release(first, "test", step="release 1 to test")
+            self._test_application()
+            self._certify(first)
+            _wait(prod)
+            self._release(first, "prod", step="release 1 to prod")
+        second = self._train(dataset, number=2)
+        self._certify(second)
+        self._promote_and_roll_back(first, second)
+        self._describe(first)
+
+    # --- the steps ----------------------------------------------------------------------------------------------------
+
+    def _draw_photos(self) -> None:
+        if self._script.photos is None:
+            with self._steps.beside("draw a photo set") as step:
+                generate(self._photos, count=self._script.photo_count, seed=_SEED)
+                step.done(f"{self._script.photo_count} photos of generated cats and dogs")
+
+    def _deploy_test(self) -> None:
+        with self._steps.step("up stack test") as step:
+            self._deploy("test", step)
+
+    def _deploy_prod(self) -> None:
+        with self._steps.beside("up stack prod (meanwhile)") as step:
+            self._deploy("prod", step)
+
+    def _deploy(self, stack: str, step: Step) -> None:
+        finished = 0
+
+        def show(event: Any) -> None:
+            nonlocal finished
+            if event.kind == "finished":
+                finished += 1
+                step.progress(f"{finished} resources")
+
+        step.done(f"{self._world.deploy(stack, show)} resources")
+
+    def _ingest(self) -> Ingestion:
+        with self._steps.step("ingest photos") as step:
+            target = self._world.target("test")
+            found = datasets.ingest(
+                target, str(self._photos), seed=_SEED, progress=lambda done, of: step.progress(f"{done} of {of}")
+            )
+            photos = found.manifest.photos
+            self._facts = replace(
+                self._facts,
+                dataset=Dataset(
+                    source=str(self._script.photos or "generated"),
+                    sha256=found.sha256,
+                    photos=len(photos),
+                    labels=dict(Counter(photo.label for photo in photos)),
+                    splits=dict(Counter(photo.split for photo in photos)),
+                    skipped=[(str(path), str(reason)) for path, reason in found.skipped],
+                ),
+            )
+            skipped = f", {len(found.skipped)} skipped (named in the summary)" if found.skipped else ""
+            step.done(f"{len(photos)} photos, dataset {found.sha256[:12]}{skipped}")
+        return found
+
+    def _train(self, dataset: Ingestion, *, number: int) -> int:
+        with self._steps.step(f"train version {number} on an instance") as step:
+            target = self._world.target("test")
+            recipe = self._script.recipe + (self._script.second_recipe if number > 1 else ())
+            spec = jobs.plan(target, dataset.sha256, recipe, seed=_SEED + number)
+            job = jobs.submit(target, spec)
+            instance = jobs.launch(target, job)
+            for event in jobs.watch(target, job, instance_id=instance, poll=0.5):
+                match event:
+                    case EpochSeen(record=record):
+                        step.progress(
+                            f"epoch {record.epoch} of {spec.hyper_parameters.epochs}, accuracy {record.accuracy:.1%}"
+                        )
+                    case Finished(result=result) if result.version is not None:
+                        step.done(f"version {result.version}, job {job}")
+                        return result.version
+                    case _:
+                        step.progress(f"instance {instance}")
+        raise AssertionError("a watched job either finishes or raises")
+
+    def _release(self, version: int, channel: str, *, step: str) -> None:
+        with self._steps.step(step) as running:
+            seconds = self._move(
+                channel,
+                version,
+                "promote",
+                lambda target: decisions.promote(target, version, channel=channel, why=f"rehearsal: release {version}"),
+            )
+            running.done(f"answering after {seconds:.1f} s")
+
+    def _test_application(self) -> None:
+        with self._steps.step("test the application") as step:
+            photos = self._held_out()
+            predictions = ask(
+                self._world.endpoints["test"],
+                photos,
+                explained=24,
+                progress=lambda done, of: step.progress(f"{done} of {of} unseen photos"),
+            )
+            accuracy = _accuracy(predictions)
+            self._facts = replace(self._facts, predictions=predictions, accuracy=accuracy)
+            step.done(
+                f"{accuracy.value:.1%} right of {accuracy.n} unseen photos "
+                f"(95 % interval {accuracy.low:.1%} to {accuracy.high:.1%})"
+            )
+
+    def _certify(self, version: int) -> None:
+        with self._steps.step(f"certify version {version}") as step:
+            certificate = decisions.certify(
+                self._world.target("test"), version, decision="certified", note="rehearsal: the application test passed"
+            )
+            step.done(f"signed by {certificate.by.rpartition(':')[2]}")
+
+    def _promote_and_roll_back(self, first: int, second: int) -> None:
+        photos = [held_out.photo for held_out in self._held_out()[:50]]
+        with Traffic(list(self._world.endpoints.values()), photos) as traffic:
+            with self._steps.step(f"promote version {second} under traffic") as step:
+                seconds = self._both(
+                    second,
+                    "promote",
+                    lambda target, channel: decisions.promote(
+                        target, second, channel=channel, why=f"rehearsal: release {second}"
+                    ),
+                )
+                step.done(f"every endpoint answers from it after {seconds:.1f} s")
+            with self._steps.step(f"roll back to version {first} under traffic") as step:
+                seconds = self._both(
+                    first,
+                    "rollback",
+                    lambda target, channel: decisions.roll_back(target, channel=channel, why="rehearsal: a drill"),
+                )
+                step.done(f"every endpoint answers from it after {seconds:.1f} s")
+        report = traffic.report()
+        self._facts = replace(self._facts, traffic=report)
+        self._judge_traffic(report)
+
+    def _judge_traffic(self, report: TrafficReport) -> None:
+        with self._steps.step("count lost requests") as step:
+            step.done(f"{len(report.failures)} of {report.requests} requests failed during both moves")
+            if report.failures:
+                raise RequestsLost(
+                    f"{len(report.failures)} of {report.requests} requests failed; the first: {report.failures[0]}"
+                )
+
+    def _describe(self, version: int) -> None:
+        target = self._world.target("prod")
+        answer = endpoints.status(target)[0]
+        self._facts = replace(
+            self._facts,
+            bucket=target.outputs.model_store,
+            model=target.outputs.model,
+            version=version,
+            digest=answer.digest,
+            resources={stack: self._world.resources(stack) for stack in STACKS},
+        )
+
+    # --- moving channels ----------------------------------------------------------------------------------------------
+
+    def _both(self, version: int, what: str, move: Callable[[Any, str], object]) -> float:
+        """Move both channels at once; seconds until the slower one's endpoints answer from `version`."""
+        with ThreadPoolExecutor(len(STACKS)) as pool:
+            moved = [
+                pool.submit(self._move, channel, version, what, lambda target, channel=channel: move(target, channel))
+                for channel in STACKS
+            ]
+            return max(future.result() for future in moved)
+
+    def _move(self, channel: str, version: int, what: str, move: Callable[[Any], object]) -> float:
+        """Move one channel; seconds until everything that follows it answers from `version`."""
+        target = self._world.target(channel)
+        asked = time.monotonic()
+        move(target)
+        moved = time.monotonic()
+        self._await_version(channel, version)
+        answered = time.monotonic() - moved
+        release = Release(
+            at=asked - self._started, channel=channel, version=version, what=what, answered_after=answered
+        )
+        self._facts = replace(self._facts, releases=[*self._facts.releases, release])
+        return answered
+
+    def _await_version(self, stack: str, version: int) -> None:
+        deadline = time.monotonic() + ANSWERS_WITHIN
+        pause = threading.Event()
+        while True:
+            answers = endpoints.status(self._world.target(stack))
+            if all(answer.verdict is Verdict.SERVES and answer.version == version for answer in answers):
+                return
+            if time.monotonic() > deadline:
+                wrong = "; ".join(
+                    f"{answer.where} {answer.url}: {answer.verdict} version {answer.version} {answer.reason}"
+                    for answer in answers
+                    if answer.verdict is not Verdict.SERVES
+                )
+                raise EndpointsSilent(
+                    f"Not every endpoint of stack {stack} answered from version {version} in {ANSWERS_WITHIN:.0f} s: "
+                    f"{wrong}. The instances' logs are in {self._world.directory / 'instances'}."
+                )
+            pause.wait(0.1)
+
+    def _held_out(self) -> Sequence[HeldOut]:
+        """The photos of the test split, evenly thinned to the script's bound."""
+        assert self._facts.dataset is not None  # noqa: S101  ingestion comes first
+        target = self._world.target("test")
+        lake = target.store(target.outputs.data_lake)
+        photos = [photo for photo in load_manifest(lake, self._facts.dataset.sha256).photos if photo.split == "test"]
+        photos = photos[:: math.ceil(len(photos) / self._script.most_held_out)]
+        with ThreadPoolExecutor(8) as pool:
+            bodies = pool.map(lambda photo: lake.get(photo_key(photo.sha256)), photos)
+            return [
+                HeldOut(key=photo.key, label=photo.label, photo=body)
+                for photo, body in zip(photos, bodies, strict=True)
+            ]
+
+
+def _accuracy(predictions: Sequence[Prediction]) -> Accuracy:
+    right = sum(prediction.right for prediction in predictions)
+    low, high = wilson_interval(right, len(predictions))
+    return Accuracy(value=right / len(predictions), low=low, high=high, n=len(predictions))
+
+
+def _wait(future: Future[None]) -> None:
+    """As `future.result()`, but the main thread keeps hearing Ctrl-C."""
+    while not future.done():
+        time.sleep(0.1)
+    future.result()

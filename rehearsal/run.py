@@ -1,0 +1,98 @@
+"""One rehearsal from start to end: the folder, the world, the story, the summary, and nothing left behind."""
+
+import contextlib
+import signal
+import threading
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import FrameType
+
+from rich.console import Console
+
+from rehearsal.lifecycle import Lifecycle, Script
+from rehearsal.steps import Steps
+from rehearsal.summary import HTML_NAME, JSON_NAME, RehearsalFacts, write_summary
+from rehearsal.workplace import Workplace
+from rehearsal.world import EngineKind, World
+
+LEFT_BEHIND = (JSON_NAME, HTML_NAME, "instances", "rehearsal.log")
+"""What a finished rehearsal leaves in its folder: the summary, and the logs of its instances."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """How to rehearse: where, by which engine, on which port the emulator listens (0: a free one), and what."""
+
+    directory: Path
+    engine: EngineKind
+    port: int = 0
+    keep: bool = False
+    script: Script = field(default_factory=Script)
+
+
+class Ended(BaseException):
+    """SIGTERM: somebody asked the rehearsal to end. Like KeyboardInterrupt, no handler of errors takes it."""
+
+
+def run(options: RunOptions, console: Console, *, kept: Callable[[RehearsalFacts], None]) -> RehearsalFacts:
+    """Rehearse. With `keep`, call `kept` when everything stands, and go on hosting it until SIGTERM or Ctrl-C.
+
+    Whatever ends it, every process is gone and only the summary and logs are left when this returns or raises.
+    Raises `RehearsalRunning`, `NoRoom`, the emulator's and the engine's errors, or the failing step's own.
+    """
+    steps = Steps(console)
+    with _termination_raises(), Workplace(options.directory) as place:
+        try:
+            with contextlib.ExitStack() as running:
+                with steps.step("start the emulated cloud") as step:
+                    world = World(place.directory, engine=options.engine, port=options.port)
+                    running.enter_context(world)
+                    step.done(f"LocalStack at {world.emulator.url}")
+                lifecycle = Lifecycle(world, steps, options.script)
+                try:
+                    lifecycle.play()
+                finally:
+                    with steps.step("write the summary") if not steps.failed else contextlib.nullcontext():
+                        facts = replace(lifecycle.facts, usage=usage(lifecycle.facts) if options.keep else ())
+                        write_summary(place.directory, facts)
+                if options.keep:
+                    kept(facts)
+                    threading.Event().wait()
+        finally:
+            place.tidy(*LEFT_BEHIND)
+    return facts
+
+
+def usage(facts: RehearsalFacts) -> list[tuple[str, str]]:
+    """What to do with a rehearsal that was kept running: (what it does, command)."""
+    prod = facts.endpoints["prod"]
+    photo = "PHOTO.jpg"
+    return [
+        ("ask the model in prod", f"curl --data-binary @{photo} -H 'content-type: image/jpeg' {prod}/v1/classify"),
+        ("try it in a browser", prod),
+        ("which version answers, where", "petpark --target rehearsal --stack prod endpoints status"),
+        ("versions and their standing", "petpark --target rehearsal models list"),
+        ("how prod came to where it is", "petpark --target rehearsal models history --channel prod"),
+        ("end it", "petpark rehearse down"),
+    ]
+
+
+@contextlib.contextmanager
+def _termination_raises() -> Generator[None]:
+    """SIGTERM unwinds the stack like Ctrl-C does; both are ignored while it unwinds, so that all of it does."""
+
+    def end(_number: int, _frame: FrameType | None) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        raise Ended
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, end), signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before[0])
+        signal.signal(signal.SIGINT, before[1])

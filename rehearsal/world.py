@@ -1,0 +1,137 @@
+"""The cloud of a rehearsal, running: emulator, engine, instances and load balancers, made and ended together."""
+
+import contextlib
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self
+
+import yaml
+
+from petpark.stacks import StackOutputs, parse
+from petpark.target import Target, rehearsal_target
+from rehearsal.emulator import REPOSITORY, Emulator
+from rehearsal.engine import EmbeddedEngine, Engine, StackResource
+from rehearsal.instances import InstanceRunner
+from rehearsal.load_balancer import LoadBalancer
+from rehearsal.pulumi_cli import PulumiEngine
+
+type EngineKind = Literal["embedded", "pulumi"]
+
+STACKS = ("test", "prod")
+
+_PASSPHRASE = "rehearsal"  # noqa: S105  it guards nothing: the state describes an emulator that ends with the run
+_CLEAN_ENVIRONMENT = {"aws:skipCredentialsValidation": "true", "aws:skipMetadataApiCheck": "true"}
+
+
+class World:
+    """A context manager around everything that runs.
+
+    `directory` takes all state. `deploy` makes a stack and returns its outputs; endpoints are reachable from then on
+    through `endpoint_url`, and `target` gives the operator's view of a stack.
+    """
+
+    def __init__(self, directory: Path, *, engine: EngineKind, port: int = 0, project: Path = REPOSITORY) -> None:
+        self.directory = directory
+        self.project = project
+        self.emulator = Emulator(directory / "emulator", port=port, region=_region(project))
+        self.runner = InstanceRunner(self.emulator, directory, python=Path(sys.executable))
+        self.kind = engine
+        self._outputs: dict[str, StackOutputs] = {}
+        self._raw: dict[str, Mapping[str, Any]] = {}
+        self._urls: dict[str, str] = {}
+        self._engines: dict[str, Engine] = {}
+        self._exit = contextlib.ExitStack()
+
+    def __enter__(self) -> Self:
+        with contextlib.ExitStack() as starting:
+            starting.enter_context(self.emulator)
+            starting.enter_context(self.runner)
+            self._exit = starting.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for engine in self._engines.values():
+            engine.cancel()
+        self._exit.close()
+
+    def engine(self, stack: str, on_event: Callable[[Any], None] | None = None) -> Engine:
+        """The engine for one stack: each stack has its own, so that two can be deployed side by side."""
+        config = {stack: self._emulator_config()}
+        if self.kind == "pulumi":
+            made: Engine = PulumiEngine(
+                self.project,
+                state_dir=self.directory / "pulumi",
+                config=config,
+                environment=self.emulator.environment(),
+                passphrase=_PASSPHRASE,
+                on_event=on_event,
+            )
+        else:
+            made = EmbeddedEngine(
+                self.project,
+                state_dir=self.directory / "state",
+                config=config,
+                passphrase=_PASSPHRASE,
+                on_event=on_event,
+            )
+        self._engines[stack] = made
+        return made
+
+    def deploy(self, stack: str, on_event: Callable[[Any], None] | None = None) -> int:
+        """Bring `stack` up from the program as it is, make its endpoint reachable, and return its number of resources.
+
+        Raises the engine's `DeploymentFailed`.
+        """
+        engine = self.engine(stack, on_event)
+        update = engine.up(stack)
+        self._raw[stack] = engine.outputs(stack)
+        self._outputs[stack] = outputs = parse(stack, self._raw[stack])
+        endpoint = outputs.endpoint
+        if endpoint.load_balancer is not None:
+            balancer = LoadBalancer(
+                self.emulator, load_balancer_arn=endpoint.load_balancer, resolve=self.runner.address
+            )
+            self._exit.enter_context(balancer)
+            self._urls[stack] = balancer.url
+        elif endpoint.instance_id is not None:
+            self.runner.wait_for(endpoint.instance_id, "running", timeout=60)
+            self._urls[stack] = f"http://{self.runner.address(endpoint.instance_id)}:{endpoint.port}"
+        return sum(update.changes.values())
+
+    @property
+    def stacks(self) -> Mapping[str, Mapping[str, Any]]:
+        """Outputs of the deployed stacks, as exported."""
+        return dict(self._raw)
+
+    @property
+    def endpoints(self) -> Mapping[str, str]:
+        """Where each deployed stack's endpoint answers on this machine."""
+        return dict(self._urls)
+
+    def resources(self, stack: str) -> list[StackResource]:
+        """What was deployed, for drawing it."""
+        return self._engines[stack].resources(stack)
+
+    def target(self, stack: str) -> Target:
+        """The operator's view of a deployed stack."""
+        return rehearsal_target(self._outputs[stack], self._urls, self.emulator.url, tuple(self._outputs))
+
+    def _emulator_config(self) -> dict[str, str]:
+        return {
+            **_CLEAN_ENVIRONMENT,
+            "aws:accessKey": "test",
+            "aws:secretKey": "test",
+            "aws:s3UsePathStyle": "true",
+            "aws:maxRetries": "2",
+            "aws:endpoints": self.emulator.url,
+        }
+
+
+def _region(project: Path) -> str:
+    """The region that the stacks name: the emulator pretends to be it."""
+    settings = yaml.safe_load((project / f"Pulumi.{STACKS[0]}.yaml").read_text())
+    return str(settings["config"]["aws:region"])
