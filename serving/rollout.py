@@ -49,6 +49,11 @@ class Rollout:
         self._next_look = 0.0
         self._store_is_away = False
 
+    @property
+    def kept(self) -> tuple[LoadedModel, ...]:
+        """The models in memory, the one that came into force last first."""
+        return tuple(self._kept)
+
     def run(self, stop: threading.Event, *, poll_seconds: float) -> None:
         """Follow the channel until `stop` is set."""
         while not stop.is_set():

@@ -144,10 +144,15 @@ class Park:
         self.channel = Channel(self.store, "pets", "prod")
 
     def publish(
-        self, *, sharpness: float = 4.0, change: Callable[[dict[str, Path]], None] | None = None, labels=LABELS
+        self,
+        *,
+        sharpness: float = 4.0,
+        change: Callable[[dict[str, Path]], object] | None = None,
+        labels=LABELS,
+        model_labels=None,
     ) -> Version:
         directory = self.directory / f"{len(list(self.directory.iterdir()))}"
-        files = version_files(directory, sharpness=sharpness, labels=labels)
+        files = version_files(directory, sharpness=sharpness, labels=model_labels or labels)
         if change:
             change(files)
         return self.catalog.publish(
@@ -248,7 +253,7 @@ class Endpoint:
             "/v1/classify", params=parameters, content=content, headers={"content-type": content_type}
         )
 
-    def metric(self, name: str, **labels: str) -> float:
+    def metric(self, name: str, /, **labels: str) -> float:
         return self.metrics.registry.get_sample_value(name, labels) or 0.0
 
     def close(self) -> None:

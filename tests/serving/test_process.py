@@ -7,8 +7,7 @@ import socket
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -59,7 +58,7 @@ class Registry:
         client("s3").create_bucket(Bucket=self.bucket, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
         kms = client("kms")
         key = kms.create_key(KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY")["KeyMetadata"]
-        self.key = key["Arn"]
+        self.key = key.get("Arn", "")
         self.signer = KmsSigner(kms, self.key)
         store = S3Store(client("s3"), self.bucket)
         self.catalog = Catalog(store, "pets")
@@ -134,7 +133,7 @@ class Process:
 
 
 @contextmanager
-def running(cloud: dict[str, str], registry: Registry, **changes: str) -> Iterator[Process]:
+def running(cloud: dict[str, str], registry: Registry, **changes: str) -> Generator[Process]:
     with closing(socket.socket()) as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
