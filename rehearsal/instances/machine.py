@@ -58,7 +58,6 @@ class Machine:
         """Start the supervisor and, on the first boot of this sandbox, the user data, as cloud-init does."""
         for folder in FOLDERS:
             (self.sandbox / folder).mkdir(parents=True, exist_ok=True)
-        self.metadata.start()
         self._process = self._start_supervisor()
         script = self.sandbox / "user-data"
         if not script.exists():

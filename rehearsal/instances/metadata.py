@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, Self
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -65,9 +65,10 @@ class MetadataService:
         """What `AWS_EC2_METADATA_SERVICE_ENDPOINT` is set to."""
         return f"http://{self.address}:{PORT}"
 
-    def start(self) -> None:
+    def start(self) -> Self:
         """Begin to answer."""
         self._thread.start()
+        return self
 
     def stop(self) -> None:
         """Stop answering and give the address back. May be called twice."""

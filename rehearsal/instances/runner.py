@@ -57,8 +57,8 @@ class InstanceRunner:
     """Keeps one machine up for every instance that the emulator has running, from `start` to `stop`.
 
     `directory` takes a folder `instances/<id>` each; `python` is the interpreter with petpark's environment;
-    `aws` a real AWS CLI. `on_event` hears, from several threads, what happens. Where the emulator ended an instance, its
-    processes are left alone until `on_event` has returned from `shutting-down`: time to take it out of service.
+    `aws` a real AWS CLI. `on_event` hears, from several threads, what happens. Where the emulator ended an instance,
+    its processes are left alone until `on_event` has returned from `shutting-down`: time to take it out of service.
     """
 
     def __init__(
@@ -211,7 +211,7 @@ class InstanceRunner:
             region=self._cloud.region,
             look=lambda: next(iter(facts.describe(self._ec2, [instance.id])), instance),
             credentials=role.current if role else lambda: None,
-        )
+        ).start()
 
     def _machine(self, instance: Instance, metadata: MetadataService) -> Machine:
         sandbox = self._directory / instance.id

@@ -103,8 +103,9 @@ class Unit:
     code: int | None = None
 
     def delay(self) -> float:
-        """How long to wait before the next start: systemd's RestartSec, doubled by every quick failure."""
-        return max(self.restart_seconds, min(self.restart_seconds * 2**self.failures, SLOWEST_RESTART_SECONDS))
+        """How long to wait before the next start: RestartSec, doubled by every quick failure after the first."""
+        doubled = self.restart_seconds * 2 ** (max(self.failures, 1) - 1)
+        return max(self.restart_seconds, min(doubled, SLOWEST_RESTART_SECONDS))
 
     def restarts(self) -> bool:
         """Whether it is started again, now that it has ended with `code`."""

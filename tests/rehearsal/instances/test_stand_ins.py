@@ -1,0 +1,134 @@
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+import pytest
+
+from rehearsal.instances.machine import Machine
+from rehearsal.instances.supervisor import Unit
+
+PATIENCE = 20.0
+
+
+class Booted(Protocol):
+    machine: Machine
+
+    def wait(self, event: str, **detail: Any) -> dict[str, Any]: ...
+    def console(self) -> str: ...
+
+
+Boot = Callable[..., Booted]
+
+
+def main_process(booted: Booted, unit: str) -> int:
+    """The unit's process as the console names it last."""
+    lines = [line for line in booted.console().splitlines() if f"{unit}.service started as process" in line]
+    return int(lines[-1].split("process ")[1].split(";")[0])
+
+
+def test_a_unit_gets_its_own_environment_and_not_its_callers(boot: Boot) -> None:
+    booted = boot(
+        "#!/bin/bash\nexport SECRET=x\n"
+        "systemd-run --unit=park --property=Environment='A=1 B=\"2 3\"' --setenv=C=4 --working-directory=/usr "
+        "sh -c 'env; pwd'\n"
+    )
+    booted.wait("unit", name="park", state="ended", code=0)
+    output = (booted.machine.sandbox / "journal" / "park.log").read_text().splitlines()
+    assert {"A=1", "B=2 3", "C=4", "/usr"} <= set(output)
+    assert not any(line.startswith("SECRET") for line in output)
+
+
+def test_a_unit_that_is_killed_starts_again_after_all_of_it_has_ended(boot: Boot) -> None:
+    booted = boot(
+        "#!/bin/bash\nsystemd-run --unit=park --property=Restart=always --property=RestartSec=100ms "
+        "bash -c 'sleep 1000 & echo helper $!; wait'\n"
+    )
+    booted.wait("unit", name="park", state="started")
+    booted.wait("user-data", code=0)
+    journal = booted.machine.sandbox / "journal" / "park.log"
+    deadline = time.monotonic() + PATIENCE
+    while not (journal.exists() and "helper" in journal.read_text()):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    helper = int(journal.read_text().split()[1])
+    os.kill(main_process(booted, "park"), signal.SIGKILL)
+
+    booted.wait("unit", name="park", state="ended", code=-9)
+    booted.wait("unit", name="park", state="started")
+    assert not Path(f"/proc/{helper}").exists() or "Z" in Path(f"/proc/{helper}/stat").read_text()
+    assert len(booted.machine.processes()) >= 2
+
+
+@pytest.mark.parametrize(
+    ("restart", "code", "again"), [("always", 0, True), ("on-failure", 0, False), ("no", 1, False)]
+)
+def test_a_unit_restarts_as_its_property_says(restart: str, code: int, *, again: bool) -> None:
+    unit = Unit(name="u", command=[], environment={}, directory="/", restart=restart, restart_seconds=1, code=code)
+    assert unit.restarts() == again
+
+
+def test_quick_failures_wait_longer_and_longer_up_to_a_limit() -> None:
+    unit = Unit(name="u", command=[], environment={}, directory="/", restart="always", restart_seconds=0.1)
+    delays: list[float] = []
+    for unit.failures in range(1, 9):
+        delays.append(unit.delay())
+    assert delays[0] == 0.1
+    assert delays == sorted(delays)
+    assert delays[-1] == 5.0
+
+
+def test_units_are_stopped_started_and_asked_about(boot: Boot) -> None:
+    booted = boot(
+        """#!/bin/bash
+systemd-run --unit=park --collect sleep 1000
+systemctl is-active park.service
+systemctl stop park; systemctl is-active park; echo "is-active: $?"
+systemctl start park; systemctl restart park; systemctl status park
+systemctl status nobody; echo "status: $?"
+journalctl -u park -n 5; journalctl -u nobody; echo "journalctl: $?"
+"""
+    )
+    booted.wait("user-data", code=0)
+    console = booted.console()
+    assert "Running as unit: park.service" in console
+    assert "\nactive\n" in console
+    assert "inactive\nis-active: 3" in console
+    assert "active (running)" in console or "park.service: inactive, last exit code -15" in console
+    assert "only units made by systemd-run" in console
+    assert "status: 5" in console
+    assert "journalctl: 1" in console
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "dnf install git",
+        "systemctl enable park",
+        "systemd-run --scope true",
+        "systemd-run --property=DynamicUser=yes true",
+        "shutdown -r now",
+        "journalctl --since today",
+    ],
+)
+def test_what_is_not_rehearsed_is_refused_with_a_sentence(boot: Boot, command: str) -> None:
+    booted = boot(f"#!/bin/bash\n{command}\n")
+    assert booted.wait("user-data")["code"] == 64
+    assert "not rehearsed" in booted.console()
+
+
+def test_a_stand_in_outside_an_instance_does_nothing(boot: Boot, tmp_path: Path) -> None:
+    boot("#!/bin/sh\n")
+    answer = subprocess.run(
+        [tmp_path / "bin" / "shutdown", "-h", "now"],
+        env={},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert answer.returncode == 64
+    assert "PETPARK_SANDBOX is not set" in answer.stderr
