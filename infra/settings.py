@@ -15,6 +15,9 @@ OWN = "own"
 NONE = "none"
 """Value of a setting that is deliberately empty."""
 
+# https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html
+LOG_DAYS = (1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653)
+
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
 
 
@@ -88,7 +91,7 @@ def read(get: Callable[[str], str | None], *, region: str | None, namespace: str
         platform_stack=values.optional("platform", OWN),
         model=values.name("model"),
         protect_data=values.boolean("protect_data"),
-        network=values.network("network", longest_prefix=22),
+        network=values.network("network", range(16, 23)),
         zones=values.zones("zones", region or ""),
         log_days=values.one_of("log_days", LOG_DAYS),
         latency_alarm_ms=values.integer("latency_alarm_ms", 1, 60_000),
@@ -98,10 +101,6 @@ def read(get: Callable[[str], str | None], *, region: str | None, namespace: str
     )
     values.settle()
     return settings
-
-
-# https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html
-LOG_DAYS = (1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653)
 
 
 def _training(values: "_Reader") -> TrainingSettings:
@@ -115,20 +114,24 @@ def _training(values: "_Reader") -> TrainingSettings:
 
 
 def _endpoint(values: "_Reader") -> EndpointSettings:
-    kind = values.instance_type("endpoint_instance_type")
+    machine = values.instance_type("endpoint_instance_type")
+    kind = values.one_of("endpoint_kind", ("instance", "autoscaled"))
+    certificate = values.optional("tls_certificate", NONE)
+    if kind == "instance" and certificate is not None:
+        values.refuse("tls_certificate", certificate, "none: only the load balancer of an autoscaled endpoint has one")
     fewest = values.integer("endpoint_min_instances", 0, 100)
     return EndpointSettings(
-        kind=values.one_of("endpoint_kind", ("instance", "autoscaled")),
+        kind=kind,
         channel=values.name("channel"),
         require_certificate=values.boolean("require_certificate"),
         poll_seconds=values.integer("poll_seconds", 1, 3600),
-        instance_type=kind,
-        volume_gb=values.integer("endpoint_volume_gb", kind.smallest_volume_gb, 16_384),
+        instance_type=machine,
+        volume_gb=values.integer("endpoint_volume_gb", machine.smallest_volume_gb, 16_384),
         min_instances=fewest,
         max_instances=values.integer("endpoint_max_instances", max(1, fewest), 100),
         port=values.integer("endpoint_port", 1, 65_535),
-        clients=values.network("clients", longest_prefix=32),
-        tls_certificate=values.optional("tls_certificate", NONE),
+        clients=values.network("clients", range(33)),
+        tls_certificate=certificate,
     )
 
 
@@ -152,7 +155,8 @@ class _Reader:
             )
 
     def refuse(self, key: str, value: str | None, expected: str) -> None:
-        self._wrong.append(f"{key} is {'not set' if value is None else repr(value)}; expected {expected}")
+        full = key if ":" in key else f"{self._namespace}:{key}"
+        self._wrong.append(f"{full} is {'not set' if value is None else repr(value)}; expected {expected}")
 
     def optional(self, key: str, absent: str) -> str | None:
         value = self._read(key, lambda text: text or None, f"a value, or {absent!r}", "")
@@ -175,15 +179,15 @@ class _Reader:
         by_text = {str(choice): choice for choice in choices}
         return self._read(key, by_text.get, f"one of {', '.join(by_text)}", choices[0])
 
-    def network(self, key: str, *, longest_prefix: int) -> str:
+    def network(self, key: str, prefixes: range) -> str:
         def parse(text: str) -> str | None:
             try:
                 network = ipaddress.IPv4Network(text)
             except ValueError:
                 return None
-            return str(network) if network.prefixlen <= longest_prefix else None
+            return str(network) if network.prefixlen in prefixes else None
 
-        expected = f"an IPv4 block such as 10.20.0.0/16, with a prefix of at most {longest_prefix}"
+        expected = f"an IPv4 block such as 10.20.0.0/16, with a prefix from /{prefixes[0]} to /{prefixes[-1]}"
         return self._read(key, parse, expected, "")
 
     def zones(self, key: str, region: str) -> tuple[str, str]:
@@ -202,7 +206,7 @@ class _Reader:
         try:
             return instance_type(value or "")
         except InstanceTypeUnsupported as problem:
-            self.refuse(f"{self._namespace}:{key}", value, f"a type that petpark can use: {problem}")
+            self.refuse(key, value, f"a type that petpark can use: {problem}")
             return instance_type("t3.micro")
 
     def _read[T](self, key: str, parse: Callable[[str], T | None], expected: str, instead: T) -> T:
@@ -210,5 +214,5 @@ class _Reader:
         parsed = None if value is None else parse(value)
         if parsed is not None:
             return parsed
-        self.refuse(f"{self._namespace}:{key}", value, expected)
+        self.refuse(key, value, expected)
         return instead

@@ -1,0 +1,213 @@
+import asyncio
+import contextlib
+import dataclasses
+import functools
+import logging
+import runpy
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import pytest
+import yaml
+from pulumi.runtime import mocks as pulumi_mocks
+from pulumi.runtime import rpc
+from pulumi.runtime.settings import set_root_resource
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclasses.dataclass(frozen=True)
+class Declared:
+    """A resource as the program declared it."""
+
+    type: str
+    name: str
+    inputs: Mapping[str, Any]
+    parent: str
+    """Name of the parent; empty below the stack."""
+    parent_type: str
+    protect: bool
+    retain: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Deployment:
+    """Everything that one run of the program declared and exported."""
+
+    stack: str
+    resources: tuple[Declared, ...]
+    outputs: Mapping[str, Any]
+    warnings: tuple[str, ...]
+
+    def named(self, name: str, type_: str = "") -> Declared:
+        found = [resource for resource in self.resources if resource.name == name and type_ in resource.type]
+        assert len(found) == 1, f"{name}: {[resource.type for resource in found]}"
+        return found[0]
+
+
+class Cloud(pulumi_mocks.Mocks):
+    """Answers as a cloud would, with names made from the resource's own."""
+
+    def __init__(self, other_stacks: Mapping[str, Mapping[str, Any]]) -> None:
+        self.other_stacks = other_stacks
+
+    def new_resource(self, args: pulumi_mocks.MockResourceArgs) -> tuple[str | None, dict[str, Any]]:
+        if args.typ == "pulumi:pulumi:StackReference":
+            return args.name, {"name": args.name, "outputs": dict(self.other_stacks[args.name])}
+        computed = {
+            "arn": f"arn:aws:mock::123456789012:{args.name}",
+            "arnSuffix": f"app/{args.name}",
+            "bucket": f"{args.name}-0a1b2c3",
+            "dnsName": f"{args.name}.elb.example",
+            "keyId": f"key-{args.name}",
+            "latestVersion": 1,
+            "name": f"{args.name}-0a1b2c3",
+            "publicIp": "198.51.100.7",
+        }
+        return f"{args.name}-id", {**computed, **args.inputs}
+
+    def call(self, args: pulumi_mocks.MockCallArgs) -> dict[str, Any]:
+        match args.token:
+            case "aws:index/getCallerIdentity:getCallerIdentity":
+                return {"accountId": "123456789012", "arn": "arn:aws:iam::123456789012:root", "id": "1", "userId": "1"}
+            case "aws:ssm/getParameter:getParameter":
+                return {**args.args, "insecureValue": f"ami-for{args.args['name'].replace('/', '-')}", "arn": "a"}
+            case token:
+                raise AssertionError(f"the program asks for {token}, which no test knows")
+
+
+class Monitor(pulumi_mocks.MockMonitor):
+    """Remembers what Pulumi's own mocks leave out: parents, options, and the stack's outputs."""
+
+    def __init__(self, cloud: Cloud) -> None:
+        super().__init__(cloud)
+        self.declared: list[Declared] = []
+        self.outputs: dict[str, Any] = {}
+
+    def RegisterResource(self, request: Any) -> Any:
+        if request.type != "pulumi:pulumi:Stack":
+            parent_type, parent = request.parent.split("::")[2:]
+            self.declared.append(
+                Declared(
+                    type=request.type,
+                    name=request.name,
+                    inputs=rpc.deserialize_properties(request.object),
+                    parent="" if parent_type == "pulumi:pulumi:Stack" else parent,
+                    parent_type=parent_type.split("$")[-1],
+                    protect=request.protect,
+                    retain=request.retainOnDelete,
+                )
+            )
+        return super().RegisterResource(request)
+
+    def RegisterResourceOutputs(self, request: Any) -> Any:
+        if "pulumi:pulumi:Stack::" in request.urn:
+            self.outputs = rpc.deserialize_properties(request.outputs)
+        return super().RegisterResourceOutputs(request)
+
+
+class Complaints(logging.Handler):
+    """Keeps what Pulumi warns about."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.heard: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.heard.append(record.getMessage())
+
+
+@contextlib.contextmanager
+def closing_event_loops(patch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Close the event loops that Pulumi's mocks make on their worker threads and leave behind."""
+    made: list[asyncio.AbstractEventLoop] = []
+    new_event_loop = asyncio.new_event_loop
+
+    def remember() -> asyncio.AbstractEventLoop:
+        made.append(new_event_loop())
+        return made[-1]
+
+    patch.setattr(asyncio, "new_event_loop", remember)
+    try:
+        yield
+    finally:
+        for loop in made:
+            loop.close()
+
+
+def configuration(stack: str) -> dict[str, str]:
+    """The stack's YAML as Pulumi hands it to a program: everything is text."""
+    config = yaml.safe_load((ROOT / f"Pulumi.{stack}.yaml").read_text())["config"]
+    return {key: str(value).lower() if isinstance(value, bool) else str(value) for key, value in config.items()}
+
+
+def deploy(stack: str, folder: Path, others: Mapping[str, Deployment], **changes: str) -> Deployment:
+    """Run the real program with the stack's real YAML against Pulumi's mocks."""
+    monitor = Monitor(Cloud({f"organization/petpark/{name}": other.outputs for name, other in others.items()}))
+
+    log = logging.Logger("pulumi")
+    log.addHandler(complaints := Complaints())
+
+    async def run() -> None:
+        pulumi.runtime.set_all_config(
+            configuration(stack) | {f"petpark:{key}": value for key, value in changes.items()}
+        )
+        pulumi.runtime.set_mocks(
+            monitor.mocks,
+            project="petpark",
+            stack=stack,
+            preview=False,
+            logger=log,
+            monitor=monitor,
+            organization="organization",
+        )
+        set_root_resource(None)  # pyright: ignore[reportArgumentType] - the mocks made a stack that exports nothing
+        await pulumi.runtime.run_in_stack(lambda: runpy.run_path(str(ROOT / "__main__.py")))
+
+    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
+        # Modules of the SDK warn about their old names when they are loaded, whoever uses them or not. That we use one
+        # is told by Pulumi's log instead.
+        warnings.filterwarnings("ignore", message=r"\S+ has been deprecated in favor of", category=DeprecationWarning)
+        patch.chdir(folder)
+        with closing_event_loops(patch):
+            asyncio.run(run())
+    return Deployment(
+        stack=stack, resources=tuple(monitor.declared), outputs=monitor.outputs, warnings=tuple(complaints.heard)
+    )
+
+
+@pytest.fixture(scope="session")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with just enough in it to be bundled."""
+    folder = tmp_path_factory.mktemp("checkout")
+    for room in ("imaging", "registry", "requirements", "serving", "training"):
+        (folder / room).mkdir()
+        (folder / room / "file.txt").write_text(room)
+    (folder / "bootstrap.sh").write_text("#!/bin/bash\n")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def deployments(checkout: Path) -> dict[str, Deployment]:
+    """Both stacks, as their YAML files say: prod refers to test."""
+    test = deploy("test", checkout, {})
+    return {"test": test, "prod": deploy("prod", checkout, {"test": test})}
+
+
+@pytest.fixture(scope="session")
+def everything(deployments: dict[str, Deployment]) -> tuple[Declared, ...]:
+    """The resources of both stacks."""
+    return tuple(resource for deployment in deployments.values() for resource in deployment.resources)
+
+
+@pytest.fixture
+def redeploy(checkout: Path, deployments: dict[str, Deployment]) -> Callable[..., Deployment]:
+    """Deploy a stack again with changed settings."""
+    return functools.partial(_redeploy, checkout, deployments)
+
+
+def _redeploy(checkout: Path, deployments: dict[str, Deployment], stack: str, **changes: str) -> Deployment:
+    return deploy(stack, checkout, deployments, **changes)
