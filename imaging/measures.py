@@ -2,10 +2,12 @@
 
 import itertools
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
+from PIL import ExifTags, Image
 
 from imaging.decoding import MAX_PIXELS, decode, open_photo, orientation
 
@@ -20,6 +22,7 @@ class PhotoMeasures:
     width: int  # as displayed, EXIF orientation honoured
     height: int
     format: str  # JPEG, PNG or WEBP
+    captured_at: str | None  # by the camera's own clock, without time zone, as YYYY-MM-DDTHH:MM:SS
     brightness: float  # mean luma, 0 (black) to 1 (white)
     contrast: float  # standard deviation of luma, 0 to 0.5
     sharpness: float  # variance of the Laplacian of luma (Pech-Pacheco et al., 2000); below some 0.0005 is blurred
@@ -31,6 +34,7 @@ def measure(data: bytes, *, max_pixels: int = MAX_PIXELS) -> PhotoMeasures:
     """Measure a photo; decodes it whole, so that a truncated one raises `PhotoUnreadable`."""
     with open_photo(data, max_pixels=max_pixels) as image:
         width, height, kind = image.width, image.height, image.format or ""
+        captured_at = _captured_at(image)
         if orientation(image) in _SIDEWAYS:
             width, height = height, width
     pixels = decode(data, _SIDE, max_pixels=max_pixels)
@@ -40,6 +44,7 @@ def measure(data: bytes, *, max_pixels: int = MAX_PIXELS) -> PhotoMeasures:
         width=width,
         height=height,
         format=kind,
+        captured_at=captured_at,
         brightness=round(float(luma.mean()), 4),
         contrast=round(float(luma.std()), 4),
         sharpness=round(float(_laplacian(luma).var()), 6),
@@ -51,6 +56,14 @@ def measure(data: bytes, *, max_pixels: int = MAX_PIXELS) -> PhotoMeasures:
 def perceptual_hash(data: bytes, *, max_pixels: int = MAX_PIXELS) -> int:
     """Give the photo's 64-bit difference hash: near-duplicates differ in few bits, other photos in about 32."""
     return _difference_hash(_luma(decode(data, _SIDE, max_pixels=max_pixels)))
+
+
+def _captured_at(image: Image.Image) -> str | None:
+    try:
+        text = str(image.getexif().get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.DateTimeOriginal])
+        return datetime.strptime(text.strip("\0 "), "%Y:%m:%d %H:%M:%S").isoformat()
+    except Exception:  # noqa: BLE001 - missing or broken EXIF only means that the time is not known
+        return None
 
 
 def _luma(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:

@@ -112,6 +112,13 @@ class Fields:
             raise _wrong(name, f"cannot be {value!r:.80}")
         return value
 
+    def number(self, name: str) -> float:
+        """A number."""
+        value = self._take(name)
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            raise _wrong(name, f"cannot be {value!r:.80}")
+        return float(value)
+
     def optional_count(self, name: str) -> int | None:
         """A positive integer, or null."""
         if self._values.get(name, "") is None:

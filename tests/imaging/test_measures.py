@@ -61,3 +61,12 @@ def test_the_hash_has_64_bits_with_the_top_left_first():
 def test_a_truncated_photo_is_not_measured():
     with pytest.raises(PhotoUnreadable):
         measure(jpeg(picture())[:1500])
+
+
+def test_the_time_of_capture_is_the_cameras_or_unknown():
+    exif = Image.Exif()
+    exif.get_ifd(0x8769)[0x9003] = "2026:03:01 21:04:05"
+    assert measure(jpeg(picture(), exif=exif)).captured_at == "2026-03-01T21:04:05"
+    exif.get_ifd(0x8769)[0x9003] = "0000:00:00 00:00:00"
+    assert measure(jpeg(picture(), exif=exif)).captured_at is None
+    assert measure(jpeg(picture())).captured_at is None

@@ -1,0 +1,149 @@
+"""A dataset's manifest: one line a photo, sorted by key, named by its own hash, written once."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from typing import Final, Self
+
+from registry.encoding import SHA256, canonical, parse_canonical, sha256_hex
+from registry.errors import ObjectExists, ObjectMissing
+from registry.layout import DATASETS, manifest_key
+from registry.object_store import ObjectStore
+from training.dataset.split import Split
+from training.errors import DatasetMissing, ManifestMalformed
+
+_HASH64: Final = re.compile(r"[0-9a-f]{16}")
+_MOMENT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d")
+_SPLITS: Final = re.compile("|".join(Split))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Photo:
+    """One photo of a dataset; its bytes lie in the data lake under their hash."""
+
+    key: str  # where it was found, relative to the ingested folder
+    sha256: str
+    width: int
+    height: int
+    label: str
+    split: Split
+    group: str  # camera, source or burst; photos of one group share a split
+    captured_at: str | None
+    perceptual_hash: str  # 16 hexadecimal digits
+    brightness: float
+    sharpness: float
+
+    @classmethod
+    def from_line(cls, line: bytes) -> Self:
+        """Read one line of a manifest, strictly; ValueError naming the field."""
+        fields = parse_canonical(line)
+        numbers = {name: fields.number(name) for name in ("brightness", "sharpness")}
+        photo = cls(
+            key=fields.text("key"),
+            sha256=fields.text("sha256", SHA256),
+            width=fields.count("width"),
+            height=fields.count("height"),
+            label=fields.text("label"),
+            split=Split(fields.text("split", _SPLITS)),
+            group=fields.text("group"),
+            captured_at=fields.optional_text("captured_at", _MOMENT),
+            perceptual_hash=fields.text("perceptual_hash", _HASH64),
+            **numbers,
+        )
+        fields.done()
+        return photo
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The photos of a dataset, ascending by key. Two datasets are the same if their bytes are."""
+
+    photos: tuple[Photo, ...]
+
+    def __post_init__(self) -> None:
+        keys = [photo.key for photo in self.photos]
+        if keys != sorted(set(keys)):
+            raise ManifestMalformed("the manifest's keys are not unique and ascending; ingest the photos again")
+
+    @classmethod
+    def of(cls, photos: Iterable[Photo]) -> Self:
+        """Make a manifest of photos in any order."""
+        return cls(tuple(sorted(photos, key=lambda photo: photo.key)))
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The class names, ascending: a model's outputs are in this order."""
+        return tuple(sorted({photo.label for photo in self.photos}))
+
+    @property
+    def sha256(self) -> str:
+        """The dataset's name."""
+        return sha256_hex(self.to_bytes())
+
+    def part(self, split: Split) -> tuple[Photo, ...]:
+        """Give the photos of one split, ascending by key."""
+        return tuple(photo for photo in self.photos if photo.split is split)
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Count photos by label and split."""
+        counted = Counter((photo.label, photo.split) for photo in self.photos)
+        return {label: {str(split): counted[label, split] for split in Split} for label in self.labels}
+
+    def to_bytes(self) -> bytes:
+        """Write JSON Lines, each line in canonical form (RFC 8785)."""
+        return b"".join(canonical(asdict(photo)) + b"\n" for photo in self.photos)
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Self:
+        """Read JSON Lines, strictly; ManifestMalformed names the line."""
+        if data and not data.endswith(b"\n"):
+            raise ManifestMalformed("the manifest's last line is cut off; ingest the photos again")
+        photos: list[Photo] = []
+        for number, line in enumerate(data.split(b"\n")[:-1], start=1):
+            try:
+                photos.append(Photo.from_line(line))
+            except ValueError as error:
+                raise ManifestMalformed(f"line {number} of the manifest is no photo: {error}") from error
+        return cls(tuple(photos))
+
+
+def store_manifest(store: ObjectStore, manifest: Manifest) -> str:
+    """Store a manifest unless it is there; gives its hash."""
+    body = manifest.to_bytes()
+    sha256 = sha256_hex(body)
+    with suppress(ObjectExists):  # the same bytes, for the key is their hash
+        store.create(manifest_key(sha256), body)
+    return sha256
+
+
+def load_manifest(store: ObjectStore, sha256_or_prefix: str) -> tuple[Manifest, str]:
+    """Load a dataset by its hash, or the first digits of it; gives it and its hash.
+
+    Raises DatasetMissing and ManifestMalformed.
+    """
+    sha256 = _resolve(store, sha256_or_prefix)
+    try:
+        body = store.get(manifest_key(sha256))
+    except ObjectMissing as error:
+        raise DatasetMissing(f"no dataset {sha256}; `petpark data list` shows those that exist") from error
+    if sha256_hex(body) != sha256:
+        raise ManifestMalformed(f"dataset {sha256} has other bytes than its name promises; ingest the photos again")
+    return Manifest.from_bytes(body), sha256
+
+
+def list_datasets(store: ObjectStore) -> list[str]:
+    """Give the hashes of all datasets."""
+    return [key.removeprefix(DATASETS).removesuffix(".jsonl") for key in store.keys(DATASETS)]
+
+
+def _resolve(store: ObjectStore, sha256_or_prefix: str) -> str:
+    if SHA256.fullmatch(sha256_or_prefix):
+        return sha256_or_prefix
+    found = [name for name in list_datasets(store) if name.startswith(sha256_or_prefix)]
+    if len(found) != 1:
+        raise DatasetMissing(
+            f"{len(found) or 'no'} datasets begin with {sha256_or_prefix!r}; `petpark data list` shows those that exist"
+        )
+    return found[0]
