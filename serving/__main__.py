@@ -17,7 +17,7 @@ from serving.admission import Admission
 from serving.live import Live
 from serving.logs import log_to_cloudwatch, log_to_stdout
 from serving.rollout import Rollout
-from serving.server import serve
+from serving.server import AddressInUse, serve
 from serving.settings import ServingSettings, SettingInvalid, SettingMissing
 from serving.telemetry import Metrics
 
@@ -30,17 +30,20 @@ def main() -> int:
     """Serve until told to stop. 0: drained and ended; 2: the environment is not usable."""
     log_to_stdout()
     try:
-        settings = ServingSettings.from_environment(os.environ)
-    except (SettingMissing, SettingInvalid) as error:
+        _serve(ServingSettings.from_environment(os.environ))
+    except (SettingMissing, SettingInvalid, AddressInUse) as error:
         sys.stderr.write(f"petpark endpoint: {error}\n")
         return _USAGE
+    logging.shutdown()
+    return 0
+
+
+def _serve(settings: ServingSettings) -> None:
     if settings.log_group:
         log_to_cloudwatch(boto3.client("logs", config=_AWS), group=settings.log_group, stream=settings.instance)
     live, metrics = Live(), Metrics()
     rollout = _rollout(settings, live, metrics)
     asyncio.run(serve(settings, rollout=rollout, live=live, metrics=metrics))
-    logging.shutdown()
-    return 0
 
 
 def _rollout(settings: ServingSettings, live: Live, metrics: Metrics) -> Rollout:

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import signal
+import socket
 import threading
 import time
 from collections.abc import Generator
@@ -13,6 +14,7 @@ from granian.http import HTTP1Settings
 from granian.server.embed import Server
 from starlette.types import ASGIApp
 
+from registry.layout import Variable
 from serving.app import create_app
 from serving.live import Live
 from serving.rollout import Rollout
@@ -26,8 +28,13 @@ _CONNECTIONS = 1024
 _MOMENT = 0.05
 
 
+class AddressInUse(OSError):
+    """Somebody else listens where this endpoint should."""
+
+
 async def serve(settings: ServingSettings, *, rollout: Rollout, live: Live, metrics: Metrics) -> None:
-    """Answer requests until SIGTERM or SIGINT; then finish what was begun and return."""
+    """Answer requests until SIGTERM or SIGINT; then finish what was begun and return. Raises `AddressInUse`."""
+    _check_address(settings.host, settings.port)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -47,6 +54,20 @@ async def serve(settings: ServingSettings, *, rollout: Rollout, live: Live, metr
         server.stop()
         await serving
     workers.close()
+
+
+def _check_address(host: str, port: int) -> None:
+    """Granian shares a port with whoever else shares it, and would not say so."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise AddressInUse(
+                f"cannot listen on {host}:{port}: {error.strerror}. End what listens there, or set "
+                f"{Variable.HOST} and {Variable.PORT} to a free address."
+            ) from error
 
 
 async def _drain(live: Live, metrics: Metrics, limits: Limits) -> None:

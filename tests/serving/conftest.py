@@ -240,6 +240,7 @@ class Endpoint:
         self.workers = Workers(threads=threads, queue=self.settings.limits.queue)
         self.app = create_app(self.settings, live=self.live, metrics=self.metrics, workers=self.workers)
         self.http = Http(self.app)
+        self.photo = photo()
 
     def follow(self) -> bool:
         return self.rollout.step()
@@ -248,7 +249,7 @@ class Endpoint:
         return self.http.get("/v1/model").json()
 
     def classify(self, body: bytes | None = None, content_type: str = "image/jpeg", **parameters: str):
-        content = photo() if body is None else body
+        content = self.photo if body is None else body
         return self.http.post(
             "/v1/classify", params=parameters, content=content, headers={"content-type": content_type}
         )

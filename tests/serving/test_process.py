@@ -26,41 +26,61 @@ ROOT = Path(__file__).parents[2]
 PATIENCE = 60
 
 
+class Cloud:
+    """S3 and KMS on loopback, which can be switched off and on again; what they hold stays."""
+
+    def __init__(self) -> None:
+        self._server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+        self._server.start()
+        self._port = self._server.get_host_and_port()[1]
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What leads a process there."""
+        return {
+            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{self._port}",
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_DEFAULT_REGION": "eu-west-1",
+        }
+
+    def client(self, service):
+        return boto3.client(
+            service,
+            endpoint_url=f"http://127.0.0.1:{self._port}",
+            region_name="eu-west-1",
+            aws_access_key_id="test",
+            aws_secret_access_key="test",
+        )
+
+    def off(self) -> None:
+        self._server.stop()
+
+    def on(self) -> None:
+        self._server = ThreadedMotoServer(ip_address="127.0.0.1", port=self._port, verbose=False)
+        self._server.start()
+
+
 @pytest.fixture(scope="module")
-def cloud() -> Iterator[dict[str, str]]:
-    """S3 and KMS on loopback, and the environment that leads there."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield {
-        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_DEFAULT_REGION": "eu-west-1",
-    }
-    server.stop()
+def cloud() -> Iterator[Cloud]:
+    opened = Cloud()
+    yield opened
+    opened.off()
 
 
 class Registry:
     """The model registry in that cloud, with somebody who certifies."""
 
-    def __init__(self, cloud: dict[str, str], directory: Path, files: Callable[..., dict[str, Path]]) -> None:
-        def client(service):
-            return boto3.client(
-                service,
-                endpoint_url=cloud["AWS_ENDPOINT_URL"],
-                region_name="eu-west-1",
-                aws_access_key_id="test",
-                aws_secret_access_key="test",
-            )
-
-        self.bucket = f"store-{directory.name[:30].lower().strip('_').replace('_', '-')}-{os.urandom(3).hex()}"
-        client("s3").create_bucket(Bucket=self.bucket, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
-        kms = client("kms")
+    def __init__(self, cloud: Cloud, directory: Path, files: Callable[..., dict[str, Path]]) -> None:
+        self.bucket = f"store-{os.urandom(6).hex()}"
+        cloud.client("s3").create_bucket(
+            Bucket=self.bucket, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"}
+        )
+        kms = cloud.client("kms")
         key = kms.create_key(KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY")["KeyMetadata"]
         self.key = key.get("Arn", "")
         self.signer = KmsSigner(kms, self.key)
-        store = S3Store(client("s3"), self.bucket)
+        store = S3Store(cloud.client("s3"), self.bucket)
         self.catalog = Catalog(store, "pets")
         self.certificates = Certificates(store, "pets")
         self.channel = Channel(store, "pets", "prod")
@@ -133,13 +153,13 @@ class Process:
 
 
 @contextmanager
-def running(cloud: dict[str, str], registry: Registry, **changes: str) -> Generator[Process]:
+def running(cloud: Cloud, registry: Registry, **changes: str) -> Generator[Process]:
     with closing(socket.socket()) as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     environment = {
         "PATH": os.environ["PATH"],
-        **cloud,
+        **cloud.environment,
         "PETPARK_MODEL_STORE": registry.bucket,
         "PETPARK_MODEL": "pets",
         "PETPARK_CHANNEL": "prod",
@@ -175,3 +195,70 @@ def test_an_endpoint_starts_on_an_empty_channel_and_follows_it_from_there(cloud,
         model = httpx.get(f"{endpoint.url}/v1/model").json()
         assert (model["version"], model["entry"], model["certificate"]["by"]) == (1, 3, "quinn")
         assert endpoint.end() == 0
+
+
+def test_sigterm_lets_requests_under_way_finish_and_turns_balancers_away_first(cloud, registry, make_photo):
+    registry.release(4.0)
+    body = make_photo()
+    with running(cloud, registry) as endpoint:
+        endpoint.wait_for("version in force", version=1)
+        with socket.create_connection(("127.0.0.1", httpx.URL(endpoint.url).port or 0), PATIENCE) as line:
+            line.sendall(
+                b"POST /v1/classify HTTP/1.1\r\nHost: park\r\nContent-Type: image/jpeg\r\n"
+                + f"Content-Length: {len(body)}\r\n\r\n".encode()
+                + body[:100]
+            )
+            while "petpark_requests_in_flight 2.0" not in httpx.get(f"{endpoint.url}/metrics").text:
+                assert endpoint.process.poll() is None
+            endpoint.process.send_signal(signal.SIGTERM)
+            endpoint.wait_for("draining")
+            assert httpx.get(f"{endpoint.url}/healthz/ready").status_code == 503
+            line.sendall(body[100:])
+            answer = line.makefile("rb").read()
+        assert answer.startswith(b"HTTP/1.1 200 ")
+        assert b"connection: close" in answer
+        assert b'"label": "cat"' in answer
+        assert endpoint.process.wait(PATIENCE) == 0
+        assert endpoint.wait_for("drained")["cut_off"] == 0
+
+
+def test_an_endpoint_outlives_its_store(cloud, registry, make_photo):
+    registry.release(4.0)
+    with running(cloud, registry) as endpoint:
+        endpoint.wait_for("version in force", version=1)
+        cloud.off()
+        endpoint.wait_for("cannot follow the channel; serving what is in force")
+        answer = httpx.post(f"{endpoint.url}/v1/classify", content=make_photo(), headers={"content-type": "image/jpeg"})
+        assert answer.json()["model"]["version"] == 1
+        assert httpx.get(f"{endpoint.url}/healthz/ready").status_code == 200
+        cloud.on()
+        endpoint.wait_for("following the channel again")
+        assert endpoint.end(signal.SIGINT) == 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"PETPARK_MODEL": ""}, "PETPARK_MODEL"),
+        ({"PETPARK_SIGNING_KEY": ""}, "PETPARK_SIGNING_KEY"),
+        ({"PETPARK_REQUIRE_CERTIFICATE": "perhaps"}, "PETPARK_REQUIRE_CERTIFICATE"),
+        ({"PETPARK_PORT": "eighty"}, "PETPARK_PORT"),
+    ],
+)
+def test_an_environment_that_is_not_usable_is_named_and_ends_with_2(cloud, registry, changes, named):
+    with running(cloud, registry, **changes) as endpoint:
+        assert endpoint.process.wait(PATIENCE) == 2
+        assert endpoint.process.stderr
+        message = endpoint.process.stderr.read()
+        assert message.count("\n") == 1
+        assert named in message
+
+
+def test_a_port_in_use_is_named_and_ends_with_2(cloud, registry):
+    with running(cloud, registry) as first:
+        first.wait_for("listening")
+        port = str(httpx.URL(first.url).port)
+        with running(cloud, registry, PETPARK_PORT=port) as second:
+            assert second.process.wait(PATIENCE) == 2
+            assert second.process.stderr
+            assert f"127.0.0.1:{port}" in second.process.stderr.read()

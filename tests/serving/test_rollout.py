@@ -98,7 +98,7 @@ def with_wrong_probes(park):
     def shift(files):
         probes = json.loads(files["probes.json"].read_text())
         probes[1]["probabilities"] = [
-            value + shift for value, shift in zip(probes[1]["probabilities"], (0.002, -0.002))
+            value + shift for value, shift in zip(probes[1]["probabilities"], (0.002, -0.002), strict=True)
         ]
         files["probes.json"].write_text(json.dumps(probes))
 

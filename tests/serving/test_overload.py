@@ -1,0 +1,132 @@
+"""More work than an endpoint can take on is refused at once, and what it took on is answered."""
+
+import asyncio
+import threading
+
+import httpx
+import pytest
+
+from serving.problems import Problem
+from serving.settings import Limits
+from serving.workers import Workers
+
+
+@pytest.fixture
+def crowded(park, open_endpoint):
+    """An endpoint with one thread and room for two more requests."""
+    park.release(park.certified())
+    endpoint = open_endpoint(threads=1, limits=Limits(queue=2))
+    endpoint.follow()
+    return endpoint
+
+
+def test_beyond_the_queue_callers_are_told_to_come_back_and_the_others_are_answered(crowded, monkeypatch):
+    go_on = threading.Event()
+    classify = type(crowded.live.deployed.model).classify
+
+    def held(model, *arguments, **options):
+        assert go_on.wait(30)
+        return classify(model, *arguments, **options)
+
+    monkeypatch.setattr(type(crowded.live.deployed.model), "classify", held)
+    refused = asyncio.Event()
+
+    async def call(client) -> httpx.Response:
+        answer = await client.post("/v1/classify", content=crowded.photo, headers={"content-type": "image/jpeg"})
+        if answer.status_code == 503:
+            refused.set()
+        return answer
+
+    async def crowd() -> list[httpx.Response]:
+        transport = httpx.ASGITransport(crowded.app)
+        async with (
+            httpx.AsyncClient(transport=transport, base_url="http://park") as client,
+            asyncio.TaskGroup() as group,
+        ):
+            tasks = [group.create_task(call(client)) for _ in range(4)]
+            await asyncio.wait_for(refused.wait(), 30)
+            health = await client.get("/healthz/live")
+            go_on.set()
+        return [health, *(task.result() for task in tasks)]
+
+    health, *answers = asyncio.run(crowd())
+    assert health.status_code == 200, "health answers under full load"
+    assert sorted(answer.status_code for answer in answers) == [200, 200, 200, 503]
+    late = next(answer for answer in answers if answer.status_code == 503)
+    assert late.headers["retry-after"] == "1"
+    assert late.json()["type"] == "/docs#overloaded"
+    assert crowded.workers.taken == 0
+
+
+def test_a_caller_that_leaves_gives_its_place_back():
+    workers = Workers(threads=1, queue=1)
+    begun, go_on = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        begun.set()
+        assert go_on.wait(30)
+
+    async def leave() -> None:
+        running = asyncio.create_task(workers.run(hold))
+        await asyncio.to_thread(begun.wait, 30)
+        waiting = asyncio.create_task(workers.run(hold))
+        await asyncio.sleep(0)
+        with pytest.raises(Problem):
+            await workers.run(hold)
+        waiting.cancel()
+        running.cancel()
+        await asyncio.wait({running, waiting})
+        assert workers.taken == 1, "what runs keeps its place until it ends"
+        go_on.set()
+
+    asyncio.run(leave())
+    workers.close()
+    assert workers.taken == 0
+
+
+def test_large_bodies_together_are_bounded(park, open_endpoint):
+    park.release(park.certified())
+    endpoint = open_endpoint(limits=Limits(body_bytes=1000, held_bytes=1500))
+    endpoint.follow()
+    half_sent = asyncio.Event()
+    go_on = asyncio.Event()
+
+    async def slow():
+        yield b"x" * 900
+        half_sent.set()
+        await go_on.wait()
+
+    async def both() -> tuple[int, int]:
+        transport = httpx.ASGITransport(endpoint.app)
+        headers = {"content-type": "image/jpeg"}
+        async with httpx.AsyncClient(transport=transport, base_url="http://park") as client:
+            first = asyncio.create_task(client.post("/v1/classify", content=slow(), headers=headers))
+            await asyncio.wait_for(half_sent.wait(), 30)
+            second = await client.post("/v1/classify", content=b"x" * 900, headers=headers)
+            go_on.set()
+            return (await first).status_code, second.status_code
+
+    assert asyncio.run(both()) == (422, 503)
+    assert endpoint.classify(b"x" * 900).status_code == 422, "the room is free again"
+
+
+def test_a_body_that_dawdles_is_cut_off(park, open_endpoint):
+    park.release(park.certified())
+    endpoint = open_endpoint(limits=Limits(body_seconds=0.05))
+    endpoint.follow()
+
+    async def never():
+        yield b"x"
+        await asyncio.Event().wait()
+
+    answer = endpoint.http.post("/v1/classify", content=never(), headers={"content-type": "image/jpeg"})
+    assert (answer.status_code, answer.json()["type"]) == (408, "/docs#body-too-slow")
+
+
+def test_while_draining_requests_are_answered_but_new_ones_are_not_invited(endpoint):
+    endpoint.live.draining = True
+    assert endpoint.http.get("/healthz/ready").status_code == 503
+    assert endpoint.http.get("/healthz/live").status_code == 200
+    answer = endpoint.classify()
+    assert answer.status_code == 200
+    assert answer.headers["connection"] == "close"
