@@ -50,7 +50,7 @@ class Output:
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[Cell]], *, facts: object, empty: str) -> None:
         """Print `rows` for people, or `facts` for programs; `empty` is the sentence for no rows."""
         if self.json:
-            self._document(facts)
+            self.document(facts)
         elif not rows:
             self.out.print(empty)
         else:
@@ -59,7 +59,7 @@ class Output:
     def record(self, fields: Mapping[str, Cell], *, facts: object) -> None:
         """Print one thing, a line per field; `facts` for programs."""
         if self.json:
-            self._document(facts)
+            self.document(facts)
             return
         grid = Table.grid(padding=(0, 2))
         grid.add_column(style="dim" if self.out.is_terminal else "", no_wrap=True)
@@ -76,7 +76,7 @@ class Output:
     def failure(self, failure: Failure) -> None:
         """Say what went wrong and what to do next: on stderr for people, as the one document for programs."""
         if self.json:
-            self._document(failure.to_facts())
+            self.document(failure.to_facts())
             return
         self.err.print(Text.assemble((f"{failure.outcome}: ", "bold red"), failure.message), soft_wrap=True)
         if failure.next_step:
@@ -99,7 +99,8 @@ class Output:
             task = bar.add_task(what, total=None)
             yield lambda done, total: bar.update(task, completed=done, total=total or None)
 
-    def _document(self, facts: object) -> None:
+    def document(self, facts: object) -> None:
+        """Print `facts` as the one JSON document of this command."""
         self.out.file.write(json.dumps(facts, indent=2, ensure_ascii=False, default=_plain) + "\n")
 
 

@@ -1,5 +1,7 @@
 """`petpark rehearse`: the whole lifecycle on this machine. The only command that knows about the rehearsal."""
 
+from __future__ import annotations
+
 import os
 import signal
 import subprocess

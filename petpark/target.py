@@ -47,11 +47,16 @@ class Target:
     session: boto3.Session
     aws_url: str | None = None
     _assumed: dict[str, boto3.Session] = field(default_factory=dict[str, boto3.Session], repr=False, compare=False)
+    _clients: dict[tuple[str, str | None], Any] = field(
+        default_factory=dict[tuple[str, str | None], Any], repr=False, compare=False
+    )
 
     def client(self, service: str, *, role: str | None = None) -> Any:
         """A boto3 client of `service`."""
-        session = self.session if role is None else self._assume(role)
-        return _client(session, service, self.aws_url)
+        if (service, role) not in self._clients:
+            session = self.session if role is None else self._assume(role)
+            self._clients[service, role] = _client(session, service, self.aws_url)
+        return self._clients[service, role]
 
     def store(self, bucket: str, *, role: str | None = None) -> ObjectStore:
         """A bucket as the registry sees it."""

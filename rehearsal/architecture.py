@@ -16,9 +16,9 @@ COMPONENT = "petpark:infra:"
 _BOOKKEEPING = "pulumi:"
 _OUTSIDE = "the stack itself"
 
-_WIDTH, _GAP_X, _GAP_Y, _MARGIN = 208, 64, 22, 14
-_HEAD, _LINE, _PAD, _PASS = 46, 17, 12, 10
-_LINES = 10
+_WIDTH, _GAP_X, _GAP_Y, _MARGIN = 226, 60, 22, 14
+_HEAD, _LINE, _PAD, _INDENT, _PASS = 28, 17, 13, 60, 10
+_LINES = 12
 """Kinds of resource that a box lists by name before it only counts."""
 
 _SERVICES = {
@@ -38,6 +38,7 @@ _SERVICES = {
     "ssm": "SSM",
     "vpc": "VPC",
 }
+_ACRONYMS = {"Vpc": "VPC", "Iam": "IAM", "Kms": "KMS", "Sns": "SNS", "Sqs": "SQS"}
 _STORAGE = ("s3", "dynamodb", "kms")
 _COMPUTE = ("ec2", "autoscaling", "lb", "sfn", "lambda")
 
@@ -104,7 +105,7 @@ def draw(resources: Iterable[Resource], *, title: str) -> str:
 
 
 def components(resources: Iterable[Resource]) -> tuple[dict[str, Box], dict[str, set[str]]]:
-    """Group resources by their nearest component; also, for every component, the components that it needs."""
+    """Group resources by their outermost component; also, for every component, the components that it needs."""
     known = {resource.urn: resource for resource in resources if not resource.type.startswith(_BOOKKEEPING)}
     home = {urn: _home(urn, known) for urn in known}
     kinds: dict[str, Counter[tuple[str, str]]] = defaultdict(Counter[tuple[str, str]])
@@ -114,7 +115,7 @@ def components(resources: Iterable[Resource]) -> tuple[dict[str, Box], dict[str,
         if counts(resource):
             kinds[home[urn]][_kind(resource.type)] += 1
         else:
-            kinds[urn].update()  # a component may hold nothing itself
+            kinds[home[urn]].update()  # a component may hold nothing itself
         for dependency in resource.dependencies:
             if dependency in home and home[dependency] != home[urn]:
                 needs[home[urn]].add(home[dependency])
@@ -128,10 +129,11 @@ def counts(resource: Resource) -> bool:
 
 
 def _home(urn: str, known: Mapping[str, Resource]) -> str:
-    at = known.get(urn)
-    while at is not None and not at.type.startswith(COMPONENT):
+    home, at = _OUTSIDE, known.get(urn)
+    while at is not None:
+        home = at.urn if at.type.startswith(COMPONENT) else home
         at = known.get(at.parent or "")
-    return _OUTSIDE if at is None else at.urn
+    return home
 
 
 def _box(key: str, component: Resource | None, held: Counter[tuple[str, str]]) -> Box:
@@ -145,11 +147,14 @@ def _kind(token: str) -> tuple[str, str]:
     """`aws:s3/bucketPolicy:BucketPolicy` -> `("s3", "Bucket policy")`."""
     _, _, rest = token.partition(":")
     service = rest.partition("/")[0].partition(":")[0]
-    return service, _words(re.sub(r"V\d+$", "", token.rpartition(":")[2]))
+    words = _words(re.sub(r"[Vv]\d+$", "", token.rpartition(":")[2])).removesuffix(" configuration")
+    if service == "s3" and words.startswith("Bucket "):
+        words = words.removeprefix("Bucket ").capitalize()  # the service's name beside it says the rest
+    return service, words
 
 
 def _words(name: str) -> str:
-    parts = re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z0-9]+", name)
+    parts = [_ACRONYMS.get(part, part) for part in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z0-9]+", name)]
     return " ".join(part if index == 0 or part.isupper() else part.lower() for index, part in enumerate(parts))
 
 
@@ -182,22 +187,28 @@ def _arrow(stops: Sequence[Place]) -> str:
 
 def _draw_box(box: Box, place: Place) -> str:
     listed, rest = box.kinds[:_LINES], box.kinds[_LINES:]
-    lines = [
-        _text(12, _HEAD + 6 + _LINE * n, _SERVICES.get(service, service.title()), "a-service")
-        for n, (service, _, _) in enumerate(listed)
-    ]
-    lines += [
-        _text(64, _HEAD + 6 + _LINE * n, name + (f" × {many}" if many > 1 else ""), "a-kind")
-        for n, (_, name, many) in enumerate(listed)
-    ]
+    lines = [_line(row, service, name, many) for row, (service, name, many) in enumerate(listed)]
     if rest:
-        lines.append(_text(64, _HEAD + 6 + _LINE * _LINES, f"and {sum(many for _, _, many in rest)} more", "a-service"))
+        lines.append(
+            _text(_INDENT, _HEAD + _LINE * (_LINES + 1), f"and {sum(many for _, _, many in rest)} more", "a-soft")
+        )
+    same = box.name == box.title.lower().replace(" ", "-")
+    beside = "" if same else f'<tspan class="a-soft" dx="7">{escape(box.name)}</tspan>'
     return (
         f'<g transform="translate({place.x:g} {place.y:g})" class="a-{_character(box)}">'
         f'<rect class="a-box" width="{_WIDTH}" height="{box.height}" rx="6"/>'
         f'<rect class="a-edge" width="4" height="{box.height}" rx="2"/>'
-        f"{_text(12, 20, box.title, 'a-title')}{_text(12, 35, box.name, 'a-name')}"
-        f'<text x="{_WIDTH - 10}" y="20" class="a-count" text-anchor="end">{box.count}</text>{"".join(lines)}</g>'
+        f'<text x="{_PAD}" y="22" class="a-title">{escape(box.title)}{beside}</text>'
+        f"{_text(_WIDTH - _PAD, 22, str(box.count), 'a-soft a-count')}{''.join(lines)}</g>"
+    )
+
+
+def _line(row: int, service: str, name: str, many: int) -> str:
+    y = _HEAD + _LINE * (row + 1)
+    return (
+        _text(_PAD, y, _SERVICES.get(service, service.title()), "a-soft")
+        + _text(_INDENT, y, name, "a-kind")
+        + (_text(_WIDTH - _PAD, y, f"× {many}", "a-soft a-count") if many > 1 else "")
     )
 
 
@@ -220,7 +231,7 @@ _STYLE = """
 .a-box{fill:var(--a-paper);stroke:var(--a-line)}
 .a-edge{fill:#8a929b}.a-storage .a-edge{fill:#3f7d5a}.a-compute .a-edge{fill:#3a6ea5}
 .a-title{font-size:14px;font-weight:600;fill:var(--a-ink)}
-.a-name,.a-service,.a-count{font-size:11px;fill:var(--a-soft)}.a-count{font-variant-numeric:tabular-nums}
+.a-soft{font-size:11px;font-weight:400;fill:var(--a-soft)}.a-count{text-anchor:end;font-variant-numeric:tabular-nums}
 .a-kind{font-size:12px;fill:var(--a-ink)}
 .a-arrow{fill:none;stroke:var(--a-soft);stroke-width:1.3;opacity:.75}.a-tip{fill:var(--a-soft)}
 """

@@ -72,6 +72,7 @@ class RehearsalFacts:
 
     started_at: datetime
     engine: str
+    """What deployed the stacks: `embedded` or `pulumi`."""
     steps: Sequence[StepRecord]
     emulator_url: str
     region: str
@@ -89,6 +90,8 @@ class RehearsalFacts:
     predictions: Sequence[Prediction] = ()
     releases: Sequence[Release] = ()
     traffic: TrafficReport | None = None
+    elapsed: float | None = None
+    """Seconds from start to end; steps may run side by side, so their sum can be more."""
     usage: Sequence[tuple[str, str]] = ()
     """(what it does, command) for a rehearsal that was kept running."""
 
@@ -99,8 +102,8 @@ class RehearsalFacts:
 
     @property
     def seconds(self) -> float:
-        """Time of all steps together."""
-        return sum(step.seconds for step in self.steps)
+        """Time from start to end, or of all steps together where nobody said."""
+        return self.elapsed if self.elapsed is not None else sum(step.seconds for step in self.steps)
 
 
 def write_summary(directory: Path, facts: RehearsalFacts) -> tuple[Path, Path]:
@@ -182,9 +185,10 @@ def _card(prediction: Prediction) -> _Card:
 
 
 def _mixed(predictions: Sequence[Prediction]) -> list[Prediction]:
-    """As many as the page shows, evenly from the whole: neither the best nor the first ones."""
-    step = max(1.0, len(predictions) / _MOST_PREDICTIONS)
-    return [predictions[int(n * step)] for n in range(min(len(predictions), _MOST_PREDICTIONS))]
+    """As many as the page shows, evenly from the whole: neither the best nor the first; explained ones if there are any."""
+    pool = [prediction for prediction in predictions if prediction.activation_map is not None] or predictions
+    step = max(1.0, len(pool) / _MOST_PREDICTIONS)
+    return [pool[int(n * step)] for n in range(min(len(pool), _MOST_PREDICTIONS))]
 
 
 def _template(name: str) -> str:

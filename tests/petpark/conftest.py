@@ -1,0 +1,149 @@
+"""A target without a cloud: buckets in memory, a key in memory, EC2 by moto."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, override
+
+import boto3
+import pytest
+from moto import mock_aws
+from typer.testing import CliRunner, Result
+
+from petpark.__main__ import app
+from petpark.stacks import StackOutputs, parse
+from petpark.target import Target
+from registry.catalog import Catalog
+from registry.object_store import MemoryStore, ObjectStore
+from registry.signing import MemorySigner, MemoryVerifier
+from registry.version import Version
+
+ACCOUNT = "123456789012"
+
+
+def outputs(stack: str = "test", **endpoint: Any) -> dict[str, Any]:
+    """What a stack exports."""
+    return {
+        "region": "eu-west-1",
+        "model": "pets",
+        "model_store": "models",
+        "data_lake": "lake",
+        "workspace": "workspace",
+        "signing_key": f"arn:aws:kms:eu-west-1:{ACCOUNT}:key/1",
+        "code_bundle": "c0de" * 16,
+        "roles": {
+            name: f"arn:aws:iam::{ACCOUNT}:role/{name}" for name in ("publisher", "certifier", "promoter", "reader")
+        },
+        "training": {"launch_template": "lt-1", "subnet": "subnet-1", "log_group": "/petpark/training"},
+        "endpoint": {
+            "kind": "instance",
+            "channel": stack,
+            "url": "http://192.0.2.1:8080",
+            "port": 8080.0,
+            "log_group": "/petpark/endpoint",
+            "instance_id": "i-1",
+            **endpoint,
+        },
+    }
+
+
+@dataclass(frozen=True, kw_only=True)
+class FakeTarget(Target):
+    """Everything in memory; `people` says who acts in which role, `acted` in which roles somebody acted."""
+
+    buckets: dict[str, ObjectStore]
+    key: MemorySigner
+    acted: list[str | None] = field(default_factory=list[str | None])
+
+    @override
+    def store(self, bucket: str, *, role: str | None = None) -> ObjectStore:
+        self.acted.append(role)
+        return self.buckets.setdefault(bucket, MemoryStore())
+
+    @override
+    def signer(self, *, role: str | None = None) -> MemorySigner:
+        self.acted.append(role)
+        return self.key
+
+    @override
+    def verifier(self, *, role: str | None = None) -> MemoryVerifier:
+        return MemoryVerifier(self.key)
+
+    @override
+    def identity(self, *, role: str | None = None) -> str:
+        return f"arn:aws:sts::{ACCOUNT}:assumed-role/{role}/alice" if role else f"arn:aws:iam::{ACCOUNT}:user/alice"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """What stands behind a test's commands; `urls` are the endpoints, `exported` the outputs of each stack."""
+
+    buckets: dict[str, ObjectStore] = field(default_factory=dict[str, ObjectStore])
+    key: MemorySigner = field(default_factory=MemorySigner)
+    urls: dict[str, str] = field(default_factory=dict[str, str])
+    exported: dict[str, dict[str, Any]] = field(
+        default_factory=lambda: {"test": outputs("test"), "prod": outputs("prod")}
+    )
+
+    def target(self, _kind: str = "rehearsal", stack: str = "test") -> FakeTarget:
+        """The target as commands get it."""
+        found: StackOutputs = parse(stack, self.exported[stack])
+        return FakeTarget(
+            kind="rehearsal",
+            stacks=tuple(self.exported),
+            outputs=found,
+            endpoint_urls=self.urls,
+            session=boto3.Session(aws_access_key_id="x", aws_secret_access_key="x", region_name="eu-west-1"),
+            buckets=self.buckets,
+            key=self.key,
+        )
+
+    @property
+    def catalog(self) -> Catalog:
+        """The registry."""
+        return Catalog(self.buckets.setdefault("models", MemoryStore()), "pets")
+
+
+@pytest.fixture
+def place() -> Place:
+    return Place()
+
+
+type Run = Callable[..., Result]
+
+
+@pytest.fixture
+def run(place: Place) -> Run:
+    """Run a command against `place`: `run("models", "list")`."""
+    return lambda *words: CliRunner().invoke(app, [*words], obj=place.target)
+
+
+@pytest.fixture
+def publish(place: Place, tmp_path: Path) -> Callable[..., Version]:
+    """Publish a version; every call gives other bytes."""
+    made = iter(range(1, 1000))
+
+    def make(*, trained_by: str = "arn:aws:sts::1:assumed-role/training/i-1", report: bool = True) -> Version:
+        number = next(made)
+        names = ["model.onnx", "report.html"] if report else ["model.onnx"]
+        files = {name: tmp_path / f"{number}-{name}" for name in names}
+        for name, path in files.items():
+            path.write_text(f"{name} {number}")
+        return place.catalog.publish(
+            files,
+            labels=["cat", "dog"],
+            metrics={"accuracy": 0.9 + number / 100},
+            lineage={"trained_by": trained_by, "dataset": "d" * 64},
+        )
+
+    return make
+
+
+@pytest.fixture
+def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """AWS by moto: whatever boto3 sends is checked against the service's own description."""
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+    with mock_aws():
+        yield

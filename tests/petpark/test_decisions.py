@@ -1,0 +1,129 @@
+"""Certify, promote, roll back."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from petpark import decisions
+from petpark.errors import SelfCertified
+from registry.channel import Channel
+from registry.errors import NotCertified
+from registry.version import Version
+from tests.petpark.conftest import ACCOUNT, Place, Run
+
+type Publish = Callable[..., Version]
+
+
+def certify(run: Run, version: int, decision: str = "certified") -> None:
+    assert run("certify", str(version), "--decision", decision, "--note", "looked").exit_code == 0
+
+
+def test_prod_takes_a_version_only_after_somebody_signed_for_it(run: Run, publish: Publish) -> None:
+    publish()
+    refused = run("promote", "1", "--channel", "prod", "--why", "because")
+    assert refused.exit_code == 1
+    assert refused.stderr.startswith("NotCertified: ")
+    assert "petpark certify" in refused.stderr
+    certify(run, 1)
+    moved = run("promote", "1", "--channel", "prod", "--why", "because", "--json")
+    assert moved.exit_code == 0
+    assert json.loads(moved.stdout)["version"] == 1
+
+
+def test_test_takes_an_uncertified_version_for_that_is_where_it_is_tried(run: Run, publish: Publish) -> None:
+    publish()
+    assert run("promote", "1", "--channel", "test", "--why", "to try it").exit_code == 0
+
+
+def test_a_refused_version_does_not_reach_prod(run: Run, publish: Publish) -> None:
+    publish()
+    certify(run, 1, "refused")
+    assert run("promote", "1", "--channel", "prod", "--why", "anyway").exit_code == 1
+
+
+def test_a_version_that_does_not_exist_is_named(run: Run) -> None:
+    said = run("promote", "7", "--channel", "test", "--why", "x")
+    assert (said.exit_code, "version 7 of pets" in said.stderr) == (1, True)
+
+
+def test_a_roll_back_restores_the_version_before_and_says_who_asked(run: Run, publish: Publish, place: Place) -> None:
+    for number in (1, 2):
+        publish()
+        certify(run, number)
+        assert run("promote", str(number), "--channel", "prod", "--why", "new").exit_code == 0
+    back = run("rollback", "--channel", "prod", "--why", "misses cats", "--json")
+    assert back.exit_code == 0
+    told = json.loads(back.stdout)
+    assert (told["version"], told["previous"], told["why"]) == (1, 2, "misses cats")
+    assert told["by"] == f"arn:aws:sts::{ACCOUNT}:assumed-role/promoter/alice"
+    head = Channel(place.buckets["models"], "pets", "prod").head()
+    assert head is not None
+    assert head.version == 1
+
+
+def test_nobody_rolls_back_to_a_version_whose_certificate_was_revoked(run: Run, publish: Publish) -> None:
+    for number in (1, 2):
+        publish()
+        certify(run, number)
+        run("promote", str(number), "--channel", "prod", "--why", "new")
+    certify(run, 1, "revoked")
+    said = run("rollback", "--channel", "prod", "--why", "x")
+    assert (said.exit_code, said.stderr.startswith("NotCertified: ")) == (1, True)
+
+
+def test_there_must_be_something_to_roll_back_to(run: Run) -> None:
+    said = run("rollback", "--channel", "prod", "--why", "x", "--json")
+    assert said.exit_code == 1
+    assert json.loads(said.stdout)["error"]["outcome"] == "NothingToRollBackTo"
+
+
+def test_a_certificate_names_the_report_it_rests_on(run: Run, publish: Publish, tmp_path: Path) -> None:
+    version = publish()
+    own = next(file.sha256 for file in version.files if file.name == "report.html")
+    told = json.loads(run("certify", "1", "--decision", "certified", "--note", "x", "--json").stdout)
+    assert told["report_sha256"] == own
+    report = tmp_path / "acceptance.html"
+    report.write_bytes(b"400 frames")
+    told = json.loads(
+        run("certify", "1", "--decision", "certified", "--note", "x", "--report", str(report), "--json").stdout
+    )
+    assert told["report_sha256"] == hashlib.sha256(b"400 frames").hexdigest()
+
+
+@pytest.mark.parametrize("options", [[], ["--report", "nowhere.html"]])
+def test_without_a_report_there_is_nothing_to_sign(run: Run, publish: Publish, options: list[str]) -> None:
+    publish(report=False)
+    said = run("certify", "1", "--decision", "certified", "--note", "x", *options)
+    assert (said.exit_code, said.stderr.startswith("ReportMissing: ")) == (1, True)
+
+
+def test_who_trained_a_version_does_not_sign_for_it_not_even_in_another_session(publish: Publish, place: Place) -> None:
+    publish(trained_by=f"arn:aws:sts::{ACCOUNT}:assumed-role/certifier/somebody-else")
+    with pytest.raises(SelfCertified):
+        decisions.certify(place.target(), 1, decision="certified", note="mine is good")
+
+
+def test_a_certificate_ends(publish: Publish, place: Place) -> None:
+    publish()
+    decisions.certify(
+        place.target(), 1, decision="certified", note="x", days=30, clock=lambda: datetime(2026, 1, 1, tzinfo=UTC)
+    )
+    promote = {"channel": "prod", "why": "x"}
+    with pytest.raises(NotCertified, match="expired"):
+        decisions.promote(place.target(), 1, **promote, clock=lambda: datetime(2026, 2, 1, tzinfo=UTC))
+    decisions.promote(place.target(), 1, **promote, clock=lambda: datetime(2026, 1, 30, tzinfo=UTC))
+
+
+def test_every_decision_is_taken_in_the_role_that_is_made_for_it(publish: Publish, place: Place) -> None:
+    publish()
+    certifying, promoting = place.target(), place.target()
+    decisions.certify(certifying, 1, decision="certified", note="x")
+    decisions.promote(promoting, 1, channel="prod", why="x")
+    assert set(certifying.acted) == {"certifier"}
+    assert set(promoting.acted) == {"promoter"}
