@@ -52,8 +52,8 @@ class InstanceEndpoint(Endpoint):
         self.machine = create_machine(name, args, self)
         self._admit_clients(args)
         self.instance = self._create_instance(args)
-        self.errors = self._measure("errors", '{ $.event = "request" && $.status >= 500 }', "1")
-        self.latency = self._measure("latency", '{ $.event = "request" }', "$.milliseconds")
+        self.errors = self._measure("errors", "$.errors")
+        self.latency = self._measure("latency", "$.p99_milliseconds")
         self.outputs = {
             "kind": "instance",
             "channel": args.settings.channel,
@@ -90,13 +90,13 @@ class InstanceEndpoint(Endpoint):
             tags=self.tagged("instance"),
         )
 
-    def _measure(self, what: Literal["errors", "latency"], pattern: str, value: str) -> Signal:
-        """Read a metric out of the request lines of the endpoint's log."""
+    def _measure(self, what: Literal["errors", "latency"], value: str) -> Signal:
+        """Read a metric out of the lines in which an endpoint sums up its answers."""
         signal = Signal(namespace=pulumi.get_project(), metric=f"{pulumi.get_stack()}-endpoint-{what}", dimensions={})
         aws.cloudwatch.LogMetricFilter(
             **self.child(what),
             log_group_name=self.machine.log_group.name,
-            pattern=pattern,
+            pattern='{ $.message = "answered" }',
             metric_transformation={"namespace": signal.namespace, "name": signal.metric, "value": value},
         )
         return signal

@@ -1,11 +1,11 @@
 """The stack's own network: two public subnets, no ingress except what a component's security group allows."""
 
-import ipaddress
 from dataclasses import dataclass
 
 import pulumi
 import pulumi_aws as aws
 
+from infra.address_plan import quarters
 from infra.component import Component
 
 
@@ -64,8 +64,3 @@ class Network(Component):
             route_table_ids=[routes.id],
             tags=self.tagged("s3"),
         )
-
-
-def quarters(cidr: str) -> list[str]:
-    """Split an address block into four; two are used, two are left for private subnets to come."""
-    return [str(part) for part in ipaddress.IPv4Network(cidr).subnets(prefixlen_diff=2)]

@@ -1,0 +1,8 @@
+"""How a stack's address block is divided. Pure."""
+
+import ipaddress
+
+
+def quarters(cidr: str) -> list[str]:
+    """Split an address block into four; two are used, two are left for private subnets to come."""
+    return [str(part) for part in ipaddress.IPv4Network(cidr).subnets(prefixlen_diff=2)]

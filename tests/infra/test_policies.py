@@ -1,0 +1,246 @@
+import fnmatch
+import itertools
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from infra import policies
+from infra.policies import Places
+from registry import layout
+from registry.layout import Role
+
+PLACES = Places(
+    model="pets",
+    model_store="store",
+    data_lake="lake",
+    workspace="work",
+    encryption_key="arn:aws:kms:eu-west-1:1:key/encrypt",
+    signing_key="arn:aws:kms:eu-west-1:1:key/sign",
+)
+LOG = "arn:aws:logs:eu-west-1:1:log-group:/petpark/test/training"
+
+HEX = st.text("0123456789abcdef", min_size=64, max_size=64)
+NUMBER = st.integers(1, 99_999_999)
+NAME = st.from_regex(r"[a-z][a-z0-9-]{0,10}", fullmatch=True)
+KEYS = st.one_of(
+    HEX.map(lambda sha256: layout.blob_key("pets", sha256)),
+    NUMBER.map(lambda number: layout.version_key("pets", number)),
+    st.tuples(NUMBER, NUMBER).map(lambda both: layout.certificate_key("pets", *both)),
+    st.tuples(NAME, NUMBER).map(lambda both: layout.move_key("pets", *both)),
+)
+WRITES = (
+    "s3:PutObject",
+    "s3:DeleteObject",
+    "s3:DeleteObjectVersion",
+    "s3:PutBucketPolicy",
+    "s3:BypassGovernanceRetention",
+)
+
+
+def allows(document: dict[str, Any], action: str, resource: str) -> bool:
+    """Say whether an identity policy of ours allows the action (ours refuse nothing and have one condition at most)."""
+    return any(
+        statement["Effect"] == "Allow"
+        and any(fnmatch.fnmatchcase(action, pattern) for pattern in statement["Action"])
+        and any(fnmatch.fnmatchcase(resource, pattern) for pattern in statement["Resource"])
+        for statement in document["Statement"]
+    )
+
+
+def in_store(key: str) -> str:
+    return f"arn:aws:s3:::store/{key}"
+
+
+@given(KEYS)
+def test_every_key_of_the_registry_has_exactly_one_role_that_creates_it(key):
+    writers = [role for role in Role if allows(policies.operator(role, PLACES), "s3:PutObject", in_store(key))]
+    assert len(writers) == 1
+
+
+@given(KEYS, st.sampled_from(list(Role)), st.sampled_from(list(Role)), st.sampled_from(WRITES))
+def test_no_role_can_do_anothers_write(key, one, other, action):
+    if one is not other:
+        able = [allows(policies.operator(role, PLACES), action, in_store(key)) for role in (one, other)]
+        assert not all(able)
+
+
+@given(KEYS)
+def test_everybody_reads_and_only_the_collector_deletes_and_only_blobs(key):
+    for role in Role:
+        document = policies.operator(role, PLACES)
+        assert allows(document, "s3:GetObject", in_store(key))
+        deletes = role is Role.COLLECTOR and "/blobs/" in key
+        assert allows(document, "s3:DeleteObject", in_store(key)) is deletes
+
+
+@given(NAME, KEYS)
+def test_a_role_of_one_model_writes_nothing_of_another(model, key):
+    foreign = key.replace("pets/", f"{model}s/", 1)
+    if not foreign.startswith("pets/"):
+        for role in Role:
+            assert not allows(policies.operator(role, PLACES), "s3:PutObject", in_store(foreign))
+
+
+def test_following_a_channel_needs_listing_or_an_absent_object_would_be_a_403():
+    for document in _all_documents():
+        assert allows(document, "s3:ListBucket", "arn:aws:s3:::store")
+
+
+def test_only_the_certifier_signs():
+    signers = [role for role in Role if allows(policies.operator(role, PLACES), "kms:Sign", PLACES.signing_key)]
+    assert signers == [Role.CERTIFIER]
+    assert not any(allows(document, "kms:Sign", PLACES.signing_key) for document in _machines())
+
+
+@given(KEYS)
+def test_a_training_instance_publishes_but_neither_certifies_nor_promotes(key):
+    written = allows(policies.training(PLACES, LOG), "s3:PutObject", in_store(key))
+    assert written == ("/blobs/" in key or "/versions/" in key)
+
+
+@given(NAME)
+def test_a_training_instance_keeps_the_records_of_jobs_and_cannot_change_code(job):
+    document = policies.training(PLACES, LOG)
+    assert allows(document, "s3:PutObject", f"arn:aws:s3:::work/{layout.checkpoint_key(job, 1)}")
+    assert allows(document, "s3:GetObject", f"arn:aws:s3:::work/{layout.code_key('test', 'f' * 64)}")
+    assert not allows(document, "s3:PutObject", f"arn:aws:s3:::work/{layout.code_key(job, 'f' * 64)}")
+    assert not allows(document, "s3:PutObject", f"arn:aws:s3:::lake/{layout.photo_key('f' * 64)}")
+
+
+@given(st.sampled_from(["store", "lake", "work"]), st.text(max_size=30))
+def test_an_endpoint_writes_to_no_bucket(bucket, key):
+    document = policies.endpoint(PLACES, LOG)
+    assert not any(allows(document, action, f"arn:aws:s3:::{bucket}/{key}") for action in WRITES)
+
+
+def test_an_endpoint_verifies_certificates_and_reads_its_code():
+    document = policies.endpoint(PLACES, LOG)
+    assert allows(document, "kms:Verify", PLACES.signing_key)
+    assert allows(document, "kms:GetPublicKey", PLACES.signing_key)
+    assert allows(document, "s3:GetObject", f"arn:aws:s3:::work/{layout.code_key('prod', 'f' * 64)}")
+    assert not allows(document, "s3:GetObject", f"arn:aws:s3:::work/{layout.job_spec_key('job')}")
+    assert not allows(document, "s3:GetObject", f"arn:aws:s3:::lake/{layout.photo_key('f' * 64)}")
+
+
+def test_a_machine_writes_its_own_log_and_petparks_metrics_only():
+    for document in _machines():
+        assert allows(document, "logs:PutLogEvents", f"{LOG}:log-stream:one")
+        assert not allows(document, "logs:PutLogEvents", f"{LOG}2:log-stream:one")
+        (metrics,) = (s for s in document["Statement"] if "cloudwatch:PutMetricData" in s["Action"])
+        assert metrics["Condition"] == {"StringEquals": {"cloudwatch:namespace": "petpark"}}
+
+
+def test_nobody_may_do_everything():
+    for document in _all_documents():
+        actions = list(itertools.chain.from_iterable(statement["Action"] for statement in document["Statement"]))
+        assert not [action for action in actions if "*" in action]
+        wide = [s for s in document["Statement"] if "*" in s["Resource"]]
+        assert all(statement["Action"] == ["cloudwatch:PutMetricData"] for statement in wide)
+
+
+def _machines() -> list[dict[str, Any]]:
+    return [policies.training(PLACES, LOG), policies.endpoint(PLACES, LOG)]
+
+
+def _all_documents() -> list[dict[str, Any]]:
+    return [*_machines(), *(policies.operator(role, PLACES) for role in Role)]
+
+
+# --- the model store's own rules ---
+
+COLLECTOR = "arn:aws:iam::1:role/collector"
+STORE = policies.write_once_bucket("store", PLACES.encryption_key, COLLECTOR)
+KEY_HEADER = "s3:x-amz-server-side-encryption-aws-kms-key-id"
+ENCRYPTION_HEADER = "s3:x-amz-server-side-encryption"
+
+
+def refuses(document: dict[str, Any], action: str, resource: str, **context: str) -> bool:
+    """Evaluate Deny statements as AWS does: absent keys satisfy negated operators, and `Null` asks for absence."""
+    context = {
+        "aws:SecureTransport": "true",
+        **{key.replace("__", ":").replace("_", "-"): v for key, v in context.items()},
+    }
+    return any(
+        statement["Effect"] == "Deny"
+        and any(fnmatch.fnmatchcase(action, pattern) for pattern in statement["Action"])
+        and any(fnmatch.fnmatchcase(resource, pattern) for pattern in statement["Resource"])
+        and all(
+            _holds(operator, key, value, context)
+            for operator, keys in statement["Condition"].items()
+            for key, value in keys.items()
+        )
+        for statement in document["Statement"]
+    )
+
+
+def _holds(operator: str, key: str, expected: str, context: dict[str, str]) -> bool:
+    present = context.get(key.replace("_", "-"))
+    match operator:
+        case "Null":
+            return (present is None) == (expected == "true")
+        case "Bool":
+            return present == expected
+        case "StringNotEquals" | "ArnNotEquals":
+            return present != expected
+        case _:
+            raise AssertionError(operator)
+
+
+def _put(**context: str) -> bool:
+    return not refuses(
+        STORE, "s3:PutObject", in_store("pets/blobs/x"), **{"s3__ObjectCreationOperation": "true", **context}
+    )
+
+
+def test_the_store_takes_a_conditional_write_and_refuses_a_plain_one():
+    assert _put(s3__if_none_match="*")
+    assert not _put()
+
+
+def test_the_parts_of_a_multipart_upload_need_no_condition_but_its_completion_does():
+    assert _put(s3__ObjectCreationOperation="false")
+    assert not _put(s3__ObjectCreationOperation="true")
+
+
+@pytest.mark.parametrize(
+    ("headers", "taken"),
+    [
+        ({}, True),
+        ({ENCRYPTION_HEADER: "aws:kms"}, True),
+        ({ENCRYPTION_HEADER: "aws:kms", KEY_HEADER: PLACES.encryption_key}, True),
+        ({ENCRYPTION_HEADER: "aws:kms", KEY_HEADER: "arn:aws:kms:eu-west-1:2:key/foreign"}, False),
+        ({ENCRYPTION_HEADER: "AES256"}, False),
+    ],
+)
+def test_the_store_takes_its_own_key_and_no_other(headers, taken):
+    context = {key.replace(":", "__").replace("-", "_"): value for key, value in headers.items()}
+    assert _put(s3__if_none_match="*", **context) is taken
+
+
+def test_only_the_collector_deletes_even_where_a_policy_allows_it():
+    for action in ("s3:DeleteObject", "s3:DeleteObjectVersion"):
+        assert refuses(STORE, action, in_store("pets/blobs/x"), aws__PrincipalArn="arn:aws:iam::1:role/admin")
+        assert not refuses(STORE, action, in_store("pets/blobs/x"), aws__PrincipalArn=COLLECTOR)
+
+
+@given(st.sampled_from(["s3:GetObject", "s3:ListBucket", "s3:PutObject"]))
+def test_no_bucket_speaks_plain_http(action):
+    for document in (STORE, policies.private_bucket("store")):
+        assert refuses(document, action, in_store("pets/blobs/x"), aws__SecureTransport="false")
+    assert not refuses(policies.private_bucket("store"), action, in_store("pets/blobs/x"))
+
+
+def test_signing_is_refused_to_everybody_else_by_the_key_itself():
+    document = policies.signing_key("1", "arn:aws:iam::1:role/certifier")
+    assert refuses(document, "kms:Sign", "*", aws__PrincipalArn="arn:aws:iam::1:role/admin")
+    assert not refuses(document, "kms:Sign", "*", aws__PrincipalArn="arn:aws:iam::1:role/certifier")
+    assert not refuses(document, "kms:Verify", "*", aws__PrincipalArn="arn:aws:iam::1:role/admin")
+
+
+def test_policies_stay_below_the_limits_of_aws():
+    """Inline role policies: 10,240 characters; bucket policies: 20 KB."""
+    assert all(len(policies.as_json(document)) < 10_240 for document in _all_documents())
+    assert len(json.dumps(STORE)) < 20_000
