@@ -5,7 +5,6 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import ASGIApp
 
 from serving import problems
 from serving.body import Bodies
@@ -20,14 +19,14 @@ from serving.telemetry import Metrics
 from serving.workers import Workers
 
 
-def create_app(settings: ServingSettings, *, live: Live, metrics: Metrics, workers: Workers) -> ASGIApp:
+def create_app(settings: ServingSettings, *, live: Live, metrics: Metrics, workers: Workers) -> Gate:
     """Make the ASGI application of one endpoint; `live` decides which version answers."""
     bodies = Bodies(settings.limits)
     name = settings.model
     classify = ClassifyApi(live=live, bodies=bodies, workers=workers, metrics=metrics)
     health = HealthApi(live=live, metrics=metrics, name=name, channel=settings.channel, instance=settings.instance)
     v2 = InferenceProtocolApi(live=live, bodies=bodies, workers=workers, name=name, batch=settings.limits.batch)
-    pages = PagesApi()
+    pages = PagesApi(settings.limits)
     routes = [
         Route("/v1/classify", classify.classify, methods=["POST"]),
         Route("/v1/model", health.model),

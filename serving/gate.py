@@ -29,14 +29,14 @@ class Gate:
     """ASGI middleware around the whole application."""
 
     def __init__(self, app: ASGIApp, *, live: Live, metrics: Metrics) -> None:
-        self._app = app
+        self.app = app
         self._live = live
         self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
         if scope["type"] != "http":
-            await self._app(scope, receive, send)
+            await self.app(scope, receive, send)
             return
         began = time.perf_counter()
         request_id = _request_id(Headers(scope=scope).get("x-request-id"))
@@ -52,7 +52,7 @@ class Gate:
 
         self._metrics.running += 1
         try:
-            await self._app(scope, receive, send_marked)
+            await self.app(scope, receive, send_marked)
         except ClientDisconnect:
             status = status or _CALLER_LEFT
         except Exception:

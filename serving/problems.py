@@ -57,7 +57,10 @@ class Problem(Exception):
 def of_photo(error: PhotoError) -> Problem:
     """Say what is wrong with a photo that cannot be decoded."""
     kind = TOO_LARGE if isinstance(error, PhotoTooLarge) else UNREADABLE
-    return Problem(kind, f"{error}. Send one whole JPEG, PNG or WebP photo within the limits of /docs.")
+    return Problem(
+        kind,
+        f"The photo cannot be used: {error}. Send one whole JPEG, PNG or WebP within the limits that /docs states.",
+    )
 
 
 def of_status(status: int) -> Kind:

@@ -7,6 +7,7 @@ from starlette.responses import JSONResponse, Response
 
 from serving.pages.openapi import document
 from serving.problems import NOT_FOUND, Problem
+from serving.settings import Limits
 
 _PAGES = {"/": "try.html", "/docs": "docs.html"}
 _TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
@@ -16,10 +17,10 @@ _ASSETS = ("style.css", "try.js", "docs.js", "icon.svg")
 class PagesApi:
     """Serves the files beside this module, read once."""
 
-    def __init__(self) -> None:
+    def __init__(self, limits: Limits) -> None:
         names = (*_PAGES.values(), *_ASSETS)
         self._files = {name: resources.files(__name__).joinpath(name).read_bytes() for name in names}
-        self._openapi = document()
+        self._openapi = document(limits)
 
     async def page(self, request: Request) -> Response:
         """Answer `GET /` and `GET /docs`."""

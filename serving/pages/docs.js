@@ -16,6 +16,7 @@ function resolve(node, api) {
 
 function table(heads, rows) {
   const scroll = make("div", "scroll");
+  scroll.tabIndex = 0;
   const grid = make("table");
   const head = make("tr");
   for (const text of heads) {
@@ -110,6 +111,7 @@ async function main() {
   }
   element("operations").querySelector("details").open = true;
   element("operations").removeAttribute("aria-busy");
+  element("limits").replaceWith(table(["Limit", "Value"], Object.entries(api.info["x-limits"])));
   for (const [name, problem] of Object.entries(api.components.responses)) {
     const row = make("tr");
     row.id = name;

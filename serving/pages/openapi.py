@@ -1,6 +1,7 @@
 """The endpoint's OpenAPI 3.1 document: the address book that `/docs` shows and clients are made from."""
 
 from serving import problems
+from serving.settings import Limits
 
 type Json = dict[str, object]
 
@@ -13,11 +14,11 @@ _INTEGER: Json = {"type": "integer"}
 _BINARY: Json = {"type": "string", "format": "binary"}
 
 
-def document() -> Json:
+def document(limits: Limits) -> Json:
     """Make the whole document."""
     return {
         "openapi": "3.1.0",
-        "info": {"title": "petpark endpoint", "version": "1", "description": _DESCRIPTION},
+        "info": {"title": "petpark endpoint", "version": "1", "description": _DESCRIPTION, "x-limits": _limits(limits)},
         "tags": [
             {"name": "classify", "description": "Photos in, classes out"},
             {"name": "state", "description": "What this process serves, and how it is"},
@@ -36,6 +37,16 @@ def document() -> Json:
             },
             "responses": {kind.name: _problem_response(kind) for kind in problems.KINDS},
         },
+    }
+
+
+def _limits(limits: Limits) -> Json:
+    return {
+        "body": f"{limits.body_bytes:,} bytes, within {limits.body_seconds:g} seconds",
+        "photo": f"{limits.pixels:,} pixels",
+        "tensor": f"{limits.batch} images",
+        "header lines": f"within {limits.header_seconds:g} seconds",
+        "waiting requests": f"{limits.queue}; beyond them 503 with Retry-After",
     }
 
 

@@ -30,7 +30,7 @@ document.addEventListener("drop", (event) => {
 element("toggle").addEventListener("click", () => {
   const shown = element("toggle").getAttribute("aria-pressed") !== "true";
   element("toggle").setAttribute("aria-pressed", String(shown));
-  element("heat").hidden = !shown;
+  element("heat").hidden = element("legend").hidden = !shown;
 });
 element("class").addEventListener("change", () => drawHeat(answer.activation_map[element("class").value]));
 
@@ -59,7 +59,7 @@ function clear(message) {
   element("message").className = "quiet";
   element("message").textContent = message;
   element("message").hidden = false;
-  element("label").hidden = element("timing").hidden = element("choices").hidden = true;
+  for (const id of ["label", "timing", "choices", "legend"]) element(id).hidden = true;
   element("scores").replaceChildren();
   const heat = element("heat");
   heat.getContext("2d").clearRect(0, 0, heat.width, heat.height);
@@ -90,7 +90,9 @@ function write(document, milliseconds) {
   element("scores").replaceChildren(...ranked.slice(0, 8).map(([label, value]) => score(label, value)));
   element("class").replaceChildren(...ranked.slice(0, 8).map(([label]) => new Option(label, label)));
   element("choices").hidden = false;
+  element("legend").hidden = element("heat").hidden;
   drawHeat(document.activation_map[document.label]);
+  element("answer-title").scrollIntoView({ block: "nearest" });
 }
 
 function score(label, value) {

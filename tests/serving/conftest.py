@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any, cast
 
 import httpx
 import numpy as np
@@ -239,6 +240,7 @@ class Endpoint:
         )
         self.workers = Workers(threads=threads, queue=self.settings.limits.queue)
         self.app = create_app(self.settings, live=self.live, metrics=self.metrics, workers=self.workers)
+        self.routes = cast(Any, self.app.app).routes
         self.http = Http(self.app)
         self.photo = photo()
 

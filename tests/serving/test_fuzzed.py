@@ -2,7 +2,6 @@
 
 import json
 
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -91,8 +90,3 @@ def test_any_address_is_answered_or_refused(endpoint, path, method):
 
     answer = endpoint.http.request(method, "/" + quote(path.encode("utf-8", "replace")))
     assert answer.status_code in FINE
-
-
-@pytest.mark.parametrize("name", ["style.css", "try.js", "docs.js", "icon.svg"])
-def test_page_files_are_there(endpoint, name):
-    assert endpoint.http.get(f"/pages/{name}").status_code == 200

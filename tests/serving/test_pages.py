@@ -1,0 +1,59 @@
+import re
+
+import pytest
+from openapi_spec_validator import validate
+from starlette.routing import Route
+
+from serving.pages.openapi import document
+from serving.settings import Limits
+
+PAGES = ["/", "/docs"]
+FILES = ["style.css", "try.js", "docs.js", "icon.svg"]
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_pages_load_nothing_from_elsewhere(endpoint, path):
+    page = endpoint.http.get(path)
+    assert page.headers["content-type"].startswith("text/html")
+    assert "default-src 'self'" in page.headers["content-security-policy"]
+    links = re.findall(r'(?:src|href)="([^"]+)"', page.text)
+    assert links
+    for link in links:
+        assert link.startswith("/")
+        assert endpoint.http.get(link).status_code == 200, link
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_page_files_name_no_other_host(endpoint, name):
+    text = endpoint.http.get(f"/pages/{name}").text.replace("http://www.w3.org/2000/svg", "")
+    assert "//" not in re.sub(r"^\s*//.*$", "", text, flags=re.MULTILINE).replace("/*", "")
+
+
+@pytest.mark.parametrize("name", ["__init__.py", "%2e%2e", "%2e%2e%2fsettings.py", "try.html"])
+def test_nothing_else_of_the_disk_is_served(endpoint, name):
+    assert endpoint.http.get(f"/pages/{name}").status_code == 404
+
+
+def test_the_openapi_document_is_valid():
+    validate(document(Limits()))
+
+
+def test_the_openapi_document_names_every_address_of_the_api(endpoint):
+    api = endpoint.http.get("/openapi.json").json()
+    served = {
+        (route.path, method.lower())
+        for route in endpoint.routes
+        if isinstance(route, Route)
+        for method in (route.methods or set()) - {"HEAD"}
+    }
+    documented = {(path, method) for path, item in api["paths"].items() for method in item}
+    pages = {("/", "get"), ("/docs", "get"), ("/pages/{file}", "get"), ("/openapi.json", "get")}
+    assert documented <= served
+    assert {(path, method) for path, method in served - documented - pages if "/versions/" not in path} == set()
+
+
+def test_the_documented_answers_are_the_real_ones(endpoint):
+    schemas = endpoint.http.get("/openapi.json").json()["components"]["schemas"]
+    assert set(endpoint.classify(explain="true").json()) == set(schemas["Classification"]["properties"])
+    assert set(endpoint.model()) == set(schemas["ServedModel"]["properties"])
+    assert set(endpoint.classify(b"").json()) == set(schemas["Problem"]["properties"])
