@@ -57,7 +57,7 @@ class Log:
         low, jump = 0, 0  # entry `low` exists (or is 0)
         high: int | None = None  # no entry lies behind `high`
         while high is None or low < high:
-            probe = low + jump if high is None else (low + high) // 2
+            probe = self._probe(low, jump, high)
             numbers = self._page_after(probe)
             if not numbers:
                 high = probe
@@ -77,8 +77,15 @@ class Log:
         with ThreadPoolExecutor(READERS) as pool:
             return list(pool.map(self.store.get, map(self.key, numbers)))
 
+    def _probe(self, low: int, jump: int, high: int | None) -> int:
+        if high is None:
+            return low + jump
+        if high - low <= self.page:
+            return low  # the page behind it shows such a window whole
+        return (low + high) // 2
+
     def _page_after(self, number: int) -> list[int]:
-        keys = islice(self.store.keys(self.prefix, after=self.key(number)), self.page)
+        keys = islice(self.store.keys(self.prefix, after=self.key(number) if number else ""), self.page)
         return [self._number(key) for key in keys]
 
     def _number(self, key: str) -> int:

@@ -4,7 +4,6 @@ securesystemslib's own AWSSigner builds its client from the ambient environment 
 client, so that region, endpoint, credentials and deadlines are decided at the entry point. The rest is the library's.
 """
 
-from functools import cached_property
 from typing import TYPE_CHECKING, Protocol, Self, override
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -43,10 +42,15 @@ class KmsVerifier:
     def __init__(self, client: "KMSClient", key_arn: str) -> None:
         self._client = client
         self._key_arn = key_arn
+        self._key: Key | None = None
 
-    @cached_property
+    @property
     def key(self) -> Key:
         """The public key; KeyUnavailable if it cannot be had or is not an ECC_NIST_P256 key."""
+        self._key = self._key or self._fetch()
+        return self._key
+
+    def _fetch(self) -> Key:
         try:
             der = self._client.get_public_key(KeyId=self._key_arn)["PublicKey"]
         except (BotoCoreError, ClientError) as error:
