@@ -1,0 +1,196 @@
+"""A stack's state: one JSON file, locked, encrypted where it is secret, replaced atomically at every step.
+
+At every moment the file on disk is a whole state: it is written beside, synced, and renamed into place. A crash can
+lose at most the end of steps in flight, and those are marked as pending before they begin.
+"""
+
+from __future__ import annotations
+
+import base64
+import fcntl
+import json
+import os
+import re
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rehearsal.engine.errors import ConfigurationRefused, StackBusy, StateUnreadable
+from rehearsal.engine.record import Record, from_json, to_json
+from rehearsal.engine.seal import SALT_BYTES, Seal
+from rehearsal.engine.wire import Properties
+
+_FORMAT = 1
+_NAME = re.compile(r"[A-Za-z0-9_.-]+")
+
+
+def state_file(directory: Path, project: str, stack: str) -> Path:
+    """Where the state of `stack` lies below the state directory."""
+    for name in (project, stack):
+        if not _NAME.fullmatch(name) or name.startswith("."):
+            raise ConfigurationRefused(f"{name!r} cannot name a project or stack: use letters, digits, '-', '_', '.'.")
+    return directory / project / f"{stack}.json"
+
+
+@contextmanager
+def locked(file: Path) -> Generator[None]:
+    """Hold the stack whose state is `file`; raises `StackBusy` if another operation does."""
+    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    handle = os.open(file.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            holder = os.pread(handle, 100, 0).decode().strip() or "unknown"
+            raise StackBusy(
+                f"Another operation works on stack {file.stem} (process {holder}). Wait until it ends, or end it with "
+                f"Ctrl-C or `kill {holder}`; the lock ends with it."
+            ) from error
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
+        yield
+    finally:
+        os.close(handle)
+
+
+class State:
+    """The resources and outputs of one stack; every method may be called from any thread."""
+
+    def __init__(self, file: Path, *, passphrase: str, writable: bool = True) -> None:
+        """Read `file`, or begin an empty state if there is none."""
+        self._file = file
+        self._writable = writable
+        self._lock = threading.RLock()
+        self._writing = threading.Lock()
+        self._changes = 0
+        self._written = 0
+        self._texts: dict[int, tuple[Record, str]] = {}
+        raw = _load(file)
+        self.exists = raw is not None
+        raw = raw or {"salt": base64.b64encode(os.urandom(SALT_BYTES)).decode(), "serial": 0}
+        self._seal = Seal(passphrase, base64.b64decode(raw["salt"]))
+        self._serial: int = raw["serial"]
+        self._resources = {r.urn: r for r in (from_json(f, self._seal) for f in raw.get("resources", []))}
+        self._condemned = [from_json(f, self._seal) for f in raw.get("condemned", [])]
+
+    @property
+    def resources(self) -> dict[str, Record]:
+        """A copy of what exists, by URN, in the order in which it was first registered."""
+        with self._lock:
+            return dict(self._resources)
+
+    @property
+    def condemned(self) -> list[Record]:
+        """A copy of what was replaced and still has to be deleted."""
+        with self._lock:
+            return list(self._condemned)
+
+    def get(self, urn: str) -> Record | None:
+        """The record of `urn`, if there is one."""
+        with self._lock:
+            return self._resources.get(urn)
+
+    def put(self, record: Record, *, instead_of: Record | None = None) -> None:
+        """Set a record in memory, under its own URN; `instead_of` is the record whose URN it leaves."""
+        with self._lock:
+            self._changes += self._resources.get(record.urn) != record
+            if instead_of is not None and instead_of.urn != record.urn:
+                self._resources.pop(instead_of.urn, None)
+            self._resources[record.urn] = record
+
+    def forget(self, record: Record) -> None:
+        """Drop a record in memory, be it in use or condemned."""
+        with self._lock:
+            self._changes += 1
+            if self._resources.get(record.urn) is record:
+                del self._resources[record.urn]
+            self._condemned = [other for other in self._condemned if other is not record]
+
+    def condemn(self, record: Record) -> None:
+        """Move a record in memory from use to deletion; what replaces it comes under the same URN."""
+        with self._lock:
+            self._changes += 1
+            if self._resources.get(record.urn) is record:
+                del self._resources[record.urn]
+            self._condemned.append(record)
+
+    def swap(self, old: Record, new: Record) -> None:
+        """Set `new` in memory where `old` is, in use or condemned."""
+        with self._lock:
+            self._changes += 1
+            if self._resources.get(old.urn) is old:
+                self._resources[old.urn] = new
+            self._condemned = [new if other is old else other for other in self._condemned]
+
+    def save(self) -> None:
+        """Write every change made so far; returns when it is on disk. Nothing to write costs nothing."""
+        if not self._writable:
+            return
+        with self._lock:
+            wanted = self._changes
+        with self._writing:
+            if self._written >= wanted and self.exists:
+                return  # another thread has written our change along with its own
+            with self._lock:
+                changes, text = self._changes, self._render()
+            _replace(self._file, text)
+            self._written, self.exists = changes, True
+
+    def outputs(self) -> Properties:
+        """The stack's outputs, as of the last update that finished."""
+        with self._lock:
+            stack = next((r for r in self._resources.values() if r.type == "pulumi:pulumi:Stack"), None)
+        return Properties(values=stack.outputs if stack else {}, secrets=stack.secrets if stack else frozenset())
+
+    def _render(self) -> str:
+        self._serial += 1
+        header = {"format": _FORMAT, "serial": self._serial, "salt": base64.b64encode(self._seal.salt).decode()}
+        lines = json.dumps(header)[:-1]
+        # One line a resource: a state that people can read and compare.
+        resources = ",\n".join(self._text(record) for record in self._resources.values())
+        condemned = ",\n".join(self._text(record) for record in self._condemned)
+        alive = {id(record) for record in (*self._resources.values(), *self._condemned)}
+        self._texts = {key: kept for key, kept in self._texts.items() if key in alive}
+        return f'{lines},\n"resources": [\n{resources}\n],\n"condemned": [\n{condemned}\n]}}\n'
+
+    def _text(self, record: Record) -> str:
+        """The record's text, kept as long as the record: sealing anew would change every line at every step."""
+        # The record is kept beside its text, so that no other object can come to have its id.
+        if id(record) not in self._texts:
+            self._texts[id(record)] = (record, to_json(record, self._seal))
+        return self._texts[id(record)][1]
+
+
+def _load(file: Path) -> dict[str, Any] | None:
+    try:
+        text = file.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
+    try:
+        raw = json.loads(text)
+    except ValueError as error:
+        raise StateUnreadable(f"The state file {file} is not JSON; restore it or delete it and start anew.") from error
+    if not isinstance(raw, dict) or raw.get("format") != _FORMAT:
+        raise StateUnreadable(f"The state file {file} was not written by this version of the engine.")
+    return raw
+
+
+def _replace(file: Path, text: str) -> None:
+    temporary = file.with_suffix(".tmp")
+    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(file)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+    directory = os.open(file.parent, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
