@@ -31,6 +31,7 @@ def training_script(*, region: str, bundle: Bundle, environment: Mapping[Variabl
         [
             _HEAD,
             _ENDING.format(minutes=max_minutes),
+            _HOME,
             _names(region, environment),
             _JOB,
             _fetch(bundle),
@@ -41,7 +42,7 @@ def training_script(*, region: str, bundle: Bundle, environment: Mapping[Variabl
 
 def serving_script(*, region: str, bundle: Bundle, environment: Mapping[Variable, str]) -> str:
     """Start an endpoint that goes on for as long as the instance does."""
-    return "\n".join([_HEAD, _names(region, environment), _fetch(bundle), _start("serving")])
+    return "\n".join([_HEAD, _HOME, _names(region, environment), _fetch(bundle), _start("serving")])
 
 
 def _names(region: str, environment: Mapping[Variable, str]) -> str:
@@ -62,16 +63,25 @@ _HEAD = """\
 #!/bin/bash
 # Fetches petpark's code by its hash, checks it and starts it.
 set -euo pipefail
-export PETPARK_HOME="${PETPARK_HOME:-/opt/petpark}"
-mkdir -p "$PETPARK_HOME"
-exec > >(tee -a "$PETPARK_HOME/boot.log") 2>&1
 say() { echo "petpark: $*"; }
 """
 
-# The watchdog comes first: an instance that hangs in the very next line ends all the same.
+_HOME = """\
+export PETPARK_HOME="${PETPARK_HOME:-/opt/petpark}"
+mkdir -p "$PETPARK_HOME"
+exec > >(tee -a "$PETPARK_HOME/boot.log") 2>&1
+"""
+
+# The watchdog comes first: an instance that hangs in the very next line ends all the same. And a log that nobody reads
+# any more must not keep the ending from happening.
 _ENDING = """\
 shutdown -h +{minutes}
-finish() {{ say "job ended with status $?"; shutdown -h now; }}
+finish() {{
+  local status=$?
+  trap '' PIPE
+  say "job ended with status $status" || true
+  shutdown -h now
+}}
 trap finish EXIT
 """
 

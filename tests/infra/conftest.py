@@ -5,16 +5,21 @@ import functools
 import logging
 import runpy
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pulumi
 import pytest
 import yaml
+from hypothesis import settings
 from pulumi.runtime import mocks as pulumi_mocks
 from pulumi.runtime import rpc
 from pulumi.runtime.settings import set_root_resource
+
+# How long an example takes says something of the machine, nothing of the code.
+settings.register_profile("unhurried", deadline=None)
+settings.load_profile("unhurried")
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -69,12 +74,17 @@ class Cloud(pulumi_mocks.Mocks):
         }
         return f"{args.name}-id", {**computed, **args.inputs}
 
-    def call(self, args: pulumi_mocks.MockCallArgs) -> dict[str, Any]:
+    def call(self, args: pulumi_mocks.MockCallArgs) -> tuple[dict[Any, Any], list[tuple[str, str]] | None]:
         match args.token:
             case "aws:index/getCallerIdentity:getCallerIdentity":
-                return {"accountId": "123456789012", "arn": "arn:aws:iam::123456789012:root", "id": "1", "userId": "1"}
+                return {
+                    "accountId": "123456789012",
+                    "arn": "arn:aws:iam::123456789012:root",
+                    "id": "1",
+                    "userId": "1",
+                }, []
             case "aws:ssm/getParameter:getParameter":
-                return {**args.args, "insecureValue": f"ami-for{args.args['name'].replace('/', '-')}", "arn": "a"}
+                return {**args.args, "insecureValue": f"ami-for{args.args['name'].replace('/', '-')}", "arn": "a"}, []
             case token:
                 raise AssertionError(f"the program asks for {token}, which no test knows")
 
@@ -121,7 +131,7 @@ class Complaints(logging.Handler):
 
 
 @contextlib.contextmanager
-def closing_event_loops(patch: pytest.MonkeyPatch) -> Iterator[None]:
+def closing_event_loops(patch: pytest.MonkeyPatch) -> Generator[None]:
     """Close the event loops that Pulumi's mocks make on their worker threads and leave behind."""
     made: list[asyncio.AbstractEventLoop] = []
     new_event_loop = asyncio.new_event_loop
@@ -151,6 +161,9 @@ def deploy(stack: str, folder: Path, others: Mapping[str, Deployment], **changes
     log = logging.Logger("pulumi")
     log.addHandler(complaints := Complaints())
 
+    def program() -> None:
+        runpy.run_path(str(ROOT / "__main__.py"))
+
     async def run() -> None:
         pulumi.runtime.set_all_config(
             configuration(stack) | {f"petpark:{key}": value for key, value in changes.items()}
@@ -165,7 +178,7 @@ def deploy(stack: str, folder: Path, others: Mapping[str, Deployment], **changes
             organization="organization",
         )
         set_root_resource(None)  # pyright: ignore[reportArgumentType] - the mocks made a stack that exports nothing
-        await pulumi.runtime.run_in_stack(lambda: runpy.run_path(str(ROOT / "__main__.py")))
+        await pulumi.runtime.run_in_stack(program)
 
     with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
         # Modules of the SDK warn about their old names when they are loaded, whoever uses them or not. That we use one
