@@ -161,13 +161,22 @@ class Emulator:
 
     def client(self, service: str) -> Any:
         """A boto3 client with the root user's credentials, timeouts and a small retry budget."""
+        return self._client(service, read_timeout=30, attempts=3)
+
+    def _client(self, service: str, *, read_timeout: float, attempts: int) -> Any:
         session = boto3.session.Session(
             aws_access_key_id=ROOT_CREDENTIALS["AWS_ACCESS_KEY_ID"],
             aws_secret_access_key=ROOT_CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
             region_name=self.region,
         )
+        config = Config(
+            connect_timeout=5,
+            read_timeout=read_timeout,
+            retries={"mode": "standard", "total_max_attempts": attempts},
+            max_pool_connections=32,
+        )
         create: Any = session.client  # typed by literal names, one overload a service; ours is a parameter
-        return create(service, endpoint_url=self.url, config=_CLIENT_CONFIG)
+        return create(service, endpoint_url=self.url, config=config)
 
     def environment(self) -> dict[str, str]:
         """Variables that lead a child's AWS SDK to this emulator and nowhere else, without credentials."""
@@ -244,7 +253,6 @@ class Emulator:
         address = f"{self._host}:{self._port}"
         return inherited | {
             "PYTHONPATH": str(PLUGIN),
-            "PYTHONDONTWRITEBYTECODE": "1",
             "PETPARK_EMULATOR_SOCKET": str(socket_number),
             "PETPARK_EMULATOR_ENFORCE_IAM": "1" if self._enforce_iam else "0",
             "HOME": folders["home"],
@@ -262,33 +270,20 @@ class Emulator:
             "DISABLE_EVENTS": "1",
             "DNS_ADDRESS": "0",
             "SKIP_SSL_CERT_DOWNLOAD": "1",
-            "SKIP_INFRA_DOWNLOADS": "1",
         }
 
     def _wait_until_it_answers(self) -> None:
+        """The socket listens from the first moment, so that each check is one call that waits for its answer."""
         deadline = time.monotonic() + START_SECONDS
         for service, operation, arguments in CHECKS:
-            client = self.client(service)
-            while True:
-                if self._process is None or self._process.poll() is not None:
-                    raise EmulatorFailed(
-                        f"LocalStack ended while it started. The end of {self.log}:\n{self.log_tail()}"
-                    )
-                try:
-                    getattr(client, operation)(**arguments)
-                    break
-                except (BotoCoreError, ClientError) as error:
-                    if time.monotonic() > deadline:
-                        raise EmulatorFailed(
-                            f"LocalStack did not answer {service}.{operation} within {START_SECONDS:.0f} s ({error}). "
-                            f"The end of {self.log}:\n{self.log_tail()}"
-                        ) from error
-                    time.sleep(0.1)
-
-
-_CLIENT_CONFIG = Config(
-    connect_timeout=5, read_timeout=30, retries={"mode": "standard", "total_max_attempts": 3}, max_pool_connections=32
-)
+            left = max(0.1, deadline - time.monotonic())
+            try:
+                getattr(self._client(service, read_timeout=left, attempts=1), operation)(**arguments)
+            except (BotoCoreError, ClientError) as error:
+                raise EmulatorFailed(
+                    f"LocalStack did not come up: {service}.{operation} failed or did not answer within "
+                    f"{START_SECONDS:.0f} s ({error}). The end of {self.log}:\n{self.log_tail()}"
+                ) from error
 
 
 def _default_python() -> Path:

@@ -16,6 +16,7 @@ def apply() -> None:
     from petpark_emulator import (
         activations,
         autoscaling,
+        connections,
         instances,
         launch_templates,
         machine_images,
@@ -27,7 +28,17 @@ def apply() -> None:
     )
     from petpark_emulator.access import enforcement
 
-    for module in (activations, autoscaling, launch_templates, instances, machine_images, scheduler, spending, trails):
+    for module in (
+        activations,
+        autoscaling,
+        connections,
+        launch_templates,
+        instances,  # after launch_templates: what is told of an instance must be whole
+        machine_images,
+        scheduler,
+        spending,
+        trails,
+    ):
         module.apply()
     # These two would load much that a rehearsal may never use.
     _when_loaded({"stepfunctions": step_functions.apply, "sqs": queues.apply})

@@ -11,10 +11,11 @@ import re
 
 from localstack.aws.api import CommonServiceException, RequestContext
 
+from petpark_emulator.access.asked import Asked
 from petpark_emulator.access.identities import IAM_REGION, Caller, caller_of
 from petpark_emulator.access.policy import Principal, Question, Unsupported, Verdict, judge
 from petpark_emulator.access.policy import check as check_policy
-from petpark_emulator.access.questions import PREFIXES, Asked, questions
+from petpark_emulator.access.questions import PREFIXES, questions
 
 FREE = frozenset({("sts", "GetCallerIdentity")})
 NOT_REHEARSED = frozenset({("sts", "AssumeRoleWithWebIdentity"), ("sts", "AssumeRoleWithSAML")})
@@ -26,6 +27,10 @@ DOCUMENT_MEMBERS = {
     ("s3", "PutBucketPolicy"): "Policy",
 }
 """Requests that write a policy which is evaluated later."""
+
+JSON_SERVICES = frozenset(
+    {"budgets", "cloudtrail", "ecr", "events", "kms", "logs", "scheduler", "secretsmanager", "ssm", "states"}
+)
 
 INSTANCE = re.compile(r"i-[0-9a-f]+")
 
@@ -57,12 +62,8 @@ def check(_chain: object, context: RequestContext, _response: object) -> None:
         for question in questions(asked):
             _decide(caller, asked, question)
     except Unsupported as unsupported:
-        raise CommonServiceException(
-            "MalformedPolicyDocument",
-            f"The rehearsal does not evaluate {unsupported}. Do without, or teach it to petpark_emulator/access.",
-            status_code=400,
-            sender_fault=True,
-        ) from unsupported
+        message = f"The rehearsal does not evaluate {unsupported}. Do without, or teach it to petpark_emulator/access."
+        raise CommonServiceException("MalformedPolicyDocument", message, 400, True) from unsupported
 
 
 def _refuse_unreadable(operation: tuple[str, str], asked: Asked) -> None:
@@ -91,18 +92,18 @@ def _decide(caller: Caller, asked: Asked, question: Question) -> None:
         verdicts = [judge(document, question, principal) for document in caller.policies]
         identity = max(verdicts, key=lambda v: v.value, default=Verdict.SILENT)
     if identity is Verdict.DENIED:
-        _refuse(caller, question, "with an explicit deny in an identity-based policy")
+        _refuse(caller, asked, question, "with an explicit deny in an identity-based policy")
 
     document, must_agree = _resource_policy(asked, question)
     of_resource = judge(document, question, principal) if document else Verdict.SILENT
     if of_resource is Verdict.DENIED:
-        _refuse(caller, question, "with an explicit deny in a resource-based policy")
+        _refuse(caller, asked, question, "with an explicit deny in a resource-based policy")
     if of_resource is Verdict.ALLOWED:
         return
     if must_agree and of_resource is Verdict.SILENT:
-        _refuse(caller, question, "because no resource-based policy allows it")
+        _refuse(caller, asked, question, "because no resource-based policy allows it")
     if identity is not Verdict.ALLOWED:
-        _refuse(caller, question, "because no identity-based policy allows it")
+        _refuse(caller, asked, question, "because no identity-based policy allows it")
 
 
 def _ec2_service(asked: Asked) -> Principal | None:
@@ -117,24 +118,23 @@ def _resource_policy(asked: Asked, question: Question) -> tuple[str | None, bool
     """The policy of the resource in question, and whether nothing goes without its consent."""
     if question.resource is None:
         return None, False
-    if asked.service == "s3":
-        return _bucket_policy(question.resource, asked), False
-    if (asked.service, asked.operation) == ("sts", "AssumeRole"):
-        return _trust_policy(question.resource, asked), True
-    if asked.service == "kms":
-        policy = _key_policy(question.resource, asked)
-        return policy, policy is not None
-    return None, False
+    match question.action.partition(":")[0]:
+        case "s3":
+            return _bucket_policy(question.resource, asked), False
+        case "sts" if asked.operation == "AssumeRole":
+            return _trust_policy(question.resource, asked), True
+        case "kms":
+            policy = _key_policy(question.resource, asked)
+            return policy, policy is not None
+        case _:
+            return None, False
 
 
 def _bucket_policy(resource: str, asked: Asked) -> str | None:
     from localstack.services.s3.models import s3_stores
 
     name = resource.removeprefix("arn:aws:s3:::").partition("/")[0]
-    store = s3_stores[asked.account][asked.region]
-    if store.global_bucket_map.get(name) is None:
-        return None
-    bucket = store.buckets.get(name)
+    bucket = s3_stores[asked.account][asked.region].buckets.get(name)
     return bucket.policy if bucket else None
 
 
@@ -152,11 +152,11 @@ def _key_policy(resource: str, asked: Asked) -> str | None:
     return key.policy if key else None
 
 
-def _refuse(caller: Caller, question: Question, reason: str) -> None:
+def _refuse(caller: Caller, asked: Asked, question: Question, reason: str) -> None:
     on = f" on resource: {question.resource}" if question.resource else ""
-    raise CommonServiceException(
-        "AccessDenied",
-        f"User: {caller.arn} is not authorized to perform: {question.action}{on} {reason}",
-        status_code=403,
-        sender_fault=True,
-    )
+    message = f"User: {caller.arn} is not authorized to perform: {question.action}{on} {reason}"
+    if asked.service == "ec2":
+        raise CommonServiceException("UnauthorizedOperation", message, 403, True)
+    if asked.service in JSON_SERVICES:
+        raise CommonServiceException("AccessDeniedException", message, 400, True)
+    raise CommonServiceException("AccessDenied", message, 403, True)

@@ -1,0 +1,133 @@
+"""Step Functions and Scheduler as a pipeline needs them."""
+
+import base64
+import json
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from tests.rehearsal.emulator.conftest import ACCOUNT, trust
+
+Client = Callable[[str], Any]
+Run = Callable[..., str]
+ROLE = f"arn:aws:iam::{ACCOUNT}:role/pipeline"
+
+
+@pytest.fixture
+def run(client: Client, name: str) -> Run:
+    """`run(states, input=…)` starts an execution that begins with the first state, and returns its ARN."""
+
+    def run(states: Mapping[str, Any], given: Any = None, **more: Any) -> str:
+        definition = {"StartAt": next(iter(states)), "States": states, "TimeoutSeconds": 30} | more
+        machine = client("stepfunctions").create_state_machine(
+            name=name, definition=json.dumps(definition), roleArn=ROLE
+        )["stateMachineArn"]
+        started = client("stepfunctions").start_execution(stateMachineArn=machine, input=json.dumps(given or {}))
+        arn: str = started["executionArn"]
+        return arn
+
+    return run
+
+
+@pytest.fixture
+def queue(client: Client, name: str) -> str:
+    url: str = client("sqs").create_queue(QueueName=name)["QueueUrl"]
+    return url
+
+
+def receive(client: Client, queue: str) -> Any:
+    """The body of the next message."""
+    for _ in range(4):
+        for message in client("sqs").receive_message(QueueUrl=queue, WaitTimeSeconds=5).get("Messages", []):
+            client("sqs").delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
+            return json.loads(message["Body"])
+    raise AssertionError("no message came")
+
+
+def finished(client: Client, execution: str) -> dict[str, Any]:
+    """The execution, once it runs no more."""
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        described: dict[str, Any] = client("stepfunctions").describe_execution(executionArn=execution)
+        if described["status"] != "RUNNING":
+            return described
+    raise AssertionError("the execution still runs")
+
+
+def task(queue: str, **more: Any) -> dict[str, Any]:
+    """A task that sends its token to the queue and waits for it."""
+    return {
+        "Type": "Task",
+        "Resource": "arn:aws:states:::sqs:sendMessage.waitForTaskToken",
+        "Parameters": {"QueueUrl": queue, "MessageBody": {"token.$": "$$.Task.Token"}},
+        "TimeoutSeconds": 20,
+        "End": True,
+    } | more
+
+
+def test_a_retried_task_has_a_new_token_and_the_old_ones_worker_is_refused(
+    client: Client, run: Run, queue: str
+) -> None:
+    retry = {"ErrorEquals": ["States.ALL"], "IntervalSeconds": 1, "MaxAttempts": 1}
+    execution = run({"Train": task(queue, Retry=[retry])})
+    states = client("stepfunctions")
+    first = receive(client, queue)["token"]
+    states.send_task_failure(taskToken=first, error="Interrupted")
+    second = receive(client, queue)["token"]
+    assert second != first
+    with pytest.raises((states.exceptions.TaskTimedOut, states.exceptions.TaskDoesNotExist)):
+        states.send_task_success(taskToken=first, output='"zombie"')
+    states.send_task_success(taskToken=second, output='"done"')
+    assert finished(client, execution)["output"] == '"done"'
+
+
+def test_an_execution_that_waits_for_a_token_can_be_stopped(client: Client, run: Run, queue: str) -> None:
+    execution = run({"Wait": task(queue)})
+    receive(client, queue)
+    client("stepfunctions").stop_execution(executionArn=execution)
+    assert finished(client, execution)["status"] == "ABORTED"
+
+
+def test_user_data_reaches_an_instance_encoded_once(client: Client, run: Run) -> None:
+    text = "#!/bin/sh\nexit 0\n"
+    launch = {
+        "Type": "Task",
+        "Resource": "arn:aws:states:::aws-sdk:ec2:runInstances",
+        "Parameters": {
+            "ImageId": "ami-1",
+            "MinCount": 1,
+            "MaxCount": 1,
+            "UserData.$": "States.Base64Encode($.text)",
+        },
+        "OutputPath": "$.Instances[0].InstanceId",
+        "End": True,
+    }
+    instance = json.loads(finished(client, run({"Launch": launch}, {"text": text}))["output"])
+    answer = client("ec2").describe_instance_attribute(InstanceId=instance, Attribute="userData")
+    assert base64.b64decode(answer["UserData"]["Value"]).decode() == text
+
+
+def test_jsonata_needs_no_java(client: Client, run: Run) -> None:
+    state = {"Type": "Pass", "Output": {"best": "{% $max($states.input.scores) %}"}, "End": True}
+    execution = run({"Choose": state}, {"scores": [0.91, 0.97, 0.94]}, QueryLanguage="JSONata")
+    assert json.loads(finished(client, execution)["output"]) == {"best": 0.97}
+
+
+def test_a_schedule_calls_its_target_when_its_time_has_come(client: Client, queue: str, name: str) -> None:
+    role = client("iam").create_role(RoleName=name, AssumeRolePolicyDocument=trust(Service="scheduler.amazonaws.com"))[
+        "Role"
+    ]["Arn"]
+    arn = client("sqs").get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    client("scheduler").create_schedule(
+        Name=name,
+        ScheduleExpression=f"at({datetime.now(UTC):%Y-%m-%dT%H:%M:%S})",
+        FlexibleTimeWindow={"Mode": "OFF"},
+        ActionAfterCompletion="DELETE",
+        Target={"Arn": arn, "RoleArn": role, "Input": '{"retrain": true}'},
+    )
+    assert receive(client, queue) == {"retrain": True}
+    with pytest.raises(client("scheduler").exceptions.ResourceNotFoundException):
+        client("scheduler").get_schedule(Name=name)
