@@ -98,7 +98,7 @@ def test_shutdown_from_inside_halts_the_machine_and_says_that_it_did(boot: Boot)
 
 
 def test_a_scheduled_shutdown_comes_unless_it_is_called_off(boot: Boot) -> None:
-    called_off = boot("#!/bin/sh\nshutdown -h +1; shutdown -c; sleep 1; echo still here\n", sandbox="i-1")
+    called_off = boot("#!/bin/sh\nshutdown -h +15; shutdown -c; sleep 3.5; echo still here\n", sandbox="i-1")
     comes = boot("#!/bin/sh\nshutdown -h +1\nsleep 1000\n", sandbox="i-2")
     assert comes.wait("halted")["why"] == "shutdown"
     called_off.wait("user-data", code=0)

@@ -20,8 +20,9 @@ pytestmark = pytest.mark.rehearsal
 PATIENCE = 30.0
 RUNAWAY = "(setsid /bin/sh -c \"trap '' TERM; echo runaway; exec sleep 1000\" &)"
 ASK = """
-token=$(curl -sf -X PUT -H 'X-aws-ec2-metadata-token-ttl-seconds: 300' $AWS_EC2_METADATA_SERVICE_ENDPOINT/latest/api/token)
-ask() { curl -sf -H "X-aws-ec2-metadata-token: $token" "$AWS_EC2_METADATA_SERVICE_ENDPOINT/latest/meta-data/$1"; }
+imds=$AWS_EC2_METADATA_SERVICE_ENDPOINT/latest
+token=$(curl -sf -X PUT -H 'X-aws-ec2-metadata-token-ttl-seconds: 300' $imds/api/token)
+ask() { curl -sf -H "X-aws-ec2-metadata-token: $token" "$imds/meta-data/$1"; }
 """
 
 Launch = Callable[..., str]
@@ -170,16 +171,18 @@ def test_a_stopped_instance_starts_again_without_its_user_data_and_where_it_was(
 
 
 def test_a_spot_interruption_gives_notice_and_then_terminates(
-    emulator: Emulator, runner: InstanceRunner, launch: Launch
+    emulator: Emulator, runner: InstanceRunner, launch: Launch, next_event: Events
 ) -> None:
     instance_id = launch(
         f'{ASK}\necho ready\nuntil notice="$(ask spot/instance-action)"; do sleep 0.1; done; echo "$notice"\nsleep 1000'
     )
     wait_for_console(runner, instance_id, "ready")
-    runner.interrupt(instance_id, notice_seconds=1.5)
-    wait_for_console(runner, instance_id, '"action": "terminate"')
-    assert state(emulator, instance_id) == "running"
+    runner.interrupt(instance_id, notice_seconds=3)
+    noticed = next_event(instance_id, "notice")
+    ended = next_event(instance_id, "shutting-down")
+    assert (ended.at - noticed.at).total_seconds() >= 3
     runner.wait_for(instance_id, "terminated", PATIENCE)
+    assert '"action": "terminate"' in runner.log(instance_id).read_text()
     assert state(emulator, instance_id) == "terminated"
 
 
