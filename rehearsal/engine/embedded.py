@@ -19,6 +19,7 @@ from rehearsal.engine.deletion import delete_all, refuse_protected
 from rehearsal.engine.deployment import Deployment
 from rehearsal.engine.errors import ConfigurationRefused, DeploymentFailed, EngineError, StackMissing
 from rehearsal.engine.events import SECRET_TEXT, Event, Operation, StackResource, Update
+from rehearsal.engine.loopback import require_answer
 from rehearsal.engine.mask import Mask
 from rehearsal.engine.monitor import ORGANIZATION, Services, serving
 from rehearsal.engine.plugin import Plugin
@@ -67,7 +68,7 @@ class EmbeddedEngine:
         on_event: Callable[[Event], None] | None = None,
         parallel: int = 16,
     ) -> None:
-        """`config` gives each stack's settings on top of its `Pulumi.<stack>.yaml`; `provider` is found if not given."""
+        """`config`: each stack's settings on top of its `Pulumi.<stack>.yaml`; `provider` is found if not given."""
         self._project = Project.read(project_dir.resolve())
         self._state_dir = state_dir.resolve()
         self._config = config
@@ -209,6 +210,7 @@ class EmbeddedEngine:
         reporter = Reporter(kind, stack, mask=mask, listener=self._on_event)
         reporter.message(ANNOUNCEMENT)
         properties, endpoint = provider_config.read(config.values)
+        require_answer(endpoint)
         binary = self._provider or find_provider()
         file = state_file(self._state_dir, self._project.name, stack)
         with locked(file), _scratch(file) as scratch:

@@ -25,6 +25,10 @@ class EndpointRefused(EngineError):
     """The configuration would let the provider talk to something other than this machine."""
 
 
+class EmulatorMissing(EngineError):
+    """Nothing answers at the endpoint."""
+
+
 class StackBusy(EngineError):
     """Another operation holds the stack's lock."""
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 type Operation = Literal["preview", "up", "refresh", "destroy"]
-type Op = Literal["same", "create", "update", "replace", "delete", "read", "refresh", "forget"]
+type Op = Literal["same", "create", "update", "replace", "delete"]
 
 SECRET_TEXT = "[secret]"  # noqa: S105 — what is shown instead of one
 UNKNOWN_TEXT = "[unknown]"
@@ -31,6 +31,8 @@ class Step:
     urn: str
     type: str
     name: str
+    custom: bool = True
+    id: str = ""
     changes: tuple[Change, ...] = ()
     old: Mapping[str, Any] | None = None
     new: Mapping[str, Any] | None = None

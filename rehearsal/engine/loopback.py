@@ -6,8 +6,9 @@ import ipaddress
 import socket
 from urllib.parse import urlsplit
 
-from rehearsal.engine.errors import EndpointRefused
+from rehearsal.engine.errors import EmulatorMissing, EndpointRefused
 
+_CONNECT_SECONDS = 5.0
 _WAY_OUT = "Real accounts are deployed by the Pulumi CLI (`pulumi up`); rehearsals give aws:endpoints a loopback URL."
 
 
@@ -24,6 +25,16 @@ def require_loopback(url: str) -> None:
             f"The embedded engine deploys to this machine only, and {parts.hostname} is not a loopback address. "
             f"{_WAY_OUT}"
         )
+
+
+def require_answer(url: str) -> None:
+    """Return if something listens at `url`; raise `EmulatorMissing` otherwise, before a provider retries for long."""
+    parts = urlsplit(url)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    try:
+        socket.create_connection((parts.hostname or "", port), timeout=_CONNECT_SECONDS).close()
+    except OSError as error:
+        raise EmulatorMissing(f"Nothing answers at {url} ({error}); start the emulator first.") from error
 
 
 def refuse_missing() -> EndpointRefused:

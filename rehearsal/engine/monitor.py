@@ -155,7 +155,7 @@ class Services(resource_pb2_grpc.ResourceMonitorServicer, engine_pb2_grpc.Engine
 
     @contextmanager
     def _failing(self, context: grpc.ServicerContext, *, fatal: bool) -> Generator[None]:
-        """Turn errors into the protocol's; the first fatal one ends the deployment, what follows from it is not told."""
+        """Turn errors into the protocol's; after a fatal one no further step begins."""
         try:
             yield
         except Cancelled as error:

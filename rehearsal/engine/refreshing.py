@@ -34,7 +34,9 @@ def _refresh(worker: Worker, record: Record) -> None:
     try:
         fresh = refreshed(worker.bridge, worker.bridge.kind(record.type), record)
     except EngineError as error:
-        worker.reporter.failure(f"{short_type(record.type)} {record.name}: {error}", step_of("refresh", record))
+        worker.reporter.failure(
+            f"{short_type(record.type)} {record.name}: {error}", step_of("same", record, began=began)
+        )
         return
     if fresh is None:
         worker.state.forget(record)

@@ -20,7 +20,10 @@ _PATH_STEP = re.compile(r"""\[(\d+)\]|\["((?:[^"\\]|\\.)*)"\]|([^.\[\]"]+)""")
 def decide(
     prior: Fields | None, planned: Fields | None, replaces: Sequence[Path], *, tainted: bool = False
 ) -> Decision:
-    """The step from `prior` to `planned`: a replacement if a path in `replaces` really differs, or after a half creation."""
+    """The step from `prior` to `planned`.
+
+    A replacement if a path in `replaces` really differs, or if the creation had failed half way (`tainted`).
+    """
     if prior is None or planned is None:
         return "create"
     if tainted:
@@ -70,12 +73,12 @@ def property_path(path: str) -> Path:
 def at(value: Any, path: Path, default: Any = None) -> Any:
     """What lies at `path` in `value`, or `default`."""
     for step in path:
-        if (isinstance(value, Mapping) and step in value) or (
-            isinstance(value, list) and isinstance(step, int) and step < len(value)
-        ):
-            value = value[step]
-        else:
+        inner: Mapping[Any, Any] = (
+            value if isinstance(value, Mapping) else dict(enumerate(value)) if isinstance(value, list) else {}
+        )
+        if step not in inner:
             return default
+        value = inner[step]
     return value
 
 

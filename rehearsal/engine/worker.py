@@ -100,6 +100,8 @@ def step_of(
         urn=record.urn,
         type=record.type,
         name=record.name,
+        custom=record.custom,
+        id=record.id,
         changes=changes,
         old=shown(old),
         new=shown(new),
