@@ -91,7 +91,7 @@ def _options(
     if photos is not None and not photos.is_dir():
         raise PhotosMissing(
             f"{photos} is not a folder.",
-            next_step="Give a folder with a subfolder of photos for each class, or leave --photos out for a generated set.",
+            next_step="Give a folder with a subfolder of photos a class, or leave --photos out for a generated set.",
         )
     script = Script(photos=photos) if photos is None else Script.of_photos(photos)
     return RunOptions(
@@ -133,7 +133,7 @@ def _run(ctx: typer.Context, options: RunOptions) -> int:
 def _explain_engine(output: Output, engine: EngineName) -> None:
     if engine == "embedded":
         output.err.print(
-            "Deploying by the embedded engine, which is for rehearsal and tests; real accounts are deployed by the Pulumi CLI.",
+            "Deploying by the embedded engine: for rehearsal and tests. Real accounts are deployed by the Pulumi CLI.",
             style="dim",
             soft_wrap=True,
         )

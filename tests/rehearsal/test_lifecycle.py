@@ -1,0 +1,74 @@
+"""The whole lifecycle, small: the same story, program, user data and roles as `make demo`."""
+
+import json
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from rehearsal.lifecycle import Script
+from rehearsal.run import RunOptions, run
+from rehearsal.summary import RehearsalFacts
+
+pytestmark = [pytest.mark.rehearsal, pytest.mark.timeout(400), pytest.mark.xdist_group("lifecycle")]
+
+SMALL = Script(photo_count=160, recipe=("epochs=2", "image_size=32"), most_held_out=40)
+
+
+def processes_with(text: str) -> list[str]:
+    """Command lines of processes that mention `text` in their arguments or environment."""
+    found: list[str] = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            about = (entry / "cmdline").read_bytes() + (entry / "environ").read_bytes()
+            if text.encode() in about:
+                found.append((entry / "cmdline").read_bytes().replace(b"\0", b" ").decode())
+        except OSError:
+            continue
+    return found
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory) -> tuple[Path, RehearsalFacts]:
+    directory = tmp_path_factory.mktemp("rehearsal")
+    return directory, run(RunOptions(directory=directory, engine="embedded", script=SMALL), Console(), kept=print)
+
+
+def test_every_step_succeeds_from_photos_to_prod_and_back(told):
+    _, facts = told
+    assert facts.ok
+    names = [step.name for step in facts.steps]
+    for wanted in ("up stack test", "ingest photos", "release 1 to prod", "roll back to version 1 under traffic"):
+        assert wanted in names
+
+
+def test_no_request_is_lost_while_a_release_moves_and_moves_back(told):
+    _, facts = told
+    assert facts.traffic is not None
+    assert facts.traffic.failures == ()
+    assert set(facts.traffic.answered) == {1, 2}
+
+
+def test_the_answers_come_from_photos_that_no_training_saw(told):
+    _, facts = told
+    assert facts.dataset is not None
+    assert facts.accuracy is not None
+    assert facts.accuracy.n == len(facts.predictions) <= facts.dataset.splits["test"]
+    assert 0 <= facts.accuracy.low <= facts.accuracy.value <= facts.accuracy.high <= 1
+
+
+def test_the_summary_keeps_its_contract(told):
+    directory, facts = told
+    summary = json.loads((directory / "summary.json").read_text())
+    assert set(summary) == {"steps", "endpoints", "emulator", "registry", "model", "accuracy", "stacks"}
+    assert set(summary["endpoints"]) == set(summary["stacks"]) == {"test", "prod"}
+    assert summary["model"] == {"version": 1, "digest": facts.digest}
+    assert summary["registry"] == {"bucket": summary["stacks"]["prod"]["model_store"], "model": "pets"}
+    assert all(set(step) == {"name", "seconds", "ok"} for step in summary["steps"])
+    assert set(summary["accuracy"]) == {"value", "low", "high", "n"}
+
+
+def test_nothing_is_left_but_the_summary_and_the_logs(told):
+    directory, _ = told
+    assert {entry.name for entry in directory.iterdir()} <= {"lock", "summary.json", "summary.html", "instances"}
+    assert processes_with(str(directory)) == []

@@ -1,0 +1,96 @@
+"""Both stacks of the real program in the emulator, and a training job that is killed on one of its instances."""
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from petpark import datasets, jobs
+from petpark.errors import JobInterrupted
+from petpark.jobs import EpochSeen, Finished
+from registry.catalog import Catalog
+from rehearsal.world import STACKS, World
+from training.dataset.generated import generate
+
+pytestmark = [pytest.mark.rehearsal, pytest.mark.timeout(600), pytest.mark.xdist_group("stacks")]
+
+RECIPE = ("epochs=3", "image_size=32")
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory) -> Iterator[World]:
+    with World(tmp_path_factory.mktemp("world"), engine="embedded") as running:
+        for stack in STACKS:
+            running.deploy(stack)
+        yield running
+
+
+@pytest.fixture(scope="module")
+def dataset(world, tmp_path_factory) -> str:
+    photos = tmp_path_factory.mktemp("photos")
+    generate(photos, count=120, seed=5)
+    return datasets.ingest(world.target("test"), str(photos), seed=5, progress=lambda *_: None).sha256
+
+
+def weights(world: World, version: int, folder: Path) -> bytes:
+    target = world.target("test")
+    catalog = Catalog(target.store(target.outputs.model_store), target.outputs.model)
+    return catalog.fetch(catalog.version(version), folder)["weights.pt"].read_bytes()
+
+
+def training_process(world: World, instance: str) -> int:
+    """The process of the instance that trains: its command line says so."""
+    for pid in world.runner.processes(instance):
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        if words[1:3] == [b"-m", b"training"]:
+            return pid
+    raise AssertionError(f"no training process on {instance}: {world.runner.log(instance).read_text()}")
+
+
+def run_to_its_end(world: World, job: str, instance: str) -> int:
+    for event in jobs.watch(world.target("test"), job, instance_id=instance, poll=0.2):
+        if isinstance(event, Finished):
+            assert event.result.version is not None
+            return event.result.version
+    raise AssertionError("the job ended without a result")
+
+
+def test_a_training_killed_in_the_middle_ends_with_the_weights_of_one_that_was_not(world, dataset, tmp_path):
+    target = world.target("test")
+    spec = jobs.plan(target, dataset, RECIPE, seed=1)
+    calm = jobs.submit(target, spec)
+    undisturbed = run_to_its_end(world, calm, jobs.launch(target, calm))
+
+    hit = jobs.submit(target, spec)
+    instance = jobs.launch(target, hit)
+    with pytest.raises(JobInterrupted, match="no result") as interrupted:  # noqa: PT012  one wait, cut short
+        for event in jobs.watch(target, hit, instance_id=instance, poll=0.1):
+            if isinstance(event, EpochSeen) and event.record.epoch == 1:
+                os.kill(training_process(world, instance), signal.SIGKILL)
+    assert interrupted.value.next_step == f"petpark train --resume {hit}"
+    resumed = run_to_its_end(world, hit, jobs.resume(target, hit))
+
+    assert resumed != undisturbed
+    assert weights(world, resumed, tmp_path / "resumed") == weights(world, undisturbed, tmp_path / "undisturbed")
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_a_second_up_changes_nothing(world, stack):
+    update = world.engine(stack).up(stack)
+    assert set(update.changes) == {"same"}
+
+
+def test_destroy_leaves_no_instance_no_bucket_and_no_role(world):
+    for stack in reversed(STACKS):
+        world.engine(stack).destroy(stack)
+    buckets = world.emulator.client("s3").list_buckets()["Buckets"]
+    roles = world.emulator.client("iam").list_roles()["Roles"]
+    machines = [
+        machine
+        for entry in world.emulator.client("ec2").describe_instances()["Reservations"]
+        for machine in entry["Instances"]
+        if machine["State"]["Name"] != "terminated"
+    ]
+    assert (buckets, roles, machines) == ([], [], [])
