@@ -40,7 +40,7 @@ def test_every_photo_lies_in_the_data_lake_by_its_hash(folder: Path):
     assert ingestion.manifest.labels == ("cat", "dog")
     for photo in ingestion.manifest.photos:
         assert store.get(photo_key(photo.sha256)) == (folder / photo.key).read_bytes()
-    assert load_manifest(store, ingestion.sha256)[0] == ingestion.manifest
+    assert load_manifest(store, ingestion.sha256) == ingestion.manifest
 
 
 def test_the_same_folder_gives_the_same_dataset_and_sends_nothing_again(folder: Path):

@@ -69,8 +69,8 @@ def test_a_manifest_is_loaded_by_its_hash_or_the_beginning_of_it():
     store = MemoryStore()
     sha256 = store_manifest(store, Manifest.of([photo()]))
     assert store_manifest(store, Manifest.of([photo()])) == sha256
-    assert load_manifest(store, sha256) == (Manifest.of([photo()]), sha256)
-    assert load_manifest(store, sha256[:6]) == (Manifest.of([photo()]), sha256)
+    assert load_manifest(store, sha256) == Manifest.of([photo()])
+    assert load_manifest(store, sha256[:6]) == Manifest.of([photo()])
 
 
 def test_an_unknown_or_ambiguous_name_is_refused():

@@ -118,8 +118,8 @@ def store_manifest(store: ObjectStore, manifest: Manifest) -> str:
     return sha256
 
 
-def load_manifest(store: ObjectStore, sha256_or_prefix: str) -> tuple[Manifest, str]:
-    """Load a dataset by its hash, or the first digits of it; gives it and its hash.
+def load_manifest(store: ObjectStore, sha256_or_prefix: str) -> Manifest:
+    """Load a dataset by its hash, or the first digits of it.
 
     Raises DatasetMissing and ManifestMalformed.
     """
@@ -130,7 +130,7 @@ def load_manifest(store: ObjectStore, sha256_or_prefix: str) -> tuple[Manifest, 
         raise DatasetMissing(f"no dataset {sha256}; `petpark data list` shows those that exist") from error
     if sha256_hex(body) != sha256:
         raise ManifestMalformed(f"dataset {sha256} has other bytes than its name promises; ingest the photos again")
-    return Manifest.from_bytes(body), sha256
+    return Manifest.from_bytes(body)
 
 
 def list_datasets(store: ObjectStore) -> list[str]:

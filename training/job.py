@@ -1,0 +1,154 @@
+"""A job: what shall be trained, how it went epoch by epoch, and how it ended. All of it is JSON, written once.
+
+A job's id is the name of its folder in the workspace (`registry.layout`); nothing inside repeats it, except the result.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Literal, Self
+
+from registry.encoding import SHA256, Fields, canonical, parse_canonical
+from registry.errors import ObjectExists, ObjectMissing
+from registry.layout import job_prefix, job_result_key, job_spec_key
+from registry.object_store import ObjectStore
+from training.errors import JobExists, JobMissing, SpecMalformed
+from training.hyper_parameters import HyperParameters
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobSpec:
+    """What a job shall do."""
+
+    dataset: str  # hash of a manifest in the data lake
+    seed: int
+    hyper_parameters: HyperParameters = field(default_factory=HyperParameters)
+    code: str | None = None  # hash of the code bundle that the instance runs
+    initial_weights: str | None = None  # hash of a weights file; None: from scratch
+    max_seconds: int = 3600
+
+    def to_json(self) -> bytes:
+        """Write canonical JSON."""
+        return canonical(asdict(self))
+
+    @classmethod
+    def from_json(cls, data: bytes) -> Self:
+        """Read canonical JSON, strictly; SpecMalformed."""
+
+        def read(fields: Fields) -> Self:
+            return cls(
+                dataset=fields.text("dataset", SHA256),
+                seed=fields.count("seed", least=0),
+                hyper_parameters=HyperParameters.read(fields.nested("hyper_parameters")),
+                code=fields.optional_text("code", SHA256),
+                initial_weights=fields.optional_text("initial_weights", SHA256),
+                max_seconds=fields.count("max_seconds"),
+            )
+
+        return _strictly("job", data, read)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpochRecord:
+    """How one epoch went. Accuracy and loss without `train_` are those of the validation photos."""
+
+    epoch: int
+    of: int
+    train_loss: float
+    loss: float
+    accuracy: float
+    learning_rate: float
+    seconds: float
+
+    def to_json(self) -> bytes:
+        """Write canonical JSON."""
+        return canonical(asdict(self))
+
+    @classmethod
+    def from_json(cls, data: bytes) -> Self:
+        """Read canonical JSON, strictly; SpecMalformed."""
+
+        def read(fields: Fields) -> Self:
+            numbers = ("train_loss", "loss", "accuracy", "learning_rate", "seconds")
+            return cls(
+                epoch=fields.count("epoch"), of=fields.count("of"), **{name: fields.number(name) for name in numbers}
+            )
+
+        return _strictly("epoch record", data, read)
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobResult:
+    """How a job ended."""
+
+    job: str
+    status: Literal["succeeded", "failed"]
+    version: int | None = None
+    digest: str | None = None
+    metrics: Mapping[str, float] = field(default_factory=dict[str, float])
+    error: str | None = None  # name of the outcome, such as DatasetRefused
+    message: str | None = None  # what a person should know about it
+    seconds: float = 0.0  # on the machine that finished it
+
+    def to_json(self) -> bytes:
+        """Write canonical JSON."""
+        return canonical(asdict(self))
+
+    @classmethod
+    def from_json(cls, data: bytes) -> Self:
+        """Read canonical JSON, strictly; SpecMalformed."""
+
+        def read(fields: Fields) -> Self:
+            status = fields.text("status")
+            if status not in ("succeeded", "failed"):
+                raise ValueError(f"status cannot be {status!r}")
+            return cls(
+                job=fields.text("job"),
+                status=status,
+                version=fields.optional_count("version"),
+                digest=fields.optional_text("digest"),
+                metrics=fields.mapping_to_number("metrics"),
+                error=fields.optional_text("error"),
+                message=fields.optional_text("message"),
+                seconds=fields.number("seconds"),
+            )
+
+        return _strictly("result", data, read)
+
+
+def initial_weights_key(job: str) -> str:
+    """Key in the workspace of weights that were submitted with a job."""
+    return f"{job_prefix(job)}initial.pt"
+
+
+def submit(workspace: ObjectStore, job: str, spec: JobSpec) -> None:
+    """Store a job for whichever machine will run it; JobExists."""
+    try:
+        workspace.create(job_spec_key(job), spec.to_json())
+    except ObjectExists as error:
+        raise JobExists(f"job {job} exists already; choose another id") from error
+
+
+def load_spec(workspace: ObjectStore, job: str) -> JobSpec:
+    """Load what a job shall do; JobMissing, SpecMalformed."""
+    try:
+        return JobSpec.from_json(workspace.get(job_spec_key(job)))
+    except ObjectMissing as error:
+        raise JobMissing(f"no job {job}; `petpark jobs list` shows those that exist") from error
+
+
+def find_result(workspace: ObjectStore, job: str) -> JobResult | None:
+    """Give how a job ended; None while it has not."""
+    try:
+        return JobResult.from_json(workspace.get(job_result_key(job)))
+    except ObjectMissing:
+        return None
+
+
+def _strictly[T](what: str, data: bytes, read: Callable[[Fields], T]) -> T:
+    try:
+        fields = parse_canonical(data)
+        record = read(fields)
+        fields.done()
+    except ValueError as error:
+        raise SpecMalformed(f"this is no {what}: {error}") from error
+    return record

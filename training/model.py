@@ -1,0 +1,109 @@
+"""The networks: torchvision's convolutions, then the average over places, then one linear layer.
+
+With nothing between average and linear layer, the linear layer applied at every place says where the evidence for a
+class lies (class activation maps: Zhou et al., CVPR 2016), and the explanation of an answer costs no second pass.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Final
+
+import torch
+from torch import Tensor, nn
+from torchvision import models
+from torchvision.models.resnet import BasicBlock, ResNet
+
+from training.errors import SpecMalformed, WeightsRefused
+
+# Of ImageNet; torchvision's published weights expect them, and for other weights they do as well as any.
+MEAN: Final = (0.485, 0.456, 0.406)
+DEVIATION: Final = (0.229, 0.224, 0.225)
+
+_MOST_MUST_FIT: Final = 0.9
+
+
+class Classifier(nn.Module):
+    """Normalised photos [N, 3, S, S] to logits [N, classes]."""
+
+    def __init__(self, features: nn.Module, width: int, classes: int) -> None:
+        super().__init__()
+        self.features = features
+        self.head = nn.Linear(width, classes)
+
+    def forward(self, photos: Tensor) -> Tensor:
+        """Give logits."""
+        return self.head(self.features(photos).mean(dim=(2, 3)))
+
+    def explain(self, photos: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Give logits, embedding [N, width] and activation map [N, classes, h, w]; the map's mean is the logits."""
+        places = self.features(photos)
+        embedding = places.mean(dim=(2, 3))
+        activation = nn.functional.conv2d(places, self.head.weight[:, :, None, None], self.head.bias)
+        return self.head(embedding), embedding, activation
+
+
+def build_model(architecture: str, classes: int) -> Classifier:
+    """Build a network with random weights, from torch's global generator; SpecMalformed for an unknown name."""
+    if architecture not in ARCHITECTURES:
+        raise SpecMalformed(f"unknown architecture {architecture!r}; choose one of: {', '.join(ARCHITECTURES)}")
+    features, width = ARCHITECTURES[architecture]()
+    return Classifier(features, width, classes)
+
+
+def normalise(photos: Tensor) -> Tensor:
+    """Turn pixels [N, 3, S, S] in 0 to 1 into what the network expects."""
+    mean = torch.tensor(MEAN, device=photos.device).view(1, 3, 1, 1)
+    deviation = torch.tensor(DEVIATION, device=photos.device).view(1, 3, 1, 1)
+    return (photos - mean) / deviation
+
+
+def to_photos(pixels: Tensor) -> Tensor:
+    """Turn uint8 pixels [N, S, S, 3] into [N, 3, S, S] in 0 to 1."""
+    return pixels.permute(0, 3, 1, 2).to(torch.float32) / 255
+
+
+def load_initial_weights(model: Classifier, weights: Mapping[str, Tensor]) -> None:
+    """Start from trained weights: our own `weights.pt`, or torchvision's for the same architecture.
+
+    What does not fit (the head, when the classes differ) keeps its random start. WeightsRefused unless nearly all of
+    the convolutions fit.
+    """
+    own = model.state_dict()
+    renamed = {name if name in own else f"features.{name}": tensor for name, tensor in weights.items()}
+    fitting = {name: tensor for name, tensor in renamed.items() if name in own and own[name].shape == tensor.shape}
+    wanted = [name for name in own if name.startswith("features.")]
+    found = sum(name in fitting for name in wanted)
+    if found < _MOST_MUST_FIT * len(wanted):
+        raise WeightsRefused(
+            f"only {found} of {len(wanted)} weights fit this architecture; give weights of the same architecture"
+        )
+    model.load_state_dict(own | fitting)
+
+
+def _residual(blocks: int, *, stages: int = 4) -> Callable[[], tuple[nn.Module, int]]:
+    def make() -> tuple[nn.Module, int]:
+        net = ResNet(BasicBlock, [blocks] * 4)
+        kept = ["conv1", "bn1", "relu", "maxpool", *(f"layer{stage}" for stage in range(1, stages + 1))]
+        return nn.Sequential(OrderedDict((name, net.get_submodule(name)) for name in kept)), 32 * 2**stages
+
+    return make
+
+
+def _mobilenet() -> tuple[nn.Module, int]:
+    return models.mobilenet_v3_small().features, 576
+
+
+def _efficientnet() -> tuple[nn.Module, int]:
+    return models.efficientnet_b0().features, 1280
+
+
+ARCHITECTURES: Final[Mapping[str, Callable[[], tuple[nn.Module, int]]]] = MappingProxyType(
+    {
+        "resnet8": _residual(1, stages=3),  # torchvision's blocks, fewer of them: for small photos on a CPU
+        "resnet10": _residual(1),
+        "resnet18": _residual(2),
+        "mobilenet_v3_small": _mobilenet,
+        "efficientnet_b0": _efficientnet,
+    }
+)
