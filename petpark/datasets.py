@@ -1,4 +1,4 @@
-"""Dataset versions in the data lake: which there are, and which one a prefix of its hash means."""
+"""Dataset versions in the data lake: new ones, which there are, and which one a prefix of its hash means."""
 
 from __future__ import annotations
 
@@ -8,15 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from petpark.errors import DatasetAmbiguous, DatasetUnknown, NotImplementedYet
+from petpark.errors import NotImplementedYet
 from petpark.target import Target
 from registry import layout
 
 if TYPE_CHECKING:
     from registry.object_store import ObjectStore
     from training.dataset import Ingestion
-
-_MANIFEST = ".jsonl"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,40 +42,28 @@ def ingest(target: Target, source: str, *, seed: int, progress: Callable[[int, i
 def summaries(target: Target) -> list[DatasetSummary]:
     """All datasets of the data lake, by hash."""
     from training.dataset import load_manifest
+    from training.dataset.manifest import list_datasets
 
     store = _lake(target)
     found: list[DatasetSummary] = []
-    for sha256 in hashes(target):
+    for sha256 in list_datasets(store):
         photos = load_manifest(store, sha256).photos
         found.append(
             DatasetSummary(
                 sha256=sha256,
                 photos=len(photos),
                 labels=dict(sorted(Counter(photo.label for photo in photos).items())),
-                splits=dict(sorted(Counter(photo.split for photo in photos).items())),
+                splits=dict(sorted(Counter(str(photo.split) for photo in photos).items())),
             )
         )
     return found
 
 
-def hashes(target: Target) -> list[str]:
-    """The hash of every dataset."""
-    keys = _lake(target).keys(layout.DATASETS)
-    return [key.removeprefix(layout.DATASETS).removesuffix(_MANIFEST) for key in keys if key.endswith(_MANIFEST)]
-
-
 def resolve(target: Target, prefix: str) -> str:
-    """The one dataset whose hash begins with `prefix`; raises `DatasetUnknown` or `DatasetAmbiguous`."""
-    matching = [sha256 for sha256 in hashes(target) if sha256.startswith(prefix.removeprefix("sha256:"))]
-    if not matching:
-        raise DatasetUnknown(f"No dataset begins with {prefix}.", next_step="petpark data list", dataset=prefix)
-    if len(matching) > 1:
-        raise DatasetAmbiguous(
-            f"{len(matching)} datasets begin with {prefix}: {', '.join(found[:16] for found in matching)}.",
-            next_step="Give more digits.",
-            dataset=prefix,
-        )
-    return matching[0]
+    """The one dataset whose hash begins with `prefix`; raises training's `DatasetMissing`."""
+    from training.dataset import load_manifest
+
+    return load_manifest(_lake(target), prefix.removeprefix("sha256:")).sha256
 
 
 def _lake(target: Target) -> ObjectStore:

@@ -20,6 +20,7 @@ ENVIRONMENT = 2
 """Exit code: bad usage, or something is missing around petpark."""
 
 _ROOMS = frozenset({"training", "imaging", "rehearsal"})
+_USAGE = frozenset({"SpecMalformed"})
 _EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired", "InvalidClientTokenId"})
 _DENIED = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "403"})
 
@@ -58,28 +59,6 @@ class PulumiFailed(OperatorError):
 
 class InstallFailed(OperatorError):
     """Something could not be fetched or installed."""
-
-
-class SettingUnknown(OperatorError):
-    """`--set` named something that a job does not have, or gave it a value that does not fit."""
-
-
-class DatasetUnknown(OperatorError):
-    """No dataset has this hash."""
-
-    exit_code = NOT_SO
-
-
-class DatasetAmbiguous(OperatorError):
-    """Several datasets begin with this prefix."""
-
-    exit_code = NOT_SO
-
-
-class JobUnknown(OperatorError):
-    """No job has this id."""
-
-    exit_code = NOT_SO
 
 
 class JobFailed(OperatorError):
@@ -169,7 +148,10 @@ def _from_a_room(error: Exception) -> Failure | None:
             facts={"expected": error.expected, "actual": error.actual},
         )
     if type(error).__module__.partition(".")[0] in _ROOMS:
-        return Failure(outcome=type(error).__name__, message=str(error), next_step="", exit_code=NOT_SO)
+        name = type(error).__name__
+        return Failure(
+            outcome=name, message=str(error), next_step="", exit_code=ENVIRONMENT if name in _USAGE else NOT_SO
+        )
     return None
 
 

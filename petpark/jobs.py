@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -12,17 +12,16 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
-from petpark.errors import JobFailed, JobFinished, JobInterrupted, JobUnknown, NoCapacity
+from petpark.errors import JobFailed, JobFinished, JobInterrupted, NoCapacity
 from petpark.target import Target
 from registry import layout
-from registry.errors import ObjectMissing
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
     from mypy_boto3_ec2.type_defs import InstanceTypeDef
-    from training.job import EpochRecord, JobResult, JobSpec
 
     from registry.object_store import ObjectStore
+    from training.job import EpochRecord, JobResult, JobSpec
 
 _FULL = frozenset(
     {"InsufficientInstanceCapacity", "MaxSpotInstanceCountExceeded", "SpotMaxPriceTooLow", "VcpuLimitExceeded"}
@@ -81,10 +80,29 @@ class JobSummary:
     error: str | None
 
 
+def plan(target: Target, dataset: str, settings: Sequence[str], *, seed: int, max_minutes: int = 60) -> JobSpec:
+    """What a new job on this stack's code shall do; `settings` are hyper-parameters as `name=value`.
+
+    Raises training's `SpecMalformed`, which names those that exist.
+    """
+    from training.hyper_parameters import HyperParameters
+    from training.job import JobSpec
+
+    return JobSpec(
+        dataset=dataset,
+        seed=seed,
+        hyper_parameters=HyperParameters().with_settings(settings),
+        code=target.outputs.code_bundle,
+        max_seconds=60 * max_minutes,
+    )
+
+
 def submit(target: Target, spec: JobSpec) -> str:
     """Put `spec` where its instance will look for it, and return the new job's id (sortable by time)."""
+    from training import job as jobs
+
     job = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
-    _workspace(target).create(layout.job_spec_key(job), spec.to_json())
+    jobs.submit(_workspace(target), job, spec)
     return job
 
 
@@ -125,26 +143,18 @@ def launch(target: Target, job: str) -> str:
 def resume(target: Target, job: str) -> str:
     """Start another instance for a job that was interrupted; where one is at work already, return that one.
 
-    Raises `JobUnknown` or `JobFinished`. The job goes on from its last checkpoint.
+    Raises `JobFinished`, or training's `JobMissing`. The job goes on from its last checkpoint.
     """
-    store = _workspace(target)
-    spec(target, job)
-    if _read_result(store, job) is not None:
+    from training.job import find_result, load_spec
+
+    workspace = _workspace(target)
+    load_spec(workspace, job)
+    if find_result(workspace, job) is not None:
         raise JobFinished(f"Job {job} has a result already.", next_step="petpark jobs list", job=job)
     instance = _newest_instance(target, job)
     if instance is not None and _state(instance) in _ALIVE:
         return instance.get("InstanceId", "")
     return launch(target, job)
-
-
-def spec(target: Target, job: str) -> JobSpec:
-    """What was asked of `job`; raises `JobUnknown`."""
-    from training.job import JobSpec
-
-    try:
-        return JobSpec.from_json(_workspace(target).get(layout.job_spec_key(job)))
-    except ObjectMissing:
-        raise JobUnknown(f"There is no job {job}.", next_step="petpark jobs list", job=job) from None
 
 
 def watch(
@@ -159,6 +169,8 @@ def watch(
 
     Raises `JobFailed` with the job's own reason, or `JobInterrupted` when its instance has ended without a result.
     """
+    from training.job import EpochRecord, find_result
+
     store = _workspace(target)
     seen_state, seen_epoch, unseen_for = "", "", 0.0
     while True:
@@ -171,8 +183,8 @@ def watch(
             yield InstanceSeen(instance_id=instance.get("InstanceId", ""), state=state)
         for key in store.keys(layout.epochs_prefix(job), after=seen_epoch):
             seen_epoch = key
-            yield EpochSeen(record=_epoch(store.get(key)))
-        result = _read_result(store, job)
+            yield EpochSeen(record=EpochRecord.from_json(store.get(key)))
+        result = find_result(store, job)
         if result is not None:
             yield _finished(job, result)
             return
@@ -186,6 +198,14 @@ def watch(
         pause(poll)
 
 
+def sentence(record: EpochRecord) -> str:
+    """An epoch, for people."""
+    return (
+        f"epoch {record.epoch} of {record.of}: accuracy {record.accuracy:.1%}, "
+        f"loss {record.loss:.3f}, {record.seconds:.1f} s"
+    )
+
+
 def summaries(target: Target, *, limit: int = 20) -> list[JobSummary]:
     """The newest `limit` jobs, newest first."""
     store = _workspace(target)
@@ -195,20 +215,20 @@ def summaries(target: Target, *, limit: int = 20) -> list[JobSummary]:
         keys.setdefault(job, []).append(rest)
     jobs = sorted(keys, reverse=True)[:limit]
     instances = _instances_by_job(target)
-    return [_summary(target, store, job, keys[job], instances.get(job)) for job in jobs if "spec.json" in keys[job]]
+    return [_summary(store, job, keys[job], instances.get(job)) for job in jobs if "spec.json" in keys[job]]
 
 
-def _summary(
-    target: Target, store: ObjectStore, job: str, keys: list[str], instance: InstanceTypeDef | None
-) -> JobSummary:
-    result = _read_result(store, job) if "result.json" in keys else None
+def _summary(store: ObjectStore, job: str, keys: list[str], instance: InstanceTypeDef | None) -> JobSummary:
+    from training.job import find_result, load_spec
+
+    result = find_result(store, job) if "result.json" in keys else None
     epochs = sum(key.startswith("epochs/") for key in keys)
     return JobSummary(
         job=job,
         stage=_stage(result, instance),
         epochs=epochs,
         checkpoints=sum(key.startswith("checkpoints/") for key in keys),
-        dataset=spec(target, job).dataset,
+        dataset=load_spec(store, job).dataset,
         instance_id=None if instance is None else instance.get("InstanceId"),
         version=None if result is None else result.version,
         error=None if result is None else result.error,
@@ -236,21 +256,6 @@ def _finished(job: str, result: JobResult) -> Finished:
 
 def _workspace(target: Target) -> ObjectStore:
     return target.store(target.outputs.workspace, role=layout.Role.PUBLISHER)
-
-
-def _read_result(store: ObjectStore, job: str) -> JobResult | None:
-    from training.job import JobResult
-
-    try:
-        return JobResult.from_json(store.get(layout.job_result_key(job)))
-    except ObjectMissing:
-        return None
-
-
-def _epoch(body: bytes) -> EpochRecord:
-    from training.job import EpochRecord
-
-    return EpochRecord.from_json(body)
 
 
 def _instance(target: Target, instance_id: str) -> InstanceTypeDef | None:

@@ -39,6 +39,7 @@ _SERVICES = {
     "vpc": "VPC",
 }
 _ACRONYMS = {"Vpc": "VPC", "Iam": "IAM", "Kms": "KMS", "Sns": "SNS", "Sqs": "SQS"}
+_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z0-9]+")
 _STORAGE = ("s3", "dynamodb", "kms")
 _COMPUTE = ("ec2", "autoscaling", "lb", "sfn", "lambda")
 
@@ -154,7 +155,8 @@ def _kind(token: str) -> tuple[str, str]:
 
 
 def _words(name: str) -> str:
-    parts = [_ACRONYMS.get(part, part) for part in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z0-9]+", name)]
+    found = (match.group() for match in _WORD.finditer(name))
+    parts = [_ACRONYMS.get(part, part) for part in found]
     return " ".join(part if index == 0 or part.isupper() else part.lower() for index, part in enumerate(parts))
 
 

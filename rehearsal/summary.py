@@ -101,6 +101,12 @@ class RehearsalFacts:
         return bool(self.steps) and all(step.ok for step in self.steps)
 
     @property
+    def rolled_back_in(self) -> float | None:
+        """Seconds until the last endpoint answered from the version before; None if nobody measured."""
+        measured = [r.answered_after for r in self.releases if r.what == "rollback" and r.answered_after is not None]
+        return max(measured, default=None)
+
+    @property
     def seconds(self) -> float:
         """Time from start to end, or of all steps together where nobody said."""
         return self.elapsed if self.elapsed is not None else sum(step.seconds for step in self.steps)
@@ -185,7 +191,7 @@ def _card(prediction: Prediction) -> _Card:
 
 
 def _mixed(predictions: Sequence[Prediction]) -> list[Prediction]:
-    """As many as the page shows, evenly from the whole: neither the best nor the first; explained ones if there are any."""
+    """As many as the page shows, evenly from the whole; only explained ones where there are any."""
     pool = [prediction for prediction in predictions if prediction.activation_map is not None] or predictions
     step = max(1.0, len(pool) / _MOST_PREDICTIONS)
     return [pool[int(n * step)] for n in range(min(len(pool), _MOST_PREDICTIONS))]

@@ -1,5 +1,6 @@
 """Releases as a picture: a lane for each channel, a bar for each version while it was in force."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from xml.sax.saxutils import escape
@@ -24,6 +25,9 @@ class Release:
 type _Scale = Callable[[float], float]
 
 _WIDTH, _LEFT, _RIGHT, _LANE, _BAR, _TOP, _AXIS = 920, 64, 20, 62, 24, 26, 30
+
+
+_ROUND, _MOST_MARKS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600), 8
 
 
 def draw(releases: Sequence[Release]) -> str:
@@ -81,7 +85,7 @@ def _note(release: Release) -> str:
 def _axis(start: float, end: float, x: _Scale, y: float) -> str:
     """Marks at round numbers of seconds, four to eight of them."""
     span = max(end - start, 1.0)
-    step = next(step for step in (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600, 86_400) if span / step <= 8)
+    step = next((step for step in _ROUND if span / step <= _MOST_MARKS), math.ceil(span / _MOST_MARKS))
     marks: list[str] = []
     at = (int(start) // step + (1 if start % step else 0)) * step
     while at <= end:

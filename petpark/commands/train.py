@@ -1,7 +1,9 @@
 """`petpark train`."""
 
+from __future__ import annotations
+
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -10,6 +12,9 @@ from petpark.app import Invocation, example, invocation
 from petpark.jobs import EpochSeen, Finished, InstanceSeen
 from petpark.target import Target
 
+if TYPE_CHECKING:
+    from training.job import JobSpec
+
 
 def train(
     ctx: typer.Context,
@@ -17,6 +22,7 @@ def train(
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="A hyper-parameter as key=value; may be repeated.")
     ] = None,
+    max_minutes: Annotated[int, typer.Option("--max-minutes", help="End the job after this time.", min=1)] = 60,
     seed: Annotated[int, typer.Option("--seed", help="Seeds everything that is random.")] = 0,
     watch: Annotated[bool, typer.Option("--watch", help="Stay until the job has ended.")] = False,
     resume: Annotated[
@@ -28,7 +34,7 @@ def train(
         raise typer.BadParameter("give either --dataset SHA for a new job, or --resume JOB for an interrupted one")
     run = invocation(ctx)
     target = run.target()
-    job = resume or jobs.submit(target, jobs.plan(target, datasets.resolve(target, dataset), settings or [], seed=seed))
+    job = resume or jobs.submit(target, _plan(target, dataset, settings or [], seed=seed, max_minutes=max_minutes))
     instance = jobs.resume(target, job) if resume else jobs.launch(target, job)
     facts: dict[str, Any] = {"job": job, "instance": instance}
     if watch:
@@ -38,6 +44,11 @@ def train(
     run.output.record(shown, facts=facts)
     if not watch:
         run.output.note("See how it does: petpark jobs list")
+
+
+def _plan(target: Target, dataset: str, settings: list[str], *, seed: int, max_minutes: int) -> JobSpec:
+    sha256 = datasets.resolve(target, dataset)
+    return jobs.plan(target, sha256, settings, seed=seed, max_minutes=max_minutes)
 
 
 def _watch(run: Invocation, target: Target, job: str, instance: str) -> dict[str, Any]:
@@ -51,7 +62,7 @@ def _watch(run: Invocation, target: Target, job: str, instance: str) -> dict[str
                     run.output.note(f"instance {event.instance_id} is {event.state}")
                 case EpochSeen():
                     epochs.append(asdict(event.record))
-                    report(len(epochs), 0)
+                    report(event.record.epoch, event.record.of)
                     run.output.note(jobs.sentence(event.record))
                 case Finished():
                     ended = asdict(event.result)
@@ -63,7 +74,7 @@ def register(app: typer.Typer) -> None:
     app.command(
         "train",
         epilog=example(
-            "petpark train --dataset 3fa9 --set epochs=40 --set size=96 --watch",
+            "petpark train --dataset 3fa9 --set epochs=40 --set image_size=96 --watch",
             "petpark train --resume 20260802-101500-3fa9",
         ),
     )(train)

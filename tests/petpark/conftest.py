@@ -147,3 +147,25 @@ def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
     with mock_aws():
         yield
+
+
+@pytest.fixture(scope="module")
+def started_ec2() -> Iterator[tuple[Any, dict[str, str]]]:
+    """EC2 by moto with what a stack exports for training; one for a module, because moto takes its time to start."""
+    with mock_aws():
+        client: Any = boto3.client("ec2", region_name="eu-west-1")
+        vpc = client.create_vpc(CidrBlock="10.20.0.0/16")["Vpc"]["VpcId"]
+        subnet = client.create_subnet(VpcId=vpc, CidrBlock="10.20.0.0/24")["Subnet"]["SubnetId"]
+        machine: Any = {"ImageId": "ami-12c6146b", "InstanceType": "g5.xlarge"}
+        made = client.create_launch_template(LaunchTemplateName="training", LaunchTemplateData=machine)
+        template = made["LaunchTemplate"]["LaunchTemplateId"]
+        yield client, {"launch_template": template, "subnet": subnet, "log_group": "x"}
+
+
+@pytest.fixture
+def ec2(started_ec2: tuple[Any, dict[str, str]], place: Place) -> Any:
+    """An EC2 client; `place` exports its launch template and subnet."""
+    client, training = started_ec2
+    for stack in place.exported:
+        place.exported[stack] = {**outputs(stack), "training": training}
+    return client

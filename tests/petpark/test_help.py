@@ -31,7 +31,7 @@ def test_every_command_says_what_it_does_and_gives_an_example_of_itself(path: tu
     assert said.exit_code == 0
     assert command.help
     assert "Example" in said.stdout
-    examples = [line for line in command.epilog.split("[cyan]")[1:]]
+    examples = command.epilog.split("[cyan]")[1:]
     assert examples
     if path:
         assert any(all(word in line for word in ("petpark", *path)) for line in examples), examples

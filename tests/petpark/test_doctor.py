@@ -1,0 +1,103 @@
+"""What is missing, and what mends it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+from urllib.error import URLError
+
+import pytest
+from pulumi.automation import PulumiCommand
+
+from petpark import doctor
+from petpark.doctor import Check, Health
+from tests.petpark.conftest import Run
+
+
+@pytest.fixture
+def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A machine with this Python and nothing else."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("PATH", "")
+    for name in ("AWS_PROFILE", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+    return tmp_path
+
+
+def checks(run: Run, *options: str) -> tuple[int, dict[str, dict[str, Any]]]:
+    said = run("doctor", *options, "--json")
+    return said.exit_code, {check["name"]: check for check in json.loads(said.stdout)["checks"]}
+
+
+def test_on_a_bare_machine_everything_missing_comes_with_what_mends_it(run: Run, bare: Path) -> None:
+    code, found = checks(run, "--target", "rehearsal")
+    assert code == 1
+    assert found["emulator"]["health"] == "missing"
+    assert found["emulator"]["mend"] == "make setup"
+    assert found["Python"]["health"] == "fine"
+    assert all(check["mend"] for check in found.values() if check["health"] != "fine")
+
+
+@pytest.mark.parametrize(("pulumi", "provider"), [("fine", "absent"), ("absent", "missing")])
+def test_one_engine_is_enough(
+    run: Run, bare: Path, monkeypatch: pytest.MonkeyPatch, pulumi: str, provider: str
+) -> None:
+    monkeypatch.setenv("PETPARK_AWS_PROVIDER", str(bare / "nowhere"))
+    if pulumi == "fine":
+        program = bare / ".pulumi" / "bin" / "pulumi"
+        program.parent.mkdir(parents=True)
+        program.write_text("#!/bin/sh\necho v3.272.0\n")
+        program.chmod(0o755)
+    _, found = checks(run, "--target", "rehearsal")
+    assert (found["Pulumi CLI"]["health"], found["AWS provider"]["health"]) == (pulumi, provider)
+    assert "nowhere" in found["AWS provider"]["found"]
+
+
+def test_an_account_needs_pulumi_and_credentials(run: Run, bare: Path) -> None:
+    code, found = checks(run)
+    assert code == 1
+    assert found["Pulumi CLI"]["mend"] == "petpark doctor --install-pulumi"
+    assert found["AWS account"]["health"] == "missing"
+    assert "emulator" not in found
+
+
+@pytest.mark.usefixtures("cloud")
+def test_the_account_is_named(run: Run) -> None:
+    _, found = checks(run)
+    assert found["AWS account"]["health"] == "fine"
+    assert "123456789012" in found["AWS account"]["found"]
+
+
+def test_an_emulator_environment_without_localstack_is_not_taken_for_one(bare: Path) -> None:
+    python = bare / doctor.EMULATOR_PYTHON
+    python.parent.mkdir(parents=True)
+    python.symlink_to(sys.executable)
+    found = {check.name: check for check in doctor.examine("rehearsal", bare)}
+    assert found["emulator"].health is Health.MISSING
+    assert "no LocalStack" in found["emulator"].found
+
+
+def test_what_is_merely_good_to_have_does_not_fail_the_doctor() -> None:
+    fine = Check(name="a", health=Health.FINE, found="")
+    assert not doctor.ailing([fine, Check(name="b", health=Health.ABSENT, found="", mend="x")])
+    assert doctor.ailing([fine, Check(name="b", health=Health.MISSING, found="", mend="x")])
+
+
+def test_pulumi_that_cannot_be_fetched_is_one_sentence_and_another_way(
+    run: Run, bare: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unreachable(*_: Any, **__: Any) -> PulumiCommand:
+        raise URLError("no route to host")
+
+    monkeypatch.setattr(PulumiCommand, "install", unreachable)
+    said = run("doctor", "--install-pulumi")
+    assert said.exit_code == 2
+    assert said.stderr.startswith(
+        "InstallFailed: The Pulumi CLI could not be installed: get.pulumi.com cannot be reached"
+    )
+    assert "--engine embedded" in said.stderr

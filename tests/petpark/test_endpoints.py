@@ -1,0 +1,149 @@
+"""What really answers, compared with what the channel says."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack, contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from petpark import endpoints
+from petpark.endpoints import Verdict
+from registry.version import Version
+from tests.petpark.conftest import Place, Run, outputs
+
+type Publish = Callable[..., Version]
+type Serve = Callable[..., str]
+
+
+@contextmanager
+def answering(body: Any, status: int = 200) -> Generator[str]:
+    """An endpoint on loopback whose `/v1/model` answers `body`."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            content = body if isinstance(body, bytes) else json.dumps(body).encode()
+            self.send_response(status if self.path == "/v1/model" else 404)
+            self.send_header("content-length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, format: str, *args: Any) -> None: ...
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.fixture
+def serve() -> Iterator[Serve]:
+    with ExitStack() as stack:
+        yield lambda body, status=200: stack.enter_context(answering(body, status))
+
+
+@pytest.fixture
+def in_test(run: Run, publish: Publish) -> Version:
+    """A version that channel `test` is at."""
+    version = publish()
+    run("promote", "1", "--channel", "test", "--why", "x")
+    return version
+
+
+def says(version: int | None, digest: str | None, **more: Any) -> dict[str, Any]:
+    return {
+        "name": "pets",
+        "version": version,
+        "digest": digest,
+        "channel": "test",
+        "entry": 1,
+        "refused": None,
+        **more,
+    }
+
+
+def only_test(place: Place, url: str) -> None:
+    del place.exported["prod"]
+    place.urls["test"] = url
+
+
+def test_an_endpoint_that_serves_what_its_channel_says_is_fine(
+    run: Run, place: Place, serve: Serve, in_test: Version
+) -> None:
+    only_test(place, serve(says(1, in_test.digest)))
+    said = run("endpoints", "status", "--json")
+    (told,) = json.loads(said.stdout)["endpoints"]
+    assert said.exit_code == 0
+    assert (told["verdict"], told["version"], told["wanted"], told["alarming"]) == ("serves", 1, 1, False)
+    assert "serves" in run("endpoints", "status").stdout
+
+
+@pytest.mark.parametrize(("version", "digest"), [(2, None), (1, "sha256:" + "0" * 64), (None, None)])
+def test_an_endpoint_that_serves_something_else_ends_with_1(
+    run: Run, place: Place, serve: Serve, in_test: Version, version: int | None, digest: str | None
+) -> None:
+    only_test(place, serve(says(version, digest or (in_test.digest if version else None))))
+    said = run("endpoints", "status")
+    assert said.exit_code == 1
+    assert "differs" in said.stdout
+
+
+def test_an_endpoint_that_refuses_a_version_says_why(run: Run, place: Place, serve: Serve, in_test: Version) -> None:
+    only_test(place, serve(says(None, None, refused={"outcome": "NotCertified", "message": "nobody signed"})))
+    said = run("endpoints", "status")
+    assert said.exit_code == 1
+    assert "refused: nobody signed" in said.stdout
+
+
+@pytest.mark.parametrize("kind", ["nobody", "503", "no json", "a list"])
+def test_an_endpoint_that_says_nothing_useful_ends_with_1(
+    run: Run, place: Place, serve: Serve, in_test: Version, kind: str
+) -> None:
+    urls = {
+        "nobody": lambda: "http://127.0.0.1:1",
+        "503": lambda: serve({}, 503),
+        "no json": lambda: serve(b"<html>"),
+        "a list": lambda: serve([1, 2]),
+    }
+    only_test(place, urls[kind]())
+    said = run("endpoints", "status", "--json")
+    (told,) = json.loads(said.stdout)["endpoints"]
+    assert (said.exit_code, told["verdict"]) == (1, "silent")
+    assert told["reason"]
+
+
+def test_before_the_first_release_nothing_is_to_be_served(run: Run, place: Place, serve: Serve) -> None:
+    only_test(place, serve(says(None, None)))
+    said = run("endpoints", "status", "--json")
+    assert (said.exit_code, json.loads(said.stdout)["endpoints"][0]["verdict"]) == (0, "empty")
+
+
+def test_every_stack_is_asked(run: Run, place: Place, serve: Serve, in_test: Version) -> None:
+    place.urls["test"] = serve(says(1, in_test.digest))
+    place.urls["prod"] = serve(says(1, in_test.digest))
+    said = run("endpoints", "status", "--json")
+    told = {entry["stack"]: entry["verdict"] for entry in json.loads(said.stdout)["endpoints"]}
+    assert told == {"test": "serves", "prod": "differs"}
+    assert said.exit_code == 1
+
+
+def test_instances_behind_a_load_balancer_are_asked_one_by_one(
+    place: Place, serve: Serve, in_test: Version, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place.exported["test"] = outputs("test", kind="autoscaled", target_group="tg")
+    place.urls["test"] = serve(says(1, in_test.digest))
+    stale, gone = serve(says(2, in_test.digest)), "http://127.0.0.1:1"
+    addresses = {"10.0.0.1": stale, "10.0.0.2": gone}
+    monkeypatch.setattr(endpoints, "_instances", lambda _target, _group: [("i-1", "10.0.0.1"), ("i-2", "10.0.0.2")])
+    monkeypatch.setattr(type(place.target()), "instance_url", lambda _self, address: addresses[address])
+    told = {answer.where: answer.verdict for answer in endpoints.status(place.target())}
+    assert told == {"load balancer": Verdict.SERVES, "i-1": Verdict.DIFFERS, "i-2": Verdict.UNSEEN}
+    assert not Verdict.UNSEEN.alarming

@@ -1,0 +1,193 @@
+"""Training on instances, with EC2 by moto."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from petpark import jobs
+from petpark.errors import JobFailed, JobFinished, JobInterrupted, NoCapacity
+from petpark.jobs import EpochSeen, Finished, InstanceSeen, Stage
+from registry import layout
+from registry.object_store import MemoryStore, ObjectStore
+from tests.petpark.conftest import FakeTarget, Place, Run
+from training.errors import JobMissing, SpecMalformed
+from training.job import EpochRecord, JobResult, JobSpec
+
+DATASET = "d" * 64
+
+
+@pytest.fixture
+def target(place: Place, ec2: Any) -> FakeTarget:
+    return place.target()
+
+
+@pytest.fixture
+def workspace(place: Place) -> ObjectStore:
+    return place.buckets.setdefault("workspace", MemoryStore())
+
+
+@pytest.fixture
+def job(target: FakeTarget) -> str:
+    return jobs.submit(target, JobSpec(dataset=DATASET, seed=3))
+
+
+def epoch(number: int, of: int = 3) -> EpochRecord:
+    return EpochRecord(
+        epoch=number, of=of, train_loss=0.5, loss=0.4, accuracy=0.8 + number / 100, learning_rate=0.001, seconds=2.0
+    )
+
+
+def finish(workspace: ObjectStore, job: str, **changes: Any) -> None:
+    usual: dict[str, Any] = {"job": job, "status": "succeeded", "version": 1, "digest": "sha256:x"}
+    result = JobResult(**{**usual, **changes})
+    workspace.create(layout.job_result_key(job), result.to_json())
+
+
+def happening(*actions: Callable[[], Any]) -> Callable[[float], None]:
+    """Instead of waiting: the next thing happens. When nothing is left to happen, the watch waits in vain."""
+    left = iter(actions)
+
+    def pause(_seconds: float) -> None:
+        action = next(left, None)
+        assert action is not None, "watched on, although nothing more will happen"
+        action()
+
+    return pause
+
+
+def tags_of(ec2: Any, instance: str) -> dict[str, str]:
+    found = ec2.describe_instances(InstanceIds=[instance])["Reservations"][0]["Instances"][0]
+    return {tag["Key"]: tag["Value"] for tag in found["Tags"]}
+
+
+def test_a_job_is_planned_from_the_stacks_code_and_the_settings(target: FakeTarget) -> None:
+    spec = jobs.plan(target, DATASET, ["epochs=3", "learning_rate=0.1"], seed=7, max_minutes=5)
+    assert spec.code == target.outputs.code_bundle
+    assert (spec.seed, spec.max_seconds, spec.hyper_parameters.epochs) == (7, 300, 3)
+    with pytest.raises(SpecMalformed, match="epochs"):
+        jobs.plan(target, DATASET, ["epoch=3"], seed=0)
+
+
+def test_an_instance_finds_its_job_by_its_tag(target: FakeTarget, ec2: Any, job: str) -> None:
+    instance = jobs.launch(target, job)
+    assert tags_of(ec2, instance)[layout.JOB_TAG] == job
+
+
+def test_a_watch_tells_of_instance_epochs_and_end(target: FakeTarget, workspace: ObjectStore, job: str) -> None:
+    instance = jobs.launch(target, job)
+
+    def write(*numbers: int) -> Callable[[], None]:
+        def written() -> None:
+            for number in numbers:
+                workspace.create(layout.epoch_key(job, number), epoch(number).to_json())
+
+        return written
+
+    pause = happening(write(1), lambda: None, write(2, 3), lambda: finish(workspace, job))
+    events = list(jobs.watch(target, job, instance_id=instance, pause=pause))
+    assert [type(event) for event in events] == [InstanceSeen, EpochSeen, EpochSeen, EpochSeen, Finished]
+    assert [event.record.epoch for event in events if isinstance(event, EpochSeen)] == [1, 2, 3]
+    assert isinstance(events[-1], Finished)
+    assert events[-1].result.version == 1
+
+
+def test_a_job_that_failed_gives_its_own_reason(target: FakeTarget, workspace: ObjectStore, job: str) -> None:
+    instance = jobs.launch(target, job)
+    finish(workspace, job, status="failed", version=None, digest=None, error="OutOfMemory", message="too small")
+    with pytest.raises(JobFailed, match="OutOfMemory, too small"):
+        list(jobs.watch(target, job, instance_id=instance))
+
+
+@pytest.mark.parametrize("by_id", [True, False])
+def test_an_instance_that_ends_without_a_result_is_an_interruption(
+    target: FakeTarget, ec2: Any, job: str, by_id: bool
+) -> None:
+    instance = jobs.launch(target, job)
+    pause = happening(lambda: ec2.terminate_instances(InstanceIds=[instance]))
+    with pytest.raises(JobInterrupted) as interrupted:
+        list(jobs.watch(target, job, instance_id=instance if by_id else None, pause=pause))
+    assert interrupted.value.next_step == f"petpark train --resume {job}"
+
+
+def test_a_result_that_was_written_before_the_instance_ended_counts(
+    target: FakeTarget, ec2: Any, workspace: ObjectStore, job: str
+) -> None:
+    instance = jobs.launch(target, job)
+
+    def end() -> None:
+        finish(workspace, job)
+        ec2.terminate_instances(InstanceIds=[instance])
+
+    events = list(jobs.watch(target, job, instance_id=instance, pause=happening(end)))
+    assert isinstance(events[-1], Finished)
+
+
+def test_an_instance_that_never_appears_is_given_up(target: FakeTarget, job: str) -> None:
+    waited: list[float] = []
+    with pytest.raises(JobInterrupted, match="gone"):
+        list(jobs.watch(target, job, instance_id="i-0123456789abcdef0", pause=waited.append))
+    assert 30 < sum(waited) < 120
+
+
+def test_an_interrupted_job_goes_on_with_another_instance(target: FakeTarget, ec2: Any, job: str) -> None:
+    first = jobs.launch(target, job)
+    assert jobs.resume(target, job) == first, "one is at work already"
+    ec2.terminate_instances(InstanceIds=[first])
+    second = jobs.resume(target, job)
+    assert second != first
+    assert tags_of(ec2, second)[layout.JOB_TAG] == job
+
+
+def test_what_is_finished_or_unknown_cannot_be_resumed(target: FakeTarget, workspace: ObjectStore, job: str) -> None:
+    finish(workspace, job)
+    with pytest.raises(JobFinished):
+        jobs.resume(target, job)
+    with pytest.raises(JobMissing):
+        jobs.resume(target, "20200101-000000-ffff")
+
+
+def test_no_capacity_is_an_outcome_with_a_next_step(place: Place, ec2: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from botocore.exceptions import ClientError
+
+    target = place.target()
+
+    class Full:
+        def run_instances(self, **_: Any) -> None:
+            raise ClientError(
+                {"Error": {"Code": "InsufficientInstanceCapacity", "Message": "none left"}}, "RunInstances"
+            )
+
+    monkeypatch.setattr(FakeTarget, "client", lambda *_, **__: Full())
+    with pytest.raises(NoCapacity, match="none left") as full:
+        jobs.launch(target, "j")
+    assert "petpark train --resume j" in full.value.next_step
+
+
+def test_the_list_says_how_far_every_job_is(run: Run, target: FakeTarget, ec2: Any, workspace: ObjectStore) -> None:
+    waiting, running, interrupted, failed, succeeded = sorted(
+        jobs.submit(target, JobSpec(dataset=DATASET, seed=n)) for n in range(5)
+    )
+    jobs.launch(target, running)
+    ec2.terminate_instances(InstanceIds=[jobs.launch(target, interrupted)])
+    finish(workspace, failed, status="failed", version=None, digest=None, error="OutOfMemory")
+    workspace.create(layout.epoch_key(succeeded, 1), epoch(1).to_json())
+    finish(workspace, succeeded)
+    told = {entry["job"]: entry for entry in json.loads(run("jobs", "list", "--json").stdout)["jobs"]}
+    stages = {job: entry["stage"] for job, entry in told.items()}
+    assert stages == {
+        waiting: Stage.WAITING,
+        running: Stage.RUNNING,
+        interrupted: Stage.INTERRUPTED,
+        failed: Stage.FAILED,
+        succeeded: Stage.SUCCEEDED,
+    }
+    assert (told[succeeded]["epochs"], told[succeeded]["version"], told[failed]["error"]) == (1, 1, "OutOfMemory")
+    assert run("jobs", "list", "--limit", "2").stdout.count(DATASET[:12]) == 2
+
+
+def test_without_a_job_the_list_says_how_to_start_one(run: Run, ec2: Any) -> None:
+    assert "petpark train" in run("jobs", "list").stdout

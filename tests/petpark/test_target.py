@@ -1,0 +1,150 @@
+"""Where a target's facts come from."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from petpark import pulumi_cli
+from petpark.__main__ import app
+from petpark.errors import PulumiFailed, PulumiMissing, RehearsalNotRunning, StackNotDeployed, StackOutdated
+from petpark.stacks import parse
+from petpark.target import open_aws, open_rehearsal, rehearsal_target
+from tests.petpark.conftest import outputs
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder to work in, with neither Pulumi nor anything of a home."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("PATH", "")
+    return tmp_path
+
+
+def summary(**changes: Any) -> dict[str, Any]:
+    return {
+        "stacks": {"test": outputs("test")},
+        "endpoints": {"test": "http://127.0.0.1:18080"},
+        "emulator": {"url": "http://127.0.0.1:4566", "region": "eu-west-1"},
+        **changes,
+    }
+
+
+def write_summary(folder: Path, text: str) -> None:
+    (folder / ".rehearsal").mkdir()
+    (folder / ".rehearsal" / "summary.json").write_text(text)
+
+
+def pulumi(folder: Path, script: str) -> None:
+    """A `pulumi` that is found on the PATH, in a project with two stacks."""
+    for name in ("Pulumi.yaml", "Pulumi.test.yaml", "Pulumi.prod.yaml"):
+        (folder / name).touch()
+    program = folder / "bin" / "pulumi"
+    program.parent.mkdir()
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o755)
+    os.environ["PATH"] = f"{program.parent}:/bin:/usr/bin"
+
+
+def test_a_rehearsal_is_found_by_what_it_wrote(here: Path) -> None:
+    write_summary(here, json.dumps(summary()))
+    target = open_rehearsal("test")
+    assert target.aws_url == "http://127.0.0.1:4566"
+    assert target.endpoint_urls["test"] == "http://127.0.0.1:18080"
+    assert target.client("s3").meta.endpoint_url == "http://127.0.0.1:4566"
+    assert target.instance_url("10.20.1.7") == "http://127.20.1.7:8080"
+
+
+def test_without_a_rehearsal_the_sentence_says_how_to_start_one(here: Path) -> None:
+    said = CliRunner().invoke(app, ["--target", "rehearsal", "models", "list"])
+    assert said.exit_code == 2
+    assert said.stderr.startswith("RehearsalNotRunning: No rehearsal is running here")
+    assert "petpark rehearse --keep" in said.stderr
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"stacks": {}, "endpoints": {}}', "null"])
+def test_a_summary_that_is_none_is_called_so(here: Path, text: str) -> None:
+    write_summary(here, text)
+    with pytest.raises(RehearsalNotRunning, match="does not describe a rehearsal"):
+        open_rehearsal("test")
+
+
+def test_a_rehearsal_without_the_stack_names_those_it_has(here: Path) -> None:
+    write_summary(here, json.dumps(summary()))
+    with pytest.raises(StackNotDeployed, match="no stack prod; it has test"):
+        open_rehearsal("prod")
+
+
+@pytest.mark.parametrize("missing", ["signing_key", "training", "endpoint"])
+def test_a_stack_of_another_age_is_named_with_what_it_lacks(missing: str) -> None:
+    old = {name: value for name, value in outputs().items() if name != missing}
+    with pytest.raises(StackOutdated, match=missing):
+        parse("test", old)
+
+
+def test_the_account_is_read_by_the_pulumi_cli(here: Path) -> None:
+    pulumi(
+        here,
+        f"test \"$*\" = '--non-interactive stack output --json --stack prod' && echo '{json.dumps(outputs('prod'))}'",
+    )
+    target = open_aws("prod")
+    assert target.outputs.endpoint.port == 8080
+    assert target.stacks == ("test", "prod")
+    assert target.aws_url is None
+    assert target.instance_url("10.0.0.7") == "http://10.0.0.7:8080"
+
+
+def test_without_the_pulumi_cli_the_sentence_says_how_to_get_it(here: Path) -> None:
+    (here / "Pulumi.yaml").touch()
+    with pytest.raises(PulumiMissing) as refused:
+        open_aws("test")
+    assert "petpark doctor --install-pulumi" in refused.value.next_step
+
+
+def test_outside_of_the_checkout_the_account_cannot_be_read(here: Path) -> None:
+    with pytest.raises(PulumiFailed, match="not in a Pulumi project"):
+        open_aws("test")
+
+
+@pytest.mark.parametrize("script", ["echo \"error: no stack named 'test' found\" >&2; exit 255", "echo '{}'"])
+def test_a_stack_that_is_not_deployed_is_called_so(here: Path, script: str) -> None:
+    pulumi(here, script)
+    with pytest.raises(StackNotDeployed, match="Stack test is not deployed"):
+        open_aws("test")
+
+
+def test_what_pulumi_complains_about_is_passed_on(here: Path) -> None:
+    pulumi(here, "echo 'error: PULUMI_ACCESS_TOKEN must be set' >&2; exit 255")
+    with pytest.raises(PulumiFailed, match="PULUMI_ACCESS_TOKEN"):
+        open_aws("test")
+
+
+def test_pulumi_is_found_where_its_installer_puts_it_the_newest_first(here: Path) -> None:
+    assert pulumi_cli.find() is None
+    for version in ("3.9.0", "3.100.1", "3.99.0"):
+        program = here / "home" / ".pulumi" / "versions" / version / "bin" / "pulumi"
+        program.parent.mkdir(parents=True)
+        program.touch(mode=0o755)
+    found = pulumi_cli.find()
+    assert found is not None
+    assert "3.100.1" in found.parts
+
+
+@pytest.mark.usefixtures("cloud")
+def test_acting_in_a_role_carries_the_persons_name_into_the_session() -> None:
+    target = rehearsal_target(parse("test", outputs()), {}, "https://sts.eu-west-1.amazonaws.com", ("test",))
+    by = target.identity(role="promoter")
+    assert ":assumed-role/promoter/" in by
+    assert target.identity().rpartition("/")[2].rpartition(":")[2] == by.rpartition("/")[2]
+
+
+def test_a_role_that_the_stack_does_not_have_is_named() -> None:
+    target = rehearsal_target(parse("test", outputs()), {}, "http://127.0.0.1:1", ("test",))
+    with pytest.raises(StackOutdated, match="no role stranger"):
+        target.client("s3", role="stranger")

@@ -1,0 +1,129 @@
+"""`petpark data` and `petpark train`, from photos to a job on an instance."""
+
+from __future__ import annotations
+
+import functools
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from petpark import jobs
+from registry import layout
+from registry.object_store import MemoryStore
+from tests.petpark.conftest import Place, Run
+from training.job import JobResult, JobSpec
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Twelve different photos of each of two classes, and one file that is none."""
+    for label, hue in (("cat", 40), ("dog", 200)):
+        for number in range(24):
+            path = tmp_path / "photos" / label / f"{number}.jpg"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            out = io.BytesIO()
+            Image.new("RGB", (40, 30), (hue, 10 * number, 255 - 10 * number)).save(out, "JPEG")
+            path.write_bytes(out.getvalue())
+    (tmp_path / "photos" / "cat" / "broken.jpg").write_bytes(b"no photo")
+    return tmp_path / "photos"
+
+
+@pytest.fixture
+def dataset(run: Run, photos: Path) -> str:
+    said = run("data", "ingest", str(photos), "--json")
+    assert said.exit_code == 0, said.output
+    return json.loads(said.stdout)["dataset"]
+
+
+def test_ingesting_counts_names_and_skips_what_is_no_photo(run: Run, photos: Path) -> None:
+    told = json.loads(run("data", "ingest", str(photos), "--json").stdout)
+    assert told["photos"] == told["added"] == 48
+    assert [skipped["path"] for skipped in told["skipped"]] == ["cat/broken.jpg"]
+    assert json.loads(run("data", "ingest", str(photos), "--json").stdout)["added"] == 0
+    assert "cat/broken.jpg" in run("data", "ingest", str(photos)).stdout
+
+
+def test_what_is_no_dataset_is_refused_by_name(run: Run, tmp_path: Path) -> None:
+    said = run("data", "ingest", str(tmp_path))
+    assert (said.exit_code, said.stderr.startswith("DatasetRefused: ")) == (1, True)
+
+
+def test_photos_in_a_bucket_are_refused_with_the_way_around(run: Run) -> None:
+    said = run("data", "ingest", "s3://photos/park")
+    assert said.exit_code == 2
+    assert "aws s3 sync s3://photos/park" in said.stderr
+
+
+def test_the_list_shows_labels_and_splits(run: Run, dataset: str) -> None:
+    (told,) = json.loads(run("data", "list", "--json").stdout)["datasets"]
+    assert told["sha256"] == dataset
+    assert told["labels"] == {"cat": 24, "dog": 24}
+    assert sum(told["splits"].values()) == 48
+    assert "cat 24, dog 24" in run("data", "list").stdout
+
+
+def test_without_a_dataset_the_list_says_how_to_make_one(run: Run) -> None:
+    assert "petpark data ingest" in run("data", "list").stdout
+
+
+def test_training_submits_a_job_and_starts_an_instance_for_it(run: Run, place: Place, dataset: str, ec2: Any) -> None:
+    said = run("train", "--dataset", dataset[:8], "--set", "epochs=2", "--seed", "5", "--json")
+    told = json.loads(said.stdout)
+    assert told["instance"].startswith("i-")
+    spec = JobSpec.from_json(place.buckets["workspace"].get(layout.job_spec_key(told["job"])))
+    assert (spec.dataset, spec.seed, spec.hyper_parameters.epochs) == (dataset, 5, 2)
+
+
+def test_an_interrupted_training_is_taken_up_until_it_is_finished(
+    run: Run, place: Place, dataset: str, ec2: Any
+) -> None:
+    first = json.loads(run("train", "--dataset", dataset, "--json").stdout)
+    job = first["job"]
+    ec2.terminate_instances(InstanceIds=[first["instance"]])
+    workspace = place.buckets["workspace"]
+    resumed = json.loads(run("train", "--resume", job, "--json").stdout)
+    assert resumed["job"] == job
+    assert resumed["instance"] != first["instance"]
+    result = JobResult(job=job, status="succeeded", version=4)
+    workspace.create(layout.job_result_key(job), result.to_json())
+    refused = run("train", "--resume", job)
+    assert (refused.exit_code, refused.stderr.startswith("JobFinished: ")) == (1, True)
+
+
+@pytest.mark.parametrize("options", [[], ["--dataset", "a", "--resume", "b"]])
+def test_training_is_of_a_dataset_or_of_an_interrupted_job(run: Run, options: list[str]) -> None:
+    assert run("train", *options).exit_code == 2
+
+
+def test_a_setting_that_does_not_exist_is_bad_usage(run: Run, dataset: str, ec2: Any) -> None:
+    before = len(ec2.describe_instances()["Reservations"])
+    said = run("train", "--dataset", dataset, "--set", "epoch=2")
+    assert (said.exit_code, said.stderr.startswith("SpecMalformed: ")) == (2, True)
+    assert len(ec2.describe_instances()["Reservations"]) == before
+
+
+def test_a_watched_training_ends_with_the_jobs_own_end(
+    run: Run, place: Place, dataset: str, ec2: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace = place.buckets.setdefault("workspace", MemoryStore())
+
+    def end(_seconds: float) -> None:
+        (job,) = {key.split("/")[1] for key in workspace.keys(layout.JOBS)}
+        workspace.create(
+            layout.job_result_key(job), JobResult(job=job, status="succeeded", version=4, digest="sha256:x").to_json()
+        )
+
+    monkeypatch.setattr(jobs, "watch", functools.partial(jobs.watch, pause=end))
+    said = run("train", "--dataset", dataset, "--watch", "--json")
+    assert said.exit_code == 0
+    told = json.loads(said.stdout)
+    assert (told["status"], told["version"], told["epochs"]) == ("succeeded", 4, [])
+
+
+def test_a_dataset_that_does_not_exist_is_named(run: Run) -> None:
+    said = run("train", "--dataset", "beef")
+    assert (said.exit_code, said.stderr.startswith("DatasetMissing: ")) == (1, True)

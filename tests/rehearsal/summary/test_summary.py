@@ -1,0 +1,177 @@
+"""What a rehearsal leaves behind."""
+
+from __future__ import annotations
+
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any, override
+
+import numpy as np
+import pytest
+
+from rehearsal import pictures
+from rehearsal.steps import StepRecord
+from rehearsal.summary import Dataset, render, to_json, write_summary
+from rehearsal.traffic import TrafficReport
+from tests.rehearsal.summary.conftest import STACK, Deployed, Facts, photo, prediction
+
+HOSTILE = '<script>alert("1")</script>&\'"><img src=x onerror=y>'
+
+
+class Elements(HTMLParser):
+    """Every element of a page with its attributes, and all that is written between them."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(page)
+
+    @override
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, dict(attrs)))
+        self.text += " "
+
+    @override
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def test_the_json_keeps_its_contract(facts: Facts, tmp_path: Path) -> None:
+    document, page = write_summary(tmp_path, facts())
+    assert (document.name, page.name) == ("summary.json", "summary.html")
+    assert json.loads(document.read_text()) == {
+        "steps": [{"name": "up stack test", "seconds": 61.24, "ok": True}],
+        "endpoints": {"test": "http://127.20.0.9:8080", "prod": "http://127.0.0.1:18080"},
+        "emulator": {"url": "http://127.0.0.1:4566", "region": "eu-west-1"},
+        "registry": {"bucket": "models", "model": "pets"},
+        "model": {"version": 1, "digest": "sha256:" + "ab" * 32},
+        "accuracy": {"value": 0.941, "low": 0.917, "high": 0.958, "n": 512},
+        "stacks": {"test": {"region": "eu-west-1"}, "prod": {"region": "eu-west-1"}},
+    }
+
+
+def test_nothing_but_the_two_files_is_left_behind(facts: Facts, tmp_path: Path) -> None:
+    write_summary(tmp_path / "new", facts())
+    write_summary(tmp_path / "new", facts())
+    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["summary.html", "summary.json"]
+
+
+def test_the_page_says_the_verdict_first(facts: Facts) -> None:
+    text = " ".join(Elements(render(facts())).text.split())
+    assert "Version 1 of pets is certified and answers in prod." in text
+    assert "94.1 %" in text
+    assert "95 % interval 91.7 to 95.8 %, n = 512" in text
+    assert "1.7 s until every endpoint answered from the version before" in text
+    assert text.index("94.1 %") < text.index("up stack test")
+
+
+def test_a_rehearsal_that_stopped_says_where(facts: Facts) -> None:
+    steps = [
+        StepRecord(name="up stack test", seconds=1, ok=True),
+        StepRecord(name="ingest photos", seconds=1, ok=False),
+    ]
+    page = render(facts(steps=steps))
+    assert "stopped at “ingest photos”" in page
+    assert "is certified and answers" not in page
+
+
+def test_a_rehearsal_that_got_nowhere_still_has_a_page_and_json(facts: Facts) -> None:
+    absent = ("bucket", "model", "version", "digest", "accuracy", "dataset", "traffic")
+    empty: dict[str, Any] = {
+        "steps": [],
+        "predictions": [],
+        "releases": [],
+        "endpoints": {},
+        "stacks": {},
+        "resources": {},
+    }
+    nothing = facts(**dict.fromkeys(absent), **empty)
+    assert "ended without a model" in render(nothing)
+    assert to_json(nothing)["accuracy"] is None
+
+
+def test_hostile_names_are_only_ever_text(facts: Facts) -> None:
+    hostile = facts(
+        steps=[StepRecord(name=HOSTILE, seconds=1, ok=True, detail=HOSTILE)],
+        endpoints={HOSTILE: HOSTILE},
+        bucket=HOSTILE,
+        model=HOSTILE,
+        digest=HOSTILE,
+        dataset=Dataset(
+            source=HOSTILE,
+            sha256=HOSTILE,
+            photos=1,
+            labels={HOSTILE: 1},
+            splits={HOSTILE: 1},
+            skipped=[(HOSTILE, HOSTILE)],
+        ),
+        predictions=[
+            prediction(name=HOSTILE, truth=HOSTILE, label=HOSTILE),
+            prediction(name=HOSTILE, truth="x", label=HOSTILE),
+        ],
+        resources={HOSTILE: [Deployed(urn="u", type=f"petpark:infra:{HOSTILE}", name=HOSTILE), *STACK]},
+        usage=[(HOSTILE, HOSTILE)],
+        engine=HOSTILE,
+    )
+    releases = [
+        release.__class__(at=1.0, channel=HOSTILE, version=1, what=HOSTILE, why=HOSTILE) for release in hostile.releases
+    ]
+    page = render(facts(**{**vars(hostile), "releases": releases}))
+    elements = Elements(page)
+    assert not [tag for tag, _ in elements.found if tag == "script"]
+    assert not [attributes for _, attributes in elements.found if any(name.startswith("on") for name in attributes)]
+    assert all((attributes.get("src") or "").startswith("data:") for tag, attributes in elements.found if tag == "img")
+
+
+def test_the_page_needs_nothing_from_anywhere(facts: Facts) -> None:
+    page = render(facts(predictions=[prediction(activation_map=[[0, 1], [2, 3]])], usage=[("look", "curl http://x")]))
+    elements = Elements(page)
+    assert not {tag for tag, _ in elements.found} & {"script", "link", "iframe", "object"}
+    for _, attributes in elements.found:
+        for name in ("src", "href", "srcset", "poster", "action"):
+            assert (attributes.get(name) or "data:").startswith(("data:", "#"))
+    assert not re.search(r"url\((?!#)|@import", page)
+
+
+def test_mistakes_are_shown_the_surest_first(facts: Facts) -> None:
+    wrong = [prediction(name=f"dog/{n}.jpg", truth="dog", probability=n / 10) for n in (6, 9, 7)]
+    gallery = render(facts(predictions=wrong)).partition("What it gets wrong")[2]
+    names = re.findall(r'title="(dog/\d\.jpg)"', gallery)
+    assert names == ["dog/9.jpg", "dog/7.jpg", "dog/6.jpg"]
+
+
+def test_a_photo_that_cannot_be_read_is_named_and_does_not_stop_the_page(facts: Facts) -> None:
+    assert "unreadable" in render(facts(predictions=[prediction(photo=b"no photo")]))
+
+
+def test_lost_requests_are_counted_aloud(facts: Facts) -> None:
+    page = render(facts(traffic=TrafficReport(answered={1: 8}, failures=("a", "b"))))
+    text = " ".join(Elements(page).text.split())
+    assert "Failed requests during releases 2 of 10 sent meanwhile" in text
+
+
+def test_at_most_24_predictions_are_shown_and_explained_ones_come_first(facts: Facts) -> None:
+    many = [prediction(name=f"{n}.jpg") for n in range(100)]
+    assert render(facts(predictions=many)).count('<li class="card') == 24
+    explained = [prediction(name=f"{n}.jpg", activation_map=[[1.0]]) for n in range(5)]
+    assert render(facts(predictions=[*many, *explained])).count('class="heat"') == 5
+
+
+@pytest.mark.parametrize("size", [(64, 48), (10, 300)])
+def test_a_thumbnail_is_square_and_inside_of_the_page(size: tuple[int, int]) -> None:
+    picture = pictures.thumbnail(photo(size), 96)
+    assert picture is not None
+    assert picture.startswith("data:image/jpeg;base64,")
+
+
+@pytest.mark.parametrize("bad", [[], [[]], [[1.0], [1.0, 2.0]], [[float("nan")]], [[[1.0]]], np.zeros(3)])
+def test_a_map_that_is_none_gives_no_heat(bad: object) -> None:
+    assert pictures.heat(bad, 32) is None  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.parametrize("fine", [[[0.0]], [[-1.0, -2.0]], [[1e30, -1e30]], np.ones((7, 7))])
+def test_any_scale_of_activations_gives_a_heat(fine: object) -> None:
+    assert (pictures.heat(fine, 32) or "").startswith("data:image/png;base64,")  # pyright: ignore[reportArgumentType]
