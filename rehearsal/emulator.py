@@ -26,7 +26,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 REPOSITORY = Path(__file__).resolve().parent.parent
 PLUGIN = Path(__file__).resolve().parent / "emulator_plugin"
 ROOT_CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
-START_SECONDS = 60.0
+START_SECONDS = 120.0  # 8 alone on two cores; many times that when they are busy
 STOP_SECONDS = 3.0
 SPACE_NEEDED = 512 * 2**20
 
@@ -99,7 +99,7 @@ class Emulator:
         self._host = host
         self._port = port
         self._enforce_iam = enforce_iam
-        self._python = python or _default_python()
+        self.python = python or _default_python()
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -119,9 +119,9 @@ class Emulator:
         """
         if self._process is not None:
             raise EmulatorError(f"This emulator already runs at {self.url}.")
-        if not self._python.exists():
+        if not self.python.exists():
             raise EmulatorMissing(
-                f"LocalStack's environment is missing: no interpreter at {self._python}. Run `make setup`, or name "
+                f"LocalStack's environment is missing: no interpreter at {self.python}. Run `make setup`, or name "
                 "another environment's interpreter in PETPARK_EMULATOR_PYTHON."
             )
         self._prepare_directory()
@@ -235,7 +235,7 @@ class Emulator:
     def _spawn(self, listener: socket.socket) -> subprocess.Popen[bytes]:
         with self.log.open("wb") as log:
             return subprocess.Popen(
-                [str(self._python), "-m", "petpark_emulator"],
+                [str(self.python), "-m", "petpark_emulator"],
                 cwd=self.directory,
                 env=self._child_environment(listener.fileno()),
                 pass_fds=[listener.fileno()],
@@ -266,7 +266,8 @@ class Emulator:
             "SQS_ENDPOINT_STRATEGY": "off",  # queue URLs on this address, not on a name that only public DNS knows
             "S3_SKIP_SIGNATURE_VALIDATION": "0",
             "EAGER_SERVICE_LOADING": "0",
-            # Nothing outside this machine is asked for anything.
+            # Nothing outside this machine is asked for anything; what these miss, `fence` refuses.
+            "AWS_EC2_METADATA_DISABLED": "true",
             "DISABLE_EVENTS": "1",
             "DNS_ADDRESS": "0",
             "SKIP_SSL_CERT_DOWNLOAD": "1",

@@ -37,7 +37,10 @@ def configure_server(socket_number: int) -> None:
 
 def main() -> None:
     """Never returns before LocalStack ends."""
+    from petpark_emulator import fence
+
     end_with_parent()
+    fence.apply()
     configure_server(int(os.environ["PETPARK_EMULATOR_SOCKET"]))
     # A plugin that cannot be imported is skipped by LocalStack without a word; here it ends the start instead.
     from localstack.runtime.main import main as run

@@ -9,5 +9,7 @@ a second `Create...` is then refused as a duplicate. See `__main__` for the idle
 def apply() -> None:
     """Leave out LocalStack's `Connection: close`. To be called before the gateway is made."""
     from localstack.aws import handlers
+    from localstack.utils.aws import aws_stack
 
+    aws_stack.CACHE_S3_HOSTNAME_DNS_STATUS = False  # or its clients ask public DNS for a host name of their own
     handlers.set_close_connection_header = lambda _chain, _context, _response: None

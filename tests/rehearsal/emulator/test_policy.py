@@ -1,0 +1,134 @@
+"""The evaluation itself, apart from any emulator."""
+
+import importlib.util
+import json
+import sys
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rehearsal.emulator import PLUGIN
+
+Statement = dict[str, Any]
+
+
+def load() -> Any:
+    """The plugin's module, which belongs to another environment but needs nothing of it."""
+    spec = importlib.util.spec_from_file_location("policy", PLUGIN / "petpark_emulator" / "access" / "policy.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module
+
+
+policy = load()
+ASKER = policy.Principal(account="1", arns=frozenset({"arn:aws:iam::1:role/r"}))
+ACTIONS = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"]
+RESOURCES = ["arn:aws:s3:::b/a", "arn:aws:s3:::b/c/d", "arn:aws:s3:::other/a"]
+PATTERNS = ["*", "arn:aws:s3:::b/*", "arn:aws:s3:::b/?", *RESOURCES]
+
+statements = st.fixed_dictionaries(
+    {
+        "Effect": st.sampled_from(["Allow", "Deny"]),
+        "Action": st.lists(st.sampled_from(["*", "s3:*", "S3:get*", *ACTIONS]), min_size=1, max_size=2),
+        "Resource": st.lists(st.sampled_from(PATTERNS), min_size=1, max_size=2),
+    },
+    optional={"Condition": st.sampled_from([{"Null": {"s3:prefix": "true"}}, {"StringLike": {"s3:prefix": "p*"}}])},
+)
+asked = st.builds(
+    lambda action, resource, context: policy.Question(action=action, resource=resource, context=context),
+    st.sampled_from(ACTIONS),
+    st.sampled_from(RESOURCES),
+    st.sampled_from([{}, {"s3:prefix": "photos"}, {"s3:prefix": "other"}]),
+)
+
+
+def verdict(question: Any, *parts: Statement) -> str:
+    judged: str = policy.judge(json.dumps({"Statement": list(parts)}), question, ASKER).name
+    return judged
+
+
+@given(st.lists(statements, min_size=1, max_size=4), asked)
+def test_the_order_of_statements_does_not_matter(parts: list[Statement], question: Any) -> None:
+    assert verdict(question, *parts) == verdict(question, *reversed(parts))
+
+
+@given(st.lists(statements, min_size=1, max_size=4), asked)
+def test_nothing_is_allowed_that_no_statement_allows(parts: list[Statement], question: Any) -> None:
+    alone = [verdict(question, part) for part in parts]
+    expected = "DENIED" if "DENIED" in alone else "ALLOWED" if "ALLOWED" in alone else "SILENT"
+    assert verdict(question, *parts) == expected
+
+
+@given(st.lists(statements, min_size=1, max_size=4), asked)
+def test_a_denial_of_everything_always_wins(parts: list[Statement], question: Any) -> None:
+    assert verdict(question, *parts, {"Effect": "Deny", "Action": "*", "Resource": "*"}) == "DENIED"
+
+
+@given(st.text(), st.text())
+def test_only_star_and_question_mark_are_wildcards(start: str, end: str) -> None:
+    literal = start.replace("*", "").replace("?", "")
+    assert policy.matches(literal, literal)
+    assert policy.matches(f"{literal}*", literal + end)
+    assert policy.matches(literal, literal + end) == (end == "")
+    assert not policy.matches(f"{literal}?", literal)
+
+
+@pytest.mark.parametrize(
+    ("operator", "expected", "actual", "holds"),
+    [
+        ("StringEquals", ["a", "b"], "b", True),
+        ("StringEquals", "a", None, False),
+        ("StringEqualsIfExists", "a", None, True),
+        ("StringNotEquals", ["a", "b"], "b", False),
+        ("StringNotEquals", "a", None, True),
+        ("StringLike", "p*s", "photos", True),
+        ("StringNotLike", "p*s", "photos", False),
+        ("ArnLike", "arn:aws:iam::1:role/*", "arn:aws:iam::1:role/r", True),
+        ("ArnNotEquals", "arn:aws:iam::1:role/r", "arn:aws:iam::1:role/s", True),
+        ("Bool", "false", "FALSE", True),
+        ("Bool", True, "true", True),
+        ("Bool", "true", None, False),
+        ("Null", "true", None, True),
+        ("Null", True, None, True),
+        ("Null", "false", None, False),
+        ("Null", "false", "x", True),
+    ],
+)
+def test_a_condition_holds_as_aws_says(operator: str, expected: Any, actual: str | None, holds: bool) -> None:
+    statement = {"Effect": "Allow", "Action": "*", "Resource": "*", "Condition": {operator: {"S3:Prefix": expected}}}
+    context = {} if actual is None else {"s3:prefix": actual}
+    question = policy.Question(action="s3:ListBucket", resource="arn:aws:s3:::b", context=context)
+    assert verdict(question, statement) == ("ALLOWED" if holds else "SILENT")
+
+
+@pytest.mark.parametrize(
+    ("principal", "effect", "expected"),
+    [
+        ("*", "Allow", "ALLOWED"),
+        ({"AWS": "*"}, "Allow", "ALLOWED"),
+        ({"AWS": ["arn:aws:iam::1:role/r", "arn:aws:iam::2:root"]}, "Allow", "ALLOWED"),
+        ({"AWS": "arn:aws:iam::1:role/other"}, "Allow", "SILENT"),
+        ({"AWS": "arn:aws:iam::1:root"}, "Allow", "DELEGATED"),
+        ({"AWS": "1"}, "Allow", "DELEGATED"),
+        ({"AWS": "arn:aws:iam::2:root"}, "Allow", "SILENT"),
+        ({"AWS": "arn:aws:iam::1:root"}, "Deny", "DENIED"),
+        ({"Service": "ec2.amazonaws.com"}, "Allow", "SILENT"),
+        ({"Service": "ec2.amazonaws.com"}, "Deny", "SILENT"),
+    ],
+)
+def test_a_statement_is_about_whom_it_names(principal: Any, effect: str, expected: str) -> None:
+    question = policy.Question(action="s3:GetObject", resource="arn:aws:s3:::b/a", context={})
+    statement = {"Effect": effect, "Principal": principal, "Action": "s3:GetObject", "Resource": "*"}
+    assert verdict(question, statement) == expected
+
+
+def test_a_resource_that_is_not_worked_out_is_denied_only_by_a_denial_of_all() -> None:
+    question = policy.Question(action="ec2:RunInstances", resource=None, context={})
+    assert verdict(question, {"Effect": "Allow", "Action": "ec2:*", "Resource": "arn:x"}) == "ALLOWED"
+    assert verdict(question, {"Effect": "Deny", "Action": "ec2:*", "Resource": "arn:x"}) == "SILENT"
+    assert verdict(question, {"Effect": "Deny", "Action": "ec2:*", "Resource": "*"}) == "DENIED"
