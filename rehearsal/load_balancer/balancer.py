@@ -62,6 +62,7 @@ class LoadBalancer:
         self._groups: Sequence[TargetGroup] = ()
         self._members: dict[Target, Member] = {}
         self._watches: dict[Target, asyncio.Task[None]] = {}
+        self._leaving: dict[Member, asyncio.Task[None]] = {}
         self._credit: dict[str, int] = {}
         self._turn = 0
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -104,7 +105,7 @@ class LoadBalancer:
                 health=member.health,
                 in_flight=member.in_flight,
             )
-            for member in list(self._members.values())
+            for member in self._all_members()
         ]
 
     def drain(self, instance_id: str) -> None:
@@ -143,7 +144,9 @@ class LoadBalancer:
         others = asyncio.all_tasks() - {asyncio.current_task()}
         for task in others:
             task.cancel()
-        await asyncio.gather(*others, *(one.drain(0.0) for one in self._members.values()), return_exceptions=True)
+        await asyncio.gather(*others, return_exceptions=True)
+        for member in self._all_members():
+            member.close()
         await asyncio.sleep(0)
 
     async def _listen(self) -> asyncio.Server:
@@ -166,23 +169,28 @@ class LoadBalancer:
                 LOG.warning("the load balancer goes on with the targets that it had: %s", problem)
 
     def _follow(self, groups: Sequence[TargetGroup]) -> None:
-        """Watch targets that are new and forget those that are no longer registered; their requests are finished."""
-        registered = {target: group.health_check for group in groups for target in group.targets}
+        """Watch targets that are new; forget those no longer registered, once their requests are answered."""
+        registered = {target: group for group in groups for target in group.targets}
         for target in self._members.keys() - registered.keys():
             self._watches.pop(target).cancel()
-            self._members.pop(target)
-        for target, check in registered.items():
+            self._leave(self._members.pop(target))
+        for target, group in registered.items():
             if target in self._members:
-                self._members[target].check = check
+                self._members[target].group = group
             else:
-                member = self._members[target] = Member(target, check, self._resolve)
+                member = self._members[target] = Member(target, group, self._resolve)
                 self._watches[target] = asyncio.create_task(member.watch())
         self._groups = groups
 
+    def _leave(self, member: Member) -> None:
+        self._leaving[member] = asyncio.create_task(member.drain())
+        self._leaving[member].add_done_callback(lambda _: self._leaving.pop(member))
+
+    def _all_members(self) -> list[Member]:
+        return [*self._members.values(), *self._leaving]
+
     async def _drain(self, instance_id: str) -> None:
-        delays = {group.arn: group.deregistration_seconds for group in self._groups}
-        members = [member for target, member in self._members.items() if target.id == instance_id]
-        await asyncio.gather(*(member.drain(delays[member.target.group]) for member in members))
+        await asyncio.gather(*(member.drain() for member in self._all_members() if member.target.id == instance_id))
 
     # Forwarding
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator
 from typing import Literal
 
 from rehearsal.load_balancer.exchange import BROKEN, Channel, status_of
-from rehearsal.load_balancer.routes import HealthCheck, Target
+from rehearsal.load_balancer.routes import Target, TargetGroup
 
 Health = Literal["initial", "healthy", "unhealthy", "draining"]
 
@@ -14,9 +14,9 @@ Health = Literal["initial", "healthy", "unhealthy", "draining"]
 class Member:
     """Lives in the load balancer's event loop; `health`, `address` and `in_flight` may be read from anywhere."""
 
-    def __init__(self, target: Target, check: HealthCheck, resolve: Callable[[str], str]) -> None:
+    def __init__(self, target: Target, group: TargetGroup, resolve: Callable[[str], str]) -> None:
         self.target = target
-        self.check = check
+        self.group = group
         self.address: str | None = None
         self.health: Health = "initial"
         self.in_flight = 0
@@ -30,7 +30,7 @@ class Member:
         """Check the target's health until cancelled."""
         while True:
             self.note(well=await self._probe())
-            await asyncio.sleep(self.check.interval_seconds)
+            await asyncio.sleep(self.group.health_check.interval_seconds)
 
     def note(self, *, well: bool) -> None:
         """Count one check: a new target's first good one is enough, as on AWS; later changes take a threshold."""
@@ -39,7 +39,8 @@ class Member:
             self._streak = 0
             return
         self._streak += 1
-        threshold = self.check.healthy_threshold if well else self.check.unhealthy_threshold
+        check = self.group.health_check
+        threshold = check.healthy_threshold if well else check.unhealthy_threshold
         if self._streak >= threshold or (well and self.health == "initial"):
             self.health, self._streak = verdict, 0
 
@@ -71,20 +72,26 @@ class Member:
             if not self.in_flight:
                 self._quiet.set()
 
-    async def drain(self, seconds: float) -> None:
-        """Take no new request; return when those in flight are answered, or after so many seconds."""
+    def close(self) -> None:
+        """Take no new request."""
         self.health = "draining"
         while self._idle:
             self._idle.pop().close()
+
+    async def drain(self) -> None:
+        """Take no new request; return when those in flight are answered, or after the deregistration delay."""
+        self.close()
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(self.group.deregistration_seconds):
                 await self._quiet.wait()
 
     async def _probe(self) -> bool:
+        check = self.group.health_check
         try:
             self.address = self._resolve(self.target.id)
-            port = self.check.port or self.target.port
-            status = await status_of(self.address, port, self.check.path, self.check.timeout_seconds)
+            status = await status_of(
+                self.address, check.port or self.target.port, check.path, seconds=check.timeout_seconds
+            )
         except (LookupError, *BROKEN):
             return False
-        return self.check.accepts(status)
+        return check.accepts(status)

@@ -140,6 +140,27 @@ def test_a_drained_instance_finishes_what_it_has_and_gets_nothing_new(
         assert answer.result(PATIENCE).text.startswith("old")
 
 
+def test_a_deregistered_instance_is_waited_for_like_any_other(
+    balancer: LoadBalancer, declared: Any, target: Any
+) -> None:
+    old = target("old")
+    declared.groups = {"g": (1, [old])}
+    start(balancer, "old")
+    old.free.clear()
+    with ThreadPoolExecutor() as pool:
+        answer = pool.submit(httpx.get, balancer.url, trust_env=False, timeout=PATIENCE)
+        assert old.arrived.acquire(timeout=PATIENCE)
+        declared.groups = {"g": (1, [])}
+        wait_until(lambda: healths(balancer) == {"old": "draining"}, "deregistration")
+        drained = pool.submit(balancer.drain, "old")
+        with pytest.raises(TimeoutError):
+            drained.result(0.2)
+        old.free.set()
+        drained.result(PATIENCE)
+        assert answer.result(PATIENCE).text.startswith("old")
+    wait_until(lambda: healths(balancer) == {}, "forgetting")
+
+
 def test_replacing_every_target_under_load_loses_no_request(balancer: LoadBalancer, declared: Any, target: Any) -> None:
     serving = [target("0"), target("1")]
     declared.groups = {"g": (1, list(serving))}

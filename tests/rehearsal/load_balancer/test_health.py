@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rehearsal.load_balancer.member import Member
-from rehearsal.load_balancer.routes import HealthCheck, Target
+from rehearsal.load_balancer.routes import HealthCheck, Target, TargetGroup
 
 
 def check(**changes: Any) -> HealthCheck:
@@ -21,7 +21,9 @@ def check(**changes: Any) -> HealthCheck:
 
 
 def member(settings: HealthCheck) -> Member:
-    return Member(Target(group="g", id="i-1", port=80), settings, lambda _: "127.0.0.1")
+    target = Target(group="g", id="i-1", port=80)
+    group = TargetGroup(arn="g", weight=1, health_check=settings, deregistration_seconds=1, targets=[target])
+    return Member(target, group, lambda _: "127.0.0.1")
 
 
 @given(st.integers(100, 599))
