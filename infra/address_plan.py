@@ -4,5 +4,5 @@ import ipaddress
 
 
 def quarters(cidr: str) -> list[str]:
-    """Split an address block into four; two are used, two are left for private subnets to come."""
+    """Split an address block into four."""
     return [str(part) for part in ipaddress.IPv4Network(cidr).subnets(prefixlen_diff=2)]

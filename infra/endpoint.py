@@ -81,7 +81,7 @@ class InstanceEndpoint(Endpoint):
             ami=self.machine.image,
             instance_type=args.settings.instance_type.name,
             iam_instance_profile=self.machine.profile.name,
-            subnet_id=args.network.subnets[0].id,
+            subnet_id=args.network.machines[0].id,
             vpc_security_group_ids=[self.machine.firewall.id],
             metadata_options=METADATA_OPTIONS,
             root_block_device={"volume_size": args.settings.volume_gb, "volume_type": "gp3", "encrypted": True},
@@ -135,25 +135,23 @@ class AutoscaledEndpoint(Endpoint):
             cidr_ipv4=args.settings.clients,
             tags=self.tags,
         )
-        ends = ((door, self.machine.firewall), (self.machine.firewall, door))
-        port = args.settings.port
+        inside: dict[str, Any] = {
+            "ip_protocol": "tcp",
+            "from_port": args.settings.port,
+            "to_port": args.settings.port,
+            "tags": self.tags,
+        }
         aws.vpc.SecurityGroupEgressRule(
             **self.child("to-instances"),
-            security_group_id=ends[0][0].id,
-            ip_protocol="tcp",
-            from_port=port,
-            to_port=port,
-            referenced_security_group_id=ends[0][1].id,
-            tags=self.tags,
+            security_group_id=door.id,
+            referenced_security_group_id=self.machine.firewall.id,
+            **inside,
         )
         aws.vpc.SecurityGroupIngressRule(
             **self.child("from-balancer"),
-            security_group_id=ends[1][0].id,
-            ip_protocol="tcp",
-            from_port=port,
-            to_port=port,
-            referenced_security_group_id=ends[1][1].id,
-            tags=self.tags,
+            security_group_id=self.machine.firewall.id,
+            referenced_security_group_id=door.id,
+            **inside,
         )
         return door
 
@@ -163,7 +161,7 @@ class AutoscaledEndpoint(Endpoint):
             load_balancer_type="application",
             internal=False,
             security_groups=[self.door.id],
-            subnets=[subnet.id for subnet in args.network.subnets],
+            subnets=[subnet.id for subnet in args.network.doors],
             drop_invalid_header_fields=True,
             tags=self.tagged("lb"),
         )
@@ -206,7 +204,7 @@ class AutoscaledEndpoint(Endpoint):
             **self.child("group"),
             min_size=args.settings.min_instances,
             max_size=args.settings.max_instances,
-            vpc_zone_identifiers=[subnet.id for subnet in args.network.subnets],
+            vpc_zone_identifiers=[subnet.id for subnet in args.network.machines],
             target_group_arns=[self.targets.arn],
             launch_template={"id": template.id, "version": template.latest_version.apply(str)},
             health_check_type="ELB",

@@ -1,4 +1,4 @@
-"""The stack's own network: two public subnets, no ingress except what a component's security group allows."""
+"""The stack's own network: public subnets in two zones, no ingress except what a component's security group allows."""
 
 from dataclasses import dataclass
 
@@ -19,28 +19,36 @@ class NetworkArgs:
 
 
 class Network(Component):
-    """A VPC with a public subnet in each of two zones, and a private path to S3."""
+    """A VPC over two zones, with subnets for load balancers and subnets for instances, and a private path to S3.
+
+    Both kinds are public for now. They are apart so that instances can move behind a NAT gateway one day without the
+    load balancer, and with it the address that clients know, having to be made anew.
+    """
 
     def __init__(self, name: str, args: NetworkArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(name, opts)
         self.vpc = aws.ec2.Vpc(**self.child("vpc"), cidr_block=args.cidr, tags=self.tagged("vpc"))
-        self.subnets = self._create_subnets(args)
+        blocks = quarters(args.cidr)
+        # Instances get public addresses from their subnet, not from a launch template: a template with a network
+        # interface of its own could not be launched into a subnet that the caller names, as training instances are.
+        self.doors = self._create_subnets("doors", args.zones, blocks[:2], public_addresses=False)
+        self.machines = self._create_subnets("machines", args.zones, blocks[2:], public_addresses=True)
         self._route_to_internet_and_s3(args.region)
-        self.register_outputs({"vpc": self.vpc.id, "subnets": [subnet.id for subnet in self.subnets]})
+        self.register_outputs({"vpc": self.vpc.id})
 
-    def _create_subnets(self, args: NetworkArgs) -> list[aws.ec2.Subnet]:
-        # The subnet gives public addresses, not the launch template: a template with a network interface of its own
-        # could not be launched into a subnet that the caller names, which is how training instances start.
+    def _create_subnets(
+        self, part: str, zones: tuple[str, str], blocks: list[str], *, public_addresses: bool
+    ) -> list[aws.ec2.Subnet]:
         return [
             aws.ec2.Subnet(
-                **self.child(f"public-{zone[-1]}"),
+                **self.child(f"{part}-{zone[-1]}"),
                 vpc_id=self.vpc.id,
                 cidr_block=block,
                 availability_zone=zone,
-                map_public_ip_on_launch=True,
-                tags=self.tagged(f"public-{zone[-1]}"),
+                map_public_ip_on_launch=public_addresses,
+                tags=self.tagged(f"{part}-{zone[-1]}"),
             )
-            for zone, block in zip(args.zones, quarters(args.cidr), strict=False)
+            for zone, block in zip(zones, blocks, strict=True)
         ]
 
     def _route_to_internet_and_s3(self, region: str) -> None:
@@ -52,7 +60,7 @@ class Network(Component):
             destination_cidr_block="0.0.0.0/0",
             gateway_id=gateway.id,
         )
-        for position, subnet in enumerate(self.subnets):
+        for position, subnet in enumerate([*self.doors, *self.machines]):
             aws.ec2.RouteTableAssociation(
                 **self.child(f"routes-{position}"), route_table_id=routes.id, subnet_id=subnet.id
             )

@@ -41,7 +41,7 @@ class Training(Component):
         self.template = self._create_template(args)
         self.outputs = {
             "launch_template": self.template.id,
-            "subnet": args.network.subnets[0].id,
+            "subnet": args.network.machines[0].id,
             "log_group": self.machine.log_group.name,
         }
         self.register_outputs(self.outputs)
