@@ -18,6 +18,7 @@ from serving.workers import Workers
 
 PHOTO_TYPES = ("image/jpeg", "image/png", "image/webp")
 FORM_TYPE = "multipart/form-data"
+_JSON = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
 _TRUTH = {"": False, "false": False, "0": False, "true": True, "1": True}
 
 
@@ -62,22 +63,17 @@ class ClassifyApi:
         return _document(model, found, request_id)
 
 
-def model_document(model: LoadedModel) -> dict[str, object]:
-    """Name the version that gave an answer."""
-    return {"name": model.version.model, "version": model.version.number, "digest": model.version.digest}
-
-
 def _document(model: LoadedModel, found: Classification, request_id: str) -> bytes:
     document: dict[str, object] = {
         "label": found.label,
         "probabilities": found.probabilities,
-        "model": model_document(model),
+        "model": model.identity,
         "request_id": request_id,
     }
     if found.activation_map is not None:
         maps = np.round(found.activation_map.astype(np.float64), 5).tolist()
         document["activation_map"] = dict(zip(model.labels, maps, strict=True))
-    return json.dumps(document, ensure_ascii=False, allow_nan=False).encode()
+    return _JSON.encode(document).encode()
 
 
 def _unwrapper(content_type: str) -> Callable[[bytes], bytes]:

@@ -5,7 +5,7 @@ import re
 import time
 import uuid
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -18,11 +18,7 @@ logger = logging.getLogger(__name__)
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 _CALLER_LEFT = 499
 
-_EVERY_ANSWER = {
-    "x-content-type-options": "nosniff",
-    "referrer-policy": "no-referrer",
-    "content-security-policy": "default-src 'self'; img-src 'self' blob:; frame-ancestors 'none'; base-uri 'none'",
-}
+_EVERY_ANSWER = [(b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer")]
 
 
 class Gate:
@@ -47,7 +43,7 @@ class Gate:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                self._mark(MutableHeaders(scope=message), request_id)
+                message["headers"] = [*message["headers"], *self._marks(request_id)]
             await send(message)
 
         self._metrics.running += 1
@@ -63,12 +59,9 @@ class Gate:
             self._metrics.requests.labels(route, status).inc()
             self._metrics.request_seconds.labels(route).observe(time.perf_counter() - began)
 
-    def _mark(self, headers: MutableHeaders, request_id: str) -> None:
-        headers["x-request-id"] = request_id
-        for name, value in _EVERY_ANSWER.items():
-            headers[name] = value
-        if self._live.draining:
-            headers["connection"] = "close"
+    def _marks(self, request_id: str) -> list[tuple[bytes, bytes]]:
+        marks = [(b"x-request-id", request_id.encode()), *_EVERY_ANSWER]
+        return [*marks, (b"connection", b"close")] if self._live.draining else marks
 
 
 def _request_id(given: str | None) -> str:

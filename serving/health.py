@@ -40,7 +40,7 @@ class HealthApi:
         document = {
             "name": self._name,
             "version": current.model.version.number if current else None,
-            "digest": current.model.version.digest if current else None,
+            "digest": current.model.identity["digest"] if current else None,
             "channel": self._channel,
             "entry": current.move.number if current else None,
             "refused": refused.to_json() if refused else None,

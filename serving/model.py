@@ -1,6 +1,7 @@
 """A version in memory: photo bytes in, a classification out."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +30,11 @@ class LoadedModel:
     session: Session
     certificate: Certificate | None
     max_pixels: int = imaging.MAX_PIXELS
+
+    @cached_property
+    def identity(self) -> dict[str, object]:
+        """Name, number and digest, as answers state them; the digest is costly, and the version never changes."""
+        return {"name": self.version.model, "version": self.version.number, "digest": self.version.digest}
 
     @property
     def labels(self) -> tuple[str, ...]:

@@ -13,6 +13,11 @@ _PAGES = {"/": "try.html", "/docs": "docs.html"}
 _TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
 _ASSETS = ("style.css", "try.js", "docs.js", "icon.svg")
 
+_HEADERS = {
+    "cache-control": "no-cache",
+    "content-security-policy": "default-src 'self'; img-src 'self' blob:; frame-ancestors 'none'; base-uri 'none'",
+}
+
 
 class PagesApi:
     """Serves the files beside this module, read once."""
@@ -39,4 +44,4 @@ class PagesApi:
 
     def _file(self, name: str) -> Response:
         kind = _TYPES[name.rpartition(".")[2]]
-        return Response(self._files[name], media_type=kind, headers={"cache-control": "no-cache"})
+        return Response(self._files[name], media_type=kind, headers=_HEADERS)

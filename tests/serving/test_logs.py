@@ -1,0 +1,62 @@
+"""Log lines are JSON, and a log service that is away costs nothing but lines."""
+
+import json
+import logging
+import sys
+
+import pytest
+from botocore.exceptions import EndpointConnectionError
+
+from serving.logs import JsonLines, log_to_cloudwatch
+
+
+def line(**extra):
+    record = logging.makeLogRecord(
+        {"name": "serving", "levelname": "INFO", "msg": "hello %s", "args": ("park",), **extra}
+    )
+    return json.loads(JsonLines().format(record))
+
+
+def test_a_line_is_one_json_object_with_everything_that_was_passed():
+    assert line(version=7, digest="sha256:1") == line() | {"version": 7, "digest": "sha256:1"}
+    assert line()["message"] == "hello park"
+    assert line()["time"].endswith("+00:00")
+
+
+def test_an_exception_stays_on_its_line():
+    try:
+        int("broken")
+    except ValueError:
+        text = JsonLines().format(logging.makeLogRecord({"exc_info": sys.exc_info()}))
+    assert "\n" not in text
+    assert "ValueError: invalid literal" in json.loads(text)["exception"]
+
+
+class AwayClient:
+    """A CloudWatch that cannot be reached."""
+
+    class exceptions:  # noqa: N801 - boto3's name
+        class ClientError(Exception):
+            pass
+
+    def __init__(self):
+        self.calls = 0
+
+    def put_log_events(self, **_):
+        self.calls += 1
+        raise EndpointConnectionError(endpoint_url="https://logs")
+
+
+@pytest.mark.filterwarnings("ignore:Failed to deliver logs")
+def test_a_cloudwatch_that_is_away_neither_raises_nor_blocks():
+    root = logging.getLogger()
+    before = list(root.handlers)
+    client = AwayClient()
+    try:
+        log_to_cloudwatch(client, group="petpark", stream="one")
+        logging.getLogger("serving").error("still here")
+    finally:
+        for handler in set(root.handlers) - set(before):
+            handler.close()
+            root.removeHandler(handler)
+    assert client.calls > 0

@@ -1,0 +1,56 @@
+import pytest
+
+from serving.settings import ServingSettings, SettingInvalid, SettingMissing
+
+COMPLETE = {
+    "PETPARK_MODEL_STORE": "store",
+    "PETPARK_MODEL": "pets",
+    "PETPARK_CHANNEL": "prod",
+    "PETPARK_SIGNING_KEY": "arn:aws:kms:eu-west-1:123456789012:key/1",
+    "PETPARK_REQUIRE_CERTIFICATE": "true",
+}
+
+
+def test_what_is_not_said_has_the_defaults_of_the_interface():
+    settings = ServingSettings.from_environment(COMPLETE)
+    assert settings.host == "0.0.0.0"  # noqa: S104
+    assert (settings.port, settings.poll_seconds) == (8080, 2.0)
+    assert settings.log_group is None
+    assert settings.threads >= 1
+
+
+def test_certificates_are_asked_for_unless_somebody_says_otherwise():
+    unsaid = {name: value for name, value in COMPLETE.items() if name != "PETPARK_REQUIRE_CERTIFICATE"}
+    assert ServingSettings.from_environment(unsaid).require_certificate
+    assert not ServingSettings.from_environment(COMPLETE | {"PETPARK_REQUIRE_CERTIFICATE": "false"}).require_certificate
+
+
+@pytest.mark.parametrize("name", sorted(set(COMPLETE) - {"PETPARK_REQUIRE_CERTIFICATE"}))
+@pytest.mark.parametrize("value", ["", None])
+def test_a_missing_variable_is_named(name, value):
+    environment = {key: found for key, found in COMPLETE.items() if key != name} | (
+        {} if value is None else {name: value}
+    )
+    with pytest.raises(SettingMissing, match=name):
+        ServingSettings.from_environment(environment)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PETPARK_REQUIRE_CERTIFICATE", "perhaps"),
+        ("PETPARK_PORT", "eighty"),
+        ("PETPARK_PORT", "0"),
+        ("PETPARK_PORT", "65536"),
+        ("PETPARK_POLL_SECONDS", "-1"),
+        ("PETPARK_POLL_SECONDS", "nan"),
+    ],
+)
+def test_a_value_that_cannot_be_is_named(name, value):
+    with pytest.raises(SettingInvalid, match=name):
+        ServingSettings.from_environment(COMPLETE | {name: value})
+
+
+def test_without_certificates_no_key_is_needed():
+    environment = COMPLETE | {"PETPARK_SIGNING_KEY": "", "PETPARK_REQUIRE_CERTIFICATE": "false"}
+    assert ServingSettings.from_environment(environment).signing_key is None
