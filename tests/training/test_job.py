@@ -1,0 +1,124 @@
+"""What is stored about a job survives being written and read, and is read strictly."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from registry.object_store import MemoryStore
+from training.errors import JobExists, JobMissing, SpecMalformed
+from training.hyper_parameters import HyperParameters
+from training.job import EpochRecord, JobResult, JobSpec, find_result, load_spec, submit
+
+hashes = st.text("0123456789abcdef", min_size=64, max_size=64)
+shares = st.floats(0, 1)
+numbers = st.floats(0, 1e6)
+parameters = st.builds(
+    HyperParameters,
+    architecture=st.text(st.characters(exclude_categories=["Cs"])),
+    image_size=st.integers(1, 500),
+    epochs=st.integers(1, 500),
+    batch_size=st.integers(1, 500),
+    learning_rate=st.floats(1e-6, 10),
+    label_smoothing=shares,
+    light=shares,
+)
+specs = st.builds(
+    JobSpec,
+    dataset=hashes,
+    seed=st.integers(0, 2**50),
+    hyper_parameters=parameters,
+    code=st.none() | hashes,
+    initial_weights=st.none() | hashes,
+    max_seconds=st.integers(1, 10**6),
+)
+records = st.builds(
+    EpochRecord,
+    epoch=st.integers(1, 1000),
+    of=st.integers(1, 1000),
+    train_loss=numbers,
+    loss=numbers,
+    accuracy=shares,
+    learning_rate=numbers,
+    seconds=numbers,
+)
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
+results = st.builds(
+    JobResult,
+    job=texts,
+    status=st.sampled_from(["succeeded", "failed"]),
+    version=st.none() | st.integers(1, 10**6),
+    digest=st.none() | texts,
+    metrics=st.dictionaries(texts, shares, max_size=4),
+    error=st.none() | texts,
+    message=st.none() | texts,
+    seconds=numbers,
+)
+
+
+@given(specs)
+def test_a_spec_survives_being_written_and_read(spec: JobSpec):
+    assert JobSpec.from_json(spec.to_json()) == spec
+
+
+@given(records)
+def test_an_epoch_record_survives_being_written_and_read(record: EpochRecord):
+    assert EpochRecord.from_json(record.to_json()) == record
+
+
+@given(results)
+def test_a_result_survives_being_written_and_read(result: JobResult):
+    assert JobResult.from_json(result.to_json()) == result
+
+
+GOOD = JobSpec(dataset="0" * 64, seed=1).to_json()
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"{}", "'dataset' is missing"),
+        (b"not json", "this is no job"),
+        (GOOD.replace(b'"epochs":', b'"epoch":'), "epochs"),
+        (GOOD.replace(b'"seed":1', b'"seed":-1'), "seed"),
+        (GOOD.replace(b'"seed":1', b'"seed":1,"tag":0'), "unknown fields: tag"),
+        (GOOD.replace(b'"crop_scale":0.8', b'"crop_scale":8'), "crop_scale is a share"),
+    ],
+)
+def test_a_spec_is_read_strictly(data: bytes, said: str):
+    with pytest.raises(SpecMalformed, match=said):
+        JobSpec.from_json(data)
+
+
+def test_a_job_is_submitted_once():
+    workspace, spec = MemoryStore(), JobSpec(dataset="0" * 64, seed=1)
+    submit(workspace, "job", spec)
+    assert load_spec(workspace, "job") == spec
+    assert find_result(workspace, "job") is None
+    with pytest.raises(JobExists, match="another id"):
+        submit(workspace, "job", spec)
+
+
+def test_an_unknown_job_is_named():
+    with pytest.raises(JobMissing, match="no job nobody"):
+        load_spec(MemoryStore(), "nobody")
+
+
+def test_settings_change_hyper_parameters_by_name():
+    changed = HyperParameters().with_settings(["epochs=30", "learning_rate=1e-3", "architecture=resnet18"])
+    assert (changed.epochs, changed.learning_rate, changed.architecture) == (30, 0.001, "resnet18")
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("epoch=3", "write name=value with one of: architecture, image_size"),
+        ("epochs", "is no setting"),
+        ("epochs=many", "epochs needs a value of type int"),
+        ("epochs=0", "above 0"),
+        ("learning_rate=nan", "above 0"),
+        ("crop_scale=1.5", "a share"),
+    ],
+)
+def test_a_wrong_setting_is_refused_with_what_is_possible(setting: str, said: str):
+    with pytest.raises(SpecMalformed, match=said):
+        HyperParameters().with_settings([setting])

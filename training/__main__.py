@@ -1,0 +1,118 @@
+"""The entry point of a training instance: runs the job that the environment names.
+
+Ends with 0 (succeeded), 1 (failed: the result says why), 2 (the environment is not right), 3 (interrupted: start the
+job again anywhere, and it goes on), 4 (a store did not answer; start it again too).
+"""
+
+import os
+import sys
+import tempfile
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import boto3
+import torch
+from botocore.config import Config
+
+from registry.catalog import Catalog
+from registry.errors import RegistryError
+from registry.layout import Variable
+from registry.object_store import S3Store, s3_client
+from training.errors import Interrupted, JobMissing, SpecMalformed
+from training.interruption import Interruption
+from training.job import JobResult, load_spec
+from training.logs import Log
+from training.run import run_job, store_result
+
+SUCCEEDED, FAILED, UNUSABLE, INTERRUPTED, UNREACHABLE = range(5)
+_PATIENCE = Config(connect_timeout=5, read_timeout=20, retries={"mode": "standard", "max_attempts": 3})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Environment:
+    """What the user data tells a training instance."""
+
+    job: str
+    model: str
+    model_store: str
+    data_lake: str
+    workspace: str
+    log_group: str | None
+
+    @classmethod
+    def read(cls) -> Self:
+        """Read the process's environment; KeyError naming what is missing."""
+        return cls(
+            job=os.environ[Variable.JOB],
+            model=os.environ[Variable.MODEL],
+            model_store=os.environ[Variable.MODEL_STORE],
+            data_lake=os.environ[Variable.DATA_LAKE],
+            workspace=os.environ[Variable.WORKSPACE],
+            log_group=os.environ.get(Variable.LOG_GROUP),
+        )
+
+
+def main() -> int:
+    """Run the job; gives the exit status."""
+    try:
+        environment = Environment.read()
+    except KeyError as error:
+        print(f"petpark training needs {error.args[0]} in its environment; the user data sets it", file=sys.stderr)
+        return UNUSABLE
+    torch.set_num_threads(os.process_cpu_count() or 1)
+    logs = boto3.client("logs", config=_PATIENCE) if environment.log_group else None
+    log = Log(environment.job, group=environment.log_group, client=logs)
+    try:
+        with Interruption() as interruption:
+            return _run(environment, log, interruption)
+    finally:
+        log.close()
+
+
+def _run(environment: Environment, log: Log, interruption: Interruption) -> int:
+    client = s3_client()
+    workspace = S3Store(client, environment.workspace)
+    try:
+        spec = load_spec(workspace, environment.job)
+        with tempfile.TemporaryDirectory(prefix="petpark-job-") as directory:
+            result = run_job(
+                environment.job,
+                spec,
+                workspace=workspace,
+                lake=S3Store(client, environment.data_lake),
+                catalog=Catalog(S3Store(client, environment.model_store), environment.model),
+                directory=Path(directory),
+                should_stop=interruption.noticed,
+                trained_by=_caller(),
+                say=log.say,
+            )
+    except Interrupted as error:
+        log.say("interrupted", {"reason": interruption.reason, "message": str(error)})
+        return INTERRUPTED
+    except (JobMissing, SpecMalformed) as error:
+        log.say("no job", {"error": type(error).__name__, "message": str(error)})
+        return UNUSABLE
+    except RegistryError as error:
+        log.say("store", {"error": type(error).__name__, "message": str(error)})
+        return UNREACHABLE
+    except Exception as error:  # noqa: BLE001 - whoever waits for the job must learn that it ended
+        failed = JobResult(job=environment.job, status="failed", error=type(error).__name__, message=str(error))
+        store_result(workspace, failed)
+        log.say("failed", {"error": failed.error, "message": failed.message, "traceback": traceback.format_exc()})
+        return FAILED
+    log.say(result.status, {"version": result.version, "error": result.error, "message": result.message})
+    return SUCCEEDED if result.status == "succeeded" else FAILED
+
+
+def _caller() -> str:
+    """Give the ARN of the role that trains, for the version's lineage."""
+    try:
+        return boto3.client("sts", config=_PATIENCE).get_caller_identity()["Arn"]
+    except Exception:  # noqa: BLE001 - lineage is worth having, not worth losing a training for
+        return "unknown"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

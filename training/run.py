@@ -1,0 +1,245 @@
+"""A job from beginning to end: photos, network, ONNX file, figures, report, version."""
+
+import hashlib
+import io
+import json
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Final
+
+import torch
+from torch import Tensor
+
+from imaging import decode
+from registry.catalog import Catalog
+from registry.errors import ObjectExists, ObjectMissing
+from registry.layout import epoch_key, epochs_prefix, job_result_key
+from registry.object_store import ObjectStore
+from registry.version import Version
+from training.checkpoint import Checkpoints
+from training.dataset.manifest import Manifest, Photo, load_manifest
+from training.dataset.quality import refuse_unfit
+from training.dataset.split import Split
+from training.errors import Interrupted, TookTooLong, TrainingError, WeightsRefused
+from training.evaluation.assess import Assessment, assess
+from training.evaluation.report import Report, write_report
+from training.export import ExportedModel, check_parity, export_onnx, write_probes
+from training.job import EpochRecord, JobResult, JobSpec, find_result, initial_weights_key
+from training.model import Classifier
+from training.pixels import LabelledPixels, fetch, load_pixels
+from training.train import train
+
+PROBES: Final = 5
+_PARITY_PHOTOS: Final = 256
+_SHOWN: Final = 132
+_LOCK: Final = Path(__file__).parents[1] / "requirements" / "training.txt"
+
+type Say = Callable[[str, Mapping[str, object]], None]
+"""Tells how far a job is: an event, and facts about it."""
+
+
+def run_job(
+    job: str,
+    spec: JobSpec,
+    *,
+    workspace: ObjectStore,
+    lake: ObjectStore,
+    catalog: Catalog,
+    directory: Path,
+    should_stop: Callable[[], bool] = lambda: False,
+    trained_by: str = "unknown",
+    say: Say = lambda _event, _facts: None,
+) -> JobResult:
+    """Do what `spec` asks, from the job's last checkpoint if it has one; gives the result, which is also stored.
+
+    A job that ended is not run again. `directory` holds what is made on the way. A training that cannot succeed is a
+    result too: `status` is failed and `error` names the outcome. Raises Interrupted soon after `should_stop` said yes,
+    with a checkpoint written, and registry errors when a store does not answer: then run the job again.
+    """
+    if ended := find_result(workspace, job):
+        return ended
+    started = time.monotonic()
+    run = _Run(
+        job=job,
+        spec=spec,
+        workspace=workspace,
+        lake=lake,
+        catalog=catalog,
+        directory=directory,
+        should_stop=should_stop,
+        deadline=started + spec.max_seconds,
+        trained_by=trained_by,
+        say=say,
+    )
+    try:
+        version = find_version(catalog, job) or run.build()
+        result = JobResult(
+            job=job,
+            status="succeeded",
+            version=version.number,
+            digest=version.digest,
+            metrics=version.metrics,
+            seconds=round(time.monotonic() - started, 2),
+        )
+    except Interrupted:
+        raise
+    except TrainingError as error:
+        result = JobResult(job=job, status="failed", error=type(error).__name__, message=str(error))
+    return store_result(workspace, result)
+
+
+def store_result(workspace: ObjectStore, result: JobResult) -> JobResult:
+    """Store how a job ended; gives what is stored, which is another machine's result if it was first."""
+    with suppress(ObjectExists):
+        workspace.create(job_result_key(result.job), result.to_json())
+        return result
+    return find_result(workspace, result.job) or result
+
+
+def find_version(catalog: Catalog, job: str) -> Version | None:
+    """Give the version that a job published; None if it has not."""
+    return next((version for version in reversed(catalog.versions()) if version.lineage.get("run") == job), None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Run:
+    """A job under way on this machine; `build` reads in the order in which things happen."""
+
+    job: str
+    spec: JobSpec
+    workspace: ObjectStore
+    lake: ObjectStore
+    catalog: Catalog
+    directory: Path
+    should_stop: Callable[[], bool]
+    deadline: float
+    trained_by: str
+    say: Say
+
+    def build(self) -> Version:
+        manifest = load_manifest(self.lake, self.spec.dataset)
+        refuse_unfit(manifest)
+        learn, validate, test = self._load(manifest)
+        model = self._train(manifest, learn, validate)
+        files, exported = self._export(manifest, model, validate)
+        files |= write_probes(exported, [fetch(self.lake, photo) for photo in _probe_photos(test)], self.directory)
+        assessment = assess(exported, test, picture=lambda photo: decode(fetch(self.lake, photo), _SHOWN))
+        files |= self._report(manifest, assessment)
+        return self._publish(manifest, files, assessment)
+
+    def _load(self, manifest: Manifest) -> list[LabelledPixels]:
+        size = self.spec.hyper_parameters.image_size
+        parts = [
+            load_pixels(self.lake, manifest.part(split), manifest.labels, size, check=self._check)
+            for split in (Split.TRAIN, Split.VALIDATION, Split.TEST)
+        ]
+        self.say("photos decoded", {"classes": len(manifest.labels), "photos": len(manifest.photos)})
+        return parts
+
+    def _train(self, manifest: Manifest, learn: LabelledPixels, validate: LabelledPixels) -> Classifier:
+        def on_epoch(record: EpochRecord) -> None:
+            with suppress(ObjectExists):  # an earlier machine came as far, but was stopped before its checkpoint
+                self.workspace.create(epoch_key(self.job, record.epoch), record.to_json())
+            self.say("epoch", asdict(record))
+
+        return train(
+            learn,
+            validate,
+            classes=len(manifest.labels),
+            parameters=self.spec.hyper_parameters,
+            seed=self.spec.seed,
+            initial_weights=self._initial_weights(),
+            checkpoints=Checkpoints(self.workspace, self.job),
+            on_epoch=on_epoch,
+            should_stop=self._should_stop,
+        )
+
+    def _export(
+        self, manifest: Manifest, model: Classifier, validate: LabelledPixels
+    ) -> tuple[dict[str, Path], ExportedModel]:
+        files = {name: self.directory / name for name in ("model.onnx", "weights.pt", "labels.json")}
+        torch.save(model.state_dict(), files["weights.pt"])
+        files["labels.json"].write_text(json.dumps(list(manifest.labels)))
+        export_onnx(model, files["model.onnx"], labels=manifest.labels, size=self.spec.hyper_parameters.image_size)
+        exported = ExportedModel(files["model.onnx"])
+        difference = check_parity(model, exported, validate.pixels[:_PARITY_PHOTOS].numpy())
+        self.say("exported", {"bytes": files["model.onnx"].stat().st_size, "largest_difference": difference})
+        return files, exported
+
+    def _report(self, manifest: Manifest, assessment: Assessment) -> dict[str, Path]:
+        evaluation = assessment.evaluation
+        confusion = {"labels": [figures.label for figures in evaluation.classes], "counts": evaluation.confusion}
+        contents = {"metrics.json": evaluation.metrics(), "confusion.json": confusion}
+        for name, content in contents.items():
+            (self.directory / name).write_text(json.dumps(content, indent=1))
+        records = [self.workspace.get(key) for key in self.workspace.keys(epochs_prefix(self.job))]
+        report = Report(
+            title=f"Model {self.catalog.model}, trained by job {self.job}",
+            assessment=assessment,
+            epochs=[EpochRecord.from_json(record) for record in records],
+            counts=manifest.counts(),
+            hyper_parameters=asdict(self.spec.hyper_parameters),
+            lineage=self._lineage(),
+        )
+        write_report(report, self.directory / "report.html")
+        self.say("evaluated", evaluation.metrics())
+        return {name: self.directory / name for name in (*contents, "report.html")}
+
+    def _publish(self, manifest: Manifest, files: Mapping[str, Path], assessment: Assessment) -> Version:
+        version = self.catalog.publish(
+            files, labels=manifest.labels, metrics=assessment.evaluation.metrics(), lineage=self._lineage()
+        )
+        self.say("published", {"version": version.number, "digest": version.digest})
+        return version
+
+    def _lineage(self) -> dict[str, str]:
+        spec = self.spec
+        facts = {
+            "run": self.job,
+            "dataset": spec.dataset,
+            "code": spec.code,
+            "lock": hashlib.sha256(_LOCK.read_bytes()).hexdigest() if _LOCK.is_file() else None,
+            "seed": str(spec.seed),
+            "initial_weights": spec.initial_weights,
+            "trained_by": self.trained_by,
+        }
+        return {name: fact for name, fact in facts.items() if fact is not None}
+
+    def _initial_weights(self) -> Mapping[str, Tensor] | None:
+        """Load the weights to start from: submitted with the job, or of an earlier version; WeightsRefused."""
+        wanted = self.spec.initial_weights
+        if wanted is None:
+            return None
+        try:
+            data = self.workspace.get(initial_weights_key(self.job))
+        except ObjectMissing:
+            data = self._published_file(wanted)
+        if hashlib.sha256(data).hexdigest() != wanted:
+            raise WeightsRefused("the initial weights have other bytes than the job asks for; submit the job again")
+        return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+
+    def _published_file(self, sha256: str) -> bytes:
+        for version in reversed(self.catalog.versions()):
+            for file in version.files:
+                if file.sha256 == sha256:
+                    return self.catalog.fetch(version, self.directory / "initial")[file.name].read_bytes()
+        raise WeightsRefused(f"no weights {sha256}: neither submitted with the job nor a file of a published version")
+
+    def _should_stop(self) -> bool:
+        if time.monotonic() > self.deadline:
+            raise TookTooLong(
+                f"not done after {self.spec.max_seconds} s; give more time, or fewer epochs, or smaller photos"
+            )
+        return self.should_stop()
+
+    def _check(self) -> None:
+        if self._should_stop():
+            raise Interrupted("interrupted while photos were loaded; nothing was lost")
+
+
+def _probe_photos(test: LabelledPixels) -> tuple[Photo, ...]:
+    """Choose some, spread over the test split."""
+    return test.photos[:: max(1, len(test) // PROBES)][:PROBES]
