@@ -38,7 +38,7 @@ def next_time(expression: str, timezone: str, now: float) -> float:
 
     fields = argument.replace("?", "*").split()
     # AWS counts the days of the week from Sunday = 1, cron from Sunday = 0.
-    fields[4] = re.sub(r"\d", lambda digit: str(int(digit[0]) - 1), fields[4])
+    fields[4] = re.sub(r"(?<!#)\d", lambda digit: str(int(digit[0]) - 1), fields[4])
     return now + CronTab(" ".join(fields)).next(now=datetime.fromtimestamp(now, zone), default_utc=True)
 
 
