@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 
+from registry.channel import Channel
 from registry.layout import blob_key
 from registry.object_store import MemoryStore
 from registry.version import Version
@@ -90,3 +92,15 @@ def test_people_read_as_the_role_that_only_reads(run: Run, publish: Publish, pla
     models.standings(target)
     models.verify(target, 1)
     assert set(target.acted) == {"reader"}
+
+
+def test_verify_finds_a_channel_that_names_other_bytes_by_the_same_number(
+    run: Run, publish: Publish, place: Place
+) -> None:
+    version = publish()
+    run("certify", "1", "--decision", "certified", "--note", "x")
+    other = replace(version, lineage={"trained_by": "somebody"})
+    Channel(place.buckets["models"], "pets", "prod").move(other, by="somebody", why="x")
+    said = run("models", "verify", "1")
+    assert said.exit_code == 1
+    assert "names another digest" in said.stdout
