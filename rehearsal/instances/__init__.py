@@ -1,6 +1,7 @@
 """Instances as processes: the emulator's EC2 instances run their actual user data on this machine."""
 
 from rehearsal.instances.cloud import Cloud
-from rehearsal.instances.runner import InstanceEvent, InstanceRunner, State, StateNotReached, UnknownInstance
+from rehearsal.instances.events import InstanceEvent, State, StateNotReached, UnknownInstance
+from rehearsal.instances.runner import InstanceRunner
 
 __all__ = ["Cloud", "InstanceEvent", "InstanceRunner", "State", "StateNotReached", "UnknownInstance"]

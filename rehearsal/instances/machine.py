@@ -12,14 +12,17 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from rehearsal.instances import supervisor
 from rehearsal.instances.cloud import Instance
 from rehearsal.instances.metadata import MetadataService
-from rehearsal.instances.stand_ins import SANDBOX
+from rehearsal.sandbox.processes import descendants, send
+from rehearsal.sandbox.stand_ins import SANDBOX
 
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 FOLDERS = ("home", "journal", "opt/petpark", "run", "tmp")
 KILLED = "killed"
+ROOT = str(Path(__file__).resolve().parents[2])
+SUPERVISE = f"import sys; sys.path.insert(0, {ROOT!r}); from rehearsal.sandbox.supervisor import main; main()"
+SUPERVISOR = (sys.executable, "-I", "-S", "-c", SUPERVISE)  # nothing of the environment, no site-packages
 
 
 class Machine:
@@ -87,14 +90,13 @@ class Machine:
         """The supervisor and all its descendants."""
         if self._process is None or self._process.poll() is not None:
             return []
-        return [self._process.pid, *supervisor.descendants(self._process.pid)]
+        return [self._process.pid, *descendants(self._process.pid)]
 
     def _start_supervisor(self) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-I", "-S", supervisor.__file__]
         theirs = self._supervisors
         with theirs, self.console.open("ab") as console:
             return subprocess.Popen(
-                [*command, str(self.sandbox), str(theirs.fileno()), str(self._minute_seconds)],
+                [*SUPERVISOR, str(self.sandbox), str(theirs.fileno()), str(self._minute_seconds)],
                 env=dict(self._environment),
                 cwd="/",
                 pass_fds=(theirs.fileno(),),
@@ -159,7 +161,7 @@ def sweep(folder: Path) -> None:
     """Kill every process whose sandbox is `folder` or below it: what a supervisor that was killed left behind."""
     prefix = os.fsencode(f"{SANDBOX}={folder}")
     while left := [pid for pid in _own_processes() if _belongs(pid, prefix)]:
-        supervisor.send(left, signal.SIGKILL)
+        send(left, signal.SIGKILL)
 
 
 def _own_processes() -> Iterator[int]:

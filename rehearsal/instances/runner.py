@@ -5,45 +5,24 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from rehearsal.instances import cloud as facts
-from rehearsal.instances import stand_ins
 from rehearsal.instances.cloud import Cloud, Instance
 from rehearsal.instances.credentials import RoleCredentials, stamp
+from rehearsal.instances.events import InstanceEvent, State, StateNotReached, UnknownInstance
 from rehearsal.instances.machine import KILLED, Machine, environment, sweep
 from rehearsal.instances.metadata import MetadataService
 from rehearsal.instances.state_changes import StateChanges
+from rehearsal.sandbox import stand_ins
 
-State = Literal["running", "shutting-down", "stopped", "terminated"]
 RETRY_SECONDS = 1.0
 STOP_GRACE_SECONDS = 3.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class InstanceEvent:
-    """Something that happened to an instance.
-
-    Kinds: `running`, `user-data` (it ended), `unit` (a service started or ended), `notice` (spot interruption),
-    `shutting-down`, `stopped`, `terminated`, `trouble` (the emulator could not be asked).
-    """
-
-    instance_id: str
-    kind: str
-    at: datetime
-    detail: Mapping[str, Any]
-
-
-class UnknownInstance(LookupError):
-    """An instance that this runner has not started."""
-
-
-class StateNotReached(Exception):
-    """An instance did not reach a state in time."""
 
 
 @dataclass
@@ -55,6 +34,8 @@ class _Record:
 
 class InstanceRunner:
     """Keeps one machine up for every instance that the emulator has running, from `start` to `stop`.
+
+    May be made before the emulator has started.
 
     `directory` takes a folder `instances/<id>` each; `python` is the interpreter with petpark's environment;
     `aws` a real AWS CLI. `on_event` hears, from several threads, what happens. Where the emulator ended an instance,
@@ -79,12 +60,15 @@ class InstanceRunner:
         self._aws = aws or emulator_aws()
         self._grace_seconds = grace_seconds
         self._minute_seconds = minute_seconds
-        self._ec2: Any = emulator.client("ec2")
         self._changes = StateChanges(emulator)
         self._records: dict[str, _Record] = {}
         self._changed = threading.Condition(threading.RLock())
         self._stopping = threading.Event()
         self._watcher = threading.Thread(target=self._watch, name="instances", daemon=True)
+
+    @cached_property
+    def _ec2(self) -> Any:
+        return self._cloud.client("ec2")
 
     # What others ask
 

@@ -3,6 +3,7 @@
 import json
 import secrets
 from collections.abc import Iterator
+from functools import cached_property
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -17,10 +18,17 @@ class StateChanges:
     """A subscription of its own to all state changes, from `open` to `close`."""
 
     def __init__(self, cloud: Cloud) -> None:
-        self._events: Any = cloud.client("events")
-        self._sqs: Any = cloud.client("sqs")
+        self._cloud = cloud
         self._name = f"petpark-rehearsal-{secrets.token_hex(4)}"
         self._queue = ""
+
+    @cached_property
+    def _events(self) -> Any:
+        return self._cloud.client("events")
+
+    @cached_property
+    def _sqs(self) -> Any:
+        return self._cloud.client("sqs")
 
     def open(self) -> None:
         """Subscribe: what changes from now on will be seen."""

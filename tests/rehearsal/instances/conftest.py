@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from rehearsal.instances import stand_ins
 from rehearsal.instances.cloud import Instance
 from rehearsal.instances.credentials import RoleSession
 from rehearsal.instances.machine import Machine, environment
 from rehearsal.instances.metadata import MetadataService
+from rehearsal.sandbox import stand_ins
 
 PATIENCE = 20.0
 

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import pytest
 
 from rehearsal.instances.machine import Machine
-from rehearsal.instances.supervisor import Unit
+from rehearsal.sandbox.units import Unit
 
 PATIENCE = 20.0
 
@@ -40,6 +40,13 @@ def test_a_unit_gets_its_own_environment_and_not_its_callers(boot: Boot) -> None
     output = (booted.machine.sandbox / "journal" / "park.log").read_text().splitlines()
     assert {"A=1", "B=2 3", "C=4", "/usr"} <= set(output)
     assert not any(line.startswith("SECRET") for line in output)
+
+
+def test_a_unit_listens_on_its_instances_address_even_when_told_to_listen_on_all(boot: Boot) -> None:
+    booted = boot("#!/bin/bash\nsystemd-run --unit=park --setenv=PETPARK_HOST=0.0.0.0 sh -c 'echo $PETPARK_HOST'\n")
+    booted.wait("unit", name="park", state="ended", code=0)
+    output = (booted.machine.sandbox / "journal" / "park.log").read_text()
+    assert output.strip() == booted.machine.metadata.address
 
 
 def test_a_unit_that_is_killed_starts_again_after_all_of_it_has_ended(boot: Boot) -> None:

@@ -1,0 +1,30 @@
+"""What a runner tells about instances."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+State = Literal["running", "shutting-down", "stopped", "terminated"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class InstanceEvent:
+    """Something that happened to an instance.
+
+    Kinds: `running`, `user-data` (it ended), `unit` (a service started or ended), `notice` (spot interruption),
+    `shutting-down`, `stopped`, `terminated`, `trouble` (the emulator could not be asked).
+    """
+
+    instance_id: str
+    kind: str
+    at: datetime
+    detail: Mapping[str, Any]
+
+
+class UnknownInstance(LookupError):
+    """An instance that this runner has not started."""
+
+
+class StateNotReached(Exception):
+    """An instance did not reach a state in time."""

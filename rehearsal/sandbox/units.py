@@ -1,0 +1,149 @@
+"""Transient units, as `systemd-run` makes them and `systemctl` handles them."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rehearsal.sandbox.processes import spawn
+
+SLOWEST_RESTART_SECONDS = 5.0
+SETTLED_SECONDS = 10.0  # a unit that ran this long is restarted without back-off
+STOP_SECONDS = 5.0
+NOT_RUNNING, NOT_FOUND = 3, 5  # systemctl's exit codes
+
+Answer = tuple[int, str]
+
+
+@dataclass(kw_only=True)
+class Unit:
+    """One unit and how it does."""
+
+    name: str
+    command: list[str]
+    environment: dict[str, str]
+    directory: str
+    restart: str
+    restart_seconds: float
+    pid: int | None = None
+    wanted: bool = True
+    again: bool = False  # a restart was asked for while it ran
+    idle: asyncio.Event = field(default_factory=asyncio.Event)
+    started: float = 0.0
+    failures: int = 0
+    code: int | None = None
+
+    def delay(self) -> float:
+        """How long to wait before the next start: RestartSec, doubled by every quick failure after the first."""
+        doubled = self.restart_seconds * 2 ** (max(self.failures, 1) - 1)
+        return max(self.restart_seconds, min(doubled, SLOWEST_RESTART_SECONDS))
+
+    def restarts(self) -> bool:
+        """Whether it is started again, now that it has ended with `code`."""
+        asked = self.restart == "always" or (self.restart == "on-failure" and self.code != 0)
+        return self.again or (self.wanted and asked)
+
+    def describe(self) -> str:
+        """What `systemctl status` says."""
+        state = f"active (running), main process {self.pid}" if self.pid else f"inactive, last exit code {self.code}"
+        return f"{self.name}.service: {state}"
+
+    def signal(self, number: signal.Signals) -> None:
+        """Signal every process of the unit that has not made a session of its own."""
+        if self.pid:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.pid, number)
+
+
+class Units:
+    """The units of one instance. `changed(name, state, code)` hears of every start and end."""
+
+    def __init__(self, journal: Path, changed: Callable[[str, str, int | None], None]) -> None:
+        self._journal = journal
+        self._changed = changed
+        self._units: dict[str, Unit] = {}
+        # "All addresses" means one machine's on AWS; here it would mean all instances' and the host's own.
+        self._own_address = {name: os.environ[name] for name in ("PETPARK_HOST",) if name in os.environ}
+        self._closed = False
+
+    def of_process(self, pid: int) -> Unit | None:
+        """The unit whose main process this is."""
+        return next((unit for unit in self._units.values() if unit.pid == pid), None)
+
+    @property
+    def wanted(self) -> bool:
+        """Whether any unit runs or waits for its next start."""
+        return any(unit.pid or unit.restarts() for unit in self._units.values())
+
+    def close(self) -> None:
+        """Start none any more: the instance halts."""
+        self._closed = True
+
+    def ended(self, unit: Unit, code: int) -> None:
+        """A unit's main process has ended: start it again where it wants that."""
+        lasted = time.monotonic() - unit.started
+        unit.pid, unit.code = None, code
+        unit.idle.set()
+        self._changed(unit.name, "ended", code)
+        if unit.restarts() and not self._closed:
+            unit.failures = 0 if lasted > SETTLED_SECONDS else unit.failures + 1
+            asyncio.get_running_loop().call_later(0.0 if unit.again else unit.delay(), self._start, unit)
+
+    def create(self, request: Mapping[str, Any]) -> Answer:
+        """What `systemd-run` asks."""
+        name = request["name"]
+        if name in self._units and (self._units[name].pid or self._units[name].restarts()):
+            return 1, f"Unit {name}.service is already loaded. Stop it first: systemctl stop {name}"
+        unit = self._units[name] = Unit(
+            name=name,
+            command=request["command"],
+            environment=dict(os.environ) | request["environment"] | self._own_address,
+            directory=request["directory"],
+            restart=request["restart"],
+            restart_seconds=float(request["restart_seconds"]),
+        )
+        self._start(unit)
+        return 0, f"Running as unit: {name}.service"
+
+    async def control(self, request: Mapping[str, Any]) -> Answer:
+        """What `systemctl` asks; a stop returns when the unit has stopped."""
+        action, unit = request["action"], self._units.get(request["name"])
+        if unit is None:
+            name = request["name"]
+            return NOT_FOUND, f"Unit {name}.service could not be found: only units made by systemd-run are rehearsed."
+        if action in {"status", "is-active"}:
+            state = "active" if unit.pid else "inactive"
+            return (0 if unit.pid else NOT_RUNNING), unit.describe() if action == "status" else state
+        if action in {"stop", "restart"}:
+            self._stop(unit)
+        if action in {"start", "restart"}:
+            unit.wanted, unit.failures = True, 0
+            unit.again = unit.pid is not None and action == "restart"
+            self._start(unit)
+        elif unit.pid:
+            await unit.idle.wait()
+        return 0, ""
+
+    def _start(self, unit: Unit) -> None:
+        if unit.pid or not unit.wanted or self._closed:
+            return
+        unit.again = False
+        unit.idle.clear()
+        log = self._journal / f"{unit.name}.log"
+        unit.pid = spawn(unit.command, environment=unit.environment, directory=unit.directory, log=log)
+        unit.started = time.monotonic()
+        self._changed(unit.name, "started", None)
+
+    def _stop(self, unit: Unit) -> None:
+        unit.wanted = False
+        unit.signal(signal.SIGTERM)
+        asyncio.get_running_loop().call_later(STOP_SECONDS, self._kill, unit, unit.pid)
+
+    def _kill(self, unit: Unit, pid: int | None) -> None:
+        if unit.pid == pid:
+            unit.signal(signal.SIGKILL)
