@@ -52,6 +52,7 @@ def run_job(
     should_stop: Callable[[], bool] = lambda: False,
     trained_by: str = "unknown",
     say: Say = lambda _event, _facts: None,
+    clock: Callable[[], float] = time.monotonic,
 ) -> JobResult:
     """Do what `spec` asks, from the job's last checkpoint if it has one; gives the result, which is also stored.
 
@@ -61,7 +62,7 @@ def run_job(
     """
     if ended := find_result(workspace, job):
         return ended
-    started = time.monotonic()
+    started = clock()
     run = _Run(
         job=job,
         spec=spec,
@@ -73,6 +74,7 @@ def run_job(
         deadline=started + spec.max_seconds,
         trained_by=trained_by,
         say=say,
+        clock=clock,
     )
     try:
         version = find_version(catalog, job) or run.build()
@@ -81,8 +83,8 @@ def run_job(
             status="succeeded",
             version=version.number,
             digest=version.digest,
-            metrics=version.metrics,
-            seconds=round(time.monotonic() - started, 2),
+            metrics=dict(version.metrics),
+            seconds=round(clock() - started, 2),
         )
     except Interrupted:
         raise
@@ -118,6 +120,7 @@ class _Run:
     deadline: float
     trained_by: str
     say: Say
+    clock: Callable[[], float]
 
     def build(self) -> Version:
         manifest = load_manifest(self.lake, self.spec.dataset)
@@ -229,7 +232,7 @@ class _Run:
         raise WeightsRefused(f"no weights {sha256}: neither submitted with the job nor a file of a published version")
 
     def _should_stop(self) -> bool:
-        if time.monotonic() > self.deadline:
+        if self.clock() > self.deadline:
             raise TookTooLong(
                 f"not done after {self.spec.max_seconds} s; give more time, or fewer epochs, or smaller photos"
             )

@@ -1,0 +1,192 @@
+"""A whole job: what it leaves behind, how it fails, and how it goes on after an interruption."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from imaging import decode
+from registry.catalog import Catalog
+from registry.layout import checkpoints_prefix, epochs_prefix, photo_key
+from registry.object_store import MemoryStore
+from tests.training.conftest import TINY, Built
+from training.dataset.ingest import Ingestion
+from training.dataset.manifest import Manifest, store_manifest
+from training.dataset.split import Split
+from training.errors import Interrupted
+from training.export import ExportedModel
+from training.job import EpochRecord, JobResult, JobSpec, find_result, initial_weights_key
+from training.run import run_job
+
+
+def attempt(spec: JobSpec, lake: MemoryStore, directory: Path, workspace: MemoryStore | None = None) -> JobResult:
+    """Run a job that is expected to end before it publishes."""
+    catalog = Catalog(MemoryStore(), "pets")
+    workspace = workspace or MemoryStore()
+    result = run_job("job", spec, workspace=workspace, lake=lake, catalog=catalog, directory=directory)
+    assert catalog.latest() is None
+    assert find_result(workspace, "job") == result
+    return result
+
+
+def test_a_job_publishes_a_version_that_knows_where_it_comes_from(built: Built):
+    version = built.catalog.version(1)
+    assert built.result == replace(
+        find_result(built.workspace, "job-1") or built.result, status="succeeded", version=1, digest=version.digest
+    )
+    assert version.labels == ("cat", "dog")
+    assert version.lineage["run"] == "job-1"
+    assert version.lineage["dataset"] == built.ingestion.sha256
+    assert version.lineage["code"] == "c" * 64
+    assert len(version.lineage["lock"]) == 64
+    assert version.lineage["trained_by"] == "arn:aws:iam::000000000000:role/training"
+
+
+def test_a_version_carries_all_that_serving_and_deciding_need(built: Built):
+    names = {file.name for file in built.catalog.version(1).files}
+    probes = {"probes.json", *(f"probes/{number}.jpg" for number in range(5))}
+    assert names == probes | {
+        "model.onnx", "weights.pt", "labels.json", "report.html", "metrics.json", "confusion.json",
+    }  # fmt: skip
+
+
+def test_easy_photos_are_learned(built: Built):
+    metrics = built.catalog.version(1).metrics
+    assert metrics["accuracy"] > 0.9
+    assert metrics["accuracy_low"] < metrics["accuracy"] <= metrics["accuracy_high"]
+    assert metrics["n"] == len(built.ingestion.manifest.part(Split.TEST))
+
+
+def test_the_probes_are_reproduced_from_their_bytes(built: Built, tmp_path: Path):
+    files = built.catalog.fetch(built.catalog.version(1), tmp_path)
+    exported = ExportedModel(files["model.onnx"])
+    probes = json.loads(files["probes.json"].read_text())
+    assert len(probes) == 5
+    for probe in probes:
+        again = exported.classify(decode(files[probe["photo"]].read_bytes(), exported.size)[None])[0]
+        assert np.allclose(again, probe["probabilities"], atol=1e-5)
+
+
+def test_every_epoch_is_recorded_in_order(built: Built):
+    records = [EpochRecord.from_json(built.workspace.get(key)) for key in built.workspace.keys(epochs_prefix("job-1"))]
+    assert [(record.epoch, record.of) for record in records] == [(1, 2), (2, 2)]
+
+
+def test_a_job_that_ended_is_not_run_again(built: Built, tmp_path: Path):
+    def fail() -> bool:
+        raise AssertionError("it trains")
+
+    again = run_job(
+        "job-1",
+        built.spec,
+        workspace=built.workspace,
+        lake=built.lake,
+        catalog=built.catalog,
+        directory=tmp_path,
+        should_stop=fail,
+    )
+    assert again == built.result
+
+
+def test_a_job_that_was_lost_after_publishing_does_not_publish_twice(built: Built, tmp_path: Path):
+    workspace = MemoryStore()
+    again = run_job(
+        "job-1", built.spec, workspace=workspace, lake=built.lake, catalog=built.catalog, directory=tmp_path
+    )
+    assert (again.version, again.digest) == (1, built.result.digest)
+    assert len(built.catalog.versions()) == 1
+    assert find_result(workspace, "job-1") == again
+
+
+def stop_after(calls: int) -> Callable[[], bool]:
+    count = iter(range(calls))
+    return lambda: next(count, None) is None
+
+
+def test_an_interrupted_job_goes_on_elsewhere_to_the_same_weights(built: Built, tmp_path: Path):
+    workspace, catalog = MemoryStore(), Catalog(MemoryStore(), "pets")
+    photos = len(built.ingestion.manifest.photos)
+    for calls in (10, photos + 3):
+        with pytest.raises(Interrupted):
+            run_job(
+                "job-1",
+                built.spec,
+                workspace=workspace,
+                lake=built.lake,
+                catalog=catalog,
+                directory=tmp_path,
+                should_stop=stop_after(calls),
+            )
+        assert find_result(workspace, "job-1") is None
+    assert len(list(workspace.keys(checkpoints_prefix("job-1")))) == 1
+    run_job("job-1", built.spec, workspace=workspace, lake=built.lake, catalog=catalog, directory=tmp_path)
+    one = torch.load(tmp_path / "weights.pt", weights_only=True)
+    other = torch.load(built.directory / "weights.pt", weights_only=True)
+    assert all(torch.equal(one[name], other[name]) for name in other)
+    assert catalog.version(1).metrics == built.catalog.version(1).metrics
+
+
+def test_a_missing_dataset_is_a_result(tmp_path: Path):
+    result = attempt(JobSpec(dataset="0" * 64, seed=1), MemoryStore(), tmp_path)
+    assert (result.status, result.error) == ("failed", "DatasetMissing")
+    assert "petpark data list" in (result.message or "")
+
+
+def test_a_dataset_of_one_class_is_refused(ingestion: Ingestion, tmp_path: Path):
+    lake = MemoryStore()
+    cats = Manifest.of(photo for photo in ingestion.manifest.photos if photo.label == "cat")
+    result = attempt(JobSpec(dataset=store_manifest(lake, cats), seed=1), lake, tmp_path)
+    assert (result.error, result.version) == ("DatasetRefused", None)
+    assert "only one class" in (result.message or "")
+
+
+def test_photos_lost_or_changed_in_the_data_lake_are_named(ingestion: Ingestion, tmp_path: Path):
+    lake = MemoryStore()
+    sha256 = store_manifest(lake, ingestion.manifest)
+    result = attempt(JobSpec(dataset=sha256, seed=1, hyper_parameters=TINY), lake, tmp_path)
+    assert result.error == "PhotoLost"
+    assert "not in the data lake" in (result.message or "")
+    for photo in ingestion.manifest.photos:
+        lake.create(photo_key(photo.sha256), b"something else")
+    result = attempt(JobSpec(dataset=sha256, seed=1, hyper_parameters=TINY), lake, tmp_path)
+    assert "other bytes" in (result.message or "")
+
+
+def test_a_job_has_its_time_and_no_more(built: Built, tmp_path: Path):
+    result = run_job(
+        "job",
+        replace(built.spec, max_seconds=60),
+        workspace=MemoryStore(),
+        lake=built.lake,
+        catalog=Catalog(MemoryStore(), "pets"),
+        directory=tmp_path,
+        clock=iter(range(0, 10**9, 40)).__next__,
+    )
+    assert (result.error, result.message) == (
+        "TookTooLong",
+        "not done after 60 s; give more time, or fewer epochs, or smaller photos",
+    )
+
+
+def test_an_unknown_architecture_is_refused_with_those_that_exist(built: Built, tmp_path: Path):
+    spec = replace(built.spec, hyper_parameters=replace(TINY, architecture="resnet999"))
+    result = attempt(spec, built.lake, tmp_path)
+    assert result.error == "SpecMalformed"
+    assert "resnet18" in (result.message or "")
+
+
+def test_unknown_or_unfitting_initial_weights_are_refused(built: Built, tmp_path: Path):
+    result = attempt(replace(built.spec, initial_weights="0" * 64), built.lake, tmp_path)
+    assert result.error == "WeightsRefused"
+    weights = next(file for file in built.catalog.version(1).files if file.name == "weights.pt")
+    workspace = MemoryStore()
+    workspace.create(initial_weights_key("job"), (built.directory / "weights.pt").read_bytes())
+    other = replace(TINY, architecture="mobilenet_v3_small")
+    spec = replace(built.spec, initial_weights=weights.sha256, hyper_parameters=other)
+    result = attempt(spec, built.lake, tmp_path, workspace)
+    assert result.error == "WeightsRefused"
+    assert "fit this architecture" in (result.message or "")
