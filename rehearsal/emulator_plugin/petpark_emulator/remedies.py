@@ -20,6 +20,7 @@ def apply() -> None:
         instances,
         launch_templates,
         machine_images,
+        object_versions,
         queues,
         scheduler,
         spending,
@@ -40,8 +41,8 @@ def apply() -> None:
         trails,
     ):
         module.apply()
-    # These two would load much that a rehearsal may never use.
-    _when_loaded({"stepfunctions": step_functions.apply, "sqs": queues.apply})
+    # These would load much that a rehearsal may never use, or too early.
+    _when_loaded({"s3": object_versions.apply, "sqs": queues.apply, "stepfunctions": step_functions.apply})
     if os.environ["PETPARK_EMULATOR_ENFORCE_IAM"] == "1":
         enforcement.apply()
 
