@@ -50,7 +50,7 @@ async def serve(settings: ServingSettings, *, rollout: Rollout, live: Live, metr
             stopping.cancel()
             serving.result()
             raise RuntimeError("The HTTP server ended by itself; its last log lines say why.")
-        await _drain(live, metrics, settings.limits)
+        await drain(live, metrics, settings.limits)
         server.stop()
         await serving
     workers.close()
@@ -70,7 +70,7 @@ def _check_address(host: str, port: int) -> None:
             ) from error
 
 
-async def _drain(live: Live, metrics: Metrics, limits: Limits) -> None:
+async def drain(live: Live, metrics: Metrics, limits: Limits) -> None:
     """Tell balancers to look away, answer a moment longer, then wait until nothing is running."""
     live.draining = True
     logger.info("draining")

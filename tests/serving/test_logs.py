@@ -2,7 +2,6 @@
 
 import json
 import logging
-import sys
 
 import pytest
 from botocore.exceptions import EndpointConnectionError
@@ -24,10 +23,10 @@ def test_a_line_is_one_json_object_with_everything_that_was_passed():
 
 
 def test_an_exception_stays_on_its_line():
-    try:
+    with pytest.raises(ValueError) as caught:
         int("broken")
-    except ValueError:
-        text = JsonLines().format(logging.makeLogRecord({"exc_info": sys.exc_info()}))
+    error = caught.value
+    text = JsonLines().format(logging.makeLogRecord({"exc_info": (type(error), error, error.__traceback__)}))
     assert "\n" not in text
     assert "ValueError: invalid literal" in json.loads(text)["exception"]
 

@@ -6,8 +6,11 @@ import threading
 import httpx
 import pytest
 
+from serving.live import Live
 from serving.problems import Problem
+from serving.server import drain
 from serving.settings import Limits
+from serving.telemetry import Metrics
 from serving.workers import Workers
 
 
@@ -130,3 +133,24 @@ def test_while_draining_requests_are_answered_but_new_ones_are_not_invited(endpo
     answer = endpoint.classify()
     assert answer.status_code == 200
     assert answer.headers["connection"] == "close"
+
+
+def test_draining_waits_for_what_is_running_but_not_for_ever():
+    live, metrics = Live(), Metrics()
+    patient = Limits(drain_notice_seconds=0, drain_seconds=30)
+
+    async def end_when_done() -> None:
+        metrics.running = 1
+        draining = asyncio.create_task(drain(live, metrics, patient))
+        done, _ = await asyncio.wait({draining}, timeout=0.2)
+        assert not done
+        assert live.draining
+        metrics.running = 0
+        await asyncio.wait_for(draining, 30)
+
+    async def end_when_out_of_patience() -> None:
+        metrics.running = 1
+        await asyncio.wait_for(drain(live, metrics, Limits(drain_notice_seconds=0, drain_seconds=0.1)), 30)
+
+    asyncio.run(end_when_done())
+    asyncio.run(end_when_out_of_patience())
