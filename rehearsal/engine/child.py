@@ -54,10 +54,20 @@ def main(address: str, directory: str, program: str) -> int:
     except pulumi.RunError as error:
         print(error, file=sys.stderr)
         return PROGRAM_REFUSED
-    except Exception:  # noqa: BLE001 — whatever the program raises is the program's failure
-        traceback.print_exc()
+    except Exception as error:  # noqa: BLE001 — whatever the program raises is the program's failure
+        print(_told(error, directory), file=sys.stderr)
         return PROGRAM_CRASHED
     return 0
+
+
+def _told(error: Exception, directory: str) -> str:
+    """The error with the program's own lines of its traceback; the SDK's inner life helps nobody."""
+    frames = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if frame.filename.startswith(directory) and "site-packages" not in frame.filename
+    ]
+    return "".join([*traceback.format_list(frames), *traceback.format_exception_only(error)])
 
 
 def _run(program: str) -> None:

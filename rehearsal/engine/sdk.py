@@ -12,6 +12,7 @@ import importlib
 import inspect
 import threading
 import typing
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, cast
@@ -47,7 +48,8 @@ def _locked[**P, R](function: Callable[P, R]) -> Callable[P, R]:
 
     @functools.wraps(function)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
-        with _LOCK:
+        # Loading a module of the SDK warns of every deprecated type in it, ours or not.
+        with _LOCK, warnings.catch_warnings(action="ignore"):
             return cached(*args, **kwargs)
 
     return guarded

@@ -95,7 +95,9 @@ class State:
     def put(self, record: Record, *, instead_of: Record | None = None) -> None:
         """Set a record in memory, under its own URN; `instead_of` is the record whose URN it leaves."""
         with self._lock:
-            self._changes += self._resources.get(record.urn) != record
+            if self._resources.get(record.urn) == record:
+                return
+            self._changes += 1
             if instead_of is not None and instead_of.urn != record.urn:
                 self._resources.pop(instead_of.urn, None)
             self._resources[record.urn] = record

@@ -30,7 +30,7 @@ class Properties:
 
 def read(struct: struct_pb2.Struct) -> Properties:
     """The properties in `struct`."""
-    raw: Fields = {name: _value(value) for name, value in struct.fields.items()}
+    raw = _fields(struct)
     return Properties(
         values={name: _plain(value) for name, value in raw.items()},
         secrets=frozenset(name for name, value in raw.items() if _has_secret(value)),
@@ -54,10 +54,15 @@ def is_asset(value: Any) -> bool:
     return isinstance(value, Mapping) and value.get(SIGNATURE) in (ASSET, ARCHIVE)
 
 
+def _fields(struct: struct_pb2.Struct) -> Fields:
+    """In the order of their names: a struct has none, and what is built from it should not change by itself."""
+    return {name: _value(struct.fields[name]) for name in sorted(struct.fields)}
+
+
 def _value(value: struct_pb2.Value) -> Any:
     match value.WhichOneof("kind"):
         case "struct_value":
-            return {name: _value(inner) for name, inner in value.struct_value.fields.items()}
+            return _fields(value.struct_value)
         case "list_value":
             return [_value(inner) for inner in value.list_value.values]
         case "number_value":

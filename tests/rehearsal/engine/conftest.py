@@ -1,0 +1,103 @@
+"""What the engine's tests share: an emulated cloud, a Pulumi project to deploy into it, and the engine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from hypothesis import settings
+from moto.server import ThreadedMotoServer
+
+from rehearsal.engine import DeploymentFailed, EmbeddedEngine, Event, Update
+from rehearsal.engine.display import lines
+from rehearsal.engine.project import Setting
+
+# A busy machine is no error: how long an example takes says nothing about what it shows.
+settings.register_profile("engine", deadline=None, max_examples=50)
+settings.load_profile("engine")
+
+REGION = "eu-west-1"
+PASSPHRASE = "correct horse"
+
+
+@pytest.fixture(scope="session")
+def cloud() -> Iterator[str]:
+    """The URL of moto's server, in this process."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+def client(url: str, service: str) -> Any:
+    """A boto3 client of the emulated cloud."""
+    return boto3.client(
+        service,
+        endpoint_url=url,
+        region_name=REGION,
+        aws_access_key_id="test",
+        aws_secret_access_key="test",
+    )
+
+
+@dataclass
+class Project:
+    """A Pulumi project on disk whose program a test rewrites, and an engine that deploys its stack `test`."""
+
+    directory: Path
+    url: str
+    config: dict[str, Setting] = field(default_factory=dict)
+    told: list[str] = field(default_factory=list)
+    stack: str = "test"
+
+    def write(self, program: str) -> None:
+        """Make `program` the project's program."""
+        self.directory.mkdir(exist_ok=True)
+        (self.directory / "Pulumi.yaml").write_text(f"name: {self.directory.name}\nruntime: python\n")
+        (self.directory / "__main__.py").write_text(program)
+
+    @property
+    def state_dir(self) -> Path:
+        """Where the state is."""
+        return self.directory / ".state"
+
+    @property
+    def state_text(self) -> str:
+        """The state file as it is."""
+        return (self.state_dir / self.directory.name / f"{self.stack}.json").read_text()
+
+    def engine(self) -> EmbeddedEngine:
+        """A new engine, as a new run of the command would have."""
+
+        def tell(event: Event) -> None:
+            self.told.extend(lines(event, "up"))
+
+        settings_ = {"aws:region": REGION, "aws:endpoints": self.url} | self.config
+        return EmbeddedEngine(
+            self.directory,
+            state_dir=self.state_dir,
+            config={self.stack: settings_},
+            passphrase=PASSPHRASE,
+            on_event=tell,
+        )
+
+    def up(self) -> Update:
+        """Deploy."""
+        return self.engine().up(self.stack)
+
+    def failed_up(self) -> Update:
+        """Deploy what cannot be deployed."""
+        with pytest.raises(DeploymentFailed) as failure:
+            self.up()
+        return failure.value.update
+
+
+@pytest.fixture
+def project(tmp_path: Path, cloud: str) -> Project:
+    """A project without a program yet."""
+    return Project(directory=tmp_path / "tiny", url=cloud)
