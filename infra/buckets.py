@@ -33,10 +33,24 @@ class PrivateBucket(Component):
             force_destroy=not args.protect,
             tags=self.tagged("bucket"),
         )
+        self.versioned = self._keep_versions(args.lifecycle)
         self.closed = self._close_to_the_public()
         self.encrypted = self._encrypt(args.encryption_key)
-        self._keep_versions(args.lifecycle)
-        self.register_outputs({"bucket": self.bucket.bucket})
+        self.name_when_ready = self._name_when_ready()
+        self.register_outputs({"bucket": self.name_when_ready})
+
+    def _keep_versions(
+        self, lifecycle: Sequence[aws.s3.BucketLifecycleConfigurationRuleArgsDict]
+    ) -> aws.s3.BucketVersioning:
+        versioning = aws.s3.BucketVersioning(
+            **self.child("versioning"), bucket=self.bucket.bucket, versioning_configuration={"status": "Enabled"}
+        )
+        aws.s3.BucketLifecycleConfiguration(
+            **self.child("lifecycle", pulumi.ResourceOptions(depends_on=[versioning])),
+            bucket=self.bucket.bucket,
+            rules=[*lifecycle, ABORT_BROKEN_UPLOADS],
+        )
+        return versioning
 
     def _close_to_the_public(self) -> aws.s3.BucketPublicAccessBlock:
         return aws.s3.BucketPublicAccessBlock(
@@ -64,15 +78,13 @@ class PrivateBucket(Component):
             ],
         )
 
-    def _keep_versions(self, lifecycle: Sequence[aws.s3.BucketLifecycleConfigurationRuleArgsDict]) -> None:
-        versioning = aws.s3.BucketVersioning(
-            **self.child("versioning"), bucket=self.bucket.bucket, versioning_configuration={"status": "Enabled"}
-        )
-        aws.s3.BucketLifecycleConfiguration(
-            **self.child("lifecycle", pulumi.ResourceOptions(depends_on=[versioning])),
-            bucket=self.bucket.bucket,
-            rules=[*lifecycle, ABORT_BROKEN_UPLOADS],
-        )
+    def _name_when_ready(self) -> pulumi.Output[str]:
+        """Give the bucket's name to those who put something into it, once it will be kept as it should be.
+
+        An object that is created earlier has no version and not our encryption, and nothing mends that later.
+        """
+        ready = pulumi.Output.all(self.bucket.bucket, self.closed.id, self.encrypted.id, self.versioned.id)
+        return ready.apply(lambda values: values[0])
 
 
 ABORT_BROKEN_UPLOADS: aws.s3.BucketLifecycleConfigurationRuleArgsDict = {

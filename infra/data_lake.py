@@ -44,7 +44,7 @@ class DataLake(Component):
         )
         self._refuse_plain_http("lake", self.lake)
         self._refuse_plain_http("workspace", self.workspace)
-        self.register_outputs({"lake": self.lake.bucket.bucket, "workspace": self.workspace.bucket.bucket})
+        self.register_outputs({"lake": self.lake.name_when_ready, "workspace": self.workspace.name_when_ready})
 
     def _refuse_plain_http(self, part: str, private: PrivateBucket) -> None:
         aws.s3.BucketPolicy(

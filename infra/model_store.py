@@ -38,7 +38,7 @@ class ModelStore(Component):
         )
         self.bucket = self.store.bucket
         self._refuse_to_change_the_past(args.collector)
-        self.register_outputs({"bucket": self.bucket.bucket, "signing_key": self.signing_key.arn})
+        self.register_outputs({"bucket": self.store.name_when_ready, "signing_key": self.signing_key.arn})
 
     def _create_encryption_key(self, args: ModelStoreArgs) -> aws.kms.Key:
         key = aws.kms.Key(
@@ -70,8 +70,7 @@ class ModelStore(Component):
 
     def _refuse_to_change_the_past(self, collector: pulumi.Input[str]) -> None:
         aws.s3.BucketPolicy(
-            # After the default encryption: an object created before it would lack our key for good.
-            **self.child("policy", pulumi.ResourceOptions(depends_on=[self.store.closed, self.store.encrypted])),
+            **self.child("policy", pulumi.ResourceOptions(depends_on=[self.store.closed])),
             bucket=self.bucket.bucket,
             policy=document(
                 policies.write_once_bucket,

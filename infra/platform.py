@@ -55,8 +55,8 @@ def create_training(
 
 def _own(settings: StackSettings) -> Platform:
     account = aws.get_caller_identity_output().account_id
-    operators = Operators("operators", OperatorsArgs(account=account))
     data_lake = DataLake("data", DataLakeArgs(protect=settings.protect_data))
+    operators = Operators("operators", OperatorsArgs(account=account))
     models = ModelStore(
         "models",
         ModelStoreArgs(
@@ -68,9 +68,9 @@ def _own(settings: StackSettings) -> Platform:
     )
     places = PlaceOutputs(
         model=settings.model,
-        model_store=models.bucket.bucket,
-        data_lake=data_lake.lake.bucket.bucket,
-        workspace=data_lake.workspace.bucket.bucket,
+        model_store=models.store.name_when_ready,
+        data_lake=data_lake.lake.name_when_ready,
+        workspace=data_lake.workspace.name_when_ready,
         encryption_key=models.encryption_key.arn,
         signing_key=models.signing_key.arn,
     )
