@@ -1,10 +1,10 @@
 """The `petpark` program: a table of contents of its commands."""
 
-import importlib.util
 from typing import Annotated
 
 import typer
 
+from petpark import rehearse
 from petpark.app import Commands, TargetKind, begin, example
 from petpark.commands import data, decisions, doctor, endpoints, jobs, models, train
 
@@ -33,11 +33,7 @@ app.add_typer(data.app, name="data")
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(models.app, name="models")
 app.add_typer(endpoints.app, name="endpoints")
-
-if importlib.util.find_spec("petpark.rehearse") is not None:
-    from petpark import rehearse  # pyright: ignore
-
-    app.add_typer(rehearse.app, name="rehearse")
+app.add_typer(rehearse.app, name="rehearse")
 
 
 def main() -> None:

@@ -44,7 +44,8 @@ def certify(
 ) -> Certificate:
     """Sign `decision` about exactly the bytes of version `number`, as the stack's certifier.
 
-    The certificate names `report` by its hash (by default the version's own report) and ends after `days` days.
+    The certificate names `report` by its hash (by default the version's own). Approval ends after `days` days; a
+    refusal or revocation does not end.
     Raises `SelfCertified`, `ReportMissing`, or the registry's `VersionMissing` or `DecidedMeanwhile`.
     """
     from registry.catalog import Catalog
@@ -60,7 +61,7 @@ def certify(
         signer=target.signer(role=Role.CERTIFIER),
         by=by,
         report_sha256=_report_hash(version, report),
-        expires_at=clock() + timedelta(days=days),
+        expires_at=clock() + timedelta(days=days) if decision == "certified" else None,
         note=note,
     )
 

@@ -1,6 +1,7 @@
 """What petpark needs around it, and the command that mends what is missing."""
 
 import importlib.util
+import os
 import platform
 import shutil
 import subprocess
@@ -117,9 +118,9 @@ def _account() -> Check:
 
 
 def _emulator(root: Path) -> Check:
-    python = root / EMULATOR_PYTHON
+    python = Path(os.environ.get("PETPARK_EMULATOR_PYTHON") or root / EMULATOR_PYTHON)
     if not python.exists():
-        return Check(name="emulator", health=Health.MISSING, found=f"no {EMULATOR_PYTHON}", mend="make setup")
+        return Check(name="emulator", health=Health.MISSING, found=f"no {python}", mend="make setup")
     question = "from importlib.metadata import version; print(version('localstack-core'))"
     try:
         done = subprocess.run([python, "-c", question], capture_output=True, text=True, timeout=30, check=False)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import StrEnum
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 _PATIENCE = httpx.Timeout(5.0, connect=2.0)
 _ATTEMPTS = 2
+_UNAVAILABLE = f"answers {HTTPStatus.SERVICE_UNAVAILABLE.value}"
 
 
 class Verdict(StrEnum):
@@ -100,25 +102,27 @@ def _places(target: Target) -> Iterator[_Place]:
     kind = "load balancer" if endpoint.kind == "autoscaled" else "instance"
     yield _Place(name=kind, url=target.endpoint_urls.get(target.outputs.stack, endpoint.url), behind=False)
     if endpoint.target_group is not None:
-        for instance, address in _instances(target, endpoint.target_group):
-            yield _Place(name=instance, url=target.instance_url(address), behind=True)
+        for instance, address, port in _instances(target, endpoint.target_group):
+            yield _Place(name=instance, url=target.instance_url(instance, address, port), behind=True)
 
 
-def _instances(target: Target, target_group: str) -> list[tuple[str, str]]:
+def _instances(target: Target, target_group: str) -> list[tuple[str, str, int]]:
+    """Id, private address and port of everything registered behind the load balancer."""
     balancer: ElasticLoadBalancingv2Client = target.client("elbv2")
     health = balancer.describe_target_health(TargetGroupArn=target_group)["TargetHealthDescriptions"]
-    ids = [found["Id"] for entry in health if (found := entry.get("Target"))]
-    if not ids:
+    ports = {found["Id"]: found.get("Port", 0) for entry in health if (found := entry.get("Target"))}
+    if not ports:
         return []
     ec2: EC2Client = target.client("ec2")
-    pages = ec2.get_paginator("describe_instances").paginate(InstanceIds=ids)
+    pages = ec2.get_paginator("describe_instances").paginate(InstanceIds=list(ports))
     machines = [
         machine
         for page in pages
         for reservation in page["Reservations"]
         for machine in reservation.get("Instances", [])
     ]
-    return sorted((machine.get("InstanceId", ""), machine.get("PrivateIpAddress", "")) for machine in machines)
+    found = {machine.get("InstanceId", ""): machine.get("PrivateIpAddress", "") for machine in machines}
+    return sorted((instance, address, ports.get(instance, 0)) for instance, address in found.items())
 
 
 def _ask(url: str, *, trust_env: bool) -> tuple[dict[str, Any], str]:
@@ -140,6 +144,8 @@ def _ask(url: str, *, trust_env: bool) -> tuple[dict[str, Any], str]:
 def _judge(
     place: _Place, served: dict[str, Any], *, wanted: int | None, wanted_digest: str | None, problem: str
 ) -> Verdict:
+    if problem == _UNAVAILABLE and wanted is None:
+        return Verdict.EMPTY  # a load balancer answers so while no instance has anything to serve
     if problem:
         return Verdict.UNSEEN if place.behind else Verdict.SILENT
     version, digest = served.get("version"), served.get("digest")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from registry.certificate import Signer, Verifier
     from registry.object_store import ObjectStore
 
+type Locate = Callable[[str], str | None]
+"""Instance id -> its loopback address; None where nobody knows."""
+
 SUMMARY = Path(".rehearsal") / "summary.json"
 """Where a rehearsal says what it consists of."""
 
@@ -35,9 +38,10 @@ _NOT_IN_SESSION_NAMES = re.compile(r"[^\w+=,.@-]")
 class Target:
     """One stack of one place: its outputs, and clients that act there with timeouts and retries.
 
-    `endpoint_urls` are the endpoints of all stacks as they are reached from here; `aws_url` is the emulator's
-    address, None on AWS. A `role` (a key of `outputs.roles`) makes a client act as that operator role, assumed by
-    STS, so that least privilege holds for people too.
+    `endpoint_urls` are the endpoints of all stacks as they are reached from here. In a rehearsal `aws_url` is the
+    emulator's address, and `locate` says where an instance answers on this machine. A `role` (a key of
+    `outputs.roles`) makes a client act as that operator role, assumed by STS, so that least privilege holds for
+    people too.
     """
 
     kind: str
@@ -46,6 +50,7 @@ class Target:
     endpoint_urls: Mapping[str, str]
     session: boto3.Session
     aws_url: str | None = None
+    locate: Locate | None = None
     _assumed: dict[str, boto3.Session] = field(default_factory=dict[str, boto3.Session], repr=False, compare=False)
     _clients: dict[tuple[str, str | None], Any] = field(
         default_factory=dict[tuple[str, str | None], Any], repr=False, compare=False
@@ -81,11 +86,13 @@ class Target:
         sts: STSClient = self.client("sts", role=role)
         return sts.get_caller_identity()["Arn"]
 
-    def instance_url(self, private_address: str) -> str:
-        """Where one instance behind the endpoint answers; in a rehearsal its private address is found on loopback."""
+    def instance_url(self, instance_id: str, private_address: str, port: int) -> str:
+        """Where one instance answers on `port`: at its private address, which a rehearsal has on loopback."""
+        address = private_address
         if self.aws_url is not None:
-            private_address = "127." + private_address.partition(".")[2]
-        return f"http://{private_address}:{self.outputs.endpoint.port}"
+            found = self.locate(instance_id) if self.locate is not None else None
+            address = found or "127." + private_address.partition(".")[2]
+        return f"http://{address}:{port}"
 
     def _assume(self, role: str) -> boto3.Session:
         if role not in self._assumed:
@@ -138,16 +145,40 @@ def open_rehearsal(stack: str, summary: Path = SUMMARY) -> Target:
             next_step="petpark rehearse --keep",
         )
     return rehearsal_target(
-        parse(stack, deployed[stack]), facts["endpoints"], facts["emulator"]["url"], tuple(deployed)
+        parse(stack, deployed[stack]),
+        facts["endpoints"],
+        facts["emulator"]["url"],
+        tuple(deployed),
+        locate=lambda instance: _recorded_address(summary.parent, instance),
     )
 
 
-def rehearsal_target(outputs: StackOutputs, endpoints: Mapping[str, str], url: str, stacks: tuple[str, ...]) -> Target:
+def rehearsal_target(
+    outputs: StackOutputs,
+    endpoints: Mapping[str, str],
+    url: str,
+    stacks: tuple[str, ...],
+    *,
+    locate: Locate | None = None,
+) -> Target:
     """A target in the emulator at `url`; what the rehearsal itself uses before its summary is written."""
-    session = boto3.Session(aws_access_key_id="test", aws_secret_access_key="test", region_name=outputs.region)  # noqa: S106  what the emulator calls root
+    root = "test"  # what the emulator calls the account's root
+    session = boto3.Session(aws_access_key_id=root, aws_secret_access_key=root, region_name=outputs.region)
     return Target(
-        kind="rehearsal", stacks=stacks, outputs=outputs, endpoint_urls=endpoints, session=session, aws_url=url
+        kind="rehearsal",
+        stacks=stacks,
+        outputs=outputs,
+        endpoint_urls=endpoints,
+        session=session,
+        aws_url=url,
+        locate=locate,
     )
+
+
+def _recorded_address(directory: Path, instance_id: str) -> str | None:
+    """What the rehearsal in `directory` wrote down about an instance that it runs."""
+    record = directory / "instances" / instance_id / "address"
+    return record.read_text().strip() if record.is_file() else None
 
 
 def _client(session: boto3.Session, service: str, url: str | None) -> Any:

@@ -16,7 +16,7 @@ COMPONENT = "petpark:infra:"
 _BOOKKEEPING = "pulumi:"
 _OUTSIDE = "the stack itself"
 
-_WIDTH, _GAP_X, _GAP_Y, _MARGIN = 226, 60, 22, 14
+_WIDTH, _GAP_X, _GAP_Y, _MARGIN = 242, 56, 22, 14
 _HEAD, _LINE, _PAD, _INDENT, _PASS = 28, 17, 13, 60, 10
 _LINES = 12
 """Kinds of resource that a box lists by name before it only counts."""
@@ -194,8 +194,8 @@ def _draw_box(box: Box, place: Place) -> str:
         lines.append(
             _text(_INDENT, _HEAD + _LINE * (_LINES + 1), f"and {sum(many for _, _, many in rest)} more", "a-soft")
         )
-    same = box.name == box.title.lower().replace(" ", "-")
-    beside = "" if same else f'<tspan class="a-soft" dx="7">{escape(box.name)}</tspan>'
+    said = any(part in box.title.lower() for part in (box.name.replace("-", " "), box.name.removesuffix("s")))
+    beside = "" if said else f'<tspan class="a-soft" dx="7">{escape(box.name)}</tspan>'
     return (
         f'<g transform="translate({place.x:g} {place.y:g})" class="a-{_character(box)}">'
         f'<rect class="a-box" width="{_WIDTH}" height="{box.height}" rx="6"/>'

@@ -41,7 +41,7 @@ def certify(
             "version": str(version),
             "decision": decision,
             "by": certificate.by,
-            "until": str(certificate.expires_at),
+            "until": certificate.expires_at or "for good",
             "note": note,
         },
         facts=asdict(certificate),

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+import petpark
 from petpark import doctor, pulumi_cli
 from petpark.app import TargetKind, example, invocation
 from petpark.doctor import Check, Health
@@ -50,10 +51,10 @@ def _row(check: Check) -> tuple[Cell, ...]:
 
 
 def _root() -> Path:
-    """The checkout where there is one: a doctor must also answer outside of it."""
+    """The checkout: the one around the working directory, else the one that this program comes from."""
     with contextlib.suppress(PulumiFailed):
         return pulumi_cli.project_root()
-    return Path.cwd()
+    return Path(petpark.__file__).resolve().parent.parent
 
 
 def register(app: typer.Typer) -> None:

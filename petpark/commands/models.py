@@ -48,7 +48,7 @@ def show(ctx: typer.Context, version: Version) -> None:
     fields |= {f"from {name}": value for name, value in told.lineage.items()}
     fields |= {f"file {file.name}": f"{file.bytes:,} bytes, {short(file.sha256)}" for file in told.files}
     fields |= {
-        f"certificate {n}": f"{c.decision} by {c.by}, until {c.expires_at}: {c.note}"
+        f"certificate {n}": f"{c.decision} by {c.by}, until {c.expires_at or 'for good'}: {c.note}"
         for n, c in enumerate(found.certificates, 1)
     }
     run.output.record(fields, facts=_facts(found))

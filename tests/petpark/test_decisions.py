@@ -127,3 +127,10 @@ def test_every_decision_is_taken_in_the_role_that_is_made_for_it(publish: Publis
     decisions.promote(promoting, 1, channel="prod", why="x")
     assert set(certifying.acted) == {"certifier"}
     assert set(promoting.acted) == {"promoter"}
+
+
+def test_a_refusal_and_a_revocation_hold_for_good(run: Run, publish: Publish) -> None:
+    publish()
+    for decision in ("refused", "revoked"):
+        said = run("certify", "1", "--decision", decision, "--note", "x", "--json")
+        assert json.loads(said.stdout)["expires_at"] is None

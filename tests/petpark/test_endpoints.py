@@ -126,6 +126,12 @@ def test_before_the_first_release_nothing_is_to_be_served(run: Run, place: Place
     assert (said.exit_code, json.loads(said.stdout)["endpoints"][0]["verdict"]) == (0, "empty")
 
 
+def test_a_load_balancer_without_anything_to_serve_is_not_silent(run: Run, place: Place, serve: Serve) -> None:
+    only_test(place, serve({}, 503))
+    said = run("endpoints", "status", "--json")
+    assert (said.exit_code, json.loads(said.stdout)["endpoints"][0]["verdict"]) == (0, "empty")
+
+
 def test_every_stack_is_asked(run: Run, place: Place, serve: Serve, in_test: Version) -> None:
     place.urls["test"] = serve(says(1, in_test.digest))
     place.urls["prod"] = serve(says(1, in_test.digest))
@@ -142,8 +148,10 @@ def test_instances_behind_a_load_balancer_are_asked_one_by_one(
     place.urls["test"] = serve(says(1, in_test.digest))
     stale, gone = serve(says(2, in_test.digest)), "http://127.0.0.1:1"
     addresses = {"10.0.0.1": stale, "10.0.0.2": gone}
-    monkeypatch.setattr(endpoints, "_instances", lambda _target, _group: [("i-1", "10.0.0.1"), ("i-2", "10.0.0.2")])
-    monkeypatch.setattr(type(place.target()), "instance_url", lambda _self, address: addresses[address])
+    monkeypatch.setattr(
+        endpoints, "_instances", lambda _target, _group: [("i-1", "10.0.0.1", 80), ("i-2", "10.0.0.2", 80)]
+    )
+    monkeypatch.setattr(type(place.target()), "instance_url", lambda _self, _id, address, _port: addresses[address])
     told = {answer.where: answer.verdict for answer in endpoints.status(place.target())}
     assert told == {"load balancer": Verdict.SERVES, "i-1": Verdict.DIFFERS, "i-2": Verdict.UNSEEN}
     assert not Verdict.UNSEEN.alarming

@@ -58,7 +58,10 @@ def test_a_rehearsal_is_found_by_what_it_wrote(here: Path) -> None:
     assert target.aws_url == "http://127.0.0.1:4566"
     assert target.endpoint_urls["test"] == "http://127.0.0.1:18080"
     assert target.client("s3").meta.endpoint_url == "http://127.0.0.1:4566"
-    assert target.instance_url("10.20.1.7") == "http://127.20.1.7:8080"
+    assert target.instance_url("i-1", "10.20.1.7", 8080) == "http://127.20.1.7:8080"
+    (here / ".rehearsal" / "instances" / "i-1").mkdir(parents=True)
+    (here / ".rehearsal" / "instances" / "i-1" / "address").write_text("127.21.1.7\n")
+    assert target.instance_url("i-1", "10.20.1.7", 8080) == "http://127.21.1.7:8080"
 
 
 def test_without_a_rehearsal_the_sentence_says_how_to_start_one(here: Path) -> None:
@@ -97,7 +100,7 @@ def test_the_account_is_read_by_the_pulumi_cli(here: Path) -> None:
     assert target.outputs.endpoint.port == 8080
     assert target.stacks == ("test", "prod")
     assert target.aws_url is None
-    assert target.instance_url("10.0.0.7") == "http://10.0.0.7:8080"
+    assert target.instance_url("i-1", "10.0.0.7", 8080) == "http://10.0.0.7:8080"
 
 
 def test_without_the_pulumi_cli_the_sentence_says_how_to_get_it(here: Path) -> None:
