@@ -56,16 +56,17 @@ $(UV): requirements/tools.txt
 	@.tools/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/tools.txt
 	@touch $@
 
+# Bytecode is compiled once here, not at every start where nothing may write it.
 # uv sees a pyenv Python only through its shim, which PYENV_VERSION steers (without pyenv it has no effect); otherwise uv downloads Python itself.
 .venv/.ready: requirements/development.txt pyproject.toml | $(UV)
 	@echo "setup 2/3  development environment (some 5 GB with PyTorch; a minute or two)"
 	@[ -x .venv/bin/python ] || PYENV_VERSION=3.13 $(UV) venv --quiet --python 3.13 .venv
-	@$(UV) pip sync --python .venv/bin/python --require-hashes requirements/development.txt
+	@$(UV) pip sync --compile-bytecode --python .venv/bin/python --require-hashes requirements/development.txt
 	@$(UV) pip install --quiet --python .venv/bin/python --no-deps --no-build-isolation --editable .
 	@touch $@
 
 .venv-emulator/.ready: requirements/emulator.txt | $(UV)
 	@echo "setup 3/3  emulator environment"
 	@[ -x .venv-emulator/bin/python ] || PYENV_VERSION=3.13 $(UV) venv --quiet --python 3.13 .venv-emulator
-	@$(UV) pip sync --python .venv-emulator/bin/python --require-hashes requirements/emulator.txt
+	@$(UV) pip sync --compile-bytecode --python .venv-emulator/bin/python --require-hashes requirements/emulator.txt
 	@touch $@

@@ -13,7 +13,7 @@ from petpark.stacks import StackOutputs, parse
 from petpark.target import Target, rehearsal_target
 from rehearsal.emulator import REPOSITORY, Emulator
 from rehearsal.engine import EmbeddedEngine, Engine, StackResource
-from rehearsal.instances import InstanceRunner
+from rehearsal.instances import InstanceEvent, InstanceRunner
 from rehearsal.load_balancer import LoadBalancer
 from rehearsal.pulumi_cli import PulumiEngine
 
@@ -36,12 +36,15 @@ class World:
         self.directory = directory
         self.project = project
         self.emulator = Emulator(directory / "emulator", port=port, region=_region(project))
-        self.runner = InstanceRunner(self.emulator, directory, python=Path(sys.executable))
+        self.runner = InstanceRunner(
+            self.emulator, directory, python=Path(sys.executable), on_event=self._take_out_of_service
+        )
         self.kind = engine
         self._outputs: dict[str, StackOutputs] = {}
         self._raw: dict[str, Mapping[str, Any]] = {}
         self._urls: dict[str, str] = {}
         self._engines: dict[str, Engine] = {}
+        self._balancers: list[LoadBalancer] = []
         self._exit = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
@@ -96,6 +99,7 @@ class World:
                 self.emulator, load_balancer_arn=endpoint.load_balancer, resolve=self.runner.address
             )
             self._exit.enter_context(balancer)
+            self._balancers.append(balancer)
             self._urls[stack] = balancer.url
         elif endpoint.instance_id is not None:
             self.runner.wait_for(endpoint.instance_id, "running", timeout=60)
@@ -119,6 +123,12 @@ class World:
     def target(self, stack: str) -> Target:
         """The operator's view of a deployed stack."""
         return rehearsal_target(self._outputs[stack], self._urls, self.emulator.url, tuple(self._outputs))
+
+    def _take_out_of_service(self, event: InstanceEvent) -> None:
+        """Before an instance's processes end, the load balancers finish what they have under way with it."""
+        if event.kind == "shutting-down":
+            for balancer in self._balancers:
+                balancer.drain(event.instance_id)
 
     def _emulator_config(self) -> dict[str, str]:
         return {
