@@ -157,7 +157,13 @@ class EmbeddedEngine:
             )
             # Each registration in flight holds a thread; the rest are for logs and invokes.
             with serving(services, threads=2 * self._parallel + 16) as address:
-                problem = program.run(self._project, address, reporter=session.reporter, stop=deployment.ended_early)
+                problem = program.run(
+                    self._project,
+                    address,
+                    cache=self._state_dir / "pycache",
+                    reporter=session.reporter,
+                    stop=deployment.ended_early,
+                )
                 deployment.wait_until_idle()
             if problem is not None and not session.reporter.failed and not self._cancelled.is_set():
                 session.reporter.failure(problem)

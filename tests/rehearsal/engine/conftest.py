@@ -24,6 +24,15 @@ REGION = "eu-west-1"
 PASSPHRASE = "correct horse"
 
 
+@pytest.fixture(scope="session", autouse=True)
+def compiled_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """One folder for the compiled modules of all programs, so that each test does not compile the SDK anew."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+        patch.setenv("PYTHONPYCACHEPREFIX", str(tmp_path_factory.mktemp("pycache")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def cloud() -> Iterator[str]:
     """The URL of moto's server, in this process."""
