@@ -68,6 +68,7 @@ def test_a_bundle_is_named_by_its_hash_and_gives_back_every_file(files):
         assert hashlib.sha256(path.read_bytes()).hexdigest() == sha256
         assert [entry.name for entry in out.iterdir()] == [path.name]
         with zipfile.ZipFile(path) as bundle:
+            assert bundle.namelist() == sorted(bundle.namelist())
             assert {name: bundle.read(name) for name in bundle.namelist() if name != "bootstrap.sh"} == files
 
 
