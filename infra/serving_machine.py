@@ -58,7 +58,6 @@ def start_script(args: EndpointArgs, machine: Machine) -> pulumi.Output[str]:
                 Variable.SIGNING_KEY: places.signing_key,
                 Variable.REQUIRE_CERTIFICATE: str(settings.require_certificate).lower(),
                 Variable.LOG_GROUP: log_group,
-                Variable.HOST: "0.0.0.0",  # noqa: S104 - the firewall says who may connect
                 Variable.PORT: str(settings.port),
                 Variable.POLL_SECONDS: str(settings.poll_seconds),
             },

@@ -33,15 +33,16 @@ def ask(
     explained: int = 0,
     progress: Callable[[int, int], None] = lambda _done, _all: None,
 ) -> list[Prediction]:
-    """Classify `photos` through `endpoint`, in order; the first `explained` answers carry their activation map.
+    """Classify `photos` through `endpoint`, in order; some `explained` answers, evenly spread, carry their activation map.
 
     Raises `ApplicationTestFailed` when a photo is not answered with 200.
     """
+    every = max(1, len(photos) // explained) if explained else len(photos) + 1
     with httpx.Client(base_url=endpoint, timeout=_TIMEOUT, trust_env=False) as client:
 
         def one(numbered: tuple[int, HeldOut]) -> Prediction:
             number, held_out = numbered
-            return _ask(client, held_out, explain=number < explained)
+            return _ask(client, held_out, explain=number % every == every - 1)
 
         answers: list[Prediction] = []
         with ThreadPoolExecutor(_CLIENTS) as pool:

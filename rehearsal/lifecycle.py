@@ -90,7 +90,11 @@ class Lifecycle:
     def facts(self) -> RehearsalFacts:
         """What happened so far."""
         return replace(
-            self._facts, steps=tuple(self._steps.records), endpoints=self._world.endpoints, stacks=self._world.stacks
+            self._facts,
+            steps=tuple(self._steps.records),
+            elapsed=time.monotonic() - self._started,
+            endpoints=self._world.endpoints,
+            stacks=self._world.stacks,
         )
 
     def play(self) -> None:

@@ -4,6 +4,7 @@ import threading
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from types import TracebackType
 from typing import Self
 
@@ -68,7 +69,7 @@ class Traffic:
                 number += 1
                 try:
                     answer = client.post("/v1/classify", content=photo, headers={"content-type": "image/jpeg"})
-                    version = int(answer.json()["model"]["version"]) if answer.status_code == httpx.codes.OK else None
+                    version = int(answer.json()["model"]["version"]) if answer.status_code == HTTPStatus.OK else None
                     problem = "" if version is not None else f"{endpoint}: {answer.status_code} {answer.text[:200]}"
                 except (httpx.HTTPError, ValueError, KeyError) as error:
                     version, problem = None, f"{endpoint}: {type(error).__name__} {error}"

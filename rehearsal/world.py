@@ -13,7 +13,7 @@ from petpark.stacks import StackOutputs, parse
 from petpark.target import Target, rehearsal_target
 from rehearsal.emulator import REPOSITORY, Emulator
 from rehearsal.engine import EmbeddedEngine, Engine, StackResource
-from rehearsal.instances import InstanceEvent, InstanceRunner
+from rehearsal.instances import InstanceEvent, InstanceRunner, UnknownInstance
 from rehearsal.load_balancer import LoadBalancer
 from rehearsal.pulumi_cli import PulumiEngine
 
@@ -44,6 +44,7 @@ class World:
         self._raw: dict[str, Mapping[str, Any]] = {}
         self._urls: dict[str, str] = {}
         self._engines: dict[str, Engine] = {}
+        self._targets: dict[str, Target] = {}
         self._balancers: list[LoadBalancer] = []
         self._exit = contextlib.ExitStack()
 
@@ -121,8 +122,18 @@ class World:
         return self._engines[stack].resources(stack)
 
     def target(self, stack: str) -> Target:
-        """The operator's view of a deployed stack."""
-        return rehearsal_target(self._outputs[stack], self._urls, self.emulator.url, tuple(self._outputs))
+        """The operator's view of a deployed stack: one for each, because it keeps the roles that it assumed."""
+        if stack not in self._targets:
+            self._targets[stack] = rehearsal_target(
+                self._outputs[stack], self._urls, self.emulator.url, tuple(self._outputs), locate=self._locate
+            )
+        return self._targets[stack]
+
+    def _locate(self, instance_id: str) -> str | None:
+        try:
+            return self.runner.address(instance_id)
+        except UnknownInstance:
+            return None
 
     def _take_out_of_service(self, event: InstanceEvent) -> None:
         """Before an instance's processes end, the load balancers finish what they have under way with it."""

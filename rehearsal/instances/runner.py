@@ -185,6 +185,8 @@ class InstanceRunner:
         with self._changed:
             self._records[instance.id] = record
         machine.boot(data)
+        # For commands in other processes, which find a kept rehearsal's instances by this file.
+        (self._directory / instance.id / "address").write_text(machine.metadata.address)
         self._enter(record, "running", address=machine.metadata.address)
 
     def _metadata(self, instance: Instance, user_data: bytes) -> MetadataService:
