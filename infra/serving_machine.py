@@ -58,6 +58,7 @@ def start_script(args: EndpointArgs, machine: Machine) -> pulumi.Output[str]:
                 Variable.SIGNING_KEY: places.signing_key,
                 Variable.REQUIRE_CERTIFICATE: str(settings.require_certificate).lower(),
                 Variable.LOG_GROUP: log_group,
+                # PETPARK_HOST is left to the machine: without it an endpoint listens on all of its addresses.
                 Variable.PORT: str(settings.port),
                 Variable.POLL_SECONDS: str(settings.poll_seconds),
             },

@@ -176,7 +176,7 @@ def test_what_is_deployed_is_what_is_tested_here(deployments):
         line.split("=")[0].removeprefix("export ") for line in script.splitlines() if line.startswith("export PETPARK")
     }
     told = {Variable.MODEL_STORE, Variable.MODEL, Variable.CHANNEL, Variable.SIGNING_KEY, Variable.REQUIRE_CERTIFICATE}
-    told |= {Variable.LOG_GROUP, Variable.HOST, Variable.PORT, Variable.POLL_SECONDS, Variable.HOME}
+    told |= {Variable.LOG_GROUP, Variable.PORT, Variable.POLL_SECONDS, Variable.HOME}
     assert variables == {str(variable) for variable in told}
     assert script.startswith("#!/bin/bash\n")
     assert os.linesep * 3 not in script
