@@ -13,9 +13,10 @@ def augment(photos: Tensor, parameters: HyperParameters, generator: torch.Genera
     """Vary photos [N, 3, S, S] in 0 to 1; the same generator state gives the same variation."""
     photos = _reframe(photos, parameters, generator)
     photos = _relight(photos, parameters.light, generator)
-    photos = torch.where(_some(photos, parameters.greyscale, generator), photos.mean(dim=1, keepdim=True), photos)
-    blurred = avg_pool2d(photos, 3, stride=1, padding=1, count_include_pad=False)
-    return torch.where(_some(photos, parameters.blur, generator), blurred, photos)
+    grey, blurred = _some(photos, parameters.greyscale, generator), _some(photos, parameters.blur, generator)
+    photos[grey] = photos[grey].mean(dim=1, keepdim=True)
+    photos[blurred] = avg_pool2d(photos[blurred], 3, stride=1, padding=1, count_include_pad=False)
+    return photos
 
 
 def mix(photos: Tensor, targets: Tensor, share: float) -> tuple[Tensor, Tensor]:
@@ -47,4 +48,4 @@ def _relight(photos: Tensor, strength: float, generator: torch.Generator) -> Ten
 
 
 def _some(photos: Tensor, share: float, generator: torch.Generator) -> Tensor:
-    return (torch.rand(len(photos), 1, 1, 1, generator=generator) < share).to(photos.device)
+    return (torch.rand(len(photos), generator=generator) < share).to(photos.device)

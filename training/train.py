@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, one_hot
 from torch.optim import AdamW
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from training.augment import augment, mix
 from training.checkpoint import Checkpoints
@@ -176,13 +177,7 @@ class _Run:
     def _average(self) -> None:
         """Move the averaged weights, and batch normalisation's statistics, towards the present ones."""
         decay = min(self._parameters.ema_decay, (1 + self.step) / (10 + self.step))
-        for average, present in zip(
-            self.averaged.state_dict().values(), self._model.state_dict().values(), strict=True
-        ):
-            if average.is_floating_point():
-                average.lerp_(present, 1 - decay)
-            else:
-                average.copy_(present)
+        get_ema_multi_avg_fn(decay)(_numbers(self.averaged), _numbers(self._model), self.step)
 
     @torch.no_grad()
     def _assess(self) -> tuple[float, float]:
@@ -210,7 +205,12 @@ def _optimiser(model: nn.Module, parameters: HyperParameters) -> AdamW:
     matrices = [weight for weight in model.parameters() if weight.ndim > 1]
     vectors = [weight for weight in model.parameters() if weight.ndim <= 1]
     groups = [{"params": matrices, "weight_decay": parameters.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
-    return AdamW(groups, lr=parameters.learning_rate)
+    return AdamW(groups, lr=parameters.learning_rate, fused=True)
+
+
+def _numbers(model: nn.Module) -> list[Tensor]:
+    """Give the weights and running statistics of a model; its counters do not matter for answering."""
+    return [tensor for tensor in (*model.parameters(), *model.buffers()) if tensor.is_floating_point()]
 
 
 def _derive(seed: int, *where: str | int) -> int:
