@@ -22,7 +22,6 @@ _START_SECONDS = 60.0
 
 _TYPES: Final[dict[str, tuple[type[Message], type[Message]]]] = {
     "GetSchema": (pb.GetProviderSchema.Request, pb.GetProviderSchema.Response),
-    "PrepareProviderConfig": (pb.PrepareProviderConfig.Request, pb.PrepareProviderConfig.Response),
     "Configure": (pb.Configure.Request, pb.Configure.Response),
     "ValidateResourceTypeConfig": (pb.ValidateResourceTypeConfig.Request, pb.ValidateResourceTypeConfig.Response),
     "UpgradeResourceState": (pb.UpgradeResourceState.Request, pb.UpgradeResourceState.Response),

@@ -160,22 +160,6 @@ class GetProviderSchema(_message.Message):
         def __init__(self, provider: _Optional[_Union[Schema, _Mapping]] = ..., resource_schemas: _Optional[_Mapping[str, Schema]] = ..., data_source_schemas: _Optional[_Mapping[str, Schema]] = ..., diagnostics: _Optional[_Iterable[_Union[Diagnostic, _Mapping]]] = ...) -> None: ...
     def __init__(self) -> None: ...
 
-class PrepareProviderConfig(_message.Message):
-    __slots__ = ()
-    class Request(_message.Message):
-        __slots__ = ("config",)
-        CONFIG_FIELD_NUMBER: _ClassVar[int]
-        config: DynamicValue
-        def __init__(self, config: _Optional[_Union[DynamicValue, _Mapping]] = ...) -> None: ...
-    class Response(_message.Message):
-        __slots__ = ("prepared_config", "diagnostics")
-        PREPARED_CONFIG_FIELD_NUMBER: _ClassVar[int]
-        DIAGNOSTICS_FIELD_NUMBER: _ClassVar[int]
-        prepared_config: DynamicValue
-        diagnostics: _containers.RepeatedCompositeFieldContainer[Diagnostic]
-        def __init__(self, prepared_config: _Optional[_Union[DynamicValue, _Mapping]] = ..., diagnostics: _Optional[_Iterable[_Union[Diagnostic, _Mapping]]] = ...) -> None: ...
-    def __init__(self) -> None: ...
-
 class Configure(_message.Message):
     __slots__ = ()
     class Request(_message.Message):
