@@ -33,7 +33,7 @@ def ask(
     explained: int = 0,
     progress: Callable[[int, int], None] = lambda _done, _all: None,
 ) -> list[Prediction]:
-    """Classify `photos` through `endpoint`, in order; some `explained` answers, evenly spread, carry their activation map.
+    """Classify `photos` through `endpoint`, in order; `explained` answers or so, evenly spread, carry their map.
 
     Raises `ApplicationTestFailed` when a photo is not answered with 200.
     """

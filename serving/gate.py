@@ -57,7 +57,9 @@ class Gate:
             self._metrics.running -= 1
             route = _route(scope)
             self._metrics.requests.labels(route, status).inc()
-            self._metrics.request_seconds.labels(route).observe(time.perf_counter() - began)
+            seconds = time.perf_counter() - began
+            self._metrics.request_seconds.labels(route).observe(seconds)
+            self._metrics.recent.add(route, status, seconds)
 
     def _marks(self, request_id: str) -> list[tuple[bytes, bytes]]:
         marks = [(b"x-request-id", request_id.encode()), *_EVERY_ANSWER]

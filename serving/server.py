@@ -26,6 +26,7 @@ logger = logging.getLogger(__name__)
 
 _CONNECTIONS = 1024
 _MOMENT = 0.05
+_SUMMING_UP_SECONDS = 30.0
 
 
 class AddressInUse(OSError):
@@ -43,6 +44,7 @@ async def serve(settings: ServingSettings, *, rollout: Rollout, live: Live, metr
     server = _server(create_app(settings, live=live, metrics=metrics, workers=workers), settings)
     with _following(rollout, poll_seconds=settings.poll_seconds):
         server.on_startup(lambda: logger.info("listening", extra={"host": settings.host, "port": settings.port}))
+        summing_up = asyncio.create_task(sum_up(metrics, every_seconds=_SUMMING_UP_SECONDS))
         serving = asyncio.create_task(server.serve())
         stopping = asyncio.create_task(stop.wait())
         await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -53,7 +55,16 @@ async def serve(settings: ServingSettings, *, rollout: Rollout, live: Live, metr
         await drain(live, metrics, settings.limits)
         server.stop()
         await serving
+        summing_up.cancel()
     workers.close()
+
+
+async def sum_up(metrics: Metrics, *, every_seconds: float) -> None:
+    """Log what was answered, again and again, until cancelled; a single instance's alarms are made from these lines."""
+    while True:
+        await asyncio.sleep(every_seconds)
+        if answered := metrics.recent.take():
+            logger.info("answered", extra=answered)
 
 
 def _check_address(host: str, port: int) -> None:

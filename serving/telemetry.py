@@ -1,8 +1,40 @@
 """What an endpoint counts and times, for Prometheus to collect."""
 
+import math
+from collections.abc import Mapping
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+
+_WORK = ("/v1/", "/v2/models/")
+
+
+class Recent:
+    """The answers since the last look, for the log line that a single instance's alarms are made from.
+
+    Only requests for the model's work count: probes of health would drown them. Used by the event loop alone.
+    """
+
+    def __init__(self) -> None:
+        self._seconds: list[float] = []
+        self._errors = 0
+
+    def add(self, route: str, status: int, seconds: float) -> None:
+        """Count one answer; from 500 up it is an error of ours."""
+        if route.startswith(_WORK):
+            self._seconds.append(seconds)
+            self._errors += status >= 500
+
+    def take(self) -> Mapping[str, float]:
+        """Sum up and start anew: requests, errors, 99th percentile in milliseconds. Empty where nobody asked."""
+        seconds, errors = sorted(self._seconds), self._errors
+        self._seconds, self._errors = [], 0
+        if not seconds:
+            return {}
+        slowest = seconds[math.ceil(0.99 * len(seconds)) - 1]
+        return {"requests": len(seconds), "errors": errors, "p99_milliseconds": round(1000 * slowest, 3)}
 
 
 class Metrics:
@@ -11,6 +43,7 @@ class Metrics:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         at = self.registry
+        self.recent = Recent()
         self.requests = Counter("petpark_requests", "Requests answered", ("route", "status"), registry=at)
         self.request_seconds = Histogram(
             "petpark_request_seconds", "Time from header lines to answer", ("route",), buckets=_SECONDS, registry=at

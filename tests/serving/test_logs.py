@@ -11,7 +11,7 @@ from serving.logs import JsonLines, log_to_cloudwatch
 
 def line(**extra):
     record = logging.makeLogRecord(
-        {"name": "serving", "levelname": "INFO", "msg": "hello %s", "args": ("park",), **extra}
+        {"name": "serving", "levelname": "INFO", "msg": "hello %s", "args": ("park",), "created": 0.0, **extra}
     )
     return json.loads(JsonLines().format(record))
 

@@ -1,0 +1,55 @@
+"""What an endpoint says about its own answers."""
+
+import asyncio
+import logging
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from serving.server import sum_up
+from serving.telemetry import Metrics, Recent
+
+SECONDS = st.lists(st.floats(min_value=0, max_value=60), min_size=1, max_size=300)
+
+
+@given(SECONDS)
+def test_the_99th_percentile_is_a_time_that_occurred_with_at_most_one_in_a_hundred_above(seconds):
+    recent = Recent()
+    for one in seconds:
+        recent.add("/v1/classify", 200, one)
+    answered = recent.take()
+    assert answered["requests"] == len(seconds)
+    times = [round(1000 * one, 3) for one in seconds]
+    assert answered["p99_milliseconds"] in times
+    assert sum(time > answered["p99_milliseconds"] for time in times) <= len(times) / 100
+
+
+def test_only_our_own_errors_count_and_only_on_the_models_routes():
+    recent = Recent()
+    for route, status in [("/v1/classify", 200), ("/v1/classify", 422), ("/v1/classify", 503), ("/healthz/ready", 503)]:
+        recent.add(route, status, 0.01)
+    assert recent.take() == {"requests": 3, "errors": 1, "p99_milliseconds": 10.0}
+
+
+def test_a_look_starts_the_count_anew_and_silence_says_nothing():
+    recent = Recent()
+    recent.add("/v2/models/pets/infer", 200, 0.5)
+    assert recent.take()
+    assert recent.take() == {}
+
+
+def test_the_log_line_carries_what_the_alarms_read(caplog):
+    metrics = Metrics()
+    metrics.recent.add("/v1/classify", 500, 0.25)
+
+    async def run() -> None:
+        task = asyncio.create_task(sum_up(metrics, every_seconds=0.001))
+        while not caplog.records:
+            await asyncio.sleep(0.001)
+        task.cancel()
+
+    with caplog.at_level(logging.INFO):
+        asyncio.run(run())
+    (record,) = caplog.records
+    assert record.getMessage() == "answered"
+    assert (record.requests, record.errors, record.p99_milliseconds) == (1, 1, 250.0)  # pyright: ignore[reportAttributeAccessIssue]
