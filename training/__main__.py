@@ -27,6 +27,7 @@ from training.logs import Log
 from training.run import run_job, store_result
 
 SUCCEEDED, FAILED, UNUSABLE, INTERRUPTED, UNREACHABLE = range(5)
+_IMPATIENCE = Config(connect_timeout=2, read_timeout=3, retries={"mode": "standard", "total_max_attempts": 2})
 _PATIENCE = Config(connect_timeout=5, read_timeout=20, retries={"mode": "standard", "max_attempts": 3})
 
 
@@ -62,13 +63,10 @@ def main() -> int:
         print(f"petpark training needs {error.args[0]} in its environment; the user data sets it", file=sys.stderr)
         return UNUSABLE
     torch.set_num_threads(os.process_cpu_count() or 1)
-    logs = boto3.client("logs", config=_PATIENCE) if environment.log_group else None
+    logs = boto3.client("logs", config=_IMPATIENCE) if environment.log_group else None
     log = Log(environment.job, group=environment.log_group, client=logs)
-    try:
-        with Interruption() as interruption:
-            return _run(environment, log, interruption)
-    finally:
-        log.close()
+    with Interruption() as interruption:
+        return _run(environment, log, interruption)
 
 
 def _run(environment: Environment, log: Log, interruption: Interruption) -> int:

@@ -1,59 +1,59 @@
 """What a job says while it runs: JSON lines on standard output and, where there is a log group, in CloudWatch.
 
-A log that cannot be written never stops a training.
+A job says a few lines a minute, so each is sent at once, and nothing is lost when the machine goes. A log that cannot
+be written never stops a training.
 """
 
 import json
-import logging
 import sys
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from mypy_boto3_logs import CloudWatchLogsClient
 
-_LOGGER = "petpark.training"
+_PATIENCE: Final = 3
+"""Lines in a row that may fail to be sent before sending is given up."""
 
 
 class Log:
-    """Says events with facts. Close it, so that nothing said is lost."""
+    """Says events with facts, for one job; its log stream is named after it."""
 
     def __init__(self, job: str, *, group: str | None = None, client: "CloudWatchLogsClient | None" = None) -> None:
         self._job = job
-        self._logger = logging.getLogger(f"{_LOGGER}.{job}")
-        self._logger.setLevel(logging.INFO)
-        self._logger.propagate = False
-        self._logger.addHandler(logging.StreamHandler(sys.stdout))
+        self._group = group
+        self._client = client
+        self._failures = 0
         if group and client:
-            self._send_to(group, client)
+            try:
+                client.create_log_stream(logGroupName=group, logStreamName=job)
+            except client.exceptions.ResourceAlreadyExistsException:
+                pass  # an earlier machine began this job
+            except Exception as error:  # noqa: BLE001 - a log outage is no reason to fail
+                self._give_up(error)
 
     def say(self, event: str, facts: Mapping[str, object]) -> None:
         """Say one event."""
-        line = {"time": round(time.time(), 3), "job": self._job, "event": event, **facts}
-        self._logger.info(json.dumps(line, default=str))
+        now = time.time()
+        line = json.dumps({"time": round(now, 3), "job": self._job, "event": event, **facts}, default=str)
+        print(line, flush=True)
+        if self._group and self._client:
+            self._send(self._client, self._group, line, now)
 
-    def close(self) -> None:
-        """Send what has not been sent, and stop."""
-        for handler in list(self._logger.handlers):
-            try:
-                handler.close()
-            except Exception as error:  # noqa: BLE001 - a log outage is no reason to fail
-                print(f"log not sent completely: {error}", file=sys.stderr)
-            self._logger.removeHandler(handler)
-
-    def _send_to(self, group: str, client: "CloudWatchLogsClient") -> None:
+    def _send(self, client: "CloudWatchLogsClient", group: str, line: str, now: float) -> None:
         try:
-            from watchtower import CloudWatchLogHandler
-
-            handler = CloudWatchLogHandler(
-                log_group_name=group,
-                log_stream_name=self._job,
-                boto3_client=client,
-                create_log_group=False,
-                send_interval=5,
+            client.put_log_events(
+                logGroupName=group,
+                logStreamName=self._job,
+                logEvents=[{"timestamp": int(now * 1000), "message": line}],
             )
+            self._failures = 0
         except Exception as error:  # noqa: BLE001 - a log outage is no reason to fail
-            self.say("logging to CloudWatch is off", {"group": group, "reason": str(error)})
-        else:
-            self._logger.addHandler(handler)
+            self._failures += 1
+            if self._failures == _PATIENCE:
+                self._give_up(error)
+
+    def _give_up(self, error: Exception) -> None:
+        self._client = None
+        print(f"petpark: nothing is sent to log group {self._group} any more: {error}", file=sys.stderr, flush=True)
