@@ -65,7 +65,7 @@ def _told(error: Exception, directory: str) -> str:
     frames = [
         frame
         for frame in traceback.extract_tb(error.__traceback__)
-        if frame.filename.startswith(directory) and "site-packages" not in frame.filename
+        if frame.filename.startswith(directory) and "site-packages" not in frame.filename and frame.filename != __file__
     ]
     return "".join([*traceback.format_list(frames), *traceback.format_exception_only(error)])
 

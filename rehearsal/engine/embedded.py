@@ -248,7 +248,10 @@ class EmbeddedEngine:
             raise ConfigurationRefused(
                 f"The stack reference {name!r} must be {ORGANIZATION}/<project>/<stack>, <project>/<stack> or <stack>."
             )
-        return self._read(stack, path[-1] if path else None).outputs()
+        state = self._read(stack, path[-1] if path else None)
+        if not state.resources:
+            raise self._missing(stack)
+        return state.outputs()
 
     def _read(self, stack: str, project: str | None = None) -> State:
         file = state_file(self._state_dir, project or self._project.name, stack)

@@ -194,7 +194,9 @@ _NETWORK = (
         "lb/listenerRule:ListenerRule",
         "lb_listener_rule",
         find=Lookup(
-            source="aws_lb_listener_rule", arguments={"listener_arn": "{listener_arn}", "priority": "{priority}"}
+            source="aws_lb_listener_rule",
+            arguments={"listener_arn": "{listener_arn}", "priority": "{priority}"},
+            result="arn",
         ),
     ),
 )

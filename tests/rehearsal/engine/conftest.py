@@ -45,7 +45,8 @@ def cloud() -> Iterator[str]:
 
 def client(url: str, service: str) -> Any:
     """A boto3 client of the emulated cloud."""
-    return boto3.client(
+    make: Any = boto3.client
+    return make(
         service,
         endpoint_url=url,
         region_name=REGION,

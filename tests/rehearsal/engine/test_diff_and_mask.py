@@ -18,12 +18,12 @@ hidden = st.text(min_size=8, max_size=40).filter(lambda text: text.strip() == te
 
 
 @given(objects)
-def test_nothing_differs_from_itself(value: dict):
+def test_nothing_differs_from_itself(value: dict[str, object]):
     assert diff.changes(value, value) == ()
 
 
 @given(objects, objects)
-def test_every_difference_lies_in_a_property_that_differs(old: dict, new: dict):
+def test_every_difference_lies_in_a_property_that_differs(old: dict[str, object], new: dict[str, object]):
     for change in diff.changes(old, new):
         top = change.path.split(".")[0].split("[")[0]
         assert old.get(top) != new.get(top)

@@ -51,7 +51,9 @@ def test_property_paths_are_read_as_pulumi_writes_them(path: str, steps: tuple[s
 
 
 @given(objects, objects, names)
-def test_an_ignored_property_stays_as_it_was_and_the_rest_changes(new: dict, old: dict, ignored: str):
+def test_an_ignored_property_stays_as_it_was_and_the_rest_changes(
+    new: dict[str, object], old: dict[str, object], ignored: str
+):
     result = ignore_changes(new, old, [ignored])
 
     assert (ignored in result) == (ignored in old)

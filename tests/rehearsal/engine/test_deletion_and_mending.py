@@ -1,0 +1,141 @@
+import threading
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rehearsal.engine.deletion import delete_all, refuse_protected
+from rehearsal.engine.errors import EngineError, ProviderDiagnostics, ResourceProtected
+from rehearsal.engine.mask import Mask
+from rehearsal.engine.mending import mend
+from rehearsal.engine.provider import Applied
+from rehearsal.engine.record import Record
+from rehearsal.engine.reporter import Reporter
+from rehearsal.engine.schema import Block, Schema
+from rehearsal.engine.state import State
+from rehearsal.engine.type_table import RESOURCES
+
+
+def record(n: int, uses: list[int] | None = None, **changes: Any) -> Record:
+    return Record(urn=f"urn:{n}", type="t", name=str(n), dependencies=tuple(f"urn:{u}" for u in uses or ()), **changes)
+
+
+@st.composite
+def graphs(draw: st.DrawFn) -> list[Record]:
+    """Resources that only use earlier ones, in any order."""
+    size = draw(st.integers(1, 8))
+    made = [record(n, draw(st.lists(st.integers(0, n - 1), unique=True)) if n else []) for n in range(size)]
+    return draw(st.permutations(made))
+
+
+def reporter() -> Reporter:
+    return Reporter("destroy", "test", mask=Mask(), listener=None)
+
+
+@given(graphs())
+def test_nothing_is_deleted_before_what_uses_it(graph: list[Record]):
+    gone: list[str] = []
+    lock = threading.Lock()
+
+    def delete(one: Record) -> None:
+        with lock:
+            assert not [other for other in graph if one.urn in other.dependencies and other.urn not in gone]
+            gone.append(one.urn)
+
+    delete_all(graph, delete=delete, reporter=reporter(), parallel=4, cancelled=lambda: False)
+    assert sorted(gone) == sorted(r.urn for r in graph)
+
+
+@given(graphs(), st.data())
+def test_what_a_failed_deletion_uses_stays(graph: list[Record], data: st.DataObject):
+    stuck = data.draw(st.sampled_from(graph))
+    gone: set[str] = set()
+
+    def delete(one: Record) -> None:
+        if one is stuck:
+            raise ProviderDiagnostics(["in use"])
+        gone.add(one.urn)
+
+    report = reporter()
+    delete_all(graph, delete=delete, reporter=report, parallel=1, cancelled=lambda: False)
+
+    kept, frontier = {stuck.urn}, list(stuck.dependencies)
+    by_urn = {r.urn: r for r in graph}
+    while frontier:
+        urn = frontier.pop()
+        kept.add(urn)
+        frontier += by_urn[urn].dependencies
+    assert gone == set(by_urn) - kept
+    assert report.failed
+
+
+def test_a_cancelled_deletion_begins_nothing():
+    gone: list[Record] = []
+    report = reporter()
+    delete_all([record(0)], delete=gone.append, reporter=report, parallel=1, cancelled=lambda: True)
+    assert report.failed
+    assert not gone
+
+
+def test_one_protected_resource_stops_all_deletions():
+    with pytest.raises(ResourceProtected, match="t 1"):
+        refuse_protected([record(0), record(1, protect=True)])
+
+
+class FakeBridge:
+    """Knows the real table and a cloud of a few resources, by what finds them."""
+
+    region = "eu-west-1"
+
+    def __init__(self, existing: dict[str, dict[str, Any]]) -> None:
+        self.existing = existing
+        self.provider = self
+
+    def kind(self, token: str) -> Any:
+        row = RESOURCES[token]
+        return SimpleNamespace(
+            row=row, schema=Schema(name=row.terraform, version=0, block=Block(attributes={}, blocks={}))
+        )
+
+    def find(self, schema: Schema, identifier: str) -> Applied:
+        return Applied(state=self.existing.get(identifier), private=b"")
+
+    def read(self, schema: Schema, fields: dict[str, Any], private: bytes) -> Applied:
+        return Applied(state=self.existing.get(fields["id"]), private=private)
+
+    def completed(self, kind: Any, one: Record, held: Any) -> Record:
+        return one.settled(held=held, id=held.fields["id"])
+
+
+def mended(tmp_path: Path, bridge: FakeBridge, **begun: Any) -> State:
+    state = State(tmp_path / "s.json", passphrase="p")
+    state.put(Record(urn="urn:x", name="x", pending="create", **begun))
+    mend(state, bridge, told=lambda _: None)  # pyright: ignore[reportArgumentType]
+    return state
+
+
+def test_a_creation_that_was_cut_off_is_found_again_by_its_name(tmp_path: Path):
+    bridge = FakeBridge({"reader": {"id": "reader"}})
+    state = mended(tmp_path, bridge, type="aws:iam/role:Role", planned={"name": "reader"})
+    (found,) = state.resources.values()
+    assert (found.pending, found.id) == ("", "reader")
+
+
+def test_a_creation_that_never_happened_starts_over(tmp_path: Path):
+    state = mended(tmp_path, FakeBridge({}), type="aws:iam/role:Role", planned={"name": "reader"})
+    (found,) = state.resources.values()
+    assert (found.pending, found.held) == ("", None)
+
+
+def test_a_creation_that_cannot_be_found_is_reported_with_the_command_that_mends_it(tmp_path: Path):
+    with pytest.raises(EngineError, match="forget --stack STACK --urn 'urn:x'"):
+        mended(tmp_path, FakeBridge({}), type="aws:kms/key:Key", planned={"description": "d"})
+
+
+def test_a_creation_that_may_be_repeated_starts_over_though_it_cannot_be_found(tmp_path: Path):
+    state = mended(tmp_path, FakeBridge({}), type="aws:sns/topicSubscription:TopicSubscription", planned={})
+    (found,) = state.resources.values()
+    assert found.pending == ""
