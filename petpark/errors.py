@@ -85,6 +85,10 @@ class NoCapacity(OperatorError):
     exit_code = NOT_SO
 
 
+class WeightsMissing(OperatorError):
+    """Weights to start from were named, and are not there."""
+
+
 class SelfCertified(OperatorError):
     """Whoever trained a version tried to sign for it."""
 

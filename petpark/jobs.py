@@ -8,11 +8,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
-from petpark.errors import JobFailed, JobFinished, JobInterrupted, NoCapacity
+from petpark.errors import JobFailed, JobFinished, JobInterrupted, NoCapacity, WeightsMissing
 from petpark.target import Target
 from registry import layout
 
@@ -27,6 +28,7 @@ _FULL = frozenset(
     {"InsufficientInstanceCapacity", "MaxSpotInstanceCountExceeded", "SpotMaxPriceTooLow", "VcpuLimitExceeded"}
 )
 _ALIVE = frozenset({"pending", "running"})
+_WEIGHTS = "weights.pt"
 _APPEARS_WITHIN = 60.0
 """Seconds after which a launched instance that nobody has seen counts as ended: EC2 is eventually consistent."""
 
@@ -80,10 +82,19 @@ class JobSummary:
     error: str | None
 
 
-def plan(target: Target, dataset: str, settings: Sequence[str], *, seed: int, max_minutes: int = 60) -> JobSpec:
+def plan(
+    target: Target,
+    dataset: str,
+    settings: Sequence[str],
+    *,
+    seed: int,
+    max_minutes: int = 60,
+    initial_weights: str | None = None,
+) -> JobSpec:
     """What a new job on this stack's code shall do; `settings` are hyper-parameters as `name=value`.
 
-    Raises training's `SpecMalformed`, which names those that exist.
+    `initial_weights` is the hash of the weights to start from: a file of a version (`weights_of`), or one that is
+    handed to `submit`. Raises training's `SpecMalformed`, which names the hyper-parameters that exist.
     """
     from training.hyper_parameters import HyperParameters
     from training.job import JobSpec
@@ -93,15 +104,35 @@ def plan(target: Target, dataset: str, settings: Sequence[str], *, seed: int, ma
         seed=seed,
         hyper_parameters=HyperParameters().with_settings(settings),
         code=target.outputs.code_bundle,
+        initial_weights=initial_weights,
         max_seconds=60 * max_minutes,
     )
 
 
-def submit(target: Target, spec: JobSpec) -> str:
-    """Put `spec` where its instance will look for it, and return the new job's id (sortable by time)."""
+def weights_of(target: Target, number: int) -> str:
+    """Hash of the weights of version `number`; raises the registry's `VersionMissing`, or `WeightsMissing`."""
+    from registry.catalog import Catalog
+
+    store = target.store(target.outputs.model_store, role=layout.Role.READER)
+    version = Catalog(store, target.outputs.model).version(number)
+    found = next((file.sha256 for file in version.files if file.name == _WEIGHTS), None)
+    if found is None:
+        raise WeightsMissing(
+            f"Version {number} has no file {_WEIGHTS}.", next_step="Give a version that petpark trained, or a file."
+        )
+    return found
+
+
+def submit(target: Target, spec: JobSpec, *, weights: Path | None = None) -> str:
+    """Put `spec` where its instance will look for it, and return the new job's id (sortable by time).
+
+    `weights` is the file of `spec.initial_weights`, where that is not a version's.
+    """
     from training import job as jobs
 
     job = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+    if weights is not None:
+        _workspace(target).create_from(jobs.initial_weights_key(job), weights)
     jobs.submit(_workspace(target), job, spec)
     return job
 

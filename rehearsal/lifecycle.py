@@ -52,15 +52,15 @@ class RequestsLost(Exception):
 class Script:
     """What varies between rehearsals.
 
-    `photos` None draws a set of `photo_count`. `recipe` and `second_recipe` are hyper-parameters (`key=value`) that
-    differ from the defaults, for both trainings and for the second one. `most_held_out` bounds the photos of the
-    application test.
+    `photos` None draws a set of `photo_count`. `recipe` are hyper-parameters (`key=value`) other than the defaults;
+    `second_recipe` goes on top of them for the second training, which starts from the weights of the first.
+    `most_held_out` bounds the photos of the application test.
     """
 
     photos: Path | None = None
     photo_count: int = 1600
     recipe: tuple[str, ...] = ()
-    second_recipe: tuple[str, ...] = ()
+    second_recipe: tuple[str, ...] = ("epochs=3", "learning_rate=0.0005")
     most_held_out: int = 1000
 
     @classmethod
@@ -111,7 +111,7 @@ class Lifecycle:
             self._certify(first)
             _wait(prod)
             self._release(first, "prod", step="release 1 to prod")
-        second = self._train(dataset, number=2)
+        second = self._train(dataset, number=2, first=first)
         self._certify(second)
         self._promote_and_roll_back(first, second)
         self._describe(first)
@@ -165,11 +165,13 @@ class Lifecycle:
             step.done(f"{len(photos)} photos, dataset {found.sha256[:12]}{skipped}")
         return found
 
-    def _train(self, dataset: Ingestion, *, number: int) -> int:
+    def _train(self, dataset: Ingestion, *, number: int, first: int | None = None) -> int:
+        """Train on an instance, from scratch or from the weights of version `first`; the new version's number."""
         with self._steps.step(f"train version {number} on an instance") as step:
             target = self._world.target("test")
-            recipe = self._script.recipe + (self._script.second_recipe if number > 1 else ())
-            spec = jobs.plan(target, dataset.sha256, recipe, seed=_SEED + number)
+            recipe = self._script.recipe + (self._script.second_recipe if first else ())
+            weights = jobs.weights_of(target, first) if first else None
+            spec = jobs.plan(target, dataset.sha256, recipe, seed=_SEED + number, initial_weights=weights)
             job = jobs.submit(target, spec)
             instance = jobs.launch(target, job)
             for event in jobs.watch(target, job, instance_id=instance, poll=0.5):

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Any
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
 from petpark import datasets, jobs
 from petpark.app import Invocation, example, invocation
+from petpark.errors import WeightsMissing
 from petpark.jobs import EpochSeen, Finished, InstanceSeen
 from petpark.target import Target
-
-if TYPE_CHECKING:
-    from training.job import JobSpec
 
 
 def train(
@@ -24,6 +24,9 @@ def train(
     ] = None,
     max_minutes: Annotated[int, typer.Option("--max-minutes", help="End the job after this time.", min=1)] = 60,
     seed: Annotated[int, typer.Option("--seed", help="Seeds everything that is random.")] = 0,
+    weights: Annotated[
+        str, typer.Option("--weights", metavar="VERSION|FILE", help="Start from a version's weights, or from a file.")
+    ] = "",
     watch: Annotated[bool, typer.Option("--watch", help="Stay until the job has ended.")] = False,
     resume: Annotated[
         str, typer.Option("--resume", metavar="JOB", help="Take up an interrupted job where it was.")
@@ -34,7 +37,7 @@ def train(
         raise typer.BadParameter("give either --dataset SHA for a new job, or --resume JOB for an interrupted one")
     run = invocation(ctx)
     target = run.target()
-    job = resume or jobs.submit(target, _plan(target, dataset, settings or [], seed=seed, max_minutes=max_minutes))
+    job = resume or _submit(target, dataset, settings or [], seed=seed, max_minutes=max_minutes, weights=weights)
     instance = jobs.resume(target, job) if resume else jobs.launch(target, job)
     facts: dict[str, Any] = {"job": job, "instance": instance}
     if watch:
@@ -46,9 +49,22 @@ def train(
         run.output.note("See how it does: petpark jobs list")
 
 
-def _plan(target: Target, dataset: str, settings: list[str], *, seed: int, max_minutes: int) -> JobSpec:
+def _submit(target: Target, dataset: str, settings: list[str], *, seed: int, max_minutes: int, weights: str) -> str:
+    """Plan and submit a new job; its id."""
+    file = None if not weights or weights.isdecimal() else _file(weights)
+    initial = hashlib.sha256(file.read_bytes()).hexdigest() if file else None
+    if weights.isdecimal():
+        initial = jobs.weights_of(target, int(weights))
     sha256 = datasets.resolve(target, dataset)
-    return jobs.plan(target, sha256, settings, seed=seed, max_minutes=max_minutes)
+    spec = jobs.plan(target, sha256, settings, seed=seed, max_minutes=max_minutes, initial_weights=initial)
+    return jobs.submit(target, spec, weights=file)
+
+
+def _file(weights: str) -> Path:
+    path = Path(weights)
+    if not path.is_file():
+        raise WeightsMissing(f"{weights} is neither a version's number nor a file.", next_step="petpark models list")
+    return path
 
 
 def _watch(run: Invocation, target: Target, job: str, instance: str) -> dict[str, Any]:

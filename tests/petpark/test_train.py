@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import io
 import json
 from pathlib import Path
@@ -15,7 +16,7 @@ from petpark import jobs
 from registry import layout
 from registry.object_store import MemoryStore
 from tests.petpark.conftest import Place, Run
-from training.job import JobResult, JobSpec
+from training.job import JobResult, JobSpec, initial_weights_key
 
 
 @pytest.fixture
@@ -127,3 +128,37 @@ def test_a_watched_training_ends_with_the_jobs_own_end(
 def test_a_dataset_that_does_not_exist_is_named(run: Run) -> None:
     said = run("train", "--dataset", "beef")
     assert (said.exit_code, said.stderr.startswith("DatasetMissing: ")) == (1, True)
+
+
+def test_training_starts_from_the_weights_of_a_version(
+    run: Run, place: Place, dataset: str, ec2: Any, tmp_path: Path
+) -> None:
+    (tmp_path / "weights.pt").write_bytes(b"trained before")
+    before = place.catalog.publish(
+        {"weights.pt": tmp_path / "weights.pt"}, labels=["cat", "dog"], metrics={}, lineage={}
+    )
+    job = json.loads(run("train", "--dataset", dataset, "--weights", str(before.number), "--json").stdout)["job"]
+    spec = JobSpec.from_json(place.buckets["workspace"].get(layout.job_spec_key(job)))
+    assert spec.initial_weights == before.files[0].sha256
+
+
+def test_training_starts_from_the_weights_in_a_file(
+    run: Run, place: Place, dataset: str, ec2: Any, tmp_path: Path
+) -> None:
+    (tmp_path / "imagenet.pth").write_bytes(b"from elsewhere")
+    said = run("train", "--dataset", dataset, "--weights", str(tmp_path / "imagenet.pth"), "--json")
+    job = json.loads(said.stdout)["job"]
+    workspace = place.buckets["workspace"]
+    spec = JobSpec.from_json(workspace.get(layout.job_spec_key(job)))
+    assert spec.initial_weights == hashlib.sha256(b"from elsewhere").hexdigest()
+    assert workspace.get(initial_weights_key(job)) == b"from elsewhere"
+
+
+def test_weights_that_are_nowhere_are_refused_before_anything_starts(
+    run: Run, place: Place, dataset: str, publish: Any, ec2: Any
+) -> None:
+    bare = publish()
+    for weights in ("nowhere.pth", str(bare.number)):
+        said = run("train", "--dataset", dataset, "--weights", weights)
+        assert said.stderr.startswith("WeightsMissing: "), said.stderr
+    assert list(place.buckets.setdefault("workspace", MemoryStore()).keys(layout.JOBS)) == []

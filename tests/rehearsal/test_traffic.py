@@ -3,15 +3,16 @@
 import http.server
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 import pytest
+
 from rehearsal.traffic import Traffic
 
 
 @contextmanager
-def endpoint(answers) -> Iterator[tuple[str, threading.Event]]:
+def endpoint(answers) -> Generator[tuple[str, threading.Event]]:
     """Serves the given (status, body) pairs in a circle, and tells when each was asked for at least once."""
     asked = threading.Event()
     count = 0
@@ -31,7 +32,7 @@ def endpoint(answers) -> Iterator[tuple[str, threading.Event]]:
             self.end_headers()
             self.wfile.write(body)
 
-        def log_message(self, *_):
+        def log_message(self, format, *args):
             pass
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)

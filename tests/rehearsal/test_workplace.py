@@ -7,6 +7,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 import pytest
+
 from rehearsal import workplace
 from rehearsal.workplace import NoRoom, RehearsalRunning, Workplace
 
