@@ -20,7 +20,20 @@ ENVIRONMENT = 2
 """Exit code: bad usage, or something is missing around petpark."""
 
 _ROOMS = frozenset({"training", "imaging", "rehearsal"})
-_USAGE = frozenset({"SpecMalformed"})
+_AROUND = frozenset(
+    {
+        "DiskFull",
+        "EmulatorFailed",
+        "EmulatorMissing",
+        "NoRoom",
+        "PortInUse",
+        "ProviderMissing",
+        "RehearsalRunning",
+        "SpecMalformed",
+    }
+)
+"""Outcomes of the other rooms that are bad usage, or something missing around petpark."""
+
 _EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired", "InvalidClientTokenId"})
 _DENIED = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "403"})
 
@@ -154,7 +167,7 @@ def _from_a_room(error: Exception) -> Failure | None:
     if type(error).__module__.partition(".")[0] in _ROOMS:
         name = type(error).__name__
         return Failure(
-            outcome=name, message=str(error), next_step="", exit_code=ENVIRONMENT if name in _USAGE else NOT_SO
+            outcome=name, message=str(error), next_step="", exit_code=ENVIRONMENT if name in _AROUND else NOT_SO
         )
     return None
 

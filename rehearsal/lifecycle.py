@@ -11,7 +11,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +22,7 @@ from petpark.endpoints import Verdict
 from petpark.jobs import EpochSeen, Finished
 from registry.layout import photo_key
 from rehearsal.application_test import HeldOut, ask
+from rehearsal.beside import Beside
 from rehearsal.steps import Step, Steps
 from rehearsal.summary import Accuracy, Dataset, Prediction, RehearsalFacts
 from rehearsal.timeline import Release
@@ -42,6 +43,10 @@ _SEED = 20_26
 
 class EndpointsSilent(Exception):
     """Endpoints did not answer from the version that their channel names."""
+
+
+class Abandoned(Exception):
+    """Nobody waits any more for what was done beside the story."""
 
 
 class RequestsLost(Exception):
@@ -78,6 +83,7 @@ class Lifecycle:
         self._script = script
         self._photos = script.photos or world.directory / "photos"
         self._started = time.monotonic()
+        self._over = threading.Event()
         self._facts = RehearsalFacts(
             started_at=datetime.now(UTC),
             engine=world.kind,
@@ -99,18 +105,23 @@ class Lifecycle:
 
     def play(self) -> None:
         """All steps in order. Raises what the first failing step raised; nothing is tried twice."""
-        with ThreadPoolExecutor(2) as beside:
-            drawn = beside.submit(self._draw_photos)
-            self._deploy_test()
-            drawn.result()
-            prod = beside.submit(self._deploy_prod)
-            dataset = self._ingest()
-            first = self._train(dataset, number=1)
-            self._release(first, "test", step="release 1 to test")
-            self._test_application()
-            self._certify(first)
-            _wait(prod)
-            self._release(first, "prod", step="release 1 to prod")
+        try:
+            self._play()
+        finally:
+            self._over.set()
+
+    def _play(self) -> None:
+        drawn = Beside(self._draw_photos)
+        self._deploy_test()
+        drawn.result()
+        prod = Beside(self._deploy_prod)
+        dataset = self._ingest()
+        first = self._train(dataset, number=1)
+        self._release(first, "test", step="release 1 to test")
+        self._test_application()
+        self._certify(first)
+        prod.result()
+        self._release(first, "prod", step="release 1 to prod")
         second = self._train(dataset, number=2, first=first)
         self._certify(second)
         self._promote_and_roll_back(first, second)
@@ -121,8 +132,12 @@ class Lifecycle:
     def _draw_photos(self) -> None:
         if self._script.photos is None:
             with self._steps.beside("draw a photo set") as step:
-                generate(self._photos, count=self._script.photo_count, seed=_SEED)
+                generate(self._photos, count=self._script.photo_count, seed=_SEED, progress=self._still_wanted)
                 step.done(f"{self._script.photo_count} photos of generated cats and dogs")
+
+    def _still_wanted(self, _done: int, _of: int) -> None:
+        if self._over.is_set():
+            raise Abandoned
 
     def _deploy_test(self) -> None:
         with self._steps.step("up stack test") as step:
@@ -326,10 +341,3 @@ def _accuracy(predictions: Sequence[Prediction]) -> Accuracy:
     right = sum(prediction.right for prediction in predictions)
     low, high = wilson_interval(right, len(predictions))
     return Accuracy(value=right / len(predictions), low=low, high=high, n=len(predictions))
-
-
-def _wait(future: Future[None]) -> None:
-    """As `future.result()`, but the main thread keeps hearing Ctrl-C."""
-    while not future.done():
-        time.sleep(0.1)
-    future.result()

@@ -10,6 +10,7 @@ from types import FrameType
 
 from rich.console import Console
 
+from rehearsal.engine import find_provider
 from rehearsal.lifecycle import Lifecycle, Script
 from rehearsal.steps import Steps
 from rehearsal.summary import HTML_NAME, JSON_NAME, RehearsalFacts, write_summary
@@ -41,6 +42,8 @@ def run(options: RunOptions, console: Console, *, kept: Callable[[RehearsalFacts
     Whatever ends it, every process is gone and only the summary and logs are left when this returns or raises.
     Raises `RehearsalRunning`, `NoRoom`, the emulator's and the engine's errors, or the failing step's own.
     """
+    if options.engine == "embedded":
+        find_provider()  # before anything starts: without it nothing can be deployed
     steps = Steps(console)
     with _termination_raises(), Workplace(options.directory) as place:
         try:
