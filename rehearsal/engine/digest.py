@@ -26,7 +26,7 @@ def _step(step: Step) -> dict[str, Any]:
     if step.old is not None:
         entry["oldState"] = _state(step, step.old)
     if step.new is not None:
-        entry["newState"] = _state(step, step.new)
+        entry["newState"] = _state(step, step.new) | {"inputs": dict(step.inputs or {})}
     if step.changes:
         tops = [change.path.split(".")[0].split("[")[0] for change in step.changes]
         entry["diffReasons"] = sorted(set(tops))
@@ -38,4 +38,5 @@ def _step(step: Step) -> dict[str, Any]:
 
 
 def _state(step: Step, values: Mapping[str, Any]) -> dict[str, Any]:
-    return {"urn": step.urn, "type": step.type, "custom": step.custom, "id": step.id, "outputs": dict(values)}
+    state = {"urn": step.urn, "custom": step.custom, "id": step.id, "type": step.type, "parent": step.parent}
+    return state | {"outputs": dict(values)}

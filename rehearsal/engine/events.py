@@ -33,6 +33,8 @@ class Step:
     name: str
     custom: bool = True
     id: str = ""
+    parent: str = ""
+    inputs: Mapping[str, Any] | None = None
     changes: tuple[Change, ...] = ()
     old: Mapping[str, Any] | None = None
     new: Mapping[str, Any] | None = None

@@ -60,6 +60,6 @@ def _strings(value: Any) -> list[str]:
 
 def _spellings(text: str) -> set[str]:
     """The string as it is, line by line (diagnostics quote lines), in JSON, in Python, and in base64."""
-    lines = {line for line in text.splitlines() if len(line.strip()) >= _SHORTEST}
+    lines = {line for line in text.splitlines() if len(line.strip()) >= _UNMISTAKABLE}
     encoded = base64.b64encode(text.encode(errors="surrogatepass")).decode()
     return {text, json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1], repr(text)[1:-1], encoded} | lines

@@ -84,8 +84,7 @@ def _find(bridge: Bridge, kind: Kind, planned: Fields) -> Applied | None:
     values = planned | {"tags": planned.get("tags_all") or planned.get("tags")}
     try:
         if isinstance(rule, Lookup):
-            found = bridge.provider.read_data(*_question(bridge, rule, values))
-            key = str(found[rule.result])
+            key = _only(bridge.provider.read_data(*_question(bridge, rule, values))[rule.result])
         else:
             key = _filled(rule, values | _account(bridge, rule))
         return bridge.provider.find(kind.schema, key)
@@ -95,6 +94,17 @@ def _find(bridge: Bridge, kind: Kind, planned: Fields) -> Applied | None:
         if _ABSENT.search(str(error)):
             return Applied(state=None, private=b"")
         raise
+
+
+def _only(found: Any) -> str:
+    """The identifier that a lookup found; several would be a guess."""
+    if isinstance(found, list):
+        if not found:
+            raise ProviderDiagnostics(["no matching resource"])
+        if len(found) > 1:
+            raise _NotKnown
+        found = found[0]
+    return str(found)
 
 
 class _NotKnown(Exception):

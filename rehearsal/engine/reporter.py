@@ -82,6 +82,7 @@ class Reporter:
         return replace(
             step,
             changes=tuple(replace(c, old=self.mask.value(c.old), new=self.mask.value(c.new)) for c in step.changes),
+            inputs=self.mask.value(step.inputs),
             old=self.mask.value(step.old),
             new=self.mask.value(step.new),
         )

@@ -27,7 +27,10 @@ class Autoname:
 
 @dataclass(frozen=True, kw_only=True)
 class Lookup:
-    """Finds a resource through a data source; values are templates over the planned attributes."""
+    """Finds a resource through a data source; values are templates over the planned attributes.
+
+    `result` is the field with the identifier, or with a list that must then hold just one.
+    """
 
     source: str
     arguments: Mapping[str, Any]
@@ -132,6 +135,12 @@ _IDENTITY = (
     _type("acm/certificate:Certificate", "acm_certificate", repeatable=True),
 )
 
+_RULE = Lookup(
+    source="aws_vpc_security_group_rules",
+    arguments={"filter": [{"name": "group-id", "values": ["{security_group_id}"]}], "tags": NAME_TAG},
+    result="ids",
+)
+
 _NETWORK = (
     _type(
         "ec2/vpc:Vpc", "vpc", find=Lookup(source="aws_vpc", arguments={"cidr_block": "{cidr_block}", "tags": NAME_TAG})
@@ -166,8 +175,8 @@ _NETWORK = (
         autoname=_named(255),
         find=Lookup(source="aws_security_group", arguments={"vpc_id": "{vpc_id}", "name": "{name}"}),
     ),
-    _type("vpc/securityGroupIngressRule:SecurityGroupIngressRule", "vpc_security_group_ingress_rule"),
-    _type("vpc/securityGroupEgressRule:SecurityGroupEgressRule", "vpc_security_group_egress_rule"),
+    _type("vpc/securityGroupIngressRule:SecurityGroupIngressRule", "vpc_security_group_ingress_rule", find=_RULE),
+    _type("vpc/securityGroupEgressRule:SecurityGroupEgressRule", "vpc_security_group_egress_rule", find=_RULE),
     _type(
         "ec2/vpcEndpoint:VpcEndpoint",
         "vpc_endpoint",

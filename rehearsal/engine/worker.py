@@ -102,6 +102,8 @@ def step_of(
         name=record.name,
         custom=record.custom,
         id=record.id,
+        parent=record.parent,
+        inputs=shown(record.inputs),
         changes=changes,
         old=shown(old),
         new=shown(new),
