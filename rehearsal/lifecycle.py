@@ -156,7 +156,8 @@ class Lifecycle:
                 finished += 1
                 step.progress(f"{finished} resources")
 
-        step.done(f"{self._world.deploy(stack, show)} resources")
+        # An engine finishes what it has begun before it hears an interruption: a minute, for nobody here.
+        Beside(lambda: step.done(f"{self._world.deploy(stack, show)} resources")).result()
 
     def _ingest(self) -> Ingestion:
         with self._steps.step("ingest photos") as step:
