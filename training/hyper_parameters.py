@@ -18,7 +18,7 @@ class HyperParameters:
 
     architecture: str = "resnet8"  # one of `training.model.ARCHITECTURES`
     image_size: int = 48  # photos are seen at this many pixels squared
-    epochs: int = 10
+    epochs: int = 12
     batch_size: int = 16
     learning_rate: float = 0.002  # of AdamW, at its highest
     weight_decay: float = 0.05

@@ -94,6 +94,10 @@ class _Run:
         self.averaged.load_state_dict(model.state_dict())
         self._optimiser = _optimiser(self._model, parameters)
 
+        # Classes count alike, however many photos they have: rare ones would be guessed away otherwise.
+        photos_per_class = torch.bincount(learn.targets, minlength=classes)
+        self._class_weights = (len(learn) / (classes * photos_per_class)).to(self._device)
+
         self._batch = min(parameters.batch_size, len(learn))
         self.steps_per_epoch = len(learn) // self._batch
         self.steps = self.steps_per_epoch * parameters.epochs
@@ -113,7 +117,9 @@ class _Run:
         self._model.train()
         with torch.autocast(self._device.type, self._precision, enabled=self._precision is not torch.float32):
             logits = self._model(photos.contiguous(memory_format=torch.channels_last))
-        loss = cross_entropy(logits.float(), targets, label_smoothing=self._parameters.label_smoothing)
+        loss = cross_entropy(
+            logits.float(), targets, weight=self._class_weights, label_smoothing=self._parameters.label_smoothing
+        )
         self._optimiser.zero_grad(set_to_none=True)
         loss.backward()
         self._optimiser.step()

@@ -44,13 +44,13 @@ class Build:
 
 def draw_animal(rng: np.random.Generator, kind: Kind, size: int) -> Image.Image:
     """Draw one animal on a transparent canvas of `size` × `size`: anywhere, near or far, facing either way."""
-    pose: Pose = rng.choice(["walking", "sitting", "close"], p=[0.28, 0.32, 0.4])
+    pose: Pose = rng.choice(["walking", "sitting", "close"], p=[0.27, 0.34, 0.39])
     scale = rng.uniform(0.56, 0.76) if pose != "close" else rng.uniform(0.55, 0.95)
-    room = max(0.1, 0.5 - 0.6 * scale)
+    room = 0.15 if pose != "close" else 0.19
     pen = Pen(
         size,
         scale=scale,
-        turn=rng.uniform(-10, 10),
+        turn=rng.uniform(-12, 12),
         mirror=bool(rng.random() < 0.5),
         centre=(0.5 + rng.uniform(-room, room), 0.52 + rng.uniform(-room, room)),
     )

@@ -10,11 +10,11 @@ def take(rng: np.random.Generator, view: Image.Image) -> bytes:
     """Photograph the view; gives JPEG bytes."""
     if rng.random() < 0.2:
         _put_fence(rng, view)
-    blur = float(rng.choice([0.0, 0.6, 1.2, 2.0], p=[0.45, 0.3, 0.2, 0.05]))
+    blur = float(rng.choice([0.0, 0.6, 1.2, 2.0], p=[0.5, 0.3, 0.15, 0.05]))
     image = view.filter(ImageFilter.GaussianBlur(blur)) if blur else view
     pixels = np.asarray(image, dtype=np.float32) / 255
     pixels = _at_night(rng, pixels) if rng.random() < 0.25 else _by_day(rng, pixels)
-    pixels = pixels + rng.standard_normal(pixels.shape, dtype=np.float32) * rng.uniform(0.0, 0.035)
+    pixels = pixels + rng.standard_normal(pixels.shape, dtype=np.float32) * rng.uniform(0.0, 0.03)
     buffer = io.BytesIO()
     quality = int(rng.integers(35, 92))
     Image.fromarray((pixels * 255).clip(0, 255).astype(np.uint8)).save(buffer, "JPEG", quality=quality)
