@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import string
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -84,7 +84,10 @@ def _find(bridge: Bridge, kind: Kind, planned: Fields) -> Applied | None:
     values = planned | {"tags": planned.get("tags_all") or planned.get("tags")}
     try:
         if isinstance(rule, Lookup):
-            key = _only(bridge.provider.read_data(*_question(bridge, rule, values))[rule.result])
+            answer = bridge.provider.read_data(*_question(bridge, rule, values))[rule.result]
+            if isinstance(answer, list):
+                return _like(bridge, kind, answer, planned)
+            key = str(answer)
         else:
             key = _filled(rule, values | _account(bridge, rule))
         return bridge.provider.find(kind.schema, key)
@@ -96,15 +99,14 @@ def _find(bridge: Bridge, kind: Kind, planned: Fields) -> Applied | None:
         raise
 
 
-def _only(found: Any) -> str:
-    """The identifier that a lookup found; several would be a guess."""
-    if isinstance(found, list):
-        if not found:
-            raise ProviderDiagnostics(["no matching resource"])
-        if len(found) > 1:
-            raise _NotKnown
-        found = found[0]
-    return str(found)
+def _like(bridge: Bridge, kind: Kind, identifiers: Sequence[str], planned: Fields) -> Applied:
+    """The one of the resources `identifiers` that is as it was planned; state None if there is none."""
+    asked = {name: value for name, value in planned.items() if value not in (None, "", [], {})}
+    for identifier in identifiers:
+        found = bridge.provider.find(kind.schema, identifier)
+        if found.state is not None and all(found.state.get(name) == value for name, value in asked.items()):
+            return found
+    return Applied(state=None, private=b"")
 
 
 class _NotKnown(Exception):

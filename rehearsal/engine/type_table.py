@@ -29,7 +29,7 @@ class Autoname:
 class Lookup:
     """Finds a resource through a data source; values are templates over the planned attributes.
 
-    `result` is the field with the identifier, or with a list that must then hold just one.
+    `result` is the field with the identifier, or with several, of which the one that is as planned is meant.
     """
 
     source: str
@@ -137,7 +137,7 @@ _IDENTITY = (
 
 _RULE = Lookup(
     source="aws_vpc_security_group_rules",
-    arguments={"filter": [{"name": "group-id", "values": ["{security_group_id}"]}], "tags": NAME_TAG},
+    arguments={"filter": [{"name": "group-id", "values": ["{security_group_id}"]}]},
     result="ids",
 )
 

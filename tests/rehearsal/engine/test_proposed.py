@@ -70,6 +70,12 @@ def test_elements_of_a_list_are_paired_by_their_place(before: list[int], after: 
     assert [step["id"] for step in steps] == [f"s-{i}" if i < len(before) else None for i in range(len(after))]
 
 
+def test_elements_that_look_alike_keep_one_computed_part_each():
+    prior = group(rule=[{"port": 1, "id": "r-a"}, {"port": 1, "id": "r-b"}])
+    rules = proposed_new(GROUP, prior, group(rule=[{"port": 1, "id": None}] * 3))["rule"]
+    assert [rule["id"] for rule in rules] == ["r-a", "r-b", None]
+
+
 def test_unknown_blocks_stay_unknown():
     assert proposed_new(GROUP, group(), group(rule=UNKNOWN))["rule"] is UNKNOWN
     assert proposed_new(GROUP, group(), group(rule=[UNKNOWN]))["rule"] == [UNKNOWN]
