@@ -1,7 +1,9 @@
 """One rehearsal from start to end: the folder, the world, the story, the summary, and nothing left behind."""
 
 import contextlib
+import shutil
 import signal
+import sys
 import threading
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field, replace
@@ -69,16 +71,23 @@ def run(options: RunOptions, console: Console, *, kept: Callable[[RehearsalFacts
 
 def usage(facts: RehearsalFacts) -> list[tuple[str, str]]:
     """What to do with a rehearsal that was kept running: (what it does, command)."""
-    prod = facts.endpoints["prod"]
-    photo = "PHOTO.jpg"
+    prod, petpark = facts.endpoints["prod"], _program()
     return [
-        ("ask the model in prod", f"curl --data-binary @{photo} -H 'content-type: image/jpeg' {prod}/v1/classify"),
+        ("ask the model in prod", f"curl --data-binary @PHOTO.jpg -H 'content-type: image/jpeg' {prod}/v1/classify"),
         ("try it in a browser", prod),
-        ("which version answers, where", "petpark --target rehearsal --stack prod endpoints status"),
-        ("versions and their standing", "petpark --target rehearsal models list"),
-        ("how prod came to where it is", "petpark --target rehearsal models history --channel prod"),
-        ("end it", "petpark rehearse down"),
+        ("which version answers, where", f"{petpark} --target rehearsal --stack prod endpoints status"),
+        ("versions and their standing", f"{petpark} --target rehearsal models list"),
+        ("how prod came to where it is", f"{petpark} --target rehearsal models history --channel prod"),
+        ("end it", f"{petpark} rehearse down"),
     ]
+
+
+def _program() -> str:
+    """How to call petpark from here: by its name where the shell finds it, else by its path in the environment."""
+    if shutil.which("petpark"):
+        return "petpark"
+    path = Path(sys.prefix) / "bin" / "petpark"
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
 
 @contextlib.contextmanager

@@ -110,10 +110,18 @@ def end(directory: Path, *, patience: float = 30.0, sleep: Callable[[float], Non
     deadline = time.monotonic() + patience
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGTERM)
-    while holder(directory) == pid:
+    while holder(directory) == pid or _alive(pid):
         if time.monotonic() > deadline:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
             deadline = float("inf")
         sleep(0.1)
     return pid
+
+
+def _alive(pid: int) -> bool:
+    """Whether the process is there and has not ended yet; one that only waits to be reaped has."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
