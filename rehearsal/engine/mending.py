@@ -36,7 +36,9 @@ def mend(state: State, bridge: Bridge, *, told: Callable[[str], None]) -> None:
             "The last operation was cut off while it created what cannot be found again:\n"
             + "\n".join(f"  {urn}" for urn in lost)
             + "\nEach may exist or not. Look, delete by hand what does, and let the engine forget it:\n"
-            + "\n".join(f"  python -m rehearsal.engine forget --stack STACK --urn '{urn}'" for urn in lost)
+            + "\n".join(
+                f"  python -m rehearsal.engine forget --stack {urn.split(':')[2]} --urn '{urn}'" for urn in lost
+            )
         )
 
 

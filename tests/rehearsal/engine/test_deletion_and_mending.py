@@ -112,7 +112,7 @@ class FakeBridge:
 
 def mended(tmp_path: Path, bridge: FakeBridge, **begun: Any) -> State:
     state = State(tmp_path / "s.json", passphrase="p")
-    state.put(Record(urn="urn:x", name="x", pending="create", **begun))
+    state.put(Record(urn="urn:pulumi:test::tiny::t::x", name="x", pending="create", **begun))
     mend(state, bridge, told=lambda _: None)  # pyright: ignore[reportArgumentType]
     return state
 
@@ -131,7 +131,7 @@ def test_a_creation_that_never_happened_starts_over(tmp_path: Path):
 
 
 def test_a_creation_that_cannot_be_found_is_reported_with_the_command_that_mends_it(tmp_path: Path):
-    with pytest.raises(EngineError, match="forget --stack STACK --urn 'urn:x'"):
+    with pytest.raises(EngineError, match="forget --stack test --urn 'urn:pulumi:test::tiny::t::x'"):
         mended(tmp_path, FakeBridge({}), type="aws:kms/key:Key", planned={"description": "d"})
 
 
