@@ -7,7 +7,7 @@ MAKEFLAGS += --no-print-directory
 PYTHON ?= python3
 UV := .tools/bin/uv
 RUN := .venv/bin/python
-WORKERS ?= 2
+WORKERS ?= 3
 
 .PHONY: help setup demo demo-down test check format bench lock clean
 
@@ -23,7 +23,7 @@ demo-down: ## end a rehearsal that was kept running
 	@$(RUN) -m petpark rehearse down
 
 test: setup ## every test, on the embedded default
-	@$(RUN) -m pytest -n $(WORKERS) --dist loadgroup
+	@$(RUN) -m pytest -n $(WORKERS) --dist loadfile
 
 check: setup ## format, lint, types, import rules
 	@$(RUN) -m ruff format --check .

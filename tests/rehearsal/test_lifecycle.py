@@ -10,7 +10,7 @@ from rehearsal.lifecycle import Script
 from rehearsal.run import RunOptions, run
 from rehearsal.summary import RehearsalFacts
 
-pytestmark = [pytest.mark.rehearsal, pytest.mark.timeout(400), pytest.mark.xdist_group("lifecycle")]
+pytestmark = [pytest.mark.rehearsal, pytest.mark.timeout(400)]
 
 SMALL = Script(photo_count=160, recipe=("epochs=2", "image_size=32"), most_held_out=40)
 

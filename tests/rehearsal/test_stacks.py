@@ -14,7 +14,7 @@ from registry.catalog import Catalog
 from rehearsal.world import STACKS, World
 from training.dataset.generated import generate
 
-pytestmark = [pytest.mark.rehearsal, pytest.mark.timeout(600), pytest.mark.xdist_group("stacks")]
+pytestmark = [pytest.mark.rehearsal, pytest.mark.timeout(600)]
 
 RECIPE = ("epochs=3", "image_size=32")
 

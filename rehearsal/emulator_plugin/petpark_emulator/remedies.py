@@ -22,6 +22,7 @@ def apply() -> None:
         machine_images,
         object_versions,
         queues,
+        retries,
         scheduler,
         spending,
         step_functions,
@@ -45,6 +46,7 @@ def apply() -> None:
     _when_loaded({"s3": object_versions.apply, "sqs": queues.apply, "stepfunctions": step_functions.apply})
     if os.environ["PETPARK_EMULATOR_ENFORCE_IAM"] == "1":
         enforcement.apply()
+    retries.apply()  # last, to be asked first: what was answered was allowed
 
 
 def _when_loaded(remedies: dict[str, Callable[[], None]]) -> None:
