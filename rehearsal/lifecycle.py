@@ -63,9 +63,9 @@ class Script:
     """
 
     photos: Path | None = None
-    photo_count: int = 1600
-    recipe: tuple[str, ...] = ()
-    second_recipe: tuple[str, ...] = ("epochs=3", "learning_rate=0.0005")
+    photo_count: int = 1200
+    recipe: tuple[str, ...] = ("epochs=10",)
+    second_recipe: tuple[str, ...] = ("epochs=1", "learning_rate=0.0005")
     most_held_out: int = 1000
 
     @classmethod
