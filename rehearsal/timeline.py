@@ -25,6 +25,7 @@ class Release:
 type _Scale = Callable[[float], float]
 
 _WIDTH, _LEFT, _RIGHT, _LANE, _BAR, _TOP, _AXIS = 920, 64, 20, 62, 24, 26, 30
+_NOTE = 90
 
 
 _ROUND, _MOST_MARKS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600), 8
@@ -68,7 +69,7 @@ def _lane(name: str, row: int, releases: Sequence[Release], x: _Scale, end: floa
             parts.append(f'<text x="{left + 8:g}" y="{y + 16}" class="t-version">{_version(release, width)}</text>')
         if release.what == "rollback":
             parts.append(f'<path d="M{left:g} {y - 6} l-4 -7 h8 z" class="t-back"/>')
-        if release.answered_after is not None:
+        if release.answered_after is not None and width > _NOTE:  # the table below the picture says it in any case
             parts.append(f'<text x="{left:g}" y="{y + _BAR + 15}" class="t-note">{escape(_note(release))}</text>')
     return "".join(parts)
 
