@@ -155,6 +155,12 @@ def _show(output: Output, facts: RehearsalFacts, directory: Path) -> None:
             f"\nAccuracy on {accuracy.n} photos that no training saw: [bold]{accuracy.value:.1%}[/bold] "
             f"(95 % interval {accuracy.low:.1%} to {accuracy.high:.1%})"
         )
+    if facts.balanced_accuracy is not None:
+        balanced = facts.balanced_accuracy
+        output.out.print(
+            f"Balanced accuracy, every class counting alike:  [bold]{balanced.value:.1%}[/bold] "
+            f"(95 % interval {balanced.low:.1%} to {balanced.high:.1%})"
+        )
     output.out.print(
         f"Summary with pictures: {directory / 'summary.html'}\nFor programs:          {directory / 'summary.json'}"
     )

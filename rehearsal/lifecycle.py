@@ -17,6 +17,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from petpark import datasets, decisions, endpoints, jobs
 from petpark.endpoints import Verdict
 from petpark.jobs import EpochSeen, Finished
@@ -30,7 +32,7 @@ from rehearsal.traffic import Traffic, TrafficReport
 from rehearsal.world import STACKS, World
 from training.dataset import Ingestion, load_manifest
 from training.dataset.generated import generate
-from training.evaluation.metrics import wilson_interval
+from training.evaluation.metrics import evaluate
 
 ANSWERS_WITHIN = 60.0
 """Seconds that endpoints get to answer from a version that their channel moved to."""
@@ -222,8 +224,9 @@ class Lifecycle:
                 explained=24,
                 progress=lambda done, of: step.progress(f"{done} of {of} unseen photos"),
             )
-            accuracy = _accuracy(predictions)
-            self._facts = replace(self._facts, predictions=predictions, accuracy=accuracy)
+            assert self._facts.dataset is not None  # noqa: S101  ingestion comes first
+            accuracy, balanced = _accuracies(predictions, sorted(self._facts.dataset.labels))
+            self._facts = replace(self._facts, predictions=predictions, accuracy=accuracy, balanced_accuracy=balanced)
             step.done(
                 f"{accuracy.value:.1%} right of {accuracy.n} unseen photos "
                 f"(95 % interval {accuracy.low:.1%} to {accuracy.high:.1%})"
@@ -338,7 +341,13 @@ class Lifecycle:
             ]
 
 
-def _accuracy(predictions: Sequence[Prediction]) -> Accuracy:
-    right = sum(prediction.right for prediction in predictions)
-    low, high = wilson_interval(right, len(predictions))
-    return Accuracy(value=right / len(predictions), low=low, high=high, n=len(predictions))
+def _accuracies(predictions: Sequence[Prediction], labels: Sequence[str]) -> tuple[Accuracy, Accuracy]:
+    """Plain accuracy, and balanced accuracy, in which classes count alike however many photos they have."""
+    truth = np.array([labels.index(prediction.truth) for prediction in predictions])
+    answers = np.array([labels.index(prediction.label) for prediction in predictions])
+    found = evaluate(truth, answers, labels)
+    (low, high), (balanced_low, balanced_high) = found.accuracy_interval, found.balanced_accuracy_interval
+    return (
+        Accuracy(value=found.accuracy, low=low, high=high, n=found.photos),
+        Accuracy(value=found.balanced_accuracy, low=balanced_low, high=balanced_high, n=found.photos),
+    )

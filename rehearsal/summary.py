@@ -82,6 +82,7 @@ class RehearsalFacts:
     version: int | None = None
     digest: str | None = None
     accuracy: Accuracy | None = None
+    balanced_accuracy: Accuracy | None = None
     dataset: Dataset | None = None
     stacks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict[str, Mapping[str, Any]])
     """Outputs by stack."""

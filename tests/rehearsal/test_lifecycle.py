@@ -54,7 +54,10 @@ def test_the_answers_come_from_photos_that_no_training_saw(told):
     assert facts.dataset is not None
     assert facts.accuracy is not None
     assert facts.accuracy.n == len(facts.predictions) <= facts.dataset.splits["test"]
-    assert 0 <= facts.accuracy.low <= facts.accuracy.value <= facts.accuracy.high <= 1
+    for accuracy in (facts.accuracy, facts.balanced_accuracy):
+        assert accuracy is not None
+        assert 0 <= accuracy.low <= accuracy.value <= accuracy.high <= 1
+    assert facts.accuracy.value == sum(prediction.right for prediction in facts.predictions) / facts.accuracy.n
 
 
 def test_the_summary_keeps_its_contract(told):
