@@ -29,6 +29,8 @@ _LET_GO = "PETPARK_REHEARSAL_LET_GO"
 _INTERRUPTED = 130
 """Exit code of a program that Ctrl-C ended, as shells have it."""
 
+_FEWEST_CLASSES = 2
+
 type EngineName = Literal["embedded", "pulumi"]
 
 app = typer.Typer(
@@ -39,7 +41,7 @@ app = typer.Typer(
 
 
 class PhotosMissing(OperatorError):
-    """`--photos` names something that is not a folder."""
+    """`--photos` names something that no classifier can learn from."""
 
 
 Directory = Annotated[Path, typer.Option("--directory", help="The folder that takes everything it writes.")]
@@ -88,11 +90,8 @@ def _options(
     from rehearsal.lifecycle import Script
     from rehearsal.run import RunOptions
 
-    if photos is not None and not photos.is_dir():
-        raise PhotosMissing(
-            f"{photos} is not a folder.",
-            next_step="Give a folder with a subfolder of photos a class, or leave --photos out for a generated set.",
-        )
+    if photos is not None:
+        _refuse_hopeless(photos)
     script = Script(photos=photos) if photos is None else Script.of_photos(photos)
     return RunOptions(
         directory=directory,
@@ -101,6 +100,19 @@ def _options(
         keep=keep,
         script=replace(script, recipe=(*script.recipe, *settings)),
     )
+
+
+def _refuse_hopeless(photos: Path) -> None:
+    """Say at once what ingestion would say after the stacks are up."""
+    classes = (
+        [entry for entry in photos.iterdir() if entry.is_dir() and any(entry.iterdir())] if photos.is_dir() else []
+    )
+    if len(classes) < _FEWEST_CLASSES:
+        found = f"holds photos of {len(classes)} classes" if photos.is_dir() else "is not a folder"
+        raise PhotosMissing(
+            f"{photos} {found}; a classifier needs two at least.",
+            next_step="Give a folder with a subfolder of photos a class, or leave --photos out for a generated set.",
+        )
 
 
 def _installed_engine() -> EngineName:

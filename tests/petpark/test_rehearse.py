@@ -1,0 +1,27 @@
+"""`petpark rehearse` before anything starts."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.petpark.conftest import Run
+
+
+@pytest.mark.parametrize("folders", [[], ["cat"], ["cat", "empty"]])
+def test_photos_that_no_classifier_can_learn_from_are_refused_before_anything_starts(
+    run: Run, tmp_path: Path, folders: list[str]
+) -> None:
+    for folder in folders:
+        (tmp_path / "photos" / folder).mkdir(parents=True)
+    if "cat" in folders:
+        (tmp_path / "photos" / "cat" / "one.jpg").write_bytes(b"photo")
+    said = run("rehearse", "--photos", str(tmp_path / "photos"), "--directory", str(tmp_path / "r"))
+    assert said.exit_code == 2
+    assert said.stderr.startswith("PhotosMissing: ")
+    assert "Next: " in said.stderr
+    assert not (tmp_path / "r").exists()
+
+
+def test_ending_a_rehearsal_that_does_not_run_says_so(run: Run, tmp_path: Path) -> None:
+    said = run("rehearse", "down", "--directory", str(tmp_path / "r"))
+    assert (said.exit_code, "No rehearsal is running" in said.stdout) == (0, True)
