@@ -1,0 +1,78 @@
+"""What a channel asks of whoever moves it. `infra` declares and enforces it, `registry.promotion` decides by it.
+
+Nothing here knows a cloud or a library, so that both can import it.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self, cast
+
+_PERSON = re.compile(r"[\w+=,.@-]{2,64}", re.ASCII)
+"""The name of a role's session, which is where a person's name stands in an ARN.
+
+https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html
+"""
+_METRIC = re.compile(r"[a-z][a-z0-9_]{0,62}")
+
+NONE = "none"
+"""Value of `metric` where a channel compares nothing."""
+
+
+class ChannelPolicyInvalid(ValueError):
+    """A channel's policy cannot be used; the message says which key and what it may be."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChannelPolicy:
+    """The rule of one channel. The defaults are the strictest that every team can keep."""
+
+    certificate: bool = True
+    """Take only versions with a certificate in force, forward and back."""
+    two_people: bool = True
+    """Who certified a version may not be the one who promotes it."""
+    metric: str | None = None
+    """Name of a metric that a promoted version must have at or above that of the version in place."""
+    movers: tuple[str, ...] = ()
+    """Names of the people who may move the channel; empty: whoever may act as promoter."""
+
+    def to_dict(self) -> dict[str, object]:
+        """The form in which a stack's configuration and its outputs say it."""
+        return {
+            "certificate": self.certificate,
+            "two_people": self.two_people,
+            "metric": self.metric or NONE,
+            "movers": list(self.movers),
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """The opposite of `to_dict`, strict: all four keys and no other; ChannelPolicyInvalid."""
+        wanted = set(cls.__dataclass_fields__)
+        if wanted != set(values):
+            raise ChannelPolicyInvalid(
+                f"it has the keys {', '.join(sorted(values)) or 'none'}; expected {', '.join(sorted(wanted))}"
+            )
+        movers = values["movers"]
+        if not isinstance(movers, list) or not all(
+            isinstance(name, str) and _PERSON.fullmatch(name) for name in cast("list[object]", movers)
+        ):
+            raise ChannelPolicyInvalid(
+                f"`movers` is {movers!r}; expected a list of names of 2 to 64 letters, digits and +=,.@-_"
+            )
+        metric = values["metric"]
+        if not isinstance(metric, str) or not _METRIC.fullmatch(metric):
+            raise ChannelPolicyInvalid(f"`metric` is {metric!r}; expected the name of a metric, or '{NONE}'")
+        for key in ("certificate", "two_people"):
+            if not isinstance(values[key], bool):
+                raise ChannelPolicyInvalid(f"`{key}` is {values[key]!r}; expected true or false")
+        return cls(
+            certificate=values["certificate"],
+            two_people=values["two_people"],
+            metric=None if metric == NONE else metric,
+            movers=tuple(cast("list[str]", movers)),
+        )
+
+
+STRICT = ChannelPolicy()
+"""The rule of a channel that no stack declares."""
