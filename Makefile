@@ -8,6 +8,8 @@ PYTHON ?= python3
 UV := .tools/bin/uv
 RUN := .venv/bin/python
 WORKERS ?= 3
+BENCH ?= $(wildcard benchmarks/*.py)
+VERSITYGW := .tools/bin/versitygw
 
 .PHONY: help setup demo demo-down test check format bench lock clean
 
@@ -35,18 +37,18 @@ format: setup ## format and mend what lint can mend
 	@$(RUN) -m ruff format .
 	@$(RUN) -m ruff check --fix .
 
-bench: setup ## print each figure next to its reference
-	@for script in benchmarks/*.py; do echo "== $$script"; $(RUN) $$script; done
+bench: setup .venv-benchmarks/.ready $(VERSITYGW) ## print each figure next to its reference; BENCH=benchmarks/registry.py for one
+	@failed=0; for script in $(BENCH); do echo "== $$script"; $(RUN) $$script || failed=$$?; done; exit $$failed
 
 lock: $(UV) ## write requirements/*.txt anew from pyproject.toml
-	@for group in training serving emulator; do \
+	@for group in training serving emulator benchmarks; do \
 	  $(UV) pip compile --quiet --upgrade --python-version 3.13 --generate-hashes --no-header --no-emit-index-url --group pyproject.toml:$$group -o requirements/$$group.txt; done
 	@$(UV) pip compile --quiet --upgrade --python-version 3.13 --generate-hashes --no-header --no-emit-index-url --overrides requirements/overrides.txt \
 	  pyproject.toml --group dev -o requirements/development.txt
 
 clean: ## remove environments, caches and everything that a rehearsal left
 	@[ ! -x $(RUN) ] || $(RUN) -m petpark rehearse down
-	@rm -rf .venv .venv-emulator .tools .rehearsal .pytest_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info build
+	@rm -rf .venv .venv-emulator .venv-benchmarks .tools .rehearsal .pytest_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info build
 
 # uv comes from the package index into an environment of its own. A pyenv that lacks 3.13 would refuse to run in this folder: then start from /.
 $(UV): requirements/tools.txt
@@ -70,3 +72,14 @@ $(UV): requirements/tools.txt
 	@[ -x .venv-emulator/bin/python ] || PYENV_VERSION=3.13 $(UV) venv --quiet --python 3.13 .venv-emulator
 	@$(UV) pip sync --compile-bytecode --python .venv-emulator/bin/python --require-hashes requirements/emulator.txt
 	@touch $@
+
+.venv-benchmarks/.ready: requirements/benchmarks.txt | $(UV)
+	@echo "setup      environment of what is measured against"
+	@[ -x .venv-benchmarks/bin/python ] || PYENV_VERSION=3.13 $(UV) venv --quiet --python 3.13 .venv-benchmarks
+	@$(UV) pip sync --compile-bytecode --python .venv-benchmarks/bin/python --require-hashes requirements/benchmarks.txt
+	@touch $@
+
+# A fast S3 server to measure against. Without Go there is none, and the benchmark that needs it says so and fails.
+$(VERSITYGW): | $(UV)
+	@if command -v go >/dev/null; then echo "setup      S3 server for benchmarks, built from source (some minutes)"; \
+	  GOBIN='$(CURDIR)/.tools/bin' go install github.com/versity/versitygw/cmd/versitygw@v1.8.0; fi

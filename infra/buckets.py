@@ -103,3 +103,18 @@ def forget_replaced(days: int, prefix: str = "") -> aws.s3.BucketLifecycleConfig
         "filter": {"prefix": prefix},
         "noncurrent_version_expiration": {"noncurrent_days": days},
     }
+
+
+def forget(days: int) -> list[aws.s3.BucketLifecycleConfigurationRuleArgsDict]:
+    """Let every object go after `days`, and all that a versioned bucket keeps of it soon after that."""
+    return [
+        {"id": "forget", "status": "Enabled", "filter": {"prefix": ""}, "expiration": {"days": days}},
+        forget_replaced(1),
+        {
+            # S3 takes this in no rule that gives days, too.
+            "id": "forget-deletions",
+            "status": "Enabled",
+            "filter": {"prefix": ""},
+            "expiration": {"expired_object_delete_marker": True},
+        },
+    ]

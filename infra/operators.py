@@ -14,7 +14,7 @@ from registry.layout import Role
 
 @dataclass(frozen=True, kw_only=True)
 class OperatorsArgs:
-    """Whose identities may take the roles."""
+    """Whose people may take the roles."""
 
     account: pulumi.Input[str]
 
@@ -31,7 +31,7 @@ class Operators(Component):
         return aws.iam.Role(
             **self.child(role),
             description=f"petpark: what a {role} may do with models",
-            assume_role_policy=document(policies.trust_account, account=account),
+            assume_role_policy=document(policies.trust_people, account=account),
             tags=self.tagged(role),
         )
 

@@ -30,6 +30,7 @@ def export(
         "encryption_key": platform.places.encryption_key,
         "signing_key": platform.places.signing_key,
         "roles": platform.roles,
+        "channels": platform.channels,
         "code_bundle": code.sha256,
         "training": training,
         "endpoint": endpoint.outputs,

@@ -24,6 +24,8 @@ class Platform:
 
     places: PlaceOutputs
     roles: pulumi.Input[Mapping[str, Any]]
+    channels: pulumi.Input[Mapping[str, Any]]
+    """What each channel asks of whoever moves it."""
     owner: pulumi.StackReference | None
     """The stack that owns the platform; None if it is this one."""
 
@@ -64,6 +66,11 @@ def _own(settings: StackSettings) -> Platform:
             account=account,
             certifier=operators.roles[Role.CERTIFIER].arn,
             collector=operators.roles[Role.COLLECTOR].arn,
+            promoter_id=operators.roles[Role.PROMOTER].unique_id,
+            model=settings.model,
+            channels=settings.channels,
+            object_lock_days=settings.object_lock_days,
+            log_days=settings.log_days,
         ),
     )
     places = PlaceOutputs(
@@ -75,7 +82,12 @@ def _own(settings: StackSettings) -> Platform:
         signing_key=models.signing_key.arn,
     )
     Grants("grants", GrantsArgs(roles=operators.roles, places=places))
-    return Platform(places=places, roles={role.value: made.arn for role, made in operators.roles.items()}, owner=None)
+    return Platform(
+        places=places,
+        roles={role.value: made.arn for role, made in operators.roles.items()},
+        channels={name: policy.to_dict() for name, policy in settings.channels.items()},
+        owner=None,
+    )
 
 
 def _refer(settings: StackSettings, stack: str) -> Platform:
@@ -90,5 +102,6 @@ def _refer(settings: StackSettings, stack: str) -> Platform:
             signing_key=owner.require_output("signing_key"),
         ),
         roles=owner.require_output("roles"),
+        channels=owner.require_output("channels"),
         owner=owner,
     )

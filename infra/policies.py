@@ -10,13 +10,17 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from registry.layout import CODE, DATASETS, JOBS, METRIC_NAMESPACE, PHOTOS, Role, creates, deletes
+from registry.channel_policy import ChannelPolicy
+from registry.layout import CODE, DATASETS, JOBS, METRIC_NAMESPACE, PHOTOS, Role, channel_prefix, creates, deletes
 
 type Document = dict[str, Any]
 type Statement = dict[str, Any]
 
 SESSION_MANAGER = "arn:aws:iam::aws:policy/AmazonSSMManagedInstanceCore"
 """AWS's managed policy for a shell through Session Manager: no open port, no key, every session on record."""
+
+ACCESS_LOG = "model-store/"
+"""Where S3 puts the model store's access log in the bucket of its own."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,10 +43,29 @@ def trust_service(service: str) -> Document:
     return _document([{"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": service}}])
 
 
-def trust_account(account: str) -> Document:
-    """Let the account's identities take the role, as far as their own policies allow it."""
-    principal = {"AWS": f"arn:aws:iam::{account}:root"}
-    return _document([{"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": principal}])
+def trust_people(account: str) -> Document:
+    """Let the account's people take the role under their own names, as far as their own policies allow it.
+
+    A user's session is called as the user is. Who is in a role already, as people signed in through an identity
+    provider are, keeps the name of that session; so it is worth what that role's own trust makes of it. `aws:userid`
+    of a session is `<role id>:<session name>`; `aws:username` exists for users alone, and a condition on what does not
+    exist never holds.
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_iam-condition-keys.html#ck_rolesessionname
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_variables.html#principaltable
+    """
+    take = {
+        "Effect": "Allow",
+        "Action": "sts:AssumeRole",
+        "Principal": {"AWS": f"arn:aws:iam::{account}:root"},
+    }
+    by_user = {"StringEquals": {"sts:RoleSessionName": "${aws:username}"}}
+    by_session = {"Null": {"aws:username": "true"}, "StringLike": {"aws:userid": "*:${sts:RoleSessionName}"}}
+    return _document(
+        [
+            {"Sid": "UsersByTheirName", **take, "Condition": by_user},
+            {"Sid": "SessionsByTheirOwnName", **take, "Condition": by_session},
+        ]
+    )
 
 
 # --- people and machines -------------------------------------------------------------------------------------------
@@ -52,6 +75,8 @@ def operator(role: Role, places: Places) -> Document:
     """What a person or pipeline acting as `role` may do."""
     statements = [
         *_read(places.model_store),
+        # An audit compares the registry with every revision that the bucket holds, not only the latest.
+        _allow(["s3:ListBucketVersions"], [_bucket(places.model_store)]),
         *_create(places.model_store, creates(role, places.model)),
         *_delete(places.model_store, deletes(role, places.model)),
         _use_key(places.encryption_key, writes=bool(creates(role, places.model))),
@@ -66,8 +91,10 @@ def operator(role: Role, places: Places) -> Document:
             ]
         case Role.CERTIFIER:
             statements += [_allow(["kms:Sign"], [places.signing_key]), _verify(places.signing_key)]
-        case Role.PROMOTER | Role.READER:
+        case Role.PROMOTER:
             statements += [_verify(places.signing_key)]
+        case Role.READER:
+            statements += [_verify(places.signing_key), _inspect(places.model_store)]
         case Role.COLLECTOR:
             pass
     return _document(statements)
@@ -110,11 +137,37 @@ def private_bucket(bucket: str) -> Document:
     return _document([_refuse_plain_http(bucket)])
 
 
-def write_once_bucket(bucket: str, encryption_key: str, collector: str) -> Document:
+def access_log_bucket(bucket: str, source: str, account: str) -> Document:
+    """Take from S3 the records of access to the bucket `source`, and refuse plain HTTP.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/enable-server-access-logging.html
+    """
+    delivery: Statement = {
+        "Sid": "DeliverAccessLog",
+        "Effect": "Allow",
+        "Principal": {"Service": "logging.s3.amazonaws.com"},
+        "Action": ["s3:PutObject"],
+        "Resource": [_objects(bucket, ACCESS_LOG)],
+        "Condition": {"ArnLike": {"aws:SourceArn": _bucket(source)}, "StringEquals": {"aws:SourceAccount": account}},
+    }
+    return _document([_refuse_plain_http(bucket), delivery])
+
+
+def write_once_bucket(
+    bucket: str,
+    encryption_key: str,
+    collector: str,
+    promoter_id: str,
+    model: str,
+    channels: Mapping[str, ChannelPolicy],
+) -> Document:
     """Refuse what would change the past of the model store, even to an administrator: see `registry`.
 
     A write must say `If-None-Match: *`; the calls that prepare a multipart upload cannot, and are exempt (the call
     that completes it is not). https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes-enforce.html
+
+    A channel with movers takes entries only from sessions of the promoter's role (`promoter_id` is its unique id) that
+    bear a mover's name. Any other role may be less careful about the names of its sessions.
     """
     objects = _objects(bucket, "")
     return _document(
@@ -151,6 +204,16 @@ def write_once_bucket(bucket: str, encryption_key: str, collector: str) -> Docum
                     "Null": {"s3:x-amz-server-side-encryption": "false"},
                     "StringNotEquals": {"s3:x-amz-server-side-encryption": "aws:kms"},
                 },
+            ),
+            *(
+                _refuse(
+                    f"OnlyMovers{number}",
+                    ["s3:PutObject"],
+                    [_objects(bucket, channel_prefix(model, name))],
+                    {"StringNotEquals": {"aws:userid": [f"{promoter_id}:{mover}" for mover in channels[name].movers]}},
+                )
+                for number, name in enumerate(sorted(channels), start=1)
+                if channels[name].movers
             ),
         ]
     )
@@ -217,6 +280,21 @@ def _create(bucket: str, prefixes: tuple[str, ...]) -> list[Statement]:
 def _delete(bucket: str, prefixes: tuple[str, ...]) -> list[Statement]:
     objects = [_objects(bucket, prefix) for prefix in prefixes]
     return [_allow(["s3:DeleteObject"], objects)] if objects else []
+
+
+def _inspect(bucket: str) -> Statement:
+    """Let whoever examines a bucket read how it is set up. Some of these go by other names than their API calls."""
+    return _allow(
+        [
+            "s3:GetBucketLogging",
+            "s3:GetBucketObjectLockConfiguration",
+            "s3:GetBucketPolicy",
+            "s3:GetBucketPublicAccessBlock",
+            "s3:GetBucketVersioning",
+            "s3:GetEncryptionConfiguration",
+        ],
+        [_bucket(bucket)],
+    )
 
 
 def _use_key(key: str, *, writes: bool) -> Statement:

@@ -1,13 +1,17 @@
 """Stack configuration, read once into one frozen record. Everything that differs between stacks is a value here."""
 
 import ipaddress
+import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, cast
 
 import pulumi
 
 from infra.instance_types import InstanceType, InstanceTypeUnsupported, instance_type
+from registry.channel_policy import STRICT, ChannelPolicy, ChannelPolicyInvalid
 
 OWN = "own"
 """Value of `petpark:platform` in the stack that owns the platform; others name that stack."""
@@ -18,7 +22,11 @@ NONE = "none"
 # https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html
 LOG_DAYS = (1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653)
 
+# https://docs.aws.amazon.com/AmazonS3/latest/API/API_DefaultRetention.html
+_LONGEST_LOCK_DAYS = 36_500
+
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
+_SHORT = "a short name of lower-case letters, digits and hyphens"
 
 
 class SettingsInvalid(ValueError):
@@ -65,6 +73,10 @@ class StackSettings:
     model: str
     protect_data: bool
     """Refuse to destroy the platform's buckets while they hold anything."""
+    object_lock_days: int
+    """Days for which S3 keeps what is in the model store from being deleted for good; 0 for no Object Lock."""
+    channels: Mapping[str, ChannelPolicy]
+    """What each channel asks of whoever moves it; empty in a stack that does not own the platform."""
     network: str
     """The stack's address block, as CIDR."""
     zones: tuple[str, str]
@@ -86,21 +98,41 @@ def read(get: Callable[[str], str | None], *, region: str | None, namespace: str
     values = _Reader(get, namespace)
     if not region:
         values.refuse("aws:region", region, "a region such as eu-west-1")
+    platform_stack = values.optional("platform", OWN)
+    endpoint = _endpoint(values)
     settings = StackSettings(
         region=region or "",
-        platform_stack=values.optional("platform", OWN),
+        platform_stack=platform_stack,
         model=values.name("model"),
         protect_data=values.boolean("protect_data"),
+        object_lock_days=values.integer("object_lock_days", 0, _LONGEST_LOCK_DAYS),
+        channels=_channels(values, platform_stack, endpoint.channel),
         network=values.network("network", range(16, 23)),
         zones=values.zones("zones", region or ""),
         log_days=values.one_of("log_days", LOG_DAYS),
         latency_alarm_ms=values.integer("latency_alarm_ms", 1, 60_000),
         alarm_email=values.optional("alarm_email", NONE),
         training=_training(values),
-        endpoint=_endpoint(values),
+        endpoint=endpoint,
     )
     values.settle()
     return settings
+
+
+def _channels(values: "_Reader", platform_stack: str | None, followed: str) -> Mapping[str, ChannelPolicy]:
+    """Read what the platform's owner says of its channels: all of them are there, its own endpoint's included."""
+    found = values.mapping("channels", "a map from channels to what they ask of whoever moves them")
+    if found is None:
+        return {}
+    if platform_stack is None and followed and followed not in found:
+        values.refuse("channels", ", ".join(found), f"{followed} among them, which the endpoint follows")
+    if platform_stack and found:
+        expected = f"none where platform is not {OWN!r}: put them into Pulumi.{platform_stack}.yaml"
+        values.refuse("channels", ", ".join(found), expected)
+    for name in found:
+        if not _NAME.fullmatch(name):
+            values.refuse("channels", name, f"names like the others: {_SHORT}")
+    return MappingProxyType({name: values.channel_policy(f"channels.{name}", found[name]) for name in found})
 
 
 def _training(values: "_Reader") -> TrainingSettings:
@@ -155,16 +187,14 @@ class _Reader:
             )
 
     def refuse(self, key: str, value: str | None, expected: str) -> None:
-        full = key if ":" in key else f"{self._namespace}:{key}"
-        self._wrong.append(f"{full} is {'not set' if value is None else repr(value)}; expected {expected}")
+        self._wrong.append(f"{self._full(key)} is {'not set' if value is None else repr(value)}; expected {expected}")
 
     def optional(self, key: str, absent: str) -> str | None:
         value = self._read(key, lambda text: text or None, f"a value, or {absent!r}", "")
         return None if value == absent else value
 
     def name(self, key: str) -> str:
-        expected = "a short name of lower-case letters, digits and hyphens"
-        return self._read(key, lambda text: text if _NAME.fullmatch(text) else None, expected, "")
+        return self._read(key, lambda text: text if _NAME.fullmatch(text) else None, _SHORT, "")
 
     def boolean(self, key: str) -> bool:
         return self._read(key, {"true": True, "false": False}.get, "true or false", False)
@@ -208,6 +238,28 @@ class _Reader:
         except InstanceTypeUnsupported as problem:
             self.refuse(key, value, f"a type that petpark can use: {problem}")
             return instance_type("t3.micro")
+
+    def mapping(self, key: str, expected: str) -> Mapping[str, Any] | None:
+        """Read a structured value, which Pulumi gives to programs as JSON; None for a wrong one."""
+
+        def parse(text: str) -> dict[str, Any] | None:
+            try:
+                value = json.loads(text)
+            except ValueError:
+                return None
+            return cast("dict[str, Any]", value) if isinstance(value, dict) else None
+
+        return self._read(key, parse, expected, None)
+
+    def channel_policy(self, key: str, value: Any) -> ChannelPolicy:
+        try:
+            return ChannelPolicy.from_dict(value if isinstance(value, dict) else {})
+        except ChannelPolicyInvalid as problem:
+            self._wrong.append(f"{self._full(key)}: {problem}")
+            return STRICT
+
+    def _full(self, key: str) -> str:
+        return key if ":" in key else f"{self._namespace}:{key}"
 
     def _read[T](self, key: str, parse: Callable[[str], T | None], expected: str, instead: T) -> T:
         value = self._get(key)

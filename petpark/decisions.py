@@ -9,22 +9,22 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from petpark.errors import ReportMissing, SelfCertified
+from petpark.errors import ReportMissing
 from petpark.target import Target
+from registry.channel_policy import STRICT, ChannelPolicy
+from registry.identity import person
 from registry.layout import Role
 
 if TYPE_CHECKING:
-    from registry.catalog import Catalog
-    from registry.certificate import Certificate, Certificates, Decision, Verifier
-    from registry.channel import Channel, Move
+    from registry.certificate import Certificate, Decision
+    from registry.channel import Move
+    from registry.promotion import Desk
     from registry.version import Version
 
 type Clock = Callable[[], datetime]
 
-OPEN_CHANNELS = frozenset({"test"})
-"""Channels that take a version before anyone has signed for it: where it is tried so that someone can."""
-
-_REPORT = "report.html"
+REPORT = "report.html"
+"""The file of a version that people read before they decide."""
 
 
 def now() -> datetime:
@@ -44,128 +44,104 @@ def certify(
 ) -> Certificate:
     """Sign `decision` about exactly the bytes of version `number`, as the stack's certifier.
 
-    The certificate names `report` by its hash (by default the version's own). Approval ends after `days` days; a
-    refusal or revocation does not end.
-    Raises `SelfCertified`, `ReportMissing`, or the registry's `VersionMissing` or `DecidedMeanwhile`.
+    The certificate names `report` by its hash (by default the version's own); a revocation needs none. Approval ends
+    after `days` days; a refusal or revocation does not end.
+    Raises `ReportMissing`, or the registry's `VersionMissing`, `SelfCertified` or `DecidedMeanwhile`.
     """
+    from registry import promotion
     from registry.catalog import Catalog
     from registry.certificate import Certificates
 
     store = target.store(target.outputs.model_store, role=Role.CERTIFIER)
     version = Catalog(store, target.outputs.model).version(number)
-    by = target.identity(role=Role.CERTIFIER)
-    _refuse_own_work(version, by)
-    return Certificates(store, target.outputs.model).sign(
+    return promotion.certify(
+        Certificates(store, target.outputs.model, clock=clock),
         version,
         decision=decision,
         signer=target.signer(role=Role.CERTIFIER),
-        by=by,
-        report_sha256=_report_hash(version, report),
+        by=target.identity(role=Role.CERTIFIER),
+        report_sha256=_report_hash(version, report, needed=decision != "revoked"),
         expires_at=clock() + timedelta(days=days) if decision == "certified" else None,
         note=note,
     )
 
 
 def promote(target: Target, number: int, *, channel: str, why: str, clock: Clock = now) -> Move:
-    """Move `channel` to version `number`, as the stack's promoter.
+    """Move `channel` to version `number`, as the stack's promoter, by the channel's rule (`rule`).
 
-    Every channel but `test` takes only a certified version. Raises the registry's `VersionMissing`,
-    `NotCertified`, or `ChannelMoved` when somebody else moved the channel meanwhile.
+    Raises the registry's `VersionMissing`, `MoverRefused`, `NotCertified`, `SamePerson`, `MetricBelow`, or
+    `ChannelMoved` when somebody else moved the channel meanwhile.
     """
-    from registry import promotion
-
-    desk = _desk(target, channel)
-    head = desk.channel.head()
-    return promotion.promote(
-        desk.catalog,
-        desk.channel,
-        desk.certificates,
-        number,
-        verifier=desk.verifier,
-        by=desk.by,
-        why=why,
-        expected=0 if head is None else head.number,
-        now=clock(),
-    )
+    return _desk(target, channel).promote(number, by=target.identity(role=Role.PROMOTER), why=why, now=clock())
 
 
 def roll_back(target: Target, *, channel: str, why: str, to: int | None = None, clock: Clock = now) -> Move:
     """Move `channel` back to the version before, or to version `to`, as the stack's promoter.
 
-    The same rule holds as for `promote`: a version whose certificate was revoked or has ended is not gone back to.
-    Raises the registry's `NothingToRollBackTo`, `NotCertified` or `ChannelMoved`.
+    Of the channel's rule only certificate and movers are asked again: a version whose certificate was revoked or has
+    ended is not gone back to, but whoever notices at night needs no second person.
+    Raises the registry's `NothingToRollBackTo`, `MoverRefused`, `NotCertified` or `ChannelMoved`.
     """
-    from registry import promotion
+    return _desk(target, channel).roll_back(by=target.identity(role=Role.PROMOTER), why=why, to=to, now=clock())
 
-    desk = _desk(target, channel)
-    return promotion.roll_back(
-        desk.catalog,
-        desk.channel,
-        desk.certificates,
-        verifier=desk.verifier,
-        by=desk.by,
-        why=why,
-        to=to,
-        now=clock(),
-    )
+
+def rule(target: Target, channel: str) -> ChannelPolicy:
+    """What `channel` asks of whoever moves it: what the registry's owner declares, or else the strictest."""
+    return target.outputs.channels.get(channel, STRICT)
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Desk:
-    """What a promoter has in hand; `verifier` is None where the channel asks for no certificate."""
+class Successors:
+    """Who may promote what `but` certified, on one channel that wants two people for it."""
 
-    catalog: Catalog
-    channel: Channel
-    certificates: Certificates
-    verifier: Verifier | None
-    by: str
+    channel: str
+    but: str
+    movers: tuple[str, ...] | None
+    """Their names; None: whoever may act as promoter. The certifier is not among them."""
 
 
-def _desk(target: Target, channel: str) -> _Desk:
+def successors(target: Target, certificate: Certificate) -> list[Successors]:
+    """Who may go on from `certificate`, for each channel that is declared and wants two people."""
+    certifier = person(certificate.by)
+    return [
+        Successors(
+            channel=name,
+            but=certifier,
+            movers=tuple(mover for mover in policy.movers if mover != certifier) if policy.movers else None,
+        )
+        for name, policy in sorted(target.outputs.channels.items())
+        if policy.two_people
+    ]
+
+
+def _desk(target: Target, channel: str) -> Desk:
     from registry.catalog import Catalog
     from registry.certificate import Certificates
     from registry.channel import Channel
+    from registry.promotion import Desk
 
     model = target.outputs.model
     store = target.store(target.outputs.model_store, role=Role.PROMOTER)
-    return _Desk(
+    return Desk(
         catalog=Catalog(store, model),
         channel=Channel(store, model, channel),
         certificates=Certificates(store, model),
-        verifier=None if channel in OPEN_CHANNELS else target.verifier(role=Role.PROMOTER),
-        by=target.identity(role=Role.PROMOTER),
+        policy=rule(target, channel),
+        verifier=target.verifier(role=Role.PROMOTER),
     )
 
 
-def _refuse_own_work(version: Version, by: str) -> None:
-    trained_by = version.lineage.get("trained_by")
-    if trained_by is not None and _principal(trained_by) == _principal(by):
-        raise SelfCertified(
-            f"Version {version.number} was trained by {trained_by}, who cannot sign for it as {by}.",
-            next_step="Ask someone else to certify it.",
-            version=version.number,
-            trained_by=trained_by,
-            by=by,
-        )
-
-
-def _principal(arn: str) -> str:
-    """An assumed role without its session's name: two sessions of one role are one principal."""
-    kind, slash, rest = arn.rpartition(":")[2].partition("/")
-    return f"{arn.rpartition(':')[0]}:{kind}{slash}{rest.partition('/')[0] if kind == 'assumed-role' else rest}"
-
-
-def _report_hash(version: Version, report: Path | None) -> str:
+def _report_hash(version: Version, report: Path | None, *, needed: bool) -> str | None:
     if report is not None:
         if not report.is_file():
             raise ReportMissing(
                 f"{report} is not a file.", next_step="Give the report that the decision rests on: --report FILE."
             )
         return hashlib.sha256(report.read_bytes()).hexdigest()
-    own = next((file.sha256 for file in version.files if file.name == _REPORT), None)
-    if own is None:
+    own = version.file(REPORT)
+    if own is None and needed:
         raise ReportMissing(
-            f"Version {version.number} carries no {_REPORT} of its own.",
+            f"Version {version.number} carries no {REPORT} of its own.",
             next_step="Give the report that the decision rests on: --report FILE.",
         )
-    return own
+    return own.sha256 if own else None

@@ -6,21 +6,33 @@ import platform
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
 import boto3
+import yaml
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from petpark import pulumi_cli
-from petpark.errors import OperatorError
+from petpark.errors import (
+    OperatorError,
+    PulumiFailed,
+    PulumiMissing,
+    RehearsalNotRunning,
+    StackNotDeployed,
+    describe,
+)
+from petpark.target import Target
+from registry.layout import Role
 
 PYTHON = (3, 13)
 ROOM_NEEDED = 4 * 1024**3
 """Bytes free for data, checkpoints and a rehearsal's emulator."""
+
+_NOTHING_DEPLOYED = (StackNotDeployed, RehearsalNotRunning, PulumiMissing, PulumiFailed)
 
 EMULATOR_PYTHON = Path(".venv-emulator") / "bin" / "python"
 
@@ -43,8 +55,13 @@ class Check:
     mend: str = ""
 
 
-def examine(kind: str, root: Path) -> Iterator[Check]:
-    """Look at what `--target kind` needs on this machine; `root` is the checkout."""
+def examine(kind: str, root: Path, open_target: Callable[[], Target]) -> Iterator[Check]:
+    """Look at what `--target kind` needs on this machine, and at what is deployed there; `root` is the checkout."""
+    yield from _machine(kind, root)
+    yield from deployed(kind, root, open_target)
+
+
+def _machine(kind: str, root: Path) -> Iterator[Check]:
     yield _python()
     yield _room(root)
     yield _packages("command environment", "make setup", "boto3", "pulumi", "pulumi_aws", "rich", "typer")
@@ -142,6 +159,94 @@ def _provider(*, needed: bool) -> Check:
         return Check(name="AWS provider", health=Health.FINE, found=str(find_provider()))
     except ProviderMissing as error:
         return _not_there("AWS provider", str(error), "petpark doctor --install-pulumi", needed=needed)
+
+
+# --- what is deployed ----------------------------------------------------------------------------------------------
+
+
+def deployed(kind: str, root: Path, open_target: Callable[[], Target]) -> Iterator[Check]:
+    """The registry's bucket and key as they really are; one line that says so where there is none to look at."""
+    name = "model store"
+    try:
+        target = open_target()
+        mend = (
+            "petpark rehearse down, then petpark rehearse --keep"
+            if kind == "rehearsal"
+            else f"pulumi up --stack {_owner(root, target.outputs.stack)}"
+        )
+        target.client("s3", role=Role.READER)
+    except _NOTHING_DEPLOYED as error:
+        yield _not_there(name, error.message, error.next_step, needed=False)
+    except OperatorError as error:
+        yield _not_there(name, error.message, error.next_step, needed=True)
+    except (BotoCoreError, ClientError) as error:
+        # Not for this person to see, or no account at all, which was said before.
+        failure = describe(error)
+        said = failure.message if failure else str(error)
+        yield _not_there(name, f"cannot be looked at: {said}", failure.next_step if failure else "", needed=False)
+    else:
+        yield _clock(target)
+        traces = "" if kind == "rehearsal" else ", then look for traces: petpark models fsck"
+        yield from _guards(target, mend + traces)
+        yield _signing_key(target, mend)
+
+
+def _clock(target: Target) -> Check:
+    from registry.errors import ClockSkewed, RegistryError
+
+    store = target.store(target.outputs.model_store, role=Role.READER)
+    try:
+        next(store.keys(f"{target.outputs.model}/"), None)
+    except ClockSkewed as error:
+        found = f"{error.actual} here, {error.expected}"
+        return Check(name="clock", health=Health.MISSING, found=found, mend="sudo timedatectl set-ntp true")
+    except RegistryError as error:
+        return _not_there("clock", f"the store did not say: {error.actual}", error.next, needed=False)
+    return Check(name="clock", health=Health.FINE, found="agrees with the store's")
+
+
+def _guards(target: Target, mend: str) -> Iterator[Check]:
+    from registry.bucket_guard import examine as examine_bucket
+    from registry.errors import RegistryError
+
+    outputs = target.outputs
+    try:
+        guards = examine_bucket(
+            target.client("s3", role=Role.READER),
+            outputs.model_store,
+            encryption_key=outputs.encryption_key,
+            collector=outputs.roles.get(Role.COLLECTOR),
+        )
+    except RegistryError as error:
+        yield _not_there("model store", error.actual, mend, needed=True)
+        return
+    for guard in guards:
+        name = f"model store: {guard.name}"
+        if guard.error is None:
+            yield Check(name=name, health=Health.FINE, found=guard.expected)
+        else:
+            found = f"expected {guard.expected}; found {guard.error.actual}"
+            yield Check(name=name, health=Health.MISSING, found=found, mend=mend)
+
+
+def _signing_key(target: Target, mend: str) -> Check:
+    from registry.errors import KeyUnavailable
+
+    try:
+        key = target.verifier(role=Role.READER).key
+    except KeyUnavailable as error:
+        return Check(name="signing key", health=Health.MISSING, found=error.actual, mend=mend)
+    return Check(name="signing key", health=Health.FINE, found=f"{key.scheme}, {key.keyid[:12]}")
+
+
+def _owner(root: Path, stack: str) -> str:
+    """The stack that owns the registry: what the settings of `stack` say, else `stack` itself."""
+    try:
+        settings = yaml.safe_load((root / f"Pulumi.{stack}.yaml").read_text())["config"]
+    except (OSError, yaml.YAMLError, KeyError, TypeError):
+        return stack
+    named = settings.get("petpark:platform", "own")
+    return stack if named == "own" else str(named)
 
 
 def _not_there(name: str, found: str, mend: str, *, needed: bool) -> Check:

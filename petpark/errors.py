@@ -102,16 +102,18 @@ class WeightsMissing(OperatorError):
     """Weights to start from were named, and are not there."""
 
 
-class SelfCertified(OperatorError):
-    """Whoever trained a version tried to sign for it."""
-
-    exit_code = NOT_SO
-
-
 class ReportMissing(OperatorError):
-    """A certificate needs a report to point at, and there is none."""
+    """A report was asked for, or a certificate needs one to point at, and there is none."""
 
     exit_code = NOT_SO
+
+
+class FileInTheWay(OperatorError):
+    """A file would have to be overwritten, or cannot be written."""
+
+
+class ConfirmationNeeded(OperatorError):
+    """Something cannot be taken back, and nobody is there to be asked."""
 
 
 class NotImplementedYet(OperatorError):
@@ -153,10 +155,17 @@ def describe(error: Exception) -> Failure | None:
 
 def _from_a_room(error: Exception) -> Failure | None:
     """Outcomes of the other rooms carry their own sentences."""
-    from registry.errors import KeyUnavailable, NameRefused, RegistryError, StoreRefused, StoreUnavailable
+    from registry.errors import (
+        ClockSkewed,
+        KeyUnavailable,
+        NameRefused,
+        RegistryError,
+        StoreRefused,
+        StoreUnavailable,
+    )
 
     if isinstance(error, RegistryError):
-        around = isinstance(error, StoreUnavailable | StoreRefused | KeyUnavailable | NameRefused)
+        around = isinstance(error, ClockSkewed | KeyUnavailable | NameRefused | StoreRefused | StoreUnavailable)
         return Failure(
             outcome=error.outcome,
             message=f"expected {error.expected}; found {error.actual}.",

@@ -77,6 +77,7 @@ class JobSummary:
     epochs: int
     checkpoints: int
     dataset: str
+    requested_by: str
     instance_id: str | None
     version: int | None
     error: str | None
@@ -93,6 +94,7 @@ def plan(
 ) -> JobSpec:
     """What a new job on this stack's code shall do; `settings` are hyper-parameters as `name=value`.
 
+    Who asks for it, as the stack's publisher, is part of it, and stays so when somebody else resumes it.
     `initial_weights` is the hash of the weights to start from: a file of a version (`weights_of`), or one that is
     handed to `submit`. Raises training's `SpecMalformed`, which names the hyper-parameters that exist.
     """
@@ -102,6 +104,7 @@ def plan(
     return JobSpec(
         dataset=dataset,
         seed=seed,
+        requested_by=target.identity(role=layout.Role.PUBLISHER),
         hyper_parameters=HyperParameters().with_settings(settings),
         code=target.outputs.code_bundle,
         initial_weights=initial_weights,
@@ -252,6 +255,7 @@ def summaries(target: Target, *, limit: int = 20) -> list[JobSummary]:
 def _summary(store: ObjectStore, job: str, keys: list[str], instance: InstanceTypeDef | None) -> JobSummary:
     from training.job import find_result, load_spec
 
+    spec = load_spec(store, job)
     result = find_result(store, job) if "result.json" in keys else None
     epochs = sum(key.startswith("epochs/") for key in keys)
     return JobSummary(
@@ -259,7 +263,8 @@ def _summary(store: ObjectStore, job: str, keys: list[str], instance: InstanceTy
         stage=_stage(result, instance),
         epochs=epochs,
         checkpoints=sum(key.startswith("checkpoints/") for key in keys),
-        dataset=load_spec(store, job).dataset,
+        dataset=spec.dataset,
+        requested_by=spec.requested_by,
         instance_id=None if instance is None else instance.get("InstanceId"),
         version=None if result is None else result.version,
         error=None if result is None else result.error,

@@ -1,129 +1,276 @@
-"""What the registry holds, as operators ask for it."""
+"""What the registry holds, as operators ask for it: versions, where each stands, its report, its proof."""
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from petpark.decisions import now
+from petpark.decisions import REPORT, now
+from petpark.errors import FileInTheWay, ReportMissing
+from petpark.proof import Proof, prove
 from petpark.target import Target
-from registry import layout
+from registry.identity import person
+from registry.layout import Role, Shelf, blob_key, shelf_prefix
 
 if TYPE_CHECKING:
     from registry.certificate import Certificate
-    from registry.channel import Move
-    from registry.version import Version
+    from registry.channel import Channel, Move
+    from registry.errors import NotCertified
+    from registry.object_store import ObjectStore
+    from registry.signing import Verifier
+    from registry.version import StoredFile, Version
+
+_READERS = 8
+
+
+class Validity(StrEnum):
+    """What a decision in a version's log is worth now."""
+
+    IN_FORCE = "in force"
+    EXPIRED = "expired"
+    REVOKED = "revoked"
+    SUPERSEDED = "superseded"
+    INVALID = "not valid"
+    """Nobody with the key signed it for these bytes and this place; endpoints pass it over."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judged:
+    """One decision about a version; exactly one of `certificate` and `problem` is there."""
+
+    number: int
+    validity: Validity
+    certificate: Certificate | None = None
+    problem: NotCertified | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Standing:
-    """A version, the channels that are at it now, and the last decision about it."""
+    """A version, the channels that are at it now, and what was decided about it, oldest first."""
 
     version: Version
     channels: tuple[str, ...]
-    decision: str
-    certificates: Sequence[Certificate]
+    certificates: Sequence[Judged]
+
+    @property
+    def decision(self) -> str:
+        """The decision that counts: `certified`, `expired`, `refused`, `revoked` or `none`."""
+        last = next((each for each in reversed(self.certificates) if each.certificate is not None), None)
+        if last is None or last.certificate is None:
+            return "none"
+        return Validity.EXPIRED if last.validity is Validity.EXPIRED else last.certificate.decision
 
 
 @dataclass(frozen=True, kw_only=True)
-class Finding:
-    """One thing that `verify` looked at."""
+class Overview:
+    """The newest versions, newest first, `total` of all that there are, and the move in force on each channel."""
 
-    what: str
-    ok: bool
-    detail: str
+    standings: Sequence[Standing]
+    total: int
+    heads: Mapping[str, Move]
 
 
-def standings(target: Target) -> list[Standing]:
-    """Every version, newest first."""
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """A version's report on this machine; `fetched` is False if it lay there before."""
+
+    path: Path
+    sha256: str
+    bytes: int
+    fetched: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Stand:
+    """What is needed to say where a version stands."""
+
+    store: ObjectStore
+    verifier: Verifier
+    heads: Mapping[str, Move]
+    at: datetime
+
+    def of(self, version: Version) -> Standing:
+        from registry.certificate import Certificates
+
+        entries = Certificates(self.store, version.model).entries(version, self.verifier)
+        return Standing(
+            version=version,
+            channels=tuple(name for name, head in self.heads.items() if head.version == version.number),
+            certificates=judge(entries, at=self.at),
+        )
+
+
+def overview(target: Target, *, last: int | None = 20, at: datetime | None = None) -> Overview:
+    """The newest `last` versions (None: all) and where they stand."""
     from registry.catalog import Catalog
 
-    store = target.store(target.outputs.model_store, role=layout.Role.READER)
-    heads = _heads(target)
-    return [_standing(target, version, heads) for version in reversed(Catalog(store, target.outputs.model).versions())]
+    catalog = Catalog(_store(target), target.outputs.model)
+    versions = catalog.versions() if last is None else catalog.recent(last)
+    heads = channel_heads(target)
+    stand = _Stand(store=_store(target), verifier=target.verifier(role=Role.READER), heads=heads, at=at or now())
+    with ThreadPoolExecutor(_READERS) as pool:
+        standings = list(pool.map(stand.of, reversed(versions)))
+    return Overview(standings=standings, total=versions[-1].number if versions else 0, heads=heads)
 
 
-def standing(target: Target, number: int) -> Standing:
+def standing(target: Target, number: int, *, at: datetime | None = None) -> Standing:
     """One version; raises the registry's `VersionMissing`."""
+    return _Stand(
+        store=_store(target),
+        verifier=target.verifier(role=Role.READER),
+        heads=channel_heads(target),
+        at=at or now(),
+    ).of(version(target, number))
+
+
+def version(target: Target, number: int) -> Version:
+    """Version `number`; raises the registry's `VersionMissing`."""
     from registry.catalog import Catalog
 
-    version = Catalog(target.store(target.outputs.model_store, role=layout.Role.READER), target.outputs.model).version(
-        number
-    )
-    return _standing(target, version, _heads(target))
+    return Catalog(_store(target), target.outputs.model).version(number)
 
 
-def history(target: Target, channel: str) -> list[Move]:
-    """Every move of `channel`, oldest first."""
+def channel(target: Target, name: str) -> Channel:
+    """Channel `name`, to look at; raises the registry's `NameRefused`."""
     from registry.channel import Channel
 
-    return Channel(
-        target.store(target.outputs.model_store, role=layout.Role.READER), target.outputs.model, channel
-    ).history()
+    return Channel(_store(target), target.outputs.model, name)
 
 
 def channels(target: Target) -> list[str]:
-    """The channels that were ever moved."""
-    prefix = layout.shelf_prefix(target.outputs.model, layout.Shelf.CHANNELS)
-    keys = target.store(target.outputs.model_store, role=layout.Role.READER).keys(prefix)
-    return sorted({key.removeprefix(prefix).partition("/")[0] for key in keys})
+    """The channels that were ever moved. One request each, however long their histories are."""
+    from registry.encoding import NAME
+
+    store, prefix = _store(target), shelf_prefix(target.outputs.model, Shelf.CHANNELS)
+    names: list[str] = []
+    after = ""
+    while (key := next(store.keys(prefix, after=after), None)) is not None:
+        name, slash, _ = key.removeprefix(prefix).partition("/")
+        names += [name] if slash and NAME.fullmatch(name) else []
+        after = f"{prefix}{name}0"  # the character behind "/": whatever lies in this folder is skipped
+    return sorted(names)
 
 
-def verify(target: Target, number: int, *, at: datetime | None = None) -> list[Finding]:
-    """Fetch version `number` and check every byte of it, its certificate, and the channels that name it."""
+def channel_heads(target: Target) -> dict[str, Move]:
+    """The move in force on every channel that was ever moved."""
+    heads = {name: channel(target, name).head() for name in channels(target)}
+    return {name: head for name, head in heads.items() if head is not None}
+
+
+def fetch_report(target: Target, number: int, out: Path | None = None, *, force: bool = False) -> Report:
+    """Put the report of version `number`, verified by its hash, at `out` (a file, or a folder that exists).
+
+    A file that is there already and differs is overwritten by `force` only. Raises `ReportMissing`, `FileInTheWay`,
+    or the registry's `VersionMissing` or `FileCorrupted`.
+    """
+    from registry.local_files import sha256_of
+
+    found = version(target, number)
+    stored = found.file(REPORT)
+    if stored is None:
+        raise ReportMissing(
+            f"Version {number} has no file {REPORT}.", next_step=f"See what it has: petpark models show {number}"
+        )
+    usual = Path(f"{found.model}-{number}-{REPORT}")
+    path = usual if out is None else out / usual if out.is_dir() else out
+    try:
+        there = sha256_of(path) if path.exists() else None
+        if there is not None and there != stored.sha256 and not force:
+            raise FileInTheWay(
+                f"{path} is there already, and is not the report of version {number}.",
+                next_step="Choose another name (--out FILE), or overwrite it (--force).",
+            )
+        if there != stored.sha256:
+            _fetch(target, found.model, stored, path)
+    except OSError as error:
+        raise FileInTheWay(
+            f"{path} cannot be written: {error}", next_step="Choose another place: --out FILE"
+        ) from error
+    return Report(path=path, sha256=stored.sha256, bytes=stored.bytes, fetched=there != stored.sha256)
+
+
+def verify(target: Target, number: int, *, at: datetime | None = None) -> list[Proof]:
+    """Read every byte of version `number` from the store, and check its certificate and the channels that name it."""
     from registry.catalog import Catalog
     from registry.certificate import Certificates
-    from registry.errors import RegistryError
 
-    store = target.store(target.outputs.model_store, role=layout.Role.READER)
-    catalog = Catalog(store, target.outputs.model)
-    version = catalog.version(number)
-    findings: list[Finding] = []
-    try:
-        with tempfile.TemporaryDirectory(prefix="petpark-verify-") as folder:
-            files = catalog.fetch(version, Path(folder))
-        findings.append(Finding(what="files", ok=True, detail=f"{len(files)} files match their hashes"))
-    except RegistryError as error:
-        findings.append(Finding(what="files", ok=False, detail=str(error)))
-    try:
-        certificate = Certificates(store, target.outputs.model).require(
-            version, target.verifier(role=layout.Role.READER), now=at or now()
-        )
-        findings.append(
-            Finding(what="certificate", ok=True, detail=f"by {certificate.by}, until {certificate.expires_at}")
-        )
-    except RegistryError as error:
-        findings.append(Finding(what="certificate", ok=False, detail=str(error)))
-    for channel in channels(target):
-        for move in history(target, channel):
-            if move.version == number:
-                same = move.digest == version.digest
-                detail = "names this digest" if same else f"names another digest: {move.digest}"
-                findings.append(Finding(what=f"channel {channel}, move {move.number}", ok=same, detail=detail))
-    return findings
+    catalog = Catalog(_store(target), target.outputs.model)  # without a cache: what the store holds is the question
+    found = catalog.version(number)
+
+    def files() -> str:
+        catalog.verify(found)
+        return f"{len(found.files)} files match their hashes"
+
+    def certificate() -> str:
+        verifier = target.verifier(role=Role.READER)
+        decided = Certificates(_store(target), found.model).require(found, verifier, now=at or now())
+        return f"by {person(decided.by)}, until {decided.expires_at}"
+
+    proofs = [prove("files", files), prove("certificate", certificate)]
+    proofs += [prove(f"channel {name}", lambda name=name: _named_by(target, name, found)) for name in channels(target)]
+    return [proof for proof in proofs if proof.detail]  # a channel that never named it has nothing to say
 
 
-def _heads(target: Target) -> dict[str, int]:
-    from registry.channel import Channel
+def judge(entries: Mapping[int, Certificate | NotCertified], *, at: datetime) -> list[Judged]:
+    """What each decision of a version's log, by number and ascending, is worth at this time. Pure."""
+    from registry.certificate import Certificate
 
-    store = target.store(target.outputs.model_store, role=layout.Role.READER)
-    heads = {name: Channel(store, target.outputs.model, name).head() for name in channels(target)}
-    return {name: head.version for name, head in heads.items() if head is not None}
+    judged: list[Judged] = []
+    later: set[str] = set()
+    for number, entry in reversed(list(entries.items())):
+        if isinstance(entry, Certificate):
+            judged.append(Judged(number=number, validity=_validity(entry, later, at), certificate=entry))
+            later.add(entry.decision)
+        else:
+            judged.append(Judged(number=number, validity=Validity.INVALID, problem=entry))
+    return judged[::-1]
 
 
-def _standing(target: Target, version: Version, heads: dict[str, int]) -> Standing:
-    from registry.certificate import Certificates
+def _validity(certificate: Certificate, later: set[str], at: datetime) -> Validity:
+    """`later`: the valid decisions behind this one."""
+    from registry.encoding import parse_time
 
-    decisions = Certificates(
-        target.store(target.outputs.model_store, role=layout.Role.READER), target.outputs.model
-    ).of(version)
-    return Standing(
-        version=version,
-        channels=tuple(name for name, number in heads.items() if number == version.number),
-        decision=decisions[-1].decision if decisions else "none",
-        certificates=decisions,
-    )
+    if later:
+        return Validity.REVOKED if certificate.decision == "certified" and "revoked" in later else Validity.SUPERSEDED
+    ended = certificate.expires_at is not None and parse_time(certificate.expires_at) <= at
+    return Validity.EXPIRED if ended else Validity.IN_FORCE
+
+
+def _fetch(target: Target, model: str, file: StoredFile, path: Path) -> None:
+    """Put one file of a version at `path`, where it appears only once it is verified."""
+    from registry.errors import FileCorrupted, ObjectMissing
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".petpark-", dir=path.parent) as folder:
+        part = Path(folder) / path.name
+        try:
+            actual = _store(target).download(blob_key(model, file.sha256), part, size=file.bytes)
+        except ObjectMissing as error:
+            raise FileCorrupted(file.name, expected=f"sha256 {file.sha256}", actual="no such blob") from error
+        if actual != file.sha256:
+            raise FileCorrupted(file.name, expected=f"sha256 {file.sha256}", actual=f"sha256 {actual}")
+        part.replace(path)
+
+
+def _named_by(target: Target, name: str, found: Version) -> str:
+    """The moves of a channel to this version, as a sentence; empty for none. DigestMismatch."""
+    from registry.errors import DigestMismatch
+
+    moves = [move for move in channel(target, name).history() if move.version == found.number]
+    for move in moves:
+        if move.digest != found.digest:
+            raise DigestMismatch(
+                f"move {move.number} of channel {name} to {found.title}", expected=found.digest, actual=move.digest
+            )
+    numbers = ", ".join(str(move.number) for move in moves)
+    return f"move{'s' if len(moves) > 1 else ''} {numbers}: to this digest" if moves else ""
+
+
+def _store(target: Target) -> ObjectStore:
+    return target.store(target.outputs.model_store, role=Role.READER)

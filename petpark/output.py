@@ -4,24 +4,49 @@ from __future__ import annotations
 
 import contextlib
 import json
+import sys
 from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+import typer
 from rich import box
-from rich.console import Console
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
-from petpark.errors import Failure
+from petpark.errors import ConfirmationNeeded, Failure
 
 type Cell = str | Text
 type Report = Callable[[int, int], None]
 """Progress as (done, of how many)."""
 
+_KILO = 1024
 _PIPE_WIDTH = 400
 """Columns when nobody looks: a line is never cut where another program reads it."""
+
+
+@dataclass(frozen=True)
+class Columns:
+    """A table without a frame, for one section among others."""
+
+    columns: Sequence[str]
+    rows: Sequence[Sequence[Cell]]
+
+
+type Section = Mapping[str, Cell] | Columns
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """One thing that was looked at, and what was found; `details` say more where something is wrong."""
+
+    mark: Text
+    what: str
+    found: Cell
+    details: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,19 +79,63 @@ class Output:
         elif not rows:
             self.out.print(empty)
         else:
-            self.out.print(_table(columns, rows, framed=self.out.is_terminal))
+            self.out.print(_table(columns, rows, framed=self.out.is_terminal, whole=not self.out.is_terminal))
 
     def record(self, fields: Mapping[str, Cell], *, facts: object) -> None:
         """Print one thing, a line per field; `facts` for programs."""
+        self.show(self._grid(fields), facts=facts)
+
+    def sections(self, sections: Mapping[str, Section], *, facts: object) -> None:
+        """Print one thing of many sides, each below its heading, without those that have nothing to say."""
+        fields = [section for section in sections.values() if not isinstance(section, Columns)]
+        width = max((len(name) for section in fields for name in section), default=0)
+        parts = [
+            Group(Text(heading, style="bold"), Padding(self._section(section, width), (0, 0, 0, 2)))
+            for heading, section in sections.items()
+            if (section.rows if isinstance(section, Columns) else section)
+        ]
+        self.show(*parts, facts=facts)
+
+    def lines(self, lines: Sequence[Line], *, facts: object) -> None:
+        """Print what was looked at, a line each; people get the details of a line below it."""
+        width = max((len(line.what) for line in lines), default=0)
+        self.show(*(self._line(line, width) for line in lines), facts=facts, apart=False)
+
+    def show(self, *parts: RenderableType, facts: object, apart: bool = True) -> None:
+        """Print `parts` for people, with an empty line between them if they are to stand `apart`; `facts` otherwise."""
         if self.json:
             self.document(facts)
             return
+        for number, part in enumerate(parts):
+            if number and apart:
+                self.out.print()
+            self.out.print(part, soft_wrap=isinstance(part, Text))
+
+    def _section(self, section: Section, width: int) -> Table:
+        if isinstance(section, Columns):
+            return _table(section.columns, section.rows, framed=False, whole=not self.out.is_terminal)
+        return self._grid(section, width=width)
+
+    def _grid(self, fields: Mapping[str, Cell], *, width: int = 0) -> Table:
         grid = Table.grid(padding=(0, 2))
-        grid.add_column(style="dim" if self.out.is_terminal else "", no_wrap=True)
+        grid.add_column(style="dim" if self.out.is_terminal else "", no_wrap=True, min_width=width)
         grid.add_column(overflow="fold")
         for name, value in fields.items():
-            grid.add_row(name, value if isinstance(value, Text) else Text(value))
-        self.out.print(grid)
+            grid.add_row(Text(name), value if isinstance(value, Text) else Text(value))
+        return grid
+
+    def _line(self, line: Line, width: int) -> RenderableType:
+        if not self.out.is_terminal:
+            details = "; ".join(f"{name} {detail}" for name, detail in line.details.items())
+            return Text.assemble(
+                line.mark, " ", f"{line.what:<{width}}  ", line.found, f": {details}" if details else ""
+            )
+        grid = Table.grid(padding=(0, 1))
+        grid.add_column(no_wrap=True)
+        grid.add_column(no_wrap=True, width=width + 1)
+        grid.add_column(overflow="fold")
+        grid.add_row(line.mark, line.what, line.found)
+        return Group(grid, Padding(self._grid(line.details), (0, 0, 1, 4))) if line.details else grid
 
     def note(self, sentence: str) -> None:
         """Tell a person something on the way; programs and pipes are spared."""
@@ -81,6 +150,12 @@ class Output:
         self.err.print(Text.assemble((f"{failure.outcome}: ", "bold red"), failure.message), soft_wrap=True)
         if failure.next_step:
             self.err.print(Text.assemble(("Next: ", "bold"), failure.next_step), soft_wrap=True)
+
+    def confirm(self, question: str) -> bool:
+        """Ask a person; raises `ConfirmationNeeded` where none would see the question or could answer it."""
+        if not self.watched or not sys.stdin.isatty():
+            raise ConfirmationNeeded(f"{question} Nobody is here to be asked.", next_step="Say so beforehand: --yes")
+        return typer.confirm(question, err=True)
 
     @contextlib.contextmanager
     def progress(self, what: str) -> Generator[Report]:
@@ -124,10 +199,30 @@ def percent(value: float) -> str:
     return f"{100 * value:.1f} %"
 
 
-def _table(columns: Sequence[str], rows: Sequence[Sequence[Cell]], *, framed: bool) -> Table:
+def size(count: float) -> str:
+    """A number of bytes as people read it: `1.2 MiB`."""
+    for unit in ("bytes", "KiB", "MiB", "GiB"):
+        if count < _KILO:
+            return f"{count:.0f} {unit}" if unit == "bytes" else f"{count:.1f} {unit}"
+        count /= _KILO
+    return f"{count:.1f} TiB"
+
+
+def moment(stored: str) -> str:
+    """A stored time as people read it, to the second: `2026-08-02 10:15:30`, in UTC."""
+    return stored.partition(".")[0].replace("T", " ").removesuffix("Z")
+
+
+def plural(count: int, thing: str) -> str:
+    """`1 blob`, `2 blobs`."""
+    return f"{count:,} {thing}" if count == 1 else f"{count:,} {thing}s"
+
+
+def _table(columns: Sequence[str], rows: Sequence[Sequence[Cell]], *, framed: bool, whole: bool) -> Table:
+    """`framed` for people; `whole`: no cell is wrapped, however long the line gets."""
     table = Table(box=box.SIMPLE_HEAD if framed else None, header_style="bold" if framed else "", pad_edge=framed)
     for column in columns:
-        table.add_column(column, no_wrap=not framed, overflow="fold")
+        table.add_column(column, no_wrap=whole, overflow="fold")
     for row in rows:
         table.add_row(*(cell if isinstance(cell, Text) else Text(cell) for cell in row))
     return table

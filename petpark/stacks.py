@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from petpark.errors import StackOutdated
+from registry.channel_policy import ChannelPolicy, ChannelPolicyInvalid
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,9 +42,12 @@ class StackOutputs:
     model_store: str
     data_lake: str
     workspace: str
+    encryption_key: str
     signing_key: str
     code_bundle: str
     roles: Mapping[str, str] = field(default_factory=dict[str, str])
+    channels: Mapping[str, ChannelPolicy] = field(default_factory=dict[str, ChannelPolicy])
+    """The channels that the owner of the registry declares; of any other, `registry.channel_policy.STRICT` is true."""
     training: TrainingOutputs
     endpoint: EndpointOutputs
 
@@ -59,9 +63,11 @@ def parse(stack: str, outputs: Mapping[str, Any]) -> StackOutputs:
             model_store=outputs["model_store"],
             data_lake=outputs["data_lake"],
             workspace=outputs["workspace"],
+            encryption_key=outputs["encryption_key"],
             signing_key=outputs["signing_key"],
             code_bundle=outputs["code_bundle"],
             roles=dict(outputs["roles"]),
+            channels={name: ChannelPolicy.from_dict(policy) for name, policy in outputs["channels"].items()},
             training=TrainingOutputs(
                 launch_template=training["launch_template"],
                 subnet=training["subnet"],
@@ -82,5 +88,11 @@ def parse(stack: str, outputs: Mapping[str, Any]) -> StackOutputs:
     except KeyError as missing:
         raise StackOutdated(
             f"Stack {stack} has no output {missing}; it was deployed by another version of this program.",
+            next_step=f"pulumi up --stack {stack}",
+        ) from None
+    except ChannelPolicyInvalid as problem:
+        raise StackOutdated(
+            f"Stack {stack} has an output 'channels' with a policy that cannot be used: {problem}; it was deployed by "
+            f"another version of this program.",
             next_step=f"pulumi up --stack {stack}",
         ) from None

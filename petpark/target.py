@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,13 +14,16 @@ from botocore.config import Config
 
 from petpark import pulumi_cli
 from petpark.errors import RehearsalNotRunning, StackNotDeployed, StackOutdated
+from petpark.people import FILE, Person, chosen, players, read_people
 from petpark.stacks import StackOutputs, parse
+from registry import identity
+from registry.layout import Role
 
 if TYPE_CHECKING:
     from mypy_boto3_sts import STSClient
 
     from registry.certificate import Signer, Verifier
-    from registry.object_store import ObjectStore
+    from registry.object_store import PrunableStore
 
 type Locate = Callable[[str], str | None]
 """Instance id -> its loopback address; None where nobody knows."""
@@ -41,7 +44,8 @@ class Target:
     `endpoint_urls` are the endpoints of all stacks as they are reached from here. In a rehearsal `aws_url` is the
     emulator's address, and `locate` says where an instance answers on this machine. A `role` (a key of
     `outputs.roles`) makes a client act as that operator role, assumed by STS, so that least privilege holds for
-    people too.
+    people too. It is assumed by whoever `players` name for it, else by `session`, whose own permissions also serve
+    what needs no role.
     """
 
     kind: str
@@ -49,6 +53,7 @@ class Target:
     outputs: StackOutputs
     endpoint_urls: Mapping[str, str]
     session: boto3.Session
+    players: Mapping[str, boto3.Session] = field(default_factory=dict[str, boto3.Session])
     aws_url: str | None = None
     locate: Locate | None = None
     _assumed: dict[str, boto3.Session] = field(default_factory=dict[str, boto3.Session], repr=False, compare=False)
@@ -63,7 +68,7 @@ class Target:
             self._clients[service, role] = _client(session, service, self.aws_url)
         return self._clients[service, role]
 
-    def store(self, bucket: str, *, role: str | None = None) -> ObjectStore:
+    def store(self, bucket: str, *, role: str | None = None) -> PrunableStore:
         """A bucket as the registry sees it."""
         from registry.object_store import S3Store
 
@@ -102,9 +107,9 @@ class Target:
                     f"Stack {self.outputs.stack} has no role {role}.",
                     next_step=f"pulumi up --stack {self.outputs.stack}",
                 )
-            sts: STSClient = self.client("sts")
+            sts: STSClient = _client(self.players.get(role, self.session), "sts", self.aws_url)
             # The person's own name in the session, so that the audit trail names more than the role.
-            person = _NOT_IN_SESSION_NAMES.sub("-", self.identity().rpartition(":")[2].rpartition("/")[2])[:64]
+            person = _NOT_IN_SESSION_NAMES.sub("-", identity.person(sts.get_caller_identity()["Arn"]))[:64]
             found = sts.assume_role(RoleArn=arn, RoleSessionName=person or "petpark", DurationSeconds=3600)[
                 "Credentials"
             ]
@@ -136,7 +141,10 @@ def open_aws(stack: str) -> Target:
 
 
 def open_rehearsal(stack: str, summary: Path = SUMMARY) -> Target:
-    """The rehearsal that `summary` describes; raises `RehearsalNotRunning` or `StackNotDeployed`."""
+    """The rehearsal that `summary` describes, as its people, or as the one whom `PETPARK_PERSON` names.
+
+    Raises `RehearsalNotRunning`, `StackNotDeployed` or `PersonUnknown`.
+    """
     facts = _read_summary(summary)
     deployed: Mapping[str, Any] = facts["stacks"]
     if stack not in deployed:
@@ -149,6 +157,8 @@ def open_rehearsal(stack: str, summary: Path = SUMMARY) -> Target:
         facts["endpoints"],
         facts["emulator"]["url"],
         tuple(deployed),
+        people=read_people(summary.parent / FILE),
+        alone=chosen(),
         locate=lambda instance: _recorded_address(summary.parent, instance),
     )
 
@@ -159,17 +169,29 @@ def rehearsal_target(
     url: str,
     stacks: tuple[str, ...],
     *,
+    people: Sequence[Person] = (),
+    alone: str | None = None,
     locate: Locate | None = None,
 ) -> Target:
-    """A target in the emulator at `url`; what the rehearsal itself uses before its summary is written."""
-    root = "test"  # what the emulator calls the account's root
-    session = boto3.Session(aws_access_key_id=root, aws_secret_access_key=root, region_name=outputs.region)
+    """A target in the emulator at `url`; what the rehearsal itself uses before its summary is written.
+
+    Each role is played by its own of the `people`, or every one by the person named `alone` (`PersonUnknown`); what
+    needs no role is done by whoever plays the publisher. Without people the account's administrator does everything.
+    """
+
+    def signed_in(key: str, secret: str) -> boto3.Session:
+        return boto3.Session(aws_access_key_id=key, aws_secret_access_key=secret, region_name=outputs.region)
+
+    cast = players(people, alone=alone)
+    sessions = {person: signed_in(person.access_key_id, person.secret_access_key) for person in set(cast.values())}
+    publisher = cast.get(Role.PUBLISHER)
     return Target(
         kind="rehearsal",
         stacks=stacks,
         outputs=outputs,
         endpoint_urls=endpoints,
-        session=session,
+        session=signed_in("test", "test") if publisher is None else sessions[publisher],
+        players={role: sessions[person] for role, person in cast.items()},
         aws_url=url,
         locate=locate,
     )

@@ -3,6 +3,7 @@
 import itertools
 import secrets
 import tempfile
+import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -10,21 +11,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from registry import layout
+from registry.blob_cache import BlobCache
 from registry.encoding import format_time
-from registry.errors import (
-    DigestMismatch,
-    FileCorrupted,
-    FileMissing,
-    ObjectExists,
-    ObjectMissing,
-    StoreUnavailable,
-    VersionMalformed,
-    VersionMissing,
-)
+from registry.errors import DigestMismatch, FileCorrupted, ObjectMissing, VersionMalformed, VersionMissing
 from registry.local_files import sha256_of
 from registry.log import Log
 from registry.object_store import ObjectStore
-from registry.version import StoredFile, Version, check_file_name, check_name
+from registry.sending import GRACE, Sending
+from registry.version import StoredFile, Version, check_name
 
 WORKERS = 8
 LOOK_BACK = 16
@@ -35,11 +29,19 @@ class Catalog:
     """The versions of `model`: 1, 2, 3 …, each immutable."""
 
     def __init__(
-        self, store: ObjectStore, model: str, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+        self,
+        store: ObjectStore,
+        model: str,
+        *,
+        cache: BlobCache | None = None,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.model = check_name("model", model)
         self._store = store
+        self._cache = cache
         self._clock = clock
+        self._monotonic = monotonic
         self._log = Log(
             store=store,
             prefix=layout.shelf_prefix(model, layout.Shelf.VERSIONS),
@@ -58,23 +60,24 @@ class Catalog:
 
         Blobs go first, so whoever sees a version can have all of it. Publishing the same content again (files, labels,
         metrics, lineage) returns the version that is there: a publish that was cut off is simply repeated.
-        Raises FileNameRefused, FileMissing, FileChanged, VersionMalformed.
+        Raises FileNameRefused, FileMissing, FileChanged, FileForgotten, VersionMalformed.
         """
-        names = sorted(map(check_file_name, files))
-        hashed = [_hash(name, files[name]) for name in names]
-        draft = Version(
-            model=self.model,
-            number=1,
-            created_at=format_time(self._clock()),
-            files=tuple(hashed),
-            labels=tuple(labels),
-            metrics=metrics,
-            lineage=lineage,
-        )
-        distinct = {file.sha256: file for file in hashed}.values()
-        with ThreadPoolExecutor(WORKERS) as pool:
-            list(pool.map(lambda file: self._send(file, files[file.name]), distinct))
-        return self._number(draft)
+        unsent = [StoredFile(name=name, sha256="0" * 64, bytes=0) for name in files]  # refuses names that cannot be
+
+        def draft(stored: Sequence[StoredFile]) -> Version:
+            return Version(
+                model=self.model,
+                number=1,
+                created_at=format_time(self._clock()),
+                files=tuple(sorted(stored, key=lambda file: file.name)),
+                labels=tuple(labels),
+                metrics=metrics,
+                lineage=lineage,
+            )
+
+        draft(unsent)  # whatever is wrong with the rest shows before anything is sent
+        latest = self.recent(LOOK_BACK)
+        return self._number(draft(self._send(files, latest)), latest)
 
     def version(self, number: int, *, digest: str | None = None) -> Version:
         """Version `number`; VersionMissing, VersionMalformed.
@@ -91,8 +94,12 @@ class Catalog:
 
     def latest(self) -> Version | None:
         """The version with the highest number; None if there is none."""
-        number = self._log.last()
+        number = self.last_number()
         return self.version(number) if number else None
+
+    def last_number(self) -> int:
+        """The highest number of a version; 0 if there is none."""
+        return self._log.last()
 
     def versions(self) -> list[Version]:
         """All versions, ascending; HistoryBroken if a number is missing."""
@@ -106,38 +113,38 @@ class Catalog:
         directory.mkdir(parents=True, exist_ok=True)
         with ThreadPoolExecutor(WORKERS) as pool:
             paths = list(pool.map(lambda file: self._fetch(file, directory / file.name), version.files))
+        if self._cache is not None:
+            self._cache.evict(spare=(file.sha256 for file in version.files))
         return {file.name: path for file, path in zip(version.files, paths, strict=True)}
 
     def verify(self, version: Version) -> None:
         """Read every byte of `version` from the store and compare it with what the version promises; FileCorrupted."""
         with tempfile.TemporaryDirectory(prefix="petpark-verify-") as directory:
-            self.fetch(version, Path(directory))
+            Catalog(self._store, self.model).fetch(version, Path(directory))
 
-    def _send(self, file: StoredFile, path: Path) -> None:
-        key = layout.blob_key(self.model, file.sha256)
-        if self._holds(key, file):
-            return
-        try:
-            self._store.create_from(key, path, sha256=file.sha256)
-        except ObjectExists:
-            return  # another publisher's, or our own first try: the same bytes, for the key is their hash
-        except StoreUnavailable:
-            if not self._holds(key, file):
-                raise
+    def recent(self, count: int) -> list[Version]:
+        """The last `count` versions, ascending; HistoryBroken if a number among them is missing."""
+        return [self._parse(number, body) for number, body in self._log.tail(count)]
 
-    def _holds(self, key: str, file: StoredFile) -> bool:
-        size = self._store.size(key)
-        if size is not None and size != file.bytes:
-            raise FileCorrupted(file.name, expected=f"{file.bytes} bytes at {key}", actual=f"{size} bytes")
-        return size is not None
+    def _send(self, files: Mapping[str, Path], latest: Sequence[Version]) -> list[StoredFile]:
+        """Store what is not stored. Takes so long at most that no blob that was seen can be collected meanwhile."""
+        known = {file.sha256 for version in latest for file in version.files}
+        while True:
+            began = self._monotonic()
+            sending = Sending(self._store, self.model, known=known)
+            sent = sending.send(files)
+            if not sending.old.keys() <= known:
+                known |= {file.sha256 for version in self.versions() for file in version.files}
+            sending.refuse_forgotten(known)
+            if self._monotonic() - began < GRACE.total_seconds() / 4:
+                return sent
 
-    def _number(self, draft: Version) -> Version:
+    def _number(self, draft: Version, latest: Sequence[Version]) -> Version:
         """Give the draft the next free number, unless its content has one."""
-        last = self._log.last()
-        for number in range(last, max(0, last - LOOK_BACK), -1):
-            earlier = self.version(number)
+        for earlier in reversed(latest):
             if earlier.same_content(draft):
                 return earlier
+        last = latest[-1].number if latest else 0
         for number in itertools.count(last + 1):
             standing = self._parse(number, self._log.append(number, replace(draft, number=number).to_bytes()))
             if standing.same_content(draft):
@@ -154,21 +161,18 @@ class Catalog:
         if path.is_file() and sha256_of(path) == file.sha256:
             return path
         path.parent.mkdir(parents=True, exist_ok=True)
+        if self._cache is not None and self._cache.give(file.sha256, path):
+            return path
         part = path.parent / f".part-{secrets.token_hex(8)}"
         try:
-            self._store.download(layout.blob_key(self.model, file.sha256), part)
-            actual = sha256_of(part)
+            actual = self._store.download(layout.blob_key(self.model, file.sha256), part, size=file.bytes)
             if actual != file.sha256:
                 raise FileCorrupted(file.name, expected=f"sha256 {file.sha256}", actual=f"sha256 {actual}")
+            if self._cache is not None:
+                self._cache.keep(file.sha256, part)
             part.replace(path)
         except ObjectMissing as error:
             raise FileCorrupted(file.name, expected=f"sha256 {file.sha256}", actual="no such blob") from error
         finally:
             part.unlink(missing_ok=True)
         return path
-
-
-def _hash(name: str, path: Path) -> StoredFile:
-    if not path.is_file():
-        raise FileMissing(name, str(path))
-    return StoredFile(name=name, sha256=sha256_of(path), bytes=path.stat().st_size)

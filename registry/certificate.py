@@ -194,6 +194,17 @@ class Certificates:
             if decision == "certified":
                 raise DecidedMeanwhile(version.title, expected=number - 1, actual=_summary(standing))
 
+    def decided_after(self, version: Version, number: int) -> bool:
+        """Whether anything was decided about `version` after decision `number` (0: at all). One request.
+
+        What an endpoint asks again and again about the version that it serves; `require` then says what it means.
+        """
+        return self._log(version.number).read(number + 1) is not None
+
+    def count(self, version: Version) -> int:
+        """How many decisions there are about `version`, valid or not."""
+        return self._log(version.number).last()
+
     def of(self, version: Version) -> list[Certificate]:
         """All decisions about `version`, oldest first, not verified; CertificateMalformed."""
         return [
@@ -208,7 +219,7 @@ class Certificates:
         """
         log = self._log(version.number)
         problem: NotCertified | None = None
-        for number in range(log.last(), 0, -1):
+        for number in reversed(log.numbers()):  # those that are there: a junk entry far off must not cost the way to it
             body = log.read(number)
             try:
                 certificate = self._verified(body, version, number, verifier.key)
@@ -218,18 +229,41 @@ class Certificates:
                 return _in_force(certificate, version, now)
         raise problem or NotCertified(version.title, reason="none", actual="no decision about it")
 
+    def entries(self, version: Version, verifier: Verifier) -> dict[int, Certificate | NotCertified]:
+        """Every decision by its number, ascending; in place of one that `require` passes over, what is wrong with it.
+
+        Like `require`, it does not mind a number that is missing.
+        """
+        log = self._log(version.number)
+        return {number: self._judged(log.read(number), version, number, verifier.key) for number in log.numbers()}
+
+    def invalid(self, version: Version, verifier: Verifier) -> list[NotCertified]:
+        """What is wrong with the entries that `require` passes over; HistoryBroken if one is missing."""
+        bodies = enumerate(self._log(version.number).read_all(), start=1)
+        judged = [self._judged(body, version, number, verifier.key) for number, body in bodies]
+        return [entry for entry in judged if isinstance(entry, NotCertified)]
+
+    def _judged(self, body: bytes | None, version: Version, number: int, key: Key) -> Certificate | NotCertified:
+        try:
+            return self._verified(body, version, number, key)
+        except NotCertified as problem:
+            return problem
+
     def _verified(self, body: bytes | None, version: Version, number: int, key: Key) -> Certificate:
         def refuse(reason: Reason, actual: str) -> NotCertified:
             return NotCertified(version.title, reason=reason, actual=f"entry {number}: {actual}")
 
         try:
             envelope = parse_envelope(body or b"")
+            if key.keyid not in envelope.signatures:
+                signers = ", ".join(keyid[:12] for keyid in envelope.signatures) or "nobody"
+                raise refuse("unknown key", f"signed by {signers}, not by key {key.keyid[:12]}")
             envelope.verify([key], threshold=1)
             certificate = Certificate.from_statement(envelope.payload)
         except Malformed as error:
             raise refuse("malformed", error.actual) from error
         except VerificationError as error:
-            raise refuse("bad signature", f"not signed by key {key.keyid[:12]}") from error
+            raise refuse("bad signature", f"key {key.keyid[:12]} did not sign this") from error
         if certificate.digest != version.digest:
             raise refuse("other digest", f"a certificate for {certificate.digest}")
         if (certificate.model, certificate.version, certificate.number) != (self.model, version.number, number):

@@ -1,7 +1,7 @@
 """A channel: which version is in force, as a numbered log of moves that only grows."""
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -100,6 +100,7 @@ class Channel:
         self.model = check_name("model", model)
         self.name = check_name("channel", name)
         self._clock = clock
+        self._seen: Move | None = None
         self._log = Log(
             store=store,
             prefix=layout.channel_prefix(model, name),
@@ -107,37 +108,45 @@ class Channel:
         )
 
     def head(self) -> Move | None:
-        """The move in force, from nothing, in O(log n) requests; None for a channel that never moved."""
-        number = self._log.last()
-        return self._entry(number) if number else None
+        """The move in force; None for a channel that never moved. What followers poll.
+
+        From nothing in O(log n) requests; from then on one request, and one more for each move since. HistoryBroken if
+        a move since does not carry the hash of the one before: this object then stays where it was.
+        """
+        last = self._seen
+        if last is None:
+            number = self._log.last()
+            self._seen = self._entry(number) if number else None
+            return self._seen
+        while (following := self.after(last.number)) is not None:
+            _check_chain(self.name, last, following)
+            last = following
+        self._seen = last
+        return last
 
     def after(self, number: int) -> Move | None:
-        """The move that follows entry `number` (0: the first); None until it exists. One request: what followers poll.
-
-        A follower that still has entry `number` checks `move.previous_sha256` against its `sha256`.
-        """
+        """The move that follows entry `number` (0: the first); None until it exists. One request."""
         body = self._log.read(number + 1)
         return None if body is None else self._parse(number + 1, body)
 
     def history(self) -> list[Move]:
         """All moves, oldest first; HistoryBroken if one is missing or does not carry the hash of the one before."""
-        moves = [self._parse(number, body) for number, body in enumerate(self._log.read_all(), start=1)]
-        for before, move in pairwise(moves):
-            if move.previous_sha256 != before.sha256:
-                raise HistoryBroken(
-                    f"channel {self.name}",
-                    expected=f"entry {move.number} carrying {before.sha256}, the hash of entry {before.number}",
-                    actual=f"{move.previous_sha256}, written by {move.by} at {move.at}",
-                )
-        return moves
+        return self._chain(enumerate(self._log.read_all(), start=1))
+
+    def recent(self, count: int) -> list[Move]:
+        """The last `count` moves, oldest first, chained among themselves; HistoryBroken."""
+        return self._chain(self._log.tail(count))
 
     def move(self, version: Version, *, by: str, why: str, expected: int | None = None) -> Move:
         """Put `version` in force. `expected`: the number of the entry the decision was based on (0: none yet).
 
         Raises ChannelMoved, with what is there now, if that is not the last entry, or if another writer was faster.
+        One request if the channel was seen at `expected`, two if it was looked at before, one more from nothing and for
+        each move since.
         This is the mechanism; the rule of who may be moved to where is `registry.promotion`.
         """
-        head = self.head()
+        seen = self._seen
+        head = seen if seen is not None and seen.number == expected else self.head()
         if expected is not None and expected != _number(head):
             raise ChannelMoved(self.name, expected=expected, head=head)
         return self._append(head, version=version.number, digest=version.digest, by=by, why=why)
@@ -153,7 +162,7 @@ class Channel:
         head = self.head()
         if head is None:
             raise NothingToRollBackTo(self.name, expected="a version", actual="a channel that never moved")
-        target = self._before(head) if to is None else self._last_with(to, before=head)
+        target = self.before(head) if to is None else self._last_with(to, before=head)
         check(target)
         return self._append(
             head,
@@ -182,11 +191,16 @@ class Channel:
         )
         standing = self._log.append(move.number, move.to_bytes())
         if standing != move.to_bytes():
-            raise ChannelMoved(self.name, expected=_number(head), head=self._parse(move.number, standing))
+            self._parse(move.number, standing)
+            raise ChannelMoved(self.name, expected=_number(head), head=self.head())
+        self._seen = move
         return move
 
-    def _before(self, head: Move) -> Move:
-        """The last entry with another version, seen from where `head`'s version came into force."""
+    def before(self, head: Move) -> Move:
+        """The last entry with another version, seen from where `head`'s version came into force.
+
+        What `roll_back` brings back; NothingToRollBackTo.
+        """
         number = (head.restores or head.number) - 1
         while number:
             move = self._entry(number)
@@ -206,6 +220,12 @@ class Channel:
                 return move
         raise NothingToRollBackTo(self.name, expected=f"version {version}", actual="it was never in force here")
 
+    def _chain(self, entries: Iterable[tuple[int, bytes]]) -> list[Move]:
+        moves = [self._parse(number, body) for number, body in entries]
+        for before, move in pairwise(moves):
+            _check_chain(self.name, before, move)
+        return moves
+
     def _entry(self, number: int) -> Move:
         body = self._log.read(number)
         if body is None:
@@ -219,6 +239,15 @@ class Channel:
                 f"entry {move.number} of channel {move.channel}", key=layout.move_key(self.model, self.name, number)
             )
         return move
+
+
+def _check_chain(channel: str, before: Move, move: Move) -> None:
+    if move.previous_sha256 != before.sha256:
+        raise HistoryBroken(
+            f"channel {channel}",
+            expected=f"entry {move.number} carrying {before.sha256}, the hash of entry {before.number}",
+            actual=f"{move.previous_sha256}, written by {move.by} at {move.at}",
+        )
 
 
 def _number(move: Move | None) -> int:

@@ -66,6 +66,8 @@ class ChannelPolicy:
         for key in ("certificate", "two_people"):
             if not isinstance(values[key], bool):
                 raise ChannelPolicyInvalid(f"`{key}` is {values[key]!r}; expected true or false")
+        if values["two_people"] and not values["certificate"]:
+            raise ChannelPolicyInvalid("`two_people` is true; it needs `certificate`, for it is about who certified")
         return cls(
             certificate=values["certificate"],
             two_people=values["two_people"],

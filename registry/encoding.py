@@ -87,6 +87,10 @@ class Fields:
         if self._values:
             raise ValueError(f"unknown fields: {', '.join(sorted(self._values))}")
 
+    def rest(self) -> dict[str, object]:
+        """Everything that was not read yet, as it is."""
+        return dict(self._values)
+
     def text(self, name: str, pattern: re.Pattern[str] | None = None) -> str:
         """A string, wholly matching `pattern`."""
         value = self._take(name)

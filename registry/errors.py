@@ -81,6 +81,17 @@ class StoreRefused(RegistryError):
         )
 
 
+class ClockSkewed(RegistryError):
+    """The clocks of this machine and of the store are more than a quarter of an hour apart. Nothing was changed."""
+
+    def __init__(self, there: str, *, actual: str) -> None:
+        super().__init__(
+            expected=f"this machine's clock at {there}, the object store's time",
+            actual=actual,
+            next="Set the clock (timedatectl set-ntp true); times go into certificates and logs.",
+        )
+
+
 # --- names and contents --------------------------------------------------------------------------------------------
 
 
@@ -135,6 +146,17 @@ class FileCorrupted(RegistryError):
             "or publish again from the training run.",
         )
         self.name = name
+
+
+class FileForgotten(RegistryError):
+    """A file's bytes lie in the store, but so long and unused that the collector may remove them at any moment."""
+
+    def __init__(self, name: str, key: str) -> None:
+        super().__init__(
+            expected=f"file {name} as a new object, or as one that some version uses",
+            actual=f"{key}, left behind by a publish that never ended, and old enough to be collected",
+            next="Nothing was published. Run `petpark models gc`, then publish again (a training: resume it).",
+        )
 
 
 class VersionMissing(RegistryError):
@@ -210,6 +232,30 @@ class HistoryBroken(RegistryError):
         )
 
 
+class ObjectRewritten(RegistryError):
+    """The bucket remembers more than one state of an object that is written once."""
+
+    def __init__(self, key: str, *, revisions: int, deleted: bool) -> None:
+        super().__init__(
+            expected=f"one revision of {key}",
+            actual=f"{revisions}, the newest of which {'is a deletion' if deleted else 'stands there now'}",
+            next="Compare the revisions (aws s3api list-object-versions), restore the first, and ask who wrote the "
+            "others: the bucket's access log and CloudTrail know.",
+        )
+
+
+class BucketUnguarded(RegistryError):
+    """The bucket does not hold what the registry's guarantees lean on: its versions, or a rule of its policy."""
+
+    def __init__(self, bucket: str, *, expected: str, actual: str) -> None:
+        super().__init__(
+            expected=f"bucket {bucket} with {expected}",
+            actual=actual,
+            next="Put it back: `pulumi up` on the stack that owns the platform; then look for traces: "
+            "`petpark models fsck`.",
+        )
+
+
 # --- decisions -----------------------------------------------------------------------------------------------------
 
 
@@ -237,7 +283,9 @@ class NothingToRollBackTo(RegistryError):
         )
 
 
-type Reason = Literal["none", "refused", "revoked", "expired", "other digest", "replayed", "bad signature", "malformed"]
+type Reason = Literal[
+    "none", "refused", "revoked", "expired", "other digest", "replayed", "unknown key", "bad signature", "malformed"
+]
 
 
 class NotCertified(RegistryError):
@@ -250,13 +298,59 @@ class NotCertified(RegistryError):
         "expired": "Look at the report again and renew it with `petpark certify`.",
         "other digest": "The certificate is for other bytes than these: certify this version.",
         "replayed": "Find out who copied a certificate to another place; certify this version if it deserves it.",
-        "bad signature": "Check that the verifying key is the one that signed; then certify this version with it.",
+        "unknown key": "Check that the verifying key is the one that signed; then certify this version with it.",
+        "bad signature": "Find out who wrote it; certify this version if it deserves it.",
         "malformed": "Look at who wrote the certificate's object; then certify this version again.",
     }
 
     def __init__(self, version: str, *, reason: Reason, actual: str) -> None:
         super().__init__(expected=f"a certificate in force for {version}", actual=actual, next=self._NEXT[reason])
         self.reason: Reason = reason
+
+
+class SelfCertified(RegistryError):
+    """Whoever trained a version, or asked for its training, tried to decide about it."""
+
+    def __init__(self, version: str, *, by: str, trained_by: str) -> None:
+        super().__init__(
+            expected=f"a decision about {version} by somebody who did not train it",
+            actual=f"{by}; it was trained by {trained_by}",
+            next="Ask somebody else to certify it.",
+        )
+
+
+class SamePerson(RegistryError):
+    """A channel wants two people: one who certifies a version, and another who promotes it."""
+
+    def __init__(self, channel: str, version: str, *, by: str, certified_by: str) -> None:
+        super().__init__(
+            expected=f"channel {channel} to be moved to {version} by somebody who did not certify it",
+            actual=f"{by}; it was certified by {certified_by}",
+            next="Ask somebody else to promote it.",
+        )
+
+
+class MoverRefused(RegistryError):
+    """A channel may be moved by some people only."""
+
+    def __init__(self, channel: str, *, by: str, movers: tuple[str, ...]) -> None:
+        super().__init__(
+            expected=f"channel {channel} to be moved by {' or '.join(movers)}",
+            actual=by,
+            next="Ask one of them, or have your name added to `petpark:channels` in the stack that owns the platform.",
+        )
+
+
+class MetricBelow(RegistryError):
+    """A channel wants a metric at or above that of the version in place."""
+
+    def __init__(self, version: str, *, metric: str, least: float, actual: float | None, in_place: str) -> None:
+        super().__init__(
+            expected=f"{version} with {metric} of at least {least:g}, that of {in_place}",
+            actual="no such metric" if actual is None else f"{actual:g}",
+            next=f"Promote a version that is no worse, or change the channel's `metric` in `petpark:channels`. "
+            f"`petpark models list` shows {metric} of every version.",
+        )
 
 
 class DecidedMeanwhile(RegistryError):

@@ -17,26 +17,17 @@ def sha256_of(path: Path) -> str:
 
 @contextlib.contextmanager
 def written_whole(path: Path) -> Generator[BinaryIO]:
-    """A file to write that takes its name only after its bytes are on disk; on any error nothing is left behind."""
+    """A file to write that takes its name only once it is written; on any error nothing is left behind.
+
+    It may not survive a power cut: whoever reads it hashes it.
+    """
     descriptor, name = tempfile.mkstemp(prefix=".part-", dir=path.parent)
     part = Path(name)
     try:
         with os.fdopen(descriptor, "wb") as file:
             yield file
-            file.flush()
-            os.fsync(file.fileno())
         part.chmod(0o644)  # mkstemp's 0600 would hide the file from a service that runs as another user
         part.replace(path)
-        _sync_directory(path.parent)
     except BaseException:
         part.unlink(missing_ok=True)
         raise
-
-
-def _sync_directory(directory: Path) -> None:
-    """Make a rename survive a power cut."""
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

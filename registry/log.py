@@ -1,7 +1,7 @@
 """A numbered log of write-once objects: 1, 2, 3 … without a hole. Versions, channels and certificates are such logs."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -68,14 +68,33 @@ class Log:
                 jump = max(self.page, 2 * jump)
         return low
 
+    def numbers(self) -> list[int]:
+        """The numbers that are there, ascending, holes or not; ForeignObject."""
+        return [self._number(key) for key in self.store.keys(self.prefix)]
+
+    def tail(self, count: int) -> list[tuple[int, bytes]]:
+        """The last `count` entries with their numbers, ascending; HistoryBroken if one among them is missing."""
+        last = self.last()
+        numbers = range(max(1, last - count + 1), last + 1)
+        return list(zip(numbers, self._read_each(numbers), strict=True))
+
     def read_all(self) -> list[bytes]:
         """All entries, ascending; HistoryBroken if a number is missing."""
-        numbers = [self._number(key) for key in self.store.keys(self.prefix)]
+        numbers = self.numbers()
         for expected, number in enumerate(numbers, start=1):
             if number != expected:
                 raise HistoryBroken(self.prefix, expected=f"entry {expected}", actual=f"entry {number} in its place")
+        return self._read_each(numbers)
+
+    def _read_each(self, numbers: Sequence[int]) -> list[bytes]:
+        def read(number: int) -> bytes:
+            body = self.read(number)
+            if body is None:
+                raise HistoryBroken(self.prefix, expected=f"entry {number}", actual="a hole")
+            return body
+
         with ThreadPoolExecutor(READERS) as pool:
-            return list(pool.map(self.store.get, map(self.key, numbers)))
+            return list(pool.map(read, numbers))
 
     def _probe(self, low: int, jump: int, high: int | None) -> int:
         if high is None:

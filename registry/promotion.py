@@ -1,59 +1,117 @@
-"""The rule in one place: a channel that asks for certificates moves, forward or back, only to a certified version.
+"""The human decisions and their rules in one place: who may certify, and which version may come into force where.
 
-The endpoints hold the same rule by themselves (`Certificates.require` before they load anything), so a writer that goes
-around this module can move a channel, but nothing uncertified is ever served from it.
+The endpoints hold the rule about certificates again by themselves (`Certificates.require` before they load anything),
+and the bucket policy the one about movers, so a writer that goes around this module serves nothing by it.
 """
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from registry.catalog import Catalog
-from registry.certificate import Certificates
+from registry.certificate import Certificate, Certificates, Decision
 from registry.channel import Channel, Move
-from registry.signing import Verifier
+from registry.channel_policy import ChannelPolicy
+from registry.errors import MetricBelow, MoverRefused, SamePerson, SelfCertified
+from registry.identity import person, same_hands
+from registry.signing import Signer, Verifier
+from registry.version import Version
+
+TRAINERS = ("trained_by", "requested_by")
+"""What a version's lineage says about who made it: the machine's identity, and the person's who asked for it."""
 
 
-def promote(
-    catalog: Catalog,
-    channel: Channel,
+def certify(
     certificates: Certificates,
-    version: int,
+    version: Version,
     *,
-    verifier: Verifier | None,
+    decision: Decision,
+    signer: Signer,
     by: str,
-    why: str,
-    expected: int | None = None,
-    now: datetime | None = None,
-) -> Move:
-    """Put `version` in force in `channel`. `verifier`: the channel asks for a certificate; None: it does not.
+    report_sha256: str | None,
+    expires_at: datetime | None,
+    note: str,
+) -> Certificate:
+    """Sign a decision about `version` by somebody who did not train it; SelfCertified, and what `sign` raises.
 
-    `expected` is the channel entry that the decision was based on (`Channel.move`).
-    Raises VersionMissing, NotCertified, ChannelMoved.
+    Anybody may revoke: who sees a danger in their own work must be able to stop it.
     """
-    wanted = catalog.version(version)
-    if verifier is not None:
-        certificates.require(wanted, verifier, now=now or datetime.now(UTC))
-    return channel.move(wanted, by=by, why=why, expected=expected)
+    if decision != "revoked":
+        refuse_trainer(version.title, version.lineage, by=by)
+    return certificates.sign(
+        version,
+        decision=decision,
+        signer=signer,
+        by=by,
+        report_sha256=report_sha256,
+        expires_at=expires_at,
+        note=note,
+    )
 
 
-def roll_back(
-    catalog: Catalog,
-    channel: Channel,
-    certificates: Certificates,
-    *,
-    verifier: Verifier | None,
-    by: str,
-    why: str,
-    to: int | None = None,
-    now: datetime | None = None,
-) -> Move:
-    """Bring back the version that was in force before, or version `to`.
+def refuse_trainer(title: str, lineage: Mapping[str, str], *, by: str) -> None:
+    """SelfCertified if `by` made the version, or asked for it to be made."""
+    for role in TRAINERS:
+        trainer = lineage.get(role)
+        if trainer is not None and same_hands(trainer, by):
+            raise SelfCertified(title, by=by, trained_by=trainer)
 
-    Raises NothingToRollBackTo, DigestMismatch, ChannelMoved, NotCertified (revoked or expired: name another with `to`).
-    """
 
-    def check(target: Move) -> None:
-        version = catalog.version(target.version, digest=target.digest)
-        if verifier is not None:
-            certificates.require(version, verifier, now=now or datetime.now(UTC))
+@dataclass(frozen=True, kw_only=True)
+class Desk:
+    """One channel with its rule, and what is needed to hold it. `verifier` knows the certifiers' key."""
 
-    return channel.roll_back(by=by, why=why, to=to, check=check)
+    catalog: Catalog
+    channel: Channel
+    certificates: Certificates
+    policy: ChannelPolicy
+    verifier: Verifier
+
+    def promote(
+        self, number: int, *, by: str, why: str, expected: int | None = None, now: datetime | None = None
+    ) -> Move:
+        """Put version `number` in force. `expected`: the channel entry that the decision was based on.
+
+        Raises VersionMissing, MoverRefused, NotCertified, SamePerson, MetricBelow, ChannelMoved.
+        """
+        self._refuse_stranger(by)
+        version = self.catalog.version(number)
+        certificate = self._certificate(version, now)
+        if self.policy.two_people and certificate is not None and same_hands(certificate.by, by):
+            raise SamePerson(self.channel.name, version.title, by=by, certified_by=certificate.by)
+        head = self.channel.head()
+        if self.policy.metric is not None and head is not None:
+            self._refuse_worse(version, self.catalog.version(head.version, digest=head.digest), self.policy.metric)
+        based_on = expected if expected is not None else head.number if head else 0
+        return self.channel.move(version, by=by, why=why, expected=based_on)
+
+    def roll_back(self, *, by: str, why: str, to: int | None = None, now: datetime | None = None) -> Move:
+        """Bring back the version that was in force before, or version `to`.
+
+        It was promoted once, so only what may have changed since is asked again: a certificate in force, and a mover's
+        name. Whoever notices at night must not need a second person.
+        Raises NothingToRollBackTo, MoverRefused, DigestMismatch, ChannelMoved, NotCertified (revoked or expired: name
+        another with `to`).
+        """
+        self._refuse_stranger(by)
+
+        def check(target: Move) -> None:
+            self._certificate(self.catalog.version(target.version, digest=target.digest), now)
+
+        return self.channel.roll_back(by=by, why=why, to=to, check=check)
+
+    def _certificate(self, version: Version, now: datetime | None) -> Certificate | None:
+        if not self.policy.certificate:
+            return None
+        return self.certificates.require(version, self.verifier, now=now or datetime.now(UTC))
+
+    def _refuse_stranger(self, by: str) -> None:
+        if self.policy.movers and person(by) not in self.policy.movers:
+            raise MoverRefused(self.channel.name, by=by, movers=self.policy.movers)
+
+    def _refuse_worse(self, version: Version, in_place: Version, metric: str) -> None:
+        least, actual = in_place.metrics.get(metric), version.metrics.get(metric)
+        if least is not None and (actual is None or actual < least):
+            raise MetricBelow(
+                version.title, metric=metric, least=least, actual=actual, in_place=f"version {in_place.number}"
+            )

@@ -7,35 +7,30 @@ import contextlib
 import hashlib
 import random
 import time
-from collections.abc import Callable, Generator, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from itertools import batched
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-    HTTPClientError,
-    IncompleteReadError,
-    ResponseStreamingError,
-)
-from botocore.exceptions import ConnectionError as BotoConnectionError
+from botocore.exceptions import BotoCoreError, ClientError
 
-from registry.encoding import sha256_hex
+from registry.encoding import format_time, sha256_hex
 from registry.errors import (
+    ClockSkewed,
     FileChanged,
-    ObjectExists,
     ObjectMissing,
-    RegistryError,
     StoreConflict,
-    StoreRefused,
     StoreUnavailable,
     StreamTorn,
 )
 from registry.local_files import written_whole
+from registry.s3_outcomes import outcomes, store_time
+from registry.stored import Revision, Stored
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -46,6 +41,10 @@ PART_BYTES = 16 * 1024 * 1024
 
 PARTS_AT_ONCE = 4
 CHUNK_BYTES = 1024 * 1024
+BEYOND_ITS_END = "InvalidRange"
+CLOCK_TOLERANCE = timedelta(minutes=15)
+"""How far AWS lets a clock be off. https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html"""
+
 PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
 """Upper bounds in seconds of the random pauses between tries that botocore does not repeat by itself."""
 
@@ -63,82 +62,145 @@ def s3_client(endpoint_url: str | None = None, region: str | None = None) -> "S3
 
 
 class S3Store:
-    """An ObjectStore in a bucket of S3, or of any store with strong reads, ordered listing and `If-None-Match: *`."""
+    """A PrunableStore in a bucket of S3, or of any store with strong reads, ordered listing and `If-None-Match: *`."""
 
-    def __init__(self, client: "S3Client", bucket: str) -> None:
+    def __init__(
+        self, client: "S3Client", bucket: str, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
         self._client = client
         self._bucket = bucket
+        self._clock = clock
 
     def create(self, key: str, body: bytes) -> None:
         """See ObjectStore."""
-
-        def put() -> None:
-            with _outcomes("write", key):
-                self._client.put_object(Bucket=self._bucket, Key=key, Body=body, IfNoneMatch="*")
-
-        _repeat(put, on=StoreConflict)
+        if len(body) > PART_BYTES:
+            # After a 409 S3 wants the whole upload again, not only its completion.
+            _repeat(lambda: self._create_in_parts(key, _slices(body), _nothing), on=StoreConflict)
+        else:
+            _repeat(lambda: self._put(key, body), on=StoreConflict)
 
     def create_from(self, key: str, path: Path, *, sha256: str | None = None) -> None:
         """See ObjectStore."""
-        with path.open("rb") as file:
-            start = file.read(PART_BYTES + 1)
-        if len(start) > PART_BYTES:
-            # After a 409 S3 wants the whole upload again, not only its completion.
-            _repeat(lambda: self._create_in_parts(key, path, sha256), on=StoreConflict)
-        else:
-            _check_unchanged(path, expected=sha256, actual=sha256_hex(start))
-            self.create(key, start)
+        if path.stat().st_size <= PART_BYTES:
+            body = path.read_bytes()
+            _check_unchanged(path, expected=sha256, actual=sha256_hex(body))
+            self.create(key, body)
+            return
+
+        def send() -> None:
+            seen = hashlib.sha256()
+            with path.open("rb") as file:
+                chunks = _seen(iter(lambda: file.read(PART_BYTES), b""), seen.update)
+                check = partial(_check_unchanged, path, expected=sha256)
+                self._create_in_parts(key, chunks, lambda: check(actual=seen.hexdigest()))
+
+        _repeat(send, on=StoreConflict)
 
     def get(self, key: str) -> bytes:
         """See ObjectStore."""
 
         def read() -> bytes:
-            with _outcomes("read", key):
-                return self._client.get_object(Bucket=self._bucket, Key=key)["Body"].read()
+            with outcomes("read", key):
+                return self._ask(self._client.get_object, Key=key)["Body"].read()
 
         return _repeat(read, on=StreamTorn)
 
-    def download(self, key: str, path: Path) -> None:
+    def download(self, key: str, path: Path, *, size: int | None = None) -> str:
         """See ObjectStore."""
 
-        def copy() -> None:
-            with written_whole(path) as file, _outcomes("read", key):
-                body = self._client.get_object(Bucket=self._bucket, Key=key)["Body"]
-                for chunk in body.iter_chunks(CHUNK_BYTES):
+        def copy() -> str:
+            seen = hashlib.sha256()
+            with written_whole(path) as file:
+                for chunk in self._parts_of(key, size) if size and size > PART_BYTES else self._stream(key):
+                    seen.update(chunk)
                     file.write(chunk)
+            return seen.hexdigest()
 
-        _repeat(copy, on=StreamTorn)
+        return _repeat(copy, on=StreamTorn)
 
-    def size(self, key: str) -> int | None:
+    def stat(self, key: str) -> Stored | None:
         """See ObjectStore."""
         try:
-            with _outcomes("read", key):
-                return self._client.head_object(Bucket=self._bucket, Key=key)["ContentLength"]
+            with outcomes("read", key):
+                answer = self._ask(self._client.head_object, Key=key)
         except ObjectMissing:
             return None
+        age = (store_time(answer) or self._clock()) - answer["LastModified"]
+        return Stored(key=key, bytes=answer["ContentLength"], age=age)
 
     def keys(self, prefix: str, *, after: str = "") -> Iterator[str]:
         """See ObjectStore."""
-        pages = self._client.get_paginator("list_objects_v2").paginate(
-            Bucket=self._bucket, Prefix=prefix, StartAfter=after
-        )
-        remaining = iter(pages)
+        for page in self._pages("list_objects_v2", Prefix=prefix, StartAfter=after):
+            yield from (found["Key"] for found in page.get("Contents", []))
+
+    def stats(self, prefix: str) -> Iterator[Stored]:
+        """See ObjectStore."""
+        for page in self._pages("list_objects_v2", Prefix=prefix):
+            now = store_time(page) or self._clock()
+            for found in page.get("Contents", []):
+                yield Stored(key=found["Key"], bytes=found["Size"], age=now - found["LastModified"])
+
+    def delete(self, key: str) -> None:
+        """See PrunableStore."""
+        with outcomes("delete", key):
+            self._client.delete_object(Bucket=self._bucket, Key=key)
+
+    def revisions(self, prefix: str) -> Iterator[Revision]:
+        """See PrunableStore."""
+        found: list[Revision] = []
+        for page in self._pages("list_object_versions", Prefix=prefix):
+            for kind, deleted in (("Versions", False), ("DeleteMarkers", True)):
+                found += (
+                    Revision(key=entry["Key"], latest=entry["IsLatest"], deleted=deleted)
+                    for entry in page.get(kind, [])
+                )
+        # A page lists revisions and deletions apart; together they are ordered by key, the newest first.
+        yield from sorted(found, key=lambda revision: (revision.key, not revision.latest))
+
+    def _pages(self, operation: str, **question: str) -> Iterator[Any]:
+        paginator: Any = self._client.get_paginator(operation)  # pyright: ignore[reportArgumentType, reportCallIssue]
+        remaining = iter(paginator.paginate(Bucket=self._bucket, **question))
         while True:
-            with _outcomes("list", prefix):
+            with outcomes("list", question["Prefix"]):
                 page = next(remaining, None)
             if page is None:
                 return
-            yield from (found["Key"] for found in page.get("Contents", []) if "Key" in found)
+            self._check_clock(page)
+            yield page
 
-    def _create_in_parts(self, key: str, path: Path, sha256: str | None) -> None:
-        """A multipart upload whose completion is conditional; aborted unless it completes."""
-        with _outcomes("write", key):
+    def _put(self, key: str, body: bytes) -> None:
+        with outcomes("write", key):
+            self._client.put_object(Bucket=self._bucket, Key=key, Body=body, IfNoneMatch="*")
+
+    def _stream(self, key: str) -> Iterator[bytes]:
+        with outcomes("read", key):
+            yield from self._ask(self._client.get_object, Key=key)["Body"].iter_chunks(CHUNK_BYTES)
+
+    def _parts_of(self, key: str, size: int) -> Iterator[bytes]:
+        """The object in order, its parts asked for side by side; the last part has all that is there."""
+
+        def read(start: int) -> bytes:
+            last = start + PART_BYTES >= size
+            wanted = f"bytes={start}-" if last else f"bytes={start}-{start + PART_BYTES - 1}"
+            with outcomes("read", key):
+                try:
+                    return self._ask(self._client.get_object, Key=key, Range=wanted)["Body"].read()
+                except ClientError as error:
+                    if error.response.get("Error", {}).get("Code") == BEYOND_ITS_END:
+                        return b""  # the object is shorter than it should be, which its hash will show
+                    raise
+
+        yield from _in_order(read, range(0, size, PART_BYTES))
+
+    def _create_in_parts(self, key: str, chunks: Iterable[bytes], check: Callable[[], None]) -> None:
+        """A multipart upload whose completion is conditional; aborted unless it completes. `check` may refuse to."""
+        with outcomes("write", key):
             upload = self._client.create_multipart_upload(Bucket=self._bucket, Key=key, ChecksumAlgorithm="CRC32")
         try:
-            with _outcomes("write", key), path.open("rb") as file:
-                seen = hashlib.sha256()
-                parts = self._send_parts(key, upload["UploadId"], file, seen.update)
-                _check_unchanged(path, expected=sha256, actual=seen.hexdigest())
+            with outcomes("write", key):
+                send = partial(self._send_part, key, upload["UploadId"])
+                parts = list(_in_order(send, enumerate(chunks, start=1)))
+                check()
                 self._client.complete_multipart_upload(
                     Bucket=self._bucket,
                     Key=key,
@@ -152,35 +214,70 @@ class S3Store:
                 self._client.abort_multipart_upload(Bucket=self._bucket, Key=key, UploadId=upload["UploadId"])
             raise
 
-    def _send_parts(
-        self, key: str, upload_id: str, file: BinaryIO, seen: Callable[[bytes], None]
-    ) -> "list[CompletedPartTypeDef]":
-        def send(part: tuple[int, bytes]) -> "CompletedPartTypeDef":
-            number, body = part
-            answer = self._client.upload_part(
-                Bucket=self._bucket,
-                Key=key,
-                UploadId=upload_id,
-                PartNumber=number,
-                Body=body,
-                ChecksumAlgorithm="CRC32",
-            )
-            sent: CompletedPartTypeDef = {"PartNumber": number, "ETag": answer["ETag"]}
-            if "ChecksumCRC32" in answer:
-                sent["ChecksumCRC32"] = answer["ChecksumCRC32"]
-            return sent
+    def _send_part(self, key: str, upload_id: str, part: tuple[int, bytes]) -> "CompletedPartTypeDef":
+        number, body = part
+        answer = self._client.upload_part(
+            Bucket=self._bucket,
+            Key=key,
+            UploadId=upload_id,
+            PartNumber=number,
+            Body=body,
+            ChecksumAlgorithm="CRC32",
+        )
+        sent: CompletedPartTypeDef = {"PartNumber": number, "ETag": answer["ETag"]}
+        if "ChecksumCRC32" in answer:
+            sent["ChecksumCRC32"] = answer["ChecksumCRC32"]
+        return sent
 
-        def chunks() -> Iterator[bytes]:
-            while chunk := file.read(PART_BYTES):
-                seen(chunk)
-                yield chunk
+    def _ask(self, read: Callable[..., Any], **question: str) -> Any:
+        """The answer to a reading request; ClockSkewed whatever it is, if the store's clock is not this machine's."""
+        try:
+            answer = read(Bucket=self._bucket, **question)
+        except ClientError as error:
+            self._check_clock(error.response)
+            raise
+        self._check_clock(answer)
+        return answer
 
-        parts: list[CompletedPartTypeDef] = []
-        with ThreadPoolExecutor(PARTS_AT_ONCE) as pool:
-            # One batch in memory at a time, whatever the file's size.
-            for batch in batched(enumerate(chunks(), start=1), PARTS_AT_ONCE, strict=False):
-                parts.extend(pool.map(send, batch))
-        return parts
+    def _check_clock(self, answer: Any) -> None:
+        """ClockSkewed if this machine's clock and the store's are far apart.
+
+        AWS refuses such requests by itself (RequestTimeTooSkewed); a store that does not is held to the same rule, for
+        times go into certificates and logs. Reads are looked at, for nothing is written here before something is read.
+        """
+        here, there = self._clock(), store_time(answer)
+        if there is not None and abs(here - there) > CLOCK_TOLERANCE:
+            raise ClockSkewed(format_time(there), actual=format_time(here))
+
+
+def _in_order[A, B](work: Callable[[A], B], items: Iterable[A]) -> Iterator[B]:
+    """The results in order, at most PARTS_AT_ONCE at work and one waiting."""
+    with ThreadPoolExecutor(PARTS_AT_ONCE) as pool:
+        ahead: deque[Future[B]] = deque()
+        try:
+            for item in items:
+                ahead.append(pool.submit(work, item))
+                if len(ahead) > PARTS_AT_ONCE:
+                    yield ahead.popleft().result()
+            while ahead:
+                yield ahead.popleft().result()
+        finally:
+            for future in ahead:
+                future.cancel()
+
+
+def _slices(body: bytes) -> Iterator[bytes]:
+    return (body[start : start + PART_BYTES] for start in range(0, len(body), PART_BYTES))
+
+
+def _seen(chunks: Iterable[bytes], see: Callable[[bytes], None]) -> Iterator[bytes]:
+    for chunk in chunks:
+        see(chunk)
+        yield chunk
+
+
+def _nothing() -> None:
+    """No objection."""
 
 
 def _check_unchanged(path: Path, *, expected: str | None, actual: str) -> None:
@@ -196,34 +293,3 @@ def _repeat[T](action: Callable[[], T], *, on: type[StoreUnavailable]) -> T:
         except on:
             time.sleep(random.uniform(0, pause))  # noqa: S311 — spreads contenders, guards nothing
     return action()
-
-
-@contextlib.contextmanager
-def _outcomes(action: str, key: str) -> Generator[None]:
-    """Turn botocore's exceptions into ours."""
-    try:
-        yield
-    except ClientError as error:
-        raise _outcome(action, key, error) from error
-    except (IncompleteReadError, ResponseStreamingError) as error:
-        raise StreamTorn(f"{action} {key}", str(error)) from error
-    except (HTTPClientError, BotoConnectionError) as error:
-        raise StoreUnavailable(f"{action} {key}", str(error)) from error
-    except BotoCoreError as error:
-        raise StoreRefused(f"{action} {key}", str(error)) from error
-
-
-def _outcome(action: str, key: str, error: ClientError) -> RegistryError:
-    code = error.response.get("Error", {}).get("Code", "")
-    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    if status == 412:
-        return ObjectExists(key)
-    if status == 409:
-        return StoreConflict(f"{action} {key}", str(error))
-    if code == "NoSuchUpload":  # the answer to an earlier try was lost: the upload was completed, or aborted
-        return StoreUnavailable(f"{action} {key}", str(error))
-    if status == 404 and code != "NoSuchBucket":
-        return ObjectMissing(key)
-    if status >= 500 or code in {"SlowDown", "RequestTimeout", "ThrottlingException", "Throttling"}:
-        return StoreUnavailable(f"{action} {key}", str(error))
-    return StoreRefused(f"{action} {key}", str(error))

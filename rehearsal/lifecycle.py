@@ -22,9 +22,12 @@ import numpy as np
 from petpark import datasets, decisions, endpoints, jobs
 from petpark.endpoints import Verdict
 from petpark.jobs import EpochSeen, Finished
-from registry.layout import photo_key
+from petpark.target import Target
+from registry.channel import Move
+from registry.layout import Role, photo_key
 from rehearsal.application_test import HeldOut, ask
 from rehearsal.beside import Beside
+from rehearsal.people import CAST
 from rehearsal.steps import Step, Steps
 from rehearsal.summary import Accuracy, Dataset, Prediction, RehearsalFacts
 from rehearsal.timeline import Release
@@ -90,6 +93,7 @@ class Lifecycle:
             started_at=datetime.now(UTC),
             engine=world.kind,
             steps=(),
+            people=CAST,
             emulator_url=world.emulator.url,
             region=world.emulator.region,
         )
@@ -180,7 +184,8 @@ class Lifecycle:
                 ),
             )
             skipped = f", {len(found.skipped)} skipped (named in the summary)" if found.skipped else ""
-            step.done(f"{len(photos)} photos, dataset {found.sha256[:12]}{skipped}")
+            by = target.identity(role=Role.PUBLISHER)
+            step.done(f"{len(photos)} photos, dataset {found.sha256[:12]}{skipped}", by=by)
         return found
 
     def _train(self, dataset: Ingestion, *, number: int, first: int | None = None) -> int:
@@ -199,7 +204,7 @@ class Lifecycle:
                             f"epoch {record.epoch} of {spec.hyper_parameters.epochs}, accuracy {record.accuracy:.1%}"
                         )
                     case Finished(result=result) if result.version is not None:
-                        step.done(f"version {result.version}, job {job}")
+                        step.done(f"version {result.version}, job {job}", by=spec.requested_by)
                         return result.version
                     case _:
                         step.progress(f"instance {instance}")
@@ -207,13 +212,13 @@ class Lifecycle:
 
     def _release(self, version: int, channel: str, *, step: str) -> None:
         with self._steps.step(step) as running:
-            seconds = self._move(
+            release = self._move(
                 channel,
-                version,
                 "promote",
                 lambda target: decisions.promote(target, version, channel=channel, why=f"rehearsal: release {version}"),
             )
-            running.done(f"answering after {seconds:.1f} s")
+            self._record(release)
+            running.done(f"answering after {release.answered_after:.1f} s", by=release.by)
 
     def _test_application(self) -> None:
         with self._steps.step("test the application") as step:
@@ -237,27 +242,25 @@ class Lifecycle:
             certificate = decisions.certify(
                 self._world.target("test"), version, decision="certified", note="rehearsal: the application test passed"
             )
-            step.done(f"signed by {certificate.by.rpartition(':')[2]}")
+            step.done(f"signed, good until {(certificate.expires_at or '')[:10]}", by=certificate.by)
 
     def _promote_and_roll_back(self, first: int, second: int) -> None:
         photos = [held_out.photo for held_out in self._held_out()[:50]]
         with Traffic(list(self._world.endpoints.values()), photos) as traffic:
             with self._steps.step(f"promote version {second} under traffic") as step:
-                seconds = self._both(
-                    second,
+                slowest = self._both(
                     "promote",
                     lambda target, channel: decisions.promote(
                         target, second, channel=channel, why=f"rehearsal: release {second}"
                     ),
                 )
-                step.done(f"every endpoint answers from it after {seconds:.1f} s")
+                step.done(f"every endpoint answers from it after {slowest.answered_after:.1f} s", by=slowest.by)
             with self._steps.step(f"roll back to version {first} under traffic") as step:
-                seconds = self._both(
-                    first,
+                slowest = self._both(
                     "rollback",
                     lambda target, channel: decisions.roll_back(target, channel=channel, why="rehearsal: a drill"),
                 )
-                step.done(f"every endpoint answers from it after {seconds:.1f} s")
+                step.done(f"every endpoint answers from it after {slowest.answered_after:.1f} s", by=slowest.by)
         report = traffic.report()
         self._facts = replace(self._facts, traffic=report)
         self._judge_traffic(report)
@@ -284,28 +287,35 @@ class Lifecycle:
 
     # --- moving channels ----------------------------------------------------------------------------------------------
 
-    def _both(self, version: int, what: str, move: Callable[[Any, str], object]) -> float:
-        """Move both channels at once; seconds until the slower one's endpoints answer from `version`."""
+    def _both(self, what: str, move: Callable[[Target, str], Move]) -> Release:
+        """Move both channels at once; the one whose endpoints took longer to answer."""
         with ThreadPoolExecutor(len(STACKS)) as pool:
             moved = [
-                pool.submit(self._move, channel, version, what, lambda target, channel=channel: move(target, channel))
+                pool.submit(self._move, channel, what, lambda target, channel=channel: move(target, channel))
                 for channel in STACKS
             ]
-            return max(future.result() for future in moved)
+            releases = [future.result() for future in moved]
+        self._record(*releases)
+        return max(releases, key=lambda release: release.answered_after or 0.0)
 
-    def _move(self, channel: str, version: int, what: str, move: Callable[[Any], object]) -> float:
-        """Move one channel; seconds until everything that follows it answers from `version`."""
-        target = self._world.target(channel)
+    def _move(self, channel: str, what: str, move: Callable[[Target], Move]) -> Release:
+        """Move one channel, and wait until everything that follows it answers from the version it names."""
         asked = time.monotonic()
-        move(target)
-        moved = time.monotonic()
-        self._await_version(channel, version)
-        answered = time.monotonic() - moved
-        release = Release(
-            at=asked - self._started, channel=channel, version=version, what=what, answered_after=answered
+        moved = move(self._world.target(channel))
+        decided = time.monotonic()
+        self._await_version(channel, moved.version)
+        return Release(
+            at=asked - self._started,
+            channel=channel,
+            version=moved.version,
+            what=what,
+            answered_after=time.monotonic() - decided,
+            why=moved.why,
+            by=moved.by,
         )
-        self._facts = replace(self._facts, releases=[*self._facts.releases, release])
-        return answered
+
+    def _record(self, *releases: Release) -> None:
+        self._facts = replace(self._facts, releases=[*self._facts.releases, *releases])
 
     def _await_version(self, stack: str, version: int) -> None:
         deadline = time.monotonic() + ANSWERS_WITHIN
@@ -330,7 +340,7 @@ class Lifecycle:
         """The photos of the test split, evenly thinned to the script's bound."""
         assert self._facts.dataset is not None  # noqa: S101  ingestion comes first
         target = self._world.target("test")
-        lake = target.store(target.outputs.data_lake)
+        lake = target.store(target.outputs.data_lake, role=Role.PUBLISHER)
         photos = [photo for photo in load_manifest(lake, self._facts.dataset.sha256).photos if photo.split == "test"]
         photos = photos[:: math.ceil(len(photos) / self._script.most_held_out)]
         with ThreadPoolExecutor(8) as pool:

@@ -12,6 +12,7 @@ from types import FrameType
 
 from rich.console import Console
 
+from petpark.people import ALONE
 from rehearsal.engine import find_provider
 from rehearsal.lifecycle import Lifecycle, Script
 from rehearsal.steps import Steps
@@ -59,7 +60,8 @@ def run(options: RunOptions, console: Console, *, kept: Callable[[RehearsalFacts
                     lifecycle.play()
                 finally:
                     with steps.step("write the summary") if not steps.failed else contextlib.nullcontext():
-                        facts = replace(lifecycle.facts, usage=usage(lifecycle.facts) if options.keep else ())
+                        stays = options.keep and not steps.failed
+                        facts = replace(lifecycle.facts, usage=usage(lifecycle.facts) if stays else ())
                         write_summary(place.directory, facts)
                 if options.keep:
                     kept(facts)
@@ -78,6 +80,10 @@ def usage(facts: RehearsalFacts) -> list[tuple[str, str]]:
         ("which version answers, where", f"{petpark} --target rehearsal --stack prod endpoints status"),
         ("versions and their standing", f"{petpark} --target rehearsal models list"),
         ("how prod came to where it is", f"{petpark} --target rehearsal models history --channel prod"),
+        (
+            "see someone refused to sign for their own work",
+            f"{ALONE}=ana {petpark} --target rehearsal certify 2 --decision certified --note mine",
+        ),
         ("end it", f"{petpark} rehearse down"),
     ]
 

@@ -10,15 +10,26 @@ from rich.console import Console
 from rich.status import Status
 from rich.text import Text
 
+from registry.identity import person
+
 
 @dataclass(frozen=True, kw_only=True)
 class StepRecord:
-    """One finished step: its name, the seconds it took, whether it succeeded, and what came of it in a few words."""
+    """One finished step: its name, the seconds it took, whether it succeeded, and what came of it in a few words.
+
+    `by` is the ARN of the person who did it; empty for what the rehearsal itself did.
+    """
 
     name: str
     seconds: float
     ok: bool
     detail: str = ""
+    by: str = ""
+
+    @property
+    def told(self) -> str:
+        """What came of it, and by whom."""
+        return f"{person(self.by)}: {self.detail}" if self.by else self.detail
 
 
 class Step:
@@ -27,15 +38,17 @@ class Step:
     def __init__(self, name: str, show: Callable[[str], None]) -> None:
         self.name = name
         self.detail = ""
+        self.by = ""
         self._show = show
 
     def progress(self, text: str) -> None:
         """Replace the words behind the step's name on the screen."""
         self._show(f"{self.name}  [dim]{text}[/dim]")
 
-    def done(self, detail: str) -> None:
-        """What came of the step, in a few words; shown in its final line."""
+    def done(self, detail: str, *, by: str = "") -> None:
+        """What came of the step, in a few words, and the ARN of the person who did it; shown in its final line."""
         self.detail = detail
+        self.by = by
 
 
 class Steps:
@@ -82,15 +95,16 @@ class Steps:
         try:
             yield step
         except BaseException:
-            self._finish(StepRecord(name=name, seconds=time.monotonic() - started, ok=False, detail=step.detail))
+            self._finish(step, time.monotonic() - started, ok=False)
             raise
-        self._finish(StepRecord(name=name, seconds=time.monotonic() - started, ok=True, detail=step.detail))
+        self._finish(step, time.monotonic() - started, ok=True)
 
-    def _finish(self, record: StepRecord) -> None:
+    def _finish(self, step: Step, seconds: float, *, ok: bool) -> None:
+        record = StepRecord(name=step.name, seconds=seconds, ok=ok, detail=step.detail, by=step.by)
         with self._lock:
             self.records.append(record)
         mark = Text("✓ ", style="green") if record.ok else Text("✗ ", style="red")
         line = Text.assemble(
-            mark, f"{record.name:<34}", (f"{record.seconds:>7.1f} s", "cyan"), "  ", (record.detail, "dim")
+            mark, f"{record.name:<34}", (f"{record.seconds:>7.1f} s", "cyan"), "  ", (record.told, "dim")
         )
         self._console.print(line, soft_wrap=True)

@@ -10,8 +10,10 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
+from registry.identity import person
 from rehearsal import architecture, pictures, timeline
 from rehearsal.architecture import Resource
+from rehearsal.people import Member
 from rehearsal.steps import StepRecord
 from rehearsal.timeline import Release
 from rehearsal.traffic import TrafficReport
@@ -84,6 +86,8 @@ class RehearsalFacts:
     accuracy: Accuracy | None = None
     balanced_accuracy: Accuracy | None = None
     dataset: Dataset | None = None
+    people: Sequence[Member] = ()
+    """Who could act; who did, the steps and releases say."""
     stacks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict[str, Mapping[str, Any]])
     """Outputs by stack."""
     resources: Mapping[str, Sequence[Resource]] = field(default_factory=dict[str, Sequence[Resource]])
@@ -156,7 +160,34 @@ def render(facts: RehearsalFacts) -> str:
         error_count=len(errors),
         timeline=Markup(timeline.draw(facts.releases)) if facts.releases else None,  # noqa: S704  escapes what it draws
         drawings=[_drawing(stack, resources) for stack, resources in facts.resources.items()],
+        acts=_acts(facts),
+        person=person,
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Act:
+    """All that somebody did as one identity."""
+
+    name: str
+    duty: str
+    identity: str
+    steps: Sequence[str]
+
+
+def _acts(facts: RehearsalFacts) -> list[_Act]:
+    """Who did what, in the order in which they came in."""
+    duties = {member.name: member.duty for member in facts.people}
+    identities = dict.fromkeys(step.by for step in facts.steps if step.by)
+    return [
+        _Act(
+            name=person(identity),
+            duty=duties.get(person(identity), ""),
+            identity=identity,
+            steps=[step.name for step in facts.steps if step.by == identity],
+        )
+        for identity in identities
+    ]
 
 
 def _drawing(stack: str, resources: Sequence[Resource]) -> tuple[str, int, Markup]:

@@ -12,6 +12,7 @@ class Release:
 
     `at` counts seconds since the rehearsal's start; `what` is `promote` or `rollback`; `answered_after` are the
     seconds until every endpoint that follows the channel answered from `version`, None where nobody measured it.
+    `by` is the ARN of the person who moved it.
     """
 
     at: float
@@ -20,6 +21,7 @@ class Release:
     what: str
     answered_after: float | None = None
     why: str = ""
+    by: str = ""
 
 
 type _Scale = Callable[[float], float]

@@ -9,8 +9,10 @@ from typing import Any, Literal, Self
 
 import yaml
 
+from petpark.people import FILE, Person, write_people
 from petpark.stacks import StackOutputs, parse
 from petpark.target import Target, rehearsal_target
+from rehearsal import people
 from rehearsal.emulator import REPOSITORY, Emulator
 from rehearsal.engine import EmbeddedEngine, Engine, StackResource
 from rehearsal.instances import InstanceEvent, InstanceRunner, UnknownInstance
@@ -28,8 +30,8 @@ _CLEAN_ENVIRONMENT = {"aws:skipCredentialsValidation": "true", "aws:skipMetadata
 class World:
     """A context manager around everything that runs.
 
-    `directory` takes all state. `deploy` makes a stack and returns its outputs; endpoints are reachable from then on
-    through `endpoint_url`, and `target` gives the operator's view of a stack.
+    `directory` takes all state. `deploy` makes a stack; from then on `endpoints` says where it answers, and `target`
+    gives the view of it that the rehearsal's people have. Only the machinery itself is the account's administrator.
     """
 
     def __init__(self, directory: Path, *, engine: EngineKind, port: int = 0, project: Path = REPOSITORY) -> None:
@@ -40,6 +42,7 @@ class World:
             self.emulator, directory, python=Path(sys.executable), on_event=self._take_out_of_service
         )
         self.kind = engine
+        self.people: tuple[Person, ...] = ()
         self._outputs: dict[str, StackOutputs] = {}
         self._raw: dict[str, Mapping[str, Any]] = {}
         self._urls: dict[str, str] = {}
@@ -52,6 +55,8 @@ class World:
         with contextlib.ExitStack() as starting:
             starting.enter_context(self.emulator)
             starting.enter_context(self.runner)
+            self.people = people.hire(self.emulator.client("iam"))
+            write_people(self.directory / FILE, self.people)
             self._exit = starting.pop_all()
         return self
 
@@ -94,6 +99,7 @@ class World:
         update = engine.up(stack)
         self._raw[stack] = engine.outputs(stack)
         self._outputs[stack] = outputs = parse(stack, self._raw[stack])
+        people.admit(self.emulator.client("iam"), self.people, stack=stack, roles=outputs.roles.values())
         endpoint = outputs.endpoint
         if endpoint.load_balancer is not None:
             balancer = LoadBalancer(
@@ -125,7 +131,12 @@ class World:
         """The operator's view of a deployed stack: one for each, because it keeps the roles that it assumed."""
         if stack not in self._targets:
             self._targets[stack] = rehearsal_target(
-                self._outputs[stack], self._urls, self.emulator.url, tuple(self._outputs), locate=self._locate
+                self._outputs[stack],
+                self._urls,
+                self.emulator.url,
+                tuple(self._outputs),
+                people=self.people,
+                locate=self._locate,
             )
         return self._targets[stack]
 

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 import boto3
 from botocore.config import Config
 
+from registry.blob_cache import BlobCache
 from registry.catalog import Catalog
 from registry.certificate import Certificates, KmsVerifier
 from registry.channel import Channel
@@ -24,6 +25,9 @@ from serving.telemetry import Metrics
 _USAGE = 2
 _AWS = Config(connect_timeout=2, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 2})
 """A poll that fails is repeated two seconds later anyway; so give up soon and serve what is in force."""
+
+_CACHE_BYTES = 2 * 1024**3
+"""Room for dozens of versions, and a tenth of the volume that an endpoint has."""
 
 
 def main() -> int:
@@ -51,10 +55,11 @@ def _rollout(settings: ServingSettings, live: Live, metrics: Metrics) -> Rollout
     verifier = None
     if settings.require_certificate and settings.signing_key:
         verifier = KmsVerifier(boto3.client("kms", config=_AWS), settings.signing_key)
+    cache = BlobCache(settings.cache, limit_bytes=_CACHE_BYTES) if settings.cache else None
     admission = Admission(
-        catalog=Catalog(store, settings.model),
+        catalog=Catalog(store, settings.model, cache=cache),
         certificates=Certificates(store, settings.model),
-        verifier=verifier,  # pyright: ignore[reportArgumentType] - a cached property is a property too
+        verifier=verifier,
         clock=lambda: datetime.now(UTC),
         max_pixels=settings.limits.pixels,
     )

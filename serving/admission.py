@@ -4,32 +4,43 @@ import contextlib
 import tempfile
 from collections.abc import Callable, Generator
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 from registry.catalog import Catalog
 from registry.certificate import Certificate, Certificates, Verifier
 from registry.channel import Move
-from registry.errors import KeyUnavailable, RegistryError, StoreRefused, StoreUnavailable
+from registry.errors import (
+    ClockSkewed,
+    KeyUnavailable,
+    NotCertified,
+    RegistryError,
+    StoreRefused,
+    StoreUnavailable,
+)
 from registry.version import Version
-from serving.model import LoadedModel
+from serving.model import LoadedModel, Standing
 from serving.probes import ProbesFailed, reproduce
 from serving.session import ModelInvalid, Session
 
 MODEL_FILE = "model.onnx"
+
+_BEFORE_EVERY_EXPIRY = datetime.min.replace(tzinfo=UTC)
 
 
 class VersionRefused(Exception):
     """A channel entry names a version that must not answer here.
 
     `curable`: the same version may pass later, for the store or the certifier can mend what is missing.
+    `standing`: set where a decision is missing; the next one may bring it.
     """
 
-    def __init__(self, reason: str, detail: str, *, curable: bool) -> None:
+    def __init__(self, reason: str, detail: str, *, curable: bool, standing: Standing | None = None) -> None:
         super().__init__(f"{reason}: {detail}")
         self.reason = reason
         self.detail = detail
         self.curable = curable
+        self.standing = standing
 
 
 class Admission:
@@ -54,31 +65,66 @@ class Admission:
     def admit(self, move: Move) -> LoadedModel:
         """Load and verify the version that `move` names; give it warm. Raises `VersionRefused`.
 
-        A store or a key service that does not answer is no fault of the version: its error passes through.
+        A store or a key service that does not answer, or a clock that is wrong, is no fault of the version: the error
+        passes through.
         """
         with _refusals():
             version = self._catalog.version(move.version, digest=move.digest)
-            certificate = self._certificate(version)
+            certificate, standing = self._certificate(version, now=self._clock())
             with tempfile.TemporaryDirectory(prefix="petpark-version-") as directory:
-                return self._load(version, certificate, self._catalog.fetch(version, Path(directory)))
+                return self._load(version, certificate, standing, self._catalog.fetch(version, Path(directory)))
 
     def admit_again(self, model: LoadedModel) -> LoadedModel:
         """Admit a model that is still in memory: its bytes are proved, but it may have been revoked since."""
         with _refusals():
-            return replace(model, certificate=self._certificate(model.version))
+            certificate, standing = self._certificate(model.version, now=self._clock())
+            return replace(model, certificate=certificate, standing=standing)
 
-    def _certificate(self, version: Version) -> Certificate | None:
+    def confirm(self, model: LoadedModel) -> LoadedModel:
+        """Give the model that answers, with the certificate that counts now. Raises `VersionRefused`.
+
+        Only a decision takes a version out of force: that its certificate ran out meanwhile does not, nor does a log of
+        decisions that cannot be read, whose error passes through. One request while nothing was decided.
+        """
+        if not self.has_news(model.standing):
+            return model
+        certificate, standing = self._certificate(model.version, now=_BEFORE_EVERY_EXPIRY)
+        return replace(model, certificate=certificate, standing=standing)
+
+    def has_news(self, standing: Standing | None) -> bool:
+        """Whether anything was decided about a version since its certificate was looked at. One request at most."""
+        return standing is not None and self._certificates.decided_after(standing.version, standing.decisions)
+
+    def has_expired(self, model: LoadedModel) -> bool:
+        """Whether the model's certificate has run out."""
+        left = model.certified_seconds(self._clock())
+        return left is not None and left <= 0
+
+    def _certificate(self, version: Version, *, now: datetime) -> tuple[Certificate | None, Standing | None]:
         if self._verifier is None:
-            return None
-        return self._certificates.require(version, self._verifier, now=self._clock())
+            return None, None
+        # Counted before they are read: what is decided in between is looked at twice rather than never.
+        standing = Standing(version=version, decisions=self._certificates.count(version))
+        try:
+            return self._certificates.require(version, self._verifier, now=now), standing
+        except NotCertified as error:
+            raise VersionRefused(error.outcome, str(error), curable=True, standing=standing) from error
 
-    def _load(self, version: Version, certificate: Certificate | None, files: dict[str, Path]) -> LoadedModel:
+    def _load(
+        self, version: Version, certificate: Certificate | None, standing: Standing | None, files: dict[str, Path]
+    ) -> LoadedModel:
         if MODEL_FILE not in files:
             raise ModelInvalid(f"the version has no file {MODEL_FILE}")
         session = Session(files[MODEL_FILE])
         if session.labels != tuple(version.labels):
             raise ModelInvalid(f"{MODEL_FILE} has the labels {session.labels}, the version {tuple(version.labels)}")
-        model = LoadedModel(version=version, session=session, certificate=certificate, max_pixels=self._max_pixels)
+        model = LoadedModel(
+            version=version,
+            session=session,
+            certificate=certificate,
+            standing=standing,
+            max_pixels=self._max_pixels,
+        )
         reproduce(model, files)  # the first calls through the whole path: they warm it too
         return model
 
@@ -88,7 +134,7 @@ def _refusals() -> Generator[None]:
     """Turn what is wrong with a version into a refusal that carries the outcome's name."""
     try:
         yield
-    except (StoreUnavailable, StoreRefused, KeyUnavailable):
+    except (StoreUnavailable, StoreRefused, KeyUnavailable, ClockSkewed):
         raise
     except RegistryError as error:
         raise VersionRefused(error.outcome, str(error), curable=True) from error

@@ -1,5 +1,8 @@
 """The endpoint's addresses."""
 
+from collections.abc import Callable
+from datetime import UTC, datetime
+
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -19,12 +22,21 @@ from serving.telemetry import Metrics
 from serving.workers import Workers
 
 
-def create_app(settings: ServingSettings, *, live: Live, metrics: Metrics, workers: Workers) -> Gate:
+def create_app(
+    settings: ServingSettings,
+    *,
+    live: Live,
+    metrics: Metrics,
+    workers: Workers,
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> Gate:
     """Make the ASGI application of one endpoint; `live` decides which version answers."""
     bodies = Bodies(settings.limits)
     name = settings.model
     classify = ClassifyApi(live=live, bodies=bodies, workers=workers, metrics=metrics)
-    health = HealthApi(live=live, metrics=metrics, name=name, channel=settings.channel, instance=settings.instance)
+    health = HealthApi(
+        live=live, metrics=metrics, name=name, channel=settings.channel, instance=settings.instance, clock=clock
+    )
     v2 = InferenceProtocolApi(live=live, bodies=bodies, workers=workers, name=name, batch=settings.limits.batch)
     pages = PagesApi(settings.limits)
     routes = [

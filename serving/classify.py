@@ -26,8 +26,7 @@ def deployed(live: Live) -> Deployed:
     """Give what is in force. Raises `Problem` (503) when nothing is."""
     current = live.deployed
     if current is None:
-        why = f" {live.refused.detail}" if live.refused else ""
-        raise Problem(NOT_READY, f"No verified version is in force yet.{why}", retry_after=2)
+        raise Problem(NOT_READY, live.excuse, retry_after=2)
     return current
 
 

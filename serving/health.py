@@ -1,10 +1,15 @@
 """How the endpoint is: for balancers, for operators, for Prometheus."""
 
+import math
+from collections.abc import Callable
+from datetime import datetime
+
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from serving.live import Live
+from serving.model import LoadedModel
 from serving.problems import NOT_READY, Problem
 from serving.telemetry import Metrics
 
@@ -12,12 +17,22 @@ from serving.telemetry import Metrics
 class HealthApi:
     """Everything here answers without a thread of the pool, so it answers under full load too."""
 
-    def __init__(self, *, live: Live, metrics: Metrics, name: str, channel: str, instance: str) -> None:
+    def __init__(
+        self,
+        *,
+        live: Live,
+        metrics: Metrics,
+        name: str,
+        channel: str,
+        instance: str,
+        clock: Callable[[], datetime],
+    ) -> None:
         self._live = live
         self._metrics = metrics
         self._name = name
         self._channel = channel
         self._instance = instance
+        self._clock = clock
 
     async def live(self, _request: Request) -> Response:
         """Answer `GET /healthz/live`: the process runs."""
@@ -28,15 +43,13 @@ class HealthApi:
         if self._live.draining:
             raise Problem(NOT_READY, "The endpoint is draining: it finishes what it began and ends.", retry_after=2)
         if self._live.deployed is None:
-            why = f" {self._live.refused.detail}" if self._live.refused else " Its channel may still be empty."
-            raise Problem(NOT_READY, f"No verified version is in force yet.{why}", retry_after=2)
+            raise Problem(NOT_READY, self._live.excuse, retry_after=2)
         return JSONResponse({"ready": True})
 
     async def model(self, _request: Request) -> Response:
         """Answer `GET /v1/model`: what this process really serves."""
         current = self._live.deployed
         refused = self._live.refused
-        certificate = current.model.certificate if current else None
         document = {
             "name": self._name,
             "version": current.model.version.number if current else None,
@@ -46,12 +59,21 @@ class HealthApi:
             "refused": refused.to_json() if refused else None,
             "instance": self._instance,
             "labels": list(current.model.labels) if current else [],
-            "certificate": certificate.to_dict() if certificate else None,
+            "certificate": self._certificate(current.model) if current else None,
             "providers": current.model.session.providers if current else [],
         }
         return JSONResponse(document, headers={"cache-control": "no-store"})
 
     async def metrics(self, _request: Request) -> Response:
         """Answer `GET /metrics`."""
+        current = self._live.deployed
+        left = current.model.certified_seconds(self._clock()) if current else None
         self._metrics.ready.set(self._live.ready)
+        self._metrics.certified_seconds.set(math.nan if left is None else left)
         return Response(self._metrics.text(), headers={"content-type": CONTENT_TYPE_LATEST})
+
+    def _certificate(self, model: LoadedModel) -> dict[str, object] | None:
+        if model.certificate is None:
+            return None
+        left = model.certified_seconds(self._clock())
+        return {**model.certificate.to_dict(), "expired": left is not None and left <= 0}

@@ -17,7 +17,7 @@ class Deployed:
 
 @dataclass(frozen=True, kw_only=True)
 class Refusal:
-    """A channel entry that this process would not follow, and why."""
+    """The channel's last entry, where this process does not serve what it names, and why not."""
 
     entry: int
     version: int
@@ -52,3 +52,9 @@ class Live:
     def ready(self) -> bool:
         """Whether callers should be sent here."""
         return self.deployed is not None and not self.draining
+
+    @property
+    def excuse(self) -> str:
+        """Say to a caller why nothing is in force, as far as it is known."""
+        why = self.refused.detail if self.refused else "Its channel may still be empty."
+        return f"No verified version is in force here. {why}"

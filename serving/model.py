@@ -1,6 +1,7 @@
 """A version in memory: photo bytes in, a classification out."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 
 import numpy as np
@@ -8,6 +9,7 @@ import numpy.typing as npt
 
 import imaging
 from registry.certificate import Certificate
+from registry.encoding import parse_time
 from registry.version import Version
 from serving.session import Pixels, Session
 
@@ -23,13 +25,30 @@ class Classification:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Standing:
+    """As of which decision a version's certificate was looked at."""
+
+    version: Version
+    decisions: int
+    """How many there were, valid or not. One more is news; the same ones over again are not, junk included."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class LoadedModel:
     """One verified version, ready to answer. Immutable, so that a request that holds it ends on it."""
 
     version: Version
     session: Session
     certificate: Certificate | None
+    standing: Standing | None
+    """None, as the certificate is, where no certificate is asked for."""
     max_pixels: int = imaging.MAX_PIXELS
+
+    def certified_seconds(self, now: datetime) -> float | None:
+        """Time until the certificate ends, negative once it has; None where there is none that could."""
+        if self.certificate is None or self.certificate.expires_at is None:
+            return None
+        return (parse_time(self.certificate.expires_at) - now).total_seconds()
 
     @cached_property
     def identity(self) -> dict[str, object]:

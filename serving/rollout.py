@@ -1,13 +1,18 @@
-"""Follows a channel: sees a move, verifies the version beside the one that answers, then swaps them."""
+"""Follows a channel: sees a move, verifies the version beside the one that answers, then swaps them.
+
+It also hears what is decided about the version that answers, and serves the last good one instead of a revoked one.
+"""
 
 import logging
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
+from registry.certificate import Certificate
 from registry.channel import Channel, Move
-from registry.errors import HistoryBroken
+from registry.errors import NothingToRollBackTo
 from serving.admission import Admission, VersionRefused
 from serving.live import Deployed, Live, Refusal
 from serving.model import LoadedModel
@@ -22,10 +27,26 @@ _RETRY_SECONDS = (4.0, 8.0, 16.0, 32.0, 60.0)
 """How long a refused version waits before it is looked at again, if what it lacks can be mended."""
 
 
+@dataclass(kw_only=True)
+class _Refused:
+    """The channel's last move, which was not followed, and when to look at it again."""
+
+    move: Move
+    refusal: VersionRefused
+    next_look: float
+    looks: int = 0
+
+    def put_off(self, now: float) -> None:
+        """Wait longer from look to look."""
+        self.next_look = now + _RETRY_SECONDS[min(self.looks, len(_RETRY_SECONDS) - 1)]
+        self.looks += 1
+
+
 class Rollout:
     """The only writer of `Live`. One thread calls `step` again and again.
 
-    A poll that fails, for whatever reason, leaves everything as it is: what answers goes on answering.
+    A poll that fails, for whatever reason, leaves everything as it is: what answers goes on answering. The one
+    exception is a version that is no longer certified: after the poll that learnt of it, it never answers again.
     """
 
     def __init__(
@@ -44,9 +65,9 @@ class Rollout:
         self._monotonic = monotonic
         self._seen: Move | None = None
         self._kept: list[LoadedModel] = []
-        self._refused: Move | None = None
-        self._refusals = 0
-        self._next_look = 0.0
+        self._refused: _Refused | None = None
+        self._expired: Certificate | None = None
+        self._began = 0.0
         self._store_is_away = False
 
     @property
@@ -62,63 +83,145 @@ class Rollout:
 
     def step(self) -> bool:
         """Poll once and act on what is new. True when the store answered."""
-        began = self._monotonic()
-        try:
-            move = self._newest() or self._due_again()
-            if move is not None:
-                self._follow(move, began)
-        except Exception as error:  # noqa: BLE001 - whatever happens here must not end the follower
-            self._note_trouble(error)
+        self._began = self._monotonic()
+        trouble: Exception | None = None
+        for work in (self._follow_channel, self._heed_decisions):  # each by itself: trouble with one hides no other
+            try:
+                work()
+            except Exception as error:  # noqa: BLE001 - whatever happens here must not end the follower
+                trouble = trouble or error
+        self._note_expiry()
+        if trouble is not None:
+            self._note_trouble(trouble)
             return False
         self._note_answer()
         return True
 
-    def _newest(self) -> Move | None:
-        """Give the last entry after the one seen, if there is one. Raises `HistoryBroken` when they are no chain."""
-        if self._seen is None:
-            return self._channel.head()
-        last = self._seen
-        while (following := self._channel.after(last.number)) is not None:
-            if following.previous_sha256 != last.sha256:
-                raise HistoryBroken(
-                    f"channel {self._channel.name}",
-                    expected=f"entry {following.number} carrying {last.sha256}, the hash of entry {last.number}",
-                    actual=f"{following.previous_sha256}, written by {following.by} at {following.at}",
-                )
-            last = following
-        return None if last is self._seen else last
+    def _follow_channel(self) -> None:
+        head = self._channel.head()
+        if head is None:
+            return
+        if self._seen is None or head.number != self._seen.number:
+            self._follow(head)
+        elif self._refused is not None:
+            self._look_again(self._refused)
 
-    def _due_again(self) -> Move | None:
-        return self._refused if self._refused and self._monotonic() >= self._next_look else None
-
-    def _follow(self, move: Move, began: float) -> None:
+    def _follow(self, head: Move) -> None:
         try:
-            model = self._warm(move) or self._admission.admit(move)
+            model = self._admit(head)
         except VersionRefused as refusal:
-            self._refuse(move, refusal)
+            self._seen = head
+            refused = self._refuse(head, refusal)
+            if self._live.deployed is None:
+                self._fall_back(refused)
+            refused.put_off(self._monotonic())
         else:
-            self._put_into_force(move, model, began)
-        self._seen = move
+            self._seen = head
+            self._put_into_force(head, model)
+            self._refused = self._live.refused = None
+            self._metrics.refusing.set(0)
 
-    def _warm(self, move: Move) -> LoadedModel | None:
-        for model in self._kept:
-            if model.version.digest == move.digest and model.version.number == move.version:
-                return self._admission.admit_again(model)
+    def _look_again(self, refused: _Refused) -> None:
+        """Follow a refused move after all if that is due, and if nothing is in force look for what could be."""
+        due = self._monotonic() >= refused.next_look
+        if self._admission.has_news(refused.refusal.standing) or (due and refused.refusal.curable):
+            self._follow(refused.move)
+        elif due and self._live.deployed is None:
+            self._fall_back(refused)
+            refused.put_off(self._monotonic())
+
+    def _heed_decisions(self) -> None:
+        """Ask whether anything was decided about what answers, and act on it."""
+        deployed = self._live.deployed
+        if deployed is None:
+            return
+        try:
+            model = self._admission.confirm(deployed.model)
+        except VersionRefused as refusal:
+            self._withdraw(deployed, refusal)
+        else:
+            if model is not deployed.model:
+                self._live.deployed = replace(deployed, model=model)
+                self._keep(model)
+
+    def _withdraw(self, deployed: Deployed, refusal: VersionRefused) -> None:
+        self._metrics.withdrawals.inc()
+        logger.error(
+            "version withdrawn",
+            extra={
+                "version": deployed.model.version.number,
+                "entry": deployed.move.number,
+                "reason": refusal.reason,
+                "detail": refusal.detail,
+            },
+        )
+        # Where a refusal stands already, what answered was not what the channel names: that refusal stays.
+        refused = self._refused or self._refuse(deployed.move, refusal)
+        refused.looks, refused.next_look = 0, self._began  # a search that breaks off is begun again at the next poll
+        self._fall_back(refused)
+        refused.put_off(self._monotonic())
+
+    def _fall_back(self, refused: _Refused) -> None:
+        """Serve the last good version instead of the refused one; nothing if there is none."""
+        found = None
+        try:
+            found = self._last_good(refused)
+        finally:
+            if found is None:
+                self._take_out_of_force()
+        if found is not None:
+            self._put_into_force(*found, instead_of=refused.move)
+            return
+        level = logging.DEBUG if refused.looks else logging.ERROR
+        logger.log(level, "nothing to fall back on; nothing is served", extra={"entry": refused.move.number})
+
+    def _last_good(self, refused: _Refused) -> tuple[Move, LoadedModel] | None:
+        """The first that may answer of the versions that roll back after roll back would bring back."""
+        tried = {refused.move.digest}
+        move = self._before(refused.move)
+        while move is not None:
+            if move.digest not in tried:
+                tried.add(move.digest)
+                if self._in_memory(move) is None:
+                    self._take_out_of_force()  # what was withdrawn must not answer for as long as another takes to load
+                try:
+                    return move, self._admit(move)
+                except VersionRefused as refusal:
+                    level = logging.DEBUG if refused.looks else logging.WARNING
+                    logger.log(level, "version passed over", extra={"version": move.version, "detail": refusal.detail})
+            move = self._before(move)
         return None
 
-    def _put_into_force(self, move: Move, model: LoadedModel, began: float) -> None:
-        before = self._live.deployed
-        self._live.deployed = Deployed(model=model, move=move)  # the swap: one reference
-        self._live.refused = None
-        self._refused, self._refusals = None, 0
+    def _before(self, move: Move) -> Move | None:
+        try:
+            return self._channel.before(move)
+        except NothingToRollBackTo:
+            return None
+
+    def _admit(self, move: Move) -> LoadedModel:
+        model = self._in_memory(move)
+        return self._admission.admit(move) if model is None else self._admission.admit_again(model)
+
+    def _in_memory(self, move: Move) -> LoadedModel | None:
+        for model in self._kept:
+            if model.version.number == move.version and model.version.digest == move.digest:
+                return model
+        return None
+
+    def _keep(self, model: LoadedModel) -> None:
         others = [kept for kept in self._kept if kept.version.digest != model.version.digest]
         self._kept = [model, *others][:_KEPT]
+
+    def _put_into_force(self, move: Move, model: LoadedModel, *, instead_of: Move | None = None) -> None:
+        before = self._live.deployed
+        self._live.deployed = Deployed(model=model, move=move)  # the swap: one reference
+        self._keep(model)
         version = model.version
         self._metrics.serving.clear()
         self._metrics.serving.labels(version.model, version.number, version.digest).set(1)
         self._metrics.entry.set(move.number)
         self._metrics.swaps.inc()
-        self._metrics.swap_seconds.observe(self._monotonic() - began)
+        self._metrics.swap_seconds.observe(self._monotonic() - self._began)
         logger.info(
             "version in force",
             extra={
@@ -126,28 +229,48 @@ class Rollout:
                 "digest": version.digest,
                 "entry": move.number,
                 "before": before.model.version.number if before else None,
+                "instead_of": instead_of.version if instead_of else None,
             },
         )
 
-    def _refuse(self, move: Move, refusal: VersionRefused) -> None:
-        again = self._refused is not None and self._refused.number == move.number
-        self._refusals = self._refusals + 1 if again else 1
-        self._refused = move if refusal.curable else None
-        self._next_look = self._monotonic() + _RETRY_SECONDS[min(self._refusals, len(_RETRY_SECONDS)) - 1]
-        self._live.refused = Refusal(
-            entry=move.number,
-            version=move.version,
-            reason=refusal.reason,
-            detail=refusal.detail,
-            at=datetime.now(UTC),
-        )
-        if not again:
+    def _take_out_of_force(self) -> None:
+        self._live.deployed = None
+        self._metrics.serving.clear()
+        self._metrics.entry.set(0)
+
+    def _refuse(self, move: Move, refusal: VersionRefused) -> _Refused:
+        last = self._refused if self._refused and self._refused.move.number == move.number else None
+        self._refused = _Refused(move=move, refusal=refusal, next_look=self._began, looks=last.looks if last else 0)
+        news = last is None or last.refusal.detail != refusal.detail
+        if news:
+            self._live.refused = Refusal(
+                entry=move.number,
+                version=move.version,
+                reason=refusal.reason,
+                detail=refusal.detail,
+                at=datetime.now(UTC),
+            )
             self._metrics.refusals.labels(refusal.reason).inc()
+            self._metrics.refusing.set(1)
         logger.log(
-            logging.DEBUG if again else logging.ERROR,
+            logging.ERROR if news else logging.DEBUG,
             "version refused",
             extra={"version": move.version, "entry": move.number, "reason": refusal.reason, "detail": refusal.detail},
         )
+        return self._refused
+
+    def _note_expiry(self) -> None:
+        """Say once that the certificate of what answers has run out."""
+        deployed = self._live.deployed
+        if deployed is None or deployed.model.certificate == self._expired:
+            return
+        certificate = deployed.model.certificate
+        if certificate is not None and self._admission.has_expired(deployed.model):
+            self._expired = certificate
+            logger.error(
+                "certificate expired; its version goes on answering",
+                extra={"version": certificate.version, "expires_at": certificate.expires_at, "by": certificate.by},
+            )
 
     def _note_trouble(self, error: Exception) -> None:
         self._metrics.store_errors.inc()

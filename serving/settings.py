@@ -4,6 +4,7 @@ import os
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from registry.layout import Variable
 
@@ -57,6 +58,8 @@ class ServingSettings:
     poll_seconds: float = 2.0
     threads: int = 1
     instance: str = "local"
+    cache: Path | None = None
+    """Where verified files are remembered; None: nowhere."""
     limits: Limits = field(default_factory=Limits)
 
     @classmethod
@@ -85,12 +88,25 @@ class ServingSettings:
             poll_seconds=read.number(Variable.POLL_SECONDS, default=2.0, lowest=0.05, highest=3600),
             threads=usable_cores(),
             instance=socket.gethostname(),
+            cache=_cache(environment),
         )
 
 
 def usable_cores() -> int:
     """Count the processor cores that this process may use, which is fewer than the machine's in a container."""
     return os.process_cpu_count() or 1
+
+
+def _cache(environment: Mapping[str, str]) -> Path | None:
+    """In the install root on an instance, otherwise where caches of this user are; None for a user without a home.
+
+    https://specifications.freedesktop.org/basedir-spec/latest/
+    """
+    for name, below in ((Variable.HOME, "cache"), ("XDG_CACHE_HOME", "petpark"), ("HOME", ".cache/petpark")):
+        folder = Path(environment.get(name) or "")
+        if folder.is_absolute():
+            return folder / below
+    return None
 
 
 @dataclass(frozen=True)

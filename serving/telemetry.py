@@ -69,6 +69,17 @@ class Metrics:
         self.refusals = Counter(
             "petpark_refused_versions", "Versions that this endpoint would not serve", ("reason",), registry=at
         )
+        self.refusing = Gauge(
+            "petpark_refusing", "1 while the version that the channel names is refused here", registry=at
+        )
+        self.withdrawals = Counter(
+            "petpark_withdrawn_versions", "Versions taken out of force because their certificate was", registry=at
+        )
+        self.certified_seconds = Gauge(
+            "petpark_certificate_remaining_seconds",
+            "Time until the certificate of the version in force ends, negative once it has; NaN without one",
+            registry=at,
+        )
         self.store_errors = Counter("petpark_store_errors", "Polls of the model store that failed", registry=at)
         self.polled = Gauge("petpark_last_poll_timestamp_seconds", "When the model store last answered", registry=at)
 

@@ -3,9 +3,10 @@
 A job's id is the name of its folder in the workspace (`registry.layout`); nothing inside repeats it, except the result.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Literal, Self
+from typing import Final, Literal, Self
 
 from registry.encoding import SHA256, Fields, canonical, parse_canonical
 from registry.errors import ObjectExists, ObjectMissing
@@ -14,13 +15,17 @@ from registry.object_store import ObjectStore
 from training.errors import JobExists, JobMissing, SpecMalformed
 from training.hyper_parameters import HyperParameters
 
+IDENTITY: Final = re.compile(r"arn:[\w-]+:(?:iam|sts)::\d{12}:[!-~]+", re.ASCII)
+"""An ARN as STS reports it of a caller: a user, or a session of a role."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class JobSpec:
-    """What a job shall do."""
+    """What a job shall do, and who asked for it."""
 
     dataset: str  # hash of a manifest in the data lake
     seed: int
+    requested_by: str  # ARN of whoever submitted it, however often others resume it
     hyper_parameters: HyperParameters = field(default_factory=HyperParameters)
     code: str | None = None  # hash of the code bundle that the instance runs
     initial_weights: str | None = None  # hash of a weights file; None: from scratch
@@ -38,6 +43,7 @@ class JobSpec:
             return cls(
                 dataset=fields.text("dataset", SHA256),
                 seed=fields.count("seed", least=0),
+                requested_by=fields.text("requested_by", IDENTITY),
                 hyper_parameters=HyperParameters.read(fields.nested("hyper_parameters")),
                 code=fields.optional_text("code", SHA256),
                 initial_weights=fields.optional_text("initial_weights", SHA256),

@@ -208,6 +208,7 @@ class _Run:
             "seed": str(spec.seed),
             "initial_weights": spec.initial_weights,
             "trained_by": self.trained_by,
+            "requested_by": spec.requested_by,
         }
         return {name: fact for name, fact in facts.items() if fact is not None}
 

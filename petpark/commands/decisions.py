@@ -1,14 +1,20 @@
 """`petpark certify`, `promote`, `rollback`: what only people decide."""
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from petpark import decisions
-from petpark.app import example, invocation
+from petpark.app import Invocation, example, invocation
+from petpark.decisions import Successors
+from petpark.output import Cell, moment, short
+from petpark.target import Target
+from registry.channel import Move
+from registry.channel_policy import ChannelPolicy
 
 Version = Annotated[int, typer.Argument(help="Number of the version.", min=1)]
 Channel = Annotated[str, typer.Option("--channel", help="The channel to move, such as test or prod.")]
@@ -33,35 +39,36 @@ def certify(
     ] = None,
     days: Annotated[int, typer.Option("--days", help="Days until the certificate ends.", min=1)] = 90,
 ) -> None:
-    """Sign a decision about exactly these bytes, as the stack's certifier."""
+    """Sign a decision about exactly these bytes, as the stack's certifier.
+
+    Nobody certifies or refuses what they trained or asked for; anybody may revoke.
+    """
     run = invocation(ctx)
-    certificate = decisions.certify(run.target(), version, decision=decision.value, note=note, report=report, days=days)
-    run.output.record(
-        {
-            "version": str(version),
-            "decision": decision,
-            "by": certificate.by,
-            "until": certificate.expires_at or "for good",
-            "note": note,
-        },
-        facts=asdict(certificate),
-    )
+    target = run.target()
+    certificate = decisions.certify(target, version, decision=decision.value, note=note, report=report, days=days)
+    after = decisions.successors(target, certificate) if decision is Decision.CERTIFIED else []
+    fields: dict[str, Cell] = {
+        "version": str(version),
+        "decision": decision,
+        "by": certificate.by,
+        "until": moment(certificate.expires_at) if certificate.expires_at else "for good",
+        "report": short(certificate.report_sha256) if certificate.report_sha256 else "none",
+        "note": note,
+    }
+    fields |= {f"next, for {entry.channel}": _who(entry) for entry in after}
+    run.output.record(fields, facts={**asdict(certificate), "may_promote": [asdict(entry) for entry in after]})
 
 
 def promote(ctx: typer.Context, version: Version, channel: Channel, why: Why) -> None:
-    """Move a channel to a version; its endpoints follow within seconds. Only `test` takes uncertified ones."""
+    """Move a channel to a version; its endpoints follow within seconds.
+
+    What a channel asks for is declared as petpark:channels in the stack that owns the registry.
+    A channel that no stack declares asks for a certificate in force, and for another person than the certifier.
+    """
     run = invocation(ctx)
-    move = decisions.promote(run.target(), version, channel=channel, why=why)
-    run.output.record(
-        {
-            "channel": channel,
-            "version": str(move.version),
-            "before": str(move.previous or "none"),
-            "move": str(move.number),
-            "by": move.by,
-        },
-        facts=asdict(move),
-    )
+    target = run.target()
+    _say_undeclared(run, target, channel)
+    _show(run, target, decisions.promote(target, version, channel=channel, why=why))
 
 
 def rollback(
@@ -72,19 +79,57 @@ def rollback(
         int | None, typer.Option("--to", help="Go back to this version (default: the one before).", min=1)
     ] = None,
 ) -> None:
-    """Move a channel back to the version before, or to an older one."""
+    """Move a channel back to the version before, or to an older one.
+
+    Where the channel asks for certificates, as one does that no stack declares, the older version's must be in force.
+    A second person is not needed.
+    """
     run = invocation(ctx)
-    move = decisions.roll_back(run.target(), channel=channel, why=why, to=to)
+    target = run.target()
+    _say_undeclared(run, target, channel)
+    _show(run, target, decisions.roll_back(target, channel=channel, why=why, to=to))
+
+
+def _say_undeclared(run: Invocation, target: Target, channel: str) -> None:
+    if channel not in target.outputs.channels:
+        declared = ", ".join(sorted(target.outputs.channels)) or "none"
+        asked = _asked(decisions.rule(target, channel))
+        run.output.note(f"No stack declares channel {channel} (declared: {declared}); it asks for {asked}.")
+
+
+def _show(run: Invocation, target: Target, move: Move) -> None:
+    policy = decisions.rule(target, move.channel)
+    rule: Mapping[str, Any] = {**policy.to_dict(), "declared": move.channel in target.outputs.channels}
     run.output.record(
         {
-            "channel": channel,
+            "channel": move.channel,
             "version": str(move.version),
             "before": str(move.previous or "none"),
             "move": str(move.number),
             "by": move.by,
+            "rule": _asked(policy) + ("" if rule["declared"] else " (no stack declares the channel)"),
         },
-        facts=asdict(move),
+        facts={**asdict(move), "rule": rule},
     )
+
+
+def _asked(policy: ChannelPolicy) -> str:
+    """What a channel asks for, as the end of a sentence."""
+    parts = [
+        "a certificate in force" if policy.certificate else "",
+        "another person than the certifier" if policy.two_people else "",
+        f"{policy.metric} no lower than before" if policy.metric else "",
+        f"a move by {' or '.join(policy.movers)}" if policy.movers else "",
+    ]
+    return ", ".join(filter(None, parts)) or "nothing"
+
+
+def _who(entry: Successors) -> str:
+    if entry.movers is None:
+        return f"anybody who may act as promoter may promote it, except {entry.but}"
+    if not entry.movers:
+        return f"nobody may promote it: {entry.but} is the channel's only mover, and certified it"
+    return f"{' or '.join(entry.movers)} may promote it"
 
 
 def register(app: typer.Typer) -> None:

@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.text import Text
 
 import petpark
 from petpark import doctor, pulumi_cli
 from petpark.app import TargetKind, example, invocation
 from petpark.doctor import Check, Health
 from petpark.errors import NOT_SO, PulumiFailed
-from petpark.output import Cell, bad, good
+from petpark.output import Line, bad, good
 
 
 def examine(
@@ -24,6 +25,7 @@ def examine(
     """Say what is missing on this machine (or account), and the command that mends it.
 
     Looks at what --target needs: the rehearsal's parts, or Pulumi and the account.
+    Where a stack is deployed, also at what its registry leans on: clock, bucket (versions, policy, encryption), key.
     Ends with 1 when something needed is missing.
     """
     run = invocation(ctx)
@@ -32,22 +34,23 @@ def examine(
         run.output.note(f"Installed {pulumi_cli.install()}")
     checks: list[Check] = []
     with run.output.progress("Looking around") as report:
-        for check in doctor.examine(run.kind, _root()):
+        for check in doctor.examine(run.kind, _root(), run.target):
             checks.append(check)
             report(len(checks), 0)
     healthy = not doctor.ailing(checks)
     facts = {"target": run.kind, "healthy": healthy, "checks": [asdict(check) for check in checks]}
-    columns = ("", "what", "found", "mend it with")
-    run.output.table(columns, [_row(check) for check in checks], facts=facts, empty="")
+    run.output.lines([_line(check) for check in checks], facts=facts)
     if not healthy:
         raise typer.Exit(NOT_SO)
     if run.kind is TargetKind.REHEARSAL:
         run.output.note("Ready: petpark rehearse")
 
 
-def _row(check: Check) -> tuple[Cell, ...]:
-    mark = {Health.FINE: good("✓"), Health.ABSENT: "–", Health.MISSING: bad("✗")}[check.health]
-    return (mark, check.name, check.found, check.mend)
+def _line(check: Check) -> Line:
+    mark = {Health.FINE: good("✓"), Health.ABSENT: Text("–"), Health.MISSING: bad("✗")}[check.health]
+    return Line(
+        mark=mark, what=check.name, found=check.found, details={"mend it with": check.mend} if check.mend else {}
+    )
 
 
 def _root() -> Path:

@@ -9,6 +9,7 @@ from petpark import jobs
 from petpark.app import example, group, invocation
 from petpark.jobs import JobSummary, Stage
 from petpark.output import Cell, bad, good, short
+from registry.identity import person
 
 app = group("Training jobs: what was asked, how far it is, what came of it.")
 
@@ -22,7 +23,7 @@ def list_jobs(
     run = invocation(ctx)
     found = jobs.summaries(run.target(), limit=limit)
     run.output.table(
-        ("job", "stage", "epochs", "checkpoints", "dataset", "instance", "result"),
+        ("job", "asked by", "stage", "epochs", "checkpoints", "dataset", "instance", "result"),
         [_row(job) for job in found],
         facts={"jobs": [asdict(job) for job in found]},
         empty="No job yet: petpark train --dataset SHA",
@@ -36,4 +37,5 @@ def _row(job: JobSummary) -> tuple[Cell, ...]:
     elif job.stage in {Stage.FAILED, Stage.INTERRUPTED}:
         stage = bad(job.stage)
     result = f"version {job.version}" if job.version is not None else (job.error or "")
-    return (job.job, stage, str(job.epochs), str(job.checkpoints), short(job.dataset), job.instance_id or "–", result)
+    progress = (str(job.epochs), str(job.checkpoints))
+    return (job.job, person(job.requested_by), stage, *progress, short(job.dataset), job.instance_id or "–", result)

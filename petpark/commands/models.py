@@ -1,130 +1,190 @@
-"""`petpark models`."""
+"""`petpark models`: versions, and what can be asked about one. The group's other commands are modules of their own."""
+
+from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from petpark import models
 from petpark.app import example, group, invocation
+from petpark.commands import comparison, history, lineage, upkeep
+from petpark.commands.words import accuracy, brief, measured, show_proofs
 from petpark.errors import NOT_SO
-from petpark.models import Standing
-from petpark.output import Cell, bad, good, percent, short
+from petpark.models import Judged, Overview, Standing, Validity
+from petpark.output import Cell, Columns, Section, bad, good, moment, short, size
+from registry.identity import person
+
+if TYPE_CHECKING:
+    from registry.channel import Move
 
 app = group("The registry: versions, channels, certificates.")
 
-Version = Annotated[int, typer.Argument(help="Number of the version.", min=1)]
+Number = Annotated[int, typer.Argument(metavar="VERSION", help="Number of the version.", min=1)]
 
 
-@app.command("list", epilog=example("petpark models list", "petpark models list --json"))
-def list_versions(ctx: typer.Context) -> None:
-    """Show every version, where it serves, and what was decided about it."""
+@app.command("list", epilog=example("petpark models list", "petpark models list --last 50 --json"))
+def list_versions(
+    ctx: typer.Context,
+    last: Annotated[int, typer.Option("--last", help="How many, newest first.", min=1)] = 20,
+    everything: Annotated[bool, typer.Option("--all", help="Every version.")] = False,
+) -> None:
+    """Show the newest versions, what was decided about them, and which version is in force on each channel."""
     run = invocation(ctx)
-    found = models.standings(run.target())
+    with run.output.progress("Reading the registry"):
+        found = models.overview(run.target(), last=None if everything else last)
     run.output.table(
-        ("version", "digest", "created", "accuracy", "decision", "channels", "dataset"),
-        [_row(entry) for entry in found],
-        facts={"versions": [_facts(entry) for entry in found]},
+        ("version", "digest", "created (UTC)", "accuracy", "decision", "channels", "dataset"),
+        [_row(entry) for entry in found.standings],
+        facts=_overview_facts(found),
         empty="No version yet: petpark train --dataset SHA",
     )
+    if not run.output.json and found.heads:
+        run.output.out.print()
+        columns = ("channel", "version", "since (UTC)", "moved by", "why")
+        run.output.table(columns, [_head(name, move) for name, move in found.heads.items()], facts=None, empty="")
+    if found.total > len(found.standings):
+        run.output.note(f"The newest {len(found.standings)} of {found.total} versions; --last N or --all show more.")
 
 
 @app.command("show", epilog=example("petpark models show 12"))
-def show(ctx: typer.Context, version: Version) -> None:
-    """Show one version: its files, metrics, origin, and every decision about it."""
+def show(ctx: typer.Context, version: Number) -> None:
+    """Show one version: its files, metrics, origin, every decision about it, and what to read next."""
     run = invocation(ctx)
     found = models.standing(run.target(), version)
     told = found.version
-    fields: dict[str, Cell] = {
-        "version": f"{told.model} {told.number}",
-        "digest": told.digest,
-        "created": str(told.created_at),
-        "labels": ", ".join(told.labels),
-        "serves on": ", ".join(found.channels) or "no channel",
-        "decision": _decision(found.decision),
+    sections: dict[str, Section] = {
+        told.title: {
+            "digest": told.digest,
+            "created": f"{moment(told.created_at)} UTC",
+            "labels": ", ".join(told.labels),
+            "in force on": ", ".join(found.channels) or "no channel",
+            "decision": _decision(found.decision),
+        },
+        "Metrics": measured(told.metrics),
+        "Origin": {name: brief(value) for name, value in told.lineage.items()},
+        "Files": Columns(
+            ("name", "size", "sha256"), [(file.name, size(file.bytes), short(file.sha256)) for file in told.files]
+        ),
+        "Decisions": {str(each.number): _judged(each) for each in found.certificates},
+        "Next": {f"its {name}": command for name, command in _next(found).items()},
     }
-    fields |= {f"metric {name}": f"{value:g}" for name, value in told.metrics.items()}
-    fields |= {f"from {name}": value for name, value in told.lineage.items()}
-    fields |= {f"file {file.name}": f"{file.bytes:,} bytes, {short(file.sha256)}" for file in told.files}
-    fields |= {
-        f"certificate {n}": f"{c.decision} by {c.by}, until {c.expires_at or 'for good'}: {c.note}"
-        for n, c in enumerate(found.certificates, 1)
-    }
-    run.output.record(fields, facts=_facts(found))
+    run.output.sections(sections, facts={**_facts(found), "next": _next(found)})
 
 
-@app.command("history", epilog=example("petpark models history --channel prod"))
-def history(
-    ctx: typer.Context, channel: Annotated[str, typer.Option("--channel", help="The channel.")] = "prod"
+@app.command("report", epilog=example("petpark models report 12", "petpark models report 12 --out reports/"))
+def report(
+    ctx: typer.Context,
+    version: Number,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="File, or folder, to put it in (default: MODEL-VERSION-report.html).")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite a file that differs.")] = False,
 ) -> None:
-    """Show every move of a channel: to which version, when, by whom and why."""
+    """Fetch a version's report, verified by its hash, and print where it is."""
     run = invocation(ctx)
-    moves = models.history(run.target(), channel)
-    run.output.table(
-        ("move", "version", "before", "at", "by", "why"),
-        [
-            (str(move.number), str(move.version), str(move.previous or "none"), str(move.at), move.by, move.why)
-            for move in moves
-        ],
-        facts={"channel": channel, "moves": [asdict(move) for move in moves]},
-        empty=f"Channel {channel} was never moved.",
-    )
+    found = models.fetch_report(run.target(), version, out, force=force)
+    if run.output.json:
+        run.output.document({"version": version, **asdict(found)})
+    else:
+        run.output.out.print(str(found.path), soft_wrap=True, markup=False)
+    run.output.note(f"{size(found.bytes)}, sha256 {found.sha256}" + ("" if found.fetched else ", was there already"))
 
 
 @app.command("verify", epilog=example("petpark models verify 12"))
-def verify(ctx: typer.Context, version: Version) -> None:
-    """Fetch a version and check every byte, its certificate and the channels that name it.
+def verify(ctx: typer.Context, version: Number) -> None:
+    """Read every byte of a version from the store, and check its certificate and the channels that name it.
 
     Ends with 1 when something is wrong.
     """
     run = invocation(ctx)
     target = run.target()
     with run.output.progress(f"Verifying version {version}"):
-        findings = models.verify(target, version)
-    sound = all(finding.ok for finding in findings)
-    run.output.table(
-        ("", "what", "found"),
-        [(good("✓") if finding.ok else bad("✗"), finding.what, finding.detail) for finding in findings],
-        facts={"version": version, "sound": sound, "findings": [asdict(finding) for finding in findings]},
-        empty="",
-    )
+        proofs = models.verify(target, version)
+    sound = all(proof.ok for proof in proofs)
+    facts = {"version": version, "sound": sound, "findings": [proof.to_dict() for proof in proofs]}
+    show_proofs(run.output, proofs, facts=facts)
     if not sound:
         raise typer.Exit(NOT_SO)
 
 
+for part in (comparison, lineage, history, upkeep):
+    part.register(app)
+
+
 def _row(entry: Standing) -> tuple[Cell, ...]:
     version = entry.version
-    accuracy = version.metrics.get("accuracy")
     return (
         str(version.number),
         short(version.digest),
-        str(version.created_at),
-        "–" if accuracy is None else percent(accuracy),
+        moment(version.created_at),
+        accuracy(version.metrics),
         _decision(entry.decision),
         ", ".join(entry.channels),
         short(version.lineage.get("dataset", "–")),
     )
 
 
+def _head(name: str, move: Move) -> tuple[Cell, ...]:
+    return (name, str(move.version), moment(move.at), person(move.by), move.why)
+
+
 def _decision(decision: str) -> Cell:
     if decision == "certified":
         return good(decision)
-    return bad(decision) if decision in {"refused", "revoked"} else decision
+    return bad(decision) if decision in {"refused", "revoked", "expired"} else decision
+
+
+def _judged(each: Judged) -> Cell:
+    told = each.certificate
+    if told is None:
+        return bad(f"{each.validity}: {each.problem.actual if each.problem else ''}")
+    until = f" until {moment(told.expires_at)}" if told.expires_at and each.validity is Validity.IN_FORCE else ""
+    report = f"report {short(told.report_sha256)}" if told.report_sha256 else "no report"
+    said = f"{told.decision} by {person(told.by)} on {moment(told.at)}"
+    line = f"{said}, {each.validity}{until}; {report}; {told.note or 'no note'}"
+    if each.validity is not Validity.IN_FORCE:
+        return line
+    return good(line) if told.decision == "certified" else bad(line)
+
+
+def _next(entry: Standing) -> dict[str, str]:
+    number = entry.version.number
+    commands = {
+        "report": f"petpark models report {number}" if entry.version.file(models.REPORT) else "",
+        "lineage": f"petpark models lineage {number}",
+        "proof": f"petpark models verify {number}",
+    }
+    return {name: command for name, command in commands.items() if command}
+
+
+def _overview_facts(found: Overview) -> Mapping[str, Any]:
+    return {
+        "total": found.total,
+        "versions": [_facts(entry) for entry in found.standings],
+        "channels": {name: asdict(move) for name, move in found.heads.items()},
+    }
 
 
 def _facts(entry: Standing) -> Mapping[str, Any]:
     version = entry.version
     return {
-        "number": version.number,
-        "model": version.model,
+        **version.to_dict(),
         "digest": version.digest,
-        "created_at": version.created_at,
-        "labels": list(version.labels),
-        "metrics": dict(version.metrics),
-        "lineage": dict(version.lineage),
-        "files": [asdict(file) for file in version.files],
         "channels": list(entry.channels),
         "decision": entry.decision,
-        "certificates": [asdict(certificate) for certificate in entry.certificates],
+        "certificates": [_judged_facts(each) for each in entry.certificates],
+    }
+
+
+def _judged_facts(each: Judged) -> Mapping[str, Any]:
+    problem = each.problem
+    return {
+        "number": each.number,
+        "validity": each.validity,
+        **(asdict(each.certificate) if each.certificate else {}),
+        "problem": None if problem is None else {"reason": problem.reason, **problem.to_dict()},
     }

@@ -103,4 +103,5 @@ def _text(key: str, setting: Setting) -> str:
                     f"The value of {key} is encrypted for the Pulumi CLI; give the rehearsal a value of its own "
                     f"(`--secret {key}=…`)."
                 )
-            return json.dumps(setting)
+            # As the Pulumi CLI writes it.
+            return json.dumps(setting, separators=(",", ":"), sort_keys=True, ensure_ascii=False)

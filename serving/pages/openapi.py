@@ -251,10 +251,16 @@ def _served_model() -> Json:
             "digest": _or_null("string"),
             "channel": _STRING,
             "entry": {"type": ["integer", "null"], "description": "Number of the channel entry in force here"},
-            "refused": {"type": ["object", "null"], "description": "The entry that was not followed, and why"},
+            "refused": {
+                "type": ["object", "null"],
+                "description": "The channel's last entry, if what it names is not served here, and why",
+            },
             "instance": _STRING,
             "labels": {"type": "array", "items": _STRING},
-            "certificate": {"type": ["object", "null"], "description": "Who certified the version, and until when"},
+            "certificate": {
+                "type": ["object", "null"],
+                "description": "Who certified the version, until when, and whether that is over",
+            },
             "providers": {"type": "array", "items": _STRING, "description": "What the model computes on"},
         }
     )

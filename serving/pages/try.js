@@ -148,7 +148,8 @@ async function readModel() {
 
 function certificate(model) {
   if (!model.certificate) return "not asked for on this channel";
-  const until = model.certificate.expires_at ? `, until ${model.certificate.expires_at.slice(0, 10)}` : "";
+  const word = model.certificate.expired ? "expired" : "until";
+  const until = model.certificate.expires_at ? `, ${word} ${model.certificate.expires_at.slice(0, 10)}` : "";
   return `signed by ${model.certificate.by}${until}`;
 }
 

@@ -2,6 +2,7 @@ import asyncio
 import contextlib
 import dataclasses
 import functools
+import json
 import logging
 import runpy
 import warnings
@@ -71,6 +72,7 @@ class Cloud(pulumi_mocks.Mocks):
             "latestVersion": 1,
             "name": f"{args.name}-0a1b2c3",
             "publicIp": "198.51.100.7",
+            "uniqueId": f"AROA-{args.name}",
         }
         return f"{args.name}-id", {**computed, **args.inputs}
 
@@ -149,9 +151,9 @@ def closing_event_loops(patch: pytest.MonkeyPatch) -> Generator[None]:
 
 
 def configuration(stack: str) -> dict[str, str]:
-    """The stack's YAML as Pulumi hands it to a program: everything is text."""
+    """The stack's YAML as Pulumi hands it to a program: everything is text, and what has parts is JSON."""
     config = yaml.safe_load((ROOT / f"Pulumi.{stack}.yaml").read_text())["config"]
-    return {key: str(value).lower() if isinstance(value, bool) else str(value) for key, value in config.items()}
+    return {key: value if isinstance(value, str) else json.dumps(value) for key, value in config.items()}
 
 
 def deploy(stack: str, folder: Path, others: Mapping[str, Deployment], **changes: str) -> Deployment:

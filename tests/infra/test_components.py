@@ -179,10 +179,48 @@ def test_the_store_encrypts_with_a_key_of_its_own_and_signs_with_another(deploym
     assert rule["applyServerSideEncryptionByDefault"]["kmsMasterKeyId"].endswith("models-encryption")
 
 
+def test_access_to_the_store_is_recorded_in_a_bucket_that_s3_can_write_to_and_kept_as_long_as_logs(deployments):
+    test = deployments["test"]
+    recording = test.named("models-access-recording").inputs
+    assert recording["bucket"] == "models-store-bucket-0a1b2c3"
+    assert recording["targetBucket"] == "models-access-log-bucket-0a1b2c3"
+    (delivery,) = (s for s in json.loads(test.named("models-access-policy").inputs["policy"])["Statement"][1:])
+    assert delivery["Resource"] == [f"arn:aws:s3:::{recording['targetBucket']}/{recording['targetPrefix']}*"]
+    assert delivery["Condition"]["ArnLike"] == {"aws:SourceArn": f"arn:aws:s3:::{recording['bucket']}"}
+    rule = test.named("models-access-log-encryption").inputs["rules"][0]
+    assert rule["applyServerSideEncryptionByDefault"] == {"sseAlgorithm": "AES256"}
+    rules = {rule["id"]: rule for rule in test.named("models-access-log-lifecycle").inputs["rules"]}
+    assert rules["forget"]["expiration"] == {"days": 30}
+    assert rules["forget-replaced"]["noncurrentVersionExpiration"] == {"noncurrentDays": 1}
+
+
+def test_object_lock_is_there_when_it_is_asked_for_and_no_role_gets_around_it(deployments, redeploy):
+    assert not [r for r in deployments["test"].resources if r.type.endswith(":BucketObjectLockConfiguration")]
+    locked = redeploy("test", object_lock_days="30")
+    lock = locked.named("models-lock").inputs
+    assert lock["bucket"] == "models-store-bucket-0a1b2c3"
+    assert lock["rule"] == {"defaultRetention": {"mode": "GOVERNANCE", "days": 30}}
+    # Only so can it be turned on later: the bucket's own property would replace the bucket.
+    assert "objectLockEnabled" not in locked.named("models-store-bucket").inputs
+    assert "BypassGovernanceRetention" not in json.dumps([dict(r.inputs) for r in locked.resources], default=str)
+
+
+def test_the_movers_of_a_channel_reach_the_buckets_policy(redeploy):
+    channels = {
+        name: {"certificate": False, "two_people": False, "metric": "none", "movers": movers}
+        for name, movers in (("test", []), ("prod", ["mia"]))
+    }
+    changed = redeploy("test", channels=json.dumps(channels))
+    statements = json.loads(changed.named("models-policy", ":BucketPolicy").inputs["policy"])["Statement"]
+    (movers,) = (s for s in statements if s["Sid"].startswith("OnlyMovers"))
+    assert movers["Resource"] == ["arn:aws:s3:::models-store-bucket-0a1b2c3/pets/channels/prod/*"]
+    assert movers["Condition"] == {"StringNotEquals": {"aws:userid": ["AROA-operators-promoter:mia"]}}
+
+
 def test_protected_data_survives_a_destroy(redeploy):
     changed = redeploy("test", protect_data="true")
     guarded = [r for r in changed.resources if r.type.endswith((":Bucket", "kms/key:Key"))]
-    assert len(guarded) == 5
+    assert len(guarded) == 6
     assert all(resource.protect for resource in guarded)
     assert all(not r.inputs["forceDestroy"] for r in guarded if r.type.endswith(":Bucket"))
 

@@ -15,12 +15,19 @@ def test_both_stacks_export_the_same_keys(deployments):
 
 
 def test_prod_answers_from_the_platform_that_test_owns(deployments):
-    shared = ("model_store", "data_lake", "workspace", "encryption_key", "signing_key", "roles", "training")
+    shared = ("model_store", "data_lake", "workspace", "encryption_key", "signing_key", "roles", "channels", "training")
     for key in shared:
         assert deployments["prod"].outputs[key] == deployments["test"].outputs[key], key
     made = {resource.type for resource in deployments["prod"].resources}
     assert "petpark:infra:ModelStore" not in made
     assert "petpark:infra:Training" not in made
+
+
+def test_both_stacks_say_what_their_channels_ask_for(deployments):
+    config = yaml.safe_load((ROOT / "Pulumi.test.yaml").read_text())["config"]
+    for deployment in deployments.values():
+        assert deployment.outputs["channels"] == config["petpark:channels"]
+        assert deployment.outputs["endpoint"]["channel"] in deployment.outputs["channels"]
 
 
 def test_every_output_is_known_and_can_be_written_as_json(deployments):
@@ -52,7 +59,7 @@ def test_both_files_hold_the_same_keys_and_the_project_describes_each():
 
 
 def test_the_values_have_the_types_that_the_project_declares():
-    types = {"string": str, "boolean": bool, "integer": int}
+    types = {"string": str, "boolean": bool, "integer": int, "object": dict}
     project = yaml.safe_load((ROOT / "Pulumi.yaml").read_text())["config"]
     for stack in ("test", "prod"):
         config = yaml.safe_load((ROOT / f"Pulumi.{stack}.yaml").read_text())["config"]

@@ -84,6 +84,22 @@ def test_a_role_of_one_model_writes_nothing_of_another(model, key):
             assert not allows(policies.operator(role, PLACES), "s3:PutObject", in_store(foreign))
 
 
+def test_every_operator_sees_all_revisions_and_only_the_reader_how_the_store_is_set_up():
+    settings = ("Logging", "ObjectLockConfiguration", "Policy", "PublicAccessBlock", "Versioning")
+    examined = [*(f"s3:GetBucket{setting}" for setting in settings), "s3:GetEncryptionConfiguration"]
+    for role in Role:
+        document = policies.operator(role, PLACES)
+        assert allows(document, "s3:ListBucketVersions", "arn:aws:s3:::store")
+        for action in examined:
+            assert allows(document, action, "arn:aws:s3:::store") is (role is Role.READER)
+            assert not allows(document, action, "arn:aws:s3:::lake")
+
+
+def test_no_role_gets_around_object_lock_or_deletes_for_good():
+    granted = {action for document in _all_documents() for s in document["Statement"] for action in s["Action"]}
+    assert not granted & {"s3:BypassGovernanceRetention", "s3:PutObjectRetention", "s3:DeleteObjectVersion"}
+
+
 def test_following_a_channel_needs_listing_or_an_absent_object_would_be_a_403():
     for document in _all_documents():
         assert allows(document, "s3:ListBucket", "arn:aws:s3:::store")
@@ -152,7 +168,7 @@ def _all_documents() -> list[dict[str, Any]]:
 # --- the model store's own rules ---
 
 COLLECTOR = "arn:aws:iam::1:role/collector"
-STORE = policies.write_once_bucket("store", PLACES.encryption_key, COLLECTOR)
+STORE = policies.write_once_bucket("store", PLACES.encryption_key, COLLECTOR, "AROA1", "pets", {})
 KEY_HEADER = "s3:x-amz-server-side-encryption-aws-kms-key-id"
 ENCRYPTION_HEADER = "s3:x-amz-server-side-encryption"
 

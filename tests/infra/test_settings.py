@@ -1,19 +1,21 @@
-from pathlib import Path
+import json
+from collections.abc import Mapping
+from typing import Any
 
 import pytest
-import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
 from infra.settings import SettingsInvalid, StackSettings, read
+from registry.channel_policy import ChannelPolicy
+from tests.infra.conftest import configuration
 
-ROOT = Path(__file__).resolve().parents[2]
+TEST = {"certificate": False, "two_people": False, "metric": "none", "movers": []}
+PROD = {"certificate": True, "two_people": True, "metric": "none", "movers": []}
 
 
 def _values(stack: str = "test", **changes: str | None) -> dict[str, str]:
-    config = yaml.safe_load((ROOT / f"Pulumi.{stack}.yaml").read_text())["config"]
-    text = {key.removeprefix("petpark:"): str(value) for key, value in config.items()}
-    text = {key: value.lower() if value in {"True", "False"} else value for key, value in text.items()}
+    text = {key.removeprefix("petpark:"): value for key, value in configuration(stack).items()}
     return {key: value for key, value in {**text, **changes}.items() if value is not None}
 
 
@@ -58,6 +60,11 @@ def test_what_is_none_is_absent():
         ("clients", "everybody", "IPv4 block"),
         ("tls_certificate", "arn:aws:acm:eu-west-1:1:certificate/1", "autoscaled"),
         ("poll_seconds", None, "not set"),
+        ("object_lock_days", "-1", "0 to 36500"),
+        ("object_lock_days", "36501", "0 to 36500"),
+        ("channels", "prod", "a map from channels"),
+        ("channels", "[]", "a map from channels"),
+        ("channels", None, "not set"),
     ],
 )
 def test_a_wrong_value_is_refused_with_its_key_and_what_was_expected(key, value, told):
@@ -66,6 +73,52 @@ def test_a_wrong_value_is_refused_with_its_key_and_what_was_expected(key, value,
     line = next(line for line in str(refusal.value).splitlines() if f"petpark:{key} is" in line)
     assert told in line
     assert value is None or repr(value) in line
+
+
+def _channels(channels: Mapping[str, Any], stack: str = "test") -> StackSettings:
+    return _read(_values(stack, channels=json.dumps(channels)))
+
+
+def test_a_channel_says_what_it_asks_of_whoever_moves_it():
+    assert _read(_values("test")).channels == {
+        "test": ChannelPolicy(certificate=False, two_people=False),
+        "prod": ChannelPolicy(certificate=True, two_people=True),
+    }
+    changed = _channels({"test": TEST, "prod": PROD | {"metric": "accuracy", "movers": ["anna", "ben@park.example"]}})
+    assert changed.channels["prod"] == ChannelPolicy(metric="accuracy", movers=("anna", "ben@park.example"))
+
+
+def test_only_the_owner_of_the_registry_declares_channels():
+    assert _read(_values("prod")).channels == {}
+    with pytest.raises(SettingsInvalid, match=r"channels is 'prod'; expected none where .* Pulumi\.test\.yaml"):
+        _channels({"prod": PROD}, stack="prod")
+
+
+def test_the_owner_declares_the_channel_that_its_endpoint_follows():
+    with pytest.raises(SettingsInvalid, match="channels is 'prod'; expected test among them"):
+        _channels({"prod": PROD})
+    assert set(_channels({"test": TEST}).channels) == {"test"}
+
+
+@pytest.mark.parametrize(
+    ("policy", "told"),
+    [
+        ("strict", "it has the keys none; expected certificate, metric, movers, two_people"),
+        ({"certificate": True}, "it has the keys certificate; expected"),
+        (PROD | {"certificate": "yes"}, "`certificate` is 'yes'"),
+        (PROD | {"metric": 3}, "`metric` is 3"),
+        (PROD | {"movers": "anna"}, "`movers` is 'anna'"),
+        (PROD | {"movers": ["anna*"]}, r"`movers` is \['anna\*'\]"),
+    ],
+)
+def test_a_policy_that_cannot_be_used_is_refused_with_its_channel(policy, told):
+    with pytest.raises(SettingsInvalid, match=f"petpark:channels.prod: {told}"):
+        _channels({"test": TEST, "prod": policy})
+
+
+def test_a_channel_has_a_name_that_can_be_part_of_a_key():
+    with pytest.raises(SettingsInvalid, match="channels is 'Prod/1'"):
+        _channels({"test": TEST, "Prod/1": PROD})
 
 
 def test_a_missing_region_is_named():
@@ -94,4 +147,4 @@ def test_any_text_is_either_taken_or_refused_with_a_sentence(key, text):
     try:
         _read(_values(**{key: text}))
     except SettingsInvalid as refusal:
-        assert f"{key} is" in str(refusal)  # noqa: PT017 - either outcome is right, no other error is
+        assert key in str(refusal)  # noqa: PT017 - either outcome is right, no other error is

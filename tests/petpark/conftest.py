@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, override
@@ -16,11 +16,15 @@ from petpark.__main__ import app
 from petpark.stacks import StackOutputs, parse
 from petpark.target import Target
 from registry.catalog import Catalog
-from registry.object_store import MemoryStore, ObjectStore
+from registry.layout import Role
+from registry.object_store import MemoryStore, PrunableStore
 from registry.signing import MemorySigner, MemoryVerifier
 from registry.version import Version
 
 ACCOUNT = "123456789012"
+
+PEOPLE = {Role.CERTIFIER: "vera", Role.PROMOTER: "mia"}
+"""Who acts in these roles; everything else is done by alice."""
 
 
 def outputs(stack: str = "test", **endpoint: Any) -> dict[str, Any]:
@@ -31,10 +35,13 @@ def outputs(stack: str = "test", **endpoint: Any) -> dict[str, Any]:
         "model_store": "models",
         "data_lake": "lake",
         "workspace": "workspace",
+        "encryption_key": f"arn:aws:kms:eu-west-1:{ACCOUNT}:key/2",
         "signing_key": f"arn:aws:kms:eu-west-1:{ACCOUNT}:key/1",
         "code_bundle": "c0de" * 16,
-        "roles": {
-            name: f"arn:aws:iam::{ACCOUNT}:role/{name}" for name in ("publisher", "certifier", "promoter", "reader")
+        "roles": {role.value: f"arn:aws:iam::{ACCOUNT}:role/{role}" for role in Role},
+        "channels": {
+            "test": {"certificate": False, "two_people": False, "metric": "none", "movers": []},
+            "prod": {"certificate": True, "two_people": True, "metric": "none", "movers": []},
         },
         "training": {"launch_template": "lt-1", "subnet": "subnet-1", "log_group": "/petpark/training"},
         "endpoint": {
@@ -53,12 +60,13 @@ def outputs(stack: str = "test", **endpoint: Any) -> dict[str, Any]:
 class FakeTarget(Target):
     """Everything in memory; `people` says who acts in which role, `acted` in which roles somebody acted."""
 
-    buckets: dict[str, ObjectStore]
+    buckets: dict[str, PrunableStore]
     key: MemorySigner
+    people: Mapping[str, str]
     acted: list[str | None] = field(default_factory=list[str | None])
 
     @override
-    def store(self, bucket: str, *, role: str | None = None) -> ObjectStore:
+    def store(self, bucket: str, *, role: str | None = None) -> PrunableStore:
         self.acted.append(role)
         return self.buckets.setdefault(bucket, MemoryStore())
 
@@ -73,14 +81,20 @@ class FakeTarget(Target):
 
     @override
     def identity(self, *, role: str | None = None) -> str:
-        return f"arn:aws:sts::{ACCOUNT}:assumed-role/{role}/alice" if role else f"arn:aws:iam::{ACCOUNT}:user/alice"
+        if role is None:
+            return f"arn:aws:iam::{ACCOUNT}:user/alice"
+        return f"arn:aws:sts::{ACCOUNT}:assumed-role/{role}/{self.people.get(role, 'alice')}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """What stands behind a test's commands; `urls` are the endpoints, `exported` the outputs of each stack."""
+    """What stands behind a test's commands.
 
-    buckets: dict[str, ObjectStore] = field(default_factory=dict[str, ObjectStore])
+    `urls` are the endpoints, `exported` the outputs of each stack, `people` who acts in which role.
+    """
+
+    buckets: dict[str, PrunableStore] = field(default_factory=dict[str, PrunableStore])
+    people: dict[str, str] = field(default_factory=lambda: {str(role): name for role, name in PEOPLE.items()})
     key: MemorySigner = field(default_factory=MemorySigner)
     urls: dict[str, str] = field(default_factory=dict[str, str])
     exported: dict[str, dict[str, Any]] = field(
@@ -98,6 +112,7 @@ class Place:
             session=boto3.Session(aws_access_key_id="x", aws_secret_access_key="x", region_name="eu-west-1"),
             buckets=self.buckets,
             key=self.key,
+            people=self.people,
         )
 
     @property
@@ -122,10 +137,12 @@ def run(place: Place) -> Run:
 
 @pytest.fixture
 def publish(place: Place, tmp_path: Path) -> Callable[..., Version]:
-    """Publish a version; every call gives other bytes."""
+    """Publish a version; every call gives other bytes. `lineage` says more of where it comes from."""
     made = iter(range(1, 1000))
 
-    def make(*, trained_by: str = "arn:aws:sts::1:assumed-role/training/i-1", report: bool = True) -> Version:
+    def make(
+        *, trained_by: str = "arn:aws:sts::1:assumed-role/training/i-1", report: bool = True, **lineage: str
+    ) -> Version:
         number = next(made)
         names = ["model.onnx", "report.html"] if report else ["model.onnx"]
         files = {name: tmp_path / f"{number}-{name}" for name in names}
@@ -135,7 +152,7 @@ def publish(place: Place, tmp_path: Path) -> Callable[..., Version]:
             files,
             labels=["cat", "dog"],
             metrics={"accuracy": 0.9 + number / 100},
-            lineage={"trained_by": trained_by, "dataset": "d" * 64},
+            lineage={"trained_by": trained_by, "dataset": "d" * 64, **lineage},
         )
 
     return make

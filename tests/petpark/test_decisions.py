@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from petpark import decisions
-from petpark.errors import SelfCertified
 from registry.channel import Channel
-from registry.errors import NotCertified
+from registry.channel_policy import ChannelPolicy
+from registry.errors import NotCertified, SelfCertified
 from registry.version import Version
 from tests.petpark.conftest import ACCOUNT, Place, Run
 
@@ -22,6 +22,12 @@ type Publish = Callable[..., Version]
 
 def certify(run: Run, version: int, decision: str = "certified") -> None:
     assert run("certify", str(version), "--decision", decision, "--note", "looked").exit_code == 0
+
+
+def declare(place: Place, channel: str, **changes: object) -> None:
+    """Let every stack export this rule for `channel`; what is not said is as strict as can be."""
+    for exported in place.exported.values():
+        exported["channels"][channel] = {**ChannelPolicy().to_dict(), **changes}
 
 
 def test_prod_takes_a_version_only_after_somebody_signed_for_it(run: Run, publish: Publish) -> None:
@@ -61,7 +67,7 @@ def test_a_roll_back_restores_the_version_before_and_says_who_asked(run: Run, pu
     assert back.exit_code == 0
     told = json.loads(back.stdout)
     assert (told["version"], told["previous"], told["why"]) == (1, 2, "misses cats")
-    assert told["by"] == f"arn:aws:sts::{ACCOUNT}:assumed-role/promoter/alice"
+    assert told["by"] == f"arn:aws:sts::{ACCOUNT}:assumed-role/promoter/mia"
     head = Channel(place.buckets["models"], "pets", "prod").head()
     assert head is not None
     assert head.version == 1
@@ -107,6 +113,76 @@ def test_who_trained_a_version_does_not_sign_for_it_not_even_in_another_session(
     publish(trained_by=f"arn:aws:sts::{ACCOUNT}:assumed-role/certifier/somebody-else")
     with pytest.raises(SelfCertified):
         decisions.certify(place.target(), 1, decision="certified", note="mine is good")
+
+
+def test_who_asked_for_a_training_does_not_sign_for_its_version(run: Run, publish: Publish) -> None:
+    publish(requested_by=f"arn:aws:sts::{ACCOUNT}:assumed-role/publisher/vera")
+    for decision in ("certified", "refused"):
+        said = run("certify", "1", "--decision", decision, "--note", "mine")
+        assert (said.exit_code, said.stderr.partition(":")[0]) == (1, "SelfCertified")
+    certify(run, 1, "revoked")
+
+
+def test_prod_is_moved_by_somebody_else_than_who_certified(run: Run, publish: Publish, place: Place) -> None:
+    publish()
+    certify(run, 1)
+    place.people["promoter"] = "vera"
+    said = run("promote", "1", "--channel", "prod", "--why", "x")
+    assert (said.exit_code, said.stderr.partition(":")[0]) == (1, "SamePerson")
+    assert "Next: Ask somebody else to promote it." in said.stderr
+    assert run("promote", "1", "--channel", "test", "--why", "x").exit_code == 0
+    place.people["promoter"] = "mia"
+    assert run("promote", "1", "--channel", "prod", "--why", "x").exit_code == 0
+
+
+def test_a_channel_with_movers_is_moved_by_nobody_else(run: Run, publish: Publish, place: Place) -> None:
+    publish()
+    declare(place, "test", certificate=False, two_people=False, movers=["rosa"])
+    said = run("promote", "1", "--channel", "test", "--why", "x")
+    assert (said.exit_code, said.stderr.partition(":")[0]) == (1, "MoverRefused")
+    assert "rosa" in said.stderr
+
+
+def test_a_channel_with_a_metric_takes_no_worse_version(run: Run, publish: Publish, place: Place) -> None:
+    publish()
+    publish()
+    declare(place, "test", certificate=False, two_people=False, metric="accuracy")
+    assert run("promote", "2", "--channel", "test", "--why", "x").exit_code == 0
+    said = run("promote", "1", "--channel", "test", "--why", "x")
+    assert (said.exit_code, said.stderr.partition(":")[0]) == (1, "MetricBelow")
+    assert run("rollback", "--channel", "test", "--why", "x").stderr.startswith("NothingToRollBackTo")
+
+
+def test_a_channel_that_no_stack_declares_has_the_strictest_rule_and_says_so(
+    run: Run, publish: Publish, place: Place
+) -> None:
+    publish()
+    refused = run("promote", "1", "--channel", "canary", "--why", "x")
+    assert (refused.exit_code, refused.stderr.partition(":")[0]) == (1, "NotCertified")
+    certify(run, 1)
+    moved = run("promote", "1", "--channel", "canary", "--why", "x")
+    assert "a certificate in force, another person than the certifier (no stack declares the channel)" in moved.stdout
+    told = json.loads(run("promote", "1", "--channel", "canary", "--why", "x", "--json").stdout)
+    assert told["rule"] == {"certificate": True, "two_people": True, "metric": "none", "movers": [], "declared": False}
+
+
+def test_a_certificate_says_who_may_go_on_with_it(run: Run, publish: Publish, place: Place) -> None:
+    publish()
+    words = ("certify", "1", "--decision", "certified", "--note", "x")
+    assert "next, for prod  anybody who may act as promoter may promote it, except vera" in run(*words).stdout
+    declare(place, "prod", movers=["vera", "mia"])
+    assert "next, for prod  mia may promote it" in run(*words).stdout
+    told = json.loads(run(*words, "--json").stdout)["may_promote"]
+    assert told == [{"channel": "prod", "but": "vera", "movers": ["mia"]}]
+    declare(place, "prod", movers=["vera"])
+    assert "nobody may promote it" in run(*words).stdout
+    assert "next" not in run("certify", "1", "--decision", "refused", "--note", "x").stdout
+
+
+def test_a_revocation_needs_no_report(run: Run, publish: Publish) -> None:
+    publish(report=False)
+    told = json.loads(run("certify", "1", "--decision", "revoked", "--note", "dangerous", "--json").stdout)
+    assert told["report_sha256"] is None
 
 
 def test_a_certificate_ends(publish: Publish, place: Place) -> None:

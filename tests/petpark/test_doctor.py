@@ -10,9 +10,13 @@ from urllib.error import URLError
 
 import pytest
 from pulumi.automation import PulumiCommand
+from typer.testing import CliRunner
 
 from petpark import doctor
+from petpark.__main__ import app
 from petpark.doctor import Check, Health
+from petpark.errors import StackNotDeployed
+from petpark.target import Target
 from tests.petpark.conftest import Run
 
 
@@ -30,13 +34,18 @@ def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def checks(run: Run, *options: str) -> tuple[int, dict[str, dict[str, Any]]]:
-    said = run("doctor", *options, "--json")
+def checks(*options: str, opener: Any = None) -> tuple[int, dict[str, dict[str, Any]]]:
+    """What the doctor finds, by name; without `opener` nothing is deployed."""
+    said = CliRunner().invoke(app, ["doctor", *options, "--json"], obj=opener or nothing_deployed)
     return said.exit_code, {check["name"]: check for check in json.loads(said.stdout)["checks"]}
 
 
-def test_on_a_bare_machine_everything_missing_comes_with_what_mends_it(run: Run, bare: Path) -> None:
-    code, found = checks(run, "--target", "rehearsal")
+def nothing_deployed(_kind: str, stack: str) -> Target:
+    raise StackNotDeployed(f"Stack {stack} is not deployed.", next_step=f"pulumi up --stack {stack}")
+
+
+def test_on_a_bare_machine_everything_missing_comes_with_what_mends_it(bare: Path) -> None:
+    code, found = checks("--target", "rehearsal")
     assert code == 1
     assert found["emulator"]["health"] == "missing"
     assert found["emulator"]["mend"] == "make setup"
@@ -45,22 +54,20 @@ def test_on_a_bare_machine_everything_missing_comes_with_what_mends_it(run: Run,
 
 
 @pytest.mark.parametrize(("pulumi", "provider"), [("fine", "absent"), ("absent", "missing")])
-def test_one_engine_is_enough(
-    run: Run, bare: Path, monkeypatch: pytest.MonkeyPatch, pulumi: str, provider: str
-) -> None:
+def test_one_engine_is_enough(bare: Path, monkeypatch: pytest.MonkeyPatch, pulumi: str, provider: str) -> None:
     monkeypatch.setenv("PETPARK_AWS_PROVIDER", str(bare / "nowhere"))
     if pulumi == "fine":
         program = bare / ".pulumi" / "bin" / "pulumi"
         program.parent.mkdir(parents=True)
         program.write_text("#!/bin/sh\necho v3.272.0\n")
         program.chmod(0o755)
-    _, found = checks(run, "--target", "rehearsal")
+    _, found = checks("--target", "rehearsal")
     assert (found["Pulumi CLI"]["health"], found["AWS provider"]["health"]) == (pulumi, provider)
     assert "nowhere" in found["AWS provider"]["found"]
 
 
-def test_an_account_needs_pulumi_and_credentials(run: Run, bare: Path) -> None:
-    code, found = checks(run)
+def test_an_account_needs_pulumi_and_credentials(bare: Path) -> None:
+    code, found = checks()
     assert code == 1
     assert found["Pulumi CLI"]["mend"] == "petpark doctor --install-pulumi"
     assert found["AWS account"]["health"] == "missing"
@@ -68,8 +75,8 @@ def test_an_account_needs_pulumi_and_credentials(run: Run, bare: Path) -> None:
 
 
 @pytest.mark.usefixtures("cloud")
-def test_the_account_is_named(run: Run) -> None:
-    _, found = checks(run)
+def test_the_account_is_named() -> None:
+    _, found = checks()
     assert found["AWS account"]["health"] == "fine"
     assert "123456789012" in found["AWS account"]["found"]
 
@@ -78,7 +85,7 @@ def test_an_emulator_environment_without_localstack_is_not_taken_for_one(bare: P
     python = bare / doctor.EMULATOR_PYTHON
     python.parent.mkdir(parents=True)
     python.symlink_to(sys.executable)
-    found = {check.name: check for check in doctor.examine("rehearsal", bare)}
+    found = {check.name: check for check in doctor.examine("rehearsal", bare, lambda: nothing_deployed("", "test"))}
     assert found["emulator"].health is Health.MISSING
     assert "no LocalStack" in found["emulator"].found
 

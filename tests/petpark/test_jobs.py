@@ -13,11 +13,13 @@ from petpark.errors import JobFailed, JobFinished, JobInterrupted, NoCapacity
 from petpark.jobs import EpochSeen, Finished, InstanceSeen, Stage
 from registry import layout
 from registry.object_store import MemoryStore, ObjectStore
-from tests.petpark.conftest import FakeTarget, Place, Run
+from tests.petpark.conftest import ACCOUNT, FakeTarget, Place, Run
 from training.errors import JobMissing, SpecMalformed
-from training.job import EpochRecord, JobResult, JobSpec
+from training.job import EpochRecord, JobResult, JobSpec, load_spec
 
 DATASET = "d" * 64
+ALICE = f"arn:aws:sts::{ACCOUNT}:assumed-role/publisher/alice"
+BOB = f"arn:aws:sts::{ACCOUNT}:assumed-role/publisher/bob"
 
 
 @pytest.fixture
@@ -32,7 +34,7 @@ def workspace(place: Place) -> ObjectStore:
 
 @pytest.fixture
 def job(target: FakeTarget) -> str:
-    return jobs.submit(target, JobSpec(dataset=DATASET, seed=3))
+    return jobs.submit(target, JobSpec(dataset=DATASET, seed=3, requested_by=BOB))
 
 
 def epoch(number: int, of: int = 3) -> EpochRecord:
@@ -70,6 +72,10 @@ def test_a_job_is_planned_from_the_stacks_code_and_the_settings(target: FakeTarg
     assert (spec.seed, spec.max_seconds, spec.hyper_parameters.epochs) == (7, 300, 3)
     with pytest.raises(SpecMalformed, match="epochs"):
         jobs.plan(target, DATASET, ["epoch=3"], seed=0)
+
+
+def test_a_job_names_who_asked_for_it_as_the_publisher(target: FakeTarget) -> None:
+    assert jobs.plan(target, DATASET, [], seed=0).requested_by == ALICE
 
 
 def test_an_instance_finds_its_job_by_its_tag(target: FakeTarget, ec2: Any, job: str) -> None:
@@ -142,6 +148,15 @@ def test_an_interrupted_job_goes_on_with_another_instance(target: FakeTarget, ec
     assert tags_of(ec2, second)[layout.JOB_TAG] == job
 
 
+def test_a_job_that_somebody_else_resumes_is_still_asked_for_by_whom_it_was(
+    target: FakeTarget, ec2: Any, workspace: ObjectStore, job: str
+) -> None:
+    ec2.terminate_instances(InstanceIds=[jobs.launch(target, job)])
+    assert target.identity(role="publisher") == ALICE
+    jobs.resume(target, job)
+    assert load_spec(workspace, job).requested_by == BOB
+
+
 def test_what_is_finished_or_unknown_cannot_be_resumed(target: FakeTarget, workspace: ObjectStore, job: str) -> None:
     finish(workspace, job)
     with pytest.raises(JobFinished):
@@ -169,7 +184,7 @@ def test_no_capacity_is_an_outcome_with_a_next_step(place: Place, ec2: Any, monk
 
 def test_the_list_says_how_far_every_job_is(run: Run, target: FakeTarget, ec2: Any, workspace: ObjectStore) -> None:
     waiting, running, interrupted, failed, succeeded = sorted(
-        jobs.submit(target, JobSpec(dataset=DATASET, seed=n)) for n in range(5)
+        jobs.submit(target, JobSpec(dataset=DATASET, seed=n, requested_by=BOB)) for n in range(5)
     )
     jobs.launch(target, running)
     ec2.terminate_instances(InstanceIds=[jobs.launch(target, interrupted)])
@@ -185,6 +200,8 @@ def test_the_list_says_how_far_every_job_is(run: Run, target: FakeTarget, ec2: A
         failed: Stage.FAILED,
         succeeded: Stage.SUCCEEDED,
     }
+    assert {entry["requested_by"] for entry in told.values()} == {BOB}
+    assert run("jobs", "list").stdout.count(" bob ") == 5
     assert (told[succeeded]["epochs"], told[succeeded]["version"], told[failed]["error"]) == (1, 1, "OutOfMemory")
     assert run("jobs", "list", "--limit", "2").stdout.count(DATASET[:12]) == 2
 

@@ -1,39 +1,121 @@
-"""The registry as operators see it."""
+"""The registry as operators see it: versions, and what can be asked about one."""
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, override
 
+import pytest
+
+from petpark import decisions, models
+from petpark.models import Validity, judge
+from registry.certificate import Certificate, Certificates, Decision
 from registry.channel import Channel
-from registry.layout import blob_key
+from registry.errors import NotCertified
+from registry.layout import blob_key, certificate_key, move_key
 from registry.object_store import MemoryStore
+from registry.signing import MemorySigner
 from registry.version import Version
 from tests.petpark.conftest import Place, Run
 
 type Publish = Callable[..., Version]
 
+NOW = datetime(2026, 8, 1, tzinfo=UTC)
+
+
+def certify(run: Run, version: int, decision: str = "certified") -> None:
+    assert run("certify", str(version), "--decision", decision, "--note", "looked").exit_code == 0
+
+
+def promote(run: Run, version: int, channel: str) -> None:
+    assert run("promote", str(version), "--channel", channel, "--why", "because").exit_code == 0
+
+
+def replaced(place: Place, key: str, body: bytes) -> None:
+    """Somebody got around the bucket's policy."""
+    place.buckets["models"].delete(key)
+    place.buckets["models"].create(key, body)
+
+
+# --- list ----------------------------------------------------------------------------------------------------------
+
 
 def test_an_empty_registry_says_how_it_gets_a_version(run: Run) -> None:
     assert "petpark train" in run("models", "list").stdout
-    assert json.loads(run("models", "list", "--json").stdout) == {"versions": []}
+    assert json.loads(run("models", "list", "--json").stdout) == {"total": 0, "versions": [], "channels": {}}
 
 
 def test_the_list_shows_the_newest_first_with_its_decision_and_its_channels(run: Run, publish: Publish) -> None:
     publish()
     publish()
-    run("certify", "1", "--decision", "certified", "--note", "x")
-    run("promote", "1", "--channel", "prod", "--why", "x")
-    run("promote", "2", "--channel", "test", "--why", "x")
-    told = json.loads(run("models", "list", "--json").stdout)["versions"]
-    assert [(v["number"], v["decision"], v["channels"]) for v in told] == [
+    certify(run, 1)
+    promote(run, 1, "prod")
+    promote(run, 2, "test")
+    told = json.loads(run("models", "list", "--json").stdout)
+    assert [(v["number"], v["decision"], v["channels"]) for v in told["versions"]] == [
         (2, "none", ["test"]),
         (1, "certified", ["prod"]),
     ]
+    assert {name: move["version"] for name, move in told["channels"].items()} == {"prod": 1, "test": 2}
     rows = run("models", "list").stdout.splitlines()
     assert rows[1].split()[0] == "2"
     assert "92.0 %" in rows[1]
+    assert [row.split()[:2] for row in rows[-2:]] == [["prod", "1"], ["test", "2"]]
+
+
+class CountingStore(MemoryStore):
+    """Counts what is read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.read: list[str] = []
+
+    @override
+    def get(self, key: str) -> bytes:
+        self.read.append(key)
+        return super().get(key)
+
+    @override
+    def keys(self, prefix: str, *, after: str = "") -> Iterator[str]:
+        self.read.append(f"list {prefix}")
+        return super().keys(prefix, after=after)
+
+
+def test_the_list_reads_no_more_versions_than_it_shows(run: Run, publish: Publish, place: Place) -> None:
+    store = place.buckets["models"] = CountingStore()
+    for _ in range(25):
+        publish()
+    promote(run, 1, "test")
+    store.read.clear()
+    told = json.loads(run("models", "list", "--json").stdout)
+    assert ([v["number"] for v in told["versions"]], told["total"]) == (list(range(25, 5, -1)), 25)
+    assert sum("/versions/" in key and "list" not in key for key in store.read) == 20
+    few = json.loads(run("models", "list", "--last", "3", "--json").stdout)
+    assert ([v["number"] for v in few["versions"]], few["channels"]["test"]["version"]) == ([25, 24, 23], 1)
+    assert len(json.loads(run("models", "list", "--all", "--json").stdout)["versions"]) == 25
+
+
+def test_channels_are_found_without_listing_their_histories(place: Place, publish: Publish) -> None:
+    version = publish()
+    store = place.buckets["models"]
+    for name in ("prod", "prod-2", "prod0", "test"):
+        for _ in range(3):
+            Channel(store, "pets", name).move(version, by="mia", why="x")
+    store.create("pets/channels/readme.txt", b"left here by somebody")
+    store.create("pets/channels/No Name/1.json", b"left here by somebody")
+    counting = place.buckets["models"] = CountingStore()
+    for key in store.keys(""):
+        counting.create(key, store.get(key))
+    assert models.channels(place.target()) == ["prod", "prod-2", "prod0", "test"]
+    assert len(counting.read) == 7
+
+
+# --- show ----------------------------------------------------------------------------------------------------------
 
 
 def test_show_tells_everything_about_one_version(run: Run, publish: Publish) -> None:
@@ -41,55 +123,227 @@ def test_show_tells_everything_about_one_version(run: Run, publish: Publish) -> 
     shown = run("models", "show", "1").stdout
     assert version.digest in shown
     assert "model.onnx" in shown
-    assert json.loads(run("models", "show", "1", "--json").stdout)["digest"] == version.digest
+    told = json.loads(run("models", "show", "1", "--json").stdout)
+    assert told["digest"] == version.digest
     assert run("models", "show", "2").exit_code == 1
 
 
-def test_history_tells_who_moved_a_channel_and_why(run: Run, publish: Publish) -> None:
+def test_show_says_how_to_read_on(run: Run, publish: Publish) -> None:
     publish()
-    run("promote", "1", "--channel", "test", "--why", "to see it")
-    assert "to see it" in run("models", "history", "--channel", "test").stdout
-    (move,) = json.loads(run("models", "history", "--channel", "test", "--json").stdout)["moves"]
-    assert (move["number"], move["version"], move["previous"]) == (1, 1, None)
-    assert run("models", "history").stdout.strip() == "Channel prod was never moved."
+    publish(report=False)
+    shown = run("models", "show", "1").stdout
+    assert "petpark models report 1" in shown
+    assert "petpark models lineage 1" in shown
+    assert json.loads(run("models", "show", "1", "--json").stdout)["next"]["report"] == "petpark models report 1"
+    assert "report" not in json.loads(run("models", "show", "2", "--json").stdout)["next"]
+
+
+def test_show_says_what_each_decision_is_worth_by_whom_and_on_which_report(
+    run: Run, publish: Publish, place: Place
+) -> None:
+    version = publish()
+    certify(run, 1)
+    certify(run, 1, "revoked")
+    Certificates(place.buckets["models"], "pets").sign(
+        version,
+        decision="certified",
+        signer=MemorySigner(),
+        by="mallory",
+        report_sha256=None,
+        expires_at=datetime.now(UTC) + timedelta(days=1),
+        note="trust me",
+    )
+    told = json.loads(run("models", "show", "1", "--json").stdout)
+    assert told["decision"] == "revoked"
+    assert [each["validity"] for each in told["certificates"]] == ["revoked", "in force", "not valid"]
+    report = next(file["sha256"] for file in told["files"] if file["name"] == "report.html")
+    assert [each.get("report_sha256") for each in told["certificates"]] == [report, report, None]
+    assert told["certificates"][2]["problem"]["reason"] == "unknown key"
+    shown = run("models", "show", "1").stdout
+    assert "certified by vera" in shown
+    assert "revoked by vera" in shown
+    assert report[:12] in shown
+    assert "not valid: entry 3: signed by" in shown
+    assert "mallory" not in shown
+
+
+def test_an_entry_that_cannot_be_read_does_not_hide_the_others(run: Run, publish: Publish, place: Place) -> None:
+    publish()
+    place.buckets["models"].create(certificate_key("pets", 1, 1), b"{}")
+    certify(run, 1)
+    place.buckets["models"].create(certificate_key("pets", 1, 99), b"far off")
+    told = json.loads(run("models", "show", "1", "--json").stdout)
+    assert [(each["number"], each["validity"]) for each in told["certificates"]] == [
+        (1, "not valid"),
+        (2, "in force"),
+        (99, "not valid"),
+    ]
+    assert told["decision"] == "certified"
+
+
+def certificate(decision: Decision, *, days: int = 30) -> Certificate:
+    ends = (NOW + timedelta(days=days)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return Certificate(
+        model="pets",
+        version=1,
+        digest="sha256:" + "0" * 64,
+        number=1,
+        decision=decision,
+        by="vera",
+        at="2026-07-01T00:00:00.000000Z",
+        expires_at=ends if decision == "certified" else None,
+        report_sha256=None,
+        note="",
+    )
+
+
+FORGED = NotCertified("pets version 1", reason="bad signature", actual="entry 1: not signed")
+LOGS: list[tuple[list[Certificate | NotCertified], list[Validity]]] = [
+    ([], []),
+    ([certificate("certified")], [Validity.IN_FORCE]),
+    ([certificate("certified", days=-1)], [Validity.EXPIRED]),
+    ([certificate("certified", days=0)], [Validity.EXPIRED]),
+    ([certificate("certified"), certificate("certified")], [Validity.SUPERSEDED, Validity.IN_FORCE]),
+    ([certificate("certified"), certificate("revoked")], [Validity.REVOKED, Validity.IN_FORCE]),
+    (
+        [certificate("certified"), certificate("revoked"), certificate("certified")],
+        [Validity.REVOKED, Validity.SUPERSEDED, Validity.IN_FORCE],
+    ),
+    ([certificate("refused"), certificate("certified")], [Validity.SUPERSEDED, Validity.IN_FORCE]),
+    ([certificate("certified"), FORGED], [Validity.IN_FORCE, Validity.INVALID]),
+    ([FORGED], [Validity.INVALID]),
+]
+
+
+@pytest.mark.parametrize(("entries", "validities"), LOGS)
+def test_the_last_valid_decision_is_in_force_and_says_what_those_before_it_are(
+    entries: list[Certificate | NotCertified], validities: list[Validity]
+) -> None:
+    judged = judge(dict(enumerate(entries, start=1)), at=NOW)
+    assert [each.validity for each in judged] == validities
+    assert [each.number for each in judged] == list(range(1, len(entries) + 1))
+
+
+def test_a_certificate_that_ended_is_not_listed_as_certified(place: Place, publish: Publish) -> None:
+    publish()
+    decisions.certify(place.target(), 1, decision="certified", note="x", days=30, clock=lambda: NOW)
+    (entry,) = models.overview(place.target(), at=NOW + timedelta(days=29)).standings
+    assert entry.decision == "certified"
+    (entry,) = models.overview(place.target(), at=NOW + timedelta(days=30)).standings
+    assert entry.decision == "expired"
+
+
+# --- report --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    return tmp_path / "here"
+
+
+def test_a_report_is_fetched_verified_and_its_path_printed(run: Run, publish: Publish, here: Path) -> None:
+    publish()
+    said = run("models", "report", "1")
+    assert said.stdout == "pets-1-report.html\n"
+    assert (here / "pets-1-report.html").read_text() == "report.html 1"
+    assert [path.name for path in here.iterdir()] == ["pets-1-report.html"]
+
+
+def test_a_report_goes_where_it_is_wanted(run: Run, publish: Publish, here: Path) -> None:
+    publish()
+    (here / "reports").mkdir()
+    assert run("models", "report", "1", "--out", "reports").stdout == "reports/pets-1-report.html\n"
+    told = json.loads(run("models", "report", "1", "--out", "new/first.html", "--json").stdout)
+    assert told["path"] == "new/first.html"
+    assert told["sha256"] == hashlib.sha256((here / "new" / "first.html").read_bytes()).hexdigest()
+
+
+def test_another_file_is_not_overwritten_unless_it_is_said(run: Run, publish: Publish, here: Path) -> None:
+    publish()
+    publish()
+    path = here / "pets-1-report.html"
+    path.write_text("somebody's notes")
+    refused = run("models", "report", "1")
+    assert (refused.exit_code, refused.stderr.partition(":")[0]) == (2, "FileInTheWay")
+    assert path.read_text() == "somebody's notes"
+    assert run("models", "report", "1", "--force").exit_code == 0
+    assert path.read_text() == "report.html 1"
+    again = json.loads(run("models", "report", "1", "--json").stdout)
+    assert again["fetched"] is False
+
+
+def test_a_report_with_other_bytes_than_promised_is_not_left_behind(
+    run: Run, publish: Publish, here: Path, place: Place
+) -> None:
+    stored = publish().file("report.html")
+    assert stored is not None
+    key = blob_key("pets", stored.sha256)
+    replaced(place, key, b"nothing to see here")
+    said = run("models", "report", "1")
+    assert (said.exit_code, said.stderr.partition(":")[0]) == (1, "FileCorrupted")
+    place.buckets["models"].delete(key)
+    assert run("models", "report", "1").stderr.startswith("FileCorrupted")
+    assert list(here.iterdir()) == []
+
+
+def test_a_version_without_a_report_says_so(run: Run, publish: Publish, here: Path) -> None:
+    publish(report=False)
+    said = run("models", "report", "1")
+    assert (said.exit_code, said.stderr.partition(":")[0]) == (1, "ReportMissing")
+
+
+def test_a_place_that_cannot_be_written_is_named(run: Run, publish: Publish, here: Path) -> None:
+    publish()
+    (here / "file").touch()
+    said = run("models", "report", "1", "--out", "file/report.html")
+    assert (said.exit_code, said.stderr.partition(":")[0]) == (2, "FileInTheWay")
+
+
+# --- verify --------------------------------------------------------------------------------------------------------
+
+
+def findings(run: Run) -> tuple[int, dict[str, dict[str, Any]]]:
+    said = run("models", "verify", "1", "--json")
+    return said.exit_code, {finding["what"]: finding for finding in json.loads(said.stdout)["findings"]}
 
 
 def test_verify_finds_a_certified_version_sound(run: Run, publish: Publish) -> None:
     publish()
-    run("certify", "1", "--decision", "certified", "--note", "x")
-    run("promote", "1", "--channel", "prod", "--why", "x")
-    said = run("models", "verify", "1", "--json")
-    told = json.loads(said.stdout)
-    assert (said.exit_code, told["sound"]) == (0, True)
-    assert [finding["what"] for finding in told["findings"]] == ["files", "certificate", "channel prod, move 1"]
+    publish()
+    certify(run, 1)
+    promote(run, 1, "prod")
+    promote(run, 2, "test")
+    code, found = findings(run)
+    assert (code, list(found)) == (0, ["files", "certificate", "channel prod"])
+    assert "by vera" in run("models", "verify", "1").stdout
 
 
 def test_verify_finds_one_changed_byte(run: Run, publish: Publish, place: Place) -> None:
     version = publish()
-    run("certify", "1", "--decision", "certified", "--note", "x")
-    copied = MemoryStore()
-    spoiled = blob_key("pets", version.files[0].sha256)
-    for key in place.buckets["models"].keys(""):
-        copied.create(key, b"other" if key == spoiled else place.buckets["models"].get(key))
-    place.buckets["models"] = copied
+    certify(run, 1)
+    replaced(place, blob_key("pets", version.files[0].sha256), b"other")
     said = run("models", "verify", "1")
     assert said.exit_code == 1
     assert version.files[0].name in said.stdout
+    _, found = findings(run)
+    assert found["files"]["outcome"] == "FileCorrupted"
+    assert found["files"]["next"]
 
 
 def test_verify_says_that_nobody_has_signed(run: Run, publish: Publish) -> None:
     publish()
-    said = run("models", "verify", "1", "--json")
-    findings = {finding["what"]: finding["ok"] for finding in json.loads(said.stdout)["findings"]}
-    assert (said.exit_code, findings) == (1, {"files": True, "certificate": False})
+    code, found = findings(run)
+    assert (code, {what: each["ok"] for what, each in found.items()}) == (1, {"files": True, "certificate": False})
 
 
-def test_people_read_as_the_role_that_only_reads(run: Run, publish: Publish, place: Place) -> None:
-    from petpark import models
-
+def test_people_read_as_the_role_that_only_reads(run: Run, publish: Publish, place: Place, here: Path) -> None:
     publish()
     target = place.target()
-    models.standings(target)
+    models.overview(target)
+    models.standing(target, 1)
+    models.fetch_report(target, 1)
     models.verify(target, 1)
     assert set(target.acted) == {"reader"}
 
@@ -98,9 +352,24 @@ def test_verify_finds_a_channel_that_names_other_bytes_by_the_same_number(
     run: Run, publish: Publish, place: Place
 ) -> None:
     version = publish()
-    run("certify", "1", "--decision", "certified", "--note", "x")
+    certify(run, 1)
     other = replace(version, lineage={"trained_by": "somebody"})
     Channel(place.buckets["models"], "pets", "prod").move(other, by="somebody", why="x")
-    said = run("models", "verify", "1")
-    assert said.exit_code == 1
-    assert "names another digest" in said.stdout
+    code, found = findings(run)
+    assert (code, found["channel prod"]["outcome"]) == (1, "DigestMismatch")
+    assert found["channel prod"]["actual"] == f"digest {other.digest}"
+
+
+def test_verify_finds_a_channel_whose_history_is_broken_and_looks_at_the_rest(
+    run: Run, publish: Publish, place: Place
+) -> None:
+    publish()
+    certify(run, 1)
+    for channel in ("prod", "test"):
+        promote(run, 1, channel)
+        promote(run, 1, channel)
+    place.buckets["models"].delete(move_key("pets", "prod", 1))
+    code, found = findings(run)
+    assert code == 1
+    assert [what for what, each in found.items() if not each["ok"]] == ["channel prod"]
+    assert found["channel test"]["detail"] == "moves 1, 2: to this digest"

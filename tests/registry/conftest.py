@@ -11,7 +11,7 @@ import pytest
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import make_server
 
-from registry.object_store import MemoryStore, ObjectStore, S3Store, s3_client
+from registry.object_store import MemoryStore, PrunableStore, S3Store, s3_client
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -110,6 +110,7 @@ def new_s3_store(s3: "S3Client") -> Callable[[], S3Store]:
     def make() -> S3Store:
         bucket = f"model-store-{next(_buckets)}"
         s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
+        s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
         return S3Store(s3, bucket)
 
     return make
@@ -121,13 +122,13 @@ def s3_store(new_s3_store: Callable[[], S3Store]) -> S3Store:
 
 
 @pytest.fixture(params=["memory", "s3"])
-def new_store(request: pytest.FixtureRequest) -> Callable[[], ObjectStore]:
+def new_store(request: pytest.FixtureRequest) -> Callable[[], PrunableStore]:
     """Makes a fresh, empty store of each kind."""
     return MemoryStore if request.param == "memory" else request.getfixturevalue("new_s3_store")
 
 
 @pytest.fixture
-def store(new_store: Callable[[], ObjectStore]) -> ObjectStore:
+def store(new_store: Callable[[], PrunableStore]) -> PrunableStore:
     return new_store()
 
 

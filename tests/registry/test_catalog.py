@@ -20,7 +20,7 @@ from registry.errors import (
     VersionMissing,
 )
 from registry.faulty_store import FaultyStore
-from registry.object_store import MemoryStore, ObjectStore
+from registry.object_store import MemoryStore, PrunableStore
 from registry.version import Version
 
 
@@ -29,7 +29,7 @@ def publish(catalog: Catalog, files: Mapping[str, Path], *, run: str = "r-1") ->
 
 
 @pytest.fixture
-def catalog(store: ObjectStore) -> Catalog:
+def catalog(store: PrunableStore) -> Catalog:
     return Catalog(store, "pets")
 
 
@@ -56,12 +56,12 @@ def test_publishing_the_same_again_returns_what_is_there(catalog: Catalog, files
     assert len(catalog.versions()) == 2
 
 
-def test_equal_files_are_stored_once(store: ObjectStore, files: dict[str, Path]) -> None:
+def test_equal_files_are_stored_once(store: PrunableStore, files: dict[str, Path]) -> None:
     publish(Catalog(store, "pets"), files)
     counted = FaultyStore(store, lambda _: None)
     publish(Catalog(counted, "pets"), files, run="r-2")
     assert len(list(store.keys("pets/blobs/"))) == 3  # four names
-    assert counted.calls == 3 + 1 + 1 + 1  # three sizes, one listing, one look back, one write
+    assert counted.calls == 3 + 1 + 1 + 1  # three looks, one listing, one look back, one write
 
 
 def test_a_missing_version_is_named(catalog: Catalog) -> None:
@@ -77,7 +77,7 @@ def test_a_version_is_the_one_that_was_meant(catalog: Catalog, files: dict[str, 
         catalog.version(1, digest="sha256:" + "0" * 64)
 
 
-def test_a_version_under_anothers_number_or_model_is_malformed(store: ObjectStore, files: dict[str, Path]) -> None:
+def test_a_version_under_anothers_number_or_model_is_malformed(store: PrunableStore, files: dict[str, Path]) -> None:
     version = publish(Catalog(store, "pets"), files)
     store.create(layout.version_key("pets", 2), version.to_bytes())
     store.create(layout.version_key("birds", 1), version.to_bytes())
@@ -87,7 +87,7 @@ def test_a_version_under_anothers_number_or_model_is_malformed(store: ObjectStor
         Catalog(store, "birds").version(1)
 
 
-def test_a_hole_in_the_numbers_is_named(store: ObjectStore, files: dict[str, Path]) -> None:
+def test_a_hole_in_the_numbers_is_named(store: PrunableStore, files: dict[str, Path]) -> None:
     version = publish(Catalog(store, "pets"), files)
     store.create(layout.version_key("pets", 3), replace(version, number=3).to_bytes())
     with pytest.raises(HistoryBroken):
@@ -96,7 +96,7 @@ def test_a_hole_in_the_numbers_is_named(store: ObjectStore, files: dict[str, Pat
 
 @pytest.mark.parametrize("name", ["../escape", "/absolute", "back\\slash", ""])
 def test_a_name_that_leaves_its_folder_is_refused(
-    catalog: Catalog, store: ObjectStore, tmp_path: Path, name: str
+    catalog: Catalog, store: PrunableStore, tmp_path: Path, name: str
 ) -> None:
     (tmp_path / "file").write_bytes(b"x")
     with pytest.raises(FileNameRefused):
@@ -104,7 +104,7 @@ def test_a_name_that_leaves_its_folder_is_refused(
     assert list(store.keys("")) == []
 
 
-def test_a_file_that_is_not_there_is_named(catalog: Catalog, store: ObjectStore, files: dict[str, Path]) -> None:
+def test_a_file_that_is_not_there_is_named(catalog: Catalog, store: PrunableStore, files: dict[str, Path]) -> None:
     with pytest.raises(FileMissing):
         publish(catalog, {**files, "more": files["model.onnx"].parent / "gone"})
     assert list(store.keys("")) == []
@@ -127,7 +127,11 @@ class Meddling(MemoryStore):
         super().create_from(key, path, sha256=sha256)
 
 
-def test_a_file_that_changes_while_it_is_sent_publishes_nothing(files: dict[str, Path]) -> None:
+def test_a_large_file_that_changes_while_it_is_sent_publishes_nothing(
+    files: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("registry.sending.SMALL_BYTES", 2)
+    monkeypatch.setattr("registry.sending.WHOLE_BYTES", 4)  # what is larger is read twice
     store = Meddling()
     with pytest.raises(FileChanged):
         publish(Catalog(store, "pets"), files)
@@ -136,8 +140,55 @@ def test_a_file_that_changes_while_it_is_sent_publishes_nothing(files: dict[str,
     assert all(key.endswith(sha256_hex(store.get(key))) for key in blobs)
 
 
+def test_a_file_that_is_written_while_it_is_read_publishes_nothing(
+    store: PrunableStore, files: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = Path.read_bytes
+
+    def read_while_written(path: Path) -> bytes:
+        body = read(path)
+        if path == files["model.onnx"]:
+            with path.open("ab") as file:
+                file.write(b"!")
+        return body
+
+    monkeypatch.setattr(Path, "read_bytes", read_while_written)
+    with pytest.raises(FileChanged, match=r"model\.onnx"):
+        publish(Catalog(store, "pets"), files)
+    assert Catalog(store, "pets").versions() == []
+
+
+@pytest.mark.parametrize(("small", "whole"), [(2**20, 2**26), (2, 2**26), (2, 4)], ids=["small", "whole", "large"])
+def test_a_publish_stores_the_same_whichever_way_its_files_go(
+    store: PrunableStore,
+    files: dict[str, Path],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    small: int,
+    whole: int,
+) -> None:
+    monkeypatch.setattr("registry.sending.SMALL_BYTES", small)
+    monkeypatch.setattr("registry.sending.WHOLE_BYTES", whole)
+    version = publish(Catalog(store, "pets"), files)
+    assert [file.name for file in version.files] == sorted(files)
+    fetched = Catalog(store, "pets").fetch(version, tmp_path / "fetched")
+    assert all(fetched[name].read_bytes() == path.read_bytes() for name, path in files.items())
+    assert publish(Catalog(store, "pets"), files, run="again").number == 2
+    assert len(list(store.keys("pets/blobs/"))) == 3
+
+
+def test_the_last_versions_can_be_had_without_the_others(store: PrunableStore, files: dict[str, Path]) -> None:
+    catalog = Catalog(store, "pets")
+    for number in range(5):
+        publish(catalog, files, run=f"r-{number}")
+    counted = FaultyStore(store, lambda _: None)
+    assert [version.number for version in Catalog(counted, "pets").recent(2)] == [4, 5]
+    assert counted.calls == 3
+    assert [version.number for version in catalog.recent(99)] == [1, 2, 3, 4, 5]
+
+
 def test_a_fetch_keeps_what_is_right_and_mends_what_is_not(
-    store: ObjectStore, files: dict[str, Path], tmp_path: Path
+    store: PrunableStore, files: dict[str, Path], tmp_path: Path
 ) -> None:
     version = publish(Catalog(store, "pets"), files)
     paths = Catalog(store, "pets").fetch(version, tmp_path / "cache")

@@ -21,7 +21,7 @@ from registry.errors import (
     StatementTooLong,
 )
 from registry.faulty_store import Fault, FaultyStore, only_at
-from registry.object_store import MemoryStore, ObjectStore
+from registry.object_store import MemoryStore, PrunableStore
 from registry.signing import KmsSigner, KmsVerifier, MemorySigner, MemoryVerifier, Verifier
 from registry.version import StoredFile, Version
 
@@ -42,7 +42,7 @@ VERSION = Version(
 )
 
 
-def decide(store: ObjectStore, decision: Any = "certified", *, version: Version = VERSION, **how: Any) -> Certificate:
+def decide(store: PrunableStore, decision: Any = "certified", *, version: Version = VERSION, **how: Any) -> Certificate:
     terms: dict[str, Any] = {
         "signer": SIGNER,
         "by": "arn:aws:iam::1:user/vera",
@@ -54,7 +54,7 @@ def decide(store: ObjectStore, decision: Any = "certified", *, version: Version 
 
 
 def why_not(
-    store: ObjectStore, *, version: Version = VERSION, verifier: Verifier = VERIFIER, now: datetime = NOW
+    store: PrunableStore, *, version: Version = VERSION, verifier: Verifier = VERIFIER, now: datetime = NOW
 ) -> str:
     with pytest.raises(NotCertified) as refusal:
         Certificates(store, "pets").require(version, verifier, now=now)
@@ -62,7 +62,7 @@ def why_not(
     return refusal.value.reason
 
 
-def test_a_certified_version_has_its_certificate_in_force(store: ObjectStore) -> None:
+def test_a_certified_version_has_its_certificate_in_force(store: PrunableStore) -> None:
     certificate = decide(store)
     assert Certificates(store, "pets").require(VERSION, VERIFIER, now=NOW) == certificate
     assert Certificates(store, "pets").of(VERSION) == [certificate]
@@ -73,7 +73,7 @@ def test_a_certified_version_has_its_certificate_in_force(store: ObjectStore) ->
     )
 
 
-def test_what_is_stored_is_an_in_toto_statement_about_the_version_digest(store: ObjectStore) -> None:
+def test_what_is_stored_is_an_in_toto_statement_about_the_version_digest(store: PrunableStore) -> None:
     decide(store)
     payload = parse_canonical(parse_envelope(store.get(layout.certificate_key("pets", 3, 1))).payload)
     assert payload.text("_type") == "https://in-toto.io/Statement/v1"
@@ -81,12 +81,12 @@ def test_what_is_stored_is_an_in_toto_statement_about_the_version_digest(store: 
     assert "sha256:" + subject.nested("digest").text("sha256") == VERSION.digest
 
 
-def test_without_a_decision_nothing_is_certified(store: ObjectStore) -> None:
+def test_without_a_decision_nothing_is_certified(store: PrunableStore) -> None:
     assert why_not(store) == "none"
 
 
 @pytest.mark.parametrize("decision", ["refused", "revoked"])
-def test_the_latest_decision_counts(store: ObjectStore, decision: str) -> None:
+def test_the_latest_decision_counts(store: PrunableStore, decision: str) -> None:
     decide(store)
     decide(store, decision, expires_at=None, note="missed black cats at night")
     assert why_not(store) == decision
@@ -96,32 +96,54 @@ def test_the_latest_decision_counts(store: ObjectStore, decision: str) -> None:
     assert [c.decision for c in Certificates(store, "pets").of(VERSION)] == ["certified", decision, "certified"]
 
 
-def test_a_certificate_expires_at_its_moment(store: ObjectStore) -> None:
+def test_a_certificate_expires_at_its_moment(store: PrunableStore) -> None:
     decide(store)
     end = NOW + timedelta(days=90)
     assert Certificates(store, "pets").require(VERSION, VERIFIER, now=end - timedelta(microseconds=1))
     assert why_not(store, now=end) == "expired"
 
 
-def test_a_certificate_is_for_these_bytes_only(store: ObjectStore) -> None:
+def test_a_certificate_is_for_these_bytes_only(store: PrunableStore) -> None:
     decide(store)
     other = replace(VERSION, files=(StoredFile(name="model.onnx", sha256="c" * 64, bytes=1),))
     assert why_not(store, version=other) == "other digest"
 
 
-def test_another_key_certifies_nothing(store: ObjectStore) -> None:
+def test_another_key_certifies_nothing(store: PrunableStore) -> None:
     decide(store, signer=MemorySigner())
-    assert why_not(store) == "bad signature"
+    assert why_not(store) == "unknown key"
 
 
-def test_an_intruder_without_the_key_cannot_revoke(store: ObjectStore) -> None:
+def test_a_follower_learns_of_a_later_decision_with_one_request(store: PrunableStore) -> None:
+    counted = FaultyStore(store, lambda _: None)
+    certificates = Certificates(counted, "pets")
+    assert not certificates.decided_after(VERSION, 0)
+    decide(store)
+    assert certificates.decided_after(VERSION, 0)
+    assert not certificates.decided_after(VERSION, 1)
+    assert counted.calls == 3
+    decide(store, "revoked")
+    assert certificates.decided_after(VERSION, 1)
+    assert certificates.count(VERSION) == 2
+
+
+def test_the_entries_that_do_not_count_are_listed_with_their_reasons(store: PrunableStore) -> None:
+    decide(store)
+    decide(store, "revoked", signer=MemorySigner())
+    store.create(layout.certificate_key("pets", 3, 3), b"garbage")
+    store.create(layout.certificate_key("pets", 3, 4), store.get(layout.certificate_key("pets", 3, 1)))
+    problems = Certificates(store, "pets").invalid(VERSION, VERIFIER)
+    assert [problem.reason for problem in problems] == ["unknown key", "malformed", "replayed"]
+
+
+def test_an_intruder_without_the_key_cannot_revoke(store: PrunableStore) -> None:
     certificate = decide(store)
     decide(store, "revoked", signer=MemorySigner())
     store.create(layout.certificate_key("pets", 3, 3), b"garbage")
     assert Certificates(store, "pets").require(VERSION, VERIFIER, now=NOW) == certificate
 
 
-def test_an_old_certificate_cannot_be_replayed_behind_a_revocation(store: ObjectStore) -> None:
+def test_an_old_certificate_cannot_be_replayed_behind_a_revocation(store: PrunableStore) -> None:
     decide(store)
     decide(store, "revoked")
     store.create(layout.certificate_key("pets", 3, 3), store.get(layout.certificate_key("pets", 3, 1)))
@@ -153,7 +175,7 @@ def test_a_tampered_payload_is_not_believed(change: dict[str, Any]) -> None:
     assert why_not(forged) == "bad signature"
 
 
-def test_a_signed_statement_of_another_kind_certifies_nothing(store: ObjectStore) -> None:
+def test_a_signed_statement_of_another_kind_certifies_nothing(store: PrunableStore) -> None:
     envelope = Envelope(b'{"_type":"https://in-toto.io/Statement/v1"}', PAYLOAD_TYPE, {})
     envelope.sign(SIGNER)
     store.create(layout.certificate_key("pets", 3, 1), canonical(envelope.to_dict()))
@@ -171,7 +193,9 @@ def test_a_signed_statement_of_another_kind_certifies_nothing(store: ObjectStore
         {"decision": "maybe"},
     ],
 )
-def test_what_cannot_be_a_certificate_is_refused_before_it_is_signed(store: ObjectStore, terms: dict[str, Any]) -> None:
+def test_what_cannot_be_a_certificate_is_refused_before_it_is_signed(
+    store: PrunableStore, terms: dict[str, Any]
+) -> None:
     with pytest.raises(CertificateMalformed):
         decide(store, **terms)
     assert list(store.keys("")) == []
@@ -190,7 +214,7 @@ def test_a_certification_does_not_run_over_a_revocation_it_has_not_seen() -> Non
 
 
 @pytest.mark.parametrize("fault", [Fault.DROP_AFTER, Fault.CRASH_AFTER])
-def test_a_decision_whose_answer_was_lost_is_there_once(store: ObjectStore, fault: Fault) -> None:
+def test_a_decision_whose_answer_was_lost_is_there_once(store: PrunableStore, fault: Fault) -> None:
     faulty = FaultyStore(store, only_at(1, fault))
     if fault is Fault.DROP_AFTER:
         assert decide(faulty).number == 1
@@ -231,7 +255,7 @@ def test_a_kms_key_signs_and_its_public_half_verifies_here(kms: "KMSClient", new
 def test_another_kms_key_certifies_nothing(kms: "KMSClient", new_key: Callable[..., str]) -> None:
     store = MemoryStore()
     decide(store, signer=KmsSigner(kms, new_key()))
-    assert why_not(store, verifier=KmsVerifier(kms, new_key())) == "bad signature"
+    assert why_not(store, verifier=KmsVerifier(kms, new_key())) == "unknown key"
 
 
 def test_a_key_that_is_missing_or_of_another_kind_is_named(kms: "KMSClient", new_key: Callable[..., str]) -> None:

@@ -10,7 +10,7 @@ from registry import layout
 from registry.channel import Channel, Move
 from registry.errors import ChannelMoved, HistoryBroken, MoveMalformed, NameRefused, NothingToRollBackTo
 from registry.faulty_store import Fault, FaultyStore, only_at
-from registry.object_store import MemoryStore, ObjectStore
+from registry.object_store import MemoryStore, PrunableStore
 from registry.version import StoredFile, Version
 
 
@@ -26,7 +26,7 @@ def version(number: int) -> Version:
     )
 
 
-def moved(store: ObjectStore, *numbers: int) -> Channel:
+def moved(store: PrunableStore, *numbers: int) -> Channel:
     channel = Channel(store, "pets", "prod", clock=lambda: datetime(2026, 1, 1, tzinfo=UTC))
     for number in numbers:
         channel.move(version(number), by="mia", why=f"try {number}")
@@ -39,14 +39,14 @@ def in_force(channel: Channel) -> int:
     return head.version
 
 
-def test_a_channel_that_never_moved_has_no_head(store: ObjectStore) -> None:
+def test_a_channel_that_never_moved_has_no_head(store: PrunableStore) -> None:
     channel = moved(store)
     assert channel.head() is None
     assert channel.after(0) is None
     assert channel.history() == []
 
 
-def test_the_head_is_the_last_move_and_carries_why(store: ObjectStore) -> None:
+def test_the_head_is_the_last_move_and_carries_why(store: PrunableStore) -> None:
     channel = moved(store, 1, 2)
     head = channel.head()
     assert head is not None
@@ -54,7 +54,7 @@ def test_the_head_is_the_last_move_and_carries_why(store: ObjectStore) -> None:
     assert (head.by, head.why, head.at) == ("mia", "try 2", "2026-01-01T00:00:00.000000Z")
 
 
-def test_a_follower_learns_of_each_move_by_one_request(store: ObjectStore) -> None:
+def test_a_follower_learns_of_each_move_by_one_request(store: PrunableStore) -> None:
     channel = moved(store, 1, 2)
     counted = FaultyStore(store, lambda _: None)
     follower = Channel(counted, "pets", "prod")
@@ -66,13 +66,13 @@ def test_a_follower_learns_of_each_move_by_one_request(store: ObjectStore) -> No
     assert move.version == 1
 
 
-def test_every_entry_carries_the_hash_of_the_one_before(store: ObjectStore) -> None:
+def test_every_entry_carries_the_hash_of_the_one_before(store: PrunableStore) -> None:
     history = moved(store, 1, 2, 3).history()
     assert [move.previous_sha256 for move in history] == [None, history[0].sha256, history[1].sha256]
     assert len({move.write_id for move in history}) == 3
 
 
-def test_a_move_based_on_an_old_entry_is_refused_with_what_is_there(store: ObjectStore) -> None:
+def test_a_move_based_on_an_old_entry_is_refused_with_what_is_there(store: PrunableStore) -> None:
     channel = moved(store, 1, 2)
     with pytest.raises(ChannelMoved) as refusal:
         channel.move(version(3), by="tom", why="late", expected=1)
@@ -82,7 +82,7 @@ def test_a_move_based_on_an_old_entry_is_refused_with_what_is_there(store: Objec
     assert channel.move(version(3), by="tom", why="seen", expected=2).number == 3
 
 
-def test_a_first_move_can_insist_on_being_the_first(store: ObjectStore) -> None:
+def test_a_first_move_can_insist_on_being_the_first(store: PrunableStore) -> None:
     channel = moved(store)
     channel.move(version(1), by="mia", why="start", expected=0)
     with pytest.raises(ChannelMoved):
@@ -114,20 +114,20 @@ def test_the_loser_of_a_race_sees_the_winners_move() -> None:
     assert [move.version for move in channel.history()] == [1, 7]
 
 
-def test_a_lost_answer_is_not_taken_for_a_lost_race(store: ObjectStore) -> None:
+def test_a_lost_answer_is_not_taken_for_a_lost_race(store: PrunableStore) -> None:
     moved(store, 1)
     channel = moved(FaultyStore(store, only_at(2, Fault.DROP_AFTER)))  # after one listing and one read: the write
     assert channel.move(version(2), by="mia", why="unlucky").number == 2
     assert [move.version for move in moved(store).history()] == [1, 2]
 
 
-def test_roll_back_brings_back_the_version_before(store: ObjectStore) -> None:
+def test_roll_back_brings_back_the_version_before(store: PrunableStore) -> None:
     channel = moved(store, 1, 2)
     move = channel.roll_back(by="mia", why="worse")
     assert (move.number, move.version, move.digest, move.previous, move.restores) == (3, 1, version(1).digest, 2, 1)
 
 
-def test_roll_back_again_goes_one_further_and_never_forward(store: ObjectStore) -> None:
+def test_roll_back_again_goes_one_further_and_never_forward(store: PrunableStore) -> None:
     channel = moved(store, 1, 2, 3)
     assert channel.roll_back(by="mia", why="worse").version == 2
     assert channel.roll_back(by="mia", why="also bad").version == 1
@@ -135,7 +135,7 @@ def test_roll_back_again_goes_one_further_and_never_forward(store: ObjectStore) 
         channel.roll_back(by="mia", why="and now?")
 
 
-def test_roll_back_after_new_moves_undoes_those(store: ObjectStore) -> None:
+def test_roll_back_after_new_moves_undoes_those(store: PrunableStore) -> None:
     channel = moved(store, 1, 2, 3)
     channel.roll_back(by="mia", why="3 is worse")
     moved(store, 4)
@@ -143,7 +143,7 @@ def test_roll_back_after_new_moves_undoes_those(store: ObjectStore) -> None:
     assert channel.roll_back(by="mia", why="2 too").version == 1
 
 
-def test_roll_back_sees_through_a_version_that_was_promoted_twice(store: ObjectStore) -> None:
+def test_roll_back_sees_through_a_version_that_was_promoted_twice(store: PrunableStore) -> None:
     channel = moved(store, 1, 2, 1, 1)
     assert channel.roll_back(by="mia", why="back").version == 2
     assert channel.roll_back(by="mia", why="further").version == 1
@@ -151,7 +151,7 @@ def test_roll_back_sees_through_a_version_that_was_promoted_twice(store: ObjectS
         channel.roll_back(by="mia", why="and now?")
 
 
-def test_roll_back_to_a_named_version_needs_it_to_have_been_in_force(store: ObjectStore) -> None:
+def test_roll_back_to_a_named_version_needs_it_to_have_been_in_force(store: PrunableStore) -> None:
     channel = moved(store, 1, 2, 3)
     assert channel.roll_back(by="mia", why="known good", to=1).version == 1
     for never in (1, 9):
@@ -159,12 +159,12 @@ def test_roll_back_to_a_named_version_needs_it_to_have_been_in_force(store: Obje
             channel.roll_back(by="mia", why="?", to=never)
 
 
-def test_a_channel_that_never_moved_cannot_be_rolled_back(store: ObjectStore) -> None:
+def test_a_channel_that_never_moved_cannot_be_rolled_back(store: PrunableStore) -> None:
     with pytest.raises(NothingToRollBackTo):
         moved(store).roll_back(by="mia", why="?")
 
 
-def test_channels_and_models_do_not_see_each_other(store: ObjectStore) -> None:
+def test_channels_and_models_do_not_see_each_other(store: PrunableStore) -> None:
     moved(store, 1)
     assert Channel(store, "pets", "prod-2").head() is None
     assert Channel(store, "pet", "prod").head() is None

@@ -1,4 +1,4 @@
-"""Every store call of publish, move, roll back, certify and fetch as the one that is lost, or that the caller dies at.
+"""Every store call of publish, move, promote, roll back, certify and fetch as the one that fails, in every way.
 
 Enumerated, not sampled: fault number n is tried for every n until the operation makes fewer calls than that.
 """
@@ -13,22 +13,25 @@ import pytest
 from registry.catalog import Catalog
 from registry.certificate import Certificates
 from registry.channel import Channel
+from registry.channel_policy import ChannelPolicy
 from registry.errors import ChannelMoved, StoreUnavailable
 from registry.faulty_store import Crashed, Fault, FaultyStore, only_at
-from registry.object_store import MemoryStore, ObjectStore
+from registry.inspection import inspect
+from registry.object_store import MemoryStore, PrunableStore
+from registry.promotion import Desk
 from registry.signing import MemorySigner, MemoryVerifier
 from registry.version import Version
 
-type NewStore = Callable[[], ObjectStore]
+type NewStore = Callable[[], PrunableStore]
 
 every_fault = pytest.mark.parametrize("fault", list(Fault))
 
 
-def publish(store: ObjectStore, files: dict[str, Path], *, run: str = "r-1") -> Version:
+def publish(store: PrunableStore, files: dict[str, Path], *, run: str = "r-1") -> Version:
     return Catalog(store, "pets").publish(files, labels=["cat"], metrics={"accuracy": 0.9}, lineage={"run": run})
 
 
-def each_call(new_store: NewStore, fault: Fault, *, calls: int) -> Iterator[tuple[ObjectStore, FaultyStore]]:
+def each_call(new_store: NewStore, fault: Fault, *, calls: int) -> Iterator[tuple[PrunableStore, FaultyStore]]:
     """A fresh store and its faulty face, the fault one call later each time; checks that there are `calls` places."""
     for number in range(calls + 1):
         store = new_store()
@@ -49,8 +52,8 @@ def test_a_publish_that_is_cut_off_shows_nothing_or_all_and_its_repetition_succe
     new_store: NewStore, files: dict[str, Path], tmp_path: Path, fault: Fault
 ) -> None:
     files = {name: files[name] for name in ("model.onnx", "labels.json")}
-    # two blobs (looked for, sent), one listing, one version object
-    for number, (store, faulty) in enumerate(each_call(new_store, fault, calls=6)):
+    # one listing, two blobs, one version object
+    for number, (store, faulty) in enumerate(each_call(new_store, fault, calls=4)):
         with cut_off():
             publish(faulty, files)
         catalog = Catalog(store, "pets")
@@ -59,6 +62,7 @@ def test_a_publish_that_is_cut_off_shows_nothing_or_all_and_its_repetition_succe
         version = publish(store, files)
         assert catalog.versions() == [version]
         catalog.fetch(version, tmp_path / f"{number}-repeated")
+        assert inspect(store, "pets", verifier=None, deep=True).sound
 
 
 @every_fault
@@ -81,6 +85,35 @@ def test_a_move_that_is_cut_off_happened_or_not_and_its_repetition_succeeds(
 
 
 @every_fault
+def test_a_promotion_that_is_cut_off_happened_or_not_and_leaves_a_sound_registry(
+    new_store: NewStore, files: dict[str, Path], fault: Fault
+) -> None:
+    signer, now = MemorySigner(), datetime(2026, 1, 1, tzinfo=UTC)
+
+    def desk(store: PrunableStore) -> Desk:
+        return Desk(
+            catalog=Catalog(store, "pets"), channel=Channel(store, "pets", "prod"),
+            certificates=Certificates(store, "pets"), policy=ChannelPolicy(metric="accuracy"),
+            verifier=MemoryVerifier(signer),
+        )  # fmt: skip
+
+    # the version; its decisions and the channel (a listing and the last each); the version in place; the move
+    for store, faulty in each_call(new_store, fault, calls=7):
+        for run in ("r-1", "r-2"):
+            Certificates(store, "pets").sign(
+                publish(store, files, run=run),
+                decision="certified", signer=signer, by="vera", report_sha256=None, expires_at=now + timedelta(1),
+                note="",
+            )  # fmt: skip
+        desk(store).promote(1, by="mia", why="start", now=now)
+        with cut_off():
+            desk(faulty).promote(2, by="mia", why="better", now=now)
+        moves = [move.version for move in Channel(store, "pets", "prod").history()]
+        assert moves in ([1], [1, 2])
+        assert inspect(store, "pets", verifier=MemoryVerifier(signer)).sound
+
+
+@every_fault
 def test_a_roll_back_that_is_cut_off_happened_or_not(files: dict[str, Path], fault: Fault) -> None:
     # one listing, the entry in force, the entry before, the new entry
     for store, faulty in each_call(MemoryStore, fault, calls=4):
@@ -96,7 +129,7 @@ def test_a_roll_back_that_is_cut_off_happened_or_not(files: dict[str, Path], fau
 def test_a_decision_that_is_cut_off_was_made_or_not(files: dict[str, Path], fault: Fault) -> None:
     signer, now = MemorySigner(), datetime(2026, 1, 1, tzinfo=UTC)
 
-    def certify(store: ObjectStore) -> None:
+    def certify(store: PrunableStore) -> None:
         Certificates(store, "pets").sign(
             Catalog(store, "pets").version(1),
             decision="certified", signer=signer, by="vera", report_sha256=None, expires_at=now + timedelta(1), note="",

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from registry.errors import ForeignObject, HistoryBroken
 from registry.faulty_store import Fault, FaultyStore, only_at
 from registry.log import Log
-from registry.object_store import MemoryStore, ObjectStore
+from registry.object_store import MemoryStore, PrunableStore
 
 
-def make_log(store: ObjectStore, *, page: int = 1000) -> Log:
+def make_log(store: PrunableStore, *, page: int = 1000) -> Log:
     return Log(store=store, prefix="log/", key=lambda number: f"log/{number:08d}.json", page=page)
 
 
@@ -51,12 +51,12 @@ def test_a_foreign_object_is_named(key: str) -> None:
         make_log(store).read_all()
 
 
-def test_an_append_tells_what_stands_there(store: ObjectStore) -> None:
+def test_an_append_tells_what_stands_there(store: PrunableStore) -> None:
     log = make_log(store)
     assert log.append(1, b"ours") == b"ours"
     assert log.append(1, b"another's") == b"ours"
     assert log.read(1) == b"ours"
 
 
-def test_a_lost_answer_is_recognised_as_our_own(store: ObjectStore) -> None:
+def test_a_lost_answer_is_recognised_as_our_own(store: PrunableStore) -> None:
     assert make_log(FaultyStore(store, only_at(0, Fault.DROP_AFTER))).append(1, b"ours") == b"ours"

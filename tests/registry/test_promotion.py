@@ -5,17 +5,28 @@ from pathlib import Path
 
 import pytest
 
-from registry import promotion
 from registry.catalog import Catalog
 from registry.certificate import Certificates, Decision
 from registry.channel import Channel
-from registry.errors import ChannelMoved, DigestMismatch, NotCertified, VersionMissing
+from registry.channel_policy import STRICT, ChannelPolicy
+from registry.errors import (
+    ChannelMoved,
+    DigestMismatch,
+    MetricBelow,
+    MoverRefused,
+    NotCertified,
+    SamePerson,
+    SelfCertified,
+    VersionMissing,
+)
 from registry.object_store import ObjectStore
+from registry.promotion import Desk, certify
 from registry.signing import MemorySigner, MemoryVerifier
 from registry.version import StoredFile, Version
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 SIGNER = MemorySigner()
+OPEN = ChannelPolicy(certificate=False, two_people=False)
 
 
 class Park:
@@ -39,18 +50,28 @@ class Park:
             note="",
         )
 
-    def promote(self, number: int, *, certified: bool = True, expected: int | None = None, now: datetime = NOW) -> int:
-        verifier = MemoryVerifier(SIGNER) if certified else None
-        return promotion.promote(
-            self.catalog, self.prod, self.certificates, number,
-            verifier=verifier, by="mia", why="better", expected=expected, now=now,
-        ).version  # fmt: skip
+    def desk(self, policy: ChannelPolicy) -> Desk:
+        return Desk(
+            catalog=self.catalog,
+            channel=self.prod,
+            certificates=self.certificates,
+            policy=policy,
+            verifier=MemoryVerifier(SIGNER),
+        )
 
-    def roll_back(self, *, certified: bool = True, to: int | None = None) -> int:
-        verifier = MemoryVerifier(SIGNER) if certified else None
-        return promotion.roll_back(
-            self.catalog, self.prod, self.certificates, verifier=verifier, by="mia", why="worse", to=to, now=NOW
-        ).version
+    def promote(
+        self,
+        number: int,
+        *,
+        policy: ChannelPolicy = STRICT,
+        by: str = "mia",
+        expected: int | None = None,
+        now: datetime = NOW,
+    ) -> int:
+        return self.desk(policy).promote(number, by=by, why="better", expected=expected, now=now).version
+
+    def roll_back(self, *, policy: ChannelPolicy = STRICT, by: str = "mia", to: int | None = None) -> int:
+        return self.desk(policy).roll_back(by=by, why="worse", to=to, now=NOW).version
 
 
 @pytest.fixture
@@ -73,18 +94,18 @@ def test_prod_does_not_move_to_an_expired_certificate(park: Park) -> None:
 
 
 def test_a_channel_that_asks_for_no_certificate_moves_to_any_version(park: Park) -> None:
-    assert park.promote(2, certified=False) == 2
+    assert park.promote(2, policy=OPEN) == 2
 
 
 def test_a_version_that_does_not_exist_cannot_be_promoted(park: Park) -> None:
     with pytest.raises(VersionMissing):
-        park.promote(9, certified=False)
+        park.promote(9, policy=OPEN)
 
 
 def test_a_promotion_can_name_the_entry_it_is_based_on(park: Park) -> None:
-    park.promote(1, certified=False, expected=0)
+    park.promote(1, policy=OPEN, expected=0)
     with pytest.raises(ChannelMoved):
-        park.promote(2, certified=False, expected=0)
+        park.promote(2, policy=OPEN, expected=0)
 
 
 def test_prod_does_not_roll_back_to_what_was_revoked(park: Park) -> None:
@@ -121,6 +142,110 @@ def test_a_roll_back_to_replaced_bytes_is_refused(park: Park) -> None:
         lineage={},
     )
     park.prod.move(impostor, by="eve", why="?")
-    park.promote(2, certified=False)
+    park.promote(2, policy=OPEN)
     with pytest.raises(DigestMismatch):
-        park.roll_back(certified=False)
+        park.roll_back(policy=OPEN)
+
+
+# --- people ---
+
+ANA = "arn:aws:sts::1:assumed-role/publisher/ana"
+VERA = "arn:aws:sts::1:assumed-role/certifier/vera"
+MIA = "arn:aws:sts::1:assumed-role/promoter/mia"
+MACHINE = "arn:aws:sts::1:assumed-role/training/i-0123"
+
+
+def sign(park: Park, number: int, *, by: str, decision: Decision = "certified") -> None:
+    certify(
+        park.certificates, park.catalog.version(number),
+        decision=decision, signer=SIGNER, by=by, report_sha256=None, expires_at=NOW + timedelta(days=1), note="",
+    )  # fmt: skip
+
+
+@pytest.fixture
+def trained(park: Park, files: dict[str, Path]) -> int:
+    """A version that a machine trained because Ana asked for it."""
+    lineage = {"run": "r-3", "trained_by": MACHINE, "requested_by": ANA}
+    return park.catalog.publish(files, labels=["cat"], metrics={"accuracy": 0.9}, lineage=lineage).number
+
+
+@pytest.mark.parametrize(
+    "by",
+    [
+        ANA,
+        ANA.replace("publisher", "certifier"),
+        MACHINE,
+        MACHINE.replace("i-0123", "i-4567"),
+        "arn:aws:iam::1:user/ana",
+    ],
+    ids=["the one who asked", "in another role", "the machine", "another machine of its kind", "as a user"],
+)
+def test_who_trained_a_version_cannot_certify_or_refuse_it_but_can_stop_it(park: Park, trained: int, by: str) -> None:
+    for decision in ("certified", "refused"):
+        with pytest.raises(SelfCertified):
+            sign(park, trained, by=by, decision=decision)
+    sign(park, trained, by=by, decision="revoked")
+    assert [certificate.decision for certificate in park.certificates.of(park.catalog.version(trained))] == ["revoked"]
+
+
+def test_somebody_else_certifies_and_a_third_promotes(park: Park, trained: int) -> None:
+    sign(park, trained, by=VERA)
+    assert park.promote(trained, by=MIA) == trained
+
+
+def test_who_certified_a_version_cannot_promote_it_where_the_channel_wants_two_people(park: Park, trained: int) -> None:
+    sign(park, trained, by=VERA)
+    with pytest.raises(SamePerson, match="vera"):
+        park.promote(trained, by=VERA.replace("certifier", "promoter"))
+    assert park.prod.head() is None
+    assert park.promote(trained, by=VERA, policy=ChannelPolicy(two_people=False)) == trained
+
+
+def test_one_person_alone_can_roll_back_at_night(park: Park) -> None:
+    for number in (1, 2):
+        sign(park, number, by=VERA)
+        park.promote(number, by=MIA)
+    assert park.roll_back(by=VERA) == 1
+
+
+def test_a_channel_with_movers_is_moved_by_them_only_forward_and_back(park: Park) -> None:
+    policy = ChannelPolicy(certificate=False, two_people=False, movers=("mia", "leo"))
+    for number in (1, 2):
+        park.promote(number, by=MIA, policy=policy)
+    with pytest.raises(MoverRefused, match="mia or leo"):
+        park.promote(1, by=VERA, policy=policy)
+    with pytest.raises(MoverRefused):
+        park.roll_back(by=VERA, policy=policy)
+    assert park.roll_back(by=MIA, policy=policy) == 1
+
+
+# --- a metric that must not fall ---
+
+
+@pytest.mark.parametrize(
+    ("in_place", "wanted", "taken"),
+    [
+        ({"accuracy": 0.9}, {"accuracy": 0.9}, True),
+        ({"accuracy": 0.9}, {"accuracy": 0.91}, True),
+        ({"accuracy": 0.9}, {"accuracy": 0.89}, False),
+        ({"accuracy": 0.9}, {"recall": 1.0}, False),
+        ({"recall": 1.0}, {"accuracy": 0.1}, True),
+    ],
+    ids=["equal", "better", "worse", "without it", "nothing to compare with"],
+)
+def test_a_channel_with_a_metric_takes_only_what_is_no_worse(
+    park: Park, files: dict[str, Path], in_place: dict[str, float], wanted: dict[str, float], taken: bool
+) -> None:
+    policy = ChannelPolicy(certificate=False, two_people=False, metric="accuracy")
+    first, second = (
+        park.catalog.publish(files, labels=["cat"], metrics=metrics, lineage={"run": run}).number
+        for run, metrics in (("m-1", in_place), ("m-2", wanted))
+    )
+    assert park.promote(first, policy=policy) == first
+    if taken:
+        assert park.promote(second, policy=policy) == second
+        assert park.roll_back(policy=policy) == first, "back is always allowed"
+    else:
+        with pytest.raises(MetricBelow, match="accuracy"):
+            park.promote(second, policy=policy)
+        assert [move.version for move in park.prod.history()] == [first]

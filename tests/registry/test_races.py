@@ -1,11 +1,16 @@
 """Many writers at once: one winner for each number, nothing lost, nothing twice."""
 
+import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Barrier
+from typing import Any
 
 import pytest
 
@@ -14,9 +19,12 @@ from registry.certificate import Certificates
 from registry.channel import Channel, Move
 from registry.errors import ChannelMoved, StoreUnavailable
 from registry.faulty_store import FaultyStore, at_random
-from registry.object_store import MemoryStore, ObjectStore
+from registry.object_store import MemoryStore, ObjectStore, PrunableStore, S3Store
 from registry.signing import MemorySigner
 from registry.version import Version
+from tests.folder_store import FolderStore
+from tests.registry.conftest import S3Server
+from tests.registry.racing_process import open_store
 
 WRITERS = 8
 
@@ -39,7 +47,7 @@ def publish(store: ObjectStore, files: dict[str, Path], *, run: str) -> Version:
 
 @pytest.mark.parametrize("lossy", [False, True], ids=["", "answers get lost"])
 def test_a_promotion_race_has_one_winner_for_each_number(
-    store: ObjectStore, files: dict[str, Path], lossy: bool
+    store: PrunableStore, files: dict[str, Path], lossy: bool
 ) -> None:
     version = publish(store, files, run="r-1")
     rounds = 20 if isinstance(store, MemoryStore) else 1
@@ -61,21 +69,21 @@ def test_a_promotion_race_has_one_winner_for_each_number(
         assert len(history) == len(won), "and nothing else is"
 
 
-def test_publishers_at_once_get_different_numbers(store: ObjectStore, files: dict[str, Path]) -> None:
+def test_publishers_at_once_get_different_numbers(store: PrunableStore, files: dict[str, Path]) -> None:
     versions = together(lambda writer: publish(store, files, run=f"r-{writer}"))
     assert sorted(version.number for version in versions) == list(range(1, WRITERS + 1))
     assert Catalog(store, "pets").versions() == sorted(versions, key=lambda version: version.number)
 
 
 def test_publishers_of_the_same_content_at_once_get_the_same_version(
-    store: ObjectStore, files: dict[str, Path]
+    store: PrunableStore, files: dict[str, Path]
 ) -> None:
     versions = together(lambda _: publish(store, files, run="r-1"))
     assert {version.number for version in versions} == {1}
     assert len(Catalog(store, "pets").versions()) == 1
 
 
-def test_revocations_at_once_all_land(store: ObjectStore, files: dict[str, Path]) -> None:
+def test_revocations_at_once_all_land(store: PrunableStore, files: dict[str, Path]) -> None:
     version, signer = publish(store, files, run="r-1"), MemorySigner()
 
     def revoke(writer: int) -> int:
@@ -87,3 +95,70 @@ def test_revocations_at_once_all_land(store: ObjectStore, files: dict[str, Path]
 
     assert sorted(together(revoke)) == list(range(1, WRITERS + 1))
     assert len(Certificates(store, "pets").of(version)) == WRITERS
+
+
+# --- processes ---
+
+
+def race(place: str, folder: Path, *, writers: int, attempts: int, followers: int, fault_rate: float = 0.0) -> None:
+    """Let processes race for one channel, and hold what each of them says against the history."""
+    stop = folder / "stop"
+    environment = {**os.environ, "AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing"}
+
+    def start(name: str, *work: str) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "tests.registry.racing_process", place, name, str(folder / name), *work]
+        return subprocess.Popen(command, cwd=Path(__file__).parents[2], env=environment)
+
+    with ExitStack() as running:
+        following = [running.enter_context(start(f"follower-{n}", "follow", str(stop))) for n in range(followers)]
+        writing = [
+            running.enter_context(start(f"writer-{n}", "write", str(attempts), str(fault_rate))) for n in range(writers)
+        ]
+        running.callback(lambda: [process.kill() for process in (*writing, *following)])
+        assert [process.wait(timeout=200) for process in writing] == [0] * writers
+        stop.touch()
+        assert [process.wait(timeout=60) for process in following] == [0] * followers
+
+    def said(name: str) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in (folder / name).read_text().splitlines()]
+
+    history = Channel(open_store(place), "pets", "prod").history()  # verifies that it is gapless and chained
+    tries = [line for n in range(writers) for line in said(f"writer-{n}")]
+    assert len(tries) == writers * attempts
+    places: dict[str, list[int]] = {}
+    for move in history:
+        places.setdefault(move.why, []).append(move.number)
+    for line in tries:
+        if "won" in line:
+            assert places[line["won"]] == [line["number"]], "a success is there, exactly once, where it said"
+        elif "lost" in line:
+            assert line["lost"] not in places, "a lost race left nothing"
+        else:
+            assert len(places.get(line["unknown"], ())) <= 1
+    assert len(history) == sum("won" in line or line.get("unknown") in places for line in tries), "and nothing else is"
+    for n in range(followers):
+        seen = said(f"follower-{n}")
+        assert [line["saw"] for line in seen] == sorted({line["saw"] for line in seen}), "never backwards"
+        assert all(history[line["saw"] - 1].why == line["why"] for line in seen), "and what was really there"
+        assert seen[-1]["saw"] == len(history)
+
+
+def test_ten_thousand_moves_by_sixteen_processes_leave_a_gapless_history(
+    files: dict[str, Path], tmp_path: Path
+) -> None:
+    place = tmp_path / "store"
+    publish(FolderStore(place), files, run="r-1")
+    race(str(place), tmp_path, writers=16, attempts=625, followers=2)
+
+
+def test_so_do_processes_whose_answers_get_lost(files: dict[str, Path], tmp_path: Path) -> None:
+    place = tmp_path / "store"
+    publish(FolderStore(place), files, run="r-1")
+    race(str(place), tmp_path, writers=8, attempts=60, followers=1, fault_rate=0.1)
+
+
+def test_so_do_processes_on_an_s3_server(
+    s3_server: S3Server, s3_store: S3Store, files: dict[str, Path], tmp_path: Path
+) -> None:
+    publish(s3_store, files, run="r-1")
+    race(f"{s3_server.url}#{s3_store._bucket}", tmp_path, writers=4, attempts=20, followers=1)

@@ -1,6 +1,7 @@
 """What S3 may answer, and what becomes of it. The server is moto behind HTTP; a fault is an answer of that server."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -8,8 +9,19 @@ import pytest
 
 from registry.catalog import Catalog
 from registry.channel import Channel
-from registry.errors import FileChanged, ObjectExists, StoreConflict, StoreRefused, StoreUnavailable, StreamTorn
+from registry.errors import (
+    ClockSkewed,
+    FileChanged,
+    ObjectExists,
+    StoreConflict,
+    StoreRefused,
+    StoreUnavailable,
+    StreamTorn,
+)
+from registry.local_files import sha256_of
 from registry.object_store import S3Store, s3_client
+from registry.s3_store import PART_BYTES
+from tests.registry.test_parsers import VERSION
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -54,7 +66,9 @@ def test_a_conflict_that_does_not_end_is_said(s3_store: S3Store, fault: Fault) -
 def test_a_conflict_at_completion_sends_the_whole_file_again(s3_store: S3Store, large_file: Path, fault: Fault) -> None:
     fault("POST", query="uploadId", status="409 Conflict", code="ConditionalRequestConflict")
     s3_store.create_from("key", large_file)
-    assert s3_store.size("key") == LARGE
+    found = s3_store.stat("key")
+    assert found is not None
+    assert found.bytes == LARGE
 
 
 def test_a_busy_store_is_asked_again(s3_store: S3Store, fault: Fault) -> None:
@@ -120,8 +134,55 @@ def test_the_loser_of_a_race_between_large_files_leaves_no_parts(
 def test_a_large_file_that_changed_leaves_no_parts(s3_store: S3Store, s3: "S3Client", large_file: Path) -> None:
     with pytest.raises(FileChanged):
         s3_store.create_from("key", large_file, sha256="0" * 64)
-    assert s3_store.size("key") is None
+    assert s3_store.stat("key") is None
     assert "Uploads" not in s3.list_multipart_uploads(Bucket=s3_store._bucket)
+
+
+@pytest.mark.parametrize("hours", [-24, 24])
+def test_a_clock_that_is_a_day_off_is_named_before_anything_is_written(
+    s3_store: S3Store, s3: "S3Client", hours: int
+) -> None:
+    s3_store.create("pets/channels/prod/00000001.json", b"")
+    skewed = S3Store(s3, s3_store._bucket, clock=lambda: datetime.now(UTC) + timedelta(hours=hours))
+    for ask in (
+        lambda: skewed.get("pets/channels/prod/00000001.json"),
+        lambda: skewed.get("nothing"),
+        lambda: skewed.stat("pets/channels/prod/00000001.json"),
+        lambda: list(skewed.keys("pets/")),
+        lambda: list(skewed.stats("pets/")),
+        lambda: Channel(skewed, "pets", "test").move(VERSION, by="mia", why=""),
+    ):
+        with pytest.raises(ClockSkewed, match="Set the clock"):
+            ask()
+    assert list(s3_store.keys("pets/")) == ["pets/channels/prod/00000001.json"]
+
+
+def test_a_clock_that_is_a_little_off_is_endured(s3_store: S3Store, s3: "S3Client") -> None:
+    s3_store.create("key", b"x")
+    assert S3Store(s3, s3_store._bucket, clock=lambda: datetime.now(UTC) + timedelta(minutes=10)).get("key") == b"x"
+
+
+def test_what_aws_says_of_a_skewed_clock_has_the_same_name(s3_store: S3Store, fault: Fault) -> None:
+    fault("GET", status="403 Forbidden", code="RequestTimeTooSkewed")
+    with pytest.raises(ClockSkewed):
+        s3_store.get("key")
+
+
+def test_a_large_object_comes_in_parts_side_by_side(
+    s3_store: S3Store, large_file: Path, tmp_path: Path, requests_seen: Requests
+) -> None:
+    s3_store.create_from("key", large_file)
+    requests_seen.clear()
+    assert s3_store.download("key", tmp_path / "down", size=LARGE) == sha256_of(large_file)
+    assert [method for method, _, _ in requests_seen] == ["GET", "GET"]
+
+
+def test_an_object_that_is_longer_or_shorter_than_was_said_comes_as_it_is(
+    s3_store: S3Store, large_file: Path, tmp_path: Path
+) -> None:
+    s3_store.create_from("key", large_file)
+    for size in (LARGE - 100, LARGE + 3 * PART_BYTES):
+        assert s3_store.download("key", tmp_path / "down", size=size) == sha256_of(large_file), "all that is there"
 
 
 def test_a_refusal_says_what_to_check(s3_store: S3Store, s3: "S3Client", fault: Fault) -> None:

@@ -1,4 +1,7 @@
-"""The registry against a model of it that fits ten lines, under any sequence of steps, some of them cut off."""
+"""The registry against a model of it that fits ten lines, under any sequence of steps.
+
+Some steps are cut off, some are slow and others act meanwhile, time passes, and the collector collects.
+"""
 
 import tempfile
 from collections.abc import Callable
@@ -11,17 +14,32 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
-from registry import promotion
 from registry.catalog import Catalog
 from registry.certificate import Certificates, Decision
 from registry.channel import Channel
-from registry.errors import NotCertified, NothingToRollBackTo, StoreUnavailable
+from registry.channel_policy import ChannelPolicy
+from registry.collection import Collector
+from registry.errors import (
+    ChannelMoved,
+    FileForgotten,
+    NotCertified,
+    NothingToRollBackTo,
+    StoreUnavailable,
+)
 from registry.faulty_store import Crashed, Fault, FaultyStore, only_at
-from registry.object_store import MemoryStore, ObjectStore
+from registry.inspection import inspect
+from registry.object_store import MemoryStore, PrunableStore
+from registry.promotion import Desk
+from registry.sending import GRACE, Sending
 from registry.signing import MemorySigner, MemoryVerifier
+from tests.registry.aging_store import AgingStore
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 SIGNER = MemorySigner()
+
+RUNS = st.sampled_from("ab")
+A_WHILE = st.sampled_from([timedelta(0), GRACE / 4 - timedelta(minutes=1)])
+"""How long a slow call may take: registry.sending counts on no single call taking longer."""
 
 
 class Model:
@@ -43,51 +61,143 @@ class Model:
         self.moves.append(self.undo[-1])
 
 
-class Registry(RuleBasedStateMachine):
-    """Every rule does the same to the registry and to the model; every invariant compares them."""
+class Publishing(RuleBasedStateMachine):
+    """Publishers and collectors. Every rule does the same to the registry and to the model; invariants compare them."""
 
-    def __init__(self, new_store: Callable[[], ObjectStore]) -> None:
+    rivals: tuple[str, ...] = ("collect", "publish")
+
+    def __init__(self, new_store: Callable[[], PrunableStore]) -> None:
         super().__init__()
-        self.store = new_store()
+        self.store = AgingStore(new_store())
         self.model = Model()
+        self.seconds = 0.0
         self.folder = tempfile.TemporaryDirectory()
-        self.file = Path(self.folder.name) / "model.onnx"
 
     def teardown(self) -> None:
         self.folder.cleanup()
 
-    def publish(self, run: str, store: ObjectStore) -> int:
-        self.file.write_bytes(run.encode())
-        version = Catalog(store, "pets").publish(
-            {"model.onnx": self.file}, labels=["cat", "dog"], metrics={"accuracy": 0.9}, lineage={"run": run}
-        )
-        return version.number
+    # --- what the rules are made of ---
 
-    def prod(self, store: ObjectStore | None = None) -> Channel:
+    def catalog(self, store: PrunableStore | None = None) -> Catalog:
+        return Catalog(store or self.store, "pets", monotonic=lambda: self.seconds)
+
+    def prod(self, store: PrunableStore | None = None) -> Channel:
         return Channel(store or self.store, "pets", "prod")
 
-    @rule(run=st.sampled_from("abc"))
-    def publish_a_run(self, run: str) -> None:
-        number = self.publish(run, self.store)
+    def files(self, run: str) -> dict[str, Path]:
+        """One file that only this run has, and one that all runs share."""
+        files = {name: Path(self.folder.name) / name for name in (f"{run}.onnx", "labels.json")}
+        for name, path in files.items():
+            path.write_text(name)
+        return files
+
+    def publish(self, run: str, store: PrunableStore) -> int:
+        catalog = self.catalog(store)
+        return catalog.publish(self.files(run), labels=["cat"], metrics={}, lineage={"run": run}).number
+
+    def published(self, run: str, number: int | None = None) -> None:
         if run not in self.model.published:
             self.model.published.append(run)
-        assert self.model.published[number - 1] == run
+        assert number is None or self.model.published[number - 1] == run
 
-    @rule(run=st.sampled_from("abc"), call=st.integers(0, 6), fault=st.sampled_from(Fault))
-    def publish_a_run_and_be_cut_off(self, run: str, call: int, fault: Fault) -> None:
-        before = list(self.model.published)
+    def cut_off(self, data: st.DataObject, calls: int) -> FaultyStore:
+        """A store that fails at one call."""
+        fault = data.draw(st.sampled_from([fault for fault in Fault if fault is not Fault.SLOW]))
+        return FaultyStore(self.store, only_at(data.draw(st.integers(0, calls)), fault))
+
+    def slow(self, data: st.DataObject, calls: int) -> FaultyStore:
+        """A store that is slow at one call: time passes there, and a rival does something."""
+        time, rival = data.draw(A_WHILE), data.draw(st.sampled_from(self.rivals))
+        run = data.draw(RUNS)
+
+        def meanwhile() -> None:
+            self.pass_time(time)
+            if rival == "publish":
+                with suppress(FileForgotten):
+                    self.published(run, self.publish(run, self.store))
+            elif rival == "move" and self.model.published:
+                self.model.move(self.prod().move(self.catalog().version(1), by="rival", why="me first").version)
+            elif rival == "collect":
+                self.collect(self.store)
+
+        return FaultyStore(self.store, only_at(data.draw(st.integers(0, calls)), Fault.SLOW), meanwhile=meanwhile)
+
+    def pass_time(self, time: timedelta) -> None:
+        self.store.elapse(time)
+        self.seconds += time.total_seconds()
+
+    def collect(self, store: PrunableStore) -> None:
+        collector = Collector(store, "pets")
+        list(collector.collect(collector.find()))
+
+    # --- the rules ---
+
+    @rule(time=st.sampled_from([GRACE / 3, GRACE / 2, GRACE]))
+    def time_passes(self, time: timedelta) -> None:
+        self.pass_time(time)
+
+    @rule(run=RUNS)
+    def publish_a_run(self, run: str) -> None:
+        try:
+            self.published(run, self.publish(run, self.store))
+        except FileForgotten:
+            assert any(blob.age > GRACE / 2 for blob in self.store.stats("pets/blobs/"))
+
+    @rule(run=RUNS)
+    def abandon_a_publish_for_long(self, run: str) -> None:
+        """It dies between its blobs and its version, and nobody comes back soon."""
+        Sending(self.store, "pets").send(self.files(run))
+        self.pass_time(GRACE)
+
+    @rule(run=RUNS, data=st.data())
+    def publish_a_run_and_be_cut_off(self, run: str, data: st.DataObject) -> None:
+        with suppress(Crashed, StoreUnavailable, FileForgotten):
+            self.publish(run, self.cut_off(data, calls=8))
+        for version in self.catalog().versions()[len(self.model.published) :]:
+            assert version.lineage["run"] == run
+            self.published(run)
+
+    @rule(run=RUNS, data=st.data())
+    def come_back_to_an_abandoned_publish_slowly(self, run: str, data: st.DataObject) -> None:
+        self.abandon_a_publish_for_long(run)
+        self.publish_a_run_slowly(run, data)
+
+    @rule(run=RUNS, data=st.data())
+    def publish_a_run_slowly(self, run: str, data: st.DataObject) -> None:
+        with suppress(FileForgotten):
+            self.published(run, self.publish(run, self.slow(data, calls=6)))
+
+    @rule()
+    def collect_garbage(self) -> None:
+        self.collect(self.store)
+
+    @rule(data=st.data(), slowly=st.booleans())
+    def collect_garbage_with_trouble(self, data: st.DataObject, slowly: bool) -> None:
         with suppress(Crashed, StoreUnavailable):
-            self.publish(run, FaultyStore(self.store, only_at(call, fault)))
-        if len(Catalog(self.store, "pets").versions()) > len(before):
-            assert run not in before
-            self.model.published.append(run)
+            self.collect(self.slow(data, calls=8) if slowly else self.cut_off(data, calls=8))
+
+    # --- what must always hold ---
+
+    @invariant()
+    def the_versions_are_those_published(self) -> None:
+        assert [version.lineage["run"] for version in self.catalog().versions()] == self.model.published
+
+    @invariant()
+    def nothing_is_damaged_and_every_version_is_whole(self) -> None:
+        assert inspect(self.store, "pets", verifier=MemoryVerifier(SIGNER)).findings == []
+
+
+class Registry(Publishing):
+    """The same, and channels and certificates besides."""
+
+    rivals = ("collect", "publish", "move")
 
     @precondition(lambda self: self.model.published)
     @rule(data=st.data(), decision=st.sampled_from(["certified", "refused", "revoked"]))
     def decide(self, data: st.DataObject, decision: Decision) -> None:
         number = data.draw(st.integers(1, len(self.model.published)))
         Certificates(self.store, "pets").sign(
-            Catalog(self.store, "pets").version(number),
+            self.catalog().version(number),
             decision=decision, signer=SIGNER, by="vera", report_sha256=None, expires_at=NOW + timedelta(1), note="",
         )  # fmt: skip
         self.model.decisions[number] = decision
@@ -96,11 +206,12 @@ class Registry(RuleBasedStateMachine):
     @rule(data=st.data(), certified=st.booleans())
     def promote(self, data: st.DataObject, certified: bool) -> None:
         number = data.draw(st.integers(1, len(self.model.published)))
+        desk = Desk(
+            catalog=self.catalog(), channel=self.prod(), certificates=Certificates(self.store, "pets"),
+            policy=ChannelPolicy(certificate=certified, two_people=certified), verifier=MemoryVerifier(SIGNER),
+        )  # fmt: skip
         try:
-            promotion.promote(
-                Catalog(self.store, "pets"), self.prod(), Certificates(self.store, "pets"), number,
-                verifier=MemoryVerifier(SIGNER) if certified else None, by="mia", why="better", now=NOW,
-            )  # fmt: skip
+            desk.promote(number, by="mia", why="better", now=NOW)
         except NotCertified:
             assert certified
             assert self.model.decisions.get(number) != "certified"
@@ -109,14 +220,26 @@ class Registry(RuleBasedStateMachine):
             self.model.move(number)
 
     @precondition(lambda self: self.model.published)
-    @rule(data=st.data(), call=st.integers(0, 3), fault=st.sampled_from(Fault))
-    def move_and_be_cut_off(self, data: st.DataObject, call: int, fault: Fault) -> None:
+    @rule(data=st.data())
+    def move_and_be_cut_off(self, data: st.DataObject) -> None:
         number = data.draw(st.integers(1, len(self.model.published)))
-        version = Catalog(self.store, "pets").version(number)
+        version = self.catalog().version(number)
         with suppress(Crashed, StoreUnavailable):
-            self.prod(FaultyStore(self.store, only_at(call, fault))).move(version, by="mia", why="better")
+            self.prod(self.cut_off(data, calls=3)).move(version, by="mia", why="better")
         if len(self.prod().history()) > len(self.model.moves):
             self.model.move(number)
+
+    @precondition(lambda self: self.model.published)
+    @rule(data=st.data())
+    def move_slowly(self, data: st.DataObject) -> None:
+        number = data.draw(st.integers(1, len(self.model.published)))
+        version = self.catalog().version(number)
+        before = len(self.model.moves)
+        with suppress(ChannelMoved):
+            self.prod(self.slow(data, calls=3)).move(version, by="mia", why="better")
+            self.model.move(number)
+            return
+        assert len(self.model.moves) > before, "only a rival can have been faster"
 
     @rule()
     def roll_back(self) -> None:
@@ -128,11 +251,6 @@ class Registry(RuleBasedStateMachine):
             self.model.roll_back()
 
     @invariant()
-    def the_versions_are_those_published(self) -> None:
-        versions = Catalog(self.store, "pets").versions()
-        assert [version.lineage["run"] for version in versions] == self.model.published
-
-    @invariant()
     def the_channel_is_where_it_was_moved(self) -> None:
         head = self.prod().head()
         assert [move.version for move in self.prod().history()] == self.model.moves
@@ -140,20 +258,27 @@ class Registry(RuleBasedStateMachine):
         assert self.prod().after(len(self.model.moves)) is None
 
 
-@pytest.mark.parametrize("kind", ["memory", "s3"])
-def test_the_registry_behaves_as_its_model(kind: str, request: pytest.FixtureRequest) -> None:
-    memory = kind == "memory"
-    new_store = MemoryStore if memory else request.getfixturevalue("new_s3_store")
+@pytest.mark.parametrize(
+    ("kind", "machine", "examples"),
+    [("memory", Publishing, 80), ("memory", Registry, 40), ("s3", Registry, 2)],
+    ids=["publishers and collectors in memory", "in memory", "s3"],
+)
+def test_the_registry_behaves_as_its_model(
+    kind: str, machine: type[Publishing], examples: int, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for workers in ("registry.sending.WORKERS", "registry.log.READERS", "registry.inspection.READERS"):
+        monkeypatch.setattr(workers, 1)  # so that call number n is the same one every time
+    new_store = MemoryStore if kind == "memory" else request.getfixturevalue("new_s3_store")
 
-    class Machine(Registry):
+    class Machine(machine):
         def __init__(self) -> None:
             super().__init__(new_store)
 
     run_state_machine_as_test(
         Machine,
         settings=settings(
-            max_examples=40 if memory else 2,
-            stateful_step_count=20 if memory else 12,
+            max_examples=examples,
+            stateful_step_count=15,
             deadline=None,
             suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
         ),

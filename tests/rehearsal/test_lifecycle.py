@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from registry.identity import person
 from rehearsal.lifecycle import Script
+from rehearsal.people import CAST
 from rehearsal.run import RunOptions, run
 from rehearsal.summary import RehearsalFacts
 
@@ -40,6 +42,16 @@ def test_every_step_succeeds_from_photos_to_prod_and_back(told):
     names = [step.name for step in facts.steps]
     for wanted in ("up stack test", "ingest photos", "release 1 to prod", "roll back to version 1 under traffic"):
         assert wanted in names
+
+
+def test_one_has_it_trained_another_certifies_and_a_third_moves_the_channels(told):
+    directory, facts = told
+    who = {step.name: person(step.by) for step in facts.steps if step.by}
+    assert {name.split()[0]: person for name, person in who.items()} == {
+        "ingest": "ana", "train": "ana", "certify": "vera", "release": "mia", "promote": "mia", "roll": "mia",
+    }  # fmt: skip
+    assert {person(release.by) for release in facts.releases} == {"mia"}
+    assert all(member.name not in (directory / "summary.json").read_text() for member in CAST)
 
 
 def test_no_request_is_lost_while_a_release_moves_and_moves_back(told):

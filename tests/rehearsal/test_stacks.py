@@ -1,5 +1,6 @@
 """Both stacks of the real program in the emulator, and a training job that is killed on one of its instances."""
 
+import json
 import os
 import signal
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from petpark import datasets, jobs
 from petpark.errors import JobInterrupted
 from petpark.jobs import EpochSeen, Finished
 from registry.catalog import Catalog
+from registry.layout import Role
 from rehearsal.world import STACKS, World
 from training.dataset.generated import generate
 
@@ -36,7 +38,7 @@ def dataset(world, tmp_path_factory) -> str:
 
 def weights(world: World, version: int, folder: Path) -> bytes:
     target = world.target("test")
-    catalog = Catalog(target.store(target.outputs.model_store), target.outputs.model)
+    catalog = Catalog(target.store(target.outputs.model_store, role=Role.READER), target.outputs.model)
     return catalog.fetch(catalog.version(version), folder)["weights.pt"].read_bytes()
 
 
@@ -74,6 +76,26 @@ def test_a_training_killed_in_the_middle_ends_with_the_weights_of_one_that_was_n
 
     assert resumed != undisturbed
     assert weights(world, resumed, tmp_path / "resumed") == weights(world, undisturbed, tmp_path / "undisturbed")
+
+
+def test_the_registrys_bucket_is_as_it_was_declared_and_the_reader_can_see_that(world):
+    outputs = world.target("test").outputs
+    s3 = world.target("prod").client("s3", role=Role.READER)
+    bucket = outputs.model_store
+    assert s3.get_bucket_versioning(Bucket=bucket)["Status"] == "Enabled"
+    recorded = s3.get_bucket_logging(Bucket=bucket)["LoggingEnabled"]
+    assert recorded["TargetBucket"] != bucket
+    rule = s3.get_bucket_encryption(Bucket=bucket)["ServerSideEncryptionConfiguration"]["Rules"][0]
+    assert rule["ApplyServerSideEncryptionByDefault"]["SSEAlgorithm"] == "aws:kms"
+    assert all(s3.get_public_access_block(Bucket=bucket)["PublicAccessBlockConfiguration"].values())
+    statements = json.loads(s3.get_bucket_policy(Bucket=bucket)["Policy"])["Statement"]
+    assert {"CreateOnly", "OnlyTheCollectorDeletes", "NoPlainHttp"} <= {statement["Sid"] for statement in statements}
+
+
+def test_both_stacks_say_the_same_of_their_channels(world):
+    test, prod = (world.target(stack).outputs.channels for stack in STACKS)
+    assert test == prod
+    assert prod["prod"].certificate
 
 
 @pytest.mark.parametrize("stack", STACKS)

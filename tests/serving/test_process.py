@@ -18,9 +18,11 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from registry.catalog import Catalog
-from registry.certificate import Certificates, KmsSigner
+from registry.certificate import Certificates, Decision, KmsSigner
 from registry.channel import Channel
+from registry.layout import Shelf, shelf_prefix
 from registry.object_store import S3Store
+from registry.version import Version
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 60
@@ -81,6 +83,7 @@ class Registry:
         self.key = key.get("Arn", "")
         self.signer = KmsSigner(kms, self.key)
         store = S3Store(cloud.client("s3"), self.bucket)
+        self.store = store
         self.catalog = Catalog(store, "pets")
         self.certificates = Certificates(store, "pets")
         self.channel = Channel(store, "pets", "prod")
@@ -90,17 +93,20 @@ class Registry:
     def release(self, sharpness: float) -> int:
         files = self._files(self._directory / str(sharpness), sharpness=sharpness)
         version = self.catalog.publish(files, labels=("cat", "dog"), metrics={}, lineage={"run": str(sharpness)})
+        self.decide(version, "certified")
+        self.channel.move(version, by="otto", why="test")
+        return version.number
+
+    def decide(self, version: Version, decision: Decision) -> None:
         self.certificates.sign(
             version,
-            decision="certified",
+            decision=decision,
             signer=self.signer,
             by="quinn",
             report_sha256=None,
             expires_at=datetime.now(UTC) + timedelta(days=1),
             note="",
         )
-        self.channel.move(version, by="otto", why="test")
-        return version.number
 
 
 @pytest.fixture
@@ -234,6 +240,35 @@ def test_an_endpoint_outlives_its_store(cloud, registry, make_photo):
         cloud.on()
         endpoint.wait_for("following the channel again")
         assert endpoint.end(signal.SIGINT) == 0
+
+
+def test_a_revocation_reaches_a_running_endpoint_and_one_that_starts_after_it(cloud, registry, make_photo):
+    registry.release(4.0)
+    registry.release(5.0)
+    with running(cloud, registry) as endpoint:
+        endpoint.wait_for("version in force", version=2)
+        registry.decide(registry.catalog.version(2), "revoked")
+        endpoint.wait_for("version withdrawn", version=2)
+        endpoint.wait_for("version in force", version=1, instead_of=2)
+        answer = httpx.post(f"{endpoint.url}/v1/classify", content=make_photo(), headers={"content-type": "image/jpeg"})
+        assert answer.json()["model"]["version"] == 1
+    with running(cloud, registry) as endpoint:
+        endpoint.wait_for("version in force", version=1, instead_of=2)
+        model = httpx.get(f"{endpoint.url}/v1/model").json()
+        assert (model["version"], model["refused"]["version"]) == (1, 2)
+
+
+def test_a_restart_needs_no_file_from_the_store(cloud, registry, tmp_path):
+    home = str(tmp_path / "home")
+    registry.release(4.0)
+    with running(cloud, registry, PETPARK_HOME=home) as endpoint:
+        endpoint.wait_for("version in force", version=1)
+    for blob in list(registry.store.keys(shelf_prefix("pets", Shelf.BLOBS))):
+        registry.store.delete(blob)
+    with running(cloud, registry, PETPARK_HOME=home) as endpoint:
+        endpoint.wait_for("version in force", version=1)
+    with running(cloud, registry, PETPARK_HOME=str(tmp_path / "another")) as endpoint:
+        endpoint.wait_for("version refused", version=1, reason="FileCorrupted")
 
 
 def test_an_environment_that_is_not_usable_is_said_in_a_line_and_ends_with_2(cloud, registry):

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from serving.settings import ServingSettings, SettingInvalid, SettingMissing
@@ -54,3 +56,17 @@ def test_a_value_that_cannot_be_is_named(name, value):
 def test_without_certificates_no_key_is_needed():
     environment = COMPLETE | {"PETPARK_SIGNING_KEY": "", "PETPARK_REQUIRE_CERTIFICATE": "false"}
     assert ServingSettings.from_environment(environment).signing_key is None
+
+
+@pytest.mark.parametrize(
+    ("environment", "cache"),
+    [
+        ({"PETPARK_HOME": "/opt/petpark", "XDG_CACHE_HOME": "/x", "HOME": "/root"}, Path("/opt/petpark/cache")),
+        ({"XDG_CACHE_HOME": "/x", "HOME": "/home/eve"}, Path("/x/petpark")),
+        ({"XDG_CACHE_HOME": "not/absolute", "HOME": "/home/eve"}, Path("/home/eve/.cache/petpark")),
+        ({"PETPARK_HOME": "", "HOME": "/home/eve"}, Path("/home/eve/.cache/petpark")),
+        ({}, None),
+    ],
+)
+def test_files_are_remembered_in_the_install_root_or_where_the_users_caches_are(environment, cache):
+    assert ServingSettings.from_environment(COMPLETE | environment).cache == cache

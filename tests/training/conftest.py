@@ -16,6 +16,7 @@ from training.job import JobResult, JobSpec
 from training.run import run_job
 
 TINY = HyperParameters(image_size=32, epochs=2, batch_size=8, light=0.05)
+ASKER = "arn:aws:sts::000000000000:assumed-role/publisher/ana"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +53,7 @@ def ingestion(tmp_path_factory: pytest.TempPathFactory, lake: MemoryStore) -> In
 @pytest.fixture(scope="session")
 def built(tmp_path_factory: pytest.TempPathFactory, lake: MemoryStore, ingestion: Ingestion) -> Built:
     workspace, catalog, directory = MemoryStore(), Catalog(MemoryStore(), "pets"), tmp_path_factory.mktemp("job")
-    spec = JobSpec(dataset=ingestion.sha256, seed=3, hyper_parameters=TINY, code="c" * 64)
+    spec = JobSpec(dataset=ingestion.sha256, seed=3, requested_by=ASKER, hyper_parameters=TINY, code="c" * 64)
     result = run_job(
         "job-1",
         spec,

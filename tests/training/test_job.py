@@ -5,9 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from registry.object_store import MemoryStore
+from tests.training.conftest import ASKER
 from training.errors import JobExists, JobMissing, SpecMalformed
 from training.hyper_parameters import HyperParameters
-from training.job import EpochRecord, JobResult, JobSpec, find_result, load_spec, submit
+from training.job import IDENTITY, EpochRecord, JobResult, JobSpec, find_result, load_spec, submit
 
 hashes = st.text("0123456789abcdef", min_size=64, max_size=64)
 shares = st.floats(0, 1)
@@ -26,6 +27,7 @@ specs = st.builds(
     JobSpec,
     dataset=hashes,
     seed=st.integers(0, 2**50),
+    requested_by=st.from_regex(IDENTITY, fullmatch=True),
     hyper_parameters=parameters,
     code=st.none() | hashes,
     initial_weights=st.none() | hashes,
@@ -70,7 +72,7 @@ def test_a_result_survives_being_written_and_read(result: JobResult):
     assert JobResult.from_json(result.to_json()) == result
 
 
-GOOD = JobSpec(dataset="0" * 64, seed=1).to_json()
+GOOD = JobSpec(dataset="0" * 64, seed=1, requested_by=ASKER).to_json()
 
 
 @pytest.mark.parametrize(
@@ -81,6 +83,10 @@ GOOD = JobSpec(dataset="0" * 64, seed=1).to_json()
         (GOOD.replace(b'"epochs":', b'"epoch":'), "epochs"),
         (GOOD.replace(b'"seed":1', b'"seed":-1'), "seed"),
         (GOOD.replace(b'"seed":1', b'"seed":1,"tag":0'), "unknown fields: tag"),
+        (GOOD.replace(f',"requested_by":"{ASKER}"'.encode(), b""), "'requested_by' is missing"),
+        (GOOD.replace(ASKER.encode(), b""), "requested_by"),
+        (GOOD.replace(ASKER.encode(), b"ana"), "requested_by"),
+        (GOOD.replace(ASKER.encode(), f"{ASKER} ".encode()), "requested_by"),
         (GOOD.replace(b'"crop_scale":0.8', b'"crop_scale":8'), "crop_scale is a share"),
     ],
 )
@@ -90,7 +96,7 @@ def test_a_spec_is_read_strictly(data: bytes, said: str):
 
 
 def test_a_job_is_submitted_once():
-    workspace, spec = MemoryStore(), JobSpec(dataset="0" * 64, seed=1)
+    workspace, spec = MemoryStore(), JobSpec(dataset="0" * 64, seed=1, requested_by=ASKER)
     submit(workspace, "job", spec)
     assert load_spec(workspace, "job") == spec
     assert find_result(workspace, "job") is None

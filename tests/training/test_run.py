@@ -13,7 +13,7 @@ from imaging import decode
 from registry.catalog import Catalog
 from registry.layout import checkpoints_prefix, epochs_prefix, photo_key
 from registry.object_store import MemoryStore
-from tests.training.conftest import TINY, Built
+from tests.training.conftest import ASKER, TINY, Built
 from training.dataset.ingest import Ingestion
 from training.dataset.manifest import Manifest, store_manifest
 from training.dataset.split import Split
@@ -44,6 +44,7 @@ def test_a_job_publishes_a_version_that_knows_where_it_comes_from(built: Built):
     assert version.lineage["code"] == "c" * 64
     assert len(version.lineage["lock"]) == 64
     assert version.lineage["trained_by"] == "arn:aws:iam::000000000000:role/training"
+    assert version.lineage["requested_by"] == ASKER
 
 
 def test_a_version_carries_all_that_serving_and_deciding_need(built: Built):
@@ -131,7 +132,7 @@ def test_an_interrupted_job_goes_on_elsewhere_to_the_same_weights(built: Built, 
 
 
 def test_a_missing_dataset_is_a_result(tmp_path: Path):
-    result = attempt(JobSpec(dataset="0" * 64, seed=1), MemoryStore(), tmp_path)
+    result = attempt(JobSpec(dataset="0" * 64, seed=1, requested_by=ASKER), MemoryStore(), tmp_path)
     assert (result.status, result.error) == ("failed", "DatasetMissing")
     assert "petpark data list" in (result.message or "")
 
@@ -139,7 +140,7 @@ def test_a_missing_dataset_is_a_result(tmp_path: Path):
 def test_a_dataset_of_one_class_is_refused(ingestion: Ingestion, tmp_path: Path):
     lake = MemoryStore()
     cats = Manifest.of(photo for photo in ingestion.manifest.photos if photo.label == "cat")
-    result = attempt(JobSpec(dataset=store_manifest(lake, cats), seed=1), lake, tmp_path)
+    result = attempt(JobSpec(dataset=store_manifest(lake, cats), seed=1, requested_by=ASKER), lake, tmp_path)
     assert (result.error, result.version) == ("DatasetRefused", None)
     assert "only one class" in (result.message or "")
 
@@ -147,12 +148,12 @@ def test_a_dataset_of_one_class_is_refused(ingestion: Ingestion, tmp_path: Path)
 def test_photos_lost_or_changed_in_the_data_lake_are_named(ingestion: Ingestion, tmp_path: Path):
     lake = MemoryStore()
     sha256 = store_manifest(lake, ingestion.manifest)
-    result = attempt(JobSpec(dataset=sha256, seed=1, hyper_parameters=TINY), lake, tmp_path)
+    result = attempt(JobSpec(dataset=sha256, seed=1, requested_by=ASKER, hyper_parameters=TINY), lake, tmp_path)
     assert result.error == "PhotoLost"
     assert "not in the data lake" in (result.message or "")
     for photo in ingestion.manifest.photos:
         lake.create(photo_key(photo.sha256), b"something else")
-    result = attempt(JobSpec(dataset=sha256, seed=1, hyper_parameters=TINY), lake, tmp_path)
+    result = attempt(JobSpec(dataset=sha256, seed=1, requested_by=ASKER, hyper_parameters=TINY), lake, tmp_path)
     assert "other bytes" in (result.message or "")
 
 

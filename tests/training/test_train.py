@@ -13,8 +13,8 @@ import torch
 
 from registry.layout import checkpoints_prefix
 from registry.object_store import MemoryStore
+from tests.folder_store import FolderStore
 from tests.training import training_process
-from tests.training.folder_store import FolderStore
 from tests.training.training_process import PARAMETERS, some_pixels, train_some
 from training.checkpoint import Checkpoints
 from training.errors import Interrupted, LossNotFinite, OutOfMemory

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from registry.encoding import sha256_hex
-from tests.training.folder_store import FolderStore
+from tests.folder_store import FolderStore
 from training.checkpoint import Checkpoints
 from training.dataset.manifest import Photo
 from training.dataset.split import Split

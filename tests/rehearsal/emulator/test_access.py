@@ -156,6 +156,73 @@ def test_a_role_that_names_the_caller_needs_nothing_more(client: Client, assume:
     assert refusal(sts.assume_role, RoleArn=other, RoleSessionName="tester") == ""
 
 
+ROOT_OF_ACCOUNT = {"AWS": f"arn:aws:iam::{ACCOUNT}:root"}
+
+
+def trust_when(**condition: dict[str, str]) -> str:
+    """A trust policy of the account, on a condition."""
+    return document(
+        {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": ROOT_OF_ACCOUNT, "Condition": condition}
+    )
+
+
+def test_a_role_can_ask_users_for_their_own_name_and_the_administrators_is_root(
+    client: Client, emulator: Emulator, name: str
+) -> None:
+    iam, sts = client("iam"), client("sts")
+    trusting = trust_when(StringEquals={"sts:RoleSessionName": "${aws:username}"})
+    role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=trusting)["Role"]["Arn"]
+    iam.create_user(UserName=name)
+    iam.put_user_policy(UserName=name, PolicyName="p", PolicyDocument=document(allow("sts:AssumeRole", role)))
+    user = session_client(emulator, "sts", iam.create_access_key(UserName=name)["AccessKey"])
+    assert refusal(user.assume_role, RoleArn=role, RoleSessionName=name) == ""
+    assert refusal(user.assume_role, RoleArn=role, RoleSessionName="root") == "AccessDenied"
+    assert refusal(sts.assume_role, RoleArn=role, RoleSessionName="root") == ""
+    assert refusal(sts.assume_role, RoleArn=role, RoleSessionName=name) == "AccessDenied"
+
+
+def test_a_role_can_ask_sessions_to_keep_their_name(client: Client, assume: Assume, name: str) -> None:
+    condition: Any = {"Null": {"aws:username": "true"}, "StringLike": {"aws:userid": "*:${sts:RoleSessionName}"}}
+    iam = client("iam")
+    other = iam.create_role(RoleName=f"{name}-other", AssumeRolePolicyDocument=trust_when(**condition))["Role"]["Arn"]
+    sts = assume(allow("sts:AssumeRole", other))("sts")
+    assert refusal(sts.assume_role, RoleArn=other, RoleSessionName="tester") == ""
+    assert refusal(sts.assume_role, RoleArn=other, RoleSessionName="somebody") == "AccessDenied"
+    assert refusal(client("sts").assume_role, RoleArn=other, RoleSessionName="root") == "AccessDenied"
+
+
+def test_a_bucket_knows_a_session_by_the_roles_id_and_its_name(
+    client: Client, assume: Assume, bucket: str, name: str
+) -> None:
+    role = assume(allow("s3:PutObject", f"arn:aws:s3:::{bucket}/*"))
+    identity = client("iam").get_role(RoleName=name)["Role"]["RoleId"]
+    s3 = role("s3")
+    for allowed, code in ((f"{identity}:tester", ""), (f"{identity}:other", "AccessDenied")):
+        refuse = deny(
+            "s3:PutObject",
+            f"arn:aws:s3:::{bucket}/*",
+            Principal="*",
+            Condition={"StringNotEquals": {"aws:userid": allowed}},
+        )
+        client("s3").put_bucket_policy(Bucket=bucket, Policy=document(refuse))
+        assert refusal(s3.put_object, Bucket=bucket, Key="a") == code
+        assert refusal(client("s3").put_object, Bucket=bucket, Key="a") == "AccessDenied"
+
+
+def test_how_a_bucket_is_set_up_is_read_with_permissions_of_other_names(assume: Assume, bucket: str) -> None:
+    asked = {
+        "get_bucket_encryption": "s3:GetEncryptionConfiguration",
+        "get_bucket_versioning": "s3:GetBucketVersioning",
+        "get_bucket_logging": "s3:GetBucketLogging",
+        "get_bucket_policy": "s3:GetBucketPolicy",
+        "get_public_access_block": "s3:GetBucketPublicAccessBlock",
+        "get_object_lock_configuration": "s3:GetBucketObjectLockConfiguration",
+    }
+    able = assume(allow(list(asked.values()), f"arn:aws:s3:::{bucket}"))("s3")
+    assert not [call for call in asked if refusal(getattr(able, call), Bucket=bucket) == "AccessDenied"]
+    assert refusal(able.get_bucket_tagging, Bucket=bucket) == "AccessDenied"
+
+
 # --- keys ----------------------------------------------------------------------------------------------------------
 
 
@@ -247,3 +314,10 @@ def test_a_policy_that_cannot_be_evaluated_is_refused_when_it_is_written(
     iam = client("iam")
     with pytest.raises(iam.exceptions.MalformedPolicyDocumentException, match="does not evaluate"):
         iam.create_policy(PolicyName=name, PolicyDocument=document(statement))
+
+
+def test_so_is_a_trust_policy(client: Client, name: str) -> None:
+    iam = client("iam")
+    trusting = trust_when(StringEquals={"sts:ExternalId": "x"})
+    with pytest.raises(iam.exceptions.MalformedPolicyDocumentException, match="does not evaluate"):
+        iam.create_role(RoleName=name, AssumeRolePolicyDocument=trusting)

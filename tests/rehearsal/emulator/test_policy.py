@@ -1,31 +1,17 @@
 """The evaluation itself, apart from any emulator."""
 
-import importlib.util
 import json
-import sys
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rehearsal.emulator import PLUGIN
+from tests.policy_evaluator import policy
 
 Statement = dict[str, Any]
 
 
-def load() -> Any:
-    """The plugin's module, which belongs to another environment but needs nothing of it."""
-    spec = importlib.util.spec_from_file_location("policy", PLUGIN / "petpark_emulator" / "access" / "policy.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
-
-
-policy = load()
 ASKER = policy.Principal(account="1", arns=frozenset({"arn:aws:iam::1:role/r"}))
 ACTIONS = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"]
 RESOURCES = ["arn:aws:s3:::b/a", "arn:aws:s3:::b/c/d", "arn:aws:s3:::other/a"]
@@ -47,8 +33,8 @@ asked = st.builds(
 )
 
 
-def verdict(question: Any, *parts: Statement) -> str:
-    judged: str = policy.judge(json.dumps({"Statement": list(parts)}), question, ASKER).name
+def verdict(question: Any, *parts: Statement, version: str = "2012-10-17") -> str:
+    judged: str = policy.judge(json.dumps({"Version": version, "Statement": list(parts)}), question, ASKER).name
     return judged
 
 
@@ -104,6 +90,55 @@ def test_a_condition_holds_as_aws_says(operator: str, expected: Any, actual: str
     context = {} if actual is None else {"s3:prefix": actual}
     question = policy.Question(action="s3:ListBucket", resource="arn:aws:s3:::b", context=context)
     assert verdict(question, statement) == ("ALLOWED" if holds else "SILENT")
+
+
+USER = {"aws:userid": "AIDA1", "aws:username": "anna"}
+SESSION = {"aws:userid": "AROA1:anna"}
+
+
+def assuming(operator: str, key: str, expected: str, context: dict[str, str], version: str = "2012-10-17") -> str:
+    statement = {"Effect": "Allow", "Action": "*", "Resource": "*", "Condition": {operator: {key: expected}}}
+    question = policy.Question(action="sts:AssumeRole", resource="arn:aws:iam::1:role/r", context=context)
+    return verdict(question, statement, version=version)
+
+
+@pytest.mark.parametrize(
+    ("operator", "key", "expected", "context", "holds"),
+    [
+        ("StringEquals", "sts:RoleSessionName", "${aws:username}", USER | {"sts:rolesessionname": "anna"}, True),
+        ("StringEquals", "sts:RoleSessionName", "${aws:username}", USER | {"sts:rolesessionname": "ben"}, False),
+        ("StringEquals", "sts:RoleSessionName", "${AWS:UserName}", USER | {"sts:rolesessionname": "anna"}, True),
+        ("StringEquals", "sts:RoleSessionName", "${aws:username}", SESSION | {"sts:rolesessionname": "anna"}, False),
+        ("StringLike", "aws:userid", "*:${sts:RoleSessionName}", SESSION | {"sts:rolesessionname": "anna"}, True),
+        ("StringLike", "aws:userid", "*:${sts:RoleSessionName}", SESSION | {"sts:rolesessionname": "ann"}, False),
+        ("StringLike", "aws:userid", "*:${sts:RoleSessionName}", SESSION | {"sts:rolesessionname": "*"}, False),
+        ("StringLike", "aws:userid", "*:${sts:RoleSessionName}", USER | {"sts:rolesessionname": "anna"}, False),
+        ("StringLike", "aws:userid", "*${sts:RoleSessionName}", SESSION, False),
+        ("StringLike", "aws:userid", "*${aws:username}", SESSION | {"aws:username": ""}, False),
+    ],
+)
+def test_a_variable_stands_for_its_value_and_without_one_nothing_holds(
+    operator: str, key: str, expected: str, context: dict[str, str], holds: bool
+) -> None:
+    assert assuming(operator, key, expected, context) == ("ALLOWED" if holds else "SILENT")
+
+
+@pytest.mark.parametrize(
+    ("operator", "value", "version"),
+    [
+        ("StringNotEquals", "${aws:username}", "2012-10-17"),
+        ("StringEqualsIfExists", "${aws:username}", "2012-10-17"),
+        ("ArnLike", "${aws:username}", "2012-10-17"),
+        ("StringEquals", "${aws:PrincipalTag/team}", "2012-10-17"),
+        ("StringEquals", "${aws:username, 'nobody'}", "2012-10-17"),
+        ("StringEquals", "a${*}", "2012-10-17"),
+        ("StringEquals", "${aws:username", "2012-10-17"),
+        ("StringEquals", "${aws:username}", "2008-10-17"),
+    ],
+)
+def test_what_is_not_known_of_variables_is_not_evaluated(operator: str, value: str, version: str) -> None:
+    with pytest.raises(policy.Unsupported, match="variable"):
+        assuming(operator, "sts:RoleSessionName", value, USER | {"sts:rolesessionname": "anna"}, version)
 
 
 @pytest.mark.parametrize(

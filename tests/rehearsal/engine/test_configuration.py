@@ -134,14 +134,16 @@ def test_a_missing_provider_is_said_before_anything_is_written(
 
 def test_a_stacks_file_and_what_is_laid_over_it_become_one_configuration(folder: Path):
     (folder / "Pulumi.test.yaml").write_text(
-        "config:\n  aws:region: eu-west-1\n  tiny:count: 3\n  tiny:on: true\n  tiny:who:\n    - {name: a}\n"
+        "config:\n  aws:region: eu-west-1\n  tiny:count: 3\n  tiny:on: true\n"
+        "  tiny:who:\n    - {name: é, age: 1}\n  tiny:none: {}\n"
     )
     config = Project.read(folder).config("test", {"count": 4, "token": Secret("hidden")}, {"aws:region": "eu-west-2"})
     assert config.values == {
         "aws:region": "eu-west-2",
         "tiny:count": "4",
         "tiny:on": "true",
-        "tiny:who": '[{"name": "a"}]',
+        "tiny:who": '[{"age":1,"name":"é"}]',
+        "tiny:none": "{}",
         "tiny:token": "hidden",
     }
     assert config.secret_keys == {"tiny:token"}

@@ -12,8 +12,10 @@ import numpy as np
 import pytest
 
 from rehearsal import pictures
+from rehearsal.people import CAST
 from rehearsal.steps import StepRecord
 from rehearsal.summary import Dataset, render, to_json, write_summary
+from rehearsal.timeline import Release
 from rehearsal.traffic import TrafficReport
 from tests.rehearsal.summary.conftest import STACK, Deployed, Facts, photo, prediction
 
@@ -68,6 +70,27 @@ def test_the_page_says_the_verdict_first(facts: Facts) -> None:
     assert text.index("94.1 %") < text.index("up stack test")
 
 
+def test_the_page_says_who_did_what_and_as_whom(facts: Facts) -> None:
+    ana, mia = (f"arn:aws:sts::000000000000:assumed-role/{who}" for who in ("publisher-1/ana", "promoter-2/mia"))
+    steps = [
+        StepRecord(name="start the emulated cloud", seconds=1, ok=True),
+        StepRecord(name="ingest photos", seconds=1, ok=True, detail="48 photos", by=ana),
+        StepRecord(name="release 1 to prod", seconds=1, ok=True, by=mia),
+        StepRecord(name="train version 2", seconds=1, ok=True, by=ana),
+    ]
+    releases = [Release(at=1.0, channel="prod", version=1, what="promote", by=mia)]
+    text = " ".join(Elements(render(facts(steps=steps, releases=releases, people=CAST))).text.split())
+    assert f"ana ML engineer ingest photos, train version 2 {ana}" in text
+    assert f"mia park operator release 1 to prod {mia}" in text
+    assert "promote to version 1 mia" in text
+    assert "ana: 48 photos" in text
+    assert not {member.name for member in CAST if f" {member.name} " in text} - {"ana", "mia"}, "who did nothing"
+
+
+def test_a_page_of_nobodys_deeds_has_no_table_of_them(facts: Facts) -> None:
+    assert "Who did what" not in render(facts(people=CAST))
+
+
 def test_a_rehearsal_that_stopped_says_where(facts: Facts) -> None:
     steps = [
         StepRecord(name="up stack test", seconds=1, ok=True),
@@ -95,7 +118,7 @@ def test_a_rehearsal_that_got_nowhere_still_has_a_page_and_json(facts: Facts) ->
 
 def test_hostile_names_are_only_ever_text(facts: Facts) -> None:
     hostile = facts(
-        steps=[StepRecord(name=HOSTILE, seconds=1, ok=True, detail=HOSTILE)],
+        steps=[StepRecord(name=HOSTILE, seconds=1, ok=True, detail=HOSTILE, by=HOSTILE)],
         endpoints={HOSTILE: HOSTILE},
         bucket=HOSTILE,
         model=HOSTILE,
@@ -117,7 +140,8 @@ def test_hostile_names_are_only_ever_text(facts: Facts) -> None:
         engine=HOSTILE,
     )
     releases = [
-        release.__class__(at=1.0, channel=HOSTILE, version=1, what=HOSTILE, why=HOSTILE) for release in hostile.releases
+        release.__class__(at=1.0, channel=HOSTILE, version=1, what=HOSTILE, why=HOSTILE, by=HOSTILE)
+        for release in hostile.releases
     ]
     page = render(facts(**{**vars(hostile), "releases": releases}))
     elements = Elements(page)

@@ -22,8 +22,10 @@ NOT_REHEARSED = frozenset({("sts", "AssumeRoleWithWebIdentity"), ("sts", "Assume
 DOCUMENT_MEMBERS = {
     ("iam", "CreatePolicy"): "PolicyDocument",
     ("iam", "CreatePolicyVersion"): "PolicyDocument",
+    ("iam", "CreateRole"): "AssumeRolePolicyDocument",
     ("iam", "PutRolePolicy"): "PolicyDocument",
     ("iam", "PutUserPolicy"): "PolicyDocument",
+    ("iam", "UpdateAssumeRolePolicy"): "PolicyDocument",
     ("s3", "PutBucketPolicy"): "Policy",
 }
 """Requests that write a policy which is evaluated later."""
@@ -80,11 +82,9 @@ def _refuse_unreadable(operation: tuple[str, str], asked: Asked) -> None:
 
 def _decide(caller: Caller, asked: Asked, question: Question) -> None:
     # A service acts as itself, not as the administrator in whose name the rehearsal asks for it.
-    principal = _ec2_service(asked) if caller.policies is None else None
-    principal = principal or caller.principal
-    arns = sorted(caller.principal.arns)
-    role = next((arn for arn in arns if ":role/" in arn), arns[0])
-    context = {"aws:principalarn": role, "aws:securetransport": "true"} | dict(question.context)
+    service = _ec2_service(asked) if caller.policies is None else None
+    principal = service or caller.principal
+    context = ({} if service else caller.context) | {"aws:securetransport": "true"} | dict(question.context)
     question = Question(action=question.action, resource=question.resource, context=context)
 
     identity = Verdict.ALLOWED

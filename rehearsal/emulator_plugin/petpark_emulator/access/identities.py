@@ -1,6 +1,7 @@
 """Who asks, and what their own policies say.
 
-The key `test` is the account's administrator: everything is allowed to it, unless a resource's policy denies it.
+The key `test` is the account's administrator: everything is allowed to it, unless a resource's policy denies it. It has
+the ARN and the id of AWS's root user, and two things which that has not: a user name, `root`, and a way into roles.
 Sessions of roles and users' keys have the policies of their role or user, inline and managed. Nobody else is let in.
 """
 
@@ -13,16 +14,33 @@ from localstack.aws.api import CommonServiceException, RequestContext
 from petpark_emulator.access.policy import Principal, Unsupported
 
 ADMINISTRATOR_KEY = "test"
+ADMINISTRATOR_NAME = "root"
 IAM_REGION = "us-east-1"  # where LocalStack keeps what has no region
 
 
 @dataclass(frozen=True, kw_only=True)
 class Caller:
-    """Who made a request. `policies` is None for the administrator."""
+    """Who made a request. `policies` is None for the administrator.
+
+    `userid` is a user's id, or `<role id>:<session name>`; `username` is None for sessions. Source:
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_variables.html#principaltable
+    """
 
     arn: str
     principal: Principal
     policies: tuple[str, ...] | None
+    userid: str
+    username: str | None
+
+    @property
+    def context(self) -> dict[str, str]:
+        """Condition keys that say who asks."""
+        arns = sorted(self.principal.arns)
+        known = {
+            "aws:principalarn": next((arn for arn in arns if ":role/" in arn), arns[0]),
+            "aws:userid": self.userid,
+        }
+        return known if self.username is None else known | {"aws:username": self.username}
 
 
 def caller_of(context: RequestContext) -> Caller:
@@ -33,7 +51,13 @@ def caller_of(context: RequestContext) -> Caller:
     account, key = context.account_id, _access_key(context)
     if key == ADMINISTRATOR_KEY:
         root = f"arn:aws:iam::{account}:root"
-        return Caller(arn=root, principal=Principal(account=account, arns=frozenset({root})), policies=None)
+        return Caller(
+            arn=root,
+            principal=Principal(account=account, arns=frozenset({root})),
+            policies=None,
+            userid=account,
+            username=ADMINISTRATOR_NAME,
+        )
     store = iam_stores[account][IAM_REGION]
     session = sts_stores[account][IAM_REGION].credentials.get(key)
     if session is not None:
@@ -43,11 +67,23 @@ def caller_of(context: RequestContext) -> Caller:
         if role is None:
             raise CommonServiceException("InvalidClientTokenId", f"The role of {session.arn} is gone.", 403, True)
         arns = frozenset({session.arn, role.role["Arn"]})
-        return _with_policies(session.arn, Principal(account=account, arns=arns), role, role.role, store)
+        return Caller(
+            arn=session.arn,
+            principal=Principal(account=account, arns=arns),
+            policies=_policies(role, role.role, account, store),
+            userid=session.user_id,
+            username=None,
+        )
     if key in store.ACCESS_KEY_INDEX:
         user = store.USERS[store.ACCESS_KEY_INDEX[key]]
         arn = user.user["Arn"]
-        return _with_policies(arn, Principal(account=account, arns=frozenset({arn})), user, user.user, store)
+        return Caller(
+            arn=arn,
+            principal=Principal(account=account, arns=frozenset({arn})),
+            policies=_policies(user, user.user, account, store),
+            userid=user.user["UserId"],
+            username=user.user["UserName"],
+        )
     if key is None:
         raise CommonServiceException("AccessDenied", "Access Denied: the request is not signed.", 403, True)
     raise CommonServiceException("InvalidClientTokenId", f"The access key {key} is not known here.", 403, True)
@@ -62,11 +98,11 @@ def _access_key(context: RequestContext) -> str | None:
     return None if key == "injectedaccesskey" else key  # LocalStack's mark for a request without a signature
 
 
-def _with_policies(arn: str, principal: Principal, entity: Any, described: Any, store: Any) -> Caller:
+def _policies(entity: Any, described: Any, account: str, store: Any) -> tuple[str, ...]:
     if described.get("PermissionsBoundary"):
         raise Unsupported("permissions boundaries")
-    attached = (_managed(policy, principal.account, store) for policy in entity.attached_policy_arns)
-    return Caller(arn=arn, principal=principal, policies=(*entity.inline_policies.values(), *attached))
+    attached = (_managed(policy, account, store) for policy in entity.attached_policy_arns)
+    return (*entity.inline_policies.values(), *attached)
 
 
 def _managed(arn: str, account: str, store: Any) -> str:

@@ -16,6 +16,8 @@ KEYS = frozenset(
     {
         "aws:principalarn",
         "aws:securetransport",
+        "aws:userid",
+        "aws:username",
         "cloudwatch:namespace",
         "kms:messagetype",
         "kms:signingalgorithm",
@@ -25,11 +27,22 @@ KEYS = frozenset(
         "s3:prefix",
         "s3:x-amz-server-side-encryption",
         "s3:x-amz-server-side-encryption-aws-kms-key-id",
+        "sts:rolesessionname",
     }
 )
 """Condition keys, in lower case, that `questions` and `enforcement` give a value to wherever AWS does."""
 
 KEY_FAMILIES = ("aws:resourcetag/", "ec2:resourcetag/", "kms:encryptioncontext:")
+
+VARIABLES = frozenset({"aws:username", "sts:rolesessionname"})
+"""Keys, in lower case, whose values a condition may compare with, as `${key}`."""
+
+VARIABLE = re.compile(r"\$\{([^}]*)\}")
+WITH_VARIABLES = ("StringEquals", "StringLike")
+"""Operators that may. AWS leaves open what a negated one makes of a variable without a value."""
+
+VERSION_WITH_VARIABLES = "2012-10-17"
+"""In documents of an older version they are plain text."""
 
 ELEMENTS = frozenset({"Sid", "Effect", "Action", "Resource", "Principal", "Condition"})
 
@@ -82,7 +95,11 @@ class Statement:
 def read(document: str) -> tuple[Statement, ...]:
     """The statements of a document, plain or URL-quoted. Raises `Unsupported` for elements that are not evaluated."""
     text = document if document.lstrip().startswith("{") else unquote(document)
-    return tuple(_statement(entry) for entry in _list(json.loads(text)["Statement"]))
+    policy = json.loads(text)
+    entries = _list(policy["Statement"])
+    if "${" in json.dumps(entries) and policy.get("Version") != VERSION_WITH_VARIABLES:
+        raise Unsupported(f"policy variables in a document whose version is not {VERSION_WITH_VARIABLES}")
+    return tuple(_statement(entry) for entry in entries)
 
 
 def check(document: str) -> None:
@@ -90,8 +107,8 @@ def check(document: str) -> None:
     for statement in read(document):
         # What is said of services and foreign identities is never asked here.
         if statement.principals is None or "AWS" in statement.principals:
-            for operator, key, _ in statement.conditions:
-                _check(operator, key)
+            for condition in statement.conditions:
+                _check(*condition)
 
 
 def judge(document: str, question: Question, principal: Principal) -> Verdict:
@@ -124,8 +141,8 @@ def _list(value: Any) -> list[Any]:
 def _statement(entry: Mapping[str, Any]) -> Statement:
     if unknown := set(entry) - ELEMENTS:
         raise Unsupported(f"the policy element {', '.join(sorted(unknown))}")
-    if "${" in json.dumps([entry.get("Resource"), entry.get("Condition")]):
-        raise Unsupported("policy variables")
+    if "${" in json.dumps(entry.get("Resource")):
+        raise Unsupported("policy variables in resources")
     principals = entry.get("Principal")
     if isinstance(principals, str):
         principals = {"AWS": principals}
@@ -135,18 +152,23 @@ def _statement(entry: Mapping[str, Any]) -> Statement:
         resources=tuple(_list(entry["Resource"])) if "Resource" in entry else None,
         principals=None if principals is None else {kind: tuple(_list(names)) for kind, names in principals.items()},
         conditions=tuple(
-            (operator, key, tuple(str(v).lower() if isinstance(v, bool) else v for v in _list(values)))
+            (operator, key, tuple(str(v).lower() if isinstance(v, bool) else str(v) for v in _list(values)))
             for operator, keys in (entry.get("Condition") or {}).items()
             for key, values in keys.items()
         ),
     )
 
 
-def _check(operator: str, key: str) -> None:
+def _check(operator: str, key: str, expected: Sequence[str]) -> None:
     if operator.removesuffix("IfExists") not in OPERATORS and operator != "Null":
         raise Unsupported(f"the condition operator {operator}")
     if key.lower() not in KEYS and not key.lower().startswith(KEY_FAMILIES):
         raise Unsupported(f"the condition key {key}")
+    for value in expected:
+        if "${" in VARIABLE.sub(lambda found: "" if found[1].lower() in VARIABLES else found[0], value):
+            raise Unsupported(f"the policy variables of {value}")
+        if "${" in value and operator not in WITH_VARIABLES:
+            raise Unsupported(f"policy variables with the condition operator {operator}")
 
 
 def _applies(statement: Statement, question: Question) -> bool:
@@ -210,10 +232,16 @@ OPERATORS: Mapping[str, Callable[[Sequence[str], str], bool]] = {
 
 
 def _holds(operator: str, key: str, expected: Sequence[str], context: Mapping[str, str]) -> bool:
-    _check(operator, key)
+    _check(operator, key, expected)
     actual = context.get(key.lower())
     if operator == "Null":
         return str(actual is None).lower() in [value.lower() for value in expected]
     if actual is None:
         return operator.endswith("IfExists") or "Not" in operator
-    return OPERATORS[operator.removesuffix("IfExists")](expected, actual)
+    variables = {name: context.get(name.lower(), "") for value in expected for name in VARIABLE.findall(value)}
+    # AWS passes over a statement with a variable that has no value; and neither a user's nor a session's name can have
+    # a wildcard there.
+    if any(not text or "*" in text or "?" in text for text in variables.values()):
+        return False
+    values = [VARIABLE.sub(lambda found: variables[found[1]], value) for value in expected]
+    return OPERATORS[operator.removesuffix("IfExists")](values, actual)

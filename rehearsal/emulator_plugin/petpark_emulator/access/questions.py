@@ -73,7 +73,8 @@ def _logs(asked: Asked) -> Iterator[Question]:
 
 
 def _sts(asked: Asked) -> Iterator[Question]:
-    yield asked.question(asked.values.get("RoleArn"))
+    session = asked.values.get("RoleSessionName")
+    yield asked.question(asked.values.get("RoleArn"), context={"sts:rolesessionname": session} if session else {})
 
 
 def _ec2(asked: Asked) -> Iterator[Question]:

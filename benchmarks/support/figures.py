@@ -1,0 +1,70 @@
+"""Figures as a benchmark states them: the machine, medians with their spread, percentiles."""
+
+import os
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+
+@dataclass(frozen=True, kw_only=True)
+class Machine:
+    """What the figures were taken on."""
+
+    processor: str
+    cores: int
+    memory_gb: float
+    load: float  # runnable processes, mean of the minute before: others' work beside ours
+
+    @classmethod
+    def here(cls) -> Self:
+        """The machine that this runs on, now. Linux."""
+        names = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
+        return cls(
+            processor=names[0].partition(":")[2].strip() if names else "unknown processor",
+            cores=len(os.sched_getaffinity(0)),
+            memory_gb=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30,
+            load=os.getloadavg()[0],
+        )
+
+    def __str__(self) -> str:
+        return f"{self.cores} cores of {self.processor}, {self.memory_gb:.0f} GiB, load before {self.load:.1f}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spread:
+    """Repeated measurements of one thing."""
+
+    median: float
+    low: float
+    high: float
+    n: int
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> Self:
+        """At least one value."""
+        return cls(median=statistics.median(values), low=min(values), high=max(values), n=len(values))
+
+    def __str__(self) -> str:
+        return f"{self.median:.2f} ({self.low:.2f}–{self.high:.2f})"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Latency:
+    """Many measurements of one thing, in milliseconds."""
+
+    p50_ms: float
+    p99_ms: float
+    n: int
+
+    @classmethod
+    def of(cls, seconds: Sequence[float]) -> Self:
+        """At least two values."""
+        cuts = statistics.quantiles(seconds, n=100, method="inclusive")
+        return cls(p50_ms=cuts[49] * 1000, p99_ms=cuts[98] * 1000, n=len(seconds))
+
+
+def paired(ours: Sequence[float], theirs: Sequence[float]) -> Spread:
+    """Ratio of measurements that were taken side by side, so that a busy neighbour meets both."""
+    return Spread.of([mine / other for mine, other in zip(ours, theirs, strict=True)])

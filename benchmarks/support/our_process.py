@@ -1,0 +1,35 @@
+"""petpark's publish or fetch as a whole process, for comparison with tools that are one.
+
+`python -m benchmarks.support.our_process publish|fetch URL BUCKET MODEL DIRECTORY`.
+"""
+
+import sys
+from pathlib import Path
+
+from benchmarks.support.s3_server import REGION
+from registry.catalog import Catalog
+from registry.object_store import S3Store, s3_client
+
+
+def publish(catalog: Catalog, directory: Path) -> None:
+    """Every file of `directory` as one version."""
+    files = {path.name: path for path in directory.iterdir()}
+    catalog.publish(files, labels=["cat", "dog"], metrics={}, lineage={})
+
+
+def fetch(catalog: Catalog, directory: Path) -> None:
+    """The latest version into `directory`."""
+    version = catalog.latest()
+    assert version is not None
+    catalog.fetch(version, directory)
+
+
+def main() -> None:
+    """Do what the command line says."""
+    verb, url, bucket, model, directory = sys.argv[1:]
+    catalog = Catalog(S3Store(s3_client(url, REGION), bucket), model)
+    (publish if verb == "publish" else fetch)(catalog, Path(directory))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,200 @@
+"""`petpark models diff`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from petpark import comparison
+from petpark.app import example, invocation
+from petpark.commands.words import brief, figure, measured
+from petpark.comparison import Comparison
+from petpark.lineage import DeadEnd
+from petpark.output import Cell, Columns, Section, bad, moment, short, size
+
+if TYPE_CHECKING:
+    from registry.difference import Change
+    from registry.version import StoredFile
+    from training.dataset.difference import DatasetDifference, PhotoChange
+    from training.dataset.manifest import Photo
+
+_EXAMPLES = 3
+
+
+def diff(
+    ctx: typer.Context,
+    before: Annotated[int, typer.Argument(metavar="A", help="The version to compare with.", min=1)],
+    after: Annotated[int, typer.Argument(metavar="B", help="The version that is compared.", min=1)],
+    photos: Annotated[bool, typer.Option("--photos", help="Name every photo, not only some.")] = False,
+) -> None:
+    """Show what differs between two versions: metrics, labels, lineage, files, and the photos of their datasets."""
+    run = invocation(ctx)
+    with run.output.progress("Comparing"):
+        found = comparison.compare(run.target(), before, after)
+    difference = found.difference
+    sections: dict[str, Section] = {
+        f"{found.before.title} → {found.after.number}": {
+            "created": f"{moment(found.before.created_at)} → {moment(found.after.created_at)} UTC",
+            "differs in": ", ".join(_areas(found)) or "nothing: they have the same content",
+        },
+        "Metrics": Columns(("", "before", "after", "change"), _metrics(found)),
+        "Labels": {} if difference.labels is None else _labels(difference.labels),
+        "Lineage": Columns(
+            ("", "before", "after"),
+            [(name, _or_none(change.before), _or_none(change.after)) for name, change in difference.lineage.items()],
+        ),
+        "Files": Columns(("", "before", "after"), [_file(name, change) for name, change in difference.files.items()]),
+        **_dataset_sections(found, photos=photos),
+    }
+    run.output.sections(sections, facts=_facts(found, photos=photos))
+
+
+def _areas(found: Comparison) -> list[str]:
+    difference = found.difference
+    areas = {
+        "metrics": difference.metrics,
+        "labels": difference.labels,
+        "lineage": difference.lineage,
+        "files": difference.files,
+        "dataset": found.dataset,
+    }
+    return [area for area, changed in areas.items() if changed]
+
+
+def _metrics(found: Comparison) -> list[Sequence[Cell]]:
+    old, new = found.before.metrics, found.after.metrics
+    names = [name for name in measured({**old, **new}) if name in found.difference.metrics]
+    return [(name, figure(old, name), figure(new, name), _delta(old.get(name), new.get(name))) for name in names]
+
+
+def _delta(before: float | None, after: float | None) -> str:
+    return "" if before is None or after is None else f"{after - before:+.4g}"
+
+
+def _labels(change: Change[tuple[str, ...]]) -> dict[str, Cell]:
+    return {"before": ", ".join(change.before or ()), "after": ", ".join(change.after or ())}
+
+
+def _or_none(value: str | None) -> str:
+    return "–" if value is None else brief(value)
+
+
+def _file(name: str, change: Change[StoredFile]) -> Sequence[Cell]:
+    def text(file: StoredFile | None) -> str:
+        return "–" if file is None else f"{short(file.sha256)}, {size(file.bytes)}"
+
+    return (name, text(change.before), text(change.after))
+
+
+# --- the dataset ---------------------------------------------------------------------------------------------------
+
+
+def _dataset_sections(found: Comparison, *, photos: bool) -> dict[str, Section]:
+    dataset = found.dataset
+    if dataset is None:
+        return {}
+    if isinstance(dataset, DeadEnd):
+        return {"Dataset": {"cannot be compared": bad(dataset.reason)}}
+    changes: dict[str, Cell] = {how: _named(which, every=photos) for how, which in _photos(dataset).items() if which}
+    counted = _counted(dataset)
+    splits = list(next(iter(counted.values()), {}))
+    rows = [(label, *map(_both, counts.values()), _both(_all(counts))) for label, counts in counted.items()]
+    return {"Dataset": changes, "Photos by class": Columns(("", *splits, "all"), rows)}
+
+
+def _photos(dataset: DatasetDifference) -> dict[str, list[dict[str, str]]]:
+    """The photos that differ, by how; those in both datasets go by their name in the second."""
+
+    def changed(changes: Sequence[PhotoChange], fact: Callable[[Photo], str]) -> list[dict[str, str]]:
+        return [{"key": each.after.key, "before": fact(each.before), "after": fact(each.after)} for each in changes]
+
+    return {
+        "added": [{"key": photo.key} for photo in dataset.added],
+        "removed": [{"key": photo.key} for photo in dataset.removed],
+        "relabelled": changed(dataset.relabelled, lambda photo: photo.label),
+        "moved": changed(dataset.moved, lambda photo: str(photo.split)),
+        "redescribed": changed(dataset.redescribed, lambda photo: photo.key),
+    }
+
+
+def _named(photos: Sequence[Mapping[str, str]], *, every: bool) -> str:
+    """How many, and which: some, or all of them a line each."""
+    names = [
+        f"{photo['key']} ({photo['before']} → {photo['after']})" if "before" in photo else photo["key"]
+        for photo in photos
+    ]
+    if every:
+        return "\n".join([str(len(names)), *names])
+    rest = ", …" if len(names) > _EXAMPLES else ""
+    return f"{len(names):,}: {', '.join(names[:_EXAMPLES])}{rest}"
+
+
+def _counted(dataset: DatasetDifference) -> dict[str, dict[str, tuple[int, int]]]:
+    """Photos by label and split, (before, after)."""
+    before, after = dataset.counts_before, dataset.counts_after
+    labels = sorted(before.keys() | after.keys())
+    splits = list(next(iter((*after.values(), *before.values())), {}))
+    return {
+        label: {split: (before.get(label, {}).get(split, 0), after.get(label, {}).get(split, 0)) for split in splits}
+        for label in labels
+    }
+
+
+def _all(counts: Mapping[str, tuple[int, int]]) -> tuple[int, int]:
+    return sum(before for before, _ in counts.values()), sum(after for _, after in counts.values())
+
+
+def _both(count: tuple[int, int]) -> str:
+    before, after = count
+    return f"{before:,}" if before == after else f"{before:,} → {after:,}"
+
+
+# --- for programs --------------------------------------------------------------------------------------------------
+
+
+def _facts(found: Comparison, *, photos: bool) -> dict[str, Any]:
+    difference = found.difference
+    return {
+        "before": difference.before,
+        "after": difference.after,
+        "same": difference.empty,
+        "metrics": {name: {**asdict(change), "delta": _minus(change)} for name, change in difference.metrics.items()},
+        "labels": difference.labels and asdict(difference.labels),
+        "lineage": {name: asdict(change) for name, change in difference.lineage.items()},
+        "files": {name: asdict(change) for name, change in difference.files.items()},
+        "dataset": _dataset_facts(found, photos=photos),
+    }
+
+
+def _minus(change: Change[float]) -> float | None:
+    return None if change.before is None or change.after is None else change.after - change.before
+
+
+def _dataset_facts(found: Comparison, *, photos: bool) -> dict[str, Any]:
+    named = {"before": found.before.lineage.get("dataset"), "after": found.after.lineage.get("dataset")}
+    dataset = found.dataset
+    if dataset is None or isinstance(dataset, DeadEnd):
+        return {**named, "same": dataset is None, "lost": None if dataset is None else dataset.reason}
+    counts = {
+        label: {split: {"before": before, "after": after} for split, (before, after) in counted.items()}
+        for label, counted in _counted(dataset).items()
+    }
+    differing = _photos(dataset)
+    return {
+        **named,
+        "same": False,
+        "lost": None,
+        "counts": counts,
+        **{how: len(which) for how, which in differing.items()},
+        "photos" if photos else "examples": {
+            how: which if photos else which[:_EXAMPLES] for how, which in differing.items()
+        },
+    }
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to its group."""
+    app.command("diff", epilog=example("petpark models diff 11 12", "petpark models diff 11 12 --photos --json"))(diff)

@@ -1,0 +1,65 @@
+"""How the commands about models say things that more than one of them says."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from petpark.output import Cell, Line, Output, bad, good, percent, short
+from registry.identity import person
+
+if TYPE_CHECKING:
+    from petpark.proof import Proof
+    from registry.errors import RegistryError
+
+_HASH = re.compile(r"(sha256:)?[0-9a-f]{64}")
+_BOUNDS = ("_low", "_high")
+
+
+def accuracy(metrics: Mapping[str, float]) -> str:
+    """A version's accuracy, as a share."""
+    found = metrics.get("accuracy")
+    return "–" if found is None else percent(found)
+
+
+def measured(metrics: Mapping[str, float]) -> dict[str, Cell]:
+    """Each metric as text; the bounds of an interval stand behind what they bound."""
+    return {
+        name: figure(metrics, name)
+        for name in metrics
+        if not (name.endswith(_BOUNDS) and name.removesuffix("_low").removesuffix("_high") in metrics)
+    }
+
+
+def figure(metrics: Mapping[str, float], name: str) -> str:
+    """One metric with its interval, if it has one; a dash if there is no such metric."""
+    if name not in metrics:
+        return "–"
+    low, high = (metrics.get(name + bound) for bound in _BOUNDS)
+    interval = "" if low is None or high is None else f" ({low:.4g} to {high:.4g})"
+    return f"{metrics[name]:.4g}{interval}"
+
+
+def brief(value: str) -> str:
+    """A fact of a version's lineage as people compare it: a hash by its first digits, whoever acted by their name."""
+    return short(value) if _HASH.fullmatch(value) else person(value) if value.startswith("arn:") else value
+
+
+def details(error: RegistryError) -> dict[str, str]:
+    """What an outcome says, for a line that reports it."""
+    return {"expected": error.expected, "found": error.actual, "next": error.next}
+
+
+def show_proofs(output: Output, proofs: Sequence[Proof], *, facts: object) -> None:
+    """A line for each thing that was looked at, and below it what is wrong with it."""
+    lines = [
+        Line(
+            mark=good("✓") if proof.error is None else bad("✗"),
+            what=proof.what,
+            found=proof.detail if proof.error is None else bad(proof.error.outcome),
+            details={} if proof.error is None else details(proof.error),
+        )
+        for proof in proofs
+    ]
+    output.lines(lines, facts=facts)

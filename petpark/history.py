@@ -1,0 +1,108 @@
+"""How a channel came to where it is, and the proof that nobody rewrote it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from petpark import models
+from petpark.proof import Proof, failed, prove
+from petpark.target import Target
+from registry.layout import Role
+
+if TYPE_CHECKING:
+    from registry.channel import Move
+
+_READERS = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class History:
+    """The last moves of a channel, oldest first, `total` of all that there were."""
+
+    channel: str
+    moves: Sequence[Move]
+    total: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProvenHistory:
+    """What a proof of a channel's whole history found; `head` is the move in force, where the chain holds."""
+
+    channel: str
+    proofs: Sequence[Proof]
+    moves: int
+    head: Move | None
+
+    @property
+    def sound(self) -> bool:
+        """Whether nobody rewrote it, as far as can be told."""
+        return all(proof.ok for proof in self.proofs)
+
+
+def history(target: Target, channel: str, *, last: int = 20) -> History:
+    """The last moves of `channel`; raises the registry's `HistoryBroken` where they do not belong together."""
+    moves = models.channel(target, channel).recent(last)
+    return History(channel=channel, moves=moves, total=moves[-1].number if moves else 0)
+
+
+def prove_history(target: Target, channel: str, *, since: str | None = None) -> ProvenHistory:
+    """Prove that `channel` has only ever grown: its chain of hashes, the bucket's memory, the versions it names.
+
+    `since`: the SHA-256 of an entry that was noted elsewhere. That it is still there is what shows that nobody took
+    back the newest entries, for nothing later carries their hashes.
+    """
+    from registry.inspection import Inspection, Severity, inspect_channel
+
+    store, model = target.store(target.outputs.model_store, role=Role.READER), target.outputs.model
+    seen = Inspection()
+    models.channel(target, channel)  # refuses a name that is none
+    inspect_channel(store, model, channel, versions=None, seen=seen)
+    broken = [failed("chain", found.error) for found in seen.findings if found.severity is Severity.DAMAGE]
+    rewritten = [
+        failed("first writes", found.error) for found in seen.findings if found.severity is not Severity.DAMAGE
+    ]
+    moves = [] if broken else models.channel(target, channel).history()
+    chain = _count(len(moves), "each with the hash of the one before") if moves else "it was never moved"
+    proofs = broken or [Proof(what="chain", detail=chain)]
+    proofs += rewritten or [Proof(what="first writes", detail="the bucket remembers no other state of any entry")]
+    if not broken:
+        proofs += _versions(target, moves)
+        proofs += [] if since is None else [prove("noted entry", lambda: _still_there(channel, moves, since))]
+    return ProvenHistory(channel=channel, proofs=proofs, moves=len(moves), head=moves[-1] if moves else None)
+
+
+def _versions(target: Target, moves: Sequence[Move]) -> list[Proof]:
+    """That each version that was ever in force is there, with the digest that was moved to."""
+    from registry.catalog import Catalog
+
+    catalog = Catalog(target.store(target.outputs.model_store, role=Role.READER), target.outputs.model)
+    first = {(move.version, move.digest): move for move in reversed(moves)}
+
+    def look(move: Move) -> Proof:
+        return prove(f"move {move.number}", lambda: catalog.version(move.version, digest=move.digest).title)
+
+    with ThreadPoolExecutor(_READERS) as pool:
+        proofs = list(pool.map(look, first.values()))
+    wrong = [proof for proof in proofs if not proof.ok]
+    named = len({move.version for move in moves})
+    return wrong or [Proof(what="versions", detail=f"{named} named, each there with the digest that was moved to")]
+
+
+def _still_there(channel: str, moves: Sequence[Move], since: str) -> str:
+    from registry.errors import HistoryBroken
+
+    noted = next((move for move in moves if move.sha256 == since), None)
+    if noted is None:
+        raise HistoryBroken(
+            f"channel {channel}",
+            expected=f"the noted entry with hash {since}",
+            actual=_count(len(moves), "none with that hash: the newest were taken back, or it is of another channel"),
+        )
+    return f"it is move {noted.number}, and {len(moves) - noted.number} came behind it"
+
+
+def _count(moves: int, what: str) -> str:
+    return f"{moves} move{'' if moves == 1 else 's'}, {what}"

@@ -1,0 +1,26 @@
+"""Who acts, as STS reports it: an ARN. Two-person rules compare people and roles, not letters.
+
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html#identifiers-arns
+"""
+
+_ASSUMED = "assumed-role"
+
+
+def person(arn: str) -> str:
+    """The name of whoever acts: a user's name, or the name of a role's session; `arn` itself if it is no ARN."""
+    return arn.rpartition(":")[2].rpartition("/")[2]
+
+
+def same_hands(one: str, other: str) -> bool:
+    """Whether two identities must count as one: the same person, or two sessions of the same role.
+
+    On the safe side: two people of one name, or who share a role, are not two people.
+    """
+    return person(one) == person(other) or _principal(one) == _principal(other)
+
+
+def _principal(arn: str) -> str:
+    """An assumed role without its session's name; anybody else as they are."""
+    account, _, resource = arn.rpartition(":")
+    kind, _, rest = resource.partition("/")
+    return f"{account}:{kind}/{rest.rpartition('/')[0]}" if kind == _ASSUMED else arn

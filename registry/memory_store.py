@@ -1,0 +1,101 @@
+"""An object store in a dictionary: for tests, and as the model of what the others must do."""
+
+import bisect
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from registry.encoding import sha256_hex
+from registry.errors import FileChanged, ObjectExists, ObjectMissing
+from registry.local_files import written_whole
+from registry.stored import Revision, Stored
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Kept:
+    body: bytes | None  # None: a deletion
+    at: datetime
+
+
+class MemoryStore:
+    """An ObjectStore, and a PrunableStore, that remembers every revision as a bucket with versions does."""
+
+    def __init__(self, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        self._clock = clock
+        self._objects: dict[str, _Kept] = {}
+        self._past: dict[str, list[_Kept]] = {}
+        self._sorted: list[str] = []
+        self._lock = threading.Lock()
+
+    def create(self, key: str, body: bytes) -> None:
+        """See ObjectStore."""
+        with self._lock:
+            if key in self._objects:
+                raise ObjectExists(key)
+            self._objects[key] = _Kept(body=bytes(body), at=self._clock())
+            self._past.setdefault(key, []).append(self._objects[key])
+            bisect.insort(self._sorted, key)
+
+    def create_from(self, key: str, path: Path, *, sha256: str | None = None) -> None:
+        """See ObjectStore."""
+        body = path.read_bytes()
+        if sha256 is not None and sha256_hex(body) != sha256:
+            raise FileChanged(str(path), expected=sha256, actual=sha256_hex(body))
+        self.create(key, body)
+
+    def get(self, key: str) -> bytes:
+        """See ObjectStore."""
+        with self._lock:
+            kept = self._objects.get(key)
+        if kept is None or kept.body is None:
+            raise ObjectMissing(key)
+        return kept.body
+
+    def download(self, key: str, path: Path, *, size: int | None = None) -> str:  # noqa: ARG002  one read is enough
+        """See ObjectStore."""
+        body = self.get(key)
+        with written_whole(path) as file:
+            file.write(body)
+        return sha256_hex(body)
+
+    def stat(self, key: str) -> Stored | None:
+        """See ObjectStore."""
+        with self._lock:
+            kept = self._objects.get(key)
+        return None if kept is None else self._stored(key, kept)
+
+    def keys(self, prefix: str, *, after: str = "") -> Iterator[str]:
+        """See ObjectStore."""
+        with self._lock:
+            first = max(bisect.bisect_right(self._sorted, after), bisect.bisect_left(self._sorted, prefix))
+            found = self._sorted[first:]
+        for key in found:
+            if not key.startswith(prefix):
+                return
+            yield key
+
+    def stats(self, prefix: str) -> Iterator[Stored]:
+        """See ObjectStore."""
+        with self._lock:
+            found = [(key, self._objects[key]) for key in self._sorted if key.startswith(prefix)]
+        yield from (self._stored(key, kept) for key, kept in found)
+
+    def delete(self, key: str) -> None:
+        """See PrunableStore."""
+        with self._lock:
+            if self._objects.pop(key, None) is not None:
+                self._sorted.remove(key)
+                self._past[key].append(_Kept(body=None, at=self._clock()))
+
+    def revisions(self, prefix: str) -> Iterator[Revision]:
+        """See PrunableStore."""
+        with self._lock:
+            found = [(key, list(self._past[key])) for key in sorted(self._past) if key.startswith(prefix)]
+        for key, past in found:
+            for place, kept in enumerate(reversed(past)):
+                yield Revision(key=key, latest=place == 0, deleted=kept.body is None)
+
+    def _stored(self, key: str, kept: _Kept) -> Stored:
+        return Stored(key=key, bytes=len(kept.body or b""), age=self._clock() - kept.at)

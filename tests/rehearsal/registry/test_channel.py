@@ -1,0 +1,7 @@
+"""Channels, over LocalStack: the same tests as over memory and moto."""
+
+import pytest
+
+from tests.registry.test_channel import *  # noqa: F403
+
+pytestmark = pytest.mark.rehearsal

@@ -1,0 +1,7 @@
+"""The collector, over LocalStack: the same tests as over memory and moto."""
+
+import pytest
+
+from tests.registry.test_collection import *  # noqa: F403
+
+pytestmark = pytest.mark.rehearsal

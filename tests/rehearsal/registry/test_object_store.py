@@ -1,0 +1,7 @@
+"""What every object store must do, over LocalStack: the same tests as over memory and moto."""
+
+import pytest
+
+from tests.registry.test_object_store import *  # noqa: F403
+
+pytestmark = pytest.mark.rehearsal

@@ -1,0 +1,7 @@
+"""The rules of channels, over LocalStack: the same tests as over memory and moto."""
+
+import pytest
+
+from tests.registry.test_promotion import *  # noqa: F403
+
+pytestmark = pytest.mark.rehearsal

@@ -1,0 +1,203 @@
+"""The operator's commands about models where every role's policy is enforced: each role suffices for its commands."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from infra import policies
+from petpark import doctor
+from petpark.__main__ import app
+from petpark.doctor import Health
+from petpark.people import Person
+from petpark.stacks import parse
+from petpark.target import Target, rehearsal_target
+from registry.catalog import Catalog
+from registry.encoding import sha256_hex
+from registry.layout import Role, blob_key
+from registry.version import Version
+from rehearsal.emulator import Emulator
+from tests.petpark.conftest import outputs
+from tests.petpark.test_lineage import DATASET
+from tests.rehearsal.emulator.conftest import ACCOUNT, allow, document
+from training.dataset.manifest import store_manifest
+from training.job import JobSpec, submit
+
+pytestmark = pytest.mark.rehearsal
+
+PEOPLE = {
+    Role.PUBLISHER: "ana",
+    Role.CERTIFIER: "vera",
+    Role.PROMOTER: "mia",
+    Role.READER: "rui",
+    Role.COLLECTOR: "olga",
+}
+TRAINER = f"arn:aws:sts::{ACCOUNT}:assumed-role/training/i-1"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Park:
+    """A registry with two versions, and the people around it."""
+
+    target: Target
+    versions: tuple[Version, Version]
+
+    def run(self, *words: str) -> Any:
+        """What a command tells programs."""
+        said = CliRunner().invoke(app, [*words, "--json"], obj=lambda _kind, _stack: self.target)
+        assert said.exit_code == 0, said.output
+        return json.loads(said.stdout)
+
+
+@pytest.fixture(scope="module")
+def park(emulator: Emulator, tmp_path_factory: pytest.TempPathFactory) -> Park:
+    mark = uuid.uuid4().hex[:6]
+    s3, kms = emulator.client("s3"), emulator.client("kms")
+    encryption = kms.create_key()["KeyMetadata"]["Arn"]
+    signing = kms.create_key(KeyUsage="SIGN_VERIFY", KeySpec="ECC_NIST_P256")["KeyMetadata"]["Arn"]
+    buckets = {name: f"{name.replace('_', '-')}-{mark}" for name in ("model_store", "data_lake", "workspace")}
+    for bucket in buckets.values():
+        s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": emulator.region})
+    iam = emulator.client("iam")
+    places = policies.Places(model="pets", encryption_key=encryption, signing_key=signing, **buckets)
+    roles = {role: make_role(iam, role, mark, places) for role in Role}
+    guard(s3, places, collector=roles[Role.COLLECTOR])
+    exported = {
+        **outputs("test"),
+        **buckets,
+        "encryption_key": encryption,
+        "signing_key": signing,
+        "roles": {str(role): arn for role, arn in roles.items()},
+    }
+    people = [make_person(iam, role, mark, roles[role]) for role in Role]
+    target = rehearsal_target(parse("test", exported), {}, emulator.url, ("test",), people=people)
+    first = publish(target, tmp_path_factory.mktemp("first"), accuracy=0.9)
+    second = publish(target, tmp_path_factory.mktemp("second"), accuracy=0.95, begun_with=first)
+    return Park(target=target, versions=(first, second))
+
+
+def make_role(iam: Any, role: Role, mark: str, places: policies.Places) -> str:
+    name = f"{role}-{mark}"
+    trusting = policies.as_json(policies.trust_people(ACCOUNT))
+    arn = iam.create_role(RoleName=name, AssumeRolePolicyDocument=trusting)["Role"]["Arn"]
+    granted = policies.as_json(policies.operator(role, places))
+    iam.put_role_policy(RoleName=name, PolicyName="p", PolicyDocument=granted)
+    return arn
+
+
+def make_person(iam: Any, role: Role, mark: str, arn: str) -> Person:
+    """Somebody who may take this one role."""
+    name = f"{PEOPLE[role]}-{mark}"
+    iam.create_user(UserName=name)
+    iam.put_user_policy(UserName=name, PolicyName="p", PolicyDocument=document(allow("sts:AssumeRole", arn)))
+    key = iam.create_access_key(UserName=name)["AccessKey"]
+    return Person(name=name, role=role, access_key_id=key["AccessKeyId"], secret_access_key=key["SecretAccessKey"])
+
+
+def guard(s3: Any, places: policies.Places, *, collector: str) -> None:
+    """Set the model store up as infra declares it."""
+    bucket = places.model_store
+    s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    by_key = {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": places.encryption_key}
+    rules = {"Rules": [{"ApplyServerSideEncryptionByDefault": by_key}]}
+    s3.put_bucket_encryption(Bucket=bucket, ServerSideEncryptionConfiguration=rules)
+    closed = dict.fromkeys(("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets"), True)
+    s3.put_public_access_block(Bucket=bucket, PublicAccessBlockConfiguration=closed)
+    policy = policies.write_once_bucket(bucket, places.encryption_key, collector, "AROA1", places.model, {})
+    s3.put_bucket_policy(Bucket=bucket, Policy=policies.as_json(policy))
+
+
+def publish(target: Target, folder: Path, *, accuracy: float, begun_with: Version | None = None) -> Version:
+    """What a training leaves behind, as the publisher."""
+    catalog = Catalog(target.store(target.outputs.model_store, role=Role.PUBLISHER), "pets")
+    dataset = store_manifest(target.store(target.outputs.data_lake, role=Role.PUBLISHER), DATASET)
+    number = catalog.last_number() + 1
+    weights = begun_with.file("weights.pt") if begun_with else None
+    spec = JobSpec(
+        dataset=dataset,
+        seed=number,
+        requested_by=target.identity(role=Role.PUBLISHER),
+        initial_weights=weights.sha256 if weights else None,
+    )
+    submit(target.store(target.outputs.workspace, role=Role.PUBLISHER), f"job-{number}", spec)
+    files = {name: folder / name for name in ("model.onnx", "report.html", "weights.pt")}
+    for name, path in files.items():
+        path.write_text(f"{name} {number}")
+    lineage = {"run": f"job-{number}", "dataset": dataset, "trained_by": TRAINER, "requested_by": spec.requested_by}
+    lineage |= {"initial_weights": weights.sha256} if weights else {}
+    return catalog.publish(files, labels=["cat", "dog"], metrics={"accuracy": accuracy}, lineage=lineage)
+
+
+@pytest.fixture(scope="module")
+def released(park: Park) -> Park:
+    """Both versions certified, prod at 1, then at 2, and rolled back."""
+    for number in ("1", "2"):
+        park.run("certify", number, "--decision", "certified", "--note", "looked at it")
+        park.run("promote", number, "--channel", "prod", "--why", f"release {number}")
+    park.run("rollback", "--channel", "prod", "--why", "a drill")
+    return park
+
+
+def test_decisions_bear_the_names_of_those_who_took_them(released: Park) -> None:
+    shown = released.run("models", "show", "1")
+    (certificate,) = shown["certificates"]
+    assert certificate["validity"] == "in force"
+    assert "/vera-" in certificate["by"]
+    moves = released.run("models", "history")["moves"]
+    assert [move["version"] for move in moves] == [1, 2, 1]
+    assert all("/mia-" in move["by"] for move in moves)
+
+
+def test_the_reader_may_look_at_everything_about_models(
+    released: Park, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert released.run("models", "list")["channels"]["prod"]["version"] == 1
+    assert released.run("models", "report", "2")["fetched"]
+    assert released.run("models", "verify", "2")["sound"]
+    proven = released.run("models", "history", "--verify")
+    assert released.run("models", "history", "--since", proven["head"]["sha256"])["sound"]
+    assert released.run("models", "fsck", "--deep")["sound"]
+
+
+def test_versions_lead_to_the_photos_that_they_were_made_of(released: Park) -> None:
+    found = released.run("models", "diff", "1", "2")
+    assert found["metrics"]["accuracy"]["delta"] == pytest.approx(0.05)
+    origin = released.run("models", "lineage", "2", "--photos")
+    assert len(origin["dataset"]["list"]) == len(DATASET.photos)
+    assert origin["run"]["spec"]["seed"] == 2
+    assert origin["initial_weights"]["origin"]["version"] == 1
+
+
+def test_only_what_nobody_uses_is_collected_and_no_guard_minds(released: Park, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = released.target.store(released.target.outputs.model_store, role=Role.PUBLISHER)
+    store.create(blob_key("pets", sha256_hex(b"lost")), b"lost")
+    assert released.run("models", "gc", "--dry-run")["young"]["files"] == 1
+    monkeypatch.setattr("registry.collection.GRACE", timedelta(seconds=-1))
+    assert released.run("models", "gc", "--yes")["removed"] == {"files": 1, "bytes": 4}
+    assert released.run("models", "fsck", "--deep")["sound"]
+
+
+def test_the_doctor_finds_the_platform_as_it_should_be(park: Park, tmp_path: Path) -> None:
+    checks = list(doctor.deployed("rehearsal", tmp_path, lambda: park.target))
+    assert [check for check in checks if check.health is not Health.FINE] == []
+    assert len(checks) == 8
+
+
+def test_the_doctor_finds_a_bucket_that_somebody_loosened(park: Park, tmp_path: Path, emulator: Emulator) -> None:
+    s3, bucket = emulator.client("s3"), park.target.outputs.model_store
+    policy = s3.get_bucket_policy(Bucket=bucket)["Policy"]
+    s3.delete_bucket_policy(Bucket=bucket)
+    try:
+        checks = doctor.deployed("rehearsal", tmp_path, lambda: park.target)
+        wrong = [check.name for check in checks if check.health is Health.MISSING]
+    finally:
+        s3.put_bucket_policy(Bucket=bucket, Policy=policy)
+    assert wrong == ["model store: create only", "model store: deletion", "model store: plain HTTP"]
