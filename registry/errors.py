@@ -216,9 +216,9 @@ class CertificateMalformed(Malformed):
 
 
 class ForeignObject(Malformed):
-    """An object lies in a log that is none of its entries."""
+    """An object lies in the registry that is none of its own."""
 
-    what = "only numbered entries"
+    what = "only what petpark writes"
 
 
 class HistoryBroken(RegistryError):

@@ -120,7 +120,7 @@ def inspect(
     used = _files(versions, blobs, model, seen)
     _revisions(store.revisions(f"{model}/"), seen, used=used)
     if deep:
-        _hash_blobs(store, blobs.values(), seen, progress)
+        _hash_blobs(store, blobs.values(), used, seen, progress)
     return seen
 
 
@@ -237,7 +237,13 @@ def _revisions(revisions: Iterable[Revision], seen: Inspection, *, used: Contain
                 raise ObjectRewritten(key, revisions=len(states), deleted=gone)
 
 
-def _hash_blobs(store: PrunableStore, blobs: Iterable[Stored], seen: Inspection, progress: Progress) -> None:
+def _hash_blobs(
+    store: PrunableStore,
+    blobs: Iterable[Stored],
+    used: Mapping[str, StoredFile],
+    seen: Inspection,
+    progress: Progress,
+) -> None:
     blobs = list(blobs)
     with tempfile.TemporaryDirectory(prefix="petpark-fsck-") as folder, ThreadPoolExecutor(READERS) as pool:
 
@@ -252,4 +258,5 @@ def _hash_blobs(store: PrunableStore, blobs: Iterable[Stored], seen: Inspection,
             progress(done, len(blobs))
             if sha256 != expected:
                 with seen.noting(Severity.DAMAGE, blob.key):
-                    raise FileCorrupted(expected[:12], expected=f"sha256 {expected}", actual=f"sha256 {sha256}")
+                    name = used[blob.key].name if blob.key in used else "(of no version)"
+                    raise FileCorrupted(name, expected=f"sha256 {expected}", actual=f"sha256 {sha256}")

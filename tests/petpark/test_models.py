@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -34,12 +33,6 @@ def certify(run: Run, version: int, decision: str = "certified") -> None:
 
 def promote(run: Run, version: int, channel: str) -> None:
     assert run("promote", str(version), "--channel", channel, "--why", "because").exit_code == 0
-
-
-def replaced(place: Place, key: str, body: bytes) -> None:
-    """Somebody got around the bucket's policy."""
-    place.buckets["models"].delete(key)
-    place.buckets["models"].create(key, body)
 
 
 # --- list ----------------------------------------------------------------------------------------------------------
@@ -233,74 +226,6 @@ def test_a_certificate_that_ended_is_not_listed_as_certified(place: Place, publi
     assert entry.decision == "expired"
 
 
-# --- report --------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    (tmp_path / "here").mkdir()
-    monkeypatch.chdir(tmp_path / "here")
-    return tmp_path / "here"
-
-
-def test_a_report_is_fetched_verified_and_its_path_printed(run: Run, publish: Publish, here: Path) -> None:
-    publish()
-    said = run("models", "report", "1")
-    assert said.stdout == "pets-1-report.html\n"
-    assert (here / "pets-1-report.html").read_text() == "report.html 1"
-    assert [path.name for path in here.iterdir()] == ["pets-1-report.html"]
-
-
-def test_a_report_goes_where_it_is_wanted(run: Run, publish: Publish, here: Path) -> None:
-    publish()
-    (here / "reports").mkdir()
-    assert run("models", "report", "1", "--out", "reports").stdout == "reports/pets-1-report.html\n"
-    told = json.loads(run("models", "report", "1", "--out", "new/first.html", "--json").stdout)
-    assert told["path"] == "new/first.html"
-    assert told["sha256"] == hashlib.sha256((here / "new" / "first.html").read_bytes()).hexdigest()
-
-
-def test_another_file_is_not_overwritten_unless_it_is_said(run: Run, publish: Publish, here: Path) -> None:
-    publish()
-    publish()
-    path = here / "pets-1-report.html"
-    path.write_text("somebody's notes")
-    refused = run("models", "report", "1")
-    assert (refused.exit_code, refused.stderr.partition(":")[0]) == (2, "FileInTheWay")
-    assert path.read_text() == "somebody's notes"
-    assert run("models", "report", "1", "--force").exit_code == 0
-    assert path.read_text() == "report.html 1"
-    again = json.loads(run("models", "report", "1", "--json").stdout)
-    assert again["fetched"] is False
-
-
-def test_a_report_with_other_bytes_than_promised_is_not_left_behind(
-    run: Run, publish: Publish, here: Path, place: Place
-) -> None:
-    stored = publish().file("report.html")
-    assert stored is not None
-    key = blob_key("pets", stored.sha256)
-    replaced(place, key, b"nothing to see here")
-    said = run("models", "report", "1")
-    assert (said.exit_code, said.stderr.partition(":")[0]) == (1, "FileCorrupted")
-    place.buckets["models"].delete(key)
-    assert run("models", "report", "1").stderr.startswith("FileCorrupted")
-    assert list(here.iterdir()) == []
-
-
-def test_a_version_without_a_report_says_so(run: Run, publish: Publish, here: Path) -> None:
-    publish(report=False)
-    said = run("models", "report", "1")
-    assert (said.exit_code, said.stderr.partition(":")[0]) == (1, "ReportMissing")
-
-
-def test_a_place_that_cannot_be_written_is_named(run: Run, publish: Publish, here: Path) -> None:
-    publish()
-    (here / "file").touch()
-    said = run("models", "report", "1", "--out", "file/report.html")
-    assert (said.exit_code, said.stderr.partition(":")[0]) == (2, "FileInTheWay")
-
-
 # --- verify --------------------------------------------------------------------------------------------------------
 
 
@@ -323,7 +248,7 @@ def test_verify_finds_a_certified_version_sound(run: Run, publish: Publish) -> N
 def test_verify_finds_one_changed_byte(run: Run, publish: Publish, place: Place) -> None:
     version = publish()
     certify(run, 1)
-    replaced(place, blob_key("pets", version.files[0].sha256), b"other")
+    place.replace(blob_key("pets", version.files[0].sha256), b"other")
     said = run("models", "verify", "1")
     assert said.exit_code == 1
     assert version.files[0].name in said.stdout
@@ -338,12 +263,12 @@ def test_verify_says_that_nobody_has_signed(run: Run, publish: Publish) -> None:
     assert (code, {what: each["ok"] for what, each in found.items()}) == (1, {"files": True, "certificate": False})
 
 
-def test_people_read_as_the_role_that_only_reads(run: Run, publish: Publish, place: Place, here: Path) -> None:
+def test_people_read_as_the_role_that_only_reads(run: Run, publish: Publish, place: Place, tmp_path: Path) -> None:
     publish()
     target = place.target()
     models.overview(target)
     models.standing(target, 1)
-    models.fetch_report(target, 1)
+    models.fetch_report(target, 1, tmp_path)
     models.verify(target, 1)
     assert set(target.acted) == {"reader"}
 
