@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from registry.certificate import Signer, Verifier
     from registry.object_store import PrunableStore
+    from registry.transfer import Transfer
 
 type Locate = Callable[[str], str | None]
 """Instance id -> its loopback address; None where nobody knows."""
@@ -72,7 +73,7 @@ class Target:
         """A bucket as the registry sees it."""
         from registry.object_store import S3Store
 
-        return S3Store(self.client("s3", role=role), bucket)
+        return S3Store(self.client("s3", role=role), bucket, transfer=self._transfer(role))
 
     def signer(self, *, role: str | None = None) -> Signer:
         """Who signs certificates: the stack's KMS key."""
@@ -98,6 +99,14 @@ class Target:
             found = self.locate(instance_id) if self.locate is not None else None
             address = found or "127." + private_address.partition(".")[2]
         return f"http://{address}:{port}"
+
+    def _transfer(self, role: str | None) -> Transfer | None:
+        from registry.crt_transfer import crt_transfer
+
+        if ("transfer", role) not in self._clients:
+            session = self.session if role is None else self._assume(role)
+            self._clients["transfer", role] = crt_transfer(session, self.client("s3", role=role))
+        return self._clients["transfer", role]
 
     def _assume(self, role: str) -> boto3.Session:
         if role not in self._assumed:

@@ -26,6 +26,8 @@ from registry.errors import (
     StreamTorn,
 )
 
+SKEWED = "RequestTimeTooSkewed"
+
 
 def store_time(answer: Mapping[str, Any]) -> datetime | None:
     """When the store answered, by its own clock; None where it does not say."""
@@ -49,18 +51,25 @@ def outcomes(action: str, key: str) -> Generator[None]:
 
 
 def _outcome(action: str, key: str, error: ClientError) -> RegistryError:
-    code = error.response.get("Error", {}).get("Code", "")
+    said = error.response.get("Error", {})
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    if said.get("Code") == SKEWED:
+        return ClockSkewed(str(store_time(error.response) or "the store's"), actual=str(error))
+    return outcome(f"{action} {key}", key, code=said.get("Code", ""), status=status, said=str(error))
+
+
+def outcome(action: str, key: str, *, code: str, status: int, said: str) -> RegistryError:
+    """What an error response of S3 means, by its error code and HTTP status."""
     if status == 412:
         return ObjectExists(key)
-    if code == "RequestTimeTooSkewed":
-        return ClockSkewed(str(store_time(error.response) or "the store's"), actual=str(error))
     if status == 409:
-        return StoreConflict(f"{action} {key}", str(error))
+        return StoreConflict(action, said)
     if code == "NoSuchUpload":  # the answer to an earlier try was lost: the upload was completed, or aborted
-        return StoreUnavailable(f"{action} {key}", str(error))
+        return StoreUnavailable(action, said)
     if status == 404 and code != "NoSuchBucket":
         return ObjectMissing(key)
+    if code == SKEWED:
+        return ClockSkewed("the store's", actual=said)
     if status >= 500 or code in {"SlowDown", "RequestTimeout", "ThrottlingException", "Throttling"}:
-        return StoreUnavailable(f"{action} {key}", str(error))
-    return StoreRefused(f"{action} {key}", str(error))
+        return StoreUnavailable(action, said)
+    return StoreRefused(action, said)

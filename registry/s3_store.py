@@ -7,9 +7,7 @@ import contextlib
 import hashlib
 import random
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -31,6 +29,7 @@ from registry.errors import (
 from registry.local_files import written_whole
 from registry.s3_outcomes import outcomes, store_time
 from registry.stored import Revision, Stored
+from registry.transfer import Transfer, in_order
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -39,7 +38,6 @@ if TYPE_CHECKING:
 PART_BYTES = 16 * 1024 * 1024
 """Files above this size go up in parts of it: at most 10,000 parts (S3), so files up to 160 GB."""
 
-PARTS_AT_ONCE = 4
 CHUNK_BYTES = 1024 * 1024
 BEYOND_ITS_END = "InvalidRange"
 CLOCK_TOLERANCE = timedelta(minutes=15)
@@ -65,15 +63,25 @@ class S3Store:
     """A PrunableStore in a bucket of S3, or of any store with strong reads, ordered listing and `If-None-Match: *`."""
 
     def __init__(
-        self, client: "S3Client", bucket: str, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+        self,
+        client: "S3Client",
+        bucket: str,
+        *,
+        transfer: Transfer | None = None,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
+        """`transfer` moves what is written and downloaded; without it, `client` does."""
         self._client = client
         self._bucket = bucket
+        self._transfer = transfer
         self._clock = clock
 
     def create(self, key: str, body: bytes) -> None:
         """See ObjectStore."""
-        if len(body) > PART_BYTES:
+        transfer = self._transfer
+        if transfer is not None:
+            _repeat(lambda: transfer.create(self._bucket, key, body), on=StoreConflict)
+        elif len(body) > PART_BYTES:
             # After a 409 S3 wants the whole upload again, not only its completion.
             _repeat(lambda: self._create_in_parts(key, _slices(body), _nothing), on=StoreConflict)
         else:
@@ -111,9 +119,17 @@ class S3Store:
         def copy() -> str:
             seen = hashlib.sha256()
             with written_whole(path) as file:
-                for chunk in self._parts_of(key, size) if size and size > PART_BYTES else self._stream(key):
+
+                def take(chunk: bytes) -> None:
                     seen.update(chunk)
                     file.write(chunk)
+
+                if self._transfer is not None:
+                    headers = self._transfer.receive(self._bucket, key, take, size=size)
+                    self._check_clock({"ResponseMetadata": {"HTTPHeaders": headers}})
+                    return seen.hexdigest()
+                for chunk in self._parts_of(key, size) if size and size > PART_BYTES else self._stream(key):
+                    take(chunk)
             return seen.hexdigest()
 
         return _repeat(copy, on=StreamTorn)
@@ -190,7 +206,7 @@ class S3Store:
                         return b""  # the object is shorter than it should be, which its hash will show
                     raise
 
-        yield from _in_order(read, range(0, size, PART_BYTES))
+        yield from in_order(read, range(0, size, PART_BYTES))
 
     def _create_in_parts(self, key: str, chunks: Iterable[bytes], check: Callable[[], None]) -> None:
         """A multipart upload whose completion is conditional; aborted unless it completes. `check` may refuse to."""
@@ -199,7 +215,7 @@ class S3Store:
         try:
             with outcomes("write", key):
                 send = partial(self._send_part, key, upload["UploadId"])
-                parts = list(_in_order(send, enumerate(chunks, start=1)))
+                parts = list(in_order(send, enumerate(chunks, start=1)))
                 check()
                 self._client.complete_multipart_upload(
                     Bucket=self._bucket,
@@ -248,22 +264,6 @@ class S3Store:
         here, there = self._clock(), store_time(answer)
         if there is not None and abs(here - there) > CLOCK_TOLERANCE:
             raise ClockSkewed(format_time(there), actual=format_time(here))
-
-
-def _in_order[A, B](work: Callable[[A], B], items: Iterable[A]) -> Iterator[B]:
-    """The results in order, at most PARTS_AT_ONCE at work and one waiting."""
-    with ThreadPoolExecutor(PARTS_AT_ONCE) as pool:
-        ahead: deque[Future[B]] = deque()
-        try:
-            for item in items:
-                ahead.append(pool.submit(work, item))
-                if len(ahead) > PARTS_AT_ONCE:
-                    yield ahead.popleft().result()
-            while ahead:
-                yield ahead.popleft().result()
-        finally:
-            for future in ahead:
-                future.cancel()
 
 
 def _slices(body: bytes) -> Iterator[bytes]:

@@ -13,6 +13,7 @@ from registry.blob_cache import BlobCache
 from registry.catalog import Catalog
 from registry.certificate import Certificates, KmsVerifier
 from registry.channel import Channel
+from registry.crt_transfer import crt_transfer
 from registry.object_store import S3Store
 from serving.admission import Admission
 from serving.live import Live
@@ -51,7 +52,8 @@ def _serve(settings: ServingSettings) -> None:
 
 
 def _rollout(settings: ServingSettings, live: Live, metrics: Metrics) -> Rollout:
-    store = S3Store(boto3.client("s3", config=_AWS), settings.model_store)
+    client = boto3.client("s3", config=_AWS)
+    store = S3Store(client, settings.model_store, transfer=crt_transfer(boto3.Session(), client))
     verifier = None
     if settings.require_certificate and settings.signing_key:
         verifier = KmsVerifier(boto3.client("kms", config=_AWS), settings.signing_key)

@@ -17,6 +17,7 @@ import torch
 from botocore.config import Config
 
 from registry.catalog import Catalog
+from registry.crt_transfer import crt_transfer
 from registry.errors import RegistryError
 from registry.layout import Variable
 from registry.object_store import S3Store, s3_client
@@ -71,7 +72,8 @@ def main() -> int:
 
 def _run(environment: Environment, log: Log, interruption: Interruption) -> int:
     client = s3_client()
-    workspace = S3Store(client, environment.workspace)
+    transfer = crt_transfer(boto3.Session(), client)
+    workspace = S3Store(client, environment.workspace, transfer=transfer)
     try:
         spec = load_spec(workspace, environment.job)
         with tempfile.TemporaryDirectory(prefix="petpark-job-") as directory:
@@ -79,8 +81,8 @@ def _run(environment: Environment, log: Log, interruption: Interruption) -> int:
                 environment.job,
                 spec,
                 workspace=workspace,
-                lake=S3Store(client, environment.data_lake),
-                catalog=Catalog(S3Store(client, environment.model_store), environment.model),
+                lake=S3Store(client, environment.data_lake, transfer=transfer),
+                catalog=Catalog(S3Store(client, environment.model_store, transfer=transfer), environment.model),
                 directory=Path(directory),
                 should_stop=interruption.noticed,
                 trained_by=_caller(),

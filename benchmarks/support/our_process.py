@@ -6,8 +6,11 @@
 import sys
 from pathlib import Path
 
+import boto3
+
 from benchmarks.support.s3_server import REGION
 from registry.catalog import Catalog
+from registry.crt_transfer import crt_transfer
 from registry.object_store import S3Store, s3_client
 
 
@@ -27,7 +30,8 @@ def fetch(catalog: Catalog, directory: Path) -> None:
 def main() -> None:
     """Do what the command line says."""
     verb, url, bucket, model, directory = sys.argv[1:]
-    catalog = Catalog(S3Store(s3_client(url, REGION), bucket), model)
+    client = s3_client(url, REGION)
+    catalog = Catalog(S3Store(client, bucket, transfer=crt_transfer(boto3.Session(), client)), model)
     (publish if verb == "publish" else fetch)(catalog, Path(directory))
 
 

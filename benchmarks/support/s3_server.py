@@ -13,6 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import boto3
+
+from registry.crt_transfer import crt_transfer
 from registry.object_store import S3Store, s3_client
 from rehearsal.engine.process import start, stop
 
@@ -70,7 +73,8 @@ class Bucket:
 
     def store(self, client: "S3Client | None" = None) -> S3Store:
         """The registry's store in this bucket."""
-        return S3Store(client or self.client(), self.name)
+        client = client or self.client()
+        return S3Store(client, self.name, transfer=crt_transfer(boto3.Session(), client))
 
 
 @contextlib.contextmanager

@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import boto3
 import pytest
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import make_server
 
+from registry.crt_transfer import CrtTransfer
 from registry.object_store import MemoryStore, PrunableStore, S3Store, s3_client
 
 if TYPE_CHECKING:
@@ -114,6 +116,13 @@ def new_s3_store(s3: "S3Client") -> Callable[[], S3Store]:
         return S3Store(s3, bucket)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def new_crt_store(s3: "S3Client", new_s3_store: Callable[[], S3Store]) -> Callable[[], S3Store]:
+    """Makes an S3Store in a fresh bucket that sends and downloads by AWS's transfer library."""
+    transfer = CrtTransfer(boto3.Session(aws_access_key_id="testing", aws_secret_access_key="testing"), s3)
+    return lambda: S3Store(s3, new_s3_store()._bucket, transfer=transfer)
 
 
 @pytest.fixture

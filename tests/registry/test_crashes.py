@@ -86,7 +86,7 @@ def test_a_move_that_is_cut_off_happened_or_not_and_its_repetition_succeeds(
 
 @every_fault
 def test_a_promotion_that_is_cut_off_happened_or_not_and_leaves_a_sound_registry(
-    new_store: NewStore, files: dict[str, Path], fault: Fault
+    files: dict[str, Path], fault: Fault
 ) -> None:
     signer, now = MemorySigner(), datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -98,7 +98,7 @@ def test_a_promotion_that_is_cut_off_happened_or_not_and_leaves_a_sound_registry
         )  # fmt: skip
 
     # the version; its decisions and the channel (a listing and the last each); the version in place; the move
-    for store, faulty in each_call(new_store, fault, calls=7):
+    for store, faulty in each_call(MemoryStore, fault, calls=7):
         for run in ("r-1", "r-2"):
             Certificates(store, "pets").sign(
                 publish(store, files, run=run),

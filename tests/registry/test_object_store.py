@@ -1,6 +1,7 @@
 """What every object store must do, whichever it is."""
 
 import os
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,6 +12,12 @@ from hypothesis import strategies as st
 from registry.encoding import sha256_hex
 from registry.errors import FileChanged, ObjectExists, ObjectMissing
 from registry.object_store import MemoryStore, ObjectStore, PrunableStore, Revision
+
+
+@pytest.fixture(params=["memory", "s3", "crt"])
+def new_store(request: pytest.FixtureRequest) -> Callable[[], PrunableStore]:
+    """All of them, S3 with and without AWS's transfer library."""
+    return MemoryStore if request.param == "memory" else request.getfixturevalue(f"new_{request.param}_store")
 
 
 def size_of(store: ObjectStore, key: str) -> int | None:
