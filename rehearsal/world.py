@@ -158,7 +158,7 @@ class World:
             "aws:accessKey": "test",
             "aws:secretKey": "test",
             "aws:s3UsePathStyle": "true",
-            "aws:maxRetries": "2",
+            "aws:maxRetries": "5",
             "aws:endpoints": self.emulator.url,
         }
 

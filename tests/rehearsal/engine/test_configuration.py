@@ -78,7 +78,7 @@ def test_one_url_in_the_official_form_serves_every_service():
         LOCAL | {"aws:endpoints": '[{"s3": "http://127.0.0.1:1", "ec2": "http://127.0.0.1:1"}]'}
     )
     assert endpoint == "http://127.0.0.1:1"
-    assert properties["maxRetries"] == 2
+    assert properties["maxRetries"] == 5
 
 
 @pytest.mark.parametrize("key", ["profile", "sharedCredentialsFiles", "assumeRoles", "httpProxy"])
