@@ -191,7 +191,10 @@ class Channel:
         )
         standing = self._log.append(move.number, move.to_bytes())
         if standing != move.to_bytes():
-            self._parse(move.number, standing)
+            winner = self._parse(move.number, standing)
+            if head is not None:
+                _check_chain(self.name, head, winner)
+            self._seen = winner
             raise ChannelMoved(self.name, expected=_number(head), head=self.head())
         self._seen = move
         return move
