@@ -45,10 +45,15 @@ class ArchiveSource:
 
 
 def _offered(archive: tarfile.TarFile, member: tarfile.TarInfo) -> Iterator[Candidate | Passed]:
-    key = member.name.removeprefix("./").lstrip("/")
-    if member.isdir() or is_hidden(key):
+    parts = [part for part in member.name.split("/") if part not in {"", "."}]
+    key = "/".join(parts)
+    if member.isdir():
         return
-    if reason := bad_name(key):
+    if ".." in parts:
+        yield Passed(key=printable(key), reason="its name leads out of the archive")
+    elif is_hidden(key):
+        return
+    elif reason := bad_name(key):
         yield Passed(key=printable(key), reason=reason)
     elif not member.isfile():
         yield Passed(key=key, reason="a link or a device, no regular file")
