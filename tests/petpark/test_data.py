@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import re
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -145,16 +147,16 @@ def test_people_read_what_differs_in_sections(run: Run, told: Told, folder: Path
     shown = run("data", "diff", first, second).stdout
     assert f"dataset {first[:12]} → {second[:12]}" in shown
     assert "1: cat/0003.jpg (cat → dog)" in shown
-    assert "labels   2.1 %" in shown
+    assert re.search(r"labels\s+2\.1 %", shown)
     assert "nothing: the same photos" in run("data", "diff", first, first).stdout
 
 
 def test_a_watched_ingestion_shows_how_fast_it_is_and_how_long_it_will_take() -> None:
-    console = Console(force_terminal=True, width=120, file=open("/dev/null", "w"), record=True)  # noqa: SIM115, PTH123
+    shown = io.StringIO()
+    console = Console(force_terminal=True, width=120, file=shown)
     output = Output(json=False, out=console, err=console)
     with output.progress("Ingesting photos") as report:
         for done in range(1, 41):
             report(done, 100)
-    shown = console.export_text()
-    assert "40/100" in shown
-    assert "/s" in shown
+    assert "40/100" in shown.getvalue()
+    assert "/s" in shown.getvalue()

@@ -207,5 +207,5 @@ def test_a_folder_that_empties_under_ingestion_is_refused_with_what_was_skipped(
     for path in folder.rglob("*.jpg"):
         path.unlink()
     monkeypatch.setattr(FolderSource, "__iter__", lambda _: iter(found))
-    with pytest.raises(DatasetRefused, match="80 skipped, first: cat/0000.jpg: No such file"):
+    with pytest.raises(DatasetRefused, match=r"80 skipped, first: cat/0000\.jpg: No such file"):
         ingest_from(source, MemoryStore(), seed=1)

@@ -1,4 +1,4 @@
-"""What people decide about photos makes a new dataset, with their name and reason, and holds when photos are ingested again."""
+"""What people decide about photos makes a new dataset, says who and why, and holds when photos are ingested again."""
 
 from datetime import UTC, datetime, timedelta
 

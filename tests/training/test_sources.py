@@ -74,9 +74,7 @@ def test_a_whole_bucket_is_a_source_too(folder: Path):
     assert len(list(PrefixSource(store=bucket(folder, "").store, prefix=""))) == 83
 
 
-def test_an_archive_is_neither_remembered_nor_unpacked(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+def test_an_archive_is_neither_remembered_nor_unpacked(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     source = archive(folder, tmp_path / "photos.tar.gz")
     before = sorted(tmp_path.iterdir())
     archives: list[tarfile.TarFile] = []
