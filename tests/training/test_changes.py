@@ -1,5 +1,6 @@
 """What people decide about photos makes a new dataset, says who and why, and holds when photos are ingested again."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -114,8 +115,7 @@ def test_a_label_that_was_mended_at_the_source_is_not_overruled(lake: Lake):
     class Mended(Photos):
         def __iter__(self):
             for each in super().__iter__():
-                key = each.key.replace("cat/3.jpg", "bird/3.jpg")
-                yield type(each)(key=key, read=each.read)
+                yield replace(each, key=each.key.replace("cat/3.jpg", "bird/3.jpg"))
 
     dataset = lake.relabel(lake.first, "cat/3.jpg", "dog").dataset
     base = Base(manifest=lake.manifest(dataset), decisions=decisions(history(lake.store, dataset)))

@@ -3,6 +3,7 @@
 import functools
 import importlib
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -46,10 +47,10 @@ class Photos:
     def count(self) -> int | None:
         return len(self.numbers)
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[Candidate | Passed]:
         for number in self.numbers:
             key = f"{'dog' if number >= 1000 else 'cat'}/{number}.jpg"
-            yield Candidate(key=key, read=lambda number=number: photo(number))
+            yield Candidate(key=key, read=functools.partial(photo, number))
 
 
 @pytest.fixture(scope="module")

@@ -6,6 +6,7 @@ import tarfile
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -39,7 +40,8 @@ def bucket(folder: Path, prefix: str) -> PrefixSource:
 
 
 def archive(folder: Path, path: Path) -> ArchiveSource:
-    with tarfile.open(path, f"w:{path.suffix[1:]}" if path.suffix != ".tar" else "w") as tar:
+    how: Literal["w:gz", "w:xz", "w:"] = "w:gz" if path.suffix == ".gz" else "w:xz" if path.suffix == ".xz" else "w:"
+    with tarfile.open(path, how) as tar:
         tar.add(folder, arcname=".")
     return ArchiveSource(path)
 
@@ -86,7 +88,7 @@ def test_an_archive_is_neither_remembered_nor_unpacked(folder: Path, tmp_path: P
 
     monkeypatch.setattr(tarfile, "open", watched)
     assert len(list(source)) == 82
-    assert len(archives[0].members) <= 1
+    assert len(vars(archives[0])["members"]) <= 1
     assert sorted(tmp_path.iterdir()) == before
 
 
