@@ -97,6 +97,16 @@ def manifest_key(sha256: str) -> str:
     return f"{DATASETS}{sha256}.jsonl"
 
 
+def changes_prefix(dataset: str) -> str:
+    """The records of how a dataset came from others: who changed what, and why."""
+    return f"{DATASETS}{dataset}.changes/"
+
+
+def change_key(dataset: str, sha256: str) -> str:
+    """One such record, named by its content."""
+    return f"{changes_prefix(dataset)}{sha256}.json"
+
+
 # --- model store: the registry -------------------------------------------------------------------------------------
 
 

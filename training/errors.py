@@ -9,6 +9,18 @@ class DatasetRefused(TrainingError):
     """These photos cannot become a dataset, or this dataset no model."""
 
 
+class SplitsLeak(TrainingError):
+    """Photos in different splits look the same, so that a test would promise too much."""
+
+
+class PhotoUnknown(TrainingError):
+    """A dataset has no photo of this name."""
+
+
+class NothingToChange(TrainingError):
+    """A change of a dataset would leave it as it is, or says no reason."""
+
+
 class DatasetMissing(TrainingError):
     """No dataset, or more than one, has this name."""
 

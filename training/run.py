@@ -20,6 +20,7 @@ from registry.layout import epoch_key, epochs_prefix, job_result_key
 from registry.object_store import ObjectStore
 from registry.version import Version
 from training.checkpoint import Checkpoints
+from training.dataset.leakage import refuse_leaks
 from training.dataset.manifest import Manifest, Photo, load_manifest
 from training.dataset.quality import refuse_unfit
 from training.dataset.split import Split
@@ -125,6 +126,7 @@ class _Run:
     def build(self) -> Version:
         manifest = load_manifest(self.lake, self.spec.dataset)
         refuse_unfit(manifest)
+        refuse_leaks(manifest)
         learn, validate, test = self._load(manifest)
         model = self._train(manifest, learn, validate)
         files, exported = self._export(manifest, model, validate)

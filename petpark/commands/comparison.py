@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,6 +10,7 @@ import typer
 
 from petpark import comparison
 from petpark.app import example, invocation
+from petpark.commands.photos import by_change, by_class, photo_facts
 from petpark.commands.words import brief, figure, measured
 from petpark.comparison import Comparison
 from petpark.lineage import DeadEnd
@@ -18,10 +19,6 @@ from petpark.output import Cell, Columns, Section, bad, moment, short, size
 if TYPE_CHECKING:
     from registry.difference import Change
     from registry.version import StoredFile
-    from training.dataset.difference import DatasetDifference, PhotoChange
-    from training.dataset.manifest import Photo
-
-_EXAMPLES = 3
 
 
 def diff(
@@ -98,58 +95,7 @@ def _dataset_sections(found: Comparison, *, photos: bool) -> dict[str, Section]:
         return {}
     if isinstance(dataset, DeadEnd):
         return {"Dataset": {"cannot be compared": bad(dataset.reason)}}
-    changes: dict[str, Cell] = {how: _named(which, every=photos) for how, which in _photos(dataset).items() if which}
-    counted = _counted(dataset)
-    splits = list(next(iter(counted.values()), {}))
-    rows = [(label, *map(_both, counts.values()), _both(_all(counts))) for label, counts in counted.items()]
-    return {"Dataset": changes, "Photos by class": Columns(("", *splits, "all"), rows)}
-
-
-def _photos(dataset: DatasetDifference) -> dict[str, list[dict[str, str]]]:
-    """The photos that differ, by how; those in both datasets go by their name in the second."""
-
-    def changed(changes: Sequence[PhotoChange], fact: Callable[[Photo], str]) -> list[dict[str, str]]:
-        return [{"key": each.after.key, "before": fact(each.before), "after": fact(each.after)} for each in changes]
-
-    return {
-        "added": [{"key": photo.key} for photo in dataset.added],
-        "removed": [{"key": photo.key} for photo in dataset.removed],
-        "relabelled": changed(dataset.relabelled, lambda photo: photo.label),
-        "moved": changed(dataset.moved, lambda photo: str(photo.split)),
-        "redescribed": changed(dataset.redescribed, lambda photo: photo.key),
-    }
-
-
-def _named(photos: Sequence[Mapping[str, str]], *, every: bool) -> str:
-    """How many, and which: some, or all of them a line each."""
-    names = [
-        f"{photo['key']} ({photo['before']} → {photo['after']})" if "before" in photo else photo["key"]
-        for photo in photos
-    ]
-    if every:
-        return "\n".join([str(len(names)), *names])
-    rest = ", …" if len(names) > _EXAMPLES else ""
-    return f"{len(names):,}: {', '.join(names[:_EXAMPLES])}{rest}"
-
-
-def _counted(dataset: DatasetDifference) -> dict[str, dict[str, tuple[int, int]]]:
-    """Photos by label and split, (before, after)."""
-    before, after = dataset.counts_before, dataset.counts_after
-    labels = sorted(before.keys() | after.keys())
-    splits = list(next(iter((*after.values(), *before.values())), {}))
-    return {
-        label: {split: (before.get(label, {}).get(split, 0), after.get(label, {}).get(split, 0)) for split in splits}
-        for label in labels
-    }
-
-
-def _all(counts: Mapping[str, tuple[int, int]]) -> tuple[int, int]:
-    return sum(before for before, _ in counts.values()), sum(after for _, after in counts.values())
-
-
-def _both(count: tuple[int, int]) -> str:
-    before, after = count
-    return f"{before:,}" if before == after else f"{before:,} → {after:,}"
+    return {"Dataset": by_change(dataset, photos=photos), "Photos by class": by_class(dataset)}
 
 
 # --- for programs --------------------------------------------------------------------------------------------------
@@ -178,20 +124,11 @@ def _dataset_facts(found: Comparison, *, photos: bool) -> dict[str, Any]:
     dataset = found.dataset
     if dataset is None or isinstance(dataset, DeadEnd):
         return {**named, "same": dataset is None, "lost": None if dataset is None else dataset.reason}
-    counts = {
-        label: {split: {"before": before, "after": after} for split, (before, after) in counted.items()}
-        for label, counted in _counted(dataset).items()
-    }
-    differing = _photos(dataset)
     return {
         **named,
         "same": False,
         "lost": None,
-        "counts": counts,
-        **{how: len(which) for how, which in differing.items()},
-        "photos" if photos else "examples": {
-            how: which if photos else which[:_EXAMPLES] for how, which in differing.items()
-        },
+        **photo_facts(dataset, photos=photos),
     }
 
 

@@ -1,27 +1,58 @@
 """`petpark data`."""
 
 from dataclasses import asdict
+from enum import StrEnum
 from typing import Annotated
 
 import typer
 
 from petpark import datasets
 from petpark.app import example, group, invocation
+from petpark.commands import dataset_changes, dataset_diff
 
 app = group("Dataset versions in the data lake.")
+dataset_changes.register(app)
+dataset_diff.register(app)
 
 
-@app.command("ingest", epilog=example("petpark data ingest photos/", "petpark data ingest photos/ --json"))
+class SplitUnit(StrEnum):
+    """What stays together in one split; training's `SplitBy`, said here so that `--help` need not import it."""
+
+    CAMERA = "camera"
+    DAY = "day"
+    PHOTO = "photo"
+
+
+@app.command(
+    "ingest",
+    epilog=example(
+        "petpark data ingest photos/",
+        "petpark data ingest s3://park/2026-03/ --index s3://park/2026-03.csv --base 3fa9",
+        "petpark data ingest photos.tar.gz --json",
+    ),
+)
 def ingest(
     ctx: typer.Context,
-    source: Annotated[str, typer.Argument(help="A folder with one subfolder of photos per class.")],
+    source: Annotated[
+        str, typer.Argument(help="A folder, s3://bucket/prefix or a tar archive, with one subfolder per class.")
+    ],
     seed: Annotated[int, typer.Option("--seed", help="Seeds the split into train, validation and test.")] = 0,
+    index: Annotated[
+        str | None,
+        typer.Option("--index", help="CSV or JSONL of key, label, camera, captured_at; then folders are no classes."),
+    ] = None,
+    base: Annotated[
+        str | None, typer.Option("--base", help="A dataset to go on from: its photos stay in their splits.")
+    ] = None,
+    split_by: Annotated[
+        SplitUnit, typer.Option("--split-by", help="What stays together: a camera (of ten or more), its day, a photo.")
+    ] = SplitUnit.CAMERA,
 ) -> None:
     """Validate, deduplicate and split photos into one immutable dataset. Unreadable ones are counted and named."""
     run = invocation(ctx)
     target = run.target()
     with run.output.progress("Ingesting photos") as report:
-        found = datasets.ingest(target, source, seed=seed, progress=report)
+        found = datasets.ingest(target, source, seed=seed, progress=report, index=index, split_by=split_by, base=base)
     skipped = [{"path": str(path), "reason": reason} for path, reason in found.skipped]
     facts = {"dataset": found.sha256, "photos": len(found.manifest.photos), "added": found.added, "skipped": skipped}
     fields = {

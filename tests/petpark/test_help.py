@@ -41,8 +41,12 @@ def test_all_promised_commands_are_there() -> None:
     there = {" ".join(path) for path, _ in every_command()}
     promised = {
         "doctor",
+        "data diff",
+        "data exclude",
+        "data history",
         "data ingest",
         "data list",
+        "data relabel",
         "train",
         "jobs list",
         "models list",

@@ -53,12 +53,6 @@ def test_what_is_no_dataset_is_refused_by_name(run: Run, tmp_path: Path) -> None
     assert (said.exit_code, said.stderr.startswith("DatasetRefused: ")) == (1, True)
 
 
-def test_photos_in_a_bucket_are_refused_with_the_way_around(run: Run) -> None:
-    said = run("data", "ingest", "s3://photos/park")
-    assert said.exit_code == 2
-    assert "aws s3 sync s3://photos/park" in said.stderr
-
-
 def test_the_list_shows_labels_and_splits(run: Run, dataset: str) -> None:
     (told,) = json.loads(run("data", "list", "--json").stdout)["datasets"]
     assert told["sha256"] == dataset

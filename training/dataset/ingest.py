@@ -1,36 +1,53 @@
-"""A folder of photos becomes a dataset in the data lake."""
+"""Photos from anywhere become a dataset in the data lake.
 
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+Reading, decoding and sending happen side by side with a bounded number of photos in memory. What grows with the dataset
+is a row for each photo: of the index, of the manifest, of what the lake has.
+"""
+
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
-from itertools import islice
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
 from imaging import PhotoError, measure
 from registry.encoding import sha256_hex
-from registry.errors import ObjectExists
+from registry.errors import ObjectExists, StoreUnavailable
 from registry.layout import PHOTOS, photo_key
 from registry.object_store import ObjectStore
+from training.dataset.changes import Decision, Ruling
+from training.dataset.index import Index, Row
 from training.dataset.manifest import Manifest, Photo, store_manifest
+from training.dataset.placing import place
 from training.dataset.quality import Quality, assess, refuse_unfit
-from training.dataset.split import split_of
-from training.errors import DatasetRefused
+from training.dataset.sources import Candidate, FolderSource, Passed, Source, Unreadable
+from training.dataset.split import SplitBy, split_of
 
 WORKERS: Final = 16
 """Threads that read, check and send photos; most of the time they wait for the data lake."""
 
-_PHOTO_SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png", ".webp"})
+_AHEAD: Final = 4 * WORKERS
+_PHOTO_SUFFIXES: Final = (".jpg", ".jpeg", ".png", ".webp")
+_NOT_IN_INDEX: Final = "not in the index"
 
 type Skipped = tuple[str, str]
 """The key of a file that is not in the dataset, and why."""
 
 
 @dataclass(frozen=True, kw_only=True)
+class Base:
+    """An earlier dataset, which a new one goes on from."""
+
+    manifest: Manifest
+    decisions: Mapping[str, Decision] = field(default_factory=dict[str, Decision])
+    """What people decided about photos on the way there, by hash: it still holds."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Ingestion:
-    """What became of a folder."""
+    """What became of a source."""
 
     manifest: Manifest
     sha256: str
@@ -42,100 +59,172 @@ class Ingestion:
 def ingest(
     directory: Path, store: ObjectStore, *, seed: int, progress: Callable[[int, int], None] | None = None
 ) -> Ingestion:
-    """Check, measure, split and store the photos in `directory/<class>/**`, then the manifest that names them.
+    """Ingest the photos in `directory/<class>/**`; see `ingest_from`."""
+    return ingest_from(FolderSource(directory), store, seed=seed, progress=progress)
 
-    An unreadable photo is skipped, not fatal. Of photos with the same bytes the first is kept, unless their labels
-    contradict each other: then none is. A photo that the data lake has is not sent again, so that an ingestion that was
-    cut off is simply repeated. `progress(done, of)` is called for every file. Raises DatasetRefused.
+
+def ingest_from(
+    source: Source,
+    store: ObjectStore,
+    *,
+    seed: int,
+    index: Index | None = None,
+    split_by: SplitBy = SplitBy.CAMERA,
+    base: Base | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Ingestion:
+    """Check, measure, split and store the photos of `source`, then the manifest that names them.
+
+    A photo's label is the folder that it lies in, or what `index` says. One that cannot be used is skipped, not fatal,
+    and so is one that the index does not know, or only the index knows. Of photos with the same bytes the first by name
+    is kept, unless their labels contradict each other: then none is. A photo that the data lake has is not sent again,
+    so that an ingestion that was cut off is simply repeated. `base` keeps its photos in their splits.
+
+    `progress(done, of)` is called for every file, with 0 where nobody knows how many there are. Raises DatasetRefused.
     """
-    found, misplaced = find_photos(directory)
-    stored = {key.rsplit("/", 1)[-1] for key in store.keys(PHOTOS)}
+    clerk = _Clerk(store, seed=seed, index=index, base=base)
     photos: list[Photo] = []
-    skipped = misplaced
-    sent: set[str] = set()
-
-    def examine(key: str) -> Photo:
-        data = (directory / key).read_bytes()
-        photo = describe(key, data, seed=seed)
-        if photo.sha256 not in stored:
-            _send(store, photo.sha256, data)
-            sent.add(photo.sha256)
-        return photo
-
-    for done, (key, future) in enumerate(_in_order(examine, found), start=1):
-        try:
-            photos.append(future.result())
-        except (PhotoError, OSError) as error:
-            skipped.append((key, str(error)))
+    skipped: list[Skipped] = []
+    names: set[str] = set()
+    total = (source.count() or 0) if progress else 0
+    for done, (key, outcome) in enumerate(clerk.examine_all(source), start=1):
+        if key in names:
+            skipped.append((key, "another file of this name came before"))
+        elif isinstance(outcome, Photo):
+            photos.append(outcome)
+        elif outcome:
+            skipped.append((key, outcome))
+        names.add(key)
         if progress:
-            progress(done, len(found))
+            progress(done, total)
 
-    unique, duplicates = _without_duplicates(photos)
-    manifest = Manifest.of(unique)
-    skipped = sorted(skipped + duplicates)
+    if index is not None:
+        skipped += [(key, reason) for key, reason in index.refused.items() if key not in names]
+        skipped += [(key, "in the index, but there is no such file") for key in index.rows if key not in names]
+    unique, duplicates = _without_duplicates(sorted(photos, key=lambda photo: photo.key))
+    placed = place(unique, seed=seed, by=split_by, base=base.manifest.photos if base else ())
+    manifest = Manifest.of(placed.photos)
+    skipped = sorted(skipped + duplicates + [(photo.key, reason) for photo, reason in placed.excluded])
     refuse_unfit(manifest, skipped)
     return Ingestion(
         manifest=manifest,
         sha256=store_manifest(store, manifest),
-        added=len(sent),
+        added=clerk.sent,
         skipped=tuple(skipped),
         quality=assess(manifest, skipped),
     )
 
 
-def find_photos(directory: Path) -> tuple[list[str], list[Skipped]]:
-    """Find the files in class subfolders, and the photos that lie beside them; hidden files are left alone."""
-    if not directory.is_dir():
-        raise DatasetRefused(f"{directory} is no folder; give a folder with one subfolder of photos for each class")
-    found: list[str] = []
-    misplaced: list[Skipped] = []
-    for path in sorted(directory.rglob("*")):
-        relative = path.relative_to(directory)
-        if any(part.startswith(".") for part in relative.parts) or not path.is_file():
-            continue
-        if len(relative.parts) > 1:
-            found.append(relative.as_posix())
-        elif path.suffix.lower() in _PHOTO_SUFFIXES:
-            misplaced.append((relative.as_posix(), "not in a class folder"))
-    return found, misplaced
-
-
-def describe(key: str, data: bytes, *, seed: int) -> Photo:
-    """Describe one photo by its key and bytes; PhotoError."""
+def describe(key: str, data: bytes, *, seed: int, row: Row) -> Photo:
+    """Describe one photo by its key and bytes, in the split that it has for itself; PhotoError."""
     measures = measure(data)
     sha256 = sha256_hex(data)
+    group = row.camera or sha256
     return Photo(
         key=key,
         sha256=sha256,
         width=measures.width,
         height=measures.height,
-        label=key.split("/", 1)[0],
-        split=split_of(seed, sha256),
-        group=sha256,
-        captured_at=measures.captured_at,
+        label=row.label,
+        split=split_of(seed, group),
+        group=group,
+        captured_at=row.captured_at or measures.captured_at,
         perceptual_hash=f"{measures.perceptual_hash:016x}",
         brightness=measures.brightness,
         sharpness=measures.sharpness,
     )
 
 
-def _in_order(work: Callable[[str], Photo], keys: Sequence[str]) -> Iterator[tuple[str, Future[Photo]]]:
-    """Work on keys in parallel, giving results in order, with a bounded number under way."""
-    with ThreadPoolExecutor(WORKERS) as pool:
-        waiting = iter(keys)
-        under_way = [(key, pool.submit(work, key)) for key in islice(waiting, WORKERS * 4)]
+class _Clerk:
+    """Examines candidates and sends what the lake lacks, many at a time."""
+
+    def __init__(self, store: ObjectStore, *, seed: int, index: Index | None, base: Base | None) -> None:
+        self._store = store
+        self._seed = seed
+        self._index = index
+        self._decisions: Mapping[str, Decision] = base.decisions if base else {}
+        self._known = {photo.sha256: photo for photo in base.manifest.photos} if base else {}
+        self._stored: Set[bytes] = {bytes.fromhex(key.rpartition("/")[2]) for key in store.keys(PHOTOS)}
+        self._sent: set[str] = set()
+
+    @property
+    def sent(self) -> int:
+        """How many photos the lake did not have."""
+        return len(self._sent)
+
+    def examine_all(self, source: Source) -> Iterator[tuple[str, Photo | str]]:
+        """Give each file's photo, or the reason why it is none (nothing for one that is not ours to judge), in order.
+
+        An error that is not about one file ends it, with nothing under way.
+        """
+        with ThreadPoolExecutor(WORKERS) as pool:
+            under_way: deque[tuple[str, Future[Photo | str]]] = deque()
+            try:
+                for found in source:
+                    under_way.append((found.key, pool.submit(self._examine, found)))
+                    if len(under_way) > _AHEAD:
+                        key, future = under_way.popleft()
+                        yield key, future.result()
+                while under_way:
+                    key, future = under_way.popleft()
+                    yield key, future.result()
+            finally:
+                for _, future in under_way:
+                    future.cancel()
+
+    def _examine(self, found: Candidate | Passed) -> Photo | str:
+        if isinstance(found, Passed):
+            return found.reason
+        row = self._row(found.key)
+        if not isinstance(row, Row):
+            return row
         try:
-            while under_way:
-                yield under_way.pop(0)
-                under_way += [(key, pool.submit(work, key)) for key in islice(waiting, 1)]
-        finally:
-            for _, future in under_way:
-                future.cancel()
+            data = found.read()
+            photo = self._describe(found.key, data, row)
+        except (PhotoError, Unreadable) as error:
+            return str(error)
+        if isinstance(photo, Photo) and bytes.fromhex(photo.sha256) not in self._stored:
+            self._send(photo.sha256, data)
+        return photo
 
+    def _row(self, key: str) -> Row | str:
+        """What is said of a file besides its bytes, or why it is passed over."""
+        if self._index is not None:
+            return self._index.rows.get(key) or self._index.refused.get(key) or self._unlisted(key)
+        label, _, rest = key.partition("/")
+        if not rest:
+            return "not in a class folder" if key.lower().endswith(_PHOTO_SUFFIXES) else ""
+        return Row(label=label, camera=None, captured_at=None)
 
-def _send(store: ObjectStore, sha256: str, data: bytes) -> None:
-    with suppress(ObjectExists):  # the same bytes, for the key is their hash
-        store.create(photo_key(sha256), data)
+    def _unlisted(self, key: str) -> str:
+        return _NOT_IN_INDEX if key.lower().endswith(_PHOTO_SUFFIXES) else ""
+
+    def _describe(self, key: str, data: bytes, row: Row) -> Photo | str:
+        sha256 = sha256_hex(data)
+        decision = self._decisions.get(sha256)
+        if decision is not None and decision.label == row.label:  # the source still says what was decided about
+            if decision.ruling is Ruling.EXCLUDE:
+                return f"excluded by {decision.by}: {decision.why}"
+            row = replace(row, label=decision.becomes)
+        if known := self._known.get(sha256):  # the same bytes have the same measures: no need to decode them
+            return replace(
+                known,
+                key=key,
+                label=row.label,
+                group=row.camera or known.group,
+                captured_at=row.captured_at or known.captured_at,
+            )
+        return describe(key, data, seed=self._seed, row=row)
+
+    def _send(self, sha256: str, data: bytes) -> None:
+        key = photo_key(sha256)
+        try:
+            with suppress(ObjectExists):  # the same bytes, for the key is their hash
+                self._store.create(key, data)
+        except StoreUnavailable:
+            if self._store.stat(key) is None:  # not only the answer was lost
+                raise
+        self._sent.add(sha256)
 
 
 def _without_duplicates(photos: Sequence[Photo]) -> tuple[list[Photo], list[Skipped]]:

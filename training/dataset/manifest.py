@@ -135,7 +135,8 @@ def load_manifest(store: ObjectStore, sha256_or_prefix: str) -> Manifest:
 
 def list_datasets(store: ObjectStore) -> list[str]:
     """Give the hashes of all datasets."""
-    return [key.removeprefix(DATASETS).removesuffix(".jsonl") for key in store.keys(DATASETS)]
+    names = (key.removeprefix(DATASETS) for key in store.keys(DATASETS))
+    return [name.removesuffix(".jsonl") for name in names if name.endswith(".jsonl")]  # changes lie beside
 
 
 def _resolve(store: ObjectStore, sha256_or_prefix: str) -> str:

@@ -1,0 +1,140 @@
+"""Every photo finds its split: near-duplicates the same one, and none of an earlier dataset moves."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from registry.encoding import sha256_hex
+from tests.training.test_manifest import photo
+from training.dataset.leakage import find_leaks
+from training.dataset.manifest import Manifest, Photo
+from training.dataset.placing import place
+from training.dataset.split import Split, SplitBy, split_of, unit_of
+
+SCENE = 0x0F0F_3C3C_55AA_9966
+"""A perceptual hash that says something: half of its bits are set."""
+
+
+def taken(number: int, look: int, *, camera: str | None = None, day: int | None = None) -> Photo:
+    """A photo of its own bytes that looks like `look`."""
+    sha256 = sha256_hex(str(number).encode())
+    return photo(
+        f"{number}.jpg",
+        sha256=sha256,
+        group=camera or sha256,
+        captured_at=None if day is None else f"2026-03-{day:02d}T10:00:00",
+        perceptual_hash=f"{look:016x}",
+    )
+
+
+def flipped(*bits: int) -> int:
+    look = SCENE
+    for bit in bits:
+        look ^= 1 << bit
+    return look
+
+
+# Looks from a narrow neighbourhood, so that chains and bridges between photos happen all the time.
+looks = st.lists(st.integers(0, 15), max_size=7).map(lambda bits: flipped(*bits))
+shots = st.builds(
+    taken,
+    st.integers(0, 10_000),
+    looks,
+    camera=st.sampled_from([None, None, "gate", "pond", "hill"]),
+    day=st.none() | st.integers(1, 3),
+)
+albums = st.lists(shots, max_size=14, unique_by=lambda shot: shot.sha256)
+seeds = st.integers(0, 50)
+ways = st.sampled_from(SplitBy)
+
+
+@given(albums, albums, seeds, ways, ways)
+def test_added_photos_move_no_old_one(old: list[Photo], new: list[Photo], seed: int, by: SplitBy, later_by: SplitBy):
+    before = place(old, seed=seed, by=by).photos
+    both = {shot.sha256: shot for shot in (*new, *old)}
+    after = {shot.sha256: shot for shot in place(both.values(), seed=seed + 1, by=later_by, base=before).photos}
+    assert [(shot.sha256, shot.split) for shot in before] == [(s.sha256, after[s.sha256].split) for s in before]
+
+
+@given(albums, albums, seeds, ways)
+def test_nothing_leaks_between_splits_whatever_was_added(old: list[Photo], new: list[Photo], seed: int, by: SplitBy):
+    before = place(old, seed=seed, by=by).photos
+    assert find_leaks(Manifest.of(before)).pairs == 0
+    both = {shot.sha256: shot for shot in (*new, *old)}.values()
+    assert find_leaks(Manifest.of(place(both, seed=seed, by=by, base=before).photos)).pairs == 0
+
+
+@given(albums, seeds, ways)
+def test_every_photo_is_placed_or_excluded_with_a_reason(album: list[Photo], seed: int, by: SplitBy):
+    done = place(album, seed=seed, by=by)
+    assert sorted([*(s.sha256 for s in done.photos), *(s.sha256 for s, _ in done.excluded)]) == sorted(
+        s.sha256 for s in album
+    )
+    assert all("looks like" in reason for _, reason in done.excluded)
+
+
+@given(albums, seeds, ways, st.randoms())
+def test_the_order_of_photos_does_not_matter(album: list[Photo], seed: int, by: SplitBy, random):
+    shuffled = list(album)
+    random.shuffle(shuffled)
+    assert set(place(album, seed=seed, by=by).photos) == set(place(shuffled, seed=seed, by=by).photos)
+
+
+@given(albums, seeds, ways)
+def test_without_a_base_the_split_is_a_function_of_seed_and_unit(album: list[Photo], seed: int, by: SplitBy):
+    for shot in place(album, seed=seed, by=by).photos:
+        if unit := unit_of(shot, by):
+            assert shot.split is split_of(seed, unit)
+
+
+def in_split(split: Split, look: int) -> Photo:
+    """A photo that falls into `split` by itself under seed 1."""
+    return next(shot for n in range(1000) if split_of(1, (shot := taken(n, look)).sha256) is split)
+
+
+def test_a_photo_alone_goes_where_its_hash_puts_it():
+    album = [taken(number, int(sha256_hex(bytes([number]))[:16], 16)) for number in range(30)]
+    assert {s.sha256: s.split for s in place(album, seed=3).photos} == {s.sha256: split_of(3, s.sha256) for s in album}
+
+
+def test_a_burst_without_a_camera_is_one_group():
+    burst = [taken(number, flipped(*range(number))) for number in range(4)]
+    done = place(burst, seed=1).photos
+    assert {shot.group for shot in done} == {min(shot.sha256 for shot in burst)}
+    assert len({shot.split for shot in done}) == 1
+
+
+def test_a_new_near_duplicate_joins_its_old_photos_group():
+    old = place([in_split(Split.TEST, SCENE)], seed=1).photos
+    new = in_split(Split.TRAIN, flipped(3))
+    joined = next(s for s in place([*old, new], seed=1, base=old).photos if s.sha256 == new.sha256)
+    assert (joined.split, joined.group) == (Split.TEST, old[0].group)
+
+
+def test_a_photo_between_two_old_ones_of_different_splits_is_left_out_and_says_of_whom():
+    far = flipped(0, 1, 2, 3, 4, 5)
+    old = place([in_split(Split.TEST, SCENE), in_split(Split.TRAIN, far)], seed=1).photos
+    bridge = taken(5000, flipped(0, 1, 2))
+    done = place([*old, bridge], seed=1, base=old)
+    assert set(done.photos) == set(old)
+    assert [shot.sha256 for shot, _ in done.excluded] == [bridge.sha256]
+    assert "looks like" in done.excluded[0][1]
+
+
+def test_a_camera_goes_into_one_split_and_its_days_can_be_split():
+    days = [taken(n, int(sha256_hex(bytes([n]))[:16], 16), camera="gate", day=1 + n % 28) for n in range(56)]
+    assert len({s.split for s in place(days, seed=1).photos}) == 1
+    by_day = place(days, seed=1, by=SplitBy.DAY).photos
+    assert len({s.split for s in by_day}) > 1
+    assert len({(s.captured_at, s.split) for s in by_day}) == 28
+    assert {s.group for s in by_day} == {"gate"}
+
+
+def test_black_photos_are_no_near_duplicates_of_each_other():
+    black = [taken(number, 0) for number in range(40)]
+    assert len({shot.split for shot in place(black, seed=1).photos}) > 1
+
+
+@pytest.mark.parametrize("by", SplitBy)
+def test_no_photos_are_placed_nowhere(by: SplitBy):
+    assert place([], seed=1, by=by).photos == ()

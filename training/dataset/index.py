@@ -1,0 +1,121 @@
+"""A table beside the photos: what each shows, which camera took it, and when."""
+
+import csv
+import io
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, cast
+
+from training.dataset.sources.source import bad_name, printable
+from training.errors import DatasetRefused
+
+COLUMNS: Final = ("key", "label", "camera", "captured_at")
+_NEEDED: Final = ("key", "label")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """What an index says about a photo."""
+
+    label: str
+    camera: str | None
+    captured_at: str | None
+    """YYYY-MM-DDTHH:MM:SS by the camera's own clock."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Index:
+    """Rows by key; `refused` are keys whose row, or rows, cannot be used, and why."""
+
+    rows: Mapping[str, Row]
+    refused: Mapping[str, str]
+
+
+def read_index(name: str, data: bytes) -> Index:
+    """Read CSV with a heading, or JSON Lines, by the ending of `name`; columns besides `COLUMNS` are not looked at.
+
+    Raises DatasetRefused, naming the line, for what is no table; a row that cannot be used only costs its photo.
+    """
+    reader = _READERS.get(name.rpartition(".")[2].lower())
+    if reader is None:
+        raise DatasetRefused(f"{name} is neither .csv nor .jsonl; give an index of {', '.join(COLUMNS)}")
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DatasetRefused(f"{name} is not UTF-8 at byte {error.start:,}; save it as UTF-8") from error
+    rows: dict[str, Row] = {}
+    refused: dict[str, str] = {}
+    for line, fields in reader(name, text):
+        key = fields.get("key")
+        if not isinstance(key, str) or not key or bad_name(key):
+            shown = printable(key) if isinstance(key, str) else key
+            raise DatasetRefused(f"line {line} of {name} has no usable key: {shown!r}; give each row its photo's name")
+        try:
+            row = _row(fields)
+        except ValueError as error:
+            refused[key] = f"line {line} of the index: {error}"
+            continue
+        if rows.setdefault(key, row) != row:
+            refused[key] = f"the index describes it twice, differently, again in line {line}"
+    return Index(rows={key: row for key, row in rows.items() if key not in refused}, refused=refused)
+
+
+def _row(fields: Mapping[str, object]) -> Row:
+    texts: dict[str, str | None] = {}
+    for name in COLUMNS[1:]:
+        value = fields.get(name)
+        if not isinstance(value, str | None):
+            raise ValueError(f"{name} is {value!r}, no text")  # noqa: TRY004  ValueError is what a bad row is
+        if value is not None and bad_name(value):
+            raise ValueError(f"{name} is {printable(value)!r}, no UTF-8")
+        texts[name] = (value or "").strip() or None
+    label = texts["label"]
+    if label is None:
+        raise ValueError("it has no label")
+    return Row(label=label, camera=texts["camera"], captured_at=_moment(texts["captured_at"]))
+
+
+def _moment(text: str | None) -> str | None:
+    """The wall clock's time; a fraction of a second and a time zone are dropped, for cameras' EXIF has neither."""
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text).replace(tzinfo=None, microsecond=0).isoformat()
+    except ValueError:
+        moment = None
+    if moment is None or len(text) <= len("YYYY-MM-DD"):  # a day alone is read as its midnight, which is no time
+        raise ValueError(f"captured_at is {text!r}; write it as 2026-03-01T21:04:05")
+    return moment
+
+
+def _csv(name: str, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+    try:
+        heading = reader.fieldnames or ()
+        if missing := [column for column in _NEEDED if column not in heading]:
+            raise DatasetRefused(f"{name} has no column {missing[0]}; its first line must name {', '.join(COLUMNS)}")
+        for fields in reader:
+            yield reader.line_num, fields
+    except csv.Error as error:
+        raise DatasetRefused(f"line {reader.line_num} of {name} is no CSV: {error}; mend it") from error
+
+
+def _jsonl(name: str, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    for line, entry in enumerate(text.split("\n"), start=1):
+        if not entry.strip():
+            continue
+        try:
+            fields = json.loads(entry)
+        except (ValueError, RecursionError) as error:
+            raise DatasetRefused(f"line {line} of {name} is no JSON: {error}; mend it") from error
+        if not isinstance(fields, dict):
+            raise DatasetRefused(f"line {line} of {name} is no JSON object; mend it")
+        yield line, cast("dict[str, Any]", fields)
+
+
+_READERS: Final[Mapping[str, Callable[[str, str], Iterator[tuple[int, dict[str, Any]]]]]] = {
+    "csv": _csv,
+    "jsonl": _jsonl,
+}

@@ -1,0 +1,90 @@
+"""Photos in a tar archive, compressed or not: read as a stream, never unpacked to disk."""
+
+import lzma
+import tarfile
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, override
+
+from training.dataset.sources.source import MAX_BYTES, Candidate, Passed, bad_name, is_hidden, printable, too_large
+from training.errors import DatasetRefused
+
+SUFFIXES: Final = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
+_BROKEN: Final = (tarfile.TarError, EOFError, OSError, zlib.error, lzma.LZMAError)
+
+
+@dataclass(frozen=True)
+class ArchiveSource:
+    """The files of an archive in its own order, by their names in it; hidden ones are left alone.
+
+    Raises DatasetRefused for a file that is no archive, or was cut off: then nothing tells what is missing.
+    """
+
+    path: Path
+
+    def count(self) -> int | None:
+        """See Source: an archive has no table of contents."""
+        return None
+
+    def __iter__(self) -> Iterator[Candidate | Passed]:
+        """See Source."""
+        seen = 0
+        ended: list[bool] = []
+        try:
+            with tarfile.open(self.path, "r|*", tarinfo=_noticing_the_end(ended)) as archive:
+                archive.stream = True  # or it would remember every entry
+                for member in archive:
+                    seen += 1
+                    yield from _offered(archive, member)
+        except _BROKEN as error:
+            raise DatasetRefused(_refusal(self.path, seen, error)) from error
+        if not ended:
+            raise DatasetRefused(_refusal(self.path, seen, EOFError("it has no end mark")))
+
+
+def _offered(archive: tarfile.TarFile, member: tarfile.TarInfo) -> Iterator[Candidate | Passed]:
+    parts = [part for part in member.name.split("/") if part not in {"", "."}]
+    key = "/".join(parts)
+    if member.isdir():
+        return
+    if ".." in parts:
+        yield Passed(key=printable(key), reason="its name leads out of the archive")
+    elif is_hidden(key):
+        return
+    elif reason := bad_name(key):
+        yield Passed(key=printable(key), reason=reason)
+    elif not member.isfile():
+        yield Passed(key=key, reason="a link or a device, no regular file")
+    elif member.size > MAX_BYTES:
+        yield Passed(key=key, reason=too_large(member.size))
+    else:
+        content = archive.extractfile(member)
+        yield Candidate(key=key, read=_giving(content.read() if content else b""))
+
+
+def _giving(data: bytes) -> Callable[[], bytes]:
+    return lambda: data
+
+
+def _refusal(path: Path, seen: int, error: Exception) -> str:
+    if isinstance(error, FileNotFoundError | IsADirectoryError | PermissionError):
+        return f"{path} cannot be read: {error.strerror}; give a tar archive of one folder of photos for each class"
+    if not seen:
+        return f"{path} is no tar archive, or none that can be read ({error}); give one as tar -cf makes it"
+    return f"{path} is broken or cut off after {seen:,} entries ({error}); copy it again, then ingest it again"
+
+
+def _noticing_the_end(ended: list[bool]) -> type[tarfile.TarInfo]:
+    """Entries of an archive that tells whether it came to its end; tarfile itself takes a cut between two for one."""
+
+    class Entry(tarfile.TarInfo):
+        @classmethod
+        @override
+        def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> tarfile.TarInfo:
+            if len(buf) == tarfile.BLOCKSIZE and not any(buf):
+                ended.append(True)
+            return super().frombuf(buf, encoding, errors)
+
+    return Entry

@@ -1,0 +1,71 @@
+"""Photos in a folder."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from training.dataset.sources.source import MAX_BYTES, Candidate, Passed, Unreadable, bad_name, printable, too_large
+from training.errors import DatasetRefused
+
+
+@dataclass(frozen=True)
+class FolderSource:
+    """The files below a folder, ascending by name in each folder; hidden ones are left alone."""
+
+    directory: Path
+
+    def count(self) -> int | None:
+        """See Source."""
+        return sum(1 for _ in self)
+
+    def __iter__(self) -> Iterator[Candidate | Passed]:
+        """See Source."""
+        if not self.directory.is_dir():
+            raise DatasetRefused(
+                f"{self.directory} is no folder; give a folder with one subfolder of photos for each class"
+            )
+        yield from self._below(self.directory, "")
+
+    def _below(self, directory: Path, prefix: str) -> Iterator[Candidate | Passed]:
+        try:
+            with os.scandir(directory) as listing:
+                entries = sorted(listing, key=lambda entry: entry.name)
+        except OSError as error:  # removed meanwhile, or not ours to read
+            yield Passed(key=printable(prefix), reason=_said(error))
+            return
+        for entry in entries:
+            key = prefix + entry.name
+            if entry.name.startswith("."):
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                yield from self._below(directory / entry.name, f"{key}/")
+            elif reason := bad_name(key):
+                yield Passed(key=printable(key), reason=reason)
+            elif not entry.is_file():
+                yield Passed(key=key, reason="no regular file")
+            else:
+                yield Candidate(key=key, read=_Read(directory / entry.name))
+
+
+@dataclass(frozen=True)
+class _Read:
+    path: Path
+
+    def __call__(self) -> bytes:
+        try:
+            with self.path.open("rb") as file:
+                before = os.fstat(file.fileno())
+                if before.st_size > MAX_BYTES:
+                    raise Unreadable(too_large(before.st_size))
+                data = file.read(before.st_size + 1)
+                after = os.fstat(file.fileno())
+        except OSError as error:
+            raise Unreadable(_said(error)) from error
+        if len(data) != before.st_size or (before.st_mtime_ns, before.st_size) != (after.st_mtime_ns, after.st_size):
+            raise Unreadable("changed while it was read; ingest again when it is complete")
+        return data
+
+
+def _said(error: OSError) -> str:
+    return error.strerror or str(error)
