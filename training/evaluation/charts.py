@@ -12,6 +12,7 @@ from markupsafe import Markup, escape
 from training.evaluation.calibration import Bin
 from training.evaluation.metrics import Interval
 from training.evaluation.slices import Slice
+from training.evaluation.words import percent
 from training.job import EpochRecord
 
 LINES: Final = ("first", "second", "third")
@@ -22,7 +23,7 @@ _EPOCHS_HEIGHT: Final = 180
 
 
 def reliability_diagram(bins: Sequence[Bin], *, side: int = 260) -> Markup:
-    """Draw the share that is right over confidence; on the diagonal confidence is what it says."""
+    """Draw the share that is right over confidence, both 0 to 100 %; on the diagonal, confidence can be believed."""
     parts = [_line((0, side), (side, 0), "ideal")]
     most = max((each.photos for each in bins), default=0) or 1
     for each in bins:
@@ -73,7 +74,7 @@ def forest(slices: Sequence[Slice], overall: float, *, width: int = 960) -> Mark
             _text(left - 12, y + 4, f"{each.column}: {each.value}", "end"),
             _line((x(each.interval[0]), y), (x(each.interval[1]), y), "range" + kind),
             _dot(x(each.accuracy), y, "mark" + kind),
-            _text(width, y + 4, f"{each.accuracy:.1%} of {each.photos}", "end"),
+            _text(width, y + 4, f"{percent(each.accuracy)} of {each.photos}", "end"),
         ]
     return _svg((0, -6, width, height + 32), "Accuracy of each slice with its 95 % interval", parts)
 

@@ -7,6 +7,7 @@ from typing import Final
 from training.evaluation.assess import Assessment
 from training.evaluation.plan import Gates
 from training.evaluation.slices import worst
+from training.evaluation.words import percent
 
 PREFIX: Final = "gate_"
 """Of the metrics of a version that say whether it passed: 1 or 0."""
@@ -110,8 +111,8 @@ def _least(name: str, what: str, bound: float, limit: float, value: float, advic
     return GateResult(
         name=name,
         passed=passed,
-        asked=f"{what}: at least {limit:.1%}",
-        found=f"{bound:.1%} (lower bound; measured {value:.1%})",
+        asked=f"{what}: at least {percent(limit)}",
+        found=f"{percent(bound)} (lower bound; measured {percent(value)})",
         why=f"{abs(bound - limit) * 100:.1f} points {'to spare' if passed else 'missing'}",
         advice="" if passed else advice,
     )
@@ -119,12 +120,12 @@ def _least(name: str, what: str, bound: float, limit: float, value: float, advic
 
 def _most(name: str, what: str, bound: float, limit: float, value: float | None, advice: str) -> GateResult:
     passed = bound <= limit
-    measured = "" if value is None else f" (upper bound; measured {value:.1%})"
+    measured = "" if value is None else f" (upper bound; measured {percent(value)})"
     return GateResult(
         name=name,
         passed=passed,
-        asked=f"{what}: at most {limit:.1%}",
-        found=f"{bound:.1%}{measured}",
+        asked=f"{what}: at most {percent(limit)}",
+        found=f"{percent(bound)}{measured}",
         why=f"{abs(bound - limit) * 100:.1f} points {'to spare' if passed else 'too much'}",
         advice="" if passed else advice,
     )

@@ -74,7 +74,7 @@ class Checks(_Settings):
     positive: str = ""  # the class that raises an alarm; empty: the last of the labels
     false_positive_cost: float = 1.0  # of an alarm without its class, against that of a class without its alarm
     false_negative_cost: float = 1.0
-    photos: int = 160  # most that are corrupted, moved and encoded again
+    photos: int = 100  # most that are corrupted, moved and encoded again
     calls: int = 60  # timed classifications of one photo
     int8: int = 0  # 1: also try an eight-bit model, and serve it if it is as good and faster
 

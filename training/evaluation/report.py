@@ -10,6 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from training.evaluation import charts
 from training.evaluation.assess import Assessment
 from training.evaluation.gates import GateResult
+from training.evaluation.words import percent
 from training.job import EpochRecord
 
 _ROOM: Final = Path(__file__).parent
@@ -77,7 +78,7 @@ def _render(template: str, report: Report, **more: object) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters["percent"] = _percent
+    environment.filters["percent"] = percent
     return environment.get_template(template).render(
         report=report,
         tested=report.assessment,
@@ -85,7 +86,3 @@ def _render(template: str, report: Report, **more: object) -> str:
         verdict=verdict(report.assessment),
         **more,
     )
-
-
-def _percent(share: float) -> str:
-    return f"{share * 100:.1f} %"
