@@ -61,19 +61,13 @@ def export_onnx(model: Classifier, path: Path, *, labels: Sequence[str], size: i
 def check_parity(model: Classifier, exported: "ExportedModel", pixels: Pixels) -> float:
     """Give the largest difference of a probability between trained and exported model; ExportDiffers above TOLERANCE.
 
-    Both must also give every photo the same label, unless its two best are nearer to each other than the tolerance
-    lets the files be.
+    Within it both give every photo the same label, unless its two best are less than twice the tolerance apart.
     """
     with torch.no_grad():
         expected = torch.cat([_Served(model)(part)[0] for part in torch.from_numpy(pixels).split(_BATCH)]).numpy()
-    found = exported.classify(pixels)
-    difference = float(np.abs(expected - found).max())
+    difference = float(np.abs(expected - exported.classify(pixels)).max())
     if not difference <= TOLERANCE:
         raise ExportDiffers(f"a probability differs by {difference:.2g} after export, more than {TOLERANCE}")
-    best = np.sort(expected, axis=1)[:, -2:]
-    decided = best[:, 1] - best[:, 0] > 2 * TOLERANCE
-    if count := int((decided & (expected.argmax(axis=1) != found.argmax(axis=1))).sum()):
-        raise ExportDiffers(f"{count} of {len(pixels)} photos have another label after export")
     return difference
 
 
@@ -92,6 +86,8 @@ class ExportedModel:
     def __init__(self, path: Path) -> None:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
+        # Threads that wait by spinning burn the cores they share with others, as in serving.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         metadata = self._session.get_modelmeta().custom_metadata_map
         self.labels: tuple[str, ...] = tuple(json.loads(metadata["labels"]))
