@@ -91,13 +91,18 @@ def plan(
     seed: int,
     max_minutes: int = 60,
     initial_weights: str | None = None,
+    gates: Sequence[str] = (),
+    checks: Sequence[str] = (),
 ) -> JobSpec:
     """What a new job on this stack's code shall do; `settings` are hyper-parameters as `name=value`.
 
+    So are `gates`, which its model must pass, and `checks`, how it is tested; see `training.evaluation.plan`.
+
     Who asks for it, as the stack's publisher, is part of it, and stays so when somebody else resumes it.
     `initial_weights` is the hash of the weights to start from: a file of a version (`weights_of`), or one that is
-    handed to `submit`. Raises training's `SpecMalformed`, which names the hyper-parameters that exist.
+    handed to `submit`. Raises training's `SpecMalformed`, which names the settings that exist.
     """
+    from training.evaluation.plan import Checks, EvaluationPlan, Gates
     from training.hyper_parameters import HyperParameters
     from training.job import JobSpec
 
@@ -109,6 +114,7 @@ def plan(
         code=target.outputs.code_bundle,
         initial_weights=initial_weights,
         max_seconds=60 * max_minutes,
+        evaluation=EvaluationPlan(gates=Gates().with_settings(gates), checks=Checks().with_settings(checks)),
     )
 
 

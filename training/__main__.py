@@ -17,11 +17,13 @@ import torch
 from botocore.config import Config
 
 from registry.catalog import Catalog
+from registry.channel import Channel
 from registry.crt_transfer import crt_transfer
 from registry.errors import RegistryError
 from registry.layout import Variable
 from registry.object_store import S3Store, s3_client
 from training.errors import Interrupted, JobMissing, SpecMalformed
+from training.evaluation.comparison import PROD
 from training.interruption import Interruption
 from training.job import JobResult, load_spec
 from training.logs import Log
@@ -77,13 +79,15 @@ def _run(environment: Environment, log: Log, interruption: Interruption) -> int:
     try:
         spec = load_spec(workspace, environment.job)
         with tempfile.TemporaryDirectory(prefix="petpark-job-") as directory:
+            models = S3Store(client, environment.model_store, transfer=transfer)
             result = run_job(
                 environment.job,
                 spec,
                 workspace=workspace,
                 lake=S3Store(client, environment.data_lake, transfer=transfer),
-                catalog=Catalog(S3Store(client, environment.model_store, transfer=transfer), environment.model),
+                catalog=Catalog(models, environment.model),
                 directory=Path(directory),
+                prod=Channel(models, environment.model, PROD),
                 should_stop=interruption.noticed,
                 trained_by=_caller(),
                 say=log.say,

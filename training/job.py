@@ -13,6 +13,7 @@ from registry.errors import ObjectExists, ObjectMissing
 from registry.layout import job_prefix, job_result_key, job_spec_key
 from registry.object_store import ObjectStore
 from training.errors import JobExists, JobMissing, SpecMalformed
+from training.evaluation.plan import EvaluationPlan
 from training.hyper_parameters import HyperParameters
 
 IDENTITY: Final = re.compile(r"arn:[\w-]+:(?:iam|sts)::\d{12}:[!-~]+", re.ASCII)
@@ -30,6 +31,7 @@ class JobSpec:
     code: str | None = None  # hash of the code bundle that the instance runs
     initial_weights: str | None = None  # hash of a weights file; None: from scratch
     max_seconds: int = 3600
+    evaluation: EvaluationPlan = field(default_factory=EvaluationPlan)
 
     def to_json(self) -> bytes:
         """Write canonical JSON."""
@@ -48,6 +50,7 @@ class JobSpec:
                 code=fields.optional_text("code", SHA256),
                 initial_weights=fields.optional_text("initial_weights", SHA256),
                 max_seconds=fields.count("max_seconds"),
+                evaluation=EvaluationPlan.read(fields.nested("evaluation")),
             )
 
         return _strictly("job", data, read)

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from imaging import decode
 from registry.catalog import Catalog
+from registry.channel import Channel
 from registry.errors import ObjectExists, ObjectMissing
 from registry.layout import epoch_key, epochs_prefix, job_result_key
 from registry.object_store import ObjectStore
@@ -25,17 +26,21 @@ from training.dataset.manifest import Manifest, Photo, load_manifest
 from training.dataset.quality import refuse_unfit
 from training.dataset.split import Split
 from training.errors import Interrupted, TookTooLong, TrainingError, WeightsRefused
-from training.evaluation.assess import Assessment, assess
-from training.evaluation.report import Report, write_report
-from training.export import ExportedModel, check_parity, export_onnx, write_probes
+from training.evaluation.assess import Assessment, assess, positive_class
+from training.evaluation.comparison import Incumbent, find_incumbent
+from training.evaluation.exhibits import SIDE
+from training.evaluation.gates import GateResult, as_metrics, failed, judge
+from training.evaluation.report import Report, write_model_card, write_report
+from training.export import ExportedModel, Pixels, check_parity, export_onnx, write_probes
 from training.job import EpochRecord, JobResult, JobSpec, find_result, initial_weights_key
 from training.model import Classifier
 from training.pixels import LabelledPixels, fetch, load_pixels
+from training.quantise import compare_quantised, quantise
+from training.sbom import write_sbom
 from training.train import train
 
 PROBES: Final = 5
-_PARITY_PHOTOS: Final = 256
-_SHOWN: Final = 132
+_PARITY_PHOTOS: Final = 1000
 _LOCK: Final = Path(__file__).parents[1] / "requirements" / "training.txt"
 
 type Say = Callable[[str, Mapping[str, object]], None]
@@ -50,6 +55,7 @@ def run_job(
     lake: ObjectStore,
     catalog: Catalog,
     directory: Path,
+    prod: Channel | None = None,
     should_stop: Callable[[], bool] = lambda: False,
     trained_by: str = "unknown",
     say: Say = lambda _event, _facts: None,
@@ -58,8 +64,11 @@ def run_job(
     """Do what `spec` asks, from the job's last checkpoint if it has one; gives the result, which is also stored.
 
     A job that ended is not run again. `directory` holds what is made on the way. A training that cannot succeed is a
-    result too: `status` is failed and `error` names the outcome. Raises Interrupted soon after `should_stop` said yes,
-    with a checkpoint written, and registry errors when a store does not answer: then run the job again.
+    result too: `status` is failed and `error` names the outcome. A model that fails a gate is published all the same,
+    for people and the next training to learn from; its metrics and the result's message say so, and whether it may
+    serve is for a certificate to say. It is compared with the version in force on `prod`, if there is one. Raises
+    Interrupted soon after `should_stop` said yes, with a checkpoint written, and registry errors when a store does not
+    answer: then run the job again.
     """
     if ended := find_result(workspace, job):
         return ended
@@ -71,6 +80,7 @@ def run_job(
         lake=lake,
         catalog=catalog,
         directory=directory,
+        prod=prod,
         should_stop=should_stop,
         deadline=started + spec.max_seconds,
         trained_by=trained_by,
@@ -85,6 +95,7 @@ def run_job(
             version=version.number,
             digest=version.digest,
             metrics=dict(version.metrics),
+            message=_gates_message(version),
             seconds=round(clock() - started, 2),
         )
     except Interrupted:
@@ -117,6 +128,7 @@ class _Run:
     lake: ObjectStore
     catalog: Catalog
     directory: Path
+    prod: Channel | None
     should_stop: Callable[[], bool]
     deadline: float
     trained_by: str
@@ -127,13 +139,24 @@ class _Run:
         manifest = load_manifest(self.lake, self.spec.dataset)
         refuse_unfit(manifest)
         refuse_leaks(manifest)
+        positive_class(self.spec.evaluation.checks, manifest.labels)
         learn, validate, test = self._load(manifest)
         model = self._train(manifest, learn, validate)
-        files, exported = self._export(manifest, model, validate)
+        files, exported = self._export(manifest, model, learn, validate)
         files |= write_probes(exported, [fetch(self.lake, photo) for photo in _probe_photos(test)], self.directory)
-        assessment = assess(exported, test, picture=lambda photo: decode(fetch(self.lake, photo), _SHOWN))
-        files |= self._report(manifest, assessment)
-        return self._publish(manifest, files, assessment)
+        assessment = assess(
+            exported,
+            test,
+            validate=validate,
+            checks=self.spec.evaluation.checks,
+            seed=self.spec.seed,
+            picture=lambda photo: decode(fetch(self.lake, photo), SIDE),
+            incumbent=self._incumbent(manifest, test),
+        )
+        gates = judge(self.spec.evaluation.gates, assessment)
+        metrics = assessment.metrics() | as_metrics(gates)
+        files |= self._report(manifest, assessment, gates, metrics)
+        return self._publish(manifest, files, metrics)
 
     def _load(self, manifest: Manifest) -> list[LabelledPixels]:
         size = self.spec.hyper_parameters.image_size
@@ -163,40 +186,69 @@ class _Run:
         )
 
     def _export(
-        self, manifest: Manifest, model: Classifier, validate: LabelledPixels
+        self, manifest: Manifest, model: Classifier, learn: LabelledPixels, validate: LabelledPixels
     ) -> tuple[dict[str, Path], ExportedModel]:
         files = {name: self.directory / name for name in ("model.onnx", "weights.pt", "labels.json")}
         torch.save(model.state_dict(), files["weights.pt"])
         files["labels.json"].write_text(json.dumps(list(manifest.labels)))
         export_onnx(model, files["model.onnx"], labels=manifest.labels, size=self.spec.hyper_parameters.image_size)
         exported = ExportedModel(files["model.onnx"])
-        difference = check_parity(model, exported, validate.pixels[:_PARITY_PHOTOS].numpy())
+        photos = torch.cat([validate.pixels, learn.pixels])[:_PARITY_PHOTOS].numpy()
+        difference = check_parity(model, exported, photos)
         self.say("exported", {"bytes": files["model.onnx"].stat().st_size, "largest_difference": difference})
+        if self.spec.evaluation.checks.int8:
+            files["model.onnx"], exported = self._in_eight_bits(files["model.onnx"], exported, learn, validate)
         return files, exported
 
-    def _report(self, manifest: Manifest, assessment: Assessment) -> dict[str, Path]:
+    def _in_eight_bits(
+        self, whole: Path, exported: ExportedModel, learn: LabelledPixels, validate: LabelledPixels
+    ) -> tuple[Path, ExportedModel]:
+        """Give the eight-bit model, or the one there is if that is better."""
+        path = self.directory / "model.int8.onnx"
+        quantise(whole, path, learn.pixels.numpy())
+        smaller = ExportedModel(path)
+        found = compare_quantised(exported, smaller, validate, calls=self.spec.evaluation.checks.calls)
+        self.say("quantised", {**asdict(found), "refused": found.refused})
+        return (whole, exported) if found.refused else (path, smaller)
+
+    def _incumbent(self, manifest: Manifest, test: LabelledPixels) -> Incumbent | None:
+        def pixels(size: int) -> Pixels:
+            return load_pixels(self.lake, test.photos, manifest.labels, size, check=self._check).pixels.numpy()
+
+        if self.prod is None:
+            return None
+        directory = self.directory / "incumbent"
+        return find_incumbent(self.catalog, self.prod, directory, labels=manifest.labels, pixels=pixels)
+
+    def _report(
+        self, manifest: Manifest, assessment: Assessment, gates: tuple[GateResult, ...], metrics: Mapping[str, float]
+    ) -> dict[str, Path]:
         evaluation = assessment.evaluation
-        confusion = {"labels": [figures.label for figures in evaluation.classes], "counts": evaluation.confusion}
-        contents = {"metrics.json": evaluation.metrics(), "confusion.json": confusion}
+        contents = {
+            "metrics.json": metrics,
+            "confusion.json": {"labels": [each.label for each in evaluation.classes], "counts": evaluation.confusion},
+            "evaluation.json": {**assessment.facts(), "gates": [asdict(gate) for gate in gates]},
+        }
         for name, content in contents.items():
             (self.directory / name).write_text(json.dumps(content, indent=1))
         records = [self.workspace.get(key) for key in self.workspace.keys(epochs_prefix(self.job))]
         report = Report(
             title=f"Model {self.catalog.model}, trained by job {self.job}",
             assessment=assessment,
+            gates=gates,
             epochs=[EpochRecord.from_json(record) for record in records],
             counts=manifest.counts(),
             hyper_parameters=asdict(self.spec.hyper_parameters),
             lineage=self._lineage(),
         )
         write_report(report, self.directory / "report.html")
-        self.say("evaluated", evaluation.metrics())
-        return {name: self.directory / name for name in (*contents, "report.html")}
+        write_model_card(report, self.directory / "model-card.md")
+        write_sbom(self.directory / "sbom.cdx.json", model=self.catalog.model, job=self.job)
+        self.say("evaluated", metrics)
+        return {name: self.directory / name for name in (*contents, "report.html", "model-card.md", "sbom.cdx.json")}
 
-    def _publish(self, manifest: Manifest, files: Mapping[str, Path], assessment: Assessment) -> Version:
-        version = self.catalog.publish(
-            files, labels=manifest.labels, metrics=assessment.evaluation.metrics(), lineage=self._lineage()
-        )
+    def _publish(self, manifest: Manifest, files: Mapping[str, Path], metrics: Mapping[str, float]) -> Version:
+        version = self.catalog.publish(files, labels=manifest.labels, metrics=metrics, lineage=self._lineage())
         self.say("published", {"version": version.number, "digest": version.digest})
         return version
 
@@ -244,6 +296,13 @@ class _Run:
     def _check(self) -> None:
         if self._should_stop():
             raise Interrupted("interrupted while photos were loaded; nothing was lost")
+
+
+def _gates_message(version: Version) -> str | None:
+    names = failed(version.metrics)
+    return (
+        f"gates failed: {', '.join(names)}; the report of version {version.number} says what to try" if names else None
+    )
 
 
 def _probe_photos(test: LabelledPixels) -> tuple[Photo, ...]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,12 +16,23 @@ from petpark.errors import WeightsMissing
 from petpark.jobs import EpochSeen, Finished, InstanceSeen
 from petpark.target import Target
 
+if TYPE_CHECKING:
+    from training.job import JobSpec
+
 
 def train(
     ctx: typer.Context,
     dataset: Annotated[str, typer.Option("--dataset", help="The dataset's hash, or its first digits.")] = "",
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="A hyper-parameter as key=value; may be repeated.")
+    ] = None,
+    gates: Annotated[
+        list[str] | None,
+        typer.Option("--gate", help="What the model must show, as key=value: accuracy, recall, slice_gap, …"),
+    ] = None,
+    checks: Annotated[
+        list[str] | None,
+        typer.Option("--check", help="How it is tested, as key=value: positive, false_negative_cost, photos, int8, …"),
     ] = None,
     max_minutes: Annotated[int, typer.Option("--max-minutes", help="End the job after this time.", min=1)] = 60,
     seed: Annotated[int, typer.Option("--seed", help="Seeds everything that is random.")] = 0,
@@ -37,7 +49,21 @@ def train(
         raise typer.BadParameter("give either --dataset SHA for a new job, or --resume JOB for an interrupted one")
     run = invocation(ctx)
     target = run.target()
-    job = resume or _submit(target, dataset, settings or [], seed=seed, max_minutes=max_minutes, weights=weights)
+    job = resume or _submit(
+        target,
+        dataset,
+        weights,
+        lambda sha256, initial: jobs.plan(
+            target,
+            sha256,
+            settings or [],
+            seed=seed,
+            max_minutes=max_minutes,
+            initial_weights=initial,
+            gates=gates or [],
+            checks=checks or [],
+        ),
+    )
     instance = jobs.resume(target, job) if resume else jobs.launch(target, job)
     facts: dict[str, Any] = {"job": job, "instance": instance}
     if watch:
@@ -49,15 +75,14 @@ def train(
         run.output.note("See how it does: petpark jobs list")
 
 
-def _submit(target: Target, dataset: str, settings: list[str], *, seed: int, max_minutes: int, weights: str) -> str:
-    """Plan and submit a new job; its id."""
+def _submit(target: Target, dataset: str, weights: str, plan: Callable[[str, str | None], JobSpec]) -> str:
+    """Plan a new job by dataset and initial weights, and submit it; its id."""
     file = None if not weights or weights.isdecimal() else _file(weights)
     initial = hashlib.sha256(file.read_bytes()).hexdigest() if file else None
     if weights.isdecimal():
         initial = jobs.weights_of(target, int(weights))
     sha256 = datasets.resolve(target, dataset)
-    spec = jobs.plan(target, sha256, settings, seed=seed, max_minutes=max_minutes, initial_weights=initial)
-    return jobs.submit(target, spec, weights=file)
+    return jobs.submit(target, plan(sha256, initial), weights=file)
 
 
 def _file(weights: str) -> Path:
@@ -91,6 +116,7 @@ def register(app: typer.Typer) -> None:
         "train",
         epilog=example(
             "petpark train --dataset 3fa9 --set epochs=40 --set image_size=96 --watch",
+            "petpark train --dataset 3fa9 --gate accuracy=0.97 --check false_negative_cost=5",
             "petpark train --resume 20260802-101500-3fa9",
         ),
     )(train)

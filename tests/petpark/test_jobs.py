@@ -74,6 +74,13 @@ def test_a_job_is_planned_from_the_stacks_code_and_the_settings(target: FakeTarg
         jobs.plan(target, DATASET, ["epoch=3"], seed=0)
 
 
+def test_a_job_carries_the_gates_that_its_model_must_pass(target: FakeTarget) -> None:
+    plan = jobs.plan(target, DATASET, [], seed=0, gates=["accuracy=0.97"], checks=["positive=dog"]).evaluation
+    assert (plan.gates.accuracy, plan.checks.positive) == (0.97, "dog")
+    with pytest.raises(SpecMalformed, match="slice_gap"):
+        jobs.plan(target, DATASET, [], seed=0, gates=["speed=1"])
+
+
 def test_a_job_names_who_asked_for_it_as_the_publisher(target: FakeTarget) -> None:
     assert jobs.plan(target, DATASET, [], seed=0).requested_by == ALICE
 

@@ -96,8 +96,9 @@ def test_training_is_of_a_dataset_or_of_an_interrupted_job(run: Run, options: li
 
 def test_a_setting_that_does_not_exist_is_bad_usage(run: Run, dataset: str, ec2: Any) -> None:
     before = len(ec2.describe_instances()["Reservations"])
-    said = run("train", "--dataset", dataset, "--set", "epoch=2")
-    assert (said.exit_code, said.stderr.startswith("SpecMalformed: ")) == (2, True)
+    for wrong in (("--set", "epoch=2"), ("--gate", "accuracy=2"), ("--check", "photo=9")):
+        said = run("train", "--dataset", dataset, *wrong)
+        assert (said.exit_code, said.stderr.startswith("SpecMalformed: ")) == (2, True)
     assert len(ec2.describe_instances()["Reservations"]) == before
 
 

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from registry.object_store import MemoryStore
 from tests.training.conftest import ASKER
 from training.errors import JobExists, JobMissing, SpecMalformed
+from training.evaluation.plan import Checks, EvaluationPlan, Gates
 from training.hyper_parameters import HyperParameters
 from training.job import IDENTITY, EpochRecord, JobResult, JobSpec, find_result, load_spec, submit
 
@@ -23,6 +24,11 @@ parameters = st.builds(
     label_smoothing=shares,
     light=shares,
 )
+plans = st.builds(
+    EvaluationPlan,
+    gates=st.builds(Gates, accuracy=shares, recall=shares, slice_gap=shares, milliseconds=numbers),
+    checks=st.builds(Checks, false_negative_cost=numbers, photos=st.integers(1, 10**6), int8=st.integers(0, 1)),
+)
 specs = st.builds(
     JobSpec,
     dataset=hashes,
@@ -32,6 +38,7 @@ specs = st.builds(
     code=st.none() | hashes,
     initial_weights=st.none() | hashes,
     max_seconds=st.integers(1, 10**6),
+    evaluation=plans,
 )
 records = st.builds(
     EpochRecord,

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.evaluation.metrics import evaluate, mean_interval, wilson_interval
+from training.evaluation.metrics import auroc, evaluate, mean_interval, wilson_interval
 
 counts = st.integers(1, 2000).flatmap(lambda of: st.tuples(st.integers(0, of), st.just(of)))
 
@@ -91,3 +91,20 @@ def test_metrics_are_finite_and_consistent(pairs: list[tuple[int, int]]):
     assert sum(map(sum, evaluation.confusion)) == len(truth)
     assert all(0 <= value <= 1 for name, value in evaluation.metrics().items() if name != "n")
     assert evaluation.accuracy == pytest.approx((truth == answers).mean())
+
+
+@given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2)), min_size=1))
+def test_f1_is_the_harmonic_mean(pairs: list[tuple[int, int]]):
+    truth, answers = (np.array(column) for column in zip(*[*pairs, (0, 0), (1, 1), (2, 1)], strict=True))
+    for figures in evaluate(truth, answers, ["ant", "bee", "cow"]).classes:
+        both = figures.precision + figures.recall
+        assert figures.f1 == pytest.approx(2 * figures.precision * figures.recall / both if both else 0)
+
+
+@given(st.lists(st.integers(0, 5), min_size=1), st.lists(st.integers(0, 5), min_size=1))
+def test_auroc_is_the_share_of_pairs_in_the_right_order(those: list[int], others: list[int]):
+    won = sum((a > b) + (a == b) / 2 for a in those for b in others)
+    is_so = np.array([True] * len(those) + [False] * len(others))
+    scores = np.array([*those, *others], np.float32)
+    assert auroc(is_so, scores) == pytest.approx(won / (len(those) * len(others)))
+    assert auroc(~is_so, scores) == pytest.approx(1 - auroc(is_so, scores))

@@ -4,37 +4,71 @@ import re
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
+import torch
 
 from tests.training.conftest import Built
-from training.evaluation.assess import Assessment, Exhibit
-from training.evaluation.metrics import evaluate
-from training.evaluation.report import Report, curves, verdict, write_report
+from tests.training.test_slices import PHOTO
+from training.errors import SpecMalformed
+from training.evaluation.assess import Assessment, assess, positive_class
+from training.evaluation.charts import epoch_lines
+from training.evaluation.gates import judge
+from training.evaluation.plan import Checks, Gates
+from training.evaluation.report import Report, verdict, write_model_card, write_report
+from training.export import Answers, ExportedModel
 from training.job import EpochRecord
+from training.pixels import LabelledPixels
 
 EVIL = "<script>alert('cat')</script>"
 EPOCH = EpochRecord(epoch=1, of=1, train_loss=0.5, loss=0.4, accuracy=0.8, learning_rate=0.1, seconds=1)
 
 
+class Coin:
+    """A model that answers by the first pixel of a photo."""
+
+    def __init__(self, labels: tuple[str, str]) -> None:
+        self.labels = labels
+        self.size = 8
+
+    def classify(self, pixels: np.ndarray) -> np.ndarray:
+        return np.where(pixels[:, 0, 0, :1] > 127, [[0.1, 0.9]], [[0.8, 0.2]]).astype(np.float32)
+
+    def explain(self, pixels: np.ndarray) -> Answers:
+        maps = np.ones((len(pixels), 2, 2, 2), np.float32)
+        return Answers(probabilities=self.classify(pixels), embedding=maps[:, :, 0, 0], activation_map=maps)
+
+
 def assessment(right: int, of: int, labels: tuple[str, str] = ("cat", "dog")) -> Assessment:
     truth = np.arange(of) % 2
     answers = np.where(np.arange(of) < right, truth, 1 - truth)
-    exhibit = Exhibit(key=EVIL, truth=labels[0], answer=labels[1], confidence=0.9, picture="data:,", evidence="data:,")
-    return Assessment(evaluation=evaluate(truth, answers, labels), errors=(exhibit,), samples=())
+    pixels = np.broadcast_to(answers[:, None, None, None] * 200, (of, 8, 8, 3)).astype(np.uint8)
+    photos = tuple(
+        replace(PHOTO, key=EVIL, label=labels[at], group=("gate", "lawn")[n % 4 // 2]) for n, at in enumerate(truth)
+    )
+    taken = LabelledPixels(photos=photos, pixels=torch.from_numpy(pixels), targets=torch.from_numpy(truth))
+    checks = Checks(photos=10, calls=2)
+    coin = cast("ExportedModel", Coin(labels))
+    return assess(coin, taken, validate=taken, checks=checks, seed=1, picture=lambda _photo: pixels[0])
+
+
+def report(what: Assessment, **changes: object) -> Report:
+    made = Report(
+        title="A model",
+        assessment=what,
+        gates=judge(Gates(), what),
+        epochs=[EPOCH],
+        counts={f.label: {"train": 1, "validation": 2, "test": 3} for f in what.evaluation.classes},
+        hyper_parameters={"epochs": 1, "image_size": 8, "architecture": "coin"},
+        lineage={"run": EVIL},
+    )
+    return replace(made, **changes)  # pyright: ignore[reportArgumentType] - tests name fields that exist
 
 
 def page(tmp_path: Path, what: Assessment, **changes: object) -> str:
-    report = Report(
-        title="A model",
-        assessment=what,
-        epochs=[EPOCH],
-        counts={f.label: {"train": 1, "validation": 2, "test": 3} for f in what.evaluation.classes},
-        hyper_parameters={"epochs": 1},
-        lineage={"run": EVIL},
-    )
-    write_report(replace(report, **changes), tmp_path / "report.html")
+    write_report(report(what, **changes), tmp_path / "report.html")
     return (tmp_path / "report.html").read_text()
 
 
@@ -61,7 +95,7 @@ class Balance(HTMLParser):
         self.open: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: object) -> None:
-        if tag not in {"meta", "img", "line", "path", "br"}:
+        if tag not in {"meta", "img", "line", "polyline", "polygon", "circle", "rect", "br"}:
             self.open.append(tag)
 
     def handle_endtag(self, tag: str) -> None:
@@ -87,7 +121,42 @@ def test_the_verdict_says_what_the_interval_allows(right: int, of: int, said: st
 
 
 def test_curves_have_a_point_for_every_epoch():
-    drawn = curves([replace(EPOCH, epoch=n, accuracy=n / 4) for n in range(1, 4)])
-    assert all(len(curve.path.split(" L")) == 3 for curve in drawn)
-    assert curves([EPOCH])[0].path.startswith("M0.0,36.0 L640,36.0")
-    assert curves([]) == []
+    chart, lines = epoch_lines([replace(EPOCH, epoch=n, accuracy=n / 4) for n in range(1, 4)])
+    drawn = re.findall(r'<polyline class="(\w+)" points="([^"]*)"', chart)
+    assert [len(points.split()) for _, points in drawn] == [3, 3, 3]
+    assert {line for line, _ in drawn} == set(lines.values())
+    assert 'class="first" points="0.0,36.0 640.0,36.0"' in epoch_lines([EPOCH])[0]
+    assert epoch_lines([]) == ("", {})
+
+
+def test_the_verdict_on_the_gates_comes_first_with_what_to_try(tmp_path: Path):
+    good = assessment(99, 100)
+    assert "✓ Passes all 6 gates" in page(tmp_path, good)
+    html = page(tmp_path, good, gates=judge(Gates(accuracy=0.99), good))
+    assert "✗ Fails 1 of 6 gates" in html
+    assert html.index("Try:") < html.index("What it gets wrong")
+
+
+def test_every_chart_says_what_it_shows(tmp_path: Path):
+    html = page(tmp_path, assessment(80, 100))
+    assert html.count("<svg") == html.count('role="img" aria-label="') == 4
+    assert "NaN" not in html
+    assert "nan" not in re.sub('data:[^"]*', "", html)
+
+
+def test_the_model_card_tells_the_same_figures_and_escapes_names(tmp_path: Path):
+    what = assessment(8, 10, ("<b>|", "dog"))
+    write_model_card(report(what), tmp_path / "model-card.md")
+    card = (tmp_path / "model-card.md").read_text()
+    assert "<b>" not in card
+    assert "<script" not in card
+    assert "Accuracy 80.0" in card
+    rows = [line for line in card.splitlines() if line.startswith("| &lt;b&gt;/ |")]
+    assert len(rows) == 2
+
+
+def test_an_alarm_for_a_class_that_does_not_exist_is_refused():
+    assert positive_class(Checks(), ("cat", "dog")) == 1
+    assert positive_class(Checks(positive="cat"), ("cat", "dog")) == 0
+    with pytest.raises(SpecMalformed, match="cat, dog"):
+        positive_class(Checks(positive="cow"), ("cat", "dog"))

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from importlib.metadata import version as installed
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import torch
 
 from imaging import decode
 from registry.catalog import Catalog
+from registry.channel import Channel
 from registry.layout import checkpoints_prefix, epochs_prefix, photo_key
 from registry.object_store import MemoryStore
 from tests.training.conftest import ASKER, TINY, Built
@@ -18,6 +20,7 @@ from training.dataset.ingest import Ingestion
 from training.dataset.manifest import Manifest, store_manifest
 from training.dataset.split import Split
 from training.errors import Interrupted
+from training.evaluation.plan import Checks, EvaluationPlan, Gates
 from training.export import ExportedModel
 from training.job import EpochRecord, JobResult, JobSpec, find_result, initial_weights_key
 from training.run import run_job
@@ -51,8 +54,61 @@ def test_a_version_carries_all_that_serving_and_deciding_need(built: Built):
     names = {file.name for file in built.catalog.version(1).files}
     probes = {"probes.json", *(f"probes/{number}.jpg" for number in range(5))}
     assert names == probes | {
-        "model.onnx", "weights.pt", "labels.json", "report.html", "metrics.json", "confusion.json",
+        "model.onnx", "weights.pt", "labels.json", "report.html", "metrics.json", "confusion.json", "evaluation.json",
+        "model-card.md", "sbom.cdx.json",
     }  # fmt: skip
+
+
+def test_a_version_says_what_was_tested_and_which_gates_it_passed(built: Built):
+    metrics = built.catalog.version(1).metrics
+    assert {"auroc_cat", "f1_dog", "calibration_error", "robustness_drop", "consistency_low"} < metrics.keys()
+    assert metrics["gate_accuracy"] == 1
+    assert json.loads((built.directory / "metrics.json").read_text()) == metrics
+    facts = json.loads((built.directory / "evaluation.json").read_text())
+    assert {gate["name"] for gate in facts["gates"]} == {
+        name.removeprefix("gate_") for name in metrics if name.startswith("gate_")
+    }
+    assert facts["threshold"]["label"] == "dog"
+    assert facts["latency"]["calls"] == built.spec.evaluation.checks.calls
+    assert "mcnemar_p" not in metrics
+
+
+def test_the_environment_travels_as_a_bill_of_materials(built: Built):
+    bill = json.loads((built.directory / "sbom.cdx.json").read_text())
+    assert (bill["bomFormat"], bill["specVersion"]) == ("CycloneDX", "1.6")
+    assert bill["metadata"]["component"]["name"] == "pets"
+    assert f"pkg:pypi/torch@{installed('torch')}" in {part["purl"] for part in bill["components"]}
+
+
+def test_a_model_that_fails_a_gate_is_published_and_says_so(built: Built, tmp_path: Path):
+    """It is also held against the version in prod, which here is the same model at another size of photos."""
+    store, workspace = MemoryStore(), MemoryStore()
+    catalog, prod = Catalog(store, "pets"), Channel(store, "pets", "prod")
+    before = built.catalog.fetch(built.catalog.version(1), tmp_path / "before")
+    prod.move(catalog.publish(before, labels=("cat", "dog"), metrics={}, lineage={}), by=ASKER, why="first")
+    plan = EvaluationPlan(gates=Gates(accuracy=1.0), checks=Checks(photos=5, calls=1, int8=1))
+    spec = replace(built.spec, evaluation=plan, hyper_parameters=replace(TINY, image_size=24))
+    result = run_job(
+        "job-2",
+        spec,
+        workspace=workspace,
+        lake=built.lake,
+        catalog=catalog,
+        directory=tmp_path,
+        prod=prod,
+    )
+    assert (result.status, result.version) == ("succeeded", 2)
+    assert result.message == "gates failed: accuracy; the report of version 2 says what to try"
+    assert result.metrics["gate_not_worse_than_prod"] in (0, 1)
+    assert 0 < result.metrics["mcnemar_p"] <= 1
+    assert "Beside version 1, now in prod" in (tmp_path / "report.html").read_text()
+    assert find_result(workspace, "job-2") == result
+
+
+def test_a_class_that_cannot_raise_an_alarm_is_refused_before_training(built: Built, tmp_path: Path):
+    plan = EvaluationPlan(checks=Checks(positive="cow"))
+    result = attempt(replace(built.spec, evaluation=plan), built.lake, tmp_path)
+    assert (result.error, "cat, dog" in (result.message or "")) == ("SpecMalformed", True)
 
 
 def test_easy_photos_are_learned(built: Built):

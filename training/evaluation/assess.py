@@ -1,34 +1,33 @@
 """The exported model on the test photos: figures, and the pictures a person wants to see."""
 
-import base64
-import io
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
 from typing import Final
 
 import numpy as np
-from PIL import Image
 
 from training.dataset.manifest import Photo
-from training.evaluation.metrics import Evaluation, evaluate
-from training.export import ExportedModel, Numbers, Pixels
+from training.errors import SpecMalformed
+from training.evaluation.calibration import Calibration, Threshold, calibrate, choose_threshold
+from training.evaluation.comparison import Comparison, Incumbent, compare
+from training.evaluation.corruptions import CORRUPTIONS, SEVERITIES
+from training.evaluation.exhibits import Exhibit, data_uri, exhibit
+from training.evaluation.latency import Latency, measure_latency
+from training.evaluation.metrics import Evaluation, Interval, auroc, evaluate
+from training.evaluation.plan import Checks
+from training.evaluation.robustness import (
+    Consistency,
+    Robustness,
+    measure_consistency,
+    measure_robustness,
+    stratified,
+)
+from training.evaluation.slices import Slice, measure_slices, worst
+from training.export import ExportedModel, Pixels
 from training.pixels import LabelledPixels
 
 MOST_ERRORS: Final = 24
 MOST_SAMPLES: Final = 12
-_PICTURE: Final = 132
-
-
-@dataclass(frozen=True, kw_only=True)
-class Exhibit:
-    """One photo with the model's answer, for a person to look at."""
-
-    key: str
-    truth: str
-    answer: str
-    confidence: float
-    picture: str  # data URI
-    evidence: str  # data URI: where in the photo the evidence for the answer lies
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,48 +35,111 @@ class Assessment:
     """What the test split says of a model."""
 
     evaluation: Evaluation
+    auroc: Mapping[str, float]  # label -> that class against all others
+    calibration: Calibration
+    threshold: Threshold
+    slices: tuple[Slice, ...]
+    robustness: Robustness
+    consistency: Consistency
+    latency: Latency
+    comparison: Comparison | None  # with the version in prod
     errors: tuple[Exhibit, ...]  # the most confident ones first
     samples: tuple[Exhibit, ...]  # right answers, spread evenly over the test split
+    corrupted: Mapping[str, tuple[str, ...]]  # corruption -> one photo at each severity, as data URIs
+
+    def metrics(self) -> dict[str, float]:
+        """Give the figures by name, as a version carries them; the same on every machine of a kind."""
+        behind = worst(self.slices)
+        compared = self.comparison
+        return {
+            **self.evaluation.metrics(),
+            **{f"auroc_{label}": area for label, area in self.auroc.items()},
+            "calibration_error": self.calibration.error,
+            "temperature": self.calibration.temperature,
+            **(_bounded("slice_gap", behind.gap, behind.gap_interval) if behind else {}),
+            **_bounded("robustness_drop", self.robustness.drop, self.robustness.drop_interval),
+            **_bounded("consistency", self.consistency.share, self.consistency.interval),
+            **({"mcnemar_p": compared.p_value} if compared else {}),
+        }
+
+    def facts(self) -> dict[str, object]:
+        """Give everything but the pictures, for programs."""
+        return {name: value for name, value in asdict(self).items() if name not in ("errors", "samples", "corrupted")}
 
 
-def assess(exported: ExportedModel, test: LabelledPixels, *, picture: Callable[[Photo], Pixels]) -> Assessment:
-    """Answer every test photo; `picture` gives a photo's pixels for showing, of any size."""
-    answers = exported.explain(test.pixels.numpy())
-    truth, answered = test.targets.numpy(), answers.probabilities.argmax(axis=1)
+def assess(
+    exported: ExportedModel,
+    test: LabelledPixels,
+    *,
+    validate: LabelledPixels,
+    checks: Checks,
+    seed: int,
+    picture: Callable[[Photo], Pixels],
+    incumbent: Incumbent | None = None,
+) -> Assessment:
+    """Answer every test photo, as it is and made worse; what has to be fitted is fitted on `validate`.
+
+    `picture` gives a photo's pixels for showing, of any size. SpecMalformed when `checks` name no class of the model.
+    """
+    positive = positive_class(checks, exported.labels)
+    pixels, truth = test.pixels.numpy(), test.targets.numpy()
+    answers = exported.explain(pixels)
+    answered = answers.probabilities.argmax(axis=1)
+    fitted_on = (exported.classify(validate.pixels.numpy()), validate.targets.numpy())
+    tried = stratified(truth, checks.photos)
+
+    def show(place: int) -> Exhibit:
+        photo, answer = test.photos[place], int(answered[place])
+        return exhibit(
+            photo,
+            picture(photo),
+            answer=exported.labels[answer],
+            confidence=float(answers.probabilities[place, answer]),
+            activation=answers.activation_map[place, answer],
+        )
+
     wrong = np.flatnonzero(answered != truth)
     wrong = wrong[np.argsort(-answers.probabilities[wrong].max(axis=1), kind="stable")][:MOST_ERRORS]
     right = np.flatnonzero(answered == truth)
     right = right[np.linspace(0, len(right) - 1, min(MOST_SAMPLES, len(right))).astype(int)]
-
-    def exhibit(place: int) -> Exhibit:
-        photo, answer = test.photos[place], int(answered[place])
-        pixels = picture(photo)
-        return Exhibit(
-            key=photo.key,
-            truth=photo.label,
-            answer=exported.labels[answer],
-            confidence=float(answers.probabilities[place, answer]),
-            picture=_data_uri(Image.fromarray(pixels)),
-            evidence=_data_uri(_lit(pixels, answers.activation_map[place, answer])),
-        )
-
     return Assessment(
         evaluation=evaluate(truth, answered, exported.labels),
-        errors=tuple(exhibit(int(place)) for place in wrong),
-        samples=tuple(exhibit(int(place)) for place in right),
+        auroc={
+            label: auroc(truth == place, answers.probabilities[:, place]) for place, label in enumerate(exported.labels)
+        },
+        calibration=calibrate(*fitted_on, answers.probabilities, truth),
+        threshold=choose_threshold(
+            *fitted_on,
+            answers.probabilities,
+            truth,
+            place=positive,
+            label=exported.labels[positive],
+            costs=checks.costs,
+        ),
+        slices=measure_slices(test.photos, answered == truth),
+        robustness=measure_robustness(exported.classify, pixels[tried], truth[tried], seed=seed),
+        consistency=measure_consistency(exported.classify, pixels[tried]),
+        latency=measure_latency(exported.classify, pixels, calls=checks.calls),
+        comparison=compare(incumbent, truth, answered) if incumbent else None,
+        errors=tuple(show(int(place)) for place in wrong),
+        samples=tuple(show(int(place)) for place in right),
+        corrupted=_corrupted(picture(test.photos[int((right if len(right) else wrong)[0])]), seed),
     )
 
 
-def _lit(pixels: Pixels, evidence: Numbers) -> Image.Image:
-    """Darken a photo where there is little evidence for the answer."""
-    low, high = float(evidence.min()), float(evidence.max())
-    share = (evidence - low) / (high - low or 1.0)
-    light = Image.fromarray(share.astype(np.float32)).resize(pixels.shape[1::-1], Image.Resampling.BICUBIC)
-    shown = pixels * np.clip(0.25 + 0.75 * np.asarray(light), 0, 1)[:, :, None]
-    return Image.fromarray(shown.astype(np.uint8))
+def _corrupted(pixels: Pixels, seed: int) -> dict[str, tuple[str, ...]]:
+    return {
+        name: tuple(data_uri(corrupt(pixels, severity, seed)) for severity in SEVERITIES)
+        for name, corrupt in CORRUPTIONS.items()
+    }
 
 
-def _data_uri(image: Image.Image) -> str:
-    buffer = io.BytesIO()
-    image.resize((_PICTURE, _PICTURE), Image.Resampling.LANCZOS).save(buffer, "JPEG", quality=80)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
+def _bounded(name: str, value: float, interval: Interval) -> dict[str, float]:
+    return {name: value, f"{name}_low": interval[0], f"{name}_high": interval[1]}
+
+
+def positive_class(checks: Checks, labels: tuple[str, ...]) -> int:
+    """Give the place of the class that raises an alarm; SpecMalformed."""
+    if checks.positive and checks.positive not in labels:
+        raise SpecMalformed(f"no class {checks.positive!r} to raise an alarm; choose one of: {', '.join(labels)}")
+    return labels.index(checks.positive) if checks.positive else len(labels) - 1

@@ -23,6 +23,7 @@ class ClassFigures:
     precision: float  # of the photos called so, the share that is; 0 if none was
     recall: float  # of the photos that are so, the share called so
     recall_interval: Interval
+    f1: float  # harmonic mean of precision and recall
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +50,7 @@ class Evaluation:
             "n": float(self.photos),
             **{f"precision_{figures.label}": figures.precision for figures in self.classes},
             **{f"recall_{figures.label}": figures.recall for figures in self.classes},
+            **{f"f1_{figures.label}": figures.f1 for figures in self.classes},
         }
 
 
@@ -64,6 +66,7 @@ def evaluate(truth: npt.NDArray[np.int64], answers: npt.NDArray[np.int64], label
             precision=float(right[place] / called[place]) if called[place] else 0.0,
             recall=float(right[place] / per_class[place]),
             recall_interval=wilson_interval(int(right[place]), int(per_class[place])),
+            f1=float(2 * right[place] / (called[place] + per_class[place])),
         )
         for place, label in enumerate(labels)
     )
@@ -76,6 +79,19 @@ def evaluate(truth: npt.NDArray[np.int64], answers: npt.NDArray[np.int64], label
         classes=classes,
         confusion=tuple(tuple(int(count) for count in row) for row in confusion),
     )
+
+
+def auroc(is_so: npt.NDArray[np.bool_], scores: npt.NDArray[np.float32]) -> float:
+    """Give the share of pairs of one photo that is so and one that is not in which the first has the higher score.
+
+    Equal scores count half: the area under the ROC curve (Hanley & McNeil, Radiology 1982). Both must occur.
+    """
+    values, places = np.unique(scores, return_inverse=True)
+    per_value = np.zeros((len(values), 2), dtype=np.int64)
+    np.add.at(per_value, (places, is_so.astype(int)), 1)
+    others, those = per_value[:, 0], per_value[:, 1]
+    won = (those * (others.cumsum() - others)).sum() + (those * others).sum() / 2
+    return float(won / (those.sum() * others.sum()))
 
 
 def wilson_interval(right: int, of: int, *, z: float = Z95) -> Interval:

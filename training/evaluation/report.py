@@ -1,4 +1,4 @@
-"""The report of a training: one HTML file that needs nothing else, for whoever has to decide about the model."""
+"""The report of a training and its model card: the same facts for whoever decides, and for whoever uses the model."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,20 +7,13 @@ from typing import Final
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from training.evaluation import charts
 from training.evaluation.assess import Assessment
+from training.evaluation.gates import GateResult
+from training.evaluation.words import percent
 from training.job import EpochRecord
 
-_WIDTH: Final = 640
-_HEIGHT: Final = 180
-
-
-@dataclass(frozen=True, kw_only=True)
-class Curve:
-    """A line of the chart of epochs, as an SVG path in a box of 640 × 180."""
-
-    name: str
-    path: str
-    last: str
+_ROOM: Final = Path(__file__).parent
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,25 +22,37 @@ class Report:
 
     title: str
     assessment: Assessment
+    gates: Sequence[GateResult]
     epochs: Sequence[EpochRecord]
     counts: Mapping[str, Mapping[str, int]]  # label -> split -> photos
     hyper_parameters: Mapping[str, object]
     lineage: Mapping[str, str]
 
+    @property
+    def failed(self) -> list[GateResult]:
+        """The gates that were not passed."""
+        return [gate for gate in self.gates if not gate.passed]
+
 
 def write_report(report: Report, path: Path) -> None:
-    """Write the report as HTML; all text in it is escaped."""
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    """Write one HTML file that needs nothing else; all text in it is escaped."""
+    chart, lines = charts.epoch_lines(report.epochs)
+    path.write_text(
+        _render(
+            "report.html.j2",
+            report,
+            style=(_ROOM / "report.css").read_text(encoding="utf-8"),
+            charts=charts,
+            epoch_chart=chart,
+            epoch_lines=lines,
+        ),
+        encoding="utf-8",
     )
-    environment.filters["percent"] = _percent
-    page = environment.get_template("report.html.j2").render(
-        report=report,
-        evaluation=report.assessment.evaluation,
-        verdict=verdict(report.assessment),
-        curves=curves(report.epochs),
-    )
-    path.write_text(page, encoding="utf-8")
+
+
+def write_model_card(report: Report, path: Path) -> None:
+    """Write the facts as Markdown, in the order of model cards (Mitchell et al., FAT* 2019)."""
+    path.write_text(_render("model-card.md.j2", report), encoding="utf-8")
 
 
 def verdict(assessment: Assessment) -> str:
@@ -64,24 +69,20 @@ def verdict(assessment: Assessment) -> str:
     )
 
 
-def curves(epochs: Sequence[EpochRecord]) -> list[Curve]:
-    """Draw accuracy and losses over epochs; losses are drawn as shares of the highest."""
-    if not epochs:
-        return []
-    top = max(max(record.loss, record.train_loss) for record in epochs) or 1.0
-    lines = {
-        "accuracy on validation photos": ([record.accuracy for record in epochs], f"{epochs[-1].accuracy:.1%}"),
-        "loss on validation photos": ([record.loss / top for record in epochs], f"{epochs[-1].loss:.3f}"),
-        "loss in training": ([record.train_loss / top for record in epochs], f"{epochs[-1].train_loss:.3f}"),
-    }
-    return [Curve(name=name, path=_path(values), last=last) for name, (values, last) in lines.items()]
-
-
-def _percent(share: float) -> str:
-    return f"{share * 100:.1f} %"
-
-
-def _path(values: Sequence[float]) -> str:
-    step = _WIDTH / max(1, len(values) - 1)
-    points = [f"{place * step:.1f},{_HEIGHT * (1 - value):.1f}" for place, value in enumerate(values)]
-    return "M" + " L".join(points if len(points) > 1 else [points[0], f"{_WIDTH},{points[0].split(',')[1]}"])
+def _render(template: str, report: Report, **more: object) -> str:
+    environment = Environment(
+        loader=FileSystemLoader(_ROOM),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["percent"] = percent
+    return environment.get_template(template).render(
+        report=report,
+        tested=report.assessment,
+        evaluation=report.assessment.evaluation,
+        verdict=verdict(report.assessment),
+        **more,
+    )

@@ -1,0 +1,114 @@
+"""Calibration and thresholds agree with their definitions, worked out the slow way."""
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from training.evaluation.calibration import (
+    BINS,
+    Costs,
+    at_temperature,
+    calibrate,
+    calibration_error,
+    cheapest,
+    choose_threshold,
+    fit_temperature,
+    reliability,
+)
+
+type Case = tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]
+
+
+def answers(count: int, seed: int, *, sharpness: float = 1.0, classes: int = 3) -> Case:
+    """Give probabilities that are exactly as sure as they should be, sharpened by a power."""
+    rng = np.random.default_rng(seed)
+    honest = rng.dirichlet(np.ones(classes), size=count)
+    truth = np.array([rng.choice(classes, p=row) for row in honest])
+    sharp = honest**sharpness
+    return (sharp / sharp.sum(axis=1, keepdims=True)).astype(np.float32), truth
+
+
+cases = st.builds(answers, st.integers(1, 60), st.integers(0, 10**6))
+
+
+@given(cases)
+def test_the_calibration_error_is_between_0_and_1_and_as_defined(case: Case):
+    probabilities, truth = case
+    bins = reliability(probabilities, truth)
+    total = 0.0
+    for place in range(BINS):
+        inside = [n for n, row in enumerate(probabilities) if min(BINS - 1, int(row.max() * BINS)) == place]
+        if inside:
+            sure = np.mean([float(probabilities[n].max()) for n in inside])
+            right = np.mean([probabilities[n].argmax() == truth[n] for n in inside])
+            total += len(inside) / len(truth) * abs(sure - right)
+    assert calibration_error(bins) == pytest.approx(total, abs=1e-6)
+    assert 0 <= calibration_error(bins) <= 1
+    assert sum(each.photos for each in bins) == len(truth)
+
+
+def test_an_honest_model_has_little_error_and_an_overconfident_one_much():
+    honest, truth = answers(4000, 1)
+    assert calibration_error(reliability(honest, truth)) < 0.03
+    assert calibration_error(reliability(answers(4000, 1, sharpness=4)[0], truth)) > 0.15
+
+
+@pytest.mark.parametrize("sharpness", [0.5, 1, 3])
+def test_the_temperature_undoes_what_was_sharpened(sharpness: float):
+    assert fit_temperature(*answers(4000, 2, sharpness=sharpness)) == pytest.approx(sharpness, rel=0.08)
+
+
+def test_a_temperature_from_other_photos_mends_an_overconfident_model():
+    found = calibrate(*answers(2000, 3, sharpness=3), *answers(2000, 4, sharpness=3))
+    assert found.error > 0.1
+    assert found.error_at_temperature < 0.04
+
+
+@given(cases, st.floats(0.1, 10))
+def test_a_temperature_changes_no_answer(case: Case, temperature: float):
+    probabilities, _ = case
+    changed = at_temperature(probabilities, temperature)
+    assert np.allclose(changed.sum(axis=1), 1, atol=1e-5)
+    best = probabilities[np.arange(len(changed)), changed.argmax(axis=1)]
+    assert np.allclose(best, probabilities.max(axis=1), atol=1e-5)
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from([0, 0.1, 0.25, 0.5, 0.500001, 0.9, 1]), st.booleans()), min_size=1),
+    st.floats(0, 20),
+    st.floats(0, 20),
+)
+def test_no_threshold_is_cheaper_than_the_one_chosen(photos: list[tuple[float, bool]], wrong: float, missed: float):
+    scores, is_so = np.array([score for score, _ in photos], np.float32), np.array([so for _, so in photos])
+
+    def cost(threshold: float) -> float:
+        alarms = scores.astype(np.float64) >= threshold
+        return wrong * float((alarms & ~is_so).sum()) + missed * float((~alarms & is_so).sum())
+
+    chosen = cheapest(scores, is_so, Costs(false_positive=wrong, false_negative=missed))
+    assert cost(chosen) <= min(cost(other) for other in [0, *np.linspace(-0.001, 1.001, 400)]) + 1e-9
+
+
+def test_dear_misses_lower_the_threshold():
+    probabilities, truth = answers(3000, 5, classes=2)
+    values = [
+        choose_threshold(
+            probabilities, truth, probabilities, truth, place=1, label="dog", costs=Costs(false_negative=dear)
+        ).value
+        for dear in (0.2, 1, 5)
+    ]
+    assert values == sorted(values, reverse=True)
+    assert values[1] == pytest.approx(0.5, abs=0.1)
+    assert values[2] == pytest.approx(1 / 6, abs=0.08)  # cost of a wrong alarm over both: the theory of decisions
+
+
+def test_a_threshold_says_what_it_costs_on_other_photos():
+    scores = np.array([[0.9, 0.1], [0.4, 0.6], [0.3, 0.7]], np.float32)
+    found = choose_threshold(
+        scores, np.array([0, 0, 1]), scores, np.array([0, 1, 0]), place=1, label="dog", costs=Costs(false_positive=2)
+    )
+    assert found.value == pytest.approx(0.65)
+    assert (found.false_positives, found.false_negatives) == (1, 1)
+    assert (found.cost, found.cost_of_answers) == pytest.approx((1, 2 / 3))

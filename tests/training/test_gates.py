@@ -1,0 +1,100 @@
+"""A gate takes the bound that is against the model, and says by how much and what to try."""
+
+from collections.abc import Callable
+from dataclasses import fields, replace
+
+import pytest
+
+from tests.training.test_report import assessment
+from training.errors import SpecMalformed
+from training.evaluation.assess import Assessment
+from training.evaluation.comparison import Comparison
+from training.evaluation.gates import GateResult, as_metrics, failed, judge
+from training.evaluation.latency import Latency
+from training.evaluation.plan import Checks, Gates
+
+GOOD = assessment(95, 100)
+
+
+def gate(name: str, gates: Gates, what: Assessment = GOOD) -> GateResult:
+    return next(result for result in judge(gates, what) if result.name == name)
+
+
+def beside(only_ours: int, only_theirs: int) -> Assessment:
+    from training.evaluation.significance import mcnemar
+
+    p_value = mcnemar(only_ours, only_theirs)
+    shares = {"accuracy": 0.9, "accuracy_theirs": 0.9, "only_ours": only_ours, "only_theirs": only_theirs}
+    return replace(GOOD, comparison=Comparison(version=7, photos=100, p_value=p_value, **shares))  # pyright: ignore[reportArgumentType]
+
+
+def test_accuracy_is_held_by_its_lower_bound():
+    low, _ = GOOD.evaluation.accuracy_interval
+    assert low < GOOD.evaluation.accuracy
+    assert gate("accuracy", Gates(accuracy=low)).passed
+    found = gate("accuracy", Gates(accuracy=low + 0.021))
+    assert not found.passed
+    assert found.why == "2.1 points missing"
+    assert "photos" in found.advice
+
+
+@pytest.mark.parametrize(
+    ("name", "bound", "sign"),
+    [
+        ("recall", lambda it: min(each.recall_interval[0] for each in it.evaluation.classes), -1),
+        ("slice_gap", lambda it: max(each.gap_interval[1] for each in it.slices), 1),
+        ("calibration_error", lambda it: it.calibration.error, 1),
+        ("robustness_drop", lambda it: it.robustness.drop_interval[1], 1),
+        ("consistency", lambda it: it.consistency.interval[0], -1),
+    ],
+)
+def test_each_gate_turns_at_its_bound(name: str, bound: Callable[[Assessment], float], sign: int):
+    limit = bound(GOOD)
+    assert gate(name, replace(Gates(), **{name: limit})).passed
+    missed = gate(name, replace(Gates(), **{name: limit - sign * 0.004}))
+    assert not missed.passed
+    assert missed.why.startswith("0.4 points")
+    assert missed.advice
+
+
+def test_being_worse_than_prod_counts_only_beyond_luck():
+    assert "not_worse_than_prod" not in {result.name for result in judge(Gates(), GOOD)}
+    assert gate("not_worse_than_prod", Gates(), beside(3, 8)).passed
+    assert gate("not_worse_than_prod", Gates(), beside(20, 2)).passed
+    found = gate("not_worse_than_prod", Gates(), beside(2, 20))
+    assert not found.passed
+    assert "--weights 7" in found.advice
+
+
+def test_latency_is_asked_only_where_somebody_wants_it():
+    slow = replace(GOOD, latency=Latency(calls=1, p50=1, p99=12))
+    assert "milliseconds" not in {result.name for result in judge(Gates(), slow)}
+    assert gate("milliseconds", Gates(milliseconds=10), slow).why == "2.00 ms too slow"
+    assert gate("milliseconds", Gates(milliseconds=12), slow).passed
+
+
+def test_the_metrics_of_a_version_tell_what_it_failed():
+    results = judge(Gates(accuracy=1), GOOD)
+    assert failed(as_metrics(results) | {"accuracy": 0}) == ("accuracy",)
+    assert set(as_metrics(results).values()) == {0, 1}
+
+
+def test_settings_change_gates_by_name():
+    assert Gates().with_settings(["accuracy=0.97"]).accuracy == 0.97
+    assert Checks().with_settings(["positive=dog", "photos=50", "int8=1"]).positive == "dog"
+    with pytest.raises(SpecMalformed, match="slice_gap"):
+        Gates().with_settings(["precision=1"])
+
+
+@pytest.mark.parametrize("field", [field.name for field in fields(Gates)])
+def test_what_no_gate_can_mean_is_refused(field: str):
+    with pytest.raises(SpecMalformed, match=field):
+        Gates().with_settings([f"{field}=-0.1"])
+    with pytest.raises(SpecMalformed):
+        Gates().with_settings([f"{field}=nan"])
+
+
+@pytest.mark.parametrize("setting", ["photos=0", "calls=0", "false_positive_cost=-1"])
+def test_what_no_check_can_mean_is_refused(setting: str):
+    with pytest.raises(SpecMalformed):
+        Checks().with_settings([setting])

@@ -1,0 +1,159 @@
+"""Charts as inline SVG: pure functions from figures to markup, coloured by the page's style sheet.
+
+Classes: `grid` for helping lines, `mark` for what was measured, `range` for its interval, `ideal` for what it is held
+against, `bad` for what is worse beyond luck. Every chart says in its label what it shows.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+from markupsafe import Markup, escape
+
+from training.evaluation.calibration import Bin
+from training.evaluation.metrics import Interval
+from training.evaluation.slices import Slice
+from training.evaluation.words import percent
+from training.job import EpochRecord
+
+LINES: Final = ("first", "second", "third")
+"""Classes of several lines in one chart, in their order."""
+
+_EPOCHS_WIDTH: Final = 640
+_EPOCHS_HEIGHT: Final = 180
+
+
+def reliability_diagram(bins: Sequence[Bin], *, side: int = 260) -> Markup:
+    """Draw the share that is right over confidence, both 0 to 100 %; on the diagonal, confidence can be believed."""
+    parts = [_line((0, side), (side, 0), "ideal")]
+    most = max((each.photos for each in bins), default=0) or 1
+    for each in bins:
+        if each.photos:
+            x = each.confidence * side
+            low, high = (side * (1 - bound) for bound in each.interval)
+            bar = 36 * each.photos / most
+            width = side / len(bins) - 2
+            parts += [
+                Markup('<rect class="count" x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}"/>').format(
+                    each.low * side + 1, side - bar, width, bar
+                ),
+                _line((x, low), (x, high), "range"),
+                _dot(x, side * (1 - each.accuracy), "mark"),
+            ]
+    axes = [
+        _text(0, side + 18, "0 %"),
+        _text(side, side + 18, "100 %", "end"),
+        _text(side / 2, side + 18, "confidence", "middle"),
+    ]
+    axes += [_text(-6, side, "0", "end"), _text(-6, 6, "100 %", "end")]
+    return _svg(
+        (-48, -10, side + 70, side + 36),
+        "Reliability: share of right answers over confidence, with 95 % intervals and the number of photos",
+        [_grid(side, side), *parts, *axes],
+    )
+
+
+def forest(slices: Sequence[Slice], overall: float, *, width: int = 960) -> Markup:
+    """Draw each slice's accuracy with its interval, beside that of all photos."""
+    left, row, right = 300, 24, 120
+    low = min([overall, *(each.interval[0] for each in slices)])
+    start = max(0.0, int(low * 10) / 10)
+
+    def x(share: float) -> float:
+        return left + (share - start) / (1 - start) * (width - left - right)
+
+    parts: list[Markup] = []
+    steps = [start + (1 - start) * n / 4 for n in range(5)]
+    height = row * len(slices)
+    for step in steps:
+        parts += [_line((x(step), 0), (x(step), height), "grid"), _text(x(step), height + 18, f"{step:.0%}", "middle")]
+    parts.append(_line((x(overall), 0), (x(overall), height), "ideal"))
+    for place, each in enumerate(slices):
+        y = row * place + row / 2
+        kind = " bad" if each.worse else ""
+        parts += [
+            _text(left - 12, y + 4, f"{each.column}: {each.value}", "end"),
+            _line((x(each.interval[0]), y), (x(each.interval[1]), y), "range" + kind),
+            _dot(x(each.accuracy), y, "mark" + kind),
+            _text(width, y + 4, f"{percent(each.accuracy)} of {each.photos}", "end"),
+        ]
+    return _svg((0, -6, width, height + 32), "Accuracy of each slice with its 95 % interval", parts)
+
+
+def small_multiples(curves: Mapping[str, Sequence[tuple[float, Interval]]], start: float) -> Markup:
+    """Draw accuracy over severity, a panel for each corruption; severity 0 is the photo as it is."""
+    side, gap, columns = 200, 40, 4
+    parts: list[Markup] = []
+    for place, (name, curve) in enumerate(curves.items()):
+        left, top = (side + gap) * (place % columns), (side / 2 + 52) * (place // columns)
+
+        def at(severity: int, share: float, left: float = left, top: float = top) -> tuple[float, float]:
+            return left + side * severity / 5, top + side / 2 * (1 - share)
+
+        upper = [at(n, high) for n, (_, (_, high)) in enumerate(curve, start=1)]
+        lower = [at(n, low) for n, (_, (low, _)) in enumerate(curve, start=1)]
+        parts += [
+            *(_line(at(0, share), at(5, share), "grid") for share in (0, 0.5, 1)),
+            _line(at(0, start), at(5, start), "ideal"),
+            Markup('<polygon class="band" points="{}"/>').format(_points([*upper, *reversed(lower)])),
+            _polyline([at(0, start), *(at(n, share) for n, (share, _) in enumerate(curve, start=1))], "line"),
+            _text(left, top - 8, name, "start", "name"),
+            _text(left + side, top - 8, f"{curve[-1][0]:.0%} at 5", "end"),
+        ]
+    rows = -(-len(curves) // columns)
+    box = (-4, -26, columns * (side + gap) - gap + 8, rows * (side / 2 + 52) - 14)
+    return _svg(box, "Accuracy from 0 to 100 % over severity 0 to 5, for each corruption", parts)
+
+
+def epoch_lines(epochs: Sequence[EpochRecord]) -> tuple[Markup, Mapping[str, str]]:
+    """Draw accuracy and losses over epochs, losses as shares of the highest; gives what each line is and its end."""
+    if not epochs:
+        return Markup(), {}
+    top = max(max(record.loss, record.train_loss) for record in epochs) or 1.0
+    lines = {
+        f"accuracy on validation photos: {epochs[-1].accuracy:.1%} at the end": [each.accuracy for each in epochs],
+        f"loss on validation photos: {epochs[-1].loss:.3f} at the end": [each.loss / top for each in epochs],
+        f"loss in training: {epochs[-1].train_loss:.3f} at the end": [each.train_loss / top for each in epochs],
+    }
+    step = _EPOCHS_WIDTH / max(1, len(epochs) - 1)
+    drawn = [
+        _polyline([(n * step, _EPOCHS_HEIGHT * (1 - value)) for n, value in enumerate(_a_line(values))], kind)
+        for kind, values in zip(LINES, lines.values(), strict=True)
+    ]
+    box = (-6, -6, _EPOCHS_WIDTH + 12, _EPOCHS_HEIGHT + 12)
+    chart = _svg(box, "Accuracy and losses over epochs", [_grid(_EPOCHS_WIDTH, _EPOCHS_HEIGHT), *drawn])
+    return chart, dict(zip(lines, LINES, strict=True))
+
+
+def _a_line(values: Sequence[float]) -> Sequence[float]:
+    """Make one point two, so that there is something to see."""
+    return values if len(values) > 1 else [*values, *values]
+
+
+def _grid(width: float, height: float) -> Markup:
+    return Markup().join(_line((0, height * n / 4), (width, height * n / 4), "grid") for n in range(5))
+
+
+def _line(start: tuple[float, float], end: tuple[float, float], kind: str) -> Markup:
+    return Markup('<line class="{}" x1="{:.1f}" y1="{:.1f}" x2="{:.1f}" y2="{:.1f}"/>').format(kind, *start, *end)
+
+
+def _polyline(points: Sequence[tuple[float, float]], kind: str) -> Markup:
+    return Markup('<polyline class="{}" points="{}"/>').format(kind, _points(points))
+
+
+def _points(points: Iterable[tuple[float, float]]) -> str:
+    return " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
+
+
+def _dot(x: float, y: float, kind: str) -> Markup:
+    return Markup('<circle class="{}" cx="{:.1f}" cy="{:.1f}" r="4.5"/>').format(kind, x, y)
+
+
+def _text(x: float, y: float, words: str, anchor: str = "start", kind: str = "") -> Markup:
+    return Markup('<text class="{}" x="{:.1f}" y="{:.1f}" text-anchor="{}">{}</text>').format(kind, x, y, anchor, words)
+
+
+def _svg(box: tuple[float, float, float, float], label: str, parts: Iterable[Markup]) -> Markup:
+    view = " ".join(f"{number:g}" for number in box)
+    body = Markup().join(parts)
+    return Markup('<svg viewBox="{}" role="img" aria-label="{}">{}</svg>').format(view, escape(label), body)

@@ -1,0 +1,131 @@
+"""Is it good enough? Each gate takes the bound that is against the model, and a failed one says what to try."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from training.evaluation.assess import Assessment
+from training.evaluation.plan import Gates
+from training.evaluation.slices import worst
+from training.evaluation.words import percent
+
+PREFIX: Final = "gate_"
+"""Of the metrics of a version that say whether it passed: 1 or 0."""
+
+_MORE_PHOTOS: Final = "More test photos narrow the interval: ingest more, and the bound moves without another training."
+
+
+@dataclass(frozen=True, kw_only=True)
+class GateResult:
+    """How a version did at one gate."""
+
+    name: str  # field of Gates
+    passed: bool
+    asked: str  # what the gate asks
+    found: str  # what the version shows
+    why: str  # by how much it passed or failed
+    advice: str  # what to try; empty for a passed gate
+
+
+def judge(gates: Gates, assessment: Assessment) -> tuple[GateResult, ...]:
+    """Hold a version against every gate that applies to it."""
+    return tuple(_judge(gates, assessment))
+
+
+def as_metrics(results: Iterable[GateResult]) -> dict[str, float]:
+    """Say for each gate whether it was passed, as a version carries it."""
+    return {PREFIX + result.name: float(result.passed) for result in results}
+
+
+def failed(metrics: Mapping[str, float]) -> tuple[str, ...]:
+    """Name the gates that a version with these metrics failed."""
+    return tuple(name.removeprefix(PREFIX) for name in metrics if name.startswith(PREFIX) and not metrics[name])
+
+
+def _judge(gates: Gates, assessment: Assessment) -> Iterable[GateResult]:
+    evaluation = assessment.evaluation
+    yield _least(
+        "accuracy", "accuracy", evaluation.accuracy_interval[0], gates.accuracy, evaluation.accuracy,
+        "Look at its errors first: wrong labels and classes that look alike need other photos, everything else more "
+        f"epochs, larger photos or pretrained weights. {_MORE_PHOTOS}",
+    )  # fmt: skip
+    rarest = min(evaluation.classes, key=lambda figures: figures.recall_interval[0])
+    yield _least(
+        "recall", f"photos of “{rarest.label}” found", rarest.recall_interval[0], gates.recall, rarest.recall,
+        f"Add photos of “{rarest.label}”, above all of the kind that it misses below. {_MORE_PHOTOS}",
+    )  # fmt: skip
+    if slice_ := worst(assessment.slices):
+        yield _most(
+            "slice_gap", f"how far {slice_.column} {slice_.value} is behind all other photos",
+            slice_.gap_interval[1], gates.slice_gap, slice_.gap,
+            f"Add photos like these ({slice_.column} {slice_.value}: {slice_.photos} test photos), or make training "
+            "photos look like them by augmentation (light, greyscale, blur, crop_scale).",
+        )  # fmt: skip
+    calibration = assessment.calibration
+    yield _most(
+        "calibration_error", "distance of confidence from accuracy", calibration.error, gates.calibration_error, None,
+        f"A temperature of {calibration.temperature:.2f} would leave {calibration.error_at_temperature:.3f}; less "
+        "label smoothing or mix-up makes a model surer, more makes it humbler.",
+    )  # fmt: skip
+    robustness = assessment.robustness
+    yield _most(
+        "robustness_drop", "accuracy lost when pictures get worse", robustness.drop_interval[1], gates.robustness_drop,
+        robustness.drop,
+        f"{robustness.weakest.capitalize()} costs most: train with more of it (blur, light, greyscale, crop_scale).",
+    )  # fmt: skip
+    consistency = assessment.consistency
+    yield _least(
+        "consistency", "photos whose answer stays when moved or encoded again", consistency.interval[0],
+        gates.consistency, consistency.share,
+        "Larger photos (image_size) and harder crops (crop_scale) make answers hang less on single pixels.",
+    )  # fmt: skip
+    if comparison := assessment.comparison:
+        worse = comparison.only_theirs > comparison.only_ours and comparison.p_value < gates.luck
+        yield GateResult(
+            name="not_worse_than_prod",
+            passed=not worse,
+            asked=f"not worse than version {comparison.version} in prod, beyond luck (p < {gates.luck:g})",
+            found=f"p = {comparison.p_value:.3g}",
+            why=f"{comparison.only_ours} photos only this version gets right, {comparison.only_theirs} only version "
+            f"{comparison.version}",
+            advice=f"Keep version {comparison.version}, or start from its weights (--weights {comparison.version})."
+            if worse
+            else "",
+        )
+    if gates.milliseconds:
+        slow = assessment.latency.p99 > gates.milliseconds
+        yield GateResult(
+            name="milliseconds",
+            passed=not slow,
+            asked=f"one photo in at most {gates.milliseconds:g} ms, 99 times of 100",
+            found=f"{assessment.latency.p99:.2f} ms",
+            why=f"{abs(assessment.latency.p99 - gates.milliseconds):.2f} ms {'too slow' if slow else 'to spare'}",
+            advice="Smaller photos (image_size), a smaller architecture, or eight bits (--check int8=1)."
+            if slow
+            else "",
+        )
+
+
+def _least(name: str, what: str, bound: float, limit: float, value: float, advice: str) -> GateResult:
+    passed = bound >= limit
+    return GateResult(
+        name=name,
+        passed=passed,
+        asked=f"{what}: at least {percent(limit)}",
+        found=f"{percent(bound)} (lower bound; measured {percent(value)})",
+        why=f"{abs(bound - limit) * 100:.1f} points {'to spare' if passed else 'missing'}",
+        advice="" if passed else advice,
+    )
+
+
+def _most(name: str, what: str, bound: float, limit: float, value: float | None, advice: str) -> GateResult:
+    passed = bound <= limit
+    measured = "" if value is None else f" (upper bound; measured {percent(value)})"
+    return GateResult(
+        name=name,
+        passed=passed,
+        asked=f"{what}: at most {percent(limit)}",
+        found=f"{percent(bound)}{measured}",
+        why=f"{abs(bound - limit) * 100:.1f} points {'to spare' if passed else 'too much'}",
+        advice="" if passed else advice,
+    )

@@ -1,0 +1,106 @@
+"""What a model is asked before people are: which gates it must pass, what errors cost, how many photos are tried."""
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any, Self, cast
+
+from registry.encoding import Fields
+from training.errors import SpecMalformed
+from training.evaluation.calibration import Costs
+
+
+class _Settings:
+    """A frozen record of texts, counts and numbers that is changed by `name=value`; SpecMalformed."""
+
+    def with_settings(self, settings: Iterable[str]) -> Self:
+        """Change some by `name=value`; SpecMalformed names those that exist."""
+        record = cast("Any", self)
+        kinds: dict[str, type[str | int | float]] = {name: type(value) for name, value in asdict(record).items()}
+        changes: dict[str, str | int | float] = {}
+        for setting in settings:
+            name, separator, value = setting.partition("=")
+            if not separator or name not in kinds:
+                raise SpecMalformed(f"{setting!r} is no setting; write name=value with one of: {', '.join(kinds)}")
+            try:
+                changes[name] = kinds[name](value)
+            except ValueError as error:
+                raise SpecMalformed(f"{name} needs a value of type {kinds[name].__name__}, not {value!r}") from error
+        return cast("Self", replace(record, **changes))
+
+    @classmethod
+    def read(cls, reader: Fields) -> Self:
+        """Read all, strictly; ValueError or SpecMalformed."""
+        read: dict[str, object] = {}
+        for each in fields(cast("Any", cls)):
+            if isinstance(each.default, str):
+                read[each.name] = reader.text(each.name)
+            elif isinstance(each.default, int):
+                read[each.name] = reader.count(each.name, least=0)
+            else:
+                read[each.name] = reader.number(each.name)
+        reader.done()
+        return cls(**read)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gates(_Settings):
+    """What a version must show, each on the bound of its 95 % interval that is against us.
+
+    The defaults are a floor below which a model is no use to anybody; a park sets its own.
+    """
+
+    accuracy: float = 0.6  # least: lower bound
+    recall: float = 0.4  # least, of the class found least: lower bound
+    slice_gap: float = 0.4  # most that a slice may be behind all other photos: upper bound of the worst
+    calibration_error: float = 0.2  # most; the estimate, which overstates on few photos
+    robustness_drop: float = 0.4  # most accuracy lost under corruptions, their mean: upper bound
+    consistency: float = 0.5  # least share of photos that keep their answer when moved or encoded again: lower bound
+    luck: float = 0.05  # p-value of McNemar's test below which being worse than `prod` is not taken for luck
+    milliseconds: float = 0.0  # most for one photo, 99th percentile, on the machine that trained; 0: not asked
+
+    def __post_init__(self) -> None:
+        """Refuse what no gate can mean; SpecMalformed."""
+        for name, value in asdict(self).items():
+            if name != "milliseconds" and not 0 <= value <= 1:
+                raise SpecMalformed(f"gate {name} is a share: from 0 to 1, not {value}")
+        if not self.milliseconds >= 0:
+            raise SpecMalformed(f"gate milliseconds must be 0 or above, not {self.milliseconds}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checks(_Settings):
+    """How a model is tested."""
+
+    positive: str = ""  # the class that raises an alarm; empty: the last of the labels
+    false_positive_cost: float = 1.0  # of an alarm without its class, against that of a class without its alarm
+    false_negative_cost: float = 1.0
+    photos: int = 100  # most that are corrupted, moved and encoded again
+    calls: int = 60  # timed classifications of one photo
+    int8: int = 0  # 1: also try an eight-bit model, and serve it if it is as good and faster
+
+    def __post_init__(self) -> None:
+        """Refuse what no test can mean; SpecMalformed."""
+        if not (self.photos > 0 and self.calls > 0):
+            raise SpecMalformed("photos and calls must be above 0")
+        if min(self.false_positive_cost, self.false_negative_cost) < 0:
+            raise SpecMalformed("costs of errors must be 0 or above")
+
+    @property
+    def costs(self) -> Costs:
+        """Both costs."""
+        return Costs(false_positive=self.false_positive_cost, false_negative=self.false_negative_cost)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationPlan:
+    """All of it, as a job carries it."""
+
+    gates: Gates = field(default_factory=Gates)
+    checks: Checks = field(default_factory=Checks)
+
+    @classmethod
+    def read(cls, reader: Fields) -> Self:
+        """Read all, strictly; ValueError or SpecMalformed."""
+        plan = cls(gates=Gates.read(reader.nested("gates")), checks=Checks.read(reader.nested("checks")))
+        reader.done()
+        return plan

@@ -1,0 +1,6 @@
+"""How figures are written for people."""
+
+
+def percent(share: float) -> str:
+    """Write a share as percent; its sign never stands alone on the next line."""
+    return f"{share * 100:.1f}\u00a0%"
