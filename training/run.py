@@ -19,7 +19,7 @@ from registry.errors import ObjectExists, ObjectMissing
 from registry.layout import epoch_key, epochs_prefix, job_result_key
 from registry.object_store import ObjectStore
 from registry.version import Version
-from training.checkpoint import Checkpoints
+from training.checkpoint import Checkpoints, CheckpointStore
 from training.dataset.manifest import Manifest, Photo, load_manifest
 from training.dataset.quality import refuse_unfit
 from training.dataset.split import Split
@@ -45,7 +45,7 @@ def run_job(
     job: str,
     spec: JobSpec,
     *,
-    workspace: ObjectStore,
+    workspace: CheckpointStore,
     lake: ObjectStore,
     catalog: Catalog,
     directory: Path,
@@ -112,7 +112,7 @@ class _Run:
 
     job: str
     spec: JobSpec
-    workspace: ObjectStore
+    workspace: CheckpointStore
     lake: ObjectStore
     catalog: Catalog
     directory: Path
@@ -155,7 +155,7 @@ class _Run:
             parameters=self.spec.hyper_parameters,
             seed=self.spec.seed,
             initial_weights=self._initial_weights(),
-            checkpoints=Checkpoints(self.workspace, self.job),
+            checkpoints=Checkpoints(self.workspace, self.job, report=self.say),
             on_epoch=on_epoch,
             should_stop=self._should_stop,
         )
