@@ -12,7 +12,7 @@ from typing import Self
 
 import torch
 from torch import Tensor
-from torch.nn.functional import affine_grid, avg_pool2d, grid_sample, pad
+from torch.nn.functional import avg_pool2d, grid_sample, pad
 
 from training.hyper_parameters import HyperParameters
 
@@ -112,13 +112,25 @@ def _frames(count: int, parameters: HyperParameters, generator: torch.Generator)
 
 def _reframe(photos: Tensor, matrix: Tensor) -> Tensor:
     """Crop, turn and mirror in one resampling."""
-    grid = affine_grid(matrix.to(photos.device), list(photos.shape), align_corners=False)
-    return grid_sample(photos, grid, padding_mode="reflection", align_corners=False)
+    return grid_sample(photos, _grid(matrix.to(photos.device), photos), padding_mode="reflection", align_corners=False)
+
+
+def _grid(matrix: Tensor, photos: Tensor) -> Tensor:
+    """What torch's affine_grid gives, without its product of large matrices: several times faster."""
+    count, _, height, width = photos.shape
+    x = (torch.arange(width, device=photos.device) * 2 + 1) / width - 1
+    y = (torch.arange(height, device=photos.device) * 2 + 1) / height - 1
+    across, down, shift = matrix[:, :, :, None, None].unbind(2)
+    grid = photos.new_empty(count, height, width, 2)
+    for axis in range(2):
+        torch.add(across[:, axis] * x + shift[:, axis], down[:, axis] * y[:, None], out=grid[..., axis])
+    return grid
 
 
 def _relight(photos: Tensor, light: Tensor) -> Tensor:
+    """Contrast turns around the middle grey. `photos` is ours already, and is changed in place."""
     contrast, brightness = light.to(photos.device)[:, :, None, None, None].unbind(1)
-    return (photos - 0.5) * (1 + contrast) + 0.5 + brightness * 0.5
+    return photos.mul_(1 + contrast).add_((brightness - contrast) * 0.5)
 
 
 def _greyscale(photos: Tensor, _: Tensor) -> Tensor:

@@ -56,12 +56,12 @@ def normalise(photos: Tensor) -> Tensor:
     """Turn pixels [N, 3, S, S] in 0 to 1 into what the network expects."""
     mean = torch.tensor(MEAN, device=photos.device).view(1, 3, 1, 1)
     deviation = torch.tensor(DEVIATION, device=photos.device).view(1, 3, 1, 1)
-    return (photos - mean) / deviation
+    return (photos - mean).div_(deviation)
 
 
 def to_photos(pixels: Tensor) -> Tensor:
     """Turn uint8 pixels [N, S, S, 3] into [N, 3, S, S] in 0 to 1."""
-    return pixels.permute(0, 3, 1, 2).to(torch.float32) / 255
+    return pixels.permute(0, 3, 1, 2).to(torch.float32, copy=True).div_(255)
 
 
 def load_initial_weights(model: Classifier, weights: Mapping[str, Tensor]) -> None:

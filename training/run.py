@@ -15,8 +15,9 @@ from torch import Tensor
 
 from imaging import decode
 from registry.catalog import Catalog
+from registry.encoding import canonical
 from registry.errors import ObjectExists, ObjectMissing
-from registry.layout import epoch_key, epochs_prefix, job_result_key
+from registry.layout import epoch_key, epochs_prefix, job_result_key, machine_key, machines_prefix
 from registry.object_store import ObjectStore
 from registry.version import Version
 from training.checkpoint import Checkpoints, CheckpointStore
@@ -28,6 +29,7 @@ from training.evaluation.assess import Assessment, assess
 from training.evaluation.report import Report, write_report
 from training.export import ExportedModel, check_parity, export_onnx, write_probes
 from training.job import EpochRecord, JobResult, JobSpec, find_result, initial_weights_key
+from training.machine import describe
 from training.model import Classifier
 from training.pixels import LabelledPixels, fetch, load_pixels
 from training.train import train
@@ -136,7 +138,9 @@ class _Run:
     def _load(self, manifest: Manifest) -> list[LabelledPixels]:
         size = self.spec.hyper_parameters.image_size
         parts = [
-            load_pixels(self.lake, manifest.part(split), manifest.labels, size, check=self._check)
+            load_pixels(
+                self.lake, manifest.part(split), manifest.labels, size, check=self._check, directory=self.directory
+            )
             for split in (Split.TRAIN, Split.VALIDATION, Split.TEST)
         ]
         self.say("photos decoded", {"classes": len(manifest.labels), "photos": len(manifest.photos)})
@@ -148,6 +152,7 @@ class _Run:
                 self.workspace.create(epoch_key(self.job, record.epoch), record.to_json())
             self.say("epoch", asdict(record))
 
+        self._record_machine()
         return train(
             learn,
             validate,
@@ -159,6 +164,12 @@ class _Run:
             on_epoch=on_epoch,
             should_stop=self._should_stop,
         )
+
+    def _record_machine(self) -> None:
+        facts = {**describe(), "trained_by": self.trained_by, "lock": self._lineage().get("lock", "unknown")}
+        number = len(list(self.workspace.keys(machines_prefix(self.job)))) + 1
+        with suppress(ObjectExists):  # two machines began at once; either is a witness
+            self.workspace.create(machine_key(self.job, number), canonical(facts))
 
     def _export(
         self, manifest: Manifest, model: Classifier, validate: LabelledPixels

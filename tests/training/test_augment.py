@@ -5,6 +5,7 @@ from dataclasses import fields, replace
 import pytest
 import torch
 from torch import Tensor
+from torch.nn.functional import affine_grid, grid_sample
 
 from training.augment import Variations, augment, draw
 from training.hyper_parameters import HyperParameters
@@ -28,6 +29,13 @@ def straight(variations: Variations) -> Variations:
 
 def varied(parameters: HyperParameters) -> Tensor:
     return augment(photos(), straight(drawn(parameters)))
+
+
+def test_photos_are_framed_as_torch_would_frame_them():
+    variations = drawn(replace(NOTHING, crop_scale=0.5, rotation=20.0))
+    grid = affine_grid(variations.matrix, [6, 3, 36, 36], align_corners=False)
+    expected = grid_sample(photos(), grid, padding_mode="reflection", align_corners=False)
+    assert torch.allclose(augment(photos(), variations), expected, atol=1e-4)
 
 
 def test_with_everything_off_a_photo_stays_as_it_is():
