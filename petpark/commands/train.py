@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import asdict
+import tempfile
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,7 +14,10 @@ from petpark import datasets, jobs
 from petpark.app import Invocation, example, invocation
 from petpark.errors import WeightsMissing
 from petpark.jobs import EpochSeen, Finished, InstanceSeen
+from petpark.pretrained import fetch_pretrained
 from petpark.target import Target
+
+_IMAGENET = "imagenet"
 
 
 def train(
@@ -25,7 +29,12 @@ def train(
     max_minutes: Annotated[int, typer.Option("--max-minutes", help="End the job after this time.", min=1)] = 60,
     seed: Annotated[int, typer.Option("--seed", help="Seeds everything that is random.")] = 0,
     weights: Annotated[
-        str, typer.Option("--weights", metavar="VERSION|FILE", help="Start from a version's weights, or from a file.")
+        str,
+        typer.Option(
+            "--weights",
+            metavar="VERSION|FILE|imagenet",
+            help="Start from a version's weights, from a file, or from those that torchvision publishes.",
+        ),
     ] = "",
     watch: Annotated[bool, typer.Option("--watch", help="Stay until the job has ended.")] = False,
     resume: Annotated[
@@ -51,13 +60,18 @@ def train(
 
 def _submit(target: Target, dataset: str, settings: list[str], *, seed: int, max_minutes: int, weights: str) -> str:
     """Plan and submit a new job; its id."""
-    file = None if not weights or weights.isdecimal() else _file(weights)
-    initial = hashlib.sha256(file.read_bytes()).hexdigest() if file else None
+    spec = jobs.plan(target, datasets.resolve(target, dataset), settings, seed=seed, max_minutes=max_minutes)
+    if not weights:
+        return jobs.submit(target, spec)
     if weights.isdecimal():
-        initial = jobs.weights_of(target, int(weights))
-    sha256 = datasets.resolve(target, dataset)
-    spec = jobs.plan(target, sha256, settings, seed=seed, max_minutes=max_minutes, initial_weights=initial)
-    return jobs.submit(target, spec, weights=file)
+        return jobs.submit(target, replace(spec, initial_weights=jobs.weights_of(target, int(weights))))
+    with tempfile.TemporaryDirectory() as directory:
+        if weights == _IMAGENET:
+            file = fetch_pretrained(spec.hyper_parameters.architecture, Path(directory))
+        else:
+            file = _file(weights)
+        initial = hashlib.sha256(file.read_bytes()).hexdigest()
+        return jobs.submit(target, replace(spec, initial_weights=initial), weights=file)
 
 
 def _file(weights: str) -> Path:
