@@ -11,7 +11,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from registry.channel_policy import ChannelPolicy
-from registry.layout import CODE, DATASETS, JOBS, METRIC_NAMESPACE, PHOTOS, Role, channel_prefix, creates, deletes
+from registry.layout import (
+    CODE,
+    DATASETS,
+    JOBS,
+    METRIC_NAMESPACE,
+    PHOTOS,
+    Role,
+    channel_prefix,
+    checkpoints_prefix,
+    creates,
+    deletes,
+)
 
 type Document = dict[str, Any]
 type Statement = dict[str, Any]
@@ -21,6 +32,9 @@ SESSION_MANAGER = "arn:aws:iam::aws:policy/AmazonSSMManagedInstanceCore"
 
 ACCESS_LOG = "model-store/"
 """Where S3 puts the model store's access log in the bucket of its own."""
+
+_CHECKPOINTS = checkpoints_prefix("*")
+"""The checkpoints of every job: a policy cannot know which job an instance will run."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,13 +115,17 @@ def operator(role: Role, places: Places) -> Document:
 
 
 def training(places: Places, log_group: str) -> Document:
-    """What a training instance may do: read photos and code, keep its job's records, publish."""
+    """What a training instance may do: read photos and code, keep its job's records, publish.
+
+    It deletes old checkpoints, which nobody but the job itself needs, and no record of what happened.
+    """
     published = creates(Role.PUBLISHER, places.model)
     return _document(
         [
             *_read(places.data_lake),
             *_read(places.workspace),
             *_create(places.workspace, (JOBS,)),
+            *_delete(places.workspace, (_CHECKPOINTS,)),
             *_read(places.model_store),
             *_create(places.model_store, published),
             _use_key(places.encryption_key, writes=True),

@@ -71,6 +71,16 @@ def epoch_key(job: str, epoch: int) -> str:
     return f"{epochs_prefix(job)}{epoch:06d}.json"
 
 
+def machines_prefix(job: str) -> str:
+    """The machines that worked on the job, in the order in which they began."""
+    return f"{job_prefix(job)}machines/"
+
+
+def machine_key(job: str, number: int) -> str:
+    """What one machine was, counted from 1."""
+    return f"{machines_prefix(job)}{number:06d}.json"
+
+
 def checkpoints_prefix(job: str) -> str:
     """The job's checkpoints, ascending by step."""
     return f"{job_prefix(job)}checkpoints/"

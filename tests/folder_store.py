@@ -41,6 +41,9 @@ class FolderStore:
         except FileNotFoundError:
             raise ObjectMissing(key) from None
 
+    def delete(self, key: str) -> None:
+        self._path(key).unlink(missing_ok=True)
+
     def download(self, key: str, path: Path, *, size: int | None = None) -> str:
         path.write_bytes(self.get(key))
         return hashlib.sha256(path.read_bytes()).hexdigest()

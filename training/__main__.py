@@ -28,6 +28,7 @@ from training.interruption import Interruption
 from training.job import JobResult, load_spec
 from training.logs import Log
 from training.run import run_job, store_result
+from training.trackers import tracked
 
 SUCCEEDED, FAILED, UNUSABLE, INTERRUPTED, UNREACHABLE = range(5)
 _IMPATIENCE = Config(connect_timeout=2, read_timeout=3, retries={"mode": "standard", "total_max_attempts": 2})
@@ -90,7 +91,7 @@ def _run(environment: Environment, log: Log, interruption: Interruption) -> int:
                 prod=Channel(models, environment.model, PROD),
                 should_stop=interruption.noticed,
                 trained_by=_caller(),
-                say=log.say,
+                say=tracked(log.say, environment.job, spec),
             )
     except Interrupted as error:
         log.say("interrupted", {"reason": interruption.reason, "message": str(error)})

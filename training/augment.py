@@ -1,21 +1,96 @@
-"""What a camera might also have seen: other framing, light, night, blur. Works on whole batches, on any device."""
+"""What a camera might also have seen: other framing, light, night, glare, a fence, blur, a poor connection.
+
+Everything that is random is drawn first, for a whole batch and for every kind of variation whether it is used or not.
+So what happens to a photo depends on the seed, the epoch and its place in the order alone: not on how many processes
+share a batch, nor on which other variations are switched on. Applying works on any device, in batches.
+"""
 
 import math
+from dataclasses import dataclass, fields
+from functools import cache
+from typing import Self
 
 import torch
 from torch import Tensor
-from torch.nn.functional import affine_grid, avg_pool2d, grid_sample
+from torch.nn.functional import avg_pool2d, grid_sample, pad
 
 from training.hyper_parameters import HyperParameters
 
+# Quantisation of luminance in JPEG at quality 50 (ITU-T T.81, table K.1).
+_QUANTISATION = (
+    (16, 11, 10, 16, 24, 40, 51, 61),
+    (12, 12, 14, 19, 26, 58, 60, 55),
+    (14, 13, 16, 24, 40, 57, 69, 56),
+    (14, 17, 22, 29, 51, 87, 80, 62),
+    (18, 22, 37, 56, 68, 109, 103, 77),
+    (24, 35, 55, 64, 81, 104, 113, 92),
+    (49, 64, 78, 87, 103, 121, 120, 101),
+    (72, 92, 95, 98, 112, 100, 103, 99),
+)
 
-def augment(photos: Tensor, parameters: HyperParameters, generator: torch.Generator) -> Tensor:
-    """Vary photos [N, 3, S, S] in 0 to 1; the same generator state gives the same variation."""
-    photos = _reframe(photos, parameters, generator)
-    photos = _relight(photos, parameters.light, generator)
-    grey, blurred = _some(photos, parameters.greyscale, generator), _some(photos, parameters.blur, generator)
-    photos[grey] = photos[grey].mean(dim=1, keepdim=True)
-    photos[blurred] = avg_pool2d(photos[blurred], 3, stride=1, padding=1, count_include_pad=False)
+
+@dataclass(frozen=True, kw_only=True)
+class Variations:
+    """What shall happen to each of N photos; tensors on the CPU, whose first dimension is N."""
+
+    matrix: Tensor  # [N, 2, 3] where each pixel comes from: crop, turn and mirror
+    light: Tensor  # [N, 2] contrast and brightness, each added to what is there
+    greyscale: Tensor  # [N] bool, as are the next three
+    infrared: Tensor
+    blur: Tensor
+    jpeg: Tensor
+    coarseness: Tensor  # [N] of JPEG's quantisation, as a multiple of quality 50's
+    glare: Tensor  # [N] bool
+    spot: Tensor  # [N, 4] strength, x, y, radius; the photo is 2 wide and high, its middle 0
+    bars: Tensor  # [N] bool
+    fence: Tensor  # [N, 5] bars a photo, phase, share that they cover, angle, brightness
+
+    def at(self, places: Tensor) -> Self:
+        """Give those of some photos."""
+        return type(self)(**{field.name: getattr(self, field.name)[places] for field in fields(self)})
+
+
+def draw(count: int, parameters: HyperParameters, generator: torch.Generator) -> Variations:
+    """Draw for `count` photos; the same generator state gives the same variations."""
+
+    def between(low: float, high: float, *shape: int) -> Tensor:
+        return low + (high - low) * torch.rand(count, *shape, generator=generator)
+
+    def some(share: float) -> Tensor:
+        return torch.rand(count, generator=generator) < share
+
+    return Variations(
+        matrix=_frames(count, parameters, generator),
+        light=between(-1, 1, 2) * parameters.light,
+        greyscale=some(parameters.greyscale),
+        infrared=some(parameters.infrared),
+        blur=some(parameters.blur),
+        jpeg=some(parameters.jpeg),
+        coarseness=between(1, 5),
+        glare=some(parameters.glare),
+        spot=torch.stack([between(0.3, 1), between(-1, 1), between(-1, 1), between(0.1, 0.6)], 1),
+        bars=some(parameters.bars),
+        fence=torch.stack([between(2, 8), between(0, 1), between(0.05, 0.3), between(-0.3, 0.3), between(0, 0.8)], 1),
+    )
+
+
+def augment(photos: Tensor, variations: Variations) -> Tensor:
+    """Vary photos [N, 3, S, S] in 0 to 1, in the order in which light meets scene, lens, sensor and network."""
+    photos = _reframe(photos, variations.matrix)
+    photos = _relight(photos, variations.light)
+    for chosen, vary, facts in (
+        (variations.bars, _behind_bars, variations.fence),
+        (variations.glare, _glare, variations.spot),
+        (variations.infrared, _infrared, variations.spot),
+        (variations.greyscale, _greyscale, variations.spot),
+        (variations.blur, _blur, variations.spot),
+        (variations.jpeg, _compress, variations.coarseness),
+    ):
+        # Places are found on the CPU: asking a GPU how many there are would wait for all of its work.
+        places = chosen.nonzero()[:, 0]
+        if len(places):
+            there = places.to(photos.device)
+            photos[there] = vary(photos[there], facts[places].to(photos.device))
     return photos
 
 
@@ -24,28 +99,94 @@ def mix(photos: Tensor, targets: Tensor, share: float) -> tuple[Tensor, Tensor]:
     return photos.lerp(photos.flip(0), share), targets.lerp(targets.flip(0), share)
 
 
-def _reframe(photos: Tensor, parameters: HyperParameters, generator: torch.Generator) -> Tensor:
-    """Crop, turn and mirror in one resampling."""
-    count = len(photos)
+def _frames(count: int, parameters: HyperParameters, generator: torch.Generator) -> Tensor:
     scale = parameters.crop_scale + (1.05 - parameters.crop_scale) * torch.rand(count, generator=generator)
     angle = math.radians(parameters.rotation) * (2 * torch.rand(count, generator=generator) - 1)
     mirror = 1 - 2 * (torch.rand(count, generator=generator) < 0.5).float()
     room = (1 - scale).clamp(min=0)
     shift = (2 * torch.rand(count, 2, generator=generator) - 1) * room[:, None]
     cos, sin = scale * torch.cos(angle), scale * torch.sin(angle)
-    matrix = torch.stack(
-        [torch.stack([cos * mirror, -sin, shift[:, 0]], 1), torch.stack([sin * mirror, cos, shift[:, 1]], 1)], 1
-    ).to(photos.device)
-    grid = affine_grid(matrix, list(photos.shape), align_corners=False)
-    return grid_sample(photos, grid, padding_mode="reflection", align_corners=False)
+    rows = [torch.stack([cos * mirror, -sin, shift[:, 0]], 1), torch.stack([sin * mirror, cos, shift[:, 1]], 1)]
+    return torch.stack(rows, 1)
 
 
-def _relight(photos: Tensor, strength: float, generator: torch.Generator) -> Tensor:
-    def factor() -> Tensor:
-        return ((2 * torch.rand(len(photos), 1, 1, 1, generator=generator) - 1) * strength).to(photos.device)
-
-    return (photos - 0.5) * (1 + factor()) + 0.5 + factor() * 0.5
+def _reframe(photos: Tensor, matrix: Tensor) -> Tensor:
+    """Crop, turn and mirror in one resampling."""
+    return grid_sample(photos, _grid(matrix.to(photos.device), photos), padding_mode="reflection", align_corners=False)
 
 
-def _some(photos: Tensor, share: float, generator: torch.Generator) -> Tensor:
-    return (torch.rand(len(photos), generator=generator) < share).to(photos.device)
+def _grid(matrix: Tensor, photos: Tensor) -> Tensor:
+    """What torch's affine_grid gives, without its product of large matrices: several times faster."""
+    count, _, height, width = photos.shape
+    x = (torch.arange(width, device=photos.device) * 2 + 1) / width - 1
+    y = (torch.arange(height, device=photos.device) * 2 + 1) / height - 1
+    across, down, shift = matrix[:, :, :, None, None].unbind(2)
+    grid = photos.new_empty(count, height, width, 2)
+    for axis in range(2):
+        torch.add(across[:, axis] * x + shift[:, axis], down[:, axis] * y[:, None], out=grid[..., axis])
+    return grid
+
+
+def _relight(photos: Tensor, light: Tensor) -> Tensor:
+    """Contrast turns around the middle grey. `photos` is ours already, and is changed in place."""
+    contrast, brightness = light.to(photos.device)[:, :, None, None, None].unbind(1)
+    return photos.mul_(1 + contrast).add_((brightness - contrast) * 0.5)
+
+
+def _greyscale(photos: Tensor, _: Tensor) -> Tensor:
+    return photos.mean(dim=1, keepdim=True).expand_as(photos)
+
+
+def _infrared(photos: Tensor, _: Tensor) -> Tensor:
+    """As at night under the camera's own lamp: no colour, mostly red's brightness, bright in the middle, hard."""
+    weights = torch.tensor([0.6, 0.3, 0.1], device=photos.device).view(1, 3, 1, 1)
+    x, y = _places(photos)
+    lamp = 0.25 + 0.95 * torch.exp(-(x.square() + y.square()) / 0.9)
+    grey = (photos * weights).sum(dim=1, keepdim=True) * lamp
+    return ((grey - 0.4) * 1.3 + 0.4).expand_as(photos)
+
+
+def _blur(photos: Tensor, _: Tensor) -> Tensor:
+    return avg_pool2d(photos, 3, stride=1, padding=1, count_include_pad=False)
+
+
+def _glare(photos: Tensor, spot: Tensor) -> Tensor:
+    strength, at_x, at_y, radius = spot[:, :, None, None].unbind(1)
+    x, y = _places(photos)
+    shine = strength * torch.exp(-((x - at_x).square() + (y - at_y).square()) / (2 * radius.square()))
+    return photos + shine[:, None]
+
+
+def _behind_bars(photos: Tensor, fence: Tensor) -> Tensor:
+    count, phase, cover, angle, brightness = fence[:, :, None, None].unbind(1)
+    x, y = _places(photos)
+    across = (x * torch.cos(angle) + y * torch.sin(angle)) * count / 2 + phase
+    return torch.where((across.remainder(1) < cover)[:, None], brightness[:, None], photos)
+
+
+def _compress(photos: Tensor, coarseness: Tensor) -> Tensor:
+    """What JPEG loses: cosines of 8 by 8 pixels, rounded to its steps. The edge is repeated to whole blocks."""
+    count, channels, height, width = photos.shape
+    whole = pad(photos * 255 - 128, (0, -width % 8, 0, -height % 8), mode="replicate")
+    blocks = whole.unfold(2, 8, 8).unfold(3, 8, 8)
+    cosines = _cosines().to(photos.device)
+    steps = torch.tensor(_QUANTISATION, dtype=torch.float32, device=photos.device) * coarseness.view(-1, 1, 1, 1, 1, 1)
+    rounded = ((cosines @ blocks @ cosines.T) / steps).round() * steps
+    restored = (cosines.T @ rounded @ cosines).permute(0, 1, 2, 4, 3, 5).reshape(count, channels, *whole.shape[2:])
+    return (restored[:, :, :height, :width] + 128) / 255
+
+
+@cache
+def _cosines() -> Tensor:
+    """Give the orthonormal cosine transform of 8 values."""
+    frequency, place = torch.arange(8.0)[:, None], torch.arange(8.0)[None]
+    waves = torch.cos(math.pi * (2 * place + 1) * frequency / 16) / 2
+    waves[0] /= math.sqrt(2)
+    return waves
+
+
+def _places(photos: Tensor) -> tuple[Tensor, Tensor]:
+    """Give x [1, 1, S] and y [1, S, 1] of every pixel, from -1 to 1."""
+    x = torch.linspace(-1, 1, photos.shape[3], device=photos.device)
+    y = torch.linspace(-1, 1, photos.shape[2], device=photos.device)
+    return x[None, None, :], y[None, :, None]

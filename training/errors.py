@@ -67,3 +67,7 @@ class ExportDiffers(TrainingError):
 
 class Interrupted(TrainingError):
     """The machine is being taken away; a checkpoint was written and another machine can go on."""
+
+
+class AcceleratorLost(Interrupted):
+    """The GPU failed or disappeared. Another machine goes on from the last checkpoint, as after any interruption."""

@@ -6,10 +6,16 @@ The defaults learn the generated photo set in well under a minute on two cores. 
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Self
+from typing import Final, Self
 
 from registry.encoding import Fields
 from training.errors import SpecMalformed
+
+_SHARES: Final = (
+    *("warm_up", "label_smoothing", "ema_decay", "crop_scale", "light", "class_balance"),
+    *("greyscale", "blur", "infrared", "jpeg", "glare", "bars"),
+)
+_YOUNG: Final = frozenset({"infrared", "jpeg", "glare", "bars", "class_balance", "deterministic", "compile"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,13 +37,20 @@ class HyperParameters:
     light: float = 0.3  # how far brightness and contrast vary
     greyscale: float = 0.2  # share of photos shown without colour, as at night
     blur: float = 0.1  # share of photos blurred
+    infrared: float = 0.0  # share shown as under a camera's own lamp at night
+    jpeg: float = 0.0  # share compressed until it shows
+    glare: float = 0.0  # share with the sun, or a lamp, in the picture
+    bars: float = 0.0  # share seen through a fence
+    class_balance: float = 1.0  # 1: classes count alike, however many photos they have; 0: photos do
+    deterministic: int = 1  # on a GPU, 1 for the same bits every time; 0 is faster
+    compile: int = 0  # 1: by torch.compile; pays on a GPU, where a job is longer than some minutes
 
     def __post_init__(self) -> None:
         """Refuse what no training can mean; SpecMalformed."""
         for name in ("image_size", "epochs", "batch_size", "learning_rate"):
             if not getattr(self, name) > 0:
                 raise SpecMalformed(f"{name} must be above 0, not {getattr(self, name)}")
-        for name in ("warm_up", "label_smoothing", "ema_decay", "crop_scale", "light", "greyscale", "blur"):
+        for name in _SHARES:
             if not 0 <= getattr(self, name) <= 1:
                 raise SpecMalformed(f"{name} is a share: from 0 to 1, not {getattr(self, name)}")
 
@@ -57,9 +70,11 @@ class HyperParameters:
 
     @classmethod
     def read(cls, reader: Fields) -> Self:
-        """Read all, strictly; ValueError or SpecMalformed."""
+        """Read strictly; ValueError or SpecMalformed. What a job did not know yet is off, as it was when it ran."""
         read: dict[str, object] = {}
         for field in fields(cls):
+            if field.name in _YOUNG and field.name not in reader.rest():
+                continue
             if isinstance(field.default, str):
                 read[field.name] = reader.text(field.name)
             elif isinstance(field.default, int):
@@ -68,3 +83,19 @@ class HyperParameters:
                 read[field.name] = reader.number(field.name)
         reader.done()
         return cls(**read)  # pyright: ignore[reportArgumentType] - names and types come from the fields
+
+
+FOR_GPUS: Final = HyperParameters(
+    architecture="mobilenet_v3_small",
+    image_size=224,
+    epochs=30,
+    batch_size=64,
+    learning_rate=0.001,
+    ema_decay=0.999,
+    crop_scale=0.5,
+    infrared=0.1,
+    jpeg=0.1,
+    glare=0.1,
+    bars=0.1,
+)
+"""What a job in the cloud starts from: the contract's network, at the size its weights are made for. Not yet tuned."""

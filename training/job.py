@@ -67,6 +67,7 @@ class EpochRecord:
     accuracy: float
     learning_rate: float
     seconds: float
+    usage: Mapping[str, float] = field(default_factory=dict[str, float])  # of the machine: `training.machine.Usage`
 
     def to_json(self) -> bytes:
         """Write canonical JSON."""
@@ -79,7 +80,10 @@ class EpochRecord:
         def read(fields: Fields) -> Self:
             numbers = ("train_loss", "loss", "accuracy", "learning_rate", "seconds")
             return cls(
-                epoch=fields.count("epoch"), of=fields.count("of"), **{name: fields.number(name) for name in numbers}
+                epoch=fields.count("epoch"),
+                of=fields.count("of"),
+                usage=fields.mapping_to_number("usage") if "usage" in fields.rest() else {},
+                **{name: fields.number(name) for name in numbers},
             )
 
         return _strictly("epoch record", data, read)

@@ -12,6 +12,7 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 from torchvision import models
+from torchvision.models.convnext import LayerNorm2d
 from torchvision.models.resnet import BasicBlock, ResNet
 
 from training.errors import SpecMalformed, WeightsRefused
@@ -55,12 +56,12 @@ def normalise(photos: Tensor) -> Tensor:
     """Turn pixels [N, 3, S, S] in 0 to 1 into what the network expects."""
     mean = torch.tensor(MEAN, device=photos.device).view(1, 3, 1, 1)
     deviation = torch.tensor(DEVIATION, device=photos.device).view(1, 3, 1, 1)
-    return (photos - mean) / deviation
+    return (photos - mean).div_(deviation)
 
 
 def to_photos(pixels: Tensor) -> Tensor:
     """Turn uint8 pixels [N, S, S, 3] into [N, 3, S, S] in 0 to 1."""
-    return pixels.permute(0, 3, 1, 2).to(torch.float32) / 255
+    return pixels.permute(0, 3, 1, 2).to(torch.float32, copy=True).div_(255)
 
 
 def load_initial_weights(model: Classifier, weights: Mapping[str, Tensor]) -> None:
@@ -98,6 +99,14 @@ def _efficientnet() -> tuple[nn.Module, int]:
     return models.efficientnet_b0().features, 1280
 
 
+def _convnext() -> tuple[nn.Module, int]:
+    """Normalise at every place, where torchvision normalises after averaging: else the map would not be linear."""
+    width = 768
+    return nn.Sequential(
+        OrderedDict([*models.convnext_tiny().features.named_children(), ("norm", LayerNorm2d(width, eps=1e-6))])
+    ), width
+
+
 ARCHITECTURES: Final[Mapping[str, Callable[[], tuple[nn.Module, int]]]] = MappingProxyType(
     {
         "resnet8": _residual(1, stages=3),  # torchvision's blocks, fewer of them: for small photos on a CPU
@@ -105,5 +114,6 @@ ARCHITECTURES: Final[Mapping[str, Callable[[], tuple[nn.Module, int]]]] = Mappin
         "resnet18": _residual(2),
         "mobilenet_v3_small": _mobilenet,
         "efficientnet_b0": _efficientnet,
+        "convnext_tiny": _convnext,
     }
 )

@@ -1,11 +1,20 @@
-"""Photos of a dataset as pixels in memory: fetched once, checked, decoded once."""
+"""Photos of a dataset as pixels, fetched once, checked, decoded once: in memory, or on local disk if they do not fit.
 
+Every epoch after the first costs no network and no decoding. Where neither memory nor disk is large enough the job ends
+with a sentence before anything was fetched, rather than by the kernel's hand in its last epoch.
+"""
+
+import os
+import shutil
+import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Final
+from pathlib import Path
+from typing import Final, Literal
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -15,9 +24,10 @@ from registry.errors import ObjectMissing
 from registry.layout import photo_key
 from registry.object_store import ObjectStore
 from training.dataset.manifest import Photo
-from training.errors import PhotoLost
+from training.errors import OutOfMemory, PhotoLost
 
 WORKERS: Final = 16
+_SHARE: Final = 0.5  # of what is free: the network, its copies and the store's clients need the rest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,10 +43,19 @@ class LabelledPixels:
 
 
 def load_pixels(
-    lake: ObjectStore, photos: Sequence[Photo], labels: Sequence[str], size: int, *, check: Callable[[], None]
+    lake: ObjectStore,
+    photos: Sequence[Photo],
+    labels: Sequence[str],
+    size: int,
+    *,
+    check: Callable[[], None],
+    directory: Path | None = None,
 ) -> LabelledPixels:
-    """Fetch and decode photos in parallel; PhotoLost. `check` is called for each and may raise to stop."""
-    pixels = np.empty((len(photos), size, size, 3), dtype=np.uint8)
+    """Fetch and decode photos in parallel; PhotoLost, OutOfMemory. `check` is called for each and may raise to stop.
+
+    `directory` is where pixels may lie that memory has no room for.
+    """
+    pixels = _room(len(photos), size, directory)
 
     def load(place: int) -> None:
         check()
@@ -63,3 +82,35 @@ def fetch(lake: ObjectStore, photo: Photo) -> bytes:
     if sha256_hex(data) != photo.sha256:
         raise PhotoLost(f"{photo.key} has other bytes than it was ingested with; ingest the photos again")
     return data
+
+
+def choose_place(wanted: int, *, memory: int, disk: int) -> Literal["memory", "disk"]:
+    """Say where so many bytes of pixels shall lie, given what is free; OutOfMemory if nowhere."""
+    if wanted <= memory * _SHARE:
+        return "memory"
+    if wanted <= disk * _SHARE:
+        return "disk"
+    raise OutOfMemory(
+        f"{wanted / 2**30:.1f} GiB of pixels fit neither memory ({memory / 2**30:.1f} GiB free) nor disk "
+        f"({disk / 2**30:.1f} GiB free); lower image_size, or take a larger instance"
+    )
+
+
+def _room(count: int, size: int, directory: Path | None) -> npt.NDArray[np.uint8]:
+    shape = (count, size, size, 3)
+    wanted = count * size * size * 3
+    disk = shutil.disk_usage(directory).free if directory else 0
+    if not wanted or choose_place(wanted, memory=_free_memory(), disk=disk) == "memory":
+        return np.empty(shape, dtype=np.uint8)
+    with tempfile.TemporaryFile(dir=directory) as file:  # has no name: it goes with the process, however that ends
+        try:
+            os.posix_fallocate(file.fileno(), 0, wanted)  # a full disk is learned here, not by a signal later
+        except OSError as error:
+            raise OutOfMemory(f"no room for {wanted / 2**30:.1f} GiB of pixels in {directory}: {error}") from error
+        return np.memmap(file, dtype=np.uint8, shape=shape, mode="r+")
+
+
+def _free_memory() -> int:
+    """Bytes that can be had without swapping, as the kernel sees it."""
+    lines = Path("/proc/meminfo").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))

@@ -16,11 +16,12 @@ from torch import Tensor
 from imaging import decode
 from registry.catalog import Catalog
 from registry.channel import Channel
+from registry.encoding import canonical
 from registry.errors import ObjectExists, ObjectMissing
-from registry.layout import epoch_key, epochs_prefix, job_result_key
+from registry.layout import epoch_key, epochs_prefix, job_result_key, machine_key, machines_prefix
 from registry.object_store import ObjectStore
 from registry.version import Version
-from training.checkpoint import Checkpoints
+from training.checkpoint import Checkpoints, CheckpointStore
 from training.dataset.leakage import refuse_leaks
 from training.dataset.manifest import Manifest, Photo, load_manifest
 from training.dataset.quality import refuse_unfit
@@ -33,6 +34,7 @@ from training.evaluation.gates import GateResult, as_metrics, failed, judge
 from training.evaluation.report import Report, write_model_card, write_report
 from training.export import ExportedModel, Pixels, check_parity, export_onnx, write_probes
 from training.job import EpochRecord, JobResult, JobSpec, find_result, initial_weights_key
+from training.machine import describe
 from training.model import Classifier
 from training.pixels import LabelledPixels, fetch, load_pixels
 from training.quantise import compare_quantised, quantise
@@ -51,7 +53,7 @@ def run_job(
     job: str,
     spec: JobSpec,
     *,
-    workspace: ObjectStore,
+    workspace: CheckpointStore,
     lake: ObjectStore,
     catalog: Catalog,
     directory: Path,
@@ -124,7 +126,7 @@ class _Run:
 
     job: str
     spec: JobSpec
-    workspace: ObjectStore
+    workspace: CheckpointStore
     lake: ObjectStore
     catalog: Catalog
     directory: Path
@@ -161,7 +163,9 @@ class _Run:
     def _load(self, manifest: Manifest) -> list[LabelledPixels]:
         size = self.spec.hyper_parameters.image_size
         parts = [
-            load_pixels(self.lake, manifest.part(split), manifest.labels, size, check=self._check)
+            load_pixels(
+                self.lake, manifest.part(split), manifest.labels, size, check=self._check, directory=self.directory
+            )
             for split in (Split.TRAIN, Split.VALIDATION, Split.TEST)
         ]
         self.say("photos decoded", {"classes": len(manifest.labels), "photos": len(manifest.photos)})
@@ -173,6 +177,7 @@ class _Run:
                 self.workspace.create(epoch_key(self.job, record.epoch), record.to_json())
             self.say("epoch", asdict(record))
 
+        self._record_machine()
         return train(
             learn,
             validate,
@@ -180,10 +185,16 @@ class _Run:
             parameters=self.spec.hyper_parameters,
             seed=self.spec.seed,
             initial_weights=self._initial_weights(),
-            checkpoints=Checkpoints(self.workspace, self.job),
+            checkpoints=Checkpoints(self.workspace, self.job, report=self.say),
             on_epoch=on_epoch,
             should_stop=self._should_stop,
         )
+
+    def _record_machine(self) -> None:
+        facts = {**describe(), "trained_by": self.trained_by, "lock": self._lineage().get("lock", "unknown")}
+        number = len(list(self.workspace.keys(machines_prefix(self.job)))) + 1
+        with suppress(ObjectExists):  # two machines began at once; either is a witness
+            self.workspace.create(machine_key(self.job, number), canonical(facts))
 
     def _export(
         self, manifest: Manifest, model: Classifier, learn: LabelledPixels, validate: LabelledPixels

@@ -5,24 +5,25 @@ and light of (seed, step). So a checkpoint needs no generator's state, and a run
 number of times, ends with the same weights as one that was not, bit for bit, on the same kind of machine.
 """
 
-import hashlib
 import math
+import os
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any, Final, cast
 
-import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, one_hot
+from torch.nn.functional import cross_entropy
 from torch.optim import AdamW
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from training.augment import augment, mix
+from training.batches import Batches, derive
 from training.checkpoint import Checkpoints
-from training.errors import Interrupted, LossNotFinite, OutOfMemory
+from training.errors import AcceleratorLost, Interrupted, LossNotFinite, OutOfMemory
+from training.group import Group
 from training.hyper_parameters import HyperParameters
 from training.job import EpochRecord
+from training.machine import Usage
 from training.model import Classifier, build_model, load_initial_weights, normalise, to_photos
 from training.pixels import LabelledPixels
 
@@ -40,30 +41,62 @@ def train(
     checkpoints: Checkpoints,
     on_epoch: Callable[[EpochRecord], None],
     should_stop: Callable[[], bool],
+    group: Group | None = None,
 ) -> Classifier:
     """Train from the last checkpoint, or from the beginning; gives the averaged weights as a model on the CPU.
 
     `should_stop` is asked before every step: once it says yes a checkpoint is written and Interrupted raised.
-    Also raises LossNotFinite and OutOfMemory.
+    Also raises LossNotFinite, OutOfMemory and AcceleratorLost; checkpoints that were taken before are stored first.
+    In a larger group every process calls this with the same arguments; the leader's checkpoints and records count.
     """
+    group = group or Group.alone()
     try:
-        run = _Run(learn, validate, classes=classes, parameters=parameters, seed=seed, initial_weights=initial_weights)
-        if state := checkpoints.last():
+        run = _Run(
+            learn,
+            validate,
+            classes=classes,
+            parameters=parameters,
+            seed=seed,
+            initial_weights=initial_weights,
+            group=group,
+        )
+        if state := group.share(checkpoints.last() if group.leads else None):
             run.restore(state)
         saved = run.step
         while run.step < run.steps:
-            if should_stop():
-                if run.step > saved:
+            if group.any(should_stop()):
+                if group.leads and run.step > saved:
                     checkpoints.save(run.step, run.state())
-                raise Interrupted(f"interrupted after {run.step} of {run.steps} steps; a checkpoint was written")
+                raise Interrupted(_where_it_stays(run.step, run.steps, stored=checkpoints.settle() or saved))
             run.take_step()
             if run.step % run.steps_per_epoch == 0:
-                on_epoch(run.finish_epoch())
-                checkpoints.save(run.step, run.state())
+                record = run.finish_epoch()
+                if group.leads:
+                    on_epoch(record)
+                    checkpoints.save(run.step, run.state())
                 saved = run.step
         return run.averaged.to("cpu").eval()
-    except (MemoryError, torch.OutOfMemoryError) as error:
-        raise OutOfMemory("out of memory; lower batch_size or image_size, or take a larger instance") from error
+    except (MemoryError, RuntimeError) as error:
+        raise _named(error) from error
+    finally:
+        checkpoints.settle()
+
+
+def _where_it_stays(step: int, steps: int, *, stored: int) -> str:
+    if stored < step:
+        return f"interrupted after {step} of {steps} steps; the checkpoint could not be stored, the one before stays"
+    return f"interrupted after {step} of {steps} steps; a checkpoint was written"
+
+
+def _named(error: MemoryError | RuntimeError) -> Exception:
+    """Give the outcome that torch's error means; the error itself where it means nothing that we know."""
+    said = str(error)
+    if isinstance(error, MemoryError | torch.OutOfMemoryError) or "DefaultCPUAllocator" in said:
+        return OutOfMemory("out of memory; lower batch_size or image_size, or take a larger instance")
+    if isinstance(error, torch.AcceleratorError) or "CUDA error" in said or "NCCL" in said:
+        reason = said.partition("\n")[0]
+        return AcceleratorLost(f"the GPU failed or is gone ({reason}); nothing before the last checkpoint is lost")
+    return error
 
 
 class _Run:
@@ -78,45 +111,49 @@ class _Run:
         parameters: HyperParameters,
         seed: int,
         initial_weights: Mapping[str, Tensor] | None,
+        group: Group,
     ) -> None:
-        self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        # bfloat16 pays on every GPU of this decade; on CPUs it is ten times slower where AVX-512 lacks it.
-        self._precision = torch.bfloat16 if self._device.type == "cuda" else torch.float32
-        self._learn, self._validate, self._classes = learn, validate, classes
-        self._parameters, self._seed = parameters, seed
+        self._group, self._device = group, group.device
+        self._precision = precision(self._device)
+        self._validate, self._parameters, self._seed = validate, parameters, seed
+        _choose_kernels(deterministic=bool(parameters.deterministic))
 
-        torch.manual_seed(_derive(seed, "weights"))
+        torch.manual_seed(derive(seed, "weights"))
         model = build_model(parameters.architecture, classes)
         if initial_weights:
             load_initial_weights(model, initial_weights)
-        self._model = model.to(self._device).to(memory_format=torch.channels_last)
+        self._model = group.normalise_together(model).to(self._device).to(memory_format=torch.channels_last)
+        self._network = group.together(self._model)
+        if parameters.compile:
+            self._network = cast("nn.Module", torch.compile(self._network))
         self.averaged = build_model(parameters.architecture, classes).to(self._device).eval()
         self.averaged.load_state_dict(model.state_dict())
         self._optimiser = _optimiser(self._model, parameters)
 
         # Classes count alike, however many photos they have: rare ones would be guessed away otherwise.
         photos_per_class = torch.bincount(learn.targets, minlength=classes)
-        self._class_weights = (len(learn) / (classes * photos_per_class)).to(self._device)
+        weights = (len(learn) / (classes * photos_per_class)) ** parameters.class_balance
+        self._class_weights = weights.to(self._device)
 
-        self._batch = min(parameters.batch_size, len(learn))
-        self.steps_per_epoch = len(learn) // self._batch
+        self._batches = Batches(learn, classes=classes, parameters=parameters, seed=seed, group=group)
+        self.steps_per_epoch = self._batches.per_epoch
         self.steps = self.steps_per_epoch * parameters.epochs
         self.step = 0
-        self._loss_sum = 0.0
-        self._seconds = 0.0
+        # Stays on the device, for reading it would wait for the step to end.
+        self._loss_sum = torch.zeros((), device=self._device)
+        self._seconds, self._since, self._usage = 0.0, time.monotonic(), Usage()
 
     def take_step(self) -> None:
         """Show the network one batch."""
-        started = time.monotonic()
-        torch.manual_seed(_derive(self._seed, "step", self.step))  # for dropout, where a network has it
-        photos, targets = self._next_batch()
+        torch.manual_seed(derive(self._seed, "step", self.step))  # for dropout, where a network has it
+        photos, targets = self._batches.at(self.step)
         rate = learning_rate(self._parameters, step=self.step, steps=self.steps)
-        for group in self._optimiser.param_groups:
-            group["lr"] = rate
+        for settings in self._optimiser.param_groups:
+            settings["lr"] = rate
 
         self._model.train()
         with torch.autocast(self._device.type, self._precision, enabled=self._precision is not torch.float32):
-            logits = self._model(photos.contiguous(memory_format=torch.channels_last))
+            logits = self._network(photos.contiguous(memory_format=torch.channels_last))
         loss = cross_entropy(
             logits.float(), targets, weight=self._class_weights, label_smoothing=self._parameters.label_smoothing
         )
@@ -126,34 +163,34 @@ class _Run:
 
         self.step += 1
         self._average()
-        self._loss_sum += float(loss.detach())
-        self._seconds += time.monotonic() - started
+        self._loss_sum += loss.detach()
 
     def finish_epoch(self) -> EpochRecord:
         """Look at the validation photos; LossNotFinite."""
-        epoch = self.step // self.steps_per_epoch
-        train_loss = self._loss_sum / self.steps_per_epoch
-        if not math.isfinite(train_loss):
-            raise LossNotFinite(f"the loss of epoch {epoch} is {train_loss}; lower learning_rate")
+        self._loss_sum.copy_(self._group.mean(self._loss_sum))
+        train_loss = self._mean_loss(self.steps_per_epoch)
         loss, accuracy = self._assess()
         record = EpochRecord(
-            epoch=epoch,
+            epoch=self.step // self.steps_per_epoch,
             of=self._parameters.epochs,
             train_loss=round(train_loss, 5),
             loss=round(loss, 5),
             accuracy=round(accuracy, 5),
             learning_rate=self._optimiser.param_groups[0]["lr"],
-            seconds=round(self._seconds, 2),
+            seconds=round(self._elapsed(), 2),
+            usage=self._usage.so_far(),
         )
-        self._loss_sum = self._seconds = 0.0
+        self._loss_sum.zero_()
+        self._seconds, self._since, self._usage = 0.0, time.monotonic(), Usage()
         return record
 
     def state(self) -> dict[str, Any]:
-        """Give everything that decides the future."""
+        """Give everything that decides the future; LossNotFinite, for a future of no numbers is not worth keeping."""
+        self._mean_loss(1)
         return {
             "step": self.step,
             "loss_sum": self._loss_sum,
-            "seconds": self._seconds,
+            "seconds": self._elapsed(),
             "model": self._model.state_dict(),
             "averaged": self.averaged.state_dict(),
             "optimiser": self._optimiser.state_dict(),
@@ -161,23 +198,21 @@ class _Run:
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from where `state` was taken."""
-        self.step, self._loss_sum, self._seconds = state["step"], state["loss_sum"], state["seconds"]
+        self.step, self._seconds = state["step"], state["seconds"]
+        self._loss_sum.copy_(state["loss_sum"])
         self._model.load_state_dict(state["model"])
         self.averaged.load_state_dict(state["averaged"])
         self._optimiser.load_state_dict(state["optimiser"])
 
-    def _next_batch(self) -> tuple[Tensor, Tensor]:
-        """Give normalised, varied photos and their target distributions; a pure function of seed and step."""
-        epoch, place = divmod(self.step, self.steps_per_epoch)
-        order = torch.randperm(len(self._learn), generator=_generator(self._seed, "order", epoch))
-        chosen = order[place * self._batch : (place + 1) * self._batch]
-        photos = to_photos(self._learn.pixels[chosen].to(self._device))
-        targets = one_hot(self._learn.targets[chosen], self._classes).float().to(self._device)
-        photos = augment(photos, self._parameters, _generator(self._seed, "variation", self.step))
-        if self._parameters.mixup:
-            draw = np.random.default_rng(_derive(self._seed, "mixup", self.step))
-            photos, targets = mix(photos, targets, float(draw.beta(self._parameters.mixup, self._parameters.mixup)))
-        return normalise(photos), targets
+    def _mean_loss(self, steps: int) -> float:
+        loss = float(self._loss_sum) / steps
+        if not math.isfinite(loss):
+            epoch = (self.step - 1) // self.steps_per_epoch + 1
+            raise LossNotFinite(f"the loss of epoch {epoch} is {loss}; lower learning_rate")
+        return loss
+
+    def _elapsed(self) -> float:
+        return self._seconds + time.monotonic() - self._since
 
     @torch.no_grad()
     def _average(self) -> None:
@@ -206,6 +241,26 @@ def learning_rate(parameters: HyperParameters, *, step: int, steps: int) -> floa
     return parameters.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - rising) / max(1, steps - rising)))
 
 
+def precision(device: torch.device) -> torch.dtype:
+    """Choose from the kind of device alone, so that whoever goes on after an interruption chooses the same.
+
+    bfloat16 pays on GPUs since Ampere; on CPUs it is ten times slower where their own instructions for it are missing.
+    """
+    if device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False):
+        return torch.bfloat16
+    return torch.float32
+
+
+def _choose_kernels(*, deterministic: bool) -> None:
+    """On GPUs, ask for kernels that sum in the same order every time, or for the fastest. CPUs' always do."""
+    if not torch.cuda.is_available():
+        return
+    # https://docs.nvidia.com/cuda/cublas/#results-reproducibility: read when the first product is computed.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(deterministic, warn_only=True)
+    torch.backends.cudnn.benchmark = not deterministic
+
+
 def _optimiser(model: nn.Module, parameters: HyperParameters) -> AdamW:
     """Decay weights, not biases nor normalisation."""
     matrices = [weight for weight in model.parameters() if weight.ndim > 1]
@@ -217,12 +272,3 @@ def _optimiser(model: nn.Module, parameters: HyperParameters) -> AdamW:
 def _numbers(model: nn.Module) -> list[Tensor]:
     """Give the weights and running statistics of a model; its counters do not matter for answering."""
     return [tensor for tensor in (*model.parameters(), *model.buffers()) if tensor.is_floating_point()]
-
-
-def _derive(seed: int, *where: str | int) -> int:
-    digest = hashlib.sha256(repr((seed, *where)).encode()).digest()
-    return int.from_bytes(digest[:8], "big") >> 1
-
-
-def _generator(seed: int, *where: str | int) -> torch.Generator:
-    return torch.Generator().manual_seed(_derive(seed, *where))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import tempfile
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -14,10 +15,13 @@ from petpark import datasets, jobs
 from petpark.app import Invocation, example, invocation
 from petpark.errors import WeightsMissing
 from petpark.jobs import EpochSeen, Finished, InstanceSeen
+from petpark.pretrained import fetch_pretrained
 from petpark.target import Target
 
 if TYPE_CHECKING:
     from training.job import JobSpec
+
+_IMAGENET = "imagenet"
 
 
 def train(
@@ -37,7 +41,12 @@ def train(
     max_minutes: Annotated[int, typer.Option("--max-minutes", help="End the job after this time.", min=1)] = 60,
     seed: Annotated[int, typer.Option("--seed", help="Seeds everything that is random.")] = 0,
     weights: Annotated[
-        str, typer.Option("--weights", metavar="VERSION|FILE", help="Start from a version's weights, or from a file.")
+        str,
+        typer.Option(
+            "--weights",
+            metavar="VERSION|FILE|imagenet",
+            help="Start from a version's weights, from a file, or from those that torchvision publishes.",
+        ),
     ] = "",
     watch: Annotated[bool, typer.Option("--watch", help="Stay until the job has ended.")] = False,
     resume: Annotated[
@@ -77,12 +86,18 @@ def train(
 
 def _submit(target: Target, dataset: str, weights: str, plan: Callable[[str, str | None], JobSpec]) -> str:
     """Plan a new job by dataset and initial weights, and submit it; its id."""
-    file = None if not weights or weights.isdecimal() else _file(weights)
-    initial = hashlib.sha256(file.read_bytes()).hexdigest() if file else None
-    if weights.isdecimal():
-        initial = jobs.weights_of(target, int(weights))
     sha256 = datasets.resolve(target, dataset)
-    return jobs.submit(target, plan(sha256, initial), weights=file)
+    if not weights:
+        return jobs.submit(target, plan(sha256, None))
+    if weights.isdecimal():
+        return jobs.submit(target, plan(sha256, jobs.weights_of(target, int(weights))))
+    with tempfile.TemporaryDirectory() as directory:
+        if weights == _IMAGENET:
+            architecture = plan(sha256, None).hyper_parameters.architecture
+            file = fetch_pretrained(architecture, Path(directory))
+        else:
+            file = _file(weights)
+        return jobs.submit(target, plan(sha256, hashlib.sha256(file.read_bytes()).hexdigest()), weights=file)
 
 
 def _file(weights: str) -> Path:

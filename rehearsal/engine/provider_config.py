@@ -13,8 +13,8 @@ from rehearsal.engine.loopback import refuse_missing, require_loopback
 from rehearsal.engine.schema import Block
 from rehearsal.engine.values import Fields
 
-# Five attempts: a busy machine cuts off an answer now and then, and the provider's default of 25 means minutes of silence
-# over an emulator's "not implemented".
+# Five attempts: a busy machine cuts off an answer now and then, and the provider's default of 25 means minutes of
+# silence over an emulator's "not implemented".
 _REHEARSED: Final[Fields] = {
     "maxRetries": 5,
     "s3UsePathStyle": True,

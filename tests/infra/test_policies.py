@@ -126,6 +126,20 @@ def test_a_training_instance_keeps_the_records_of_jobs_and_cannot_change_code(jo
     assert not allows(document, "s3:PutObject", f"arn:aws:s3:::lake/{layout.photo_key('f' * 64)}")
 
 
+@given(NAME, NUMBER, KEYS)
+def test_a_training_instance_deletes_old_checkpoints_and_no_record_of_anything(job, number, key):
+    def deletes(resource: str) -> bool:
+        return allows(policies.training(PLACES, LOG), "s3:DeleteObject", f"arn:aws:s3:::{resource}")
+
+    assert deletes(f"work/{layout.checkpoint_key(job, number)}")
+    records = [layout.job_spec_key(job), layout.job_result_key(job), layout.epoch_key(job, number)]
+    code = layout.code_key("test", "f" * 64)
+    assert not any(deletes(f"work/{kept}") for kept in (*records, code))
+    assert not deletes(f"store/{key}")
+    assert not deletes(f"lake/{layout.photo_key('f' * 64)}")
+    assert not deletes(f"lake/{layout.manifest_key('f' * 64)}")
+
+
 @given(st.sampled_from(["store", "lake", "work"]), st.text(max_size=30))
 def test_an_endpoint_writes_to_no_bucket(bucket, key):
     document = policies.endpoint(PLACES, LOG)

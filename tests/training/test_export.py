@@ -9,7 +9,7 @@ import torch
 
 from tests.training.conftest import TINY, Built
 from training.errors import ExportDiffers, SpecMalformed, WeightsRefused
-from training.export import ExportedModel, check_parity
+from training.export import ExportedModel, check_parity, export_onnx
 from training.model import ARCHITECTURES, build_model, load_initial_weights, normalise, to_photos
 
 
@@ -69,6 +69,21 @@ def test_the_activation_map_averages_to_the_logits(architecture: str):
         logits, embedding, activation = model.explain(normalise(to_photos(torch.from_numpy(noise(2, 64)))))
     assert torch.allclose(activation.mean(dim=(2, 3)), logits, atol=1e-4)
     assert embedding.shape == (2, model.head.in_features)
+
+
+@pytest.mark.parametrize("architecture", ["resnet18", "mobilenet_v3_small", "efficientnet_b0", "convnext_tiny"])
+def test_every_network_answers_the_same_after_export(architecture: str, tmp_path: Path):
+    torch.manual_seed(1)
+    model = build_model(architecture, 3).eval()
+    export_onnx(model, tmp_path / "model.onnx", labels=["a", "b", "c"], size=64)
+    exported = ExportedModel(tmp_path / "model.onnx")
+    pixels = noise(3, 64)
+    assert check_parity(model, exported, pixels) < 1e-5
+    answers = exported.explain(pixels)
+    with torch.no_grad():
+        _, embedding, activation = model.explain(normalise(to_photos(torch.from_numpy(pixels))))
+    assert np.allclose(answers.embedding, embedding, atol=1e-4)
+    assert np.allclose(answers.activation_map, activation, atol=1e-4)
 
 
 def test_an_unknown_architecture_is_refused_with_those_that_exist():

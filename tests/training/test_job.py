@@ -1,9 +1,12 @@
 """What is stored about a job survives being written and read, and is read strictly."""
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from registry.encoding import canonical
 from registry.object_store import MemoryStore
 from tests.training.conftest import ASKER
 from training.errors import JobExists, JobMissing, SpecMalformed
@@ -114,6 +117,17 @@ def test_a_job_is_submitted_once():
 def test_an_unknown_job_is_named():
     with pytest.raises(JobMissing, match="no job nobody"):
         load_spec(MemoryStore(), "nobody")
+
+
+def test_a_job_from_before_some_settings_existed_is_read_with_them_as_they_were():
+    spec = JobSpec(dataset="d" * 64, seed=1, requested_by="arn:aws:iam::000000000000:user/ana")
+    stored = json.loads(spec.to_json())
+    for young in ("infrared", "jpeg", "glare", "bars", "class_balance", "deterministic", "compile"):
+        del stored["hyper_parameters"][young]
+    assert JobSpec.from_json(canonical(stored)) == spec
+    del stored["hyper_parameters"]["epochs"]
+    with pytest.raises(SpecMalformed, match="epochs"):
+        JobSpec.from_json(canonical(stored))
 
 
 def test_settings_change_hyper_parameters_by_name():

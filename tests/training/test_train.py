@@ -1,23 +1,25 @@
 """A training that is interrupted, however often and however rudely, ends with the weights of one that was not."""
 
+import multiprocessing
 import random
-import signal
-import subprocess
-import sys
+import time
 from collections.abc import Callable
 from dataclasses import replace
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
 
 import pytest
 import torch
+from torch import Tensor
 
-from registry.layout import checkpoints_prefix
+from registry.layout import checkpoint_key, checkpoints_prefix
 from registry.object_store import MemoryStore
 from tests.folder_store import FolderStore
 from tests.training import training_process
 from tests.training.training_process import PARAMETERS, some_pixels, train_some
+from training.augment import Variations, augment
 from training.checkpoint import Checkpoints
-from training.errors import Interrupted, LossNotFinite, OutOfMemory
+from training.errors import AcceleratorLost, Interrupted, LossNotFinite, OutOfMemory
 from training.hyper_parameters import HyperParameters
 from training.job import EpochRecord
 from training.model import Classifier
@@ -57,21 +59,27 @@ def test_a_training_interrupted_again_and_again_still_ends_with_equal_weights(wh
     assert same_weights(train_some(checkpoints), whole)
 
 
-def test_a_training_killed_at_a_random_step_goes_on_to_equal_weights(whole: Classifier, tmp_path: Path):
-    process = subprocess.Popen(
-        [sys.executable, "-m", training_process.__name__, str(tmp_path)],
-        cwd=Path(__file__).parents[2],
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    with process:
-        assert process.stdout
-        for _ in range(random.randint(5, STEPS)):  # noqa: S311
-            assert process.stdout.readline() == "step\n"
-        process.send_signal(signal.SIGKILL)
-    store = FolderStore(tmp_path)
-    assert list(store.keys(checkpoints_prefix("job"))), "it was killed after at least one epoch"
-    assert same_weights(train_some(Checkpoints(store, "job")), whole)
+@pytest.fixture(scope="module")
+def processes() -> ForkServerContext:
+    """Processes that have imported torch before they begin: ten of them start in the time of one."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([training_process.__name__])
+    return context
+
+
+@pytest.mark.parametrize("life", range(10))
+def test_a_training_killed_at_a_random_moment_goes_on_to_equal_weights(
+    whole: Classifier, tmp_path: Path, processes: ForkServerContext, life: int
+):
+    here, there = processes.Pipe()
+    victim = processes.Process(target=training_process.train_aloud, args=(tmp_path, "job", there))
+    victim.start()
+    for _ in range(random.randint(1, STEPS)):  # noqa: S311
+        assert here.recv() == "step"
+    time.sleep(random.uniform(0, 0.03))  # noqa: S311 - somewhere in a step, or in the writing of a checkpoint
+    victim.kill()
+    victim.join()
+    assert same_weights(train_some(Checkpoints(FolderStore(tmp_path), "job")), whole)
 
 
 def test_another_seed_or_order_of_steps_gives_other_weights(whole: Classifier):
@@ -89,11 +97,12 @@ def test_another_seed_or_order_of_steps_gives_other_weights(whole: Classifier):
     assert not same_weights(other, whole)
 
 
-def test_every_epoch_leaves_a_record_and_a_checkpoint():
+def test_every_epoch_leaves_a_record_and_the_last_checkpoint_is_that_of_the_end():
     store, records = MemoryStore(), list[EpochRecord]()
     train_some(Checkpoints(store, "job"), on_epoch=records.append)
     assert [record.epoch for record in records] == [1, 2, 3, 4]
-    assert [key[-9:] for key in store.keys(checkpoints_prefix("job"))] == [f"{n:06d}.pt" for n in (3, 6, 9, 12)]
+    assert all(record.usage["memory_gib"] > 0 for record in records)
+    assert list(store.keys(checkpoints_prefix("job")))[-1] == checkpoint_key("job", STEPS)
 
 
 def test_an_interrupted_epoch_has_the_same_record_as_a_whole_one():
@@ -102,7 +111,9 @@ def test_an_interrupted_epoch_has_the_same_record_as_a_whole_one():
     with pytest.raises(Interrupted):
         train_some(checkpoints, should_stop=after(5), on_epoch=parts.append)
     train_some(checkpoints, on_epoch=parts.append)
-    assert [replace(record, seconds=0) for record in parts] == [replace(record, seconds=0) for record in whole]
+    assert [replace(record, seconds=0, usage={}) for record in parts] == [
+        replace(record, seconds=0, usage={}) for record in whole
+    ]
 
 
 def train_with(parameters: HyperParameters) -> Classifier:
@@ -128,9 +139,63 @@ def test_a_machine_too_small_is_named_as_such(monkeypatch: pytest.MonkeyPatch):
     def too_much(*_arguments: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr("training.train.augment", too_much)
+    monkeypatch.setattr("training.batches.augment", too_much)
     with pytest.raises(OutOfMemory, match="lower batch_size"):
         train_with(PARAMETERS)
+
+
+@pytest.mark.parametrize(
+    ("error", "outcome", "said"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory"), OutOfMemory, "lower batch_size"),
+        (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"), OutOfMemory, "lower batch_size"),
+        (RuntimeError("CUDA error: GPU has fallen off the bus\nmore"), AcceleratorLost, "off the bus"),
+    ],
+)
+def test_a_failing_device_is_named_and_what_was_learned_before_stays(
+    monkeypatch: pytest.MonkeyPatch, whole: Classifier, error: Exception, outcome: type[Exception], said: str
+):
+    checkpoints, steps = Checkpoints(MemoryStore(), "job"), iter(range(STEPS))
+
+    def fail_in_the_second_epoch(photos: Tensor, variations: Variations) -> Tensor:
+        if next(steps) == 4:
+            raise error
+        return augment(photos, variations)
+
+    monkeypatch.setattr("training.batches.augment", fail_in_the_second_epoch)
+    with pytest.raises(outcome, match=said):
+        train_some(checkpoints)
+    monkeypatch.undo()
+    state = checkpoints.last()
+    assert state
+    assert state["step"] == 3
+    assert same_weights(train_some(checkpoints), whole)
+
+
+def test_an_error_that_is_nobodys_fault_but_ours_keeps_its_name(monkeypatch: pytest.MonkeyPatch):
+    def fail(*_arguments: object) -> None:
+        raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+
+    monkeypatch.setattr("training.batches.augment", fail)
+    with pytest.raises(RuntimeError, match="mat1 and mat2"):
+        train_with(PARAMETERS)
+
+
+def test_an_interrupted_training_without_numbers_leaves_no_checkpoint():
+    checkpoints = Checkpoints(MemoryStore(), "job")
+    with pytest.raises(LossNotFinite):
+        train(
+            some_pixels(),
+            some_pixels(seed=6),
+            classes=2,
+            parameters=replace(PARAMETERS, learning_rate=1e30),
+            seed=1,
+            initial_weights=None,
+            checkpoints=checkpoints,
+            on_epoch=lambda _record: None,
+            should_stop=after(2),
+        )
+    assert checkpoints.last() is None
 
 
 def test_the_learning_rate_rises_then_falls_to_nothing():

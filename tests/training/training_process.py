@@ -1,6 +1,6 @@
 """Trains in a process of its own, saying every step, so that a test can kill it at any of them."""
 
-import sys
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import torch
@@ -56,11 +56,10 @@ def train_some(checkpoints: Checkpoints, should_stop=lambda: False, on_epoch=lam
     )
 
 
-def say_step() -> bool:
-    print("step", flush=True)
-    return False
+def train_aloud(directory: Path, job: str, said: Connection) -> None:
+    def say_step() -> bool:
+        said.send("step")
+        return False
 
-
-if __name__ == "__main__":
     torch.set_num_threads(2)
-    train_some(Checkpoints(FolderStore(Path(sys.argv[1])), "job"), should_stop=say_step)
+    train_some(Checkpoints(FolderStore(directory), job), should_stop=say_step)

@@ -1,0 +1,34 @@
+"""`petpark runs`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from petpark import runs
+from petpark.app import example, group, invocation
+
+app = group("Training runs beside each other: what was asked, how it went, what differs.")
+
+
+@app.command("compare", epilog=example("petpark runs compare 20260802-101500-3fa9 20260803-090000-77aa"))
+def compare(
+    ctx: typer.Context,
+    jobs: Annotated[list[str], typer.Argument(metavar="JOB...", help="Jobs, running or ended.")],
+    page: Annotated[Path, typer.Option("--page", metavar="FILE", help="Where the page is written.")] = Path(
+        "runs.html"
+    ),
+) -> None:
+    """Show in what jobs differ, and write their curves side by side as one HTML page."""
+    run = invocation(ctx)
+    target = run.target()
+    found = [runs.load(target, job) for job in dict.fromkeys(jobs)]
+    runs.write_page(found, page)
+    different = runs.differences(found)
+    run.output.table(
+        ("", *(one.job for one in found)),
+        [(name, *values) for name, values in different.items()],
+        facts={"runs": [one.facts() for one in found], "differences": different, "page": str(page)},
+        empty="These jobs ask for the same.",
+    )
+    run.output.note(f"Curves side by side: {page}")

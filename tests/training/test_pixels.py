@@ -1,0 +1,40 @@
+"""Pixels lie where there is room, and are the same wherever they lie."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from registry.object_store import MemoryStore
+from training.dataset.ingest import Ingestion
+from training.dataset.split import Split
+from training.errors import OutOfMemory
+from training.pixels import LabelledPixels, choose_place, load_pixels
+
+
+@pytest.mark.parametrize(
+    ("memory", "disk", "place"), [(200, 0, "memory"), (200, 1_000, "memory"), (199, 200, "disk"), (0, 200, "disk")]
+)
+def test_memory_is_taken_while_half_of_it_is_enough_and_the_disk_after_that(memory: int, disk: int, place: str):
+    assert choose_place(100, memory=memory, disk=disk) == place
+
+
+def test_what_fits_nowhere_is_refused_with_advice():
+    with pytest.raises(OutOfMemory, match="lower image_size"):
+        choose_place(100, memory=199, disk=199)
+
+
+def test_pixels_on_disk_are_those_in_memory_and_leave_no_file(
+    monkeypatch: pytest.MonkeyPatch, lake: MemoryStore, ingestion: Ingestion, tmp_path: Path
+):
+    def load() -> LabelledPixels:
+        photos = ingestion.manifest.part(Split.TEST)
+        labels = ingestion.manifest.labels
+        return load_pixels(lake, photos, labels, 32, check=lambda: None, directory=tmp_path)
+
+    in_memory = load()
+    monkeypatch.setattr("training.pixels._free_memory", lambda: 0)
+    on_disk = load()
+    assert np.array_equal(on_disk.pixels.numpy(), in_memory.pixels.numpy())
+    assert on_disk.pixels.float().mean() > 0
+    assert list(tmp_path.iterdir()) == []
