@@ -2,6 +2,8 @@
 
 Ends with 0 (succeeded), 1 (failed: the result says why), 2 (the environment is not right), 3 (interrupted: start the
 job again anywhere, and it goes on), 4 (a store did not answer; start it again too).
+
+Started by torchrun (`torchrun --nproc-per-node=gpu -m training`), the first process runs the job and the others assist.
 """
 
 import os
@@ -22,8 +24,10 @@ from registry.crt_transfer import crt_transfer
 from registry.errors import RegistryError
 from registry.layout import Variable
 from registry.object_store import S3Store, s3_client
+from training.assist import assist
 from training.errors import Interrupted, JobMissing, SpecMalformed
 from training.evaluation.comparison import PROD
+from training.group import Group
 from training.interruption import Interruption
 from training.job import JobResult, load_spec
 from training.logs import Log
@@ -79,19 +83,25 @@ def _run(environment: Environment, log: Log, interruption: Interruption) -> int:
     workspace = S3Store(client, environment.workspace, transfer=transfer)
     try:
         spec = load_spec(workspace, environment.job)
+        group = Group.join()
         with tempfile.TemporaryDirectory(prefix="petpark-job-") as directory:
+            lake = S3Store(client, environment.data_lake, transfer=transfer)
             models = S3Store(client, environment.model_store, transfer=transfer)
+            if not group.leads:
+                assist(spec, lake=lake, group=group, directory=Path(directory), should_stop=interruption.noticed)
+                return SUCCEEDED
             result = run_job(
                 environment.job,
                 spec,
                 workspace=workspace,
-                lake=S3Store(client, environment.data_lake, transfer=transfer),
+                lake=lake,
                 catalog=Catalog(models, environment.model),
                 directory=Path(directory),
                 prod=Channel(models, environment.model, PROD),
                 should_stop=interruption.noticed,
                 trained_by=_caller(),
                 say=tracked(log.say, environment.job, spec),
+                group=group,
             )
     except Interrupted as error:
         log.say("interrupted", {"reason": interruption.reason, "message": str(error)})

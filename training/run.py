@@ -33,6 +33,7 @@ from training.evaluation.exhibits import SIDE
 from training.evaluation.gates import GateResult, as_metrics, failed, judge
 from training.evaluation.report import Report, write_model_card, write_report
 from training.export import ExportedModel, Pixels, check_parity, export_onnx, write_probes
+from training.group import Group
 from training.job import EpochRecord, JobResult, JobSpec, find_result, initial_weights_key
 from training.machine import describe
 from training.model import Classifier
@@ -62,6 +63,7 @@ def run_job(
     trained_by: str = "unknown",
     say: Say = lambda _event, _facts: None,
     clock: Callable[[], float] = time.monotonic,
+    group: Group | None = None,
 ) -> JobResult:
     """Do what `spec` asks, from the job's last checkpoint if it has one; gives the result, which is also stored.
 
@@ -88,6 +90,7 @@ def run_job(
         trained_by=trained_by,
         say=say,
         clock=clock,
+        group=group,
     )
     try:
         version = find_version(catalog, job) or run.build()
@@ -136,6 +139,7 @@ class _Run:
     trained_by: str
     say: Say
     clock: Callable[[], float]
+    group: Group | None  # of which this process is the leader; None: it trains alone
 
     def build(self) -> Version:
         manifest = load_manifest(self.lake, self.spec.dataset)
@@ -188,6 +192,7 @@ class _Run:
             checkpoints=Checkpoints(self.workspace, self.job, report=self.say),
             on_epoch=on_epoch,
             should_stop=self._should_stop,
+            group=self.group,
         )
 
     def _record_machine(self) -> None:

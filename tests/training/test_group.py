@@ -5,18 +5,25 @@ import socket
 from collections.abc import Mapping
 from dataclasses import replace
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from torch import multiprocessing
 
+from registry.catalog import Catalog
+from registry.layout import epoch_key
 from registry.object_store import MemoryStore
+from tests.folder_store import FolderStore
+from tests.training.conftest import Built
 from tests.training.training_process import PARAMETERS, some_pixels
+from training.assist import assist
 from training.checkpoint import Checkpoints
 from training.errors import Interrupted, SpecMalformed
 from training.group import Group
-from training.job import EpochRecord
+from training.job import EpochRecord, JobSpec, find_result
+from training.run import run_job
 from training.train import train
 
 SHARED = replace(PARAMETERS, epochs=3)
@@ -55,13 +62,17 @@ def take_part(rank: int, port: int, said: Connection) -> None:
     torch.distributed.destroy_process_group()
 
 
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
 @pytest.fixture(scope="module")
 def pair() -> list[Mapping[str, Any]]:
     """What two processes tell, each about itself."""
     context = multiprocessing.get_context("spawn")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     pipes = [context.Pipe(duplex=False) for _ in range(2)]
     members = [context.Process(target=take_part, args=(rank, port, pipes[rank][1])) for rank in range(2)]
     for member in members:
@@ -111,3 +122,38 @@ def test_every_place_of_a_batch_has_one_process_and_its_mirror_image_the_same(si
 def test_a_batch_that_cannot_be_divided_is_refused_with_one_that_can():
     with pytest.raises(SpecMalformed, match="multiple of 4, not 10"):
         Group(rank=0, size=2, device=torch.device("cpu")).places(10)
+
+
+def run_or_assist(rank: int, port: int, folder: Path, spec: JobSpec) -> None:
+    os.environ |= {"RANK": str(rank), "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    torch.set_num_threads(1)
+    group, lake = Group.join(), FolderStore(folder / "lake")
+    directory = folder / f"rank-{rank}"
+    directory.mkdir()
+    if group.leads:
+        workspace, catalog = FolderStore(folder / "workspace"), Catalog(FolderStore(folder / "models"), "pets")
+        run_job("job", spec, workspace=workspace, lake=lake, catalog=catalog, directory=directory, group=group)
+    else:
+        assist(spec, lake=lake, group=group, directory=directory)
+    torch.distributed.destroy_process_group()
+
+
+def test_a_job_with_an_assistant_publishes_one_version_with_the_loss_of_a_job_alone(built: Built, tmp_path: Path):
+    context, port = multiprocessing.get_context("spawn"), free_port()
+    lake = FolderStore(tmp_path / "lake")
+    for key in built.lake.keys(""):
+        lake.create(key, built.lake.get(key))
+    members = [context.Process(target=run_or_assist, args=(rank, port, tmp_path, built.spec)) for rank in range(2)]
+    for member in members:
+        member.start()
+    for member in members:
+        member.join()
+    assert [member.exitcode for member in members] == [0, 0]
+    result = find_result(FolderStore(tmp_path / "workspace"), "job")
+    assert result
+    assert (result.status, result.version) == ("succeeded", 1)
+    together, alone = (
+        EpochRecord.from_json(store.get(epoch_key(job, 2)))
+        for store, job in ((FolderStore(tmp_path / "workspace"), "job"), (built.workspace, "job-1"))
+    )
+    assert together.train_loss == pytest.approx(alone.train_loss, abs=5e-3)
