@@ -1,17 +1,24 @@
 """Near-duplicates in different splits stop a training before it begins."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 
 from imaging import perceptual_hash
+from registry.catalog import Catalog
 from registry.layout import manifest_key
 from registry.object_store import MemoryStore
 from tests.training.photos import jpeg
 from tests.training.test_manifest import photo
 from tests.training.test_placing import SCENE, flipped
+from training.dataset.ingest import Ingestion
 from training.dataset.leakage import NAMED, find_leaks, refuse_leaks
-from training.dataset.manifest import Manifest, Photo, load_manifest
+from training.dataset.manifest import Manifest, Photo, load_manifest, store_manifest
 from training.dataset.split import Split
 from training.errors import SplitsLeak
+from training.job import JobSpec
+from training.run import run_job
 
 
 def shot(name: str, look: int, split: Split) -> Photo:
@@ -66,3 +73,18 @@ def test_a_manifest_that_was_stored_before_this_rule_is_held_to_it():
     store.create(manifest_key(manifest.sha256), manifest.to_bytes())
     with pytest.raises(SplitsLeak):
         refuse_leaks(load_manifest(store, manifest.sha256))
+
+
+def test_a_training_on_leaking_splits_fails_by_name_before_a_photo_is_read(ingestion: Ingestion, tmp_path: Path):
+    photos = [replace(each, perceptual_hash=f"{SCENE:016x}") for each in ingestion.manifest.photos]
+    lake = MemoryStore()
+    dataset = store_manifest(lake, Manifest.of(photos))
+    result = run_job(
+        "job",
+        JobSpec(dataset=dataset, seed=1, requested_by="ana"),
+        workspace=MemoryStore(),
+        lake=lake,
+        catalog=Catalog(MemoryStore(), "pets"),
+        directory=tmp_path,
+    )
+    assert (result.status, result.error) == ("failed", "SplitsLeak")
