@@ -4,23 +4,23 @@ The defaults learn the generated photo set in well under a minute on two cores. 
 `name=value`; `docs/design/training.md` has those for real photos, with what they reached.
 """
 
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass, fields, replace
-from typing import Final, Self
+from dataclasses import dataclass
+from typing import Final
 
-from registry.encoding import Fields
 from training.errors import SpecMalformed
+from training.settings import Settings
 
 _SHARES: Final = (
     *("warm_up", "label_smoothing", "ema_decay", "crop_scale", "light", "class_balance"),
     *("greyscale", "blur", "infrared", "jpeg", "glare", "bars"),
 )
-_YOUNG: Final = frozenset({"infrared", "jpeg", "glare", "bars", "class_balance", "deterministic", "compile"})
 
 
 @dataclass(frozen=True, kw_only=True)
-class HyperParameters:
+class HyperParameters(Settings):
     """One recipe. Shares are between 0 and 1."""
+
+    YOUNG = frozenset({"infrared", "jpeg", "glare", "bars", "class_balance", "deterministic", "compile"})
 
     architecture: str = "resnet8"  # one of `training.model.ARCHITECTURES`
     image_size: int = 48  # photos are seen at this many pixels squared
@@ -53,36 +53,6 @@ class HyperParameters:
         for name in _SHARES:
             if not 0 <= getattr(self, name) <= 1:
                 raise SpecMalformed(f"{name} is a share: from 0 to 1, not {getattr(self, name)}")
-
-    def with_settings(self, settings: Iterable[str]) -> Self:
-        """Change some by `name=value`; SpecMalformed names those that exist."""
-        changes: dict[str, str | int | float] = {}
-        kinds: dict[str, type[str | int | float]] = {name: type(value) for name, value in asdict(self).items()}
-        for setting in settings:
-            name, separator, value = setting.partition("=")
-            if not separator or name not in kinds:
-                raise SpecMalformed(f"{setting!r} is no setting; write name=value with one of: {', '.join(kinds)}")
-            try:
-                changes[name] = kinds[name](value)
-            except ValueError as error:
-                raise SpecMalformed(f"{name} needs a value of type {kinds[name].__name__}, not {value!r}") from error
-        return replace(self, **changes)  # pyright: ignore[reportArgumentType] - names and types come from the fields
-
-    @classmethod
-    def read(cls, reader: Fields) -> Self:
-        """Read strictly; ValueError or SpecMalformed. What a job did not know yet is off, as it was when it ran."""
-        read: dict[str, object] = {}
-        for field in fields(cls):
-            if field.name in _YOUNG and field.name not in reader.rest():
-                continue
-            if isinstance(field.default, str):
-                read[field.name] = reader.text(field.name)
-            elif isinstance(field.default, int):
-                read[field.name] = reader.count(field.name, least=0)
-            else:
-                read[field.name] = reader.number(field.name)
-        reader.done()
-        return cls(**read)  # pyright: ignore[reportArgumentType] - names and types come from the fields
 
 
 FOR_GPUS: Final = HyperParameters(

@@ -1,49 +1,16 @@
 """What a model is asked before people are: which gates it must pass, what errors cost, how many photos are tried."""
 
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any, Self, cast
+from dataclasses import asdict, dataclass, field
+from typing import Self
 
 from registry.encoding import Fields
 from training.errors import SpecMalformed
 from training.evaluation.calibration import Costs
-
-
-class _Settings:
-    """A frozen record of texts, counts and numbers that is changed by `name=value`; SpecMalformed."""
-
-    def with_settings(self, settings: Iterable[str]) -> Self:
-        """Change some by `name=value`; SpecMalformed names those that exist."""
-        record = cast("Any", self)
-        kinds: dict[str, type[str | int | float]] = {name: type(value) for name, value in asdict(record).items()}
-        changes: dict[str, str | int | float] = {}
-        for setting in settings:
-            name, separator, value = setting.partition("=")
-            if not separator or name not in kinds:
-                raise SpecMalformed(f"{setting!r} is no setting; write name=value with one of: {', '.join(kinds)}")
-            try:
-                changes[name] = kinds[name](value)
-            except ValueError as error:
-                raise SpecMalformed(f"{name} needs a value of type {kinds[name].__name__}, not {value!r}") from error
-        return cast("Self", replace(record, **changes))
-
-    @classmethod
-    def read(cls, reader: Fields) -> Self:
-        """Read all, strictly; ValueError or SpecMalformed."""
-        read: dict[str, object] = {}
-        for each in fields(cast("Any", cls)):
-            if isinstance(each.default, str):
-                read[each.name] = reader.text(each.name)
-            elif isinstance(each.default, int):
-                read[each.name] = reader.count(each.name, least=0)
-            else:
-                read[each.name] = reader.number(each.name)
-        reader.done()
-        return cls(**read)
+from training.settings import Settings
 
 
 @dataclass(frozen=True, kw_only=True)
-class Gates(_Settings):
+class Gates(Settings):
     """What a version must show, each on the bound of its 95 % interval that is against us.
 
     The defaults are a floor below which a model is no use to anybody; a park sets its own.
@@ -68,7 +35,7 @@ class Gates(_Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Checks(_Settings):
+class Checks(Settings):
     """How a model is tested."""
 
     positive: str = ""  # the class that raises an alarm; empty: the last of the labels

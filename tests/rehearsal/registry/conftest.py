@@ -3,8 +3,10 @@
 import itertools
 from collections.abc import Callable
 
+import boto3
 import pytest
 
+from registry.crt_transfer import crt_transfer
 from registry.object_store import PrunableStore, S3Store
 from rehearsal.emulator import Emulator
 from tests.registry import conftest
@@ -18,12 +20,15 @@ _buckets = itertools.count(1)
 def new_store(emulator: Emulator) -> Callable[[], PrunableStore]:
     """Makes a store in a new bucket."""
     s3 = emulator.client("s3")
+    session = boto3.Session(aws_access_key_id="test", aws_secret_access_key="test", region_name=emulator.region)
+    transfer = crt_transfer(session, s3)
+    assert transfer is not None, "as operators and instances have it"
 
     def make() -> S3Store:
         bucket = f"suite-{next(_buckets)}"
         s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": emulator.region})
         s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
-        return S3Store(s3, bucket)
+        return S3Store(s3, bucket, transfer=transfer)
 
     return make
 

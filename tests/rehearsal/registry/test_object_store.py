@@ -5,3 +5,5 @@ import pytest
 from tests.registry.test_object_store import *  # noqa: F403
 
 pytestmark = pytest.mark.rehearsal
+
+del new_store  # noqa: F821  # pyright: ignore[reportUndefinedVariable] - the suite's own: this folder has another
