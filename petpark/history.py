@@ -59,12 +59,11 @@ def prove_history(target: Target, channel: str, *, since: str | None = None) -> 
     store, model = target.store(target.outputs.model_store, role=Role.READER), target.outputs.model
     seen = Inspection()
     models.channel(target, channel)  # refuses a name that is none
-    inspect_channel(store, model, channel, versions=None, seen=seen)
+    moves = inspect_channel(store, model, channel, versions=None, seen=seen)
     broken = [failed("chain", found.error) for found in seen.findings if found.severity is Severity.DAMAGE]
     rewritten = [
         failed("first writes", found.error) for found in seen.findings if found.severity is not Severity.DAMAGE
     ]
-    moves = [] if broken else models.channel(target, channel).history()
     chain = _count(len(moves), "each with the hash of the one before") if moves else "it was never moved"
     proofs = broken or [Proof(what="chain", detail=chain)]
     proofs += rewritten or [Proof(what="first writes", detail="the bucket remembers no other state of any entry")]

@@ -1,7 +1,8 @@
-"""Objects sent and received by AWS's own transfer library in C (`awscrt`): a third of the processor time of botocore.
+"""Objects sent and received by AWS's own transfer library in C (`awscrt`), which spends less on each than botocore.
 
-It signs, splits large objects into parallel parts, retries, and checks CRC-32 on the way; `If-None-Match: *` goes with
-the one request that makes the object appear. What it does not do is kept to botocore: reads of small objects, listings.
+The library signs, splits large objects into parallel parts, retries, and checks CRC-32 on the way; `If-None-Match: *`
+goes with the one request that makes the object appear. What it does not do is left to botocore: reads of small objects,
+listings. `benchmarks/registry.py` has both beside petpark.
 https://docs.aws.amazon.com/sdkref/latest/guide/feature-s3-crt.html
 """
 

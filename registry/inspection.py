@@ -13,7 +13,7 @@ from pathlib import Path
 from registry import layout
 from registry.catalog import Catalog
 from registry.certificate import Certificates
-from registry.channel import Channel
+from registry.channel import Channel, Move
 from registry.errors import (
     ClockSkewed,
     DigestMismatch,
@@ -113,7 +113,7 @@ def inspect(
     found = _shelve(store, model, seen)
     versions = _versions(store, model, seen)
     for name in sorted({name for name, _ in found[Shelf.CHANNELS]}):
-        seen.moves += inspect_channel(store, model, name, versions, seen)
+        seen.moves += len(inspect_channel(store, model, name, versions, seen))
     for name in sorted({name for name, _ in found[Shelf.CERTIFICATES]}):
         seen.certificates += _certificates(store, model, int(name), versions, verifier, seen)
     blobs = dict(found[Shelf.BLOBS])
@@ -126,17 +126,17 @@ def inspect(
 
 def inspect_channel(
     store: PrunableStore, model: str, channel: str, versions: Mapping[int, Version] | None, seen: Inspection
-) -> int:
+) -> list[Move]:
     """Hold one channel's log against itself, against `versions` (None: not), and against what the bucket remembers.
 
-    Returns the number of its moves. With `versions` None, the bucket's memory of this channel is asked here.
+    Returns its moves; none if they are no history. With `versions` None, the bucket's memory of this channel is asked
+    here.
     """
     where = f"channel {channel}"
-    moves = 0
+    moves: list[Move] = []
     with seen.noting(Severity.DAMAGE, where):
-        history = Channel(store, model, channel).history()
-        moves = len(history)
-        for move in history if versions is not None else ():
+        moves = Channel(store, model, channel).history()
+        for move in moves if versions is not None else ():
             with seen.noting(Severity.DAMAGE, f"{where}, move {move.number}"):
                 version = (versions or {}).get(move.version)
                 if version is None:

@@ -1,8 +1,8 @@
 """Which version answers instead of one that must not."""
 
-import threading
-
 import pytest
+
+from tests.serving.held_request import held_request
 
 
 def started_on(park, *versions):
@@ -167,26 +167,10 @@ def test_a_revoked_version_does_not_answer_while_its_fallback_is_loaded(park, op
 
 
 def test_requests_under_way_end_on_the_version_that_is_revoked_meanwhile(endpoint, park, second, monkeypatch):
-    model = endpoint.live.deployed.model
-    inside, go_on = threading.Event(), threading.Event()
-    run = type(model.session).outputs
-
-    def held(session, *arguments):
-        if session is model.session:
-            inside.set()
-            assert go_on.wait(30)
-        return run(session, *arguments)
-
-    monkeypatch.setattr(type(model.session), "outputs", held)
-    answers = []
-    request = threading.Thread(target=lambda: answers.append(endpoint.classify()))
-    request.start()
-    assert inside.wait(30)
-    park.revoke(second)
-    endpoint.follow()
-    assert endpoint.answers == 1
-    go_on.set()
-    request.join(30)
+    with held_request(endpoint, monkeypatch) as answers:
+        park.revoke(second)
+        endpoint.follow()
+        assert endpoint.answers == 1
     assert answers[0].json()["model"]["version"] == 2
 
 

@@ -5,6 +5,7 @@ import threading
 import pytest
 
 from registry.layout import move_key
+from tests.serving.held_request import held_request
 
 
 def test_an_empty_channel_is_no_failure_and_its_first_move_is_followed(park, open_endpoint):
@@ -130,26 +131,10 @@ def test_a_move_that_is_no_move_does_not_end_the_follower(endpoint, park):
 
 def test_requests_under_way_end_on_the_version_they_began_with(endpoint, park, monkeypatch):
     """The old version is held inside a request while the channel moves on."""
-    model = endpoint.live.deployed.model
-    inside, go_on = threading.Event(), threading.Event()
-    run = type(model.session).outputs
-
-    def held(session, *arguments):
-        if session is model.session:
-            inside.set()
-            assert go_on.wait(30)
-        return run(session, *arguments)
-
-    monkeypatch.setattr(type(model.session), "outputs", held)
-    answers = []
-    request = threading.Thread(target=lambda: answers.append(endpoint.classify()))
-    request.start()
-    assert inside.wait(30)
-    park.release(park.certified(sharpness=2.0))
-    endpoint.follow()
-    assert endpoint.answers == 2
-    go_on.set()
-    request.join(30)
+    with held_request(endpoint, monkeypatch) as answers:
+        park.release(park.certified(sharpness=2.0))
+        endpoint.follow()
+        assert endpoint.answers == 2
     assert answers[0].status_code == 200
     assert answers[0].json()["model"]["version"] == 1
 
