@@ -19,9 +19,10 @@ NOT_SO = 1
 ENVIRONMENT = 2
 """Exit code: bad usage, or something is missing around petpark."""
 
-_ROOMS = frozenset({"training", "imaging", "rehearsal"})
+_ROOMS = frozenset({"training", "imaging", "rehearsal", "serving"})
 _AROUND = frozenset(
     {
+        "AddressInUse",
         "DiskFull",
         "EmulatorFailed",
         "EmulatorMissing",
@@ -29,7 +30,10 @@ _AROUND = frozenset(
         "PortInUse",
         "ProviderMissing",
         "RehearsalRunning",
+        "SettingsInvalid",
         "SpecMalformed",
+        "SpoolInUse",
+        "SpoolUnusable",
     }
 )
 """Outcomes of the other rooms that are bad usage, or something missing around petpark."""

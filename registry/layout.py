@@ -117,6 +117,21 @@ def change_key(dataset: str, sha256: str) -> str:
     return f"{changes_prefix(dataset)}{sha256}.json"
 
 
+EVENTS = "events/"
+EVENT_PICTURES = "event-pictures/"
+"""Apart from the events, so that pictures can be forgotten sooner."""
+
+
+def event_key(camera: str, day: str, event: str) -> str:
+    """What a camera's agent recorded on `day` (YYYY-MM-DD, UTC), named by the event's random id."""
+    return f"{EVENTS}{camera}/{day}/{event}.json"
+
+
+def event_picture_key(camera: str, day: str, event: str) -> str:
+    """The small picture that goes with an event."""
+    return f"{EVENT_PICTURES}{camera}/{day}/{event}.jpg"
+
+
 # --- model store: the registry -------------------------------------------------------------------------------------
 
 

@@ -35,7 +35,7 @@ class AddressInUse(OSError):
 
 async def serve(settings: ServingSettings, *, rollout: Rollout, live: Live, metrics: Metrics) -> None:
     """Answer requests until SIGTERM or SIGINT; then finish what was begun and return. Raises `AddressInUse`."""
-    _check_address(settings.host, settings.port)
+    check_address(settings.host, settings.port, advice=f"set {Variable.HOST} and {Variable.PORT} to a free address")
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -67,8 +67,8 @@ async def sum_up(metrics: Metrics, *, every_seconds: float) -> None:
             logger.info("answered", extra=answered)
 
 
-def _check_address(host: str, port: int) -> None:
-    """Granian shares a port with whoever else shares it, and would not say so."""
+def check_address(host: str, port: int, *, advice: str) -> None:
+    """Granian shares a port with whoever else shares it, and would not say so. Raises `AddressInUse`."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -76,8 +76,7 @@ def _check_address(host: str, port: int) -> None:
             probe.bind((host, port))
         except OSError as error:
             raise AddressInUse(
-                f"cannot listen on {host}:{port}: {error.strerror}. End what listens there, or set "
-                f"{Variable.HOST} and {Variable.PORT} to a free address."
+                f"cannot listen on {host}:{port}: {error.strerror}. End what listens there, or {advice}."
             ) from error
 
 

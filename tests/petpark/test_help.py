@@ -62,5 +62,8 @@ def test_all_promised_commands_are_there() -> None:
         "promote",
         "rollback",
         "endpoints status",
+        "camera run",
+        "camera status",
+        "camera events",
     }
     assert promised <= there
