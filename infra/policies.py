@@ -14,6 +14,8 @@ from registry.channel_policy import ChannelPolicy
 from registry.layout import (
     CODE,
     DATASETS,
+    EVENT_PICTURES,
+    EVENTS,
     JOBS,
     METRIC_NAMESPACE,
     PHOTOS,
@@ -135,13 +137,17 @@ def training(places: Places, log_group: str) -> Document:
 
 
 def endpoint(places: Places, log_group: str) -> Document:
-    """What an endpoint may do: read code and models, verify certificates."""
+    """What an endpoint may do: read code and models, verify certificates; add what cameras beside it saw.
+
+    It reads no event: what a camera saw is nothing that a machine in the park needs to get back.
+    """
     return _document(
         [
             _allow(["s3:GetObject"], [_objects(places.workspace, CODE)]),
             *_read(places.model_store),
             _use_key(places.encryption_key, writes=False),
             _verify(places.signing_key),
+            _add(places.data_lake, (EVENTS, EVENT_PICTURES)),
             *_tell(log_group),
         ]
     )
@@ -293,6 +299,12 @@ def _read(bucket: str) -> list[Statement]:
 def _create(bucket: str, prefixes: tuple[str, ...]) -> list[Statement]:
     objects = [_objects(bucket, prefix) for prefix in prefixes]
     return [_allow(["s3:PutObject", "s3:AbortMultipartUpload"], objects)] if objects else []
+
+
+def _add(bucket: str, prefixes: tuple[str, ...]) -> Statement:
+    """Let a role create objects in one piece each, and overwrite none."""
+    objects = [_objects(bucket, prefix) for prefix in prefixes]
+    return _allow(["s3:PutObject"], objects, {"Null": {"s3:if-none-match": "false"}})
 
 
 def _delete(bucket: str, prefixes: tuple[str, ...]) -> list[Statement]:

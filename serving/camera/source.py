@@ -81,9 +81,14 @@ def frames(
         stream.codec_context.thread_count = 1  # threads of frames would hold back as many frames
         pace = _Pace(stop)
         bad = 0
+        heard = time.monotonic()
         for packet in _packets(container, stream):
             if stop.is_set():
                 return
+            silence, heard = time.monotonic() - heard, time.monotonic()
+            # FFmpeg answers a deadline with the packet that it holds, and waits as long again before it fails.
+            if live and silence >= read_seconds:
+                raise SourceLost(f"stalled: no packet for {silence:.1f} s")
             try:
                 images = packet.decode()
             except FFmpegError:

@@ -194,6 +194,15 @@ def test_access_to_the_store_is_recorded_in_a_bucket_that_s3_can_write_to_and_ke
     assert rules["forget-replaced"]["noncurrentVersionExpiration"] == {"noncurrentDays": 1}
 
 
+def test_the_pictures_of_events_are_forgotten_after_a_month_and_the_events_are_not(deployments):
+    rules = {rule["id"]: rule for rule in deployments["test"].named("data-lake-lifecycle").inputs["rules"]}
+    rule = rules["forget-event-pictures"]
+    assert rule["filter"] == {"prefix": "event-pictures/"}
+    assert rule["expiration"] == {"days": 30}
+    assert rule["noncurrentVersionExpiration"] == {"noncurrentDays": 1}
+    assert not [other for other in rules.values() if other is not rule and "expiration" in other]
+
+
 def test_object_lock_is_there_when_it_is_asked_for_and_no_role_gets_around_it(deployments, redeploy):
     assert not [r for r in deployments["test"].resources if r.type.endswith(":BucketObjectLockConfiguration")]
     locked = redeploy("test", object_lock_days="30")

@@ -11,6 +11,7 @@ from infra import policies
 from infra.policies import Places
 from registry import layout
 from registry.layout import Role
+from tests.policy_evaluator import policy
 
 PLACES = Places(
     model="pets",
@@ -141,9 +142,26 @@ def test_a_training_instance_deletes_old_checkpoints_and_no_record_of_anything(j
 
 
 @given(st.sampled_from(["store", "lake", "work"]), st.text(max_size=30))
-def test_an_endpoint_writes_to_no_bucket(bucket, key):
+def test_an_endpoint_writes_nothing_but_what_cameras_beside_it_saw(bucket, key):
     document = policies.endpoint(PLACES, LOG)
-    assert not any(allows(document, action, f"arn:aws:s3:::{bucket}/{key}") for action in WRITES)
+    events = bucket == "lake" and key.startswith((layout.EVENTS, layout.EVENT_PICTURES))
+    assert events or not any(allows(document, action, f"arn:aws:s3:::{bucket}/{key}") for action in WRITES)
+
+
+@given(NAME, HEX)
+def test_an_endpoint_adds_events_and_neither_reads_overwrites_nor_deletes_one(camera, event):
+    document = policies.endpoint(PLACES, LOG)
+    for key in (layout.event_key(camera, "2030-01-02", event), layout.event_picture_key(camera, "2030-01-02", event)):
+        event_arn = f"arn:aws:s3:::lake/{key}"
+        assert _takes(document, event_arn, {"s3:if-none-match": "*"})
+        assert not _takes(document, event_arn, {})
+        assert not allows(document, "s3:GetObject", event_arn)
+        assert not allows(document, "s3:DeleteObject", event_arn)
+
+
+def _takes(document: dict[str, Any], resource: str, context: dict[str, str]) -> bool:
+    asked = policy.Question(action="s3:PutObject", resource=resource, context=context)
+    return policy.judge(json.dumps(document), asked, policy.Principal(account="1", arns=frozenset())) is policy.Verdict.ALLOWED
 
 
 def test_an_endpoint_verifies_certificates_and_reads_its_code():
