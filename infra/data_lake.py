@@ -25,8 +25,9 @@ class DataLakeArgs:
 class DataLake(Component):
     """Two buckets: `lake` holds what models are made of, `workspace` what their making needs.
 
-    Photos stay until somebody deletes them; so do the events of cameras, but not their pictures. Jobs leave the workspace after a while: what they found out is in the
-    registry by then. Code bundles stay, so that an old version can be made again.
+    Photos stay until somebody deletes them; so do the events of cameras, but their pictures go after a month. Jobs
+    leave the workspace after a while: what they found out is in the registry by then. Code bundles stay, so that an old
+    version can be made again.
     """
 
     def __init__(self, name: str, args: DataLakeArgs, opts: pulumi.ResourceOptions | None = None) -> None:

@@ -42,9 +42,7 @@ def default_home() -> Path:
     return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / _STATE
 
 
-def settings_of(
-    config: Path | None, sources: Sequence[str], overrides: Mapping[str, object]
-) -> AgentSettings:
+def settings_of(config: Path | None, sources: Sequence[str], overrides: Mapping[str, object]) -> AgentSettings:
     """A file's settings, or those of the command line alone. Raises `SettingsInvalid`."""
     from serving.camera.settings import SettingsInvalid, load_settings, parse_settings, parse_source
 

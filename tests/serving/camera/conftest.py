@@ -20,7 +20,11 @@ from PIL import Image, ImageDraw, ImageFilter
 from serving.camera.classifier import Classifier
 
 PATIENCE = 30.0
-SERVER = "import asyncio, sys, aio_rtsp_toolkit.server as server\nasyncio.run(server.serve(sys.argv[1], host='127.0.0.1', port=int(sys.argv[2])))"
+SERVER = """
+import asyncio, sys
+import aio_rtsp_toolkit.server as server
+asyncio.run(server.serve(sys.argv[1], host="127.0.0.1", port=int(sys.argv[2])))
+"""
 VIDEO = "park.mp4"
 RATE = 15
 

@@ -11,7 +11,7 @@ from serving.camera.privacy import KEPT_WIDTH, Area, Blur, Cascades, kept_pictur
 RNG = np.random.default_rng(5)
 
 
-def stripes(seed: int = 5, size: tuple[int, int] = (640, 480)) -> Image.Image:
+def stripes(seed: int = 5, size: tuple[int, int] = (480, 360)) -> Image.Image:
     """A picture in which every pixel tells something: coarse noise, so that it survives being made small."""
     small = np.random.default_rng(seed).integers(0, 256, (size[1] // 8, size[0] // 8, 3), dtype=np.uint8)
     return Image.fromarray(small).resize(size, Image.Resampling.NEAREST)
@@ -26,7 +26,7 @@ def contrast(image: Image.Image) -> float:
 
 
 def test_what_a_detector_finds_is_hidden_and_the_rest_stays():
-    kept = opened(kept_picture(stripes(), blur=Blur.FOUND, detector=lambda _: [Area(240, 160, 160, 160)]))
+    kept = opened(kept_picture(stripes(), blur=Blur.FOUND, detector=lambda _: [Area(180, 120, 120, 120)]))
     assert kept.size == (KEPT_WIDTH, 144)
     assert contrast(kept.crop((78, 54, 114, 90))) < 25
     assert contrast(kept.crop((0, 0, 40, 40))) > 45
@@ -34,11 +34,8 @@ def test_what_a_detector_finds_is_hidden_and_the_rest_stays():
 
 def test_two_faces_with_equal_blocks_cannot_be_told_apart():
     """Irreversible: what differs only below the blocks is gone, bit for bit."""
-    one = stripes(1)
-    pixels = np.asarray(one).copy()
+    pixels = np.asarray(stripes(1, size=(480, 360))).copy()
     area = Area(192, 144, 96, 96)
-    face = pixels[110:274, 158:322]
-    assert face.size
     shuffled = pixels.copy()
     # The hidden box (area and margin) is 164 by 164 pixels: 4 by 4 blocks of 41. Shuffle within each block.
     for top in range(110, 274, 41):
@@ -77,13 +74,11 @@ def test_a_stored_picture_carries_no_metadata():
 
 
 def test_a_drawn_face_in_front_is_found_and_hidden(face):
-    """The real cascades, on a face that was drawn: `benchmarks/privacy.py` measures them on photographed ones."""
+    """The real cascades, on a face that was drawn; the design page says what they were seen to miss on others."""
     areas = Cascades()(np.asarray(face.picture))
     left, top, right, bottom = face.box
-    assert any(
-        area.left < (left + right) / 2 < area.left + area.width and area.top < (top + bottom) / 2 < area.top + area.height
-        for area in areas
-    )
+    x, y = (left + right) / 2, (top + bottom) / 2
+    assert any(a.left < x < a.left + a.width and a.top < y < a.top + a.height for a in areas)
 
 
 def test_noise_is_neither_face_nor_plate():
@@ -92,4 +87,7 @@ def test_noise_is_neither_face_nor_plate():
 
 @pytest.mark.parametrize("size", [(1, 1), (7, 3), (64, 36), (3000, 20)])
 def test_pictures_of_any_size_are_searched_and_kept(size):
-    assert opened(kept_picture(stripes(1, (max(8, size[0]), max(8, size[1]))).crop((0, 0, *size)), blur=Blur.FOUND, detector=Cascades()))
+    picture = stripes(1, (max(8, size[0]), max(8, size[1]))).crop((0, 0, *size))
+    kept = opened(kept_picture(picture, blur=Blur.FOUND, detector=lambda _: [Area(0, 0, *size), Area(0, 0, 1, 1)]))
+    assert kept.width == min(size[0], KEPT_WIDTH)
+    Cascades()(np.asarray(picture))

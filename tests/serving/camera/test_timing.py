@@ -11,7 +11,9 @@ JUMP = st.one_of(st.floats(-1e8, -6), st.floats(6, 1e8))
 
 
 def stamp(times, *, elapsed=0.0, position=None, camera=None, wall=None):
-    return times.stamp(position=position, camera=camera, wall=NOON + elapsed if wall is None else wall, monotonic=elapsed)
+    return times.stamp(
+        position=position, camera=camera, wall=NOON + elapsed if wall is None else wall, monotonic=elapsed
+    )
 
 
 @settings(deadline=None)

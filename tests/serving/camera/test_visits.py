@@ -1,5 +1,6 @@
 """Hysteresis: a dog is one visit, not five hundred frames."""
 
+import itertools
 from dataclasses import dataclass
 
 from hypothesis import given, settings
@@ -127,7 +128,7 @@ def test_whatever_is_seen_visits_are_confirmed_apart_and_ended_once(steps):
             voices = [f.at for f in spoke if f.probabilities[label] >= RULES.stay]
             assert spoke[0].moving
             assert spoke[0].probabilities[label] >= RULES.enter
-            assert all(later - earlier < RULES.leave_seconds for earlier, later in zip(voices, voices[1:], strict=False))
+            assert all(later - earlier < RULES.leave_seconds for earlier, later in itertools.pairwise(voices))
             assert previous is None or ended.track.first > previous
             previous = ended.track.last
 
