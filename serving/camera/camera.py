@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+import numpy as np
 from av.video.frame import VideoFrame
 
 from serving.camera.backoff import Backoff
@@ -30,6 +31,7 @@ _STEADY_SECONDS = 10.0
 """A connection that held for this long was none of those that fail at once."""
 _TICK = 0.5
 _RECENT = 512
+_FATES: tuple[str, ...] = ("received", "damaged", "still", "replaced", "classified", "unanswered")
 
 type Play = Callable[[str, threading.Event], Generator[Frame | None]]
 
@@ -72,7 +74,7 @@ class Camera:
         self.settings = settings
         self.state = State.CONNECTING
         self.reason = ""
-        self.counts = dict.fromkeys(("received", "damaged", "still", "replaced", "classified", "unanswered"), 0)
+        self.counts = dict.fromkeys(_FATES, 0)
         self.last: Shot | None = None
         self.seconds: deque[float] = deque(maxlen=_RECENT)
         self.log = VisitorLog(settings, recorder=recorder)
@@ -128,7 +130,7 @@ class Camera:
         self._watch_clocks(stamp)
         if not self._sampler.due(arrived):
             return
-        luma = frame.image.reformat(width=WIDTH, height=HEIGHT, format="gray8").to_ndarray()
+        luma = np.asarray(frame.image.reformat(width=WIDTH, height=HEIGHT, format="gray8").to_ndarray(), np.uint8)
         verdict = self._sampler.judge(luma, arrived)
         if not verdict.classify:
             self._count("still")

@@ -54,7 +54,7 @@ class Classifier:
             response = self._client.post("/v1/classify", content=photo)
         except httpx.HTTPError as error:
             raise NoAnswer(f"the endpoint does not answer: {type(error).__name__}") from None
-        if response.status_code != httpx.codes.OK:
+        if response.status_code != 200:
             pause = _seconds(response.headers.get("retry-after")) if response.status_code == 503 else 0.0
             raise NoAnswer(f"the endpoint answers {response.status_code}", pause=pause)
         return _answer(response)

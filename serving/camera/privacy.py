@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 import cv2
+import cv2.data
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageFilter
@@ -68,7 +69,7 @@ class Cascades:
 
     def __call__(self, pixels: Pixels) -> list[Area]:
         """Search one picture."""
-        grey = cv2.equalizeHist(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY))
+        grey = np.asarray(cv2.equalizeHist(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)), np.uint8)
         width = grey.shape[1]
         face = (_SMALLEST_FACE, _SMALLEST_FACE)
         found = _search(self._frontal, grey, face, step=_FINE) + _search(self._profile, grey, face, step=_FAST)

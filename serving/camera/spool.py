@@ -8,7 +8,7 @@ import contextlib
 import fcntl
 import sqlite3
 import threading
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -196,7 +196,7 @@ def read_counts(folder: Path) -> SpoolCounts:
 
 
 @contextlib.contextmanager
-def _reading(folder: Path) -> Iterator[sqlite3.Connection]:
+def _reading(folder: Path) -> Generator[sqlite3.Connection]:
     path = folder / FILE
     if not path.is_file():
         raise SpoolUnusable(f"{folder} holds no events: no camera agent has recorded there. Name its folder: --home.")

@@ -179,7 +179,6 @@ def test_a_dog_for_a_hundred_frames_is_one_visit_with_its_picture(tmp_path, hand
 def test_when_the_machines_clock_jumps_a_visit_stays_one_and_keeps_its_length(tmp_path, hands, jump):
     stage = Stage(tmp_path, hands)
     frames = [moving(number) for number in range(60)]
-    stage.frames = frames[:30]
     take = stage.camera._take
 
     def jumping(frame, times):

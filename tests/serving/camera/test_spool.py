@@ -195,11 +195,9 @@ def test_a_writer_killed_at_any_moment_loses_nothing_that_was_committed(tmp_path
     command = [sys.executable, "-c", WRITER, str(tmp_path), str(MANY)]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as writer:
         assert writer.stdout
-        for line in writer.stdout:
-            if int(line) >= acknowledged:
-                break
+        said = [next(writer.stdout) for _ in range(acknowledged)]
         writer.kill()
-        last = int([line, *writer.stdout][-1])
+        last = int([*said, *writer.stdout][-1])
     spool = Spool(tmp_path, max_bytes=MANY)
     found = {spooled.event.id for spooled in read_events(tmp_path, count=100_000)}
     assert {event(number).id for number in range(1, last + 1)} <= found
