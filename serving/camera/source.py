@@ -124,7 +124,7 @@ def _open(url: str, open_seconds: float, read_seconds: float) -> InputContainer:
         raise SourceLost(f"cannot be opened: {_reason(error)}") from None
 
 
-def _packets(container: InputContainer, stream: VideoStream) -> Generator[Packet[VideoStream]]:
+def _packets(container: InputContainer, stream: VideoStream) -> "Generator[Packet[VideoStream]]":
     """What the stream brings; the packet that asks a decoder to give up its last frames comes at the end."""
     try:
         yield from container.demux(stream)
@@ -132,7 +132,7 @@ def _packets(container: InputContainer, stream: VideoStream) -> Generator[Packet
         raise SourceLost(f"broke: {_reason(error)}") from None
 
 
-def _camera_clock(packet: Packet[VideoStream]) -> float | None:
+def _camera_clock(packet: "Packet[VideoStream]") -> float | None:
     """The camera's wall clock for this packet, which FFmpeg computes from RTCP sender reports (RFC 3550, 6.4.1).
 
     AVProducerReferenceTime: microseconds since 1970 as int64, then flags.

@@ -95,10 +95,7 @@ class Spool:
             self._lock.close()
             raise SpoolInUse(f"Another camera agent runs on {folder}. End it, or give this one a folder.") from None
         try:
-            self._database = _connect(f"{(folder / FILE).resolve().as_uri()}?mode=rwc")
-            # A power cut must not take what was committed; what was deleted must not stay in the file.
-            self._database.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA secure_delete=ON;")
-            self._database.executescript(_SCHEMA)
+            self._database = _opened(folder)
         except sqlite3.Error as error:
             self._lock.close()
             raise _unusable(folder, error) from None
@@ -205,6 +202,18 @@ def _reading(folder: Path) -> Generator[sqlite3.Connection]:
             yield database
     except sqlite3.Error as error:
         raise _unusable(folder, error) from None
+
+
+def _opened(folder: Path) -> sqlite3.Connection:
+    database = _connect(f"{(folder / FILE).resolve().as_uri()}?mode=rwc")
+    try:
+        # A power cut must not take what was committed; what was deleted must not stay in the file.
+        database.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA secure_delete=ON;")
+        database.executescript(_SCHEMA)
+    except sqlite3.Error:
+        database.close()
+        raise
+    return database
 
 
 def _connect(uri: str) -> sqlite3.Connection:
