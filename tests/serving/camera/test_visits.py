@@ -36,6 +36,7 @@ def test_a_dog_that_stays_for_five_hundred_frames_is_one_visit():
     _, changes = play(frames, end=200.0)
     assert kinds(changes) == [("Began", "dog"), ("Ended", "dog")]
     ended = changes[-1][1]
+    assert isinstance(ended, Ended)
     assert (ended.track.first, ended.track.last, ended.why) == (0.0, frames[-1].at, Ending.UNSEEN)
 
 
@@ -63,8 +64,9 @@ def test_nothing_begins_without_motion_and_a_scene_without_motion_ends_a_visit()
     moved = [seen(number * STEP, 0.99, moving=number < 10) for number in range(1000)]
     _, changes = play(moved)
     assert kinds(changes) == [("Began", "dog"), ("Ended", "dog")]
-    assert isinstance(changes[-1][1], Ended)
-    assert changes[-1][1].why is Ending.QUIET
+    last = changes[-1][1]
+    assert isinstance(last, Ended)
+    assert last.why is Ending.QUIET
     assert 60 <= changes[-1][0] <= 63
 
 
