@@ -10,8 +10,8 @@ from infra.settings import SettingsInvalid, StackSettings, read
 from registry.channel_policy import ChannelPolicy
 from tests.infra.conftest import configuration
 
-TEST = {"certificate": False, "two_people": False, "metric": "none", "movers": []}
-PROD = {"certificate": True, "two_people": True, "metric": "none", "movers": []}
+TEST = {"certificate": False, "two_people": False, "metric": "none", "gates": False, "movers": []}
+PROD = {"certificate": True, "two_people": True, "metric": "none", "gates": True, "movers": []}
 
 
 def _values(stack: str = "test", **changes: str | None) -> dict[str, str]:
@@ -81,7 +81,7 @@ def _channels(channels: Mapping[str, Any], stack: str = "test") -> StackSettings
 
 def test_a_channel_says_what_it_asks_of_whoever_moves_it():
     assert _read(_values("test")).channels == {
-        "test": ChannelPolicy(certificate=False, two_people=False),
+        "test": ChannelPolicy(certificate=False, two_people=False, gates=False),
         "prod": ChannelPolicy(certificate=True, two_people=True),
     }
     changed = _channels({"test": TEST, "prod": PROD | {"metric": "accuracy", "movers": ["anna", "ben@park.example"]}})
@@ -103,7 +103,7 @@ def test_the_owner_declares_the_channel_that_its_endpoint_follows():
 @pytest.mark.parametrize(
     ("policy", "told"),
     [
-        ("strict", "it has the keys none; expected certificate, metric, movers, two_people"),
+        ("strict", "it has the keys none; expected certificate, gates, metric, movers, two_people"),
         ({"certificate": True}, "it has the keys certificate; expected"),
         (PROD | {"certificate": "yes"}, "`certificate` is 'yes'"),
         (PROD | {"metric": 3}, "`metric` is 3"),
