@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from statistics import fmean
 from typing import TYPE_CHECKING, Any, cast
 
 from petpark.errors import GateLoosened
@@ -100,7 +101,7 @@ def judgement(target: Target, number: int) -> Judgement:
     version = Catalog(store, target.outputs.model).version(number)
     file = version.file(EVALUATION)
     if file is None:
-        return _bare(version)
+        return briefly(version.number, version.metrics)
     from registry.encoding import sha256_hex
     from registry.errors import FileCorrupted
 
@@ -110,9 +111,10 @@ def judgement(target: Target, number: int) -> Judgement:
     return _read(version, json.loads(body))
 
 
-def _bare(version: Version) -> Judgement:
-    verdicts = tuple(Verdict(name=name, passed=passed) for name, passed in judged(version.metrics).items())
-    return Judgement(version=version.number, verdicts=verdicts)
+def briefly(version: int, metrics: Mapping[str, float]) -> Judgement:
+    """How a version with these metrics did, without the reasons."""
+    verdicts = tuple(Verdict(name=name, passed=passed) for name, passed in judged(metrics).items())
+    return Judgement(version=version, verdicts=verdicts)
 
 
 def _read(version: Version, facts: Mapping[str, Any]) -> Judgement:
@@ -124,10 +126,10 @@ def _read(version: Version, facts: Mapping[str, Any]) -> Judgement:
             passed=verdict.passed,
             **{part: told.get(verdict.name, {}).get(part, "") for part in ("asked", "found", "why", "advice")},
         )
-        for verdict in _bare(version).verdicts
+        for verdict in briefly(version.number, version.metrics).verdicts
     )
     curves: Mapping[str, Sequence[Sequence[Any]]] = facts.get("robustness", {}).get("curves", {})
-    shares = {name: sum(point[0] for point in curve) for name, curve in curves.items()}
+    shares = {name: fmean(point[0] for point in curve) for name, curve in curves.items()}
     return Judgement(
         version=version.number,
         verdicts=verdicts,

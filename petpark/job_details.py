@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from petpark import gates, jobs
 from petpark.remedies import Usual, remedies
 from registry import layout
+from registry.gates import failed
 
 if TYPE_CHECKING:
     from petpark.gates import Judgement
@@ -37,7 +38,7 @@ def inspect(target: Target, job: str) -> JobDetails:
 
     store = target.store(target.outputs.workspace, role=layout.Role.PUBLISHER)
     spec, result = load_spec(store, job), find_result(store, job)
-    judged = None if result is None or result.version is None else gates.judgement(target, result.version)
+    judged = None if result is None else _judgement(target, result)
     usual = Usual(parameters=jobs.usual_parameters(target), evaluation=gates.plan(target, (), ()))
     before = asdict(usual.parameters)
     return JobDetails(
@@ -48,3 +49,12 @@ def inspect(target: Target, job: str) -> JobDetails:
         judgement=judged,
         remedies=() if judged is None else tuple(remedies(spec, judged, usual)),
     )
+
+
+def _judgement(target: Target, result: JobResult) -> Judgement | None:
+    """How the job's version did. Reasons are read only where something failed: they are what people then ask for."""
+    if result.version is None:
+        return None
+    if failed(result.metrics):
+        return gates.judgement(target, result.version)
+    return gates.briefly(result.version, result.metrics)

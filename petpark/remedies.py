@@ -12,9 +12,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Final
 
+from registry.gates import MODEL_GATES
+
 if TYPE_CHECKING:
     from petpark.gates import Judgement
-    from training.evaluation.plan import EvaluationPlan
+    from training.evaluation.plan import EvaluationPlan, Gates
     from training.hyper_parameters import HyperParameters
     from training.job import JobSpec
 
@@ -159,7 +161,7 @@ def _train(
     minutes = spec.max_seconds // 60 * (2 if "epochs" in (parameters or {}) else 1)
     words: list[object] = ["petpark", "train", "--dataset", dataset]
     words += _options("--set", changed, asdict(usual.parameters))
-    words += _options("--gate", asdict(spec.evaluation.gates), asdict(usual.evaluation.gates))
+    words += _options("--gate", _stricter(spec.evaluation.gates, usual.evaluation.gates), {})
     words += _options("--check", tested, asdict(usual.evaluation.checks))
     words += ["--seed", spec.seed] if spec.seed != usual.seed else []
     words += ["--max-minutes", minutes] if minutes != usual.max_minutes else []
@@ -167,8 +169,15 @@ def _train(
     return _line(*words, "--watch")
 
 
+def _stricter(asked: Gates, held: Gates) -> dict[str, object]:
+    """What a job asked beyond what the stack asks now."""
+    holds: Mapping[str, float] = asdict(held)
+    return {name: value for name, value in asdict(asked).items() if MODEL_GATES[name].loosens(value, holds[name])}
+
+
 def _options(option: str, values: Mapping[str, object], usual: Mapping[str, object]) -> list[object]:
-    return [word for name, value in values.items() if value != usual[name] for word in (option, f"{name}={value}")]
+    changed = {name: value for name, value in values.items() if value != usual.get(name)}
+    return [word for name, value in changed.items() for word in (option, f"{name}={value}")]
 
 
 def _line(*words: object) -> str:

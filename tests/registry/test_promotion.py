@@ -228,7 +228,7 @@ def test_a_channel_with_movers_is_moved_by_them_only_forward_and_back(park: Park
 @pytest.mark.parametrize(
     ("metrics", "told"),
     [
-        ({"gate_accuracy": 1.0, "gate_recall": 0.0, "gate_luck": 0.0}, "failed: recall, luck"),
+        ({"gate_accuracy": 1.0, "gate_recall": 0.0, "gate_consistency": 0.0}, "failed: consistency, recall"),
         ({"accuracy": 1.0}, "never held against gates"),
     ],
     ids=["failed two", "never judged"],
