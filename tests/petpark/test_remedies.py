@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping
 from dataclasses import asdict, fields, replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -95,9 +96,9 @@ def test_a_command_takes_the_job_up_again_and_changes_only_what_is_to_be_tried(
             assert differ == {}
 
 
-def tried(*failed: str, spec: JobSpec = SPEC, **facts: object) -> dict[str, str]:
+def tried(*failed: str, spec: JobSpec = SPEC, **facts: Any) -> dict[str, str]:
     verdicts = tuple(Verdict(name=name, passed=name not in failed) for name in NAMES)
-    judged = replace(Judgement(version=4, verdicts=verdicts), **facts)  # pyright: ignore[reportArgumentType]
+    judged = replace(Judgement(version=4, verdicts=verdicts), **facts)
     usual = Usual(parameters=HyperParameters(), evaluation=EvaluationPlan())
     return {remedy.what: remedy.command for remedy in remedies(spec, judged, usual)}
 
@@ -122,7 +123,7 @@ def test_more_photos_are_ingested_upon_the_dataset_that_there_was() -> None:
         ("consistency", {}, "image_size=72"),
     ],
 )
-def test_each_gate_has_parameters_to_try(failed: str, facts: dict[str, object], setting: str) -> None:
+def test_each_gate_has_parameters_to_try(failed: str, facts: dict[str, Any], setting: str) -> None:
     assert f"--set {setting}" in tried(failed, **facts)["other parameters"]
 
 
