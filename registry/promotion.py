@@ -74,16 +74,24 @@ class Desk:
 
         Raises VersionMissing, MoverRefused, NotCertified, SamePerson, MetricBelow, ChannelMoved.
         """
-        self._refuse_stranger(by)
-        version = self.catalog.version(number)
-        certificate = self._certificate(version, now)
-        if self.policy.two_people and certificate is not None and same_hands(certificate.by, by):
-            raise SamePerson(self.channel.name, version.title, by=by, certified_by=certificate.by)
+        version = self.candidate(number, by=by, now=now)
         head = self.channel.head()
         if self.policy.metric is not None and head is not None:
             self._refuse_worse(version, self.catalog.version(head.version, digest=head.digest), self.policy.metric)
         based_on = expected if expected is not None else head.number if head else 0
         return self.channel.move(version, by=by, why=why, expected=based_on)
+
+    def candidate(self, number: int, *, by: str, now: datetime | None = None) -> Version:
+        """Give version `number` if `by` may put it before callers, as far as it does not depend on what is in force.
+
+        Raises VersionMissing, MoverRefused, NotCertified, SamePerson.
+        """
+        self._refuse_stranger(by)
+        version = self.catalog.version(number)
+        certificate = self._certificate(version, now)
+        if self.policy.two_people and certificate is not None and same_hands(certificate.by, by):
+            raise SamePerson(self.channel.name, version.title, by=by, certified_by=certificate.by)
+        return version
 
     def roll_back(self, *, by: str, why: str, to: int | None = None, now: datetime | None = None) -> Move:
         """Bring back the version that was in force before, or version `to`.
