@@ -65,5 +65,9 @@ def test_all_promised_commands_are_there() -> None:
         "camera run",
         "camera status",
         "camera events",
+        "experiment start",
+        "experiment judge",
+        "experiment stop",
+        "experiment show",
     }
     assert promised <= there
