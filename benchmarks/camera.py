@@ -226,7 +226,7 @@ def walk(meadow: Image.Image, count: int) -> Iterator[Image.Image]:
     for number in range(count):
         frame = meadow.copy()
         left = (number * 24) % 1100
-        ImageDraw.Draw(frame).ellipse((left, 330, left + 220, 480), fill="sienna")
+        ImageDraw.Draw(frame).ellipse((left, 330, left + 220, 480), fill=(45, 32, 24))
         yield frame
 
 

@@ -10,8 +10,8 @@ type Luma = npt.NDArray[np.uint8]
 WIDTH, HEIGHT = 64, 36
 """The size at which motion is looked for: an animal of a tenth of the picture's width is some 20 cells."""
 
-_NOISE = 12.0
-"""Grey levels that a cell may differ by; sensors at night and codecs stay below."""
+_NOISE = 6.0
+"""Grey levels that a cell may differ by. It is the mean of hundreds of pixels, whose noise is less."""
 _CELLS = 6
 """Cells that must differ; single ones are insects and codec artefacts."""
 _MEMORY = 0.15

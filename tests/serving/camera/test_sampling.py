@@ -9,7 +9,7 @@ from serving.camera.sampling import HEIGHT, WIDTH, Motion, Pace, Sampler
 GREY = np.full((HEIGHT, WIDTH), 120, dtype=np.uint8)
 
 
-def noisy(seed: int, base=GREY, spread: int = 4):
+def noisy(seed: int, base=GREY, spread: int = 2):
     noise = np.random.default_rng(seed).integers(-spread, spread + 1, base.shape)
     return (base.astype(np.int16) + noise).clip(0, 255).astype(np.uint8)
 
