@@ -29,7 +29,7 @@ from PIL import Image, ImageDraw
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import imaging
-from benchmarks.serving import endpoint, make_model, make_photo
+from benchmarks.serving import cpu_seconds, endpoint, make_model, make_photo
 from registry.errors import StoreUnavailable
 from registry.layout import EVENTS
 from registry.object_store import MemoryStore
@@ -67,17 +67,17 @@ def main() -> None:
         photo.write_bytes(make_photo())
         film(folder / "park.mp4")
         kept = lose_the_link(folder / "link")
-        with endpoint(folder, model, photo) as (port, _), rtsp_server(folder) as rtsp:
-            quick = watch(folder, model, port, rtsp, seconds=options.seconds)
+        with endpoint(folder, model, photo) as server, rtsp_server(folder) as rtsp:
+            quick = watch(folder, model, server, rtsp, seconds=options.seconds)
     sys.exit(0 if kept and quick else 1)
 
 
-def watch(folder: Path, model: Path, port: int, rtsp: int, *, seconds: float) -> bool:
+def watch(folder: Path, model: Path, server: tuple[int, int], rtsp: int, *, seconds: float) -> bool:
     """Let the agent watch, and print what it says of itself next to the reference."""
     settings = parse_settings(
         {
             "home": str(folder / "home"),
-            "endpoint": f"http://127.0.0.1:{port}",
+            "endpoint": f"http://127.0.0.1:{server[0]}",
             "cameras": [{"name": "park", "url": f"rtsp://127.0.0.1:{rtsp}/park.mp4?play_count=0"}],
         },
         where="the benchmark",
@@ -85,13 +85,14 @@ def watch(folder: Path, model: Path, port: int, rtsp: int, *, seconds: float) ->
     agent = Agent(settings, store=None)
     camera = agent.cameras[0]
     camera.seconds = deque()  # every wait, where the agent keeps the last some hundred
-    alone = elsewhere(reference, folder, model, 50)
+    alone, alone_cpu = elsewhere(reference, folder, model, 50)
     agent.start()
     memory: list[tuple[float, float]] = []
-    began = time.monotonic()
+    began, ours, theirs = time.monotonic(), time.process_time(), cpu_seconds(server[1])
     while (passed := time.monotonic() - began) < seconds:
         time.sleep(1)
         memory.append((passed, resident_mb()))
+    ours, theirs = time.process_time() - ours, cpu_seconds(server[1]) - theirs
     facts = agent.to_dict()["cameras"][0]
     agent.stop()
     if not camera.seconds:
@@ -102,10 +103,18 @@ def watch(folder: Path, model: Path, port: int, rtsp: int, *, seconds: float) ->
     slope = float(np.polyfit(steady[:, 0], steady[:, 1], 1)[0]) * MINUTE
     load = os.getloadavg()[0]
     print(f"machine                   {os.process_cpu_count()} cores, load average {load:.1f} at the end")
-    print(f"bare JPEG, decode, infer  p50 {np.percentile(alone, 50):6.1f} ms  p99 {np.percentile(alone, 99):6.1f} ms")
+    print(
+        f"bare JPEG, decode, infer  p50 {np.percentile(alone, 50):6.1f} ms  p99 {np.percentile(alone, 99):6.1f} ms"
+        f"  processor {alone_cpu:.1f} ms a frame"
+    )
     print(
         f"frame to answer           p50 {p50:6.1f} ms  p99 {p99:6.1f} ms  (promise: p99 ≤ {PROMISE_MS} ms)"
         f"  {len(waits)} answers in {seconds:.0f} s"
+    )
+    each = 1000 / len(waits)
+    print(
+        f"processor time an answer  {ours * each:.1f} ms agent (all {RATE} frames a second decoded), "
+        f"{theirs * each:.1f} ms endpoint"
     )
     print(f"frames                    {json.dumps(facts['frames'])}")
     print(f"agent's memory            {steady[0, 1]:.0f} → {steady[-1, 1]:.0f} MB, slope {slope:+.2f} MB a minute")
@@ -118,17 +127,18 @@ def elsewhere[**P, R](function: Callable[P, R], *arguments: P.args, **named: P.k
         return pool.submit(function, *arguments, **named).result()
 
 
-def reference(folder: Path, model: Path, frames: int) -> list[float]:
-    """Milliseconds for the work on a frame, one after the other, without video and HTTP."""
+def reference(folder: Path, model: Path, frames: int) -> tuple[list[float], float]:
+    """The work on a frame without video and HTTP, one after the other: each in milliseconds, processor time of one."""
     session = Session(model)
     times: list[float] = []
     with av.open(str(folder / "park.mp4")) as container:
         images = [image for _, image in zip(range(frames), container.decode(video=0), strict=False)]
+    cpu = time.process_time()
     for image in images:
         began = time.perf_counter()
         session.probabilities(imaging.decode(photo_of(image), session.size)[np.newaxis])
         times.append((time.perf_counter() - began) * 1000)
-    return times[5:]
+    return times[5:], (time.process_time() - cpu) * 1000 / frames
 
 
 class Hands:

@@ -71,11 +71,14 @@ class Agent:
         )
         self._asking: list[threading.Thread] = []
         self._recording = threading.Thread(target=self.recorder.run, name="recorder", daemon=True)
+        self._forwarding = threading.Thread(
+            target=self.forwarder.run, args=(self._stop_forwarding,), name="forwarder", daemon=True
+        )
 
     def start(self) -> None:
         """Start every thread."""
         self._recording.start()
-        self._thread("forwarder", self.forwarder.run, self._stop_forwarding)
+        self._forwarding.start()
         for camera in self.cameras:
             self._thread(f"{camera.settings.name}-read", camera.read, self._stop)
             self._asking.append(self._thread(f"{camera.settings.name}-ask", camera.ask, self._stop))
@@ -85,15 +88,18 @@ class Agent:
         return bool(self._asking) and not any(thread.is_alive() for thread in self._asking)
 
     def stop(self) -> None:
-        """End the visits under way, record them, send what can be sent at once, and close the spool."""
+        """End the visits under way, record them, send what can be sent at once; the rest waits in the spool."""
         self._stop.set()
         for thread in self._asking:
             thread.join(_LAST_WORDS_SECONDS)
         self.recorder.finish()
         self._recording.join(_LAST_WORDS_SECONDS)
         self._stop_forwarding.set()
-        self.forwarder.step()
-        self.spool.close()
+        self._forwarding.join(_LAST_WORDS_SECONDS)
+        if not self._forwarding.is_alive():
+            if self.forwarder.link.last_error is None:
+                self.forwarder.step()
+            self.spool.close()
         for classifier in self._classifiers:
             classifier.close()
 

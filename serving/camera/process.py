@@ -5,10 +5,12 @@ import logging
 import signal
 from collections.abc import Callable
 
+import boto3
+from botocore.config import Config
 from granian.constants import HTTPModes, Interfaces
 from granian.server.embed import Server
 
-from registry.object_store import S3Store, s3_client
+from registry.object_store import S3Store
 from serving.camera.agent import Agent
 from serving.camera.forward import Creates
 from serving.camera.settings import AgentSettings
@@ -19,6 +21,8 @@ from serving.server import check_address
 
 logger = logging.getLogger(__name__)
 
+_AWS = Config(connect_timeout=3, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 2})
+"""The forwarder tries again by itself, and the end of the process waits for one try."""
 _HOST = "127.0.0.1"
 _LOOK_SECONDS = 0.2
 
@@ -37,7 +41,7 @@ def run(settings: AgentSettings, *, store: Creates | None = None) -> None:
 
 
 def _store(settings: AgentSettings) -> Creates | None:
-    return S3Store(s3_client(), settings.data_lake) if settings.data_lake else None
+    return S3Store(boto3.client("s3", config=_AWS), settings.data_lake) if settings.data_lake else None
 
 
 async def _serve(agent: Agent, port: int) -> None:
