@@ -1,4 +1,4 @@
-"""What the search for faces finds and what it hides needlessly: `python benchmarks/privacy.py --faces FILE --photos DIR`.
+"""What the search for faces finds, and hides needlessly: `python benchmarks/privacy.py --faces FILE --photos DIR`.
 
 FILE is an array of grey faces from 0 to 1 (NumPy, count × height × width), such as the LFW subset that scikit-image
 brings along (`skimage/data/lfw_subset.npy`, its first 100 are faces). They are pasted into the photos of DIR, which
@@ -41,7 +41,8 @@ def main() -> None:
     needless = sum(bool(search(np.asarray(photo))) for photo in photos)
     each = (time.process_time() - cpu) / len(photos)
     print(
-        f"photos without people     {needless} of {len(photos)} had something hidden; {each * 1000:.0f} ms processor time"
+        f"photos without people     {needless} of {len(photos)} had something hidden; "
+        f"{each * 1000:.0f} ms processor time a search"
     )
     for size in SIZES:
         found = sum(finds(search, face, photos[number % len(photos)], size) for number, face in enumerate(faces))
