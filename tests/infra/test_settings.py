@@ -65,6 +65,15 @@ def test_what_is_none_is_absent():
         ("channels", "prod", "a map from channels"),
         ("channels", "[]", "a map from channels"),
         ("channels", None, "not set"),
+        ("photo_sources", "park", "a list of buckets"),
+        ("photo_sources", "{}", "a list of buckets"),
+        ("photo_sources", "[3]", "a list of buckets"),
+        ("photo_sources", '["s3://park"]', "a list of buckets"),
+        ("photo_sources", '["park*"]', "a list of buckets"),
+        ("photo_sources", '["park/"]', "a list of buckets"),
+        ("photo_sources", '["park//2026"]', "a list of buckets"),
+        ("photo_sources", '["park/${aws:username}"]', "a list of buckets"),
+        ("photo_sources", '["park", "park"]', "a list of buckets"),
     ],
 )
 def test_a_wrong_value_is_refused_with_its_key_and_what_was_expected(key, value, told):
@@ -119,6 +128,21 @@ def test_a_policy_that_cannot_be_used_is_refused_with_its_channel(policy, told):
 def test_a_channel_has_a_name_that_can_be_part_of_a_key():
     with pytest.raises(SettingsInvalid, match="channels is 'Prod/1'"):
         _channels({"test": TEST, "Prod/1": PROD})
+
+
+def test_photos_come_from_nowhere_else_unless_the_owner_of_the_platform_says_so():
+    assert _read(_values("test")).photo_sources == ()
+    named = '["park-cameras", "archive/2026/summer"]'
+    assert _read(_values("test", photo_sources=named)).photo_sources == ("park-cameras", "archive/2026/summer")
+    with pytest.raises(SettingsInvalid, match=r"expected \[\] where platform is not 'own'.*Pulumi\.test\.yaml"):
+        _read(_values("prod", photo_sources=named))
+
+
+def test_more_photo_sources_than_a_roles_policy_can_hold_are_refused():
+    assert len(_read(_values(photo_sources=json.dumps([f"park-{number}" for number in range(20)]))).photo_sources) == 20
+    for many in ([f"park-{number}" for number in range(21)], [f"park-{number}/{'x' * 90}" for number in range(11)]):
+        with pytest.raises(SettingsInvalid, match="photo_sources.* at most 20 places of 1,000 characters"):
+            _read(_values(photo_sources=json.dumps(many)))
 
 
 def test_a_missing_region_is_named():
