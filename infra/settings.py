@@ -146,7 +146,7 @@ def _channels(values: "_Reader", platform_stack: str | None, followed: str) -> M
 
 
 def _photo_sources(values: "_Reader", platform_stack: str | None) -> tuple[str, ...]:
-    """Read where photos may come from besides the caller's own disk; only the platform's owner has roles to grant to."""
+    """Read where photos may come from besides disks; only the platform's owner has a role to grant it to."""
     found = values.texts("photo_sources", _SOURCE, "a list of buckets, or of bucket/prefix without * ? $, or []")
     if platform_stack and found:
         expected = f"[] where platform is not {OWN!r}: put them into Pulumi.{platform_stack}.yaml"

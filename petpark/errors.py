@@ -26,6 +26,7 @@ _AROUND = frozenset(
         "EmulatorFailed",
         "EmulatorMissing",
         "NoRoom",
+        "PhotosUnreachable",
         "PortInUse",
         "ProviderMissing",
         "RehearsalRunning",
@@ -100,6 +101,10 @@ class NoCapacity(OperatorError):
 
 class WeightsMissing(OperatorError):
     """Weights to start from were named, and are not there."""
+
+
+class SourceClosed(OperatorError):
+    """Photos, or their index, lie where the publisher's role may not read."""
 
 
 class ReportMissing(OperatorError):

@@ -141,7 +141,7 @@ def test_photos_come_from_nowhere_else_unless_the_owner_of_the_platform_says_so(
 def test_more_photo_sources_than_a_roles_policy_can_hold_are_refused():
     assert len(_read(_values(photo_sources=json.dumps([f"park-{number}" for number in range(20)]))).photo_sources) == 20
     for many in ([f"park-{number}" for number in range(21)], [f"park-{number}/{'x' * 90}" for number in range(11)]):
-        with pytest.raises(SettingsInvalid, match="photo_sources.* at most 20 places of 1,000 characters"):
+        with pytest.raises(SettingsInvalid, match=r"photo_sources.* at most 20 places of 1,000 characters"):
             _read(_values(photo_sources=json.dumps(many)))
 
 
