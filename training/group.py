@@ -17,6 +17,11 @@ from training.errors import SpecMalformed
 _BACKENDS: Final = {"cpu": "gloo", "cuda": "cpu:gloo,cuda:nccl"}
 
 
+def processes_here() -> int:
+    """Give how many processes of the group share this machine's cores, memory and disk."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+
+
 @dataclass(frozen=True, kw_only=True)
 class Group:
     """Who this process is among those that train together, and what it computes on."""

@@ -24,7 +24,7 @@ PER_BREED = 30
 
 
 def archives(folder: Path) -> None:
-    """What the real archives have: photos, and lines with the breed of each, and whether it is a cat (1) or a dog (2)."""
+    """What the real archives have: photos, and lines with the breed of each, and if it is a cat (1) or a dog (2)."""
     lines: dict[str, list[str]] = {"trainval": [], "test": []}
     (folder / "images").mkdir(parents=True)
     (folder / "annotations").mkdir()
