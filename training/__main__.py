@@ -117,6 +117,7 @@ def _run(environment: Environment, log: Log, interruption: Interruption) -> int:
                 say=tracked(log.say, environment.job, spec),
                 group=group,
             )
+            group.leave()
     except Interrupted as error:
         log.say("interrupted", {"reason": interruption.reason, "message": str(error)})
         return INTERRUPTED
@@ -139,6 +140,7 @@ def _assist(spec: JobSpec, lake: S3Store, group: Group, directory: Path, log: Lo
     """Assist to the end, whichever that is: how the job ended is for the leader to say."""
     try:
         assist(spec, lake=lake, group=group, directory=directory, should_stop=interruption.noticed)
+        group.leave()
     except (Interrupted, SpecMalformed) as error:
         log.say("assistant ends", {"rank": group.rank, "message": str(error)})
     return SUCCEEDED

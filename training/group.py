@@ -48,6 +48,11 @@ class Group:
         distributed.init_process_group(_BACKENDS[device.type])
         return cls(rank=distributed.get_rank(), size=size, device=device)
 
+    def leave(self) -> None:
+        """Part from the others, when all is done."""
+        if self.size > 1:
+            distributed.destroy_process_group()
+
     @property
     def leads(self) -> bool:
         """Whether this process is the one that writes."""

@@ -15,8 +15,7 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
-from registry.catalog import Catalog
-from registry.layout import Variable
+from registry.layout import Variable, checkpoints_prefix
 from registry.object_store import MemoryStore, S3Store, s3_client
 from tests.training.conftest import ASKER, TINY
 from training import processes
@@ -26,7 +25,7 @@ from training.job import JobSpec, find_result, submit
 from training.processes import launch, wanted
 
 ROOT = Path(__file__).parents[2]
-ONE_EPOCH = replace(TINY, epochs=1)
+MANY_EPOCHS = replace(TINY, epochs=1_000)
 
 type Launch = Callable[[str], int]
 
@@ -144,27 +143,37 @@ def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
     server.stop()
 
 
-def test_an_instance_trains_in_two_processes_by_the_script_that_starts_it(
+def test_an_instance_trains_in_two_processes_and_a_signal_ends_in_a_checkpoint(
     lake: MemoryStore, ingestion: Ingestion, cloud: dict[str, str], tmp_path: Path
 ):
-    work, photos, models = (S3Store(s3_client(cloud["AWS_ENDPOINT_URL"]), name) for name in ("work", "lake", "models"))
+    work, photos = (S3Store(s3_client(cloud["AWS_ENDPOINT_URL"]), name) for name in ("work", "lake"))
     for key in lake.keys(""):
         photos.create(key, lake.get(key))
-    submit(work, "job", JobSpec(dataset=ingestion.sha256, seed=3, requested_by=ASKER, hyper_parameters=ONE_EPOCH))
-    done = subprocess.run(
+    submit(work, "job", JobSpec(dataset=ingestion.sha256, seed=3, requested_by=ASKER, hyper_parameters=MANY_EPOCHS))
+    variables = {Variable.PYTHON: sys.executable, Variable.PROCESSES: "2", "TMPDIR": str(tmp_path)}
+    with subprocess.Popen(
         ["/bin/bash", str(ROOT / "bootstrap.sh"), "training"],
-        env={**os.environ, **cloud, Variable.PYTHON: sys.executable, Variable.PROCESSES: "2", "TMPDIR": str(tmp_path)},
-        capture_output=True,
+        env={**os.environ, **cloud, **variables},
+        stdout=subprocess.PIPE,
         text=True,
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "starts 2 processes" in done.stdout
-    result = find_result(work, "job")
-    assert result
-    assert (result.status, result.version) == ("succeeded", 1)
-    assert Catalog(models, "pets").last_number() == 1
-    events = [json.loads(line)["event"] for line in done.stdout.splitlines() if line.startswith("{")]
-    assert events.count("epoch") == 1, "only the leader tells"
+    ) as instance:
+        assert instance.stdout
+        said: list[str] = []
+        for line in instance.stdout:
+            said.append(line)
+            if '"event": "epoch"' in line:
+                instance.terminate()  # as an instance that shuts down does
+    assert instance.returncode == 3, "".join(said)
+    assert "petpark training starts 2 processes\n" in said
+    events = [json.loads(line) for line in said if line.startswith("{")]
+    assert [event["event"] for event in events if event["event"] in {"photos decoded", "epoch"}][:2] == [
+        "photos decoded",
+        "epoch",
+    ]
+    (interrupted,) = [event for event in events if event["event"] == "interrupted"]
+    (assistant,) = [event for event in events if event["event"] == "assistant ends"]
+    assert "a checkpoint was written" in interrupted["message"]
+    assert assistant["rank"] == 1
+    assert list(work.keys(checkpoints_prefix("job")))
+    assert find_result(work, "job") is None
     assert list(tmp_path.glob("petpark-*")) == [], "nothing is left behind"
