@@ -72,7 +72,7 @@ def launch(job: str, count: int, command: Sequence[str] = (sys.executable, "-m",
             shutdown_timeout=_GRACE_SECONDS,
             logs_specs=DefaultLogsSpecs(log_dir=name),
         )
-        died = {}
+        died: dict[int, int] = {}
         try:
             elastic_launch(config, command[0])(*command[1:])
         except ChildFailedError as error:
@@ -85,7 +85,7 @@ def launch(job: str, count: int, command: Sequence[str] = (sys.executable, "-m",
             return _FAILED
         if status.exists():
             return int(status.read_text())
-        code = died.get(0, -signal.SIGTERM)
+        code = died.get(0, -signal.SIGTERM if died else 0)
         return 128 - code if code < 0 else code
 
 
