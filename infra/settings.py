@@ -282,9 +282,11 @@ class _Reader:
                 value = json.loads(text)
             except ValueError:
                 return None
-            items = cast("list[Any]", value) if isinstance(value, list) else [None]
-            fits = all(isinstance(item, str) and each.fullmatch(item) for item in items)
-            return tuple(items) if fits and len(set(items)) == len(items) else None
+            if not isinstance(value, list):
+                return None
+            items = cast("list[object]", value)
+            fitting = tuple(item for item in items if isinstance(item, str) and each.fullmatch(item))
+            return fitting if len(set(fitting)) == len(items) else None
 
         return self._read(key, parse, expected, ())
 

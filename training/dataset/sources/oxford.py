@@ -94,7 +94,7 @@ def _giving_up_after(seconds: float) -> Generator[None]:
 
 
 def _advice(kind: type["OxfordIIITPet"], folder: Path, error: Exception) -> str:
-    addresses = " and ".join(address for address, _ in kind._RESOURCES)
+    addresses = " and ".join(address for address, _ in cast("Any", kind)._RESOURCES)
     return (
         f"the Oxford-IIIT Pet photos could not be fetched: {error or type(error).__name__}. "
         f"Where they can be reached, fetch {addresses}; put both files into {folder} and run the same command again"
