@@ -69,6 +69,8 @@ def _document(model: LoadedModel, found: Classification, request_id: str) -> byt
         "model": model.identity,
         "request_id": request_id,
     }
+    if model.rule is not None:
+        document["decision"] = model.rule
     if found.activation_map is not None:
         maps = np.round(found.activation_map.astype(np.float64), 5).tolist()
         document["activation_map"] = dict(zip(model.labels, maps, strict=True))

@@ -59,6 +59,7 @@ class HealthApi:
             "refused": refused.to_json() if refused else None,
             "instance": self._instance,
             "labels": list(current.model.labels) if current else [],
+            "decision": current.model.rule if current else None,
             "certificate": self._certificate(current.model) if current else None,
             "providers": current.model.session.providers if current else [],
         }

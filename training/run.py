@@ -16,6 +16,7 @@ from torch import Tensor
 from imaging import decode
 from registry.catalog import Catalog
 from registry.channel import Channel
+from registry.decision import DECISION_FILE, Decision
 from registry.encoding import canonical
 from registry.errors import ObjectExists, ObjectMissing
 from registry.layout import epoch_key, epochs_prefix, job_result_key, machine_key, machines_prefix
@@ -32,7 +33,8 @@ from training.evaluation.comparison import Incumbent, find_incumbent
 from training.evaluation.exhibits import SIDE
 from training.evaluation.gates import GateResult, as_metrics, failed, judge
 from training.evaluation.report import Report, write_model_card, write_report
-from training.export import ExportedModel, Pixels, check_parity, export_onnx, write_probes
+from training.evaluation.temperature import choose_temperature
+from training.export import ExportedModel, Pixels, answer_logits, check_parity, export_onnx, write_probes
 from training.group import Group
 from training.job import EpochRecord, JobResult, JobSpec, find_result, initial_weights_key
 from training.machine import describe
@@ -148,17 +150,19 @@ class _Run:
         positive_class(self.spec.evaluation.checks, manifest.labels)
         learn, validate, test = self._load(manifest)
         model = self._train(manifest, learn, validate)
-        files, exported = self._export(manifest, model, learn, validate)
-        files |= write_probes(exported, [fetch(self.lake, photo) for photo in _probe_photos(test)], self.directory)
+        temperature = choose_temperature(answer_logits(model, validate.pixels.numpy()), validate.targets.numpy())
+        files, exported = self._export(manifest, model, temperature.value, learn, validate)
         assessment = assess(
             exported,
             test,
             validate=validate,
+            temperature=temperature,
             checks=self.spec.evaluation.checks,
             seed=self.spec.seed,
             picture=lambda photo: decode(fetch(self.lake, photo), SIDE),
             incumbent=self._incumbent(manifest, test),
         )
+        files |= self._decide(exported, test, assessment.decision)
         gates = judge(self.spec.evaluation.gates, assessment)
         metrics = assessment.metrics() | as_metrics(gates)
         files |= self._report(manifest, assessment, gates, metrics)
@@ -202,19 +206,34 @@ class _Run:
             self.workspace.create(machine_key(self.job, number), canonical(facts))
 
     def _export(
-        self, manifest: Manifest, model: Classifier, learn: LabelledPixels, validate: LabelledPixels
+        self,
+        manifest: Manifest,
+        model: Classifier,
+        temperature: float,
+        learn: LabelledPixels,
+        validate: LabelledPixels,
     ) -> tuple[dict[str, Path], ExportedModel]:
         files = {name: self.directory / name for name in ("model.onnx", "weights.pt", "labels.json")}
         torch.save(model.state_dict(), files["weights.pt"])
         files["labels.json"].write_text(json.dumps(list(manifest.labels)))
-        export_onnx(model, files["model.onnx"], labels=manifest.labels, size=self.spec.hyper_parameters.image_size)
+        size = self.spec.hyper_parameters.image_size
+        export_onnx(model, files["model.onnx"], labels=manifest.labels, size=size, temperature=temperature)
         exported = ExportedModel(files["model.onnx"])
         photos = torch.cat([validate.pixels, learn.pixels])[:_PARITY_PHOTOS].numpy()
-        difference = check_parity(model, exported, photos)
+        difference = check_parity(model, exported, photos, temperature=temperature)
         self.say("exported", {"bytes": files["model.onnx"].stat().st_size, "largest_difference": difference})
         if self.spec.evaluation.checks.int8:
             files["model.onnx"], exported = self._in_eight_bits(files["model.onnx"], exported, learn, validate)
         return files, exported
+
+    def _decide(self, exported: ExportedModel, test: LabelledPixels, decision: Decision | None) -> dict[str, Path]:
+        """Write how probabilities become a label, where that is not by the likeliest, and what serving must get."""
+        files: dict[str, Path] = {}
+        if decision:
+            files[DECISION_FILE] = self.directory / DECISION_FILE
+            files[DECISION_FILE].write_bytes(decision.to_json())
+        photos = [fetch(self.lake, photo) for photo in _probe_photos(test)]
+        return files | write_probes(exported, photos, self.directory, decision=decision)
 
     def _in_eight_bits(
         self, whole: Path, exported: ExportedModel, learn: LabelledPixels, validate: LabelledPixels

@@ -13,6 +13,7 @@ import torch
 from imaging import decode
 from registry.catalog import Catalog
 from registry.channel import Channel
+from registry.decision import Decision
 from registry.layout import checkpoints_prefix, epochs_prefix, photo_key
 from registry.object_store import MemoryStore
 from tests.training.conftest import ASKER, TINY, Built
@@ -69,6 +70,9 @@ def test_a_version_says_what_was_tested_and_which_gates_it_passed(built: Built):
         name.removeprefix("gate_") for name in metrics if name.startswith("gate_")
     }
     assert facts["threshold"]["label"] == "dog"
+    assert facts["decision"] is None
+    assert "too few" in facts["calibration"]["temperature"]["kept_because"]
+    assert metrics["temperature"] == 1
     assert facts["latency"]["calls"] == built.spec.evaluation.checks.calls
     assert "mcnemar_p" not in metrics
 
@@ -86,7 +90,8 @@ def test_a_model_that_fails_a_gate_is_published_and_says_so(built: Built, tmp_pa
     catalog, prod = Catalog(store, "pets"), Channel(store, "pets", "prod")
     before = built.catalog.fetch(built.catalog.version(1), tmp_path / "before")
     prod.move(catalog.publish(before, labels=("cat", "dog"), metrics={}, lineage={}), by=ASKER, why="first")
-    plan = EvaluationPlan(gates=Gates(accuracy=1.0), checks=Checks(photos=5, calls=1, int8=1))
+    checks = Checks(photos=5, calls=1, int8=1, positive="cat", false_positive_cost=4)
+    plan = EvaluationPlan(gates=Gates(accuracy=1.0), checks=checks)
     spec = replace(built.spec, evaluation=plan, hyper_parameters=replace(TINY, image_size=24))
     result = run_job(
         "job-2",
@@ -103,6 +108,19 @@ def test_a_model_that_fails_a_gate_is_published_and_says_so(built: Built, tmp_pa
     assert 0 < result.metrics["mcnemar_p"] <= 1
     assert "Beside version 1, now in prod" in (tmp_path / "report.html").read_text()
     assert find_result(workspace, "job-2") == result
+    _answers_by_its_threshold(catalog, tmp_path / "fetched")
+
+
+def _answers_by_its_threshold(catalog: Catalog, directory: Path) -> None:
+    version = catalog.version(2)
+    files = catalog.fetch(version, directory)
+    decision = Decision.from_json(files["decision.json"].read_bytes(), version.labels)
+    assert (decision.positive, decision.false_positive_cost) == ("cat", 4)
+    facts = json.loads(files["evaluation.json"].read_text())
+    assert facts["decision"]["threshold"] == decision.threshold
+    for probe in json.loads(files["probes.json"].read_text()):
+        assert (probe.get("label", "cat") == "cat") >= (probe["probabilities"][0] >= decision.threshold)
+        assert (probe.get("label", "dog") == "dog") >= (probe["probabilities"][0] < decision.threshold)
 
 
 def test_a_class_that_cannot_raise_an_alarm_is_refused_before_training(built: Built, tmp_path: Path):
