@@ -5,6 +5,7 @@ import io
 import json
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,7 +20,7 @@ from registry.channel import Channel
 from registry.decision import DECISION_FILE, Decision
 from registry.encoding import canonical
 from registry.errors import ObjectExists, ObjectMissing
-from registry.layout import epoch_key, epochs_prefix, job_result_key, machine_key, machines_prefix
+from registry.layout import epochs_prefix, job_result_key, machine_key, machines_prefix
 from registry.object_store import ObjectStore
 from registry.version import Version
 from training.checkpoint import Checkpoints, CheckpointStore
@@ -27,6 +28,7 @@ from training.dataset.leakage import refuse_leaks
 from training.dataset.manifest import Manifest, Photo, load_manifest
 from training.dataset.quality import refuse_unfit
 from training.dataset.split import Split
+from training.epochs import Epochs
 from training.errors import Interrupted, TookTooLong, TrainingError, WeightsRefused
 from training.evaluation.assess import Assessment, assess, positive_class
 from training.evaluation.comparison import Incumbent, find_incumbent
@@ -38,7 +40,7 @@ from training.export import ExportedModel, Pixels, answer_logits, check_parity, 
 from training.group import Group
 from training.job import EpochRecord, JobResult, JobSpec, find_result, initial_weights_key
 from training.machine import describe
-from training.model import Classifier
+from training.model import Classifier, build_model
 from training.pixels import LabelledPixels, fetch, load_pixels
 from training.quantise import compare_quantised, quantise
 from training.sbom import write_sbom
@@ -169,35 +171,43 @@ class _Run:
         return self._publish(manifest, files, metrics)
 
     def _load(self, manifest: Manifest) -> list[LabelledPixels]:
-        size = self.spec.hyper_parameters.image_size
-        parts = [
-            load_pixels(
-                self.lake, manifest.part(split), manifest.labels, size, check=self._check, directory=self.directory
-            )
-            for split in (Split.TRAIN, Split.VALIDATION, Split.TEST)
-        ]
+        parameters = self.spec.hyper_parameters
+        with ThreadPoolExecutor(1) as beside:
+            # The first network imports half of torch: seconds that the store's answers leave.
+            network = beside.submit(build_model, parameters.architecture, len(manifest.labels))
+            parts = [
+                load_pixels(
+                    self.lake,
+                    manifest.part(split),
+                    manifest.labels,
+                    parameters.image_size,
+                    check=self._check,
+                    directory=self.directory,
+                )
+                for split in (Split.TRAIN, Split.VALIDATION, Split.TEST)
+            ]
+        network.result()  # SpecMalformed
         self.say("photos decoded", {"classes": len(manifest.labels), "photos": len(manifest.photos)})
         return parts
 
     def _train(self, manifest: Manifest, learn: LabelledPixels, validate: LabelledPixels) -> Classifier:
-        def on_epoch(record: EpochRecord) -> None:
-            with suppress(ObjectExists):  # an earlier machine came as far, but was stopped before its checkpoint
-                self.workspace.create(epoch_key(self.job, record.epoch), record.to_json())
-            self.say("epoch", asdict(record))
-
         self._record_machine()
-        return train(
-            learn,
-            validate,
-            classes=len(manifest.labels),
-            parameters=self.spec.hyper_parameters,
-            seed=self.spec.seed,
-            initial_weights=self._initial_weights(),
-            checkpoints=Checkpoints(self.workspace, self.job, report=self.say),
-            on_epoch=on_epoch,
-            should_stop=self._should_stop,
-            group=self.group,
-        )
+        epochs = Epochs(self.workspace, self.job, say=self.say)
+        try:
+            return train(
+                learn,
+                validate,
+                classes=len(manifest.labels),
+                parameters=self.spec.hyper_parameters,
+                seed=self.spec.seed,
+                initial_weights=self._initial_weights(),
+                checkpoints=Checkpoints(self.workspace, self.job, report=self.say),
+                on_epoch=epochs.add,
+                should_stop=self._should_stop,
+                group=self.group,
+            )
+        finally:
+            epochs.settle()
 
     def _record_machine(self) -> None:
         facts = {**describe(), "trained_by": self.trained_by, "lock": self._lineage().get("lock", "unknown")}
