@@ -69,12 +69,18 @@ class S3Store:
         bucket: str,
         *,
         transfer: Transfer | None = None,
+        transfer_reads: bool = False,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        """`transfer` moves what is written and downloaded; without it, `client` does."""
+        """`transfer` moves what is written and downloaded; without it, `client` does.
+
+        With `transfer_reads` it also moves what `get` reads: right for many small objects that are there. The clock is
+        compared by answers that have an object only.
+        """
         self._client = client
         self._bucket = bucket
         self._transfer = transfer
+        self._reads_by = transfer if transfer_reads else None
         self._clock = clock
 
     def create(self, key: str, body: bytes) -> None:
@@ -107,7 +113,7 @@ class S3Store:
 
     def get(self, key: str) -> bytes:
         """See ObjectStore."""
-        transfer = self._transfer
+        transfer = self._reads_by
 
         def read() -> bytes:
             if transfer is not None:
