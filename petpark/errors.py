@@ -30,6 +30,7 @@ _AROUND = frozenset(
         "EmulatorFailed",
         "EmulatorMissing",
         "NoRoom",
+        "PhotosUnreachable",
         "PortInUse",
         "ProviderMissing",
         "RehearsalRunning",
@@ -111,6 +112,10 @@ class GateLoosened(OperatorError):
 
 class WeightsMissing(OperatorError):
     """Weights to start from were named, and are not there."""
+
+
+class SourceClosed(OperatorError):
+    """Photos, or their index, lie where the publisher's role may not read."""
 
 
 class ReportMissing(OperatorError):
