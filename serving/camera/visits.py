@@ -128,10 +128,10 @@ def elapse[P](before: Presence[P], now: float, rules: VisitRules) -> tuple[Prese
     return replace(before, tracks=kept), changes
 
 
-def close[P](before: Presence[P]) -> tuple[Presence[P], list[Change[P]]]:
+def close[P](before: Presence[P]) -> tuple[Presence[P], list[Ended[P]]]:
     """End every visit, for the agent stops."""
     ended = [Ended(track=track, why=Ending.STOPPED) for track in before.tracks.values() if track.confirmed]
-    return Presence(), list(ended)
+    return Presence(), ended
 
 
 def _next[P](track: Track[P] | None, label: str, score: float, seen: Seen[P], rules: VisitRules) -> Track[P] | None:
