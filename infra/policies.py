@@ -19,6 +19,7 @@ from registry.layout import (
     PHOTOS,
     Role,
     channel_prefix,
+    api_keys_path,
     checkpoints_prefix,
     creates,
     deletes,
@@ -39,7 +40,7 @@ _CHECKPOINTS = checkpoints_prefix("*")
 
 @dataclass(frozen=True, kw_only=True)
 class Places:
-    """What policies speak of: a model's name, bucket names, and the ARNs of the two keys."""
+    """What policies speak of: a model's name, bucket names, the ARNs of the two keys, and where parameters are."""
 
     model: str
     model_store: str
@@ -47,6 +48,8 @@ class Places:
     workspace: str
     encryption_key: str
     signing_key: str
+    parameters: str
+    """ARN that the account's parameters begin with: `arn:aws:ssm:<region>:<account>:parameter`."""
 
 
 # --- who may take a role -------------------------------------------------------------------------------------------
@@ -106,9 +109,13 @@ def operator(role: Role, places: Places) -> Document:
         case Role.CERTIFIER:
             statements += [_allow(["kms:Sign"], [places.signing_key]), _verify(places.signing_key)]
         case Role.PROMOTER:
-            statements += [_verify(places.signing_key)]
+            statements += [_verify(places.signing_key), *_keep_api_keys(places.parameters)]
         case Role.READER:
-            statements += [_verify(places.signing_key), _inspect(places.model_store)]
+            statements += [
+                _verify(places.signing_key),
+                _inspect(places.model_store),
+                _list_api_keys(places.parameters, "*"),
+            ]
         case Role.COLLECTOR:
             pass
     return _document(statements)
@@ -134,14 +141,15 @@ def training(places: Places, log_group: str) -> Document:
     )
 
 
-def endpoint(places: Places, log_group: str) -> Document:
-    """What an endpoint may do: read code and models, verify certificates."""
+def endpoint(places: Places, log_group: str, stack: str) -> Document:
+    """What an endpoint of `stack` may do: read code, models and its own callers' keys, verify certificates."""
     return _document(
         [
             _allow(["s3:GetObject"], [_objects(places.workspace, CODE)]),
             *_read(places.model_store),
             _use_key(places.encryption_key, writes=False),
             _verify(places.signing_key),
+            _list_api_keys(places.parameters, stack),
             *_tell(log_group),
         ]
     )
@@ -322,6 +330,23 @@ def _use_key(key: str, *, writes: bool) -> Statement:
 
 def _verify(key: str) -> Statement:
     return _allow(["kms:GetPublicKey", "kms:Verify"], [key])
+
+
+def _list_api_keys(parameters: str, stack: str) -> Statement:
+    """Let somebody read what is below the path of a stack's API keys. A path that may be read is read as a whole.
+
+    https://docs.aws.amazon.com/systems-manager/latest/userguide/sysman-paramstore-access.html
+    """
+    return _allow(["ssm:GetParametersByPath"], [f"{parameters}{api_keys_path(stack)}"])
+
+
+def _keep_api_keys(parameters: str) -> list[Statement]:
+    """Let somebody make, change and revoke the API keys of every stack's endpoint."""
+    one = f"{parameters}{api_keys_path('*')}/*"
+    return [
+        _list_api_keys(parameters, "*"),
+        _allow(["ssm:DeleteParameter", "ssm:GetParameter", "ssm:PutParameter"], [one]),
+    ]
 
 
 def _tell(log_group: str) -> list[Statement]:

@@ -23,6 +23,10 @@ class Variable(StrEnum):
     HOST = "PETPARK_HOST"
     PORT = "PETPARK_PORT"
     POLL_SECONDS = "PETPARK_POLL_SECONDS"
+    API_KEYS = "PETPARK_API_KEYS"
+    API_KEYS_PATH = "PETPARK_API_KEYS_PATH"
+    GRPC_PORT = "PETPARK_GRPC_PORT"
+    PROVIDERS = "PETPARK_PROVIDERS"
     JOB = "PETPARK_JOB"
     HOME = "PETPARK_HOME"
     PYTHON = "PETPARK_PYTHON"
@@ -162,6 +166,14 @@ def channel_prefix(model: str, channel: str) -> str:
 def move_key(model: str, channel: str, number: int) -> str:
     """The `number`-th move of a channel, counted from 1."""
     return f"{channel_prefix(model, channel)}{number:08d}.json"
+
+
+# --- parameter store: the keys of whoever may call an endpoint ------------------------------------------------------
+
+
+def api_keys_path(stack: str) -> str:
+    """Where the records of an endpoint's API keys are, one parameter a key; they hold hashes, never a key."""
+    return f"/petpark/{stack}/api-keys"
 
 
 # --- who may write where -------------------------------------------------------------------------------------------

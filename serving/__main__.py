@@ -16,6 +16,7 @@ from registry.channel import Channel
 from registry.crt_transfer import crt_transfer
 from registry.object_store import S3Store
 from serving.admission import Admission
+from serving.keys.ring import KeyRing
 from serving.live import Live
 from serving.logs import log_to_cloudwatch, log_to_stdout
 from serving.rollout import Rollout
@@ -48,7 +49,10 @@ def _serve(settings: ServingSettings) -> None:
         log_to_cloudwatch(boto3.client("logs", config=_AWS), group=settings.log_group, stream=settings.instance)
     live, metrics = Live(), Metrics()
     rollout = _rollout(settings, live, metrics)
-    asyncio.run(serve(settings, rollout=rollout, live=live, metrics=metrics))
+    ring = None
+    if settings.api_keys_path:
+        ring = KeyRing(boto3.client("ssm", config=_AWS), settings.api_keys_path, metrics=metrics)
+    asyncio.run(serve(settings, rollout=rollout, live=live, metrics=metrics, ring=ring))
 
 
 def _rollout(settings: ServingSettings, live: Live, metrics: Metrics) -> Rollout:
@@ -64,6 +68,7 @@ def _rollout(settings: ServingSettings, live: Live, metrics: Metrics) -> Rollout
         verifier=verifier,
         clock=lambda: datetime.now(UTC),
         max_pixels=settings.limits.pixels,
+        providers=settings.providers,
     )
     channel = Channel(store, settings.model, settings.channel)
     return Rollout(channel=channel, admission=admission, live=live, metrics=metrics)

@@ -3,12 +3,12 @@
 import json
 from collections.abc import Callable
 
-import numpy as np
 from starlette.requests import Request
 from starlette.responses import Response
 
 from imaging import PhotoError
 from serving.body import Bodies
+from serving.explanation import Explain, explain_of, explanation
 from serving.live import Deployed, Live
 from serving.model import Classification, LoadedModel
 from serving.multipart import photo_of
@@ -19,7 +19,6 @@ from serving.workers import Workers
 PHOTO_TYPES = ("image/jpeg", "image/png", "image/webp")
 FORM_TYPE = "multipart/form-data"
 _JSON = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
-_TRUTH = {"": False, "false": False, "0": False, "true": True, "1": True}
 
 
 def deployed(live: Live) -> Deployed:
@@ -42,36 +41,38 @@ class ClassifyApi:
     async def classify(self, request: Request) -> Response:
         """Answer `POST /v1/classify`."""
         unwrap = _unwrapper(request.headers.get("content-type", ""))
-        explain = _flag(request, "explain")
+        explain = explain_of(request)
         deployed(self._live)  # say so before the caller sends megabytes
         request_id: str = request.state.request_id
         async with self._bodies.read(request) as body:
             answer = await self._workers.run(self._answer, body, unwrap, explain=explain, request_id=request_id)
         return Response(answer, media_type="application/json")
 
-    def _answer(self, body: bytes, unwrap: Callable[[bytes], bytes], *, explain: bool, request_id: str) -> bytes:
+    def _answer(self, body: bytes, unwrap: Callable[[bytes], bytes], *, explain: Explain, request_id: str) -> bytes:
         photo = unwrap(body)
         if not photo:
             raise Problem(UNREADABLE, "The body is empty; send the bytes of a photo.")
         model = deployed(self._live).model
         try:
-            found = model.classify(photo, explain=explain)
+            found = model.classify(photo, explain=explain is not Explain.NOTHING)
         except PhotoError as error:
             raise of_photo(error) from error
         self._metrics.predictions.labels(model.version.number, found.label).inc()
-        return _document(model, found, request_id)
+        return _document(model, found, request_id, explain)
 
 
-def _document(model: LoadedModel, found: Classification, request_id: str) -> bytes:
+def _document(model: LoadedModel, found: Classification, request_id: str, explain: Explain) -> bytes:
     document: dict[str, object] = {
         "label": found.label,
         "probabilities": found.probabilities,
         "model": model.identity,
         "request_id": request_id,
     }
-    if found.activation_map is not None:
-        maps = np.round(found.activation_map.astype(np.float64), 5).tolist()
-        document["activation_map"] = dict(zip(model.labels, maps, strict=True))
+    return as_json(document | explanation(model, found, explain))
+
+
+def as_json(document: dict[str, object]) -> bytes:
+    """Write an answer."""
     return _JSON.encode(document).encode()
 
 
@@ -83,10 +84,3 @@ def _unwrapper(content_type: str) -> Callable[[bytes], bytes]:
         return lambda body: photo_of(body, content_type)
     expected = ", ".join((*PHOTO_TYPES, FORM_TYPE))
     raise Problem(WRONG_TYPE, f"The Content-Type is {kind or 'missing'}; send one of {expected}.")
-
-
-def _flag(request: Request, name: str) -> bool:
-    value = request.query_params.get(name, "").lower()
-    if value not in _TRUTH:
-        raise Problem(UNREADABLE, f"The parameter {name} is {value!r}; send true or false.")
-    return _TRUTH[value]

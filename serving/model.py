@@ -22,6 +22,8 @@ class Classification:
     probabilities: dict[str, float]
     activation_map: npt.NDArray[np.float32] | None = None
     """[classes, h, w], when asked for"""
+    pixels: Pixels | None = None
+    """[size, size, 3]: what the model saw, when asked for"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,4 +76,5 @@ class LoadedModel:
             label=self.labels[int(scores.argmax())],
             probabilities=dict(zip(self.labels, scores.tolist(), strict=True)),
             activation_map=outputs["activation_map"][0] if explain else None,
+            pixels=pixels[0] if explain else None,
         )

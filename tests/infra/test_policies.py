@@ -19,6 +19,7 @@ PLACES = Places(
     workspace="work",
     encryption_key="arn:aws:kms:eu-west-1:1:key/encrypt",
     signing_key="arn:aws:kms:eu-west-1:1:key/sign",
+    parameters="arn:aws:ssm:eu-west-1:1:parameter",
 )
 LOG = "arn:aws:logs:eu-west-1:1:log-group:/petpark/test/training"
 
@@ -142,12 +143,12 @@ def test_a_training_instance_deletes_old_checkpoints_and_no_record_of_anything(j
 
 @given(st.sampled_from(["store", "lake", "work"]), st.text(max_size=30))
 def test_an_endpoint_writes_to_no_bucket(bucket, key):
-    document = policies.endpoint(PLACES, LOG)
+    document = policies.endpoint(PLACES, LOG, "prod")
     assert not any(allows(document, action, f"arn:aws:s3:::{bucket}/{key}") for action in WRITES)
 
 
 def test_an_endpoint_verifies_certificates_and_reads_its_code():
-    document = policies.endpoint(PLACES, LOG)
+    document = policies.endpoint(PLACES, LOG, "prod")
     assert allows(document, "kms:Verify", PLACES.signing_key)
     assert allows(document, "kms:GetPublicKey", PLACES.signing_key)
     assert allows(document, "s3:GetObject", f"arn:aws:s3:::work/{layout.code_key('prod', 'f' * 64)}")
@@ -172,7 +173,7 @@ def test_nobody_may_do_everything():
 
 
 def _machines() -> list[dict[str, Any]]:
-    return [policies.training(PLACES, LOG), policies.endpoint(PLACES, LOG)]
+    return [policies.training(PLACES, LOG), policies.endpoint(PLACES, LOG, "prod")]
 
 
 def _all_documents() -> list[dict[str, Any]]:
