@@ -46,7 +46,6 @@ def create_machine(name: str, args: EndpointArgs, parent: pulumi.Resource) -> Ma
 
 def start_script(args: EndpointArgs, machine: Machine) -> pulumi.Output[str]:
     """User data of an endpoint's instances."""
-
     stack = pulumi.get_stack()
 
     def script(places: Places, bundle: Bundle, log_group: str) -> str:

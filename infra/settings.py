@@ -162,7 +162,9 @@ def _endpoint(values: "_Reader") -> EndpointSettings:
         values.refuse("tls_certificate", certificate, "none: only the load balancer of an autoscaled endpoint has one")
     grpc_port = values.integer("grpc_port", 0, 65_535)
     if kind == "autoscaled" and grpc_port:
-        values.refuse("grpc_port", str(grpc_port), "0: the load balancer of an autoscaled endpoint passes on HTTP/1 only")
+        values.refuse(
+            "grpc_port", str(grpc_port), "0: the load balancer of an autoscaled endpoint passes on HTTP/1 only"
+        )
     fewest = values.integer("endpoint_min_instances", 0, 100)
     return EndpointSettings(
         kind=kind,

@@ -126,7 +126,7 @@ async def _grpc(
         name=settings.model,
         batch=settings.limits.batch,
     )
-    server = await start(service, host=settings.host, port=settings.grpc_port, limits=settings.limits)
+    server, _ = await start(service, host=settings.host, port=settings.grpc_port, limits=settings.limits)
     logger.info("listening for gRPC", extra={"host": settings.host, "port": settings.grpc_port})
     return server
 

@@ -110,7 +110,9 @@ class ApiKey:
                 created=_time(document["created"]),
                 expires=None if document["expires"] is None else _time(document["expires"]),
                 scopes=frozenset(KeyScope(scope) for scope in document["scopes"]),
-                previous=previous and Previous(hash=str(previous["hash"]), until=_time(previous["until"])),
+                previous=None
+                if previous is None
+                else Previous(hash=str(previous["hash"]), until=_time(previous["until"])),
             )
         except RecordMalformed:
             raise

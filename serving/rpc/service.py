@@ -9,6 +9,7 @@ from typing import Any
 import grpc
 import grpc.aio
 import numpy as np
+from google.protobuf.message import DecodeError, Message
 
 from serving.body import Bodies
 from serving.classify import deployed
@@ -43,6 +44,7 @@ CODES: Mapping[int, grpc.StatusCode] = {
 """A problem's HTTP status, as gRPC says it."""
 
 type Context = grpc.aio.ServicerContext[Any, Any]
+type Call = Callable[[Any, Context], Awaitable[Any]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,20 +91,23 @@ class InferenceService:
             outputs=[tensor(name=one.name, datatype=one.datatype, shape=one.shape) for one in found.outputs],
         )
 
-    async def model_infer(self, request: pb.ModelInferRequest, context: Context) -> pb.ModelInferResponse:
-        """Answer `ModelInfer`; outputs come as raw contents."""
+    async def model_infer(self, body: bytes, context: Context) -> bytes:
+        """Answer `ModelInfer`; outputs come as raw contents. Large messages are read and written on a thread."""
         caller = self.door.enter(_header_lines(context))
-        model = self._asked_for(request.model_name, request.model_version)
-        with self.bodies.holding(request.ByteSize()):
-            answer, images = await self.workers.run(self._infer, model, request)
+        deployed(self.live)
+        with self.bodies.holding(len(body)):
+            answer, images = await self.workers.run(self._infer, body)
         self.door.charge(caller, images)
         context.set_trailing_metadata(tuple(caller.headers.items()))
         return answer
 
-    def _infer(self, model: LoadedModel, request: pb.ModelInferRequest) -> tuple[pb.ModelInferResponse, int]:
+    def _infer(self, body: bytes) -> tuple[bytes, int]:
+        request = _parsed(pb.ModelInferRequest, body)
+        model = self._asked_for(request.model_name, request.model_version)
         asked = _read(request, size=model.session.size, batch=self.batch)
         outputs = model.session.outputs(asked.images, asked.outputs)
-        return _write(asked, outputs, model=self.name, version=str(model.version.number)), len(asked.images)
+        answer = _write(asked, outputs, model=self.name, version=str(model.version.number))
+        return answer.SerializeToString(), len(asked.images)
 
     def _asked_for(self, name: str, version: str) -> LoadedModel:
         """Give what is in force, if it is what the call names. Raises `Problem` (404, 503)."""
@@ -114,8 +119,8 @@ class InferenceService:
         return model
 
 
-async def start(service: InferenceService, *, host: str, port: int, limits: Limits) -> grpc.aio.Server:
-    """Listen on `host:port`; port 0 takes a free one, which the server's `bound_port` names.
+async def start(service: InferenceService, *, host: str, port: int, limits: Limits) -> tuple[grpc.aio.Server, int]:
+    """Listen on `host:port` and give the port: 0 takes a free one.
 
     A call beyond those whose messages fit into the memory that bodies may take is refused (`RESOURCE_EXHAUSTED`).
     """
@@ -127,18 +132,17 @@ async def start(service: InferenceService, *, host: str, port: int, limits: Limi
             ("grpc.max_metadata_size", 16 * 1024),
         ],
     )
-    calls: dict[str, tuple[Callable[[Any, Context], Awaitable[Any]], Any]] = {
+    calls: dict[str, tuple[Call, type[Message] | None]] = {
         "ServerLive": (service.server_live, pb.ServerLiveRequest),
         "ServerReady": (service.server_ready, pb.ServerReadyRequest),
         "ModelReady": (service.model_ready, pb.ModelReadyRequest),
         "ServerMetadata": (service.server_metadata, pb.ServerMetadataRequest),
         "ModelMetadata": (service.model_metadata, pb.ModelMetadataRequest),
-        "ModelInfer": (service.model_infer, pb.ModelInferRequest),
+        "ModelInfer": (service.model_infer, None),
     }
     handlers = {
         name: grpc.unary_unary_rpc_method_handler(
-            _guarded(call, route=f"/{SERVICE}/{name}", metrics=service.metrics),
-            request_deserializer=kind.FromString,
+            _guarded(call, kind, route=f"/{SERVICE}/{name}", metrics=service.metrics),
             response_serializer=_serialized,
         )
         for name, (call, kind) in calls.items()
@@ -146,22 +150,25 @@ async def start(service: InferenceService, *, host: str, port: int, limits: Limi
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
     bound = server.add_insecure_port(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
     await server.start()
-    logger.debug("gRPC", extra={"port": bound})
-    return server
+    return server, bound
 
 
 def _guarded(
-    call: Callable[[Any, Context], Awaitable[Any]], *, route: str, metrics: Metrics
-) -> Callable[[Any, Context], Awaitable[Any]]:
-    """Count and time every call, and end those that cannot be answered as the HTTP side ends them."""
+    call: Call, kind: type[Message] | None, *, route: str, metrics: Metrics
+) -> Callable[[bytes, Context], Awaitable[Any]]:
+    """Count and time every call, and end those that cannot be answered as the HTTP side ends them.
 
-    async def guarded(request: Any, context: Context) -> Any:
+    `kind` None: the call reads its message itself. Left to gRPC, bytes that are no message would be a traceback in the
+    log.
+    """
+
+    async def guarded(body: bytes, context: Context) -> Any:
         began = time.perf_counter()
         request_id = request_id_of(_header_lines(context).get("x-request-id"))
         status = 500
         metrics.running += 1
         try:
-            answer = await call(request, context)
+            answer = await call(body if kind is None else _parsed(kind, body), context)
             status = 200
         except Problem as problem:
             status = problem.kind.status
@@ -183,8 +190,16 @@ def _guarded(
     return guarded
 
 
-def _serialized(message: Any) -> bytes:
-    return message.SerializeToString()
+def _parsed[M: Message](kind: type[M], body: bytes) -> M:
+    """Read a message. Raises `Problem` (422)."""
+    try:
+        return kind.FromString(body)
+    except DecodeError:
+        raise Problem(UNREADABLE, f"The body is no {kind.__name__}.") from None
+
+
+def _serialized(answer: Message | bytes) -> bytes:
+    return answer if isinstance(answer, bytes) else answer.SerializeToString()
 
 
 def _header_lines(context: Context) -> dict[str, str]:

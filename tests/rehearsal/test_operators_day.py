@@ -66,7 +66,10 @@ def park(emulator: Emulator, tmp_path_factory: pytest.TempPathFactory) -> Park:
     for bucket in buckets.values():
         s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": emulator.region})
     iam = emulator.client("iam")
-    places = policies.Places(model="pets", encryption_key=encryption, signing_key=signing, **buckets)
+    parameters = f"arn:aws:ssm:{emulator.region}:{ACCOUNT}:parameter"
+    places = policies.Places(
+        model="pets", encryption_key=encryption, signing_key=signing, parameters=parameters, **buckets
+    )
     roles = {role: make_role(iam, role, mark, places) for role in Role}
     guard(s3, places, collector=roles[Role.COLLECTOR])
     exported = {
