@@ -166,6 +166,10 @@ def _endpoint(values: "_Reader") -> EndpointSettings:
             "grpc_port", str(grpc_port), "0: the load balancer of an autoscaled endpoint passes on HTTP/1 only"
         )
     fewest = values.integer("endpoint_min_instances", 0, 100)
+    most = values.integer("endpoint_max_instances", 1, 100)
+    if fewest > most:
+        expected = f"a whole number from {fewest} to 100, as endpoint_min_instances is {fewest}"
+        values.refuse("endpoint_max_instances", str(most), expected)
     return EndpointSettings(
         kind=kind,
         channel=values.name("channel"),
@@ -174,7 +178,7 @@ def _endpoint(values: "_Reader") -> EndpointSettings:
         instance_type=machine,
         volume_gb=values.integer("endpoint_volume_gb", machine.smallest_volume_gb, 16_384),
         min_instances=fewest,
-        max_instances=values.integer("endpoint_max_instances", max(1, fewest), 100),
+        max_instances=most,
         port=values.integer("endpoint_port", 1, 65_535),
         clients=values.network("clients", range(33)),
         api_keys=values.one_of("api_keys", ("required", "open")),

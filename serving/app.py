@@ -56,7 +56,7 @@ def create_app(
     v2 = InferenceProtocolApi(
         live=live, bodies=bodies, workers=workers, name=name, batch=settings.limits.batch, door=door
     )
-    pages = PagesApi(settings.limits)
+    pages = PagesApi(settings)
     routes = [
         Route("/v1/classify", door.guard(classify.classify), methods=["POST"]),
         Route("/v1/classify/batch", door.guard(batch.classify), methods=["POST"]),

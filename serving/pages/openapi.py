@@ -5,20 +5,38 @@ from serving.settings import Limits
 
 type Json = dict[str, object]
 
+_OF_BODIES = (
+    problems.BAD_REQUEST,
+    problems.BODY_TOO_SLOW,
+    problems.TOO_LARGE,
+    problems.UNREADABLE,
+    problems.OVERLOADED,
+)
+"""How a request with a body can fail, whatever the body is for."""
+
 _DESCRIPTION = (
     "Classifies photos with the version that its channel names. Every answer says which version gave it. "
     "Errors are problem documents (RFC 9457)."
 )
+_KEYS = {
+    True: "What works on photos or tensors takes an API key.",
+    False: "This endpoint needs no API key; whoever sends one is held to its allowance.",
+}
 _STRING: Json = {"type": "string"}
 _INTEGER: Json = {"type": "integer"}
 _BINARY: Json = {"type": "string", "format": "binary"}
 
 
-def document(limits: Limits) -> Json:
-    """Make the whole document."""
+def document(limits: Limits, *, keys_required: bool = False, grpc_port: int = 0) -> Json:
+    """Make the whole document of an endpoint; `grpc_port` 0: there is no gRPC."""
     return {
         "openapi": "3.1.0",
-        "info": {"title": "petpark endpoint", "version": "1", "description": _DESCRIPTION, "x-limits": _limits(limits)},
+        "info": {
+            "title": "petpark endpoint",
+            "version": "1",
+            "description": f"{_DESCRIPTION} {_KEYS[keys_required]}{_grpc(grpc_port)}",
+            "x-limits": _limits(limits),
+        },
         "tags": [
             {"name": "classify", "description": "Photos in, classes out"},
             {"name": "state", "description": "What this process serves, and how it is"},
@@ -26,8 +44,14 @@ def document(limits: Limits) -> Json:
         ],
         "paths": _classify() | _state() | _inference_protocol(),
         "components": {
+            "securitySchemes": {
+                "bearer": {"type": "http", "scheme": "bearer", "description": "An API key: pp_…"},
+                "header": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "The same key"},
+            },
             "schemas": {
                 "Classification": _classification(),
+                "Batch": _batch(),
+                "BatchResult": _batch_result(),
                 "Model": _model(),
                 "Problem": _problem(),
                 "ServedModel": _served_model(),
@@ -44,25 +68,61 @@ def _limits(limits: Limits) -> Json:
     return {
         "body": f"{limits.body_bytes:,} bytes, within {limits.body_seconds:g} seconds",
         "photo": f"{limits.pixels:,} pixels",
-        "tensor": f"{limits.batch} images",
+        "tensor or batch": f"{limits.batch} images",
         "header lines": f"within {limits.header_seconds:g} seconds",
         "waiting requests": f"{limits.queue}; beyond them 503 with Retry-After",
+        "API key": "photos a second and at once, as its RateLimit-Policy says; beyond them 429 with Retry-After",
+    }
+
+
+def _grpc(port: int) -> str:
+    return f" The inference protocol is answered over gRPC, too, on port {port}." if port else ""
+
+
+def _secured(operation: Json, *refusals: problems.Kind) -> Json:
+    """Say of an operation that it takes a key where keys are required, and how it refuses."""
+    responses = operation["responses"]
+    assert isinstance(responses, dict)  # noqa: S101 - ours
+    keyed = _refusals(*refusals, problems.UNAUTHORIZED, problems.FORBIDDEN, problems.TOO_MANY)
+    return operation | {"security": [{"bearer": []}, {"header": []}, {}], "responses": responses | keyed}
+
+
+def _explain() -> Json:
+    return {
+        "name": "explain",
+        "in": "query",
+        "description": "true: add the activation map, how much each place speaks for each class; png: add a picture "
+        "of the answered class's map over what the model saw, as a data: URL",
+        "schema": {"type": "string", "enum": ["true", "false", "png"], "default": "false"},
     }
 
 
 def _classify() -> Json:
+    batch: Json = {
+        "tags": ["classify"],
+        "operationId": "classify_batch",
+        "summary": "Classify several photos; each has its answer or its own problem",
+        "parameters": [_explain()],
+        "requestBody": {
+            "required": True,
+            "content": {
+                "multipart/form-data": {
+                    "schema": {
+                        "type": "object",
+                        "properties": {"photo": {"type": "array", "items": _BINARY, "minItems": 1}},
+                        "required": ["photo"],
+                    }
+                }
+            },
+        },
+        "responses": {"200": _json("Answers and problems, in the order of the photos", "Batch")},
+        "x-example": "curl -F photo=@one.jpg -F photo=@two.jpg {origin}/v1/classify/batch",
+    }
     operation: Json = {
         "tags": ["classify"],
         "operationId": "classify",
         "summary": "Classify one photo",
-        "parameters": [
-            {
-                "name": "explain",
-                "in": "query",
-                "description": "Add the activation map: how much each place speaks for each class",
-                "schema": {"type": "boolean", "default": False},
-            }
-        ],
+        "parameters": [_explain()],
         "requestBody": {
             "required": True,
             "content": {
@@ -74,13 +134,13 @@ def _classify() -> Json:
                 },
             },
         },
-        "responses": {"200": _json("The photo's class", "Classification")}
-        | _refusals(
-            problems.BODY_TOO_SLOW, problems.TOO_LARGE, problems.WRONG_TYPE, problems.UNREADABLE, problems.OVERLOADED
-        ),
+        "responses": {"200": _json("The photo's class", "Classification")},
         "x-example": "curl -H 'Content-Type: image/jpeg' --data-binary @photo.jpg {origin}/v1/classify",
     }
-    return {"/v1/classify": {"post": operation}}
+    return {
+        "/v1/classify": {"post": _secured(operation, *_OF_BODIES, problems.WRONG_TYPE)},
+        "/v1/classify/batch": {"post": _secured(batch, *_OF_BODIES, problems.WRONG_TYPE)},
+    }
 
 
 def _state() -> Json:
@@ -126,8 +186,7 @@ def _inference_protocol() -> Json:
                 "application/octet-stream": {"schema": _BINARY},
             },
         },
-        "responses": {"200": _json("The outputs", "InferResponse")}
-        | _refusals(problems.NOT_FOUND, problems.TOO_LARGE, problems.UNREADABLE, problems.OVERLOADED),
+        "responses": {"200": _outputs()},
     }
     named: Json = {"parameters": [_in_path("model")]}
     return {
@@ -146,7 +205,7 @@ def _inference_protocol() -> Json:
             )
             | named
         },
-        f"{model}/infer": {"post": infer},
+        f"{model}/infer": {"post": _secured(infer, *_OF_BODIES, problems.NOT_FOUND)},
     }
 
 
@@ -176,9 +235,19 @@ def _problem_response(kind: problems.Kind) -> Json:
         "content": {"application/problem+json": {"schema": _ref("Problem")}},
         "x-status": kind.status,
     }
-    if kind.status == 503:
+    if kind.status in {429, 503}:
         response["headers"] = {"Retry-After": {"description": "Seconds to wait", "schema": _INTEGER}}
+    if kind.status == 401:
+        response["headers"] = {"WWW-Authenticate": {"description": "How to show a key", "schema": _STRING}}
     return response
+
+
+def _outputs() -> Json:
+    answer = _json("The outputs; binary ones follow the JSON", "InferResponse")
+    content = answer["content"]
+    assert isinstance(content, dict)  # noqa: S101 - ours
+    content["application/octet-stream"] = {"schema": _BINARY}
+    return answer
 
 
 def _json(description: str, schema: str) -> Json:
@@ -221,8 +290,39 @@ def _classification() -> Json:
                 "description": "With explain=true: for each class a grid over the photo, rows from the top",
                 "additionalProperties": grid,
             },
+            "activation_overlay": {
+                "type": "string",
+                "description": "With explain=png: a PNG of 448 pixels a side, as a data: URL",
+            },
         },
-        optional=("activation_map",),
+        optional=("activation_map", "activation_overlay"),
+    )
+
+
+def _batch() -> Json:
+    return _object(
+        {
+            "model": _ref("Model"),
+            "request_id": _STRING,
+            "results": {"type": "array", "items": _ref("BatchResult"), "description": "In the order of the photos"},
+        }
+    )
+
+
+def _batch_result() -> Json:
+    answer = _classification()["properties"]
+    assert isinstance(answer, dict)  # noqa: S101 - ours
+    told = {name: answer[name] for name in ("label", "probabilities", "activation_map", "activation_overlay")}
+    problem = _object(
+        {"type": _STRING, "title": _STRING, "status": _INTEGER, "detail": _STRING},
+    )
+    return _object(
+        {
+            "name": {"type": "string", "description": "What the form calls the file"},
+            **told,
+            "problem": problem | {"description": "Why this photo has no answer"},
+        },
+        optional=(*told, "problem"),
     )
 
 
@@ -262,6 +362,14 @@ def _served_model() -> Json:
                 "description": "Who certified the version, until when, and whether that is over",
             },
             "providers": {"type": "array", "items": _STRING, "description": "What the model computes on"},
+            "providers_wanted": {"type": "array", "items": _STRING, "description": "What it was wanted to compute on"},
+            "api_keys": _object(
+                {
+                    "required": {"type": "boolean", "description": "Whether callers need an API key"},
+                    "known": {"type": "integer", "description": "Keys known here"},
+                    "read_seconds_ago": _or_null("number"),
+                }
+            ),
         }
     )
 

@@ -164,6 +164,47 @@ def test_a_machine_writes_its_own_log_and_petparks_metrics_only():
         assert metrics["Condition"] == {"StringEquals": {"cloudwatch:namespace": "petpark"}}
 
 
+def parameter(path: str) -> str:
+    return f"arn:aws:ssm:eu-west-1:1:parameter{path}"
+
+
+READS = ("ssm:GetParameter", "ssm:GetParameters", "ssm:GetParametersByPath", "ssm:GetParameterHistory")
+
+
+@given(NAME, NAME, st.sampled_from([*READS, "ssm:PutParameter", "ssm:DeleteParameter"]))
+def test_an_endpoint_reads_the_api_keys_of_its_own_stack_and_changes_none(stack, name, action):
+    document = policies.endpoint(PLACES, LOG, "prod")
+    path = layout.api_keys_path(stack)
+    whole = allows(document, action, parameter(path))
+    assert whole == (stack == "prod" and action == "ssm:GetParametersByPath")
+    assert not allows(document, action, parameter(f"{path}/{name}"))
+    assert not allows(document, action, parameter(f"/{name}"))
+
+
+def test_an_endpoint_reads_exactly_its_own_path():
+    document = policies.endpoint(PLACES, LOG, "prod")
+    assert allows(document, "ssm:GetParametersByPath", parameter("/petpark/prod/api-keys"))
+    for path in ("/petpark", "/petpark/prod", "/petpark/prod/api-keys-of-others", "/petpark/test/api-keys", "/"):
+        assert not allows(document, "ssm:GetParametersByPath", parameter(path))
+
+
+@given(NAME, NAME, st.sampled_from(list(Role)))
+def test_the_promoter_alone_makes_and_revokes_api_keys(stack, name, role):
+    document = policies.operator(role, PLACES)
+    key = parameter(f"{layout.api_keys_path(stack)}/{name}")
+    for action in ("ssm:PutParameter", "ssm:DeleteParameter", "ssm:GetParameter"):
+        assert allows(document, action, key) is (role is Role.PROMOTER)
+        assert not allows(document, action, parameter(f"/{name}"))
+        assert not allows(document, action, parameter(f"/petpark/{stack}/{name}"))
+    listing = allows(document, "ssm:GetParametersByPath", parameter(layout.api_keys_path(stack)))
+    assert listing is (role in {Role.PROMOTER, Role.READER})
+
+
+def test_a_training_instance_knows_no_api_keys():
+    document = policies.training(PLACES, LOG)
+    assert not [action for statement in document["Statement"] for action in statement["Action"] if "ssm" in action]
+
+
 def test_nobody_may_do_everything():
     for document in _all_documents():
         actions = list(itertools.chain.from_iterable(statement["Action"] for statement in document["Statement"]))
