@@ -1,9 +1,8 @@
 """The endpoint's OpenAPI 3.1 document: the address book that `/docs` shows and clients are made from."""
 
 from serving import problems
+from serving.pages.schemas import BINARY, STRING, Json, json_answer, outputs, problem_response, reference, schemas
 from serving.settings import Limits
-
-type Json = dict[str, object]
 
 _OF_BODIES = (
     problems.BAD_REQUEST,
@@ -22,9 +21,6 @@ _KEYS = {
     True: "What works on photos or tensors takes an API key.",
     False: "This endpoint needs no API key; whoever sends one is held to its allowance.",
 }
-_STRING: Json = {"type": "string"}
-_INTEGER: Json = {"type": "integer"}
-_BINARY: Json = {"type": "string", "format": "binary"}
 
 
 def document(limits: Limits, *, keys_required: bool = False, grpc_port: int = 0) -> Json:
@@ -48,18 +44,8 @@ def document(limits: Limits, *, keys_required: bool = False, grpc_port: int = 0)
                 "bearer": {"type": "http", "scheme": "bearer", "description": "An API key: pp_…"},
                 "header": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "The same key"},
             },
-            "schemas": {
-                "Classification": _classification(),
-                "Batch": _batch(),
-                "BatchResult": _batch_result(),
-                "Model": _model(),
-                "Problem": _problem(),
-                "ServedModel": _served_model(),
-                "Tensor": _tensor(),
-                "InferRequest": _infer_request(),
-                "InferResponse": _infer_response(),
-            },
-            "responses": {kind.name: _problem_response(kind) for kind in problems.KINDS},
+            "schemas": schemas(),
+            "responses": {kind.name: problem_response(kind) for kind in problems.KINDS},
         },
     }
 
@@ -109,13 +95,13 @@ def _classify() -> Json:
                 "multipart/form-data": {
                     "schema": {
                         "type": "object",
-                        "properties": {"photo": {"type": "array", "items": _BINARY, "minItems": 1}},
+                        "properties": {"photo": {"type": "array", "items": BINARY, "minItems": 1}},
                         "required": ["photo"],
                     }
                 }
             },
         },
-        "responses": {"200": _json("Answers and problems, in the order of the photos", "Batch")},
+        "responses": {"200": json_answer("Answers and problems, in the order of the photos", "Batch")},
         "x-example": "curl -F photo=@one.jpg -F photo=@two.jpg {origin}/v1/classify/batch",
     }
     operation: Json = {
@@ -126,15 +112,15 @@ def _classify() -> Json:
         "requestBody": {
             "required": True,
             "content": {
-                "image/jpeg": {"schema": _BINARY},
-                "image/png": {"schema": _BINARY},
-                "image/webp": {"schema": _BINARY},
+                "image/jpeg": {"schema": BINARY},
+                "image/png": {"schema": BINARY},
+                "image/webp": {"schema": BINARY},
                 "multipart/form-data": {
-                    "schema": {"type": "object", "properties": {"image": _BINARY}, "required": ["image"]}
+                    "schema": {"type": "object", "properties": {"image": BINARY}, "required": ["image"]}
                 },
             },
         },
-        "responses": {"200": _json("The photo's class", "Classification")},
+        "responses": {"200": json_answer("The photo's class", "Classification")},
         "x-example": "curl -H 'Content-Type: image/jpeg' --data-binary @photo.jpg {origin}/v1/classify",
     }
     return {
@@ -157,7 +143,7 @@ def _state() -> Json:
                 "tags": ["state"],
                 "operationId": "metrics",
                 "summary": "Measurements for Prometheus",
-                "responses": {"200": {"description": "Text format", "content": {"text/plain": {"schema": _STRING}}}},
+                "responses": {"200": {"description": "Text format", "content": {"text/plain": {"schema": STRING}}}},
             }
         },
     }
@@ -182,11 +168,11 @@ def _inference_protocol() -> Json:
         "requestBody": {
             "required": True,
             "content": {
-                "application/json": {"schema": _ref("InferRequest")},
-                "application/octet-stream": {"schema": _BINARY},
+                "application/json": {"schema": reference("InferRequest")},
+                "application/octet-stream": {"schema": BINARY},
             },
         },
-        "responses": {"200": _outputs()},
+        "responses": {"200": outputs()},
     }
     named: Json = {"parameters": [_in_path("model")]}
     return {
@@ -213,7 +199,7 @@ def _get(
     tag: str, name: str, summary: str, schema: str | None = None, *, refusals: tuple[problems.Kind, ...] = ()
 ) -> Json:
     success: Json = (
-        _json(summary, schema)
+        json_answer(summary, schema)
         if schema
         else {"description": summary, "content": {"application/json": {"schema": {"type": "object"}}}}
     )
@@ -229,183 +215,5 @@ def _refusals(*kinds: problems.Kind) -> Json:
     return {str(kind.status): {"$ref": f"#/components/responses/{kind.name}"} for kind in kinds}
 
 
-def _problem_response(kind: problems.Kind) -> Json:
-    response: Json = {
-        "description": kind.title,
-        "content": {"application/problem+json": {"schema": _ref("Problem")}},
-        "x-status": kind.status,
-    }
-    if kind.status in {429, 503}:
-        response["headers"] = {"Retry-After": {"description": "Seconds to wait", "schema": _INTEGER}}
-    if kind.status == 401:
-        response["headers"] = {"WWW-Authenticate": {"description": "How to show a key", "schema": _STRING}}
-    return response
-
-
-def _outputs() -> Json:
-    answer = _json("The outputs; binary ones follow the JSON", "InferResponse")
-    content = answer["content"]
-    assert isinstance(content, dict)  # noqa: S101 - ours
-    content["application/octet-stream"] = {"schema": _BINARY}
-    return answer
-
-
-def _json(description: str, schema: str) -> Json:
-    return {"description": description, "content": {"application/json": {"schema": _ref(schema)}}}
-
-
-def _ref(schema: str) -> Json:
-    return {"$ref": f"#/components/schemas/{schema}"}
-
-
 def _in_path(name: str) -> Json:
-    return {"name": name, "in": "path", "required": True, "schema": _STRING}
-
-
-def _object(properties: Json, *, optional: tuple[str, ...] = ()) -> Json:
-    return {
-        "type": "object",
-        "properties": properties,
-        "required": [name for name in properties if name not in optional],
-    }
-
-
-def _or_null(kind: str) -> Json:
-    return {"type": [kind, "null"]}
-
-
-def _classification() -> Json:
-    grid: Json = {"type": "array", "items": {"type": "array", "items": {"type": "number"}}}
-    return _object(
-        {
-            "label": {"type": "string", "description": "The likeliest class"},
-            "probabilities": {
-                "type": "object",
-                "additionalProperties": {"type": "number", "minimum": 0, "maximum": 1},
-            },
-            "model": _ref("Model"),
-            "request_id": _STRING,
-            "activation_map": {
-                "type": "object",
-                "description": "With explain=true: for each class a grid over the photo, rows from the top",
-                "additionalProperties": grid,
-            },
-            "activation_overlay": {
-                "type": "string",
-                "description": "With explain=png: a PNG of 448 pixels a side, as a data: URL",
-            },
-        },
-        optional=("activation_map", "activation_overlay"),
-    )
-
-
-def _batch() -> Json:
-    return _object(
-        {
-            "model": _ref("Model"),
-            "request_id": _STRING,
-            "results": {"type": "array", "items": _ref("BatchResult"), "description": "In the order of the photos"},
-        }
-    )
-
-
-def _batch_result() -> Json:
-    answer = _classification()["properties"]
-    assert isinstance(answer, dict)  # noqa: S101 - ours
-    told = {name: answer[name] for name in ("label", "probabilities", "activation_map", "activation_overlay")}
-    problem = _object(
-        {"type": _STRING, "title": _STRING, "status": _INTEGER, "detail": _STRING},
-    )
-    return _object(
-        {
-            "name": {"type": "string", "description": "What the form calls the file"},
-            **told,
-            "problem": problem | {"description": "Why this photo has no answer"},
-        },
-        optional=(*told, "problem"),
-    )
-
-
-def _model() -> Json:
-    return _object({"name": _STRING, "version": _INTEGER, "digest": _STRING})
-
-
-def _problem() -> Json:
-    return _object(
-        {
-            "type": {"type": "string", "format": "uri-reference"},
-            "title": _STRING,
-            "status": _INTEGER,
-            "detail": {"type": "string", "description": "What was met, and what to do next"},
-            "error": {"type": "string", "description": "The detail again, for clients of the inference protocol"},
-            "request_id": _STRING,
-        }
-    )
-
-
-def _served_model() -> Json:
-    return _object(
-        {
-            "name": _STRING,
-            "version": _or_null("integer"),
-            "digest": _or_null("string"),
-            "channel": _STRING,
-            "entry": {"type": ["integer", "null"], "description": "Number of the channel entry in force here"},
-            "refused": {
-                "type": ["object", "null"],
-                "description": "The channel's last entry, if what it names is not served here, and why",
-            },
-            "instance": _STRING,
-            "labels": {"type": "array", "items": _STRING},
-            "certificate": {
-                "type": ["object", "null"],
-                "description": "Who certified the version, until when, and whether that is over",
-            },
-            "providers": {"type": "array", "items": _STRING, "description": "What the model computes on"},
-            "providers_wanted": {"type": "array", "items": _STRING, "description": "What it was wanted to compute on"},
-            "api_keys": _object(
-                {
-                    "required": {"type": "boolean", "description": "Whether callers need an API key"},
-                    "known": {"type": "integer", "description": "Keys known here"},
-                    "read_seconds_ago": _or_null("number"),
-                }
-            ),
-        }
-    )
-
-
-def _tensor() -> Json:
-    return _object(
-        {
-            "name": _STRING,
-            "datatype": {"type": "string", "enum": ["UINT8", "FP32"]},
-            "shape": {"type": "array", "items": _INTEGER},
-            "data": {"type": "array"},
-            "parameters": {"type": "object"},
-        },
-        optional=("data", "parameters"),
-    )
-
-
-def _infer_request() -> Json:
-    return _object(
-        {
-            "id": _STRING,
-            "inputs": {"type": "array", "items": _ref("Tensor"), "minItems": 1, "maxItems": 1},
-            "outputs": {"type": "array", "items": _object({"name": _STRING})},
-            "parameters": {"type": "object"},
-        },
-        optional=("id", "outputs", "parameters"),
-    )
-
-
-def _infer_response() -> Json:
-    return _object(
-        {
-            "model_name": _STRING,
-            "model_version": _STRING,
-            "id": _STRING,
-            "outputs": {"type": "array", "items": _ref("Tensor")},
-        },
-        optional=("id",),
-    )
+    return {"name": name, "in": "path", "required": True, "schema": STRING}
