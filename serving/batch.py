@@ -22,7 +22,7 @@ class BatchApi:
     """Photo by photo through the workers, as many side by side as there are threads.
 
     One photo is one piece of work, so that single requests that arrive meanwhile wait for photos and not for batches.
-    One inference for all would be no faster here: `benchmarks/serving.py --only session` measures it.
+    One inference for many would save little here: `benchmarks/session.py` measures how little.
     """
 
     def __init__(
@@ -48,7 +48,11 @@ class BatchApi:
             self._door.charge(request.state.caller, len(photos))
             model = deployed(self._live).model  # one version for the whole batch
             results = await self._all(model, photos, explain)
-        answer = {"model": model.identity, "request_id": request.state.request_id, "results": results}
+        answer: dict[str, object] = {
+            "model": model.identity,
+            "request_id": request.state.request_id,
+            "results": results,
+        }
         return Response(await self._workers.run_in_place(as_json, answer), media_type="application/json")
 
     async def _all(self, model: LoadedModel, photos: list[SentPhoto], explain: Explain) -> list[dict[str, object]]:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from prometheus_client import Gauge
 
@@ -25,7 +25,7 @@ LONGEST_SECONDS = 24 * 3600.0
 class ParameterReader(Protocol):
     """The call of boto3's SSM client that a ring needs."""
 
-    def get_paginator(self, operation: Any) -> Any:
+    def get_paginator(self, operation_name: Literal["get_parameters_by_path"], /) -> Any:
         """Give a paginator, as boto3 does."""
         ...
 

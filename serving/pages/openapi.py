@@ -38,7 +38,7 @@ def document(limits: Limits, *, keys_required: bool = False, grpc_port: int = 0)
             {"name": "state", "description": "What this process serves, and how it is"},
             {"name": "inference protocol", "description": "Open Inference Protocol v2, for its many clients"},
         ],
-        "paths": _classify() | _state() | _inference_protocol(),
+        "paths": _classify(keys_required) | _state() | _inference_protocol(keys_required),
         "components": {
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer", "description": "An API key: pp_…"},
@@ -65,12 +65,17 @@ def _grpc(port: int) -> str:
     return f" The inference protocol is answered over gRPC, too, on port {port}." if port else ""
 
 
-def _secured(operation: Json, *refusals: problems.Kind) -> Json:
-    """Say of an operation that it takes a key where keys are required, and how it refuses."""
+def _secured(operation: Json, *refusals: problems.Kind, required: bool) -> Json:
+    """Say of an operation whether it takes a key, and how it refuses."""
     responses = operation["responses"]
     assert isinstance(responses, dict)  # noqa: S101 - ours
     keyed = _refusals(*refusals, problems.UNAUTHORIZED, problems.FORBIDDEN, problems.TOO_MANY)
-    return operation | {"security": [{"bearer": []}, {"header": []}, {}], "responses": responses | keyed}
+    ways: list[Json] = [{"bearer": []}, {"header": []}, *([] if required else [{}])]
+    told = operation | {"security": ways, "responses": responses | keyed}
+    example = told.get("x-example")
+    if required and isinstance(example, str):
+        told["x-example"] = example.replace("curl ", "curl -H 'Authorization: Bearer pp_…' ", 1)
+    return told
 
 
 def _explain() -> Json:
@@ -83,7 +88,7 @@ def _explain() -> Json:
     }
 
 
-def _classify() -> Json:
+def _classify(keys_required: bool) -> Json:
     batch: Json = {
         "tags": ["classify"],
         "operationId": "classify_batch",
@@ -124,8 +129,8 @@ def _classify() -> Json:
         "x-example": "curl -H 'Content-Type: image/jpeg' --data-binary @photo.jpg {origin}/v1/classify",
     }
     return {
-        "/v1/classify": {"post": _secured(operation, *_OF_BODIES, problems.WRONG_TYPE)},
-        "/v1/classify/batch": {"post": _secured(batch, *_OF_BODIES, problems.WRONG_TYPE)},
+        "/v1/classify": {"post": _secured(operation, *_OF_BODIES, problems.WRONG_TYPE, required=keys_required)},
+        "/v1/classify/batch": {"post": _secured(batch, *_OF_BODIES, problems.WRONG_TYPE, required=keys_required)},
     }
 
 
@@ -149,7 +154,7 @@ def _state() -> Json:
     }
 
 
-def _inference_protocol() -> Json:
+def _inference_protocol(keys_required: bool) -> Json:
     tag = "inference protocol"
     model = "/v2/models/{model}"
     infer: Json = {
@@ -191,7 +196,7 @@ def _inference_protocol() -> Json:
             )
             | named
         },
-        f"{model}/infer": {"post": _secured(infer, *_OF_BODIES, problems.NOT_FOUND)},
+        f"{model}/infer": {"post": _secured(infer, *_OF_BODIES, problems.NOT_FOUND, required=keys_required)},
     }
 
 

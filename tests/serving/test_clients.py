@@ -14,8 +14,10 @@ import pytest
 from serving.keys.record import hash_of
 from serving.keys.ring import KeyRing
 from serving.telemetry import Metrics
-from tests.serving.test_process import PATIENCE, cloud, registry, running  # noqa: F401 - fixtures
+from tests.serving import test_process
+from tests.serving.test_process import PATIENCE, running
 
+cloud, registry = test_process.cloud, test_process.registry  # fixtures
 KEYS = "/petpark/prod/api-keys"
 
 
@@ -26,14 +28,14 @@ def free_port() -> int:
 
 
 @pytest.fixture
-def key(cloud, parameters) -> str:  # noqa: F811
+def key(cloud, parameters) -> str:
     made = parameters.create("camera", rate=100, burst=100)
     ssm = cloud.client("ssm")
     ssm.put_parameter(Name=f"{KEYS}/camera", Value=parameters.values["camera"], Type="String", Overwrite=True)
     return made
 
 
-def test_a_public_client_gets_its_answers_over_http_and_over_grpc(cloud, registry, key):  # noqa: F811
+def test_a_public_client_gets_its_answers_over_http_and_over_grpc(cloud, registry, key):
     registry.release(4.0)
     port = free_port()
     settings = {"PETPARK_API_KEYS": "required", "PETPARK_API_KEYS_PATH": KEYS, "PETPARK_GRPC_PORT": str(port)}
@@ -62,7 +64,7 @@ def test_a_public_client_gets_its_answers_over_http_and_over_grpc(cloud, registr
         assert endpoint.end() == 0
 
 
-def test_callers_with_bad_manners_get_nothing_and_others_their_answer(cloud, registry, make_photo):  # noqa: F811
+def test_callers_with_bad_manners_get_nothing_and_others_their_answer(cloud, registry, make_photo):
     registry.release(4.0)
     with running(cloud, registry) as endpoint:
         endpoint.wait_for("version in force", version=1)

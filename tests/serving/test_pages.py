@@ -38,6 +38,16 @@ def test_the_openapi_document_is_valid():
     validate(document(Limits()))
 
 
+def test_the_openapi_document_says_whether_a_key_is_needed():
+    for required in (True, False):
+        made = document(Limits(), keys_required=required, grpc_port=8081)
+        validate(made)
+        (classify,) = made["paths"]["/v1/classify"].values()
+        assert ({} in classify["security"]) is not required
+        assert ("Bearer pp_" in classify["x-example"]) is required
+        assert "8081" in made["info"]["description"]
+
+
 def test_the_openapi_document_names_every_address_of_the_api(endpoint):
     api = endpoint.http.get("/openapi.json").json()
     served = {
