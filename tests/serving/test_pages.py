@@ -1,4 +1,5 @@
 import re
+from typing import Any
 
 import pytest
 from openapi_spec_validator import validate
@@ -40,7 +41,7 @@ def test_the_openapi_document_is_valid():
 
 def test_the_openapi_document_says_whether_a_key_is_needed():
     for required in (True, False):
-        made = document(Limits(), keys_required=required, grpc_port=8081)
+        made: dict[str, Any] = document(Limits(), keys_required=required, grpc_port=8081)
         validate(made)
         (classify,) = made["paths"]["/v1/classify"].values()
         assert ({} in classify["security"]) is not required

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import tritonclient.grpc
 import tritonclient.http
+from tritonclient.utils import InferenceServerException
 
 SIZE = 32
 
@@ -27,7 +28,7 @@ def ask(library: ModuleType, address: str, key: str) -> dict[str, Any]:
     try:
         client.infer("pets", [tensor], outputs=outputs)
         without = "answered"
-    except tritonclient.utils.InferenceServerException as error:
+    except InferenceServerException as error:
         without = str(error.status())
     answer = client.infer("pets", [tensor], outputs=outputs, headers=headers, request_id="seven")
     metadata = client.get_model_metadata("pets")
