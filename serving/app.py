@@ -10,6 +10,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from serving import problems
+from serving.arms import Arms
 from serving.batch import BatchApi
 from serving.body import Bodies
 from serving.classify import ClassifyApi
@@ -20,6 +21,7 @@ from serving.keys.door import Door
 from serving.live import Live
 from serving.pages import PagesApi
 from serving.settings import ServingSettings
+from serving.shadow import Shadow
 from serving.telemetry import Metrics
 from serving.workers import Workers
 
@@ -32,6 +34,7 @@ def create_app(
     workers: Workers,
     door: Door | None = None,
     bodies: Bodies | None = None,
+    shadow: Shadow | None = None,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> Gate:
     """Make the ASGI application of one endpoint; `live` decides which version answers, `door` who may ask.
@@ -41,7 +44,8 @@ def create_app(
     bodies = bodies or Bodies(settings.limits)
     door = door or Door(None, required=settings.api_keys == "required", metrics=metrics)
     name = settings.model
-    classify = ClassifyApi(live=live, bodies=bodies, workers=workers, metrics=metrics)
+    arms = Arms(live=live, shadow=shadow or Shadow())
+    classify = ClassifyApi(live=live, arms=arms, bodies=bodies, workers=workers, metrics=metrics)
     batch = BatchApi(live=live, bodies=bodies, workers=workers, metrics=metrics, door=door, most=settings.limits.batch)
     health = HealthApi(
         live=live,

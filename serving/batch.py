@@ -53,6 +53,8 @@ class BatchApi:
             "request_id": request.state.request_id,
             "results": results,
         }
+        if model.rule is not None:
+            answer["decision"] = model.rule
         return Response(await self._workers.run_in_place(as_json, answer), media_type="application/json")
 
     async def _all(self, model: LoadedModel, photos: list[SentPhoto], explain: Explain) -> list[dict[str, object]]:

@@ -89,7 +89,11 @@ class InferenceProtocolApi:
             {
                 "name": self._name,
                 **asdict(describe(model)),
-                "parameters": {"labels": list(model.labels), "digest": model.identity["digest"]},
+                "parameters": {
+                    "labels": list(model.labels),
+                    "digest": model.identity["digest"],
+                    "decision": model.rule,
+                },
             }
         )
 

@@ -7,8 +7,8 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Generator
-from typing import TYPE_CHECKING
+from collections.abc import Generator, Sequence
+from typing import TYPE_CHECKING, Protocol
 
 from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
@@ -21,7 +21,6 @@ from serving.body import Bodies
 from serving.keys.door import Door
 from serving.keys.ring import KeyRing
 from serving.live import Live
-from serving.rollout import Rollout
 from serving.settings import Limits, ServingSettings
 from serving.telemetry import Metrics
 from serving.workers import Workers
@@ -40,8 +39,20 @@ class AddressInUse(OSError):
     """Somebody else listens where this endpoint should."""
 
 
+class Follower(Protocol):
+    """Something that polls the store on a thread of its own."""
+
+    def run(self, stop: threading.Event, *, poll_seconds: float) -> None:
+        """Poll until `stop` is set."""
+
+
 async def serve(
-    settings: ServingSettings, *, rollout: Rollout, live: Live, metrics: Metrics, ring: KeyRing | None = None
+    settings: ServingSettings,
+    *,
+    followers: Sequence[Follower],
+    live: Live,
+    metrics: Metrics,
+    ring: KeyRing | None = None,
 ) -> None:
     """Answer requests until SIGTERM or SIGINT; then finish what was begun and return. Raises `AddressInUse`."""
     _check_address(settings.host, settings.port)
@@ -57,7 +68,7 @@ async def serve(
     app = create_app(settings, live=live, metrics=metrics, workers=workers, door=door, bodies=bodies)
     server = _server(app, settings)
     grpc = await _grpc(settings, live=live, metrics=metrics, workers=workers, door=door, bodies=bodies)
-    with _following(rollout, poll_seconds=settings.poll_seconds), _reading(ring):
+    with _following(followers, poll_seconds=settings.poll_seconds), _reading(ring):
         server.on_startup(lambda: logger.info("listening", extra={"host": settings.host, "port": settings.port}))
         summing_up = asyncio.create_task(sum_up(metrics, every_seconds=_SUMMING_UP_SECONDS))
         serving = asyncio.create_task(server.serve())
@@ -146,12 +157,11 @@ def _reading(ring: KeyRing | None) -> Generator[None]:
 
 
 @contextlib.contextmanager
-def _following(rollout: Rollout, *, poll_seconds: float) -> Generator[None]:
+def _following(followers: Sequence[Follower], *, poll_seconds: float) -> Generator[None]:
     stop = threading.Event()
-    thread = threading.Thread(
-        target=rollout.run, args=(stop,), kwargs={"poll_seconds": poll_seconds}, name="rollout", daemon=True
-    )
-    thread.start()
+    for follower in followers:
+        name, options = type(follower).__name__.lower(), {"poll_seconds": poll_seconds}
+        threading.Thread(target=follower.run, args=(stop,), kwargs=options, name=name, daemon=True).start()
     try:
         yield
     finally:

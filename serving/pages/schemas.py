@@ -4,6 +4,10 @@ from serving import problems
 
 type Json = dict[str, object]
 
+_THRESHOLD = (
+    "Chosen in training for what errors cost: `positive` is the answer from a probability of `threshold` on, "
+    "the likeliest of the other classes below it."
+)
 STRING: Json = {"type": "string"}
 INTEGER: Json = {"type": "integer"}
 BINARY: Json = {"type": "string", "format": "binary"}
@@ -73,13 +77,15 @@ def _classification() -> Json:
     grid: Json = {"type": "array", "items": {"type": "array", "items": {"type": "number"}}}
     return _object(
         {
-            "label": {"type": "string", "description": "The likeliest class"},
+            "label": {"type": "string", "description": "The class: the likeliest, unless `decision` says otherwise"},
             "probabilities": {
                 "type": "object",
                 "additionalProperties": {"type": "number", "minimum": 0, "maximum": 1},
             },
             "model": reference("Model"),
             "request_id": STRING,
+            "decision": _decision("object")
+            | {"description": _THRESHOLD + " Absent where the likeliest class is the answer."},
             "activation_map": {
                 "type": "object",
                 "description": "With explain=true: for each class a grid over the photo, rows from the top",
@@ -90,8 +96,13 @@ def _classification() -> Json:
                 "description": "With explain=png: a PNG of 448 pixels a side, as a data: URL",
             },
         },
-        optional=("activation_map", "activation_overlay"),
+        optional=("decision", "activation_map", "activation_overlay"),
     )
+
+
+def _decision(*kinds: str) -> Json:
+    threshold: Json = {"type": "number", "minimum": 0, "description": "Above 1: never"}
+    return _object({"positive": STRING, "threshold": threshold}) | {"type": kinds[0] if len(kinds) == 1 else [*kinds]}
 
 
 def _batch() -> Json:
@@ -99,12 +110,15 @@ def _batch() -> Json:
         {
             "model": reference("Model"),
             "request_id": STRING,
+            "decision": _decision("object")
+            | {"description": _THRESHOLD + " Absent where the likeliest class is the answer."},
             "results": {
                 "type": "array",
                 "items": reference("BatchResult"),
                 "description": "In the order of the photos",
             },
-        }
+        },
+        optional=("decision",),
     )
 
 
@@ -154,8 +168,14 @@ def _served_model() -> Json:
                 "type": ["object", "null"],
                 "description": "The channel's last entry, if what it names is not served here, and why",
             },
+            "experiment": {
+                "type": ["object", "null"],
+                "description": "The challenger beside this version, if one is tried out, and what this process saw",
+            },
             "instance": STRING,
             "labels": {"type": "array", "items": STRING},
+            "decision": _decision("object", "null")
+            | {"description": _THRESHOLD + " Null where the likeliest class is the answer."},
             "certificate": {
                 "type": ["object", "null"],
                 "description": "Who certified the version, until when, and whether that is over",

@@ -11,17 +11,20 @@ import pytest
 from registry.blob_cache import BlobCache
 from registry.catalog import Catalog
 from registry.channel import Channel
+from registry.experiment import Experiments
 from registry.signing import MemoryVerifier
 from registry.version import Version
 from serving.admission import Admission
 from serving.app import create_app
 from serving.body import Bodies
+from serving.challenge import Challenger
 from serving.keys.door import Door
 from serving.keys.rate import Rates
 from serving.keys.ring import KeyRing
 from serving.live import Live
 from serving.rollout import Rollout
 from serving.settings import Limits, ServingSettings
+from serving.shadow import Shadow
 from serving.telemetry import Metrics
 from serving.workers import Workers
 from tests.serving.parameters import Parameters
@@ -107,7 +110,16 @@ class Endpoint:
             clock=lambda: park.now,
         )
         self.bodies = Bodies(self.settings.limits)
+        self.challenger = Challenger(
+            experiments=Experiments(park.store, "pets", "prod", clock=lambda: park.now),
+            admission=admission,
+            live=self.live,
+            collector=self.metrics.experiment,
+            clock=lambda: park.now,
+            monotonic=lambda: park.seconds,
+        )
         self.workers = Workers(threads=threads, queue=self.settings.limits.queue)
+        self.shadow = Shadow()
         self.app = create_app(
             self.settings,
             live=self.live,
@@ -115,6 +127,7 @@ class Endpoint:
             workers=self.workers,
             door=self.door,
             bodies=self.bodies,
+            shadow=self.shadow,
             clock=lambda: park.now,
         )
         self.routes = cast(Any, self.app.app).routes
