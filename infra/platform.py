@@ -84,7 +84,7 @@ def _own(settings: StackSettings) -> Platform:
         signing_key=models.signing_key.arn,
         parameters=_parameters(settings),
     )
-    Grants("grants", GrantsArgs(roles=operators.roles, places=places))
+    Grants("grants", GrantsArgs(roles=operators.roles, places=places, photo_sources=settings.photo_sources))
     return Platform(
         places=places,
         roles={role.value: made.arn for role, made in operators.roles.items()},

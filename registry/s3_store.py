@@ -22,6 +22,7 @@ from registry.encoding import format_time, sha256_hex
 from registry.errors import (
     ClockSkewed,
     FileChanged,
+    ObjectExists,
     ObjectMissing,
     StoreConflict,
     StoreUnavailable,
@@ -40,6 +41,9 @@ PART_BYTES = 16 * 1024 * 1024
 """Files above this size go up in parts of it: at most 10,000 parts (S3), so files up to 160 GB."""
 
 CHUNK_BYTES = 1024 * 1024
+RANGE_BYTES = 4 * 1024 * 1024
+"""What `chunks` asks for at a time; some five of them are in memory."""
+
 BEYOND_ITS_END = "InvalidRange"
 CLOCK_TOLERANCE = timedelta(minutes=15)
 """How far AWS lets a clock be off. https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html"""
@@ -125,6 +129,25 @@ class S3Store:
                 return self._ask(self._client.get_object, Key=key)["Body"].read()
 
         return _repeat(read, on=StreamTorn)
+
+    def chunks(self, key: str) -> Iterator[bytes]:
+        """See ObjectStore. Asked for range by range: no connection stays open while nobody takes anything."""
+        with outcomes("read", key):
+            whole = self._ask(self._client.head_object, Key=key)
+
+        def read(start: int) -> bytes:
+            last = min(start + RANGE_BYTES, whole["ContentLength"]) - 1
+            with outcomes("read", key):
+                wanted = {"Range": f"bytes={start}-{last}", "IfMatch": whole["ETag"]}
+                return self._ask(self._client.get_object, Key=key, **wanted)["Body"].read()
+
+        try:
+            yield from in_order(
+                lambda start: _repeat(lambda: read(start), on=StreamTorn),
+                range(0, whole["ContentLength"], RANGE_BYTES),
+            )
+        except (ObjectExists, ObjectMissing) as error:  # 412: the ETag is another's
+            raise StreamTorn(f"read {key}", "it was replaced or removed meanwhile") from error
 
     def download(self, key: str, path: Path, *, size: int | None = None) -> str:
         """See ObjectStore."""

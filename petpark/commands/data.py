@@ -28,13 +28,18 @@ class SplitUnit(StrEnum):
     epilog=example(
         "petpark data ingest photos/",
         "petpark data ingest s3://park/2026-03/ --index s3://park/2026-03.csv --base 3fa9",
-        "petpark data ingest photos.tar.gz --json",
+        "petpark data ingest s3://park/photos.tar.gz --json",
+        "petpark data ingest oxford-iiit-pet",
     ),
 )
 def ingest(
     ctx: typer.Context,
     source: Annotated[
-        str, typer.Argument(help="A folder, s3://bucket/prefix or a tar archive, with one subfolder per class.")
+        str,
+        typer.Argument(
+            help="A folder or a tar archive, here or as s3://bucket/…, with one subfolder per class; or "
+            "oxford-iiit-pet (oxford-iiit-pet/breeds): a public set, fetched by torchvision."
+        ),
     ],
     seed: Annotated[int, typer.Option("--seed", help="Seeds the split into train, validation and test.")] = 0,
     index: Annotated[
@@ -53,14 +58,17 @@ def ingest(
     target = run.target()
     with run.output.progress("Ingesting photos") as report:
         found = datasets.ingest(target, source, seed=seed, progress=report, index=index, split_by=split_by, base=base)
+    terms = datasets.terms(source)
     skipped = [{"path": str(path), "reason": reason} for path, reason in found.skipped]
     facts = {"dataset": found.sha256, "photos": len(found.manifest.photos), "added": found.added, "skipped": skipped}
+    facts |= {"terms": terms} if terms else {}
     fields = {
         "dataset": found.sha256,
         "photos": str(len(found.manifest.photos)),
         "new": str(found.added),
         "skipped": str(len(skipped)),
     }
+    fields |= {"terms": terms} if terms else {}
     fields |= {f"  {entry['path']}": entry["reason"] for entry in skipped}
     run.output.record(fields, facts=facts)
     run.output.note(f"Next: petpark train --dataset {found.sha256[:12]} --watch")
