@@ -82,6 +82,7 @@ def _own(settings: StackSettings) -> Platform:
         workspace=data_lake.workspace.name_when_ready,
         encryption_key=models.encryption_key.arn,
         signing_key=models.signing_key.arn,
+        parameters=_parameters(settings),
     )
     Grants("grants", GrantsArgs(roles=operators.roles, places=places, photo_sources=settings.photo_sources))
     return Platform(
@@ -103,9 +104,16 @@ def _refer(settings: StackSettings, stack: str) -> Platform:
             workspace=owner.require_output("workspace"),
             encryption_key=owner.require_output("encryption_key"),
             signing_key=owner.require_output("signing_key"),
+            parameters=_parameters(settings),
         ),
         roles=owner.require_output("roles"),
         channels=owner.require_output("channels"),
         gates=owner.require_output("gates"),
         owner=owner,
     )
+
+
+def _parameters(settings: StackSettings) -> pulumi.Output[str]:
+    """Where the parameters of the stack's own account and region are."""
+    account = aws.get_caller_identity_output().account_id
+    return pulumi.Output.concat("arn:aws:ssm:", settings.region, ":", account, ":parameter")

@@ -20,6 +20,7 @@ from registry.layout import (
     METRIC_NAMESPACE,
     PHOTOS,
     Role,
+    api_keys_path,
     channel_prefix,
     checkpoints_prefix,
     creates,
@@ -42,7 +43,7 @@ _CHECKPOINTS = checkpoints_prefix("*")
 
 @dataclass(frozen=True, kw_only=True)
 class Places:
-    """What policies speak of: a model's name, bucket names, and the ARNs of the two keys."""
+    """What policies speak of: a model's name, bucket names, the ARNs of the two keys, and where parameters are."""
 
     model: str
     model_store: str
@@ -50,6 +51,8 @@ class Places:
     workspace: str
     encryption_key: str
     signing_key: str
+    parameters: str
+    """ARN that the account's parameters begin with: `arn:aws:ssm:<region>:<account>:parameter`."""
 
 
 # --- who may take a role -------------------------------------------------------------------------------------------
@@ -113,9 +116,13 @@ def operator(role: Role, places: Places, photo_sources: Iterable[str] = ()) -> D
         case Role.CERTIFIER:
             statements += [_allow(["kms:Sign"], [places.signing_key]), _verify(places.signing_key)]
         case Role.PROMOTER:
-            statements += [_verify(places.signing_key)]
+            statements += [_verify(places.signing_key), *_keep_api_keys(places.parameters)]
         case Role.READER:
-            statements += [_verify(places.signing_key), _inspect(places.model_store)]
+            statements += [
+                _verify(places.signing_key),
+                _inspect(places.model_store),
+                _list_api_keys(places.parameters, "*"),
+            ]
         case Role.COLLECTOR:
             pass
     return _document(statements)
@@ -141,8 +148,8 @@ def training(places: Places, log_group: str) -> Document:
     )
 
 
-def endpoint(places: Places, log_group: str) -> Document:
-    """What an endpoint may do: read code and models, verify certificates; add what cameras beside it saw.
+def endpoint(places: Places, log_group: str, stack: str) -> Document:
+    """What an endpoint of `stack` may do: read code, models and its own callers' keys, verify certificates; add events.
 
     It reads no event: what a camera saw is nothing that a machine in the park needs to get back.
     """
@@ -153,6 +160,7 @@ def endpoint(places: Places, log_group: str) -> Document:
             _use_key(places.encryption_key, writes=False),
             _verify(places.signing_key),
             _add(places.data_lake, (EVENTS, EVENT_PICTURES)),
+            _list_api_keys(places.parameters, stack),
             *_tell(log_group),
         ]
     )
@@ -354,6 +362,23 @@ def _use_key(key: str, *, writes: bool) -> Statement:
 
 def _verify(key: str) -> Statement:
     return _allow(["kms:GetPublicKey", "kms:Verify"], [key])
+
+
+def _list_api_keys(parameters: str, stack: str) -> Statement:
+    """Let somebody read what is below the path of a stack's API keys. A path that may be read is read as a whole.
+
+    https://docs.aws.amazon.com/systems-manager/latest/userguide/sysman-paramstore-access.html
+    """
+    return _allow(["ssm:GetParametersByPath"], [f"{parameters}{api_keys_path(stack)}"])
+
+
+def _keep_api_keys(parameters: str) -> list[Statement]:
+    """Let somebody make, change and revoke the API keys of every stack's endpoint."""
+    one = f"{parameters}{api_keys_path('*')}/*"
+    return [
+        _list_api_keys(parameters, "*"),
+        _allow(["ssm:DeleteParameter", "ssm:GetParameter", "ssm:PutParameter"], [one]),
+    ]
 
 
 def _tell(log_group: str) -> list[Statement]:

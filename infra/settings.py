@@ -26,6 +26,9 @@ LOG_DAYS = (1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096,
 # https://docs.aws.amazon.com/AmazonS3/latest/API/API_DefaultRetention.html
 _LONGEST_LOCK_DAYS = 36_500
 
+_PROVIDERS = frozenset({"cpu", "cuda", "openvino", "tensorrt"})
+"""ONNX Runtime's short names that an endpoint knows (`serving.providers`)."""
+
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
 _SOURCE = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[^*?$/\s\"\\]+)*")
 """A bucket, or a part of one; nothing that IAM would read as a pattern or a variable."""
@@ -67,6 +70,12 @@ class EndpointSettings:
     port: int
     clients: str
     """Address block that may connect, as CIDR."""
+    api_keys: str
+    """`required`: callers need an API key; `open`: they do not."""
+    grpc_port: int
+    """Where instances answer gRPC; 0: nowhere."""
+    providers: str
+    """What models compute on, the most wanted first, by ONNX Runtime's short names."""
     tls_certificate: str | None
     """ARN of the load balancer's certificate; None for plain HTTP."""
 
@@ -192,7 +201,16 @@ def _endpoint(values: "_Reader") -> EndpointSettings:
     certificate = values.optional("tls_certificate", NONE)
     if kind == "instance" and certificate is not None:
         values.refuse("tls_certificate", certificate, "none: only the load balancer of an autoscaled endpoint has one")
+    grpc_port = values.integer("grpc_port", 0, 65_535)
+    if kind == "autoscaled" and grpc_port:
+        values.refuse(
+            "grpc_port", str(grpc_port), "0: the load balancer of an autoscaled endpoint passes on HTTP/1 only"
+        )
     fewest = values.integer("endpoint_min_instances", 0, 100)
+    most = values.integer("endpoint_max_instances", 1, 100)
+    if fewest > most:
+        expected = f"a whole number from {fewest} to 100, as endpoint_min_instances is {fewest}"
+        values.refuse("endpoint_max_instances", str(most), expected)
     return EndpointSettings(
         kind=kind,
         channel=values.name("channel"),
@@ -201,9 +219,12 @@ def _endpoint(values: "_Reader") -> EndpointSettings:
         instance_type=machine,
         volume_gb=values.integer("endpoint_volume_gb", machine.smallest_volume_gb, 16_384),
         min_instances=fewest,
-        max_instances=values.integer("endpoint_max_instances", max(1, fewest), 100),
+        max_instances=most,
         port=values.integer("endpoint_port", 1, 65_535),
         clients=values.network("clients", range(33)),
+        api_keys=values.one_of("api_keys", ("required", "open")),
+        grpc_port=grpc_port,
+        providers=values.providers("endpoint_providers"),
         tls_certificate=certificate,
     )
 
@@ -279,6 +300,13 @@ class _Reader:
         except InstanceTypeUnsupported as problem:
             self.refuse(key, value, f"a type that petpark can use: {problem}")
             return instance_type("t3.micro")
+
+    def providers(self, key: str) -> str:
+        def parse(text: str) -> str | None:
+            names = [name.strip() for name in text.split(",")]
+            return ",".join(names) if set(names) <= _PROVIDERS and len(set(names)) == len(names) else None
+
+        return self._read(key, parse, f"some of {', '.join(sorted(_PROVIDERS))}, separated by commas", "")
 
     def mapping(self, key: str, expected: str) -> Mapping[str, Any] | None:
         """Read a structured value, which Pulumi gives to programs as JSON; None for a wrong one."""

@@ -27,6 +27,8 @@ class EndpointOutputs:
     url: str
     port: int
     log_group: str
+    api_keys: str = "open"
+    """`required` or `open`"""
     instance_id: str | None = None
     autoscaling_group: str | None = None
     target_group: str | None = None
@@ -83,6 +85,7 @@ def parse(stack: str, outputs: Mapping[str, Any]) -> StackOutputs:
                 url=endpoint["url"],
                 port=int(endpoint["port"]),  # Pulumi carries numbers as floats
                 log_group=endpoint["log_group"],
+                api_keys=endpoint.get("api_keys", "open"),
                 instance_id=endpoint.get("instance_id"),
                 autoscaling_group=endpoint.get("autoscaling_group"),
                 target_group=endpoint.get("target_group"),

@@ -23,6 +23,10 @@ class Variable(StrEnum):
     HOST = "PETPARK_HOST"
     PORT = "PETPARK_PORT"
     POLL_SECONDS = "PETPARK_POLL_SECONDS"
+    API_KEYS = "PETPARK_API_KEYS"
+    API_KEYS_PATH = "PETPARK_API_KEYS_PATH"
+    GRPC_PORT = "PETPARK_GRPC_PORT"
+    PROVIDERS = "PETPARK_PROVIDERS"
     JOB = "PETPARK_JOB"
     HOME = "PETPARK_HOME"
     PYTHON = "PETPARK_PYTHON"
@@ -189,6 +193,14 @@ def experiments_prefix(model: str, channel: str) -> str:
 def experiment_key(model: str, channel: str, number: int) -> str:
     """The `number`-th beginning or end of an experiment on a channel, counted from 1."""
     return f"{experiments_prefix(model, channel)}{number:08d}.json"
+
+
+# --- parameter store: the keys of whoever may call an endpoint ------------------------------------------------------
+
+
+def api_keys_path(stack: str) -> str:
+    """Where the records of an endpoint's API keys are, one parameter a key; they hold hashes, never a key."""
+    return f"/petpark/{stack}/api-keys"
 
 
 # --- who may write where -------------------------------------------------------------------------------------------

@@ -13,13 +13,15 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 
-from petpark import datasets, decisions, endpoints, gates, jobs
+from petpark import api_keys, datasets, decisions, endpoints, gates, jobs
 from petpark.endpoints import Verdict
 from petpark.gates import Judgement
 from petpark.jobs import EpochSeen, Finished
@@ -34,6 +36,7 @@ from rehearsal.summary import Accuracy, Dataset, Prediction, RehearsalFacts
 from rehearsal.timeline import Release
 from rehearsal.traffic import Traffic, TrafficReport
 from rehearsal.world import STACKS, World
+from serving.keys.record import KeyScope
 from training.dataset import Ingestion, load_manifest
 from training.dataset.generated import generate
 from training.evaluation.metrics import evaluate
@@ -56,6 +59,10 @@ class EndpointsSilent(Exception):
 
 class Abandoned(Exception):
     """Nobody waits any more for what was done beside the story."""
+
+
+class DoorAstray(Exception):
+    """An endpoint that asks for API keys lets in whoever has none, or keeps out who has one."""
 
 
 class RequestsLost(Exception):
@@ -93,6 +100,8 @@ class Lifecycle:
         self._photos = script.photos or world.directory / "photos"
         self._started = time.monotonic()
         self._over = threading.Event()
+        self._keys: dict[str, str] = {}
+        """API keys by the endpoint's address, where one is asked for."""
         self._facts = RehearsalFacts(
             started_at=datetime.now(UTC),
             engine=world.kind,
@@ -131,9 +140,11 @@ class Lifecycle:
         self._test_application()
         self._certify(first)
         prod.result()
+        self._make_keys()
         self._release(first, "prod", step="release 1 to prod")
         second = self._train(dataset, number=2, first=first)
         self._certify(second)
+        self._try_keys()
         self._promote_and_roll_back(first, second)
         self._describe(first)
 
@@ -245,6 +256,37 @@ class Lifecycle:
                 f"(95 % interval {accuracy.low:.1%} to {accuracy.high:.1%})"
             )
 
+    def _make_keys(self) -> None:
+        """Make a key for each endpoint that asks for one, as its operator would for a camera."""
+        for stack in STACKS:
+            target = self._world.target(stack)
+            if target.outputs.endpoint.api_keys == "open":
+                continue
+            with self._steps.step(f"make an API key for {stack}") as step:
+                made = api_keys.create(
+                    target,
+                    "rehearsal",
+                    rate=1000.0,
+                    burst=1000,
+                    lifetime=timedelta(days=1),
+                    scopes=[KeyScope.CLASSIFY],
+                )
+                self._keys[self._world.endpoints[stack]] = made.key
+                step.done("kept as a hash; shown to nobody", by=target.identity(role=Role.PROMOTER))
+
+    def _try_keys(self) -> None:
+        """An endpoint that asks for keys refuses whoever has none, and knows the new one within a reading."""
+        photo = self._held_out()[0].photo
+        for url, key in self._keys.items():
+            with self._steps.step("call prod without a key, and with it") as step:
+                deadline = time.monotonic() + api_keys.HEARD_WITHIN
+                without = _call(url, photo, None)
+                while (answered := _call(url, photo, key)) != HTTPStatus.OK and time.monotonic() < deadline:
+                    threading.Event().wait(0.5)
+                if (without, answered) != (HTTPStatus.UNAUTHORIZED, HTTPStatus.OK):
+                    raise DoorAstray(f"{url} answers {without} without a key and {answered} with one.")
+                step.done(f"{without} without, {answered} with it")
+
     def _certify(self, version: int) -> None:
         with self._steps.step(f"certify version {version}") as step:
             certificate = decisions.certify(
@@ -254,7 +296,7 @@ class Lifecycle:
 
     def _promote_and_roll_back(self, first: int, second: int) -> None:
         photos = [held_out.photo for held_out in self._held_out()[:50]]
-        with Traffic(list(self._world.endpoints.values()), photos) as traffic:
+        with Traffic(list(self._world.endpoints.values()), photos, keys=self._keys) as traffic:
             with self._steps.step(f"promote version {second} under traffic") as step:
                 slowest = self._both(
                     "promote",
@@ -357,6 +399,12 @@ class Lifecycle:
                 HeldOut(key=photo.key, label=photo.label, photo=body)
                 for photo, body in zip(photos, bodies, strict=True)
             ]
+
+
+def _call(url: str, photo: bytes, key: str | None) -> int:
+    headers = {"content-type": "image/jpeg"} | ({} if key is None else {"authorization": f"Bearer {key}"})
+    with httpx.Client(base_url=url, timeout=10.0, trust_env=False) as client:
+        return client.post("/v1/classify", content=photo, headers=headers).status_code
 
 
 def _gates(judged: Judgement) -> str:

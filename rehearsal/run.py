@@ -80,7 +80,12 @@ def usage(facts: RehearsalFacts) -> list[tuple[str, str]]:
     """What to do with a rehearsal that was kept running: (what it does, command)."""
     prod, petpark = facts.endpoints["prod"], _program()
     return [
-        ("ask the model in prod", f"curl --data-binary @PHOTO.jpg -H 'content-type: image/jpeg' {prod}/v1/classify"),
+        ("make a key for prod", f"{petpark} --target rehearsal --stack prod keys create me"),
+        (
+            "ask the model in prod, 20 s later",
+            f"curl --data-binary @PHOTO.jpg -H 'content-type: image/jpeg' -H 'authorization: Bearer pp_…' "
+            f"{prod}/v1/classify",
+        ),
         ("try it in a browser", prod),
         ("which version answers, where", f"{petpark} --target rehearsal --stack prod endpoints status"),
         ("versions and their standing", f"{petpark} --target rehearsal models list"),

@@ -18,6 +18,7 @@ from registry.experiment import Experiments
 from registry.object_store import S3Store
 from serving.admission import Admission
 from serving.challenge import Challenger
+from serving.keys.ring import KeyRing
 from serving.live import Live
 from serving.logs import log_to_cloudwatch, log_to_stdout
 from serving.rollout import Rollout
@@ -50,7 +51,10 @@ def _serve(settings: ServingSettings) -> None:
         log_to_cloudwatch(boto3.client("logs", config=_AWS), group=settings.log_group, stream=settings.instance)
     live, metrics = Live(), Metrics()
     followers = _followers(settings, live, metrics)
-    asyncio.run(serve(settings, followers=followers, live=live, metrics=metrics))
+    ring = None
+    if settings.api_keys_path:
+        ring = KeyRing(boto3.client("ssm", config=_AWS), settings.api_keys_path, metrics=metrics)
+    asyncio.run(serve(settings, followers=followers, live=live, metrics=metrics, ring=ring))
 
 
 def _followers(settings: ServingSettings, live: Live, metrics: Metrics) -> tuple[Rollout, Challenger]:
@@ -66,6 +70,7 @@ def _followers(settings: ServingSettings, live: Live, metrics: Metrics) -> tuple
         verifier=verifier,
         clock=lambda: datetime.now(UTC),
         max_pixels=settings.limits.pixels,
+        providers=settings.providers,
     )
     channel = Channel(store, settings.model, settings.channel)
     experiments = Experiments(store, settings.model, settings.channel)

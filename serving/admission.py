@@ -22,6 +22,7 @@ from registry.errors import (
 from registry.version import Version
 from serving.model import LoadedModel, Standing
 from serving.probes import ProbesFailed, reproduce
+from serving.providers import CPU_ONLY
 from serving.session import ModelInvalid, Session
 
 MODEL_FILE = "model.onnx"
@@ -64,6 +65,7 @@ class Admission:
         verifier: Verifier | None,
         clock: Callable[[], datetime],
         max_pixels: int,
+        providers: tuple[str, ...] = CPU_ONLY,
     ) -> None:
         """`verifier` None: uncertified versions are admitted too."""
         self._catalog = catalog
@@ -71,6 +73,7 @@ class Admission:
         self._verifier = verifier
         self._clock = clock
         self._max_pixels = max_pixels
+        self._providers = providers
 
     def admit(self, entry: Named) -> LoadedModel:
         """Load and verify the version that `entry` names; give it warm. Raises `VersionRefused`.
@@ -125,7 +128,7 @@ class Admission:
     ) -> LoadedModel:
         if MODEL_FILE not in files:
             raise ModelInvalid(f"the version has no file {MODEL_FILE}")
-        session = Session(files[MODEL_FILE])
+        session = Session(files[MODEL_FILE], providers=self._providers)
         if session.labels != tuple(version.labels):
             raise ModelInvalid(f"{MODEL_FILE} has the labels {session.labels}, the version {tuple(version.labels)}")
         model = LoadedModel(

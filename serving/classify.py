@@ -3,7 +3,6 @@
 import json
 from collections.abc import Callable
 
-import numpy as np
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -11,6 +10,7 @@ from imaging import PhotoError
 from serving import arms
 from serving.arms import Answer, Arms
 from serving.body import Bodies
+from serving.explanation import Explain, explain_of, explanation
 from serving.live import Deployed, Live
 from serving.multipart import photo_of
 from serving.problems import NOT_READY, UNREADABLE, WRONG_TYPE, Problem, of_photo
@@ -22,7 +22,6 @@ PHOTO_TYPES = ("image/jpeg", "image/png", "image/webp")
 FORM_TYPE = "multipart/form-data"
 UNIT = "x-petpark-unit"
 _JSON = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
-_TRUTH = {"": False, "false": False, "0": False, "true": True, "1": True}
 
 
 def deployed(live: Live) -> Deployed:
@@ -46,7 +45,7 @@ class ClassifyApi:
     async def classify(self, request: Request) -> Response:
         """Answer `POST /v1/classify`."""
         unwrap = _unwrapper(request.headers.get("content-type", ""))
-        explain = _flag(request, "explain")
+        explain = explain_of(request)
         deployed(self._live)  # say so before the caller sends megabytes
         request_id: str = request.state.request_id
         caller = _caller(request)
@@ -58,18 +57,20 @@ class ClassifyApi:
         return Response(answer, media_type="application/json", headers=headers)
 
     def _answer(
-        self, body: bytes, unwrap: Callable[[bytes], bytes], *, explain: bool, request_id: str, caller: str
+        self, body: bytes, unwrap: Callable[[bytes], bytes], *, explain: Explain, request_id: str, caller: str
     ) -> tuple[bytes, ArmName | None]:
         photo = unwrap(body)
         if not photo:
             raise Problem(UNREADABLE, "The body is empty; send the bytes of a photo.")
         current = deployed(self._live)
         try:
-            answer = self._arms.classify(current, photo, explain=explain, request=request_id, caller=caller)
+            answer = self._arms.classify(
+                current, photo, explain=explain is not Explain.NOTHING, request=request_id, caller=caller
+            )
         except PhotoError as error:
             raise of_photo(error) from error
         self._metrics.predictions.labels(answer.model.version.number, answer.found.label).inc()
-        return _document(answer, request_id), answer.arm
+        return _document(answer, request_id, explain), answer.arm
 
 
 def _caller(request: Request) -> str:
@@ -77,7 +78,7 @@ def _caller(request: Request) -> str:
     return request.headers.get(UNIT, "") or (request.client.host if request.client else "")
 
 
-def _document(answer: Answer, request_id: str) -> bytes:
+def _document(answer: Answer, request_id: str, explain: Explain) -> bytes:
     model, found = answer.model, answer.found
     document: dict[str, object] = {
         "label": found.label,
@@ -87,9 +88,11 @@ def _document(answer: Answer, request_id: str) -> bytes:
     }
     if model.rule is not None:
         document["decision"] = model.rule
-    if found.activation_map is not None:
-        maps = np.round(found.activation_map.astype(np.float64), 5).tolist()
-        document["activation_map"] = dict(zip(model.labels, maps, strict=True))
+    return as_json(document | explanation(model, found, explain))
+
+
+def as_json(document: dict[str, object]) -> bytes:
+    """Write an answer."""
     return _JSON.encode(document).encode()
 
 
@@ -101,10 +104,3 @@ def _unwrapper(content_type: str) -> Callable[[bytes], bytes]:
         return lambda body: photo_of(body, content_type)
     expected = ", ".join((*PHOTO_TYPES, FORM_TYPE))
     raise Problem(WRONG_TYPE, f"The Content-Type is {kind or 'missing'}; send one of {expected}.")
-
-
-def _flag(request: Request, name: str) -> bool:
-    value = request.query_params.get(name, "").lower()
-    if value not in _TRUTH:
-        raise Problem(UNREADABLE, f"The parameter {name} is {value!r}; send true or false.")
-    return _TRUTH[value]

@@ -23,6 +23,8 @@ class Classification:
     probabilities: dict[str, float]
     activation_map: npt.NDArray[np.float32] | None = None
     """[classes, h, w], when asked for"""
+    pixels: Pixels | None = None
+    """[size, size, 3]: what the model saw, when asked for"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,4 +86,5 @@ class LoadedModel:
             label=self.labels[decide(scores, self.labels, self.decision)],
             probabilities=dict(zip(self.labels, scores, strict=True)),
             activation_map=outputs["activation_map"][0] if explain else None,
+            pixels=pixels[0] if explain else None,
         )

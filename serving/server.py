@@ -8,7 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Generator, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
@@ -17,10 +17,16 @@ from starlette.types import ASGIApp
 
 from registry.layout import Variable
 from serving.app import create_app
+from serving.body import Bodies
+from serving.keys.door import Door
+from serving.keys.ring import KeyRing
 from serving.live import Live
 from serving.settings import Limits, ServingSettings
 from serving.telemetry import Metrics
 from serving.workers import Workers
+
+if TYPE_CHECKING:
+    from grpc.aio import Server as GrpcServer
 
 logger = logging.getLogger(__name__)
 
@@ -40,16 +46,30 @@ class Follower(Protocol):
         """Poll until `stop` is set."""
 
 
-async def serve(settings: ServingSettings, *, followers: Sequence[Follower], live: Live, metrics: Metrics) -> None:
+async def serve(
+    settings: ServingSettings,
+    *,
+    followers: Sequence[Follower],
+    live: Live,
+    metrics: Metrics,
+    ring: KeyRing | None = None,
+) -> None:
     """Answer requests until SIGTERM or SIGINT; then finish what was begun and return. Raises `AddressInUse`."""
     check_address(settings.host, settings.port, advice=f"set {Variable.HOST} and {Variable.PORT} to a free address")
+    if settings.grpc_port:
+        advice = f"set {Variable.HOST} and {Variable.GRPC_PORT} to a free address"
+        check_address(settings.host, settings.grpc_port, advice=advice)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     workers = Workers(threads=settings.threads, queue=settings.limits.queue)
-    server = _server(create_app(settings, live=live, metrics=metrics, workers=workers), settings)
-    with _following(followers, poll_seconds=settings.poll_seconds):
+    bodies = Bodies(settings.limits)
+    door = Door(ring, required=settings.api_keys == "required", metrics=metrics)
+    app = create_app(settings, live=live, metrics=metrics, workers=workers, door=door, bodies=bodies)
+    server = _server(app, settings)
+    grpc = await _grpc(settings, live=live, metrics=metrics, workers=workers, door=door, bodies=bodies)
+    with _following(followers, poll_seconds=settings.poll_seconds), _reading(ring):
         server.on_startup(lambda: logger.info("listening", extra={"host": settings.host, "port": settings.port}))
         summing_up = asyncio.create_task(sum_up(metrics, every_seconds=_SUMMING_UP_SECONDS))
         serving = asyncio.create_task(server.serve())
@@ -62,6 +82,8 @@ async def serve(settings: ServingSettings, *, followers: Sequence[Follower], liv
         await drain(live, metrics, settings.limits)
         server.stop()
         await serving
+        if grpc is not None:
+            await grpc.stop(grace=None)  # what ran has ended, or had its time
         summing_up.cancel()
     workers.close()
 
@@ -96,6 +118,42 @@ async def drain(live: Live, metrics: Metrics, limits: Limits) -> None:
     while metrics.running and time.monotonic() < end:
         await asyncio.sleep(_MOMENT)
     logger.info("drained", extra={"cut_off": metrics.running})
+
+
+async def _grpc(
+    settings: ServingSettings, *, live: Live, metrics: Metrics, workers: Workers, door: Door, bodies: Bodies
+) -> "GrpcServer | None":
+    """Start gRPC where it is wanted; elsewhere its library is not even loaded."""
+    if not settings.grpc_port:
+        return None
+    from serving.rpc.service import InferenceService, start
+
+    service = InferenceService(
+        live=live,
+        metrics=metrics,
+        workers=workers,
+        door=door,
+        bodies=bodies,
+        name=settings.model,
+        batch=settings.limits.batch,
+    )
+    server, _ = await start(service, host=settings.host, port=settings.grpc_port, limits=settings.limits)
+    logger.info("listening for gRPC", extra={"host": settings.host, "port": settings.grpc_port})
+    return server
+
+
+@contextlib.contextmanager
+def _reading(ring: KeyRing | None) -> Generator[None]:
+    """Read the API keys again and again, from a thread of their own."""
+    if ring is None:
+        yield
+        return
+    stop = threading.Event()
+    threading.Thread(target=ring.run, args=(stop,), name="api-keys", daemon=True).start()
+    try:
+        yield
+    finally:
+        stop.set()  # a daemon, as the follower
 
 
 @contextlib.contextmanager

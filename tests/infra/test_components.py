@@ -137,6 +137,24 @@ def test_only_clients_get_in_and_training_instances_let_nobody_in(deployments):
     assert not [r for r in deployments["test"].resources if r.inputs.get("ingress")]
 
 
+def test_grpc_is_let_in_where_an_instance_answers_it(redeploy):
+    opened = redeploy("test", grpc_port="8081")
+    assert opened.named("endpoint-grpc-clients").inputs["fromPort"] == 8081
+    assert opened.named("endpoint-grpc-clients").inputs["cidrIpv4"] == "203.0.113.0/24"
+    assert "export PETPARK_GRPC_PORT=8081" in opened.named("endpoint-instance").inputs["userData"]
+
+
+def test_each_endpoint_is_told_where_its_own_keys_are_and_may_read_them(deployments):
+    for stack, asks in (("test", "open"), ("prod", "required")):
+        deployment = deployments[stack]
+        policy = deployment.named("endpoint-machine-grants").inputs["policy"]
+        assert f"arn:aws:ssm:eu-west-1:123456789012:parameter/petpark/{stack}/api-keys" in policy
+        assert deployment.outputs["endpoint"]["api_keys"] == asks
+    script = deployments["test"].named("endpoint-instance").inputs["userData"]
+    assert "export PETPARK_API_KEYS=open" in script
+    assert "export PETPARK_API_KEYS_PATH=/petpark/test/api-keys" in script
+
+
 def test_physical_names_are_left_to_pulumi_except_where_people_type_them(everything):
     fixed = {
         resource.type.split(":")[-1]

@@ -52,7 +52,7 @@ def test_every_output_is_known_and_can_be_written_as_json(deployments):
 
 
 def test_an_endpoint_says_its_kind_and_what_belongs_to_it(deployments):
-    common = {"kind", "channel", "url", "port", "log_group"}
+    common = {"kind", "channel", "api_keys", "url", "port", "log_group"}
     one, group = deployments["test"].outputs["endpoint"], deployments["prod"].outputs["endpoint"]
     assert set(one) == common | {"instance_id"}
     assert set(group) == common | {"autoscaling_group", "target_group", "load_balancer"}

@@ -20,6 +20,7 @@ PLACES = Places(
     workspace="work",
     encryption_key="arn:aws:kms:eu-west-1:1:key/encrypt",
     signing_key="arn:aws:kms:eu-west-1:1:key/sign",
+    parameters="arn:aws:ssm:eu-west-1:1:parameter",
 )
 LOG = "arn:aws:logs:eu-west-1:1:log-group:/petpark/test/training"
 
@@ -154,14 +155,14 @@ def test_a_training_instance_deletes_old_checkpoints_and_no_record_of_anything(j
 
 @given(st.sampled_from(["store", "lake", "work"]), st.text(max_size=30))
 def test_an_endpoint_writes_nothing_but_what_cameras_beside_it_saw(bucket, key):
-    document = policies.endpoint(PLACES, LOG)
+    document = policies.endpoint(PLACES, LOG, "prod")
     events = bucket == "lake" and key.startswith((layout.EVENTS, layout.EVENT_PICTURES))
     assert events or not any(allows(document, action, f"arn:aws:s3:::{bucket}/{key}") for action in WRITES)
 
 
 @given(NAME, HEX)
 def test_an_endpoint_adds_events_and_neither_reads_overwrites_nor_deletes_one(camera, event):
-    document = policies.endpoint(PLACES, LOG)
+    document = policies.endpoint(PLACES, LOG, "prod")
     for key in (layout.event_key(camera, "2030-01-02", event), layout.event_picture_key(camera, "2030-01-02", event)):
         event_arn = f"arn:aws:s3:::lake/{key}"
         assert _takes(document, event_arn, {"s3:if-none-match": "*"})
@@ -179,7 +180,7 @@ def _takes(document: dict[str, Any], resource: str, context: dict[str, str]) -> 
 
 
 def test_an_endpoint_verifies_certificates_and_reads_its_code():
-    document = policies.endpoint(PLACES, LOG)
+    document = policies.endpoint(PLACES, LOG, "prod")
     assert allows(document, "kms:Verify", PLACES.signing_key)
     assert allows(document, "kms:GetPublicKey", PLACES.signing_key)
     assert allows(document, "s3:GetObject", f"arn:aws:s3:::work/{layout.code_key('prod', 'f' * 64)}")
@@ -193,6 +194,47 @@ def test_a_machine_writes_its_own_log_and_petparks_metrics_only():
         assert not allows(document, "logs:PutLogEvents", f"{LOG}2:log-stream:one")
         (metrics,) = (s for s in document["Statement"] if "cloudwatch:PutMetricData" in s["Action"])
         assert metrics["Condition"] == {"StringEquals": {"cloudwatch:namespace": "petpark"}}
+
+
+def parameter(path: str) -> str:
+    return f"arn:aws:ssm:eu-west-1:1:parameter{path}"
+
+
+READS = ("ssm:GetParameter", "ssm:GetParameters", "ssm:GetParametersByPath", "ssm:GetParameterHistory")
+
+
+@given(NAME, NAME, st.sampled_from([*READS, "ssm:PutParameter", "ssm:DeleteParameter"]))
+def test_an_endpoint_reads_the_api_keys_of_its_own_stack_and_changes_none(stack, name, action):
+    document = policies.endpoint(PLACES, LOG, "prod")
+    path = layout.api_keys_path(stack)
+    whole = allows(document, action, parameter(path))
+    assert whole == (stack == "prod" and action == "ssm:GetParametersByPath")
+    assert not allows(document, action, parameter(f"{path}/{name}"))
+    assert not allows(document, action, parameter(f"/{name}"))
+
+
+def test_an_endpoint_reads_exactly_its_own_path():
+    document = policies.endpoint(PLACES, LOG, "prod")
+    assert allows(document, "ssm:GetParametersByPath", parameter("/petpark/prod/api-keys"))
+    for path in ("/petpark", "/petpark/prod", "/petpark/prod/api-keys-of-others", "/petpark/test/api-keys", "/"):
+        assert not allows(document, "ssm:GetParametersByPath", parameter(path))
+
+
+@given(NAME, NAME, st.sampled_from(list(Role)))
+def test_the_promoter_alone_makes_and_revokes_api_keys(stack, name, role):
+    document = policies.operator(role, PLACES)
+    key = parameter(f"{layout.api_keys_path(stack)}/{name}")
+    for action in ("ssm:PutParameter", "ssm:DeleteParameter", "ssm:GetParameter"):
+        assert allows(document, action, key) is (role is Role.PROMOTER)
+        assert not allows(document, action, parameter(f"/{name}"))
+        assert not allows(document, action, parameter(f"/petpark/{stack}/{name}"))
+    listing = allows(document, "ssm:GetParametersByPath", parameter(layout.api_keys_path(stack)))
+    assert listing is (role in {Role.PROMOTER, Role.READER})
+
+
+def test_a_training_instance_knows_no_api_keys():
+    document = policies.training(PLACES, LOG)
+    assert not [action for statement in document["Statement"] for action in statement["Action"] if "ssm" in action]
 
 
 SOURCES = ("park-cameras", "archive/2026", "archive/old.tar")
@@ -230,7 +272,7 @@ def test_nobody_may_do_everything():
 
 
 def _machines() -> list[dict[str, Any]]:
-    return [policies.training(PLACES, LOG), policies.endpoint(PLACES, LOG)]
+    return [policies.training(PLACES, LOG), policies.endpoint(PLACES, LOG, "prod")]
 
 
 def _all_documents() -> list[dict[str, Any]]:

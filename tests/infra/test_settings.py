@@ -61,6 +61,11 @@ def test_what_is_none_is_absent():
         ("clients", "everybody", "IPv4 block"),
         ("tls_certificate", "arn:aws:acm:eu-west-1:1:certificate/1", "autoscaled"),
         ("poll_seconds", None, "not set"),
+        ("api_keys", "optional", "required, open"),
+        ("api_keys", None, "not set"),
+        ("grpc_port", "-1", "0 to 65535"),
+        ("endpoint_providers", "cpu,abacus", "cpu, cuda"),
+        ("endpoint_providers", "cpu,cpu", "cpu, cuda"),
         ("object_lock_days", "-1", "0 to 36500"),
         ("object_lock_days", "36501", "0 to 36500"),
         ("channels", "prod", "a map from channels"),
@@ -131,6 +136,22 @@ def test_a_policy_that_cannot_be_used_is_refused_with_its_channel(policy, told):
 def test_a_channel_has_a_name_that_can_be_part_of_a_key():
     with pytest.raises(SettingsInvalid, match="channels is 'Prod/1'"):
         _channels({"test": TEST, "Prod/1": PROD})
+
+
+def test_an_endpoint_behind_a_load_balancer_has_no_grpc():
+    assert _read(_values("test", grpc_port="8081")).endpoint.grpc_port == 8081
+    with pytest.raises(SettingsInvalid, match="grpc_port is '8081'; expected 0"):
+        _read(_values("prod", grpc_port="8081"))
+
+
+def test_prod_asks_for_keys_in_the_files_that_we_ship():
+    assert (_read(_values("test")).endpoint.api_keys, _read(_values("prod")).endpoint.api_keys) == ("open", "required")
+
+
+def test_the_providers_of_the_settings_are_those_that_an_endpoint_knows():
+    from serving.providers import NAMES
+
+    assert _read(_values(endpoint_providers=",".join(NAMES))).endpoint.providers == ",".join(NAMES)
 
 
 def test_photos_come_from_nowhere_else_unless_the_owner_of_the_platform_says_so():

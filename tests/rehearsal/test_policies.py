@@ -57,7 +57,13 @@ def registry(emulator: Emulator) -> Registry:
     policy = policies.write_once_bucket(bucket, key, roles[Role.COLLECTOR], promoter, "pets", MOVERS)
     s3.put_bucket_policy(Bucket=bucket, Policy=policies.as_json(policy))
     places = policies.Places(
-        model="pets", model_store=bucket, data_lake="lake", workspace="work", encryption_key=key, signing_key=key
+        model="pets",
+        model_store=bucket,
+        data_lake="lake",
+        workspace="work",
+        encryption_key=key,
+        signing_key=key,
+        parameters=f"arn:aws:ssm:{emulator.region}:{ACCOUNT}:parameter",
     )
     for role in Role:
         granted = policies.as_json(policies.operator(role, places, [f"archive-{mark}/2026"]))

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import httpx
 import pytest
@@ -16,13 +16,18 @@ from registry.signing import MemoryVerifier
 from registry.version import Version
 from serving.admission import Admission
 from serving.app import create_app
+from serving.body import Bodies
 from serving.challenge import Challenger
+from serving.keys.door import Door
+from serving.keys.rate import Rates
+from serving.keys.ring import KeyRing
 from serving.live import Live
 from serving.rollout import Rollout
 from serving.settings import Limits, ServingSettings
 from serving.shadow import Shadow
 from serving.telemetry import Metrics
 from serving.workers import Workers
+from tests.serving.parameters import Parameters
 from tests.serving.park import Park, photo, version_files, write_model
 
 
@@ -57,6 +62,8 @@ class Endpoint:
         limits: Limits | None = None,
         threads: int = 2,
         cache: Path | None = None,
+        api_keys: Literal["required", "open"] = "open",
+        parameters: Parameters | None = None,
     ):
         self.live, self.metrics = Live(), Metrics()
         self._store = park.store
@@ -67,6 +74,7 @@ class Endpoint:
             signing_key="key",
             require_certificate=require_certificate,
             threads=threads,
+            api_keys=api_keys,
             limits=limits or Limits(),
         )
         self.catalog = Catalog(park.store, "pets", cache=BlobCache(cache) if cache else None)
@@ -84,6 +92,24 @@ class Endpoint:
             metrics=self.metrics,
             monotonic=lambda: park.seconds,
         )
+        self.ring = None
+        if parameters is not None:
+            self.ring = KeyRing(
+                parameters,
+                parameters.path,
+                metrics=self.metrics,
+                clock=lambda: park.now,
+                monotonic=lambda: park.seconds,
+            )
+            self.ring.refresh()
+        self.door = Door(
+            self.ring,
+            required=api_keys == "required",
+            metrics=self.metrics,
+            rates=Rates(lambda: park.seconds),
+            clock=lambda: park.now,
+        )
+        self.bodies = Bodies(self.settings.limits)
         self.challenger = Challenger(
             experiments=Experiments(park.store, "pets", "prod", clock=lambda: park.now),
             admission=admission,
@@ -99,6 +125,8 @@ class Endpoint:
             live=self.live,
             metrics=self.metrics,
             workers=self.workers,
+            door=self.door,
+            bodies=self.bodies,
             shadow=self.shadow,
             clock=lambda: park.now,
         )
@@ -176,6 +204,20 @@ def endpoint(park: Park, open_endpoint: Callable[..., Endpoint]) -> Endpoint:
     """An endpoint that answers from certified version 1."""
     park.release(park.certified())
     opened = open_endpoint()
+    assert opened.follow()
+    return opened
+
+
+@pytest.fixture
+def parameters() -> Parameters:
+    return Parameters()
+
+
+@pytest.fixture
+def guarded(park: Park, parameters: Parameters, open_endpoint: Callable[..., Endpoint]) -> Endpoint:
+    """An endpoint that answers from version 1, to those who have a key."""
+    park.release(park.certified())
+    opened = open_endpoint(api_keys="required", parameters=parameters)
     assert opened.follow()
     return opened
 

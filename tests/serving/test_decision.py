@@ -79,5 +79,15 @@ def test_a_decision_for_a_class_that_the_model_lacks_is_refused(answering_by):
 def test_the_documented_answers_are_the_real_ones(answering_by):
     endpoint = answering_by(deciding(0.3))
     schemas = endpoint.http.get("/openapi.json").json()["components"]["schemas"]
-    assert set(endpoint.classify(explain="true").json()) == set(schemas["Classification"]["properties"])
+    told = set(endpoint.classify(explain="true").json()) | set(endpoint.classify(explain="png").json())
+    assert told == set(schemas["Classification"]["properties"])
     assert set(endpoint.model()) == set(schemas["ServedModel"]["properties"])
+
+
+def test_a_batch_says_the_decision_that_all_its_labels_follow(answering_by, make_photo):
+    endpoint = answering_by(deciding(0.3))
+    files = [("photo", (f"{number}.jpg", make_photo())) for number in range(2)]
+    answer = endpoint.http.post("/v1/classify/batch", files=files).json()
+    alone = endpoint.classify(make_photo()).json()
+    assert answer["decision"] == alone["decision"]
+    assert {result["label"] for result in answer["results"]} == {alone["label"]}
