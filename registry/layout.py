@@ -117,6 +117,26 @@ def change_key(dataset: str, sha256: str) -> str:
     return f"{changes_prefix(dataset)}{sha256}.json"
 
 
+def ingestions_prefix(dataset: str) -> str:
+    """The records of what ingestions left out on the way to a dataset, and why."""
+    return f"{DATASETS}{dataset}.ingestions/"
+
+
+def ingestion_key(dataset: str, sha256: str) -> str:
+    """One such record, named by its content."""
+    return f"{ingestions_prefix(dataset)}{sha256}.json"
+
+
+def quality_prefix(dataset: str) -> str:
+    """The reports on a dataset's quality, oldest first."""
+    return f"{DATASETS}{dataset}.quality/"
+
+
+def quality_key(dataset: str, number: int, kind: str) -> str:
+    """The `number`-th report, counted from 1: for programs (`json`), or for people (`html`)."""
+    return f"{quality_prefix(dataset)}{number:06d}.{kind}"
+
+
 # --- model store: the registry -------------------------------------------------------------------------------------
 
 
