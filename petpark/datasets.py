@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from training.dataset.difference import DatasetDifference
     from training.dataset.distribution import Shift
     from training.dataset.index import Index
+    from training.dataset.quality.gates import DataGates
     from training.dataset.sources import Source
 
 
@@ -48,8 +49,10 @@ def ingest(
     `index` is a file, or an object in S3, that says what the photos show; `base` a dataset whose photos stay where
     they are, and whose relabels and exclusions still hold. Raises training's `DatasetRefused`, `DatasetMissing`.
     """
+    from registry.encoding import format_time
     from training.dataset import Base, SplitBy, ingest_from, load_manifest
     from training.dataset.changes import decisions, history, record_ingestion
+    from training.dataset.quality.stored import record_skipped
 
     lake = _lake(target)
     before = None
@@ -65,11 +68,22 @@ def ingest(
         base=before,
         progress=progress,
     )
+    record_skipped(lake, found.sha256, source=source, skipped=found.skipped, at=format_time(clock()))
     if before is not None:
         by = target.identity(role=layout.Role.PUBLISHER)
         parent = before.manifest.sha256
         record_ingestion(lake, found.sha256, parent=parent, by=by, why=f"ingested {source}", now=clock())
     return found
+
+
+def data_gates(settings: Sequence[str] = ()) -> DataGates:
+    """What a dataset must show: the usual limits, with `settings` (`name=value`) on top; raises `SpecMalformed`.
+
+    The one place where data gates come from.
+    """
+    from training.dataset.quality.gates import DataGates
+
+    return DataGates().with_settings(settings)
 
 
 def relabel(

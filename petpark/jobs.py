@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from mypy_boto3_ec2.type_defs import InstanceTypeDef
 
     from registry.object_store import ObjectStore
+    from training.dataset.quality.gates import DataGates
     from training.job import EpochRecord, JobResult, JobSpec
 
 _FULL = frozenset(
@@ -93,11 +94,14 @@ def plan(
     initial_weights: str | None = None,
     gates: Sequence[str] = (),
     checks: Sequence[str] = (),
+    data_gates: DataGates | None = None,
 ) -> JobSpec:
     """What a new job on this stack's code shall do; `settings` are hyper-parameters as `name=value`.
 
     So are `gates`, which its model must pass, and `checks`, how it is tested (`training.evaluation.plan`). What the
     settings do not say is as in the recipe for GPUs in the cloud, and as in the one for two cores in a rehearsal.
+
+    With `data_gates` (`petpark.datasets.data_gates`) the dataset's newest quality report must pass them.
 
     Who asks for it, as the stack's publisher, is part of it, and stays so when somebody else resumes it.
     `initial_weights` is the hash of the weights to start from: a file of a version (`weights_of`), or one that is
@@ -118,6 +122,7 @@ def plan(
         initial_weights=initial_weights,
         max_seconds=60 * max_minutes,
         evaluation=EvaluationPlan(gates=Gates().with_settings(gates), checks=Checks().with_settings(checks)),
+        data_gates=data_gates,
     )
 
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from training.job import JobSpec
 
 _IMAGENET = "imagenet"
+_USUAL = "on"
+"""The data gate that asks for the usual limits, and changes none."""
 
 
 def train(
@@ -37,6 +39,12 @@ def train(
     checks: Annotated[
         list[str] | None,
         typer.Option("--check", help="How it is tested, as key=value: positive, false_negative_cost, photos, int8, …"),
+    ] = None,
+    data_gates: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--data-gate", help="What the dataset's quality report must show, as key=value; “on” for the usual."
+        ),
     ] = None,
     max_minutes: Annotated[int, typer.Option("--max-minutes", help="End the job after this time.", min=1)] = 60,
     seed: Annotated[int, typer.Option("--seed", help="Seeds everything that is random.")] = 0,
@@ -71,6 +79,7 @@ def train(
             initial_weights=initial,
             gates=gates or [],
             checks=checks or [],
+            data_gates=datasets.data_gates([each for each in data_gates if each != _USUAL]) if data_gates else None,
         ),
     )
     instance = jobs.resume(target, job) if resume else jobs.launch(target, job)

@@ -6,12 +6,16 @@ carry it (Northcutt, Jiang & Chuang, J. of Artificial Intelligence Research 70, 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from training.dataset.manifest import Photo
 from training.dataset.quality.findings import Characteristic, Concern, Name, Table, finding, share
+
+SURE: Final = 0.8
+"""Probability of another class from which on a label counts as contradicted: `docs/design/data.md` has the evidence."""
 
 type Numbers = npt.NDArray[np.float32]
 type Integers = npt.NDArray[np.intp]
@@ -49,26 +53,24 @@ def accuracy(photos: Sequence[Photo], labels: Sequence[str], probabilities: Numb
     targets = np.array([labels.index(photo.label) for photo in photos], dtype=np.intp)
     found = doubt(targets, probabilities)
     right = float((probabilities.argmax(axis=1) == targets).mean())
-    concerns = [
-        Concern(
-            key=photos[place].key,
-            sha256=photos[place].sha256,
-            label=photos[place].label,
-            why=f"seen as “{labels[found.seen_as[place]]}” with {probabilities[place, found.seen_as[place]]:.0%}",
-            becomes=labels[found.seen_as[place]],
-        )
-        for place in map(int, found.doubtful)
-    ]
+    sure = probabilities[np.arange(len(photos)), found.seen_as]
+    contradicted = int((sure[found.doubtful] >= SURE).sum())
+    concerns: list[Concern] = []
+    for place in map(int, found.doubtful):
+        photo, other = photos[place], labels[int(found.seen_as[place])]
+        why = f"seen as “{other}” with {sure[place]:.0%}"
+        concerns.append(Concern(key=photo.key, sha256=photo.sha256, label=photo.label, why=why, becomes=other))
     return Characteristic(
         name=Name.ACCURACY,
-        summary=f"{len(concerns):,} of {len(photos):,} labels are in doubt; networks that had not seen the photos "
-        f"agree with {right:.1%} of all labels.",
-        measures={"label_noise": share(len(concerns), len(photos))},
+        summary=f"{contradicted:,} of {len(photos):,} labels are contradicted ({SURE:.0%} sure of another class), "
+        f"{len(concerns) - contradicted:,} more in doubt. The networks, which had not seen the photos, agree with "
+        f"{right:.1%} of all labels.",
+        measures={"label_noise": share(contradicted, len(photos))},
         findings=finding(
             "label_noise",
             "Doubtful labels",
-            "Look at each: relabel what is wrong, and exclude what shows no class or several. Some are right, and only "
-            "hard to see for a small network.",
+            "The clearest first. Relabel what is wrong, and exclude what shows no class or several. The lower the "
+            "networks' agreement with all labels, the more of these are right, and only hard to see.",
             concerns,
         ),
         tables=(_confusion(labels, found.joint),),

@@ -6,7 +6,7 @@ from datetime import date, datetime, timedelta
 from typing import Final
 
 from training.dataset.manifest import Manifest, Photo
-from training.dataset.quality.findings import Cell, Characteristic, Concern, Finding, Name, Table, finding, share
+from training.dataset.quality.findings import Cell, Characteristic, Concern, Finding, Name, finding, share, table
 from training.dataset.split import camera_of
 
 _DAY: Final = 24
@@ -42,13 +42,15 @@ def completeness(manifest: Manifest) -> Characteristic:
             *(() if len(no_time) == len(photos) else _unknown("without_time", "time", no_time)),
         ),
         tables=(
-            *_table("What is missing", ("gap", "where"), gaps),
-            *_table("Classes", ("class", "photos"), sorted(classes.items())),
-            *_table("Cameras", ("camera", "photos"), sorted(cameras.items())),
-            *_table("Hours of the day", ("hour", "photos"), [(f"{n:02}", hours[n]) for n in range(_DAY)] if hours else ()),
-            *_table("Days of the week", ("day", "photos"), _weekdays(times)),
+            *table("What is missing", ("gap", "where"), gaps),
+            *table("Classes", ("class", "photos"), sorted(classes.items())),
+            *table("Cameras", ("camera", "photos"), sorted(cameras.items())),
+            *table(
+                "Hours of the day", ("hour", "photos"), [(f"{n:02}", hours[n]) for n in range(_DAY)] if hours else ()
+            ),
+            *table("Days of the week", ("day", "photos"), _weekdays(times)),
         ),
-    )  # fmt: skip
+    )
 
 
 def _gaps(
@@ -85,8 +87,3 @@ def _unknown(name: str, what: str, photos: Sequence[Photo]) -> tuple[Finding, ..
     ]
     says = f"Give their {what} in an index (petpark data ingest --index), or leave them out."
     return finding(name, f"Of unknown {what}", says, concerns)
-
-
-def _table(caption: str, columns: tuple[str, ...], rows: Iterable[tuple[Cell, ...]]) -> tuple[Table, ...]:
-    found = tuple(tuple(row) for row in rows)
-    return (Table(caption=caption, columns=columns, rows=found),) if found else ()

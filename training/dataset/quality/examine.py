@@ -70,13 +70,12 @@ def examine(
     probabilities = embeddings = None
     if labels:
         progress("Training small networks", 0, FOLDS)
-        more = {} if shown is None else {"shown": shown}
         found = learn(
             data,
             classes=len(manifest.labels),
             seed=seed,
+            shown=shown,
             progress=lambda done, of: progress("Training small networks", done, of),
-            **more,
         )
         probabilities, embeddings = found.probabilities, found.embeddings
     if eye is not None:

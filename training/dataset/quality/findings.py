@@ -1,6 +1,6 @@
 """The words of a quality report: what was measured, what was found, and which photos are meant."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
@@ -69,6 +69,12 @@ def finding(name: str, title: str, says: str, photos: Sequence[Concern]) -> tupl
     if not photos:
         return ()
     return (Finding(name=name, title=title, says=says, total=len(photos), photos=tuple(photos[:LISTED])),)
+
+
+def table(caption: str, columns: tuple[str, ...], rows: Iterable[tuple[Cell, ...]]) -> tuple[Table, ...]:
+    """One table; none if there are no rows."""
+    found = tuple(tuple(row) for row in rows)
+    return (Table(caption=caption, columns=columns, rows=found),) if found else ()
 
 
 def share(part: int, whole: int) -> float:

@@ -57,7 +57,8 @@ def _deal(photos: Sequence[Photo], units: Sequence[Hashable], count: int) -> npt
     for places in sorted(members.values(), key=lambda each: (-len(each), min(photos[n].sha256 for n in each))):
         labels = Counter(photos[place].label for place in places)
         fold = min(
-            range(count), key=lambda n: (sum(have[n][label] * times for label, times in labels.items()), have[n].total())
+            range(count),
+            key=lambda n: (sum(have[n][label] * times for label, times in labels.items()), have[n].total()),
         )
         have[fold] += labels
         folds[places] = fold

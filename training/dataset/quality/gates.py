@@ -16,7 +16,7 @@ class DataGates(Settings):
     Shares are between 0 and 1. A limit at which nothing can fail is a gate that is not asked.
     """
 
-    label_noise: float = 0.1  # most: share of photos that their label is doubtful of
+    label_noise: float = 0.05  # most: share of photos whose label is contradicted
     rarest_class: float = 0.1  # least: photos of the rarest class, as a share of what it had if all had alike
     hours: int = 0  # least: hours of the day in which photos were taken; 0: not asked
     without_camera: float = 1.0  # most: share of photos of which nobody knows the camera; 1: not asked
@@ -59,12 +59,13 @@ class _Gate:
     characteristic: Name
     what: str
     least: bool = False
-    unit: str = ""  # empty: a share
+    unit: str = ""  # of a number that is no share
+    plain: bool = False  # a share that is written as a number, not as percent
     off: float = 1.0
 
 
 _GATES: Final[Mapping[str, _Gate]] = {
-    "label_noise": _Gate(characteristic=Name.ACCURACY, what="photos with a doubtful label"),
+    "label_noise": _Gate(characteristic=Name.ACCURACY, what="photos whose label is contradicted"),
     "rarest_class": _Gate(
         characteristic=Name.COMPLETENESS, what="photos of the rarest class, of an equal part", least=True, off=0.0
     ),
@@ -76,15 +77,17 @@ _GATES: Final[Mapping[str, _Gate]] = {
     "unusable": _Gate(characteristic=Name.RELIABILITY, what="files that are no whole photos"),
     "near_duplicates": _Gate(characteristic=Name.RELIABILITY, what="photos that look like another"),
     "contradictions": _Gate(characteristic=Name.RELIABILITY, what="photos that look like one with another label"),
-    "camera_bias": _Gate(characteristic=Name.RELIABILITY, what="how well the camera tells the class"),
-    "leaks": _Gate(characteristic=Name.RELIABILITY, what="pairs that show the same in two splits", unit=" pairs", off=-1),
+    "camera_bias": _Gate(
+        characteristic=Name.RELIABILITY, what="how well the camera tells the class (0 to 1)", plain=True
+    ),
+    "leaks": _Gate(
+        characteristic=Name.RELIABILITY, what="pairs that show the same in two splits", unit=" pairs", off=-1
+    ),
     "unclear": _Gate(characteristic=Name.RELEVANCE, what="photos that are blurred, dark, overexposed or tiny"),
     "greyscale": _Gate(characteristic=Name.RELEVANCE, what="photos without colour"),
     "unlike": _Gate(characteristic=Name.RELEVANCE, what="photos that are like no others"),
-    "days": _Gate(
-        characteristic=Name.TIMELINESS, what="days since a camera's newest photo", unit=" days", off=0.0
-    ),
-}  # fmt: skip
+    "days": _Gate(characteristic=Name.TIMELINESS, what="days since a camera's newest photo", unit=" days", off=0.0),
+}
 _COUNTS: Final = frozenset(name for name, gate in _GATES.items() if gate.unit)
 
 
@@ -116,4 +119,6 @@ def _judge(name: str, gate: _Gate, limit: float, value: float | None) -> DataGat
 
 
 def _written(value: float, gate: _Gate) -> str:
+    if gate.plain:
+        return f"{value:.2f}"
     return f"{value:g}{gate.unit}" if gate.unit else f"{value * 100:.1f}\u00a0%"

@@ -1,6 +1,6 @@
 """What small networks make of a dataset: probabilities of photos that they never saw, and how alike photos are to them.
 
-The product's own training, bounded: however many photos there are, each fold's network is shown `_SHOWN` at most.
+The product's own training, bounded: each fold's network is shown every photo a few times, but 24,000 in all at most.
 """
 
 from collections.abc import Callable, Sequence
@@ -27,7 +27,9 @@ FOLDS: Final = 3
 SIZE: Final = 48
 """Side of the photos as the networks see them, in pixels."""
 
-_SHOWN: Final = 12_000
+_EPOCHS: Final = 6
+_LEAST_SHOWN: Final = 6_000
+_MOST_SHOWN: Final = 24_000
 _BATCH: Final = 32
 _AT_ONCE: Final = 256
 
@@ -45,10 +47,13 @@ def learn(
     *,
     classes: int,
     seed: int,
-    shown: int = _SHOWN,
+    shown: int | None = None,
     progress: Callable[[int, int], None] = lambda _done, _of: None,
 ) -> Learned:
-    """Train a network for each fold on the other folds, and ask it about its own; TrainingError."""
+    """Train a network for each fold on the other folds, and ask it about its own; TrainingError.
+
+    `shown` is how many photos a network is shown, repetitions counted, instead of the usual number.
+    """
     folds = folds_of(data.photos, FOLDS)
     probabilities = np.zeros((len(data), classes), dtype=np.float32)
     embeddings: list[Numbers] = []
@@ -63,12 +68,14 @@ def learn(
 
 def unit(vectors: Numbers) -> Numbers:
     """Scale to length 1."""
-    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), np.float32(1e-12))
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return (vectors / np.maximum(lengths, 1e-12)).astype(np.float32)
 
 
 def _train(
-    data: LabelledPixels, places: npt.NDArray[np.intp], *, classes: int, seed: int, shown: int
+    data: LabelledPixels, places: npt.NDArray[np.intp], *, classes: int, seed: int, shown: int | None
 ) -> Classifier:
+    shown = shown or min(_MOST_SHOWN, max(_LEAST_SHOWN, _EPOCHS * len(places)))
     chosen = np.sort(np.random.default_rng(derive(seed, "shown")).permutation(places)[:shown])
     some = _part(data, chosen)
     parameters = HyperParameters(image_size=SIZE, batch_size=_BATCH, epochs=max(1, round(shown / len(chosen))))

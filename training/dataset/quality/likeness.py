@@ -12,7 +12,7 @@ from training.dataset.split import Split
 
 type Numbers = npt.NDArray[np.float32]
 
-ALIKE: Final = 0.98
+ALIKE: Final = 0.95
 """Cosine of two embeddings from which on photos may show the same; `docs/design/data.md` has the evidence."""
 
 LOOKS: Final = 0.9
@@ -63,7 +63,12 @@ def strangers(distances: Numbers) -> npt.NDArray[np.intp]:
 
 
 def alike_across_splits(
-    photos: Sequence[Photo], embeddings: Numbers, pixels: npt.NDArray[np.uint8], *, alike: float = ALIKE, looks: float = LOOKS
+    photos: Sequence[Photo],
+    embeddings: Numbers,
+    pixels: npt.NDArray[np.uint8],
+    *,
+    alike: float = ALIKE,
+    looks: float = LOOKS,
 ) -> list[Alike]:
     """Pairs in different splits whose embeddings nearly agree and which look the same, mirrored or not; nearest first.
 
@@ -82,9 +87,13 @@ def alike_across_splits(
 
 
 def _pairs(
-    rows: npt.NDArray[np.intp], there: npt.NDArray[np.intp], embeddings: Numbers, pixels: npt.NDArray[np.uint8],
-    alike: float, looks: float,
-) -> list[Alike]:  # fmt: skip
+    rows: npt.NDArray[np.intp],
+    there: npt.NDArray[np.intp],
+    embeddings: Numbers,
+    pixels: npt.NDArray[np.uint8],
+    alike: float,
+    looks: float,
+) -> list[Alike]:
     if not len(there):
         return []
     likeness = embeddings[rows] @ embeddings[there].T

@@ -10,6 +10,8 @@ from training.dataset.manifest import Photo
 from training.dataset.quality.findings import Characteristic, Concern, Finding, Name, Table, finding, share
 from training.dataset.quality.likeness import strangeness, strangers
 
+_STRANGEST: Final = 12
+
 type Numbers = npt.NDArray[np.float32]
 
 BLURRED: Final = 0.0005  # sharpness below it (`imaging.measures`)
@@ -43,14 +45,30 @@ def relevance(
     measures["unclear"] = share(len(unclear), len(photos))
     if pixels is not None:
         colour = _colourfulness(pixels)
-        these = [_concern(photos[place], "without colour") for place in np.flatnonzero(colour < GREY)]
+        these = [_concern(photos[n], "without colour") for n in map(int, np.flatnonzero(colour < GREY))]
         note("greyscale", "Without colour", "Nights by infra-red are like this. Both classes should have them.", these)
         measures["greyscale"] = share(len(these), len(photos))
     if embeddings is not None:
         distances = strangeness(embeddings)
-        these = [_concern(photos[n], f"distance {distances[n]:.2f}, usually {np.median(distances):.2f}")
-                 for n in strangers(distances)]  # fmt: skip
-        note("unlike", "Like no others", "A broken camera, another place, or the rare case that is worth most: look.", these)
+        far = strangers(distances)
+        these = [_concern(photos[n], f"distance {distances[n]:.2f}; usual {np.median(distances):.2f}") for n in far]
+        if not these:  # the strangest are worth a look all the same
+            strangest = np.argsort(-distances, kind="stable")[:_STRANGEST]
+            found += finding(
+                "strangest",
+                "Least like the others",
+                "None is far from all others; these are farthest.",
+                [
+                    _concern(photos[n], f"distance {distances[n]:.2f}; usual {np.median(distances):.2f}")
+                    for n in strangest
+                ],
+            )
+        note(
+            "unlike",
+            "Like no others",
+            "A broken camera, another place, or the rare case that is worth most: look.",
+            these,
+        )
         measures["unlike"] = share(len(these), len(photos))
     return Characteristic(
         name=Name.RELEVANCE,

@@ -1,17 +1,14 @@
 """Reliability: files that are no photos, photos that say the same twice or contradict each other, cameras that tell."""
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
-import numpy as np
-import numpy.typing as npt
-
 from training.dataset.manifest import Photo
 from training.dataset.near import Hashes
-from training.dataset.quality.findings import Characteristic, Concern, Name, Table, finding, share
+from training.dataset.quality.bias import camera_bias
+from training.dataset.quality.findings import Characteristic, Concern, Finding, Name, finding, share, table
 from training.dataset.quality.likeness import Alike
-from training.dataset.split import camera_of
 
 UNUSABLE: Final = "no whole photo"
 _KINDS: Final = (
@@ -36,53 +33,70 @@ def reliability(
     embeddings found (None: nobody looked).
     """
     near, contradicting = _look_alikes(photos)
-    bias, drivers = _bias(photos)
+    bias, drivers = camera_bias(photos)
+    kinds = Counter(kind_of(reason) for _, reason in skipped or ())
     measures = {
         "near_duplicates": share(len(near), len(photos)),
         "contradictions": share(len(contradicting), len(photos)),
         "camera_bias": bias,
     }
-    kinds = Counter(kind_of(reason) for _, reason in skipped or ())
+    left_out = "what ingestion left out was not recorded"
     if skipped is not None:
         measures["unusable"] = share(kinds[UNUSABLE], len(photos) + kinds[UNUSABLE])
+        left_out = f"{len(skipped):,} files were left out, {kinds[UNUSABLE]:,} of them no whole photos"
+    crossing = ""
     if leaks is not None:
         measures["leaks"] = float(len(leaks))
+        crossing = f"; {len(leaks):,} pairs show the same in two splits"
     return Characteristic(
         name=Name.RELIABILITY,
-        summary=(f"{len(skipped):,} files were left out, {kinds[UNUSABLE]:,} of them no whole photos; " if skipped is not None
-                 else "What ingestion left out was not recorded; ")
-        + f"{len(near):,} photos look like another, {len(contradicting):,} like one with another label"
-        + ("." if leaks is None else f"; {len(leaks):,} pairs show the same in two splits."),
+        summary=f"{len(near):,} photos look like another, {len(contradicting):,} like one with another label{crossing};"
+        f" {left_out}.",
         measures=measures,
         findings=(
-            *finding(
-                "leaks",
-                "The same in two splits",
-                "A test on them would promise too much, so that no training begins: exclude one of each.",
-                [_pair(photos[each.one], photos[each.other], f"{photos[each.one].split}, beside it {photos[each.other].split}; "
-                       f"cosine {each.cosine:.3f}") for each in leaks or ()],
-            ),
-            *finding(
-                "contradictions",
-                "Look-alikes with different labels",
-                "One of the two is wrong, or both show more than one class: relabel one, or exclude both.",
-                [_pair(photos[one], photos[other], f"“{photos[one].label}”, beside it “{photos[other].label}”", becomes=photos[other].label)
-                 for one, other in contradicting],
-            ),
+            *_leaking(photos, leaks or ()),
+            *_contradicting(photos, contradicting),
             *finding(
                 "near_duplicates",
                 "Look-alikes",
-                "They share a split, so nothing leaks; they only weigh more than others. Exclude some where they are many.",
+                "They share a split, so nothing leaks, but weigh more than others: exclude some where they are many.",
                 [_pair(photos[one], photos[other], "looks like the one beside it") for one, other in near],
             ),
         ),
         tables=(
-            *((Table(caption="Left out by ingestion", columns=("why", "files"), rows=tuple(sorted(kinds.items()))),) if kinds else ()),
-            *((Table(caption="First of the files left out", columns=("file", "why"), rows=tuple((skipped or ())[:_NAMED])),) if skipped else ()),
-            *((Table(caption=f"Cameras that tell the class (Cramér's V {bias:.2f})",
-                     columns=("camera", "class", "photos", "expected"), rows=tuple(drivers)),) if drivers else ()),
+            *table("Left out by ingestion", ("why", "files"), sorted(kinds.items())),
+            *table("First of the files left out", ("file", "why"), (skipped or ())[:_NAMED]),
+            *table(
+                f"Cameras that tell the class (Cramér's V {bias:.2f})",
+                ("camera", "class", "photos", "expected"),
+                drivers,
+            ),
         ),
-    )  # fmt: skip
+    )
+
+
+def _leaking(photos: Sequence[Photo], leaks: Sequence[Alike]) -> tuple[Finding, ...]:
+    def why(each: Alike) -> str:
+        return f"{photos[each.one].split}, beside it {photos[each.other].split}; cosine {each.cosine:.3f}"
+
+    return finding(
+        "leaks",
+        "The same in two splits",
+        "A test on them would promise too much, so no training begins: exclude one of each.",
+        [_pair(photos[each.one], photos[each.other], why(each)) for each in leaks],
+    )
+
+
+def _contradicting(photos: Sequence[Photo], pairs: Sequence[tuple[int, int]]) -> tuple[Finding, ...]:
+    def why(one: Photo, other: Photo) -> str:
+        return f"“{one.label}”, beside it “{other.label}”"
+
+    return finding(
+        "contradictions",
+        "Look-alikes with different labels",
+        "One of the two is wrong, or both show more than one class: relabel one, or exclude both.",
+        [_pair(photos[one], photos[other], why(photos[one], photos[other])) for one, other in pairs],
+    )
 
 
 def kind_of(reason: str) -> str:
@@ -105,42 +119,5 @@ def _look_alikes(photos: Sequence[Photo]) -> tuple[list[tuple[int, int]], list[t
     return near, contradicting
 
 
-def _bias(photos: Sequence[Photo]) -> tuple[float, list[tuple[str, str, int, float]]]:
-    """Cramér's V of camera and class, corrected for chance (Bergsma, J. Korean Statistical Society 42:3, 2013).
-
-    0: the camera says nothing about the class; 1: it says all. With it, the pairs that deviate most.
-    """
-    counts: dict[str, Counter[str]] = defaultdict(Counter)
-    for photo in photos:
-        if camera := camera_of(photo):
-            counts[camera][photo.label] += 1
-    cameras, labels = sorted(counts), sorted({label for each in counts.values() for label in each})
-    if len(cameras) < 2 or len(labels) < 2:  # noqa: PLR2004
-        return 0.0, []
-    table = np.array([[counts[camera][label] for label in labels] for camera in cameras], dtype=np.float64)
-    value, residuals, expected = _cramer(table)
-    order = np.argsort(-np.abs(residuals), axis=None)[:_NAMED]
-    found = [(cameras[n // len(labels)], labels[n % len(labels)]) for n in map(int, order)]
-    return value, [
-        (camera, label, counts[camera][label], round(float(expected[cameras.index(camera), labels.index(label)]), 1))
-        for camera, label in found
-    ]
-
-
-def _cramer(
-    table: npt.NDArray[np.float64],
-) -> tuple[float, npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    total = table.sum()
-    expected = table.sum(axis=1, keepdims=True) * table.sum(axis=0, keepdims=True) / total
-    residuals = (table - expected) / np.sqrt(expected)
-    rows, columns = table.shape
-    phi = max(0.0, float((residuals**2).sum()) / total - (rows - 1) * (columns - 1) / (total - 1))
-    rows_fair, columns_fair = rows - (rows - 1) ** 2 / (total - 1), columns - (columns - 1) ** 2 / (total - 1)
-    least = min(rows_fair, columns_fair) - 1
-    return (round(min(1.0, (phi / least) ** 0.5), 6) if least > 0 else 0.0), residuals, expected
-
-
-def _pair(one: Photo, other: Photo, why: str, *, becomes: str | None = None) -> Concern:
-    return Concern(
-        key=one.key, sha256=one.sha256, label=one.label, why=why, becomes=becomes, beside=(other.key, other.sha256)
-    )
+def _pair(one: Photo, other: Photo, why: str) -> Concern:
+    return Concern(key=one.key, sha256=one.sha256, label=one.label, why=why, beside=(other.key, other.sha256))

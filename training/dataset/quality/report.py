@@ -67,8 +67,14 @@ class QualityReport:
 
 
 def compose(
-    manifest: Manifest, characteristics: Iterable[Characteristic], *, gates: DataGates, by: str, at: datetime, source: str = ""
-) -> QualityReport:  # fmt: skip
+    manifest: Manifest,
+    characteristics: Iterable[Characteristic],
+    *,
+    gates: DataGates,
+    by: str,
+    at: datetime,
+    source: str = "",
+) -> QualityReport:
     """Hold characteristics against the gates."""
     found = tuple(characteristics)
     measures = {name: value for each in found for name, value in each.measures.items()}

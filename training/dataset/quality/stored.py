@@ -95,7 +95,9 @@ def refuse_doubtful(lake: ObjectStore, dataset: str, gates: DataGates | None) ->
         )
 
 
-def record_skipped(lake: ObjectStore, dataset: str, *, source: str, skipped: Sequence[tuple[str, str]], at: str) -> None:
+def record_skipped(
+    lake: ObjectStore, dataset: str, *, source: str, skipped: Sequence[tuple[str, str]], at: str
+) -> None:
     """Keep what an ingestion left out, which the manifest does not say, for later reports."""
     body = canonical(
         {"dataset": dataset, "source": source, "at": at, "skipped": [{"key": key, "why": why} for key, why in skipped]}

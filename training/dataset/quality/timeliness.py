@@ -28,16 +28,14 @@ def timeliness(manifest: Manifest, *, as_of: datetime) -> Characteristic:
         return Characteristic(name=Name.TIMELINESS, summary="No photo says when it was taken.")
     newest = {camera: min(each) for camera, each in ages.items()}
     oldest = max(newest, key=lambda camera: newest[camera])
-    rows = sorted(((camera, round(newest[camera], 1), round(median(each), 1)) for camera, each in ages.items()),
-                  key=lambda row: -row[1])  # fmt: skip
+    rows = sorted(
+        ((camera, round(newest[camera], 1), round(median(each), 1)) for camera, each in ages.items()),
+        key=lambda row: -row[1],
+    )
     return Characteristic(
         name=Name.TIMELINESS,
         summary=f"As of {as_of:%Y-%m-%d %H:%M} UTC the newest photo is {min(newest.values()):.0f} days old; "
         f"silent longest is {oldest}, for {newest[oldest]:.0f} days.",
         measures={"days": max(0.0, round(newest[oldest], 3))},
-        tables=(
-            Table(
-                caption="Age of photos, in days", columns=("camera", "newest", "median"), rows=tuple(rows)
-            ),
-        ),
-    )  # fmt: skip
+        tables=(Table(caption="Age of photos, in days", columns=("camera", "newest", "median"), rows=tuple(rows)),),
+    )
