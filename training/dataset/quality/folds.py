@@ -1,7 +1,7 @@
 """Photos in folds, so that each is judged by a network that saw neither it nor what looks like it. Pure."""
 
 from collections import Counter, defaultdict
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -23,8 +23,7 @@ def folds_of(photos: Sequence[Photo], count: int) -> npt.NDArray[np.intp]:
     """
     looks = _look_alikes(photos)
     for by in (SplitBy.CAMERA, SplitBy.DAY):
-        units: list[Hashable] = [unit_of(photo, by) or look for photo, look in zip(photos, looks, strict=True)]
-        folds = _deal(photos, units, count)
+        folds = _deal(photos, _joined(looks, [unit_of(photo, by) for photo in photos]), count)
         if _learnable(photos, folds):
             return folds
     return _deal(photos, looks, count)
@@ -47,9 +46,27 @@ def _look_alikes(photos: Sequence[Photo]) -> list[int]:
     return found
 
 
-def _deal(photos: Sequence[Photo], units: Sequence[Hashable], count: int) -> npt.NDArray[np.intp]:
+def _joined(looks: Sequence[int], units: Sequence[str | None]) -> list[int]:
+    """Join what looks alike with what shares a unit, and so on; gives each photo the name of its whole."""
+    parent = list(range(len(looks)))
+
+    def root(place: int) -> int:
+        while parent[place] != place:
+            parent[place] = parent[parent[place]]
+            place = parent[place]
+        return place
+
+    first: dict[str, int] = {}
+    for place, (look, unit) in enumerate(zip(looks, units, strict=True)):
+        parent[root(place)] = root(look)
+        if unit is not None:
+            parent[root(place)] = root(first.setdefault(unit, place))
+    return [root(place) for place in range(len(looks))]
+
+
+def _deal(photos: Sequence[Photo], units: Sequence[int], count: int) -> npt.NDArray[np.intp]:
     """Largest unit first, each to the fold that has fewest of its photos' classes; ties by hash, so never by name."""
-    members: dict[Hashable, list[int]] = defaultdict(list)
+    members: dict[int, list[int]] = defaultdict(list)
     for place, unit in enumerate(units):
         members[unit].append(place)
     have = [Counter[str]() for _ in range(count)]
