@@ -58,7 +58,7 @@ def test_a_refused_dataset_names_photos_and_page_and_its_commands_mend_it(run: R
     assert "refused" in said.stdout
     error = json.loads(run(*words, "--json").stdout)["error"]
     assert (error["outcome"], error["failed"]) == ("QualityRefused", ["unclear"])
-    command = next(each for each in error["commands"] if "night" in each)
+    command = next(each for each in error["commands"] if each.endswith("dark'"))
     assert command in said.stderr
     done = run(*shlex.split(command)[1:], "--json")
     assert done.exit_code == 0, done.output
