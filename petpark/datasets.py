@@ -76,14 +76,22 @@ def ingest(
     return found
 
 
-def data_gates(settings: Sequence[str] = ()) -> DataGates:
-    """What a dataset must show: the usual limits, with `settings` (`name=value`) on top; raises `SpecMalformed`.
+def data_gates(target: Target, settings: Sequence[str] = ()) -> DataGates:
+    """What a dataset must show: petpark's limits, upon them the stack's (`petpark:gates`), upon them `settings`.
 
-    The one place where data gates come from.
+    The one place where data gates come from. Raises training's `SpecMalformed`, which names those that exist.
     """
     from training.dataset.quality.gates import DataGates
 
-    return DataGates().with_settings(settings)
+    declared = target.outputs.gates.data.items()
+    # Outputs know no integers: 3.0 was written as 3.
+    stacks = [f"{name}={int(value) if value == int(value) else value}" for name, value in declared]
+    return DataGates().with_settings([*stacks, *settings])
+
+
+def asked_gates(target: Target) -> DataGates | None:
+    """What a job asks of its dataset's newest report: nothing where the stack declares nothing."""
+    return data_gates(target) if target.outputs.gates.data else None
 
 
 def relabel(

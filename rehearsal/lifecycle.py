@@ -19,8 +19,9 @@ from typing import Any
 
 import numpy as np
 
-from petpark import datasets, decisions, endpoints, jobs, quality
+from petpark import datasets, decisions, endpoints, gates, jobs, quality
 from petpark.endpoints import Verdict
+from petpark.gates import Judgement
 from petpark.jobs import EpochSeen, Finished
 from petpark.target import Target
 from registry.channel import Move
@@ -199,7 +200,7 @@ class Lifecycle:
         """Without networks, which would take half a minute: what they find is for a person with a dataset to mend."""
         with self._steps.step("report on the photos' quality") as step:
             target = self._world.target("test")
-            made = quality.report(target, dataset.sha256, gates=datasets.data_gates(), labels=False)
+            made = quality.report(target, dataset.sha256, gates=datasets.data_gates(target), labels=False)
             assert self._facts.dataset is not None  # noqa: S101  ingestion comes first
             quality.write_page(made, self._world.directory / QUALITY)
             self._facts = replace(self._facts, dataset=replace(self._facts.dataset, report=QUALITY))
@@ -224,7 +225,9 @@ class Lifecycle:
                             f"epoch {record.epoch} of {spec.hyper_parameters.epochs}, accuracy {record.accuracy:.1%}"
                         )
                     case Finished(result=result) if result.version is not None:
-                        step.done(f"version {result.version}, job {job}", by=spec.requested_by)
+                        judged = gates.judgement(target, result.version)
+                        self._facts = replace(self._facts, gates={**self._facts.gates, result.version: judged.verdicts})
+                        step.done(f"version {result.version}, {_gates(judged)}, job {job}", by=spec.requested_by)
                         return result.version
                     case _:
                         step.progress(f"instance {instance}")
@@ -369,6 +372,13 @@ class Lifecycle:
                 HeldOut(key=photo.key, label=photo.label, photo=body)
                 for photo, body in zip(photos, bodies, strict=True)
             ]
+
+
+def _gates(judged: Judgement) -> str:
+    """What the gates said, for a step's line; whether the version may go to prod is for the channel's rule to say."""
+    if judged.failed:
+        return f"failed gates: {', '.join(verdict.name for verdict in judged.failed)}"
+    return f"{len(judged.verdicts)} gates passed"
 
 
 def _accuracies(predictions: Sequence[Prediction], labels: Sequence[str]) -> tuple[Accuracy, Accuracy]:

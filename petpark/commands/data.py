@@ -55,7 +55,7 @@ def ingest(
     with run.output.progress("Ingesting photos") as report:
         found = datasets.ingest(target, source, seed=seed, progress=report, index=index, split_by=split_by, base=base)
     skipped = [{"path": str(path), "reason": reason} for path, reason in found.skipped]
-    seen = quality.glance(target, found, gates=datasets.data_gates())
+    seen = quality.glance(target, found, gates=datasets.data_gates(target))
     facts = {
         "dataset": found.sha256,
         "photos": len(found.manifest.photos),

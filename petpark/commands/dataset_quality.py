@@ -37,8 +37,8 @@ def report(
 ) -> None:
     """Say what a dataset is worth: five characteristics, the photos concerned, and how to mend it."""
     run = invocation(ctx)
-    limits = datasets.data_gates(gates or ())
     target = run.target()
+    limits = datasets.data_gates(target, gates or ())
     with run.output.progress("Examining") as bar:
         made = quality.report(
             target,

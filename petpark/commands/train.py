@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from petpark import datasets, jobs
+from petpark import datasets, job_details, jobs
 from petpark.app import Invocation, example, invocation
-from petpark.errors import WeightsMissing
+from petpark.commands import verdicts
+from petpark.errors import GATES_FAILED, WeightsMissing
 from petpark.jobs import EpochSeen, Finished, InstanceSeen
+from petpark.output import Cell
 from petpark.pretrained import fetch_pretrained
 from petpark.target import Target
 
@@ -22,8 +24,6 @@ if TYPE_CHECKING:
     from training.job import JobSpec
 
 _IMAGENET = "imagenet"
-_USUAL = "on"
-"""The data gate that asks for the usual limits, and changes none."""
 
 
 def train(
@@ -34,17 +34,11 @@ def train(
     ] = None,
     gates: Annotated[
         list[str] | None,
-        typer.Option("--gate", help="What the model must show, as key=value: accuracy, recall, slice_gap, …"),
+        typer.Option("--gate", help="What the model must show beyond the stack's gates, as key=value: accuracy, …"),
     ] = None,
     checks: Annotated[
         list[str] | None,
         typer.Option("--check", help="How it is tested, as key=value: positive, false_negative_cost, photos, int8, …"),
-    ] = None,
-    data_gates: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--data-gate", help="What the dataset's quality report must show, as key=value; “on” for the usual."
-        ),
     ] = None,
     max_minutes: Annotated[int, typer.Option("--max-minutes", help="End the job after this time.", min=1)] = 60,
     seed: Annotated[int, typer.Option("--seed", help="Seeds everything that is random.")] = 0,
@@ -61,7 +55,10 @@ def train(
         str, typer.Option("--resume", metavar="JOB", help="Take up an interrupted job where it was.")
     ] = "",
 ) -> None:
-    """Train on an instance of the stack, from a dataset (--dataset) or an interrupted job (--resume)."""
+    """Train on an instance of the stack, from a dataset (--dataset) or an interrupted job (--resume).
+
+    With --watch it ends with 3 when the model failed gates: it is published, and what to try is said.
+    """
     if bool(dataset) == bool(resume):
         raise typer.BadParameter("give either --dataset SHA for a new job, or --resume JOB for an interrupted one")
     run = invocation(ctx)
@@ -79,7 +76,6 @@ def train(
             initial_weights=initial,
             gates=gates or [],
             checks=checks or [],
-            data_gates=datasets.data_gates([each for each in data_gates if each != _USUAL]) if data_gates else None,
         ),
     )
     instance = jobs.resume(target, job) if resume else jobs.launch(target, job)
@@ -87,10 +83,17 @@ def train(
     if watch:
         run.output.note(f"Job {job} on {instance}")
         facts |= _watch(run, target, job, instance)
-    shown = {name: str(value) for name, value in facts.items() if name != "epochs"}
-    run.output.record(shown, facts=facts)
+    shown: dict[str, Cell] = {name: str(value) for name, value in facts.items() if name != "epochs"}
     if not watch:
+        run.output.record(shown, facts=facts)
         run.output.note("See how it does: petpark jobs list")
+        return
+    found = job_details.inspect(target, job)
+    shown["gates"] = verdicts.outcome(found.judgement)
+    sections = {f"Job {job}": shown, **verdicts.failures(found)}
+    run.output.sections(sections, facts={**facts, **verdicts.facts(found)})
+    if found.summary.gates_failed:
+        raise typer.Exit(GATES_FAILED)
 
 
 def _submit(target: Target, dataset: str, weights: str, plan: Callable[[str, str | None], JobSpec]) -> str:

@@ -255,6 +255,10 @@ def _served_model() -> Json:
                 "type": ["object", "null"],
                 "description": "The channel's last entry, if what it names is not served here, and why",
             },
+            "experiment": {
+                "type": ["object", "null"],
+                "description": "The challenger beside this version, if one is tried out, and what this process saw",
+            },
             "instance": _STRING,
             "labels": {"type": "array", "items": _STRING},
             "certificate": {

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from petpark import datasets
 from petpark.jobs import plan
 from registry.layout import quality_key
 from tests.petpark.conftest import Place, Run
 from tests.training.photos import write_photos
+from training.dataset.quality.gates import DataGates
 
 ORDINARY = ("--gate", "unclear=1")
 """Photos of tests are tiny."""
@@ -81,8 +81,15 @@ def test_what_cannot_be_reported_on_is_refused_by_name(
     assert f"{said.exit_code} {said.stderr.partition(':')[0]}" == error
 
 
-def test_a_job_carries_the_data_gates_that_it_was_planned_with(place: Place) -> None:
-    target = place.target()
-    assert plan(target, "d" * 64, (), seed=1).data_gates is None
-    gates = datasets.data_gates(["label_noise=0.02"])
-    assert plan(target, "d" * 64, (), seed=1, data_gates=gates).data_gates == gates
+def test_a_job_asks_of_its_dataset_what_the_stack_declares_and_of_nothing_where_it_declares_nothing(
+    place: Place, run: Run, dataset: str
+) -> None:
+    assert plan(place.target(), "d" * 64, (), seed=1).data_gates is None
+    place.exported["test"]["gates"] = {
+        "data": {"label_noise": 0.02, "leaks": 3.0, "unclear": 1.0},
+        "model": {},
+        "checks": {},
+    }
+    gates = plan(place.target(), "d" * 64, (), seed=1).data_gates
+    assert gates == DataGates(label_noise=0.02, leaks=3, unclear=1)
+    assert not told(run, dataset)["refused"]  # the report is held to the same
