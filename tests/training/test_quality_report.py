@@ -67,7 +67,7 @@ def test_most_changed_labels_are_doubted_and_most_doubted_labels_were_changed(
     data = load_pixels(lake, manifest.photos, manifest.labels, SIZE, check=lambda: None)
     wrong = np.random.default_rng(0).permutation(len(data))[:6]
     data.targets[torch.as_tensor(wrong)] = 1 - data.targets[torch.as_tensor(wrong)]
-    found = learn(data, classes=2, seed=1, shown=500)
+    found = learn(data, classes=2, seed=1, shown=300)
     targets = data.targets.numpy()
     doubted = set(doubt(targets, found.probabilities).doubtful[:6].tolist())
     assert len(doubted & set(wrong.tolist())) >= 5
