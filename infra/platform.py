@@ -83,7 +83,7 @@ def _own(settings: StackSettings) -> Platform:
         encryption_key=models.encryption_key.arn,
         signing_key=models.signing_key.arn,
     )
-    Grants("grants", GrantsArgs(roles=operators.roles, places=places))
+    Grants("grants", GrantsArgs(roles=operators.roles, places=places, photo_sources=settings.photo_sources))
     return Platform(
         places=places,
         roles={role.value: made.arn for role, made in operators.roles.items()},

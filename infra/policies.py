@@ -86,8 +86,11 @@ def trust_people(account: str) -> Document:
 # --- people and machines -------------------------------------------------------------------------------------------
 
 
-def operator(role: Role, places: Places) -> Document:
-    """What a person or pipeline acting as `role` may do."""
+def operator(role: Role, places: Places, photo_sources: Iterable[str] = ()) -> Document:
+    """What a person or pipeline acting as `role` may do.
+
+    `photo_sources` are places outside of petpark that photos are ingested from: `bucket` or `bucket/prefix`.
+    """
     statements = [
         *_read(places.model_store),
         # An audit compares the registry with every revision that the bucket holds, not only the latest.
@@ -103,6 +106,7 @@ def operator(role: Role, places: Places) -> Document:
                 *_create(places.data_lake, (PHOTOS, DATASETS)),
                 *_read(places.workspace),
                 *_create(places.workspace, (JOBS,)),
+                *_read_sources(photo_sources),
             ]
         case Role.CERTIFIER:
             statements += [_allow(["kms:Sign"], [places.signing_key]), _verify(places.signing_key)]
@@ -289,6 +293,21 @@ def _objects(bucket: str, prefix: str) -> str:
 
 def _read(bucket: str) -> list[Statement]:
     return [_allow(["s3:ListBucket"], [_bucket(bucket)]), _allow(["s3:GetObject"], [_objects(bucket, "")])]
+
+
+def _read_sources(sources: Iterable[str]) -> list[Statement]:
+    """Read what is named and nothing beside it: `park/2026` is that object and what lies below it, not `park/2026-old`.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/amazon-s3-policy-keys.html#condition-key-bucket-ops-2
+    """
+    listings: list[Statement] = []
+    objects: list[str] = []
+    for bucket, _, prefix in (source.partition("/") for source in sources):
+        named = [prefix, f"{prefix}/*"] if prefix else ["*"]
+        condition = {"StringLike": {"s3:prefix": named}} if prefix else None
+        listings.append(_allow(["s3:ListBucket"], [_bucket(bucket)], condition))
+        objects += [f"{_bucket(bucket)}/{key}" for key in named]
+    return [*listings, _allow(["s3:GetObject"], objects)] if objects else []
 
 
 def _create(bucket: str, prefixes: tuple[str, ...]) -> list[Statement]:

@@ -27,6 +27,13 @@ LOG_DAYS = (1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096,
 _LONGEST_LOCK_DAYS = 36_500
 
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
+_SOURCE = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[^*?$/\s\"\\]+)*")
+"""A bucket, or a part of one; nothing that IAM would read as a pattern or a variable."""
+
+_MOST_SOURCES, _SOURCES_CHARACTERS = 20, 1_000
+"""How many sources, and all of them together: a role's inline policies may have 10,240 characters.
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html"""
+
 _SHORT = "a short name of lower-case letters, digits and hyphens"
 
 
@@ -78,6 +85,8 @@ class StackSettings:
     """Days for which S3 keeps what is in the model store from being deleted for good; 0 for no Object Lock."""
     channels: Mapping[str, ChannelPolicy]
     """What each channel asks of whoever moves it; empty in a stack that does not own the platform."""
+    photo_sources: tuple[str, ...]
+    """`bucket` or `bucket/prefix` from which the publisher may ingest photos; none in a stack without the platform."""
     gates: StackGates
     """What photos and models must show, and how models are tested; empty in a stack that does not own the platform."""
     network: str
@@ -110,6 +119,7 @@ def read(get: Callable[[str], str | None], *, region: str | None, namespace: str
         protect_data=values.boolean("protect_data"),
         object_lock_days=values.integer("object_lock_days", 0, _LONGEST_LOCK_DAYS),
         channels=_channels(values, platform_stack, endpoint.channel),
+        photo_sources=_photo_sources(values, platform_stack),
         gates=_gates(values, platform_stack),
         network=values.network("network", range(16, 23)),
         zones=values.zones("zones", region or ""),
@@ -136,6 +146,19 @@ def _channels(values: "_Reader", platform_stack: str | None, followed: str) -> M
         if not _NAME.fullmatch(name):
             values.refuse("channels", name, f"names like the others: {_SHORT}")
     return MappingProxyType({name: values.channel_policy(f"channels.{name}", found[name]) for name in found})
+
+
+def _photo_sources(values: "_Reader", platform_stack: str | None) -> tuple[str, ...]:
+    """Read where photos may come from besides disks; only the platform's owner has a role to grant it to."""
+    found = values.texts("photo_sources", _SOURCE, "a list of buckets, or of bucket/prefix without * ? $, or []")
+    if platform_stack and found:
+        expected = f"[] where platform is not {OWN!r}: put them into Pulumi.{platform_stack}.yaml"
+        values.refuse("photo_sources", ", ".join(found), expected)
+    if len(found) > _MOST_SOURCES or sum(map(len, found)) > _SOURCES_CHARACTERS:
+        limits = f"at most {_MOST_SOURCES} places of {_SOURCES_CHARACTERS:,} characters together"
+        expected = f"{limits}, as a role's policy holds no more: name a common prefix, or whole buckets"
+        values.refuse("photo_sources", f"{found[0]}, …", expected)
+    return found
 
 
 def _gates(values: "_Reader", platform_stack: str | None) -> StackGates:
@@ -268,6 +291,22 @@ class _Reader:
             return cast("dict[str, Any]", value) if isinstance(value, dict) else None
 
         return self._read(key, parse, expected, None)
+
+    def texts(self, key: str, each: re.Pattern[str], expected: str) -> tuple[str, ...]:
+        """Read a list of texts, each like the pattern and none twice."""
+
+        def parse(text: str) -> tuple[str, ...] | None:
+            try:
+                value = json.loads(text)
+            except ValueError:
+                return None
+            if not isinstance(value, list):
+                return None
+            items = cast("list[object]", value)
+            fitting = tuple(item for item in items if isinstance(item, str) and each.fullmatch(item))
+            return fitting if len(set(fitting)) == len(items) else None
+
+        return self._read(key, parse, expected, ())
 
     def channel_policy(self, key: str, value: Any) -> ChannelPolicy:
         try:

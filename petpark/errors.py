@@ -29,6 +29,7 @@ _AROUND = frozenset(
         "EmulatorFailed",
         "EmulatorMissing",
         "NoRoom",
+        "PhotosUnreachable",
         "PortInUse",
         "ProviderMissing",
         "RehearsalRunning",
@@ -107,6 +108,10 @@ class GateLoosened(OperatorError):
 
 class WeightsMissing(OperatorError):
     """Weights to start from were named, and are not there."""
+
+
+class SourceClosed(OperatorError):
+    """Photos, or their index, lie where the publisher's role may not read."""
 
 
 class ReportMissing(OperatorError):

@@ -26,6 +26,7 @@ class Variable(StrEnum):
     JOB = "PETPARK_JOB"
     HOME = "PETPARK_HOME"
     PYTHON = "PETPARK_PYTHON"
+    PROCESSES = "PETPARK_PROCESSES"
 
 
 JOB_TAG = "petpark:job"

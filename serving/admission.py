@@ -2,7 +2,7 @@
 
 import contextlib
 import tempfile
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,6 +10,7 @@ from typing import Protocol
 
 from registry.catalog import Catalog
 from registry.certificate import Certificate, Certificates, Verifier
+from registry.decision import DECISION_FILE, Decision
 from registry.errors import (
     ClockSkewed,
     KeyUnavailable,
@@ -132,10 +133,20 @@ class Admission:
             session=session,
             certificate=certificate,
             standing=standing,
+            decision=_decision(files, session.labels),
             max_pixels=self._max_pixels,
         )
         reproduce(model, files)  # the first calls through the whole path: they warm it too
         return model
+
+
+def _decision(files: Mapping[str, Path], labels: tuple[str, ...]) -> Decision | None:
+    if DECISION_FILE not in files:
+        return None
+    try:
+        return Decision.from_json(files[DECISION_FILE].read_bytes(), labels)
+    except ValueError as error:
+        raise ModelInvalid(f"{DECISION_FILE} is no decision: {error}") from error
 
 
 @contextlib.contextmanager

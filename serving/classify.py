@@ -85,6 +85,8 @@ def _document(answer: Answer, request_id: str) -> bytes:
         "model": model.identity,
         "request_id": request_id,
     }
+    if model.rule is not None:
+        document["decision"] = model.rule
     if found.activation_map is not None:
         maps = np.round(found.activation_map.astype(np.float64), 5).tolist()
         document["activation_map"] = dict(zip(model.labels, maps, strict=True))

@@ -60,6 +60,7 @@ class HealthApi:
             "experiment": challenge.to_json() if challenge else None,
             "instance": self._instance,
             "labels": list(current.model.labels) if current else [],
+            "decision": current.model.rule if current else None,
             "certificate": self._certificate(current.model) if current else None,
             "providers": current.model.session.providers if current else [],
         }

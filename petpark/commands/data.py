@@ -29,13 +29,18 @@ class SplitUnit(StrEnum):
     epilog=example(
         "petpark data ingest photos/",
         "petpark data ingest s3://park/2026-03/ --index s3://park/2026-03.csv --base 3fa9",
-        "petpark data ingest photos.tar.gz --json",
+        "petpark data ingest s3://park/photos.tar.gz --json",
+        "petpark data ingest oxford-iiit-pet",
     ),
 )
 def ingest(
     ctx: typer.Context,
     source: Annotated[
-        str, typer.Argument(help="A folder, s3://bucket/prefix or a tar archive, with one subfolder per class.")
+        str,
+        typer.Argument(
+            help="A folder or a tar archive, here or as s3://bucket/…, with one subfolder per class; or "
+            "oxford-iiit-pet (oxford-iiit-pet/breeds): a public set, fetched by torchvision."
+        ),
     ],
     seed: Annotated[int, typer.Option("--seed", help="Seeds the split into train, validation and test.")] = 0,
     index: Annotated[
@@ -54,6 +59,7 @@ def ingest(
     target = run.target()
     with run.output.progress("Ingesting photos") as report:
         found = datasets.ingest(target, source, seed=seed, progress=report, index=index, split_by=split_by, base=base)
+    terms = datasets.terms(source)
     skipped = [{"path": str(path), "reason": reason} for path, reason in found.skipped]
     seen = quality.glance(target, found, gates=datasets.data_gates(target))
     facts = {
@@ -63,6 +69,7 @@ def ingest(
         "skipped": skipped,
         "quality": dataset_quality.facts(seen),
     }
+    facts |= {"terms": terms} if terms else {}
     fields = {
         "dataset": found.sha256,
         "photos": str(len(found.manifest.photos)),
@@ -70,6 +77,7 @@ def ingest(
         "skipped": str(len(skipped)),
         "quality": dataset_quality.verdict(seen),
     }
+    fields |= {"terms": terms} if terms else {}
     fields |= {f"  {entry['path']}": entry["reason"] for entry in skipped}
     run.output.record(fields, facts=facts)
     run.output.note(

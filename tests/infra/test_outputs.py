@@ -74,7 +74,7 @@ def test_both_files_hold_the_same_keys_and_the_project_describes_each():
 
 
 def test_the_values_have_the_types_that_the_project_declares():
-    types = {"string": str, "boolean": bool, "integer": int, "object": dict}
+    types = {"string": str, "boolean": bool, "integer": int, "object": dict, "array": list}
     project = yaml.safe_load((ROOT / "Pulumi.yaml").read_text())["config"]
     for stack in ("test", "prod"):
         config = yaml.safe_load((ROOT / f"Pulumi.{stack}.yaml").read_text())["config"]

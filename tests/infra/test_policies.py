@@ -40,13 +40,24 @@ WRITES = (
 )
 
 
-def allows(document: dict[str, Any], action: str, resource: str) -> bool:
-    """Say whether an identity policy of ours allows the action (ours refuse nothing and have one condition at most)."""
+def allows(document: dict[str, Any], action: str, resource: str, prefix: str | None = None) -> bool:
+    """Say whether an identity policy of ours allows the action (ours refuse nothing and have one condition at most).
+
+    `prefix` is the one that a listing asks for; None is not to ask whether a statement has a condition.
+    """
     return any(
         statement["Effect"] == "Allow"
         and any(fnmatch.fnmatchcase(action, pattern) for pattern in statement["Action"])
         and any(fnmatch.fnmatchcase(resource, pattern) for pattern in statement["Resource"])
+        and (prefix is None or _lists(statement, prefix))
         for statement in document["Statement"]
+    )
+
+
+def _lists(statement: dict[str, Any], prefix: str) -> bool:
+    condition = statement.get("Condition")
+    return condition is None or any(
+        fnmatch.fnmatchcase(prefix, pattern) for pattern in condition["StringLike"]["s3:prefix"]
     )
 
 
@@ -163,6 +174,32 @@ def test_a_machine_writes_its_own_log_and_petparks_metrics_only():
         assert metrics["Condition"] == {"StringEquals": {"cloudwatch:namespace": "petpark"}}
 
 
+SOURCES = ("park-cameras", "archive/2026", "archive/old.tar")
+
+
+@given(st.text(max_size=20))
+def test_the_publisher_reads_photos_where_the_stack_says_and_nowhere_beside(rest):
+    document = policies.operator(Role.PUBLISHER, PLACES, SOURCES)
+
+    def reads(place: str) -> bool:
+        bucket, _, key = place.partition("/")
+        read = allows(document, "s3:GetObject", f"arn:aws:s3:::{place}")
+        assert read == allows(document, "s3:ListBucket", f"arn:aws:s3:::{bucket}", key)
+        return read
+
+    assert all(map(reads, (f"park-cameras/{rest}", f"archive/2026/{rest}", "archive/2026", "archive/old.tar")))
+    beside = ("park-cameras-2/a", f"archive/2026-{rest}", f"archive/old.tar.{rest}", "archive/", f"other/2026/{rest}")
+    assert not any(map(reads, beside))
+    for source in (f"park-cameras/{rest}", f"archive/2026/{rest}"):
+        assert not any(allows(document, action, f"arn:aws:s3:::{source}") for action in WRITES)
+
+
+def test_nobody_else_reads_photos_where_they_come_from():
+    for role in set(Role) - {Role.PUBLISHER}:
+        assert policies.operator(role, PLACES, SOURCES) == policies.operator(role, PLACES)
+    assert not any(allows(document, "s3:GetObject", "arn:aws:s3:::park-cameras/a") for document in _machines())
+
+
 def test_nobody_may_do_everything():
     for document in _all_documents():
         actions = list(itertools.chain.from_iterable(statement["Action"] for statement in document["Statement"]))
@@ -273,4 +310,7 @@ def test_signing_is_refused_to_everybody_else_by_the_key_itself():
 def test_policies_stay_below_the_limits_of_aws():
     """Inline role policies: 10,240 characters; bucket policies: 20 KB."""
     assert all(len(policies.as_json(document)) < 10_240 for document in _all_documents())
+    longest = Places(**{name: name[:1] * 63 for name in vars(PLACES)})
+    most = [f"{number:03}/{'x' * 46}" for number in range(20)]  # as many and as long as settings take
+    assert len(policies.as_json(policies.operator(Role.PUBLISHER, longest, most))) < 10_240
     assert len(json.dumps(STORE)) < 20_000

@@ -66,6 +66,15 @@ def test_what_is_none_is_absent():
         ("channels", "prod", "a map from channels"),
         ("channels", "[]", "a map from channels"),
         ("channels", None, "not set"),
+        ("photo_sources", "park", "a list of buckets"),
+        ("photo_sources", "{}", "a list of buckets"),
+        ("photo_sources", "[3]", "a list of buckets"),
+        ("photo_sources", '["s3://park"]', "a list of buckets"),
+        ("photo_sources", '["park*"]', "a list of buckets"),
+        ("photo_sources", '["park/"]', "a list of buckets"),
+        ("photo_sources", '["park//2026"]', "a list of buckets"),
+        ("photo_sources", '["park/${aws:username}"]', "a list of buckets"),
+        ("photo_sources", '["park", "park"]', "a list of buckets"),
         ("gates", "accuracy", "a map of data, model and checks"),
         ("gates", None, "not set"),
     ],
@@ -122,6 +131,21 @@ def test_a_policy_that_cannot_be_used_is_refused_with_its_channel(policy, told):
 def test_a_channel_has_a_name_that_can_be_part_of_a_key():
     with pytest.raises(SettingsInvalid, match="channels is 'Prod/1'"):
         _channels({"test": TEST, "Prod/1": PROD})
+
+
+def test_photos_come_from_nowhere_else_unless_the_owner_of_the_platform_says_so():
+    assert _read(_values("test")).photo_sources == ()
+    named = '["park-cameras", "archive/2026/summer"]'
+    assert _read(_values("test", photo_sources=named)).photo_sources == ("park-cameras", "archive/2026/summer")
+    with pytest.raises(SettingsInvalid, match=r"expected \[\] where platform is not 'own'.*Pulumi\.test\.yaml"):
+        _read(_values("prod", photo_sources=named))
+
+
+def test_more_photo_sources_than_a_roles_policy_can_hold_are_refused():
+    assert len(_read(_values(photo_sources=json.dumps([f"park-{number}" for number in range(20)]))).photo_sources) == 20
+    for many in ([f"park-{number}" for number in range(21)], [f"park-{number}/{'x' * 90}" for number in range(11)]):
+        with pytest.raises(SettingsInvalid, match=r"photo_sources.* at most 20 places of 1,000 characters"):
+            _read(_values(photo_sources=json.dumps(many)))
 
 
 def _gates(gates: Mapping[str, Any], stack: str = "test") -> StackSettings:
@@ -181,4 +205,5 @@ def test_any_text_is_either_taken_or_refused_with_a_sentence(key, text):
     try:
         _read(_values(**{key: text}))
     except SettingsInvalid as refusal:
-        assert key in str(refusal)  # noqa: PT017 - either outcome is right, no other error is
+        told = {key, key.replace("_min_", "_max_")}  # a fewest that is above the most is told of the most
+        assert any(name in str(refusal) for name in told)  # noqa: PT017 - either outcome is right, no other error is

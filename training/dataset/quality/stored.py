@@ -108,7 +108,7 @@ def record_skipped(
 
 def recorded_skipped(lake: ObjectStore, dataset: str) -> list[tuple[str, str]] | None:
     """What the newest ingestion of a dataset, or of the nearest that it was made from, left out; None: not recorded."""
-    for each in (dataset, *(change.parent for change in history(lake, dataset))):
+    for each in (dataset, *(change.parent for change in history(lake, dataset) if change.parent)):
         records = [_read_ingestion(lake.get(key)) for key in lake.keys(ingestions_prefix(each))]
         if records:
             return max(records)[1]
