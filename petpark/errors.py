@@ -124,6 +124,16 @@ class ReportMissing(OperatorError):
     exit_code = NOT_SO
 
 
+class QualityRefused(OperatorError):
+    """A dataset does not pass the gates that its quality is held against."""
+
+    exit_code = NOT_SO
+
+
+class TorchMissing(OperatorError):
+    """Something has to be learned from photos, and what learns is not installed here."""
+
+
 class FileInTheWay(OperatorError):
     """A file would have to be overwritten, or cannot be written."""
 

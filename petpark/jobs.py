@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
+from petpark import datasets
 from petpark import gates as gating
 from petpark.errors import JobFailed, JobFinished, JobInterrupted, NoCapacity, WeightsMissing
 from petpark.target import Target
@@ -104,6 +105,8 @@ def plan(
     So are `gates`, which its model must pass besides the stack's, and `checks`, how it is tested (`petpark.gates`).
     What the settings do not say is as in the usual recipe.
 
+    Where the stack declares data gates, the dataset's newest quality report must pass them (`petpark.datasets`).
+
     Who asks for it, as the stack's publisher, is part of it, and stays so when somebody else resumes it.
     `initial_weights` is the hash of the weights to start from: a file of a version (`weights_of`), or one that is
     handed to `submit`. Raises training's `SpecMalformed`, which names the settings that exist, or `GateLoosened`.
@@ -119,6 +122,7 @@ def plan(
         initial_weights=initial_weights,
         max_seconds=60 * max_minutes,
         evaluation=gating.plan(target, gates, checks),
+        data_gates=datasets.asked_gates(target),
     )
 
 

@@ -137,6 +137,26 @@ def event_picture_key(camera: str, day: str, event: str) -> str:
     return f"{EVENT_PICTURES}{camera}/{day}/{event}.jpg"
 
 
+def ingestions_prefix(dataset: str) -> str:
+    """The records of what ingestions left out on the way to a dataset, and why."""
+    return f"{DATASETS}{dataset}.ingestions/"
+
+
+def ingestion_key(dataset: str, sha256: str) -> str:
+    """One such record, named by its content."""
+    return f"{ingestions_prefix(dataset)}{sha256}.json"
+
+
+def quality_prefix(dataset: str) -> str:
+    """The reports on a dataset's quality, oldest first."""
+    return f"{DATASETS}{dataset}.quality/"
+
+
+def quality_key(dataset: str, number: int, kind: str) -> str:
+    """The `number`-th report, counted from 1: for programs (`json`), or for people (`html`)."""
+    return f"{quality_prefix(dataset)}{number:06d}.{kind}"
+
+
 # --- model store: the registry -------------------------------------------------------------------------------------
 
 

@@ -12,6 +12,7 @@ from registry.encoding import SHA256, Fields, canonical, parse_canonical
 from registry.errors import ObjectExists, ObjectMissing
 from registry.layout import job_prefix, job_result_key, job_spec_key
 from registry.object_store import ObjectStore
+from training.dataset.quality.gates import DataGates
 from training.errors import JobExists, JobMissing, SpecMalformed
 from training.evaluation.plan import EvaluationPlan
 from training.hyper_parameters import HyperParameters
@@ -32,10 +33,14 @@ class JobSpec:
     initial_weights: str | None = None  # hash of a weights file; None: from scratch
     max_seconds: int = 3600
     evaluation: EvaluationPlan = field(default_factory=EvaluationPlan)
+    data_gates: DataGates | None = None  # what the dataset's newest quality report must show; None: none is asked for
 
     def to_json(self) -> bytes:
         """Write canonical JSON."""
-        return canonical(asdict(self))
+        facts = asdict(self)
+        if self.data_gates is None:
+            del facts["data_gates"]
+        return canonical(facts)
 
     @classmethod
     def from_json(cls, data: bytes) -> Self:
@@ -51,6 +56,7 @@ class JobSpec:
                 initial_weights=fields.optional_text("initial_weights", SHA256),
                 max_seconds=fields.count("max_seconds"),
                 evaluation=EvaluationPlan.read(fields.nested("evaluation")),
+                data_gates=DataGates.read(fields.nested("data_gates")) if "data_gates" in fields.rest() else None,
             )
 
         return _strictly("job", data, read)

@@ -28,6 +28,7 @@ from training.checkpoint import Checkpoints, CheckpointStore
 from training.dataset.leakage import refuse_leaks
 from training.dataset.manifest import Manifest, Photo, load_manifest
 from training.dataset.quality import refuse_unfit
+from training.dataset.quality.stored import refuse_doubtful
 from training.dataset.split import Split
 from training.epochs import Epochs
 from training.errors import Interrupted, TookTooLong, TrainingError, WeightsRefused
@@ -150,6 +151,7 @@ class _Run:
         manifest = load_manifest(self.lake, self.spec.dataset)
         refuse_unfit(manifest)
         refuse_leaks(manifest)
+        refuse_doubtful(self.lake, self.spec.dataset, self.spec.data_gates)
         positive_class(self.spec.evaluation.checks, manifest.labels)
         learn, validate, test = self._load(manifest)
         model = self._train(manifest, learn, validate)
