@@ -17,6 +17,7 @@ from registry.layout import (
     JOBS,
     METRIC_NAMESPACE,
     PHOTOS,
+    STUDIES,
     Role,
     channel_prefix,
     checkpoints_prefix,
@@ -101,7 +102,7 @@ def operator(role: Role, places: Places) -> Document:
                 *_read(places.data_lake),
                 *_create(places.data_lake, (PHOTOS, DATASETS)),
                 *_read(places.workspace),
-                *_create(places.workspace, (JOBS,)),
+                *_create(places.workspace, (JOBS, STUDIES)),
             ]
         case Role.CERTIFIER:
             statements += [_allow(["kms:Sign"], [places.signing_key]), _verify(places.signing_key)]

@@ -86,6 +86,28 @@ class JobFinished(OperatorError):
     exit_code = NOT_SO
 
 
+class JobOfStudy(OperatorError):
+    """The job is a study's trial, which only the study resumes, for only it knows what may be spent."""
+
+    exit_code = NOT_SO
+
+
+class StudyMissing(OperatorError):
+    """No study has this id."""
+
+    exit_code = NOT_SO
+
+
+class NothingLearned(OperatorError):
+    """A study has ended, and none of its trials succeeded."""
+
+    exit_code = NOT_SO
+
+
+class BudgetTooSmall(OperatorError):
+    """A study's budget does not suffice for a single trial."""
+
+
 class JobInterrupted(OperatorError):
     """The job's instance ended before the job did."""
 

@@ -36,6 +36,7 @@ def _row(job: JobSummary) -> tuple[Cell, ...]:
         stage = good(job.stage)
     elif job.stage in {Stage.FAILED, Stage.INTERRUPTED}:
         stage = bad(job.stage)
-    result = f"version {job.version}" if job.version is not None else (job.error or "")
+    trial = "trial" if job.study else ""
+    result = f"version {job.version}" if job.version is not None else (job.error or trial)
     progress = (str(job.epochs), str(job.checkpoints))
     return (job.job, person(job.requested_by), stage, *progress, short(job.dataset), job.instance_id or "–", result)
