@@ -35,7 +35,7 @@ _AROUND = frozenset(
 """Outcomes of the other rooms that are bad usage, or something missing around petpark."""
 
 _EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired", "InvalidClientTokenId"})
-_DENIED = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "403"})
+DENIED = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "403"})
 
 
 class OperatorError(Exception):
@@ -209,7 +209,7 @@ def _refused_by_aws(error: ClientError) -> Failure:
     said = f"AWS refused {error.operation_name}: {code}, {details.get('Message', 'without a reason')}"
     if code in _EXPIRED:
         return _environment("CredentialsExpired", said, "Sign in again (aws sso login), then run the command again.")
-    if code in _DENIED:
+    if code in DENIED:
         step = "Ask for the right to do it, or use an identity that has it; `petpark doctor` shows who you are."
         return _environment("AccessDenied", said, step)
     return _environment("RequestRefused", said, "Read the reason above; `petpark doctor` checks the account.")

@@ -39,11 +39,10 @@ WITHOUT_A_ROLE = (
     "ec2:CreateTags",
     "ec2:DescribeInstances",
     "ec2:RunInstances",
-    "ec2:TerminateInstances",
     "elasticloadbalancing:DescribeTargetHealth",
     "iam:PassRole",
 )
-"""What the commands do as the person alone: launch and end training instances, see what runs behind an endpoint."""
+"""What the commands do as the person alone: launch a training instance, and see what runs behind an endpoint."""
 
 
 def hire(iam: IAMClient) -> tuple[Person, ...]:

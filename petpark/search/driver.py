@@ -11,8 +11,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from botocore.exceptions import ClientError
+
 from petpark import jobs
-from petpark.errors import NoCapacity
+from petpark.errors import DENIED, NoCapacity
 from petpark.search.records import Look, Records, reservation
 from petpark.search.table import State, Table
 from petpark.target import Target
@@ -39,8 +41,8 @@ class Machines(Protocol):
         """Token -> whether its instance is at work, of all instances of a study that are still known."""
         ...
 
-    def end(self, study: str, token: str) -> None:
-        """End an instance, whatever it does."""
+    def end(self, study: str, token: str) -> bool:
+        """End an instance, whatever it does; False where we may not: its own watchdog will."""
         ...
 
 
@@ -58,11 +60,17 @@ class Instances:
         """See Machines."""
         return {token: jobs.is_alive(found) for token, found in jobs.launched(self.target, study).items()}
 
-    def end(self, study: str, token: str) -> None:
+    def end(self, study: str, token: str) -> bool:
         """See Machines."""
         found = jobs.launched(self.target, study).get(token)
-        if found is not None:
-            jobs.end(self.target, found.get("InstanceId", ""))
+        try:
+            if found is not None:
+                jobs.end(self.target, found.get("InstanceId", ""))
+        except ClientError as error:
+            if error.response.get("Error", {}).get("Code") not in DENIED:
+                raise
+            return False
+        return True
 
 
 @dataclass
@@ -140,8 +148,10 @@ class Driver:
                 asked.add(entry.number)
                 self._launch(entry.number, layout.trial_job(self.name, entry.trial))
             elif look.alive.get(token) and look.now - entry.born > entry.most:
-                self.tell(f"trial {entry.trial} has used up its time; its instance is ended")
-                self.machines.end(self.name, token)
+                ended = self.machines.end(self.name, token)
+                self.tell(
+                    f"trial {entry.trial} has used up its time; its instance is {'ended' if ended else 'not ours'}"
+                )
 
     def _say(self, look: Look, told: dict[int, State]) -> None:
         scores = look.scores()

@@ -57,7 +57,7 @@ class Look:
         """Whether the budget allows one more instance, if all that are at work took all of their time."""
         from training.search.budget import spent
 
-        seconds = sum(spent(self.entries, self.ends).values())
+        seconds = sum(spent(self.entries, self.ends, self.now).values())
         return self.study.budget.allows(seconds + reservation(self.study))
 
     def state(self, trial: int) -> State:
@@ -147,7 +147,7 @@ class Records:
         from training.search.budget import spent
         from training.search.choice import luck, ranked
 
-        seconds = spent(look.entries, look.ends)
+        seconds = spent(look.entries, look.ends, look.now)
         scores, budget = look.scores(), look.study.budget
         best, second, *_ = [*ranked(scores), None, None]
         chance = None
@@ -219,6 +219,7 @@ class Records:
                     born=self.clock() - stored.age.total_seconds(),
                     # Of two drivers that asked at once, one may have been refused and the other not.
                     refused=file in refused and layout.launch_token(self.name, number) not in alive,
+                    alive=alive.get(layout.launch_token(self.name, number), False),
                 )
             )
         return tuple(entries)

@@ -52,10 +52,11 @@ class Entry:
     most: int  # seconds that it may take
     born: float  # by a clock that the trials' ends are told by too
     refused: bool = False  # the cloud had no instance: it costs nothing
+    alive: bool = False  # it is seen to be at work
 
 
-def spent(entries: Sequence[Entry], ends: Mapping[int, float]) -> dict[int, float]:
-    """Give seconds by ledger number; what may still run counts as if it took all of its time.
+def spent(entries: Sequence[Entry], ends: Mapping[int, float], now: float) -> dict[int, float]:
+    """Give seconds by ledger number; what may still run counts as if it took all of its time, or more if it has.
 
     `ends` says when trials had their results. An instance that ended without one counts until the next of its trial
     was started, but no longer than it may take.
@@ -72,6 +73,6 @@ def spent(entries: Sequence[Entry], ends: Mapping[int, float]) -> dict[int, floa
         elif entry.trial in ends:
             seconds[entry.number] = max(0.0, ends[entry.trial] - entry.born)
         else:
-            seconds[entry.number] = float(entry.most)
+            seconds[entry.number] = max(float(entry.most), now - entry.born) if entry.alive else float(entry.most)
         after[entry.trial] = entry
     return dict(sorted(seconds.items()))
