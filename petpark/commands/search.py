@@ -75,7 +75,7 @@ def run_search(
     checks: Annotated[list[str] | None, typer.Option("--check", help="For the best, when it is published.")] = None,
     publish_best: _Publish = False,
 ) -> None:
-    """Try settings, each as a job on an instance of its own, and say which are best. Nothing but the best is published."""
+    """Try settings, each as a job on an instance of its own, and say which are best; no trial is published."""
     from training.search.budget import Budget
 
     run = invocation(ctx)

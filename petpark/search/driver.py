@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from botocore.exceptions import ClientError
@@ -84,6 +84,8 @@ class Driver:
     pause: Callable[[float], None] = time.sleep
     clock: Callable[[], float] = time.monotonic
     tell: Tell = lambda _sentence: None
+    _asked: set[int] = field(default_factory=set[int], init=False)
+    _overdue: set[int] = field(default_factory=set[int], init=False)
 
     def drive(self) -> Table:
         """Go on with the study until it has ended; its table. Raises `NoCapacity` when only that is in the way."""
@@ -93,15 +95,14 @@ class Driver:
             return ended
         full: NoCapacity | None = None
         told = dict[int, State]()
-        asked = set[int]()
         while True:
             look = records.look(self.machines.alive(self.name))
             self._say(look, told)
             at_work, startable = look.open_entries(), look.startable()
             try:
-                self._look_after(look, at_work, asked)
+                self._look_after(look, at_work)
                 if startable and len(at_work) < look.study.parallel and full is None and look.affords():
-                    self._start(look, startable[0], asked)
+                    self._start(look, startable[0])
                     continue
             except NoCapacity as error:
                 full = error
@@ -115,7 +116,7 @@ class Driver:
             )
         return self._end(records, look)
 
-    def _start(self, look: Look, trial: Trial, asked: set[int]) -> None:
+    def _start(self, look: Look, trial: Trial) -> None:
         from training.job import JobExists, submit
         from training.search.study import Launch, spec_of
 
@@ -129,7 +130,7 @@ class Driver:
             self.store.create(layout.launch_key(self.name, number), launch.to_json())
         except ObjectExists:
             return  # another driver was first, or we were, and lost the answer: the ledger says
-        asked.add(number)
+        self._asked.add(number)
         self._launch(number, job)
 
     def _launch(self, number: int, job: str) -> None:
@@ -140,18 +141,19 @@ class Driver:
                 self.store.create(layout.refused_key(self.name, number), b"{}")
             raise
 
-    def _look_after(self, look: Look, at_work: list[Entry], asked: set[int]) -> None:
+    def _look_after(self, look: Look, at_work: list[Entry]) -> None:
         """Launch again what an earlier driver may have died before launching, and end what outlives its time."""
         for entry in at_work:
             token = layout.launch_token(self.name, entry.number)
-            if token not in look.alive and entry.number not in asked:
-                asked.add(entry.number)
+            if token not in look.alive and entry.number not in self._asked:
+                self._asked.add(entry.number)
                 self._launch(entry.number, layout.trial_job(self.name, entry.trial))
             elif look.alive.get(token) and look.now - entry.born > entry.most:
                 ended = self.machines.end(self.name, token)
-                self.tell(
-                    f"trial {entry.trial} has used up its time; its instance is {'ended' if ended else 'not ours'}"
-                )
+                if entry.number not in self._overdue:
+                    self._overdue.add(entry.number)
+                    how = "is ended" if ended else "is not ours to end; its own watchdog will"
+                    self.tell(f"trial {entry.trial} has used up its time: its instance {how}")
 
     def _say(self, look: Look, told: dict[int, State]) -> None:
         scores = look.scores()
@@ -165,18 +167,19 @@ class Driver:
                 self.tell(f"trial {trial.number} {state}{found}{why}")
 
     def _end(self, records: Records, look: Look) -> Table:
+        table = records.table(look, _outcome(look))
         with suppress(ObjectExists):  # another driver ended it with the same rows
-            self.store.create(layout.table_key(self.name), records.table(look, _outcome(look)).to_json())
-        ended = records.ended()
-        assert ended is not None, "it was just written"  # noqa: S101
-        return ended
+            self.store.create(layout.table_key(self.name), table.to_json())
+        return records.ended() or table
 
 
 def _outcome(look: Look) -> str:
     left = look.startable()
     if not left:
         return "all trials ended"
+    names = ", ".join(str(number) for number in sorted(trial.number for trial in left))
+    hours = reservation(look.study) / 3600
     return (
-        f"the budget is used up: {len(left)} of {len(look.trials)} trials did not end "
-        f"({', '.join(str(trial.number) for trial in left)}); one more may take {reservation(look.study) / 3600:.2f} hours"
+        f"the budget is used up: {len(left)} of {len(look.trials)} trials did not end ({names}), "
+        f"and one more may take {hours:.2f} hours"
     )

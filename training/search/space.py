@@ -5,9 +5,10 @@ Values are texts, as `--set` takes them, so that a trial can be repeated by hand
 
 import math
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from itertools import product
+from itertools import count as count_from
+from itertools import islice, product
 from typing import Final
 
 from training.errors import SpecMalformed
@@ -47,7 +48,7 @@ class Range:
     def at(self, place: float) -> str:
         """Give the value at a place from 0 to below 1, to four digits."""
         if self.whole:  # each whole number owns the stretch up to the next
-            return str(min(int(self._between(place, self.high + 1)), int(self.high)))
+            return str(min(max(int(self._between(place, self.high + 1)), int(self.low)), int(self.high)))
         value = float(f"{self._between(place, self.high):.4g}")
         return f"{value:.4g}" if self.low <= value <= self.high else repr(min(max(value, self.low), self.high))
 
@@ -92,21 +93,26 @@ class Space:
 
     def draw(self, number: int, *, seed: int) -> Values:
         """Give the settings at place `number`, from 1: a function of space, seed and number alone."""
-        grid, drawn = _grid(self.grid), _random(self.random)
-        points = list(product(*(choice.values for choice in grid.values())))
-        point = dict(zip(grid, points[(number - 1) % len(points)], strict=True))
-        return point | {name: dimension.at(_place(seed, number, name)) for name, dimension in drawn.items()}
+        return next(self._draws(number, seed=seed))
 
     def trials(self, count: int, *, seed: int, recipe: HyperParameters) -> list[Values]:
         """Give the first `count` different settings, fewer where there are no more; a longer list begins the same."""
+        seen = set[tuple[str, ...]]()
         found: dict[HyperParameters, Values] = {}
-        draws = self.combinations or _DRAWS_PER_TRIAL * count
-        for number in range(1, draws + 1):
+        for values in islice(self._draws(1, seed=seed), self.combinations or _DRAWS_PER_TRIAL * count):
             if len(found) == count:
                 break
-            values = self.draw(number, seed=seed)
-            found.setdefault(recipe.with_settings(as_settings(values)), values)
+            if tuple(values.values()) not in seen:
+                seen.add(tuple(values.values()))
+                found.setdefault(recipe.with_settings(as_settings(values)), values)  # 0.3 and 0.30 are one
         return list(found.values())
+
+    def _draws(self, first: int, *, seed: int) -> Iterator[Values]:
+        grid, drawn = _grid(self.grid), _random(self.random)
+        points = list(product(*(choice.values for choice in grid.values())))
+        for number in count_from(first):
+            point = dict(zip(grid, points[(number - 1) % len(points)], strict=True))
+            yield point | {name: dimension.at(_place(seed, number, name)) for name, dimension in drawn.items()}
 
 
 def as_settings(values: Values) -> list[str]:
