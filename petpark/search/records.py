@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import islice
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from petpark.errors import StudyMissing
 from petpark.search.table import Row, State, Table
@@ -100,7 +100,7 @@ class Records:
     store: ObjectStore
     name: str
     clock: Callable[[], float] = time.monotonic
-    _read: dict[str, bytes] = field(default_factory=dict[str, bytes])
+    _read: dict[str, object] = field(default_factory=dict[str, object])
     _ends: dict[int, float] = field(default_factory=dict[int, float])
 
     def study(self) -> Study:
@@ -108,14 +108,14 @@ class Records:
         from training.search.study import Study
 
         try:
-            return Study.from_json(self._get(layout.study_key(self.name)))
+            return self._get(layout.study_key(self.name), Study.from_json)
         except ObjectMissing:
             raise StudyMissing(f"No study {self.name}.", next_step="petpark search list") from None
 
     def ended(self) -> Table | None:
         """The table of a study that has ended."""
         try:
-            return Table.from_json(self._get(layout.table_key(self.name)))
+            return self._get(layout.table_key(self.name), Table.from_json)
         except ObjectMissing:
             return None
 
@@ -199,7 +199,7 @@ class Records:
     def _trials(self) -> dict[int, Trial]:
         from training.search.study import Trial
 
-        found = (Trial.from_json(self._get(key)) for key in self.store.keys(layout.trials_prefix(self.name)))
+        found = (self._get(key, Trial.from_json) for key in self.store.keys(layout.trials_prefix(self.name)))
         return {trial.number: trial for trial in found}
 
     def _entries(self, alive: Mapping[str, bool]) -> tuple[Entry, ...]:
@@ -209,7 +209,7 @@ class Records:
         refused = {key.rpartition("/")[2] for key in self.store.keys(layout.refused_prefix(self.name))}
         entries: list[Entry] = []
         for stored in self.store.stats(layout.launches_prefix(self.name)):
-            launch, file = Launch.from_json(self._get(stored.key)), stored.key.rpartition("/")[2]
+            launch, file = self._get(stored.key, Launch.from_json), stored.key.rpartition("/")[2]
             number = int(file.removesuffix(".json"))
             entries.append(
                 Entry(
@@ -227,20 +227,20 @@ class Records:
     def _result(self, trial: int) -> JobResult:
         from training.job import JobResult
 
-        return JobResult.from_json(self._get(layout.job_result_key(self._job(trial))))
+        return self._get(layout.job_result_key(self._job(trial)), JobResult.from_json)
 
     def _answers(self, trial: int) -> Answers:
         from training.search.choice import Answers
 
-        return Answers.from_json(self._get(layout.validation_key(self._job(trial))))
+        return self._get(layout.validation_key(self._job(trial)), Answers.from_json)
 
     def _job(self, trial: int) -> str:
         return layout.trial_job(self.name, trial)
 
-    def _get(self, key: str) -> bytes:
+    def _get[T](self, key: str, read: Callable[[bytes], T]) -> T:
         if key not in self._read:
-            self._read[key] = self.store.get(key)
-        return self._read[key]
+            self._read[key] = read(self.store.get(key))
+        return cast("T", self._read[key])
 
 
 def reservation(study: Study) -> int:
