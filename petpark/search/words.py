@@ -40,9 +40,9 @@ def luck(table: Table) -> str:
     """Whether the best is ahead of the second beyond luck."""
     if table.luck is None:
         return ""
-    beyond = "beyond luck" if table.luck < _LUCK else "which may be luck"
+    verdict = "not luck" if table.luck < _LUCK else "perhaps luck"
     return (
-        f"It is ahead of trial {table.second}, {beyond}: p = {table.luck:.2g} by exchanging their answers. "
+        f"That trial {table.second} comes second is {verdict}: p = {table.luck:.2g} by exchanging their answers. "
         f"Whether another seed would say the same was not asked."
     )
 
