@@ -26,6 +26,8 @@ class Platform:
     roles: pulumi.Input[Mapping[str, Any]]
     channels: pulumi.Input[Mapping[str, Any]]
     """What each channel asks of whoever moves it."""
+    gates: pulumi.Input[Mapping[str, Any]]
+    """What photos and models must show."""
     owner: pulumi.StackReference | None
     """The stack that owns the platform; None if it is this one."""
 
@@ -86,6 +88,7 @@ def _own(settings: StackSettings) -> Platform:
         places=places,
         roles={role.value: made.arn for role, made in operators.roles.items()},
         channels={name: policy.to_dict() for name, policy in settings.channels.items()},
+        gates=settings.gates.to_dict(),
         owner=None,
     )
 
@@ -103,5 +106,6 @@ def _refer(settings: StackSettings, stack: str) -> Platform:
         ),
         roles=owner.require_output("roles"),
         channels=owner.require_output("channels"),
+        gates=owner.require_output("gates"),
         owner=owner,
     )

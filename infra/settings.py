@@ -12,6 +12,7 @@ import pulumi
 
 from infra.instance_types import InstanceType, InstanceTypeUnsupported, instance_type
 from registry.channel_policy import STRICT, ChannelPolicy, ChannelPolicyInvalid
+from registry.gates import GatesInvalid, StackGates
 
 OWN = "own"
 """Value of `petpark:platform` in the stack that owns the platform; others name that stack."""
@@ -77,6 +78,8 @@ class StackSettings:
     """Days for which S3 keeps what is in the model store from being deleted for good; 0 for no Object Lock."""
     channels: Mapping[str, ChannelPolicy]
     """What each channel asks of whoever moves it; empty in a stack that does not own the platform."""
+    gates: StackGates
+    """What photos and models must show, and how models are tested; empty in a stack that does not own the platform."""
     network: str
     """The stack's address block, as CIDR."""
     zones: tuple[str, str]
@@ -107,6 +110,7 @@ def read(get: Callable[[str], str | None], *, region: str | None, namespace: str
         protect_data=values.boolean("protect_data"),
         object_lock_days=values.integer("object_lock_days", 0, _LONGEST_LOCK_DAYS),
         channels=_channels(values, platform_stack, endpoint.channel),
+        gates=_gates(values, platform_stack),
         network=values.network("network", range(16, 23)),
         zones=values.zones("zones", region or ""),
         log_days=values.one_of("log_days", LOG_DAYS),
@@ -127,12 +131,26 @@ def _channels(values: "_Reader", platform_stack: str | None, followed: str) -> M
     if platform_stack is None and followed and followed not in found:
         values.refuse("channels", ", ".join(found), f"{followed} among them, which the endpoint follows")
     if platform_stack and found:
-        expected = f"none where platform is not {OWN!r}: put them into Pulumi.{platform_stack}.yaml"
-        values.refuse("channels", ", ".join(found), expected)
+        values.refuse("channels", ", ".join(found), _owners(platform_stack))
     for name in found:
         if not _NAME.fullmatch(name):
             values.refuse("channels", name, f"names like the others: {_SHORT}")
     return MappingProxyType({name: values.channel_policy(f"channels.{name}", found[name]) for name in found})
+
+
+def _gates(values: "_Reader", platform_stack: str | None) -> StackGates:
+    """Read what the platform's owner asks: its training and its registry are the ones that all stacks use."""
+    found = values.mapping("gates", "a map of data, model and checks, each from names to values")
+    if found is None or (platform_stack and not found):
+        return StackGates()
+    if platform_stack:
+        values.refuse("gates", ", ".join(found), _owners(platform_stack))
+        return StackGates()
+    return values.stack_gates("gates", found)
+
+
+def _owners(stack: str) -> str:
+    return f"none where platform is not {OWN!r}: put them into Pulumi.{stack}.yaml"
 
 
 def _training(values: "_Reader") -> TrainingSettings:
@@ -257,6 +275,13 @@ class _Reader:
         except ChannelPolicyInvalid as problem:
             self._wrong.append(f"{self._full(key)}: {problem}")
             return STRICT
+
+    def stack_gates(self, key: str, value: Mapping[str, Any]) -> StackGates:
+        try:
+            return StackGates.from_dict(value)
+        except GatesInvalid as refused:
+            self._wrong += [f"{self._full(key)}: {problem}" for problem in refused.problems]
+            return StackGates()
 
     def _full(self, key: str) -> str:
         return key if ":" in key else f"{self._namespace}:{key}"

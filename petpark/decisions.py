@@ -69,8 +69,8 @@ def certify(
 def promote(target: Target, number: int, *, channel: str, why: str, clock: Clock = now) -> Move:
     """Move `channel` to version `number`, as the stack's promoter, by the channel's rule (`rule`).
 
-    Raises the registry's `VersionMissing`, `MoverRefused`, `NotCertified`, `SamePerson`, `MetricBelow`, or
-    `ChannelMoved` when somebody else moved the channel meanwhile.
+    Raises the registry's `VersionMissing`, `MoverRefused`, `GatesFailed`, `NotCertified`, `SamePerson`, `MetricBelow`,
+    or `ChannelMoved` when somebody else moved the channel meanwhile.
     """
     return _desk(target, channel).promote(number, by=target.identity(role=Role.PROMOTER), why=why, now=clock())
 

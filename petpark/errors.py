@@ -19,6 +19,9 @@ NOT_SO = 1
 ENVIRONMENT = 2
 """Exit code: bad usage, or something is missing around petpark."""
 
+GATES_FAILED = 3
+"""Exit code of `train --watch`: the job has trained and published a version, which failed gates."""
+
 _ROOMS = frozenset({"training", "imaging", "rehearsal"})
 _AROUND = frozenset(
     {
@@ -118,6 +121,10 @@ class NoCapacity(OperatorError):
     """The cloud has no instance of the wanted type at the wanted price now."""
 
     exit_code = NOT_SO
+
+
+class GateLoosened(OperatorError):
+    """A job was to ask less of its model than the stack does."""
 
 
 class WeightsMissing(OperatorError):

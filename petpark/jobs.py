@@ -13,15 +13,18 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
+from petpark import gates as gating
 from petpark.errors import JobFailed, JobFinished, JobInterrupted, JobOfStudy, NoCapacity, WeightsMissing
 from petpark.target import Target
 from registry import layout
+from registry.gates import failed
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
     from mypy_boto3_ec2.type_defs import InstanceTypeDef
 
     from registry.object_store import ObjectStore
+    from training.hyper_parameters import HyperParameters
     from training.job import EpochRecord, JobResult, JobSpec
 
 _FULL = frozenset(
@@ -82,6 +85,8 @@ class JobSummary:
     version: int | None
     error: str | None
     study: str | None
+    gates_failed: tuple[str, ...]
+    """Names of the gates that its version did not pass."""
 
 
 def plan(
@@ -97,29 +102,33 @@ def plan(
 ) -> JobSpec:
     """What a new job on this stack's code shall do; `settings` are hyper-parameters as `name=value`.
 
-    So are `gates`, which its model must pass, and `checks`, how it is tested (`training.evaluation.plan`). What the
-    settings do not say is as in the recipe for GPUs in the cloud, and as in the one for two cores in a rehearsal.
+    So are `gates`, which its model must pass besides the stack's, and `checks`, how it is tested (`petpark.gates`).
+    What the settings do not say is as in the usual recipe.
 
     Who asks for it, as the stack's publisher, is part of it, and stays so when somebody else resumes it.
     `initial_weights` is the hash of the weights to start from: a file of a version (`weights_of`), or one that is
-    handed to `submit`. Raises training's `SpecMalformed`, which names the settings that exist.
+    handed to `submit`. Raises training's `SpecMalformed`, which names the settings that exist, or `GateLoosened`.
     """
-    from training.evaluation.plan import Checks, EvaluationPlan, Gates
-    from training.hyper_parameters import FOR_GPUS, HyperParameters
     from training.job import JobSpec
 
-    # A rehearsal trains on this machine's cores, whatever instance type it pretends to rent.
-    usual = HyperParameters() if target.kind == "rehearsal" else FOR_GPUS
     return JobSpec(
         dataset=dataset,
         seed=seed,
         requested_by=target.identity(role=layout.Role.PUBLISHER),
-        hyper_parameters=usual.with_settings(settings),
+        hyper_parameters=usual_parameters(target).with_settings(settings),
         code=target.outputs.code_bundle,
         initial_weights=initial_weights,
         max_seconds=60 * max_minutes,
-        evaluation=EvaluationPlan(gates=Gates().with_settings(gates), checks=Checks().with_settings(checks)),
+        evaluation=gating.plan(target, gates, checks),
     )
+
+
+def usual_parameters(target: Target) -> HyperParameters:
+    """The recipe for GPUs in the cloud, and that for two cores in a rehearsal."""
+    from training.hyper_parameters import FOR_GPUS, HyperParameters
+
+    # A rehearsal trains on this machine's cores, whatever instance type it pretends to rent.
+    return HyperParameters() if target.kind == "rehearsal" else FOR_GPUS
 
 
 def weights_of(target: Target, number: int) -> str:
@@ -286,6 +295,13 @@ def summaries(target: Target, *, limit: int = 20) -> list[JobSummary]:
     return [_summary(store, job, keys[job], instances.get(job)) for job in jobs if "spec.json" in keys[job]]
 
 
+def summary(target: Target, job: str) -> JobSummary:
+    """One job; raises training's `JobMissing`."""
+    store = _workspace(target)
+    keys = [key.removeprefix(layout.job_prefix(job)) for key in store.keys(layout.job_prefix(job))]
+    return _summary(store, job, keys, _newest_instance(target, job))
+
+
 def _summary(store: ObjectStore, job: str, keys: list[str], instance: InstanceTypeDef | None) -> JobSummary:
     from training.job import find_result, load_spec
 
@@ -303,6 +319,7 @@ def _summary(store: ObjectStore, job: str, keys: list[str], instance: InstanceTy
         version=None if result is None else result.version,
         error=None if result is None else result.error,
         study=spec.study,
+        gates_failed=() if result is None else failed(result.metrics),
     )
 
 

@@ -19,8 +19,9 @@ from typing import Any
 
 import numpy as np
 
-from petpark import datasets, decisions, endpoints, jobs
+from petpark import datasets, decisions, endpoints, gates, jobs
 from petpark.endpoints import Verdict
+from petpark.gates import Judgement
 from petpark.jobs import EpochSeen, Finished
 from petpark.target import Target
 from registry.channel import Move
@@ -209,7 +210,9 @@ class Lifecycle:
                             f"epoch {record.epoch} of {spec.hyper_parameters.epochs}, accuracy {record.accuracy:.1%}"
                         )
                     case Finished(result=result) if result.version is not None:
-                        step.done(f"version {result.version}, job {job}", by=spec.requested_by)
+                        judged = gates.judgement(target, result.version)
+                        self._facts = replace(self._facts, gates={**self._facts.gates, result.version: judged.verdicts})
+                        step.done(f"version {result.version}, {_gates(judged)}, job {job}", by=spec.requested_by)
                         return result.version
                     case _:
                         step.progress(f"instance {instance}")
@@ -354,6 +357,13 @@ class Lifecycle:
                 HeldOut(key=photo.key, label=photo.label, photo=body)
                 for photo, body in zip(photos, bodies, strict=True)
             ]
+
+
+def _gates(judged: Judgement) -> str:
+    """What the gates said, for a step's line; whether the version may go to prod is for the channel's rule to say."""
+    if judged.failed:
+        return f"failed gates: {', '.join(verdict.name for verdict in judged.failed)}"
+    return f"{len(judged.verdicts)} gates passed"
 
 
 def _accuracies(predictions: Sequence[Prediction], labels: Sequence[str]) -> tuple[Accuracy, Accuracy]:

@@ -10,6 +10,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
+from petpark.gates import Verdict
 from registry.identity import person
 from rehearsal import architecture, pictures, timeline
 from rehearsal.architecture import Resource
@@ -86,6 +87,8 @@ class RehearsalFacts:
     accuracy: Accuracy | None = None
     balanced_accuracy: Accuracy | None = None
     dataset: Dataset | None = None
+    gates: Mapping[int, Sequence[Verdict]] = field(default_factory=dict[int, Sequence[Verdict]])
+    """How each version that was trained did at the stack's gates."""
     people: Sequence[Member] = ()
     """Who could act; who did, the steps and releases say."""
     stacks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict[str, Mapping[str, Any]])

@@ -18,6 +18,7 @@ from registry.catalog import Catalog
 from registry.channel import Channel
 from registry.encoding import canonical
 from registry.errors import ObjectExists, ObjectMissing
+from registry.gates import failed
 from registry.layout import (
     epoch_key,
     epochs_prefix,
@@ -38,7 +39,7 @@ from training.errors import Interrupted, TookTooLong, TrainingError, WeightsRefu
 from training.evaluation.assess import Assessment, assess, positive_class
 from training.evaluation.comparison import Incumbent, find_incumbent
 from training.evaluation.exhibits import SIDE
-from training.evaluation.gates import GateResult, as_metrics, failed, judge
+from training.evaluation.gates import GateResult, as_metrics, judge
 from training.evaluation.report import Report, write_model_card, write_report
 from training.export import ExportedModel, Pixels, check_parity, export_onnx, write_probes
 from training.group import Group

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from petpark import datasets, jobs
+from petpark import datasets, job_details, jobs
 from petpark.app import Invocation, example, invocation
-from petpark.errors import WeightsMissing
+from petpark.commands import verdicts
+from petpark.errors import GATES_FAILED, WeightsMissing
 from petpark.jobs import EpochSeen, Finished, InstanceSeen
+from petpark.output import Cell
 from petpark.pretrained import fetch_pretrained
 from petpark.target import Target
 
@@ -32,7 +34,7 @@ def train(
     ] = None,
     gates: Annotated[
         list[str] | None,
-        typer.Option("--gate", help="What the model must show, as key=value: accuracy, recall, slice_gap, …"),
+        typer.Option("--gate", help="What the model must show beyond the stack's gates, as key=value: accuracy, …"),
     ] = None,
     checks: Annotated[
         list[str] | None,
@@ -53,7 +55,10 @@ def train(
         str, typer.Option("--resume", metavar="JOB", help="Take up an interrupted job where it was.")
     ] = "",
 ) -> None:
-    """Train on an instance of the stack, from a dataset (--dataset) or an interrupted job (--resume)."""
+    """Train on an instance of the stack, from a dataset (--dataset) or an interrupted job (--resume).
+
+    With --watch it ends with 3 when the model failed gates: it is published, and what to try is said.
+    """
     if bool(dataset) == bool(resume):
         raise typer.BadParameter("give either --dataset SHA for a new job, or --resume JOB for an interrupted one")
     run = invocation(ctx)
@@ -79,10 +84,17 @@ def train(
     if watch:
         run.output.note(f"Job {job} on {instance}")
         facts |= watch_job(run, target, job, instance)
-    shown = {name: str(value) for name, value in facts.items() if name != "epochs"}
-    run.output.record(shown, facts=facts)
+    shown: dict[str, Cell] = {name: str(value) for name, value in facts.items() if name != "epochs"}
     if not watch:
+        run.output.record(shown, facts=facts)
         run.output.note("See how it does: petpark jobs list")
+        return
+    found = job_details.inspect(target, job)
+    shown["gates"] = verdicts.outcome(found.judgement)
+    sections = {f"Job {job}": shown, **verdicts.failures(found)}
+    run.output.sections(sections, facts={**facts, **verdicts.facts(found)})
+    if found.summary.gates_failed:
+        raise typer.Exit(GATES_FAILED)
 
 
 def submit(

@@ -1,8 +1,11 @@
 import ast
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import yaml
+
+from training.evaluation.plan import Checks, Gates
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -15,7 +18,8 @@ def test_both_stacks_export_the_same_keys(deployments):
 
 
 def test_prod_answers_from_the_platform_that_test_owns(deployments):
-    shared = ("model_store", "data_lake", "workspace", "encryption_key", "signing_key", "roles", "channels", "training")
+    places = ("model_store", "data_lake", "workspace", "encryption_key", "signing_key")
+    shared = (*places, "roles", "channels", "gates", "training")
     for key in shared:
         assert deployments["prod"].outputs[key] == deployments["test"].outputs[key], key
     made = {resource.type for resource in deployments["prod"].resources}
@@ -28,6 +32,17 @@ def test_both_stacks_say_what_their_channels_ask_for(deployments):
     for deployment in deployments.values():
         assert deployment.outputs["channels"] == config["petpark:channels"]
         assert deployment.outputs["endpoint"]["channel"] in deployment.outputs["channels"]
+
+
+def test_both_stacks_say_what_models_must_show(deployments):
+    config = yaml.safe_load((ROOT / "Pulumi.test.yaml").read_text())["config"]
+    for deployment in deployments.values():
+        assert deployment.outputs["gates"] == config["petpark:gates"]
+
+
+def test_the_yaml_ships_the_gates_and_checks_that_training_has_by_itself():
+    gates = yaml.safe_load((ROOT / "Pulumi.test.yaml").read_text())["config"]["petpark:gates"]
+    assert gates == {"data": {}, "model": asdict(Gates()), "checks": asdict(Checks())}
 
 
 def test_every_output_is_known_and_can_be_written_as_json(deployments):

@@ -40,9 +40,10 @@ def outputs(stack: str = "test", **endpoint: Any) -> dict[str, Any]:
         "code_bundle": "c0de" * 16,
         "roles": {role.value: f"arn:aws:iam::{ACCOUNT}:role/{role}" for role in Role},
         "channels": {
-            "test": {"certificate": False, "two_people": False, "metric": "none", "movers": []},
-            "prod": {"certificate": True, "two_people": True, "metric": "none", "movers": []},
+            "test": {"certificate": False, "two_people": False, "metric": "none", "gates": False, "movers": []},
+            "prod": {"certificate": True, "two_people": True, "metric": "none", "gates": True, "movers": []},
         },
+        "gates": {"data": {}, "model": {"accuracy": 0.7, "luck": 0.05}, "checks": {"photos": 50.0}},
         "training": {"launch_template": "lt-1", "subnet": "subnet-1", "log_group": "/petpark/training"},
         "endpoint": {
             "kind": "instance",
@@ -156,7 +157,7 @@ def publish(place: Place, tmp_path: Path) -> Callable[..., Version]:
         return place.catalog.publish(
             files,
             labels=["cat", "dog"],
-            metrics={"accuracy": 0.9 + number / 100},
+            metrics={"accuracy": 0.9 + number / 100, "gate_accuracy": 1},
             lineage={"trained_by": trained_by, "dataset": "d" * 64, **lineage},
         )
 

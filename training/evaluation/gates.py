@@ -1,16 +1,14 @@
 """Is it good enough? Each gate takes the bound that is against the model, and a failed one says what to try."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from registry.gates import PREFIX
 from training.evaluation.assess import Assessment
 from training.evaluation.plan import Gates
 from training.evaluation.slices import worst
 from training.evaluation.words import percent
-
-PREFIX: Final = "gate_"
-"""Of the metrics of a version that say whether it passed: 1 or 0."""
 
 _MORE_PHOTOS: Final = "More test photos narrow the interval: ingest more, and the bound moves without another training."
 
@@ -35,11 +33,6 @@ def judge(gates: Gates, assessment: Assessment) -> tuple[GateResult, ...]:
 def as_metrics(results: Iterable[GateResult]) -> dict[str, float]:
     """Say for each gate whether it was passed, as a version carries it."""
     return {PREFIX + result.name: float(result.passed) for result in results}
-
-
-def failed(metrics: Mapping[str, float]) -> tuple[str, ...]:
-    """Name the gates that a version with these metrics failed."""
-    return tuple(name.removeprefix(PREFIX) for name in metrics if name.startswith(PREFIX) and not metrics[name])
 
 
 def _judge(gates: Gates, assessment: Assessment) -> Iterable[GateResult]:
