@@ -23,6 +23,7 @@ from registry.layout import (
     checkpoints_prefix,
     creates,
     deletes,
+    experiments_prefix,
 )
 
 type Document = dict[str, Any]
@@ -185,8 +186,8 @@ def write_once_bucket(
     A write must say `If-None-Match: *`; the calls that prepare a multipart upload cannot, and are exempt (the call
     that completes it is not). https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes-enforce.html
 
-    A channel with movers takes entries only from sessions of the promoter's role (`promoter_id` is its unique id) that
-    bear a mover's name. Any other role may be less careful about the names of its sessions.
+    A channel with movers takes entries and experiments only from sessions of the promoter's role (`promoter_id` is
+    its unique id) that bear a mover's name. Any other role may be less careful about the names of its sessions.
     """
     objects = _objects(bucket, "")
     return _document(
@@ -228,7 +229,7 @@ def write_once_bucket(
                 _refuse(
                     f"OnlyMovers{number}",
                     ["s3:PutObject"],
-                    [_objects(bucket, channel_prefix(model, name))],
+                    [_objects(bucket, log(model, name)) for log in (channel_prefix, experiments_prefix)],
                     {"StringNotEquals": {"aws:userid": [f"{promoter_id}:{mover}" for mover in channels[name].movers]}},
                 )
                 for number, name in enumerate(sorted(channels), start=1)

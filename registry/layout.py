@@ -192,12 +192,13 @@ def change_key(dataset: str, sha256: str) -> str:
 
 
 class Shelf(StrEnum):
-    """The four kinds of object in a model's registry; each has one writer."""
+    """The kinds of object in a model's registry; each has one writer."""
 
     BLOBS = "blobs"
     VERSIONS = "versions"
     CERTIFICATES = "certificates"
     CHANNELS = "channels"
+    EXPERIMENTS = "experiments"
 
 
 def shelf_prefix(model: str, shelf: Shelf) -> str:
@@ -235,6 +236,16 @@ def move_key(model: str, channel: str, number: int) -> str:
     return f"{channel_prefix(model, channel)}{number:08d}.json"
 
 
+def experiments_prefix(model: str, channel: str) -> str:
+    """The log of a channel's experiments."""
+    return f"{shelf_prefix(model, Shelf.EXPERIMENTS)}{channel}/"
+
+
+def experiment_key(model: str, channel: str, number: int) -> str:
+    """The `number`-th beginning or end of an experiment on a channel, counted from 1."""
+    return f"{experiments_prefix(model, channel)}{number:08d}.json"
+
+
 # --- who may write where -------------------------------------------------------------------------------------------
 
 
@@ -252,7 +263,7 @@ _SHELVES: Mapping[Role, tuple[Shelf, ...]] = MappingProxyType(
     {
         Role.PUBLISHER: (Shelf.BLOBS, Shelf.VERSIONS),
         Role.CERTIFIER: (Shelf.CERTIFICATES,),
-        Role.PROMOTER: (Shelf.CHANNELS,),
+        Role.PROMOTER: (Shelf.CHANNELS, Shelf.EXPERIMENTS),
         Role.READER: (),
         Role.COLLECTOR: (),
     }

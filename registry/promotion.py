@@ -75,17 +75,25 @@ class Desk:
 
         Raises VersionMissing, MoverRefused, GatesFailed, NotCertified, SamePerson, MetricBelow, ChannelMoved.
         """
+        version = self.candidate(number, by=by, now=now)
+        head = self.channel.head()
+        if self.policy.metric is not None and head is not None:
+            self._refuse_worse(version, self.catalog.version(head.version, digest=head.digest), self.policy.metric)
+        based_on = expected if expected is not None else head.number if head else 0
+        return self.channel.move(version, by=by, why=why, expected=based_on)
+
+    def candidate(self, number: int, *, by: str, now: datetime | None = None) -> Version:
+        """Give version `number` if `by` may put it before callers, as far as it does not depend on what is in force.
+
+        Raises VersionMissing, MoverRefused, GatesFailed, NotCertified, SamePerson.
+        """
         self._refuse_stranger(by)
         version = self.catalog.version(number)
         self._refuse_failed(version)  # before its certificate: nobody need look at what may not come into force anyway
         certificate = self._certificate(version, now)
         if self.policy.two_people and certificate is not None and same_hands(certificate.by, by):
             raise SamePerson(self.channel.name, version.title, by=by, certified_by=certificate.by)
-        head = self.channel.head()
-        if self.policy.metric is not None and head is not None:
-            self._refuse_worse(version, self.catalog.version(head.version, digest=head.digest), self.policy.metric)
-        based_on = expected if expected is not None else head.number if head else 0
-        return self.channel.move(version, by=by, why=why, expected=based_on)
+        return version
 
     def roll_back(self, *, by: str, why: str, to: int | None = None, now: datetime | None = None) -> Move:
         """Bring back the version that was in force before, or version `to`.

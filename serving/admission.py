@@ -2,14 +2,15 @@
 
 import contextlib
 import tempfile
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Protocol
 
 from registry.catalog import Catalog
 from registry.certificate import Certificate, Certificates, Verifier
-from registry.channel import Move
+from registry.decision import DECISION_FILE, Decision
 from registry.errors import (
     ClockSkewed,
     KeyUnavailable,
@@ -26,6 +27,15 @@ from serving.session import ModelInvalid, Session
 MODEL_FILE = "model.onnx"
 
 _BEFORE_EVERY_EXPIRY = datetime.min.replace(tzinfo=UTC)
+
+
+class Named(Protocol):
+    """An entry of a log that names a version by number and digest: a channel's move, or an experiment."""
+
+    @property
+    def version(self) -> int: ...  # noqa: D102
+    @property
+    def digest(self) -> str: ...  # noqa: D102
 
 
 class VersionRefused(Exception):
@@ -62,14 +72,14 @@ class Admission:
         self._clock = clock
         self._max_pixels = max_pixels
 
-    def admit(self, move: Move) -> LoadedModel:
-        """Load and verify the version that `move` names; give it warm. Raises `VersionRefused`.
+    def admit(self, entry: Named) -> LoadedModel:
+        """Load and verify the version that `entry` names; give it warm. Raises `VersionRefused`.
 
         A store or a key service that does not answer, or a clock that is wrong, is no fault of the version: the error
         passes through.
         """
         with _refusals():
-            version = self._catalog.version(move.version, digest=move.digest)
+            version = self._catalog.version(entry.version, digest=entry.digest)
             certificate, standing = self._certificate(version, now=self._clock())
             with tempfile.TemporaryDirectory(prefix="petpark-version-") as directory:
                 return self._load(version, certificate, standing, self._catalog.fetch(version, Path(directory)))
@@ -123,10 +133,20 @@ class Admission:
             session=session,
             certificate=certificate,
             standing=standing,
+            decision=_decision(files, session.labels),
             max_pixels=self._max_pixels,
         )
         reproduce(model, files)  # the first calls through the whole path: they warm it too
         return model
+
+
+def _decision(files: Mapping[str, Path], labels: tuple[str, ...]) -> Decision | None:
+    if DECISION_FILE not in files:
+        return None
+    try:
+        return Decision.from_json(files[DECISION_FILE].read_bytes(), labels)
+    except ValueError as error:
+        raise ModelInvalid(f"{DECISION_FILE} is no decision: {error}") from error
 
 
 @contextlib.contextmanager

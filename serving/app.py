@@ -10,6 +10,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from serving import problems
+from serving.arms import Arms
 from serving.body import Bodies
 from serving.classify import ClassifyApi
 from serving.gate import Gate
@@ -18,6 +19,7 @@ from serving.inference_protocol import InferenceProtocolApi
 from serving.live import Live
 from serving.pages import PagesApi
 from serving.settings import ServingSettings
+from serving.shadow import Shadow
 from serving.telemetry import Metrics
 from serving.workers import Workers
 
@@ -28,12 +30,14 @@ def create_app(
     live: Live,
     metrics: Metrics,
     workers: Workers,
+    shadow: Shadow | None = None,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> Gate:
     """Make the ASGI application of one endpoint; `live` decides which version answers."""
     bodies = Bodies(settings.limits)
     name = settings.model
-    classify = ClassifyApi(live=live, bodies=bodies, workers=workers, metrics=metrics)
+    arms = Arms(live=live, shadow=shadow or Shadow())
+    classify = ClassifyApi(live=live, arms=arms, bodies=bodies, workers=workers, metrics=metrics)
     health = HealthApi(
         live=live, metrics=metrics, name=name, channel=settings.channel, instance=settings.instance, clock=clock
     )

@@ -49,7 +49,7 @@ class HealthApi:
     async def model(self, _request: Request) -> Response:
         """Answer `GET /v1/model`: what this process really serves."""
         current = self._live.deployed
-        refused = self._live.refused
+        refused, challenge = self._live.refused, self._live.challenge
         document = {
             "name": self._name,
             "version": current.model.version.number if current else None,
@@ -57,8 +57,10 @@ class HealthApi:
             "channel": self._channel,
             "entry": current.move.number if current else None,
             "refused": refused.to_json() if refused else None,
+            "experiment": challenge.to_json() if challenge else None,
             "instance": self._instance,
             "labels": list(current.model.labels) if current else [],
+            "decision": current.model.rule if current else None,
             "certificate": self._certificate(current.model) if current else None,
             "providers": current.model.session.providers if current else [],
         }

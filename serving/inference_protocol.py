@@ -59,7 +59,11 @@ class InferenceProtocolApi:
                     {"name": "embedding", "datatype": "FP32", "shape": [-1, -1]},
                     {"name": "activation_map", "datatype": "FP32", "shape": [-1, classes, -1, -1]},
                 ],
-                "parameters": {"labels": list(model.labels), "digest": model.identity["digest"]},
+                "parameters": {
+                    "labels": list(model.labels),
+                    "digest": model.identity["digest"],
+                    "decision": model.rule,
+                },
             }
         )
 

@@ -7,7 +7,8 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
+from typing import Protocol
 
 from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
@@ -17,7 +18,6 @@ from starlette.types import ASGIApp
 from registry.layout import Variable
 from serving.app import create_app
 from serving.live import Live
-from serving.rollout import Rollout
 from serving.settings import Limits, ServingSettings
 from serving.telemetry import Metrics
 from serving.workers import Workers
@@ -33,7 +33,14 @@ class AddressInUse(OSError):
     """Somebody else listens where this endpoint should."""
 
 
-async def serve(settings: ServingSettings, *, rollout: Rollout, live: Live, metrics: Metrics) -> None:
+class Follower(Protocol):
+    """Something that polls the store on a thread of its own."""
+
+    def run(self, stop: threading.Event, *, poll_seconds: float) -> None:
+        """Poll until `stop` is set."""
+
+
+async def serve(settings: ServingSettings, *, followers: Sequence[Follower], live: Live, metrics: Metrics) -> None:
     """Answer requests until SIGTERM or SIGINT; then finish what was begun and return. Raises `AddressInUse`."""
     _check_address(settings.host, settings.port)
     stop = asyncio.Event()
@@ -42,7 +49,7 @@ async def serve(settings: ServingSettings, *, rollout: Rollout, live: Live, metr
         loop.add_signal_handler(number, stop.set)
     workers = Workers(threads=settings.threads, queue=settings.limits.queue)
     server = _server(create_app(settings, live=live, metrics=metrics, workers=workers), settings)
-    with _following(rollout, poll_seconds=settings.poll_seconds):
+    with _following(followers, poll_seconds=settings.poll_seconds):
         server.on_startup(lambda: logger.info("listening", extra={"host": settings.host, "port": settings.port}))
         summing_up = asyncio.create_task(sum_up(metrics, every_seconds=_SUMMING_UP_SECONDS))
         serving = asyncio.create_task(server.serve())
@@ -93,12 +100,11 @@ async def drain(live: Live, metrics: Metrics, limits: Limits) -> None:
 
 
 @contextlib.contextmanager
-def _following(rollout: Rollout, *, poll_seconds: float) -> Generator[None]:
+def _following(followers: Sequence[Follower], *, poll_seconds: float) -> Generator[None]:
     stop = threading.Event()
-    thread = threading.Thread(
-        target=rollout.run, args=(stop,), kwargs={"poll_seconds": poll_seconds}, name="rollout", daemon=True
-    )
-    thread.start()
+    for follower in followers:
+        name, options = type(follower).__name__.lower(), {"poll_seconds": poll_seconds}
+        threading.Thread(target=follower.run, args=(stop,), kwargs=options, name=name, daemon=True).start()
     try:
         yield
     finally:

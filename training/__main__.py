@@ -85,7 +85,7 @@ def _run(environment: Environment, log: Log, interruption: Interruption) -> int:
         spec = load_spec(workspace, environment.job)
         group = Group.join()
         with tempfile.TemporaryDirectory(prefix="petpark-job-") as directory:
-            lake = S3Store(client, environment.data_lake, transfer=transfer)
+            lake = S3Store(client, environment.data_lake, transfer=transfer, transfer_reads=True)
             models = S3Store(client, environment.model_store, transfer=transfer)
             if not group.leads:
                 assist(spec, lake=lake, group=group, directory=Path(directory), should_stop=interruption.noticed)

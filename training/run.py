@@ -5,6 +5,7 @@ import io
 import json
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -16,11 +17,11 @@ from torch import Tensor
 from imaging import decode
 from registry.catalog import Catalog
 from registry.channel import Channel
+from registry.decision import DECISION_FILE, Decision
 from registry.encoding import canonical
 from registry.errors import ObjectExists, ObjectMissing
 from registry.gates import failed
 from registry.layout import (
-    epoch_key,
     epochs_prefix,
     job_result_key,
     machine_key,
@@ -35,17 +36,19 @@ from training.dataset.leakage import refuse_leaks
 from training.dataset.manifest import Manifest, Photo, load_manifest
 from training.dataset.quality import refuse_unfit
 from training.dataset.split import Split
+from training.epochs import Epochs
 from training.errors import Interrupted, TookTooLong, TrainingError, WeightsRefused
 from training.evaluation.assess import Assessment, assess, positive_class
 from training.evaluation.comparison import Incumbent, find_incumbent
 from training.evaluation.exhibits import SIDE
 from training.evaluation.gates import GateResult, as_metrics, judge
 from training.evaluation.report import Report, write_model_card, write_report
-from training.export import ExportedModel, Pixels, check_parity, export_onnx, write_probes
+from training.evaluation.temperature import choose_temperature
+from training.export import ExportedModel, Pixels, answer_logits, check_parity, export_onnx, write_probes
 from training.group import Group
 from training.job import EpochRecord, JobResult, JobSpec, find_result, initial_weights_key
 from training.machine import describe
-from training.model import Classifier
+from training.model import Classifier, build_model
 from training.pixels import LabelledPixels, fetch, load_pixels
 from training.quantise import compare_quantised, quantise
 from training.sbom import write_sbom
@@ -159,17 +162,19 @@ class _Run:
         manifest = self._manifest()
         learn, validate, test = self._load(manifest, Split.TRAIN, Split.VALIDATION, Split.TEST)
         model = self._train(manifest, learn, validate)
-        files, exported = self._export(manifest, model, learn, validate)
-        files |= write_probes(exported, [fetch(self.lake, photo) for photo in _probe_photos(test)], self.directory)
+        temperature = choose_temperature(answer_logits(model, validate.pixels.numpy()), validate.targets.numpy())
+        files, exported = self._export(manifest, model, temperature.value, learn, validate)
         assessment = assess(
             exported,
             test,
             validate=validate,
+            temperature=temperature,
             checks=self.spec.evaluation.checks,
             seed=self.spec.seed,
             picture=lambda photo: decode(fetch(self.lake, photo), SIDE),
             incumbent=self._incumbent(manifest, test),
         )
+        files |= self._decide(exported, test, assessment.decision)
         gates = judge(self.spec.evaluation.gates, assessment)
         metrics = assessment.metrics() | as_metrics(gates)
         files |= self._report(manifest, assessment, gates, metrics)
@@ -194,35 +199,43 @@ class _Run:
         return manifest
 
     def _load(self, manifest: Manifest, *splits: Split) -> list[LabelledPixels]:
-        size = self.spec.hyper_parameters.image_size
-        parts = [
-            load_pixels(
-                self.lake, manifest.part(split), manifest.labels, size, check=self._check, directory=self.directory
-            )
-            for split in splits
-        ]
+        parameters = self.spec.hyper_parameters
+        with ThreadPoolExecutor(1) as beside:
+            # The first network imports half of torch: seconds that the store's answers leave.
+            network = beside.submit(build_model, parameters.architecture, len(manifest.labels))
+            parts = [
+                load_pixels(
+                    self.lake,
+                    manifest.part(split),
+                    manifest.labels,
+                    parameters.image_size,
+                    check=self._check,
+                    directory=self.directory,
+                )
+                for split in splits
+            ]
+        network.result()  # SpecMalformed
         self.say("photos decoded", {"classes": len(manifest.labels), "photos": len(manifest.photos)})
         return parts
 
     def _train(self, manifest: Manifest, learn: LabelledPixels, validate: LabelledPixels) -> Classifier:
-        def on_epoch(record: EpochRecord) -> None:
-            with suppress(ObjectExists):  # an earlier machine came as far, but was stopped before its checkpoint
-                self.workspace.create(epoch_key(self.job, record.epoch), record.to_json())
-            self.say("epoch", asdict(record))
-
         self._record_machine()
-        return train(
-            learn,
-            validate,
-            classes=len(manifest.labels),
-            parameters=self.spec.hyper_parameters,
-            seed=self.spec.seed,
-            initial_weights=self._initial_weights(),
-            checkpoints=Checkpoints(self.workspace, self.job, report=self.say),
-            on_epoch=on_epoch,
-            should_stop=self._should_stop,
-            group=self.group,
-        )
+        epochs = Epochs(self.workspace, self.job, say=self.say)
+        try:
+            return train(
+                learn,
+                validate,
+                classes=len(manifest.labels),
+                parameters=self.spec.hyper_parameters,
+                seed=self.spec.seed,
+                initial_weights=self._initial_weights(),
+                checkpoints=Checkpoints(self.workspace, self.job, report=self.say),
+                on_epoch=epochs.add,
+                should_stop=self._should_stop,
+                group=self.group,
+            )
+        finally:
+            epochs.settle()
 
     def _record_machine(self) -> None:
         facts = {**describe(), "trained_by": self.trained_by, "lock": self._lineage().get("lock", "unknown")}
@@ -231,19 +244,34 @@ class _Run:
             self.workspace.create(machine_key(self.job, number), canonical(facts))
 
     def _export(
-        self, manifest: Manifest, model: Classifier, learn: LabelledPixels, validate: LabelledPixels
+        self,
+        manifest: Manifest,
+        model: Classifier,
+        temperature: float,
+        learn: LabelledPixels,
+        validate: LabelledPixels,
     ) -> tuple[dict[str, Path], ExportedModel]:
         files = {name: self.directory / name for name in ("model.onnx", "weights.pt", "labels.json")}
         torch.save(model.state_dict(), files["weights.pt"])
         files["labels.json"].write_text(json.dumps(list(manifest.labels)))
-        export_onnx(model, files["model.onnx"], labels=manifest.labels, size=self.spec.hyper_parameters.image_size)
+        size = self.spec.hyper_parameters.image_size
+        export_onnx(model, files["model.onnx"], labels=manifest.labels, size=size, temperature=temperature)
         exported = ExportedModel(files["model.onnx"])
         photos = torch.cat([validate.pixels, learn.pixels])[:_PARITY_PHOTOS].numpy()
-        difference = check_parity(model, exported, photos)
+        difference = check_parity(model, exported, photos, temperature=temperature)
         self.say("exported", {"bytes": files["model.onnx"].stat().st_size, "largest_difference": difference})
         if self.spec.evaluation.checks.int8:
             files["model.onnx"], exported = self._in_eight_bits(files["model.onnx"], exported, learn, validate)
         return files, exported
+
+    def _decide(self, exported: ExportedModel, test: LabelledPixels, decision: Decision | None) -> dict[str, Path]:
+        """Write how probabilities become a label, where that is not by the likeliest, and what serving must get."""
+        files: dict[str, Path] = {}
+        if decision:
+            files[DECISION_FILE] = self.directory / DECISION_FILE
+            files[DECISION_FILE].write_bytes(decision.to_json())
+        photos = [fetch(self.lake, photo) for photo in _probe_photos(test)]
+        return files | write_probes(exported, photos, self.directory, decision=decision)
 
     def _in_eight_bits(
         self, whole: Path, exported: ExportedModel, learn: LabelledPixels, validate: LabelledPixels

@@ -9,6 +9,10 @@ _DESCRIPTION = (
     "Classifies photos with the version that its channel names. Every answer says which version gave it. "
     "Errors are problem documents (RFC 9457)."
 )
+_THRESHOLD = (
+    "Chosen in training for what errors cost: `positive` is the answer from a probability of `threshold` on, "
+    "the likeliest of the other classes below it."
+)
 _STRING: Json = {"type": "string"}
 _INTEGER: Json = {"type": "integer"}
 _BINARY: Json = {"type": "string", "format": "binary"}
@@ -209,21 +213,28 @@ def _classification() -> Json:
     grid: Json = {"type": "array", "items": {"type": "array", "items": {"type": "number"}}}
     return _object(
         {
-            "label": {"type": "string", "description": "The likeliest class"},
+            "label": {"type": "string", "description": "The class: the likeliest, unless `decision` says otherwise"},
             "probabilities": {
                 "type": "object",
                 "additionalProperties": {"type": "number", "minimum": 0, "maximum": 1},
             },
             "model": _ref("Model"),
             "request_id": _STRING,
+            "decision": _decision("object")
+            | {"description": _THRESHOLD + " Absent where the likeliest class is the answer."},
             "activation_map": {
                 "type": "object",
                 "description": "With explain=true: for each class a grid over the photo, rows from the top",
                 "additionalProperties": grid,
             },
         },
-        optional=("activation_map",),
+        optional=("decision", "activation_map"),
     )
+
+
+def _decision(*kinds: str) -> Json:
+    threshold: Json = {"type": "number", "minimum": 0, "description": "Above 1: never"}
+    return _object({"positive": _STRING, "threshold": threshold}) | {"type": kinds[0] if len(kinds) == 1 else [*kinds]}
 
 
 def _model() -> Json:
@@ -255,8 +266,14 @@ def _served_model() -> Json:
                 "type": ["object", "null"],
                 "description": "The channel's last entry, if what it names is not served here, and why",
             },
+            "experiment": {
+                "type": ["object", "null"],
+                "description": "The challenger beside this version, if one is tried out, and what this process saw",
+            },
             "instance": _STRING,
             "labels": {"type": "array", "items": _STRING},
+            "decision": _decision("object", "null")
+            | {"description": _THRESHOLD + " Null where the likeliest class is the answer."},
             "certificate": {
                 "type": ["object", "null"],
                 "description": "Who certified the version, until when, and whether that is over",

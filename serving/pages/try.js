@@ -84,7 +84,7 @@ function write(document, milliseconds) {
   element("message").hidden = true;
   element("label").textContent = `${document.label}, ${percent.format(document.probabilities[document.label])}`;
   element("label").hidden = false;
-  element("timing").textContent = `${milliseconds.toFixed(0)} ms, version ${document.model.version}, request ${document.request_id}`;
+  element("timing").textContent = `${rule(document)}${milliseconds.toFixed(0)} ms, version ${document.model.version}, request ${document.request_id}`;
   element("timing").hidden = false;
   const ranked = Object.entries(document.probabilities).sort((a, b) => b[1] - a[1]);
   element("scores").replaceChildren(...ranked.slice(0, 8).map(([label, value]) => score(label, value)));
@@ -93,6 +93,13 @@ function write(document, milliseconds) {
   element("legend").hidden = element("heat").hidden;
   drawHeat(document.activation_map[document.label]);
   element("answer-title").scrollIntoView({ block: "nearest" });
+}
+
+function rule({ decision }) {
+  if (!decision) return "";
+  const { positive, threshold } = decision;
+  const when = threshold > 1 ? "never" : `from ${percent.format(threshold)} on`;
+  return `“${positive}” counts ${when}; `;
 }
 
 function score(label, value) {

@@ -213,7 +213,10 @@ def test_the_movers_of_a_channel_reach_the_buckets_policy(redeploy):
     changed = redeploy("test", channels=json.dumps(channels))
     statements = json.loads(changed.named("models-policy", ":BucketPolicy").inputs["policy"])["Statement"]
     (movers,) = (s for s in statements if s["Sid"].startswith("OnlyMovers"))
-    assert movers["Resource"] == ["arn:aws:s3:::models-store-bucket-0a1b2c3/pets/channels/prod/*"]
+    assert movers["Resource"] == [
+        "arn:aws:s3:::models-store-bucket-0a1b2c3/pets/channels/prod/*",
+        "arn:aws:s3:::models-store-bucket-0a1b2c3/pets/experiments/prod/*",
+    ]
     assert movers["Condition"] == {"StringNotEquals": {"aws:userid": ["AROA-operators-promoter:mia"]}}
 
 

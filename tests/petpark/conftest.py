@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import json
+import threading
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, override
 
@@ -139,6 +143,40 @@ type Run = Callable[..., Result]
 def run(place: Place) -> Run:
     """Run a command against `place`: `run("models", "list")`."""
     return lambda *words: CliRunner().invoke(app, [*words], obj=place.target)
+
+
+type Serve = Callable[..., str]
+
+
+@contextmanager
+def answering(body: Any, status: int = 200) -> Generator[str]:
+    """An endpoint on loopback whose `/v1/model` answers `body`."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            said = body() if callable(body) else body
+            content = said if isinstance(said, bytes) else json.dumps(said).encode()
+            self.send_response(status if self.path == "/v1/model" else 404)
+            self.send_header("content-length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, format: str, *args: Any) -> None: ...
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.fixture
+def serve() -> Iterator[Serve]:
+    with ExitStack() as stack:
+        yield lambda body, status=200: stack.enter_context(answering(body, status))
 
 
 @pytest.fixture

@@ -66,5 +66,9 @@ def test_all_promised_commands_are_there() -> None:
         "promote",
         "rollback",
         "endpoints status",
+        "experiment start",
+        "experiment judge",
+        "experiment stop",
+        "experiment show",
     }
     assert promised <= there

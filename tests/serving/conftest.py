@@ -11,13 +11,16 @@ import pytest
 from registry.blob_cache import BlobCache
 from registry.catalog import Catalog
 from registry.channel import Channel
+from registry.experiment import Experiments
 from registry.signing import MemoryVerifier
 from registry.version import Version
 from serving.admission import Admission
 from serving.app import create_app
+from serving.challenge import Challenger
 from serving.live import Live
 from serving.rollout import Rollout
 from serving.settings import Limits, ServingSettings
+from serving.shadow import Shadow
 from serving.telemetry import Metrics
 from serving.workers import Workers
 from tests.serving.park import Park, photo, version_files, write_model
@@ -81,9 +84,23 @@ class Endpoint:
             metrics=self.metrics,
             monotonic=lambda: park.seconds,
         )
+        self.challenger = Challenger(
+            experiments=Experiments(park.store, "pets", "prod", clock=lambda: park.now),
+            admission=admission,
+            live=self.live,
+            collector=self.metrics.experiment,
+            clock=lambda: park.now,
+            monotonic=lambda: park.seconds,
+        )
         self.workers = Workers(threads=threads, queue=self.settings.limits.queue)
+        self.shadow = Shadow()
         self.app = create_app(
-            self.settings, live=self.live, metrics=self.metrics, workers=self.workers, clock=lambda: park.now
+            self.settings,
+            live=self.live,
+            metrics=self.metrics,
+            workers=self.workers,
+            shadow=self.shadow,
+            clock=lambda: park.now,
         )
         self.routes = cast(Any, self.app.app).routes
         self.http = Http(self.app)

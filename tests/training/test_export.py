@@ -1,5 +1,6 @@
 """The exported file keeps the contract, and answers as the trained network does."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,8 @@ import torch
 
 from tests.training.conftest import TINY, Built
 from training.errors import ExportDiffers, SpecMalformed, WeightsRefused
-from training.export import ExportedModel, check_parity, export_onnx
+from training.evaluation.temperature import at_temperature
+from training.export import ExportedModel, answer_logits, check_parity, export_onnx
 from training.model import ARCHITECTURES, build_model, load_initial_weights, normalise, to_photos
 
 
@@ -55,11 +57,31 @@ def test_labels_and_size_are_in_the_file(exported: ExportedModel):
 def test_an_export_that_answers_otherwise_is_refused(built: Built, exported: ExportedModel):
     model = build_model(TINY.architecture, 2).eval()
     model.load_state_dict(torch.load(built.directory / "weights.pt", weights_only=True))
+    assert json.loads((built.directory / "evaluation.json").read_text())["calibration"]["temperature"]["value"] == 1
     assert check_parity(model, exported, noise(40)) < 1e-4
     with torch.no_grad():
         model.head.bias.add_(torch.tensor([0.1, -0.1]))
     with pytest.raises(ExportDiffers, match="differs by"):
         check_parity(model, exported, noise(40))
+
+
+def test_the_file_divides_by_its_temperature_and_the_trained_network_stays(built: Built, tmp_path: Path):
+    model = build_model(TINY.architecture, 2).eval()
+    model.load_state_dict(torch.load(built.directory / "weights.pt", weights_only=True))
+    export_onnx(model, tmp_path / "model.onnx", labels=["cat", "dog"], size=TINY.image_size, temperature=2.5)
+    exported, pixels = ExportedModel(tmp_path / "model.onnx"), noise(9)
+    logits = answer_logits(model, pixels)
+    with torch.no_grad():
+        assert np.allclose(logits, model.explain(normalise(to_photos(torch.from_numpy(pixels))))[0], atol=1e-5)
+    answers = exported.explain(pixels)
+    assert np.allclose(answers.probabilities, at_temperature(logits, 2.5), atol=1e-5)
+    average = answers.activation_map.mean(axis=(2, 3))
+    assert np.allclose(average, logits / 2.5, atol=1e-4)
+    assert check_parity(model, exported, pixels, temperature=2.5) < 1e-5
+    with pytest.raises(ExportDiffers):
+        check_parity(model, exported, pixels)
+    facts = {each.key: each.value for each in onnx.load(str(tmp_path / "model.onnx")).metadata_props}
+    assert facts["temperature"] == "2.5"
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
