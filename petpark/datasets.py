@@ -197,6 +197,13 @@ def resolve(target: Target, prefix: str) -> str:
     return load_manifest(_lake(target), _bare(prefix)).sha256
 
 
+def labels(target: Target, sha256: str) -> tuple[str, ...]:
+    """The classes of a dataset; raises training's `DatasetMissing`."""
+    from training.dataset import load_manifest
+
+    return load_manifest(_lake(target), sha256).labels
+
+
 def _source(target: Target, source: str) -> Source:
     from training.dataset.sources import ArchiveSource, FolderSource, PrefixSource, StoredArchiveSource
     from training.dataset.sources.archive import SUFFIXES

@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError
 
 from petpark import datasets
 from petpark import gates as gating
-from petpark.errors import JobFailed, JobFinished, JobInterrupted, NoCapacity, WeightsMissing
+from petpark.errors import JobFailed, JobFinished, JobInterrupted, JobOfStudy, NoCapacity, WeightsMissing
 from petpark.target import Target
 from registry import layout
 from registry.gates import failed
@@ -85,6 +85,7 @@ class JobSummary:
     instance_id: str | None
     version: int | None
     error: str | None
+    study: str | None
     gates_failed: tuple[str, ...]
     """Names of the gates that its version did not pass."""
 
@@ -148,6 +149,11 @@ def weights_of(target: Target, number: int) -> str:
     return found
 
 
+def new_id() -> str:
+    """A name that nobody else takes, and that sorts by time."""
+    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+
+
 def submit(target: Target, spec: JobSpec, *, weights: Path | None = None) -> str:
     """Put `spec` where its instance will look for it, and return the new job's id (sortable by time).
 
@@ -155,15 +161,18 @@ def submit(target: Target, spec: JobSpec, *, weights: Path | None = None) -> str
     """
     from training import job as jobs
 
-    job = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+    job = new_id()
     if weights is not None:
         _workspace(target).create_from(jobs.initial_weights_key(job), weights)
     jobs.submit(_workspace(target), job, spec)
     return job
 
 
-def launch(target: Target, job: str) -> str:
-    """Start an instance for `job` from the stack's launch template, and return its id; raises `NoCapacity`."""
+def launch(target: Target, job: str, *, token: str | None = None) -> str:
+    """Start an instance for `job` from the stack's launch template, and return its id; raises `NoCapacity`.
+
+    Launched with a `token`, it bears that as a tag, and launching with the same one again gives the same instance.
+    """
     training = target.outputs.training
     ec2: EC2Client = target.client("ec2")
     try:
@@ -173,13 +182,14 @@ def launch(target: Target, job: str) -> str:
             MinCount=1,
             MaxCount=1,
             # A request that is sent again after a lost answer must not rent a second GPU.
-            ClientToken=f"{job}-{secrets.token_hex(4)}",
+            ClientToken=token or f"{job}-{secrets.token_hex(4)}",
             TagSpecifications=[
                 {
                     "ResourceType": "instance",
                     "Tags": [
                         {"Key": layout.JOB_TAG, "Value": job},
                         {"Key": "Name", "Value": f"petpark-training-{job}"},
+                        *([{"Key": layout.LAUNCH_TAG, "Value": token}] if token else []),
                     ],
                 }
             ],
@@ -199,18 +209,33 @@ def launch(target: Target, job: str) -> str:
 def resume(target: Target, job: str) -> str:
     """Start another instance for a job that was interrupted; where one is at work already, return that one.
 
-    Raises `JobFinished`, or training's `JobMissing`. The job goes on from its last checkpoint.
+    Raises `JobFinished`, `JobOfStudy`, or training's `JobMissing`. The job goes on from its last checkpoint.
     """
     from training.job import find_result, load_spec
 
     workspace = _workspace(target)
-    load_spec(workspace, job)
+    study = load_spec(workspace, job).study
+    if study is not None:
+        raise JobOfStudy(
+            f"Job {job} is a trial of study {study}, which has a budget.", next_step=f"petpark search resume {study}"
+        )
     if find_result(workspace, job) is not None:
         raise JobFinished(f"Job {job} has a result already.", next_step="petpark jobs list", job=job)
     instance = _newest_instance(target, job)
     if instance is not None and _state(instance) in _ALIVE:
         return instance.get("InstanceId", "")
     return launch(target, job)
+
+
+def launched(target: Target, study: str) -> dict[str, InstanceTypeDef]:
+    """The instances that a study started, by the token of their launch; of each EC2 remembers an hour at least."""
+    return _instances_by_tag(target, layout.LAUNCH_TAG, f"{study}-*")
+
+
+def end(target: Target, instance_id: str) -> None:
+    """End an instance, whatever it does."""
+    ec2: EC2Client = target.client("ec2")
+    ec2.terminate_instances(InstanceIds=[instance_id])
 
 
 def watch(
@@ -297,6 +322,7 @@ def _summary(store: ObjectStore, job: str, keys: list[str], instance: InstanceTy
         instance_id=None if instance is None else instance.get("InstanceId"),
         version=None if result is None else result.version,
         error=None if result is None else result.error,
+        study=spec.study,
         gates_failed=() if result is None else failed(result.metrics),
     )
 
@@ -341,18 +367,23 @@ def _newest_instance(target: Target, job: str) -> InstanceTypeDef | None:
 
 def _instances_by_job(target: Target, job: str = "*") -> dict[str, InstanceTypeDef]:
     """The newest instance of every job, whatever its state."""
+    return _instances_by_tag(target, layout.JOB_TAG, job)
+
+
+def _instances_by_tag(target: Target, key: str, values: str) -> dict[str, InstanceTypeDef]:
+    """The newest instance for each value of a tag; `values` may end with an asterisk."""
     ec2: EC2Client = target.client("ec2")
-    pages = ec2.get_paginator("describe_instances").paginate(
-        Filters=[{"Name": f"tag:{layout.JOB_TAG}", "Values": [job]}]
-    )
+    pages = ec2.get_paginator("describe_instances").paginate(Filters=[{"Name": f"tag:{key}", "Values": [values]}])
     found = [machine for page in pages for entry in page["Reservations"] for machine in entry.get("Instances", [])]
     newest = sorted(found, key=lambda machine: machine.get("LaunchTime", datetime.min.replace(tzinfo=UTC)))
     return {
-        tag.get("Value", ""): machine
-        for machine in newest
-        for tag in machine.get("Tags", [])
-        if tag.get("Key") == layout.JOB_TAG
+        tag.get("Value", ""): machine for machine in newest for tag in machine.get("Tags", []) if tag.get("Key") == key
     }
+
+
+def is_alive(instance: InstanceTypeDef) -> bool:
+    """Whether it boots or runs."""
+    return _state(instance) in _ALIVE
 
 
 def _state(instance: InstanceTypeDef | None) -> str:

@@ -14,6 +14,8 @@ _SHARES: Final = (
     *("warm_up", "label_smoothing", "ema_decay", "crop_scale", "light", "class_balance"),
     *("greyscale", "blur", "infrared", "jpeg", "glare", "bars"),
 )
+ARCHITECTURES: Final = ("resnet8", "resnet10", "resnet18", "mobilenet_v3_small", "efficientnet_b0", "convnext_tiny")
+"""Names of what `training.model` builds, for whoever has no torch."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,7 +24,7 @@ class HyperParameters(Settings):
 
     YOUNG = frozenset({"infrared", "jpeg", "glare", "bars", "class_balance", "deterministic", "compile"})
 
-    architecture: str = "resnet8"  # one of `training.model.ARCHITECTURES`
+    architecture: str = "resnet8"  # one of `ARCHITECTURES`
     image_size: int = 48  # photos are seen at this many pixels squared
     epochs: int = 12
     batch_size: int = 16
