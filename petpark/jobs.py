@@ -93,22 +93,24 @@ def plan(
     initial_weights: str | None = None,
     gates: Sequence[str] = (),
     checks: Sequence[str] = (),
+    recipe: str = "",
 ) -> JobSpec:
     """What a new job on this stack's code shall do; `settings` are hyper-parameters as `name=value`.
 
     So are `gates`, which its model must pass, and `checks`, how it is tested (`training.evaluation.plan`). What the
-    settings do not say is as in the recipe for GPUs in the cloud, and as in the one for two cores in a rehearsal.
+    settings do not say is as in `recipe`, by default the one for GPUs in the cloud, and the one for two cores in a
+    rehearsal.
 
     Who asks for it, as the stack's publisher, is part of it, and stays so when somebody else resumes it.
     `initial_weights` is the hash of the weights to start from: a file of a version (`weights_of`), or one that is
-    handed to `submit`. Raises training's `SpecMalformed`, which names the settings that exist.
+    handed to `submit`. Raises training's `SpecMalformed`, which names the settings and recipes that exist.
     """
     from training.evaluation.plan import Checks, EvaluationPlan, Gates
-    from training.hyper_parameters import FOR_GPUS, HyperParameters
+    from training.hyper_parameters import find_recipe
     from training.job import JobSpec
 
     # A rehearsal trains on this machine's cores, whatever instance type it pretends to rent.
-    usual = HyperParameters() if target.kind == "rehearsal" else FOR_GPUS
+    usual = find_recipe(recipe or ("two-cores" if target.kind == "rehearsal" else "gpu"))
     return JobSpec(
         dataset=dataset,
         seed=seed,

@@ -44,6 +44,7 @@ class Variations:
     spot: Tensor  # [N, 4] strength, x, y, radius; the photo is 2 wide and high, its middle 0
     bars: Tensor  # [N] bool
     fence: Tensor  # [N, 5] bars a photo, phase, share that they cover, angle, brightness
+    colour: Tensor  # [N, 3] added to the brightness of red, green and blue
 
     def at(self, places: Tensor) -> Self:
         """Give those of some photos."""
@@ -59,7 +60,7 @@ def draw(count: int, parameters: HyperParameters, generator: torch.Generator) ->
     def some(share: float) -> Tensor:
         return torch.rand(count, generator=generator) < share
 
-    return Variations(
+    drawn = Variations(
         matrix=_frames(count, parameters, generator),
         light=between(-1, 1, 2) * parameters.light,
         greyscale=some(parameters.greyscale),
@@ -71,13 +72,20 @@ def draw(count: int, parameters: HyperParameters, generator: torch.Generator) ->
         spot=torch.stack([between(0.3, 1), between(-1, 1), between(-1, 1), between(0.1, 0.6)], 1),
         bars=some(parameters.bars),
         fence=torch.stack([between(2, 8), between(0, 1), between(0.05, 0.3), between(-0.3, 0.3), between(0, 0.8)], 1),
+        colour=between(-1, 1, 3) * parameters.colour,
     )
+    ratio = torch.exp(between(-0.5, 0.5) * parameters.stretch)
+    drawn.matrix[:, :, :2] *= torch.stack([ratio, 1 / ratio], 1)[:, :, None]
+    return drawn
 
 
-def augment(photos: Tensor, variations: Variations) -> Tensor:
-    """Vary photos [N, 3, S, S] in 0 to 1, in the order in which light meets scene, lens, sensor and network."""
-    photos = _reframe(photos, variations.matrix)
-    photos = _relight(photos, variations.light)
+def augment(photos: Tensor, variations: Variations, size: int | None = None) -> Tensor:
+    """Vary photos [N, 3, S, S] in 0 to 1, in the order in which light meets scene, lens, sensor and network.
+
+    They leave at `size` pixels squared, by default as they came: one resampling frames and shrinks them.
+    """
+    photos = _reframe(photos, variations.matrix, size or photos.shape[3])
+    photos = _relight(photos, variations.light, variations.colour)
     for chosen, vary, facts in (
         (variations.bars, _behind_bars, variations.fence),
         (variations.glare, _glare, variations.spot),
@@ -99,6 +107,18 @@ def mix(photos: Tensor, targets: Tensor, share: float) -> tuple[Tensor, Tensor]:
     return photos.lerp(photos.flip(0), share), targets.lerp(targets.flip(0), share)
 
 
+def cut(photos: Tensor, targets: Tensor, box: tuple[int, int, int, int]) -> tuple[Tensor, Tensor]:
+    """Paste a box (top, bottom, left, right) of another of the batch into every photo (CutMix: Yun et al., ICCV 2019).
+
+    The target follows the share of the photo that was pasted over.
+    """
+    top, bottom, left, right = box
+    photos, others = photos.clone(), photos.flip(0)
+    photos[:, :, top:bottom, left:right] = others[:, :, top:bottom, left:right]
+    share = (bottom - top) * (right - left) / (photos.shape[2] * photos.shape[3])
+    return photos, targets.lerp(targets.flip(0), share)
+
+
 def _frames(count: int, parameters: HyperParameters, generator: torch.Generator) -> Tensor:
     scale = parameters.crop_scale + (1.05 - parameters.crop_scale) * torch.rand(count, generator=generator)
     angle = math.radians(parameters.rotation) * (2 * torch.rand(count, generator=generator) - 1)
@@ -110,27 +130,27 @@ def _frames(count: int, parameters: HyperParameters, generator: torch.Generator)
     return torch.stack(rows, 1)
 
 
-def _reframe(photos: Tensor, matrix: Tensor) -> Tensor:
+def _reframe(photos: Tensor, matrix: Tensor, size: int) -> Tensor:
     """Crop, turn and mirror in one resampling."""
-    return grid_sample(photos, _grid(matrix.to(photos.device), photos), padding_mode="reflection", align_corners=False)
+    return grid_sample(
+        photos, _grid(matrix.to(photos.device), photos, size), padding_mode="reflection", align_corners=False
+    )
 
 
-def _grid(matrix: Tensor, photos: Tensor) -> Tensor:
+def _grid(matrix: Tensor, photos: Tensor, size: int) -> Tensor:
     """What torch's affine_grid gives, without its product of large matrices: several times faster."""
-    count, _, height, width = photos.shape
-    x = (torch.arange(width, device=photos.device) * 2 + 1) / width - 1
-    y = (torch.arange(height, device=photos.device) * 2 + 1) / height - 1
+    x = (torch.arange(size, device=photos.device) * 2 + 1) / size - 1
     across, down, shift = matrix[:, :, :, None, None].unbind(2)
-    grid = photos.new_empty(count, height, width, 2)
+    grid = photos.new_empty(len(photos), size, size, 2)
     for axis in range(2):
-        torch.add(across[:, axis] * x + shift[:, axis], down[:, axis] * y[:, None], out=grid[..., axis])
+        torch.add(across[:, axis] * x + shift[:, axis], down[:, axis] * x[:, None], out=grid[..., axis])
     return grid
 
 
-def _relight(photos: Tensor, light: Tensor) -> Tensor:
+def _relight(photos: Tensor, light: Tensor, colour: Tensor) -> Tensor:
     """Contrast turns around the middle grey. `photos` is ours already, and is changed in place."""
     contrast, brightness = light.to(photos.device)[:, :, None, None, None].unbind(1)
-    return photos.mul_(1 + contrast).add_((brightness - contrast) * 0.5)
+    return photos.mul_(1 + contrast).add_((brightness - contrast) * 0.5 + colour.to(photos.device)[:, :, None, None])
 
 
 def _greyscale(photos: Tensor, _: Tensor) -> Tensor:

@@ -63,12 +63,16 @@ def check_parity(model: Classifier, exported: "ExportedModel", pixels: Pixels) -
 
     Within it both give every photo the same label, unless its two best are less than twice the tolerance apart.
     """
-    with torch.no_grad():
-        expected = torch.cat([_Served(model)(part)[0] for part in torch.from_numpy(pixels).split(_BATCH)]).numpy()
-    difference = float(np.abs(expected - exported.classify(pixels)).max())
+    difference = float(np.abs(answer(model, pixels) - exported.classify(pixels)).max())
     if not difference <= TOLERANCE:
         raise ExportDiffers(f"a probability differs by {difference:.2g} after export, more than {TOLERANCE}")
     return difference
+
+
+@torch.no_grad()
+def answer(model: Classifier, pixels: Pixels) -> Numbers:
+    """Give the trained model's own probabilities [N, classes] of photos."""
+    return torch.cat([_Served(model)(part)[0] for part in torch.from_numpy(pixels).split(_BATCH)]).numpy()
 
 
 @dataclass(frozen=True, kw_only=True)

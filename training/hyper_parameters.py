@@ -4,14 +4,16 @@ The defaults learn the generated photo set in well under a minute on two cores. 
 `name=value`; `docs/design/training.md` has those for real photos, with what they reached.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final
 
 from training.errors import SpecMalformed
 from training.settings import Settings
 
 _SHARES: Final = (
-    *("warm_up", "label_smoothing", "ema_decay", "crop_scale", "light", "class_balance"),
+    *("warm_up", "label_smoothing", "ema_decay", "crop_scale", "light", "class_balance", "cutmix", "stretch", "colour"),
     *("greyscale", "blur", "infrared", "jpeg", "glare", "bars"),
 )
 
@@ -20,10 +22,14 @@ _SHARES: Final = (
 class HyperParameters(Settings):
     """One recipe. Shares are between 0 and 1."""
 
-    YOUNG = frozenset({"infrared", "jpeg", "glare", "bars", "class_balance", "deterministic", "compile"})
+    YOUNG = frozenset({"infrared", "jpeg", "glare", "bars", "class_balance", "deterministic", "compile"}) | {
+        *("start_size", "end_size", "cutmix", "stretch", "colour", "flips"),
+    }
 
     architecture: str = "resnet8"  # one of `training.model.ARCHITECTURES`
-    image_size: int = 48  # photos are seen at this many pixels squared
+    image_size: int = 48  # photos are decoded at this many pixels squared; the model answers at it
+    start_size: int = 0  # the first step shows them at so many, the last ones at `end_size`; 0: at image_size
+    end_size: int = 0  # 0: image_size
     epochs: int = 12
     batch_size: int = 16
     learning_rate: float = 0.002  # of AdamW, at its highest
@@ -32,9 +38,12 @@ class HyperParameters(Settings):
     label_smoothing: float = 0.05
     ema_decay: float = 0.98  # of the moving average of weights that becomes the model
     mixup: float = 0.0  # parameter of the Beta distribution that photos are mixed by; 0 for none
+    cutmix: float = 0.0  # share of steps in which a part of another photo is pasted in, instead of a blend
     crop_scale: float = 0.8  # smallest share of a photo's side that a crop shows
+    stretch: float = 0.0  # how far a crop's sides may differ, as the logarithm of their ratio
     rotation: float = 8.0  # degrees, both ways
     light: float = 0.3  # how far brightness and contrast vary
+    colour: float = 0.0  # how far red, green and blue vary against each other
     greyscale: float = 0.2  # share of photos shown without colour, as at night
     blur: float = 0.1  # share of photos blurred
     infrared: float = 0.0  # share shown as under a camera's own lamp at night
@@ -43,6 +52,7 @@ class HyperParameters(Settings):
     bars: float = 0.0  # share seen through a fence
     class_balance: float = 1.0  # 1: classes count alike, however many photos they have; 0: photos do
     deterministic: int = 1  # on a GPU, 1 for the same bits every time; 0 is faster
+    flips: int = 0  # 1: the model answers by the mean of a photo and its mirror image, at twice the cost
     compile: int = 0  # 1: by torch.compile; pays on a GPU, where a job is longer than some minutes
 
     def __post_init__(self) -> None:
@@ -69,3 +79,17 @@ FOR_GPUS: Final = HyperParameters(
     bars=0.1,
 )
 """What a job in the cloud starts from: the contract's network, at the size its weights are made for. Not yet tuned."""
+
+FOR_FEW_PHOTOS: Final = HyperParameters(image_size=96)
+"""Some thousand real photos, from scratch, on a CPU. Chosen on photos held out from learning: see training.md."""
+
+RECIPES: Final[Mapping[str, HyperParameters]] = MappingProxyType(
+    {"two-cores": HyperParameters(), "few-photos": FOR_FEW_PHOTOS, "gpu": FOR_GPUS}
+)
+
+
+def find_recipe(name: str) -> HyperParameters:
+    """Give the recipe of a name; SpecMalformed names those that exist."""
+    if name not in RECIPES:
+        raise SpecMalformed(f"no recipe {name!r}; choose one of: {', '.join(RECIPES)}")
+    return RECIPES[name]

@@ -126,7 +126,9 @@ class _Run:
         self._network = group.together(self._model)
         if parameters.compile:
             self._network = cast("nn.Module", torch.compile(self._network))
-        self.averaged = build_model(parameters.architecture, classes).to(self._device).eval()
+        self.averaged = (
+            build_model(parameters.architecture, classes, flips=bool(parameters.flips)).to(self._device).eval()
+        )
         self.averaged.load_state_dict(model.state_dict())
         self._optimiser = _optimiser(self._model, parameters)
 
@@ -137,7 +139,7 @@ class _Run:
 
         self._batches = Batches(learn, classes=classes, parameters=parameters, seed=seed, group=group)
         self.steps_per_epoch = self._batches.per_epoch
-        self.steps = self.steps_per_epoch * parameters.epochs
+        self.steps = self._batches.steps
         self.step = 0
         # Stays on the device, for reading it would wait for the step to end.
         self._loss_sum = torch.zeros((), device=self._device)
@@ -225,7 +227,7 @@ class _Run:
         """Give loss and accuracy of the averaged weights on the validation photos."""
         logits = torch.cat(
             [
-                self.averaged(normalise(to_photos(pixels.to(self._device)))).float().cpu()
+                self.averaged.explain(normalise(to_photos(pixels.to(self._device))))[0].float().cpu()
                 for pixels in self._validate.pixels.split(_EVALUATION_BATCH)
             ]
         )

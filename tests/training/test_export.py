@@ -9,7 +9,7 @@ import torch
 
 from tests.training.conftest import TINY, Built
 from training.errors import ExportDiffers, SpecMalformed, WeightsRefused
-from training.export import ExportedModel, check_parity, export_onnx
+from training.export import ExportedModel, answer, check_parity, export_onnx
 from training.model import ARCHITECTURES, build_model, load_initial_weights, normalise, to_photos
 
 
@@ -69,6 +69,23 @@ def test_the_activation_map_averages_to_the_logits(architecture: str):
         logits, embedding, activation = model.explain(normalise(to_photos(torch.from_numpy(noise(2, 64)))))
     assert torch.allclose(activation.mean(dim=(2, 3)), logits, atol=1e-4)
     assert embedding.shape == (2, model.head.in_features)
+
+
+def test_a_model_that_flips_answers_a_photo_and_its_mirror_image_alike(tmp_path: Path):
+    torch.manual_seed(1)
+    model = build_model("resnet8", 3, flips=True).eval()
+    export_onnx(model, tmp_path / "model.onnx", labels=["a", "b", "c"], size=32)
+    exported = ExportedModel(tmp_path / "model.onnx")
+    photos = noise(4, 32)
+    assert check_parity(model, exported, photos) < 1e-5
+    answers, mirrored = exported.explain(photos), exported.explain(np.ascontiguousarray(photos[:, :, ::-1]))
+    assert np.allclose(answers.probabilities, mirrored.probabilities, atol=1e-5)
+    assert np.allclose(answers.activation_map, mirrored.activation_map[..., ::-1], atol=1e-4)
+    plain = build_model("resnet8", 3).eval()
+    plain.load_state_dict(model.state_dict())
+    assert not np.allclose(answer(plain, photos), answers.probabilities, atol=1e-4)
+    logits, _, activation = model.explain(normalise(to_photos(torch.from_numpy(photos))))
+    assert torch.allclose(activation.mean(dim=(2, 3)), logits, atol=1e-4)
 
 
 @pytest.mark.parametrize("architecture", ["resnet18", "mobilenet_v3_small", "efficientnet_b0", "convnext_tiny"])
