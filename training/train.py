@@ -14,7 +14,6 @@ from typing import Any, Final, cast
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
-from torch.optim import AdamW
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from training.batches import Batches, derive
@@ -25,6 +24,7 @@ from training.hyper_parameters import HyperParameters
 from training.job import EpochRecord
 from training.machine import Usage
 from training.model import Classifier, build_model, load_initial_weights, normalise, to_photos
+from training.optimiser import build_optimiser
 from training.pixels import LabelledPixels
 
 _EVALUATION_BATCH: Final = 128
@@ -130,7 +130,7 @@ class _Run:
             build_model(parameters.architecture, classes, flips=bool(parameters.flips)).to(self._device).eval()
         )
         self.averaged.load_state_dict(model.state_dict())
-        self._optimiser = _optimiser(self._model, parameters)
+        self._optimiser = build_optimiser(self._model, parameters)
 
         # Classes count alike, however many photos they have: rare ones would be guessed away otherwise.
         photos_per_class = torch.bincount(learn.targets, minlength=classes)
@@ -261,14 +261,6 @@ def _choose_kernels(*, deterministic: bool) -> None:
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(deterministic, warn_only=True)
     torch.backends.cudnn.benchmark = not deterministic
-
-
-def _optimiser(model: nn.Module, parameters: HyperParameters) -> AdamW:
-    """Decay weights, not biases nor normalisation."""
-    matrices = [weight for weight in model.parameters() if weight.ndim > 1]
-    vectors = [weight for weight in model.parameters() if weight.ndim <= 1]
-    groups = [{"params": matrices, "weight_decay": parameters.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
-    return AdamW(groups, lr=parameters.learning_rate, fused=True)
 
 
 def _numbers(model: nn.Module) -> list[Tensor]:

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from benchmarks.support.trials import Outcome
 from registry.catalog import Catalog
-from registry.layout import initial_weights_key
 from registry.object_store import MemoryStore
 from training.batches import derive
 from training.dataset.ingest import ingest
@@ -17,7 +16,7 @@ from training.dataset.manifest import Manifest, Photo, load_manifest, store_mani
 from training.dataset.split import Split
 from training.evaluation.plan import Checks, EvaluationPlan
 from training.hyper_parameters import HyperParameters
-from training.job import JobSpec
+from training.job import JobSpec, initial_weights_key
 from training.pixels import LabelledPixels, load_pixels
 from training.run import run_job
 

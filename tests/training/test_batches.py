@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -23,7 +23,8 @@ def shown(parameters: HyperParameters, step: int = 1) -> tuple[Tensor, Tensor]:
     return Batches(some_pixels(), classes=2, parameters=parameters, seed=1, group=ALONE).at(step)
 
 
-@given(start=st.integers(1, 16), end=st.integers(1, 16), steps=st.integers(1, 400))
+@settings(deadline=None)
+@given(start=st.integers(1, 16), end=st.integers(1, 16), steps=st.integers(4, 400))
 def test_photos_grow_from_the_first_size_to_the_last_and_stay_there(start: int, end: int, steps: int):
     parameters = HyperParameters(image_size=200, start_size=8 * start, end_size=8 * end)
     sizes = [resolution(parameters, step=step, steps=steps) for step in range(steps)]
@@ -43,6 +44,7 @@ def test_a_step_shows_photos_at_its_size():
     assert [shown(growing, step)[0].shape[2:] for step in (0, 11)] == [(8, 8), (16, 16)]
 
 
+@settings(deadline=None)
 @given(side=st.integers(2, 200), seed=st.integers(0, 2**32))
 def test_a_box_lies_within_the_photo(side: int, seed: int):
     top, bottom, left, right = box(side, np.random.default_rng(seed))

@@ -16,7 +16,16 @@ from training.pixels import LabelledPixels
 from training.train import train
 
 PARAMETERS = HyperParameters(
-    image_size=16, start_size=8, epochs=4, batch_size=8, mixup=0.2, cutmix=0.5, stretch=0.3, colour=0.1, flips=1
+    image_size=16,
+    start_size=8,
+    epochs=4,
+    batch_size=8,
+    mixup=0.2,
+    cutmix=0.5,
+    stretch=0.3,
+    colour=0.1,
+    flips=1,
+    optimiser="muon",
 )
 
 
