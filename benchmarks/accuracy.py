@@ -64,7 +64,11 @@ def main() -> int:
     say = Console(stderr=True, highlight=False)
     trials = Trials(asked.results, say.print)
     drawn = cache(lambda: _drawn(asked.results, asked.drawn))
-    split = cache(lambda seed: fill_lake(photos, seed))  # only called where there are photos
+
+    @cache
+    def split(seed: int) -> Lake:
+        assert photos is not None
+        return fill_lake(photos, seed)
 
     def lakes(what: str) -> list[Lake]:
         return [split(seed) for seed in range(asked.seeds or SEEDS[what])]
