@@ -36,6 +36,7 @@ from benchmarks.support.figures import Machine
 from benchmarks.support.our_training import Lake, fill_lake
 from benchmarks.support.trials import Trials
 from training.dataset.generated import generate
+from training.errors import TrainingError
 
 DRAWN: Final = 6_000
 SEEDS: Final[Mapping[str, int]] = {"generated": 1, "real": 5, "transfer": 5, "ablation": 3}
@@ -58,6 +59,8 @@ def main() -> int:
         parser.error(f"{photos} is no folder; give one with a folder of photos for each class")
     if photos is None and asked.only in NEED_PHOTOS:
         parser.error(f"{asked.only} needs real photos: --photos DIR, or PETPARK_PHOTOS")
+    if min(asked.drawn, asked.threads, 1 if asked.seeds is None else asked.seeds) < 1:
+        parser.error("--seeds, --drawn and --threads are counts: at least 1")
     torch.set_num_threads(asked.threads)
     machine = Machine.here()
     show = Console(quiet=asked.json, width=None if sys.stdout.isatty() else 140, highlight=False)
@@ -88,7 +91,11 @@ def main() -> int:
         if photos is None and name in NEED_PHOTOS:
             show.print(f"\n{name}: not measured, for it needs real photos (--photos DIR)")
             continue
-        found.append(measure())
+        try:
+            found.append(measure())
+        except TrainingError as error:
+            print(f"{name}: {error}", file=sys.stderr)
+            return 2
         show.print("", _table(found[-1]), sep="\n")
         for promise, kept in found[-1].promises.items():
             show.print(f"{'kept' if kept else 'NOT KEPT'}: {promise}")

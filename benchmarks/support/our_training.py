@@ -14,6 +14,7 @@ from training.batches import derive
 from training.dataset.ingest import ingest
 from training.dataset.manifest import Manifest, Photo, load_manifest, store_manifest
 from training.dataset.split import Split
+from training.errors import TrainingError
 from training.evaluation.plan import Checks, EvaluationPlan
 from training.hyper_parameters import HyperParameters
 from training.job import JobSpec, initial_weights_key
@@ -81,6 +82,6 @@ def run_ours(
         "job", spec, workspace=workspace, lake=lake.store, catalog=Catalog(MemoryStore(), "pets"), directory=directory
     )
     if result.status != "succeeded":
-        raise RuntimeError(f"{result.error}: {result.message}")
+        raise TrainingError(f"a training failed by {result.error}: {result.message}")
     counts = json.loads((directory / "confusion.json").read_text())["counts"]
     return Outcome(confusion=tuple(tuple(row) for row in counts), cpu_seconds=time.process_time() - started)
