@@ -44,7 +44,6 @@ class Variations:
     spot: Tensor  # [N, 4] strength, x, y, radius; the photo is 2 wide and high, its middle 0
     bars: Tensor  # [N] bool
     fence: Tensor  # [N, 5] bars a photo, phase, share that they cover, angle, brightness
-    colour: Tensor  # [N, 3] added to the brightness of red, green and blue
 
     def at(self, places: Tensor) -> Self:
         """Give those of some photos."""
@@ -60,7 +59,7 @@ def draw(count: int, parameters: HyperParameters, generator: torch.Generator) ->
     def some(share: float) -> Tensor:
         return torch.rand(count, generator=generator) < share
 
-    drawn = Variations(
+    return Variations(
         matrix=_frames(count, parameters, generator),
         light=between(-1, 1, 2) * parameters.light,
         greyscale=some(parameters.greyscale),
@@ -72,11 +71,7 @@ def draw(count: int, parameters: HyperParameters, generator: torch.Generator) ->
         spot=torch.stack([between(0.3, 1), between(-1, 1), between(-1, 1), between(0.1, 0.6)], 1),
         bars=some(parameters.bars),
         fence=torch.stack([between(2, 8), between(0, 1), between(0.05, 0.3), between(-0.3, 0.3), between(0, 0.8)], 1),
-        colour=between(-1, 1, 3) * parameters.colour,
     )
-    ratio = torch.exp(between(-0.5, 0.5) * parameters.stretch)
-    drawn.matrix[:, :, :2] *= torch.stack([ratio, 1 / ratio], 1)[:, :, None]
-    return drawn
 
 
 def augment(photos: Tensor, variations: Variations, size: int | None = None) -> Tensor:
@@ -85,7 +80,7 @@ def augment(photos: Tensor, variations: Variations, size: int | None = None) -> 
     They leave at `size` pixels squared, by default as they came: one resampling frames and shrinks them.
     """
     photos = _reframe(photos, variations.matrix, size or photos.shape[3])
-    photos = _relight(photos, variations.light, variations.colour)
+    photos = _relight(photos, variations.light)
     for chosen, vary, facts in (
         (variations.bars, _behind_bars, variations.fence),
         (variations.glare, _glare, variations.spot),
@@ -105,18 +100,6 @@ def augment(photos: Tensor, variations: Variations, size: int | None = None) -> 
 def mix(photos: Tensor, targets: Tensor, share: float) -> tuple[Tensor, Tensor]:
     """Blend every photo, and its target, with a share of another of the batch (mixup: Zhang et al., ICLR 2018)."""
     return photos.lerp(photos.flip(0), share), targets.lerp(targets.flip(0), share)
-
-
-def cut(photos: Tensor, targets: Tensor, box: tuple[int, int, int, int]) -> tuple[Tensor, Tensor]:
-    """Paste a box (top, bottom, left, right) of another of the batch into every photo (CutMix: Yun et al., ICCV 2019).
-
-    The target follows the share of the photo that was pasted over.
-    """
-    top, bottom, left, right = box
-    photos, others = photos.clone(), photos.flip(0)
-    photos[:, :, top:bottom, left:right] = others[:, :, top:bottom, left:right]
-    share = (bottom - top) * (right - left) / (photos.shape[2] * photos.shape[3])
-    return photos, targets.lerp(targets.flip(0), share)
 
 
 def _frames(count: int, parameters: HyperParameters, generator: torch.Generator) -> Tensor:
@@ -147,10 +130,10 @@ def _grid(matrix: Tensor, photos: Tensor, size: int) -> Tensor:
     return grid
 
 
-def _relight(photos: Tensor, light: Tensor, colour: Tensor) -> Tensor:
+def _relight(photos: Tensor, light: Tensor) -> Tensor:
     """Contrast turns around the middle grey. `photos` is ours already, and is changed in place."""
     contrast, brightness = light.to(photos.device)[:, :, None, None, None].unbind(1)
-    return photos.mul_(1 + contrast).add_((brightness - contrast) * 0.5 + colour.to(photos.device)[:, :, None, None])
+    return photos.mul_(1 + contrast).add_((brightness - contrast) * 0.5)
 
 
 def _greyscale(photos: Tensor, _: Tensor) -> Tensor:

@@ -4,7 +4,6 @@ So nothing of a sampler or generator is ever stored, and a training that goes on
 """
 
 import hashlib
-import math
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache
 from typing import Final
@@ -14,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from training.augment import Variations, augment, cut, draw, mix
+from training.augment import Variations, augment, draw, mix
 from training.group import Group
 from training.hyper_parameters import HyperParameters
 from training.model import normalise, to_photos
@@ -54,16 +53,10 @@ class Batches:
         size = resolution(self._parameters, step=step, steps=self.steps)
         photos = augment(to_photos(pixels.to(device, non_blocking=True)), variations, size)
         targets = one_hot(targets, self._classes).float().to(device, non_blocking=True)
-        photos, targets = self._blend(photos, targets, step)
+        if self._parameters.mixup:
+            chance = np.random.default_rng(derive(self._seed, "mixup", step))
+            photos, targets = mix(photos, targets, float(chance.beta(self._parameters.mixup, self._parameters.mixup)))
         return normalise(photos), targets
-
-    def _blend(self, photos: Tensor, targets: Tensor, step: int) -> tuple[Tensor, Tensor]:
-        """Mix every photo with another, or paste a part of another into it; or neither."""
-        chance = np.random.default_rng(derive(self._seed, "mixup", step))
-        share = float(chance.beta(self._parameters.mixup, self._parameters.mixup)) if self._parameters.mixup else 0.0
-        if chance.random() < self._parameters.cutmix:
-            return cut(photos, targets, box(photos.shape[2], chance))
-        return mix(photos, targets, share) if share else (photos, targets)
 
     def _take(self, step: int) -> _Raw:
         if self._ahead is None:
@@ -91,22 +84,10 @@ def resolution(parameters: HyperParameters, *, step: int, steps: int) -> int:
 
     Small photos teach most of what large ones do, at a fraction of their cost (Howard, DAWNBench 2018; Tan & Le, 2021).
     """
-    end = parameters.end_size or parameters.image_size
+    end = parameters.image_size
     start = parameters.start_size or end
     grown = min(1.0, step / (_GROWN * steps))
     return start + round((end - start) * grown / _GRAIN) * _GRAIN if grown < 1 else end
-
-
-def box(side: int, chance: np.random.Generator) -> tuple[int, int, int, int]:
-    """Choose top, bottom, left and right of a part of a photo: of any area, its middle anywhere.
-
-    What would lie outside is cut off.
-    """
-    half = side * math.sqrt(chance.random()) / 2
-    y, x = chance.random(2) * side
-    bounds = (y - half, y + half, x - half, x + half)
-    top, bottom, left, right = (min(side, max(0, round(bound))) for bound in bounds)
-    return top, bottom, left, right
 
 
 def derive(seed: int, *where: str | int) -> int:

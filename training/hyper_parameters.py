@@ -14,7 +14,7 @@ from training.settings import Settings
 
 OPTIMISERS: Final = ("adamw", "muon")
 _SHARES: Final = (
-    *("warm_up", "label_smoothing", "ema_decay", "crop_scale", "light", "class_balance", "cutmix", "stretch", "colour"),
+    *("warm_up", "label_smoothing", "ema_decay", "crop_scale", "light", "class_balance"),
     *("greyscale", "blur", "infrared", "jpeg", "glare", "bars"),
 )
 
@@ -24,13 +24,12 @@ class HyperParameters(Settings):
     """One recipe. Shares are between 0 and 1."""
 
     YOUNG = frozenset({"infrared", "jpeg", "glare", "bars", "class_balance", "deterministic", "compile"}) | {
-        *("start_size", "end_size", "cutmix", "stretch", "colour", "flips", "optimiser"),
+        *("start_size", "flips", "optimiser"),
     }
 
     architecture: str = "resnet8"  # one of `training.model.ARCHITECTURES`
     image_size: int = 48  # photos are decoded at this many pixels squared; the model answers at it
-    start_size: int = 0  # the first step shows them at so many, the last ones at `end_size`; 0: at image_size
-    end_size: int = 0  # 0: image_size
+    start_size: int = 0  # the first step shows them at so many, then they grow to image_size; 0: all steps at that
     epochs: int = 12
     batch_size: int = 16
     optimiser: str = "adamw"  # one of OPTIMISERS; muon learns more from every photo and costs a third more on a CPU
@@ -40,12 +39,9 @@ class HyperParameters(Settings):
     label_smoothing: float = 0.05
     ema_decay: float = 0.98  # of the moving average of weights that becomes the model
     mixup: float = 0.0  # parameter of the Beta distribution that photos are mixed by; 0 for none
-    cutmix: float = 0.0  # share of steps in which a part of another photo is pasted in, instead of a blend
     crop_scale: float = 0.8  # smallest share of a photo's side that a crop shows
-    stretch: float = 0.0  # how far a crop's sides may differ, as the logarithm of their ratio
     rotation: float = 8.0  # degrees, both ways
     light: float = 0.3  # how far brightness and contrast vary
-    colour: float = 0.0  # how far red, green and blue vary against each other
     greyscale: float = 0.2  # share of photos shown without colour, as at night
     blur: float = 0.1  # share of photos blurred
     infrared: float = 0.0  # share shown as under a camera's own lamp at night

@@ -126,10 +126,9 @@ class _Run:
         self._network = group.together(self._model)
         if parameters.compile:
             self._network = cast("nn.Module", torch.compile(self._network))
-        self.averaged = (
-            build_model(parameters.architecture, classes, flips=bool(parameters.flips)).to(self._device).eval()
-        )
-        self.averaged.load_state_dict(model.state_dict())
+        averaged = build_model(parameters.architecture, classes, flips=bool(parameters.flips))
+        averaged.load_state_dict(model.state_dict())
+        self.averaged = averaged.to(self._device).eval()
         self._optimiser = build_optimiser(self._model, parameters)
 
         # Classes count alike, however many photos they have: rare ones would be guessed away otherwise.

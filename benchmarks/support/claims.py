@@ -111,7 +111,7 @@ def parity(trials: Trials, generated_lake: Lake, real_lake: Lake | None) -> Clai
     kept = True
     for what, lake, parameters in cases:
         _from_scratch(trials, what, lake, parameters, seed=0)
-        place = trials.place(what, "petpark", 0, asdict(parameters))
+        place = trials.place(what, "petpark", 0, _settings(parameters))
         model = build_model(parameters.architecture, len(lake.manifest.labels), flips=bool(parameters.flips)).eval()
         model.load_state_dict(torch.load(place / "weights.pt", weights_only=True))
         pixels = lake.pixels(_unlearned_first(lake)[:PARITY_PHOTOS], parameters.image_size).pixels.numpy()
@@ -131,7 +131,7 @@ def parity(trials: Trials, generated_lake: Lake, real_lake: Lake | None) -> Clai
 def transfer(trials: Trials, generated_lake: Lake, lakes: Sequence[Lake]) -> Claim:
     """Few real photos, from weights that learned the generated set, beside from scratch."""
     _from_scratch(trials, "generated", generated_lake, FOR_DRAWN, seed=0)
-    weights = trials.place("generated", "petpark", 0, asdict(FOR_DRAWN)) / "weights.pt"
+    weights = trials.place("generated", "petpark", 0, _settings(FOR_DRAWN)) / "weights.pt"
     rows: list[tuple[str, ...]] = []
     gains: dict[int, Repeated] = {}
     for count in FEW:
@@ -186,12 +186,12 @@ def _ours(
     weights: Path | None = None,
 ) -> Outcome:
     return trials.get(
-        what, who, seed, asdict(parameters), lambda place: run_ours(lake, parameters, seed, place, weights=weights)
+        what, who, seed, _settings(parameters), lambda place: run_ours(lake, parameters, seed, place, weights=weights)
     )
 
 
 def _reference(trials: Trials, lake: Lake, seed: int, cpu_seconds: float) -> Outcome:
-    size = FOR_FEW_PHOTOS.end_size or FOR_FEW_PHOTOS.image_size
+    size = FOR_FEW_PHOTOS.image_size
 
     def run(_place: Path) -> Outcome:
         manifest = lake.manifest
@@ -236,6 +236,12 @@ def _small(photos: Pixels, side: int) -> Any:
 def _unlearned_first(lake: Lake) -> tuple[Any, ...]:
     manifest = lake.manifest
     return (*manifest.part(Split.TEST), *manifest.part(Split.VALIDATION), *manifest.part(Split.TRAIN))
+
+
+def _settings(parameters: HyperParameters) -> dict[str, object]:
+    """What names a trial: that which differs from the defaults, so that a new setting, off, leaves old trials valid."""
+    usual = asdict(HyperParameters())
+    return {name: value for name, value in asdict(parameters).items() if value != usual[name]}
 
 
 def _share(outcome: Outcome) -> str:

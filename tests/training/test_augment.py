@@ -45,29 +45,6 @@ def test_a_photo_leaves_smaller_where_it_shall():
     assert torch.allclose(augment(photos(), variations, 20), expected, atol=1e-4)
 
 
-def test_stretching_keeps_the_area_of_a_crop():
-    variations = drawn(replace(NOTHING, stretch=0.5), count=200)
-    plain = drawn(NOTHING, count=200)
-    areas = [torch.linalg.det(each.matrix[:, :, :2]).abs() for each in (variations, plain)]
-    assert torch.allclose(*areas, atol=1e-5)
-    ratio = (variations.matrix[:, 0, 0] / variations.matrix[:, 1, 1]).abs()
-    assert 0.6 < float(ratio.min()) < 0.8 < 1.2 < float(ratio.max()) < 1.7
-
-
-def test_colour_varies_between_red_green_and_blue():
-    added = varied(replace(NOTHING, colour=0.2)) - photos()
-    assert torch.allclose(added, added.mean(dim=(2, 3), keepdim=True).expand_as(added), atol=1e-4)
-    assert (added.mean(dim=(2, 3)).std(dim=1) > 0.01).all()
-
-
-@pytest.mark.parametrize("setting", ["stretch", "colour"])
-def test_what_came_later_leaves_everything_else_as_it_was(setting: str):
-    before, after = drawn(NOTHING), drawn(replace(NOTHING, **{setting: 0.5}))
-    name = {"stretch": "matrix", "colour": "colour"}[setting]
-    others = [field.name for field in fields(Variations) if field.name != name]
-    assert all(torch.equal(getattr(before, other), getattr(after, other)) for other in others)
-
-
 def test_with_everything_off_a_photo_stays_as_it_is():
     assert torch.allclose(varied(NOTHING), photos(), atol=1e-5)
 

@@ -15,18 +15,7 @@ from training.model import Classifier
 from training.pixels import LabelledPixels
 from training.train import train
 
-PARAMETERS = HyperParameters(
-    image_size=16,
-    start_size=8,
-    epochs=4,
-    batch_size=8,
-    mixup=0.2,
-    cutmix=0.5,
-    stretch=0.3,
-    colour=0.1,
-    flips=1,
-    optimiser="muon",
-)
+PARAMETERS = HyperParameters(image_size=16, start_size=8, epochs=4, batch_size=8, mixup=0.2, flips=1, optimiser="muon")
 
 
 def some_pixels(count: int = 28, *, seed: int = 5, size: int = 16) -> LabelledPixels:
