@@ -20,7 +20,7 @@ from training.model import build_model
 from training.pixels import fetch
 
 FOR_DRAWN: Final = HyperParameters(epochs=6, batch_size=32, optimiser="muon")
-SHORT: Final = replace(FOR_FEW_PHOTOS, epochs=8)  # what the ablation takes something away from
+SHORT: Final = replace(FOR_FEW_PHOTOS, epochs=6)  # what the ablation takes something away from
 FINE_TUNED: Final = replace(FOR_FEW_PHOTOS, start_size=0, epochs=20)
 FEW: Final = (100, 300)  # photos to learn from, in transfer
 PARITY_PHOTOS: Final = 1_000
