@@ -41,7 +41,7 @@ bench: setup .venv-benchmarks/.ready $(VERSITYGW) ## print each figure next to i
 	@failed=0; for script in $(BENCH); do echo "== $$script"; $(RUN) $$script || failed=$$?; done; exit $$failed
 
 lock: $(UV) ## write requirements/*.txt anew from pyproject.toml
-	@for group in training serving emulator benchmarks; do \
+	@for group in training serving camera emulator benchmarks; do \
 	  $(UV) pip compile --quiet --upgrade --python-version 3.13 --generate-hashes --no-header --no-emit-index-url --group pyproject.toml:$$group -o requirements/$$group.txt; done
 	@$(UV) pip compile --quiet --upgrade --python-version 3.13 --generate-hashes --no-header --no-emit-index-url --overrides requirements/overrides.txt \
 	  pyproject.toml --group dev -o requirements/development.txt

@@ -47,6 +47,8 @@ ROWS_A_PHOTO: Final = 6_000
 
 PATIENCE: Final = 3 * 3600.0
 SIDE: Final = 96
+"""Of photos, in pixels, unless said otherwise: 4.6 kB, where each costs most. 400 pixels are 30 kB, 560 are 60."""
+
 S5CMD, TRANSFER, WHOLE, AGAIN = "s5cmd cp", "petpark, transfer part", "petpark, with decoding", "petpark, once more"
 
 
@@ -105,6 +107,7 @@ def main() -> int:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=5_000, help="photos (5,000)")
+    parser.add_argument("--side", type=int, default=SIDE, help=f"of the photos, in pixels ({SIDE})")
     parser.add_argument("--trials", type=int, default=3, help="of each (3)")
     parser.add_argument("--directory", type=Path, help="where the temporary folder with all photos is made")
     parser.add_argument("--json", action="store_true", help="the same facts for programs")
@@ -121,7 +124,7 @@ def main() -> int:
         with say.status(f"drawing {options.count:,} photos"):
             few, many = options.count // 5, options.count
             for count in (few, many):
-                draw(directory / f"{count}", count)
+                draw(directory / f"{count}", count, side=options.side)
         with s3_server(directory / "buckets") as server:
             os.environ.update(server.environment())  # for the processes that are started
             figures = measure(server, directory, few=few, many=many, trials=options.trials, console=say)
@@ -131,13 +134,13 @@ def main() -> int:
     return 0 if figures.holds else 1
 
 
-def draw(directory: Path, count: int) -> None:
-    """Small photos of two classes, no two alike."""
+def draw(directory: Path, count: int, *, side: int) -> None:
+    """Photos of two classes, no two alike."""
     for number in range(count):
         noise = np.random.default_rng(number).integers(0, 256, (12, 12, 3)).astype(np.uint8)
         path = directory / ("cat", "dog")[number % 2] / f"{number:06}.jpg"
         path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(noise).resize((SIDE, SIDE), Image.Resampling.BICUBIC).save(path, "JPEG", quality=95)
+        Image.fromarray(noise).resize((side, side), Image.Resampling.BICUBIC).save(path, "JPEG", quality=95)
 
 
 def measure(server: S3Server, directory: Path, *, few: int, many: int, trials: int, console: Console) -> Figures:

@@ -230,7 +230,7 @@ def _serve(directory: Path, model: Path, photo: Path, port: int) -> None:
         max_pixels=settings.limits.pixels,
     )
     rollout = Rollout(channel=channel, admission=admission, live=live, metrics=metrics)
-    asyncio.run(serve(settings, rollout=rollout, live=live, metrics=metrics))
+    asyncio.run(serve(settings, followers=[rollout], live=live, metrics=metrics))
 
 
 def cpu_seconds(pid: int) -> float:

@@ -8,9 +8,10 @@ import pulumi_aws as aws
 from infra import policies
 from infra.buckets import BucketArgs, PrivateBucket, forget_replaced
 from infra.component import Component, document
-from registry.layout import JOBS
+from registry.layout import EVENT_PICTURES, JOBS
 
 _CHECKPOINT_DAYS = 90
+_PICTURE_DAYS = 30
 _UNDO_DAYS = 30
 
 
@@ -24,15 +25,18 @@ class DataLakeArgs:
 class DataLake(Component):
     """Two buckets: `lake` holds what models are made of, `workspace` what their making needs.
 
-    Photos stay until somebody deletes them. Jobs leave the workspace after a while: what they found out is in the
-    registry by then. Code bundles stay, so that an old version can be made again.
+    Photos stay until somebody deletes them; so do the events of cameras, but their pictures go after a month. Jobs
+    leave the workspace after a while: what they found out is in the registry by then. Code bundles stay, so that an old
+    version can be made again.
     """
 
     def __init__(self, name: str, args: DataLakeArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(name, opts)
         self.lake = PrivateBucket(
             f"{name}-lake",
-            BucketArgs(protect=args.protect, encryption_key=None, lifecycle=[forget_replaced(_UNDO_DAYS)]),
+            BucketArgs(
+                protect=args.protect, encryption_key=None, lifecycle=[_FORGET_PICTURES, forget_replaced(_UNDO_DAYS)]
+            ),
             pulumi.ResourceOptions(parent=self),
         )
         self.workspace = PrivateBucket(
@@ -59,4 +63,12 @@ _FORGET_JOBS: aws.s3.BucketLifecycleConfigurationRuleArgsDict = {
     "status": "Enabled",
     "filter": {"prefix": JOBS},
     "expiration": {"days": _CHECKPOINT_DAYS},
+}
+
+_FORGET_PICTURES: aws.s3.BucketLifecycleConfigurationRuleArgsDict = {
+    "id": "forget-event-pictures",
+    "status": "Enabled",
+    "filter": {"prefix": EVENT_PICTURES},
+    "expiration": {"days": _PICTURE_DAYS},
+    "noncurrent_version_expiration": {"noncurrent_days": 1},
 }

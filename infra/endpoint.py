@@ -57,6 +57,7 @@ class InstanceEndpoint(Endpoint):
         self.outputs = {
             "kind": "instance",
             "channel": args.settings.channel,
+            "api_keys": args.settings.api_keys,
             "url": pulumi.Output.concat("http://", self.instance.public_ip, f":{args.settings.port}"),
             "port": args.settings.port,
             "instance_id": self.instance.id,
@@ -65,15 +66,18 @@ class InstanceEndpoint(Endpoint):
         self.register_outputs(self.outputs)
 
     def _admit_clients(self, args: EndpointArgs) -> None:
-        aws.vpc.SecurityGroupIngressRule(
-            **self.child("clients"),
-            security_group_id=self.machine.firewall.id,
-            ip_protocol="tcp",
-            from_port=args.settings.port,
-            to_port=args.settings.port,
-            cidr_ipv4=args.settings.clients,
-            tags=self.tags,
-        )
+        ports = {"clients": args.settings.port, "grpc-clients": args.settings.grpc_port}
+        for name, port in ports.items():
+            if port:
+                aws.vpc.SecurityGroupIngressRule(
+                    **self.child(name),
+                    security_group_id=self.machine.firewall.id,
+                    ip_protocol="tcp",
+                    from_port=port,
+                    to_port=port,
+                    cidr_ipv4=args.settings.clients,
+                    tags=self.tags,
+                )
 
     def _create_instance(self, args: EndpointArgs) -> aws.ec2.Instance:
         return aws.ec2.Instance(
@@ -251,6 +255,7 @@ class AutoscaledEndpoint(Endpoint):
         return {
             "kind": "autoscaled",
             "channel": args.settings.channel,
+            "api_keys": args.settings.api_keys,
             "url": pulumi.Output.concat(f"{scheme}://", self.balancer.dns_name),
             "port": listening_port(args),
             "autoscaling_group": self.group.name,

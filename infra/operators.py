@@ -42,6 +42,8 @@ class GrantsArgs:
 
     roles: Mapping[Role, aws.iam.Role]
     places: PlaceOutputs
+    photo_sources: tuple[str, ...]
+    """Buckets, or prefixes of buckets, outside of petpark that the publisher may ingest photos from."""
 
 
 class Grants(Component):
@@ -53,6 +55,8 @@ class Grants(Component):
             aws.iam.RolePolicy(
                 **self.child(role),
                 role=made.name,
-                policy=document(policies.operator, role=role, places=args.places.resolved()),
+                policy=document(
+                    policies.operator, role=role, places=args.places.resolved(), photo_sources=args.photo_sources
+                ),
             )
         self.register_outputs({})

@@ -31,6 +31,7 @@ def export(
         "signing_key": platform.places.signing_key,
         "roles": platform.roles,
         "channels": platform.channels,
+        "gates": platform.gates,
         "code_bundle": code.sha256,
         "training": training,
         "endpoint": endpoint.outputs,

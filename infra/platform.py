@@ -26,6 +26,8 @@ class Platform:
     roles: pulumi.Input[Mapping[str, Any]]
     channels: pulumi.Input[Mapping[str, Any]]
     """What each channel asks of whoever moves it."""
+    gates: pulumi.Input[Mapping[str, Any]]
+    """What photos and models must show."""
     owner: pulumi.StackReference | None
     """The stack that owns the platform; None if it is this one."""
 
@@ -80,12 +82,14 @@ def _own(settings: StackSettings) -> Platform:
         workspace=data_lake.workspace.name_when_ready,
         encryption_key=models.encryption_key.arn,
         signing_key=models.signing_key.arn,
+        parameters=_parameters(settings),
     )
-    Grants("grants", GrantsArgs(roles=operators.roles, places=places))
+    Grants("grants", GrantsArgs(roles=operators.roles, places=places, photo_sources=settings.photo_sources))
     return Platform(
         places=places,
         roles={role.value: made.arn for role, made in operators.roles.items()},
         channels={name: policy.to_dict() for name, policy in settings.channels.items()},
+        gates=settings.gates.to_dict(),
         owner=None,
     )
 
@@ -100,8 +104,16 @@ def _refer(settings: StackSettings, stack: str) -> Platform:
             workspace=owner.require_output("workspace"),
             encryption_key=owner.require_output("encryption_key"),
             signing_key=owner.require_output("signing_key"),
+            parameters=_parameters(settings),
         ),
         roles=owner.require_output("roles"),
         channels=owner.require_output("channels"),
+        gates=owner.require_output("gates"),
         owner=owner,
     )
+
+
+def _parameters(settings: StackSettings) -> pulumi.Output[str]:
+    """Where the parameters of the stack's own account and region are."""
+    account = aws.get_caller_identity_output().account_id
+    return pulumi.Output.concat("arn:aws:ssm:", settings.region, ":", account, ":parameter")

@@ -14,14 +14,19 @@ from registry.channel_policy import ChannelPolicy
 from registry.layout import (
     CODE,
     DATASETS,
+    EVENT_PICTURES,
+    EVENTS,
     JOBS,
     METRIC_NAMESPACE,
     PHOTOS,
+    STUDIES,
     Role,
+    api_keys_path,
     channel_prefix,
     checkpoints_prefix,
     creates,
     deletes,
+    experiments_prefix,
 )
 
 type Document = dict[str, Any]
@@ -39,7 +44,7 @@ _CHECKPOINTS = checkpoints_prefix("*")
 
 @dataclass(frozen=True, kw_only=True)
 class Places:
-    """What policies speak of: a model's name, bucket names, and the ARNs of the two keys."""
+    """What policies speak of: a model's name, bucket names, the ARNs of the two keys, and where parameters are."""
 
     model: str
     model_store: str
@@ -47,6 +52,8 @@ class Places:
     workspace: str
     encryption_key: str
     signing_key: str
+    parameters: str
+    """ARN that the account's parameters begin with: `arn:aws:ssm:<region>:<account>:parameter`."""
 
 
 # --- who may take a role -------------------------------------------------------------------------------------------
@@ -85,8 +92,11 @@ def trust_people(account: str) -> Document:
 # --- people and machines -------------------------------------------------------------------------------------------
 
 
-def operator(role: Role, places: Places) -> Document:
-    """What a person or pipeline acting as `role` may do."""
+def operator(role: Role, places: Places, photo_sources: Iterable[str] = ()) -> Document:
+    """What a person or pipeline acting as `role` may do.
+
+    `photo_sources` are places outside of petpark that photos are ingested from: `bucket` or `bucket/prefix`.
+    """
     statements = [
         *_read(places.model_store),
         # An audit compares the registry with every revision that the bucket holds, not only the latest.
@@ -101,14 +111,19 @@ def operator(role: Role, places: Places) -> Document:
                 *_read(places.data_lake),
                 *_create(places.data_lake, (PHOTOS, DATASETS)),
                 *_read(places.workspace),
-                *_create(places.workspace, (JOBS,)),
+                *_create(places.workspace, (JOBS, STUDIES)),
+                *_read_sources(photo_sources),
             ]
         case Role.CERTIFIER:
             statements += [_allow(["kms:Sign"], [places.signing_key]), _verify(places.signing_key)]
         case Role.PROMOTER:
-            statements += [_verify(places.signing_key)]
+            statements += [_verify(places.signing_key), *_keep_api_keys(places.parameters)]
         case Role.READER:
-            statements += [_verify(places.signing_key), _inspect(places.model_store)]
+            statements += [
+                _verify(places.signing_key),
+                _inspect(places.model_store),
+                _list_api_keys(places.parameters, "*"),
+            ]
         case Role.COLLECTOR:
             pass
     return _document(statements)
@@ -134,14 +149,19 @@ def training(places: Places, log_group: str) -> Document:
     )
 
 
-def endpoint(places: Places, log_group: str) -> Document:
-    """What an endpoint may do: read code and models, verify certificates."""
+def endpoint(places: Places, log_group: str, stack: str) -> Document:
+    """What an endpoint of `stack` may do: read code, models and its own callers' keys, verify certificates; add events.
+
+    It reads no event: what a camera saw is nothing that a machine in the park needs to get back.
+    """
     return _document(
         [
             _allow(["s3:GetObject"], [_objects(places.workspace, CODE)]),
             *_read(places.model_store),
             _use_key(places.encryption_key, writes=False),
             _verify(places.signing_key),
+            _add(places.data_lake, (EVENTS, EVENT_PICTURES)),
+            _list_api_keys(places.parameters, stack),
             *_tell(log_group),
         ]
     )
@@ -184,8 +204,8 @@ def write_once_bucket(
     A write must say `If-None-Match: *`; the calls that prepare a multipart upload cannot, and are exempt (the call
     that completes it is not). https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes-enforce.html
 
-    A channel with movers takes entries only from sessions of the promoter's role (`promoter_id` is its unique id) that
-    bear a mover's name. Any other role may be less careful about the names of its sessions.
+    A channel with movers takes entries and experiments only from sessions of the promoter's role (`promoter_id` is
+    its unique id) that bear a mover's name. Any other role may be less careful about the names of its sessions.
     """
     objects = _objects(bucket, "")
     return _document(
@@ -227,7 +247,7 @@ def write_once_bucket(
                 _refuse(
                     f"OnlyMovers{number}",
                     ["s3:PutObject"],
-                    [_objects(bucket, channel_prefix(model, name))],
+                    [_objects(bucket, log(model, name)) for log in (channel_prefix, experiments_prefix)],
                     {"StringNotEquals": {"aws:userid": [f"{promoter_id}:{mover}" for mover in channels[name].movers]}},
                 )
                 for number, name in enumerate(sorted(channels), start=1)
@@ -290,9 +310,30 @@ def _read(bucket: str) -> list[Statement]:
     return [_allow(["s3:ListBucket"], [_bucket(bucket)]), _allow(["s3:GetObject"], [_objects(bucket, "")])]
 
 
+def _read_sources(sources: Iterable[str]) -> list[Statement]:
+    """Read what is named and nothing beside it: `park/2026` is that object and what lies below it, not `park/2026-old`.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/amazon-s3-policy-keys.html#condition-key-bucket-ops-2
+    """
+    listings: list[Statement] = []
+    objects: list[str] = []
+    for bucket, _, prefix in (source.partition("/") for source in sources):
+        named = [prefix, f"{prefix}/*"] if prefix else ["*"]
+        condition = {"StringLike": {"s3:prefix": named}} if prefix else None
+        listings.append(_allow(["s3:ListBucket"], [_bucket(bucket)], condition))
+        objects += [f"{_bucket(bucket)}/{key}" for key in named]
+    return [*listings, _allow(["s3:GetObject"], objects)] if objects else []
+
+
 def _create(bucket: str, prefixes: tuple[str, ...]) -> list[Statement]:
     objects = [_objects(bucket, prefix) for prefix in prefixes]
     return [_allow(["s3:PutObject", "s3:AbortMultipartUpload"], objects)] if objects else []
+
+
+def _add(bucket: str, prefixes: tuple[str, ...]) -> Statement:
+    """Let a role create objects in one piece each, and overwrite none."""
+    objects = [_objects(bucket, prefix) for prefix in prefixes]
+    return _allow(["s3:PutObject"], objects, {"Null": {"s3:if-none-match": "false"}})
 
 
 def _delete(bucket: str, prefixes: tuple[str, ...]) -> list[Statement]:
@@ -322,6 +363,23 @@ def _use_key(key: str, *, writes: bool) -> Statement:
 
 def _verify(key: str) -> Statement:
     return _allow(["kms:GetPublicKey", "kms:Verify"], [key])
+
+
+def _list_api_keys(parameters: str, stack: str) -> Statement:
+    """Let somebody read what is below the path of a stack's API keys. A path that may be read is read as a whole.
+
+    https://docs.aws.amazon.com/systems-manager/latest/userguide/sysman-paramstore-access.html
+    """
+    return _allow(["ssm:GetParametersByPath"], [f"{parameters}{api_keys_path(stack)}"])
+
+
+def _keep_api_keys(parameters: str) -> list[Statement]:
+    """Let somebody make, change and revoke the API keys of every stack's endpoint."""
+    one = f"{parameters}{api_keys_path('*')}/*"
+    return [
+        _list_api_keys(parameters, "*"),
+        _allow(["ssm:DeleteParameter", "ssm:GetParameter", "ssm:PutParameter"], [one]),
+    ]
 
 
 def _tell(log_group: str) -> list[Statement]:

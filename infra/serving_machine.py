@@ -1,6 +1,7 @@
 """What the instances of an endpoint are, whether there is one of them or a group."""
 
 from dataclasses import dataclass
+from functools import partial
 
 import pulumi
 
@@ -11,7 +12,7 @@ from infra.places import PlaceOutputs
 from infra.policies import Places
 from infra.settings import EndpointSettings
 from infra.user_data import Bundle, serving_script
-from registry.layout import Variable
+from registry.layout import Variable, api_keys_path
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +35,7 @@ def create_machine(name: str, args: EndpointArgs, parent: pulumi.Resource) -> Ma
             purpose="endpoint",
             instance_type=args.settings.instance_type,
             volume_gb=args.settings.volume_gb,
-            grants=policies.endpoint,
+            grants=partial(policies.endpoint, stack=pulumi.get_stack()),
             places=args.places,
             vpc=args.network.vpc.id,
             log_days=args.log_days,
@@ -45,6 +46,7 @@ def create_machine(name: str, args: EndpointArgs, parent: pulumi.Resource) -> Ma
 
 def start_script(args: EndpointArgs, machine: Machine) -> pulumi.Output[str]:
     """User data of an endpoint's instances."""
+    stack = pulumi.get_stack()
 
     def script(places: Places, bundle: Bundle, log_group: str) -> str:
         settings = args.settings
@@ -61,6 +63,10 @@ def start_script(args: EndpointArgs, machine: Machine) -> pulumi.Output[str]:
                 # PETPARK_HOST is left to the machine: without it an endpoint listens on all of its addresses.
                 Variable.PORT: str(settings.port),
                 Variable.POLL_SECONDS: str(settings.poll_seconds),
+                Variable.API_KEYS: settings.api_keys,
+                Variable.API_KEYS_PATH: api_keys_path(stack),
+                Variable.GRPC_PORT: str(settings.grpc_port),
+                Variable.PROVIDERS: settings.providers,
             },
         )
 

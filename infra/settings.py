@@ -12,6 +12,7 @@ import pulumi
 
 from infra.instance_types import InstanceType, InstanceTypeUnsupported, instance_type
 from registry.channel_policy import STRICT, ChannelPolicy, ChannelPolicyInvalid
+from registry.gates import GatesInvalid, StackGates
 
 OWN = "own"
 """Value of `petpark:platform` in the stack that owns the platform; others name that stack."""
@@ -25,7 +26,17 @@ LOG_DAYS = (1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096,
 # https://docs.aws.amazon.com/AmazonS3/latest/API/API_DefaultRetention.html
 _LONGEST_LOCK_DAYS = 36_500
 
+_PROVIDERS = frozenset({"cpu", "cuda", "openvino", "tensorrt"})
+"""ONNX Runtime's short names that an endpoint knows (`serving.providers`)."""
+
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
+_SOURCE = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[^*?$/\s\"\\]+)*")
+"""A bucket, or a part of one; nothing that IAM would read as a pattern or a variable."""
+
+_MOST_SOURCES, _SOURCES_CHARACTERS = 20, 1_000
+"""How many sources, and all of them together: a role's inline policies may have 10,240 characters.
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html"""
+
 _SHORT = "a short name of lower-case letters, digits and hyphens"
 
 
@@ -59,6 +70,12 @@ class EndpointSettings:
     port: int
     clients: str
     """Address block that may connect, as CIDR."""
+    api_keys: str
+    """`required`: callers need an API key; `open`: they do not."""
+    grpc_port: int
+    """Where instances answer gRPC; 0: nowhere."""
+    providers: str
+    """What models compute on, the most wanted first, by ONNX Runtime's short names."""
     tls_certificate: str | None
     """ARN of the load balancer's certificate; None for plain HTTP."""
 
@@ -77,6 +94,10 @@ class StackSettings:
     """Days for which S3 keeps what is in the model store from being deleted for good; 0 for no Object Lock."""
     channels: Mapping[str, ChannelPolicy]
     """What each channel asks of whoever moves it; empty in a stack that does not own the platform."""
+    photo_sources: tuple[str, ...]
+    """`bucket` or `bucket/prefix` from which the publisher may ingest photos; none in a stack without the platform."""
+    gates: StackGates
+    """What photos and models must show, and how models are tested; empty in a stack that does not own the platform."""
     network: str
     """The stack's address block, as CIDR."""
     zones: tuple[str, str]
@@ -107,6 +128,8 @@ def read(get: Callable[[str], str | None], *, region: str | None, namespace: str
         protect_data=values.boolean("protect_data"),
         object_lock_days=values.integer("object_lock_days", 0, _LONGEST_LOCK_DAYS),
         channels=_channels(values, platform_stack, endpoint.channel),
+        photo_sources=_photo_sources(values, platform_stack),
+        gates=_gates(values, platform_stack),
         network=values.network("network", range(16, 23)),
         zones=values.zones("zones", region or ""),
         log_days=values.one_of("log_days", LOG_DAYS),
@@ -127,12 +150,39 @@ def _channels(values: "_Reader", platform_stack: str | None, followed: str) -> M
     if platform_stack is None and followed and followed not in found:
         values.refuse("channels", ", ".join(found), f"{followed} among them, which the endpoint follows")
     if platform_stack and found:
-        expected = f"none where platform is not {OWN!r}: put them into Pulumi.{platform_stack}.yaml"
-        values.refuse("channels", ", ".join(found), expected)
+        values.refuse("channels", ", ".join(found), _owners(platform_stack))
     for name in found:
         if not _NAME.fullmatch(name):
             values.refuse("channels", name, f"names like the others: {_SHORT}")
     return MappingProxyType({name: values.channel_policy(f"channels.{name}", found[name]) for name in found})
+
+
+def _photo_sources(values: "_Reader", platform_stack: str | None) -> tuple[str, ...]:
+    """Read where photos may come from besides disks; only the platform's owner has a role to grant it to."""
+    found = values.texts("photo_sources", _SOURCE, "a list of buckets, or of bucket/prefix without * ? $, or []")
+    if platform_stack and found:
+        expected = f"[] where platform is not {OWN!r}: put them into Pulumi.{platform_stack}.yaml"
+        values.refuse("photo_sources", ", ".join(found), expected)
+    if len(found) > _MOST_SOURCES or sum(map(len, found)) > _SOURCES_CHARACTERS:
+        limits = f"at most {_MOST_SOURCES} places of {_SOURCES_CHARACTERS:,} characters together"
+        expected = f"{limits}, as a role's policy holds no more: name a common prefix, or whole buckets"
+        values.refuse("photo_sources", f"{found[0]}, …", expected)
+    return found
+
+
+def _gates(values: "_Reader", platform_stack: str | None) -> StackGates:
+    """Read what the platform's owner asks: its training and its registry are the ones that all stacks use."""
+    found = values.mapping("gates", "a map of data, model and checks, each from names to values")
+    if found is None or (platform_stack and not found):
+        return StackGates()
+    if platform_stack:
+        values.refuse("gates", ", ".join(found), _owners(platform_stack))
+        return StackGates()
+    return values.stack_gates("gates", found)
+
+
+def _owners(stack: str) -> str:
+    return f"none where platform is not {OWN!r}: put them into Pulumi.{stack}.yaml"
 
 
 def _training(values: "_Reader") -> TrainingSettings:
@@ -151,7 +201,16 @@ def _endpoint(values: "_Reader") -> EndpointSettings:
     certificate = values.optional("tls_certificate", NONE)
     if kind == "instance" and certificate is not None:
         values.refuse("tls_certificate", certificate, "none: only the load balancer of an autoscaled endpoint has one")
+    grpc_port = values.integer("grpc_port", 0, 65_535)
+    if kind == "autoscaled" and grpc_port:
+        values.refuse(
+            "grpc_port", str(grpc_port), "0: the load balancer of an autoscaled endpoint passes on HTTP/1 only"
+        )
     fewest = values.integer("endpoint_min_instances", 0, 100)
+    most = values.integer("endpoint_max_instances", 1, 100)
+    if fewest > most:
+        expected = f"a whole number from {fewest} to 100, as endpoint_min_instances is {fewest}"
+        values.refuse("endpoint_max_instances", str(most), expected)
     return EndpointSettings(
         kind=kind,
         channel=values.name("channel"),
@@ -160,9 +219,12 @@ def _endpoint(values: "_Reader") -> EndpointSettings:
         instance_type=machine,
         volume_gb=values.integer("endpoint_volume_gb", machine.smallest_volume_gb, 16_384),
         min_instances=fewest,
-        max_instances=values.integer("endpoint_max_instances", max(1, fewest), 100),
+        max_instances=most,
         port=values.integer("endpoint_port", 1, 65_535),
         clients=values.network("clients", range(33)),
+        api_keys=values.one_of("api_keys", ("required", "open")),
+        grpc_port=grpc_port,
+        providers=values.providers("endpoint_providers"),
         tls_certificate=certificate,
     )
 
@@ -239,6 +301,13 @@ class _Reader:
             self.refuse(key, value, f"a type that petpark can use: {problem}")
             return instance_type("t3.micro")
 
+    def providers(self, key: str) -> str:
+        def parse(text: str) -> str | None:
+            names = [name.strip() for name in text.split(",")]
+            return ",".join(names) if set(names) <= _PROVIDERS and len(set(names)) == len(names) else None
+
+        return self._read(key, parse, f"some of {', '.join(sorted(_PROVIDERS))}, separated by commas", "")
+
     def mapping(self, key: str, expected: str) -> Mapping[str, Any] | None:
         """Read a structured value, which Pulumi gives to programs as JSON; None for a wrong one."""
 
@@ -251,12 +320,35 @@ class _Reader:
 
         return self._read(key, parse, expected, None)
 
+    def texts(self, key: str, each: re.Pattern[str], expected: str) -> tuple[str, ...]:
+        """Read a list of texts, each like the pattern and none twice."""
+
+        def parse(text: str) -> tuple[str, ...] | None:
+            try:
+                value = json.loads(text)
+            except ValueError:
+                return None
+            if not isinstance(value, list):
+                return None
+            items = cast("list[object]", value)
+            fitting = tuple(item for item in items if isinstance(item, str) and each.fullmatch(item))
+            return fitting if len(set(fitting)) == len(items) else None
+
+        return self._read(key, parse, expected, ())
+
     def channel_policy(self, key: str, value: Any) -> ChannelPolicy:
         try:
             return ChannelPolicy.from_dict(value if isinstance(value, dict) else {})
         except ChannelPolicyInvalid as problem:
             self._wrong.append(f"{self._full(key)}: {problem}")
             return STRICT
+
+    def stack_gates(self, key: str, value: Mapping[str, Any]) -> StackGates:
+        try:
+            return StackGates.from_dict(value)
+        except GatesInvalid as refused:
+            self._wrong += [f"{self._full(key)}: {problem}" for problem in refused.problems]
+            return StackGates()
 
     def _full(self, key: str) -> str:
         return key if ":" in key else f"{self._namespace}:{key}"

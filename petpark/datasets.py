@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from petpark.errors import SourceClosed
 from petpark.target import Target
 from registry import layout
 
@@ -19,7 +21,9 @@ if TYPE_CHECKING:
     from training.dataset.difference import DatasetDifference
     from training.dataset.distribution import Shift
     from training.dataset.index import Index
+    from training.dataset.quality.gates import DataGates
     from training.dataset.sources import Source
+    from training.dataset.sources.prefix import Address
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,13 +47,16 @@ def ingest(
     base: str | None = None,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> Ingestion:
-    """Put the photos of a folder, of `s3://bucket/prefix` or of a tar archive into the data lake.
+    """Put the photos of a folder, a prefix in S3, a tar archive here or in S3, or a public set into the data lake.
 
     `index` is a file, or an object in S3, that says what the photos show; `base` a dataset whose photos stay where
-    they are, and whose relabels and exclusions still hold. Raises training's `DatasetRefused`, `DatasetMissing`.
+    they are, and whose relabels and exclusions still hold. What lies in S3 is read in the publisher's role. Raises
+    `SourceClosed`, and training's `DatasetRefused`, `DatasetMissing`, `PhotosUnreachable`.
     """
+    from registry.encoding import format_time
     from training.dataset import Base, SplitBy, ingest_from, load_manifest
     from training.dataset.changes import decisions, history, record_ingestion
+    from training.dataset.quality.stored import record_skipped
 
     lake = _lake(target)
     before = None
@@ -65,11 +72,39 @@ def ingest(
         base=before,
         progress=progress,
     )
-    if before is not None:
+    record_skipped(lake, found.sha256, source=source, skipped=found.skipped, at=format_time(clock()))
+    said = terms(source)
+    if before is not None or said is not None:
         by = target.identity(role=layout.Role.PUBLISHER)
-        parent = before.manifest.sha256
-        record_ingestion(lake, found.sha256, parent=parent, by=by, why=f"ingested {source}", now=clock())
+        parent = before.manifest.sha256 if before is not None else None
+        why = f"ingested {source}" + (f": {said}" if said else "")
+        record_ingestion(lake, found.sha256, parent=parent, by=by, why=why, now=clock())
     return found
+
+
+def data_gates(target: Target, settings: Sequence[str] = ()) -> DataGates:
+    """What a dataset must show: petpark's limits, upon them the stack's (`petpark:gates`), upon them `settings`.
+
+    The one place where data gates come from. Raises training's `SpecMalformed`, which names those that exist.
+    """
+    from training.dataset.quality.gates import DataGates
+
+    declared = target.outputs.gates.data.items()
+    # Outputs know no integers: 3.0 was written as 3.
+    stacks = [f"{name}={int(value) if value == int(value) else value}" for name, value in declared]
+    return DataGates().with_settings([*stacks, *settings])
+
+
+def asked_gates(target: Target) -> DataGates | None:
+    """What a job asks of its dataset's newest report: nothing where the stack declares nothing."""
+    return data_gates(target) if target.outputs.gates.data else None
+
+
+def terms(source: str) -> str | None:
+    """Under which licence, and by whom, the photos of a public set are; None for photos of one's own."""
+    from training.dataset.sources.oxford import OXFORD_BREEDS, OXFORD_PETS, OXFORD_TERMS
+
+    return OXFORD_TERMS if source in {OXFORD_PETS, OXFORD_BREEDS} else None
 
 
 def relabel(
@@ -162,17 +197,56 @@ def resolve(target: Target, prefix: str) -> str:
     return load_manifest(_lake(target), _bare(prefix)).sha256
 
 
+def labels(target: Target, sha256: str) -> tuple[str, ...]:
+    """The classes of a dataset; raises training's `DatasetMissing`."""
+    from training.dataset import load_manifest
+
+    return load_manifest(_lake(target), sha256).labels
+
+
 def _source(target: Target, source: str) -> Source:
-    from training.dataset.sources import ArchiveSource, FolderSource, PrefixSource
+    from training.dataset.sources import ArchiveSource, FolderSource, PrefixSource, StoredArchiveSource
     from training.dataset.sources.archive import SUFFIXES
+    from training.dataset.sources.oxford import OXFORD_BREEDS, OxfordPetsSource
     from training.dataset.sources.prefix import Address
 
+    if terms(source):
+        return OxfordPetsSource.fetch(_cache(), by_breed=source == OXFORD_BREEDS)
+    packed = source.lower().endswith(SUFFIXES)
     if source.startswith("s3://"):
         address = Address.parse(source)
-        # As whoever calls, not in a role: the photos lie anywhere, and the publisher reads the data lake only.
-        return PrefixSource(store=target.store(address.bucket), prefix=address.key)
+        store = _open(target, address)
+        if packed:
+            return StoredArchiveSource(store=store, key=address.key, name=source)
+        return PrefixSource(store=store, prefix=address.key)
     path = Path(source)
-    return ArchiveSource(path) if path.name.lower().endswith(SUFFIXES) and not path.is_dir() else FolderSource(path)
+    return ArchiveSource(path) if packed and not path.is_dir() else FolderSource(path)
+
+
+def _open(target: Target, address: Address) -> ObjectStore:
+    """A bucket that photos lie in, in the publisher's role; `SourceClosed` at once if that may not read there."""
+    from registry.errors import StoreRefused
+
+    store = target.store(address.bucket, role=layout.Role.PUBLISHER)
+    key = address.key.rstrip("/")
+    place = f"{address.bucket}/{key}".rstrip("/")
+    try:
+        next(store.keys(f"{key}/" if address.key.endswith("/") else key), None)
+    except StoreRefused as error:
+        if "NoSuchBucket" in error.actual:
+            raise
+        raise SourceClosed(
+            f"The publisher's role may not read s3://{place}: {error.actual}.",
+            next_step=f"Where it should, add `- {place}` to petpark:photo_sources in the YAML of the stack that owns "
+            "the platform (petpark:platform: own), then pulumi up. A bucket of another account, and an encryption key "
+            "of its own, must let the role in, too.",
+        ) from error
+    return store
+
+
+def _cache() -> Path:
+    """Where public sets are kept, so that a second ingestion need not fetch them."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "petpark"
 
 
 def _index(target: Target, index: str) -> Index:
@@ -184,7 +258,7 @@ def _index(target: Target, index: str) -> Index:
     try:
         if index.startswith("s3://"):
             address = Address.parse(index)
-            return read_index(index, target.store(address.bucket).get(address.key))
+            return read_index(index, _open(target, address).get(address.key))
         return read_index(index, Path(index).read_bytes())
     except (OSError, ObjectMissing) as error:
         said = error.strerror if isinstance(error, OSError) else "no such object"

@@ -69,10 +69,10 @@ def certify(
 def promote(target: Target, number: int, *, channel: str, why: str, clock: Clock = now) -> Move:
     """Move `channel` to version `number`, as the stack's promoter, by the channel's rule (`rule`).
 
-    Raises the registry's `VersionMissing`, `MoverRefused`, `NotCertified`, `SamePerson`, `MetricBelow`, or
-    `ChannelMoved` when somebody else moved the channel meanwhile.
+    Raises the registry's `VersionMissing`, `MoverRefused`, `GatesFailed`, `NotCertified`, `SamePerson`, `MetricBelow`,
+    or `ChannelMoved` when somebody else moved the channel meanwhile.
     """
-    return _desk(target, channel).promote(number, by=target.identity(role=Role.PROMOTER), why=why, now=clock())
+    return desk(target, channel).promote(number, by=target.identity(role=Role.PROMOTER), why=why, now=clock())
 
 
 def roll_back(target: Target, *, channel: str, why: str, to: int | None = None, clock: Clock = now) -> Move:
@@ -82,7 +82,7 @@ def roll_back(target: Target, *, channel: str, why: str, to: int | None = None, 
     ended is not gone back to, but whoever notices at night needs no second person.
     Raises the registry's `NothingToRollBackTo`, `MoverRefused`, `NotCertified` or `ChannelMoved`.
     """
-    return _desk(target, channel).roll_back(by=target.identity(role=Role.PROMOTER), why=why, to=to, now=clock())
+    return desk(target, channel).roll_back(by=target.identity(role=Role.PROMOTER), why=why, to=to, now=clock())
 
 
 def rule(target: Target, channel: str) -> ChannelPolicy:
@@ -114,7 +114,8 @@ def successors(target: Target, certificate: Certificate) -> list[Successors]:
     ]
 
 
-def _desk(target: Target, channel: str) -> Desk:
+def desk(target: Target, channel: str) -> Desk:
+    """Where `channel` is moved by its rule, as the stack's promoter."""
     from registry.catalog import Catalog
     from registry.certificate import Certificates
     from registry.channel import Channel

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 _PATIENCE = httpx.Timeout(5.0, connect=2.0)
 _ATTEMPTS = 2
+_ASKED_OF_BALANCER = 8
+"""Times per instance that a load balancer is asked to show one that cannot be reached otherwise."""
 _UNAVAILABLE = f"answers {HTTPStatus.SERVICE_UNAVAILABLE.value}"
 
 
@@ -71,6 +73,9 @@ def status(target: Target) -> list[Answer]:
         served, problem = _ask(place.url, trust_env=target.aws_url is None)
         version, digest = served.get("version"), served.get("digest")
         verdict = _judge(place, served, wanted=wanted, wanted_digest=wanted_digest, problem=problem)
+        followed = served.get("channel", channel)
+        if followed != channel:
+            verdict, problem = Verdict.DIFFERS, f"follows channel {followed}; `up` declared {channel}"
         return Answer(
             stack=outputs.stack,
             where=place.name,
@@ -88,6 +93,29 @@ def status(target: Target) -> list[Answer]:
     places = list(_places(target))
     with ThreadPoolExecutor(max_workers=min(16, len(places))) as pool:
         return list(pool.map(ask, places))
+
+
+def ask_everyone(target: Target) -> tuple[list[dict[str, Any]], list[str]]:
+    """What each process of the stack's endpoint says of itself, each once, and the names of those that say nothing.
+
+    Instances that cannot be reached from here are met through their load balancer, which is asked until it has shown
+    as many as are registered, or a few times as often.
+    """
+    places = list(_places(target))
+    trust_env = target.aws_url is None
+    with ThreadPoolExecutor(max_workers=min(16, len(places))) as pool:
+        told = list(pool.map(lambda place: _ask(place.url, trust_env=trust_env), places))
+    seen = {str(served["instance"]): served for served, problem in told if not problem and "instance" in served}
+    behind = [place for place in places if place.behind]
+    for _ in range(_ASKED_OF_BALANCER * len(behind)):
+        if len(seen) >= len(behind):
+            break
+        served, problem = _ask(places[0].url, trust_env=trust_env)
+        if not problem and "instance" in served:
+            seen[str(served["instance"])] = served
+    expected = behind or places
+    silent = [place.name for place, (_, problem) in zip(places, told, strict=True) if problem and place in expected]
+    return list(seen.values()), silent[: max(0, len(expected) - len(seen))]
 
 
 @dataclass(frozen=True, kw_only=True)

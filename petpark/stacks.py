@@ -6,6 +6,7 @@ from typing import Any
 
 from petpark.errors import StackOutdated
 from registry.channel_policy import ChannelPolicy, ChannelPolicyInvalid
+from registry.gates import GatesInvalid, StackGates
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +27,8 @@ class EndpointOutputs:
     url: str
     port: int
     log_group: str
+    api_keys: str = "open"
+    """`required` or `open`"""
     instance_id: str | None = None
     autoscaling_group: str | None = None
     target_group: str | None = None
@@ -48,6 +51,8 @@ class StackOutputs:
     roles: Mapping[str, str] = field(default_factory=dict[str, str])
     channels: Mapping[str, ChannelPolicy] = field(default_factory=dict[str, ChannelPolicy])
     """The channels that the owner of the registry declares; of any other, `registry.channel_policy.STRICT` is true."""
+    gates: StackGates = field(default_factory=StackGates)
+    """What photos and models must show, and how models are tested, as the owner of the registry declares it."""
     training: TrainingOutputs
     endpoint: EndpointOutputs
 
@@ -68,6 +73,7 @@ def parse(stack: str, outputs: Mapping[str, Any]) -> StackOutputs:
             code_bundle=outputs["code_bundle"],
             roles=dict(outputs["roles"]),
             channels={name: ChannelPolicy.from_dict(policy) for name, policy in outputs["channels"].items()},
+            gates=StackGates.from_dict(outputs["gates"]),
             training=TrainingOutputs(
                 launch_template=training["launch_template"],
                 subnet=training["subnet"],
@@ -79,6 +85,7 @@ def parse(stack: str, outputs: Mapping[str, Any]) -> StackOutputs:
                 url=endpoint["url"],
                 port=int(endpoint["port"]),  # Pulumi carries numbers as floats
                 log_group=endpoint["log_group"],
+                api_keys=endpoint.get("api_keys", "open"),
                 instance_id=endpoint.get("instance_id"),
                 autoscaling_group=endpoint.get("autoscaling_group"),
                 target_group=endpoint.get("target_group"),
@@ -90,9 +97,10 @@ def parse(stack: str, outputs: Mapping[str, Any]) -> StackOutputs:
             f"Stack {stack} has no output {missing}; it was deployed by another version of this program.",
             next_step=f"pulumi up --stack {stack}",
         ) from None
-    except ChannelPolicyInvalid as problem:
+    except (ChannelPolicyInvalid, GatesInvalid) as problem:
+        said = "'channels' with a policy" if isinstance(problem, ChannelPolicyInvalid) else "'gates' with something"
         raise StackOutdated(
-            f"Stack {stack} has an output 'channels' with a policy that cannot be used: {problem}; it was deployed by "
-            f"another version of this program.",
+            f"Stack {stack} has an output {said} that cannot be used: {problem}; it was deployed by another version "
+            f"of this program.",
             next_step=f"pulumi up --stack {stack}",
         ) from None

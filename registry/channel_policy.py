@@ -33,6 +33,8 @@ class ChannelPolicy:
     """Who certified a version may not be the one who promotes it."""
     metric: str | None = None
     """Name of a metric that a promoted version must have at or above that of the version in place."""
+    gates: bool = True
+    """Take only versions that were held against gates (`registry.gates`) and passed every one."""
     movers: tuple[str, ...] = ()
     """Names of the people who may move the channel; empty: whoever may act as promoter."""
 
@@ -42,12 +44,13 @@ class ChannelPolicy:
             "certificate": self.certificate,
             "two_people": self.two_people,
             "metric": self.metric or NONE,
+            "gates": self.gates,
             "movers": list(self.movers),
         }
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """The opposite of `to_dict`, strict: all four keys and no other; ChannelPolicyInvalid."""
+        """The opposite of `to_dict`, strict: all five keys and no other; ChannelPolicyInvalid."""
         wanted = set(cls.__dataclass_fields__)
         if wanted != set(values):
             raise ChannelPolicyInvalid(
@@ -63,7 +66,7 @@ class ChannelPolicy:
         metric = values["metric"]
         if not isinstance(metric, str) or not _METRIC.fullmatch(metric):
             raise ChannelPolicyInvalid(f"`metric` is {metric!r}; expected the name of a metric, or '{NONE}'")
-        for key in ("certificate", "two_people"):
+        for key in ("certificate", "two_people", "gates"):
             if not isinstance(values[key], bool):
                 raise ChannelPolicyInvalid(f"`{key}` is {values[key]!r}; expected true or false")
         if values["two_people"] and not values["certificate"]:
@@ -72,6 +75,7 @@ class ChannelPolicy:
             certificate=values["certificate"],
             two_people=values["two_people"],
             metric=None if metric == NONE else metric,
+            gates=values["gates"],
             movers=tuple(cast("list[str]", movers)),
         )
 

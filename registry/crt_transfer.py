@@ -1,8 +1,9 @@
 """Objects sent and received by AWS's own transfer library in C (`awscrt`), which spends less on each than botocore.
 
 The library signs, splits large objects into parallel parts, retries, and checks CRC-32 on the way; `If-None-Match: *`
-goes with the one request that makes the object appear. What it does not do is left to botocore: reads of small objects,
-listings. `benchmarks/registry.py` has both beside petpark.
+goes with the one request that makes the object appear. What it does not do is left to botocore: listings, and
+reads of small objects unless `S3Store` is told otherwise (`transfer_reads`). `benchmarks/registry.py` has both beside
+petpark.
 https://docs.aws.amazon.com/sdkref/latest/guide/feature-s3-crt.html
 """
 

@@ -353,6 +353,19 @@ class MetricBelow(RegistryError):
         )
 
 
+class GatesFailed(RegistryError):
+    """A channel takes only versions that passed all their gates; `failed` names those that this one did not pass."""
+
+    def __init__(self, channel: str, version: str, *, number: int, failed: tuple[str, ...]) -> None:
+        super().__init__(
+            expected=f"{version} with every gate passed, as channel {channel} asks",
+            actual=f"failed: {', '.join(failed)}" if failed else "it was never held against gates",
+            next=f"`petpark models report {number}` says by how much and what to try; train again with that. Or change "
+            f"`petpark:gates`, or the channel's `gates` in `petpark:channels`, in the stack that owns the platform.",
+        )
+        self.failed = failed
+
+
 class DecidedMeanwhile(RegistryError):
     """Somebody decided about the version while this certificate was being made. Nothing was added."""
 

@@ -80,6 +80,10 @@ class FaultyStore:
         """See ObjectStore."""
         return self._meet(f"read {key}", lambda: self._store.get(key))
 
+    def chunks(self, key: str) -> Iterator[bytes]:
+        """See ObjectStore."""
+        yield from self._meet(f"read {key}", lambda: list(self._store.chunks(key)))
+
     def download(self, key: str, path: Path, *, size: int | None = None) -> str:
         """See ObjectStore."""
         return self._meet(f"read {key}", lambda: self._store.download(key, path, size=size))

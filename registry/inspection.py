@@ -26,6 +26,7 @@ from registry.errors import (
     StoreUnavailable,
     VersionMissing,
 )
+from registry.experiment import Experiments
 from registry.layout import Shelf
 from registry.object_store import PrunableStore, Revision, Stored
 from registry.signing import Verifier
@@ -37,6 +38,7 @@ _SHELVES: Mapping[Shelf, re.Pattern[str]] = {
     Shelf.BLOBS: re.compile(r"sha256/(?P<name>[0-9a-f]{64})"),
     Shelf.VERSIONS: re.compile(rf"(?P<name>{_NUMBERED})"),
     Shelf.CHANNELS: re.compile(rf"(?P<name>[a-z0-9][a-z0-9-]{{0,62}})/{_NUMBERED}"),
+    Shelf.EXPERIMENTS: re.compile(rf"(?P<name>[a-z0-9][a-z0-9-]{{0,62}})/{_NUMBERED}"),
     Shelf.CERTIFICATES: re.compile(rf"(?P<name>\d{{8}})/{_NUMBERED}"),
 }
 
@@ -114,6 +116,9 @@ def inspect(
     versions = _versions(store, model, seen)
     for name in sorted({name for name, _ in found[Shelf.CHANNELS]}):
         seen.moves += len(inspect_channel(store, model, name, versions, seen))
+    for name in sorted({name for name, _ in found[Shelf.EXPERIMENTS]}):
+        with seen.noting(Severity.DAMAGE, f"experiments of channel {name}"):
+            Experiments(store, model, name).history()
     for name in sorted({name for name, _ in found[Shelf.CERTIFICATES]}):
         seen.certificates += _certificates(store, model, int(name), versions, verifier, seen)
     blobs = dict(found[Shelf.BLOBS])

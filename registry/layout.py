@@ -23,19 +23,27 @@ class Variable(StrEnum):
     HOST = "PETPARK_HOST"
     PORT = "PETPARK_PORT"
     POLL_SECONDS = "PETPARK_POLL_SECONDS"
+    API_KEYS = "PETPARK_API_KEYS"
+    API_KEYS_PATH = "PETPARK_API_KEYS_PATH"
+    GRPC_PORT = "PETPARK_GRPC_PORT"
+    PROVIDERS = "PETPARK_PROVIDERS"
     JOB = "PETPARK_JOB"
     HOME = "PETPARK_HOME"
     PYTHON = "PETPARK_PYTHON"
+    PROCESSES = "PETPARK_PROCESSES"
 
 
 JOB_TAG = "petpark:job"
 """Tag of a training instance: the id of the job that it runs."""
 
+LAUNCH_TAG = "petpark:launch"
+"""Tag of an instance that a study started: the study's id and the number in its ledger."""
+
 METRIC_NAMESPACE = "petpark"
 """CloudWatch namespace of everything that the code measures."""
 
 
-# --- workspace: code bundles, jobs, checkpoints --------------------------------------------------------------------
+# --- workspace: code bundles, jobs, checkpoints, studies -----------------------------------------------------------
 
 CODE = "code/"
 JOBS = "jobs/"
@@ -91,6 +99,74 @@ def checkpoint_key(job: str, step: int) -> str:
     return f"{checkpoints_prefix(job)}{step:06d}.pt"
 
 
+def validation_key(job: str) -> str:
+    """What the job of a study's trial answered on the validation photos."""
+    return f"{job_prefix(job)}validation.json"
+
+
+STUDIES = "studies/"
+
+
+def study_prefix(study: str) -> str:
+    """Everything that belongs to one search, but for its trials' jobs."""
+    return f"{STUDIES}{study}/"
+
+
+def study_key(study: str) -> str:
+    """What is searched, and within which budget."""
+    return f"{study_prefix(study)}study.json"
+
+
+def study_weights_key(study: str) -> str:
+    """Weights that were handed in with a study, for all of its trials to start from."""
+    return f"{study_prefix(study)}initial.pt"
+
+
+def trial_job(study: str, trial: int) -> str:
+    """Id of the job of one trial."""
+    return f"{study}-{trial:06d}"
+
+
+def launch_token(study: str, number: int) -> str:
+    """What an instance bears that a study started: the number in its ledger. EC2 takes at most 64 characters."""
+    return f"{study}-{number:06d}"
+
+
+def trials_prefix(study: str) -> str:
+    """The study's trials."""
+    return f"{study_prefix(study)}trials/"
+
+
+def trial_key(study: str, trial: int) -> str:
+    """The settings of one trial, counted from 1."""
+    return f"{trials_prefix(study)}{trial:06d}.json"
+
+
+def launches_prefix(study: str) -> str:
+    """The log of instances that were started for the study's trials."""
+    return f"{study_prefix(study)}launches/"
+
+
+def launch_key(study: str, number: int) -> str:
+    """One of them, counted from 1 over all trials."""
+    return f"{launches_prefix(study)}{number:06d}.json"
+
+
+def refused_prefix(study: str) -> str:
+    """The launches for which the cloud had no instance."""
+    return f"{study_prefix(study)}refused/"
+
+
+def refused_key(study: str, number: int) -> str:
+    """One of them."""
+    return f"{refused_prefix(study)}{number:06d}.json"
+
+
+def table_key(study: str) -> str:
+    """How the study ended: all trials, their figures and costs."""
+    return f"{study_prefix(study)}table.json"
+
+
 # --- data lake: photos and manifests -------------------------------------------------------------------------------
 
 PHOTOS = "photos/"
@@ -117,16 +193,52 @@ def change_key(dataset: str, sha256: str) -> str:
     return f"{changes_prefix(dataset)}{sha256}.json"
 
 
+EVENTS = "events/"
+EVENT_PICTURES = "event-pictures/"
+"""Apart from the events, so that pictures can be forgotten sooner."""
+
+
+def event_key(camera: str, day: str, event: str) -> str:
+    """What a camera's agent recorded on `day` (YYYY-MM-DD, UTC), named by the event's random id."""
+    return f"{EVENTS}{camera}/{day}/{event}.json"
+
+
+def event_picture_key(camera: str, day: str, event: str) -> str:
+    """The small picture that goes with an event."""
+    return f"{EVENT_PICTURES}{camera}/{day}/{event}.jpg"
+
+
+def ingestions_prefix(dataset: str) -> str:
+    """The records of what ingestions left out on the way to a dataset, and why."""
+    return f"{DATASETS}{dataset}.ingestions/"
+
+
+def ingestion_key(dataset: str, sha256: str) -> str:
+    """One such record, named by its content."""
+    return f"{ingestions_prefix(dataset)}{sha256}.json"
+
+
+def quality_prefix(dataset: str) -> str:
+    """The reports on a dataset's quality, oldest first."""
+    return f"{DATASETS}{dataset}.quality/"
+
+
+def quality_key(dataset: str, number: int, kind: str) -> str:
+    """The `number`-th report, counted from 1: for programs (`json`), or for people (`html`)."""
+    return f"{quality_prefix(dataset)}{number:06d}.{kind}"
+
+
 # --- model store: the registry -------------------------------------------------------------------------------------
 
 
 class Shelf(StrEnum):
-    """The four kinds of object in a model's registry; each has one writer."""
+    """The kinds of object in a model's registry; each has one writer."""
 
     BLOBS = "blobs"
     VERSIONS = "versions"
     CERTIFICATES = "certificates"
     CHANNELS = "channels"
+    EXPERIMENTS = "experiments"
 
 
 def shelf_prefix(model: str, shelf: Shelf) -> str:
@@ -164,6 +276,24 @@ def move_key(model: str, channel: str, number: int) -> str:
     return f"{channel_prefix(model, channel)}{number:08d}.json"
 
 
+def experiments_prefix(model: str, channel: str) -> str:
+    """The log of a channel's experiments."""
+    return f"{shelf_prefix(model, Shelf.EXPERIMENTS)}{channel}/"
+
+
+def experiment_key(model: str, channel: str, number: int) -> str:
+    """The `number`-th beginning or end of an experiment on a channel, counted from 1."""
+    return f"{experiments_prefix(model, channel)}{number:08d}.json"
+
+
+# --- parameter store: the keys of whoever may call an endpoint ------------------------------------------------------
+
+
+def api_keys_path(stack: str) -> str:
+    """Where the records of an endpoint's API keys are, one parameter a key; they hold hashes, never a key."""
+    return f"/petpark/{stack}/api-keys"
+
+
 # --- who may write where -------------------------------------------------------------------------------------------
 
 
@@ -181,7 +311,7 @@ _SHELVES: Mapping[Role, tuple[Shelf, ...]] = MappingProxyType(
     {
         Role.PUBLISHER: (Shelf.BLOBS, Shelf.VERSIONS),
         Role.CERTIFIER: (Shelf.CERTIFICATES,),
-        Role.PROMOTER: (Shelf.CHANNELS,),
+        Role.PROMOTER: (Shelf.CHANNELS, Shelf.EXPERIMENTS),
         Role.READER: (),
         Role.COLLECTOR: (),
     }

@@ -12,6 +12,8 @@ from registry.errors import FileChanged, ObjectExists, ObjectMissing
 from registry.local_files import written_whole
 from registry.stored import Revision, Stored
 
+_CHUNK_BYTES = 64 * 1024
+
 
 @dataclass(frozen=True, kw_only=True)
 class _Kept:
@@ -52,6 +54,11 @@ class MemoryStore:
         if kept is None or kept.body is None:
             raise ObjectMissing(key)
         return kept.body
+
+    def chunks(self, key: str) -> Iterator[bytes]:
+        """See ObjectStore."""
+        body = self.get(key)
+        yield from (body[start : start + _CHUNK_BYTES] for start in range(0, len(body), _CHUNK_BYTES))
 
     def download(self, key: str, path: Path, *, size: int | None = None) -> str:  # noqa: ARG002  one read is enough
         """See ObjectStore."""

@@ -12,7 +12,7 @@ __all__ = ["MemoryStore", "ObjectStore", "PrunableStore", "Revision", "S3Store",
 
 
 class ObjectStore(Protocol):
-    """Six verbs of S3, and the errors they may end with.
+    """The verbs of S3 that petpark needs, and the errors they may end with.
 
     Every verb may also raise StoreUnavailable (no answer within the retry budget; a write may or may not have taken
     effect: read the key back), StoreRefused (permissions, no such bucket) and ClockSkewed.
@@ -28,6 +28,13 @@ class ObjectStore(Protocol):
 
     def get(self, key: str) -> bytes:
         """The object's bytes; ObjectMissing."""
+        ...
+
+    def chunks(self, key: str) -> Iterator[bytes]:
+        """The object's bytes in order, in bounded memory, however slowly they are taken; ObjectMissing.
+
+        StreamTorn if it is another object than at the beginning, or its bytes end too soon.
+        """
         ...
 
     def download(self, key: str, path: Path, *, size: int | None = None) -> str:

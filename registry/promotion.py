@@ -12,7 +12,8 @@ from registry.catalog import Catalog
 from registry.certificate import Certificate, Certificates, Decision
 from registry.channel import Channel, Move
 from registry.channel_policy import ChannelPolicy
-from registry.errors import MetricBelow, MoverRefused, SamePerson, SelfCertified
+from registry.errors import GatesFailed, MetricBelow, MoverRefused, SamePerson, SelfCertified
+from registry.gates import failed, judged
 from registry.identity import person, same_hands
 from registry.signing import Signer, Verifier
 from registry.version import Version
@@ -72,18 +73,27 @@ class Desk:
     ) -> Move:
         """Put version `number` in force. `expected`: the channel entry that the decision was based on.
 
-        Raises VersionMissing, MoverRefused, NotCertified, SamePerson, MetricBelow, ChannelMoved.
+        Raises VersionMissing, MoverRefused, GatesFailed, NotCertified, SamePerson, MetricBelow, ChannelMoved.
         """
-        self._refuse_stranger(by)
-        version = self.catalog.version(number)
-        certificate = self._certificate(version, now)
-        if self.policy.two_people and certificate is not None and same_hands(certificate.by, by):
-            raise SamePerson(self.channel.name, version.title, by=by, certified_by=certificate.by)
+        version = self.candidate(number, by=by, now=now)
         head = self.channel.head()
         if self.policy.metric is not None and head is not None:
             self._refuse_worse(version, self.catalog.version(head.version, digest=head.digest), self.policy.metric)
         based_on = expected if expected is not None else head.number if head else 0
         return self.channel.move(version, by=by, why=why, expected=based_on)
+
+    def candidate(self, number: int, *, by: str, now: datetime | None = None) -> Version:
+        """Give version `number` if `by` may put it before callers, as far as it does not depend on what is in force.
+
+        Raises VersionMissing, MoverRefused, GatesFailed, NotCertified, SamePerson.
+        """
+        self._refuse_stranger(by)
+        version = self.catalog.version(number)
+        self._refuse_failed(version)  # before its certificate: nobody need look at what may not come into force anyway
+        certificate = self._certificate(version, now)
+        if self.policy.two_people and certificate is not None and same_hands(certificate.by, by):
+            raise SamePerson(self.channel.name, version.title, by=by, certified_by=certificate.by)
+        return version
 
     def roll_back(self, *, by: str, why: str, to: int | None = None, now: datetime | None = None) -> Move:
         """Bring back the version that was in force before, or version `to`.
@@ -108,6 +118,12 @@ class Desk:
     def _refuse_stranger(self, by: str) -> None:
         if self.policy.movers and person(by) not in self.policy.movers:
             raise MoverRefused(self.channel.name, by=by, movers=self.policy.movers)
+
+    def _refuse_failed(self, version: Version) -> None:
+        names = failed(version.metrics)
+        # A version that nobody judged is no better than one that failed.
+        if self.policy.gates and (names or not judged(version.metrics)):
+            raise GatesFailed(self.channel.name, version.title, number=version.number, failed=names)
 
     def _refuse_worse(self, version: Version, in_place: Version, metric: str) -> None:
         least, actual = in_place.metrics.get(metric), version.metrics.get(metric)

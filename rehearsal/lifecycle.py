@@ -13,14 +13,17 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 
-from petpark import datasets, decisions, endpoints, jobs
+from petpark import api_keys, datasets, decisions, endpoints, gates, jobs, quality
 from petpark.endpoints import Verdict
+from petpark.gates import Judgement
 from petpark.jobs import EpochSeen, Finished
 from petpark.target import Target
 from registry.channel import Move
@@ -33,6 +36,7 @@ from rehearsal.summary import Accuracy, Dataset, Prediction, RehearsalFacts
 from rehearsal.timeline import Release
 from rehearsal.traffic import Traffic, TrafficReport
 from rehearsal.world import STACKS, World
+from serving.keys.record import KeyScope
 from training.dataset import Ingestion, load_manifest
 from training.dataset.generated import generate
 from training.evaluation.metrics import evaluate
@@ -42,6 +46,9 @@ ANSWERS_WITHIN = 60.0
 
 REAL_PHOTOS = ("image_size=80", "epochs=30", "crop_scale=0.6", "mixup=0.2", "greyscale=0.1")
 """Hyper-parameters for photos that somebody took, from scratch, in some minutes of CPU: `docs/design/training.md`."""
+
+QUALITY = "quality.html"
+"""The page on the photos' quality, beside the summary."""
 
 _SEED = 20_26
 
@@ -55,6 +62,10 @@ class EndpointsSilent(Exception):
 
 class Abandoned(Exception):
     """Nobody waits any more for what was done beside the story."""
+
+
+class DoorAstray(Exception):
+    """An endpoint that asks for API keys lets in whoever has none, or keeps out who has one."""
 
 
 class RequestsLost(Exception):
@@ -92,6 +103,8 @@ class Lifecycle:
         self._photos = script.photos or world.directory / "photos"
         self._started = time.monotonic()
         self._over = threading.Event()
+        self._keys: dict[str, str] = {}
+        """API keys by the endpoint's address, where one is asked for."""
         self._facts = RehearsalFacts(
             started_at=datetime.now(UTC),
             engine=world.kind,
@@ -125,14 +138,17 @@ class Lifecycle:
         drawn.result()
         prod = Beside(self._deploy_prod)
         dataset = self._ingest()
+        self._report_quality(dataset)
         first = self._train(dataset, number=1)
         self._release(first, "test", step="release 1 to test")
         self._test_application()
         self._certify(first)
         prod.result()
+        self._make_keys()
         self._release(first, "prod", step="release 1 to prod")
         second = self._train(dataset, number=2, first=first)
         self._certify(second)
+        self._try_keys()
         self._promote_and_roll_back(first, second)
         self._describe(first)
 
@@ -191,6 +207,17 @@ class Lifecycle:
             step.done(f"{len(photos)} photos, dataset {found.sha256[:12]}{skipped}", by=by)
         return found
 
+    def _report_quality(self, dataset: Ingestion) -> None:
+        """Without networks, which would take half a minute: what they find is for a person with a dataset to mend."""
+        with self._steps.step("report on the photos' quality") as step:
+            target = self._world.target("test")
+            made = quality.report(target, dataset.sha256, gates=datasets.data_gates(target), labels=False)
+            assert self._facts.dataset is not None  # noqa: S101  ingestion comes first
+            quality.write_page(made, self._world.directory / QUALITY)
+            self._facts = replace(self._facts, dataset=replace(self._facts.dataset, report=QUALITY))
+            judged = sum(result.measured for result in made.report.results)
+            step.done(f"passes {judged - len(made.report.failed)} of {judged} gates, {QUALITY}", by=made.report.by)
+
     def _train(self, dataset: Ingestion, *, number: int, first: int | None = None) -> int:
         """Train on an instance, from scratch or from the weights of version `first`; the new version's number."""
         with self._steps.step(f"train version {number} on an instance") as step:
@@ -209,7 +236,9 @@ class Lifecycle:
                             f"epoch {record.epoch} of {spec.hyper_parameters.epochs}, accuracy {record.accuracy:.1%}"
                         )
                     case Finished(result=result) if result.version is not None:
-                        step.done(f"version {result.version}, job {job}", by=spec.requested_by)
+                        judged = gates.judgement(target, result.version)
+                        self._facts = replace(self._facts, gates={**self._facts.gates, result.version: judged.verdicts})
+                        step.done(f"version {result.version}, {_gates(judged)}, job {job}", by=spec.requested_by)
                         return result.version
                     case _:
                         step.progress(f"instance {instance}")
@@ -242,6 +271,37 @@ class Lifecycle:
                 f"(95 % interval {accuracy.low:.1%} to {accuracy.high:.1%})"
             )
 
+    def _make_keys(self) -> None:
+        """Make a key for each endpoint that asks for one, as its operator would for a camera."""
+        for stack in STACKS:
+            target = self._world.target(stack)
+            if target.outputs.endpoint.api_keys == "open":
+                continue
+            with self._steps.step(f"make an API key for {stack}") as step:
+                made = api_keys.create(
+                    target,
+                    "rehearsal",
+                    rate=1000.0,
+                    burst=1000,
+                    lifetime=timedelta(days=1),
+                    scopes=[KeyScope.CLASSIFY],
+                )
+                self._keys[self._world.endpoints[stack]] = made.key
+                step.done("kept as a hash; shown to nobody", by=target.identity(role=Role.PROMOTER))
+
+    def _try_keys(self) -> None:
+        """An endpoint that asks for keys refuses whoever has none, and knows the new one within a reading."""
+        photo = self._held_out()[0].photo
+        for url, key in self._keys.items():
+            with self._steps.step("call prod without a key, and with it") as step:
+                deadline = time.monotonic() + api_keys.HEARD_WITHIN
+                without = _call(url, photo, None)
+                while (answered := _call(url, photo, key)) != HTTPStatus.OK and time.monotonic() < deadline:
+                    threading.Event().wait(0.5)
+                if (without, answered) != (HTTPStatus.UNAUTHORIZED, HTTPStatus.OK):
+                    raise DoorAstray(f"{url} answers {without} without a key and {answered} with one.")
+                step.done(f"{without} without, {answered} with it")
+
     def _certify(self, version: int) -> None:
         with self._steps.step(f"certify version {version}") as step:
             certificate = decisions.certify(
@@ -251,7 +311,7 @@ class Lifecycle:
 
     def _promote_and_roll_back(self, first: int, second: int) -> None:
         photos = [held_out.photo for held_out in self._held_out()[:50]]
-        with Traffic(list(self._world.endpoints.values()), photos) as traffic:
+        with Traffic(list(self._world.endpoints.values()), photos, keys=self._keys) as traffic:
             with self._steps.step(f"promote version {second} under traffic") as step:
                 slowest = self._both(
                     "promote",
@@ -354,6 +414,19 @@ class Lifecycle:
                 HeldOut(key=photo.key, label=photo.label, photo=body)
                 for photo, body in zip(photos, bodies, strict=True)
             ]
+
+
+def _call(url: str, photo: bytes, key: str | None) -> int:
+    headers = {"content-type": "image/jpeg"} | ({} if key is None else {"authorization": f"Bearer {key}"})
+    with httpx.Client(base_url=url, timeout=10.0, trust_env=False) as client:
+        return client.post("/v1/classify", content=photo, headers=headers).status_code
+
+
+def _gates(judged: Judgement) -> str:
+    """What the gates said, for a step's line; whether the version may go to prod is for the channel's rule to say."""
+    if judged.failed:
+        return f"failed gates: {', '.join(verdict.name for verdict in judged.failed)}"
+    return f"{len(judged.verdicts)} gates passed"
 
 
 def _accuracies(predictions: Sequence[Prediction], labels: Sequence[str]) -> tuple[Accuracy, Accuracy]:

@@ -52,7 +52,7 @@ class PulumiEngine:
         project_dir: Path,
         *,
         state_dir: Path,
-        config: Mapping[str, Mapping[str, str]],
+        config: Mapping[str, Mapping[str, Any]],
         environment: Mapping[str, str],
         passphrase: str,
         on_event: Callable[[Event], None] | None = None,

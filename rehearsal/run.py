@@ -5,10 +5,11 @@ import shutil
 import signal
 import sys
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from rich.console import Console
 
@@ -26,13 +27,17 @@ LEFT_BEHIND = (JSON_NAME, HTML_NAME, "instances", "rehearsal.log")
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions:
-    """How to rehearse: where, by which engine, on which port the emulator listens (0: a free one), and what."""
+    """How to rehearse: where, by which engine, on which port the emulator listens (0: a free one), and what.
+
+    `settings` go on top of each stack's YAML.
+    """
 
     directory: Path
     engine: EngineKind
     port: int = 0
     keep: bool = False
     script: Script = field(default_factory=Script)
+    settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict[str, Mapping[str, Any]])
 
 
 class Ended(BaseException):
@@ -52,7 +57,7 @@ def run(options: RunOptions, console: Console, *, kept: Callable[[RehearsalFacts
         try:
             with contextlib.ExitStack() as running:
                 with steps.step("start the emulated cloud") as step:
-                    world = World(place.directory, engine=options.engine, port=options.port)
+                    world = World(place.directory, engine=options.engine, port=options.port, settings=options.settings)
                     running.enter_context(world)
                     step.done(f"LocalStack at {world.emulator.url}")
                 lifecycle = Lifecycle(world, steps, options.script)
@@ -75,7 +80,12 @@ def usage(facts: RehearsalFacts) -> list[tuple[str, str]]:
     """What to do with a rehearsal that was kept running: (what it does, command)."""
     prod, petpark = facts.endpoints["prod"], _program()
     return [
-        ("ask the model in prod", f"curl --data-binary @PHOTO.jpg -H 'content-type: image/jpeg' {prod}/v1/classify"),
+        ("make a key for prod", f"{petpark} --target rehearsal --stack prod keys create me"),
+        (
+            "ask the model in prod, 20 s later",
+            f"curl --data-binary @PHOTO.jpg -H 'content-type: image/jpeg' -H 'authorization: Bearer pp_…' "
+            f"{prod}/v1/classify",
+        ),
         ("try it in a browser", prod),
         ("which version answers, where", f"{petpark} --target rehearsal --stack prod endpoints status"),
         ("versions and their standing", f"{petpark} --target rehearsal models list"),

@@ -10,6 +10,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
+from petpark.gates import Verdict
 from registry.identity import person
 from rehearsal import architecture, pictures, timeline
 from rehearsal.architecture import Resource
@@ -58,7 +59,10 @@ class Prediction:
 
 @dataclass(frozen=True, kw_only=True)
 class Dataset:
-    """The photos that the rehearsal was about. `skipped` are (path, reason)."""
+    """The photos that the rehearsal was about. `skipped` are (path, reason).
+
+    `report` is the file name of the page on their quality, beside the summary; empty if there is none.
+    """
 
     source: str
     sha256: str
@@ -66,6 +70,7 @@ class Dataset:
     labels: Mapping[str, int]
     splits: Mapping[str, int]
     skipped: Sequence[tuple[str, str]] = ()
+    report: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,6 +91,8 @@ class RehearsalFacts:
     accuracy: Accuracy | None = None
     balanced_accuracy: Accuracy | None = None
     dataset: Dataset | None = None
+    gates: Mapping[int, Sequence[Verdict]] = field(default_factory=dict[int, Sequence[Verdict]])
+    """How each version that was trained did at the stack's gates."""
     people: Sequence[Member] = ()
     """Who could act; who did, the steps and releases say."""
     stacks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict[str, Mapping[str, Any]])

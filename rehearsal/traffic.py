@@ -2,7 +2,7 @@
 
 import threading
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from types import TracebackType
@@ -28,11 +28,14 @@ class TrafficReport:
 class Traffic:
     """`clients` threads that post `photos` to every endpoint, one request after the other, until the block ends.
 
+    `keys` are the API keys of those endpoints that ask for one.
+
     Every answer that is not 200 counts as a failure, and so does every broken connection: nothing is tried twice.
     """
 
     endpoints: Sequence[str]
     photos: Sequence[bytes]
+    keys: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
     clients: int = 1
     timeout: float = 10.0
     _answered: Counter[int] = field(default_factory=Counter[int], init=False)
@@ -62,13 +65,16 @@ class Traffic:
             return TrafficReport(answered=dict(self._answered), failures=tuple(self._failures))
 
     def _client(self, endpoint: str) -> None:
-        with httpx.Client(base_url=endpoint, timeout=self.timeout, trust_env=False) as client:
+        headers = {"content-type": "image/jpeg"}
+        if key := self.keys.get(endpoint):
+            headers["authorization"] = f"Bearer {key}"
+        with httpx.Client(base_url=endpoint, timeout=self.timeout, trust_env=False, headers=headers) as client:
             number = 0
             while not self._stop.is_set():
                 photo = self.photos[number % len(self.photos)]
                 number += 1
                 try:
-                    answer = client.post("/v1/classify", content=photo, headers={"content-type": "image/jpeg"})
+                    answer = client.post("/v1/classify", content=photo)
                     version = int(answer.json()["model"]["version"]) if answer.status_code == HTTPStatus.OK else None
                     problem = "" if version is not None else f"{endpoint}: {answer.status_code} {answer.text[:200]}"
                 except (httpx.HTTPError, ValueError, KeyError) as error:

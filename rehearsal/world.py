@@ -32,10 +32,20 @@ class World:
 
     `directory` takes all state. `deploy` makes a stack; from then on `endpoints` says where it answers, and `target`
     gives the view of it that the rehearsal's people have. Only the machinery itself is the account's administrator.
+    `settings` go on top of a stack's YAML.
     """
 
-    def __init__(self, directory: Path, *, engine: EngineKind, port: int = 0, project: Path = REPOSITORY) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        engine: EngineKind,
+        port: int = 0,
+        project: Path = REPOSITORY,
+        settings: Mapping[str, Mapping[str, Any]] | None = None,
+    ) -> None:
         self.directory = directory
+        self._settings = settings or {}
         self.project = project
         self.emulator = Emulator(directory / "emulator", port=port, region=_region(project))
         self.runner = InstanceRunner(
@@ -69,7 +79,7 @@ class World:
 
     def engine(self, stack: str, on_event: Callable[[Any], None] | None = None) -> Engine:
         """The engine for one stack: each stack has its own, so that two can be deployed side by side."""
-        config = {stack: self._emulator_config()}
+        config = {stack: {**self._settings.get(stack, {}), **self._emulator_config()}}
         if self.kind == "pulumi":
             made: Engine = PulumiEngine(
                 self.project,

@@ -14,8 +14,11 @@ from registry.catalog import Catalog
 from registry.certificate import Certificates, KmsVerifier
 from registry.channel import Channel
 from registry.crt_transfer import crt_transfer
+from registry.experiment import Experiments
 from registry.object_store import S3Store
 from serving.admission import Admission
+from serving.challenge import Challenger
+from serving.keys.ring import KeyRing
 from serving.live import Live
 from serving.logs import log_to_cloudwatch, log_to_stdout
 from serving.rollout import Rollout
@@ -47,11 +50,14 @@ def _serve(settings: ServingSettings) -> None:
     if settings.log_group:
         log_to_cloudwatch(boto3.client("logs", config=_AWS), group=settings.log_group, stream=settings.instance)
     live, metrics = Live(), Metrics()
-    rollout = _rollout(settings, live, metrics)
-    asyncio.run(serve(settings, rollout=rollout, live=live, metrics=metrics))
+    followers = _followers(settings, live, metrics)
+    ring = None
+    if settings.api_keys_path:
+        ring = KeyRing(boto3.client("ssm", config=_AWS), settings.api_keys_path, metrics=metrics)
+    asyncio.run(serve(settings, followers=followers, live=live, metrics=metrics, ring=ring))
 
 
-def _rollout(settings: ServingSettings, live: Live, metrics: Metrics) -> Rollout:
+def _followers(settings: ServingSettings, live: Live, metrics: Metrics) -> tuple[Rollout, Challenger]:
     client = boto3.client("s3", config=_AWS)
     store = S3Store(client, settings.model_store, transfer=crt_transfer(boto3.Session(), client))
     verifier = None
@@ -64,9 +70,14 @@ def _rollout(settings: ServingSettings, live: Live, metrics: Metrics) -> Rollout
         verifier=verifier,
         clock=lambda: datetime.now(UTC),
         max_pixels=settings.limits.pixels,
+        providers=settings.providers,
     )
     channel = Channel(store, settings.model, settings.channel)
-    return Rollout(channel=channel, admission=admission, live=live, metrics=metrics)
+    experiments = Experiments(store, settings.model, settings.channel)
+    return (
+        Rollout(channel=channel, admission=admission, live=live, metrics=metrics),
+        Challenger(experiments=experiments, admission=admission, live=live, collector=metrics.experiment),
+    )
 
 
 if __name__ == "__main__":

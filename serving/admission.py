@@ -2,14 +2,15 @@
 
 import contextlib
 import tempfile
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Protocol
 
 from registry.catalog import Catalog
 from registry.certificate import Certificate, Certificates, Verifier
-from registry.channel import Move
+from registry.decision import DECISION_FILE, Decision
 from registry.errors import (
     ClockSkewed,
     KeyUnavailable,
@@ -21,11 +22,21 @@ from registry.errors import (
 from registry.version import Version
 from serving.model import LoadedModel, Standing
 from serving.probes import ProbesFailed, reproduce
+from serving.providers import CPU_ONLY
 from serving.session import ModelInvalid, Session
 
 MODEL_FILE = "model.onnx"
 
 _BEFORE_EVERY_EXPIRY = datetime.min.replace(tzinfo=UTC)
+
+
+class Named(Protocol):
+    """An entry of a log that names a version by number and digest: a channel's move, or an experiment."""
+
+    @property
+    def version(self) -> int: ...  # noqa: D102
+    @property
+    def digest(self) -> str: ...  # noqa: D102
 
 
 class VersionRefused(Exception):
@@ -54,6 +65,7 @@ class Admission:
         verifier: Verifier | None,
         clock: Callable[[], datetime],
         max_pixels: int,
+        providers: tuple[str, ...] = CPU_ONLY,
     ) -> None:
         """`verifier` None: uncertified versions are admitted too."""
         self._catalog = catalog
@@ -61,15 +73,16 @@ class Admission:
         self._verifier = verifier
         self._clock = clock
         self._max_pixels = max_pixels
+        self._providers = providers
 
-    def admit(self, move: Move) -> LoadedModel:
-        """Load and verify the version that `move` names; give it warm. Raises `VersionRefused`.
+    def admit(self, entry: Named) -> LoadedModel:
+        """Load and verify the version that `entry` names; give it warm. Raises `VersionRefused`.
 
         A store or a key service that does not answer, or a clock that is wrong, is no fault of the version: the error
         passes through.
         """
         with _refusals():
-            version = self._catalog.version(move.version, digest=move.digest)
+            version = self._catalog.version(entry.version, digest=entry.digest)
             certificate, standing = self._certificate(version, now=self._clock())
             with tempfile.TemporaryDirectory(prefix="petpark-version-") as directory:
                 return self._load(version, certificate, standing, self._catalog.fetch(version, Path(directory)))
@@ -115,7 +128,7 @@ class Admission:
     ) -> LoadedModel:
         if MODEL_FILE not in files:
             raise ModelInvalid(f"the version has no file {MODEL_FILE}")
-        session = Session(files[MODEL_FILE])
+        session = Session(files[MODEL_FILE], providers=self._providers)
         if session.labels != tuple(version.labels):
             raise ModelInvalid(f"{MODEL_FILE} has the labels {session.labels}, the version {tuple(version.labels)}")
         model = LoadedModel(
@@ -123,10 +136,20 @@ class Admission:
             session=session,
             certificate=certificate,
             standing=standing,
+            decision=_decision(files, session.labels),
             max_pixels=self._max_pixels,
         )
         reproduce(model, files)  # the first calls through the whole path: they warm it too
         return model
+
+
+def _decision(files: Mapping[str, Path], labels: tuple[str, ...]) -> Decision | None:
+    if DECISION_FILE not in files:
+        return None
+    try:
+        return Decision.from_json(files[DECISION_FILE].read_bytes(), labels)
+    except ValueError as error:
+        raise ModelInvalid(f"{DECISION_FILE} is no decision: {error}") from error
 
 
 @contextlib.contextmanager

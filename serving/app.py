@@ -10,14 +10,18 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from serving import problems
+from serving.arms import Arms
+from serving.batch import BatchApi
 from serving.body import Bodies
 from serving.classify import ClassifyApi
 from serving.gate import Gate
 from serving.health import HealthApi
 from serving.inference_protocol import InferenceProtocolApi
+from serving.keys.door import Door
 from serving.live import Live
 from serving.pages import PagesApi
 from serving.settings import ServingSettings
+from serving.shadow import Shadow
 from serving.telemetry import Metrics
 from serving.workers import Workers
 
@@ -28,19 +32,38 @@ def create_app(
     live: Live,
     metrics: Metrics,
     workers: Workers,
+    door: Door | None = None,
+    bodies: Bodies | None = None,
+    shadow: Shadow | None = None,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> Gate:
-    """Make the ASGI application of one endpoint; `live` decides which version answers."""
-    bodies = Bodies(settings.limits)
+    """Make the ASGI application of one endpoint; `live` decides which version answers, `door` who may ask.
+
+    Without a `door` there is one that knows no keys, so it is open or shut as the settings say.
+    """
+    bodies = bodies or Bodies(settings.limits)
+    door = door or Door(None, required=settings.api_keys == "required", metrics=metrics)
     name = settings.model
-    classify = ClassifyApi(live=live, bodies=bodies, workers=workers, metrics=metrics)
+    arms = Arms(live=live, shadow=shadow or Shadow())
+    classify = ClassifyApi(live=live, arms=arms, bodies=bodies, workers=workers, metrics=metrics)
+    batch = BatchApi(live=live, bodies=bodies, workers=workers, metrics=metrics, door=door, most=settings.limits.batch)
     health = HealthApi(
-        live=live, metrics=metrics, name=name, channel=settings.channel, instance=settings.instance, clock=clock
+        live=live,
+        metrics=metrics,
+        name=name,
+        channel=settings.channel,
+        instance=settings.instance,
+        door=door,
+        providers=settings.providers,
+        clock=clock,
     )
-    v2 = InferenceProtocolApi(live=live, bodies=bodies, workers=workers, name=name, batch=settings.limits.batch)
-    pages = PagesApi(settings.limits)
+    v2 = InferenceProtocolApi(
+        live=live, bodies=bodies, workers=workers, name=name, batch=settings.limits.batch, door=door
+    )
+    pages = PagesApi(settings)
     routes = [
-        Route("/v1/classify", classify.classify, methods=["POST"]),
+        Route("/v1/classify", door.guard(classify.classify), methods=["POST"]),
+        Route("/v1/classify/batch", door.guard(batch.classify), methods=["POST"]),
         Route("/v1/model", health.model),
         Route("/healthz/live", health.live),
         Route("/healthz/ready", health.ready),
@@ -50,10 +73,10 @@ def create_app(
         Route("/v2/health/ready", v2.server_ready),
         Route("/v2/models/{model}", v2.model),
         Route("/v2/models/{model}/ready", v2.model_ready),
-        Route("/v2/models/{model}/infer", v2.infer, methods=["POST"]),
+        Route("/v2/models/{model}/infer", door.guard(v2.infer), methods=["POST"]),
         Route("/v2/models/{model}/versions/{version}", v2.model),
         Route("/v2/models/{model}/versions/{version}/ready", v2.model_ready),
-        Route("/v2/models/{model}/versions/{version}/infer", v2.infer, methods=["POST"]),
+        Route("/v2/models/{model}/versions/{version}/infer", door.guard(v2.infer), methods=["POST"]),
         Route("/", pages.page),
         Route("/docs", pages.page),
         Route("/pages/{file}", pages.asset),

@@ -1,8 +1,8 @@
 """Bodies of requests: read within limits, so that no caller can fill the memory or hold a place by dawdling."""
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager, contextmanager
 
 from starlette.requests import Request
 
@@ -40,6 +40,15 @@ class Bodies:
                     self._check_size(size)
                     chunks.append(chunk)
             yield chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        finally:
+            self._held -= size
+
+    @contextmanager
+    def holding(self, size: int) -> Generator[None]:
+        """Count `size` bytes that came by another way than HTTP. Raises `Problem` (503)."""
+        self._hold(size)
+        try:
+            yield
         finally:
             self._held -= size
 

@@ -3,23 +3,25 @@
 import json
 from collections.abc import Callable
 
-import numpy as np
 from starlette.requests import Request
 from starlette.responses import Response
 
 from imaging import PhotoError
+from serving import arms
+from serving.arms import Answer, Arms
 from serving.body import Bodies
+from serving.explanation import Explain, explain_of, explanation
 from serving.live import Deployed, Live
-from serving.model import Classification, LoadedModel
 from serving.multipart import photo_of
 from serving.problems import NOT_READY, UNREADABLE, WRONG_TYPE, Problem, of_photo
+from serving.tally import ArmName
 from serving.telemetry import Metrics
 from serving.workers import Workers
 
 PHOTO_TYPES = ("image/jpeg", "image/png", "image/webp")
 FORM_TYPE = "multipart/form-data"
+UNIT = "x-petpark-unit"
 _JSON = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
-_TRUTH = {"": False, "false": False, "0": False, "true": True, "1": True}
 
 
 def deployed(live: Live) -> Deployed:
@@ -33,8 +35,9 @@ def deployed(live: Live) -> Deployed:
 class ClassifyApi:
     """Reads a photo, has it classified on a thread, writes the answer."""
 
-    def __init__(self, *, live: Live, bodies: Bodies, workers: Workers, metrics: Metrics) -> None:
+    def __init__(self, *, live: Live, arms: Arms, bodies: Bodies, workers: Workers, metrics: Metrics) -> None:
         self._live = live
+        self._arms = arms
         self._bodies = bodies
         self._workers = workers
         self._metrics = metrics
@@ -42,36 +45,54 @@ class ClassifyApi:
     async def classify(self, request: Request) -> Response:
         """Answer `POST /v1/classify`."""
         unwrap = _unwrapper(request.headers.get("content-type", ""))
-        explain = _flag(request, "explain")
+        explain = explain_of(request)
         deployed(self._live)  # say so before the caller sends megabytes
         request_id: str = request.state.request_id
+        caller = _caller(request)
         async with self._bodies.read(request) as body:
-            answer = await self._workers.run(self._answer, body, unwrap, explain=explain, request_id=request_id)
-        return Response(answer, media_type="application/json")
+            answer, arm = await self._workers.run(
+                self._answer, body, unwrap, explain=explain, request_id=request_id, caller=caller
+            )
+        headers = {arms.HEADER: arm} if arm else None
+        return Response(answer, media_type="application/json", headers=headers)
 
-    def _answer(self, body: bytes, unwrap: Callable[[bytes], bytes], *, explain: bool, request_id: str) -> bytes:
+    def _answer(
+        self, body: bytes, unwrap: Callable[[bytes], bytes], *, explain: Explain, request_id: str, caller: str
+    ) -> tuple[bytes, ArmName | None]:
         photo = unwrap(body)
         if not photo:
             raise Problem(UNREADABLE, "The body is empty; send the bytes of a photo.")
-        model = deployed(self._live).model
+        current = deployed(self._live)
         try:
-            found = model.classify(photo, explain=explain)
+            answer = self._arms.classify(
+                current, photo, explain=explain is not Explain.NOTHING, request=request_id, caller=caller
+            )
         except PhotoError as error:
             raise of_photo(error) from error
-        self._metrics.predictions.labels(model.version.number, found.label).inc()
-        return _document(model, found, request_id)
+        self._metrics.predictions.labels(answer.model.version.number, answer.found.label).inc()
+        return _document(answer, request_id, explain), answer.arm
 
 
-def _document(model: LoadedModel, found: Classification, request_id: str) -> bytes:
+def _caller(request: Request) -> str:
+    """Who asks, for an experiment that draws callers: what they say they are, else where they ask from."""
+    return request.headers.get(UNIT, "") or (request.client.host if request.client else "")
+
+
+def _document(answer: Answer, request_id: str, explain: Explain) -> bytes:
+    model, found = answer.model, answer.found
     document: dict[str, object] = {
         "label": found.label,
         "probabilities": found.probabilities,
         "model": model.identity,
         "request_id": request_id,
     }
-    if found.activation_map is not None:
-        maps = np.round(found.activation_map.astype(np.float64), 5).tolist()
-        document["activation_map"] = dict(zip(model.labels, maps, strict=True))
+    if model.rule is not None:
+        document["decision"] = model.rule
+    return as_json(document | explanation(model, found, explain))
+
+
+def as_json(document: dict[str, object]) -> bytes:
+    """Write an answer."""
     return _JSON.encode(document).encode()
 
 
@@ -83,10 +104,3 @@ def _unwrapper(content_type: str) -> Callable[[bytes], bytes]:
         return lambda body: photo_of(body, content_type)
     expected = ", ".join((*PHOTO_TYPES, FORM_TYPE))
     raise Problem(WRONG_TYPE, f"The Content-Type is {kind or 'missing'}; send one of {expected}.")
-
-
-def _flag(request: Request, name: str) -> bool:
-    value = request.query_params.get(name, "").lower()
-    if value not in _TRUTH:
-        raise Problem(UNREADABLE, f"The parameter {name} is {value!r}; send true or false.")
-    return _TRUTH[value]

@@ -35,7 +35,7 @@ class Gate:
             await self.app(scope, receive, send)
             return
         began = time.perf_counter()
-        request_id = _request_id(Headers(scope=scope).get("x-request-id"))
+        request_id = request_id_of(Headers(scope=scope).get("x-request-id"))
         scope.setdefault("state", {})["request_id"] = request_id
         status = 0
 
@@ -66,7 +66,7 @@ class Gate:
         return [*marks, (b"connection", b"close")] if self._live.draining else marks
 
 
-def _request_id(given: str | None) -> str:
+def request_id_of(given: str | None) -> str:
     """Keep the caller's id where it is harmless to log and send back; otherwise make one."""
     return given if given is not None and _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
 

@@ -8,9 +8,11 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from serving.keys.door import Door
 from serving.live import Live
 from serving.model import LoadedModel
 from serving.problems import NOT_READY, Problem
+from serving.providers import fell_back
 from serving.telemetry import Metrics
 
 
@@ -25,6 +27,8 @@ class HealthApi:
         name: str,
         channel: str,
         instance: str,
+        door: Door,
+        providers: tuple[str, ...],
         clock: Callable[[], datetime],
     ) -> None:
         self._live = live
@@ -32,6 +36,8 @@ class HealthApi:
         self._name = name
         self._channel = channel
         self._instance = instance
+        self._door = door
+        self._providers = providers
         self._clock = clock
 
     async def live(self, _request: Request) -> Response:
@@ -49,7 +55,7 @@ class HealthApi:
     async def model(self, _request: Request) -> Response:
         """Answer `GET /v1/model`: what this process really serves."""
         current = self._live.deployed
-        refused = self._live.refused
+        refused, challenge = self._live.refused, self._live.challenge
         document = {
             "name": self._name,
             "version": current.model.version.number if current else None,
@@ -57,10 +63,14 @@ class HealthApi:
             "channel": self._channel,
             "entry": current.move.number if current else None,
             "refused": refused.to_json() if refused else None,
+            "experiment": challenge.to_json() if challenge else None,
             "instance": self._instance,
             "labels": list(current.model.labels) if current else [],
+            "decision": current.model.rule if current else None,
             "certificate": self._certificate(current.model) if current else None,
             "providers": current.model.session.providers if current else [],
+            "providers_wanted": list(self._providers),
+            "api_keys": self._door.to_json(),
         }
         return JSONResponse(document, headers={"cache-control": "no-store"})
 
@@ -70,6 +80,11 @@ class HealthApi:
         left = current.model.certified_seconds(self._clock()) if current else None
         self._metrics.ready.set(self._live.ready)
         self._metrics.certified_seconds.set(math.nan if left is None else left)
+        self._metrics.provider.clear()
+        if current is not None:
+            used = current.model.session.providers
+            self._metrics.provider.labels(",".join(self._providers), used[0]).set(1)
+            self._metrics.fell_back.set(fell_back(self._providers, used))
         return Response(self._metrics.text(), headers={"content-type": CONTENT_TYPE_LATEST})
 
     def _certificate(self, model: LoadedModel) -> dict[str, object] | None:

@@ -1,11 +1,15 @@
 """Open Inference Protocol v2 over REST: what KServe's, Triton's and MLServer's clients speak."""
 
+from dataclasses import asdict, dataclass
+
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from serving.body import Bodies
 from serving.classify import deployed
+from serving.keys.door import Door
 from serving.live import Deployed, Live
+from serving.model import LoadedModel
 from serving.problems import NOT_FOUND, NOT_READY, UNREADABLE, Problem
 from serving.session import IMAGE
 from serving.tensors import read_request, write_response
@@ -14,15 +18,50 @@ from serving.workers import Workers
 _JSON_LENGTH = "inference-header-content-length"
 
 
+@dataclass(frozen=True, kw_only=True)
+class TensorKind:
+    """What a tensor of the model is called and looks like; -1 is any length."""
+
+    name: str
+    datatype: str
+    shape: list[int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Interface:
+    """The protocol's metadata of a model."""
+
+    versions: list[str]
+    platform: str
+    inputs: list[TensorKind]
+    outputs: list[TensorKind]
+
+
+def describe(model: LoadedModel) -> Interface:
+    """Give the metadata of the model in force, for REST and for gRPC."""
+    size, classes = model.session.size, len(model.labels)
+    return Interface(
+        versions=[str(model.version.number)],
+        platform="onnxruntime_onnx",
+        inputs=[TensorKind(name=IMAGE, datatype="UINT8", shape=[-1, size, size, 3])],
+        outputs=[
+            TensorKind(name="probabilities", datatype="FP32", shape=[-1, classes]),
+            TensorKind(name="embedding", datatype="FP32", shape=[-1, -1]),
+            TensorKind(name="activation_map", datatype="FP32", shape=[-1, classes, -1, -1]),
+        ],
+    )
+
+
 class InferenceProtocolApi:
     """The protocol's addresses. One model is served: the one in force."""
 
-    def __init__(self, *, live: Live, bodies: Bodies, workers: Workers, name: str, batch: int) -> None:
+    def __init__(self, *, live: Live, bodies: Bodies, workers: Workers, name: str, batch: int, door: Door) -> None:
         self._live = live
         self._bodies = bodies
         self._workers = workers
         self._name = name
         self._batch = batch
+        self._door = door
 
     async def server(self, _request: Request) -> Response:
         """Answer `GET /v2`."""
@@ -46,20 +85,15 @@ class InferenceProtocolApi:
     async def model(self, request: Request) -> Response:
         """Answer `GET /v2/models/{model}`."""
         model = self._asked_for(request).model
-        size = model.session.size
-        classes = len(model.labels)
         return JSONResponse(
             {
                 "name": self._name,
-                "versions": [str(model.version.number)],
-                "platform": "onnxruntime_onnx",
-                "inputs": [{"name": IMAGE, "datatype": "UINT8", "shape": [-1, size, size, 3]}],
-                "outputs": [
-                    {"name": "probabilities", "datatype": "FP32", "shape": [-1, classes]},
-                    {"name": "embedding", "datatype": "FP32", "shape": [-1, -1]},
-                    {"name": "activation_map", "datatype": "FP32", "shape": [-1, classes, -1, -1]},
-                ],
-                "parameters": {"labels": list(model.labels), "digest": model.identity["digest"]},
+                **asdict(describe(model)),
+                "parameters": {
+                    "labels": list(model.labels),
+                    "digest": model.identity["digest"],
+                    "decision": model.rule,
+                },
             }
         )
 
@@ -68,17 +102,19 @@ class InferenceProtocolApi:
         self._asked_for(request)
         length = _json_length(request)
         async with self._bodies.read(request) as body:
-            answer, header_length = await self._workers.run(self._infer, request, body, length)
+            answer, header_length, images = await self._workers.run(self._infer, request, body, length)
+        self._door.charge(request.state.caller, images)
         if header_length is None:
             return Response(answer, media_type="application/json")
         headers = {_JSON_LENGTH: str(header_length)}
         return Response(answer, media_type="application/octet-stream", headers=headers)
 
-    def _infer(self, request: Request, body: bytes, header_length: int | None) -> tuple[bytes, int | None]:
+    def _infer(self, request: Request, body: bytes, header_length: int | None) -> tuple[bytes, int | None, int]:
         model = self._asked_for(request).model
         asked = read_request(body, header_length, size=model.session.size, batch=self._batch)
         outputs = model.session.outputs(asked.images, asked.outputs)
-        return write_response(asked, outputs, model=self._name, version=str(model.version.number))
+        answer = write_response(asked, outputs, model=self._name, version=str(model.version.number))
+        return *answer, len(asked.images)
 
     def _asked_for(self, request: Request) -> Deployed:
         """Give what is in force, if it is what the address names. Raises `Problem` (404, 503)."""

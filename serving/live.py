@@ -1,10 +1,16 @@
 """What this process serves right now: the one place that the follower writes and every request reads."""
 
-from dataclasses import dataclass
-from datetime import datetime
+from __future__ import annotations
 
-from registry.channel import Move
-from serving.model import LoadedModel
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from registry.channel import Move
+    from serving.challenge import Challenge
+    from serving.model import LoadedModel
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +43,7 @@ class Refusal:
 
 
 class Live:
-    """One writer (the follower's thread), many readers.
+    """One writer an attribute (the followers' threads), many readers.
 
     Each attribute is one reference to something immutable: assigning it is atomic, so a reader sees the old or the
     new, never a mixture. A request reads `deployed` once and ends on what it read.
@@ -46,6 +52,7 @@ class Live:
     def __init__(self) -> None:
         self.deployed: Deployed | None = None
         self.refused: Refusal | None = None
+        self.challenge: Challenge | None = None
         self.draining = False
 
     @property

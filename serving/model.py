@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 import imaging
 from registry.certificate import Certificate
+from registry.decision import Decision, decide
 from registry.encoding import parse_time
 from registry.version import Version
 from serving.session import Pixels, Session
@@ -22,6 +23,8 @@ class Classification:
     probabilities: dict[str, float]
     activation_map: npt.NDArray[np.float32] | None = None
     """[classes, h, w], when asked for"""
+    pixels: Pixels | None = None
+    """[size, size, 3]: what the model saw, when asked for"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +45,8 @@ class LoadedModel:
     certificate: Certificate | None
     standing: Standing | None
     """None, as the certificate is, where no certificate is asked for."""
+    decision: Decision | None = None
+    """By which a label is chosen from probabilities; None: the likeliest class."""
     max_pixels: int = imaging.MAX_PIXELS
 
     def certified_seconds(self, now: datetime) -> float | None:
@@ -54,6 +59,13 @@ class LoadedModel:
     def identity(self) -> dict[str, object]:
         """Name, number and digest, as answers state them; the digest is costly, and the version never changes."""
         return {"name": self.version.model, "version": self.version.number, "digest": self.version.digest}
+
+    @cached_property
+    def rule(self) -> dict[str, object] | None:
+        """The decision, as answers state it."""
+        if self.decision is None:
+            return None
+        return {"positive": self.decision.positive, "threshold": self.decision.threshold}
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -69,9 +81,10 @@ class LoadedModel:
         pixels = self.decode(photo)
         wanted = ("probabilities", "activation_map") if explain else ("probabilities",)
         outputs = self.session.outputs(pixels, wanted)
-        scores = outputs["probabilities"][0]
+        scores: list[float] = outputs["probabilities"][0].tolist()
         return Classification(
-            label=self.labels[int(scores.argmax())],
-            probabilities=dict(zip(self.labels, scores.tolist(), strict=True)),
+            label=self.labels[decide(scores, self.labels, self.decision)],
+            probabilities=dict(zip(self.labels, scores, strict=True)),
             activation_map=outputs["activation_map"][0] if explain else None,
+            pixels=pixels[0] if explain else None,
         )

@@ -1,13 +1,14 @@
-"""The photo in a `multipart/form-data` body (RFC 7578), without files on disk: the body is in memory already."""
+"""Photos in a `multipart/form-data` body (RFC 7578), without files on disk: the body is in memory already."""
 
 from dataclasses import dataclass, field
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
-from serving.problems import UNREADABLE, Problem
+from serving.problems import TOO_LARGE, UNREADABLE, Problem
 
 _MAX_PARTS = 16
+_LONGEST_NAME = 255
 
 
 @dataclass
@@ -16,22 +17,32 @@ class _Part:
     content: bytearray = field(default_factory=bytearray)
 
     @property
-    def is_file(self) -> bool:
+    def file_name(self) -> bytes | None:
+        """What the caller calls the file; None for a part that is none."""
         _, options = parse_options_header(self.headers.get(b"content-disposition", b""))
-        return b"filename" in options
+        return options.get(b"filename")
+
+
+@dataclass(frozen=True)
+class SentPhoto:
+    """A photo of a form, and the name that its caller gave it."""
+
+    name: str
+    content: bytes
 
 
 class _Form:
     """Collects what the parser calls out."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int) -> None:
+        self._most = most
         self.parts: list[_Part] = []
         self._name = b""
         self._value = b""
 
     def on_part_begin(self) -> None:
-        if len(self.parts) == _MAX_PARTS:
-            raise Problem(UNREADABLE, f"The form has more than {_MAX_PARTS} parts; send one photo.")
+        if len(self.parts) == self._most:
+            raise Problem(UNREADABLE, f"The form has more than {self._most} parts; send fewer.")
         self.parts.append(_Part())
 
     def on_header_field(self, data: bytes, start: int, end: int) -> None:
@@ -50,11 +61,28 @@ class _Form:
 
 def photo_of(body: bytes, content_type: str) -> bytes:
     """Give the content of the one part that has a file name. Raises `Problem` (422)."""
+    photos = _files(body, content_type, most_parts=_MAX_PARTS)
+    if len(photos) != 1:
+        raise Problem(UNREADABLE, f"The form has {len(photos)} parts with a file name; send exactly one photo.")
+    return photos[0].content
+
+
+def photos_of(body: bytes, content_type: str, *, most: int) -> list[SentPhoto]:
+    """Give all parts that have a file name, in their order. Raises `Problem` (422, 413 for more than `most`)."""
+    photos = _files(body, content_type, most_parts=most + _MAX_PARTS)
+    if not photos:
+        raise Problem(UNREADABLE, "The form has no part with a file name; send at least one photo.")
+    if len(photos) > most:
+        raise Problem(TOO_LARGE, f"The form has {len(photos)} photos; the limit is {most}.")
+    return photos
+
+
+def _files(body: bytes, content_type: str, *, most_parts: int) -> list[SentPhoto]:
     _, options = parse_options_header(content_type)
     boundary = options.get(b"boundary")
     if not boundary:
         raise Problem(UNREADABLE, "The Content-Type names no boundary between the parts of the form.")
-    form = _Form()
+    form = _Form(most_parts)
     try:
         parser = MultipartParser(
             boundary,
@@ -70,7 +98,8 @@ def photo_of(body: bytes, content_type: str) -> bytes:
         parser.finalize()
     except FormParserError as error:
         raise Problem(UNREADABLE, f"The multipart form is broken: {error}.") from error
-    files = [part for part in form.parts if part.is_file]
-    if len(files) != 1:
-        raise Problem(UNREADABLE, f"The form has {len(files)} parts with a file name; send exactly one photo.")
-    return bytes(files[0].content)
+    return [
+        SentPhoto(name.decode("utf-8", "replace")[:_LONGEST_NAME], bytes(part.content))
+        for part in form.parts
+        if (name := part.file_name) is not None
+    ]

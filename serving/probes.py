@@ -16,7 +16,7 @@ TOLERANCE = 1e-3
 
 
 class ProbesFailed(Exception):
-    """A version's probe photos are missing, broken, or get other probabilities here than at the trainer's."""
+    """A version's probe photos are missing, broken, or get another answer here than at the trainer's."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,14 +25,19 @@ class Probe:
 
     photo: str
     probabilities: tuple[float, ...]
+    label: str | None = None
+    """None where the trainer's was too close a call, and in versions that do not say."""
 
 
 def read_probes(path: Path) -> list[Probe]:
     """Read `probes.json`. Raises `ProbesFailed` where there is none to hold on to."""
     try:
         rows = cast("list[Any]", json.loads(path.read_bytes()))
-        probes = [Probe(photo=row["photo"], probabilities=tuple(map(float, row["probabilities"]))) for row in rows]
-    except (ValueError, TypeError, KeyError) as error:
+        probes = [
+            Probe(photo=row["photo"], probabilities=tuple(map(float, row["probabilities"])), label=row.get("label"))
+            for row in rows
+        ]
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise ProbesFailed(f"{PROBES} is broken: {error!r}") from error
     if not probes:
         raise ProbesFailed(f"{PROBES} is empty: nothing shows that this process computes what the trainer computed")
@@ -62,4 +67,9 @@ def _check(model: LoadedModel, probe: Probe, files: Mapping[str, Path]) -> None:
         raise ProbesFailed(
             f"{probe.photo}: expected {expected.round(4).tolist()} within {TOLERANCE}, got {got.round(4).tolist()}; "
             "photos are decoded or computed differently here than in training"
+        )
+    if probe.label not in (None, found.label):
+        raise ProbesFailed(
+            f"{probe.photo}: expected the label {probe.label!r}, got {found.label!r} from the same probabilities; "
+            "the version's decision is another than the trainer's"
         )

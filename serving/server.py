@@ -7,7 +7,8 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
+from typing import TYPE_CHECKING, Protocol
 
 from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
@@ -16,11 +17,16 @@ from starlette.types import ASGIApp
 
 from registry.layout import Variable
 from serving.app import create_app
+from serving.body import Bodies
+from serving.keys.door import Door
+from serving.keys.ring import KeyRing
 from serving.live import Live
-from serving.rollout import Rollout
 from serving.settings import Limits, ServingSettings
 from serving.telemetry import Metrics
 from serving.workers import Workers
+
+if TYPE_CHECKING:
+    from grpc.aio import Server as GrpcServer
 
 logger = logging.getLogger(__name__)
 
@@ -33,16 +39,37 @@ class AddressInUse(OSError):
     """Somebody else listens where this endpoint should."""
 
 
-async def serve(settings: ServingSettings, *, rollout: Rollout, live: Live, metrics: Metrics) -> None:
+class Follower(Protocol):
+    """Something that polls the store on a thread of its own."""
+
+    def run(self, stop: threading.Event, *, poll_seconds: float) -> None:
+        """Poll until `stop` is set."""
+
+
+async def serve(
+    settings: ServingSettings,
+    *,
+    followers: Sequence[Follower],
+    live: Live,
+    metrics: Metrics,
+    ring: KeyRing | None = None,
+) -> None:
     """Answer requests until SIGTERM or SIGINT; then finish what was begun and return. Raises `AddressInUse`."""
-    _check_address(settings.host, settings.port)
+    check_address(settings.host, settings.port, advice=f"set {Variable.HOST} and {Variable.PORT} to a free address")
+    if settings.grpc_port:
+        advice = f"set {Variable.HOST} and {Variable.GRPC_PORT} to a free address"
+        check_address(settings.host, settings.grpc_port, advice=advice)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     workers = Workers(threads=settings.threads, queue=settings.limits.queue)
-    server = _server(create_app(settings, live=live, metrics=metrics, workers=workers), settings)
-    with _following(rollout, poll_seconds=settings.poll_seconds):
+    bodies = Bodies(settings.limits)
+    door = Door(ring, required=settings.api_keys == "required", metrics=metrics)
+    app = create_app(settings, live=live, metrics=metrics, workers=workers, door=door, bodies=bodies)
+    server = _server(app, settings)
+    grpc = await _grpc(settings, live=live, metrics=metrics, workers=workers, door=door, bodies=bodies)
+    with _following(followers, poll_seconds=settings.poll_seconds), _reading(ring):
         server.on_startup(lambda: logger.info("listening", extra={"host": settings.host, "port": settings.port}))
         summing_up = asyncio.create_task(sum_up(metrics, every_seconds=_SUMMING_UP_SECONDS))
         serving = asyncio.create_task(server.serve())
@@ -55,6 +82,8 @@ async def serve(settings: ServingSettings, *, rollout: Rollout, live: Live, metr
         await drain(live, metrics, settings.limits)
         server.stop()
         await serving
+        if grpc is not None:
+            await grpc.stop(grace=None)  # what ran has ended, or had its time
         summing_up.cancel()
     workers.close()
 
@@ -67,8 +96,8 @@ async def sum_up(metrics: Metrics, *, every_seconds: float) -> None:
             logger.info("answered", extra=answered)
 
 
-def _check_address(host: str, port: int) -> None:
-    """Granian shares a port with whoever else shares it, and would not say so."""
+def check_address(host: str, port: int, *, advice: str) -> None:
+    """Granian shares a port with whoever else shares it, and would not say so. Raises `AddressInUse`."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -76,8 +105,7 @@ def _check_address(host: str, port: int) -> None:
             probe.bind((host, port))
         except OSError as error:
             raise AddressInUse(
-                f"cannot listen on {host}:{port}: {error.strerror}. End what listens there, or set "
-                f"{Variable.HOST} and {Variable.PORT} to a free address."
+                f"cannot listen on {host}:{port}: {error.strerror}. End what listens there, or {advice}."
             ) from error
 
 
@@ -92,13 +120,48 @@ async def drain(live: Live, metrics: Metrics, limits: Limits) -> None:
     logger.info("drained", extra={"cut_off": metrics.running})
 
 
-@contextlib.contextmanager
-def _following(rollout: Rollout, *, poll_seconds: float) -> Generator[None]:
-    stop = threading.Event()
-    thread = threading.Thread(
-        target=rollout.run, args=(stop,), kwargs={"poll_seconds": poll_seconds}, name="rollout", daemon=True
+async def _grpc(
+    settings: ServingSettings, *, live: Live, metrics: Metrics, workers: Workers, door: Door, bodies: Bodies
+) -> "GrpcServer | None":
+    """Start gRPC where it is wanted; elsewhere its library is not even loaded."""
+    if not settings.grpc_port:
+        return None
+    from serving.rpc.service import InferenceService, start
+
+    service = InferenceService(
+        live=live,
+        metrics=metrics,
+        workers=workers,
+        door=door,
+        bodies=bodies,
+        name=settings.model,
+        batch=settings.limits.batch,
     )
-    thread.start()
+    server, _ = await start(service, host=settings.host, port=settings.grpc_port, limits=settings.limits)
+    logger.info("listening for gRPC", extra={"host": settings.host, "port": settings.grpc_port})
+    return server
+
+
+@contextlib.contextmanager
+def _reading(ring: KeyRing | None) -> Generator[None]:
+    """Read the API keys again and again, from a thread of their own."""
+    if ring is None:
+        yield
+        return
+    stop = threading.Event()
+    threading.Thread(target=ring.run, args=(stop,), name="api-keys", daemon=True).start()
+    try:
+        yield
+    finally:
+        stop.set()  # a daemon, as the follower
+
+
+@contextlib.contextmanager
+def _following(followers: Sequence[Follower], *, poll_seconds: float) -> Generator[None]:
+    stop = threading.Event()
+    for follower in followers:
+        name, options = type(follower).__name__.lower(), {"poll_seconds": poll_seconds}
+        threading.Thread(target=follower.run, args=(stop,), kwargs=options, name=name, daemon=True).start()
     try:
         yield
     finally:

@@ -10,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
+from serving.providers import CPU_ONLY, choose_providers
+
 type Pixels = npt.NDArray[np.uint8]
 type Scores = npt.NDArray[np.float32]
 
@@ -36,8 +38,8 @@ class Answers:
 class Session:
     """One model in memory. Calls may come from many threads at once."""
 
-    def __init__(self, model: Path, *, threads: int = 1) -> None:
-        """Load `model`; `threads` work on one call.
+    def __init__(self, model: Path, *, threads: int = 1, providers: tuple[str, ...] = CPU_ONLY) -> None:
+        """Load `model`; `threads` work on one call, on the first of `providers` that this machine has.
 
         One is right where calls already run side by side, one a core: more would only make them wait for each other.
         Raises `ModelInvalid`.
@@ -49,7 +51,9 @@ class Session:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 3
         try:
-            self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+            available = cast("list[str]", onnxruntime.get_available_providers())
+            chosen = choose_providers(providers, available)
+            self._session = onnxruntime.InferenceSession(model, options, providers=chosen)
         except Exception as error:  # onnxruntime's errors share no base class
             raise ModelInvalid(f"ONNX Runtime cannot load {model.name}: {error}") from error
         metadata = cast("Mapping[str, str]", self._session.get_modelmeta().custom_metadata_map)

@@ -5,8 +5,10 @@ import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from registry.layout import Variable
+from serving.providers import CPU_ONLY, ProviderUnknown, parse_providers
 
 _MEBIBYTE = 1024 * 1024
 
@@ -36,7 +38,7 @@ class Limits:
     pixels: int = 50_000_000
     """Pixels of a photo, counted before it is decoded."""
     batch: int = 64
-    """Photos in one tensor of the inference protocol."""
+    """Photos in one tensor of the inference protocol, or in one batch of photos."""
     drain_seconds: float = 25.0
     """Time that running requests have to finish after SIGTERM."""
     drain_notice_seconds: float = 1.0
@@ -57,6 +59,14 @@ class ServingSettings:
     port: int = 8080
     poll_seconds: float = 2.0
     threads: int = 1
+    api_keys: Literal["required", "open"] = "open"
+    """Whether whoever has no API key may classify. What takes the scope `admin` takes a key in any case."""
+    api_keys_path: str | None = None
+    """Path in the parameter store below which the records of keys are; None: no key is known here."""
+    grpc_port: int = 0
+    """Where gRPC answers; 0: nowhere."""
+    providers: tuple[str, ...] = CPU_ONLY
+    """What the model shall compute on, the most wanted first."""
     instance: str = "local"
     cache: Path | None = None
     """Where verified files are remembered; None: nowhere."""
@@ -76,6 +86,7 @@ class ServingSettings:
                 f"{Variable.SIGNING_KEY} is not set: certificates cannot be checked without the key that signs them. "
                 f"Set it to the key's ARN, or set {Variable.REQUIRE_CERTIFICATE}=false where any version may answer."
             )
+        api_keys, api_keys_path = _api_keys(read)
         return cls(
             model_store=read.text(Variable.MODEL_STORE, "the bucket of the model registry"),
             model=read.text(Variable.MODEL, "the name of the model to serve"),
@@ -87,6 +98,10 @@ class ServingSettings:
             port=int(read.number(Variable.PORT, default=8080, lowest=1, highest=65535)),
             poll_seconds=read.number(Variable.POLL_SECONDS, default=2.0, lowest=0.05, highest=3600),
             threads=usable_cores(),
+            api_keys=api_keys,
+            api_keys_path=api_keys_path,
+            grpc_port=int(read.number(Variable.GRPC_PORT, default=0, lowest=0, highest=65535)),
+            providers=_providers(environment),
             instance=socket.gethostname(),
             cache=_cache(environment),
         )
@@ -95,6 +110,32 @@ class ServingSettings:
 def usable_cores() -> int:
     """Count the processor cores that this process may use, which is fewer than the machine's in a container."""
     return os.process_cpu_count() or 1
+
+
+def _api_keys(read: "_Reader") -> tuple[Literal["required", "open"], str | None]:
+    """Nobody opens an endpoint by forgetting to say something: there is no default."""
+    path = read.environment.get(Variable.API_KEYS_PATH, "").strip().rstrip("/") or None
+    if path is not None and not path.startswith("/"):
+        raise SettingInvalid(f"{Variable.API_KEYS_PATH} is {path!r}; expected a path such as /petpark/prod/api-keys.")
+    match read.text(Variable.API_KEYS, "'required' where callers need an API key, 'open' where they do not"):
+        case "required":
+            if path is None:
+                raise SettingMissing(
+                    f"{Variable.API_KEYS_PATH} is not set: required keys have to be read from somewhere. "
+                    f"Set it to their path in the parameter store, or set {Variable.API_KEYS}=open."
+                )
+            return "required", path
+        case "open":
+            return "open", path
+        case other:
+            raise SettingInvalid(f"{Variable.API_KEYS} is {other!r}; expected required or open.")
+
+
+def _providers(environment: Mapping[str, str]) -> tuple[str, ...]:
+    try:
+        return parse_providers(environment.get(Variable.PROVIDERS, ""))
+    except ProviderUnknown as error:
+        raise SettingInvalid(f"{Variable.PROVIDERS}: {error}") from None
 
 
 def _cache(environment: Mapping[str, str]) -> Path | None:

@@ -5,10 +5,12 @@ from collections.abc import Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from serving.tally import TallyCollector
+
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
-_WORK = ("/v1/", "/v2/models/")
+_WORK = ("/v1/", "/v2/models/", "/inference.")
 
 
 class Recent:
@@ -80,8 +82,17 @@ class Metrics:
             "Time until the certificate of the version in force ends, negative once it has; NaN without one",
             registry=at,
         )
+        self.provider = Gauge(
+            "petpark_provider", "1 for what was wanted to compute on and what does", ("wanted", "used"), registry=at
+        )
+        self.fell_back = Gauge(
+            "petpark_provider_fallback", "1 when something else computes than what was most wanted", registry=at
+        )
         self.store_errors = Counter("petpark_store_errors", "Polls of the model store that failed", registry=at)
         self.polled = Gauge("petpark_last_poll_timestamp_seconds", "When the model store last answered", registry=at)
+
+        self.experiment = TallyCollector()
+        at.register(self.experiment)
 
     def text(self) -> bytes:
         """Everything in Prometheus' text format."""

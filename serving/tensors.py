@@ -35,7 +35,11 @@ def read_request(body: bytes, header_length: int | None, *, size: int, batch: in
     if header_length is not None and header_length > len(body):
         raise _broken(f"Inference-Header-Content-Length is {header_length}, the body has {len(body)} bytes")
     document = _object(_json(body if header_length is None else body[:header_length]), "the request")
-    binary = b"" if header_length is None else body[header_length:]
+    return understand(document, b"" if header_length is None else body[header_length:], size=size, batch=batch)
+
+
+def understand(document: Mapping[str, Any], binary: bytes, *, size: int, batch: int) -> InferRequest:
+    """Understand a request that is JSON no longer; `binary` is its tensor data. Raises `Problem` (422, 413)."""
     inputs = document.get("inputs")
     if not isinstance(inputs, list) or len(cast("list[Any]", inputs)) != 1:
         raise _broken("`inputs` has to be a list of one tensor")

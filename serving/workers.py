@@ -2,8 +2,9 @@
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 
 from serving.problems import OVERLOADED, Problem
@@ -37,6 +38,19 @@ class Workers:
         future.add_done_callback(self._give_back)
         return await asyncio.wrap_future(future)
 
+    @contextmanager
+    def place(self) -> Generator[None]:
+        """Hold one place for several calls of `run_in_place`, one after the other. Raises `Problem` (503)."""
+        self._take()
+        try:
+            yield
+        finally:
+            self._give_back()
+
+    async def run_in_place[**P, T](self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run `work` on a thread in a place that is held already: it joins the queue, but is not refused."""
+        return await asyncio.wrap_future(self._pool.submit(work, *args, **kwargs))
+
     def close(self) -> None:
         """End the threads after the work that they have begun."""
         self._pool.shutdown(wait=True, cancel_futures=True)
@@ -51,6 +65,6 @@ class Workers:
                 )
             self._taken += 1
 
-    def _give_back(self, _future: Future[Any]) -> None:
+    def _give_back(self, _future: Future[Any] | None = None) -> None:
         with self._lock:
             self._taken -= 1

@@ -41,6 +41,9 @@ class FolderStore:
         except FileNotFoundError:
             raise ObjectMissing(key) from None
 
+    def chunks(self, key: str) -> Iterator[bytes]:
+        yield self.get(key)
+
     def delete(self, key: str) -> None:
         self._path(key).unlink(missing_ok=True)
 

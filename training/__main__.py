@@ -3,7 +3,7 @@
 Ends with 0 (succeeded), 1 (failed: the result says why), 2 (the environment is not right), 3 (interrupted: start the
 job again anywhere, and it goes on), 4 (a store did not answer; start it again too).
 
-Started by torchrun (`torchrun --nproc-per-node=gpu -m training`), the first process runs the job and the others assist.
+Where there are several GPUs it starts a process for each, as torchrun does: the first runs the job, the others assist.
 """
 
 import os
@@ -24,12 +24,13 @@ from registry.crt_transfer import crt_transfer
 from registry.errors import RegistryError
 from registry.layout import Variable
 from registry.object_store import S3Store, s3_client
+from training import processes
 from training.assist import assist
 from training.errors import Interrupted, JobMissing, SpecMalformed
 from training.evaluation.comparison import PROD
-from training.group import Group
+from training.group import Group, processes_here
 from training.interruption import Interruption
-from training.job import JobResult, load_spec
+from training.job import JobResult, JobSpec, load_spec
 from training.logs import Log
 from training.run import run_job, store_result
 from training.trackers import tracked
@@ -70,7 +71,21 @@ def main() -> int:
     except KeyError as error:
         print(f"petpark training needs {error.args[0]} in its environment; the user data sets it", file=sys.stderr)
         return UNUSABLE
-    torch.set_num_threads(os.process_cpu_count() or 1)
+    try:
+        count = processes.wanted()
+    except SpecMalformed as error:
+        print(f"petpark training cannot start: {error}", file=sys.stderr)
+        return UNUSABLE
+    if count > 1:
+        print(f"petpark training starts {count} processes", flush=True)
+        return processes.launch(environment.job, count)
+    status = _work(environment)
+    processes.note(status)
+    return status
+
+
+def _work(environment: Environment) -> int:
+    torch.set_num_threads(max(1, (os.process_cpu_count() or 1) // processes_here()))
     logs = boto3.client("logs", config=_IMPATIENCE) if environment.log_group else None
     log = Log(environment.job, group=environment.log_group, client=logs)
     with Interruption() as interruption:
@@ -85,11 +100,10 @@ def _run(environment: Environment, log: Log, interruption: Interruption) -> int:
         spec = load_spec(workspace, environment.job)
         group = Group.join()
         with tempfile.TemporaryDirectory(prefix="petpark-job-") as directory:
-            lake = S3Store(client, environment.data_lake, transfer=transfer)
+            lake = S3Store(client, environment.data_lake, transfer=transfer, transfer_reads=True)
             models = S3Store(client, environment.model_store, transfer=transfer)
             if not group.leads:
-                assist(spec, lake=lake, group=group, directory=Path(directory), should_stop=interruption.noticed)
-                return SUCCEEDED
+                return _assist(spec, lake, group, Path(directory), log, interruption)
             result = run_job(
                 environment.job,
                 spec,
@@ -103,6 +117,7 @@ def _run(environment: Environment, log: Log, interruption: Interruption) -> int:
                 say=tracked(log.say, environment.job, spec),
                 group=group,
             )
+            group.leave()
     except Interrupted as error:
         log.say("interrupted", {"reason": interruption.reason, "message": str(error)})
         return INTERRUPTED
@@ -119,6 +134,16 @@ def _run(environment: Environment, log: Log, interruption: Interruption) -> int:
         return FAILED
     log.say(result.status, {"version": result.version, "error": result.error, "message": result.message})
     return SUCCEEDED if result.status == "succeeded" else FAILED
+
+
+def _assist(spec: JobSpec, lake: S3Store, group: Group, directory: Path, log: Log, interruption: Interruption) -> int:
+    """Assist to the end, whichever that is: how the job ended is for the leader to say."""
+    try:
+        assist(spec, lake=lake, group=group, directory=directory, should_stop=interruption.noticed)
+        group.leave()
+    except (Interrupted, SpecMalformed) as error:
+        log.say("assistant ends", {"rank": group.rank, "message": str(error)})
+    return SUCCEEDED
 
 
 def _caller() -> str:

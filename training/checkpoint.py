@@ -10,20 +10,18 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
 from typing import Any, Final, Protocol, cast
 
 import torch
 from torch import Tensor
 
-from registry.errors import ObjectExists, ObjectMissing, RegistryError, StoreUnavailable
+from registry.errors import ObjectMissing, RegistryError
 from registry.layout import checkpoint_key, checkpoints_prefix
 from registry.object_store import ObjectStore
+from training.patience import PAUSES, create_patiently
 
 KEPT: Final = 3
 """So many are kept: the last, and those before it in case that it cannot be read."""
-
-_PAUSES: Final = (1.0, 4.0, 15.0)
 
 type State = Mapping[str, Any]
 """What decides the future of a training: plain values and tensors, as torch saves them."""
@@ -53,7 +51,7 @@ class Checkpoints:
         *,
         keep: int = KEPT,
         report: Report = lambda _event, _facts: None,
-        pauses: tuple[float, ...] = _PAUSES,
+        pauses: tuple[float, ...] = PAUSES,
         pause: Callable[[float], None] = time.sleep,
     ) -> None:
         self._store, self._job, self._keep = workspace, job, keep
@@ -114,15 +112,8 @@ class Checkpoints:
         """
         buffer = io.BytesIO()
         torch.save(dict(state), buffer)
-        for pause in (*self._pauses, None):
-            try:
-                with suppress(ObjectExists):
-                    self._store.create(checkpoint_key(self._job, step), buffer.getvalue())
-                break
-            except StoreUnavailable:
-                if pause is None:
-                    raise
-                self._pause(pause)
+        key = checkpoint_key(self._job, step)
+        create_patiently(self._store, key, buffer.getvalue(), pauses=self._pauses, pause=self._pause)
         self._stored = step
         for key in list(self._store.keys(checkpoints_prefix(self._job)))[: -self._keep]:
             self._store.delete(key)

@@ -9,6 +9,10 @@ class DatasetRefused(TrainingError):
     """These photos cannot become a dataset, or this dataset no model."""
 
 
+class PhotosUnreachable(TrainingError):
+    """A public set of photos cannot be fetched from this machine."""
+
+
 class SplitsLeak(TrainingError):
     """Photos in different splits look the same, so that a test would promise too much."""
 

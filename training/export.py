@@ -1,10 +1,12 @@
 """The trained network as one ONNX file: bytes of pixels in, probabilities, embedding and activation map out.
 
 Input `image`: uint8 [N, S, S, 3]. Outputs: `probabilities` float32 [N, classes], `embedding` float32 [N, d],
-`activation_map` float32 [N, classes, h, w]. Normalisation happens inside; labels and size are in the file's metadata.
+`activation_map` float32 [N, classes, h, w]: its average over places are the logits whose softmax is the probabilities.
+Normalisation and temperature are inside; labels, size and temperature are in the file's metadata too.
 """
 
 import contextlib
+import copy
 import io
 import json
 import logging
@@ -22,6 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from imaging import decode
+from registry.decision import Decision, decide, is_steady
 from training.errors import ExportDiffers
 from training.model import Classifier, normalise, to_photos
 
@@ -29,6 +32,7 @@ TOLERANCE: Final = 1e-4
 """How far the exported model's probabilities may be from the trained one's."""
 
 OUTPUTS: Final = ("probabilities", "embedding", "activation_map")
+_STEADY: Final = 1e-3  # how far probabilities of a probe may be from these in serving
 _OPSET: Final = 20
 _BATCH: Final = 64
 
@@ -36,12 +40,12 @@ type Pixels = npt.NDArray[np.uint8]
 type Numbers = npt.NDArray[np.float32]
 
 
-def export_onnx(model: Classifier, path: Path, *, labels: Sequence[str], size: int) -> None:
-    """Write `path`."""
+def export_onnx(model: Classifier, path: Path, *, labels: Sequence[str], size: int, temperature: float = 1.0) -> None:
+    """Write `path`; `model` stays as it is, the file's logits are divided by `temperature`."""
     example = torch.zeros(2, size, size, 3, dtype=torch.uint8)
     with _quietly():
         program = torch.onnx.export(
-            _Served(model).eval(),
+            _Served(_divided(model, temperature)).eval(),
             (example,),
             input_names=["image"],
             output_names=list(OUTPUTS),
@@ -53,26 +57,30 @@ def export_onnx(model: Classifier, path: Path, *, labels: Sequence[str], size: i
     if program is None:
         raise ExportDiffers("torch exported nothing; this version of torch is not supported")
     proto = program.model_proto
-    onnx.helper.set_model_props(proto, {"labels": json.dumps(list(labels)), "size": str(size)})
+    facts = {"labels": json.dumps(list(labels)), "size": str(size), "temperature": repr(temperature)}
+    onnx.helper.set_model_props(proto, facts)
     onnx.checker.check_model(proto, full_check=True)
     onnx.save(proto, str(path))
 
 
-def check_parity(model: Classifier, exported: "ExportedModel", pixels: Pixels) -> float:
+def check_parity(model: Classifier, exported: "ExportedModel", pixels: Pixels, *, temperature: float = 1.0) -> float:
     """Give the largest difference of a probability between trained and exported model; ExportDiffers above TOLERANCE.
 
+    The trained one's logits are divided by `temperature` here, by themselves: what the export folded in is checked too.
     Within it both give every photo the same label, unless its two best are less than twice the tolerance apart.
     """
-    difference = float(np.abs(answer(model, pixels) - exported.classify(pixels)).max())
+    expected = torch.from_numpy(answer_logits(model, pixels)).div(temperature).softmax(dim=1).numpy()
+    difference = float(np.abs(expected - exported.classify(pixels)).max())
     if not difference <= TOLERANCE:
         raise ExportDiffers(f"a probability differs by {difference:.2g} after export, more than {TOLERANCE}")
     return difference
 
 
 @torch.no_grad()
-def answer(model: Classifier, pixels: Pixels) -> Numbers:
-    """Give the trained model's own probabilities [N, classes] of photos."""
-    return torch.cat([_Served(model)(part)[0] for part in torch.from_numpy(pixels).split(_BATCH)]).numpy()
+def answer_logits(model: Classifier, pixels: Pixels) -> Numbers:
+    """Give the trained network's own logits [N, classes], as it answers: by mirror images too, where it does."""
+    parts = torch.from_numpy(pixels).split(_BATCH)
+    return torch.cat([model.explain(normalise(to_photos(part)))[0] for part in parts]).numpy()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,6 +104,7 @@ class ExportedModel:
         metadata = self._session.get_modelmeta().custom_metadata_map
         self.labels: tuple[str, ...] = tuple(json.loads(metadata["labels"]))
         self.size = int(metadata["size"])
+        self.temperature = float(metadata.get("temperature", "1"))
 
     def classify(self, pixels: Pixels) -> Numbers:
         """Give the probabilities [N, classes] of photos."""
@@ -114,10 +123,13 @@ class ExportedModel:
         return [np.concatenate(column) for column in zip(*parts, strict=True)]
 
 
-def write_probes(exported: ExportedModel, photos: Sequence[bytes], directory: Path) -> dict[str, Path]:
+def write_probes(
+    exported: ExportedModel, photos: Sequence[bytes], directory: Path, *, decision: Decision | None = None
+) -> dict[str, Path]:
     """Write `probes.json` and its photos; gives the version's file names and where they are.
 
-    A serving process compares its own path from these bytes to probabilities with what is written here.
+    A serving process compares its own path from these bytes to probabilities and label with what is written here. A
+    label that other sums on another machine could turn is left out.
     """
     files: dict[str, Path] = {}
     probes: list[dict[str, object]] = []
@@ -126,11 +138,23 @@ def write_probes(exported: ExportedModel, photos: Sequence[bytes], directory: Pa
         name = f"probes/{number}.jpg"
         files[name] = directory / name
         files[name].write_bytes(data)
-        probabilities = exported.classify(decode(data, exported.size)[None])[0]
-        probes.append({"photo": name, "probabilities": [round(float(value), 6) for value in probabilities]})
+        scores = exported.classify(decode(data, exported.size)[None])[0].tolist()
+        probe: dict[str, object] = {"photo": name, "probabilities": [round(score, 6) for score in scores]}
+        if is_steady(scores, exported.labels, decision, within=_STEADY):
+            probe["label"] = exported.labels[decide(scores, exported.labels, decision)]
+        probes.append(probe)
     files["probes.json"] = directory / "probes.json"
     files["probes.json"].write_text(json.dumps(probes, indent=1))
     return files
+
+
+def _divided(model: Classifier, temperature: float) -> Classifier:
+    """Give a copy whose logits and activation map are divided, in its last layer: answering costs nothing more."""
+    divided = copy.deepcopy(model)
+    with torch.no_grad():
+        for numbers in divided.head.parameters():
+            numbers.div_(temperature)
+    return divided
 
 
 class _Served(nn.Module):

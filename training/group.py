@@ -17,6 +17,11 @@ from training.errors import SpecMalformed
 _BACKENDS: Final = {"cpu": "gloo", "cuda": "cpu:gloo,cuda:nccl"}
 
 
+def processes_here() -> int:
+    """Give how many processes of the group share this machine's cores, memory and disk."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+
+
 @dataclass(frozen=True, kw_only=True)
 class Group:
     """Who this process is among those that train together, and what it computes on."""
@@ -42,6 +47,11 @@ class Group:
             torch.cuda.set_device(device)
         distributed.init_process_group(_BACKENDS[device.type])
         return cls(rank=distributed.get_rank(), size=size, device=device)
+
+    def leave(self) -> None:
+        """Part from the others, when all is done."""
+        if self.size > 1:
+            distributed.destroy_process_group()
 
     @property
     def leads(self) -> bool:

@@ -17,6 +17,8 @@ _SHARES: Final = (
     *("warm_up", "label_smoothing", "ema_decay", "crop_scale", "light", "class_balance"),
     *("greyscale", "blur", "infrared", "jpeg", "glare", "bars"),
 )
+ARCHITECTURES: Final = ("resnet8", "resnet10", "resnet18", "mobilenet_v3_small", "efficientnet_b0", "convnext_tiny")
+"""Names of what `training.model` builds, for whoever has no torch."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +29,7 @@ class HyperParameters(Settings):
         *("start_size", "flips", "optimiser"),
     }
 
-    architecture: str = "resnet8"  # one of `training.model.ARCHITECTURES`
+    architecture: str = "resnet8"  # one of `ARCHITECTURES`
     image_size: int = 48  # photos are decoded at this many pixels squared; the model answers at it
     start_size: int = 0  # the first step shows them at so many, then they grow to image_size; 0: all steps at that
     epochs: int = 12

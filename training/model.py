@@ -11,9 +11,6 @@ from typing import Final
 
 import torch
 from torch import Tensor, nn
-from torchvision import models
-from torchvision.models.convnext import LayerNorm2d
-from torchvision.models.resnet import BasicBlock, ResNet
 
 from training.errors import SpecMalformed, WeightsRefused
 
@@ -90,6 +87,8 @@ def load_initial_weights(model: Classifier, weights: Mapping[str, Tensor]) -> No
 
 def _residual(blocks: int, *, stages: int = 4) -> Callable[[], tuple[nn.Module, int]]:
     def make() -> tuple[nn.Module, int]:
+        from torchvision.models.resnet import BasicBlock, ResNet
+
         net = ResNet(BasicBlock, [blocks] * 4)
         kept = ["conv1", "bn1", "relu", "maxpool", *(f"layer{stage}" for stage in range(1, stages + 1))]
         return nn.Sequential(OrderedDict((name, net.get_submodule(name)) for name in kept)), 32 * 2**stages
@@ -98,18 +97,25 @@ def _residual(blocks: int, *, stages: int = 4) -> Callable[[], tuple[nn.Module, 
 
 
 def _mobilenet() -> tuple[nn.Module, int]:
-    return models.mobilenet_v3_small().features, 576
+    from torchvision.models import mobilenet_v3_small
+
+    return mobilenet_v3_small().features, 576
 
 
 def _efficientnet() -> tuple[nn.Module, int]:
-    return models.efficientnet_b0().features, 1280
+    from torchvision.models import efficientnet_b0
+
+    return efficientnet_b0().features, 1280
 
 
 def _convnext() -> tuple[nn.Module, int]:
     """Normalise at every place, where torchvision normalises after averaging: else the map would not be linear."""
+    from torchvision.models import convnext_tiny
+    from torchvision.models.convnext import LayerNorm2d
+
     width = 768
     return nn.Sequential(
-        OrderedDict([*models.convnext_tiny().features.named_children(), ("norm", LayerNorm2d(width, eps=1e-6))])
+        OrderedDict([*convnext_tiny().features.named_children(), ("norm", LayerNorm2d(width, eps=1e-6))])
     ), width
 
 

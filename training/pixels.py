@@ -25,6 +25,7 @@ from registry.layout import photo_key
 from registry.object_store import ObjectStore
 from training.dataset.manifest import Photo
 from training.errors import OutOfMemory, PhotoLost
+from training.group import processes_here
 
 WORKERS: Final = 16
 _SHARE: Final = 0.5  # of what is free: the network, its copies and the store's clients need the rest
@@ -99,8 +100,9 @@ def choose_place(wanted: int, *, memory: int, disk: int) -> Literal["memory", "d
 def _room(count: int, size: int, directory: Path | None) -> npt.NDArray[np.uint8]:
     shape = (count, size, size, 3)
     wanted = count * size * size * 3
-    disk = shutil.disk_usage(directory).free if directory else 0
-    if not wanted or choose_place(wanted, memory=_free_memory(), disk=disk) == "memory":
+    sharing = processes_here()  # each holds all photos
+    disk = shutil.disk_usage(directory).free // sharing if directory else 0
+    if not wanted or choose_place(wanted, memory=_free_memory() // sharing, disk=disk) == "memory":
         return np.empty(shape, dtype=np.uint8)
     with tempfile.TemporaryFile(dir=directory) as file:  # has no name: it goes with the process, however that ends
         try:

@@ -5,8 +5,9 @@ import io
 import json
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -16,31 +17,44 @@ from torch import Tensor
 from imaging import decode
 from registry.catalog import Catalog
 from registry.channel import Channel
+from registry.decision import DECISION_FILE, Decision
 from registry.encoding import canonical
 from registry.errors import ObjectExists, ObjectMissing
-from registry.layout import epoch_key, epochs_prefix, job_result_key, machine_key, machines_prefix
+from registry.gates import failed
+from registry.layout import (
+    epochs_prefix,
+    job_result_key,
+    machine_key,
+    machines_prefix,
+    study_weights_key,
+    validation_key,
+)
 from registry.object_store import ObjectStore
 from registry.version import Version
 from training.checkpoint import Checkpoints, CheckpointStore
 from training.dataset.leakage import refuse_leaks
 from training.dataset.manifest import Manifest, Photo, load_manifest
 from training.dataset.quality import refuse_unfit
+from training.dataset.quality.stored import refuse_doubtful
 from training.dataset.split import Split
+from training.epochs import Epochs
 from training.errors import Interrupted, TookTooLong, TrainingError, WeightsRefused
 from training.evaluation.assess import Assessment, assess, positive_class
 from training.evaluation.comparison import Incumbent, find_incumbent
 from training.evaluation.exhibits import SIDE
-from training.evaluation.gates import GateResult, as_metrics, failed, judge
+from training.evaluation.gates import GateResult, as_metrics, judge
 from training.evaluation.report import Report, write_model_card, write_report
-from training.export import ExportedModel, Pixels, check_parity, export_onnx, write_probes
+from training.evaluation.temperature import choose_temperature
+from training.export import ExportedModel, Pixels, answer_logits, check_parity, export_onnx, write_probes
 from training.group import Group
 from training.job import EpochRecord, JobResult, JobSpec, find_result, initial_weights_key
 from training.machine import describe
-from training.model import Classifier
+from training.model import Classifier, build_model
 from training.pixels import LabelledPixels, fetch, load_pixels
 from training.quantise import compare_quantised, quantise
 from training.sbom import write_sbom
 from training.train import train
+from training.trial import answer
 
 PROBES: Final = 5
 _PARITY_PHOTOS: Final = 1000
@@ -70,7 +84,8 @@ def run_job(
     A job that ended is not run again. `directory` holds what is made on the way. A training that cannot succeed is a
     result too: `status` is failed and `error` names the outcome. A model that fails a gate is published all the same,
     for people and the next training to learn from; its metrics and the result's message say so, and whether it may
-    serve is for a certificate to say. It is compared with the version in force on `prod`, if there is one. Raises
+    serve is for a certificate to say. It is compared with the version in force on `prod`, if there is one. A trial of a
+    study publishes nothing: its result has the figures of the validation photos, and no test photo is looked at. Raises
     Interrupted soon after `should_stop` said yes, with a checkpoint written, and registry errors when a store does not
     answer: then run the job again.
     """
@@ -93,16 +108,19 @@ def run_job(
         group=group,
     )
     try:
-        version = find_version(catalog, job) or run.build()
-        result = JobResult(
-            job=job,
-            status="succeeded",
-            version=version.number,
-            digest=version.digest,
-            metrics=dict(version.metrics),
-            message=_gates_message(version),
-            seconds=round(clock() - started, 2),
-        )
+        if spec.study is not None:
+            result = JobResult(job=job, status="succeeded", metrics=run.try_out())
+        else:
+            version = find_version(catalog, job) or run.build()
+            result = JobResult(
+                job=job,
+                status="succeeded",
+                version=version.number,
+                digest=version.digest,
+                metrics=dict(version.metrics),
+                message=_gates_message(version),
+            )
+        result = replace(result, seconds=round(clock() - started, 2))
     except Interrupted:
         raise
     except TrainingError as error:
@@ -142,58 +160,84 @@ class _Run:
     group: Group | None  # of which this process is the leader; None: it trains alone
 
     def build(self) -> Version:
-        manifest = load_manifest(self.lake, self.spec.dataset)
-        refuse_unfit(manifest)
-        refuse_leaks(manifest)
-        positive_class(self.spec.evaluation.checks, manifest.labels)
-        learn, validate, test = self._load(manifest)
+        manifest = self._manifest()
+        learn, validate, test = self._load(manifest, Split.TRAIN, Split.VALIDATION, Split.TEST)
         model = self._train(manifest, learn, validate)
-        files, exported = self._export(manifest, model, learn, validate)
-        files |= write_probes(exported, [fetch(self.lake, photo) for photo in _probe_photos(test)], self.directory)
+        temperature = choose_temperature(answer_logits(model, validate.pixels.numpy()), validate.targets.numpy())
+        files, exported = self._export(manifest, model, temperature.value, learn, validate)
         assessment = assess(
             exported,
             test,
             validate=validate,
+            temperature=temperature,
             checks=self.spec.evaluation.checks,
             seed=self.spec.seed,
             picture=lambda photo: decode(fetch(self.lake, photo), SIDE),
             incumbent=self._incumbent(manifest, test),
         )
+        files |= self._decide(exported, test, assessment.decision)
         gates = judge(self.spec.evaluation.gates, assessment)
         metrics = assessment.metrics() | as_metrics(gates)
         files |= self._report(manifest, assessment, gates, metrics)
         return self._publish(manifest, files, metrics)
 
-    def _load(self, manifest: Manifest) -> list[LabelledPixels]:
-        size = self.spec.hyper_parameters.image_size
-        parts = [
-            load_pixels(
-                self.lake, manifest.part(split), manifest.labels, size, check=self._check, directory=self.directory
-            )
-            for split in (Split.TRAIN, Split.VALIDATION, Split.TEST)
-        ]
+    def try_out(self) -> dict[str, float]:
+        """Train, and give the figures of the validation photos; what was answered is kept for comparing trials."""
+        manifest = self._manifest()
+        learn, validate = self._load(manifest, Split.TRAIN, Split.VALIDATION)
+        answers = answer(self._train(manifest, learn, validate), manifest.labels, validate)
+        with suppress(ObjectExists):  # an earlier machine came as far; its answers are the same
+            self.workspace.create(validation_key(self.job), answers.to_json())
+        metrics = answers.metrics()
+        self.say("tried", metrics)
+        return metrics
+
+    def _manifest(self) -> Manifest:
+        manifest = load_manifest(self.lake, self.spec.dataset)
+        refuse_unfit(manifest)
+        refuse_leaks(manifest)
+        refuse_doubtful(self.lake, self.spec.dataset, self.spec.data_gates)
+        positive_class(self.spec.evaluation.checks, manifest.labels)
+        return manifest
+
+    def _load(self, manifest: Manifest, *splits: Split) -> list[LabelledPixels]:
+        parameters = self.spec.hyper_parameters
+        with ThreadPoolExecutor(1) as beside:
+            # The first network imports half of torch: seconds that the store's answers leave.
+            network = beside.submit(build_model, parameters.architecture, len(manifest.labels))
+            parts = [
+                load_pixels(
+                    self.lake,
+                    manifest.part(split),
+                    manifest.labels,
+                    parameters.image_size,
+                    check=self._check,
+                    directory=self.directory,
+                )
+                for split in splits
+            ]
+        network.result()  # SpecMalformed
         self.say("photos decoded", {"classes": len(manifest.labels), "photos": len(manifest.photos)})
         return parts
 
     def _train(self, manifest: Manifest, learn: LabelledPixels, validate: LabelledPixels) -> Classifier:
-        def on_epoch(record: EpochRecord) -> None:
-            with suppress(ObjectExists):  # an earlier machine came as far, but was stopped before its checkpoint
-                self.workspace.create(epoch_key(self.job, record.epoch), record.to_json())
-            self.say("epoch", asdict(record))
-
         self._record_machine()
-        return train(
-            learn,
-            validate,
-            classes=len(manifest.labels),
-            parameters=self.spec.hyper_parameters,
-            seed=self.spec.seed,
-            initial_weights=self._initial_weights(),
-            checkpoints=Checkpoints(self.workspace, self.job, report=self.say),
-            on_epoch=on_epoch,
-            should_stop=self._should_stop,
-            group=self.group,
-        )
+        epochs = Epochs(self.workspace, self.job, say=self.say)
+        try:
+            return train(
+                learn,
+                validate,
+                classes=len(manifest.labels),
+                parameters=self.spec.hyper_parameters,
+                seed=self.spec.seed,
+                initial_weights=self._initial_weights(),
+                checkpoints=Checkpoints(self.workspace, self.job, report=self.say),
+                on_epoch=epochs.add,
+                should_stop=self._should_stop,
+                group=self.group,
+            )
+        finally:
+            epochs.settle()
 
     def _record_machine(self) -> None:
         facts = {**describe(), "trained_by": self.trained_by, "lock": self._lineage().get("lock", "unknown")}
@@ -202,19 +246,34 @@ class _Run:
             self.workspace.create(machine_key(self.job, number), canonical(facts))
 
     def _export(
-        self, manifest: Manifest, model: Classifier, learn: LabelledPixels, validate: LabelledPixels
+        self,
+        manifest: Manifest,
+        model: Classifier,
+        temperature: float,
+        learn: LabelledPixels,
+        validate: LabelledPixels,
     ) -> tuple[dict[str, Path], ExportedModel]:
         files = {name: self.directory / name for name in ("model.onnx", "weights.pt", "labels.json")}
         torch.save(model.state_dict(), files["weights.pt"])
         files["labels.json"].write_text(json.dumps(list(manifest.labels)))
-        export_onnx(model, files["model.onnx"], labels=manifest.labels, size=self.spec.hyper_parameters.image_size)
+        size = self.spec.hyper_parameters.image_size
+        export_onnx(model, files["model.onnx"], labels=manifest.labels, size=size, temperature=temperature)
         exported = ExportedModel(files["model.onnx"])
         photos = torch.cat([validate.pixels, learn.pixels])[:_PARITY_PHOTOS].numpy()
-        difference = check_parity(model, exported, photos)
+        difference = check_parity(model, exported, photos, temperature=temperature)
         self.say("exported", {"bytes": files["model.onnx"].stat().st_size, "largest_difference": difference})
         if self.spec.evaluation.checks.int8:
             files["model.onnx"], exported = self._in_eight_bits(files["model.onnx"], exported, learn, validate)
         return files, exported
+
+    def _decide(self, exported: ExportedModel, test: LabelledPixels, decision: Decision | None) -> dict[str, Path]:
+        """Write how probabilities become a label, where that is not by the likeliest, and what serving must get."""
+        files: dict[str, Path] = {}
+        if decision:
+            files[DECISION_FILE] = self.directory / DECISION_FILE
+            files[DECISION_FILE].write_bytes(decision.to_json())
+        photos = [fetch(self.lake, photo) for photo in _probe_photos(test)]
+        return files | write_probes(exported, photos, self.directory, decision=decision)
 
     def _in_eight_bits(
         self, whole: Path, exported: ExportedModel, learn: LabelledPixels, validate: LabelledPixels
@@ -283,12 +342,12 @@ class _Run:
         return {name: fact for name, fact in facts.items() if fact is not None}
 
     def _initial_weights(self) -> Mapping[str, Tensor] | None:
-        """Load the weights to start from: submitted with the job, or of an earlier version; WeightsRefused."""
-        wanted = self.spec.initial_weights
+        """Load the weights to start from: submitted with job or study, or of an earlier version; WeightsRefused."""
+        wanted, study = self.spec.initial_weights, self.spec.study
         if wanted is None:
             return None
         try:
-            data = self.workspace.get(initial_weights_key(self.job))
+            data = self.workspace.get(study_weights_key(study) if study else initial_weights_key(self.job))
         except ObjectMissing:
             data = self._published_file(wanted)
         if hashlib.sha256(data).hexdigest() != wanted:

@@ -96,6 +96,8 @@ def _named(error: MemoryError | RuntimeError) -> Exception:
     if isinstance(error, torch.AcceleratorError) or "CUDA error" in said or "NCCL" in said:
         reason = said.partition("\n")[0]
         return AcceleratorLost(f"the GPU failed or is gone ({reason}); nothing before the last checkpoint is lost")
+    if isinstance(error, torch.distributed.DistError) or "gloo" in said:
+        return Interrupted(f"another process of the group is gone ({said.partition('\n')[0]})")
     return error
 
 

@@ -14,7 +14,7 @@ from benchmarks.support.reference_training import answer_reference, train_refere
 from benchmarks.support.trials import Outcome, Repeated, Trials
 from training.dataset.split import Split
 from training.evaluation.metrics import Interval, wilson_interval
-from training.export import ExportedModel, Pixels, answer
+from training.export import ExportedModel, Pixels, answer_logits
 from training.hyper_parameters import FOR_FEW_PHOTOS, HyperParameters
 from training.model import build_model
 from training.pixels import fetch
@@ -115,7 +115,9 @@ def parity(trials: Trials, generated_lake: Lake, real_lake: Lake | None) -> Clai
         model = build_model(parameters.architecture, len(lake.manifest.labels), flips=bool(parameters.flips)).eval()
         model.load_state_dict(torch.load(place / "weights.pt", weights_only=True))
         pixels = lake.pixels(_unlearned_first(lake)[:PARITY_PHOTOS], parameters.image_size).pixels.numpy()
-        trained, exported = answer(model, pixels), ExportedModel(place / "model.onnx").classify(pixels)
+        file = ExportedModel(place / "model.onnx")
+        trained = torch.from_numpy(answer_logits(model, pixels)).div(file.temperature).softmax(dim=1).numpy()
+        exported = file.classify(pixels)
         other = int((trained.argmax(1) != exported.argmax(1)).sum())
         difference = float(np.abs(trained - exported).max())
         rows.append((what, f"{len(pixels):,}", str(other), f"{difference:.1e}"))

@@ -50,7 +50,7 @@ def history(ctx: typer.Context, dataset: _Dataset) -> None:
     run.output.table(
         ("dataset", "from", "when (UTC)", "who", "what", "why"),
         [
-            (short(each.dataset), short(each.parent), moment(each.at), person(each.by), _what(each), each.why)
+            (short(each.dataset), _from(each), moment(each.at), person(each.by), _what(each), each.why)
             for each in changes
         ],
         facts={"changes": [asdict(change) for change in changes]},
@@ -61,13 +61,17 @@ def history(ctx: typer.Context, dataset: _Dataset) -> None:
 def _show(run: Invocation, change: Change) -> None:
     fields = {
         "dataset": change.dataset,
-        "from": change.parent,
+        "from": change.parent or "",
         "what": _what(change),
         "who": person(change.by),
         "why": change.why,
     }
     run.output.record(fields, facts=asdict(change))
     run.output.note(f"Next: petpark train --dataset {short(change.dataset)} --watch")
+
+
+def _from(change: Change) -> str:
+    return short(change.parent) if change.parent else "nothing"
 
 
 def _what(change: Change) -> str:

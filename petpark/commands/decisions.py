@@ -118,6 +118,7 @@ def _asked(policy: ChannelPolicy) -> str:
     parts = [
         "a certificate in force" if policy.certificate else "",
         "another person than the certifier" if policy.two_people else "",
+        "all its gates passed" if policy.gates else "",
         f"{policy.metric} no lower than before" if policy.metric else "",
         f"a move by {' or '.join(policy.movers)}" if policy.movers else "",
     ]

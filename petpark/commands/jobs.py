@@ -5,10 +5,13 @@ from typing import Annotated
 
 import typer
 
-from petpark import jobs
+from petpark import gates, job_details, jobs
 from petpark.app import example, group, invocation
+from petpark.commands import verdicts
+from petpark.commands.words import measured
+from petpark.job_details import JobDetails
 from petpark.jobs import JobSummary, Stage
-from petpark.output import Cell, bad, good, short
+from petpark.output import Cell, Section, bad, good, short
 from registry.identity import person
 
 app = group("Training jobs: what was asked, how far it is, what came of it.")
@@ -28,14 +31,62 @@ def list_jobs(
         facts={"jobs": [asdict(job) for job in found]},
         empty="No job yet: petpark train --dataset SHA",
     )
+    if any(job.gates_failed for job in found):
+        run.output.note("By how much a version failed, and what to try: petpark jobs show JOB")
+
+
+@app.command("show", epilog=example("petpark jobs show 20260802-101500-3fa9"))
+def show(ctx: typer.Context, job: Annotated[str, typer.Argument(metavar="JOB", help="The job's id.")]) -> None:
+    """Show one job: what was asked, the gates in force, which its version failed, by how much, and what to try."""
+    run = invocation(ctx)
+    found = job_details.inspect(run.target(), job)
+    facts = {
+        **asdict(found.summary),
+        "spec": asdict(found.spec),
+        "result": found.result and asdict(found.result),
+        **verdicts.facts(found),
+    }
+    run.output.sections(_sections(found), facts=facts)
+
+
+def _sections(found: JobDetails) -> dict[str, Section]:
+    summary, spec, result = found.summary, found.spec, found.result
+    head: dict[str, Cell] = {
+        "stage": _stage(summary.stage),
+        "asked by": person(summary.requested_by),
+        "dataset": short(summary.dataset),
+        "seed": str(spec.seed),
+        "epochs": f"{summary.epochs} of {spec.hyper_parameters.epochs}",
+        "instance": summary.instance_id or "–",
+        "result": _result(summary),
+        "message": (result and result.message) or "",
+        "gates": verdicts.outcome(found.judgement),
+    }
+    return {
+        f"Job {summary.job}": {name: value for name, value in head.items() if value},
+        "Parameters, where not the usual ones": {name: str(value) for name, value in found.parameters.items()},
+        "Gates in force": gates.described(spec.evaluation.gates),
+        "Checks": {name: str(value) for name, value in asdict(spec.evaluation.checks).items() if value != ""},
+        "Metrics": measured(result.metrics) if result else {},
+        **verdicts.failures(found),
+    }
 
 
 def _row(job: JobSummary) -> tuple[Cell, ...]:
-    stage: Cell = job.stage
-    if job.stage is Stage.SUCCEEDED:
-        stage = good(job.stage)
-    elif job.stage in {Stage.FAILED, Stage.INTERRUPTED}:
-        stage = bad(job.stage)
-    result = f"version {job.version}" if job.version is not None else (job.error or "")
     progress = (str(job.epochs), str(job.checkpoints))
-    return (job.job, person(job.requested_by), stage, *progress, short(job.dataset), job.instance_id or "–", result)
+    last = (short(job.dataset), job.instance_id or "–", _result(job))
+    return (job.job, person(job.requested_by), _stage(job.stage), *progress, *last)
+
+
+def _stage(stage: Stage) -> Cell:
+    if stage is Stage.SUCCEEDED:
+        return good(stage)
+    return bad(stage) if stage in {Stage.FAILED, Stage.INTERRUPTED} else stage
+
+
+def _result(job: JobSummary) -> Cell:
+    if job.version is None:
+        return job.error or ("trial" if job.study else "")
+    if job.gates_failed:
+        return bad(f"version {job.version}, failed {', '.join(job.gates_failed)}")
+    return f"version {job.version}"

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from petpark import datasets, jobs
+from petpark import datasets, job_details, jobs
 from petpark.app import Invocation, example, invocation
-from petpark.errors import WeightsMissing
+from petpark.commands import verdicts
+from petpark.errors import GATES_FAILED, WeightsMissing
 from petpark.jobs import EpochSeen, Finished, InstanceSeen
+from petpark.output import Cell
 from petpark.pretrained import fetch_pretrained
 from petpark.target import Target
 
@@ -40,7 +42,7 @@ def train(
     ] = None,
     gates: Annotated[
         list[str] | None,
-        typer.Option("--gate", help="What the model must show, as key=value: accuracy, recall, slice_gap, …"),
+        typer.Option("--gate", help="What the model must show beyond the stack's gates, as key=value: accuracy, …"),
     ] = None,
     checks: Annotated[
         list[str] | None,
@@ -61,12 +63,15 @@ def train(
         str, typer.Option("--resume", metavar="JOB", help="Take up an interrupted job where it was.")
     ] = "",
 ) -> None:
-    """Train on an instance of the stack, from a dataset (--dataset) or an interrupted job (--resume)."""
+    """Train on an instance of the stack, from a dataset (--dataset) or an interrupted job (--resume).
+
+    With --watch it ends with 3 when the model failed gates: it is published, and what to try is said.
+    """
     if bool(dataset) == bool(resume):
         raise typer.BadParameter("give either --dataset SHA for a new job, or --resume JOB for an interrupted one")
     run = invocation(ctx)
     target = run.target()
-    job = resume or _submit(
+    job = resume or submit(
         target,
         dataset,
         weights,
@@ -81,32 +86,46 @@ def train(
             checks=checks or [],
             recipe=recipe,
         ),
+        lambda spec, file: jobs.submit(target, spec, weights=file),
     )
     instance = jobs.resume(target, job) if resume else jobs.launch(target, job)
     facts: dict[str, Any] = {"job": job, "instance": instance}
     if watch:
         run.output.note(f"Job {job} on {instance}")
-        facts |= _watch(run, target, job, instance)
-    shown = {name: str(value) for name, value in facts.items() if name != "epochs"}
-    run.output.record(shown, facts=facts)
+        facts |= watch_job(run, target, job, instance)
+    shown: dict[str, Cell] = {name: str(value) for name, value in facts.items() if name != "epochs"}
     if not watch:
+        run.output.record(shown, facts=facts)
         run.output.note("See how it does: petpark jobs list")
+        return
+    found = job_details.inspect(target, job)
+    shown["gates"] = verdicts.outcome(found.judgement)
+    sections = {f"Job {job}": shown, **verdicts.failures(found)}
+    run.output.sections(sections, facts={**facts, **verdicts.facts(found)})
+    if found.summary.gates_failed:
+        raise typer.Exit(GATES_FAILED)
 
 
-def _submit(target: Target, dataset: str, weights: str, plan: Callable[[str, str | None], JobSpec]) -> str:
-    """Plan a new job by dataset and initial weights, and submit it; its id."""
+def submit(
+    target: Target,
+    dataset: str,
+    weights: str,
+    plan: Callable[[str, str | None], JobSpec],
+    hand_in: Callable[[JobSpec, Path | None], str],
+) -> str:
+    """Plan by dataset and initial weights, and hand the plan in with the weights' file, if they are no version's."""
     sha256 = datasets.resolve(target, dataset)
     if not weights:
-        return jobs.submit(target, plan(sha256, None))
+        return hand_in(plan(sha256, None), None)
     if weights.isdecimal():
-        return jobs.submit(target, plan(sha256, jobs.weights_of(target, int(weights))))
+        return hand_in(plan(sha256, jobs.weights_of(target, int(weights))), None)
     with tempfile.TemporaryDirectory() as directory:
         if weights == _IMAGENET:
             architecture = plan(sha256, None).hyper_parameters.architecture
             file = fetch_pretrained(architecture, Path(directory))
         else:
             file = _file(weights)
-        return jobs.submit(target, plan(sha256, hashlib.sha256(file.read_bytes()).hexdigest()), weights=file)
+        return hand_in(plan(sha256, hashlib.sha256(file.read_bytes()).hexdigest()), file)
 
 
 def _file(weights: str) -> Path:
@@ -116,7 +135,7 @@ def _file(weights: str) -> Path:
     return path
 
 
-def _watch(run: Invocation, target: Target, job: str, instance: str) -> dict[str, Any]:
+def watch_job(run: Invocation, target: Target, job: str, instance: str) -> dict[str, Any]:
     """Show the job's events as they come; the facts of its end."""
     epochs: list[dict[str, Any]] = []
     ended: dict[str, Any] = {}

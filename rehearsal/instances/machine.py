@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from registry.layout import Variable
 from rehearsal.instances.cloud import Instance
 from rehearsal.instances.metadata import MetadataService
 from rehearsal.sandbox.processes import descendants, send
@@ -141,9 +142,14 @@ class Machine:
 def environment(
     sandbox: Path, *, commands: Path, cloud: Mapping[str, str], metadata: MetadataService, python: Path
 ) -> dict[str, str]:
-    """All that an instance's processes find in their environment; nothing is inherited from the rehearsal's own."""
+    """All that an instance's processes find in their environment.
+
+    Of the rehearsal's own they inherit in how many processes a job trains: an instance here has no GPUs to count.
+    """
+    processes = {name: os.environ[name] for name in (Variable.PROCESSES,) if name in os.environ}
     return {
         **cloud,
+        **processes,
         "AWS_EC2_METADATA_SERVICE_ENDPOINT": metadata.url,
         "HOME": str(sandbox / "home"),
         "LANG": "C.UTF-8",

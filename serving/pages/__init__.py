@@ -7,7 +7,7 @@ from starlette.responses import JSONResponse, Response
 
 from serving.pages.openapi import document
 from serving.problems import NOT_FOUND, Problem
-from serving.settings import Limits
+from serving.settings import ServingSettings
 
 _PAGES = {"/": "try.html", "/docs": "docs.html"}
 _TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
@@ -22,10 +22,12 @@ _HEADERS = {
 class PagesApi:
     """Serves the files beside this module, read once."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, settings: ServingSettings) -> None:
         names = (*_PAGES.values(), *_ASSETS)
         self._files = {name: resources.files(__name__).joinpath(name).read_bytes() for name in names}
-        self._openapi = document(limits)
+        self._openapi = document(
+            settings.limits, keys_required=settings.api_keys == "required", grpc_port=settings.grpc_port
+        )
 
     async def page(self, request: Request) -> Response:
         """Answer `GET /` and `GET /docs`."""

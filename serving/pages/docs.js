@@ -87,6 +87,12 @@ function operation(path, method, detail, api) {
       if (members) box.append(members);
     }
   }
+  if (detail.security) {
+    const ways = Object.values(api.components.securitySchemes).map((way) => [
+      way.scheme === "bearer" ? "Authorization: Bearer pp_…" : `${way.name}: pp_…`, way.description,
+    ]);
+    box.append(...section("API key", table(["Header", "Meaning"], ways)));
+  }
   const answers = Object.entries(detail.responses).map(([status, item]) => [status, resolve(item, api).description]);
   box.append(...section("Answers", table(["Status", "Meaning"], answers)));
   const members = fields(Object.values(resolve(detail.responses["200"], api).content ?? {})[0]?.schema, api);

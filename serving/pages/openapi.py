@@ -1,41 +1,51 @@
 """The endpoint's OpenAPI 3.1 document: the address book that `/docs` shows and clients are made from."""
 
 from serving import problems
+from serving.pages.schemas import BINARY, STRING, Json, json_answer, outputs, problem_response, reference, schemas
 from serving.settings import Limits
 
-type Json = dict[str, object]
+_OF_BODIES = (
+    problems.BAD_REQUEST,
+    problems.BODY_TOO_SLOW,
+    problems.TOO_LARGE,
+    problems.UNREADABLE,
+    problems.OVERLOADED,
+)
+"""How a request with a body can fail, whatever the body is for."""
 
 _DESCRIPTION = (
     "Classifies photos with the version that its channel names. Every answer says which version gave it. "
     "Errors are problem documents (RFC 9457)."
 )
-_STRING: Json = {"type": "string"}
-_INTEGER: Json = {"type": "integer"}
-_BINARY: Json = {"type": "string", "format": "binary"}
+_KEYS = {
+    True: "What works on photos or tensors takes an API key.",
+    False: "This endpoint needs no API key; whoever sends one is held to its allowance.",
+}
 
 
-def document(limits: Limits) -> Json:
-    """Make the whole document."""
+def document(limits: Limits, *, keys_required: bool = False, grpc_port: int = 0) -> Json:
+    """Make the whole document of an endpoint; `grpc_port` 0: there is no gRPC."""
     return {
         "openapi": "3.1.0",
-        "info": {"title": "petpark endpoint", "version": "1", "description": _DESCRIPTION, "x-limits": _limits(limits)},
+        "info": {
+            "title": "petpark endpoint",
+            "version": "1",
+            "description": f"{_DESCRIPTION} {_KEYS[keys_required]}{_grpc(grpc_port)}",
+            "x-limits": _limits(limits),
+        },
         "tags": [
             {"name": "classify", "description": "Photos in, classes out"},
             {"name": "state", "description": "What this process serves, and how it is"},
             {"name": "inference protocol", "description": "Open Inference Protocol v2, for its many clients"},
         ],
-        "paths": _classify() | _state() | _inference_protocol(),
+        "paths": _classify(keys_required) | _state() | _inference_protocol(keys_required),
         "components": {
-            "schemas": {
-                "Classification": _classification(),
-                "Model": _model(),
-                "Problem": _problem(),
-                "ServedModel": _served_model(),
-                "Tensor": _tensor(),
-                "InferRequest": _infer_request(),
-                "InferResponse": _infer_response(),
+            "securitySchemes": {
+                "bearer": {"type": "http", "scheme": "bearer", "description": "An API key: pp_…"},
+                "header": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "The same key"},
             },
-            "responses": {kind.name: _problem_response(kind) for kind in problems.KINDS},
+            "schemas": schemas(),
+            "responses": {kind.name: problem_response(kind) for kind in problems.KINDS},
         },
     }
 
@@ -44,43 +54,84 @@ def _limits(limits: Limits) -> Json:
     return {
         "body": f"{limits.body_bytes:,} bytes, within {limits.body_seconds:g} seconds",
         "photo": f"{limits.pixels:,} pixels",
-        "tensor": f"{limits.batch} images",
+        "tensor or batch": f"{limits.batch} images",
         "header lines": f"within {limits.header_seconds:g} seconds",
         "waiting requests": f"{limits.queue}; beyond them 503 with Retry-After",
+        "API key": "photos a second and at once, as its RateLimit-Policy says; beyond them 429 with Retry-After",
     }
 
 
-def _classify() -> Json:
+def _grpc(port: int) -> str:
+    return f" The inference protocol is answered over gRPC, too, on port {port}." if port else ""
+
+
+def _secured(operation: Json, *refusals: problems.Kind, required: bool) -> Json:
+    """Say of an operation whether it takes a key, and how it refuses."""
+    responses = operation["responses"]
+    assert isinstance(responses, dict)  # noqa: S101 - ours
+    keyed = _refusals(*refusals, problems.UNAUTHORIZED, problems.FORBIDDEN, problems.TOO_MANY)
+    ways: list[Json] = [{"bearer": []}, {"header": []}, *([] if required else [{}])]
+    told = operation | {"security": ways, "responses": responses | keyed}
+    example = told.get("x-example")
+    if required and isinstance(example, str):
+        told["x-example"] = example.replace("curl ", "curl -H 'Authorization: Bearer pp_…' ", 1)
+    return told
+
+
+def _explain() -> Json:
+    return {
+        "name": "explain",
+        "in": "query",
+        "description": "true: add the activation map, how much each place speaks for each class; png: add a picture "
+        "of the answered class's map over what the model saw, as a data: URL",
+        "schema": {"type": "string", "enum": ["true", "false", "png"], "default": "false"},
+    }
+
+
+def _classify(keys_required: bool) -> Json:
+    batch: Json = {
+        "tags": ["classify"],
+        "operationId": "classify_batch",
+        "summary": "Classify several photos; each has its answer or its own problem",
+        "parameters": [_explain()],
+        "requestBody": {
+            "required": True,
+            "content": {
+                "multipart/form-data": {
+                    "schema": {
+                        "type": "object",
+                        "properties": {"photo": {"type": "array", "items": BINARY, "minItems": 1}},
+                        "required": ["photo"],
+                    }
+                }
+            },
+        },
+        "responses": {"200": json_answer("Answers and problems, in the order of the photos", "Batch")},
+        "x-example": "curl -F photo=@one.jpg -F photo=@two.jpg {origin}/v1/classify/batch",
+    }
     operation: Json = {
         "tags": ["classify"],
         "operationId": "classify",
         "summary": "Classify one photo",
-        "parameters": [
-            {
-                "name": "explain",
-                "in": "query",
-                "description": "Add the activation map: how much each place speaks for each class",
-                "schema": {"type": "boolean", "default": False},
-            }
-        ],
+        "parameters": [_explain()],
         "requestBody": {
             "required": True,
             "content": {
-                "image/jpeg": {"schema": _BINARY},
-                "image/png": {"schema": _BINARY},
-                "image/webp": {"schema": _BINARY},
+                "image/jpeg": {"schema": BINARY},
+                "image/png": {"schema": BINARY},
+                "image/webp": {"schema": BINARY},
                 "multipart/form-data": {
-                    "schema": {"type": "object", "properties": {"image": _BINARY}, "required": ["image"]}
+                    "schema": {"type": "object", "properties": {"image": BINARY}, "required": ["image"]}
                 },
             },
         },
-        "responses": {"200": _json("The photo's class", "Classification")}
-        | _refusals(
-            problems.BODY_TOO_SLOW, problems.TOO_LARGE, problems.WRONG_TYPE, problems.UNREADABLE, problems.OVERLOADED
-        ),
+        "responses": {"200": json_answer("The photo's class", "Classification")},
         "x-example": "curl -H 'Content-Type: image/jpeg' --data-binary @photo.jpg {origin}/v1/classify",
     }
-    return {"/v1/classify": {"post": operation}}
+    return {
+        "/v1/classify": {"post": _secured(operation, *_OF_BODIES, problems.WRONG_TYPE, required=keys_required)},
+        "/v1/classify/batch": {"post": _secured(batch, *_OF_BODIES, problems.WRONG_TYPE, required=keys_required)},
+    }
 
 
 def _state() -> Json:
@@ -97,13 +148,13 @@ def _state() -> Json:
                 "tags": ["state"],
                 "operationId": "metrics",
                 "summary": "Measurements for Prometheus",
-                "responses": {"200": {"description": "Text format", "content": {"text/plain": {"schema": _STRING}}}},
+                "responses": {"200": {"description": "Text format", "content": {"text/plain": {"schema": STRING}}}},
             }
         },
     }
 
 
-def _inference_protocol() -> Json:
+def _inference_protocol(keys_required: bool) -> Json:
     tag = "inference protocol"
     model = "/v2/models/{model}"
     infer: Json = {
@@ -122,12 +173,11 @@ def _inference_protocol() -> Json:
         "requestBody": {
             "required": True,
             "content": {
-                "application/json": {"schema": _ref("InferRequest")},
-                "application/octet-stream": {"schema": _BINARY},
+                "application/json": {"schema": reference("InferRequest")},
+                "application/octet-stream": {"schema": BINARY},
             },
         },
-        "responses": {"200": _json("The outputs", "InferResponse")}
-        | _refusals(problems.NOT_FOUND, problems.TOO_LARGE, problems.UNREADABLE, problems.OVERLOADED),
+        "responses": {"200": outputs()},
     }
     named: Json = {"parameters": [_in_path("model")]}
     return {
@@ -146,7 +196,7 @@ def _inference_protocol() -> Json:
             )
             | named
         },
-        f"{model}/infer": {"post": infer},
+        f"{model}/infer": {"post": _secured(infer, *_OF_BODIES, problems.NOT_FOUND, required=keys_required)},
     }
 
 
@@ -154,7 +204,7 @@ def _get(
     tag: str, name: str, summary: str, schema: str | None = None, *, refusals: tuple[problems.Kind, ...] = ()
 ) -> Json:
     success: Json = (
-        _json(summary, schema)
+        json_answer(summary, schema)
         if schema
         else {"description": summary, "content": {"application/json": {"schema": {"type": "object"}}}}
     )
@@ -170,134 +220,5 @@ def _refusals(*kinds: problems.Kind) -> Json:
     return {str(kind.status): {"$ref": f"#/components/responses/{kind.name}"} for kind in kinds}
 
 
-def _problem_response(kind: problems.Kind) -> Json:
-    response: Json = {
-        "description": kind.title,
-        "content": {"application/problem+json": {"schema": _ref("Problem")}},
-        "x-status": kind.status,
-    }
-    if kind.status == 503:
-        response["headers"] = {"Retry-After": {"description": "Seconds to wait", "schema": _INTEGER}}
-    return response
-
-
-def _json(description: str, schema: str) -> Json:
-    return {"description": description, "content": {"application/json": {"schema": _ref(schema)}}}
-
-
-def _ref(schema: str) -> Json:
-    return {"$ref": f"#/components/schemas/{schema}"}
-
-
 def _in_path(name: str) -> Json:
-    return {"name": name, "in": "path", "required": True, "schema": _STRING}
-
-
-def _object(properties: Json, *, optional: tuple[str, ...] = ()) -> Json:
-    return {
-        "type": "object",
-        "properties": properties,
-        "required": [name for name in properties if name not in optional],
-    }
-
-
-def _or_null(kind: str) -> Json:
-    return {"type": [kind, "null"]}
-
-
-def _classification() -> Json:
-    grid: Json = {"type": "array", "items": {"type": "array", "items": {"type": "number"}}}
-    return _object(
-        {
-            "label": {"type": "string", "description": "The likeliest class"},
-            "probabilities": {
-                "type": "object",
-                "additionalProperties": {"type": "number", "minimum": 0, "maximum": 1},
-            },
-            "model": _ref("Model"),
-            "request_id": _STRING,
-            "activation_map": {
-                "type": "object",
-                "description": "With explain=true: for each class a grid over the photo, rows from the top",
-                "additionalProperties": grid,
-            },
-        },
-        optional=("activation_map",),
-    )
-
-
-def _model() -> Json:
-    return _object({"name": _STRING, "version": _INTEGER, "digest": _STRING})
-
-
-def _problem() -> Json:
-    return _object(
-        {
-            "type": {"type": "string", "format": "uri-reference"},
-            "title": _STRING,
-            "status": _INTEGER,
-            "detail": {"type": "string", "description": "What was met, and what to do next"},
-            "error": {"type": "string", "description": "The detail again, for clients of the inference protocol"},
-            "request_id": _STRING,
-        }
-    )
-
-
-def _served_model() -> Json:
-    return _object(
-        {
-            "name": _STRING,
-            "version": _or_null("integer"),
-            "digest": _or_null("string"),
-            "channel": _STRING,
-            "entry": {"type": ["integer", "null"], "description": "Number of the channel entry in force here"},
-            "refused": {
-                "type": ["object", "null"],
-                "description": "The channel's last entry, if what it names is not served here, and why",
-            },
-            "instance": _STRING,
-            "labels": {"type": "array", "items": _STRING},
-            "certificate": {
-                "type": ["object", "null"],
-                "description": "Who certified the version, until when, and whether that is over",
-            },
-            "providers": {"type": "array", "items": _STRING, "description": "What the model computes on"},
-        }
-    )
-
-
-def _tensor() -> Json:
-    return _object(
-        {
-            "name": _STRING,
-            "datatype": {"type": "string", "enum": ["UINT8", "FP32"]},
-            "shape": {"type": "array", "items": _INTEGER},
-            "data": {"type": "array"},
-            "parameters": {"type": "object"},
-        },
-        optional=("data", "parameters"),
-    )
-
-
-def _infer_request() -> Json:
-    return _object(
-        {
-            "id": _STRING,
-            "inputs": {"type": "array", "items": _ref("Tensor"), "minItems": 1, "maxItems": 1},
-            "outputs": {"type": "array", "items": _object({"name": _STRING})},
-            "parameters": {"type": "object"},
-        },
-        optional=("id", "outputs", "parameters"),
-    )
-
-
-def _infer_response() -> Json:
-    return _object(
-        {
-            "model_name": _STRING,
-            "model_version": _STRING,
-            "id": _STRING,
-            "outputs": {"type": "array", "items": _ref("Tensor")},
-        },
-        optional=("id",),
-    )
+    return {"name": name, "in": "path", "required": True, "schema": STRING}

@@ -4,6 +4,19 @@ const element = (id) => document.getElementById(id);
 const percent = new Intl.NumberFormat("en", { style: "percent", maximumFractionDigits: 1 });
 let answer = null;
 let turn = 0;
+let last = null;
+
+/* The key stays in this tab: the browser forgets it with the tab, and no other site can read it. */
+element("key").value = sessionStorage.getItem("petpark-key") ?? "";
+element("key").addEventListener("change", () => {
+  sessionStorage.setItem("petpark-key", element("key").value.trim());
+  if (last) classify(last);
+});
+
+function keyHeaders() {
+  const key = element("key").value.trim();
+  return key ? { Authorization: `Bearer ${key}` } : {};
+}
 
 element("file").addEventListener("change", () => {
   const [photo] = element("file").files;
@@ -36,17 +49,22 @@ element("class").addEventListener("change", () => drawHeat(answer.activation_map
 
 async function classify(photo) {
   const mine = ++turn;
+  last = photo;
   clear("Classifying …");
   show(photo);
   const began = performance.now();
   try {
     const response = await fetch("/v1/classify?explain=true", {
       method: "POST",
-      headers: { "Content-Type": photo.type || "image/jpeg" },
+      headers: { "Content-Type": photo.type || "image/jpeg", ...keyHeaders() },
       body: photo,
     });
     const document = await response.json();
     if (mine !== turn) return;
+    if (response.status === 401) {
+      element("key-row").hidden = false;
+      element("key").focus();
+    }
     if (!response.ok) return fail(`${document.title}. ${document.detail}`);
     write(document, performance.now() - began);
   } catch {
@@ -84,7 +102,7 @@ function write(document, milliseconds) {
   element("message").hidden = true;
   element("label").textContent = `${document.label}, ${percent.format(document.probabilities[document.label])}`;
   element("label").hidden = false;
-  element("timing").textContent = `${milliseconds.toFixed(0)} ms, version ${document.model.version}, request ${document.request_id}`;
+  element("timing").textContent = `${rule(document)}${milliseconds.toFixed(0)} ms, version ${document.model.version}, request ${document.request_id}`;
   element("timing").hidden = false;
   const ranked = Object.entries(document.probabilities).sort((a, b) => b[1] - a[1]);
   element("scores").replaceChildren(...ranked.slice(0, 8).map(([label, value]) => score(label, value)));
@@ -93,6 +111,13 @@ function write(document, milliseconds) {
   element("legend").hidden = element("heat").hidden;
   drawHeat(document.activation_map[document.label]);
   element("answer-title").scrollIntoView({ block: "nearest" });
+}
+
+function rule({ decision }) {
+  if (!decision) return "";
+  const { positive, threshold } = decision;
+  const when = threshold > 1 ? "never" : `from ${percent.format(threshold)} on`;
+  return `“${positive}” counts ${when}; `;
 }
 
 function score(label, value) {
@@ -139,6 +164,7 @@ async function readModel() {
     rows.push(["Channel", model.entry ? `${model.channel}, entry ${model.entry}` : model.channel]);
     rows.push(["Certificate", certificate(model)]);
     list.replaceChildren(...rows.flatMap(([term, text]) => [make("dt", "", term), make("dd", "", String(text))]));
+    element("key-row").hidden = element("key-row").hidden && !model.api_keys.required;
     element("refused").hidden = !model.refused;
     if (model.refused) element("refused").textContent = `Refused version ${model.refused.version} (${model.refused.reason}).`;
   } catch {

@@ -137,6 +137,24 @@ def test_only_clients_get_in_and_training_instances_let_nobody_in(deployments):
     assert not [r for r in deployments["test"].resources if r.inputs.get("ingress")]
 
 
+def test_grpc_is_let_in_where_an_instance_answers_it(redeploy):
+    opened = redeploy("test", grpc_port="8081")
+    assert opened.named("endpoint-grpc-clients").inputs["fromPort"] == 8081
+    assert opened.named("endpoint-grpc-clients").inputs["cidrIpv4"] == "203.0.113.0/24"
+    assert "export PETPARK_GRPC_PORT=8081" in opened.named("endpoint-instance").inputs["userData"]
+
+
+def test_each_endpoint_is_told_where_its_own_keys_are_and_may_read_them(deployments):
+    for stack, asks in (("test", "open"), ("prod", "required")):
+        deployment = deployments[stack]
+        policy = deployment.named("endpoint-machine-grants").inputs["policy"]
+        assert f"arn:aws:ssm:eu-west-1:123456789012:parameter/petpark/{stack}/api-keys" in policy
+        assert deployment.outputs["endpoint"]["api_keys"] == asks
+    script = deployments["test"].named("endpoint-instance").inputs["userData"]
+    assert "export PETPARK_API_KEYS=open" in script
+    assert "export PETPARK_API_KEYS_PATH=/petpark/test/api-keys" in script
+
+
 def test_physical_names_are_left_to_pulumi_except_where_people_type_them(everything):
     fixed = {
         resource.type.split(":")[-1]
@@ -194,6 +212,15 @@ def test_access_to_the_store_is_recorded_in_a_bucket_that_s3_can_write_to_and_ke
     assert rules["forget-replaced"]["noncurrentVersionExpiration"] == {"noncurrentDays": 1}
 
 
+def test_the_pictures_of_events_are_forgotten_after_a_month_and_the_events_are_not(deployments):
+    rules = {rule["id"]: rule for rule in deployments["test"].named("data-lake-lifecycle").inputs["rules"]}
+    rule = rules["forget-event-pictures"]
+    assert rule["filter"] == {"prefix": "event-pictures/"}
+    assert rule["expiration"] == {"days": 30}
+    assert rule["noncurrentVersionExpiration"] == {"noncurrentDays": 1}
+    assert not [other for other in rules.values() if other is not rule and "expiration" in other]
+
+
 def test_object_lock_is_there_when_it_is_asked_for_and_no_role_gets_around_it(deployments, redeploy):
     assert not [r for r in deployments["test"].resources if r.type.endswith(":BucketObjectLockConfiguration")]
     locked = redeploy("test", object_lock_days="30")
@@ -213,7 +240,10 @@ def test_the_movers_of_a_channel_reach_the_buckets_policy(redeploy):
     changed = redeploy("test", channels=json.dumps(channels))
     statements = json.loads(changed.named("models-policy", ":BucketPolicy").inputs["policy"])["Statement"]
     (movers,) = (s for s in statements if s["Sid"].startswith("OnlyMovers"))
-    assert movers["Resource"] == ["arn:aws:s3:::models-store-bucket-0a1b2c3/pets/channels/prod/*"]
+    assert movers["Resource"] == [
+        "arn:aws:s3:::models-store-bucket-0a1b2c3/pets/channels/prod/*",
+        "arn:aws:s3:::models-store-bucket-0a1b2c3/pets/experiments/prod/*",
+    ]
     assert movers["Condition"] == {"StringNotEquals": {"aws:userid": ["AROA-operators-promoter:mia"]}}
 
 

@@ -1,8 +1,11 @@
 import ast
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import yaml
+
+from training.evaluation.plan import Checks, Gates
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -15,7 +18,8 @@ def test_both_stacks_export_the_same_keys(deployments):
 
 
 def test_prod_answers_from_the_platform_that_test_owns(deployments):
-    shared = ("model_store", "data_lake", "workspace", "encryption_key", "signing_key", "roles", "channels", "training")
+    places = ("model_store", "data_lake", "workspace", "encryption_key", "signing_key")
+    shared = (*places, "roles", "channels", "gates", "training")
     for key in shared:
         assert deployments["prod"].outputs[key] == deployments["test"].outputs[key], key
     made = {resource.type for resource in deployments["prod"].resources}
@@ -30,6 +34,17 @@ def test_both_stacks_say_what_their_channels_ask_for(deployments):
         assert deployment.outputs["endpoint"]["channel"] in deployment.outputs["channels"]
 
 
+def test_both_stacks_say_what_models_must_show(deployments):
+    config = yaml.safe_load((ROOT / "Pulumi.test.yaml").read_text())["config"]
+    for deployment in deployments.values():
+        assert deployment.outputs["gates"] == config["petpark:gates"]
+
+
+def test_the_yaml_ships_the_gates_and_checks_that_training_has_by_itself():
+    gates = yaml.safe_load((ROOT / "Pulumi.test.yaml").read_text())["config"]["petpark:gates"]
+    assert gates == {"data": {}, "model": asdict(Gates()), "checks": asdict(Checks())}
+
+
 def test_every_output_is_known_and_can_be_written_as_json(deployments):
     for deployment in deployments.values():
         assert None not in deployment.outputs.values()
@@ -37,7 +52,7 @@ def test_every_output_is_known_and_can_be_written_as_json(deployments):
 
 
 def test_an_endpoint_says_its_kind_and_what_belongs_to_it(deployments):
-    common = {"kind", "channel", "url", "port", "log_group"}
+    common = {"kind", "channel", "api_keys", "url", "port", "log_group"}
     one, group = deployments["test"].outputs["endpoint"], deployments["prod"].outputs["endpoint"]
     assert set(one) == common | {"instance_id"}
     assert set(group) == common | {"autoscaling_group", "target_group", "load_balancer"}
@@ -59,7 +74,7 @@ def test_both_files_hold_the_same_keys_and_the_project_describes_each():
 
 
 def test_the_values_have_the_types_that_the_project_declares():
-    types = {"string": str, "boolean": bool, "integer": int, "object": dict}
+    types = {"string": str, "boolean": bool, "integer": int, "object": dict, "array": list}
     project = yaml.safe_load((ROOT / "Pulumi.yaml").read_text())["config"]
     for stack in ("test", "prod"):
         config = yaml.safe_load((ROOT / f"Pulumi.{stack}.yaml").read_text())["config"]

@@ -11,6 +11,7 @@ from infra import policies
 from infra.policies import Places
 from registry import layout
 from registry.layout import Role
+from tests.policy_evaluator import policy
 
 PLACES = Places(
     model="pets",
@@ -19,6 +20,7 @@ PLACES = Places(
     workspace="work",
     encryption_key="arn:aws:kms:eu-west-1:1:key/encrypt",
     signing_key="arn:aws:kms:eu-west-1:1:key/sign",
+    parameters="arn:aws:ssm:eu-west-1:1:parameter",
 )
 LOG = "arn:aws:logs:eu-west-1:1:log-group:/petpark/test/training"
 
@@ -40,13 +42,24 @@ WRITES = (
 )
 
 
-def allows(document: dict[str, Any], action: str, resource: str) -> bool:
-    """Say whether an identity policy of ours allows the action (ours refuse nothing and have one condition at most)."""
+def allows(document: dict[str, Any], action: str, resource: str, prefix: str | None = None) -> bool:
+    """Say whether an identity policy of ours allows the action (ours refuse nothing and have one condition at most).
+
+    `prefix` is the one that a listing asks for; None is not to ask whether a statement has a condition.
+    """
     return any(
         statement["Effect"] == "Allow"
         and any(fnmatch.fnmatchcase(action, pattern) for pattern in statement["Action"])
         and any(fnmatch.fnmatchcase(resource, pattern) for pattern in statement["Resource"])
+        and (prefix is None or _lists(statement, prefix))
         for statement in document["Statement"]
+    )
+
+
+def _lists(statement: dict[str, Any], prefix: str) -> bool:
+    condition = statement.get("Condition")
+    return condition is None or any(
+        fnmatch.fnmatchcase(prefix, pattern) for pattern in condition["StringLike"]["s3:prefix"]
     )
 
 
@@ -126,6 +139,25 @@ def test_a_training_instance_keeps_the_records_of_jobs_and_cannot_change_code(jo
     assert not allows(document, "s3:PutObject", f"arn:aws:s3:::lake/{layout.photo_key('f' * 64)}")
 
 
+@given(NAME, NUMBER)
+def test_studies_are_written_by_the_publisher_alone_and_by_no_machine(study, number):
+    keys = [
+        layout.study_key(study),
+        layout.study_weights_key(study),
+        layout.trial_key(study, number),
+        layout.launch_key(study, number),
+        layout.refused_key(study, number),
+        layout.table_key(study),
+    ]
+    for key in keys:
+        resource = f"arn:aws:s3:::work/{key}"
+        writers = [role for role in Role if allows(policies.operator(role, PLACES), "s3:PutObject", resource)]
+        assert writers == [Role.PUBLISHER]
+        assert not any(allows(document, "s3:PutObject", resource) for document in _machines())
+        assert not any(allows(document, "s3:DeleteObject", resource) for document in _all_documents())
+        assert allows(policies.training(PLACES, LOG), "s3:GetObject", resource), "trials read their initial weights"
+
+
 @given(NAME, NUMBER, KEYS)
 def test_a_training_instance_deletes_old_checkpoints_and_no_record_of_anything(job, number, key):
     def deletes(resource: str) -> bool:
@@ -141,13 +173,33 @@ def test_a_training_instance_deletes_old_checkpoints_and_no_record_of_anything(j
 
 
 @given(st.sampled_from(["store", "lake", "work"]), st.text(max_size=30))
-def test_an_endpoint_writes_to_no_bucket(bucket, key):
-    document = policies.endpoint(PLACES, LOG)
-    assert not any(allows(document, action, f"arn:aws:s3:::{bucket}/{key}") for action in WRITES)
+def test_an_endpoint_writes_nothing_but_what_cameras_beside_it_saw(bucket, key):
+    document = policies.endpoint(PLACES, LOG, "prod")
+    events = bucket == "lake" and key.startswith((layout.EVENTS, layout.EVENT_PICTURES))
+    assert events or not any(allows(document, action, f"arn:aws:s3:::{bucket}/{key}") for action in WRITES)
+
+
+@given(NAME, HEX)
+def test_an_endpoint_adds_events_and_neither_reads_overwrites_nor_deletes_one(camera, event):
+    document = policies.endpoint(PLACES, LOG, "prod")
+    for key in (layout.event_key(camera, "2030-01-02", event), layout.event_picture_key(camera, "2030-01-02", event)):
+        event_arn = f"arn:aws:s3:::lake/{key}"
+        assert _takes(document, event_arn, {"s3:if-none-match": "*"})
+        assert not _takes(document, event_arn, {})
+        assert not allows(document, "s3:GetObject", event_arn)
+        assert not allows(document, "s3:DeleteObject", event_arn)
+
+
+def _takes(document: dict[str, Any], resource: str, context: dict[str, str]) -> bool:
+    asked = policy.Question(action="s3:PutObject", resource=resource, context=context)
+    return (
+        policy.judge(json.dumps(document), asked, policy.Principal(account="1", arns=frozenset()))
+        is policy.Verdict.ALLOWED
+    )
 
 
 def test_an_endpoint_verifies_certificates_and_reads_its_code():
-    document = policies.endpoint(PLACES, LOG)
+    document = policies.endpoint(PLACES, LOG, "prod")
     assert allows(document, "kms:Verify", PLACES.signing_key)
     assert allows(document, "kms:GetPublicKey", PLACES.signing_key)
     assert allows(document, "s3:GetObject", f"arn:aws:s3:::work/{layout.code_key('prod', 'f' * 64)}")
@@ -163,6 +215,73 @@ def test_a_machine_writes_its_own_log_and_petparks_metrics_only():
         assert metrics["Condition"] == {"StringEquals": {"cloudwatch:namespace": "petpark"}}
 
 
+def parameter(path: str) -> str:
+    return f"arn:aws:ssm:eu-west-1:1:parameter{path}"
+
+
+READS = ("ssm:GetParameter", "ssm:GetParameters", "ssm:GetParametersByPath", "ssm:GetParameterHistory")
+
+
+@given(NAME, NAME, st.sampled_from([*READS, "ssm:PutParameter", "ssm:DeleteParameter"]))
+def test_an_endpoint_reads_the_api_keys_of_its_own_stack_and_changes_none(stack, name, action):
+    document = policies.endpoint(PLACES, LOG, "prod")
+    path = layout.api_keys_path(stack)
+    whole = allows(document, action, parameter(path))
+    assert whole == (stack == "prod" and action == "ssm:GetParametersByPath")
+    assert not allows(document, action, parameter(f"{path}/{name}"))
+    assert not allows(document, action, parameter(f"/{name}"))
+
+
+def test_an_endpoint_reads_exactly_its_own_path():
+    document = policies.endpoint(PLACES, LOG, "prod")
+    assert allows(document, "ssm:GetParametersByPath", parameter("/petpark/prod/api-keys"))
+    for path in ("/petpark", "/petpark/prod", "/petpark/prod/api-keys-of-others", "/petpark/test/api-keys", "/"):
+        assert not allows(document, "ssm:GetParametersByPath", parameter(path))
+
+
+@given(NAME, NAME, st.sampled_from(list(Role)))
+def test_the_promoter_alone_makes_and_revokes_api_keys(stack, name, role):
+    document = policies.operator(role, PLACES)
+    key = parameter(f"{layout.api_keys_path(stack)}/{name}")
+    for action in ("ssm:PutParameter", "ssm:DeleteParameter", "ssm:GetParameter"):
+        assert allows(document, action, key) is (role is Role.PROMOTER)
+        assert not allows(document, action, parameter(f"/{name}"))
+        assert not allows(document, action, parameter(f"/petpark/{stack}/{name}"))
+    listing = allows(document, "ssm:GetParametersByPath", parameter(layout.api_keys_path(stack)))
+    assert listing is (role in {Role.PROMOTER, Role.READER})
+
+
+def test_a_training_instance_knows_no_api_keys():
+    document = policies.training(PLACES, LOG)
+    assert not [action for statement in document["Statement"] for action in statement["Action"] if "ssm" in action]
+
+
+SOURCES = ("park-cameras", "archive/2026", "archive/old.tar")
+
+
+@given(st.text(max_size=20))
+def test_the_publisher_reads_photos_where_the_stack_says_and_nowhere_beside(rest):
+    document = policies.operator(Role.PUBLISHER, PLACES, SOURCES)
+
+    def reads(place: str) -> bool:
+        bucket, _, key = place.partition("/")
+        read = allows(document, "s3:GetObject", f"arn:aws:s3:::{place}")
+        assert read == allows(document, "s3:ListBucket", f"arn:aws:s3:::{bucket}", key)
+        return read
+
+    assert all(map(reads, (f"park-cameras/{rest}", f"archive/2026/{rest}", "archive/2026", "archive/old.tar")))
+    beside = ("park-cameras-2/a", f"archive/2026-{rest}", f"archive/old.tar.{rest}", "archive/", f"other/2026/{rest}")
+    assert not any(map(reads, beside))
+    for source in (f"park-cameras/{rest}", f"archive/2026/{rest}"):
+        assert not any(allows(document, action, f"arn:aws:s3:::{source}") for action in WRITES)
+
+
+def test_nobody_else_reads_photos_where_they_come_from():
+    for role in set(Role) - {Role.PUBLISHER}:
+        assert policies.operator(role, PLACES, SOURCES) == policies.operator(role, PLACES)
+    assert not any(allows(document, "s3:GetObject", "arn:aws:s3:::park-cameras/a") for document in _machines())
+
+
 def test_nobody_may_do_everything():
     for document in _all_documents():
         actions = list(itertools.chain.from_iterable(statement["Action"] for statement in document["Statement"]))
@@ -172,7 +291,7 @@ def test_nobody_may_do_everything():
 
 
 def _machines() -> list[dict[str, Any]]:
-    return [policies.training(PLACES, LOG), policies.endpoint(PLACES, LOG)]
+    return [policies.training(PLACES, LOG), policies.endpoint(PLACES, LOG, "prod")]
 
 
 def _all_documents() -> list[dict[str, Any]]:
@@ -273,4 +392,7 @@ def test_signing_is_refused_to_everybody_else_by_the_key_itself():
 def test_policies_stay_below_the_limits_of_aws():
     """Inline role policies: 10,240 characters; bucket policies: 20 KB."""
     assert all(len(policies.as_json(document)) < 10_240 for document in _all_documents())
+    longest = Places(**{name: name[:1] * 63 for name in vars(PLACES)})
+    most = [f"{number:03}/{'x' * 46}" for number in range(20)]  # as many and as long as settings take
+    assert len(policies.as_json(policies.operator(Role.PUBLISHER, longest, most))) < 10_240
     assert len(json.dumps(STORE)) < 20_000

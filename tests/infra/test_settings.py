@@ -8,10 +8,11 @@ from hypothesis import strategies as st
 
 from infra.settings import SettingsInvalid, StackSettings, read
 from registry.channel_policy import ChannelPolicy
+from registry.gates import CHECKS, MODEL_GATES, StackGates
 from tests.infra.conftest import configuration
 
-TEST = {"certificate": False, "two_people": False, "metric": "none", "movers": []}
-PROD = {"certificate": True, "two_people": True, "metric": "none", "movers": []}
+TEST = {"certificate": False, "two_people": False, "metric": "none", "gates": False, "movers": []}
+PROD = {"certificate": True, "two_people": True, "metric": "none", "gates": True, "movers": []}
 
 
 def _values(stack: str = "test", **changes: str | None) -> dict[str, str]:
@@ -60,11 +61,27 @@ def test_what_is_none_is_absent():
         ("clients", "everybody", "IPv4 block"),
         ("tls_certificate", "arn:aws:acm:eu-west-1:1:certificate/1", "autoscaled"),
         ("poll_seconds", None, "not set"),
+        ("api_keys", "optional", "required, open"),
+        ("api_keys", None, "not set"),
+        ("grpc_port", "-1", "0 to 65535"),
+        ("endpoint_providers", "cpu,abacus", "cpu, cuda"),
+        ("endpoint_providers", "cpu,cpu", "cpu, cuda"),
         ("object_lock_days", "-1", "0 to 36500"),
         ("object_lock_days", "36501", "0 to 36500"),
         ("channels", "prod", "a map from channels"),
         ("channels", "[]", "a map from channels"),
         ("channels", None, "not set"),
+        ("photo_sources", "park", "a list of buckets"),
+        ("photo_sources", "{}", "a list of buckets"),
+        ("photo_sources", "[3]", "a list of buckets"),
+        ("photo_sources", '["s3://park"]', "a list of buckets"),
+        ("photo_sources", '["park*"]', "a list of buckets"),
+        ("photo_sources", '["park/"]', "a list of buckets"),
+        ("photo_sources", '["park//2026"]', "a list of buckets"),
+        ("photo_sources", '["park/${aws:username}"]', "a list of buckets"),
+        ("photo_sources", '["park", "park"]', "a list of buckets"),
+        ("gates", "accuracy", "a map of data, model and checks"),
+        ("gates", None, "not set"),
     ],
 )
 def test_a_wrong_value_is_refused_with_its_key_and_what_was_expected(key, value, told):
@@ -81,7 +98,7 @@ def _channels(channels: Mapping[str, Any], stack: str = "test") -> StackSettings
 
 def test_a_channel_says_what_it_asks_of_whoever_moves_it():
     assert _read(_values("test")).channels == {
-        "test": ChannelPolicy(certificate=False, two_people=False),
+        "test": ChannelPolicy(certificate=False, two_people=False, gates=False),
         "prod": ChannelPolicy(certificate=True, two_people=True),
     }
     changed = _channels({"test": TEST, "prod": PROD | {"metric": "accuracy", "movers": ["anna", "ben@park.example"]}})
@@ -103,7 +120,7 @@ def test_the_owner_declares_the_channel_that_its_endpoint_follows():
 @pytest.mark.parametrize(
     ("policy", "told"),
     [
-        ("strict", "it has the keys none; expected certificate, metric, movers, two_people"),
+        ("strict", "it has the keys none; expected certificate, gates, metric, movers, two_people"),
         ({"certificate": True}, "it has the keys certificate; expected"),
         (PROD | {"certificate": "yes"}, "`certificate` is 'yes'"),
         (PROD | {"metric": 3}, "`metric` is 3"),
@@ -119,6 +136,68 @@ def test_a_policy_that_cannot_be_used_is_refused_with_its_channel(policy, told):
 def test_a_channel_has_a_name_that_can_be_part_of_a_key():
     with pytest.raises(SettingsInvalid, match="channels is 'Prod/1'"):
         _channels({"test": TEST, "Prod/1": PROD})
+
+
+def test_an_endpoint_behind_a_load_balancer_has_no_grpc():
+    assert _read(_values("test", grpc_port="8081")).endpoint.grpc_port == 8081
+    with pytest.raises(SettingsInvalid, match="grpc_port is '8081'; expected 0"):
+        _read(_values("prod", grpc_port="8081"))
+
+
+def test_prod_asks_for_keys_in_the_files_that_we_ship():
+    assert (_read(_values("test")).endpoint.api_keys, _read(_values("prod")).endpoint.api_keys) == ("open", "required")
+
+
+def test_the_providers_of_the_settings_are_those_that_an_endpoint_knows():
+    from serving.providers import NAMES
+
+    assert _read(_values(endpoint_providers=",".join(NAMES))).endpoint.providers == ",".join(NAMES)
+
+
+def test_photos_come_from_nowhere_else_unless_the_owner_of_the_platform_says_so():
+    assert _read(_values("test")).photo_sources == ()
+    named = '["park-cameras", "archive/2026/summer"]'
+    assert _read(_values("test", photo_sources=named)).photo_sources == ("park-cameras", "archive/2026/summer")
+    with pytest.raises(SettingsInvalid, match=r"expected \[\] where platform is not 'own'.*Pulumi\.test\.yaml"):
+        _read(_values("prod", photo_sources=named))
+
+
+def test_more_photo_sources_than_a_roles_policy_can_hold_are_refused():
+    assert len(_read(_values(photo_sources=json.dumps([f"park-{number}" for number in range(20)]))).photo_sources) == 20
+    for many in ([f"park-{number}" for number in range(21)], [f"park-{number}/{'x' * 90}" for number in range(11)]):
+        with pytest.raises(SettingsInvalid, match=r"photo_sources.* at most 20 places of 1,000 characters"):
+            _read(_values(photo_sources=json.dumps(many)))
+
+
+def _gates(gates: Mapping[str, Any], stack: str = "test") -> StackSettings:
+    return _read(_values(stack, gates=json.dumps(gates)))
+
+
+def test_a_stack_says_what_photos_and_models_must_show():
+    shipped = _read(_values("test")).gates
+    assert set(shipped.model) == set(MODEL_GATES)
+    assert set(shipped.checks) == set(CHECKS)
+    changed = _gates({"data": {"photos_per_class": 200}, "model": {"accuracy": 0.97}, "checks": {"positive": "dog"}})
+    assert changed.gates.to_dict() == {
+        "data": {"photos_per_class": 200}, "model": {"accuracy": 0.97}, "checks": {"positive": "dog"},
+    }  # fmt: skip
+
+
+def test_a_gate_that_does_not_exist_or_is_no_number_is_refused_with_those_that_are():
+    with pytest.raises(SettingsInvalid) as refusal:
+        _gates({"data": {}, "model": {"acuracy": 0.9, "recall": "high"}, "checks": {"photo": 3}})
+    told = str(refusal.value)
+    assert "petpark:gates: model.acuracy is no gate; there are accuracy, recall, slice_gap" in told
+    assert "petpark:gates: model.recall is 'high'; expected a number from 0 to 1" in told
+    assert "petpark:gates: checks.photo is no check; there are positive," in told
+
+
+def test_only_the_owner_of_the_platform_declares_gates():
+    assert _read(_values("prod")).gates == StackGates()
+    with pytest.raises(SettingsInvalid, match=r"gates is 'model'; expected none where .* Pulumi\.test\.yaml"):
+        _gates({"model": {}}, stack="prod")
+    with pytest.raises(SettingsInvalid, match="petpark:gates: it has the parts none; expected data, model, checks"):
+        _gates({})
 
 
 def test_a_missing_region_is_named():
@@ -147,4 +226,5 @@ def test_any_text_is_either_taken_or_refused_with_a_sentence(key, text):
     try:
         _read(_values(**{key: text}))
     except SettingsInvalid as refusal:
-        assert key in str(refusal)  # noqa: PT017 - either outcome is right, no other error is
+        told = {key, key.replace("_min_", "_max_")}  # a fewest that is above the most is told of the most
+        assert any(name in str(refusal) for name in told)  # noqa: PT017 - either outcome is right, no other error is

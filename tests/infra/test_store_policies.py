@@ -40,11 +40,14 @@ def refuses(document: dict[str, Any], key: str, userid: str) -> bool:
 
 
 @given(MOVERS, CHANNEL, st.sampled_from([PROMOTER, OTHER]), PERSON)
-def test_a_channel_with_movers_takes_entries_from_promoters_of_these_names_alone(movers, channel, role, person):
+def test_a_channel_with_movers_takes_entries_and_experiments_from_promoters_of_these_names_alone(
+    movers, channel, role, person
+):
     named = movers.get(channel, [])
     for asked in {person, *named}:
         refused = bool(named) and not (role == PROMOTER and asked in named)
-        assert refuses(store(movers), layout.move_key("pets", channel, 7), f"{role}:{asked}") is refused
+        for key in (layout.move_key("pets", channel, 7), layout.experiment_key("pets", channel, 7)):
+            assert refuses(store(movers), key, f"{role}:{asked}") is refused
 
 
 @given(MOVERS, PERSON)

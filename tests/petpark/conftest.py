@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import json
+import threading
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, override
 
@@ -40,9 +44,10 @@ def outputs(stack: str = "test", **endpoint: Any) -> dict[str, Any]:
         "code_bundle": "c0de" * 16,
         "roles": {role.value: f"arn:aws:iam::{ACCOUNT}:role/{role}" for role in Role},
         "channels": {
-            "test": {"certificate": False, "two_people": False, "metric": "none", "movers": []},
-            "prod": {"certificate": True, "two_people": True, "metric": "none", "movers": []},
+            "test": {"certificate": False, "two_people": False, "metric": "none", "gates": False, "movers": []},
+            "prod": {"certificate": True, "two_people": True, "metric": "none", "gates": True, "movers": []},
         },
+        "gates": {"data": {}, "model": {"accuracy": 0.7, "luck": 0.05}, "checks": {"photos": 50.0}},
         "training": {"launch_template": "lt-1", "subnet": "subnet-1", "log_group": "/petpark/training"},
         "endpoint": {
             "kind": "instance",
@@ -140,6 +145,40 @@ def run(place: Place) -> Run:
     return lambda *words: CliRunner().invoke(app, [*words], obj=place.target)
 
 
+type Serve = Callable[..., str]
+
+
+@contextmanager
+def answering(body: Any, status: int = 200) -> Generator[str]:
+    """An endpoint on loopback whose `/v1/model` answers `body`."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            said = body() if callable(body) else body
+            content = said if isinstance(said, bytes) else json.dumps(said).encode()
+            self.send_response(status if self.path == "/v1/model" else 404)
+            self.send_header("content-length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, format: str, *args: Any) -> None: ...
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.fixture
+def serve() -> Iterator[Serve]:
+    with ExitStack() as stack:
+        yield lambda body, status=200: stack.enter_context(answering(body, status))
+
+
 @pytest.fixture
 def publish(place: Place, tmp_path: Path) -> Callable[..., Version]:
     """Publish a version; every call gives other bytes. `lineage` says more of where it comes from."""
@@ -156,7 +195,7 @@ def publish(place: Place, tmp_path: Path) -> Callable[..., Version]:
         return place.catalog.publish(
             files,
             labels=["cat", "dog"],
-            metrics={"accuracy": 0.9 + number / 100},
+            metrics={"accuracy": 0.9 + number / 100, "gate_accuracy": 1},
             lineage={"trained_by": trained_by, "dataset": "d" * 64, **lineage},
         )
 

@@ -6,18 +6,23 @@ import io
 import json
 import re
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, override
 
 import pytest
 from rich.console import Console
 from typer.testing import Result
 
+from petpark import datasets
 from petpark.output import Output
+from registry.errors import StoreRefused
+from registry.layout import Role
 from registry.object_store import MemoryStore
 from tests.petpark.conftest import ACCOUNT, Place, Run
 from tests.training.photos import jpeg, write_photos
+from training.dataset.sources import FolderSource
+from training.errors import PhotosUnreachable
 
 type Told = Callable[..., dict[str, Any]]
 ALICE = f"arn:aws:sts::{ACCOUNT}:assumed-role/publisher/alice"
@@ -61,8 +66,9 @@ def test_the_same_photos_from_a_folder_a_bucket_and_an_archive_are_the_same_data
         park.create(f"march/{path.relative_to(folder)}", path.read_bytes())
     with tarfile.open(tmp_path / "photos.tar.gz", "w:gz") as tar:
         tar.add(folder, arcname="")
+    park.create("photos.tar.gz", (tmp_path / "photos.tar.gz").read_bytes())
     first = told("ingest", str(folder))
-    for source in ("s3://park/march", "s3://park/march/", str(tmp_path / "photos.tar.gz")):
+    for source in ("s3://park/march", "s3://park/march/", str(tmp_path / "photos.tar.gz"), "s3://park/photos.tar.gz"):
         again = told("ingest", source)
         assert (again["dataset"], again["added"]) == (first["dataset"], 0)
 
@@ -88,6 +94,7 @@ def test_an_index_in_a_file_or_in_a_bucket_says_cameras_and_times(
         (("s3:///nothing",), "is no place in S3"),
         (("s3://park/empty",), "no photos found"),
         (("nowhere.tar",), "nowhere.tar cannot be read: No such file"),
+        (("s3://park/nowhere.tar",), "s3://park/nowhere.tar cannot be read: no such object"),
     ],
 )
 def test_what_cannot_be_read_is_refused_by_name(
@@ -97,6 +104,76 @@ def test_what_cannot_be_read_is_refused_by_name(
     done = run("data", "ingest", *words)
     assert error(done) == "1 DatasetRefused"
     assert said in done.stderr
+
+
+class Closed(MemoryStore):
+    """A bucket that refuses whoever asks."""
+
+    @override
+    def keys(self, prefix: str, *, after: str = "") -> Iterator[str]:
+        raise StoreRefused(f"list {prefix}", "An error occurred (AccessDenied) when calling ListObjectsV2")
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (("s3://other/2026/march/",), "- other/2026/march"),
+        (("s3://other",), "- other"),
+        (("s3://other/photos.tar",), "- other/photos.tar"),
+        (("photos", "--index", "s3://other/index.csv"), "- other/index.csv"),
+    ],
+)
+def test_a_bucket_that_the_publisher_may_not_read_is_said_with_the_line_that_opens_it(
+    run: Run, place: Place, folder: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], line: str
+) -> None:
+    monkeypatch.chdir(folder.parent)
+    place.buckets["other"] = Closed()
+    done = run("data", "ingest", *words)
+    assert error(done) == "2 SourceClosed"
+    assert "AccessDenied" in done.stderr
+    said = " ".join(done.stderr.split())
+    assert f"add `{line}` to petpark:photo_sources" in said
+
+
+def test_photos_of_a_bucket_are_read_in_the_publishers_role_alone(place: Place, folder: Path) -> None:
+    park = place.buckets.setdefault("park", MemoryStore())
+    for path in folder.rglob("*.jpg"):
+        park.create(f"march/{path.relative_to(folder)}", path.read_bytes())
+    target = place.target()
+    datasets.ingest(target, "s3://park/march", seed=0, progress=lambda _done, _of: None)
+    assert set(target.acted) == {Role.PUBLISHER}
+
+
+def test_a_public_set_is_recorded_with_its_licence_and_who_made_it(
+    told: Told, run: Run, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[Path, bool]] = []
+
+    def fetch(directory: Path, *, by_breed: bool = False) -> FolderSource:
+        asked.append((directory, by_breed))
+        return FolderSource(folder)
+
+    monkeypatch.setattr("training.dataset.sources.oxford.OxfordPetsSource.fetch", fetch)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    shown = told("ingest", "oxford-iiit-pet")
+    told("ingest", "oxford-iiit-pet/breeds")
+    assert asked == [(tmp_path / "cache" / "petpark", False), (tmp_path / "cache" / "petpark", True)]
+    assert "CC BY-SA 4.0" in shown["terms"]
+    first = told("history", shown["dataset"])["changes"][0]
+    assert (first["ruling"], first["parent"], first["by"]) == ("ingest", None, ALICE)
+    assert "CC BY-SA 4.0" in first["why"]
+    assert "Parkhi" in first["why"]
+    assert "nothing" in run("data", "history", shown["dataset"]).stdout
+
+
+def test_a_public_set_that_cannot_be_reached_is_something_around_petpark(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fetch(_directory: Path, *, by_breed: bool = False) -> FolderSource:
+        raise PhotosUnreachable("no way there")
+
+    monkeypatch.setattr("training.dataset.sources.oxford.OxfordPetsSource.fetch", fetch)
+    assert error(run("data", "ingest", "oxford-iiit-pet")) == "2 PhotosUnreachable"
 
 
 def test_upon_a_base_no_photo_moves_whatever_the_seed(told: Told, folder: Path) -> None:

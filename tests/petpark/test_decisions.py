@@ -12,7 +12,7 @@ import pytest
 
 from petpark import decisions
 from registry.channel import Channel
-from registry.channel_policy import ChannelPolicy
+from registry.channel_policy import STRICT, ChannelPolicy
 from registry.errors import NotCertified, SelfCertified
 from registry.version import Version
 from tests.petpark.conftest import ACCOUNT, Place, Run
@@ -161,9 +161,9 @@ def test_a_channel_that_no_stack_declares_has_the_strictest_rule_and_says_so(
     assert (refused.exit_code, refused.stderr.partition(":")[0]) == (1, "NotCertified")
     certify(run, 1)
     moved = run("promote", "1", "--channel", "canary", "--why", "x")
-    assert "a certificate in force, another person than the certifier (no stack declares the channel)" in moved.stdout
+    assert "than the certifier, all its gates passed (no stack declares the channel)" in moved.stdout
     told = json.loads(run("promote", "1", "--channel", "canary", "--why", "x", "--json").stdout)
-    assert told["rule"] == {"certificate": True, "two_people": True, "metric": "none", "movers": [], "declared": False}
+    assert told["rule"] == {**STRICT.to_dict(), "declared": False}
 
 
 def test_a_certificate_says_who_may_go_on_with_it(run: Run, publish: Publish, place: Place) -> None:

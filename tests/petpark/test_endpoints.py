@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import threading
-from collections.abc import Callable, Generator, Iterator
-from contextlib import ExitStack, contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -14,40 +11,9 @@ import pytest
 from petpark import endpoints
 from petpark.endpoints import Verdict
 from registry.version import Version
-from tests.petpark.conftest import Place, Run, outputs
+from tests.petpark.conftest import Place, Run, Serve, outputs
 
 type Publish = Callable[..., Version]
-type Serve = Callable[..., str]
-
-
-@contextmanager
-def answering(body: Any, status: int = 200) -> Generator[str]:
-    """An endpoint on loopback whose `/v1/model` answers `body`."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            content = body if isinstance(body, bytes) else json.dumps(body).encode()
-            self.send_response(status if self.path == "/v1/model" else 404)
-            self.send_header("content-length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
-
-        def log_message(self, format: str, *args: Any) -> None: ...
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
-
-
-@pytest.fixture
-def serve() -> Iterator[Serve]:
-    with ExitStack() as stack:
-        yield lambda body, status=200: stack.enter_context(answering(body, status))
 
 
 @pytest.fixture
@@ -94,6 +60,15 @@ def test_an_endpoint_that_serves_something_else_ends_with_1(
     said = run("endpoints", "status")
     assert said.exit_code == 1
     assert "differs" in said.stdout
+
+
+def test_an_endpoint_that_follows_another_channel_than_was_declared_ends_with_1(
+    run: Run, place: Place, serve: Serve, in_test: Version
+) -> None:
+    only_test(place, serve(says(1, in_test.digest, channel="prod")))
+    said = run("endpoints", "status")
+    assert said.exit_code == 1
+    assert "follows channel prod; `up` declared test" in said.stdout
 
 
 def test_an_endpoint_that_refuses_a_version_says_why(run: Run, place: Place, serve: Serve, in_test: Version) -> None:

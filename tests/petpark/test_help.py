@@ -49,6 +49,10 @@ def test_all_promised_commands_are_there() -> None:
         "data relabel",
         "train",
         "jobs list",
+        "search list",
+        "search resume",
+        "search run",
+        "search show",
         "models list",
         "models show",
         "models report",
@@ -62,5 +66,12 @@ def test_all_promised_commands_are_there() -> None:
         "promote",
         "rollback",
         "endpoints status",
+        "camera run",
+        "camera status",
+        "camera events",
+        "experiment start",
+        "experiment judge",
+        "experiment stop",
+        "experiment show",
     }
     assert promised <= there

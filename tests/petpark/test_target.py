@@ -158,7 +158,7 @@ def test_a_stack_of_another_age_is_named_with_what_it_lacks(missing: str) -> Non
 
 def test_what_a_channel_asks_for_is_read_from_the_outputs() -> None:
     assert parse("test", outputs()).channels == {
-        "test": ChannelPolicy(certificate=False, two_people=False),
+        "test": ChannelPolicy(certificate=False, two_people=False, gates=False),
         "prod": ChannelPolicy(certificate=True, two_people=True),
     }
 

@@ -28,6 +28,9 @@ class AgingStore:
     def get(self, key: str) -> bytes:
         return self._store.get(key)
 
+    def chunks(self, key: str) -> Iterator[bytes]:
+        return self._store.chunks(key)
+
     def download(self, key: str, path: Path, *, size: int | None = None) -> str:
         return self._store.download(key, path, size=size)
 

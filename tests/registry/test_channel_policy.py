@@ -14,6 +14,7 @@ POLICIES = st.builds(
     certificate=st.just(value=True),
     two_people=st.booleans(),
     metric=st.none() | st.sampled_from(["accuracy", "recall_dog"]),
+    gates=st.booleans(),
     movers=st.lists(st.from_regex(r"[a-z]{2,5}(@park\.es)?", fullmatch=True), max_size=3).map(tuple),
 )
 
@@ -28,6 +29,7 @@ def test_a_policy_survives_the_way_through_configuration_and_outputs(policy: Cha
     [
         ({"certificate": "true"}, "certificate"),
         ({"two_people": 1}, "two_people"),
+        ({"gates": "yes"}, "gates"),
         ({"metric": None}, "metric"),
         ({"metric": "Accuracy!"}, "metric"),
         ({"movers": "mia"}, "movers"),

@@ -28,7 +28,9 @@ every_fault = pytest.mark.parametrize("fault", list(Fault))
 
 
 def publish(store: PrunableStore, files: dict[str, Path], *, run: str = "r-1") -> Version:
-    return Catalog(store, "pets").publish(files, labels=["cat"], metrics={"accuracy": 0.9}, lineage={"run": run})
+    return Catalog(store, "pets").publish(
+        files, labels=["cat"], metrics={"accuracy": 0.9, "gate_accuracy": 1.0}, lineage={"run": run}
+    )
 
 
 def each_call(new_store: NewStore, fault: Fault, *, calls: int) -> Iterator[tuple[PrunableStore, FaultyStore]]:

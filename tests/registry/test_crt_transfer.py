@@ -102,6 +102,21 @@ def test_a_stream_that_breaks_off_is_read_again_or_named(crt_store: S3Store, fau
     assert [path.name for path in tmp_path.iterdir()] == ["down"]
 
 
+def test_small_objects_are_read_by_the_library_where_that_is_asked_for(
+    s3: "S3Client", crt_store: S3Store, fault: Fault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = S3Store(s3, crt_store._bucket, transfer=CrtTransfer(session(), s3), transfer_reads=True)
+    store.create("key", b"0123456789")
+    monkeypatch.setattr(s3, "get_object", None)  # botocore must not be asked
+    assert store.get("key") == b"0123456789"
+    fault("GET", times=2)
+    assert store.get("key") == b"0123456789"
+    fault("GET", torn=True)
+    assert store.get("key") == b"0123456789"
+    with pytest.raises(ObjectMissing):
+        store.get("nothing")
+
+
 def test_a_full_disk_is_said_as_such(s3: "S3Client", crt_store: S3Store) -> None:
     crt_store.create("key", b"x")
 
@@ -148,6 +163,15 @@ def test_a_clock_that_is_a_day_off_is_named(s3: "S3Client", crt_store: S3Store, 
     with pytest.raises(ClockSkewed):
         skewed.download("key", tmp_path / "down")
     assert list(tmp_path.iterdir()) == []
+    reading = S3Store(
+        s3,
+        crt_store._bucket,
+        transfer=CrtTransfer(session(), s3),
+        transfer_reads=True,
+        clock=lambda: datetime.now(UTC) - timedelta(days=1),
+    )
+    with pytest.raises(ClockSkewed):
+        reading.get("key")
 
 
 def test_large_objects_come_back_as_they_went(crt_store: S3Store, tmp_path: Path) -> None:

@@ -50,6 +50,17 @@ def test_a_missing_object_has_a_name_for_it(store: ObjectStore, tmp_path: Path) 
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("size", [0, 1, 4 * 2**20, 9 * 2**20])
+def test_an_object_comes_in_chunks_too(store: ObjectStore, size: int) -> None:
+    body = os.urandom(size)
+    store.create("key", body)
+    chunks = list(store.chunks("key"))
+    assert b"".join(chunks) == body
+    assert all(0 < len(chunk) <= 4 * 2**20 for chunk in chunks)
+    with pytest.raises(ObjectMissing):
+        list(store.chunks("nothing"))
+
+
 def test_an_empty_object_is_an_object(store: ObjectStore, tmp_path: Path) -> None:
     (tmp_path / "empty").touch()
     store.create_from("empty", tmp_path / "empty", sha256=sha256_hex(b""))

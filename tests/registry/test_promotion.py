@@ -1,5 +1,6 @@
 """The rule of the channels that ask for certificates."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from registry.channel_policy import STRICT, ChannelPolicy
 from registry.errors import (
     ChannelMoved,
     DigestMismatch,
+    GatesFailed,
     MetricBelow,
     MoverRefused,
     NotCertified,
@@ -26,7 +28,8 @@ from registry.version import StoredFile, Version
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 SIGNER = MemorySigner()
-OPEN = ChannelPolicy(certificate=False, two_people=False)
+OPEN = ChannelPolicy(certificate=False, two_people=False, gates=False)
+PASSED = {"gate_accuracy": 1.0}
 
 
 class Park:
@@ -37,7 +40,7 @@ class Park:
         self.prod = Channel(store, "pets", "prod")
         self.certificates = Certificates(store, "pets", clock=lambda: NOW)
         for run in ("r-1", "r-2"):
-            self.catalog.publish(files, labels=["cat", "dog"], metrics={}, lineage={"run": run})
+            self.catalog.publish(files, labels=["cat", "dog"], metrics=PASSED, lineage={"run": run})
 
     def decide(self, number: int, decision: Decision = "certified") -> None:
         self.certificates.sign(
@@ -166,7 +169,7 @@ def sign(park: Park, number: int, *, by: str, decision: Decision = "certified") 
 def trained(park: Park, files: dict[str, Path]) -> int:
     """A version that a machine trained because Ana asked for it."""
     lineage = {"run": "r-3", "trained_by": MACHINE, "requested_by": ANA}
-    return park.catalog.publish(files, labels=["cat"], metrics={"accuracy": 0.9}, lineage=lineage).number
+    return park.catalog.publish(files, labels=["cat"], metrics=PASSED, lineage=lineage).number
 
 
 @pytest.mark.parametrize(
@@ -209,7 +212,7 @@ def test_one_person_alone_can_roll_back_at_night(park: Park) -> None:
 
 
 def test_a_channel_with_movers_is_moved_by_them_only_forward_and_back(park: Park) -> None:
-    policy = ChannelPolicy(certificate=False, two_people=False, movers=("mia", "leo"))
+    policy = replace(OPEN, movers=("mia", "leo"))
     for number in (1, 2):
         park.promote(number, by=MIA, policy=policy)
     with pytest.raises(MoverRefused, match="mia or leo"):
@@ -217,6 +220,47 @@ def test_a_channel_with_movers_is_moved_by_them_only_forward_and_back(park: Park
     with pytest.raises(MoverRefused):
         park.roll_back(by=VERA, policy=policy)
     assert park.roll_back(by=MIA, policy=policy) == 1
+
+
+# --- gates ---
+
+
+@pytest.mark.parametrize(
+    ("metrics", "told"),
+    [
+        ({"gate_accuracy": 1.0, "gate_recall": 0.0, "gate_consistency": 0.0}, "failed: consistency, recall"),
+        ({"accuracy": 1.0}, "never held against gates"),
+    ],
+    ids=["failed two", "never judged"],
+)
+def test_a_version_that_did_not_pass_all_gates_stays_out_of_a_channel_that_asks_for_them(
+    park: Park, files: dict[str, Path], metrics: dict[str, float], told: str
+) -> None:
+    number = park.catalog.publish(files, labels=["cat"], metrics=metrics, lineage={"run": "g-1"}).number
+    park.decide(number)
+    with pytest.raises(GatesFailed, match=told) as refused:
+        park.promote(number)
+    assert f"petpark models report {number}" in refused.value.next
+    assert "petpark:channels" in refused.value.next
+    assert park.prod.head() is None
+    assert park.promote(number, policy=replace(STRICT, gates=False)) == number
+
+
+def test_a_version_that_failed_gates_is_refused_before_anybody_has_to_certify_it(
+    park: Park, files: dict[str, Path]
+) -> None:
+    number = park.catalog.publish(files, labels=["cat"], metrics={"gate_recall": 0.0}, lineage={"run": "g-1"}).number
+    with pytest.raises(GatesFailed):
+        park.promote(number)
+
+
+def test_going_back_asks_for_no_gates(park: Park, files: dict[str, Path]) -> None:
+    """What was in force before the rule came is better than what is being fled from."""
+    number = park.catalog.publish(files, labels=["cat"], metrics={"gate_recall": 0.0}, lineage={"run": "g-1"}).number
+    for each in (number, 1):
+        park.decide(each)
+        park.promote(each, policy=replace(STRICT, gates=False))
+    assert park.roll_back() == number
 
 
 # --- a metric that must not fall ---
@@ -236,7 +280,7 @@ def test_a_channel_with_movers_is_moved_by_them_only_forward_and_back(park: Park
 def test_a_channel_with_a_metric_takes_only_what_is_no_worse(
     park: Park, files: dict[str, Path], in_place: dict[str, float], wanted: dict[str, float], taken: bool
 ) -> None:
-    policy = ChannelPolicy(certificate=False, two_people=False, metric="accuracy")
+    policy = replace(OPEN, metric="accuracy")
     first, second = (
         park.catalog.publish(files, labels=["cat"], metrics=metrics, lineage={"run": run}).number
         for run, metrics in (("m-1", in_place), ("m-2", wanted))

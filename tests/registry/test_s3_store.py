@@ -121,6 +121,21 @@ def test_an_answer_that_stays_torn_leaves_no_file(s3_store: S3Store, tmp_path: P
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_torn_chunk_is_asked_for_again(s3_store: S3Store, fault: Fault) -> None:
+    s3_store.create("key", bytes(9 * 2**20))
+    fault("GET", torn=True, times=2)
+    assert sum(map(len, s3_store.chunks("key"))) == 9 * 2**20
+
+
+def test_an_object_that_is_replaced_while_its_chunks_are_taken_is_said_to_be(s3_store: S3Store, s3: "S3Client") -> None:
+    s3_store.create("key", bytes(64 * 2**20))  # far more than what is asked for ahead
+    chunks = s3_store.chunks("key")
+    next(chunks)
+    s3.put_object(Bucket=s3_store._bucket, Key="key", Body=bytes(64 * 2**20 - 1))
+    with pytest.raises(StreamTorn, match="replaced or removed"):
+        list(chunks)
+
+
 def test_the_loser_of_a_race_between_large_files_leaves_no_parts(
     s3_store: S3Store, s3: "S3Client", large_file: Path
 ) -> None:

@@ -9,7 +9,9 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
+from botocore.exceptions import ClientError
 from typer.testing import CliRunner
 
 from infra import policies
@@ -24,6 +26,8 @@ from registry.encoding import sha256_hex
 from registry.layout import Role, blob_key
 from registry.version import Version
 from rehearsal.emulator import Emulator
+from serving.keys.ring import KeyRing
+from serving.telemetry import Metrics
 from tests.petpark.conftest import outputs
 from tests.petpark.test_lineage import DATASET
 from tests.rehearsal.emulator.conftest import ACCOUNT, allow, document
@@ -66,7 +70,10 @@ def park(emulator: Emulator, tmp_path_factory: pytest.TempPathFactory) -> Park:
     for bucket in buckets.values():
         s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": emulator.region})
     iam = emulator.client("iam")
-    places = policies.Places(model="pets", encryption_key=encryption, signing_key=signing, **buckets)
+    parameters = f"arn:aws:ssm:{emulator.region}:{ACCOUNT}:parameter"
+    places = policies.Places(
+        model="pets", encryption_key=encryption, signing_key=signing, parameters=parameters, **buckets
+    )
     roles = {role: make_role(iam, role, mark, places) for role in Role}
     guard(s3, places, collector=roles[Role.COLLECTOR])
     exported = {
@@ -132,7 +139,8 @@ def publish(target: Target, folder: Path, *, accuracy: float, begun_with: Versio
         path.write_text(f"{name} {number}")
     lineage = {"run": f"job-{number}", "dataset": dataset, "trained_by": TRAINER, "requested_by": spec.requested_by}
     lineage |= {"initial_weights": weights.sha256} if weights else {}
-    return catalog.publish(files, labels=["cat", "dog"], metrics={"accuracy": accuracy}, lineage=lineage)
+    metrics = {"accuracy": accuracy, "gate_accuracy": 1.0}
+    return catalog.publish(files, labels=["cat", "dog"], metrics=metrics, lineage=lineage)
 
 
 @pytest.fixture(scope="module")
@@ -201,3 +209,48 @@ def test_the_doctor_finds_a_bucket_that_somebody_loosened(park: Park, tmp_path: 
     finally:
         s3.put_bucket_policy(Bucket=bucket, Policy=policy)
     assert wrong == ["model store: create only", "model store: deletion", "model store: plain HTTP"]
+
+
+def test_the_promoter_keeps_the_keys_of_endpoints_and_the_reader_sees_them(park: Park, emulator: Emulator) -> None:
+    made = park.run("keys", "create", "gate", "--rate", "5")
+    assert park.run("keys", "rotate", "gate")["key"] != made["key"]
+    assert [key["name"] for key in park.run("keys", "list")["keys"]] == ["gate"]
+    for role in set(Role) - {Role.PROMOTER}:
+        with pytest.raises(ClientError, match="AccessDenied"):
+            park.target.client("ssm", role=role).delete_parameter(Name="/petpark/test/api-keys/gate")
+    assert park.run("keys", "revoke", "gate")["revoked"] == "gate"
+
+
+def test_an_endpoint_reads_its_own_keys_and_nothing_else_of_the_parameter_store(park: Park, emulator: Emulator) -> None:
+    iam, sts = emulator.client("iam"), emulator.client("sts")
+    places = policies.Places(
+        model="pets",
+        model_store="m",
+        data_lake="d",
+        workspace="w",
+        encryption_key="arn:aws:kms:eu-west-1:1:key/e",
+        signing_key="arn:aws:kms:eu-west-1:1:key/s",
+        parameters=f"arn:aws:ssm:{emulator.region}:{ACCOUNT}:parameter",
+    )
+    name = f"endpoint-{uuid.uuid4().hex[:6]}"
+    trusting = policies.as_json(policies.trust_service("ec2.amazonaws.com"))
+    arn = iam.create_role(RoleName=name, AssumeRolePolicyDocument=trusting)["Role"]["Arn"]
+    granted = policies.as_json(policies.endpoint(places, "arn:aws:logs:eu-west-1:1:log-group:/x", "test"))
+    iam.put_role_policy(RoleName=name, PolicyName="p", PolicyDocument=granted)
+    found = sts.assume_role(RoleArn=arn, RoleSessionName="i-0123456789abcdef0")["Credentials"]
+    ssm: Any = boto3.client(
+        "ssm",
+        endpoint_url=emulator.url,
+        region_name=emulator.region,
+        aws_access_key_id=found["AccessKeyId"],
+        aws_secret_access_key=found["SecretAccessKey"],
+        aws_session_token=found["SessionToken"],
+    )
+    key = park.run("keys", "create", "camera")["key"]
+    ring = KeyRing(ssm, "/petpark/test/api-keys", metrics=Metrics())
+    assert ring.refresh()
+    assert (record := ring.find(key)) is not None
+    assert record.name == "camera"
+    assert not KeyRing(ssm, "/petpark/prod/api-keys", metrics=Metrics()).refresh()
+    with pytest.raises(ClientError, match="AccessDenied"):
+        ssm.put_parameter(Name="/petpark/test/api-keys/mine", Value="x", Type="String")

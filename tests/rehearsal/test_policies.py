@@ -24,6 +24,8 @@ class Registry:
 
     emulator: Emulator
     bucket: str
+    archive: str
+    """A bucket outside of petpark, of which the publisher may read what lies below 2026."""
     roles: Mapping[Role, str]
     users: Mapping[str, Any]
 
@@ -55,13 +57,23 @@ def registry(emulator: Emulator) -> Registry:
     policy = policies.write_once_bucket(bucket, key, roles[Role.COLLECTOR], promoter, "pets", MOVERS)
     s3.put_bucket_policy(Bucket=bucket, Policy=policies.as_json(policy))
     places = policies.Places(
-        model="pets", model_store=bucket, data_lake="lake", workspace="work", encryption_key=key, signing_key=key
+        model="pets",
+        model_store=bucket,
+        data_lake="lake",
+        workspace="work",
+        encryption_key=key,
+        signing_key=key,
+        parameters=f"arn:aws:ssm:{emulator.region}:{ACCOUNT}:parameter",
     )
     for role in Role:
-        granted = policies.as_json(policies.operator(role, places))
+        granted = policies.as_json(policies.operator(role, places, [f"archive-{mark}/2026"]))
         iam.put_role_policy(RoleName=f"{role}-{mark}", PolicyName="p", PolicyDocument=granted)
     users = {name: make_user(iam, name, roles) for name in ("noa", "otto", "pia")}
-    return Registry(emulator=emulator, bucket=bucket, roles=roles, users=users)
+    archive = f"archive-{mark}"
+    s3.create_bucket(Bucket=archive, CreateBucketConfiguration={"LocationConstraint": emulator.region})
+    for key in ("2026/cat/1.jpg", "2026-private/cat/1.jpg"):
+        s3.put_object(Bucket=archive, Key=key, Body=b"photo")
+    return Registry(emulator=emulator, bucket=bucket, archive=archive, roles=roles, users=users)
 
 
 def make_role(iam: Any, name: str) -> str:
@@ -121,6 +133,22 @@ def test_what_the_collector_deletes_is_still_there_and_nobody_deletes_it_for_goo
         for bypass in (False, True):
             for_good = {"VersionId": kept["VersionId"], "BypassGovernanceRetention": bypass}
             assert refusal(s3.delete_object, Bucket=registry.bucket, Key=key, **for_good) == "AccessDenied"
+
+
+def test_the_publisher_reads_photos_where_the_stack_says_and_nobody_reads_beside(registry):
+    for role in Role:
+        s3 = registry.act("noa", role)
+
+        def refused(call: str, s3: Any = s3, **asked: str) -> str:
+            return refusal(getattr(s3, call), Bucket=registry.archive, **asked)
+
+        expected = "" if role is Role.PUBLISHER else "AccessDenied"
+        assert refused("list_objects_v2", Prefix="2026/") == expected
+        assert refused("get_object", Key="2026/cat/1.jpg") == expected
+        for beside in ("", "2026-private/"):
+            assert refused("list_objects_v2", Prefix=beside) == "AccessDenied"
+        assert refused("get_object", Key="2026-private/cat/1.jpg") == "AccessDenied"
+        assert refused("put_object", Key="2026/cat/2.jpg") == "AccessDenied"
 
 
 def test_the_reader_examines_the_store_and_other_roles_do_not(registry):

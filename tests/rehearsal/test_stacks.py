@@ -12,6 +12,7 @@ from petpark import datasets, jobs
 from petpark.errors import JobInterrupted
 from petpark.jobs import EpochSeen, Finished
 from registry.catalog import Catalog
+from registry.gates import MODEL_GATES
 from registry.layout import Role
 from rehearsal.world import STACKS, World
 from training.dataset.generated import generate
@@ -96,6 +97,9 @@ def test_both_stacks_say_the_same_of_their_channels(world):
     test, prod = (world.target(stack).outputs.channels for stack in STACKS)
     assert test == prod
     assert prod["prod"].certificate
+    asked = [world.target(stack).outputs.gates for stack in STACKS]
+    assert asked[0] == asked[1]
+    assert set(asked[0].model) == set(MODEL_GATES)
 
 
 @pytest.mark.parametrize("stack", STACKS)

@@ -10,12 +10,16 @@ import pytest
 
 from rehearsal.traffic import Traffic
 
+shown: set[str | None] = set()
+"""What callers of the endpoint showed at its door."""
+
 
 @contextmanager
 def endpoint(answers) -> Generator[tuple[str, threading.Event]]:
     """Serves the given (status, body) pairs in a circle, and tells when each was asked for at least once."""
     asked = threading.Event()
     count = 0
+    shown.clear()
 
     class Handler(http.server.BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -23,6 +27,7 @@ def endpoint(answers) -> Generator[tuple[str, threading.Event]]:
         def do_POST(self):
             nonlocal count
             self.rfile.read(int(self.headers["content-length"]))
+            shown.add(self.headers["authorization"])
             status, body = answers[count % len(answers)]
             count += 1
             if count > len(answers):
@@ -57,6 +62,16 @@ def test_answers_are_counted_by_the_version_that_gave_them():
     assert set(report.answered) == {1, 2}
     assert report.failures == ()
     assert report.requests == sum(report.answered.values())
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_key_is_shown_to_the_endpoint_that_asks_for_it_and_to_no_other(known):
+    with endpoint([answer(1)]) as (url, asked):
+        keys = {url if known else "http://127.0.0.1:1": "pp_x"}
+        with Traffic([url], [b"photo"], keys=keys) as traffic:
+            assert asked.wait(10)
+    assert shown == {"Bearer pp_x" if known else None}
+    assert "pp_x" not in repr(traffic)
 
 
 @pytest.mark.parametrize("bad", [(503, b"draining"), (200, b"not json"), (200, b"{}")])

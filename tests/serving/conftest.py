@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import httpx
 import pytest
@@ -11,15 +11,23 @@ import pytest
 from registry.blob_cache import BlobCache
 from registry.catalog import Catalog
 from registry.channel import Channel
+from registry.experiment import Experiments
 from registry.signing import MemoryVerifier
 from registry.version import Version
 from serving.admission import Admission
 from serving.app import create_app
+from serving.body import Bodies
+from serving.challenge import Challenger
+from serving.keys.door import Door
+from serving.keys.rate import Rates
+from serving.keys.ring import KeyRing
 from serving.live import Live
 from serving.rollout import Rollout
 from serving.settings import Limits, ServingSettings
+from serving.shadow import Shadow
 from serving.telemetry import Metrics
 from serving.workers import Workers
+from tests.serving.parameters import Parameters
 from tests.serving.park import Park, photo, version_files, write_model
 
 
@@ -54,6 +62,8 @@ class Endpoint:
         limits: Limits | None = None,
         threads: int = 2,
         cache: Path | None = None,
+        api_keys: Literal["required", "open"] = "open",
+        parameters: Parameters | None = None,
     ):
         self.live, self.metrics = Live(), Metrics()
         self._store = park.store
@@ -64,6 +74,7 @@ class Endpoint:
             signing_key="key",
             require_certificate=require_certificate,
             threads=threads,
+            api_keys=api_keys,
             limits=limits or Limits(),
         )
         self.catalog = Catalog(park.store, "pets", cache=BlobCache(cache) if cache else None)
@@ -81,9 +92,43 @@ class Endpoint:
             metrics=self.metrics,
             monotonic=lambda: park.seconds,
         )
+        self.ring = None
+        if parameters is not None:
+            self.ring = KeyRing(
+                parameters,
+                parameters.path,
+                metrics=self.metrics,
+                clock=lambda: park.now,
+                monotonic=lambda: park.seconds,
+            )
+            self.ring.refresh()
+        self.door = Door(
+            self.ring,
+            required=api_keys == "required",
+            metrics=self.metrics,
+            rates=Rates(lambda: park.seconds),
+            clock=lambda: park.now,
+        )
+        self.bodies = Bodies(self.settings.limits)
+        self.challenger = Challenger(
+            experiments=Experiments(park.store, "pets", "prod", clock=lambda: park.now),
+            admission=admission,
+            live=self.live,
+            collector=self.metrics.experiment,
+            clock=lambda: park.now,
+            monotonic=lambda: park.seconds,
+        )
         self.workers = Workers(threads=threads, queue=self.settings.limits.queue)
+        self.shadow = Shadow()
         self.app = create_app(
-            self.settings, live=self.live, metrics=self.metrics, workers=self.workers, clock=lambda: park.now
+            self.settings,
+            live=self.live,
+            metrics=self.metrics,
+            workers=self.workers,
+            door=self.door,
+            bodies=self.bodies,
+            shadow=self.shadow,
+            clock=lambda: park.now,
         )
         self.routes = cast(Any, self.app.app).routes
         self.http = Http(self.app)
@@ -159,6 +204,20 @@ def endpoint(park: Park, open_endpoint: Callable[..., Endpoint]) -> Endpoint:
     """An endpoint that answers from certified version 1."""
     park.release(park.certified())
     opened = open_endpoint()
+    assert opened.follow()
+    return opened
+
+
+@pytest.fixture
+def parameters() -> Parameters:
+    return Parameters()
+
+
+@pytest.fixture
+def guarded(park: Park, parameters: Parameters, open_endpoint: Callable[..., Endpoint]) -> Endpoint:
+    """An endpoint that answers from version 1, to those who have a key."""
+    park.release(park.certified())
+    opened = open_endpoint(api_keys="required", parameters=parameters)
     assert opened.follow()
     return opened
 

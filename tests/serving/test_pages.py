@@ -1,4 +1,5 @@
 import re
+from typing import Any
 
 import pytest
 from openapi_spec_validator import validate
@@ -38,6 +39,16 @@ def test_the_openapi_document_is_valid():
     validate(document(Limits()))
 
 
+def test_the_openapi_document_says_whether_a_key_is_needed():
+    for required in (True, False):
+        made: dict[str, Any] = document(Limits(), keys_required=required, grpc_port=8081)
+        validate(made)
+        (classify,) = made["paths"]["/v1/classify"].values()
+        assert ({} in classify["security"]) is not required
+        assert ("Bearer pp_" in classify["x-example"]) is required
+        assert "8081" in made["info"]["description"]
+
+
 def test_the_openapi_document_names_every_address_of_the_api(endpoint):
     api = endpoint.http.get("/openapi.json").json()
     served = {
@@ -54,6 +65,10 @@ def test_the_openapi_document_names_every_address_of_the_api(endpoint):
 
 def test_the_documented_answers_are_the_real_ones(endpoint):
     schemas = endpoint.http.get("/openapi.json").json()["components"]["schemas"]
-    assert set(endpoint.classify(explain="true").json()) == set(schemas["Classification"]["properties"])
+    told = set(endpoint.classify(explain="true").json()) | set(endpoint.classify(explain="png").json())
+    documented = schemas["Classification"]
+    assert set(documented["properties"]) - told == {"decision"}  # that is in tests/serving/test_decision.py
+    assert told <= set(documented["properties"])
+    assert "decision" not in documented["required"]
     assert set(endpoint.model()) == set(schemas["ServedModel"]["properties"])
     assert set(endpoint.classify(b"").json()) == set(schemas["Problem"]["properties"])

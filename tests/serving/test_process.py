@@ -171,6 +171,7 @@ def running(cloud: Cloud, registry: Registry, **changes: str) -> Generator[Proce
         "PETPARK_CHANNEL": "prod",
         "PETPARK_SIGNING_KEY": registry.key,
         "PETPARK_REQUIRE_CERTIFICATE": "true",
+        "PETPARK_API_KEYS": "open",
         "PETPARK_HOST": "127.0.0.1",
         "PETPARK_PORT": str(port),
         "PETPARK_POLL_SECONDS": "0.1",

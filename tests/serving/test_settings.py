@@ -10,6 +10,8 @@ COMPLETE = {
     "PETPARK_CHANNEL": "prod",
     "PETPARK_SIGNING_KEY": "arn:aws:kms:eu-west-1:123456789012:key/1",
     "PETPARK_REQUIRE_CERTIFICATE": "true",
+    "PETPARK_API_KEYS": "required",
+    "PETPARK_API_KEYS_PATH": "/petpark/prod/api-keys",
 }
 
 
@@ -19,6 +21,7 @@ def test_what_is_not_said_has_the_defaults_of_the_interface():
     assert (settings.port, settings.poll_seconds) == (8080, 2.0)
     assert settings.log_group is None
     assert settings.threads >= 1
+    assert (settings.grpc_port, settings.providers) == (0, ("cpu",))
 
 
 def test_certificates_are_asked_for_unless_somebody_says_otherwise():
@@ -46,6 +49,10 @@ def test_a_missing_variable_is_named(name, value):
         ("PETPARK_PORT", "65536"),
         ("PETPARK_POLL_SECONDS", "-1"),
         ("PETPARK_POLL_SECONDS", "nan"),
+        ("PETPARK_API_KEYS", "perhaps"),
+        ("PETPARK_API_KEYS_PATH", "petpark/prod"),
+        ("PETPARK_GRPC_PORT", "65536"),
+        ("PETPARK_PROVIDERS", "cuda,abacus"),
     ],
 )
 def test_a_value_that_cannot_be_is_named(name, value):
@@ -56,6 +63,18 @@ def test_a_value_that_cannot_be_is_named(name, value):
 def test_without_certificates_no_key_is_needed():
     environment = COMPLETE | {"PETPARK_SIGNING_KEY": "", "PETPARK_REQUIRE_CERTIFICATE": "false"}
     assert ServingSettings.from_environment(environment).signing_key is None
+
+
+def test_an_endpoint_may_be_open_and_know_keys_all_the_same():
+    opened = ServingSettings.from_environment(COMPLETE | {"PETPARK_API_KEYS": "open"})
+    assert (opened.api_keys, opened.api_keys_path) == ("open", "/petpark/prod/api-keys")
+    ignorant = ServingSettings.from_environment(COMPLETE | {"PETPARK_API_KEYS": "open", "PETPARK_API_KEYS_PATH": ""})
+    assert ignorant.api_keys_path is None
+
+
+def test_providers_are_read_in_their_order():
+    environment = COMPLETE | {"PETPARK_PROVIDERS": " TensorRT, cuda,cpu,cuda"}
+    assert ServingSettings.from_environment(environment).providers == ("tensorrt", "cuda", "cpu")
 
 
 @pytest.mark.parametrize(

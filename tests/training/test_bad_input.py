@@ -188,6 +188,23 @@ def test_rows_without_a_file_files_without_a_row_and_contradicting_rows_are_coun
     assert len(found.manifest.photos) + len(said) == 80 + 2
 
 
+def test_too_few_cameras_to_split_by_are_said_to_be_the_reason(folder: Path):
+    photos = sorted(folder.rglob("*.jpg"))
+
+    def refusal(cameras: int) -> str:
+        rows = "".join(
+            f"{path.relative_to(folder)},{path.parent.name},north {place % cameras},2026-03-05T10:00:00\n"
+            for place, path in enumerate(photos)
+        )
+        index = read_index("index.csv", f"key,label,camera,captured_at\n{rows}".encode())
+        with pytest.raises(DatasetRefused) as refused:
+            ingest_from(FolderSource(folder), MemoryStore(), seed=1, index=index)
+        return str(refused.value)
+
+    assert "its cameras (2) are in one split each: --split-by day, or more cameras" in refusal(2)
+    assert "split; its cameras (1)" in refusal(1)
+
+
 def test_the_camera_is_the_group_and_keeps_its_photos_in_one_split(folder: Path):
     rows = [
         f"{path.relative_to(folder)},{path.parent.name},camera {place % 20}"

@@ -3,19 +3,25 @@
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from training.evaluation.calibration import (
     BINS,
     Costs,
-    at_temperature,
     calibrate,
     calibration_error,
     cheapest,
     choose_threshold,
-    fit_temperature,
     reliability,
+)
+from training.evaluation.temperature import (
+    FEWEST_PHOTOS,
+    Temperature,
+    at_temperature,
+    choose_temperature,
+    fit_temperature,
+    logits_of,
 )
 
 type Case = tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]
@@ -33,6 +39,7 @@ def answers(count: int, seed: int, *, sharpness: float = 1.0, classes: int = 3) 
 cases = st.builds(answers, st.integers(1, 60), st.integers(0, 10**6))
 
 
+@settings(deadline=None)
 @given(cases)
 def test_the_calibration_error_is_between_0_and_1_and_as_defined(case: Case):
     probabilities, truth = case
@@ -57,24 +64,66 @@ def test_an_honest_model_has_little_error_and_an_overconfident_one_much():
 
 @pytest.mark.parametrize("sharpness", [0.5, 1, 3])
 def test_the_temperature_undoes_what_was_sharpened(sharpness: float):
-    assert fit_temperature(*answers(4000, 2, sharpness=sharpness)) == pytest.approx(sharpness, rel=0.08)
+    sharp, truth = answers(4000, 2, sharpness=sharpness)
+    assert fit_temperature(logits_of(sharp), truth) == pytest.approx(sharpness, rel=0.08)
 
 
 def test_a_temperature_from_other_photos_mends_an_overconfident_model():
-    found = calibrate(*answers(2000, 3, sharpness=3), *answers(2000, 4, sharpness=3))
-    assert found.error > 0.1
-    assert found.error_at_temperature < 0.04
+    sharp, truth = answers(2000, 3, sharpness=3)
+    temperature = choose_temperature(logits_of(sharp), truth)
+    assert (temperature.kept_because, temperature.photos) == ("", 2000)
+    others, their_truth = answers(2000, 4, sharpness=3)
+    served = at_temperature(logits_of(others), temperature.value)
+    found = calibrate(served, their_truth, temperature)
+    assert found.error < 0.04
+    assert found.error_before == pytest.approx(calibration_error(reliability(others, their_truth)), abs=1e-3)
+    assert found.error_before > 0.1
 
 
+def kept(photos: Case) -> Temperature:
+    probabilities, truth = photos
+    found = choose_temperature(logits_of(probabilities), truth)
+    assert found.value == 1
+    return found
+
+
+def test_confidence_stays_where_too_few_photos_could_tell():
+    assert "too few" in kept(answers(FEWEST_PHOTOS - 1, 5, sharpness=4)).kept_because
+
+
+def test_confidence_stays_where_it_is_honest_already():
+    found = kept(answers(300, 6))
+    assert "cannot tell" in found.kept_because
+    assert found.fitted == pytest.approx(1, abs=0.3)
+    assert found.p_value > 0.05
+
+
+def test_confidence_stays_where_every_validation_photo_is_answered_right():
+    probabilities, _ = answers(300, 7)
+    assert "bounds" in kept((probabilities, probabilities.argmax(axis=1))).kept_because
+
+
+def test_an_honest_model_is_left_alone_as_often_as_the_test_promises():
+    changed = [not choose_temperature(logits_of(case[0]), case[1]).kept_because for case in map(honest, range(120))]
+    assert sum(changed) <= 14  # 6 expected; more than 14 once in a thousand
+
+
+def honest(seed: int) -> Case:
+    return answers(150, seed)
+
+
+@settings(deadline=None)
 @given(cases, st.floats(0.1, 10))
 def test_a_temperature_changes_no_answer(case: Case, temperature: float):
     probabilities, _ = case
-    changed = at_temperature(probabilities, temperature)
+    changed = at_temperature(logits_of(probabilities), temperature)
     assert np.allclose(changed.sum(axis=1), 1, atol=1e-5)
     best = probabilities[np.arange(len(changed)), changed.argmax(axis=1)]
     assert np.allclose(best, probabilities.max(axis=1), atol=1e-5)
+    assert np.allclose(at_temperature(logits_of(changed), 1 / temperature), probabilities, atol=1e-2)
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.sampled_from([0, 0.1, 0.25, 0.5, 0.500001, 0.9, 1]), st.booleans()), min_size=1),
     st.floats(0, 20),
@@ -112,3 +161,14 @@ def test_a_threshold_says_what_it_costs_on_other_photos():
     assert found.value == pytest.approx(0.65)
     assert (found.false_positives, found.false_negatives) == (1, 1)
     assert (found.cost, found.cost_of_answers) == pytest.approx((1, 2 / 3))
+
+
+def test_only_unequal_costs_make_a_threshold_the_decision():
+    probabilities, truth = answers(60, 8, classes=2)
+    data = probabilities, truth, probabilities, truth
+    assert (
+        choose_threshold(*data, place=1, label="dog", costs=Costs(false_positive=2, false_negative=2)).decision is None
+    )
+    found = choose_threshold(*data, place=1, label="dog", costs=Costs(false_negative=3))
+    assert found.decision is not None
+    assert (found.decision.positive, found.decision.threshold) == ("dog", found.value)

@@ -39,7 +39,8 @@ def test_it_answers_photos_of_its_own_size_unless_its_classes_are_others(
 
 def test_only_photos_that_tell_them_apart_are_counted():
     theirs = np.eye(2, dtype=np.float32)[[0, 0, 1, 1, 1]]
-    found = compare(Incumbent(version=3, probabilities=theirs), np.array([0, 0, 0, 1, 1]), np.array([0, 1, 0, 1, 0]))
+    ours = np.eye(2, dtype=np.float32)[[0, 1, 0, 1, 0]]
+    found = compare(Incumbent(version=3, probabilities=theirs), np.array([0, 0, 0, 1, 1]), ours)
     assert (found.only_ours, found.only_theirs) == (1, 2)
     assert (found.accuracy, found.accuracy_theirs) == (0.6, 0.8)
     assert found.p_value == 1

@@ -1,5 +1,6 @@
 """The exported file keeps the contract, and answers as the trained network does."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,8 @@ import torch
 
 from tests.training.conftest import TINY, Built
 from training.errors import ExportDiffers, SpecMalformed, WeightsRefused
-from training.export import ExportedModel, answer, check_parity, export_onnx
+from training.evaluation.temperature import at_temperature
+from training.export import ExportedModel, answer_logits, check_parity, export_onnx
 from training.model import ARCHITECTURES, build_model, load_initial_weights, normalise, to_photos
 
 
@@ -55,11 +57,31 @@ def test_labels_and_size_are_in_the_file(exported: ExportedModel):
 def test_an_export_that_answers_otherwise_is_refused(built: Built, exported: ExportedModel):
     model = build_model(TINY.architecture, 2).eval()
     model.load_state_dict(torch.load(built.directory / "weights.pt", weights_only=True))
+    assert json.loads((built.directory / "evaluation.json").read_text())["calibration"]["temperature"]["value"] == 1
     assert check_parity(model, exported, noise(40)) < 1e-4
     with torch.no_grad():
         model.head.bias.add_(torch.tensor([0.1, -0.1]))
     with pytest.raises(ExportDiffers, match="differs by"):
         check_parity(model, exported, noise(40))
+
+
+def test_the_file_divides_by_its_temperature_and_the_trained_network_stays(built: Built, tmp_path: Path):
+    model = build_model(TINY.architecture, 2).eval()
+    model.load_state_dict(torch.load(built.directory / "weights.pt", weights_only=True))
+    export_onnx(model, tmp_path / "model.onnx", labels=["cat", "dog"], size=TINY.image_size, temperature=2.5)
+    exported, pixels = ExportedModel(tmp_path / "model.onnx"), noise(9)
+    logits = answer_logits(model, pixels)
+    with torch.no_grad():
+        assert np.allclose(logits, model.explain(normalise(to_photos(torch.from_numpy(pixels))))[0], atol=1e-5)
+    answers = exported.explain(pixels)
+    assert np.allclose(answers.probabilities, at_temperature(logits, 2.5), atol=1e-5)
+    average = answers.activation_map.mean(axis=(2, 3))
+    assert np.allclose(average, logits / 2.5, atol=1e-4)
+    assert check_parity(model, exported, pixels, temperature=2.5) < 1e-5
+    with pytest.raises(ExportDiffers):
+        check_parity(model, exported, pixels)
+    facts = {each.key: each.value for each in onnx.load(str(tmp_path / "model.onnx")).metadata_props}
+    assert facts["temperature"] == "2.5"
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
@@ -74,16 +96,16 @@ def test_the_activation_map_averages_to_the_logits(architecture: str):
 def test_a_model_that_flips_answers_a_photo_and_its_mirror_image_alike(tmp_path: Path):
     torch.manual_seed(1)
     model = build_model("resnet8", 3, flips=True).eval()
-    export_onnx(model, tmp_path / "model.onnx", labels=["a", "b", "c"], size=32)
+    export_onnx(model, tmp_path / "model.onnx", labels=["a", "b", "c"], size=32, temperature=2.0)
     exported = ExportedModel(tmp_path / "model.onnx")
     photos = noise(4, 32)
-    assert check_parity(model, exported, photos) < 1e-5
+    assert check_parity(model, exported, photos, temperature=2.0) < 1e-5
     answers, mirrored = exported.explain(photos), exported.explain(np.ascontiguousarray(photos[:, :, ::-1]))
     assert np.allclose(answers.probabilities, mirrored.probabilities, atol=1e-5)
     assert np.allclose(answers.activation_map, mirrored.activation_map[..., ::-1], atol=1e-4)
     plain = build_model("resnet8", 3).eval()
     plain.load_state_dict(model.state_dict())
-    assert not np.allclose(answer(plain, photos), answers.probabilities, atol=1e-4)
+    assert not np.allclose(answer_logits(plain, photos), answer_logits(model, photos), atol=1e-4)
     logits, _, activation = model.explain(normalise(to_photos(torch.from_numpy(photos))))
     assert torch.allclose(activation.mean(dim=(2, 3)), logits, atol=1e-4)
 

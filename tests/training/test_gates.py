@@ -1,15 +1,17 @@
 """A gate takes the bound that is against the model, and says by how much and what to try."""
 
+import itertools
 from collections.abc import Callable
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
 
 import pytest
 
+from registry.gates import CHECKS, MODEL_GATES, failed
 from tests.training.test_report import assessment
 from training.errors import SpecMalformed
 from training.evaluation.assess import Assessment
 from training.evaluation.comparison import Comparison
-from training.evaluation.gates import GateResult, as_metrics, failed, judge
+from training.evaluation.gates import GateResult, as_metrics, judge
 from training.evaluation.latency import Latency
 from training.evaluation.plan import Checks, Gates
 
@@ -98,3 +100,27 @@ def test_what_no_gate_can_mean_is_refused(field: str):
 def test_what_no_check_can_mean_is_refused(setting: str):
     with pytest.raises(SpecMalformed):
         Checks().with_settings([setting])
+
+
+def test_the_stacks_yaml_and_training_speak_of_the_same_gates_and_checks():
+    assert list(MODEL_GATES) == [field.name for field in fields(Gates)]
+    assert {name: type(value) for name, value in asdict(Checks()).items()} == dict(CHECKS)
+
+
+@pytest.mark.parametrize("name", [*MODEL_GATES])
+def test_whatever_a_stricter_gate_passes_a_looser_one_passes_too(name: str):
+    gate = MODEL_GATES[name]
+    assessed = beside(2, 20) if name == "luck" else replace(GOOD, latency=Latency(calls=1, p50=1, p99=3))
+    values = [0.0, 0.02, 0.3, 0.7, 1.0, *([2.0, 4.0] if name == "milliseconds" else [])]
+    passes = {value: passed(replace(Gates(), **{name: value}), name, assessed) for value in values}
+    assert set(passes.values()) == {True, False}, "values on both sides of the bound"
+    for held, asked in itertools.product(values, repeat=2):
+        if gate.loosens(held, asked):
+            assert passes[asked] or not passes[held]
+        elif held != asked:
+            assert passes[held] or not passes[asked]
+
+
+def passed(gates: Gates, name: str, what: Assessment) -> bool:
+    told = {result.name: result.passed for result in judge(gates, what)}
+    return told.get("not_worse_than_prod" if name == "luck" else name, True)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from registry.encoding import canonical
 from registry.object_store import MemoryStore
 from tests.training.conftest import ASKER
+from training.dataset.quality.gates import DataGates
 from training.errors import JobExists, JobMissing, SpecMalformed
 from training.evaluation.plan import Checks, EvaluationPlan, Gates
 from training.hyper_parameters import HyperParameters
@@ -42,6 +43,7 @@ specs = st.builds(
     initial_weights=st.none() | hashes,
     max_seconds=st.integers(1, 10**6),
     evaluation=plans,
+    data_gates=st.none() | st.builds(DataGates, label_noise=shares, leaks=st.integers(0, 10**6), days=numbers),
 )
 records = st.builds(
     EpochRecord,

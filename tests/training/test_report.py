@@ -18,6 +18,7 @@ from training.evaluation.charts import epoch_lines
 from training.evaluation.gates import judge
 from training.evaluation.plan import Checks, Gates
 from training.evaluation.report import Report, verdict, write_model_card, write_report
+from training.evaluation.temperature import Temperature
 from training.export import Answers, ExportedModel
 from training.job import EpochRecord
 from training.pixels import LabelledPixels
@@ -41,7 +42,18 @@ class Coin:
         return Answers(probabilities=self.classify(pixels), embedding=maps[:, :, 0, 0], activation_map=maps)
 
 
-def assessment(right: int, of: int, labels: tuple[str, str] = ("cat", "dog")) -> Assessment:
+AS_LEARNED = Temperature(value=1, fitted=1.2, photos=9, p_value=0.4, kept_because="too few photos")
+CHECKS = Checks(photos=10, calls=2)
+
+
+def assessment(
+    right: int,
+    of: int,
+    labels: tuple[str, str] = ("cat", "dog"),
+    *,
+    temperature: Temperature = AS_LEARNED,
+    checks: Checks = CHECKS,
+) -> Assessment:
     truth = np.arange(of) % 2
     answers = np.where(np.arange(of) < right, truth, 1 - truth)
     pixels = np.broadcast_to(answers[:, None, None, None] * 200, (of, 8, 8, 3)).astype(np.uint8)
@@ -49,9 +61,16 @@ def assessment(right: int, of: int, labels: tuple[str, str] = ("cat", "dog")) ->
         replace(PHOTO, key=EVIL, label=labels[at], group=("gate", "lawn")[n % 4 // 2]) for n, at in enumerate(truth)
     )
     taken = LabelledPixels(photos=photos, pixels=torch.from_numpy(pixels), targets=torch.from_numpy(truth))
-    checks = Checks(photos=10, calls=2)
     coin = cast("ExportedModel", Coin(labels))
-    return assess(coin, taken, validate=taken, checks=checks, seed=1, picture=lambda _photo: pixels[0])
+    return assess(
+        coin,
+        taken,
+        validate=taken,
+        temperature=temperature,
+        checks=checks,
+        seed=1,
+        picture=lambda _photo: pixels[0],
+    )
 
 
 def report(what: Assessment, **changes: object) -> Report:
@@ -142,6 +161,33 @@ def test_every_chart_says_what_it_shows(tmp_path: Path):
     assert html.count("<svg") == html.count('role="img" aria-label="') == 4
     assert "NaN" not in html
     assert "nan" not in re.sub('data:[^"]*', "", html)
+
+
+def test_confidence_is_shown_as_served_and_as_it_was_before(tmp_path: Path):
+    assert "served as it was learned: too few photos" in page(tmp_path, assessment(80, 100))
+    humbler = Temperature(value=1.5, fitted=1.5, photos=300, p_value=0.001)
+    what = assessment(80, 100, temperature=humbler)
+    html = page(tmp_path, what)
+    assert html.count('aria-label="Reliability') == 2
+    assert "temperature of 1.50, fitted on 300 validation photos" in html
+    assert what.calibration.error == assessment(80, 100).calibration.error
+    assert what.calibration.error_before != what.calibration.error
+    assert what.metrics()["temperature"] == 1.5
+
+
+def test_figures_are_told_for_the_threshold_where_errors_cost_differently(tmp_path: Path):
+    equal = assessment(80, 100)
+    assert equal.decision is None
+    assert "Served: the likeliest class" in page(tmp_path, equal)
+    what = assessment(80, 100, checks=replace(CHECKS, false_negative_cost=50))
+    assert what.decision is not None
+    assert what.threshold.false_negatives == 0
+    (_, cats_called_dogs), (dogs_missed, _) = what.evaluation.confusion
+    assert (cats_called_dogs, dogs_missed) == (what.threshold.false_positives, 0)
+    assert what.metrics()["accuracy"] == 0.5 != equal.metrics()["accuracy"]
+    assert what.robustness.clean == 0.5
+    assert {exhibit.answer for exhibit in what.errors} == {"dog"}
+    assert "Served: the answer is “dog”" in page(tmp_path, what)
 
 
 def test_the_model_card_tells_the_same_figures_and_escapes_names(tmp_path: Path):

@@ -1,6 +1,7 @@
 """A whole job: what it leaves behind, how it fails, and how it goes on after an interruption."""
 
 import json
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from importlib.metadata import version as installed
@@ -13,6 +14,7 @@ import torch
 from imaging import decode
 from registry.catalog import Catalog
 from registry.channel import Channel
+from registry.decision import Decision
 from registry.layout import checkpoints_prefix, epochs_prefix, photo_key
 from registry.object_store import MemoryStore
 from tests.training.conftest import ASKER, TINY, Built
@@ -69,6 +71,9 @@ def test_a_version_says_what_was_tested_and_which_gates_it_passed(built: Built):
         name.removeprefix("gate_") for name in metrics if name.startswith("gate_")
     }
     assert facts["threshold"]["label"] == "dog"
+    assert facts["decision"] is None
+    assert "too few" in facts["calibration"]["temperature"]["kept_because"]
+    assert metrics["temperature"] == 1
     assert facts["latency"]["calls"] == built.spec.evaluation.checks.calls
     assert "mcnemar_p" not in metrics
 
@@ -86,7 +91,8 @@ def test_a_model_that_fails_a_gate_is_published_and_says_so(built: Built, tmp_pa
     catalog, prod = Catalog(store, "pets"), Channel(store, "pets", "prod")
     before = built.catalog.fetch(built.catalog.version(1), tmp_path / "before")
     prod.move(catalog.publish(before, labels=("cat", "dog"), metrics={}, lineage={}), by=ASKER, why="first")
-    plan = EvaluationPlan(gates=Gates(accuracy=1.0), checks=Checks(photos=5, calls=1, int8=1))
+    checks = Checks(photos=5, calls=1, int8=1, positive="cat", false_positive_cost=4)
+    plan = EvaluationPlan(gates=Gates(accuracy=1.0), checks=checks)
     spec = replace(built.spec, evaluation=plan, hyper_parameters=replace(TINY, image_size=24))
     result = run_job(
         "job-2",
@@ -103,6 +109,19 @@ def test_a_model_that_fails_a_gate_is_published_and_says_so(built: Built, tmp_pa
     assert 0 < result.metrics["mcnemar_p"] <= 1
     assert "Beside version 1, now in prod" in (tmp_path / "report.html").read_text()
     assert find_result(workspace, "job-2") == result
+    _answers_by_its_threshold(catalog, tmp_path / "fetched")
+
+
+def _answers_by_its_threshold(catalog: Catalog, directory: Path) -> None:
+    version = catalog.version(2)
+    files = catalog.fetch(version, directory)
+    decision = Decision.from_json(files["decision.json"].read_bytes(), version.labels)
+    assert (decision.positive, decision.false_positive_cost) == ("cat", 4)
+    facts = json.loads(files["evaluation.json"].read_text())
+    assert facts["decision"]["threshold"] == decision.threshold
+    for probe in json.loads(files["probes.json"].read_text()):
+        says_cat = probe["probabilities"][0] >= decision.threshold
+        assert probe.get("label") in (None, "cat" if says_cat else "dog")
 
 
 def test_a_class_that_cannot_raise_an_alarm_is_refused_before_training(built: Built, tmp_path: Path):
@@ -185,6 +204,26 @@ def test_an_interrupted_job_goes_on_elsewhere_to_the_same_weights(built: Built, 
     other = torch.load(built.directory / "weights.pt", weights_only=True)
     assert all(torch.equal(one[name], other[name]) for name in other)
     assert catalog.version(1).metrics == built.catalog.version(1).metrics
+
+
+def test_an_interrupted_job_ends_with_the_records_of_its_epochs_stored(
+    built: Built, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    class SlowEpochs(MemoryStore):
+        def create(self, key: str, body: bytes) -> None:
+            if key.startswith(epochs_prefix("job-1")):
+                time.sleep(0.2)  # longer than it takes to be interrupted
+            super().create(key, body)
+
+    def train_one_epoch(*_: object, on_epoch: Callable[[EpochRecord], None], **__: object) -> None:
+        on_epoch(EpochRecord(epoch=1, of=2, train_loss=1, loss=1, accuracy=1, learning_rate=1, seconds=1))
+        raise Interrupted("interrupted after 8 of 16 steps")
+
+    workspace, catalog = SlowEpochs(), Catalog(MemoryStore(), "pets")
+    monkeypatch.setattr("training.run.train", train_one_epoch)
+    with pytest.raises(Interrupted):
+        run_job("job-1", built.spec, workspace=workspace, lake=built.lake, catalog=catalog, directory=tmp_path)
+    assert len(list(workspace.keys(epochs_prefix("job-1")))) == 1
 
 
 def test_a_missing_dataset_is_a_result(tmp_path: Path):

@@ -4,7 +4,7 @@ import io
 import os
 import tarfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -13,7 +13,16 @@ import pytest
 from registry.object_store import MemoryStore
 from tests.training.photos import write_photos
 from training.dataset.ingest import ingest_from
-from training.dataset.sources import ArchiveSource, Candidate, FolderSource, Passed, PrefixSource, Source, Unreadable
+from training.dataset.sources import (
+    ArchiveSource,
+    Candidate,
+    FolderSource,
+    Passed,
+    PrefixSource,
+    Source,
+    StoredArchiveSource,
+    Unreadable,
+)
 from training.dataset.sources import source as limits
 from training.errors import DatasetRefused
 
@@ -46,6 +55,12 @@ def archive(folder: Path, path: Path) -> ArchiveSource:
     return ArchiveSource(path)
 
 
+def stored(source: ArchiveSource) -> StoredArchiveSource:
+    store = MemoryStore()
+    store.create("photos.tar", source.path.read_bytes())
+    return StoredArchiveSource(store=store, key="photos.tar", name="s3://park/photos.tar")
+
+
 MAKERS: dict[str, Callable[[Path, Path], Source]] = {
     "folder": lambda folder, _: FolderSource(folder),
     "prefix": lambda folder, _: bucket(folder, "2026/march/"),
@@ -53,6 +68,8 @@ MAKERS: dict[str, Callable[[Path, Path], Source]] = {
     "tar": lambda folder, tmp: archive(folder, tmp / "photos.tar"),
     "tar.gz": lambda folder, tmp: archive(folder, tmp / "photos.tar.gz"),
     "tar.xz": lambda folder, tmp: archive(folder, tmp / "photos.tar.xz"),
+    "tar in a bucket": lambda folder, tmp: stored(archive(folder, tmp / "photos.tar")),
+    "tar.gz in a bucket": lambda folder, tmp: stored(archive(folder, tmp / "photos.tar.gz")),
 }
 
 
@@ -103,6 +120,31 @@ def test_an_archive_that_was_cut_off_is_refused_and_makes_no_dataset(
     with pytest.raises(DatasetRefused, match=r"cut off after|no tar archive"):
         ingest_from(ArchiveSource(path), store, seed=1)
     assert not list(store.keys("datasets/"))
+
+
+def test_an_archive_in_a_bucket_is_refused_by_its_address(folder: Path, tmp_path: Path):
+    path = archive(folder, tmp_path / "photos.tar.gz").path
+    path.write_bytes(path.read_bytes()[:-2000])
+    with pytest.raises(DatasetRefused, match=r"s3://park/photos\.tar is broken or cut off after"):
+        list(stored(ArchiveSource(path)))
+    with pytest.raises(DatasetRefused, match=r"s3://park/no\.tar cannot be read: no such object"):
+        list(StoredArchiveSource(store=MemoryStore(), key="no.tar", name="s3://park/no.tar"))
+
+
+def test_an_archive_in_a_bucket_is_taken_no_faster_than_its_photos_are(folder: Path, tmp_path: Path):
+    given: list[int] = []
+
+    class Watched(MemoryStore):
+        def chunks(self, key: str) -> Iterator[bytes]:
+            for chunk in super().chunks(key):
+                given.append(len(chunk))
+                yield chunk
+
+    store = Watched()
+    store.create("photos.tar", archive(folder, tmp_path / "photos.tar").path.read_bytes())
+    photos = iter(StoredArchiveSource(store=store, key="photos.tar", name="s3://park/photos.tar"))
+    next(photos)
+    assert sum(given) <= 128 * 1024 < len(store.get("photos.tar"))
 
 
 def test_an_archive_cut_exactly_between_two_files_is_refused_too(folder: Path, tmp_path: Path):

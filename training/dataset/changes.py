@@ -47,7 +47,7 @@ class Change:
 
     ruling: Ruling
     dataset: str
-    parent: str
+    parent: str | None  # None for an ingestion upon nothing
     by: str  # ARN, as STS gives it
     why: str
     at: str
@@ -66,7 +66,7 @@ class Change:
             change = cls(
                 ruling=Ruling(fields.text("ruling")),
                 dataset=fields.text("dataset", SHA256),
-                parent=fields.text("parent", SHA256),
+                parent=fields.optional_text("parent", SHA256),
                 by=fields.text("by"),
                 why=fields.text("why"),
                 at=fields.text("at"),
@@ -116,7 +116,7 @@ def exclude(store: ObjectStore, dataset: str, *, keys: Sequence[str], by: str, w
     )
 
 
-def record_ingestion(store: ObjectStore, dataset: str, *, parent: str, by: str, why: str, now: datetime) -> None:
+def record_ingestion(store: ObjectStore, dataset: str, *, parent: str | None, by: str, why: str, now: datetime) -> None:
     """Say that `dataset` was ingested upon `parent`, so that what was decided on the way to it is found."""
     if dataset != parent:
         _store(
@@ -142,7 +142,7 @@ def history(store: ObjectStore, dataset: str) -> list[Change]:
         here = waiting.pop(0)
         changes = [Change.from_bytes(store.get(key)) for key in store.keys(changes_prefix(here))]
         found += sorted(changes, key=lambda change: change.at, reverse=True)
-        nexts = [change.parent for change in changes if change.parent not in seen]
+        nexts = [change.parent for change in changes if change.parent and change.parent not in seen]
         seen.update(nexts)
         waiting += nexts
     return found

@@ -25,10 +25,10 @@ from training.dataset.quality import Quality, assess, refuse_unfit
 from training.dataset.sources import Candidate, FolderSource, Passed, Source, Unreadable
 from training.dataset.split import SplitBy, split_of
 
-WORKERS: Final = 16
+WORKERS: Final = 32
 """Threads that read, check and send photos; most of the time they wait for the data lake."""
 
-_AHEAD: Final = 4 * WORKERS
+_AHEAD: Final = 2 * WORKERS
 _PHOTO_SUFFIXES: Final = (".jpg", ".jpeg", ".png", ".webp")
 _NOT_IN_INDEX: Final = "not in the index"
 

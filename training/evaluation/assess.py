@@ -6,9 +6,10 @@ from typing import Final
 
 import numpy as np
 
+from registry.decision import Decision, decide
 from training.dataset.manifest import Photo
 from training.errors import SpecMalformed
-from training.evaluation.calibration import Calibration, Threshold, calibrate, choose_threshold
+from training.evaluation.calibration import Calibration, Classes, Probabilities, Threshold, calibrate, choose_threshold
 from training.evaluation.comparison import Comparison, Incumbent, compare
 from training.evaluation.corruptions import CORRUPTIONS, SEVERITIES
 from training.evaluation.exhibits import Exhibit, data_uri, exhibit
@@ -23,6 +24,7 @@ from training.evaluation.robustness import (
     stratified,
 )
 from training.evaluation.slices import Slice, measure_slices, worst
+from training.evaluation.temperature import Temperature
 from training.export import ExportedModel, Pixels
 from training.pixels import LabelledPixels
 
@@ -38,6 +40,7 @@ class Assessment:
     auroc: Mapping[str, float]  # label -> that class against all others
     calibration: Calibration
     threshold: Threshold
+    decision: Decision | None  # by which answers are given and figures told; None: the likeliest class
     slices: tuple[Slice, ...]
     robustness: Robustness
     consistency: Consistency
@@ -55,7 +58,8 @@ class Assessment:
             **self.evaluation.metrics(),
             **{f"auroc_{label}": area for label, area in self.auroc.items()},
             "calibration_error": self.calibration.error,
-            "temperature": self.calibration.temperature,
+            "calibration_error_before": self.calibration.error_before,
+            "temperature": self.calibration.temperature.value,
             **(_bounded("slice_gap", behind.gap, behind.gap_interval) if behind else {}),
             **_bounded("robustness_drop", self.robustness.drop, self.robustness.drop_interval),
             **_bounded("consistency", self.consistency.share, self.consistency.interval),
@@ -72,21 +76,35 @@ def assess(
     test: LabelledPixels,
     *,
     validate: LabelledPixels,
+    temperature: Temperature,
     checks: Checks,
     seed: int,
     picture: Callable[[Photo], Pixels],
     incumbent: Incumbent | None = None,
 ) -> Assessment:
-    """Answer every test photo, as it is and made worse; what has to be fitted is fitted on `validate`.
+    """Answer every test photo as it will be in production, as it is and made worse.
 
-    `picture` gives a photo's pixels for showing, of any size. SpecMalformed when `checks` name no class of the model.
+    What has to be fitted is fitted on `validate`, as `temperature` was, which is in the file. `picture` gives a photo's
+    pixels for showing, of any size. SpecMalformed when `checks` name no class of the model.
     """
     positive = positive_class(checks, exported.labels)
     pixels, truth = test.pixels.numpy(), test.targets.numpy()
     answers = exported.explain(pixels)
-    answered = answers.probabilities.argmax(axis=1)
-    fitted_on = (exported.classify(validate.pixels.numpy()), validate.targets.numpy())
+    threshold = choose_threshold(
+        exported.classify(validate.pixels.numpy()),
+        validate.targets.numpy(),
+        answers.probabilities,
+        truth,
+        place=positive,
+        label=exported.labels[positive],
+        costs=checks.costs,
+    )
+    decision = threshold.decision
+    answered = decided(answers.probabilities, exported.labels, decision)
     tried = stratified(truth, checks.photos)
+
+    def answer_all(photos: Pixels) -> Classes:
+        return decided(exported.classify(photos), exported.labels, decision)
 
     def show(place: int) -> Exhibit:
         photo, answer = test.photos[place], int(answered[place])
@@ -99,7 +117,7 @@ def assess(
         )
 
     wrong = np.flatnonzero(answered != truth)
-    wrong = wrong[np.argsort(-answers.probabilities[wrong].max(axis=1), kind="stable")][:MOST_ERRORS]
+    wrong = wrong[np.argsort(-answers.probabilities[wrong, answered[wrong]], kind="stable")][:MOST_ERRORS]
     right = np.flatnonzero(answered == truth)
     right = right[np.linspace(0, len(right) - 1, min(MOST_SAMPLES, len(right))).astype(int)]
     return Assessment(
@@ -107,24 +125,25 @@ def assess(
         auroc={
             label: auroc(truth == place, answers.probabilities[:, place]) for place, label in enumerate(exported.labels)
         },
-        calibration=calibrate(*fitted_on, answers.probabilities, truth),
-        threshold=choose_threshold(
-            *fitted_on,
-            answers.probabilities,
-            truth,
-            place=positive,
-            label=exported.labels[positive],
-            costs=checks.costs,
-        ),
+        calibration=calibrate(answers.probabilities, truth, temperature),
+        threshold=threshold,
+        decision=decision,
         slices=measure_slices(test.photos, answered == truth),
-        robustness=measure_robustness(exported.classify, pixels[tried], truth[tried], seed=seed),
-        consistency=measure_consistency(exported.classify, pixels[tried]),
+        robustness=measure_robustness(answer_all, pixels[tried], truth[tried], seed=seed),
+        consistency=measure_consistency(answer_all, pixels[tried]),
         latency=measure_latency(exported.classify, pixels, calls=checks.calls),
-        comparison=compare(incumbent, truth, answered) if incumbent else None,
+        comparison=compare(incumbent, truth, answers.probabilities) if incumbent else None,
         errors=tuple(show(int(place)) for place in wrong),
         samples=tuple(show(int(place)) for place in right),
         corrupted=_corrupted(picture(test.photos[int((right if len(right) else wrong)[0])]), seed),
     )
+
+
+def decided(probabilities: Probabilities, labels: tuple[str, ...], decision: Decision | None) -> Classes:
+    """Give the answers [N] that serving gives."""
+    if decision is None:
+        return probabilities.argmax(axis=1)
+    return np.array([decide(scores, labels, decision) for scores in probabilities.tolist()], dtype=np.int64)
 
 
 def _corrupted(pixels: Pixels, seed: int) -> dict[str, tuple[str, ...]]:

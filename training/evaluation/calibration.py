@@ -6,13 +6,11 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from registry.decision import Decision
 from training.evaluation.metrics import Interval, wilson_interval
+from training.evaluation.temperature import Temperature, at_temperature, logits_of
 
 BINS: Final = 10
-_COLDEST: Final = 0.05
-_HOTTEST: Final = 20.0
-_GOLDEN: Final = (5**0.5 - 1) / 2
-_TINY: Final = 1e-12
 
 type Probabilities = npt.NDArray[np.float32]
 type Classes = npt.NDArray[np.int64]
@@ -32,12 +30,13 @@ class Bin:
 
 @dataclass(frozen=True, kw_only=True)
 class Calibration:
-    """How far confidence is from accuracy on test photos, and what the temperature found on others makes of it."""
+    """How far confidence is from accuracy on test photos, as served and as it was before the temperature."""
 
-    error: float  # expected calibration error
+    error: float  # expected calibration error of what is served
     bins: tuple[Bin, ...]
-    temperature: float  # divides logits; fitted on validation photos
-    error_at_temperature: float
+    temperature: Temperature
+    error_before: float
+    bins_before: tuple[Bin, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +45,11 @@ class Costs:
 
     false_positive: float = 1.0
     false_negative: float = 1.0
+
+    @property
+    def differ(self) -> bool:
+        """Whether a threshold is asked for; with equal costs the likeliest class is the cheapest answer."""
+        return self.false_positive != self.false_negative
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,18 +64,29 @@ class Threshold:
     false_positives: int
     false_negatives: int
 
+    @property
+    def decision(self) -> Decision | None:
+        """Give the rule that a version answers by; None for equal costs, where the likeliest class counts."""
+        if not self.costs.differ:
+            return None
+        return Decision(
+            positive=self.label,
+            threshold=self.value,
+            false_positive_cost=self.costs.false_positive,
+            false_negative_cost=self.costs.false_negative,
+        )
 
-def calibrate(
-    validation: Probabilities, validation_truth: Classes, test: Probabilities, test_truth: Classes
-) -> Calibration:
-    """Measure on test photos; fit the temperature on validation photos."""
-    temperature = fit_temperature(validation, validation_truth)
-    bins = reliability(test, test_truth)
+
+def calibrate(served: Probabilities, truth: Classes, temperature: Temperature) -> Calibration:
+    """Measure on test photos what the file answers, and what it would answer without its temperature."""
+    bins = reliability(served, truth)
+    before = reliability(at_temperature(logits_of(served), 1 / temperature.value), truth)
     return Calibration(
         error=calibration_error(bins),
         bins=bins,
         temperature=temperature,
-        error_at_temperature=calibration_error(reliability(at_temperature(test, temperature), test_truth)),
+        error_before=calibration_error(before),
+        bins_before=before,
     )
 
 
@@ -103,27 +118,6 @@ def calibration_error(bins: tuple[Bin, ...]) -> float:
     """
     total = sum(each.photos for each in bins)
     return sum(each.photos * abs(each.confidence - each.accuracy) for each in bins) / total if total else 0.0
-
-
-def at_temperature(probabilities: Probabilities, temperature: float) -> Probabilities:
-    """Divide logits by `temperature`: above 1 is humbler, below 1 surer; the answer stays."""
-    logits = np.log(np.maximum(probabilities, _TINY)) / temperature
-    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)
-
-
-def fit_temperature(probabilities: Probabilities, truth: Classes) -> float:
-    """Find the temperature of the least negative log-likelihood, by golden section over its logarithm (convex)."""
-
-    def loss(log_temperature: float) -> float:
-        found = at_temperature(probabilities, float(np.exp(log_temperature)))
-        return float(-np.log(np.maximum(found[np.arange(len(truth)), truth], _TINY)).mean())
-
-    low, high = np.log(_COLDEST), np.log(_HOTTEST)
-    while high - low > 1e-4:
-        left, right = high - _GOLDEN * (high - low), low + _GOLDEN * (high - low)
-        low, high = (low, right) if loss(left) <= loss(right) else (left, high)
-    return float(np.exp((low + high) / 2))
 
 
 def choose_threshold(

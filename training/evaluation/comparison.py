@@ -55,9 +55,12 @@ def find_incumbent(
     return Incumbent(version=version.number, probabilities=model.classify(pixels(model.size)))
 
 
-def compare(incumbent: Incumbent, truth: npt.NDArray[np.int64], answers: npt.NDArray[np.int64]) -> Comparison:
-    """Count who is right where the other is wrong."""
-    ours, theirs = answers == truth, incumbent.probabilities.argmax(axis=1) == truth
+def compare(incumbent: Incumbent, truth: npt.NDArray[np.int64], probabilities: Numbers) -> Comparison:
+    """Count whose likeliest class is right where the other's is wrong.
+
+    Not by threshold: one that trades accuracy for cheaper errors would make a better model look worse.
+    """
+    ours, theirs = probabilities.argmax(axis=1) == truth, incumbent.probabilities.argmax(axis=1) == truth
     only_ours, only_theirs = int((ours & ~theirs).sum()), int((theirs & ~ours).sum())
     return Comparison(
         version=incumbent.version,

@@ -1,16 +1,15 @@
 """Is it good enough? Each gate takes the bound that is against the model, and a failed one says what to try."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from registry.gates import PREFIX
 from training.evaluation.assess import Assessment
+from training.evaluation.calibration import Calibration
 from training.evaluation.plan import Gates
 from training.evaluation.slices import worst
 from training.evaluation.words import percent
-
-PREFIX: Final = "gate_"
-"""Of the metrics of a version that say whether it passed: 1 or 0."""
 
 _MORE_PHOTOS: Final = "More test photos narrow the interval: ingest more, and the bound moves without another training."
 
@@ -37,11 +36,6 @@ def as_metrics(results: Iterable[GateResult]) -> dict[str, float]:
     return {PREFIX + result.name: float(result.passed) for result in results}
 
 
-def failed(metrics: Mapping[str, float]) -> tuple[str, ...]:
-    """Name the gates that a version with these metrics failed."""
-    return tuple(name.removeprefix(PREFIX) for name in metrics if name.startswith(PREFIX) and not metrics[name])
-
-
 def _judge(gates: Gates, assessment: Assessment) -> Iterable[GateResult]:
     evaluation = assessment.evaluation
     yield _least(
@@ -64,8 +58,8 @@ def _judge(gates: Gates, assessment: Assessment) -> Iterable[GateResult]:
     calibration = assessment.calibration
     yield _most(
         "calibration_error", "distance of confidence from accuracy", calibration.error, gates.calibration_error, None,
-        f"A temperature of {calibration.temperature:.2f} would leave {calibration.error_at_temperature:.3f}; less "
-        "label smoothing or mix-up makes a model surer, more makes it humbler.",
+        f"{_of_temperature(calibration)} More validation photos fit it better; less label smoothing or mix-up makes a "
+        "model surer, more makes it humbler.",
     )  # fmt: skip
     robustness = assessment.robustness
     yield _most(
@@ -104,6 +98,13 @@ def _judge(gates: Gates, assessment: Assessment) -> Iterable[GateResult]:
             if slow
             else "",
         )
+
+
+def _of_temperature(calibration: Calibration) -> str:
+    temperature = calibration.temperature
+    if temperature.kept_because:
+        return f"No temperature was applied: {temperature.kept_because}."
+    return f"A temperature of {temperature.value:.2f} is in it, without which it were {calibration.error_before:.3f}."
 
 
 def _least(name: str, what: str, bound: float, limit: float, value: float, advice: str) -> GateResult:

@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Self
 
 from registry.encoding import Fields
+from registry.gates import MODEL_GATES
 from training.errors import SpecMalformed
 from training.evaluation.calibration import Costs
 from training.settings import Settings
@@ -13,7 +14,8 @@ from training.settings import Settings
 class Gates(Settings):
     """What a version must show, each on the bound of its 95 % interval that is against us.
 
-    The defaults are a floor below which a model is no use to anybody; a park sets its own.
+    The defaults are a floor below which a model is no use to anybody; a park sets its own in its stack's YAML. Which
+    way each is stricter stands in `registry.gates`, which the stack's program can read too.
     """
 
     accuracy: float = 0.6  # least: lower bound
@@ -22,16 +24,16 @@ class Gates(Settings):
     calibration_error: float = 0.2  # most; the estimate, which overstates on few photos
     robustness_drop: float = 0.4  # most accuracy lost under corruptions, their mean: upper bound
     consistency: float = 0.5  # least share of photos that keep their answer when moved or encoded again: lower bound
-    luck: float = 0.05  # p-value of McNemar's test below which being worse than `prod` is not taken for luck
+    luck: float = (
+        0.05  # p-value of McNemar's test below which being worse than `prod` is not taken for luck; higher refuses more
+    )
     milliseconds: float = 0.0  # most for one photo, 99th percentile, on the machine that trained; 0: not asked
 
     def __post_init__(self) -> None:
         """Refuse what no gate can mean; SpecMalformed."""
         for name, value in asdict(self).items():
-            if name != "milliseconds" and not 0 <= value <= 1:
-                raise SpecMalformed(f"gate {name} is a share: from 0 to 1, not {value}")
-        if not self.milliseconds >= 0:
-            raise SpecMalformed(f"gate milliseconds must be 0 or above, not {self.milliseconds}")
+            if not MODEL_GATES[name].takes(value):
+                raise SpecMalformed(f"gate {name} needs {MODEL_GATES[name].expected}, not {value}")
 
 
 @dataclass(frozen=True, kw_only=True)

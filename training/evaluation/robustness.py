@@ -11,8 +11,8 @@ from training.evaluation.corruptions import CORRUPTIONS, SEVERITIES, Pixels, ree
 from training.evaluation.metrics import Z95, Interval, wilson_interval
 
 type Classes = npt.NDArray[np.int64]
-type Classify = Callable[[Pixels], npt.NDArray[np.float32]]
-"""Pixels [N, S, S, 3] to probabilities [N, classes]."""
+type Answer = Callable[[Pixels], Classes]
+"""Pixels [N, S, S, 3] to answered classes [N]."""
 
 JPEG_QUALITIES: Final = (90, 75)
 _STEPS: Final = ((1, 0), (-1, 0), (0, 1), (0, -1))
@@ -53,17 +53,17 @@ def stratified(truth: Classes, most: int) -> npt.NDArray[np.intp]:
     return np.sort(by_class[np.linspace(0, len(truth) - 1, most).round().astype(int)])
 
 
-def measure_robustness(classify: Classify, pixels: Pixels, truth: Classes, *, seed: int) -> Robustness:
+def measure_robustness(answer: Answer, pixels: Pixels, truth: Classes, *, seed: int) -> Robustness:
     """Corrupt every photo in every way and severity; the interval of the drop is that of a mean of paired differences.
 
     Photos are corrupted as the model sees them. One photo keeps its seed over the severities, so that a curve shows
     the severity and not the luck of a streak's direction.
     """
-    before = classify(pixels).argmax(axis=1) == truth
+    before = answer(pixels) == truth
     after: dict[str, npt.NDArray[np.bool_]] = {}
     for name, corrupt in CORRUPTIONS.items():
         worse = np.stack([corrupt(photo, level, seed + n) for level in SEVERITIES for n, photo in enumerate(pixels)])
-        after[name] = (classify(worse).argmax(axis=1) == np.tile(truth, len(SEVERITIES))).reshape(len(SEVERITIES), -1)
+        after[name] = (answer(worse) == np.tile(truth, len(SEVERITIES))).reshape(len(SEVERITIES), -1)
     lost = before - np.concatenate(list(after.values())).mean(axis=0)
     half = Z95 * float(lost.std(ddof=1)) / len(lost) ** 0.5 if len(lost) > 1 else 1.0
     return Robustness(
@@ -79,17 +79,14 @@ def measure_robustness(classify: Classify, pixels: Pixels, truth: Classes, *, se
     )
 
 
-def measure_consistency(classify: Classify, pixels: Pixels) -> Consistency:
+def measure_consistency(answer: Answer, pixels: Pixels) -> Consistency:
     """Move by one pixel in four directions and encode again; does the answer stay (Zhang, ICML 2019)?
 
     A pixel is one that the model sees: a bigger step than a camera's pixel, hence a stricter question.
     """
-    before = classify(pixels).argmax(axis=1)
-    moved = [classify(shifted(pixels, down, right)).argmax(axis=1) == before for down, right in _STEPS]
-    again = [
-        classify(np.stack([reencoded(photo, quality) for photo in pixels])).argmax(axis=1) == before
-        for quality in JPEG_QUALITIES
-    ]
+    before = answer(pixels)
+    moved = [answer(shifted(pixels, down, right)) == before for down, right in _STEPS]
+    again = [answer(np.stack([reencoded(photo, quality) for photo in pixels])) == before for quality in JPEG_QUALITIES]
     kept = np.all([*moved, *again], axis=0)
     return Consistency(
         photos=len(pixels),

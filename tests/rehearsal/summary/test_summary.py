@@ -11,6 +11,7 @@ from typing import Any, override
 import numpy as np
 import pytest
 
+from petpark.gates import Verdict
 from rehearsal import pictures
 from rehearsal.people import CAST
 from rehearsal.steps import StepRecord
@@ -53,6 +54,17 @@ def test_the_json_keeps_its_contract(facts: Facts, tmp_path: Path) -> None:
         "accuracy": {"value": 0.941, "low": 0.917, "high": 0.958, "n": 512},
         "stacks": {"test": {"region": "eu-west-1"}, "prod": {"region": "eu-west-1"}},
     }
+
+
+def test_the_page_shows_how_each_version_did_at_the_gates(facts: Facts) -> None:
+    passed = Verdict(name="accuracy", passed=True, asked="accuracy: at least 60.0 %", found="91.7 %", why="31.7 points")
+    failed = Verdict(
+        name="recall", passed=False, asked="photos of “cat” found", found=HOSTILE, why="3.0 points missing"
+    )
+    page = Elements(render(facts(gates={1: (passed,), 2: (failed,)})))
+    for said in ("✓ 31.7 points", "✗ 3.0 points missing", "accuracy: at least 60.0 %", HOSTILE):
+        assert said in page.text
+    assert "Gates" not in Elements(render(facts())).text
 
 
 def test_nothing_but_the_two_files_is_left_behind(facts: Facts, tmp_path: Path) -> None:

@@ -1,8 +1,17 @@
 """Where photos come from: a folder, a bucket's prefix, an archive. Each is read once, in one pass."""
 
-from training.dataset.sources.archive import ArchiveSource
+from training.dataset.sources.archive import ArchiveSource, StoredArchiveSource
 from training.dataset.sources.folder import FolderSource
 from training.dataset.sources.prefix import PrefixSource
 from training.dataset.sources.source import Candidate, Passed, Source, Unreadable
 
-__all__ = ["ArchiveSource", "Candidate", "FolderSource", "Passed", "PrefixSource", "Source", "Unreadable"]
+__all__ = [
+    "ArchiveSource",
+    "Candidate",
+    "FolderSource",
+    "Passed",
+    "PrefixSource",
+    "Source",
+    "StoredArchiveSource",
+    "Unreadable",
+]

@@ -1,13 +1,16 @@
-"""Photos in a tar archive, compressed or not: read as a stream, never unpacked to disk."""
+"""Photos in a tar archive, compressed or not, on disk or in a bucket: read as a stream, never unpacked to disk."""
 
 import lzma
 import tarfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, override
+from typing import IO, Final, cast, override
 
+from registry.errors import ObjectMissing
+from registry.object_store import ObjectStore
 from training.dataset.sources.source import MAX_BYTES, Candidate, Passed, bad_name, is_hidden, printable, too_large
 from training.errors import DatasetRefused
 
@@ -30,18 +33,78 @@ class ArchiveSource:
 
     def __iter__(self) -> Iterator[Candidate | Passed]:
         """See Source."""
-        seen = 0
-        ended: list[bool] = []
         try:
-            with tarfile.open(self.path, "r|*", tarinfo=_noticing_the_end(ended)) as archive:
-                archive.stream = True  # or it would remember every entry
-                for member in archive:
-                    seen += 1
-                    yield from _offered(archive, member)
-        except _BROKEN as error:
-            raise DatasetRefused(_refusal(self.path, seen, error)) from error
-        if not ended:
-            raise DatasetRefused(_refusal(self.path, seen, EOFError("it has no end mark")))
+            file = self.path.open("rb")
+        except OSError as error:
+            raise DatasetRefused(
+                f"{self.path} cannot be read: {error.strerror}; "
+                "give a tar archive of one folder of photos for each class"
+            ) from error
+        with file:
+            yield from _members(file, str(self.path))
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredArchiveSource:
+    """The same for an archive in a bucket, of which some megabytes are in memory at a time."""
+
+    store: ObjectStore
+    key: str
+    name: str
+    """How people call it: its address."""
+
+    def count(self) -> int | None:
+        """See Source."""
+        return None
+
+    def __iter__(self) -> Iterator[Candidate | Passed]:
+        """See Source."""
+        with closing(_Chunks(self.store.chunks(self.key))) as stream:
+            try:
+                yield from _members(cast("IO[bytes]", stream), self.name)
+            except ObjectMissing as error:
+                raise DatasetRefused(f"{self.name} cannot be read: no such object") from error
+
+
+class _Chunks:
+    """The part of a file that tarfile asks for: bytes one after the other."""
+
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        self._chunks = chunks
+        self._rest = memoryview(b"")
+
+    def read(self, size: int) -> bytes:
+        """Give `size` bytes; fewer at the end only."""
+        parts: list[memoryview] = []
+        while size > 0:
+            if not self._rest:
+                self._rest = memoryview(next(self._chunks, b""))
+            if not self._rest:
+                break
+            parts.append(self._rest[:size])
+            self._rest = self._rest[size:]
+            size -= len(parts[-1])
+        return b"".join(parts)
+
+    def close(self) -> None:
+        """Ask for no more."""
+        if isinstance(self._chunks, Generator):
+            self._chunks.close()
+
+
+def _members(stream: IO[bytes], name: str) -> Iterator[Candidate | Passed]:
+    seen = 0
+    ended: list[bool] = []
+    try:
+        with tarfile.open(fileobj=stream, mode="r|*", tarinfo=_noticing_the_end(ended)) as archive:
+            archive.stream = True  # or it would remember every entry
+            for member in archive:
+                seen += 1
+                yield from _offered(archive, member)
+    except _BROKEN as error:
+        raise DatasetRefused(_refusal(name, seen, error)) from error
+    if not ended:
+        raise DatasetRefused(_refusal(name, seen, EOFError("it has no end mark")))
 
 
 def _offered(archive: tarfile.TarFile, member: tarfile.TarInfo) -> Iterator[Candidate | Passed]:
@@ -68,12 +131,10 @@ def _giving(data: bytes) -> Callable[[], bytes]:
     return lambda: data
 
 
-def _refusal(path: Path, seen: int, error: Exception) -> str:
-    if isinstance(error, FileNotFoundError | IsADirectoryError | PermissionError):
-        return f"{path} cannot be read: {error.strerror}; give a tar archive of one folder of photos for each class"
+def _refusal(name: str, seen: int, error: Exception) -> str:
     if not seen:
-        return f"{path} is no tar archive, or none that can be read ({error}); give one as tar -cf makes it"
-    return f"{path} is broken or cut off after {seen:,} entries ({error}); copy it again, then ingest it again"
+        return f"{name} is no tar archive, or none that can be read ({error}); give one as tar -cf makes it"
+    return f"{name} is broken or cut off after {seen:,} entries ({error}); copy it again, then ingest it again"
 
 
 def _noticing_the_end(ended: list[bool]) -> type[tarfile.TarInfo]:

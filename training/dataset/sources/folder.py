@@ -45,14 +45,17 @@ class FolderSource:
             elif not entry.is_file():
                 yield Passed(key=key, reason="no regular file")
             else:
-                yield Candidate(key=key, read=_Read(directory / entry.name))
+                yield Candidate(key=key, read=Read(directory / entry.name))
 
 
 @dataclass(frozen=True)
-class _Read:
+class Read:
+    """The bytes of a file, as a Candidate gives them; Unreadable where they cannot be read, or change just now."""
+
     path: Path
 
     def __call__(self) -> bytes:
+        """See Candidate."""
         try:
             with self.path.open("rb") as file:
                 before = os.fstat(file.fileno())

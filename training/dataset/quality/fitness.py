@@ -7,7 +7,7 @@ from statistics import quantiles
 from typing import Final
 
 from training.dataset.manifest import Manifest
-from training.dataset.split import Split
+from training.dataset.split import Split, camera_of
 from training.errors import DatasetRefused
 
 MIN_PHOTOS_PER_CLASS: Final = 20
@@ -67,7 +67,12 @@ def refuse_unfit(manifest: Manifest, skipped: Sequence[tuple[str, str]] = ()) ->
             )
         for split in Split:
             if not per_split[split]:
-                raise DatasetRefused(f"class {label!r} has no photo in the {split} split; add photos to it")
+                places = {(camera_of(photo), photo.split) for photo in manifest.photos if photo.label == label}
+                cameras = {camera for camera, _ in places}
+                remedy = "add photos to it"
+                if None not in cameras and len(places) == len(cameras):
+                    remedy = f"its cameras ({len(cameras)}) are in one split each: --split-by day, or more cameras"
+                raise DatasetRefused(f"class {label!r} has no photo in the {split} split; {remedy}")
 
 
 def _because(skipped: Sequence[tuple[str, str]]) -> str:

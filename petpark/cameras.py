@@ -1,0 +1,94 @@
+"""The agent beside a camera, as an operator meets it: started here, asked over HTTP, read from its disk."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import httpx
+
+from petpark.errors import NOT_SO, OperatorError
+from registry.layout import Variable
+
+if TYPE_CHECKING:
+    from serving.camera.settings import AgentSettings
+    from serving.camera.spool import SpoolCounts, Spooled
+
+_LIBRARIES = ("av", "cv2", "granian", "prometheus_client", "starlette")
+_PATIENCE = httpx.Timeout(5.0, connect=2.0)
+_STATE = "petpark/camera"
+
+
+class LibrariesMissing(OperatorError):
+    """The agent's libraries are not installed beside petpark."""
+
+
+class AgentSilent(OperatorError):
+    """Nobody answers as a camera agent does."""
+
+    exit_code = NOT_SO
+
+
+def default_home() -> Path:
+    """Where events wait and stay: in the install root on an instance, otherwise where this user's state is.
+
+    https://specifications.freedesktop.org/basedir-spec/latest/
+    """
+    if root := os.environ.get(Variable.HOME):
+        return Path(root) / "camera"
+    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / _STATE
+
+
+def settings_of(config: Path | None, sources: Sequence[str], overrides: Mapping[str, object]) -> AgentSettings:
+    """A file's settings, or those of the command line alone. Raises `SettingsInvalid`."""
+    from serving.camera.settings import SettingsInvalid, load_settings, parse_settings, parse_source
+
+    said = {name: value for name, value in overrides.items() if value is not None}
+    if sources:
+        said["cameras"] = [parse_source(source) for source in sources]
+    if config is not None:
+        return load_settings(config, overrides=said)
+    if not sources:
+        raise SettingsInvalid(
+            "No camera is named: --source gate=rtsp://192.0.2.7/stream1 (may be repeated), or --config FILE."
+        )
+    return parse_settings(said, where="the command line", defaults={"home": str(default_home())})
+
+
+def run_agent(settings: AgentSettings) -> None:
+    """Run an agent until it is told to end. Raises `LibrariesMissing` and what `serving.camera.process.run` does."""
+    missing = [name for name in _LIBRARIES if importlib.util.find_spec(name) is None]
+    if missing:
+        raise LibrariesMissing(
+            f"The camera agent needs {', '.join(missing)}, which are not installed here.",
+            next_step="pip install -r requirements/camera.txt",
+        )
+    from serving.camera.process import run
+
+    run(settings)
+
+
+def ask_agent(url: str) -> Mapping[str, Any]:
+    """What a running agent says of itself. Raises `AgentSilent`."""
+    address = f"{url.rstrip('/')}/v1/cameras"
+    try:
+        answer = httpx.get(address, timeout=_PATIENCE, trust_env=False)
+        facts = answer.raise_for_status().json()
+        _ = facts["cameras"], facts["spool"], facts["forwarding"]
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError, TypeError) as error:
+        raise AgentSilent(
+            f"No camera agent answers at {address}: {type(error).__name__}.",
+            next_step="Start one (petpark camera run --source NAME=ADDRESS), or say where it is: --agent URL",
+        ) from None
+    return facts
+
+
+def recorded(home: Path | None, *, count: int, camera: str | None) -> tuple[list[Spooled], SpoolCounts]:
+    """The newest events on this machine's disk. Raises `SpoolUnusable`."""
+    from serving.camera.spool import read_counts, read_events
+
+    folder = home or default_home()
+    return read_events(folder, count=count, camera=camera), read_counts(folder)

@@ -1,0 +1,60 @@
+"""One job from near: what was asked of it, how its version did at the gates, and what to try if that is not enough."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from petpark import gates, jobs
+from petpark.remedies import Usual, remedies
+from registry import layout
+from registry.gates import failed
+
+if TYPE_CHECKING:
+    from petpark.gates import Judgement
+    from petpark.jobs import JobSummary
+    from petpark.remedies import Remedy
+    from petpark.target import Target
+    from training.job import JobResult, JobSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobDetails:
+    """A job, running or ended. `judgement` is None while it has no version, `result` while it has not ended."""
+
+    summary: JobSummary
+    spec: JobSpec
+    parameters: dict[str, Any]
+    """Its hyper-parameters that are not the usual ones."""
+    result: JobResult | None
+    judgement: Judgement | None
+    remedies: tuple[Remedy, ...]
+    """What to try about the gates that its version failed."""
+
+
+def inspect(target: Target, job: str) -> JobDetails:
+    """Read all about one job; raises training's `JobMissing`."""
+    from training.job import find_result, load_spec
+
+    store = target.store(target.outputs.workspace, role=layout.Role.PUBLISHER)
+    spec, result = load_spec(store, job), find_result(store, job)
+    judged = None if result is None else _judgement(target, result)
+    usual = Usual(parameters=jobs.usual_parameters(target), evaluation=gates.plan(target, (), ()))
+    before = asdict(usual.parameters)
+    return JobDetails(
+        summary=jobs.summary(target, job),
+        spec=spec,
+        parameters={name: value for name, value in asdict(spec.hyper_parameters).items() if value != before[name]},
+        result=result,
+        judgement=judged,
+        remedies=() if judged is None else tuple(remedies(spec, judged, usual)),
+    )
+
+
+def _judgement(target: Target, result: JobResult) -> Judgement | None:
+    """How the job's version did. Reasons are read only where something failed: they are what people then ask for."""
+    if result.version is None:
+        return None
+    if failed(result.metrics):
+        return gates.judgement(target, result.version)
+    return gates.briefly(result.version, result.metrics)

@@ -1,0 +1,64 @@
+"""Outcomes of experiments other than the thing asked for."""
+
+from registry.errors import Malformed, RegistryError
+
+
+class ExperimentMalformed(Malformed):
+    """An entry of an experiments' log that does not parse, or says something impossible."""
+
+    what = "an experiment's entry"
+
+
+class ExperimentRunning(RegistryError):
+    """A channel holds one experiment at a time, and the last one has no end yet."""
+
+    def __init__(self, channel: str, *, number: int, version: int, by: str, at: str) -> None:
+        super().__init__(
+            expected=f"channel {channel} without an experiment",
+            actual=f"experiment {number} with version {version}, begun by {by} at {at}",
+            next=f"Wait for its end, or end it: petpark experiment stop --channel {channel}",
+        )
+
+
+class ExperimentEnded(RegistryError):
+    """Somebody ended the experiment first."""
+
+    def __init__(self, channel: str, number: int, *, outcome: str, by: str, at: str) -> None:
+        super().__init__(
+            expected=f"experiment {number} of channel {channel} to be running",
+            actual=f"its end: {outcome}, by {by} at {at}",
+            next=f"Look at it: petpark experiment show --channel {channel}",
+        )
+
+
+class NoExperiment(RegistryError):
+    """There is no experiment to judge or to stop."""
+
+    def __init__(self, channel: str) -> None:
+        super().__init__(
+            expected=f"an experiment on channel {channel}",
+            actual="none",
+            next="Start one: petpark experiment start VERSION --channel " + channel,
+        )
+
+
+class NoChampion(RegistryError):
+    """A channel that never moved has nothing to compare with."""
+
+    def __init__(self, channel: str) -> None:
+        super().__init__(
+            expected=f"a version in force on channel {channel}",
+            actual="none: it never moved",
+            next="Promote a version first: petpark promote VERSION --channel " + channel,
+        )
+
+
+class SameVersion(RegistryError):
+    """The challenger is what is in force already."""
+
+    def __init__(self, channel: str, version: str) -> None:
+        super().__init__(
+            expected=f"another version than the one in force on channel {channel}",
+            actual=version,
+            next="Name another: petpark models list",
+        )

@@ -1,0 +1,231 @@
+"""When a challenger has won, and when it has done harm: decided from counts alone, by a rule that was stated before."""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Final, Literal, Self
+
+from registry.encoding import Fields
+
+type Mode = Literal["shadow", "canary", "ab"]
+"""Who gets the challenger's answers: nobody, a share of requests, a share of callers."""
+
+type Ruling = Literal["promote", "reject", "wait"]
+
+Z: Final = 3.29
+"""Of intervals at 99.9 %: who looks often meets a 95 % bound by luck before long."""
+
+
+class RuleInvalid(ValueError):
+    """A rule that cannot be held; the message says which limit, and what it may be."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rule:
+    """What a challenger must show. Limits are held against the bound of an interval that is against it."""
+
+    least: int = 500
+    """Answers of each arm, or comparisons of a shadow, before it can win."""
+    errors: float = 0.005
+    """By how much its share of failed answers may exceed the champion's."""
+    slower: float = 0.25
+    """By what share of the champion's its mean time may be longer; not asked of a shadow, which runs last."""
+    disagreement: float = 0.1
+    """Share of photos on which a shadow may say another label."""
+    confidence_shift: float = 0.05
+    """By how much its mean confidence may differ, up or down."""
+
+    def __post_init__(self) -> None:
+        if self.least < 1:
+            raise RuleInvalid(f"least is {self.least}; expected a number of answers, at least 1")
+        for limit in ("errors", "slower", "disagreement", "confidence_shift"):
+            value = float(getattr(self, limit))
+            if not (math.isfinite(value) and value >= 0):
+                raise RuleInvalid(f"{limit} is {value:g}; expected a share such as 0.05")
+
+    @classmethod
+    def read(cls, reader: Fields) -> Self:
+        """Read all, strictly; ValueError."""
+        limits = {limit.name: reader.number(limit.name) for limit in fields(cls) if limit.name != "least"}
+        rule = cls(least=reader.count("least"), **limits)
+        reader.done()
+        return rule
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arm:
+    """What one arm did: counts and sums, so that what several endpoints counted adds up."""
+
+    answers: int = 0
+    failures: int = 0  # requests that it could not answer
+    seconds: float = 0.0
+    seconds_squared: float = 0.0
+    confidence: float = 0.0  # sum of the largest probabilities
+    confidence_squared: float = 0.0
+
+    def __add__(self, other: "Arm") -> "Arm":
+        """Both together."""
+        return Arm(
+            answers=self.answers + other.answers,
+            failures=self.failures + other.failures,
+            seconds=self.seconds + other.seconds,
+            seconds_squared=self.seconds_squared + other.seconds_squared,
+            confidence=self.confidence + other.confidence,
+            confidence_squared=self.confidence_squared + other.confidence_squared,
+        )
+
+    @classmethod
+    def read(cls, reader: Fields) -> Self:
+        """Read all, strictly; ValueError."""
+        sums = ("seconds", "seconds_squared", "confidence", "confidence_squared")
+        counts = {name: reader.count(name, least=0) for name in ("answers", "failures")}
+        arm = cls(**counts, **{name: reader.number(name) for name in sums})
+        reader.done()
+        return arm
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """What all endpoints together saw of an experiment."""
+
+    champion: Arm = field(default_factory=Arm)
+    challenger: Arm = field(default_factory=Arm)
+    compared: int = 0  # photos that both answered
+    disagreed: int = 0  # of these, with other labels
+    left_out: int = 0  # photos that a busy shadow did not look at
+    endpoints: int = 0
+
+    def __add__(self, other: "Evidence") -> "Evidence":
+        """Both together."""
+        return Evidence(
+            champion=self.champion + other.champion,
+            challenger=self.challenger + other.challenger,
+            compared=self.compared + other.compared,
+            disagreed=self.disagreed + other.disagreed,
+            left_out=self.left_out + other.left_out,
+            endpoints=self.endpoints + other.endpoints,
+        )
+
+    def to_dict(self) -> dict[str, object]:
+        """The JSON object that is stored."""
+        return asdict(self)
+
+    @classmethod
+    def read(cls, reader: Fields) -> Self:
+        """Read all, strictly; ValueError."""
+        evidence = cls(
+            champion=Arm.read(reader.nested("champion")),
+            challenger=Arm.read(reader.nested("challenger")),
+            **{name: reader.count(name, least=0) for name in ("compared", "disagreed", "left_out", "endpoints")},
+        )
+        reader.done()
+        return evidence
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """One limit, and where the challenger stands: `low` and `high` bound what it does with 99.9 % confidence."""
+
+    limit: str
+    allowed: float
+    value: float
+    low: float
+    high: float
+
+    @property
+    def harm(self) -> bool:
+        """Whether all of the interval is beyond what is allowed, on either side."""
+        return self.low > self.allowed or self.high < -self.allowed
+
+    @property
+    def kept(self) -> bool:
+        """Whether all of the interval is allowed; only a shift can be too low."""
+        return self.high <= self.allowed and (self.limit != "confidence_shift" or self.low >= -self.allowed)
+
+    def __str__(self) -> str:
+        """Say it in figures."""
+        return f"{self.limit} {self.value:.2%} ({self.low:.2%} to {self.high:.2%}; allowed {self.allowed:.2%})"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judgement:
+    """What the rule says about the evidence, and why."""
+
+    ruling: Ruling
+    findings: tuple[Finding, ...]
+    reasons: tuple[str, ...]
+
+
+def judge(rule: Rule, mode: Mode, evidence: Evidence) -> Judgement:
+    """Hold evidence against the rule. Harm ends it at once; a win needs enough answers, and every bound within."""
+    findings = tuple(_findings(rule, mode, evidence))
+    harms = tuple(str(finding) for finding in findings if finding.harm)
+    if harms:
+        return Judgement(ruling="reject", findings=findings, reasons=harms)
+    seen = evidence.compared if mode == "shadow" else min(evidence.champion.answers, evidence.challenger.answers)
+    if seen < rule.least:
+        missing = f"{seen} of at least {rule.least} answers so far"
+        return Judgement(ruling="wait", findings=findings, reasons=(missing,))
+    open_ = tuple(f"not sure yet: {finding}" for finding in findings if not finding.kept)
+    if open_:
+        return Judgement(ruling="wait", findings=findings, reasons=open_)
+    return Judgement(ruling="promote", findings=findings, reasons=tuple(str(finding) for finding in findings))
+
+
+def _findings(rule: Rule, mode: Mode, evidence: Evidence) -> Iterator[Finding]:
+    champion, challenger = evidence.champion, evidence.challenger
+    tried, ours = challenger.answers + challenger.failures, champion.answers + champion.failures
+    if tried and ours:
+        yield _difference_of_shares("errors", rule.errors, (challenger.failures, tried), (champion.failures, ours))
+    if challenger.answers > 1 and champion.answers > 1:
+        sure, usually = _moments(challenger, "confidence"), _moments(champion, "confidence")
+        yield _difference_of_means("confidence_shift", rule.confidence_shift, sure, usually)
+        if mode != "shadow" and champion.seconds:
+            usual = champion.seconds / champion.answers
+            slow = _difference_of_means(
+                "slower", rule.slower, _moments(challenger, "seconds"), _moments(champion, "seconds")
+            )
+            yield Finding(
+                limit="slower",
+                allowed=rule.slower,
+                value=slow.value / usual,
+                # No harm lies in being fast.
+                low=max(slow.low / usual, -rule.slower),
+                high=max(slow.high / usual, -rule.slower),
+            )
+    if mode == "shadow" and evidence.compared:
+        low, high = _wilson(evidence.disagreed, evidence.compared)
+        share = evidence.disagreed / evidence.compared
+        yield Finding(limit="disagreement", allowed=rule.disagreement, value=share, low=low, high=high)
+
+
+def _moments(arm: Arm, what: Literal["confidence", "seconds"]) -> tuple[float, float]:
+    """Mean, and variance of the mean."""
+    sums: Mapping[str, float] = asdict(arm)
+    mean = sums[what] / arm.answers
+    variance = max(0.0, sums[f"{what}_squared"] / arm.answers - mean**2) * arm.answers / (arm.answers - 1)
+    return mean, variance / arm.answers
+
+
+def _difference_of_means(limit: str, allowed: float, one: tuple[float, float], other: tuple[float, float]) -> Finding:
+    value, error = one[0] - other[0], math.sqrt(one[1] + other[1])
+    return Finding(limit=limit, allowed=allowed, value=value, low=value - Z * error, high=value + Z * error)
+
+
+def _difference_of_shares(limit: str, allowed: float, one: tuple[int, int], other: tuple[int, int]) -> Finding:
+    """Newcombe's interval (Statistics in Medicine 17, 1998, method 10). A smaller share is no harm."""
+    share, rest = one[0] / one[1], other[0] / other[1]
+    (low, high), (their_low, their_high) = _wilson(*one), _wilson(*other)
+    return Finding(
+        limit=limit,
+        allowed=allowed,
+        value=share - rest,
+        low=max(share - rest - math.hypot(share - low, their_high - rest), -allowed),
+        high=max(share - rest + math.hypot(high - share, rest - their_low), -allowed),
+    )
+
+
+def _wilson(count: int, of: int) -> tuple[float, float]:
+    centre = (count + Z**2 / 2) / (of + Z**2)
+    half = Z / (of + Z**2) * math.sqrt(count * (of - count) / of + Z**2 / 4)
+    return max(0.0, centre - half), min(1.0, centre + half)

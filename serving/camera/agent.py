@@ -1,0 +1,154 @@
+"""All cameras, the recorder and the forwarder: who is started, who waits for whom at the end."""
+
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from serving.camera.camera import Camera, State
+from serving.camera.classifier import Classifier
+from serving.camera.forward import Creates, Forwarder
+from serving.camera.privacy import Blur, Cascades, Detector
+from serving.camera.recorder import Recorder
+from serving.camera.settings import AgentSettings
+from serving.camera.source import without_password
+from serving.camera.spool import Spool
+from serving.camera.telemetry import AgentMetrics
+from serving.camera.timing import Clock, SystemClock, moment
+
+logger = logging.getLogger(__name__)
+
+_LAST_WORDS_SECONDS = 20.0
+"""Time that events of the end have to reach the disk."""
+
+
+class Agent:
+    """A running agent. The spool is its memory: one that is killed goes on where the disk says."""
+
+    def __init__(
+        self,
+        settings: AgentSettings,
+        *,
+        store: Creates | None,
+        clock: Clock | None = None,
+        detector: Detector | None = None,
+        connect: Callable[[str], Classifier] = Classifier,
+    ) -> None:
+        """Raises `SpoolInUse`, `SpoolUnusable`."""
+        self._clock = clock or SystemClock()
+        self._stop = threading.Event()
+        self._stop_forwarding = threading.Event()
+        self.settings = settings
+        self.metrics = AgentMetrics()
+        self.spool = Spool(Path(settings.home), max_bytes=settings.spool_bytes)
+        self.recorder = Recorder(
+            self.spool,
+            blur=Blur(settings.blur),
+            detector=detector or Cascades(),
+            clock=self._clock,
+            metrics=self.metrics,
+        )
+        self.forwarder = Forwarder(
+            self.spool,
+            store,
+            to=settings.data_lake,
+            retention_hours=settings.retention_hours,
+            clock=self._clock,
+            metrics=self.metrics,
+        )
+        self._classifiers = [connect(settings.endpoint) for _ in settings.cameras]
+        self.cameras = tuple(
+            Camera(
+                camera,
+                classifier=classifier,
+                recorder=self.recorder,
+                clock=self._clock,
+                metrics=self.metrics,
+                tolerance=settings.skew_seconds,
+            )
+            for camera, classifier in zip(settings.cameras, self._classifiers, strict=True)
+        )
+        self._asking: list[threading.Thread] = []
+        self._recording = threading.Thread(target=self.recorder.run, name="recorder", daemon=True)
+        self._forwarding = threading.Thread(
+            target=self.forwarder.run, args=(self._stop_forwarding,), name="forwarder", daemon=True
+        )
+
+    def start(self) -> None:
+        """Start every thread."""
+        self._recording.start()
+        self._forwarding.start()
+        for camera in self.cameras:
+            self._thread(f"{camera.settings.name}-read", camera.read, self._stop)
+            self._asking.append(self._thread(f"{camera.settings.name}-ask", camera.ask, self._stop))
+
+    def done(self) -> bool:
+        """Whether every source was played to its end: files are, cameras never."""
+        return bool(self._asking) and not any(thread.is_alive() for thread in self._asking)
+
+    def stop(self) -> None:
+        """End the visits under way, record them, send what can be sent at once; the rest waits in the spool."""
+        self._stop.set()
+        for thread in self._asking:
+            thread.join(_LAST_WORDS_SECONDS)
+        self.recorder.finish()
+        self._recording.join(_LAST_WORDS_SECONDS)
+        self._stop_forwarding.set()
+        self._forwarding.join(_LAST_WORDS_SECONDS)
+        if not self._forwarding.is_alive():
+            if self.forwarder.link.last_error is None:
+                self.forwarder.step()
+            self.spool.close()
+        for classifier in self._classifiers:
+            classifier.close()
+
+    def to_dict(self) -> dict[str, Any]:
+        """How everything is, as `/v1/cameras` says it."""
+        link = self.forwarder.link
+        return {
+            "endpoint": self.settings.endpoint,
+            "cameras": [_facts(camera) for camera in self.cameras],
+            "spool": self.spool.counts().to_dict(),
+            "forwarding": {
+                "to": link.to,
+                "last_success": None if link.last_success is None else moment(link.last_success).isoformat(),
+                "last_error": link.last_error,
+            },
+        }
+
+    def measure(self) -> bytes:
+        """The metrics, with what the spool holds now."""
+        counts = self.spool.counts()
+        self.metrics.waiting.set(counts.waiting)
+        self.metrics.spool_bytes.set(counts.bytes)
+        self.metrics.evicted.set(counts.evicted)
+        return self.metrics.text()
+
+    def _thread(self, name: str, target: Callable[[threading.Event], None], stop: threading.Event) -> threading.Thread:
+        thread = threading.Thread(target=target, args=(stop,), name=name, daemon=True)
+        thread.start()
+        return thread
+
+
+def _facts(camera: Camera) -> Mapping[str, Any]:
+    last = camera.last
+    name = camera.settings.name
+    return {
+        "name": name,
+        "url": without_password(camera.settings.url),
+        "state": camera.state.value,
+        "reason": camera.reason if camera.state is not State.LIVE else "",
+        "frames": dict(camera.counts),
+        "last_frame": None
+        if last is None
+        else {
+            "taken_at": moment(last.stamp.at).isoformat(),
+            "clock": last.stamp.source.value,
+            "skew_seconds": None if last.stamp.skew is None else round(last.stamp.skew, 3),
+            "thumbnail": f"/v1/cameras/{name}/thumbnail.jpg",
+        },
+        "visiting": list(camera.log.visiting),
+        "visits": camera.log.visits,
+        "latency_milliseconds": dict(camera.latency()),
+    }

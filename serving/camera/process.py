@@ -1,0 +1,73 @@
+"""The agent as a process: its status server in an event loop, everything else in threads, a graceful end."""
+
+import asyncio
+import logging
+import signal
+from collections.abc import Callable
+
+import boto3
+from botocore.config import Config
+from granian.constants import HTTPModes, Interfaces
+from granian.server.embed import Server
+
+from registry.object_store import S3Store
+from serving.camera.agent import Agent
+from serving.camera.forward import Creates
+from serving.camera.settings import AgentSettings
+from serving.camera.source import quiet_ffmpeg
+from serving.camera.status import create_status_app
+from serving.logs import log_to_stdout
+from serving.server import check_address
+
+logger = logging.getLogger(__name__)
+
+_AWS = Config(connect_timeout=3, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 2})
+"""The forwarder tries again by itself, and the end of the process waits for one try."""
+_HOST = "127.0.0.1"
+_LOOK_SECONDS = 0.2
+
+
+def run(settings: AgentSettings, *, store: Creates | None = None) -> None:
+    """Run until SIGTERM or SIGINT, or until every file was played. Logs to standard output.
+
+    Raises `AddressInUse`, `SpoolInUse`, `SpoolUnusable`.
+    """
+    log_to_stdout()
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    quiet_ffmpeg()
+    check_address(_HOST, settings.port, advice="name another with --port")
+    agent = Agent(settings, store=store or _store(settings))
+    asyncio.run(_serve(agent, settings.port))
+
+
+def _store(settings: AgentSettings) -> Creates | None:
+    return S3Store(boto3.client("s3", config=_AWS), settings.data_lake) if settings.data_lake else None
+
+
+async def _serve(agent: Agent, port: int) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    server = Server(
+        create_status_app(agent),
+        address=_HOST,
+        port=port,
+        interface=Interfaces.ASGINL,
+        http=HTTPModes.http1,
+        websockets=False,
+        log_enabled=False,
+    )
+    agent.start()
+    serving = asyncio.create_task(server.serve())
+    logger.info("agent started", extra={"cameras": [camera.settings.name for camera in agent.cameras], "port": port})
+    await _until(lambda: stop.is_set() or agent.done() or serving.done())
+    await asyncio.to_thread(agent.stop)
+    server.stop()
+    await serving
+    logger.info("agent ended")
+
+
+async def _until(true: Callable[[], bool]) -> None:
+    while not true():
+        await asyncio.sleep(_LOOK_SECONDS)

@@ -1,0 +1,253 @@
+"""Events on the local disk until the cloud has them: SQLite with a write-ahead log, one writer, bounded.
+
+An event is committed, flushed to the disk, before `add` returns. Above the bound the oldest goes first: those that
+were forwarded already, then those that were not, which are counted as evicted.
+"""
+
+import contextlib
+import fcntl
+import sqlite3
+import threading
+from collections.abc import Generator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from serving.camera.event import Event
+
+FILE = "events.sqlite"
+_LOCK = "agent.lock"
+_PATIENCE = 10.0
+"""Seconds that a statement waits for another process that reads."""
+_ROW_BYTES = 64
+"""What a row takes beside its text and picture."""
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS events (
+    sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    recorded REAL NOT NULL,
+    forwarded INTEGER NOT NULL DEFAULT 0,
+    bytes INTEGER NOT NULL,
+    camera TEXT NOT NULL,
+    facts TEXT NOT NULL,
+    picture BLOB
+);
+CREATE INDEX IF NOT EXISTS by_state ON events (forwarded, sequence, bytes);
+CREATE TABLE IF NOT EXISTS counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+INSERT OR IGNORE INTO counters VALUES ('evicted', 0), ('pictures_expired', 0), ('forwarded', 0);
+"""
+
+
+class SpoolInUse(Exception):
+    """Another agent writes to this folder."""
+
+
+class SpoolUnusable(Exception):
+    """The folder or its database cannot be read or written; the message says what to do."""
+
+
+class EventTooLarge(ValueError):
+    """An event is larger than the whole spool may be."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spooled:
+    """An event as it lies in the spool. `sequence` ascends without end; a gap in the cloud is an evicted event."""
+
+    sequence: int
+    event: Event
+    picture: bytes | None
+    forwarded: bool
+    recorded: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpoolCounts:
+    """What lies in the spool now, and what happened to it since it was made."""
+
+    waiting: int
+    kept: int
+    bytes: int
+    evicted: int
+    pictures_expired: int
+    forwarded: int
+
+    def to_dict(self) -> dict[str, int]:
+        """The same as JSON."""
+        return asdict(self)
+
+
+class Spool:
+    """The agent's own spool. Every method may be called from any thread."""
+
+    def __init__(self, folder: Path, *, max_bytes: int) -> None:
+        """Open or make it. Raises `SpoolInUse`, `SpoolUnusable`."""
+        self._max = max_bytes
+        self._mutex = threading.Lock()
+        try:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._lock = (folder / _LOCK).open("a")
+        except OSError as error:
+            raise SpoolUnusable(f"{folder}: {error.strerror}. Name a folder that this user may write to.") from None
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            self._lock.close()
+            raise SpoolInUse(f"Another camera agent runs on {folder}. End it, or give this one a folder.") from None
+        try:
+            self._database = _opened(folder)
+        except sqlite3.Error as error:
+            self._lock.close()
+            raise _unusable(folder, error) from None
+
+    def add(self, event: Event, picture: bytes | None, *, now: float) -> int:
+        """Commit an event; gives its sequence number. Raises `EventTooLarge`, and `sqlite3.Error` for a full disk."""
+        facts = event.to_json()
+        size = _ROW_BYTES + len(facts.encode()) + len(picture or b"")
+        if size > self._max:
+            raise EventTooLarge(f"an event of {size:,} bytes does not fit into a spool of {self._max:,}")
+        with self._transaction() as database:
+            self._make_room(database, self._max - size)
+            row = (event.id, now, size, event.camera, facts, picture)
+            cursor = database.execute(
+                "INSERT INTO events (id, recorded, bytes, camera, facts, picture) VALUES (?, ?, ?, ?, ?, ?)", row
+            )
+            return cursor.lastrowid or 0
+
+    def waiting(self, count: int) -> list[Spooled]:
+        """The oldest events that were not forwarded yet, in the order in which they were added."""
+        with self._mutex:
+            return _rows(self._database, "WHERE forwarded = 0 ORDER BY sequence LIMIT ?", (count,))
+
+    def confirm(self, sequence: int) -> None:
+        """The cloud has this event."""
+        with self._transaction() as database:
+            changed = database.execute(
+                "UPDATE events SET forwarded = 1 WHERE sequence = ? AND forwarded = 0", (sequence,)
+            ).rowcount
+            _count(database, "forwarded", changed)
+
+    def forget(self, *, before: float, now: float) -> None:
+        """Delete what was recorded before this time; of events that still wait only the picture.
+
+        What seems to come from the future was recorded before a clock was set back; its time starts now.
+        """
+        with self._transaction() as database:
+            database.execute("UPDATE events SET recorded = ? WHERE recorded > ?", (now, now))
+            database.execute("DELETE FROM events WHERE forwarded = 1 AND recorded < ?", (before,))
+            expired = database.execute(
+                "UPDATE events SET bytes = bytes - length(picture), picture = NULL "
+                "WHERE recorded < ? AND picture IS NOT NULL",
+                (before,),
+            ).rowcount
+            _count(database, "pictures_expired", expired)
+        with self._mutex:
+            self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def counts(self) -> SpoolCounts:
+        """What lies here and what happened."""
+        with self._mutex:
+            return _counts(self._database)
+
+    def close(self) -> None:
+        """Let others open it."""
+        with self._mutex:
+            self._database.close()
+            self._lock.close()
+
+    def _make_room(self, database: sqlite3.Connection, most: int) -> None:
+        (used,) = database.execute("SELECT coalesce(sum(bytes), 0) FROM events").fetchone()
+        while used > most:
+            sequence, size, forwarded = database.execute(
+                "SELECT sequence, bytes, forwarded FROM events ORDER BY forwarded DESC, sequence LIMIT 1"
+            ).fetchone()
+            database.execute("DELETE FROM events WHERE sequence = ?", (sequence,))
+            used -= size
+            if not forwarded:
+                _count(database, "evicted", 1)
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Generator[sqlite3.Connection]:
+        with self._mutex:
+            self._database.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._database
+            except BaseException:
+                self._database.execute("ROLLBACK")
+                raise
+            self._database.execute("COMMIT")
+
+
+def read_events(folder: Path, *, count: int, camera: str | None = None) -> list[Spooled]:
+    """The newest events, newest first, from beside a running agent. Raises `SpoolUnusable`."""
+    with _reading(folder) as database:
+        if camera is None:
+            return _rows(database, "ORDER BY sequence DESC LIMIT ?", (count,))
+        return _rows(database, "WHERE camera = ? ORDER BY sequence DESC LIMIT ?", (camera, count))
+
+
+def read_counts(folder: Path) -> SpoolCounts:
+    """What lies in a spool, from beside a running agent. Raises `SpoolUnusable`."""
+    with _reading(folder) as database:
+        return _counts(database)
+
+
+@contextlib.contextmanager
+def _reading(folder: Path) -> Generator[sqlite3.Connection]:
+    path = folder / FILE
+    if not path.is_file():
+        raise SpoolUnusable(f"{folder} holds no events: no camera agent has recorded there. Name its folder: --home.")
+    try:
+        with contextlib.closing(_connect(f"{path.resolve().as_uri()}?mode=ro")) as database:
+            yield database
+    except sqlite3.Error as error:
+        raise _unusable(folder, error) from None
+
+
+def _opened(folder: Path) -> sqlite3.Connection:
+    database = _connect(f"{(folder / FILE).resolve().as_uri()}?mode=rwc")
+    try:
+        # A power cut must not take what was committed; what was deleted must not stay in the file.
+        database.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA secure_delete=ON;")
+        database.executescript(_SCHEMA)
+    except sqlite3.Error:
+        database.close()
+        raise
+    return database
+
+
+def _connect(uri: str) -> sqlite3.Connection:
+    return sqlite3.connect(uri, uri=True, timeout=_PATIENCE, isolation_level=None, check_same_thread=False)
+
+
+def _unusable(folder: Path, error: sqlite3.Error) -> SpoolUnusable:
+    return SpoolUnusable(
+        f"The spool in {folder} cannot be used: {error}. Where its file is damaged, move {FILE}* away and start again; "
+        "what was forwarded is in the data lake."
+    )
+
+
+def _count(database: sqlite3.Connection, name: str, more: int) -> None:
+    database.execute("UPDATE counters SET value = value + ? WHERE name = ?", (more, name))
+
+
+def _counts(database: sqlite3.Connection) -> SpoolCounts:
+    waiting, kept, size = database.execute(
+        "SELECT coalesce(sum(forwarded = 0), 0), count(*), coalesce(sum(bytes), 0) FROM events"
+    ).fetchone()
+    counters = dict(database.execute("SELECT name, value FROM counters"))
+    return SpoolCounts(waiting=waiting, kept=kept, bytes=size, **counters)
+
+
+def _rows(database: sqlite3.Connection, which: str, values: tuple[object, ...]) -> list[Spooled]:
+    columns = "SELECT sequence, facts, picture, forwarded, recorded FROM events "
+    return [
+        Spooled(
+            sequence=sequence,
+            event=Event.from_json(facts),
+            picture=picture,
+            forwarded=bool(forwarded),
+            recorded=recorded,
+        )
+        for sequence, facts, picture, forwarded, recorded in database.execute(columns + which, values)
+    ]

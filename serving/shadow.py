@@ -1,0 +1,55 @@
+"""The thread on which a challenger looks at photos that were answered already: last in the queue, never in the way."""
+
+import contextlib
+import logging
+import os
+import queue
+import threading
+from collections.abc import Callable
+from typing import Final
+
+logger = logging.getLogger(__name__)
+
+QUEUE: Final = 16
+"""Photos that wait at most; one more is left out."""
+
+_NICE: Final = 15
+
+
+class Shadow:
+    """One thread, begun with the first work. Work that does not fit is refused, not waited for."""
+
+    def __init__(self, *, waiting: int = QUEUE) -> None:
+        self._work: queue.Queue[Callable[[], None] | None] = queue.Queue(waiting)
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    def offer(self, work: Callable[[], None]) -> bool:
+        """Have `work` done some time; False where too much waits already."""
+        with self._lock:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="shadow", daemon=True)
+                self._thread.start()
+        try:
+            self._work.put_nowait(work)
+        except queue.Full:
+            return False
+        return True
+
+    def settle(self) -> None:
+        """Wait until nothing is left to do."""
+        self._work.join()
+
+    def _run(self) -> None:
+        # Linux has a priority for each thread, by its id: https://man7.org/linux/man-pages/man2/setpriority.2.html
+        with contextlib.suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
+        while True:
+            work = self._work.get()
+            try:
+                if work is not None:
+                    work()
+            except Exception:
+                logger.exception("a shadow failed")
+            finally:
+                self._work.task_done()

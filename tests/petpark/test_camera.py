@@ -1,0 +1,153 @@
+"""`petpark camera` as an operator meets it, and the agent as a process."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import av
+import boto3
+import numpy as np
+import pytest
+from moto.server import ThreadedMotoServer
+from typer.testing import CliRunner
+
+from petpark.__main__ import app
+
+ROOT = Path(__file__).parents[2]
+PATIENCE = 150
+
+
+class _Dog(BaseHTTPRequestHandler):
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["content-length"]))
+        body = json.dumps(
+            {"label": "dog", "probabilities": {"cat": 0.02, "dog": 0.98}, "model": {"name": "pets", "version": 1}}
+        ).encode()
+        self.send_response(200)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:
+        return
+
+
+@pytest.fixture
+def endpoint() -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Dog) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+
+
+@pytest.fixture
+def lake() -> Iterator[dict[str, str]]:
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    environment = {
+        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{server.get_host_and_port()[1]}",
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }
+    yield environment
+    server.stop()
+
+
+@pytest.fixture
+def film(tmp_path: Path) -> Path:
+    path = tmp_path / "film.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 160, 96, "yuv420p"
+        for number in range(400):
+            pixels = np.full((96, 160, 3), 100, dtype=np.uint8)
+            pixels[30:60, number % 120 : number % 120 + 30] = 240
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        container.mux(stream.encode(None))
+    return path
+
+
+def petpark(*words: str) -> tuple[int, str]:
+    said = CliRunner().invoke(app, ["camera", *words])
+    return said.exit_code, said.output
+
+
+def test_an_agent_runs_answers_records_forwards_and_ends_when_it_is_told(endpoint, lake, film, tmp_path):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    s3 = boto3.client(
+        "s3",
+        endpoint_url=lake["AWS_ENDPOINT_URL"],
+        region_name="us-east-1",
+        aws_access_key_id="test",
+        aws_secret_access_key="test",
+    )
+    s3.create_bucket(Bucket="lake")
+    home = str(tmp_path / "home")
+    command = [sys.executable, "-W", "error", "-m", "petpark", "camera", "run", "--source", f"gate={film}"]
+    command += ["--endpoint", endpoint, "--home", home, "--port", port, "--data-lake", "lake"]
+    environment = {**os.environ, **lake, "PYTHONPATH": str(ROOT)}
+    agent = subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    stop = threading.Timer(PATIENCE, agent.kill)
+    stop.start()
+    assert agent.stdout
+    assert agent.stderr
+    lines = []
+    for line in agent.stdout:
+        lines.append(json.loads(line))
+        if lines[-1]["message"] == "visit began":
+            break
+    else:
+        raise AssertionError((lines, agent.stderr.read()))
+    code, said = petpark("status", "--agent", f"http://127.0.0.1:{port}", "--json")
+    assert code == 0, said
+    (camera,) = json.loads(said)["cameras"]
+    assert (camera["state"], camera["visiting"]) == ("live", ["dog"])
+    assert "gate" in petpark("status", "--agent", f"http://127.0.0.1:{port}")[1]
+    agent.send_signal(signal.SIGTERM)
+    lines += [json.loads(line) for line in agent.stdout]
+    assert agent.wait(PATIENCE) == 0, agent.stderr.read()
+    stop.cancel()
+    agent.stdout.close()
+    agent.stderr.close()
+    assert lines[-1]["message"] == "agent ended"
+    code, said = petpark("events", "--home", home, "--json")
+    recorded = json.loads(said)
+    assert [event["kind"] for event in recorded["events"]] == ["ended", "began"]
+    assert all(event["forwarded"] for event in recorded["events"])
+    assert "forwarded" in petpark("events", "--home", home)[1]
+    keys = [found.get("Key", "") for found in s3.list_objects_v2(Bucket="lake").get("Contents", [])]
+    assert len([key for key in keys if key.startswith("events/gate/")]) == 2
+    assert len([key for key in keys if key.startswith("event-pictures/gate/")]) == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["run"], 2, "No camera is named"),
+        (["run", "--source", "gate"], 2, "NAME=ADDRESS"),
+        (["run", "--config", "/absent.yaml"], 2, "/absent.yaml: No such file"),
+        (["run", "--source", "gate=/x", "--endpoint", "nowhere"], 2, "such as http://127.0.0.1:8080"),
+        (["run", "--source", "gate=/x", "--blur", "little"], 2, "found or everything"),
+        (["status", "--agent", "http://127.0.0.1:9"], 1, "petpark camera run"),
+        (["status", "--agent", "nonsense"], 1, "petpark camera run"),
+        (["events", "--home", "/absent"], 2, "no camera agent has recorded there"),
+    ],
+)
+def test_what_cannot_be_is_said_in_a_sentence(words, code, said):
+    found, output = petpark(*words)
+    assert (found, said in output) == (code, True), output
+    assert "Traceback" not in output

@@ -1,0 +1,220 @@
+"""Cameras that are none: drawn pictures, a video of them, a real RTSP server that plays it, and faults in between."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+import httpx
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw, ImageFilter
+
+from serving.camera.classifier import Classifier
+
+PATIENCE = 30.0
+SERVER = """
+import asyncio, sys
+import aio_rtsp_toolkit.server as server
+asyncio.run(server.serve(sys.argv[1], host="127.0.0.1", port=int(sys.argv[2])))
+"""
+VIDEO = "park.mp4"
+RATE = 15
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A picture with one face, and where the face is."""
+
+    picture: Image.Image
+    box: tuple[int, int, int, int]
+
+
+@pytest.fixture(scope="session")
+def face() -> Drawn:
+    """Dark eyes and hair, bright nose and cheeks: what the cascades look for, and nobody's face."""
+    image = Image.new("RGB", (320, 240), (90, 110, 90))
+    draw = ImageDraw.Draw(image)
+    x, y = 160, 120
+    draw.ellipse((x - 52, y - 80, x + 52, y + 72), fill=(60, 45, 40))
+    draw.ellipse((x - 46, y - 62, x + 46, y + 68), fill=(215, 180, 155))
+    for side in (-1, 1):
+        draw.ellipse((x + side * 20 - 13, y - 22, x + side * 20 + 13, y - 4), fill=(110, 80, 70))
+        draw.ellipse((x + side * 20 - 5, y - 18, x + side * 20 + 5, y - 8), fill=(30, 20, 20))
+        draw.line((x + side * 20 - 14, y - 27, x + side * 20 + 14, y - 27), fill=(70, 50, 40), width=4)
+        draw.ellipse((x + side * 24 - 12, y + 4, x + side * 24 + 12, y + 26), fill=(228, 195, 170))
+    draw.polygon([(x - 4, y - 14), (x + 4, y - 14), (x + 10, y + 18), (x - 10, y + 18)], fill=(232, 200, 175))
+    draw.line((x - 9, y + 19, x + 9, y + 19), fill=(140, 100, 85), width=3)
+    draw.ellipse((x - 20, y + 32, x + 20, y + 42), fill=(150, 70, 70))
+    return Drawn(image.filter(ImageFilter.GaussianBlur(2)), (x - 46, y - 62, x + 46, y + 68))
+
+
+def walking(seconds: float, *, colour: str = "sienna") -> Iterator[Image.Image]:
+    """An animal that walks through a meadow."""
+    meadow = np.random.default_rng(1).integers(90, 130, (24, 32, 3), dtype=np.uint8)
+    ground = Image.fromarray(meadow).resize((320, 240), Image.Resampling.BICUBIC)
+    for number in range(round(seconds * RATE)):
+        frame = ground.copy()
+        left = (number * 6) % 260
+        ImageDraw.Draw(frame).ellipse((left, 110, left + 70, 160), fill=colour)
+        yield frame
+
+
+@pytest.fixture(scope="session")
+def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a video of four seconds."""
+    folder = tmp_path_factory.mktemp("videos")
+    write_video(folder / VIDEO, walking(4))
+    return folder
+
+
+def write_video(path: Path, pictures: Iterator[Image.Image]) -> None:
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=RATE)
+        stream.width, stream.height, stream.pix_fmt = 320, 240, "yuv420p"
+        stream.options = {"g": str(RATE), "preset": "ultrafast", "tune": "zerolatency"}
+        for picture in pictures:
+            container.mux(stream.encode(av.VideoFrame.from_image(picture)))
+        container.mux(stream.encode(None))
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def wait_until(true: Callable[[], object], what: str, seconds: float = PATIENCE) -> None:
+    """For what other processes and FFmpeg do, which give no event to wait on."""
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, f"{what} did not come about in {seconds} s"
+        time.sleep(0.02)
+
+
+class RtspServer:
+    """A real RTSP server in a process of its own: it can be killed, started again, and stopped in its tracks."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.port = free_port()
+        self.start()
+
+    def url(self, port: int | None = None) -> str:
+        return f"rtsp://user:secret@127.0.0.1:{port or self.port}/{VIDEO}?play_count=0"
+
+    def start(self) -> None:
+        command = [sys.executable, "-c", SERVER, str(self._folder), str(self.port)]
+        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        wait_until(self._listens, "the RTSP server")
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+    def stall(self) -> None:
+        os.kill(self._process.pid, signal.SIGSTOP)
+
+    def _listens(self) -> bool:
+        try:
+            socket.create_connection(("127.0.0.1", self.port), 1).close()
+        except OSError:
+            return False
+        return True
+
+
+@pytest.fixture
+def rtsp(videos: Path) -> Iterator[RtspServer]:
+    server = RtspServer(videos)
+    yield server
+    server.kill()
+
+
+class Relay:
+    """Stands between a camera and its server, and spoils bytes on the way to the client while `garbage` is set."""
+
+    def __init__(self, port: int) -> None:
+        self._server = port
+        self.garbage = threading.Event()
+        self.spoiled = 0
+        self._source = np.random.default_rng(11)
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self) -> None:
+        self._listener.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+                server = socket.create_connection(("127.0.0.1", self._server), 5)
+            except OSError:
+                return
+            for source, sink, spoil in ((client, server, False), (server, client, True)):
+                threading.Thread(target=self._copy, args=(source, sink, spoil), daemon=True).start()
+
+    def _copy(self, source: socket.socket, sink: socket.socket, spoil: bool) -> None:
+        try:
+            while data := source.recv(4096):
+                sink.sendall(self._spoil(data) if spoil and self.garbage.is_set() else data)
+        except OSError:
+            pass
+        for end in (source, sink):
+            end.close()
+
+    def _spoil(self, data: bytes) -> bytes:
+        self.spoiled += 1
+        broken = bytearray(data)
+        for place in self._source.integers(0, len(broken), max(1, len(broken) // 20)):
+            broken[place] = self._source.integers(0, 256)
+        return bytes(broken)
+
+
+@pytest.fixture
+def relay(rtsp: RtspServer) -> Iterator[Relay]:
+    between = Relay(rtsp.port)
+    yield between
+    between.close()
+
+
+DOG = {"label": "dog", "probabilities": {"dog": 0.97, "cat": 0.03}, "model": {"name": "pets", "version": 3}}
+
+
+def classifier_of(answer: Callable[[httpx.Request], httpx.Response]) -> Callable[[str], Classifier]:
+    """A line to an endpoint that answers as the test says."""
+    return lambda endpoint: Classifier(endpoint, transport=httpx.MockTransport(answer))
+
+
+class Hands:
+    """A clock that moves when the test says so."""
+
+    def __init__(self) -> None:
+        self._wall = 1_900_000_000.0
+        self._monotonic = 0.0
+
+    def wall(self) -> float:
+        return self._wall
+
+    def monotonic(self) -> float:
+        return self._monotonic
+
+    def pass_seconds(self, seconds: float) -> None:
+        self._wall += seconds
+        self._monotonic += seconds
+
+    def set_wall(self, wall: float) -> None:
+        self._wall = wall
+
+
+@pytest.fixture
+def hands() -> Hands:
+    return Hands()

@@ -1,0 +1,149 @@
+"""A real RTSP server, MJPEG over HTTP, a file: played, killed, stalled, spoiled."""
+
+import io
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from serving.camera.source import SourceEnded, SourceLost, frames, quiet_ffmpeg, without_password
+from tests.serving.camera.conftest import VIDEO, free_port, walking
+
+quiet_ffmpeg()
+
+
+def take(url: str, count: int, **options):
+    """The first frames of a source."""
+    found = []
+    with closing(frames(url, threading.Event(), **options)) as playing:
+        for frame in playing:
+            if frame is not None:
+                found.append(frame)
+            if len(found) == count:
+                break
+    return found
+
+
+def test_an_rtsp_camera_gives_frames_with_its_own_clock(rtsp):
+    found = take(rtsp.url(), 10)
+    assert (found[0].image.width, found[0].image.height) == (320, 240)
+    assert not any(frame.damaged for frame in found)
+    # The server's sender report carries this machine's clock: RTCP (RFC 3550) is read, not made up.
+    assert all(frame.camera is not None and abs(frame.camera - time.time()) < 60 for frame in found[1:])
+    positions = [frame.position or 0 for frame in found]
+    assert positions == sorted(positions)
+
+
+def test_a_server_that_stalls_is_lost_within_the_deadline(rtsp):
+    with closing(frames(rtsp.url(), threading.Event(), read_seconds=1.0)) as playing:
+        next(playing)
+        rtsp.stall()
+        began = time.monotonic()
+        with pytest.raises(SourceLost, match=r"stalled|broke"):
+            for _ in playing:
+                pass
+    assert time.monotonic() - began < 12  # what was on its way first comes at its pace, or at once
+
+
+def test_a_server_that_dies_and_one_that_is_not_there_are_lost_and_no_password_is_said(rtsp):
+    with closing(frames(rtsp.url(), threading.Event(), read_seconds=2.0)) as playing:
+        next(playing)
+        rtsp.kill()
+        with pytest.raises(SourceLost) as lost:
+            for _ in playing:
+                pass
+    with pytest.raises(SourceLost) as absent:
+        take(rtsp.url(), 1, open_seconds=2.0)
+    assert "secret" not in str(lost.value) + str(absent.value)
+    assert without_password(rtsp.url()).startswith("rtsp://…@127.0.0.1:")
+
+
+def test_garbage_in_the_stream_breaks_packets_or_the_connection_and_nothing_else(rtsp, relay):
+    """Ended by FFmpeg or played on, but never by a crash, and what is damaged is said to be."""
+    told, whole = 0, 0
+    for _ in range(2):
+        relay.garbage.clear()
+        try:
+            with closing(frames(rtsp.url(relay.port), threading.Event(), read_seconds=1.0)) as playing:
+                for number, frame in enumerate(playing):
+                    told += frame is None or frame.damaged
+                    whole += frame is not None and not frame.damaged
+                    if number == 2:
+                        relay.garbage.set()
+                    if number == 60:
+                        break
+        except SourceLost:
+            told += 1
+    assert relay.spoiled
+    assert whole
+    assert told
+
+
+def test_a_file_is_played_at_its_own_pace_and_ends(videos):
+    began = time.monotonic()
+    with pytest.raises(SourceEnded):
+        take(str(videos / VIDEO), 1000)
+    assert 3.5 < time.monotonic() - began < 20
+
+
+class _Mjpeg(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
+        self.end_headers()
+        try:
+            for picture in walking(20):
+                file = io.BytesIO()
+                picture.save(file, "JPEG")
+                head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {file.tell()}\r\n\r\n"
+                self.wfile.write(head.encode() + file.getvalue() + b"\r\n")
+                time.sleep(0.02)
+        except OSError:
+            return
+
+    def log_message(self, format: str, *args: object) -> None:
+        return
+
+
+class _Redirect(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        body = b"#EXTM3U\n#EXT-X-TARGETDURATION:5\n#EXTINF:5,\nfile:///etc/hostname\n#EXT-X-ENDLIST\n"
+        self.send_response(200)
+        self.send_header("Content-Type", "application/vnd.apple.mpegurl")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:
+        return
+
+
+def serving(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}/video"
+        server.shutdown()
+
+
+mjpeg = pytest.fixture(lambda: (yield from serving(_Mjpeg)))
+playlist = pytest.fixture(lambda: (yield from serving(_Redirect)))
+
+
+def test_mjpeg_over_http_gives_frames(mjpeg):
+    found = take(mjpeg, 5)
+    assert (found[0].image.width, found[0].image.height) == (320, 240)
+
+
+def test_a_stream_cannot_lead_to_a_file_of_this_machine(playlist):
+    with pytest.raises(SourceLost):
+        take(playlist, 1, open_seconds=3.0, read_seconds=2.0)
+
+
+def test_an_address_where_nobody_listens_and_a_file_that_is_no_video_are_said(tmp_path):
+    (tmp_path / "text.mp4").write_text("no video")
+    for url in (f"http://127.0.0.1:{free_port()}/", str(tmp_path / "text.mp4"), str(tmp_path / "absent.mp4")):
+        with pytest.raises(SourceLost, match="cannot be opened"):
+            take(url, 1, open_seconds=2.0)

@@ -1,0 +1,215 @@
+"""What is committed stays: below the bound, through retention, and when the writer is killed at any moment."""
+
+import sqlite3
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from serving.camera.event import Event
+from serving.camera.spool import (
+    FILE,
+    EventTooLarge,
+    Spool,
+    SpoolInUse,
+    SpoolUnusable,
+    read_counts,
+    read_events,
+)
+
+ROOT = Path(__file__).parents[3]
+MANY = 1 << 30
+HOUR = 3600.0
+
+
+def event(number: int, camera: str = "gate") -> Event:
+    return Event(
+        id=f"{number:032x}",
+        kind="began",
+        visit="v",
+        camera=camera,
+        label="dog",
+        score=0.9,
+        at="2030-01-02T03:04:05.000000Z",
+        seconds=1.0,
+        why=None,
+        clock="camera",
+        model={"version": 1},
+    )
+
+
+class SpoolAgainstAList(RuleBasedStateMachine):
+    """The spool holds what a list would hold that drops its oldest, forwarded ones first, above the bound."""
+
+    BOUND = 20_000
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = tempfile.TemporaryDirectory()
+        self.spool = Spool(Path(self.folder.name), max_bytes=self.BOUND)
+        self.added: list[int] = []
+        self.confirmed: set[int] = set()
+
+    @rule(size=st.integers(0, 6_000))
+    def add(self, size):
+        number = len(self.added) + 1
+        assert self.spool.add(event(number), bytes(size), now=float(number)) == number
+        self.added.append(number)
+
+    @rule(data=st.data())
+    def confirm(self, data):
+        waiting = self.spool.waiting(3)
+        if waiting:
+            chosen = data.draw(st.sampled_from(waiting))
+            self.spool.confirm(chosen.sequence)
+            self.confirmed.add(chosen.sequence)
+
+    @rule()
+    def reopen(self):
+        self.spool.close()
+        self.spool = Spool(Path(self.folder.name), max_bytes=self.BOUND)
+
+    @invariant()
+    def it_is_bounded_and_loses_only_the_oldest_and_counts_them(self):
+        counts = self.spool.counts()
+        assert counts.bytes <= self.BOUND
+        waiting = [spooled.sequence for spooled in self.spool.waiting(1000)]
+        unconfirmed = [number for number in self.added if number not in self.confirmed]
+        assert waiting == unconfirmed[len(unconfirmed) - len(waiting) :]
+        assert counts.evicted == len(unconfirmed) - len(waiting)
+        assert counts.forwarded == len(self.confirmed)
+
+    def teardown(self):
+        self.spool.close()
+        self.folder.cleanup()
+
+
+SpoolAgainstAList.TestCase.settings = settings(max_examples=15, stateful_step_count=25, deadline=None)
+TestSpoolAgainstAList = SpoolAgainstAList.TestCase
+
+
+def test_forwarded_events_make_room_before_any_that_waits_is_lost(tmp_path):
+    spool = Spool(tmp_path, max_bytes=10_000)
+    for number in (1, 2, 3):
+        spool.add(event(number), bytes(2_000), now=0)
+    spool.confirm(3)
+    spool.add(event(4), bytes(2_000), now=0)
+    spool.add(event(5), bytes(2_000), now=0)
+    assert [spooled.sequence for spooled in spool.waiting(9)] == [1, 2, 4, 5]
+    assert spool.counts().evicted == 0
+    spool.close()
+
+
+def test_an_event_larger_than_the_whole_spool_is_refused_and_nothing_is_lost_for_it(tmp_path):
+    spool = Spool(tmp_path, max_bytes=2_000)
+    spool.add(event(1), b"small", now=0)
+    with pytest.raises(EventTooLarge):
+        spool.add(event(2), bytes(3_000), now=0)
+    assert spool.counts().waiting == 1
+    spool.close()
+
+
+def test_retention_takes_pictures_from_what_waits_and_all_of_what_was_forwarded(tmp_path):
+    spool = Spool(tmp_path, max_bytes=MANY)
+    for number in (1, 2, 3):
+        spool.add(event(number), b"secret picture", now=number * HOUR)
+    spool.confirm(1)
+    spool.forget(before=2.5 * HOUR, now=4 * HOUR)
+    assert [(s.sequence, s.picture) for s in spool.waiting(9)] == [(2, None), (3, b"secret picture")]
+    assert spool.counts().pictures_expired == 1
+    assert spool.counts().kept == 2
+    spool.forget(before=9 * HOUR, now=9 * HOUR)
+    assert spool.counts().pictures_expired == 2
+    assert b"secret picture" not in b"".join(path.read_bytes() for path in tmp_path.glob(f"{FILE}*"))
+    spool.close()
+
+
+def test_a_clock_that_was_set_back_does_not_keep_pictures_for_longer_than_from_now_on(tmp_path):
+    spool = Spool(tmp_path, max_bytes=MANY)
+    spool.add(event(1), b"picture", now=1e9)
+    spool.forget(before=-HOUR, now=0.0)
+    spool.forget(before=1.0, now=HOUR)
+    assert spool.waiting(1)[0].picture is None
+    spool.close()
+
+
+def test_two_agents_do_not_share_a_folder(tmp_path):
+    spool = Spool(tmp_path, max_bytes=MANY)
+    with pytest.raises(SpoolInUse, match="Another camera agent"):
+        Spool(tmp_path, max_bytes=MANY)
+    spool.close()
+    Spool(tmp_path, max_bytes=MANY).close()
+
+
+def test_events_are_read_from_beside_a_running_agent(tmp_path):
+    spool = Spool(tmp_path, max_bytes=MANY)
+    for number in range(1, 6):
+        spool.add(event(number, camera="gate" if number % 2 else "pond"), b"", now=0)
+    assert [found.sequence for found in read_events(tmp_path, count=2)] == [5, 4]
+    assert [found.sequence for found in read_events(tmp_path, count=9, camera="pond")] == [4, 2]
+    assert read_counts(tmp_path) == spool.counts()
+    spool.close()
+
+
+def test_a_folder_that_cannot_be_used_is_said_with_what_to_do(tmp_path):
+    with pytest.raises(SpoolUnusable, match="--home"):
+        read_events(tmp_path, count=1)
+    (tmp_path / FILE).write_bytes(b"no database, but long enough to be taken for one" * 100)
+    with pytest.raises(SpoolUnusable, match=r"move events.sqlite\* away"):
+        Spool(tmp_path, max_bytes=MANY)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SpoolUnusable, match="Name a folder"):
+        Spool(tmp_path / "file", max_bytes=MANY)
+
+
+def test_a_failed_write_changes_nothing(tmp_path):
+    spool = Spool(tmp_path, max_bytes=MANY)
+    spool.add(event(1), b"", now=0)
+    with pytest.raises(sqlite3.IntegrityError):
+        spool.add(event(1), b"", now=0)
+    assert spool.add(event(2), b"", now=0) == 2
+    spool.close()
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from serving.camera.spool import Spool
+from tests.serving.camera.test_spool import event
+spool = Spool(Path(sys.argv[1]), max_bytes=int(sys.argv[2]))
+for number in range(1, 100_000):
+    spool.add(event(number), bytes(5_000), now=0.0)
+    if number % 3 == 0:
+        spool.confirm(number)
+    print(number, flush=True)
+"""
+
+
+@pytest.mark.parametrize("acknowledged", [1, 7, 40])
+def test_a_writer_killed_at_any_moment_loses_nothing_that_was_committed(tmp_path, acknowledged):
+    command = [sys.executable, "-c", WRITER, str(tmp_path), str(MANY)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as writer:
+        assert writer.stdout
+        said = [next(writer.stdout) for _ in range(acknowledged)]
+        writer.kill()
+        last = int([*said, *writer.stdout][-1])
+    spool = Spool(tmp_path, max_bytes=MANY)
+    found = {spooled.event.id for spooled in read_events(tmp_path, count=100_000)}
+    assert {event(number).id for number in range(1, last + 1)} <= found
+    assert len(found) <= last + 1
+    assert spool.counts().forwarded in {last // 3, (last + 1) // 3}
+    spool.close()
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=30)
+@given(st.text(max_size=40), st.floats(0, 1))
+def test_an_event_survives_json(label, score):
+    from dataclasses import replace
+
+    odd = replace(event(1), label=label.encode("utf-8", "replace").decode(), score=score)
+    assert Event.from_json(odd.to_json()) == odd
