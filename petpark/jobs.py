@@ -100,17 +100,18 @@ def plan(
     initial_weights: str | None = None,
     gates: Sequence[str] = (),
     checks: Sequence[str] = (),
+    recipe: str = "",
 ) -> JobSpec:
     """What a new job on this stack's code shall do; `settings` are hyper-parameters as `name=value`.
 
     So are `gates`, which its model must pass besides the stack's, and `checks`, how it is tested (`petpark.gates`).
-    What the settings do not say is as in the usual recipe.
+    What the settings do not say is as in `recipe`, by default the usual one.
 
     Where the stack declares data gates, the dataset's newest quality report must pass them (`petpark.datasets`).
 
     Who asks for it, as the stack's publisher, is part of it, and stays so when somebody else resumes it.
     `initial_weights` is the hash of the weights to start from: a file of a version (`weights_of`), or one that is
-    handed to `submit`. Raises training's `SpecMalformed`, which names the settings that exist, or `GateLoosened`.
+    handed to `submit`. Raises training's `SpecMalformed`, which names what exists, or `GateLoosened`.
     """
     from training.job import JobSpec
 
@@ -118,7 +119,7 @@ def plan(
         dataset=dataset,
         seed=seed,
         requested_by=target.identity(role=layout.Role.PUBLISHER),
-        hyper_parameters=usual_parameters(target).with_settings(settings),
+        hyper_parameters=usual_parameters(target, recipe).with_settings(settings),
         code=target.outputs.code_bundle,
         initial_weights=initial_weights,
         max_seconds=60 * max_minutes,
@@ -127,12 +128,12 @@ def plan(
     )
 
 
-def usual_parameters(target: Target) -> HyperParameters:
-    """The recipe for GPUs in the cloud, and that for two cores in a rehearsal."""
-    from training.hyper_parameters import FOR_GPUS, HyperParameters
+def usual_parameters(target: Target, recipe: str = "") -> HyperParameters:
+    """The recipe of that name; without one that for GPUs in the cloud, and that for two cores in a rehearsal."""
+    from training.hyper_parameters import find_recipe
 
     # A rehearsal trains on this machine's cores, whatever instance type it pretends to rent.
-    return HyperParameters() if target.kind == "rehearsal" else FOR_GPUS
+    return find_recipe(recipe or ("two-cores" if target.kind == "rehearsal" else "gpu"))
 
 
 def weights_of(target: Target, number: int) -> str:

@@ -29,6 +29,14 @@ _IMAGENET = "imagenet"
 def train(
     ctx: typer.Context,
     dataset: Annotated[str, typer.Option("--dataset", help="The dataset's hash, or its first digits.")] = "",
+    recipe: Annotated[
+        str,
+        typer.Option(
+            "--recipe",
+            metavar="two-cores|few-photos|gpu",
+            help="Hyper-parameters to begin with; by default gpu in the cloud, two-cores in a rehearsal.",
+        ),
+    ] = "",
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="A hyper-parameter as key=value; may be repeated.")
     ] = None,
@@ -76,6 +84,7 @@ def train(
             initial_weights=initial,
             gates=gates or [],
             checks=checks or [],
+            recipe=recipe,
         ),
         lambda spec, file: jobs.submit(target, spec, weights=file),
     )
@@ -150,6 +159,7 @@ def register(app: typer.Typer) -> None:
         "train",
         epilog=example(
             "petpark train --dataset 3fa9 --set epochs=40 --set image_size=96 --watch",
+            "petpark train --dataset 3fa9 --recipe few-photos",
             "petpark train --dataset 3fa9 --gate accuracy=0.97 --check false_negative_cost=5",
             "petpark train --resume 20260802-101500-3fa9",
         ),

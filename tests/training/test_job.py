@@ -124,7 +124,7 @@ def test_an_unknown_job_is_named():
 def test_a_job_from_before_some_settings_existed_is_read_with_them_as_they_were():
     spec = JobSpec(dataset="d" * 64, seed=1, requested_by="arn:aws:iam::000000000000:user/ana")
     stored = json.loads(spec.to_json())
-    for young in ("infrared", "jpeg", "glare", "bars", "class_balance", "deterministic", "compile"):
+    for young in HyperParameters.YOUNG:
         del stored["hyper_parameters"][young]
     assert JobSpec.from_json(canonical(stored)) == spec
     del stored["hyper_parameters"]["epochs"]
