@@ -12,7 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from pathlib import Path
@@ -40,11 +40,12 @@ from serving.keys.record import KeyScope
 from training.dataset import Ingestion, load_manifest
 from training.dataset.generated import generate
 from training.evaluation.metrics import evaluate
+from training.hyper_parameters import FOR_FEW_PHOTOS
 
 ANSWERS_WITHIN = 60.0
 """Seconds that endpoints get to answer from a version that their channel moved to."""
 
-REAL_PHOTOS = ("image_size=80", "epochs=30", "crop_scale=0.6", "mixup=0.2", "greyscale=0.1")
+REAL_PHOTOS = tuple(f"{name}={value}" for name, value in asdict(FOR_FEW_PHOTOS).items())
 """Hyper-parameters for photos that somebody took, from scratch, in some minutes of CPU: `docs/design/training.md`."""
 
 QUALITY = "quality.html"
@@ -83,7 +84,7 @@ class Script:
 
     photos: Path | None = None
     photo_count: int = 1200
-    recipe: tuple[str, ...] = ("epochs=10",)
+    recipe: tuple[str, ...] = ("epochs=6", "optimiser=muon")
     second_recipe: tuple[str, ...] = ("epochs=1", "learning_rate=0.0005")
     most_held_out: int = 1000
 
