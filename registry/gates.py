@@ -2,7 +2,8 @@
 
 A stack's YAML says the values (`petpark:gates`), `infra` checks and exports them, a job carries them, `training`
 judges by them, and a version's metrics tell which gates it passed. Nothing here knows a cloud or a library, so that all
-of them can import it. `training.evaluation.plan` says what each name means, and holds the same names.
+of them can import it. `training.evaluation.plan` and `training.dataset.quality.gates` say what each name means, and
+hold the same names.
 """
 
 import math
@@ -64,6 +65,25 @@ MODEL_GATES: Final[Mapping[str, Gate]] = MappingProxyType(
     }
 )
 
+DATA_GATES: Final[Mapping[str, Gate]] = MappingProxyType(
+    {
+        "label_noise": _MOST,
+        "rarest_class": _LEAST,
+        "hours": Gate(stricter=Stricter.HIGHER, most=24.0),
+        "without_camera": _MOST,
+        "without_time": _MOST,
+        "unusable": _MOST,
+        "near_duplicates": _MOST,
+        "contradictions": _MOST,
+        "camera_bias": _MOST,
+        "leaks": Gate(stricter=Stricter.LOWER, most=math.inf),
+        "unclear": _MOST,
+        "greyscale": _MOST,
+        "unlike": _MOST,
+        "days": Gate(stricter=Stricter.LOWER, most=math.inf, off=0.0),
+    }
+)
+
 CHECKS: Final[Mapping[str, type[str | int | float]]] = MappingProxyType(
     {
         "positive": str,
@@ -97,10 +117,7 @@ class GatesInvalid(ValueError):
 
 @dataclass(frozen=True, kw_only=True)
 class StackGates:
-    """What a stack asks. A name that it leaves out has petpark's own value.
-
-    Names of `data` are not checked here: they belong to whoever looks at photos.
-    """
+    """What a stack asks. A name that it leaves out has petpark's own value; no `data` at all asks for no report."""
 
     data: Mapping[str, float] = field(default_factory=dict[str, float])
     model: Mapping[str, float] = field(default_factory=dict[str, float])
@@ -141,12 +158,15 @@ def _part[T](name: str, values: object, read: Callable[[str, object], T], wrong:
     return MappingProxyType(found)
 
 
-def _data(_name: str, value: object) -> float:
-    return _number(value, "a number")
+def _data(name: str, value: object) -> float:
+    return _within(_known(name, DATA_GATES, "gate of data"), value)
 
 
 def _model(name: str, value: object) -> float:
-    gate = _known(name, MODEL_GATES, "gate")
+    return _within(_known(name, MODEL_GATES, "gate"), value)
+
+
+def _within(gate: Gate, value: object) -> float:
     number = _number(value, gate.expected)
     if not gate.takes(number):
         raise ValueError(f"is {value!r}; expected {gate.expected}")

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from infra.settings import SettingsInvalid, StackSettings, read
 from registry.channel_policy import ChannelPolicy
-from registry.gates import CHECKS, MODEL_GATES, StackGates
+from registry.gates import CHECKS, DATA_GATES, MODEL_GATES, StackGates
 from tests.infra.conftest import configuration
 
 TEST = {"certificate": False, "two_people": False, "metric": "none", "gates": False, "movers": []}
@@ -176,10 +176,11 @@ def _gates(gates: Mapping[str, Any], stack: str = "test") -> StackSettings:
 def test_a_stack_says_what_photos_and_models_must_show():
     shipped = _read(_values("test")).gates
     assert set(shipped.model) == set(MODEL_GATES)
+    assert set(shipped.data) == set(DATA_GATES)
     assert set(shipped.checks) == set(CHECKS)
-    changed = _gates({"data": {"photos_per_class": 200}, "model": {"accuracy": 0.97}, "checks": {"positive": "dog"}})
+    changed = _gates({"data": {"hours": 20}, "model": {"accuracy": 0.97}, "checks": {"positive": "dog"}})
     assert changed.gates.to_dict() == {
-        "data": {"photos_per_class": 200}, "model": {"accuracy": 0.97}, "checks": {"positive": "dog"},
+        "data": {"hours": 20}, "model": {"accuracy": 0.97}, "checks": {"positive": "dog"},
     }  # fmt: skip
 
 

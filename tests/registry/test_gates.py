@@ -7,16 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from registry.gates import MODEL_GATES, GatesInvalid, StackGates, Stricter, failed, judged
+from registry.gates import DATA_GATES, MODEL_GATES, GatesInvalid, StackGates, Stricter, failed, judged
 
 SHARES = st.floats(0, 1)
 STACK_GATES = st.builds(
     StackGates,
-    data=st.dictionaries(st.text(max_size=5), SHARES, max_size=3),
+    data=st.dictionaries(st.sampled_from(sorted(DATA_GATES)), SHARES, max_size=3),
     model=st.dictionaries(st.sampled_from(sorted(MODEL_GATES)), SHARES, max_size=4),
     checks=st.fixed_dictionaries({}, optional={"positive": st.text(max_size=5), "photos": st.integers(0, 500)}),
 )
-GATES = st.sampled_from(list(MODEL_GATES.values()))
+GATES = st.sampled_from([*MODEL_GATES.values(), *DATA_GATES.values()])
 
 
 @given(STACK_GATES)
@@ -45,7 +45,9 @@ def test_counts_that_pulumi_carried_as_floats_are_counts_again() -> None:
         ("checks", {"photos": 4.5}, "checks.photos is 4.5; expected a whole number"),
         ("checks", {"positive": 1}, "checks.positive is 1; expected a text"),
         ("checks", {"false_negative_cost": -1}, "checks.false_negative_cost is -1; expected a number of 0 or above"),
-        ("data", {"photos_per_class": "many"}, "data.photos_per_class is 'many'; expected a number"),
+        ("data", {"photos_per_class": 20}, "data.photos_per_class is no gate of data; there are label_noise"),
+        ("data", {"unclear": "few"}, "data.unclear is 'few'; expected a number from 0 to 1"),
+        ("data", {"hours": 25}, "data.hours is 25; expected a number from 0 to 24"),
     ],
 )
 def test_what_cannot_be_asked_is_refused_with_what_can(part: str, values: Any, told: str) -> None:

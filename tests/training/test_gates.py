@@ -6,8 +6,9 @@ from dataclasses import asdict, fields, replace
 
 import pytest
 
-from registry.gates import CHECKS, MODEL_GATES, failed
+from registry.gates import CHECKS, DATA_GATES, MODEL_GATES, failed
 from tests.training.test_report import assessment
+from training.dataset.quality.gates import DataGates
 from training.errors import SpecMalformed
 from training.evaluation.assess import Assessment
 from training.evaluation.comparison import Comparison
@@ -104,6 +105,7 @@ def test_what_no_check_can_mean_is_refused(setting: str):
 
 def test_the_stacks_yaml_and_training_speak_of_the_same_gates_and_checks():
     assert list(MODEL_GATES) == [field.name for field in fields(Gates)]
+    assert list(DATA_GATES) == [field.name for field in fields(DataGates)]
     assert {name: type(value) for name, value in asdict(Checks()).items()} == dict(CHECKS)
 
 

@@ -144,6 +144,8 @@ def test_data_gates_hold_the_newest_report_to_the_limits_of_the_job(
     )
     with pytest.raises(DatasetRefused, match="petpark data report"):
         refuse_doubtful(own_lake, ingestion.sha256, only_files)
+    store(own_lake, report_of(ingestion.manifest, unusable=0.15), "")  # without networks: nobody looked for leaks
+    refuse_doubtful(own_lake, ingestion.sha256, only_files)
     store(own_lake, report_of(ingestion.manifest, unusable=0.15, leaks=0), "")
     refuse_doubtful(own_lake, ingestion.sha256, only_files)
     with pytest.raises(DatasetRefused, match=r"unusable: .*at most 10\.0.*found 15\.0"):
