@@ -1,7 +1,8 @@
 import { ask, element, explain, facts, make, number, start, text, time } from "./common.js";
 
 const EVERY = 2000;
-const pictures = new Map(); // camera's address -> { taken, url }
+/* A thumbnail's address to { taken, url }. */
+const pictures = new Map();
 let paused = false;
 let timer = null;
 let told = null;

@@ -183,7 +183,8 @@ async function copyText(button, source) {
   try {
     await navigator.clipboard.writeText(source.textContent);
     button.textContent = text("roll.copied");
-  } catch { // only offered over TLS and on loopback
+  } catch {
+    /* The clipboard is there over TLS and on loopback alone. */
     getSelection().selectAllChildren(source);
     button.textContent = text("roll.selected");
   }
