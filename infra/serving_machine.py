@@ -82,7 +82,5 @@ def start_script(args: EndpointArgs, machine: Machine) -> pulumi.Output[str]:
             },
         )
 
-    facts = pulumi.Output.all(
-        args.places.resolved(), args.bundle, machine.log_group.name, args.roles, args.channels
-    )
+    facts = pulumi.Output.all(args.places.resolved(), args.bundle, machine.log_group.name, args.roles, args.channels)
     return facts.apply(lambda values: script(*values))

@@ -163,8 +163,8 @@ class Channel:
         """Bring back the version that was in force before this one, or version `to`; NothingToRollBackTo, ChannelMoved.
 
         Like undo: a second roll back goes one further, never forward to what the first one took out of force.
-        `expected`: the number of the entry the decision was based on. `check` may refuse the entry that would be brought
-        back by raising.
+        `expected`: the number of the entry the decision was based on. `check` may refuse the entry that would be
+        brought back by raising.
         """
         head = self.head()
         if expected is not None and expected != _number(head):

@@ -174,7 +174,9 @@ class RegistryView:
             known = (max(entries, default=0), valid[-1] if valid else None)
             self._decisions[version.digest] = known
         certificate = known[1]
-        return {"state": "none"} if certificate is None else {"state": self._state(certificate), **certificate.to_dict()}
+        return (
+            {"state": "none"} if certificate is None else {"state": self._state(certificate), **certificate.to_dict()}
+        )
 
     def _state(self, certificate: Certificate) -> str:
         if certificate.decision != "certified":

@@ -158,7 +158,7 @@ class PromotersDesk:
             code = cast("dict[str, dict[str, str]]", error.response)["Error"].get("Code", "refused")
             raise Problem(
                 FORBIDDEN,
-                f"AWS does not let these credentials act as the promoter ({code}). Take fresh ones of somebody who may: "
+                f"AWS does not let these credentials act as the promoter ({code}). Take fresh ones of who may: "
                 "aws configure export-credentials.",
             ) from None
         except BotoCoreError as error:

@@ -152,7 +152,9 @@ def _providers(environment: Mapping[str, str]) -> tuple[str, ...]:
 
 def _cameras(environment: Mapping[str, str]) -> tuple[str, ...]:
     """Only loopback: what these addresses answer is handed on, so they must lead to nobody else."""
-    addresses = tuple(part.strip().rstrip("/") for part in environment.get(Variable.CAMERAS, "").split(",") if part.strip())
+    addresses = tuple(
+        part.strip().rstrip("/") for part in environment.get(Variable.CAMERAS, "").split(",") if part.strip()
+    )
     for address in addresses:
         try:
             split = urlsplit(address)

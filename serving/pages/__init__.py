@@ -1,4 +1,4 @@
-"""The endpoint's own pages: try it, look at cameras and models, read how to call it. They load nothing from elsewhere."""
+"""The endpoint's own pages: try it, cameras, models, how to call it. They load nothing from elsewhere."""
 
 import html
 import json
@@ -37,7 +37,9 @@ class PagesApi:
     def __init__(self, settings: ServingSettings) -> None:
         here = resources.files(__name__)
         self._files = {name: here.joinpath(name).read_bytes() for name in ASSETS}
-        self._texts = {f"{language}.json": here.joinpath("texts", f"{language}.json").read_bytes() for language in LANGUAGES}
+        self._texts = {
+            f"{language}.json": here.joinpath("texts", f"{language}.json").read_bytes() for language in LANGUAGES
+        }
         frame = here.joinpath("frame.html").read_text("utf-8")
         templates = {name: framed(frame, name, here.joinpath(name).read_text("utf-8")) for name in PAGES.values()}
         self._pages = {

@@ -173,7 +173,7 @@ def _operators(keys_required: bool) -> Json:
     roll_back: Json = {
         "tags": ["operators"],
         "operationId": "roll_back",
-        "summary": "Move the channel back by an operator's own right: needs a key with the scope admin, and TLS or loopback",
+        "summary": "Move the channel back by an operator's own right; takes the scope admin, and TLS or loopback",
         "requestBody": {"required": True, "content": {"application/json": {"schema": reference("RollBack")}}},
         "responses": {"200": json_answer("The channel's new entry", "Move")},
     }

@@ -261,7 +261,7 @@ def _roll_back() -> Json:
             "to": _or_null("integer") | to,
             "why": STRING | {"minLength": 1, "maxLength": 500},
             "credentials": credentials
-            | {"description": "The operator's own, used for this request and kept nowhere: aws configure export-credentials"},
+            | {"description": "The operator's own, used once and kept nowhere: aws configure export-credentials"},
         },
         optional=("to",),
     )

@@ -1,22 +1,19 @@
 """The pages as people meet them: a real endpoint, a real Chromium, the keyboard, a phone's width, axe."""
 
 import json
-import os
 import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-import httpx
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from registry.channel_policy import ChannelPolicy
-from registry.version import Version
 from serving.keys.record import ApiKey, KeyScope, hash_of, new_key
 from serving.pages import LANGUAGES, PAGES
 from tests.serving.browser import chromium
@@ -206,7 +203,9 @@ def test_a_failure_of_the_endpoint_is_told(page):
     problem = {"type": "/docs#internal", "detail": "the log has it under 7"}
     page.route("**/v1/classify*", lambda route: route.fulfill(status=503, json=problem))
     give(page, photo("red"))
-    expect(page.locator("#answer .alarm")).to_contain_text("The endpoint failed. Its log says why. the log has it under 7")
+    expect(page.locator("#answer .alarm")).to_contain_text(
+        "The endpoint failed. Its log says why. the log has it under 7"
+    )
 
 
 def test_the_language_is_the_browsers_until_another_is_chosen_and_that_is_kept(browser, endpoint):

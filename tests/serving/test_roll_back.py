@@ -72,7 +72,8 @@ def test_the_channel_moves_under_the_operators_name_and_the_page_reads_it_anew(o
 
 
 @pytest.mark.parametrize(
-    ("headers", "status"), [({}, 401), ({"authorization": "Bearer pp_wrong"}, 401), ({"x-forwarded-proto": "http"}, 401)]
+    ("headers", "status"),
+    [({}, 401), ({"authorization": "Bearer pp_wrong"}, 401), ({"x-forwarded-proto": "http"}, 401)],
 )
 def test_it_takes_a_key_even_where_classifying_does_not(operator, headers, status):
     assert operator.ask(headers).status_code == status
