@@ -121,7 +121,7 @@ export function facts(rows) {
 export function table(heads, rows, label) {
   const scroll = make("div", "scroll");
   scroll.tabIndex = 0;
-  scroll.setAttribute("role", "region");
+  scroll.setAttribute("role", "group");
   scroll.setAttribute("aria-label", label);
   const head = make("tr", "", ...heads.map((name) => {
     const cell = make("th", "", name);
