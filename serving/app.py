@@ -71,7 +71,6 @@ def create_app(
     pages = PagesApi(settings)
     agents = AgentsApi(settings.cameras)
     roll_back = RollBackApi(
-        channel=settings.channel,
         bodies=bodies,
         open_desk=open_desk,
         moved=view.forget if view else lambda: None,

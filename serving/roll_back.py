@@ -90,9 +90,8 @@ class RollBackApi:
     """`open_desk` None: this endpoint knows no role for it, and says so."""
 
     def __init__(
-        self, *, channel: str, bodies: Bodies, open_desk: OpensDesk | None, moved: Callable[[], None] = lambda: None
+        self, *, bodies: Bodies, open_desk: OpensDesk | None, moved: Callable[[], None] = lambda: None
     ) -> None:
-        self._channel = channel
         self._bodies = bodies
         self._open_desk = open_desk
         self._moved = moved
