@@ -26,8 +26,10 @@ _DYNAMIC = {
 }
 """Names that scripts put together from what the endpoint says."""
 
-_NOT_SAID = {"card alarm", "card camera-tile", "quiet small", "alarm detail", "no-picture quiet", "in force", "nav a"}
-_NOT_SAID |= {"Content-Type", "X-Petpark-Arm", "Bearer ", 'petpark rollback --channel  --why "…"'}
+_NOT_SAID = {
+    *("card alarm", "card camera-tile", "quiet small", "alarm detail", "no-picture quiet", "in force", "nav a"),
+    *("Content-Type", "X-Petpark-Arm", "Bearer ", 'petpark rollback --channel  --why "…"'),
+}
 """Classes of style, selectors, header lines, a command."""
 
 
