@@ -23,6 +23,8 @@ endpoint = create_endpoint(
         network=network,
         places=platform.places,
         bundle=code.bundle,
+        roles=platform.roles,
+        channels=platform.channels,
         log_days=stack.log_days,
     ),
 )

@@ -1,7 +1,10 @@
 """What the instances of an endpoint are, whether there is one of them or a group."""
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import pulumi
 
@@ -12,7 +15,8 @@ from infra.places import PlaceOutputs
 from infra.policies import Places
 from infra.settings import EndpointSettings
 from infra.user_data import Bundle, serving_script
-from registry.layout import Variable, api_keys_path
+from registry.channel_policy import STRICT
+from registry.layout import Role, Variable, api_keys_path
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +28,10 @@ class EndpointArgs:
     network: Network
     places: PlaceOutputs
     bundle: pulumi.Output[Bundle]
+    roles: pulumi.Input[Mapping[str, Any]]
+    """ARNs of the operators' roles; an operator takes the promoter's through the endpoint, with their own right."""
+    channels: pulumi.Input[Mapping[str, Any]]
+    """What each channel asks of whoever moves it."""
     log_days: int
 
 
@@ -48,7 +56,9 @@ def start_script(args: EndpointArgs, machine: Machine) -> pulumi.Output[str]:
     """User data of an endpoint's instances."""
     stack = pulumi.get_stack()
 
-    def script(places: Places, bundle: Bundle, log_group: str) -> str:
+    def script(
+        places: Places, bundle: Bundle, log_group: str, roles: Mapping[str, Any], channels: Mapping[str, Any]
+    ) -> str:
         settings = args.settings
         return serving_script(
             region=args.region,
@@ -67,8 +77,10 @@ def start_script(args: EndpointArgs, machine: Machine) -> pulumi.Output[str]:
                 Variable.API_KEYS_PATH: api_keys_path(stack),
                 Variable.GRPC_PORT: str(settings.grpc_port),
                 Variable.PROVIDERS: settings.providers,
+                Variable.PROMOTER_ROLE: roles[Role.PROMOTER],
+                Variable.CHANNEL_RULE: json.dumps(channels.get(settings.channel, STRICT.to_dict()), sort_keys=True),
             },
         )
 
-    facts = pulumi.Output.all(args.places.resolved(), args.bundle, machine.log_group.name)
+    facts = pulumi.Output.all(args.places.resolved(), args.bundle, machine.log_group.name, args.roles, args.channels)
     return facts.apply(lambda values: script(*values))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,7 +34,6 @@ SUMMARY = Path(".rehearsal") / "summary.json"
 _PATIENCE = Config(
     connect_timeout=5, read_timeout=60, retries={"mode": "standard", "total_max_attempts": 4}, max_pool_connections=32
 )
-_NOT_IN_SESSION_NAMES = re.compile(r"[^\w+=,.@-]")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,11 +115,8 @@ class Target:
                     next_step=f"pulumi up --stack {self.outputs.stack}",
                 )
             sts: STSClient = _client(self.players.get(role, self.session), "sts", self.aws_url)
-            # The person's own name in the session, so that the audit trail names more than the role.
-            person = _NOT_IN_SESSION_NAMES.sub("-", identity.person(sts.get_caller_identity()["Arn"]))[:64]
-            found = sts.assume_role(RoleArn=arn, RoleSessionName=person or "petpark", DurationSeconds=3600)[
-                "Credentials"
-            ]
+            name = identity.session_name(sts.get_caller_identity()["Arn"])
+            found = sts.assume_role(RoleArn=arn, RoleSessionName=name, DurationSeconds=3600)["Credentials"]
             self._assumed[role] = boto3.Session(
                 aws_access_key_id=found["AccessKeyId"],
                 aws_secret_access_key=found["SecretAccessKey"],

@@ -152,14 +152,23 @@ class Channel:
         return self._append(head, version=version.number, digest=version.digest, by=by, why=why)
 
     def roll_back(
-        self, *, by: str, why: str, to: int | None = None, check: Callable[[Move], None] = lambda _: None
+        self,
+        *,
+        by: str,
+        why: str,
+        to: int | None = None,
+        expected: int | None = None,
+        check: Callable[[Move], None] = lambda _: None,
     ) -> Move:
         """Bring back the version that was in force before this one, or version `to`; NothingToRollBackTo, ChannelMoved.
 
         Like undo: a second roll back goes one further, never forward to what the first one took out of force.
-        `check` may refuse the entry that would be brought back by raising.
+        `expected`: the number of the entry the decision was based on. `check` may refuse the entry that would be
+        brought back by raising.
         """
         head = self.head()
+        if expected is not None and expected != _number(head):
+            raise ChannelMoved(self.name, expected=expected, head=head)
         if head is None:
             raise NothingToRollBackTo(self.name, expected="a version", actual="a channel that never moved")
         target = self.before(head) if to is None else self._last_with(to, before=head)

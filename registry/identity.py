@@ -3,12 +3,23 @@
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html#identifiers-arns
 """
 
+import re
+
 _ASSUMED = "assumed-role"
+_NOT_IN_SESSION_NAMES = re.compile(r"[^\w+=,.@-]", re.ASCII)
 
 
 def person(arn: str) -> str:
     """The name of whoever acts: a user's name, or the name of a role's session; `arn` itself if it is no ARN."""
     return arn.rpartition(":")[2].rpartition("/")[2]
+
+
+def session_name(arn: str) -> str:
+    """What a role's session is called that `arn` takes: their own name, so that the audit trail names more than a role.
+
+    https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html
+    """
+    return _NOT_IN_SESSION_NAMES.sub("-", person(arn))[:64] or "petpark"
 
 
 def same_hands(one: str, other: str) -> bool:

@@ -95,9 +95,12 @@ class Desk:
             raise SamePerson(self.channel.name, version.title, by=by, certified_by=certificate.by)
         return version
 
-    def roll_back(self, *, by: str, why: str, to: int | None = None, now: datetime | None = None) -> Move:
+    def roll_back(
+        self, *, by: str, why: str, to: int | None = None, expected: int | None = None, now: datetime | None = None
+    ) -> Move:
         """Bring back the version that was in force before, or version `to`.
 
+        `expected`: the channel entry that the decision was based on.
         It was promoted once, so only what may have changed since is asked again: a certificate in force, and a mover's
         name. Whoever notices at night must not need a second person.
         Raises NothingToRollBackTo, MoverRefused, DigestMismatch, ChannelMoved, NotCertified (revoked or expired: name
@@ -108,7 +111,7 @@ class Desk:
         def check(target: Move) -> None:
             self._certificate(self.catalog.version(target.version, digest=target.digest), now)
 
-        return self.channel.roll_back(by=by, why=why, to=to, check=check)
+        return self.channel.roll_back(by=by, why=why, to=to, expected=expected, check=check)
 
     def _certificate(self, version: Version, now: datetime | None) -> Certificate | None:
         if not self.policy.certificate:

@@ -11,16 +11,18 @@ from botocore.config import Config
 
 from registry.blob_cache import BlobCache
 from registry.catalog import Catalog
-from registry.certificate import Certificates, KmsVerifier
+from registry.certificate import Certificates, KmsVerifier, Verifier
 from registry.channel import Channel
 from registry.crt_transfer import crt_transfer
 from registry.experiment import Experiments
-from registry.object_store import S3Store
+from registry.object_store import ObjectStore, S3Store
 from serving.admission import Admission
 from serving.challenge import Challenger
 from serving.keys.ring import KeyRing
 from serving.live import Live
 from serving.logs import log_to_cloudwatch, log_to_stdout
+from serving.registry_view import RegistryView
+from serving.roll_back import PromotersDesk
 from serving.rollout import Rollout
 from serving.server import AddressInUse, serve
 from serving.settings import ServingSettings, SettingInvalid, SettingMissing
@@ -50,24 +52,30 @@ def _serve(settings: ServingSettings) -> None:
     if settings.log_group:
         log_to_cloudwatch(boto3.client("logs", config=_AWS), group=settings.log_group, stream=settings.instance)
     live, metrics = Live(), Metrics()
-    followers = _followers(settings, live, metrics)
+    client = boto3.client("s3", config=_AWS)
+    store = S3Store(client, settings.model_store, transfer=crt_transfer(boto3.Session(), client))
+    verifier = KmsVerifier(boto3.client("kms", config=_AWS), settings.signing_key) if settings.signing_key else None
+    followers = _followers(settings, live, metrics, store, verifier)
+    view = RegistryView(store, settings.model, follows=settings.channel, verifier=verifier)
+    open_desk = None
+    if settings.promoter_role and settings.signing_key:
+        open_desk = PromotersDesk(settings, role=settings.promoter_role, signing_key=settings.signing_key)
     ring = None
     if settings.api_keys_path:
         ring = KeyRing(boto3.client("ssm", config=_AWS), settings.api_keys_path, metrics=metrics)
-    asyncio.run(serve(settings, followers=followers, live=live, metrics=metrics, ring=ring))
+    asyncio.run(
+        serve(settings, followers=followers, live=live, metrics=metrics, ring=ring, view=view, open_desk=open_desk)
+    )
 
 
-def _followers(settings: ServingSettings, live: Live, metrics: Metrics) -> tuple[Rollout, Challenger]:
-    client = boto3.client("s3", config=_AWS)
-    store = S3Store(client, settings.model_store, transfer=crt_transfer(boto3.Session(), client))
-    verifier = None
-    if settings.require_certificate and settings.signing_key:
-        verifier = KmsVerifier(boto3.client("kms", config=_AWS), settings.signing_key)
+def _followers(
+    settings: ServingSettings, live: Live, metrics: Metrics, store: ObjectStore, verifier: Verifier | None
+) -> tuple[Rollout, Challenger]:
     cache = BlobCache(settings.cache, limit_bytes=_CACHE_BYTES) if settings.cache else None
     admission = Admission(
         catalog=Catalog(store, settings.model, cache=cache),
         certificates=Certificates(store, settings.model),
-        verifier=verifier,
+        verifier=verifier if settings.require_certificate else None,
         clock=lambda: datetime.now(UTC),
         max_pixels=settings.limits.pixels,
         providers=settings.providers,

@@ -10,6 +10,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from serving import problems
+from serving.agents import AgentsApi
 from serving.arms import Arms
 from serving.batch import BatchApi
 from serving.body import Bodies
@@ -18,8 +19,12 @@ from serving.gate import Gate
 from serving.health import HealthApi
 from serving.inference_protocol import InferenceProtocolApi
 from serving.keys.door import Door
+from serving.keys.record import KeyScope
 from serving.live import Live
+from serving.models_page import ModelsApi
 from serving.pages import PagesApi
+from serving.registry_view import RegistryView
+from serving.roll_back import OpensDesk, RollBackApi
 from serving.settings import ServingSettings
 from serving.shadow import Shadow
 from serving.telemetry import Metrics
@@ -35,11 +40,14 @@ def create_app(
     door: Door | None = None,
     bodies: Bodies | None = None,
     shadow: Shadow | None = None,
+    view: RegistryView | None = None,
+    open_desk: OpensDesk | None = None,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> Gate:
     """Make the ASGI application of one endpoint; `live` decides which version answers, `door` who may ask.
 
-    Without a `door` there is one that knows no keys, so it is open or shut as the settings say.
+    Without a `door` there is one that knows no keys, so it is open or shut as the settings say. `view` is what the page
+    Models shows, and `open_desk` lets an operator move the channel from there; None: not from here.
     """
     bodies = bodies or Bodies(settings.limits)
     door = door or Door(None, required=settings.api_keys == "required", metrics=metrics)
@@ -61,10 +69,21 @@ def create_app(
         live=live, bodies=bodies, workers=workers, name=name, batch=settings.limits.batch, door=door
     )
     pages = PagesApi(settings)
+    agents = AgentsApi(settings.cameras)
+    roll_back = RollBackApi(
+        bodies=bodies,
+        open_desk=open_desk,
+        moved=view.forget if view else lambda: None,
+    )
+    models = ModelsApi(view=view, roll_back=roll_back)
     routes = [
         Route("/v1/classify", door.guard(classify.classify), methods=["POST"]),
         Route("/v1/classify/batch", door.guard(batch.classify), methods=["POST"]),
         Route("/v1/model", health.model),
+        Route("/v1/registry", door.guard(models.registry)),
+        Route("/v1/roll-back", door.guard(roll_back.roll_back, KeyScope.ADMIN), methods=["POST"]),
+        Route("/v1/cameras", door.guard(agents.cameras)),
+        Route("/v1/cameras/{agent}/{name}/thumbnail.jpg", door.guard(agents.thumbnail)),
         Route("/healthz/live", health.live),
         Route("/healthz/ready", health.ready),
         Route("/metrics", health.metrics),
@@ -78,7 +97,10 @@ def create_app(
         Route("/v2/models/{model}/versions/{version}/ready", v2.model_ready),
         Route("/v2/models/{model}/versions/{version}/infer", door.guard(v2.infer), methods=["POST"]),
         Route("/", pages.page),
+        Route("/live", pages.page),
+        Route("/models", pages.page),
         Route("/docs", pages.page),
+        Route("/pages/texts/{file}", pages.texts),
         Route("/pages/{file}", pages.asset),
         Route("/openapi.json", pages.openapi),
     ]

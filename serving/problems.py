@@ -22,6 +22,7 @@ UNAUTHORIZED = Kind("unauthorized", 401, "This takes an API key that is known he
 FORBIDDEN = Kind("forbidden", 403, "The API key does not open this")
 NOT_FOUND = Kind("not-found", 404, "There is nothing at this address")
 METHOD_NOT_ALLOWED = Kind("method-not-allowed", 405, "This address does not do that")
+CONFLICT = Kind("conflict", 409, "The channel cannot be moved like this")
 BODY_TOO_SLOW = Kind("body-too-slow", 408, "The body did not arrive in time")
 TOO_LARGE = Kind("too-large", 413, "The photo or the body is too large")
 WRONG_TYPE = Kind("wrong-type", 415, "The body is of a type that this address does not take")
@@ -29,6 +30,7 @@ UNREADABLE = Kind("unreadable", 422, "The body cannot be understood")
 TOO_MANY = Kind("too-many-requests", 429, "The API key has asked too often")
 BAD_REQUEST = Kind("bad-request", 400, "The request is not well-formed")
 INTERNAL = Kind("internal", 500, "The endpoint failed")
+UPSTREAM = Kind("upstream", 502, "What the endpoint had to ask for this did not answer")
 NOT_READY = Kind("not-ready", 503, "The endpoint serves no model yet")
 KEYS_UNREAD = Kind("keys-unread", 503, "The endpoint cannot check API keys now")
 OVERLOADED = Kind("overloaded", 503, "The endpoint has more work than it can take on")
@@ -39,12 +41,14 @@ KINDS = (
     FORBIDDEN,
     NOT_FOUND,
     METHOD_NOT_ALLOWED,
+    CONFLICT,
     BODY_TOO_SLOW,
     TOO_LARGE,
     WRONG_TYPE,
     UNREADABLE,
     TOO_MANY,
     INTERNAL,
+    UPSTREAM,
     NOT_READY,
     KEYS_UNREAD,
     OVERLOADED,

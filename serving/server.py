@@ -21,6 +21,8 @@ from serving.body import Bodies
 from serving.keys.door import Door
 from serving.keys.ring import KeyRing
 from serving.live import Live
+from serving.registry_view import RegistryView
+from serving.roll_back import OpensDesk
 from serving.settings import Limits, ServingSettings
 from serving.telemetry import Metrics
 from serving.workers import Workers
@@ -53,6 +55,8 @@ async def serve(
     live: Live,
     metrics: Metrics,
     ring: KeyRing | None = None,
+    view: RegistryView | None = None,
+    open_desk: OpensDesk | None = None,
 ) -> None:
     """Answer requests until SIGTERM or SIGINT; then finish what was begun and return. Raises `AddressInUse`."""
     check_address(settings.host, settings.port, advice=f"set {Variable.HOST} and {Variable.PORT} to a free address")
@@ -66,7 +70,16 @@ async def serve(
     workers = Workers(threads=settings.threads, queue=settings.limits.queue)
     bodies = Bodies(settings.limits)
     door = Door(ring, required=settings.api_keys == "required", metrics=metrics)
-    app = create_app(settings, live=live, metrics=metrics, workers=workers, door=door, bodies=bodies)
+    app = create_app(
+        settings,
+        live=live,
+        metrics=metrics,
+        workers=workers,
+        door=door,
+        bodies=bodies,
+        view=view,
+        open_desk=open_desk,
+    )
     server = _server(app, settings)
     grpc = await _grpc(settings, live=live, metrics=metrics, workers=workers, door=door, bodies=bodies)
     with _following(followers, poll_seconds=settings.poll_seconds), _reading(ring):

@@ -1,12 +1,15 @@
 """What an endpoint is told from outside: its environment, read once, and the limits that it keeps."""
 
+import json
 import os
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, cast
+from urllib.parse import urlsplit
 
+from registry.channel_policy import STRICT, ChannelPolicy, ChannelPolicyInvalid
 from registry.layout import Variable
 from serving.providers import CPU_ONLY, ProviderUnknown, parse_providers
 
@@ -67,6 +70,12 @@ class ServingSettings:
     """Where gRPC answers; 0: nowhere."""
     providers: tuple[str, ...] = CPU_ONLY
     """What the model shall compute on, the most wanted first."""
+    cameras: tuple[str, ...] = ()
+    """Addresses of camera agents on this machine, whose state the page Live shows."""
+    promoter_role: str | None = None
+    """ARN of the role in which an operator's own credentials may move the channel from the page Models; None: none."""
+    rule: ChannelPolicy = STRICT
+    """What the channel asks of whoever moves it."""
     instance: str = "local"
     cache: Path | None = None
     """Where verified files are remembered; None: nowhere."""
@@ -102,6 +111,9 @@ class ServingSettings:
             api_keys_path=api_keys_path,
             grpc_port=int(read.number(Variable.GRPC_PORT, default=0, lowest=0, highest=65535)),
             providers=_providers(environment),
+            cameras=_cameras(environment),
+            promoter_role=environment.get(Variable.PROMOTER_ROLE) or None,
+            rule=_rule(environment),
             instance=socket.gethostname(),
             cache=_cache(environment),
         )
@@ -136,6 +148,39 @@ def _providers(environment: Mapping[str, str]) -> tuple[str, ...]:
         return parse_providers(environment.get(Variable.PROVIDERS, ""))
     except ProviderUnknown as error:
         raise SettingInvalid(f"{Variable.PROVIDERS}: {error}") from None
+
+
+def _cameras(environment: Mapping[str, str]) -> tuple[str, ...]:
+    """Only loopback: what these addresses answer is handed on, so they must lead to nobody else."""
+    addresses = tuple(
+        part.strip().rstrip("/") for part in environment.get(Variable.CAMERAS, "").split(",") if part.strip()
+    )
+    for address in addresses:
+        try:
+            split = urlsplit(address)
+            usable = split.scheme == "http" and split.hostname in {"127.0.0.1", "localhost"} and not split.path
+            usable = usable and split.port is not None and not split.query and split.username is None
+        except ValueError:
+            usable = False
+        if not usable:
+            raise SettingInvalid(
+                f"{Variable.CAMERAS} has {address!r}; expected addresses of camera agents on this machine, separated "
+                "by commas, such as http://127.0.0.1:8090."
+            )
+    return addresses
+
+
+def _rule(environment: Mapping[str, str]) -> ChannelPolicy:
+    text = environment.get(Variable.CHANNEL_RULE, "").strip()
+    if not text:
+        return STRICT
+    try:
+        values = json.loads(text)
+        if not isinstance(values, dict):
+            raise ChannelPolicyInvalid("it is no JSON object")
+        return ChannelPolicy.from_dict(cast("dict[str, Any]", values))
+    except ValueError as error:
+        raise SettingInvalid(f"{Variable.CHANNEL_RULE} is no channel's rule: {error}.") from None
 
 
 def _cache(environment: Mapping[str, str]) -> Path | None:

@@ -10,7 +10,7 @@ from serving.tally import TallyCollector
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
-_WORK = ("/v1/", "/v2/models/", "/inference.")
+_WORK = ("/v1/classify", "/v2/models/", "/inference.")
 
 
 class Recent:

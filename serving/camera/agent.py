@@ -106,9 +106,11 @@ class Agent:
     def to_dict(self) -> dict[str, Any]:
         """How everything is, as `/v1/cameras` says it."""
         link = self.forwarder.link
+        midnight = moment(self._clock.wall()).astimezone().replace(hour=0, minute=0, second=0, microsecond=0)
+        today = self.spool.begun(since=midnight.timestamp())
         return {
             "endpoint": self.settings.endpoint,
-            "cameras": [_facts(camera) for camera in self.cameras],
+            "cameras": [_facts(camera, today.get(camera.settings.name, 0)) for camera in self.cameras],
             "spool": self.spool.counts().to_dict(),
             "forwarding": {
                 "to": link.to,
@@ -131,7 +133,7 @@ class Agent:
         return thread
 
 
-def _facts(camera: Camera) -> Mapping[str, Any]:
+def _facts(camera: Camera, visits_today: int) -> Mapping[str, Any]:
     last = camera.last
     name = camera.settings.name
     return {
@@ -150,5 +152,6 @@ def _facts(camera: Camera) -> Mapping[str, Any]:
         },
         "visiting": list(camera.log.visiting),
         "visits": camera.log.visits,
+        "visits_today": visits_today,
         "latency_milliseconds": dict(camera.latency()),
     }

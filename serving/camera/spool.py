@@ -149,6 +149,16 @@ class Spool:
         with self._mutex:
             return _counts(self._database)
 
+    def begun(self, *, since: float) -> dict[str, int]:
+        """How many visits began before each camera since this time, as far as they lie here still."""
+        with self._mutex:
+            rows = self._database.execute(
+                "SELECT camera, count(*) FROM events WHERE recorded >= ? AND json_extract(facts, '$.kind') = 'began' "
+                "GROUP BY camera",
+                (since,),
+            )
+            return dict(rows.fetchall())
+
     def close(self) -> None:
         """Let others open it."""
         with self._mutex:

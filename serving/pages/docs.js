@@ -1,44 +1,21 @@
-"use strict";
+import { element, make, start, table as plainTable, text } from "./common.js";
 
-const element = (id) => document.getElementById(id);
+let drawn = null;
 
-function make(tag, className = "", text = "") {
-  const node = document.createElement(tag);
-  if (className) node.className = className;
-  if (text) node.textContent = text;
-  return node;
-}
+start(async () => {
+  drawn ??= (await fetch("/openapi.json")).json();
+  write(await drawn);
+});
 
 function resolve(node, api) {
   if (!node?.$ref) return node;
   return node.$ref.slice(2).split("/").reduce((place, name) => place[name], api);
 }
 
-function table(heads, rows) {
-  const scroll = make("div", "scroll");
-  scroll.tabIndex = 0;
-  const grid = make("table");
-  const head = make("tr");
-  for (const text of heads) {
-    const cell = make("th", "", text);
-    cell.scope = "col";
-    head.append(cell);
-  }
-  const top = make("thead");
-  top.append(head);
-  const body = make("tbody");
-  for (const cells of rows) {
-    const row = make("tr");
-    row.append(...cells.map((text, index) => {
-      const cell = make("td");
-      cell.append(index === 0 ? make("code", "", String(text)) : String(text));
-      return cell;
-    }));
-    body.append(row);
-  }
-  grid.append(top, body);
-  scroll.append(grid);
-  return scroll;
+function table(heads, rows, label) {
+  return plainTable(heads.map((name) => text(`docs.${name}`)), rows.map(([first, ...rest]) => [
+    make("code", "", String(first)), ...rest.map(String),
+  ]), label);
 }
 
 function kind(schema) {
@@ -58,11 +35,15 @@ function fields(schema, api) {
     const optional = shape.required?.includes(name) ? "" : " (optional)";
     return [name, kind(field) + optional, field.description ?? ""];
   });
-  return table(["Member", "Type", "Meaning"], rows);
+  return table(["member", "type", "meaning"], rows, name(schema));
 }
 
+const name = (schema) => schema.$ref?.split("/").at(-1) ?? text("docs.member");
+
 function section(title, ...content) {
-  return [make("h3", "", title), ...content];
+  const heading = make("h3", "", title);
+  heading.lang = document.documentElement.lang;
+  return [heading, ...content];
 }
 
 function operation(path, method, detail, api) {
@@ -73,15 +54,15 @@ function operation(path, method, detail, api) {
   if (detail["x-example"]) {
     const example = make("pre", "", detail["x-example"].replace("{origin}", location.origin));
     example.tabIndex = 0;
-    box.append(...section("Example", example));
+    box.append(...section(text("docs.example"), example));
   }
   if (detail.parameters) {
     const rows = detail.parameters.map((item) => [item.name, `${kind(item.schema)}, in ${item.in}`, item.description ?? ""]);
-    box.append(...section("Parameters", table(["Name", "Type", "Meaning"], rows)));
+    box.append(...section(text("docs.parameters"), table(["name", "type", "meaning"], rows, text("docs.parameters"))));
   }
   if (detail.requestBody) {
     const contents = Object.entries(detail.requestBody.content);
-    box.append(...section("Body", table(["Content-Type", "Type"], contents.map(([type, item]) => [type, kind(item.schema)]))));
+    box.append(...section(text("docs.body"), table(["content-type", "type"], contents.map(([type, item]) => [type, kind(item.schema)]), text("docs.body"))));
     for (const [, item] of contents) {
       const members = item.schema.$ref && fields(item.schema, api);
       if (members) box.append(members);
@@ -91,43 +72,35 @@ function operation(path, method, detail, api) {
     const ways = Object.values(api.components.securitySchemes).map((way) => [
       way.scheme === "bearer" ? "Authorization: Bearer pp_…" : `${way.name}: pp_…`, way.description,
     ]);
-    box.append(...section("API key", table(["Header", "Meaning"], ways)));
+    box.append(...section(text("app.key"), table(["header", "meaning"], ways, text("app.key"))));
   }
   const answers = Object.entries(detail.responses).map(([status, item]) => [status, resolve(item, api).description]);
-  box.append(...section("Answers", table(["Status", "Meaning"], answers)));
+  box.append(...section(text("docs.answers"), table(["status", "meaning"], answers, text("docs.answers"))));
   const members = fields(Object.values(resolve(detail.responses["200"], api).content ?? {})[0]?.schema, api);
   if (members) box.append(members);
   return box;
 }
 
-async function main() {
-  const response = await fetch("/openapi.json");
-  const api = await response.json();
+function write(api) {
   element("description").textContent = api.info.description;
   element("example").textContent = api.paths["/v1/classify"].post["x-example"].replace("{origin}", location.origin);
-  for (const tag of api.tags) {
-    const card = make("section", "card");
-    card.append(make("h2", "", tag.description));
+  element("operations").replaceChildren(...api.tags.map((tag) => {
+    const card = make("section", "card", make("h2", "", tag.description));
     for (const [path, item] of Object.entries(api.paths)) {
       for (const [method, detail] of Object.entries(item)) {
         if (detail.tags.includes(tag.name)) card.append(operation(path, method, detail, api));
       }
     }
-    element("operations").append(card);
-  }
+    return card;
+  }));
   element("operations").querySelector("details").open = true;
   element("operations").removeAttribute("aria-busy");
-  element("limits").replaceWith(table(["Limit", "Value"], Object.entries(api.info["x-limits"])));
-  for (const [name, problem] of Object.entries(api.components.responses)) {
-    const row = make("tr");
-    row.id = name;
-    row.append(make("td", "", String(problem["x-status"])));
-    const cell = make("td");
-    cell.append(make("code", "", name));
-    row.append(cell, make("td", "", problem.description));
-    element("problems").append(row);
-  }
-  if (location.hash) document.getElementById(location.hash.slice(1))?.scrollIntoView();
+  element("limits").replaceChildren(table(["limit", "value"], Object.entries(api.info["x-limits"]), text("docs.limits")));
+  element("problems").replaceChildren(...Object.entries(api.components.responses).map(([kind, problem]) => {
+    const row = make("tr", "", make("td", "", String(problem["x-status"])), make("td", "", make("code", "", kind)));
+    row.append(make("td", "", problem.description));
+    row.id = kind;
+    return row;
+  }));
+  if (location.hash) element(location.hash.slice(1))?.scrollIntoView();
 }
-
-main();

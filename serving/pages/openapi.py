@@ -36,9 +36,10 @@ def document(limits: Limits, *, keys_required: bool = False, grpc_port: int = 0)
         "tags": [
             {"name": "classify", "description": "Photos in, classes out"},
             {"name": "state", "description": "What this process serves, and how it is"},
+            {"name": "operators", "description": "What the pages Live and Models show and do"},
             {"name": "inference protocol", "description": "Open Inference Protocol v2, for its many clients"},
         ],
-        "paths": _classify(keys_required) | _state() | _inference_protocol(keys_required),
+        "paths": _classify(keys_required) | _state() | _operators(keys_required) | _inference_protocol(keys_required),
         "components": {
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer", "description": "An API key: pp_…"},
@@ -154,6 +155,41 @@ def _state() -> Json:
     }
 
 
+def _operators(keys_required: bool) -> Json:
+    def read(name: str, summary: str, schema: str) -> Json:
+        return _secured(
+            _get("operators", name, summary, schema, refusals=(problems.NOT_FOUND,)),
+            problems.KEYS_UNREAD,
+            required=keys_required,
+        )
+
+    thumbnail: Json = {
+        "tags": ["operators"],
+        "operationId": "thumbnail",
+        "summary": "The last classified frame of a camera, small and blurred as it would be stored",
+        "parameters": [_in_path("agent", {"type": "integer", "minimum": 0}), _in_path("name")],
+        "responses": {"200": {"description": "A JPEG", "content": {"image/jpeg": {"schema": BINARY}}}},
+    }
+    roll_back: Json = {
+        "tags": ["operators"],
+        "operationId": "roll_back",
+        "summary": "Move the channel back by an operator's own right; takes the scope admin, and TLS or loopback",
+        "requestBody": {"required": True, "content": {"application/json": {"schema": reference("RollBack")}}},
+        "responses": {"200": json_answer("The channel's new entry", "Move")},
+    }
+    refusals = (*_OF_BODIES, problems.NOT_FOUND, problems.CONFLICT, problems.UPSTREAM)
+    return {
+        "/v1/registry": {
+            "get": read("registry", "Channels, their last moves, the versions in them, who certified these", "Registry")
+        },
+        "/v1/roll-back": {"post": _secured(roll_back, *refusals, required=True)},
+        "/v1/cameras": {"get": read("cameras", "The camera agents beside this endpoint", "Cameras")},
+        "/v1/cameras/{agent}/{name}/thumbnail.jpg": {
+            "get": _secured(thumbnail, problems.NOT_FOUND, problems.KEYS_UNREAD, required=keys_required)
+        },
+    }
+
+
 def _inference_protocol(keys_required: bool) -> Json:
     tag = "inference protocol"
     model = "/v2/models/{model}"
@@ -220,5 +256,5 @@ def _refusals(*kinds: problems.Kind) -> Json:
     return {str(kind.status): {"$ref": f"#/components/responses/{kind.name}"} for kind in kinds}
 
 
-def _in_path(name: str) -> Json:
-    return {"name": name, "in": "path", "required": True, "schema": STRING}
+def _in_path(name: str, schema: Json = STRING) -> Json:
+    return {"name": name, "in": "path", "required": True, "schema": schema}

@@ -22,6 +22,10 @@ def schemas() -> Json:
         "Model": _model(),
         "Problem": _problem(),
         "ServedModel": _served_model(),
+        "Registry": _registry(),
+        "RollBack": _roll_back(),
+        "Move": _move(),
+        "Cameras": _cameras(),
         "Tensor": _tensor(),
         "InferRequest": _infer_request(),
         "InferResponse": _infer_response(),
@@ -191,6 +195,89 @@ def _served_model() -> Json:
             ),
         }
     )
+
+
+def _move() -> Json:
+    return _object(
+        {
+            "channel": STRING,
+            "number": INTEGER,
+            "version": INTEGER,
+            "digest": STRING,
+            "by": STRING,
+            "why": STRING,
+            "previous": _or_null("integer"),
+            "restores": _or_null("integer") | {"description": "A roll back: the entry whose state it brings back"},
+            "at": STRING,
+            "write_id": STRING,
+            "previous_sha256": _or_null("string"),
+        }
+    )
+
+
+def _registry() -> Json:
+    moves: Json = {"type": "array", "items": reference("Move"), "description": "The newest 50, newest first"}
+    channel = _object({"name": STRING, "moves": moves, "error": _or_null("string")})
+    metrics: Json = {"type": "object", "additionalProperties": {"type": "number"}}
+    certificate = _object(
+        {"state": {"type": "string", "enum": ["in force", "expired", "refused", "revoked", "none", "unchecked"]}}
+    )
+    details: Json = {
+        "created_at": STRING,
+        "labels": {"type": "array", "items": STRING},
+        "metrics": metrics,
+        "gates": {"type": "object", "additionalProperties": {"type": "boolean"}},
+        "lineage": {"type": "object", "additionalProperties": STRING},
+        "certificate": certificate,
+    }
+    version = _object(
+        {"number": INTEGER, "digest": STRING, "error": _or_null("string"), **details}, optional=tuple(details)
+    )
+    return _object(
+        {
+            "model": STRING,
+            "follows": {"type": "string", "description": "The channel that this endpoint follows"},
+            "read_at": STRING,
+            "error": _or_null("string") | {"description": "Why the registry cannot be read now"},
+            "channels": {"type": "array", "items": channel},
+            "versions": {"type": "array", "items": version},
+            "before": _or_null("integer") | {"description": "The version that a roll back brings back"},
+            "experiment": {"type": ["object", "null"], "description": "How the last experiment began, or ended"},
+            "roll_back": _object({"possible": {"type": "boolean"}, "confidential": {"type": "boolean"}}),
+        }
+    )
+
+
+def _roll_back() -> Json:
+    credentials = _object(
+        {"access_key_id": STRING, "secret_access_key": STRING, "session_token": _or_null("string")},
+        optional=("session_token",),
+    )
+    expected = {"description": "Number of the channel entry that the decision rests on", "minimum": 1}
+    to = {"description": "A version that was in force once; without it the one before", "minimum": 1}
+    return _object(
+        {
+            "expected": INTEGER | expected,
+            "to": _or_null("integer") | to,
+            "why": STRING | {"minLength": 1, "maxLength": 500},
+            "credentials": credentials
+            | {"description": "The operator's own, used once and kept nowhere: aws configure export-credentials"},
+        },
+        optional=("to",),
+    )
+
+
+def _cameras() -> Json:
+    agent = _object(
+        {
+            "error": _or_null("string") | {"description": "Why this agent gives no answer"},
+            "cameras": {"type": "array", "items": {"type": "object"}},
+            "spool": {"type": "object"},
+            "forwarding": {"type": "object"},
+        },
+        optional=("spool", "forwarding"),
+    )
+    return _object({"agents": {"type": "array", "items": agent}})
 
 
 def _tensor() -> Json:

@@ -1,91 +1,116 @@
-"use strict";
+import { ask, askForKey, certificate, element, explain, facts, make, number, percent, start, text } from "./common.js";
 
-const element = (id) => document.getElementById(id);
-const percent = new Intl.NumberFormat("en", { style: "percent", maximumFractionDigits: 1 });
-let answer = null;
+const SHOWN_CLASSES = 8;
+const TYPES = ["image/jpeg", "image/png", "image/webp"];
 let turn = 0;
 let last = null;
+let state = { kind: "none" };
 
-/* The key stays in this tab: the browser forgets it with the tab, and no other site can read it. */
-element("key").value = sessionStorage.getItem("petpark-key") ?? "";
-element("key").addEventListener("change", () => {
-  sessionStorage.setItem("petpark-key", element("key").value.trim());
-  if (last) classify(last);
+start(() => {
+  if (last && state.kind === "failed") classify(last);
+  else writeAnswer();
+  readModel();
 });
 
-function keyHeaders() {
-  const key = element("key").value.trim();
-  return key ? { Authorization: `Bearer ${key}` } : {};
-}
-
-element("file").addEventListener("change", () => {
-  const [photo] = element("file").files;
-  if (photo) classify(photo);
-});
-
-for (const name of ["dragenter", "dragover"]) {
-  document.addEventListener(name, (event) => {
-    event.preventDefault();
-    element("drop").classList.add("over");
+for (const id of ["file", "camera"]) {
+  element(id).addEventListener("change", () => {
+    const [photo] = element(id).files;
+    if (photo) classify(photo);
+    element(id).value = "";
   });
 }
-for (const name of ["dragleave", "drop"]) {
+
+for (const name of ["dragenter", "dragover", "dragleave", "drop"]) {
   document.addEventListener(name, (event) => {
     event.preventDefault();
-    element("drop").classList.remove("over");
+    element("drop").classList.toggle("over", name === "dragenter" || name === "dragover");
   });
 }
-document.addEventListener("drop", (event) => {
-  const [photo] = event.dataTransfer.files;
+document.addEventListener("drop", (event) => take(event.dataTransfer.files));
+document.addEventListener("paste", (event) => take(event.clipboardData.files));
+
+function take([photo]) {
   if (photo) classify(photo);
-});
+}
 
 element("toggle").addEventListener("click", () => {
   const shown = element("toggle").getAttribute("aria-pressed") !== "true";
   element("toggle").setAttribute("aria-pressed", String(shown));
   element("heat").hidden = element("legend").hidden = !shown;
 });
-element("class").addEventListener("change", () => drawHeat(answer.activation_map[element("class").value]));
+element("class").addEventListener("change", () => drawHeat(state.answer.activation_map[element("class").value]));
 
 async function classify(photo) {
   const mine = ++turn;
   last = photo;
-  clear("Classifying …");
+  hideHeat();
+  if (photo.type && !TYPES.includes(photo.type)) {
+    element("photo").hidden = true;
+    last = null;
+    return say({ kind: "no-photo" });
+  }
+  say({ kind: "working" });
   show(photo);
   const began = performance.now();
+  let found;
   try {
-    const response = await fetch("/v1/classify?explain=true", {
+    const response = await ask("/v1/classify?explain=true", {
       method: "POST",
-      headers: { "Content-Type": photo.type || "image/jpeg", ...keyHeaders() },
+      headers: { "Content-Type": photo.type || "image/jpeg" },
       body: photo,
     });
-    const document = await response.json();
-    if (mine !== turn) return;
-    if (response.status === 401) {
-      element("key-row").hidden = false;
-      element("key").focus();
-    }
-    if (!response.ok) return fail(`${document.title}. ${document.detail}`);
-    write(document, performance.now() - began);
-  } catch {
-    if (mine === turn) fail("The endpoint did not answer. Is it still running?");
+    const answer = await response.json();
+    const arm = response.headers.get("X-Petpark-Arm");
+    found = { kind: "answered", answer, arm, milliseconds: performance.now() - began };
+  } catch (error) {
+    found = { kind: "failed", error };
   }
+  if (mine !== turn) return;
+  say(found);
+  if (found.kind === "answered") showHeat(found.answer);
   readModel();
 }
 
-function clear(message) {
-  element("message").className = "quiet";
-  element("message").textContent = message;
-  element("message").hidden = false;
-  for (const id of ["label", "timing", "choices", "legend"]) element(id).hidden = true;
-  element("scores").replaceChildren();
-  const heat = element("heat");
-  heat.getContext("2d").clearRect(0, 0, heat.width, heat.height);
+function say(what) {
+  state = what;
+  writeAnswer();
 }
 
-function fail(message) {
-  clear(message);
-  element("message").className = "alarm";
+function writeAnswer() {
+  const place = element("answer");
+  if (state.kind === "answered") return place.replaceChildren(...answered(state));
+  if (state.kind === "failed") return place.replaceChildren(make("p", "alarm", ...explain(state.error)));
+  const alarm = state.kind === "no-photo";
+  place.replaceChildren(make("p", alarm ? "alarm" : "quiet", text(`try.${state.kind}`)));
+}
+
+function answered({ answer, arm, milliseconds }) {
+  const ranked = ranking(answer);
+  const told = text("try.label", { label: answer.label, percent: percent(answer.probabilities[answer.label]) });
+  const details = [text("try.answered-by", { version: answer.model.version, time: number(milliseconds) })];
+  if (answer.decision) details.push(rule(answer.decision));
+  if (arm) details.push(text(`try.arm-${arm}`));
+  const list = make("ul", "scores", ...ranked.map(([label, value]) => score(label, value)));
+  list.setAttribute("aria-label", text("try.scores"));
+  const request = make("p", "quiet small", text("try.request", { id: answer.request_id }));
+  return [make("p", "answer", told), list, ...details.map((detail) => make("p", "quiet", detail)), request];
+}
+
+function ranking({ probabilities }) {
+  return Object.entries(probabilities).sort((one, other) => other[1] - one[1]).slice(0, SHOWN_CLASSES);
+}
+
+function rule({ positive, threshold }) {
+  if (threshold > 1) return text("try.rule-never", { label: positive });
+  return text("try.rule-from", { label: positive, percent: percent(threshold) });
+}
+
+function score(label, value) {
+  const filled = make("div");
+  filled.style.width = `${value * 100}%`;
+  const bar = make("div", "bar", filled);
+  bar.setAttribute("aria-hidden", "true");
+  return make("li", "", make("div", "words", make("span", "", label), make("span", "", percent(value))), bar);
 }
 
 function show(photo) {
@@ -97,39 +122,19 @@ function show(photo) {
   element("photo").hidden = false;
 }
 
-function write(document, milliseconds) {
-  answer = document;
-  element("message").hidden = true;
-  element("label").textContent = `${document.label}, ${percent.format(document.probabilities[document.label])}`;
-  element("label").hidden = false;
-  element("timing").textContent = `${rule(document)}${milliseconds.toFixed(0)} ms, version ${document.model.version}, request ${document.request_id}`;
-  element("timing").hidden = false;
-  const ranked = Object.entries(document.probabilities).sort((a, b) => b[1] - a[1]);
-  element("scores").replaceChildren(...ranked.slice(0, 8).map(([label, value]) => score(label, value)));
-  element("class").replaceChildren(...ranked.slice(0, 8).map(([label]) => new Option(label, label)));
+/* --- heat map ----------------------------------------------------------------------------------------------------- */
+
+function hideHeat() {
+  for (const id of ["heat", "choices", "legend"]) element(id).hidden = true;
+}
+
+function showHeat(answer) {
+  const labels = ranking(answer).map(([label]) => label);
+  element("class").replaceChildren(...labels.map((label) => new Option(label, label)));
+  element("class").value = answer.label;
   element("choices").hidden = false;
-  element("legend").hidden = element("heat").hidden;
-  drawHeat(document.activation_map[document.label]);
-  element("answer-title").scrollIntoView({ block: "nearest" });
-}
-
-function rule({ decision }) {
-  if (!decision) return "";
-  const { positive, threshold } = decision;
-  const when = threshold > 1 ? "never" : `from ${percent.format(threshold)} on`;
-  return `“${positive}” counts ${when}; `;
-}
-
-function score(label, value) {
-  const item = make("li");
-  const words = make("div", "words");
-  words.append(make("span", "", label), make("span", "", percent.format(value)));
-  const bar = make("div", "bar");
-  const filled = make("div");
-  filled.style.width = `${value * 100}%`;
-  bar.append(filled);
-  item.append(words, bar);
-  return item;
+  element("heat").hidden = element("legend").hidden = element("toggle").getAttribute("aria-pressed") !== "true";
+  drawHeat(answer.activation_map[answer.label] ?? Object.values(answer.activation_map)[0]);
 }
 
 /* One square a cell, then scaled up smoothly by the browser. Opacity says how strongly a place speaks for the class. */
@@ -154,36 +159,25 @@ function drawHeat(rows) {
   large.drawImage(small, 0, 0, heat.width, heat.height);
 }
 
+/* --- the model ---------------------------------------------------------------------------------------------------- */
+
 async function readModel() {
-  const list = element("model");
+  let model;
   try {
-    const response = await fetch("/v1/model");
-    const model = await response.json();
-    const rows = [["Model", model.name], ["Version", model.version ?? "none in force yet"]];
-    if (model.digest) rows.push(["Digest", model.digest.replace(/^(sha256:.{12}).*/, "$1…")]);
-    rows.push(["Channel", model.entry ? `${model.channel}, entry ${model.entry}` : model.channel]);
-    rows.push(["Certificate", certificate(model)]);
-    list.replaceChildren(...rows.flatMap(([term, text]) => [make("dt", "", term), make("dd", "", String(text))]));
-    element("key-row").hidden = element("key-row").hidden && !model.api_keys.required;
-    element("refused").hidden = !model.refused;
-    if (model.refused) element("refused").textContent = `Refused version ${model.refused.version} (${model.refused.reason}).`;
+    model = await (await ask("/v1/model", { key: null })).json();
   } catch {
-    list.replaceChildren(make("dt", "", "State"), make("dd", "alarm", "unknown: the endpoint did not answer"));
+    element("model").replaceChildren(make("dt", "", text("try.state")), make("dd", "alarm", text("try.unknown")));
+    return;
   }
+  const rows = [[text("try.name"), model.name], [text("try.version"), String(model.version ?? text("try.no-version"))]];
+  if (model.digest) rows.push([text("try.digest"), model.digest.replace(/^(sha256:.{12}).*/, "$1…")]);
+  const { channel, entry } = model;
+  rows.push([text("try.channel"), entry ? text("try.entry", { channel, entry }) : channel]);
+  if (model.version) rows.push([text("try.certificate"), certificate(model.certificate)]);
+  if (model.decision) rows.push([text("try.decision"), rule(model.decision)]);
+  if (model.experiment) rows.push([text("try.experiment"), text("try.beside", model.experiment)]);
+  element("model").replaceChildren(...facts(rows).children);
+  element("refused").hidden = !model.refused;
+  if (model.refused) element("refused").textContent = text("try.refused", model.refused);
+  if (model.api_keys.required && !sessionStorage.getItem("petpark-key")) askForKey();
 }
-
-function certificate(model) {
-  if (!model.certificate) return "not asked for on this channel";
-  const word = model.certificate.expired ? "expired" : "until";
-  const until = model.certificate.expires_at ? `, ${word} ${model.certificate.expires_at.slice(0, 10)}` : "";
-  return `signed by ${model.certificate.by}${until}`;
-}
-
-function make(tag, className = "", text = "") {
-  const node = document.createElement(tag);
-  if (className) node.className = className;
-  if (text) node.textContent = text;
-  return node;
-}
-
-readModel();

@@ -22,6 +22,8 @@ from serving.keys.door import Door
 from serving.keys.rate import Rates
 from serving.keys.ring import KeyRing
 from serving.live import Live
+from serving.registry_view import RegistryView
+from serving.roll_back import OpensDesk
 from serving.rollout import Rollout
 from serving.settings import Limits, ServingSettings
 from serving.shadow import Shadow
@@ -64,6 +66,8 @@ class Endpoint:
         cache: Path | None = None,
         api_keys: Literal["required", "open"] = "open",
         parameters: Parameters | None = None,
+        open_desk: OpensDesk | None = None,
+        cameras: tuple[str, ...] = (),
     ):
         self.live, self.metrics = Live(), Metrics()
         self._store = park.store
@@ -75,6 +79,7 @@ class Endpoint:
             require_certificate=require_certificate,
             threads=threads,
             api_keys=api_keys,
+            cameras=cameras,
             limits=limits or Limits(),
         )
         self.catalog = Catalog(park.store, "pets", cache=BlobCache(cache) if cache else None)
@@ -128,6 +133,15 @@ class Endpoint:
             door=self.door,
             bodies=self.bodies,
             shadow=self.shadow,
+            view=RegistryView(
+                park.store,
+                "pets",
+                follows="prod",
+                verifier=MemoryVerifier(park.signer),
+                clock=lambda: park.now,
+                monotonic=lambda: park.seconds,
+            ),
+            open_desk=open_desk,
             clock=lambda: park.now,
         )
         self.routes = cast(Any, self.app.app).routes

@@ -1,7 +1,9 @@
+import json
 from pathlib import Path
 
 import pytest
 
+from registry.channel_policy import STRICT, ChannelPolicy
 from serving.settings import ServingSettings, SettingInvalid, SettingMissing
 
 COMPLETE = {
@@ -53,6 +55,14 @@ def test_a_missing_variable_is_named(name, value):
         ("PETPARK_API_KEYS_PATH", "petpark/prod"),
         ("PETPARK_GRPC_PORT", "65536"),
         ("PETPARK_PROVIDERS", "cuda,abacus"),
+        ("PETPARK_CAMERAS", "http://192.0.2.7:8090"),
+        ("PETPARK_CAMERAS", "http://127.0.0.1:8090,http://127.0.0.1.example.org:8090"),
+        ("PETPARK_CAMERAS", "http://127.0.0.1"),
+        ("PETPARK_CAMERAS", "http://127.0.0.1:8090/v1/cameras"),
+        ("PETPARK_CAMERAS", "http://x@127.0.0.1:99999"),
+        ("PETPARK_CHANNEL_RULE", "{"),
+        ("PETPARK_CHANNEL_RULE", "[]"),
+        ("PETPARK_CHANNEL_RULE", '{"certificate": true}'),
     ],
 )
 def test_a_value_that_cannot_be_is_named(name, value):
@@ -70,6 +80,20 @@ def test_an_endpoint_may_be_open_and_know_keys_all_the_same():
     assert (opened.api_keys, opened.api_keys_path) == ("open", "/petpark/prod/api-keys")
     ignorant = ServingSettings.from_environment(COMPLETE | {"PETPARK_API_KEYS": "open", "PETPARK_API_KEYS_PATH": ""})
     assert ignorant.api_keys_path is None
+
+
+def test_cameras_rule_and_role_of_the_pages_are_read():
+    rule = ChannelPolicy(certificate=False, two_people=False, movers=("otto",))
+    told = {
+        "PETPARK_CAMERAS": "http://127.0.0.1:8090/, http://localhost:8091",
+        "PETPARK_CHANNEL_RULE": json.dumps(rule.to_dict()),
+        "PETPARK_PROMOTER_ROLE": "arn:aws:iam::123456789012:role/promoter",
+    }
+    settings = ServingSettings.from_environment(COMPLETE | told)
+    assert settings.cameras == ("http://127.0.0.1:8090", "http://localhost:8091")
+    assert (settings.rule, settings.promoter_role) == (rule, told["PETPARK_PROMOTER_ROLE"])
+    untold = ServingSettings.from_environment(COMPLETE)
+    assert (untold.cameras, untold.rule, untold.promoter_role) == ((), STRICT, None)
 
 
 def test_providers_are_read_in_their_order():

@@ -4,6 +4,7 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -213,3 +214,12 @@ def test_an_event_survives_json(label, score):
 
     odd = replace(event(1), label=label.encode("utf-8", "replace").decode(), score=score)
     assert Event.from_json(odd.to_json()) == odd
+
+
+def test_visits_that_began_are_counted_a_camera_and_from_a_time_on(tmp_path):
+    spool = Spool(tmp_path, max_bytes=MANY)
+    for number, (camera, now) in enumerate([("gate", 10.0), ("gate", 20.0), ("gate", 30.0), ("pond", 20.0)]):
+        spool.add(event(number, camera), None, now=now)
+    spool.add(replace(event(9), kind="ended"), None, now=30.0)
+    assert spool.begun(since=20.0) == {"gate": 2, "pond": 1}
+    spool.close()

@@ -1,0 +1,148 @@
+/* What all pages share: language, API key, questions to the endpoint, elements. */
+
+export const element = (id) => document.getElementById(id);
+const LANGUAGES = ["en", "es", "ca"];
+const listeners = [];
+let texts = {};
+let language = "en";
+
+export function make(tag, className = "", ...content) {
+  const node = document.createElement(tag);
+  if (className) node.className = className;
+  node.append(...content.filter((part) => part !== null && part !== ""));
+  return node;
+}
+
+/* --- language: what was chosen here once, else what the server chose by the browser's wishes ----------------------- */
+
+export function text(name, values = {}) {
+  return texts[name].replace(/\{(\w+)\}/g, (_, key) => String(values[key]));
+}
+
+export const has = (name) => name in texts;
+export const percent = (share) => new Intl.NumberFormat(language, { style: "percent", maximumFractionDigits: 1 }).format(share);
+export const number = (value, digits = 0) => new Intl.NumberFormat(language, { maximumFractionDigits: digits }).format(value);
+export const day = (moment) => new Intl.DateTimeFormat(language, { dateStyle: "medium" }).format(new Date(moment));
+export const time = (moment) => new Intl.DateTimeFormat(language, { timeStyle: "medium" }).format(new Date(moment));
+export const dayAndTime = (moment) =>
+  new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "short" }).format(new Date(moment));
+
+function write() {
+  document.documentElement.lang = language;
+  for (const node of document.querySelectorAll("[data-text]")) node.textContent = text(node.dataset.text);
+  for (const attribute of ["aria-label", "placeholder", "alt"]) {
+    for (const node of document.querySelectorAll(`[data-${attribute}]`)) {
+      node.setAttribute(attribute, text(node.getAttribute(`data-${attribute}`)));
+    }
+  }
+}
+
+async function speak(chosen) {
+  texts = await (await fetch(`/pages/texts/${chosen}.json`)).json();
+  language = chosen;
+}
+
+/* `render` writes everything that the page's own script says; it is called again after a change of language or key. */
+export async function start(render) {
+  const served = document.documentElement.lang;
+  const kept = localStorage.getItem("petpark-language");
+  await speak(LANGUAGES.includes(kept) ? kept : served);
+  if (language !== served) write();
+  listeners.push(render);
+  element("language").value = language;
+  element("language").addEventListener("change", async () => {
+    localStorage.setItem("petpark-language", element("language").value);
+    await speak(element("language").value);
+    write();
+    announce();
+  });
+  for (const link of document.querySelectorAll("nav a")) {
+    if (link.pathname === location.pathname) link.setAttribute("aria-current", "page");
+  }
+  announce();
+}
+
+function announce() {
+  for (const listener of listeners) listener();
+}
+
+/* --- the API key stays in this tab: the browser forgets it with the tab, and no other site can read it ------------ */
+
+element("key").value = sessionStorage.getItem("petpark-key") ?? "";
+element("key-form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  sessionStorage.setItem("petpark-key", element("key").value.trim());
+  element("key-form").hidden = true;
+  announce();
+});
+
+export function askForKey() {
+  if (!element("key-form").hidden) return;
+  element("key-form").hidden = false;
+  element("key").focus();
+}
+
+/* --- questions to the endpoint ------------------------------------------------------------------------------------ */
+
+export class Refused extends Error {
+  constructor(problem) {
+    super(problem.detail);
+    this.name = problem.type?.split("#").at(-1) ?? "internal";
+    this.detail = problem.detail ?? "";
+  }
+}
+
+/* Gives the response, or throws `Refused` with the endpoint's problem, or TypeError where nothing answered. */
+export async function ask(path, { key = sessionStorage.getItem("petpark-key"), headers = {}, ...options } = {}) {
+  const shown = key ? { Authorization: `Bearer ${key}` } : {};
+  const response = await fetch(path, { ...options, headers: { ...headers, ...shown }, cache: "no-store" });
+  if (response.ok) return response;
+  const problem = await response.json().catch(() => ({}));
+  throw new Refused(problem);
+}
+
+/* What went wrong, in the reader's language; the endpoint's own words, which are English, come second. */
+export function explain(error) {
+  if (!(error instanceof Refused)) return [text("app.no-answer")];
+  if (error.name === "unauthorized") askForKey();
+  const detail = make("span", "detail", error.detail);
+  detail.lang = "en";
+  return [text(has(`problem.${error.name}`) ? `problem.${error.name}` : "problem.internal"), " ", detail];
+}
+
+/* --- pieces that several pages show ------------------------------------------------------------------------------- */
+
+export function facts(rows) {
+  const list = make("dl");
+  for (const [term, value] of rows) list.append(make("dt", "", term), make("dd", "", value));
+  return list;
+}
+
+export function table(heads, rows, label) {
+  const scroll = make("div", "scroll");
+  scroll.tabIndex = 0;
+  scroll.setAttribute("role", "group");
+  scroll.setAttribute("aria-label", label);
+  const head = make("tr", "", ...heads.map((name) => {
+    const cell = make("th", "", name);
+    cell.scope = "col";
+    return cell;
+  }));
+  head.lang = language;
+  const body = rows.map((cells) => make("tr", "", ...cells.map((cell) => make("td", "", cell))));
+  scroll.append(make("table", "", make("thead", "", head), make("tbody", "", ...body)));
+  return scroll;
+}
+
+/* An ARN by the name at its end; the whole is there to be read. */
+export function who(arn) {
+  const name = make("span", "who", arn.split(/[/:]/).at(-1));
+  name.title = arn;
+  return name;
+}
+
+export function certificate(held) {
+  if (!held) return text("cert.not-asked");
+  const by = { by: held.by?.split(/[/:]/).at(-1), date: held.expires_at ? day(held.expires_at) : "" };
+  return text(held.expired ? "cert.expired" : "cert.in-force", by);
+}

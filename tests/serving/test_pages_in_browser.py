@@ -1,0 +1,369 @@
+"""The pages as people meet them: a real endpoint, a real Chromium, the keyboard, a phone's width, axe."""
+
+import json
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, BrowserContext, Page, expect
+
+from registry.channel_policy import ChannelPolicy
+from serving.keys.record import ApiKey, KeyScope, hash_of, new_key
+from serving.pages import LANGUAGES, PAGES
+from tests.serving.browser import chromium
+from tests.serving.park import photo
+from tests.serving.test_process import Cloud, Process, Registry, running
+
+KEYS = "/petpark/prod/api-keys"
+ROLE = "arn:aws:iam::123456789012:role/promoter"
+RULE = ChannelPolicy(two_people=False, gates=False)
+expect.set_options(timeout=30_000)  # patience for busy machines
+
+
+class Agent:
+    """What the pages see of a camera agent: its state and pictures, at its own address."""
+
+    def __init__(self) -> None:
+        self.visits = 3
+        agent = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self):
+                picture = self.path == "/v1/cameras/gate/thumbnail.jpg"
+                body = photo("green") if picture else json.dumps(agent.state()).encode()
+                self.send_response(200 if picture or self.path == "/v1/cameras" else 404)
+                self.send_header("content-type", "image/jpeg" if picture else "application/json")
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, format, *args):
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def state(self) -> dict[str, Any]:
+        frame = {"taken_at": "2030-01-01T10:00:00+00:00", "thumbnail": "/v1/cameras/gate/thumbnail.jpg"}
+        latency = {"answers": 9, "p50": 31.4, "p99": 80.2}
+        common = {"url": "rtsp://192.0.2.7/1", "frames": {}, "visits": self.visits, "visits_today": self.visits}
+        gate = {"name": "gate", "state": "live", "reason": "", "last_frame": frame, "visiting": ["dog"]}
+        pond = {"name": "pond", "state": "lost", "reason": "no route to host", "last_frame": None, "visiting": []}
+        return {
+            "endpoint": "http://127.0.0.1:8080",
+            "cameras": [
+                {**common, **gate, "latency_milliseconds": latency},
+                {**common, **pond, "latency_milliseconds": {"answers": 0, "p50": None, "p99": None}},
+            ],
+            "spool": {"waiting": 2},
+            "forwarding": {"to": "lake", "last_success": None, "last_error": None},
+        }
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def cloud() -> Iterator[Cloud]:
+    opened = Cloud()
+    yield opened
+    opened.off()
+
+
+@pytest.fixture(scope="module")
+def agent() -> Iterator[Agent]:
+    opened = Agent()
+    yield opened
+    opened.server.shutdown()
+    opened.server.server_close()
+
+
+@pytest.fixture(scope="module")
+def registry(cloud, tmp_path_factory) -> Registry:
+    from tests.serving.park import version_files
+
+    made = Registry(cloud, tmp_path_factory.mktemp("versions"), version_files)
+    made.release(4.0)
+    made.release(5.0)
+    return made
+
+
+@pytest.fixture(scope="module")
+def keys(cloud) -> dict[KeyScope, str]:
+    """A key of each scope, in the parameter store."""
+    made: dict[KeyScope, str] = {}
+    for scope in KeyScope:
+        made[scope] = new_key()
+        record = ApiKey(
+            name=f"{scope}-key",
+            hash=hash_of(made[scope]),
+            rate=100,
+            burst=100,
+            created=datetime.now(UTC),
+            expires=None,
+            scopes=frozenset({scope}),
+        )
+        cloud.client("ssm").put_parameter(Name=f"{KEYS}/{record.name}", Value=record.to_json(), Type="String")
+    return made
+
+
+@pytest.fixture(scope="module")
+def endpoint(cloud, registry, keys, agent) -> Iterator[Process]:
+    settings = {
+        "PETPARK_API_KEYS_PATH": KEYS,
+        "PETPARK_CAMERAS": agent.url,
+        "PETPARK_PROMOTER_ROLE": ROLE,
+        "PETPARK_CHANNEL_RULE": json.dumps(RULE.to_dict()),
+        "PETPARK_POLL_SECONDS": "0.5",
+    }
+    with running(cloud, registry, **settings) as process:
+        process.wait_for("version in force", version=2)
+        yield process
+
+
+@pytest.fixture
+def context(browser: Browser, endpoint: Process) -> Iterator[BrowserContext]:
+    with opened(browser, endpoint) as context:
+        yield context
+
+
+@contextmanager
+def opened(browser: Browser, endpoint: Process, **options: Any) -> Iterator[BrowserContext]:
+    """A visitor of their own. What the console complains about at the end fails the test: CSP says it there."""
+    context = browser.new_context(base_url=endpoint.url, **{"locale": "en-GB", **options})
+    context.set_default_timeout(30_000)
+    complaints: list[str] = []
+    context.on("weberror", lambda error: complaints.append(str(error.error)))
+    context.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+    yield context
+    context.close()
+    expected = re.compile(r"the server responded with a status of (40\d|415|422|503)|net::ERR_FAILED")
+    assert [complaint for complaint in complaints if not expected.search(complaint)] == []
+
+
+@pytest.fixture
+def page(context: BrowserContext) -> Page:
+    return context.new_page()
+
+
+def give(page: Page, body: bytes, name: str = "pet.jpg", kind: str = "image/jpeg") -> None:
+    page.locator("#file").set_input_files({"name": name, "mimeType": kind, "buffer": body})
+
+
+def test_a_chosen_photo_gets_label_probabilities_heat_map_version_and_certificate(page):
+    page.goto("/")
+    give(page, photo("red"))
+    expect(page.locator(".answer")).to_contain_text(re.compile(r"^cat, \d+(\.\d)?%$"))
+    expect(page.locator(".scores li")).to_have_count(2)
+    expect(page.locator("#answer")).to_contain_text("Answered by version 2")
+    expect(page.locator("#heat")).to_be_visible()
+    expect(page.locator("#model")).to_contain_text("signed by quinn, until")
+    page.get_by_role("button", name="Heat map").press("Enter")
+    expect(page.locator("#heat")).to_be_hidden()
+
+
+def test_a_dropped_photo_and_a_pasted_one_are_classified(page):
+    page.goto("/")
+    hand_over = """([kind, bytes]) => {
+      const files = new DataTransfer();
+      files.items.add(new File([new Uint8Array(bytes)], "pet.jpg", { type: "image/jpeg" }));
+      const event = kind === "drop" ? new DragEvent("drop", { dataTransfer: files, bubbles: true })
+        : new ClipboardEvent("paste", { clipboardData: files, bubbles: true });
+      document.getElementById("drop").dispatchEvent(event);
+    }"""
+    for kind, colour, label in (("drop", "blue", "dog"), ("paste", "red", "cat")):
+        page.evaluate(hand_over, [kind, list(photo(colour))])
+        expect(page.locator(".answer")).to_contain_text(label)
+
+
+def test_what_is_no_photo_is_said_in_plain_words(page):
+    page.goto("/")
+    give(page, b"no photo at all")
+    expect(page.locator("#answer")).to_contain_text("This cannot be read; the file may be damaged.")
+    expect(page.locator("#answer .detail")).to_have_attribute("lang", "en")
+    give(page, b"%PDF", "pet.pdf", "application/pdf")
+    expect(page.locator("#answer")).to_contain_text("no JPEG, PNG or WebP photo")
+
+
+def test_a_failure_of_the_endpoint_is_told(page):
+    page.route("**/v1/classify*", lambda route: route.abort())
+    page.goto("/")
+    give(page, photo("red"))
+    expect(page.locator("#answer .alarm")).to_contain_text("The endpoint did not answer")
+    page.unroute("**/v1/classify*")
+    problem = {"type": "/docs#internal", "detail": "the log has it under 7"}
+    page.route("**/v1/classify*", lambda route: route.fulfill(status=503, json=problem))
+    give(page, photo("red"))
+    expect(page.locator("#answer .alarm")).to_contain_text(
+        "The endpoint failed. Its log says why. the log has it under 7"
+    )
+
+
+def test_the_language_is_the_browsers_until_another_is_chosen_and_that_is_kept(browser, endpoint):
+    with opened(browser, endpoint, locale="es-ES") as context:
+        page = context.new_page()
+        page.goto("/")
+        expect(page.get_by_role("heading", level=1)).to_have_text("¿Qué hay en esta foto?")
+        give(page, photo("red"))
+        expect(page.locator("#answer")).to_contain_text("Ha respondido la versión 2")
+        page.get_by_label("Idioma").select_option("ca")
+        expect(page.locator("#answer")).to_contain_text("Ha respost la versió 2")
+        expect(page).to_have_title("Prova-ho · petpark")
+        page.get_by_role("link", name="En directe").click()
+        expect(page.get_by_role("heading", level=1)).to_have_text("Càmeres")
+        expect(page.locator("html")).to_have_attribute("lang", "ca")
+
+
+def test_cameras_show_frame_state_visits_and_latency_and_go_on_until_paused(page, agent):
+    page.goto("/live")
+    gate = page.locator(".camera-tile").first
+    expect(gate).to_contain_text("gatelive")
+    expect(gate.get_by_alt_text("Last frame of camera gate")).to_be_visible()
+    assert gate.locator("img").evaluate("image => image.decode().then(() => image.naturalWidth)") == 80
+    expect(gate).to_contain_text("dog")
+    expect(gate).to_contain_text("half within 31 ms, 99 of 100 within 80 ms")
+    expect(page.locator(".camera-tile").nth(1)).to_contain_text("no route to host")
+    agent.visits = 4
+    expect(gate.locator("dd").nth(1)).to_have_text("4")
+    page.get_by_role("button", name="Pause").click()
+    expect(page.locator("#updated")).to_contain_text("Paused.")
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.wait_for_timeout(2500)
+    assert asked == []
+
+
+def test_without_an_agent_the_page_says_how_to_start_one(page):
+    page.route("**/v1/cameras", lambda route: route.fulfill(json={"agents": []}))
+    page.goto("/live")
+    expect(page.locator("#none")).to_contain_text("petpark camera run --source")
+    page.unroute("**/v1/cameras")
+    away = {"agents": [{"error": "it does not answer (ConnectionRefusedError).", "cameras": []}]}
+    page.route("**/v1/cameras", lambda route: route.fulfill(json=away))
+    expect(page.locator("#cameras")).to_contain_text("A camera agent cannot be reached: it does not answer")
+
+
+def test_models_show_channels_history_and_who_certified(page):
+    page.goto("/models")
+    channel = page.locator("section", has=page.get_by_role("heading", name="Channel prod"))
+    expect(channel).to_contain_text("Version 2 in force since")
+    expect(channel.locator("tbody tr")).to_have_count(2)
+    versions = page.locator("section", has=page.get_by_role("heading", name="Versions in these channels"))
+    expect(versions.locator("tbody tr").first).to_contain_text("signed by quinn, until")
+
+
+def test_where_keys_are_required_a_page_asks_for_one_and_remembers_it_in_its_tab(browser, cloud, registry, keys):
+    settings = {"PETPARK_API_KEYS": "required", "PETPARK_API_KEYS_PATH": KEYS}
+    with running(cloud, registry, **settings) as endpoint:
+        endpoint.wait_for("version in force")
+        with opened(browser, endpoint) as context:
+            page = context.new_page()
+            page.goto("/models")
+            expect(page.locator("#message")).to_contain_text("This takes an API key")
+            expect(page.get_by_label("API key", exact=True)).to_be_focused()
+            page.keyboard.type(keys[KeyScope.CLASSIFY])
+            page.keyboard.press("Enter")
+            expect(page.get_by_role("heading", name="Channel prod")).to_be_visible()
+            expect(page.locator("#message")).to_be_hidden()
+            expect(page.get_by_text("This endpoint knows no promoter’s role")).to_be_visible()
+            page.goto("/")
+            give(page, photo("blue"))
+            expect(page.locator(".answer")).to_contain_text("dog")
+
+
+def test_axe_finds_nothing_on_any_page_in_light_and_dark(page):
+    for path in PAGES:
+        page.emulate_media(color_scheme="light")
+        page.goto(path)
+        filled(page, path)
+        assert violations(page) == [], path
+        page.emulate_media(color_scheme="dark")  # which changes colours alone
+        assert violations(page, only=["color-contrast"]) == [], path
+        if path == "/models":
+            page.get_by_role("button", name="Roll back …").click()
+            assert violations(page, within="#dialog") == []
+
+
+def violations(page: Page, *, within: str | None = None, only: list[str] | None = None) -> list[tuple[str, list[str]]]:
+    options = {"resultTypes": ["violations"], **({"runOnly": only} if only else {})}
+    found = Axe().run(page, context=within, options=options).response["violations"]
+    return [(rule["id"], [node["html"] for node in rule["nodes"]]) for rule in found]
+
+
+def test_nothing_sticks_out_of_a_narrow_phone_in_any_language(browser, endpoint):
+    with opened(browser, endpoint, viewport={"width": 360, "height": 780}, has_touch=True) as context:
+        page = context.new_page()
+        for path in PAGES:
+            page.goto(path)
+            filled(page, path)
+            for language in LANGUAGES:
+                page.locator("#language").select_option(language)
+                expect(page.locator("html")).to_have_attribute("lang", language)
+                assert page.evaluate("document.documentElement.scrollWidth") == 360, (path, language)
+        page.goto("/")
+        expect(page.locator("label[for=camera]")).to_be_visible()
+
+
+def filled(page: Page, path: str) -> None:
+    """Wait for what the page shows of the endpoint."""
+    if path == "/":
+        give(page, photo("red"))
+    awaited = {"/": ".scores li", "/live": ".camera-tile img", "/models": "tbody tr", "/docs": ".operation"}
+    expect(page.locator(awaited[path]).first).to_be_visible()
+
+
+def test_the_keyboard_reaches_the_content_first_and_sees_where_it_is(page):
+    page.goto("/models")
+    page.keyboard.press("Tab")
+    skip = page.get_by_role("link", name="Skip to the content")
+    expect(skip).to_be_focused()
+    assert skip.evaluate("link => link.getBoundingClientRect().top") >= 0
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("button", name="Read again")).to_be_focused()
+    expect(page.get_by_role("navigation", name="Pages").locator("[aria-current]")).to_have_text("Models")
+
+
+def test_an_operator_rolls_back_by_their_own_right_and_no_secret_stays(page, cloud, registry, keys, endpoint):
+    iam = cloud.client("iam")
+    trust = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": "*", "Action": "sts:AssumeRole"}]}
+    iam.create_role(RoleName="promoter", AssumeRolePolicyDocument=json.dumps(trust))
+    iam.create_user(UserName="otto")
+    made = iam.create_access_key(UserName="otto")["AccessKey"]
+    output = {"Version": 1, "AccessKeyId": made["AccessKeyId"], "SecretAccessKey": made["SecretAccessKey"]}
+    page.goto("/models")
+    page.get_by_role("button", name="Roll back …").click()
+    expect(page.locator("#dialog-title")).to_have_text("Roll channel prod back from version 2 to version 1?")
+    expect(page.get_by_label("Reason")).to_be_focused()
+    page.keyboard.type("it barks at cats")
+    page.get_by_label("API key with the scope admin").fill(keys[KeyScope.CLASSIFY])
+    page.get_by_label("Temporary AWS credentials").fill("not what the command prints")
+    confirm = page.get_by_role("button", name="Roll back to version 1")
+    confirm.click()
+    expect(page.locator("#dialog-message")).to_contain_text("These are no credentials.")
+    page.get_by_label("Temporary AWS credentials").fill(json.dumps(output, indent=2))
+    confirm.click()
+    expect(page.locator("#dialog-message")).to_contain_text("this takes admin")
+    page.get_by_label("API key with the scope admin").fill(keys[KeyScope.ADMIN])
+    confirm.click()
+    expect(page.locator("#done")).to_have_text("Channel prod is back at version 1 (entry 3).")
+    head = registry.channel.head()
+    assert head is not None
+    assert (head.version, head.restores, head.why) == (1, 1, "it barks at cats")
+    assert head.by == "arn:aws:sts::123456789012:assumed-role/promoter/otto"
+    endpoint.wait_for("version in force", version=1, entry=3)
+    said = json.dumps(endpoint.lines)
+    assert made["SecretAccessKey"] not in said
+    assert made["AccessKeyId"] not in said
+    assert keys[KeyScope.ADMIN] not in said
+    assert page.locator("#credentials").input_value() == ""
+    assert "admin-key" in said  # who did it, by the key's name

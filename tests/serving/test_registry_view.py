@@ -1,0 +1,58 @@
+"""What the page Models reads of the registry, and that looking at it is cheap."""
+
+import pytest
+
+from serving.registry_view import FRESH_SECONDS, SHOWN
+
+
+@pytest.fixture
+def look(endpoint):
+    return lambda: endpoint.http.get("/v1/registry").json()
+
+
+def test_certificates_are_told_as_they_stand(park, endpoint, look):
+    second = park.certified(sharpness=2.0)
+    park.release(second)
+    park.revoke(second)
+    told = {version["number"]: version["certificate"] for version in look()["versions"]}
+    assert (told[2]["state"], told[1]["state"], told[1]["by"]) == ("revoked", "in force", "quinn")
+    park.pass_days(31)
+    park.seconds += FRESH_SECONDS
+    assert {version["certificate"]["state"] for version in look()["versions"]} == {"revoked", "expired"}
+
+
+def test_metrics_and_gates_are_told_apart(park, endpoint, look):
+    (version,) = look()["versions"]
+    assert (version["metrics"], version["gates"]) == ({"sharpness": 4.0}, {})
+
+
+def test_all_channels_are_found_and_the_newest_moves_come_first(park, endpoint, look):
+    from registry.channel import Channel
+
+    one, two = park.catalog.version(1), park.certified(sharpness=2.0)
+    other = Channel(park.store, "pets", "test")
+    for number in range(SHOWN + 5):
+        other.move((one, two)[number % 2], by="otto", why="test")
+    told = {channel["name"]: channel["moves"] for channel in look()["channels"]}
+    assert list(told) == ["prod", "test"]
+    assert [move["number"] for move in told["test"]] == list(range(SHOWN + 5, 5, -1))
+
+
+def test_many_who_look_cost_one_reading_and_a_quiet_registry_little(park, endpoint, look):
+    look()
+    before = len(park.store.asked)
+    look()
+    assert len(park.store.asked) == before
+    park.seconds += FRESH_SECONDS
+    look()
+    assert 0 < len(park.store.asked) - before <= 5  # channels, their next move, the next decision, experiments
+
+
+def test_a_store_that_is_away_is_said_and_the_endpoint_goes_on(park, endpoint, look):
+    park.store.away = True
+    told = look()
+    assert "the network is down" in told["error"]
+    assert endpoint.answers == 1
+    park.store.away = False
+    park.seconds += FRESH_SECONDS
+    assert look()["error"] is None
