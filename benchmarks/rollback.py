@@ -49,6 +49,7 @@ def main() -> int:
         photo.write_bytes(make_photo())
         models = [make_model(directory / f"{seed}.onnx", seed=seed) for seed in range(VERSIONS)]
         at = running.enter_context(stand(directory))
+        show.print(f"store: {at.title}")
         versions = [at.publish(version_files(model, photo, directory / model.stem), run=model.stem) for model in models]
         at.promote(versions[0])
         endpoints = [

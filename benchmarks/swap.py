@@ -33,6 +33,9 @@ from benchmarks.support.stand import Endpoint, Stand, stand
 from registry.version import Version
 
 VERSIONS = 3
+MOVES = (1, 0, 2, 1, 2, 0)
+"""From the first of three: four have to be loaded, two lead back to what is in memory."""
+
 PROMISE = 2.0
 """p99 during swaps, in p99 before them."""
 
@@ -81,6 +84,7 @@ def main() -> int:
         photo.write_bytes(make_photo())
         models = [make_model(directory / f"{seed}.onnx", seed=seed) for seed in range(VERSIONS)]
         with stand(directory) as at:
+            show.print(f"store: {at.title}")
             versions = [
                 at.publish(version_files(model, photo, directory / model.stem), run=model.stem) for model in models
             ]
@@ -100,12 +104,9 @@ def main() -> int:
 def swap(at: Stand, endpoint: Endpoint, versions: Sequence[Version], swaps: int) -> int:
     """Move and wait until that is followed, again and again; how many moves were not."""
     draw = random.Random(7)  # noqa: S311 - which version is next is no secret
-    now = 0
     unfollowed = 0
     for number in range(swaps):
-        # In turns: the one before (an even step), and one that is not in memory any more.
-        now = (now + (2 if number % 2 else 1)) % len(versions)
-        move = at.promote(versions[now])
+        move = at.promote(versions[MOVES[number % len(MOVES)]])
         unfollowed += not endpoint.wait_for(move.number, patience=PATIENCE)
         time.sleep(AFTER + BEFORE + draw.random() * 0.3)
     return unfollowed

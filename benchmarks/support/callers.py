@@ -41,6 +41,8 @@ class Callers:
 
     def __enter__(self) -> Self:
         self._process = subprocess.Popen(self._command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        assert self._process.stdout is not None
+        self._process.stdout.read(1)  # they call from now on
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -121,6 +123,8 @@ async def _call(port: int, photo: Path, connections: int, rate: float) -> Answer
     asyncio.get_running_loop().add_reader(sys.stdin.fileno(), stop.set)
     every = connections / rate if rate else 0.0
     found: list[tuple[float, float, int, int]] = []
+    sys.stdout.buffer.write(b"!")
+    sys.stdout.buffer.flush()
     async with asyncio.TaskGroup() as group:
         for number in range(connections):
             delay = number * every / connections

@@ -20,9 +20,6 @@ from registry.experiment import Experiment
 from registry.experiment_rule import Evidence, Rule
 from registry.version import Version
 
-LEAK_MB_A_MINUTE = 0.25
-"""The whole interval of the memory's trend beyond it is a leak."""
-
 _SAMPLE_EVERY = 0.25
 _OUTAGE_LINES = ("cannot follow the channel; serving what is in force", "cannot follow the experiments; what runs goes on")
 
@@ -119,7 +116,7 @@ class Soak:
         kind = "gone" if len(seen.outages) % 2 and self._stand.outlives else "hangs"
         seen.outages.append(kind)
         self._tell(f"store {kind}")
-        self._lost_before = self._endpoint.metric("petpark_store_errors_total")
+        self._lost_before += self._lost()
         self._away.append((time.time(), float("inf")))
         if kind == "gone":
             self._stand.store.end()
@@ -127,15 +124,18 @@ class Soak:
             self._stand.store.freeze()
 
     def _end_outage(self, seen: Soaked) -> None:
-        lost = self._endpoint.metric("petpark_store_errors_total") - self._lost_before
-        seen.polls_lost += lost
-        if not lost:
+        if not wait_until(lambda: self._lost() > 0, self._plan.patience):
             seen.unasked.append("the store was away, and the endpoint did not notice")
+        seen.polls_lost += self._lost()
         if seen.outages[-1] == "gone":
             self._stand.store.begin()
         else:
             self._stand.store.thaw()
         self._away[-1] = (self._away[-1][0], time.time() + self._plan.settling)
+
+    def _lost(self) -> float:
+        """Polls that failed in this outage."""
+        return self._endpoint.metric("petpark_store_errors_total") - self._lost_before
 
     def _begin_experiment(self, seen: Soaked) -> None:
         if self._move is None:
@@ -158,19 +158,18 @@ class Soak:
         running = self._experiment
         if running is None:
             return
-        if wait_until(lambda: self._shown(running) is not None, self._plan.patience):
-            evidence = (self._shown(running) or {})["evidence"]
-            seen.shadows += evidence["compared"] + evidence["left_out"]
-        else:
+        if not wait_until(lambda: self._shadows(running) > 0, self._plan.patience):
             seen.unasked.append(f"experiment {running.number} was not taken up")
+        seen.shadows += self._shadows(running)
         self._stand.experiments.conclude(
             running, outcome="stopped", reasons=("its time is over",), evidence=Evidence(), by="benchmark"
         )
         self._experiment = None
 
-    def _shown(self, experiment: Experiment) -> dict[str, Any] | None:
+    def _shadows(self, experiment: Experiment) -> int:
+        """Photos that the challenger looked at too."""
         shown = self._endpoint.model()["experiment"]
-        return shown if shown and shown["number"] == experiment.number else None
+        return shown["evidence"]["compared"] if shown and shown["number"] == experiment.number else 0
 
     def _look(self, seen: Soaked, answers: Answers, crowd: Crowd) -> None:
         """Everything that nobody asked for."""
@@ -189,7 +188,7 @@ class Soak:
         seen.unasked += [f"log, {n} times: {text}" for text, n in strangers.items()]
         warm = [(at, mb) for at, mb in seen.memory if at * 60 >= self._plan.warm_up]
         seen.trend = Trend.of(*zip(*warm, strict=True))
-        if seen.trend.low > LEAK_MB_A_MINUTE:
+        if seen.trend.low > self._plan.leak_mb_a_minute:
             seen.unasked.append(f"resident memory grows by {seen.trend} MB a minute")
 
     def _explained(self, line: dict[str, Any]) -> bool:

@@ -36,6 +36,7 @@ class Stand:
         self._keys = keys
         self.outlives = store is not keys
         """Whether what the store holds is there after its process ended."""
+        self.title = "versitygw" if self.outlives else "moto"
         config = Config(connect_timeout=3, read_timeout=20, s3={"addressing_style": "path"})
         session = boto3.Session(**ACCOUNT)
         client = session.client("s3", endpoint_url=store.url, config=config)
