@@ -188,7 +188,7 @@ def verdicts(entrants: Sequence[Contestant], most: Sequence[float], single: Sequ
     ]
 
 
-def _kept(holds: bool) -> str:  # noqa: FBT001
+def _kept(holds: bool) -> str:
     return "kept" if holds else "missed"
 
 

@@ -2,7 +2,7 @@
 
 `python -m serving` follows a store on this machine. Good callers post photos; every 10 s the channel moves; half of the
 time a challenger looks on in shadow mode; bad callers send garbage, torn, huge and endless requests, 10,000 header
-lines; every 2 minutes the store hangs, or is gone, for 20 s. Ends with 1 if anything was seen that was not asked for: an
+lines; every 2 minutes the store hangs, or is gone, for 20 s. Ends with 1 if anything was seen that nobody asked for: an
 answer to a good caller other than 200, or from a version that was not in force; a bad caller that met something else
 than it must; an unexplained warning in the log; a swap that was not followed; resident memory that grows.
 """

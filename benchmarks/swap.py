@@ -126,8 +126,8 @@ def report(found: Swapped, connections: int, show: Console) -> int:
     ratio = during.p99_ms / before.p99_ms
     show.print(
         f"from seeing an entry to answering from it: median {np.median(loads):.2f} s, most {max(loads):.2f} s",
-        f"of {len(found.answers):,} requests failed or broken off: {found.failed}; answered by a version that was not in"
-        f" force: {foreign}; moves not followed: {found.unfollowed}"
+        f"of {len(found.answers):,} requests failed or broken off: {found.failed};"
+        f" answered by a version that was not in force: {foreign}; moves not followed: {found.unfollowed}"
         f" (promise: 0, {'kept' if not found.failed + foreign + found.unfollowed else 'missed'})",
         f"p99 during swaps: {ratio:.2f} × p99 before"
         f" (promise: ≤ {PROMISE:g}, {'kept' if ratio <= PROMISE else 'missed'})",

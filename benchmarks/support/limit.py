@@ -47,7 +47,7 @@ _start: "Barrier"
 
 
 def _meet(barrier: "Barrier") -> None:
-    global _start  # noqa: PLW0603 - how a barrier reaches the processes of a pool
+    global _start
     _start = barrier
 
 

@@ -78,9 +78,7 @@ def _form(photo: bytes) -> Question:
 
 def _instances(photo: bytes) -> Question:
     document = {"instances": [{"image": {"b64": base64.b64encode(photo).decode()}}]}
-    return Question(
-        path="/v1/models/pets:predict", content_type="application/json", body=json.dumps(document).encode()
-    )
+    return Question(path="/v1/models/pets:predict", content_type="application/json", body=json.dumps(document).encode())
 
 
 PEERS = (

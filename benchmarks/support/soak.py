@@ -21,7 +21,10 @@ from registry.experiment_rule import Evidence, Rule
 from registry.version import Version
 
 _SAMPLE_EVERY = 0.25
-_OUTAGE_LINES = ("cannot follow the channel; serving what is in force", "cannot follow the experiments; what runs goes on")
+_OUTAGE_LINES = (
+    "cannot follow the channel; serving what is in force",
+    "cannot follow the experiments; what runs goes on",
+)
 
 
 @dataclass(kw_only=True)

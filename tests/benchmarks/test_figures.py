@@ -20,7 +20,7 @@ def test_a_line_is_its_own_trend(slope: float, start: float, n: int):
 
 
 def test_noise_without_growth_is_no_trend_and_growth_in_noise_is_one():
-    draw = random.Random(1)
+    draw = random.Random(1)  # noqa: S311 - noise, no secret
     times = [number / 240 for number in range(2400)]
     flat = [200 + draw.uniform(-20, 20) for _ in times]
     trend = Trend.of(times, flat)

@@ -1,4 +1,4 @@
-"""What all peers share: the decode that their own examples use (Pillow, bilinear) and the same model, one thread a call.
+"""What all peers share: the decode of their own examples (Pillow, bilinear) and the same model, one thread a call.
 
 `MODEL` is the ONNX file, `PORT` where to listen, `WORKERS` how many processes.
 """
@@ -29,9 +29,7 @@ class Classifier:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = 3
-        self._session = onnxruntime.InferenceSession(
-            os.environ["MODEL"], options, providers=["CPUExecutionProvider"]
-        )
+        self._session = onnxruntime.InferenceSession(os.environ["MODEL"], options, providers=["CPUExecutionProvider"])
 
     def scores(self, pixels: np.ndarray) -> np.ndarray:
         """Of one photo."""
