@@ -25,7 +25,7 @@ demo-down: ## end a rehearsal that was kept running
 	@$(RUN) -m petpark rehearse down
 
 test: setup ## every test, on the embedded default
-	@$(RUN) -m pytest -n $(WORKERS) --dist loadfile
+	@$(RUN) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 check: setup ## format, lint, types, import rules
 	@$(RUN) -m ruff format --check .

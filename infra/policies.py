@@ -19,6 +19,7 @@ from registry.layout import (
     JOBS,
     METRIC_NAMESPACE,
     PHOTOS,
+    STUDIES,
     Role,
     api_keys_path,
     channel_prefix,
@@ -110,7 +111,7 @@ def operator(role: Role, places: Places, photo_sources: Iterable[str] = ()) -> D
                 *_read(places.data_lake),
                 *_create(places.data_lake, (PHOTOS, DATASETS)),
                 *_read(places.workspace),
-                *_create(places.workspace, (JOBS,)),
+                *_create(places.workspace, (JOBS, STUDIES)),
                 *_read_sources(photo_sources),
             ]
         case Role.CERTIFIER:

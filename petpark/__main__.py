@@ -6,7 +6,20 @@ import typer
 
 from petpark import rehearse
 from petpark.app import Commands, TargetKind, begin, example
-from petpark.commands import api_keys, camera, data, decisions, doctor, endpoints, experiment, jobs, models, runs, train
+from petpark.commands import (
+    api_keys,
+    camera,
+    data,
+    decisions,
+    doctor,
+    endpoints,
+    experiment,
+    jobs,
+    models,
+    runs,
+    search,
+    train,
+)
 
 app = typer.Typer(cls=Commands, no_args_is_help=True, rich_markup_mode="rich", pretty_exceptions_enable=False)
 
@@ -32,6 +45,7 @@ decisions.register(app)
 app.add_typer(data.app, name="data")
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(runs.app, name="runs")
+app.add_typer(search.app, name="search")
 app.add_typer(models.app, name="models")
 app.add_typer(endpoints.app, name="endpoints")
 app.add_typer(camera.app, name="camera")

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from training.dataset.difference import DatasetDifference
     from training.dataset.distribution import Shift
     from training.dataset.index import Index
+    from training.dataset.quality.gates import DataGates
     from training.dataset.sources import Source
     from training.dataset.sources.prefix import Address
 
@@ -52,8 +53,10 @@ def ingest(
     they are, and whose relabels and exclusions still hold. What lies in S3 is read in the publisher's role. Raises
     `SourceClosed`, and training's `DatasetRefused`, `DatasetMissing`, `PhotosUnreachable`.
     """
+    from registry.encoding import format_time
     from training.dataset import Base, SplitBy, ingest_from, load_manifest
     from training.dataset.changes import decisions, history, record_ingestion
+    from training.dataset.quality.stored import record_skipped
 
     lake = _lake(target)
     before = None
@@ -69,6 +72,7 @@ def ingest(
         base=before,
         progress=progress,
     )
+    record_skipped(lake, found.sha256, source=source, skipped=found.skipped, at=format_time(clock()))
     said = terms(source)
     if before is not None or said is not None:
         by = target.identity(role=layout.Role.PUBLISHER)
@@ -76,6 +80,24 @@ def ingest(
         why = f"ingested {source}" + (f": {said}" if said else "")
         record_ingestion(lake, found.sha256, parent=parent, by=by, why=why, now=clock())
     return found
+
+
+def data_gates(target: Target, settings: Sequence[str] = ()) -> DataGates:
+    """What a dataset must show: petpark's limits, upon them the stack's (`petpark:gates`), upon them `settings`.
+
+    The one place where data gates come from. Raises training's `SpecMalformed`, which names those that exist.
+    """
+    from training.dataset.quality.gates import DataGates
+
+    declared = target.outputs.gates.data.items()
+    # Outputs know no integers: 3.0 was written as 3.
+    stacks = [f"{name}={int(value) if value == int(value) else value}" for name, value in declared]
+    return DataGates().with_settings([*stacks, *settings])
+
+
+def asked_gates(target: Target) -> DataGates | None:
+    """What a job asks of its dataset's newest report: nothing where the stack declares nothing."""
+    return data_gates(target) if target.outputs.gates.data else None
 
 
 def terms(source: str) -> str | None:
@@ -173,6 +195,13 @@ def resolve(target: Target, prefix: str) -> str:
     from training.dataset import load_manifest
 
     return load_manifest(_lake(target), _bare(prefix)).sha256
+
+
+def labels(target: Target, sha256: str) -> tuple[str, ...]:
+    """The classes of a dataset; raises training's `DatasetMissing`."""
+    from training.dataset import load_manifest
+
+    return load_manifest(_lake(target), sha256).labels
 
 
 def _source(target: Target, source: str) -> Source:

@@ -43,7 +43,7 @@ _AROUND = frozenset(
 """Outcomes of the other rooms that are bad usage, or something missing around petpark."""
 
 _EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired", "InvalidClientTokenId"})
-_DENIED = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "403"})
+DENIED = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "403"})
 
 
 class OperatorError(Exception):
@@ -94,6 +94,28 @@ class JobFinished(OperatorError):
     exit_code = NOT_SO
 
 
+class JobOfStudy(OperatorError):
+    """The job is a study's trial, which only the study resumes, for only it knows what may be spent."""
+
+    exit_code = NOT_SO
+
+
+class StudyMissing(OperatorError):
+    """No study has this id."""
+
+    exit_code = NOT_SO
+
+
+class NothingLearned(OperatorError):
+    """A study has ended, and none of its trials succeeded."""
+
+    exit_code = NOT_SO
+
+
+class BudgetTooSmall(OperatorError):
+    """A study's budget does not suffice for a single trial."""
+
+
 class JobInterrupted(OperatorError):
     """The job's instance ended before the job did."""
 
@@ -122,6 +144,16 @@ class ReportMissing(OperatorError):
     """A report was asked for, or a certificate needs one to point at, and there is none."""
 
     exit_code = NOT_SO
+
+
+class QualityRefused(OperatorError):
+    """A dataset does not pass the gates that its quality is held against."""
+
+    exit_code = NOT_SO
+
+
+class TorchMissing(OperatorError):
+    """Something has to be learned from photos, and what learns is not installed here."""
 
 
 class FileInTheWay(OperatorError):
@@ -203,7 +235,7 @@ def _refused_by_aws(error: ClientError) -> Failure:
     said = f"AWS refused {error.operation_name}: {code}, {details.get('Message', 'without a reason')}"
     if code in _EXPIRED:
         return _environment("CredentialsExpired", said, "Sign in again (aws sso login), then run the command again.")
-    if code in _DENIED:
+    if code in DENIED:
         step = "Ask for the right to do it, or use an identity that has it; `petpark doctor` shows who you are."
         return _environment("AccessDenied", said, step)
     return _environment("RequestRefused", said, "Read the reason above; `petpark doctor` checks the account.")

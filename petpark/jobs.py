@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
+from petpark import datasets
 from petpark import gates as gating
-from petpark.errors import JobFailed, JobFinished, JobInterrupted, NoCapacity, WeightsMissing
+from petpark.errors import JobFailed, JobFinished, JobInterrupted, JobOfStudy, NoCapacity, WeightsMissing
 from petpark.target import Target
 from registry import layout
 from registry.gates import failed
@@ -84,6 +85,7 @@ class JobSummary:
     instance_id: str | None
     version: int | None
     error: str | None
+    study: str | None
     gates_failed: tuple[str, ...]
     """Names of the gates that its version did not pass."""
 
@@ -98,15 +100,18 @@ def plan(
     initial_weights: str | None = None,
     gates: Sequence[str] = (),
     checks: Sequence[str] = (),
+    recipe: str = "",
 ) -> JobSpec:
     """What a new job on this stack's code shall do; `settings` are hyper-parameters as `name=value`.
 
     So are `gates`, which its model must pass besides the stack's, and `checks`, how it is tested (`petpark.gates`).
-    What the settings do not say is as in the usual recipe.
+    What the settings do not say is as in `recipe`, by default the usual one.
+
+    Where the stack declares data gates, the dataset's newest quality report must pass them (`petpark.datasets`).
 
     Who asks for it, as the stack's publisher, is part of it, and stays so when somebody else resumes it.
     `initial_weights` is the hash of the weights to start from: a file of a version (`weights_of`), or one that is
-    handed to `submit`. Raises training's `SpecMalformed`, which names the settings that exist, or `GateLoosened`.
+    handed to `submit`. Raises training's `SpecMalformed`, which names what exists, or `GateLoosened`.
     """
     from training.job import JobSpec
 
@@ -114,20 +119,21 @@ def plan(
         dataset=dataset,
         seed=seed,
         requested_by=target.identity(role=layout.Role.PUBLISHER),
-        hyper_parameters=usual_parameters(target).with_settings(settings),
+        hyper_parameters=usual_parameters(target, recipe).with_settings(settings),
         code=target.outputs.code_bundle,
         initial_weights=initial_weights,
         max_seconds=60 * max_minutes,
         evaluation=gating.plan(target, gates, checks),
+        data_gates=datasets.asked_gates(target),
     )
 
 
-def usual_parameters(target: Target) -> HyperParameters:
-    """The recipe for GPUs in the cloud, and that for two cores in a rehearsal."""
-    from training.hyper_parameters import FOR_GPUS, HyperParameters
+def usual_parameters(target: Target, recipe: str = "") -> HyperParameters:
+    """The recipe of that name; without one that for GPUs in the cloud, and that for two cores in a rehearsal."""
+    from training.hyper_parameters import find_recipe
 
     # A rehearsal trains on this machine's cores, whatever instance type it pretends to rent.
-    return HyperParameters() if target.kind == "rehearsal" else FOR_GPUS
+    return find_recipe(recipe or ("two-cores" if target.kind == "rehearsal" else "gpu"))
 
 
 def weights_of(target: Target, number: int) -> str:
@@ -144,6 +150,11 @@ def weights_of(target: Target, number: int) -> str:
     return found
 
 
+def new_id() -> str:
+    """A name that nobody else takes, and that sorts by time."""
+    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+
+
 def submit(target: Target, spec: JobSpec, *, weights: Path | None = None) -> str:
     """Put `spec` where its instance will look for it, and return the new job's id (sortable by time).
 
@@ -151,15 +162,18 @@ def submit(target: Target, spec: JobSpec, *, weights: Path | None = None) -> str
     """
     from training import job as jobs
 
-    job = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+    job = new_id()
     if weights is not None:
         _workspace(target).create_from(jobs.initial_weights_key(job), weights)
     jobs.submit(_workspace(target), job, spec)
     return job
 
 
-def launch(target: Target, job: str) -> str:
-    """Start an instance for `job` from the stack's launch template, and return its id; raises `NoCapacity`."""
+def launch(target: Target, job: str, *, token: str | None = None) -> str:
+    """Start an instance for `job` from the stack's launch template, and return its id; raises `NoCapacity`.
+
+    Launched with a `token`, it bears that as a tag, and launching with the same one again gives the same instance.
+    """
     training = target.outputs.training
     ec2: EC2Client = target.client("ec2")
     try:
@@ -169,13 +183,14 @@ def launch(target: Target, job: str) -> str:
             MinCount=1,
             MaxCount=1,
             # A request that is sent again after a lost answer must not rent a second GPU.
-            ClientToken=f"{job}-{secrets.token_hex(4)}",
+            ClientToken=token or f"{job}-{secrets.token_hex(4)}",
             TagSpecifications=[
                 {
                     "ResourceType": "instance",
                     "Tags": [
                         {"Key": layout.JOB_TAG, "Value": job},
                         {"Key": "Name", "Value": f"petpark-training-{job}"},
+                        *([{"Key": layout.LAUNCH_TAG, "Value": token}] if token else []),
                     ],
                 }
             ],
@@ -195,18 +210,33 @@ def launch(target: Target, job: str) -> str:
 def resume(target: Target, job: str) -> str:
     """Start another instance for a job that was interrupted; where one is at work already, return that one.
 
-    Raises `JobFinished`, or training's `JobMissing`. The job goes on from its last checkpoint.
+    Raises `JobFinished`, `JobOfStudy`, or training's `JobMissing`. The job goes on from its last checkpoint.
     """
     from training.job import find_result, load_spec
 
     workspace = _workspace(target)
-    load_spec(workspace, job)
+    study = load_spec(workspace, job).study
+    if study is not None:
+        raise JobOfStudy(
+            f"Job {job} is a trial of study {study}, which has a budget.", next_step=f"petpark search resume {study}"
+        )
     if find_result(workspace, job) is not None:
         raise JobFinished(f"Job {job} has a result already.", next_step="petpark jobs list", job=job)
     instance = _newest_instance(target, job)
     if instance is not None and _state(instance) in _ALIVE:
         return instance.get("InstanceId", "")
     return launch(target, job)
+
+
+def launched(target: Target, study: str) -> dict[str, InstanceTypeDef]:
+    """The instances that a study started, by the token of their launch; of each EC2 remembers an hour at least."""
+    return _instances_by_tag(target, layout.LAUNCH_TAG, f"{study}-*")
+
+
+def end(target: Target, instance_id: str) -> None:
+    """End an instance, whatever it does."""
+    ec2: EC2Client = target.client("ec2")
+    ec2.terminate_instances(InstanceIds=[instance_id])
 
 
 def watch(
@@ -293,6 +323,7 @@ def _summary(store: ObjectStore, job: str, keys: list[str], instance: InstanceTy
         instance_id=None if instance is None else instance.get("InstanceId"),
         version=None if result is None else result.version,
         error=None if result is None else result.error,
+        study=spec.study,
         gates_failed=() if result is None else failed(result.metrics),
     )
 
@@ -337,18 +368,23 @@ def _newest_instance(target: Target, job: str) -> InstanceTypeDef | None:
 
 def _instances_by_job(target: Target, job: str = "*") -> dict[str, InstanceTypeDef]:
     """The newest instance of every job, whatever its state."""
+    return _instances_by_tag(target, layout.JOB_TAG, job)
+
+
+def _instances_by_tag(target: Target, key: str, values: str) -> dict[str, InstanceTypeDef]:
+    """The newest instance for each value of a tag; `values` may end with an asterisk."""
     ec2: EC2Client = target.client("ec2")
-    pages = ec2.get_paginator("describe_instances").paginate(
-        Filters=[{"Name": f"tag:{layout.JOB_TAG}", "Values": [job]}]
-    )
+    pages = ec2.get_paginator("describe_instances").paginate(Filters=[{"Name": f"tag:{key}", "Values": [values]}])
     found = [machine for page in pages for entry in page["Reservations"] for machine in entry.get("Instances", [])]
     newest = sorted(found, key=lambda machine: machine.get("LaunchTime", datetime.min.replace(tzinfo=UTC)))
     return {
-        tag.get("Value", ""): machine
-        for machine in newest
-        for tag in machine.get("Tags", [])
-        if tag.get("Key") == layout.JOB_TAG
+        tag.get("Value", ""): machine for machine in newest for tag in machine.get("Tags", []) if tag.get("Key") == key
     }
+
+
+def is_alive(instance: InstanceTypeDef) -> bool:
+    """Whether it boots or runs."""
+    return _state(instance) in _ALIVE
 
 
 def _state(instance: InstanceTypeDef | None) -> str:

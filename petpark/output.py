@@ -147,6 +147,11 @@ class Output:
         grid.add_row(line.mark, line.what, line.found)
         return Group(grid, Padding(self._grid(line.details), (0, 0, 1, 4))) if line.details else grid
 
+    def say(self, sentence: str) -> None:
+        """Print a sentence for people, below what it is about; programs have it among their facts."""
+        if not self.json:
+            self.out.print(Text(sentence), soft_wrap=True)
+
     def note(self, sentence: str) -> None:
         """Tell a person something on the way; programs and pipes are spared."""
         if self.watched:

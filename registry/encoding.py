@@ -137,6 +137,13 @@ class Fields:
             raise _wrong(name, "is not a list of strings")
         return tuple(cast("list[str]", values))
 
+    def counts(self, name: str) -> tuple[int, ...]:
+        """A list of integers of at least 0."""
+        values = self._list(name)
+        if not all(isinstance(value, int) and not isinstance(value, bool) and value >= 0 for value in values):
+            raise _wrong(name, "is not a list of counts")
+        return tuple(cast("list[int]", values))
+
     def nested_list(self, name: str) -> list["Fields"]:
         """A list of objects."""
         values = self._list(name)

@@ -77,9 +77,14 @@ class Arm:
     @classmethod
     def read(cls, reader: Fields) -> Self:
         """Read all, strictly; ValueError."""
-        sums = ("seconds", "seconds_squared", "confidence", "confidence_squared")
-        counts = {name: reader.count(name, least=0) for name in ("answers", "failures")}
-        arm = cls(**counts, **{name: reader.number(name) for name in sums})
+        arm = cls(
+            answers=reader.count("answers", least=0),
+            failures=reader.count("failures", least=0),
+            seconds=reader.number("seconds"),
+            seconds_squared=reader.number("seconds_squared"),
+            confidence=reader.number("confidence"),
+            confidence_squared=reader.number("confidence_squared"),
+        )
         reader.done()
         return arm
 

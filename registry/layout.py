@@ -36,11 +36,14 @@ class Variable(StrEnum):
 JOB_TAG = "petpark:job"
 """Tag of a training instance: the id of the job that it runs."""
 
+LAUNCH_TAG = "petpark:launch"
+"""Tag of an instance that a study started: the study's id and the number in its ledger."""
+
 METRIC_NAMESPACE = "petpark"
 """CloudWatch namespace of everything that the code measures."""
 
 
-# --- workspace: code bundles, jobs, checkpoints --------------------------------------------------------------------
+# --- workspace: code bundles, jobs, checkpoints, studies -----------------------------------------------------------
 
 CODE = "code/"
 JOBS = "jobs/"
@@ -96,6 +99,74 @@ def checkpoint_key(job: str, step: int) -> str:
     return f"{checkpoints_prefix(job)}{step:06d}.pt"
 
 
+def validation_key(job: str) -> str:
+    """What the job of a study's trial answered on the validation photos."""
+    return f"{job_prefix(job)}validation.json"
+
+
+STUDIES = "studies/"
+
+
+def study_prefix(study: str) -> str:
+    """Everything that belongs to one search, but for its trials' jobs."""
+    return f"{STUDIES}{study}/"
+
+
+def study_key(study: str) -> str:
+    """What is searched, and within which budget."""
+    return f"{study_prefix(study)}study.json"
+
+
+def study_weights_key(study: str) -> str:
+    """Weights that were handed in with a study, for all of its trials to start from."""
+    return f"{study_prefix(study)}initial.pt"
+
+
+def trial_job(study: str, trial: int) -> str:
+    """Id of the job of one trial."""
+    return f"{study}-{trial:06d}"
+
+
+def launch_token(study: str, number: int) -> str:
+    """What an instance bears that a study started: the number in its ledger. EC2 takes at most 64 characters."""
+    return f"{study}-{number:06d}"
+
+
+def trials_prefix(study: str) -> str:
+    """The study's trials."""
+    return f"{study_prefix(study)}trials/"
+
+
+def trial_key(study: str, trial: int) -> str:
+    """The settings of one trial, counted from 1."""
+    return f"{trials_prefix(study)}{trial:06d}.json"
+
+
+def launches_prefix(study: str) -> str:
+    """The log of instances that were started for the study's trials."""
+    return f"{study_prefix(study)}launches/"
+
+
+def launch_key(study: str, number: int) -> str:
+    """One of them, counted from 1 over all trials."""
+    return f"{launches_prefix(study)}{number:06d}.json"
+
+
+def refused_prefix(study: str) -> str:
+    """The launches for which the cloud had no instance."""
+    return f"{study_prefix(study)}refused/"
+
+
+def refused_key(study: str, number: int) -> str:
+    """One of them."""
+    return f"{refused_prefix(study)}{number:06d}.json"
+
+
+def table_key(study: str) -> str:
+    """How the study ended: all trials, their figures and costs."""
+    return f"{study_prefix(study)}table.json"
+
+
 # --- data lake: photos and manifests -------------------------------------------------------------------------------
 
 PHOTOS = "photos/"
@@ -135,6 +206,26 @@ def event_key(camera: str, day: str, event: str) -> str:
 def event_picture_key(camera: str, day: str, event: str) -> str:
     """The small picture that goes with an event."""
     return f"{EVENT_PICTURES}{camera}/{day}/{event}.jpg"
+
+
+def ingestions_prefix(dataset: str) -> str:
+    """The records of what ingestions left out on the way to a dataset, and why."""
+    return f"{DATASETS}{dataset}.ingestions/"
+
+
+def ingestion_key(dataset: str, sha256: str) -> str:
+    """One such record, named by its content."""
+    return f"{ingestions_prefix(dataset)}{sha256}.json"
+
+
+def quality_prefix(dataset: str) -> str:
+    """The reports on a dataset's quality, oldest first."""
+    return f"{DATASETS}{dataset}.quality/"
+
+
+def quality_key(dataset: str, number: int, kind: str) -> str:
+    """The `number`-th report, counted from 1: for programs (`json`), or for people (`html`)."""
+    return f"{quality_prefix(dataset)}{number:06d}.{kind}"
 
 
 # --- model store: the registry -------------------------------------------------------------------------------------

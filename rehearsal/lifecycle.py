@@ -21,7 +21,7 @@ from typing import Any
 import httpx
 import numpy as np
 
-from petpark import api_keys, datasets, decisions, endpoints, gates, jobs
+from petpark import api_keys, datasets, decisions, endpoints, gates, jobs, quality
 from petpark.endpoints import Verdict
 from petpark.gates import Judgement
 from petpark.jobs import EpochSeen, Finished
@@ -46,6 +46,9 @@ ANSWERS_WITHIN = 60.0
 
 REAL_PHOTOS = ("image_size=80", "epochs=30", "crop_scale=0.6", "mixup=0.2", "greyscale=0.1")
 """Hyper-parameters for photos that somebody took, from scratch, in some minutes of CPU: `docs/design/training.md`."""
+
+QUALITY = "quality.html"
+"""The page on the photos' quality, beside the summary."""
 
 _SEED = 20_26
 
@@ -135,6 +138,7 @@ class Lifecycle:
         drawn.result()
         prod = Beside(self._deploy_prod)
         dataset = self._ingest()
+        self._report_quality(dataset)
         first = self._train(dataset, number=1)
         self._release(first, "test", step="release 1 to test")
         self._test_application()
@@ -202,6 +206,17 @@ class Lifecycle:
             by = target.identity(role=Role.PUBLISHER)
             step.done(f"{len(photos)} photos, dataset {found.sha256[:12]}{skipped}", by=by)
         return found
+
+    def _report_quality(self, dataset: Ingestion) -> None:
+        """Without networks, which would take half a minute: what they find is for a person with a dataset to mend."""
+        with self._steps.step("report on the photos' quality") as step:
+            target = self._world.target("test")
+            made = quality.report(target, dataset.sha256, gates=datasets.data_gates(target), labels=False)
+            assert self._facts.dataset is not None  # noqa: S101  ingestion comes first
+            quality.write_page(made, self._world.directory / QUALITY)
+            self._facts = replace(self._facts, dataset=replace(self._facts.dataset, report=QUALITY))
+            judged = sum(result.measured for result in made.report.results)
+            step.done(f"passes {judged - len(made.report.failed)} of {judged} gates, {QUALITY}", by=made.report.by)
 
     def _train(self, dataset: Ingestion, *, number: int, first: int | None = None) -> int:
         """Train on an instance, from scratch or from the weights of version `first`; the new version's number."""

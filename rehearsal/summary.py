@@ -59,7 +59,10 @@ class Prediction:
 
 @dataclass(frozen=True, kw_only=True)
 class Dataset:
-    """The photos that the rehearsal was about. `skipped` are (path, reason)."""
+    """The photos that the rehearsal was about. `skipped` are (path, reason).
+
+    `report` is the file name of the page on their quality, beside the summary; empty if there is none.
+    """
 
     source: str
     sha256: str
@@ -67,6 +70,7 @@ class Dataset:
     labels: Mapping[str, int]
     splits: Mapping[str, int]
     skipped: Sequence[tuple[str, str]] = ()
+    report: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -74,9 +74,12 @@ def draw(count: int, parameters: HyperParameters, generator: torch.Generator) ->
     )
 
 
-def augment(photos: Tensor, variations: Variations) -> Tensor:
-    """Vary photos [N, 3, S, S] in 0 to 1, in the order in which light meets scene, lens, sensor and network."""
-    photos = _reframe(photos, variations.matrix)
+def augment(photos: Tensor, variations: Variations, size: int | None = None) -> Tensor:
+    """Vary photos [N, 3, S, S] in 0 to 1, in the order in which light meets scene, lens, sensor and network.
+
+    They leave at `size` pixels squared, by default as they came: one resampling frames and shrinks them.
+    """
+    photos = _reframe(photos, variations.matrix, size or photos.shape[3])
     photos = _relight(photos, variations.light)
     for chosen, vary, facts in (
         (variations.bars, _behind_bars, variations.fence),
@@ -110,20 +113,20 @@ def _frames(count: int, parameters: HyperParameters, generator: torch.Generator)
     return torch.stack(rows, 1)
 
 
-def _reframe(photos: Tensor, matrix: Tensor) -> Tensor:
+def _reframe(photos: Tensor, matrix: Tensor, size: int) -> Tensor:
     """Crop, turn and mirror in one resampling."""
-    return grid_sample(photos, _grid(matrix.to(photos.device), photos), padding_mode="reflection", align_corners=False)
+    return grid_sample(
+        photos, _grid(matrix.to(photos.device), photos, size), padding_mode="reflection", align_corners=False
+    )
 
 
-def _grid(matrix: Tensor, photos: Tensor) -> Tensor:
+def _grid(matrix: Tensor, photos: Tensor, size: int) -> Tensor:
     """What torch's affine_grid gives, without its product of large matrices: several times faster."""
-    count, _, height, width = photos.shape
-    x = (torch.arange(width, device=photos.device) * 2 + 1) / width - 1
-    y = (torch.arange(height, device=photos.device) * 2 + 1) / height - 1
+    x = (torch.arange(size, device=photos.device) * 2 + 1) / size - 1
     across, down, shift = matrix[:, :, :, None, None].unbind(2)
-    grid = photos.new_empty(count, height, width, 2)
+    grid = photos.new_empty(len(photos), size, size, 2)
     for axis in range(2):
-        torch.add(across[:, axis] * x + shift[:, axis], down[:, axis] * y[:, None], out=grid[..., axis])
+        torch.add(across[:, axis] * x + shift[:, axis], down[:, axis] * x[:, None], out=grid[..., axis])
     return grid
 
 

@@ -78,9 +78,9 @@ def check_parity(model: Classifier, exported: "ExportedModel", pixels: Pixels, *
 
 @torch.no_grad()
 def answer_logits(model: Classifier, pixels: Pixels) -> Numbers:
-    """Give the trained network's logits [N, classes], as it learned to."""
+    """Give the trained network's own logits [N, classes], as it answers: by mirror images too, where it does."""
     parts = torch.from_numpy(pixels).split(_BATCH)
-    return torch.cat([model(normalise(to_photos(part))) for part in parts]).numpy()
+    return torch.cat([model.explain(normalise(to_photos(part)))[0] for part in parts]).numpy()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,6 +104,7 @@ class ExportedModel:
         metadata = self._session.get_modelmeta().custom_metadata_map
         self.labels: tuple[str, ...] = tuple(json.loads(metadata["labels"]))
         self.size = int(metadata["size"])
+        self.temperature = float(metadata.get("temperature", "1"))
 
     def classify(self, pixels: Pixels) -> Numbers:
         """Give the probabilities [N, classes] of photos."""

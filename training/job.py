@@ -8,13 +8,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Final, Literal, Self
 
-from registry.encoding import SHA256, Fields, canonical, parse_canonical
+from registry.encoding import NAME, SHA256, Fields, canonical, parse_canonical
 from registry.errors import ObjectExists, ObjectMissing
 from registry.layout import job_prefix, job_result_key, job_spec_key
 from registry.object_store import ObjectStore
+from training.dataset.quality.gates import DataGates
 from training.errors import JobExists, JobMissing, SpecMalformed
 from training.evaluation.plan import EvaluationPlan
 from training.hyper_parameters import HyperParameters
+
+_YOUNG: Final = ("data_gates", "study")
+"""Fields that jobs of the past do not have."""
 
 IDENTITY: Final = re.compile(r"arn:[\w-]+:(?:iam|sts)::\d{12}:[!-~]+", re.ASCII)
 """An ARN as STS reports it of a caller: a user, or a session of a role."""
@@ -32,28 +36,36 @@ class JobSpec:
     initial_weights: str | None = None  # hash of a weights file; None: from scratch
     max_seconds: int = 3600
     evaluation: EvaluationPlan = field(default_factory=EvaluationPlan)
+    data_gates: DataGates | None = None  # what the dataset's newest quality report must show; None: none is asked for
+    study: str | None = None  # the study that this is a trial of: judged on validation photos, and never published
 
     def to_json(self) -> bytes:
-        """Write canonical JSON."""
-        return canonical(asdict(self))
+        """Write canonical JSON. What a job does not ask for is left out, so that code of before reads it."""
+        facts = {name: value for name, value in asdict(self).items() if name not in _YOUNG or value is not None}
+        return canonical(facts)
 
     @classmethod
     def from_json(cls, data: bytes) -> Self:
         """Read canonical JSON, strictly; SpecMalformed."""
+        return read_strictly("job", data, cls.read)
 
-        def read(fields: Fields) -> Self:
-            return cls(
-                dataset=fields.text("dataset", SHA256),
-                seed=fields.count("seed", least=0),
-                requested_by=fields.text("requested_by", IDENTITY),
-                hyper_parameters=HyperParameters.read(fields.nested("hyper_parameters")),
-                code=fields.optional_text("code", SHA256),
-                initial_weights=fields.optional_text("initial_weights", SHA256),
-                max_seconds=fields.count("max_seconds"),
-                evaluation=EvaluationPlan.read(fields.nested("evaluation")),
-            )
-
-        return _strictly("job", data, read)
+    @classmethod
+    def read(cls, fields: Fields) -> Self:
+        """Read all, strictly; ValueError or SpecMalformed."""
+        spec = cls(
+            dataset=fields.text("dataset", SHA256),
+            seed=fields.count("seed", least=0),
+            requested_by=fields.text("requested_by", IDENTITY),
+            hyper_parameters=HyperParameters.read(fields.nested("hyper_parameters")),
+            code=fields.optional_text("code", SHA256),
+            initial_weights=fields.optional_text("initial_weights", SHA256),
+            max_seconds=fields.count("max_seconds"),
+            evaluation=EvaluationPlan.read(fields.nested("evaluation")),
+            data_gates=DataGates.read(fields.nested("data_gates")) if "data_gates" in fields.rest() else None,
+            study=fields.optional_text("study", NAME) if "study" in fields.rest() else None,
+        )
+        fields.done()
+        return spec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +98,7 @@ class EpochRecord:
                 **{name: fields.number(name) for name in numbers},
             )
 
-        return _strictly("epoch record", data, read)
+        return read_strictly("epoch record", data, read)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,7 +137,7 @@ class JobResult:
                 seconds=fields.number("seconds"),
             )
 
-        return _strictly("result", data, read)
+        return read_strictly("result", data, read)
 
 
 def initial_weights_key(job: str) -> str:
@@ -157,7 +169,8 @@ def find_result(workspace: ObjectStore, job: str) -> JobResult | None:
         return None
 
 
-def _strictly[T](what: str, data: bytes, read: Callable[[Fields], T]) -> T:
+def read_strictly[T](what: str, data: bytes, read: Callable[[Fields], T]) -> T:
+    """Read canonical JSON of which `read` takes every field; SpecMalformed says what it should have been."""
     try:
         fields = parse_canonical(data)
         record = read(fields)

@@ -22,10 +22,14 @@ _MOST_MUST_FIT: Final = 0.9
 
 
 class Classifier(nn.Module):
-    """Normalised photos [N, 3, S, S] to logits [N, classes]."""
+    """Normalised photos [N, 3, S, S] to logits [N, classes].
 
-    def __init__(self, features: nn.Module, width: int, classes: int) -> None:
+    With `flips` it explains, and so answers, by the mean of a photo and its mirror image; it learns from photos alone.
+    """
+
+    def __init__(self, features: nn.Module, width: int, classes: int, *, flips: bool = False) -> None:
         super().__init__()
+        self.flips = flips
         self.features = features
         self.head = nn.Linear(width, classes)
 
@@ -36,17 +40,19 @@ class Classifier(nn.Module):
     def explain(self, photos: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Give logits, embedding [N, width] and activation map [N, classes, h, w]; the map's mean is the logits."""
         places = self.features(photos)
+        if self.flips:
+            places = (places + self.features(photos.flip(3)).flip(3)) / 2
         embedding = places.mean(dim=(2, 3))
         activation = nn.functional.conv2d(places, self.head.weight[:, :, None, None], self.head.bias)
         return self.head(embedding), embedding, activation
 
 
-def build_model(architecture: str, classes: int) -> Classifier:
+def build_model(architecture: str, classes: int, *, flips: bool = False) -> Classifier:
     """Build a network with random weights, from torch's global generator; SpecMalformed for an unknown name."""
     if architecture not in ARCHITECTURES:
         raise SpecMalformed(f"unknown architecture {architecture!r}; choose one of: {', '.join(ARCHITECTURES)}")
     features, width = ARCHITECTURES[architecture]()
-    return Classifier(features, width, classes)
+    return Classifier(features, width, classes, flips=flips)
 
 
 def normalise(photos: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -21,13 +21,21 @@ from registry.decision import DECISION_FILE, Decision
 from registry.encoding import canonical
 from registry.errors import ObjectExists, ObjectMissing
 from registry.gates import failed
-from registry.layout import epochs_prefix, job_result_key, machine_key, machines_prefix
+from registry.layout import (
+    epochs_prefix,
+    job_result_key,
+    machine_key,
+    machines_prefix,
+    study_weights_key,
+    validation_key,
+)
 from registry.object_store import ObjectStore
 from registry.version import Version
 from training.checkpoint import Checkpoints, CheckpointStore
 from training.dataset.leakage import refuse_leaks
 from training.dataset.manifest import Manifest, Photo, load_manifest
 from training.dataset.quality import refuse_unfit
+from training.dataset.quality.stored import refuse_doubtful
 from training.dataset.split import Split
 from training.epochs import Epochs
 from training.errors import Interrupted, TookTooLong, TrainingError, WeightsRefused
@@ -46,6 +54,7 @@ from training.pixels import LabelledPixels, fetch, load_pixels
 from training.quantise import compare_quantised, quantise
 from training.sbom import write_sbom
 from training.train import train
+from training.trial import answer
 
 PROBES: Final = 5
 _PARITY_PHOTOS: Final = 1000
@@ -75,7 +84,8 @@ def run_job(
     A job that ended is not run again. `directory` holds what is made on the way. A training that cannot succeed is a
     result too: `status` is failed and `error` names the outcome. A model that fails a gate is published all the same,
     for people and the next training to learn from; its metrics and the result's message say so, and whether it may
-    serve is for a certificate to say. It is compared with the version in force on `prod`, if there is one. Raises
+    serve is for a certificate to say. It is compared with the version in force on `prod`, if there is one. A trial of a
+    study publishes nothing: its result has the figures of the validation photos, and no test photo is looked at. Raises
     Interrupted soon after `should_stop` said yes, with a checkpoint written, and registry errors when a store does not
     answer: then run the job again.
     """
@@ -98,16 +108,19 @@ def run_job(
         group=group,
     )
     try:
-        version = find_version(catalog, job) or run.build()
-        result = JobResult(
-            job=job,
-            status="succeeded",
-            version=version.number,
-            digest=version.digest,
-            metrics=dict(version.metrics),
-            message=_gates_message(version),
-            seconds=round(clock() - started, 2),
-        )
+        if spec.study is not None:
+            result = JobResult(job=job, status="succeeded", metrics=run.try_out())
+        else:
+            version = find_version(catalog, job) or run.build()
+            result = JobResult(
+                job=job,
+                status="succeeded",
+                version=version.number,
+                digest=version.digest,
+                metrics=dict(version.metrics),
+                message=_gates_message(version),
+            )
+        result = replace(result, seconds=round(clock() - started, 2))
     except Interrupted:
         raise
     except TrainingError as error:
@@ -147,11 +160,8 @@ class _Run:
     group: Group | None  # of which this process is the leader; None: it trains alone
 
     def build(self) -> Version:
-        manifest = load_manifest(self.lake, self.spec.dataset)
-        refuse_unfit(manifest)
-        refuse_leaks(manifest)
-        positive_class(self.spec.evaluation.checks, manifest.labels)
-        learn, validate, test = self._load(manifest)
+        manifest = self._manifest()
+        learn, validate, test = self._load(manifest, Split.TRAIN, Split.VALIDATION, Split.TEST)
         model = self._train(manifest, learn, validate)
         temperature = choose_temperature(answer_logits(model, validate.pixels.numpy()), validate.targets.numpy())
         files, exported = self._export(manifest, model, temperature.value, learn, validate)
@@ -171,7 +181,26 @@ class _Run:
         files |= self._report(manifest, assessment, gates, metrics)
         return self._publish(manifest, files, metrics)
 
-    def _load(self, manifest: Manifest) -> list[LabelledPixels]:
+    def try_out(self) -> dict[str, float]:
+        """Train, and give the figures of the validation photos; what was answered is kept for comparing trials."""
+        manifest = self._manifest()
+        learn, validate = self._load(manifest, Split.TRAIN, Split.VALIDATION)
+        answers = answer(self._train(manifest, learn, validate), manifest.labels, validate)
+        with suppress(ObjectExists):  # an earlier machine came as far; its answers are the same
+            self.workspace.create(validation_key(self.job), answers.to_json())
+        metrics = answers.metrics()
+        self.say("tried", metrics)
+        return metrics
+
+    def _manifest(self) -> Manifest:
+        manifest = load_manifest(self.lake, self.spec.dataset)
+        refuse_unfit(manifest)
+        refuse_leaks(manifest)
+        refuse_doubtful(self.lake, self.spec.dataset, self.spec.data_gates)
+        positive_class(self.spec.evaluation.checks, manifest.labels)
+        return manifest
+
+    def _load(self, manifest: Manifest, *splits: Split) -> list[LabelledPixels]:
         parameters = self.spec.hyper_parameters
         with ThreadPoolExecutor(1) as beside:
             # The first network imports half of torch: seconds that the store's answers leave.
@@ -185,7 +214,7 @@ class _Run:
                     check=self._check,
                     directory=self.directory,
                 )
-                for split in (Split.TRAIN, Split.VALIDATION, Split.TEST)
+                for split in splits
             ]
         network.result()  # SpecMalformed
         self.say("photos decoded", {"classes": len(manifest.labels), "photos": len(manifest.photos)})
@@ -313,12 +342,12 @@ class _Run:
         return {name: fact for name, fact in facts.items() if fact is not None}
 
     def _initial_weights(self) -> Mapping[str, Tensor] | None:
-        """Load the weights to start from: submitted with the job, or of an earlier version; WeightsRefused."""
-        wanted = self.spec.initial_weights
+        """Load the weights to start from: submitted with job or study, or of an earlier version; WeightsRefused."""
+        wanted, study = self.spec.initial_weights, self.spec.study
         if wanted is None:
             return None
         try:
-            data = self.workspace.get(initial_weights_key(self.job))
+            data = self.workspace.get(study_weights_key(study) if study else initial_weights_key(self.job))
         except ObjectMissing:
             data = self._published_file(wanted)
         if hashlib.sha256(data).hexdigest() != wanted:

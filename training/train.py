@@ -14,7 +14,6 @@ from typing import Any, Final, cast
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
-from torch.optim import AdamW
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from training.batches import Batches, derive
@@ -25,6 +24,7 @@ from training.hyper_parameters import HyperParameters
 from training.job import EpochRecord
 from training.machine import Usage
 from training.model import Classifier, build_model, load_initial_weights, normalise, to_photos
+from training.optimiser import build_optimiser
 from training.pixels import LabelledPixels
 
 _EVALUATION_BATCH: Final = 128
@@ -128,9 +128,10 @@ class _Run:
         self._network = group.together(self._model)
         if parameters.compile:
             self._network = cast("nn.Module", torch.compile(self._network))
-        self.averaged = build_model(parameters.architecture, classes).to(self._device).eval()
-        self.averaged.load_state_dict(model.state_dict())
-        self._optimiser = _optimiser(self._model, parameters)
+        averaged = build_model(parameters.architecture, classes, flips=bool(parameters.flips))
+        averaged.load_state_dict(model.state_dict())
+        self.averaged = averaged.to(self._device).eval()
+        self._optimiser = build_optimiser(self._model, parameters)
 
         # Classes count alike, however many photos they have: rare ones would be guessed away otherwise.
         photos_per_class = torch.bincount(learn.targets, minlength=classes)
@@ -139,7 +140,7 @@ class _Run:
 
         self._batches = Batches(learn, classes=classes, parameters=parameters, seed=seed, group=group)
         self.steps_per_epoch = self._batches.per_epoch
-        self.steps = self.steps_per_epoch * parameters.epochs
+        self.steps = self._batches.steps
         self.step = 0
         # Stays on the device, for reading it would wait for the step to end.
         self._loss_sum = torch.zeros((), device=self._device)
@@ -227,7 +228,7 @@ class _Run:
         """Give loss and accuracy of the averaged weights on the validation photos."""
         logits = torch.cat(
             [
-                self.averaged(normalise(to_photos(pixels.to(self._device)))).float().cpu()
+                self.averaged.explain(normalise(to_photos(pixels.to(self._device))))[0].float().cpu()
                 for pixels in self._validate.pixels.split(_EVALUATION_BATCH)
             ]
         )
@@ -261,14 +262,6 @@ def _choose_kernels(*, deterministic: bool) -> None:
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(deterministic, warn_only=True)
     torch.backends.cudnn.benchmark = not deterministic
-
-
-def _optimiser(model: nn.Module, parameters: HyperParameters) -> AdamW:
-    """Decay weights, not biases nor normalisation."""
-    matrices = [weight for weight in model.parameters() if weight.ndim > 1]
-    vectors = [weight for weight in model.parameters() if weight.ndim <= 1]
-    groups = [{"params": matrices, "weight_decay": parameters.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
-    return AdamW(groups, lr=parameters.learning_rate, fused=True)
 
 
 def _numbers(model: nn.Module) -> list[Tensor]:

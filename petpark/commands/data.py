@@ -6,13 +6,14 @@ from typing import Annotated
 
 import typer
 
-from petpark import datasets
+from petpark import datasets, quality
 from petpark.app import example, group, invocation
-from petpark.commands import dataset_changes, dataset_diff
+from petpark.commands import dataset_changes, dataset_diff, dataset_quality
 
 app = group("Dataset versions in the data lake.")
 dataset_changes.register(app)
 dataset_diff.register(app)
+dataset_quality.register(app)
 
 
 class SplitUnit(StrEnum):
@@ -60,18 +61,28 @@ def ingest(
         found = datasets.ingest(target, source, seed=seed, progress=report, index=index, split_by=split_by, base=base)
     terms = datasets.terms(source)
     skipped = [{"path": str(path), "reason": reason} for path, reason in found.skipped]
-    facts = {"dataset": found.sha256, "photos": len(found.manifest.photos), "added": found.added, "skipped": skipped}
+    seen = quality.glance(target, found, gates=datasets.data_gates(target))
+    facts = {
+        "dataset": found.sha256,
+        "photos": len(found.manifest.photos),
+        "added": found.added,
+        "skipped": skipped,
+        "quality": dataset_quality.facts(seen),
+    }
     facts |= {"terms": terms} if terms else {}
     fields = {
         "dataset": found.sha256,
         "photos": str(len(found.manifest.photos)),
         "new": str(found.added),
         "skipped": str(len(skipped)),
+        "quality": dataset_quality.verdict(seen),
     }
     fields |= {"terms": terms} if terms else {}
     fields |= {f"  {entry['path']}": entry["reason"] for entry in skipped}
     run.output.record(fields, facts=facts)
-    run.output.note(f"Next: petpark train --dataset {found.sha256[:12]} --watch")
+    run.output.note(
+        f"Next: petpark data report {found.sha256[:12]}, then petpark train --dataset {found.sha256[:12]} --watch"
+    )
 
 
 @app.command("list", epilog=example("petpark data list"))

@@ -86,7 +86,7 @@ def _stage(stage: Stage) -> Cell:
 
 def _result(job: JobSummary) -> Cell:
     if job.version is None:
-        return job.error or ""
+        return job.error or ("trial" if job.study else "")
     if job.gates_failed:
         return bad(f"version {job.version}, failed {', '.join(job.gates_failed)}")
     return f"version {job.version}"

@@ -29,6 +29,14 @@ _IMAGENET = "imagenet"
 def train(
     ctx: typer.Context,
     dataset: Annotated[str, typer.Option("--dataset", help="The dataset's hash, or its first digits.")] = "",
+    recipe: Annotated[
+        str,
+        typer.Option(
+            "--recipe",
+            metavar="two-cores|few-photos|gpu",
+            help="Hyper-parameters to begin with; by default gpu in the cloud, two-cores in a rehearsal.",
+        ),
+    ] = "",
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="A hyper-parameter as key=value; may be repeated.")
     ] = None,
@@ -63,7 +71,7 @@ def train(
         raise typer.BadParameter("give either --dataset SHA for a new job, or --resume JOB for an interrupted one")
     run = invocation(ctx)
     target = run.target()
-    job = resume or _submit(
+    job = resume or submit(
         target,
         dataset,
         weights,
@@ -76,13 +84,15 @@ def train(
             initial_weights=initial,
             gates=gates or [],
             checks=checks or [],
+            recipe=recipe,
         ),
+        lambda spec, file: jobs.submit(target, spec, weights=file),
     )
     instance = jobs.resume(target, job) if resume else jobs.launch(target, job)
     facts: dict[str, Any] = {"job": job, "instance": instance}
     if watch:
         run.output.note(f"Job {job} on {instance}")
-        facts |= _watch(run, target, job, instance)
+        facts |= watch_job(run, target, job, instance)
     shown: dict[str, Cell] = {name: str(value) for name, value in facts.items() if name != "epochs"}
     if not watch:
         run.output.record(shown, facts=facts)
@@ -96,20 +106,26 @@ def train(
         raise typer.Exit(GATES_FAILED)
 
 
-def _submit(target: Target, dataset: str, weights: str, plan: Callable[[str, str | None], JobSpec]) -> str:
-    """Plan a new job by dataset and initial weights, and submit it; its id."""
+def submit(
+    target: Target,
+    dataset: str,
+    weights: str,
+    plan: Callable[[str, str | None], JobSpec],
+    hand_in: Callable[[JobSpec, Path | None], str],
+) -> str:
+    """Plan by dataset and initial weights, and hand the plan in with the weights' file, if they are no version's."""
     sha256 = datasets.resolve(target, dataset)
     if not weights:
-        return jobs.submit(target, plan(sha256, None))
+        return hand_in(plan(sha256, None), None)
     if weights.isdecimal():
-        return jobs.submit(target, plan(sha256, jobs.weights_of(target, int(weights))))
+        return hand_in(plan(sha256, jobs.weights_of(target, int(weights))), None)
     with tempfile.TemporaryDirectory() as directory:
         if weights == _IMAGENET:
             architecture = plan(sha256, None).hyper_parameters.architecture
             file = fetch_pretrained(architecture, Path(directory))
         else:
             file = _file(weights)
-        return jobs.submit(target, plan(sha256, hashlib.sha256(file.read_bytes()).hexdigest()), weights=file)
+        return hand_in(plan(sha256, hashlib.sha256(file.read_bytes()).hexdigest()), file)
 
 
 def _file(weights: str) -> Path:
@@ -119,7 +135,7 @@ def _file(weights: str) -> Path:
     return path
 
 
-def _watch(run: Invocation, target: Target, job: str, instance: str) -> dict[str, Any]:
+def watch_job(run: Invocation, target: Target, job: str, instance: str) -> dict[str, Any]:
     """Show the job's events as they come; the facts of its end."""
     epochs: list[dict[str, Any]] = []
     ended: dict[str, Any] = {}
@@ -143,6 +159,7 @@ def register(app: typer.Typer) -> None:
         "train",
         epilog=example(
             "petpark train --dataset 3fa9 --set epochs=40 --set image_size=96 --watch",
+            "petpark train --dataset 3fa9 --recipe few-photos",
             "petpark train --dataset 3fa9 --gate accuracy=0.97 --check false_negative_cost=5",
             "petpark train --resume 20260802-101500-3fa9",
         ),

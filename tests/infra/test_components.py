@@ -234,7 +234,7 @@ def test_object_lock_is_there_when_it_is_asked_for_and_no_role_gets_around_it(de
 
 def test_the_movers_of_a_channel_reach_the_buckets_policy(redeploy):
     channels = {
-        name: {"certificate": False, "two_people": False, "metric": "none", "movers": movers}
+        name: {"certificate": False, "two_people": False, "metric": "none", "gates": False, "movers": movers}
         for name, movers in (("test", []), ("prod", ["mia"]))
     }
     changed = redeploy("test", channels=json.dumps(channels))

@@ -139,6 +139,25 @@ def test_a_training_instance_keeps_the_records_of_jobs_and_cannot_change_code(jo
     assert not allows(document, "s3:PutObject", f"arn:aws:s3:::lake/{layout.photo_key('f' * 64)}")
 
 
+@given(NAME, NUMBER)
+def test_studies_are_written_by_the_publisher_alone_and_by_no_machine(study, number):
+    keys = [
+        layout.study_key(study),
+        layout.study_weights_key(study),
+        layout.trial_key(study, number),
+        layout.launch_key(study, number),
+        layout.refused_key(study, number),
+        layout.table_key(study),
+    ]
+    for key in keys:
+        resource = f"arn:aws:s3:::work/{key}"
+        writers = [role for role in Role if allows(policies.operator(role, PLACES), "s3:PutObject", resource)]
+        assert writers == [Role.PUBLISHER]
+        assert not any(allows(document, "s3:PutObject", resource) for document in _machines())
+        assert not any(allows(document, "s3:DeleteObject", resource) for document in _all_documents())
+        assert allows(policies.training(PLACES, LOG), "s3:GetObject", resource), "trials read their initial weights"
+
+
 @given(NAME, NUMBER, KEYS)
 def test_a_training_instance_deletes_old_checkpoints_and_no_record_of_anything(job, number, key):
     def deletes(resource: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from registry import layout
 from registry.object_store import MemoryStore, ObjectStore
 from tests.petpark.conftest import ACCOUNT, FakeTarget, Place, Run
 from training.errors import JobMissing, SpecMalformed
+from training.hyper_parameters import FOR_FEW_PHOTOS, HyperParameters
 from training.job import EpochRecord, JobResult, JobSpec, load_spec
 
 DATASET = "d" * 64
@@ -72,6 +74,14 @@ def test_a_job_is_planned_from_the_stacks_code_and_the_settings(target: FakeTarg
     assert (spec.seed, spec.max_seconds, spec.hyper_parameters.epochs) == (7, 300, 3)
     with pytest.raises(SpecMalformed, match="epochs"):
         jobs.plan(target, DATASET, ["epoch=3"], seed=0)
+
+
+def test_a_job_begins_with_a_recipe_and_the_settings_change_it(target: FakeTarget) -> None:
+    planned = jobs.plan(target, DATASET, ["epochs=3"], seed=0, recipe="few-photos").hyper_parameters
+    assert planned == replace(FOR_FEW_PHOTOS, epochs=3)
+    assert jobs.plan(target, DATASET, [], seed=0).hyper_parameters == HyperParameters()  # a rehearsal's
+    with pytest.raises(SpecMalformed, match="two-cores, few-photos, gpu"):
+        jobs.plan(target, DATASET, [], seed=0, recipe="fewer")
 
 
 def test_a_job_carries_the_gates_that_its_model_must_pass(target: FakeTarget) -> None:

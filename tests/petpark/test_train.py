@@ -16,6 +16,7 @@ from petpark import jobs
 from registry import layout
 from registry.object_store import MemoryStore
 from tests.petpark.conftest import Place, Run
+from training.hyper_parameters import FOR_FEW_PHOTOS
 from training.job import JobResult, JobSpec, initial_weights_key
 
 
@@ -71,6 +72,13 @@ def test_training_submits_a_job_and_starts_an_instance_for_it(run: Run, place: P
     assert told["instance"].startswith("i-")
     spec = JobSpec.from_json(place.buckets["workspace"].get(layout.job_spec_key(told["job"])))
     assert (spec.dataset, spec.seed, spec.hyper_parameters.epochs) == (dataset, 5, 2)
+
+
+def test_training_begins_with_the_recipe_that_is_named(run: Run, place: Place, dataset: str, ec2: Any) -> None:
+    told = json.loads(run("train", "--dataset", dataset, "--recipe", "few-photos", "--json").stdout)
+    spec = JobSpec.from_json(place.buckets["workspace"].get(layout.job_spec_key(told["job"])))
+    assert spec.hyper_parameters == FOR_FEW_PHOTOS
+    assert "few-photos" in run("train", "--dataset", dataset, "--recipe", "fewer").stderr
 
 
 def test_an_interrupted_training_is_taken_up_until_it_is_finished(

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from registry.experiment import Experiments
-from registry.experiment_rule import Evidence, Rule
+from registry.experiment_rule import Evidence, Mode, Rule
 from registry.layout import certificate_key
 from serving.model import LoadedModel
 from serving.shadow import Shadow
@@ -21,7 +21,7 @@ class Trial:
         self.park, self.endpoint = park, endpoint
         self.log = Experiments(park.store, "pets", "prod", clock=lambda: park.now)
 
-    def begin(self, version, *, mode="canary", share=0.5, hours=1.0):
+    def begin(self, version, *, mode: Mode = "canary", share=0.5, hours=1.0):
         begun = self.log.start(
             version,
             self.park.channel.head(),
@@ -119,10 +119,13 @@ def test_what_does_not_fit_a_shadows_queue_is_refused_at_once():
         begun.set()
         gate.wait(10)
 
+    def fail():
+        raise RuntimeError("out of memory")
+
     assert shadow.offer(hold)
     assert begun.wait(10)
     assert shadow.offer(lambda: done.append(1))
-    assert shadow.offer(lambda: 1 / 0)
+    assert shadow.offer(fail)
     assert not shadow.offer(lambda: done.append(2))
     gate.set()
     shadow.settle()

@@ -38,6 +38,13 @@ def test_photos_are_framed_as_torch_would_frame_them():
     assert torch.allclose(augment(photos(), variations), expected, atol=1e-4)
 
 
+def test_a_photo_leaves_smaller_where_it_shall():
+    variations = drawn(replace(NOTHING, crop_scale=0.5))
+    grid = affine_grid(variations.matrix, [6, 3, 20, 20], align_corners=False)
+    expected = grid_sample(photos(), grid, padding_mode="reflection", align_corners=False)
+    assert torch.allclose(augment(photos(), variations, 20), expected, atol=1e-4)
+
+
 def test_with_everything_off_a_photo_stays_as_it_is():
     assert torch.allclose(varied(NOTHING), photos(), atol=1e-5)
 

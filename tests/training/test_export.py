@@ -93,6 +93,23 @@ def test_the_activation_map_averages_to_the_logits(architecture: str):
     assert embedding.shape == (2, model.head.in_features)
 
 
+def test_a_model_that_flips_answers_a_photo_and_its_mirror_image_alike(tmp_path: Path):
+    torch.manual_seed(1)
+    model = build_model("resnet8", 3, flips=True).eval()
+    export_onnx(model, tmp_path / "model.onnx", labels=["a", "b", "c"], size=32, temperature=2.0)
+    exported = ExportedModel(tmp_path / "model.onnx")
+    photos = noise(4, 32)
+    assert check_parity(model, exported, photos, temperature=2.0) < 1e-5
+    answers, mirrored = exported.explain(photos), exported.explain(np.ascontiguousarray(photos[:, :, ::-1]))
+    assert np.allclose(answers.probabilities, mirrored.probabilities, atol=1e-5)
+    assert np.allclose(answers.activation_map, mirrored.activation_map[..., ::-1], atol=1e-4)
+    plain = build_model("resnet8", 3).eval()
+    plain.load_state_dict(model.state_dict())
+    assert not np.allclose(answer_logits(plain, photos), answer_logits(model, photos), atol=1e-4)
+    logits, _, activation = model.explain(normalise(to_photos(torch.from_numpy(photos))))
+    assert torch.allclose(activation.mean(dim=(2, 3)), logits, atol=1e-4)
+
+
 @pytest.mark.parametrize("architecture", ["resnet18", "mobilenet_v3_small", "efficientnet_b0", "convnext_tiny"])
 def test_every_network_answers_the_same_after_export(architecture: str, tmp_path: Path):
     torch.manual_seed(1)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from registry.encoding import canonical
 from registry.object_store import MemoryStore
 from tests.training.conftest import ASKER
+from training.dataset.quality.gates import DataGates
 from training.errors import JobExists, JobMissing, SpecMalformed
 from training.evaluation.plan import Checks, EvaluationPlan, Gates
 from training.hyper_parameters import HyperParameters
@@ -42,6 +43,7 @@ specs = st.builds(
     initial_weights=st.none() | hashes,
     max_seconds=st.integers(1, 10**6),
     evaluation=plans,
+    data_gates=st.none() | st.builds(DataGates, label_noise=shares, leaks=st.integers(0, 10**6), days=numbers),
 )
 records = st.builds(
     EpochRecord,
@@ -122,7 +124,7 @@ def test_an_unknown_job_is_named():
 def test_a_job_from_before_some_settings_existed_is_read_with_them_as_they_were():
     spec = JobSpec(dataset="d" * 64, seed=1, requested_by="arn:aws:iam::000000000000:user/ana")
     stored = json.loads(spec.to_json())
-    for young in ("infrared", "jpeg", "glare", "bars", "class_balance", "deterministic", "compile"):
+    for young in HyperParameters.YOUNG:
         del stored["hyper_parameters"][young]
     assert JobSpec.from_json(canonical(stored)) == spec
     del stored["hyper_parameters"]["epochs"]

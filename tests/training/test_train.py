@@ -157,10 +157,10 @@ def test_a_failing_device_is_named_and_what_was_learned_before_stays(
 ):
     checkpoints, steps = Checkpoints(MemoryStore(), "job"), iter(range(STEPS))
 
-    def fail_in_the_second_epoch(photos: Tensor, variations: Variations) -> Tensor:
+    def fail_in_the_second_epoch(photos: Tensor, variations: Variations, size: int) -> Tensor:
         if next(steps) == 4:
             raise error
-        return augment(photos, variations)
+        return augment(photos, variations, size)
 
     monkeypatch.setattr("training.batches.augment", fail_in_the_second_epoch)
     with pytest.raises(outcome, match=said):

@@ -15,7 +15,7 @@ from training.model import Classifier
 from training.pixels import LabelledPixels
 from training.train import train
 
-PARAMETERS = HyperParameters(image_size=16, epochs=4, batch_size=8, mixup=0.2)
+PARAMETERS = HyperParameters(image_size=16, start_size=8, epochs=4, batch_size=8, mixup=0.2, flips=1, optimiser="muon")
 
 
 def some_pixels(count: int = 28, *, seed: int = 5, size: int = 16) -> LabelledPixels:

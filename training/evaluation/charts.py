@@ -5,6 +5,7 @@ against, `bad` for what is worse beyond luck. Every chart says in its label what
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from markupsafe import Markup, escape
@@ -102,6 +103,38 @@ def small_multiples(curves: Mapping[str, Sequence[tuple[float, Interval]]], star
     rows = -(-len(curves) // columns)
     box = (-4, -26, columns * (side + gap) - gap + 8, rows * (side / 2 + 52) - 14)
     return _svg(box, "Accuracy from 0 to 100 % over severity 0 to 5, for each corruption", parts)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Point:
+    """One measurement over a setting. `place` is where, from 0 to 1; `kind` a class of the style sheet, or nothing."""
+
+    place: float
+    value: float
+    interval: Interval
+    title: str
+    kind: str = ""
+
+
+def scatter(
+    points: Sequence[Point], ticks: Mapping[float, str], label: str, bounds: Interval, *, width: int = 420
+) -> Markup:
+    """Draw measurements with their intervals over places from 0 to 1; `ticks` name places, `bounds` end the axis."""
+    height, low, high = 200, *bounds
+
+    def y(value: float) -> float:
+        return height * (1 - (value - low) / ((high - low) or 1))
+
+    parts = [_grid(width, height), _text(-8, 4, f"{high:.0%}", "end"), _text(-8, height + 4, f"{low:.0%}", "end")]
+    parts += [_text(place * width, height + 20, words, "middle") for place, words in ticks.items()]
+    for each in points:
+        x = each.place * width
+        drawn = [
+            _line((x, y(each.interval[0])), (x, y(each.interval[1])), f"range {each.kind}".strip()),
+            _dot(x, y(each.value), f"mark {each.kind}".strip()),
+        ]
+        parts.append(Markup("<g><title>{}</title>{}</g>").format(each.title, Markup().join(drawn)))
+    return _svg((-56, -12, width + 92, height + 40), label, parts)
 
 
 def epoch_lines(epochs: Sequence[EpochRecord]) -> tuple[Markup, Mapping[str, str]]:

@@ -1,0 +1,211 @@
+"""`petpark search`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from petpark import datasets, jobs
+from petpark.app import Invocation, example, group, invocation
+from petpark.commands.train import submit, watch_job
+from petpark.output import Cell, bad, good, plural, short
+from petpark.search import page, request, words
+from petpark.search.driver import Driver, Instances
+from petpark.search.records import Records, find
+from petpark.search.table import Row, State, Table
+from petpark.target import Target
+from registry.identity import person
+from registry.layout import Role
+
+if TYPE_CHECKING:
+    from registry.object_store import ObjectStore
+    from training.job import JobSpec
+    from training.search.study import Study
+
+app = group("Which settings train best: each trial a job, within a budget of hours and money.")
+
+_Publish = Annotated[
+    bool, typer.Option("--publish-best", help="Then train the best once more and publish it, beyond the budget.")
+]
+_Id = Annotated[str, typer.Argument(metavar="STUDY", help="The study's id.")]
+
+
+@app.command(
+    "run",
+    epilog=example(
+        "petpark search run --dataset 3fa9 --grid learning_rate=0.001,0.003 --grid image_size=48,64",
+        "petpark search run --dataset 3fa9 --random learning_rate=log:1e-4..1e-2 --random mixup=0..0.4 --trials 20 "
+        "--halving --max-usd 20 --usd-per-hour 0.53",
+    ),
+)
+def run_search(
+    ctx: typer.Context,
+    dataset: Annotated[str, typer.Option("--dataset", help="The dataset's hash, or its first digits.")],
+    grid: Annotated[
+        list[str] | None, typer.Option("--grid", help="Values to combine: name=a,b; may be repeated.")
+    ] = None,
+    random: Annotated[
+        list[str] | None,
+        typer.Option("--random", help="What to draw from: name=low..high, name=log:low..high or name=a,b."),
+    ] = None,
+    trials: Annotated[int | None, typer.Option("--trials", help="How many settings; of a grid, all.", min=1)] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="What all trials share, as key=value; may be repeated.")
+    ] = None,
+    halving: Annotated[
+        bool, typer.Option("--halving", help="Begin with few epochs; the best third goes on with three times as many.")
+    ] = False,
+    metric: Annotated[
+        str, typer.Option("--metric", help="Choose by the lower bound of: balanced_accuracy, accuracy, recall_<class>.")
+    ] = "balanced_accuracy",
+    seed: Annotated[int, typer.Option("--seed", help="Seeds the draws and every training.")] = 0,
+    parallel: Annotated[int, typer.Option("--parallel", help="Instances at once.", min=1)] = 1,
+    max_hours: Annotated[float | None, typer.Option("--max-hours", help="Most hours of all instances.")] = None,
+    max_usd: Annotated[float | None, typer.Option("--max-usd", help="Most that they may cost.")] = None,
+    usd_per_hour: Annotated[float | None, typer.Option("--usd-per-hour", help="What one costs an hour.")] = None,
+    max_minutes: Annotated[int, typer.Option("--max-minutes", help="End a trial after this time.", min=1)] = 60,
+    weights: Annotated[
+        str, typer.Option("--weights", metavar="VERSION|FILE|imagenet", help="Start all trials from these.")
+    ] = "",
+    gates: Annotated[list[str] | None, typer.Option("--gate", help="For the best, when it is published.")] = None,
+    checks: Annotated[list[str] | None, typer.Option("--check", help="For the best, when it is published.")] = None,
+    publish_best: _Publish = False,
+) -> None:
+    """Try settings, each as a job on an instance of its own, and say which are best; no trial is published."""
+    from training.search.budget import Budget
+
+    run = invocation(ctx)
+    target = run.target()
+    store = _workspace(target)
+    budget = Budget(max_hours=max_hours, max_usd=max_usd, usd_per_hour=usd_per_hour)
+
+    def plan(sha256: str, initial: str | None) -> JobSpec:
+        return jobs.plan(
+            target,
+            sha256,
+            settings or [],
+            seed=seed,
+            max_minutes=max_minutes,
+            initial_weights=initial,
+            gates=gates or [],
+            checks=checks or [],
+        )
+
+    def hand_in(spec: JobSpec, file: Path | None) -> str:
+        study = request.design(
+            spec,
+            grid=grid or [],
+            random=random or [],
+            trials=trials,
+            metric=metric,
+            labels=datasets.labels(target, spec.dataset),
+            halving=halving,
+            parallel=parallel,
+            budget=budget,
+        )
+        return request.create(store, study, weights=file)
+
+    _drive(run, target, submit(target, dataset, weights, plan, hand_in), publish=publish_best)
+
+
+@app.command("resume", epilog=example("petpark search resume 20260802-101500-3fa9"))
+def resume(ctx: typer.Context, study: _Id, publish_best: _Publish = False) -> None:
+    """Go on with a study wherever it is: after a lost connection, without capacity, on another machine."""
+    run = invocation(ctx)
+    _drive(run, run.target(), study, publish=publish_best)
+
+
+@app.command("show", epilog=example("petpark search show 20260802-101500-3fa9 --out study.html"))
+def show(
+    ctx: typer.Context,
+    study: _Id,
+    out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Also write it as an HTML page.")] = None,
+) -> None:
+    """Show a study's trials, under way or ended: settings, metric with interval, hours, cost."""
+    run = invocation(ctx)
+    target = run.target()
+    records = Records(_workspace(target), study)
+    table = records.ended() or records.table(records.look(Instances(target=target).alive(study)))
+    asked = records.study()
+    if out is not None:
+        page.write_page(table, asked, out)
+    _print(run, table, asked)
+
+
+@app.command("list", epilog=example("petpark search list"))
+def list_studies(
+    ctx: typer.Context,
+    limit: Annotated[int, typer.Option("--limit", help="How many, newest first.", min=1)] = 20,
+) -> None:
+    """Show the newest studies."""
+    run = invocation(ctx)
+    store = _workspace(run.target())
+    found = [(name, Records(store, name)) for name in find(store, limit)]
+    rows = [(name, records.study(), records.ended()) for name, records in found]
+    run.output.table(
+        ("study", "asked by", "dataset", "searched", "trials", "best", "outcome"),
+        [_summary(name, study, table) for name, study, table in rows],
+        facts={
+            "studies": [
+                {"study": name, "asked": asdict(study), "table": None if table is None else asdict(table)}
+                for name, study, table in rows
+            ]
+        },
+        empty="No study yet: petpark search run --dataset SHA --grid learning_rate=0.001,0.003",
+    )
+
+
+def _drive(run: Invocation, target: Target, study: str, *, publish: bool) -> None:
+    store = _workspace(target)
+    asked = Records(store, study).study()
+    run.output.note(f"Study {study}. Should this program end, go on with: petpark search resume {study}")
+    table = Driver(store=store, name=study, machines=Instances(target=target), tell=run.output.note).drive()
+    published: dict[str, Any] = {}
+    if publish:
+        job, instance = request.publish_best(target, table)
+        run.output.note(f"The best is trained again, to be published: job {job} on {instance}")
+        published = {"job": job, "instance": instance, **watch_job(run, target, job, instance)}
+    _print(run, table, asked, published=published)
+    request.best_row(table)  # a study in which nothing succeeded ends with 1
+
+
+def _print(run: Invocation, table: Table, asked: Study, *, published: Mapping[str, Any] | None = None) -> None:
+    names = words.searched(asked)
+    run.output.table(
+        ("trial", *names, "epochs", table.metric, "95 % interval", "hours", "USD", "state", ""),
+        [_row(table, row, names) for row in table.rows],
+        facts={**asdict(table), "published": published or None, "next": words.command(table)},
+        empty="No trials.",
+    )
+    for sentence in words.sentences(table):
+        run.output.say(sentence)
+    if published:
+        run.output.say(f"Published: version {published.get('version')} by job {published.get('job')}.")
+
+
+def _row(table: Table, row: Row, names: tuple[str, ...]) -> tuple[Cell, ...]:
+    state: Cell = row.state
+    if row.state is State.FAILED:
+        state = bad(f"failed: {row.error}")
+    elif row.state is State.INTERRUPTED:
+        state = bad(row.state)
+    figures = ("–", "") if row.value is None else (f"{row.value:.3f}", f"{row.low:.3f} to {row.high:.3f}")
+    cost = (words.hours(row.seconds), words.usd(row.usd))
+    mark: Cell = good("best") if row.trial == table.best else ""
+    values = (row.settings.get(name, "") for name in names)
+    return (str(row.trial), *values, str(row.epochs), *figures, *cost, state, mark)
+
+
+def _summary(name: str, study: Study, table: Table | None) -> tuple[Cell, ...]:
+    searched, asked_by = ", ".join(words.searched(study)), person(study.spec.requested_by)
+    best = "" if table is None or table.best is None else f"trial {table.best}: {table.row(table.best).value:.3f}"
+    outcome = "not ended" if table is None else (table.outcome or "").partition(":")[0]
+    return (name, asked_by, short(study.spec.dataset), searched, plural(study.trials, "setting"), best, outcome)
+
+
+def _workspace(target: Target) -> ObjectStore:
+    return target.store(target.outputs.workspace, role=Role.PUBLISHER)

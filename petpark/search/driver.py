@@ -1,0 +1,185 @@
+"""Search over hyper-parameters: every trial a job, every launch in a ledger. The driver may die at any call.
+
+What is decided, and why it cannot launch twice or spend too much: `docs/design/search.md`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from botocore.exceptions import ClientError
+
+from petpark import jobs
+from petpark.errors import DENIED, NoCapacity
+from petpark.search.records import Look, Records, reservation
+from petpark.search.table import State, Table
+from petpark.target import Target
+from registry import layout
+from registry.errors import ObjectExists
+
+if TYPE_CHECKING:
+    from registry.object_store import ObjectStore
+    from training.search.budget import Entry
+    from training.search.study import Trial
+
+type Tell = Callable[[str], object]
+"""Hears in a sentence what happens."""
+
+
+class Machines(Protocol):
+    """Who runs jobs: instances, each known by the token of its launch."""
+
+    def launch(self, job: str, token: str) -> None:
+        """Start an instance for `job`; the same token gives the same one again. Raises `NoCapacity`."""
+        ...
+
+    def alive(self, study: str) -> Mapping[str, bool]:
+        """Token -> whether its instance is at work, of all instances of a study that are still known."""
+        ...
+
+    def end(self, study: str, token: str) -> bool:
+        """End an instance, whatever it does; False where we may not: its own watchdog will."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Instances:
+    """The stack's training instances."""
+
+    target: Target
+
+    def launch(self, job: str, token: str) -> None:
+        """See Machines."""
+        jobs.launch(self.target, job, token=token)
+
+    def alive(self, study: str) -> Mapping[str, bool]:
+        """See Machines."""
+        return {token: jobs.is_alive(found) for token, found in jobs.launched(self.target, study).items()}
+
+    def end(self, study: str, token: str) -> bool:
+        """See Machines."""
+        found = jobs.launched(self.target, study).get(token)
+        try:
+            if found is not None:
+                jobs.end(self.target, found.get("InstanceId", ""))
+        except ClientError as error:
+            if error.response.get("Error", {}).get("Code") not in DENIED:
+                raise
+            return False
+        return True
+
+
+@dataclass
+class Driver:
+    """Launches a study's trials as far as its budget allows, and waits for them."""
+
+    store: ObjectStore
+    name: str
+    machines: Machines
+    poll: float = 5.0
+    pause: Callable[[float], None] = time.sleep
+    clock: Callable[[], float] = time.monotonic
+    tell: Tell = lambda _sentence: None
+    _asked: set[int] = field(default_factory=set[int], init=False)
+    _overdue: set[int] = field(default_factory=set[int], init=False)
+
+    def drive(self) -> Table:
+        """Go on with the study until it has ended; its table. Raises `NoCapacity` when only that is in the way."""
+        records = Records(self.store, self.name, self.clock)
+        ended = records.ended()
+        if ended is not None:
+            return ended
+        full: NoCapacity | None = None
+        told = dict[int, State]()
+        while True:
+            look = records.look(self.machines.alive(self.name))
+            self._say(look, told)
+            at_work, startable = look.open_entries(), look.startable()
+            try:
+                self._look_after(look, at_work)
+                if startable and len(at_work) < look.study.parallel and full is None and look.affords():
+                    self._start(look, startable[0])
+                    continue
+            except NoCapacity as error:
+                full = error
+                continue
+            if not at_work:
+                break
+            self.pause(self.poll)
+        if full is not None and startable and look.affords():
+            raise NoCapacity(
+                full.message, next_step=f"Try again later: petpark search resume {self.name}", study=self.name
+            )
+        return self._end(records, look)
+
+    def _start(self, look: Look, trial: Trial) -> None:
+        from training.job import JobExists, submit
+        from training.search.study import Launch, spec_of
+
+        number, job = len(look.entries) + 1, layout.trial_job(self.name, trial.number)
+        with suppress(ObjectExists):
+            self.store.create(layout.trial_key(self.name, trial.number), trial.to_json())
+        with suppress(JobExists):
+            submit(self.store, job, spec_of(look.study, self.name, trial))
+        launch = Launch(trial=trial.number, seconds=reservation(look.study))
+        try:
+            self.store.create(layout.launch_key(self.name, number), launch.to_json())
+        except ObjectExists:
+            return  # another driver was first, or we were, and lost the answer: the ledger says
+        self._asked.add(number)
+        self._launch(number, job)
+
+    def _launch(self, number: int, job: str) -> None:
+        try:
+            self.machines.launch(job, layout.launch_token(self.name, number))
+        except NoCapacity:
+            with suppress(ObjectExists):
+                self.store.create(layout.refused_key(self.name, number), b"{}")
+            raise
+
+    def _look_after(self, look: Look, at_work: list[Entry]) -> None:
+        """Launch again what an earlier driver may have died before launching, and end what outlives its time."""
+        for entry in at_work:
+            token = layout.launch_token(self.name, entry.number)
+            if token not in look.alive and entry.number not in self._asked:
+                self._asked.add(entry.number)
+                self._launch(entry.number, layout.trial_job(self.name, entry.trial))
+            elif look.alive.get(token) and look.now - entry.born > entry.most:
+                ended = self.machines.end(self.name, token)
+                if entry.number not in self._overdue:
+                    self._overdue.add(entry.number)
+                    how = "is ended" if ended else "is not ours to end; its own watchdog will"
+                    self.tell(f"trial {entry.trial} has used up its time: its instance {how}")
+
+    def _say(self, look: Look, told: dict[int, State]) -> None:
+        scores = look.scores()
+        for trial in look.trials:
+            state = look.state(trial.number)
+            if state is not told.get(trial.number, State.WAITING):
+                told[trial.number] = state
+                score, result = scores.get(trial.number), look.results.get(trial.number)
+                found = f", {look.study.metric} {score.value:.3f}" if score else ""
+                why = f": {result.error}" if result is not None and result.error else ""
+                self.tell(f"trial {trial.number} {state}{found}{why}")
+
+    def _end(self, records: Records, look: Look) -> Table:
+        table = records.table(look, _outcome(look))
+        with suppress(ObjectExists):  # another driver ended it with the same rows
+            self.store.create(layout.table_key(self.name), table.to_json())
+        return records.ended() or table
+
+
+def _outcome(look: Look) -> str:
+    left = look.startable()
+    if not left:
+        return "all trials ended"
+    names = ", ".join(str(number) for number in sorted(trial.number for trial in left))
+    hours = reservation(look.study) / 3600
+    return (
+        f"the budget is used up: {len(left)} of {len(look.trials)} trials did not end ({names}), "
+        f"and one more may take {hours:.2f} hours"
+    )

@@ -1,0 +1,77 @@
+"""A study in sentences: how sure its best is, what it cost, what was left out, and what to do next."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from petpark.search.table import State, Table
+
+if TYPE_CHECKING:
+    from training.search.study import Study
+
+_LUCK = 0.05
+
+
+def searched(study: Study) -> tuple[str, ...]:
+    """The settings in which trials differ."""
+    return tuple(setting.partition("=")[0] for setting in (*study.space.grid, *study.space.random))
+
+
+def sentences(table: Table) -> list[str]:
+    """What a person should know besides the rows, in this order: best, luck, cost, end, next."""
+    said = [best(table), luck(table), cost(table), f"{_capital(table.outcome or 'the study goes on')}."]
+    step = command(table)
+    return [sentence for sentence in (*said, f"Publish it: {step}" if step else "") if sentence]
+
+
+def best(table: Table) -> str:
+    """Which trial is best, by what."""
+    if table.best is None:
+        return "No trial has succeeded."
+    row = table.row(table.best)
+    settings = ", ".join(f"{name} {value}" for name, value in row.settings.items())
+    return (
+        f"Best by the lower bound of {table.metric}: trial {row.trial} ({settings}), "
+        f"{row.value:.3f} [{row.low:.3f}, {row.high:.3f}] on the validation photos by which it was chosen."
+    )
+
+
+def luck(table: Table) -> str:
+    """Whether the best is ahead of the second beyond luck."""
+    if table.luck is None:
+        return ""
+    verdict = "not luck" if table.luck < _LUCK else "perhaps luck"
+    return (
+        f"That trial {table.second} comes second is {verdict}: p = {table.luck:.2g} by exchanging their answers. "
+        f"Whether another seed would say the same was not asked."
+    )
+
+
+def cost(table: Table) -> str:
+    """What the instances took, of what they might."""
+    limit, money = table.budget.get("max_hours"), table.budget.get("max_usd")
+    of_hours = "" if limit is None else f" of {limit:g}"
+    of_money = "" if money is None else f" of {money:g}"
+    spent = "" if table.usd is None else f", {table.usd:.2f}{of_money} USD"
+    running = sum(row.state is State.RUNNING for row in table.rows)
+    bound = f"; {running} still at work count in full" if running else ""
+    return f"Instances took {table.seconds / 3600:.2f}{of_hours} hours{spent}{bound}."
+
+
+def command(table: Table) -> str | None:
+    """How to train the best once more and publish it; None if there is none."""
+    return None if table.best is None else f"petpark search resume {table.study} --publish-best"
+
+
+def hours(seconds: float) -> str:
+    """Instance time."""
+    return f"{seconds / 3600:.2f}"
+
+
+def usd(cost: float | None) -> str:
+    """Money, if a price was given."""
+    return "–" if cost is None else f"{cost:.2f}"
+
+
+def _capital(sentence: str) -> str:
+    return sentence[:1].upper() + sentence[1:]

@@ -1,0 +1,136 @@
+"""The whole report: photos read, networks trained, everything that is found shown."""
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from imaging import PhotoError, decode
+from registry.object_store import ObjectStore
+from training.dataset.manifest import Manifest
+from training.dataset.quality.accuracy import accuracy
+from training.dataset.quality.completeness import completeness
+from training.dataset.quality.gates import DataGates
+from training.dataset.quality.learned import FOLDS, SIZE, learn, unit
+from training.dataset.quality.likeness import alike_across_splits
+from training.dataset.quality.page import shown_of
+from training.dataset.quality.relevance import relevance
+from training.dataset.quality.reliability import reliability
+from training.dataset.quality.report import QualityReport, compose
+from training.dataset.quality.timeliness import timeliness
+from training.errors import PhotoLost
+from training.evaluation.exhibits import SIDE, data_uri
+from training.export import ExportedModel
+from training.pixels import WORKERS, fetch, load_pixels
+
+_AT_ONCE: Final = 512
+
+type Progress = Callable[[str, int, int], None]
+"""What is being done, how far it is, and of how many."""
+
+type Numbers = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Eye:
+    """A published model whose embeddings say how alike photos are, instead of small networks made for the purpose."""
+
+    name: str
+    model: ExportedModel
+
+
+def examine(
+    lake: ObjectStore,
+    manifest: Manifest,
+    *,
+    skipped: Sequence[tuple[str, str]] | None,
+    gates: DataGates,
+    by: str,
+    at: datetime,
+    labels: bool = True,
+    eye: Eye | None = None,
+    seed: int = 0,
+    shown: int | None = None,
+    progress: Progress = lambda _what, _done, _of: None,
+) -> QualityReport:
+    """Report on a dataset, as of `at`; PhotoLost, OutOfMemory.
+
+    Without `labels` no network is trained: no label is doubted, and only an `eye` compares photos by embedding.
+    `shown` bounds how many photos each network sees.
+    """
+    photos = manifest.photos
+    read = _Counter(progress, "Reading photos", len(photos))
+    data = load_pixels(lake, photos, manifest.labels, SIZE, check=read.step)
+    pixels = data.pixels.numpy()
+    probabilities = embeddings = None
+    if labels:
+        progress("Training small networks", 0, FOLDS)
+        found = learn(
+            data,
+            classes=len(manifest.labels),
+            seed=seed,
+            shown=shown,
+            progress=lambda done, of: progress("Training small networks", done, of),
+        )
+        probabilities, embeddings = found.probabilities, found.embeddings
+    if eye is not None:
+        embeddings = _seen(lake, manifest, eye, progress)
+    leaks = None if embeddings is None else alike_across_splits(photos, embeddings, pixels)
+    return compose(
+        manifest,
+        (
+            accuracy(photos, manifest.labels, probabilities),
+            completeness(manifest),
+            reliability(photos, skipped=skipped, leaks=leaks),
+            relevance(photos, pixels=pixels, embeddings=embeddings),
+            timeliness(manifest, as_of=at),
+        ),
+        gates=gates,
+        by=by,
+        at=at,
+        source=eye.name if eye else f"{FOLDS} small networks" if labels else "",
+    )
+
+
+def pictures(lake: ObjectStore, manifest: Manifest, report: QualityReport) -> dict[str, str]:
+    """Give small pictures of the photos that a page shows, by hash, as data URIs; those that cannot be read are not."""
+    photos = {photo.sha256: photo for photo in manifest.photos}
+    wanted: set[str] = set()
+    for finding in (each for part in report.characteristics for each in part.findings):
+        for concern in shown_of(finding):
+            wanted |= {concern.sha256} | ({concern.beside[1]} if concern.beside else set())
+
+    def picture(sha256: str) -> tuple[str, str]:
+        try:
+            return sha256, data_uri(decode(fetch(lake, photos[sha256]), SIDE))
+        except (PhotoError, PhotoLost):
+            return sha256, ""
+
+    with ThreadPoolExecutor(WORKERS) as pool:
+        return {sha256: uri for sha256, uri in pool.map(picture, sorted(wanted)) if uri}
+
+
+def _seen(lake: ObjectStore, manifest: Manifest, eye: Eye, progress: Progress) -> Numbers:
+    """Embed all photos by a published model, at its own size."""
+    read = _Counter(progress, f"Reading photos for {eye.name}", len(manifest.photos))
+    data = load_pixels(lake, manifest.photos, manifest.labels, eye.model.size, check=read.step)
+    parts = [eye.model.explain(pixels.numpy()).embedding for pixels in data.pixels.split(_AT_ONCE)]
+    return unit(np.concatenate(parts))
+
+
+class _Counter:
+    """Counts what several threads do."""
+
+    def __init__(self, progress: Progress, what: str, of: int) -> None:
+        self._progress, self._what, self._of = progress, what, of
+        self._lock, self._done = threading.Lock(), 0
+
+    def step(self) -> None:
+        with self._lock:
+            self._done += 1
+            self._progress(self._what, self._done, self._of)

@@ -1,0 +1,113 @@
+"""Relevance: photos that teach little, for they show little, or are like no others."""
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from training.dataset.manifest import Photo
+from training.dataset.quality.findings import Characteristic, Concern, Finding, Name, Table, finding, share
+from training.dataset.quality.likeness import strangeness, strangers
+
+_STRANGEST: Final = 12
+
+type Numbers = npt.NDArray[np.float32]
+
+BLURRED: Final = 0.0005  # sharpness below it (`imaging.measures`)
+DARK: Final = 0.08  # mean luma below it
+OVEREXPOSED: Final = 0.9  # mean luma above it
+TINY: Final = 64  # pixels of the shorter side below it
+GREY: Final = 0.01  # mean distance of the channels from their mean below it
+
+
+def relevance(
+    photos: Sequence[Photo],
+    *,
+    pixels: npt.NDArray[np.uint8] | None = None,
+    embeddings: Numbers | None = None,
+) -> Characteristic:
+    """Find photos that show little. `pixels` [N, S, S, 3] tell grey ones, `embeddings` [N, d] those like no others."""
+    measures: dict[str, float] = {}
+    found: list[Finding] = []
+    unclear: set[str] = set()
+    shares: list[tuple[str, int, str]] = []
+
+    def note(name: str, title: str, says: str, concerns: list[Concern]) -> None:
+        found.extend(finding(name, title, says, concerns))
+        shares.append((title.lower(), len(concerns), f"{share(len(concerns), len(photos)):.1%}"))
+
+    for name, title, measure, wanted, says in _UNCLEAR:
+        these = sorted((photo for photo in photos if wanted(photo)), key=measure)
+        concerns = [_concern(photo, f"{says} {abs(measure(photo)):.4g}") for photo in these]
+        note(name, title, "Exclude what nobody could tell; a camera with many of them wants a look at it.", concerns)
+        unclear.update(photo.sha256 for photo in these)
+    measures["unclear"] = share(len(unclear), len(photos))
+    if pixels is not None:
+        colour = _colourfulness(pixels)
+        these = [_concern(photos[n], "without colour") for n in map(int, np.flatnonzero(colour < GREY))]
+        note("greyscale", "Without colour", "Nights by infra-red are like this. Both classes should have them.", these)
+        measures["greyscale"] = share(len(these), len(photos))
+    if embeddings is not None:
+        distances = strangeness(embeddings)
+        far = strangers(distances)
+        these = [_concern(photos[n], f"distance {distances[n]:.2f}; usual {np.median(distances):.2f}") for n in far]
+        if not these:  # the strangest are worth a look all the same
+            strangest = np.argsort(-distances, kind="stable")[:_STRANGEST]
+            found += finding(
+                "strangest",
+                "Least like the others",
+                "None is far from all others; these are farthest.",
+                [
+                    _concern(photos[n], f"distance {distances[n]:.2f}; usual {np.median(distances):.2f}")
+                    for n in strangest
+                ],
+            )
+        note(
+            "unlike",
+            "Like no others",
+            "A broken camera, another place, or the rare case that is worth most: look.",
+            these,
+        )
+        measures["unlike"] = share(len(these), len(photos))
+    return Characteristic(
+        name=Name.RELEVANCE,
+        summary=", ".join(f"{count:,} {title}" for title, count, _ in shares) + f" of {len(photos):,} photos.",
+        measures=measures,
+        findings=tuple(found),
+        tables=(Table(caption="Photos that show little", columns=("what", "photos", "share"), rows=tuple(shares)),),
+    )
+
+
+_UNCLEAR: Final[tuple[tuple[str, str, Callable[[Photo], float], Callable[[Photo], bool], str], ...]] = (
+    ("blurred", "Blurred", lambda photo: photo.sharpness, lambda photo: photo.sharpness < BLURRED, "sharpness"),
+    ("dark", "Dark", lambda photo: photo.brightness, lambda photo: photo.brightness < DARK, "brightness"),
+    (
+        "overexposed",
+        "Overexposed",
+        lambda photo: -photo.brightness,
+        lambda photo: photo.brightness > OVEREXPOSED,
+        "brightness",
+    ),
+    (
+        "tiny",
+        "Tiny",
+        lambda photo: min(photo.width, photo.height),
+        lambda photo: min(photo.width, photo.height) < TINY,
+        "pixels of its shorter side:",
+    ),
+)
+"""Finding, title, measure (lowest first), which photos, how the measure is called."""
+
+
+def _concern(photo: Photo, why: str) -> Concern:
+    return Concern(key=photo.key, sha256=photo.sha256, label=photo.label, why=why)
+
+
+def _colourfulness(pixels: npt.NDArray[np.uint8]) -> Numbers:
+    """As `imaging.measures` has it, photo by photo so that memory stays small."""
+    found = np.empty(len(pixels), dtype=np.float32)
+    for place, each in enumerate(pixels):
+        rgb = each.astype(np.float32) / 255
+        found[place] = np.abs(rgb - rgb.mean(axis=2, keepdims=True)).mean()
+    return found

@@ -1,0 +1,1 @@
+"""Which settings to try next, within which budget, and which were best: pure decisions, without a cloud."""
