@@ -25,7 +25,6 @@ from registry.object_store import S3Store
 from registry.version import Version
 
 MODEL, CHANNEL, BUCKET = "pets", "prod", "benchmark"
-ACCOUNT = {"aws_access_key_id": "benchmark", "aws_secret_access_key": "benchmark", "region_name": REGION}
 
 
 class Stand:
@@ -38,7 +37,11 @@ class Stand:
         """Whether what the store holds is there after its process ended."""
         self.title = "versitygw" if self.outlives else "moto"
         config = Config(connect_timeout=3, read_timeout=20, s3={"addressing_style": "path"})
-        session = boto3.Session(**ACCOUNT)
+        session = boto3.Session(
+            aws_access_key_id="benchmark",
+            aws_secret_access_key="benchmark",  # noqa: S106 - of a server on this machine that takes any
+            region_name=REGION,
+        )
         client = session.client("s3", endpoint_url=store.url, config=config)
         client.create_bucket(Bucket=BUCKET)
         kms = session.client("kms", endpoint_url=keys.url, config=config)
