@@ -29,7 +29,9 @@ from PIL import Image, ImageDraw
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import imaging
-from benchmarks.serving import cpu_seconds, endpoint, make_model, make_photo
+from benchmarks.support.classifier import make_model, make_photo, version_files
+from benchmarks.support.service import cpu_seconds
+from benchmarks.support.stand import stand
 from registry.errors import StoreUnavailable
 from registry.layout import EVENTS
 from registry.object_store import MemoryStore
@@ -67,8 +69,10 @@ def main() -> None:
         photo.write_bytes(make_photo())
         film(folder / "park.mp4")
         kept = lose_the_link(folder / "link")
-        with endpoint(folder, model, photo) as server, rtsp_server(folder) as rtsp:
-            quick = watch(folder, model, server, rtsp, seconds=options.seconds)
+        with stand(folder) as at, rtsp_server(folder) as rtsp:
+            at.promote(at.publish(elsewhere(version_files, model, photo, folder / "version"), run="benchmark"))
+            with at.endpoint("endpoint") as server:
+                quick = watch(folder, model, (server.port, server.pid), rtsp, seconds=options.seconds)
     sys.exit(0 if kept and quick else 1)
 
 

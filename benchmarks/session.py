@@ -20,7 +20,7 @@ import onnxruntime
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from benchmarks.serving import SIZE, make_model
+from benchmarks.support.classifier import SIZE, make_model
 
 
 @dataclass(frozen=True, kw_only=True)

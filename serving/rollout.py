@@ -221,7 +221,8 @@ class Rollout:
         self._metrics.serving.labels(version.model, version.number, version.digest).set(1)
         self._metrics.entry.set(move.number)
         self._metrics.swaps.inc()
-        self._metrics.swap_seconds.observe(self._monotonic() - self._began)
+        seconds = self._monotonic() - self._began
+        self._metrics.swap_seconds.observe(seconds)
         logger.info(
             "version in force",
             extra={
@@ -230,6 +231,7 @@ class Rollout:
                 "entry": move.number,
                 "before": before.model.version.number if before else None,
                 "instead_of": instead_of.version if instead_of else None,
+                "seconds": round(seconds, 3),
             },
         )
 

@@ -1,9 +1,11 @@
 """Figures as a benchmark states them: the machine, medians with their spread, percentiles."""
 
+import math
 import os
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Self
 
@@ -68,3 +70,38 @@ class Latency:
 def paired(ours: Sequence[float], theirs: Sequence[float]) -> Spread:
     """Ratio of measurements that were taken side by side, so that a busy neighbour meets both."""
     return Spread.of([mine / other for mine, other in zip(ours, theirs, strict=True)])
+
+
+_BLOCKS = 10
+_STUDENT_95 = 2.306
+"""Quantile 0.975 of Student's t with 8 degrees of freedom: ten blocks less the two numbers of a line."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trend:
+    """How a measurement grows, per unit of its time, with a 95 % interval."""
+
+    slope: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, times: Sequence[float], values: Sequence[float]) -> Self:
+        """Least squares through the medians of ten blocks, for neighbouring samples of memory say the same thing twice.
+
+        At least twenty values, in the order of their times.
+        """
+        if len(times) < 2 * _BLOCKS:
+            raise ValueError(f"{len(times)} values; a trend takes {2 * _BLOCKS}")
+        cuts = [len(times) * block // _BLOCKS for block in range(_BLOCKS + 1)]
+        blocks = [slice(begin, end) for begin, end in pairwise(cuts)]
+        x = [statistics.median(times[block]) for block in blocks]
+        y = [statistics.median(values[block]) for block in blocks]
+        line = statistics.linear_regression(x, y)
+        left = sum((value - line.slope * time - line.intercept) ** 2 for time, value in zip(x, y, strict=True))
+        middle = statistics.mean(x)
+        wide = _STUDENT_95 * math.sqrt(left / (_BLOCKS - 2) / sum((time - middle) ** 2 for time in x))
+        return cls(slope=line.slope, low=line.slope - wide, high=line.slope + wide)
+
+    def __str__(self) -> str:
+        return f"{self.slope:+.2f} ({self.low:+.2f} to {self.high:+.2f})"

@@ -1,0 +1,124 @@
+"""Callers with bad manners, each with the answers that it has to get: never a 5xx, and never nothing for others."""
+
+import io
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from PIL import Image
+
+CUT = "cut off"
+"""The connection was closed without an answer."""
+
+LEFT = "left"
+"""The caller closed it itself."""
+
+_BODY_LIMIT = 20 * 2**20
+_PATIENCE = 40.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manner:
+    """One way to misbehave, and what may come of it."""
+
+    name: str
+    act: Callable[[socket.socket], str]
+    expected: tuple[str, ...]
+    lasting: bool = False
+    """Whether it is the endpoint's patience that ends it, after seconds."""
+
+    def meet(self, port: int) -> str:
+        """Do it once; the status, `CUT` or `LEFT`."""
+        try:
+            with socket.create_connection(("127.0.0.1", port), _PATIENCE) as line:
+                return self.act(line)
+        except ConnectionError:
+            return CUT
+        except TimeoutError:
+            return "no end"
+
+
+def manners(photo: bytes) -> tuple[Manner, ...]:
+    """All of them; `photo` is a good one, which they abuse."""
+    bomb = io.BytesIO()
+    Image.new("1", (20_000, 10_000)).save(bomb, "PNG")
+    head, tail = photo[: len(photo) // 2], photo[len(photo) // 2 :]
+    return (
+        Manner(name="garbage instead of HTTP", act=_says(b"\x16\x03\x01" + bytes(range(256))), expected=("400", CUT)),
+        Manner(name="10,000 header lines", act=_many_headers, expected=("400", "431", CUT)),
+        Manner(name="header lines that never end", act=_endless_headers, expected=("408", CUT), lasting=True),
+        Manner(name="body that never ends", act=_endless_body(head), expected=("408",), lasting=True),
+        Manner(name="body torn off", act=_torn(head), expected=(LEFT,)),
+        Manner(name="half a photo", act=_says(_post(head)), expected=("422",)),
+        Manner(name="tail of a photo", act=_says(_post(tail)), expected=("422",)),
+        Manner(name="text as a photo", act=_says(_post(b"no photo")), expected=("422",)),
+        Manner(name="empty photo", act=_says(_post(b"")), expected=("422",)),
+        Manner(name="200 million pixels", act=_says(_post(bomb.getvalue(), "image/png")), expected=("413",)),
+        Manner(name="huge body, announced", act=_announced, expected=("413",)),
+        Manner(name="huge body, in chunks", act=_chunks, expected=("413", CUT)),
+        Manner(name="wrong type", act=_says(_post(photo, "text/plain")), expected=("415",)),
+        Manner(name="wrong method", act=_says(b"PUT /v1/classify HTTP/1.1\r\nHost: x\r\n\r\n"), expected=("405",)),
+        Manner(name="wrong address", act=_says(b"GET /wp-login.php HTTP/1.1\r\nHost: x\r\n\r\n"), expected=("404",)),
+    )
+
+
+def _post(body: bytes, kind: str = "image/jpeg") -> bytes:
+    return _head(f"Content-Type: {kind}", f"Content-Length: {len(body)}") + body
+
+
+def _head(*lines: str) -> bytes:
+    return "\r\n".join(("POST /v1/classify HTTP/1.1", "Host: x", *lines, "", "")).encode()
+
+
+def _says(what: bytes) -> Callable[[socket.socket], str]:
+    def act(line: socket.socket) -> str:
+        line.sendall(what)
+        return _status(line)
+
+    return act
+
+
+def _status(line: socket.socket) -> str:
+    answer = b""
+    while len(answer) < 12:
+        got = line.recv(4096)
+        if not got:
+            return CUT
+        answer += got
+    return answer[9:12].decode("latin-1")
+
+
+def _many_headers(line: socket.socket) -> str:
+    lines = b"".join(b"x-%d: %d\r\n" % (number, number) for number in range(10_000))
+    return _says(b"GET /healthz/live HTTP/1.1\r\nHost: x\r\n" + lines + b"\r\n")(line)
+
+
+def _endless_headers(line: socket.socket) -> str:
+    return _says(b"GET /healthz/live HTTP/1.1\r\nHost: x\r\nX-Never")(line)
+
+
+def _endless_body(head: bytes) -> Callable[[socket.socket], str]:
+    return _says(_head("Content-Type: image/jpeg", f"Content-Length: {len(head) + 1}") + head)
+
+
+def _torn(head: bytes) -> Callable[[socket.socket], str]:
+    def act(line: socket.socket) -> str:
+        line.sendall(_head("Content-Type: image/jpeg", f"Content-Length: {2 * len(head)}") + head)
+        return LEFT
+
+    return act
+
+
+def _announced(line: socket.socket) -> str:
+    return _says(_head("Content-Type: image/jpeg", f"Content-Length: {_BODY_LIMIT + 1}"))(line)
+
+
+def _chunks(line: socket.socket) -> str:
+    line.sendall(_head("Content-Type: image/jpeg", "Transfer-Encoding: chunked"))
+    piece = b"%x\r\n" % 2**20 + bytes(2**20) + b"\r\n"
+    try:
+        for _ in range(_BODY_LIMIT // 2**20 + 1):
+            line.sendall(piece)
+    except ConnectionError:
+        pass  # the answer may have come before
+    return _status(line)

@@ -1,0 +1,48 @@
+"""What all peers share: the decode of their own examples (Pillow, bilinear) and the same model, one thread a call.
+
+`MODEL` is the ONNX file, `PORT` where to listen, `WORKERS` how many processes.
+"""
+
+import io
+import os
+
+import numpy as np
+import onnxruntime
+from PIL import Image
+
+PORT = int(os.environ["PORT"])
+WORKERS = int(os.environ["WORKERS"])
+LABELS = ("cat", "dog")
+SIZE = 224
+
+
+def decode(photo: bytes) -> np.ndarray:
+    """Pixels [224, 224, 3]."""
+    image = Image.open(io.BytesIO(photo)).convert("RGB")
+    return np.asarray(image.resize((SIZE, SIZE), Image.Resampling.BILINEAR))
+
+
+class Classifier:
+    """The model, and the answer that it gives."""
+
+    def __init__(self) -> None:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        self._session = onnxruntime.InferenceSession(os.environ["MODEL"], options, providers=["CPUExecutionProvider"])
+
+    def scores(self, pixels: np.ndarray) -> np.ndarray:
+        """Of one photo."""
+        return self._session.run(["probabilities"], {"image": pixels[np.newaxis]})[0][0]
+
+    def classify(self, photo: bytes) -> dict:
+        """The whole way."""
+        return answer(self.scores(decode(photo)))
+
+
+def answer(scores: np.ndarray) -> dict:
+    """What petpark answers, without what it says of the version."""
+    return {
+        "label": LABELS[int(scores.argmax())],
+        "probabilities": dict(zip(LABELS, scores.tolist(), strict=True)),
+    }

@@ -1,0 +1,61 @@
+"""A soak in short: what the ten minutes of `benchmarks/soak.py` show, on tiny models; and that it sees what it must."""
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from benchmarks.support.manners import manners
+from benchmarks.support.soak import Soak
+from benchmarks.support.stand import stand
+from benchmarks.support.timetable import Plan
+from tests.serving.park import photo, version_files
+
+SHORT = Plan(
+    seconds=18,
+    connections=4,
+    most_per_second=20,
+    swap_every=3,
+    outage_every=10,
+    outage_seconds=1,
+    settling=4,
+    warm_up=0,
+    measuring=1,
+    manner_every=0.2,
+    leak_mb_a_minute=float("inf"),  # seconds say nothing of that
+    patience=60,
+)
+
+
+@pytest.fixture
+def red_cat(tmp_path: Path) -> Path:
+    path = tmp_path / "photo.jpg"
+    path.write_bytes(photo(size=(320, 240)))
+    return path
+
+
+def test_good_callers_get_their_answers_while_versions_store_and_other_callers_do_what_they_want(tmp_path, red_cat):
+    with stand(tmp_path, fast=False) as at:
+        versions = [
+            at.publish(version_files(tmp_path / str(sharpness), sharpness=sharpness), run=str(sharpness))
+            for sharpness in (4.0, 5.0)
+        ]
+        at.promote(versions[0])
+        with at.endpoint("endpoint", poll_seconds=0.2) as endpoint:
+            seen = Soak(at, endpoint, versions, red_cat, SHORT).run()
+            assert seen.unasked == []
+            assert set(seen.good) == {200}
+            assert seen.good[200] > SHORT.seconds
+            assert seen.swaps == 4
+            assert seen.outages == ["hangs"]
+            assert seen.polls_lost > 0
+            assert seen.experiments == 2
+            assert seen.shadows > 0
+            refused = [manner for manner in manners(red_cat.read_bytes()) if "left" not in manner.expected]
+            for manner in refused:
+                assert any(seen.bad[manner.name, end] for end in manner.expected), manner.name
+            ender = threading.Timer(1, endpoint.process.kill if endpoint.process else pytest.fail)
+            ender.start()
+            doomed = Soak(at, endpoint, versions, red_cat, Plan(seconds=4, most_per_second=20, measuring=0.5)).run()
+            assert "the endpoint ended" in doomed.unasked
+            assert any(line.startswith("good callers: status 0") for line in doomed.unasked)
