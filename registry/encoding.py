@@ -155,6 +155,13 @@ class Fields:
         """An object."""
         return Fields(self._mapping(name))
 
+    def optional_nested(self, name: str) -> "Fields | None":
+        """An object; None where it is null, or not there."""
+        if self._values.get(name) is None:
+            self._values.pop(name, None)
+            return None
+        return self.nested(name)
+
     def mapping_to_text(self, name: str) -> dict[str, str]:
         """An object whose values are strings."""
         values = self._mapping(name)

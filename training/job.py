@@ -52,6 +52,7 @@ class JobSpec:
     @classmethod
     def read(cls, fields: Fields) -> Self:
         """Read all, strictly; ValueError or SpecMalformed."""
+        data_gates = fields.optional_nested("data_gates")
         spec = cls(
             dataset=fields.text("dataset", SHA256),
             seed=fields.count("seed", least=0),
@@ -61,7 +62,7 @@ class JobSpec:
             initial_weights=fields.optional_text("initial_weights", SHA256),
             max_seconds=fields.count("max_seconds"),
             evaluation=EvaluationPlan.read(fields.nested("evaluation")),
-            data_gates=DataGates.read(fields.nested("data_gates")) if "data_gates" in fields.rest() else None,
+            data_gates=None if data_gates is None else DataGates.read(data_gates),
             study=fields.optional_text("study", NAME) if "study" in fields.rest() else None,
         )
         fields.done()
