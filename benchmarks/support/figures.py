@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Self
+from typing import ClassVar, Self
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +81,7 @@ _STUDENT_95 = 2.306
 class Trend:
     """How a measurement grows, per unit of its time, with a 95 % interval."""
 
+    LEAST: ClassVar = 2 * _BLOCKS
     slope: float
     low: float
     high: float
@@ -89,10 +90,10 @@ class Trend:
     def of(cls, times: Sequence[float], values: Sequence[float]) -> Self:
         """Least squares through the medians of ten blocks, for neighbouring samples of memory say the same thing twice.
 
-        At least twenty values, in the order of their times.
+        At least `LEAST` values, in the order of their times.
         """
-        if len(times) < 2 * _BLOCKS:
-            raise ValueError(f"{len(times)} values; a trend takes {2 * _BLOCKS}")
+        if len(times) < cls.LEAST:
+            raise ValueError(f"{len(times)} values; a trend takes {cls.LEAST}")
         cuts = [len(times) * block // _BLOCKS for block in range(_BLOCKS + 1)]
         blocks = [slice(begin, end) for begin, end in pairwise(cuts)]
         x = [statistics.median(times[block]) for block in blocks]

@@ -190,6 +190,8 @@ class Soak:
         strangers = Counter(f"{line['level']}: {line['message']}" for line in lines if not self._explained(line))
         seen.unasked += [f"log, {n} times: {text}" for text, n in strangers.items()]
         warm = [(at, mb) for at, mb in seen.memory if at * 60 >= self._plan.warm_up]
+        if len(warm) < Trend.LEAST:  # it ended before it was warm, and that is said above
+            return
         seen.trend = Trend.of(*zip(*warm, strict=True))
         if seen.trend.low > self._plan.leak_mb_a_minute:
             seen.unasked.append(f"resident memory grows by {seen.trend} MB a minute")

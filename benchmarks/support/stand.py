@@ -47,11 +47,17 @@ class Stand:
         kms = session.client("kms", endpoint_url=keys.url, config=config)
         self._key = kms.create_key(KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY")["KeyMetadata"].get("Arn", "")
         self._signer = KmsSigner(kms, self._key)
+        self._clients = (client, kms)
         objects = S3Store(client, BUCKET, transfer=crt_transfer(session, client))
         self.catalog = Catalog(objects, MODEL)
         self.certificates = Certificates(objects, MODEL)
         self.channel = Channel(objects, MODEL, CHANNEL)
         self.experiments = Experiments(objects, MODEL, CHANNEL)
+
+    def close(self) -> None:
+        """Leave no connection open."""
+        for client in self._clients:
+            client.close()
 
     def publish(self, files: Mapping[str, Path], *, run: str) -> Version:
         """A certified version."""
@@ -119,6 +125,11 @@ class Endpoint(Service):
         )
         self.http = httpx.Client(base_url=self.url, trust_env=False, timeout=10)
 
+    def end(self) -> None:
+        """End it, and what this process had open to it."""
+        super().end()
+        self.http.close()
+
     def model(self) -> dict[str, Any]:
         """What it says it serves."""
         return self.http.get("/v1/model").json()
@@ -168,10 +179,11 @@ def stand(directory: Path, *, fast: bool = True) -> Generator[Stand]:
     command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
     with Service(command, port=port, log=directory / "moto.log", environment=alone, ready="/moto-api/") as keys:
         if not (fast and VERSITYGW.exists()):
-            yield Stand(directory, store=keys, keys=keys)
+            with contextlib.closing(Stand(directory, store=keys, keys=keys)) as at:
+                yield at
             return
-        with versity(directory) as store:
-            yield Stand(directory, store=store, keys=keys)
+        with versity(directory) as store, contextlib.closing(Stand(directory, store=store, keys=keys)) as at:
+            yield at
 
 
 def versity(directory: Path) -> Service:

@@ -3,7 +3,7 @@
 import json
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -137,9 +137,10 @@ def context(browser: Browser, endpoint: Process) -> Iterator[BrowserContext]:
 
 
 @contextmanager
-def opened(browser: Browser, endpoint: Process, **options: Any) -> Iterator[BrowserContext]:
+def opened(browser: Browser, endpoint: Process, **options: Any) -> Generator[BrowserContext]:
     """A visitor of their own. What the console complains about at the end fails the test: CSP says it there."""
-    context = browser.new_context(base_url=endpoint.url, **{"locale": "en-GB", **options})
+    settings: dict[str, Any] = {"locale": "en-GB", **options}
+    context = browser.new_context(base_url=endpoint.url, **settings)
     context.set_default_timeout(30_000)
     complaints: list[str] = []
     context.on("weberror", lambda error: complaints.append(str(error.error)))
