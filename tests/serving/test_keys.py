@@ -148,7 +148,8 @@ def test_what_is_no_key_of_this_endpoint_is_refused(guarded, parameters, authori
 
 def test_every_address_that_works_asks_for_a_key_and_no_other_does(guarded):
     post, get = guarded.http.post, guarded.http.get
-    closed = ["/v1/classify", "/v1/classify/batch", "/v2/models/pets/infer", "/v2/models/pets/versions/1/infer"]
+    models = [f"/v2/models/pets{version}/infer" for version in ("", "/versions/1")]
+    closed = ["/v1/classify", "/v1/classify/batch", "/v1/roll-back", *models]
     assert {post(path).status_code for path in closed} == {401}
     posts = {route.path for route in guarded.routes if "POST" in (route.methods or ())}
     assert posts == {path.replace("pets", "{model}").replace("/1/", "/{version}/") for path in closed}
