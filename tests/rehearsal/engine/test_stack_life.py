@@ -43,13 +43,14 @@ class Store(pulumi.ComponentResource):
     def __init__(self, name):
         super().__init__("tiny:store:Store", name)
         self.bucket = aws.s3.Bucket(f"{name}-Bucket", force_destroy=True, opts=ResourceOptions(parent=self))
-        aws.s3.BucketVersioning(
+        versions = aws.s3.BucketVersioning(
             f"{name}-versions", bucket=self.bucket.id, versioning_configuration={"status": "Enabled"},
             opts=ResourceOptions(parent=self))
         archive = pulumi.AssetArchive({"a.txt": pulumi.StringAsset("a"), "code": pulumi.FileArchive("code")})
         for key, source in (("text", pulumi.FileAsset("hello.txt")), ("zip", archive)):
             aws.s3.BucketObjectv2(
-                f"{name}-{key}", bucket=self.bucket.id, key=key, source=source, opts=ResourceOptions(parent=self))
+                f"{name}-{key}", bucket=self.bucket.id, key=key, source=source,
+                opts=ResourceOptions(parent=self, depends_on=[versions]))  # all of them with versions, or none
         self.register_outputs({"bucket": self.bucket.bucket})
 
 store = Store("photos")
