@@ -104,11 +104,12 @@ class Challenger:
     def _follow(self) -> None:
         champion, current = self._live.deployed, self._live.challenge
         experiment = self._experiments.running(champion.move if champion else None)
+        if current is not None and current.experiment != experiment:
+            self._drop("ended or void")  # before anything else is asked of the store, which may go away meanwhile
+            current = None
         if experiment is None:
-            if current is not None:
-                self._drop("ended or void")
             return
-        if current is None or current.experiment != experiment:
+        if current is None:
             self._take_up(experiment)
         elif current.model is not None:
             self._confirm(current, current.model)

@@ -183,6 +183,28 @@ def test_an_end_is_followed_at_the_next_poll(trial, challenger):
     assert trial.told is None
 
 
+def test_an_ended_challenger_answers_no_more_even_where_the_next_one_cannot_be_loaded(trial, challenger, park):
+    begun = trial.begin(challenger, share=1.0)
+    trial.end(begun)
+    following = park.certified(sharpness=3.0)
+    trial.log.start(
+        following,
+        park.channel.head(),
+        mode="canary",
+        share=1.0,
+        rule=Rule(),
+        until=park.now + timedelta(hours=1),
+        by="otto",
+        why="test",
+    )
+    park.store.away_for = lambda key: "/versions/" in key
+    assert not trial.step()
+    assert trial.ask() == [(1, None)]
+    park.store.away_for = lambda _: False
+    assert trial.step()
+    assert trial.ask() == [(3, "challenger")]
+
+
 def test_a_move_of_the_channel_ends_it_here_at_once(trial, challenger, park, endpoint):
     trial.begin(challenger, share=1.0)
     park.release(park.certified(sharpness=3.0))
