@@ -129,7 +129,11 @@ def gather(targets: Sequence[Target], experiment: Experiment) -> Seen:
         if target.outputs.endpoint.channel == experiment.channel:
             told, missing = endpoints.ask_everyone(target)
             silent += missing
-            evidence = sum((counted for each in told for counted in _counted(each, experiment)), evidence)
+            for served in told:
+                try:
+                    evidence = sum(_counted(served, experiment), evidence)
+                except ValueError:  # code of another time, which counts otherwise
+                    silent.append(str(served.get("instance")))
     return Seen(evidence=evidence, silent=tuple(silent))
 
 

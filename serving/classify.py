@@ -11,6 +11,7 @@ from serving import arms
 from serving.arms import Answer, Arms
 from serving.body import Bodies
 from serving.explanation import Explain, explain_of, explanation
+from serving.keys.door import Caller
 from serving.live import Deployed, Live
 from serving.multipart import photo_of
 from serving.problems import NOT_READY, UNREADABLE, WRONG_TYPE, Problem, of_photo
@@ -74,8 +75,10 @@ class ClassifyApi:
 
 
 def _caller(request: Request) -> str:
-    """Who asks, for an experiment that draws callers: what they say they are, else where they ask from."""
-    return request.headers.get(UNIT, "") or (request.client.host if request.client else "")
+    """Who asks, for an experiment that draws callers: what they say they are, else their key, else their address."""
+    caller: Caller = request.state.caller
+    key = caller.key.name if caller.key else ""
+    return request.headers.get(UNIT, "") or key or (request.client.host if request.client else "")
 
 
 def _document(answer: Answer, request_id: str, explain: Explain) -> bytes:

@@ -141,6 +141,15 @@ def test_an_endpoint_that_is_silent_is_named(run: Run, place: Place, begun: Expe
     assert (code, told["silent"]) == (0, ["instance"])
 
 
+def test_an_endpoint_that_counts_otherwise_is_named_and_not_added(
+    run: Run, place: Place, serve: Serve, begun: Experiment
+) -> None:
+    served = saw(begun, arm(9000), arm(9000), instance="i-old")
+    served["experiment"]["evidence"] = {"answers": 9000}
+    code, told = judge(run, place, serve(served))
+    assert (code, told["silent"], told["conclusion"]) == (0, ["i-old"], None)
+
+
 def test_a_channel_that_moved_ends_the_experiment(run: Run, place: Place, serve: Serve, begun: Experiment) -> None:
     run("rollback", "--channel", "test", "--why", "x")
     run("promote", "1", "--channel", "test", "--why", "again")

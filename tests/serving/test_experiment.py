@@ -93,6 +93,18 @@ def test_in_ab_a_caller_always_meets_the_same_arm(trial, challenger):
     assert {begun.chooses(f"camera {number}") for number in range(20)} == {True, False}
 
 
+def test_in_ab_a_key_is_a_caller_wherever_it_is_used_from(park, parameters, guarded):
+    trial = Trial(park, guarded)
+    begun = trial.begin(park.certified(sharpness=2.0), mode="ab", share=0.5)
+    names = [f"camera-{number}" for number in range(6)]
+    keys = {name: parameters.create(name) for name in names}
+    guarded.ring.refresh()
+    assert {begun.chooses(name) for name in names} == {True, False}
+    for name, key in keys.items():
+        arm = "challenger" if begun.chooses(name) else "champion"
+        assert {met for _, met in trial.ask(2, authorization=f"Bearer {key}")} == {arm}
+
+
 def test_a_shadow_is_compared_and_never_returned(trial, park):
     park.certified(sharpness=4.0)
     opposite = park.certified(sharpness=-4.0)
