@@ -23,7 +23,7 @@ from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from benchmarks.support.classifier import make_model, make_photo, version_files
+from benchmarks.support.classifier import release
 from benchmarks.support.figures import Machine
 from benchmarks.support.stand import Endpoint, Stand, stand
 from registry.channel import Move
@@ -44,14 +44,9 @@ def main() -> int:
     show = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
     show.print(str(Machine.here()))
     with tempfile.TemporaryDirectory(prefix="petpark-bench-") as name, ExitStack() as running:
-        directory = Path(name)
-        photo = directory / "photo.jpg"
-        photo.write_bytes(make_photo())
-        models = [make_model(directory / f"{seed}.onnx", seed=seed) for seed in range(VERSIONS)]
-        at = running.enter_context(stand(directory))
+        at = running.enter_context(stand(Path(name)))
         show.print(f"store: {at.title}")
-        versions = [at.publish(version_files(model, photo, directory / model.stem), run=model.stem) for model in models]
-        at.promote(versions[0])
+        versions, photo = release(at, VERSIONS)
         endpoints = [
             running.enter_context(at.endpoint(f"endpoint-{number}", poll_seconds=POLL))
             for number in range(options.endpoints)

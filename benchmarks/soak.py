@@ -19,7 +19,7 @@ from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from benchmarks.support.classifier import make_model, make_photo, version_files
+from benchmarks.support.classifier import release
 from benchmarks.support.figures import Latency, Machine
 from benchmarks.support.soak import Soak, Soaked
 from benchmarks.support.stand import stand
@@ -38,19 +38,11 @@ def main() -> int:
     plan = Plan(seconds=options.minutes * 60, share=options.share, warm_up=min(60, options.minutes * 15))
     show = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
     show.print(str(Machine.here()))
-    with tempfile.TemporaryDirectory(prefix="petpark-bench-") as name:
-        directory = Path(name)
-        photo = directory / "photo.jpg"
-        photo.write_bytes(make_photo())
-        models = [make_model(directory / f"{seed}.onnx", seed=seed) for seed in range(VERSIONS)]
-        with stand(directory) as at:
-            show.print(f"store: {at.title}")
-            versions = [
-                at.publish(version_files(model, photo, directory / model.stem), run=model.stem) for model in models
-            ]
-            at.promote(versions[0])
-            with at.endpoint("endpoint", poll_seconds=options.poll) as endpoint:
-                seen = Soak(at, endpoint, versions, photo, plan, tell=show.print).run()
+    with tempfile.TemporaryDirectory(prefix="petpark-bench-") as name, stand(Path(name)) as at:
+        show.print(f"store: {at.title}")
+        versions, photo = release(at, VERSIONS)
+        with at.endpoint("endpoint", poll_seconds=options.poll) as endpoint:
+            seen = Soak(at, endpoint, versions, photo, plan, tell=show.print).run()
     for table in tables(seen, plan):
         show.print("", table)
     verdict = "kept" if not seen.unasked else "missed:"

@@ -26,7 +26,7 @@ from rich.table import Table
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.support.callers import Answers, Callers, per_second
-from benchmarks.support.classifier import make_model, make_photo, version_files
+from benchmarks.support.classifier import release
 from benchmarks.support.figures import Latency, Machine
 from benchmarks.support.in_force import foreign_answers
 from benchmarks.support.stand import Endpoint, Stand, stand
@@ -78,26 +78,18 @@ def main() -> int:
     options = parser.parse_args()
     show = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
     show.print(str(Machine.here()))
-    with tempfile.TemporaryDirectory(prefix="petpark-bench-") as name:
-        directory = Path(name)
-        photo = directory / "photo.jpg"
-        photo.write_bytes(make_photo())
-        models = [make_model(directory / f"{seed}.onnx", seed=seed) for seed in range(VERSIONS)]
-        with stand(directory) as at:
-            show.print(f"store: {at.title}")
-            versions = [
-                at.publish(version_files(model, photo, directory / model.stem), run=model.stem) for model in models
-            ]
-            at.promote(versions[0])
-            with (
-                at.endpoint("endpoint", poll_seconds=options.poll) as endpoint,
-                Callers(endpoint.port, photo, connections=options.connections) as callers,
-            ):
-                time.sleep(2 * BEFORE)
-                unfollowed = swap(at, endpoint, versions, options.swaps)
-                found = Swapped(
-                    answers=callers.finish(), swaps=endpoint.log_lines("version in force"), unfollowed=unfollowed
-                )
+    with tempfile.TemporaryDirectory(prefix="petpark-bench-") as name, stand(Path(name)) as at:
+        show.print(f"store: {at.title}")
+        versions, photo = release(at, VERSIONS)
+        with (
+            at.endpoint("endpoint", poll_seconds=options.poll) as endpoint,
+            Callers(endpoint.port, photo, connections=options.connections) as callers,
+        ):
+            time.sleep(2 * BEFORE)
+            unfollowed = swap(at, endpoint, versions, options.swaps)
+            found = Swapped(
+                answers=callers.finish(), swaps=endpoint.log_lines("version in force"), unfollowed=unfollowed
+            )
     return report(found, options.connections, show)
 
 

@@ -10,6 +10,8 @@ import onnx
 from PIL import Image
 
 import imaging
+from benchmarks.support.stand import Stand
+from registry.version import Version
 from serving.session import Session
 
 LABELS = ["cat", "dog"]
@@ -76,3 +78,13 @@ def version_files(model: Path, photo: Path, directory: Path) -> dict[str, Path]:
     probes = directory / "probes.json"
     probes.write_text(json.dumps([{"photo": "probes/0.jpg", "probabilities": scores}]))
     return {"model.onnx": model, "probes.json": probes, "probes/0.jpg": photo}
+
+
+def release(at: Stand, count: int) -> tuple[list[Version], Path]:
+    """Publish `count` versions at a stand, put the first in force, and give them with the photo that callers post."""
+    photo = at.directory / "photo.jpg"
+    photo.write_bytes(make_photo())
+    models = [make_model(at.directory / f"{seed}.onnx", seed=seed) for seed in range(count)]
+    versions = [at.publish(version_files(model, photo, at.directory / model.stem), run=model.stem) for model in models]
+    at.promote(versions[0])
+    return versions, photo
