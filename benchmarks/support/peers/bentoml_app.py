@@ -16,5 +16,5 @@ class Pets:
         self.classifier = Classifier()
 
     @bentoml.api(route="/predict")
-    def predict(self, image: Annotated[Path, ContentType("image/jpeg")]) -> dict:
+    def predict(self, image: Annotated[Path, ContentType("image/jpeg")], /) -> dict:  # "/": the body itself, no form
         return self.classifier.classify(image.read_bytes())
