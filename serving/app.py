@@ -5,9 +5,10 @@ from datetime import UTC, datetime
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from serving import problems
 from serving.agents import AgentsApi
@@ -76,8 +77,9 @@ def create_app(
         moved=view.forget if view else lambda: None,
     )
     models = ModelsApi(view=view, roll_back=roll_back)
+    photo = Route("/v1/classify", door.guard(classify.classify), methods=["POST"])
     routes = [
-        Route("/v1/classify", door.guard(classify.classify), methods=["POST"]),
+        photo,
         Route("/v1/classify/batch", door.guard(batch.classify), methods=["POST"]),
         Route("/v1/model", health.model),
         Route("/v1/registry", door.guard(models.registry)),
@@ -113,7 +115,33 @@ def create_app(
         },
     )
     app.router.redirect_slashes = False
-    return Gate(app, live=live, metrics=metrics)
+    return Gate(Shortcut(photo, app), live=live, metrics=metrics)
+
+
+class Shortcut:
+    """Starlette's way through middleware and router takes some 0.14 ms of processor time; photos do not go it."""
+
+    def __init__(self, photo: Route, others: ASGIApp) -> None:
+        self._photo = photo
+        self.others = others
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"] != self._photo.path or scope["method"] != "POST":
+            await self.others(scope, receive, send)
+            return
+        scope["route"] = self._photo
+        request = Request(scope, receive, send)
+        try:
+            response = await self._photo.endpoint(request)
+        except problems.Problem as problem:
+            response = await _on_problem(request, problem)
+        except ClientDisconnect:
+            raise
+        except Exception as error:
+            response = await _on_failure(request, error)
+            await response(scope, receive, send)
+            raise
+        await response(scope, receive, send)
 
 
 async def _on_problem(request: Request, error: Exception) -> Response:

@@ -144,7 +144,7 @@ class Endpoint:
             open_desk=open_desk,
             clock=lambda: park.now,
         )
-        self.routes = cast(Any, self.app.app).routes
+        self.routes = cast(Any, self.app.app).others.routes
         self.http = Http(self.app)
         self.photo = photo()
 
