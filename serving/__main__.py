@@ -22,10 +22,11 @@ from serving.challenge import Challenger
 from serving.keys.ring import KeyRing
 from serving.live import Live
 from serving.logs import log_to_cloudwatch, log_to_stdout
+from serving.memory import Trimmer
 from serving.registry_view import RegistryView
 from serving.roll_back import PromotersDesk
 from serving.rollout import Rollout
-from serving.server import AddressInUse, serve
+from serving.server import AddressInUse, Follower, serve
 from serving.settings import ServingSettings, SettingInvalid, SettingMissing
 from serving.telemetry import Metrics
 
@@ -71,7 +72,7 @@ def _serve(settings: ServingSettings) -> None:
 
 def _followers(
     settings: ServingSettings, live: Live, metrics: Metrics, store: ObjectStore, verifier: Verifier | None
-) -> tuple[Rollout, Challenger]:
+) -> tuple[Follower, ...]:
     cache = BlobCache(settings.cache, limit_bytes=_CACHE_BYTES) if settings.cache else None
     admission = Admission(
         catalog=Catalog(store, settings.model, cache=cache),
@@ -86,6 +87,7 @@ def _followers(
     return (
         Rollout(channel=channel, admission=admission, live=live, metrics=metrics),
         Challenger(experiments=experiments, admission=admission, live=live, collector=metrics.experiment),
+        Trimmer(live),
     )
 
 

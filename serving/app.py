@@ -126,6 +126,7 @@ class Shortcut:
         self.others = others
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
         if scope["type"] != "http" or scope["path"] != self._photo.path or scope["method"] != "POST":
             await self.others(scope, receive, send)
             return

@@ -42,10 +42,10 @@ class AddressInUse(OSError):
 
 
 class Follower(Protocol):
-    """Something that polls the store on a thread of its own."""
+    """Something that looks for news on a thread of its own, in the store or here."""
 
     def run(self, stop: threading.Event, *, poll_seconds: float) -> None:
-        """Poll until `stop` is set."""
+        """Look until `stop` is set."""
 
 
 async def serve(

@@ -1,0 +1,51 @@
+"""Gives the memory of dropped models back to the system.
+
+A model's thousands of blocks are freed between blocks that live on; glibc keeps such pages for later, spread over the
+arenas of all threads that ever loaded one. Without this an endpoint grew from 85 to 190 MB over 60 swaps, with it to
+100 MB. The call takes 8 to 30 ms, in which threads that allocate may wait: once a swap, not once a request.
+"""
+
+import ctypes
+import threading
+from collections.abc import Callable
+
+from serving.live import Live
+
+
+def trim_allocator() -> bool:
+    """Return free pages to the system. False where the C library knows no such call, or had nothing to return."""
+    try:
+        trim = ctypes.CDLL(None).malloc_trim
+    except (OSError, AttributeError):  # not glibc
+        return False
+    return bool(trim(0))
+
+
+class Trimmer:
+    """Trims a poll after what is in memory changed: by then the requests that still held the old model have ended."""
+
+    def __init__(self, live: Live, *, trim: Callable[[], object] = trim_allocator) -> None:
+        self._live = live
+        self._trim = trim
+        self._seen = self._in_memory()
+        self._due = False
+
+    def run(self, stop: threading.Event, *, poll_seconds: float) -> None:
+        """Look until `stop` is set."""
+        while not stop.wait(poll_seconds):
+            self.step()
+
+    def step(self) -> None:
+        """Look once."""
+        if self._due:
+            self._trim()
+        now = self._in_memory()
+        self._due, self._seen = now != self._seen, now
+
+    def _in_memory(self) -> tuple[int | None, int | None]:
+        """Numbers, not models: this must not be what keeps one."""
+        deployed, challenge = self._live.deployed, self._live.challenge
+        return (
+            deployed.move.number if deployed else None,
+            challenge.experiment.number if challenge and challenge.model else None,
+        )
