@@ -1,9 +1,11 @@
 """How near the endpoint comes to what the machine can do, and to its peers: `python benchmarks/serving.py`.
 
 Limit: the same decode and the same model in a loop, one process a core, no HTTP. Ours: `python -m serving`, which
-follows a store on this machine. Peers: the same model in FastAPI, KServe, LitServe and BentoML (`.venv-benchmarks`, by
-`make bench`), one process a core, with the Pillow decode that their users write. All are loaded by wrk on the same
-machine (Debian package `wrk`), which takes its share of the cores.
+follows a store on this machine. Granian alone: its HTTP server with decode and model and nothing else, as one process
+with a thread a core, and as one process a core; the rest of the way to the limit is not ours to save. Peers: the same
+model in FastAPI, KServe, LitServe and BentoML (`.venv-benchmarks`, by `make bench`), one process a core, with the
+Pillow decode that their users write. All are loaded by wrk on the same machine (Debian package `wrk`), which takes its
+share of the cores.
 
 Each round starts every server anew and loads it over 1, 8 and 32 connections, so that a busy neighbour meets all;
 medians with their extremes are shown, and ratios within rounds. Processor time a photo tells contestants apart on a
@@ -24,6 +26,8 @@ from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from benchmarks.support.bare import KINDS, bare
+from benchmarks.support.bare import question as bare_question
 from benchmarks.support.classifier import make_model, make_photo, version_files
 from benchmarks.support.figures import Machine, Spread, paired
 from benchmarks.support.limit import Limit, limit
@@ -46,6 +50,7 @@ class Contestant:
     name: str
     server: Service
     question: Question
+    peer: bool = False
     loads: dict[int, list[Load]] = field(default_factory=lambda: {connections: [] for connections in CONNECTIONS})
     start: list[float] = field(default_factory=list[float])
     memory: list[float] = field(default_factory=list[float])
@@ -108,9 +113,12 @@ def contestants(at: Stand, peers: Sequence[Peer], model: Path, photo: Path, dire
     data = photo.read_bytes()
     ours = Question(path="/v1/classify", content_type="image/jpeg", body=data)
     entrants = [Contestant(name=OURS, server=at.endpoint("endpoint"), question=ours)]
+    for kind in KINDS:
+        server = bare(model, kind, directory / f"bare-{kind}.txt")
+        entrants.append(Contestant(name=f"Granian alone, {kind}", server=server, question=bare_question(data)))
     for peer in peers:
         server = peer.service(model, directory / peer.package, workers=usable_cores())
-        entrants.append(Contestant(name=peer.name, server=server, question=peer.question(data)))
+        entrants.append(Contestant(name=peer.name, server=server, question=peer.question(data), peer=True))
     return entrants
 
 
@@ -169,7 +177,7 @@ def report(entrants: Sequence[Contestant], together: Sequence[Limit], alone: Seq
 
 def verdicts(entrants: Sequence[Contestant], most: Sequence[float], single: Sequence[float]) -> list[str]:
     """The promises, each within rounds."""
-    ours, *peers = entrants
+    ours, peers = entrants[0], [entrant for entrant in entrants if entrant.peer]
     share = paired(ours.rates(8), most)
     over = Spread.of([run.p50_ms - one for run, one in zip(ours.loads[1], single, strict=True)])
     said = [
