@@ -36,6 +36,10 @@ def run(
     endpoint: Annotated[
         str | None, typer.Option("--endpoint", help="Who classifies; http://127.0.0.1:8080 unless said.")
     ] = None,
+    api_key_file: Annotated[
+        Path | None,
+        typer.Option("--api-key-file", help="File that holds the API key, where the endpoint asks for one."),
+    ] = None,
     home: Annotated[Path | None, typer.Option("--home", help="Folder in which events wait and stay.")] = None,
     data_lake: Annotated[
         str | None, typer.Option("--data-lake", envvar=Variable.DATA_LAKE.value, help="Bucket that events go to.")
@@ -57,6 +61,7 @@ def run(
         source or [],
         {
             "endpoint": endpoint,
+            "api_key_file": None if api_key_file is None else str(api_key_file),
             "home": None if home is None else str(home),
             "data_lake": data_lake,
             "port": port,

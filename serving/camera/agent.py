@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from serving.camera.camera import Camera, State
-from serving.camera.classifier import Classifier
+from serving.camera.classifier import Classifier, KeyFile
 from serving.camera.forward import Creates, Forwarder
 from serving.camera.privacy import Blur, Cascades, Detector
 from serving.camera.recorder import Recorder
@@ -33,7 +33,7 @@ class Agent:
         store: Creates | None,
         clock: Clock | None = None,
         detector: Detector | None = None,
-        connect: Callable[[str], Classifier] = Classifier,
+        connect: Callable[[AgentSettings], Classifier] | None = None,
     ) -> None:
         """Raises `SpoolInUse`, `SpoolUnusable`."""
         self._clock = clock or SystemClock()
@@ -57,7 +57,7 @@ class Agent:
             clock=self._clock,
             metrics=self.metrics,
         )
-        self._classifiers = [connect(settings.endpoint) for _ in settings.cameras]
+        self._classifiers = [(connect or _connect)(settings) for _ in settings.cameras]
         self.cameras = tuple(
             Camera(
                 camera,
@@ -131,6 +131,11 @@ class Agent:
         thread = threading.Thread(target=target, args=(stop,), name=name, daemon=True)
         thread.start()
         return thread
+
+
+def _connect(settings: AgentSettings) -> Classifier:
+    key = None if settings.api_key_file is None else KeyFile(settings.api_key_file)
+    return Classifier(settings.endpoint, key=key)
 
 
 def _facts(camera: Camera, visits_today: int) -> Mapping[str, Any]:

@@ -1,8 +1,10 @@
 """Questions to the endpoint: one frame, one answer, no second try, for the next frame is newer."""
 
+import contextlib
 import io
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -36,10 +38,38 @@ class Answer:
     model: Mapping[str, Any]
 
 
+class KeyFile:
+    """The API key for the endpoint, in a file that only the agent may read: not among settings, nor on a command line.
+
+    It is read again once the endpoint refused it, so a rotated key needs no restart.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._key = ""
+
+    def read(self) -> str:
+        """Give the key. Raises `NoAnswer` where the file holds none."""
+        if not self._key:
+            with contextlib.suppress(OSError, UnicodeDecodeError):
+                self._key = self._path.read_text(encoding="ascii").strip()
+            if not self._key.isprintable() or not self._key:
+                self._key = ""
+                raise NoAnswer(f"{self._path} holds no API key that could be read")
+        return self._key
+
+    def forget(self) -> None:
+        """Read the file again before the next question."""
+        self._key = ""
+
+
 class Classifier:
     """One camera's line to the endpoint; not for several threads at once."""
 
-    def __init__(self, endpoint: str, *, transport: httpx.BaseTransport | None = None) -> None:
+    def __init__(
+        self, endpoint: str, *, key: KeyFile | None = None, transport: httpx.BaseTransport | None = None
+    ) -> None:
+        self._key = key
         self._client = httpx.Client(
             base_url=endpoint,
             timeout=httpx.Timeout(_ANSWER_SECONDS, connect=_CONNECT_SECONDS),
@@ -50,18 +80,29 @@ class Classifier:
 
     def classify(self, photo: bytes) -> Answer:
         """Ask about one JPEG. Raises `NoAnswer`."""
+        headers = {} if self._key is None else {"authorization": f"Bearer {self._key.read()}"}
         try:
-            response = self._client.post("/v1/classify", content=photo)
+            response = self._client.post("/v1/classify", content=photo, headers=headers)
         except httpx.HTTPError as error:
             raise NoAnswer(f"the endpoint does not answer: {type(error).__name__}") from None
         if response.status_code != 200:
-            pause = _seconds(response.headers.get("retry-after")) if response.status_code == 503 else 0.0
-            raise NoAnswer(f"the endpoint answers {response.status_code}", pause=pause)
+            raise self._refused(response)
         return _answer(response)
 
     def close(self) -> None:
         """Hang up."""
         self._client.close()
+
+    def _refused(self, response: httpx.Response) -> NoAnswer:
+        status = response.status_code
+        if status == httpx.codes.UNAUTHORIZED:
+            if self._key is None:
+                return NoAnswer("the endpoint asks for an API key (401): name the file that holds one, api_key_file")
+            self._key.forget()
+            return NoAnswer("the endpoint does not know the API key (401)")
+        waits = status in {httpx.codes.TOO_MANY_REQUESTS, httpx.codes.SERVICE_UNAVAILABLE}
+        pause = _seconds(response.headers.get("retry-after")) if waits else 0.0
+        return NoAnswer(f"the endpoint answers {status}", pause=pause)
 
 
 def photo_of(image: VideoFrame) -> bytes:

@@ -52,6 +52,8 @@ class AgentSettings:
     cameras: tuple[CameraSettings, ...]
     home: Path
     endpoint: str = "http://127.0.0.1:8080"
+    api_key_file: Path | None = None
+    """File with the key for an endpoint that asks for one; None: it asks for none."""
     data_lake: str | None = None
     """Bucket that events are sent to; None: they stay in `home`."""
     port: int = 8090
@@ -75,6 +77,7 @@ def parse_settings(document: object, *, where: str, defaults: Mapping[str, objec
         cameras=tuple(_camera(item, f"{where}, camera {number}") for number, item in enumerate(cameras, start=1)),
         home=Path(given.text("home", required="the folder in which events wait and stay")),
         endpoint=given.endpoint("endpoint", AgentSettings.endpoint),
+        api_key_file=Path(name) if (name := given.text("api_key_file")) else None,
         data_lake=given.text("data_lake") or None,
         port=int(given.number("port", AgentSettings.port, 1, 65535)),
         spool_bytes=int(given.number("spool_bytes", AgentSettings.spool_bytes, _MEBIBYTE, 2**40)),

@@ -189,9 +189,9 @@ def relay(rtsp: RtspServer) -> Iterator[Relay]:
 DOG = {"label": "dog", "probabilities": {"dog": 0.97, "cat": 0.03}, "model": {"name": "pets", "version": 3}}
 
 
-def classifier_of(answer: Callable[[httpx.Request], httpx.Response]) -> Callable[[str], Classifier]:
+def line_to(answer: Callable[[httpx.Request], httpx.Response]) -> Classifier:
     """A line to an endpoint that answers as the test says."""
-    return lambda endpoint: Classifier(endpoint, transport=httpx.MockTransport(answer))
+    return Classifier("http://endpoint", transport=httpx.MockTransport(answer))
 
 
 class Hands:

@@ -22,7 +22,7 @@ from serving.camera.spool import read_events
 from serving.camera.status import create_status_app
 from serving.camera.telemetry import AgentMetrics
 from serving.camera.visits import VisitRules
-from tests.serving.camera.conftest import DOG, VIDEO, Hands, classifier_of, wait_until
+from tests.serving.camera.conftest import DOG, VIDEO, Hands, line_to, wait_until
 
 QUICK = {"confirm_seconds": 0.5, "leave_seconds": 1.0}
 
@@ -39,7 +39,7 @@ def dog(_request: httpx.Request) -> httpx.Response:
 def test_a_camera_whose_server_dies_is_lost_comes_back_and_every_visit_is_in_the_lake(rtsp, videos, tmp_path, caplog):
     store = MemoryStore()
     settings = settings_of(tmp_path, rtsp.url(), str(videos / VIDEO), data_lake="lake")
-    agent = Agent(settings, store=store, connect=classifier_of(dog))
+    agent = Agent(settings, store=store, connect=lambda _: line_to(dog))
     agent.start()
     gate, film = agent.cameras
     wait_until(lambda: gate.log.visits == 1, "a visit")
@@ -100,7 +100,7 @@ class Stage:
         self.patient = True
         self.camera = Camera(
             CameraSettings(name="gate", url="rtsp://nowhere", rules=VisitRules()),
-            classifier=classifier_of(answer)("http://endpoint"),
+            classifier=line_to(answer),
             recorder=Notes(),
             clock=hands,
             metrics=self.metrics,
@@ -277,7 +277,9 @@ def test_what_is_no_endpoint_is_no_answer(tmp_path, hands, body):
 
 
 def test_the_status_shows_cameras_and_only_pictures_as_they_may_be_stored(videos, tmp_path):
-    agent = Agent(settings_of(tmp_path, str(videos / VIDEO), blur="everything"), store=None, connect=classifier_of(dog))
+    agent = Agent(
+        settings_of(tmp_path, str(videos / VIDEO), blur="everything"), store=None, connect=lambda _: line_to(dog)
+    )
     client = Visitor(agent)
     assert client.get("/v1/cameras/camera-1/thumbnail.jpg").status_code == 404
     agent.start()

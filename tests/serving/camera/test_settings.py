@@ -26,11 +26,12 @@ def test_json_is_yaml_and_every_setting_is_taken():
         {
             **GOOD,
             "retention_hours": 1,
+            "api_key_file": "/etc/petpark/key",
             "cameras": [{**GATE, "enter": 0.9, "stay": 0.7, "per_second": 2, "background": ["nobody"]}],
         },
         where="x",
     )
-    assert read.retention_hours == 1
+    assert (read.retention_hours, read.api_key_file) == (1, Path("/etc/petpark/key"))
     rules = read.cameras[0].rules
     assert (rules.enter, rules.stay, rules.background) == (0.9, 0.7, frozenset({"nobody"}))
     assert read.home == Path("/srv/camera")
