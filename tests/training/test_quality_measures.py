@@ -219,6 +219,46 @@ def test_without_strangers_the_least_like_are_shown_and_blamed_for_nothing() -> 
     assert part.measures["unlike"] == 0
 
 
+def scenes(count: int) -> np.ndarray:
+    """Pictures with detail at every scale, less of it the finer, as photos have."""
+    rng = np.random.default_rng(5)
+    layers = [
+        np.kron(rng.normal(size=(count, 48 // side, 48 // side, 3)), np.ones((1, side, side, 1))) * side**0.7
+        for side in (1, 2, 4, 8, 16, 48)
+    ]
+    contrast = rng.uniform(1, 3, size=(count, 1, 1, 1))
+    return (128 + contrast * sum(layers)).clip(0, 255).astype(np.uint8)
+
+
+NOTHING = {
+    "stripes": np.repeat(np.random.default_rng(1).integers(0, 256, (48, 1, 3)), 48, axis=1),
+    "a dead sensor": np.full((48, 48, 3), 128),
+    "noise": np.random.default_rng(2).integers(0, 256, (48, 48, 3)),
+    "a page of text": np.where((np.arange(48) % 4 < 1)[:, None, None], 0, np.full((48, 48, 3), 255)),
+}
+
+
+@pytest.mark.parametrize("nothing", NOTHING)
+def test_what_is_built_like_no_photo_is_like_no_others_without_any_network(nothing: str) -> None:
+    pixels = scenes(200)
+    pixels[17] = NOTHING[nothing]
+    part = relevance([shot(n) for n in range(200)], pixels=pixels)
+    assert names(part)["unlike"][0] == "00017.jpg"
+    assert 1 / 200 <= part.measures["unlike"] <= 4 / 200
+
+
+def test_even_a_tenth_of_pictures_of_nothing_does_not_make_itself_usual() -> None:
+    pixels = scenes(200)
+    pixels[:19] = NOTHING["stripes"]
+    part = relevance([shot(n) for n in range(200)], pixels=pixels)
+    assert set(names(part)["unlike"][:19]) == {f"{n:05}.jpg" for n in range(19)}
+    assert len(names(part)["unlike"]) <= 23
+
+
+def test_of_too_few_photos_nothing_is_said_about_what_is_usual() -> None:
+    assert "unlike" not in relevance([shot(n) for n in range(49)], pixels=scenes(49)).measures
+
+
 def test_a_mirrored_copy_in_another_split_is_found_and_what_only_embeds_alike_is_not() -> None:
     rng = np.random.default_rng(3)
     pixels = rng.integers(0, 256, (6, 48, 48, 3)).astype(np.uint8)

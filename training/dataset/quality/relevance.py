@@ -9,6 +9,7 @@ import numpy.typing as npt
 from training.dataset.manifest import Photo
 from training.dataset.quality.findings import Characteristic, Concern, Finding, Name, Table, finding, share
 from training.dataset.quality.likeness import strangeness, strangers
+from training.dataset.quality.texture import LEAST, oddness
 
 _STRANGEST: Final = 12
 
@@ -27,7 +28,10 @@ def relevance(
     pixels: npt.NDArray[np.uint8] | None = None,
     embeddings: Numbers | None = None,
 ) -> Characteristic:
-    """Find photos that show little. `pixels` [N, S, S, 3] tell grey ones, `embeddings` [N, d] those like no others."""
+    """Find photos that show little, or are like no others.
+
+    `pixels` [N, S, S, 3] tell grey ones and what is built like no photo, `embeddings` [N, d] what shows something else.
+    """
     measures: dict[str, float] = {}
     found: list[Finding] = []
     unclear: set[str] = set()
@@ -48,28 +52,16 @@ def relevance(
         these = [_concern(photos[n], "without colour") for n in map(int, np.flatnonzero(colour < GREY))]
         note("greyscale", "Without colour", "Nights by infra-red are like this. Both classes should have them.", these)
         measures["greyscale"] = share(len(these), len(photos))
+    comparable = pixels is not None and len(photos) >= LEAST
+    unlike = _odd(photos, pixels) if pixels is not None and comparable else []
     if embeddings is not None:
-        distances = strangeness(embeddings)
-        far = strangers(distances)
-        these = [_concern(photos[n], f"distance {distances[n]:.2f}; usual {np.median(distances):.2f}") for n in far]
-        if not these:  # the strangest are worth a look all the same
-            strangest = np.argsort(-distances, kind="stable")[:_STRANGEST]
-            found += finding(
-                "strangest",
-                "Least like the others",
-                "None is far from all others; these are farthest.",
-                [
-                    _concern(photos[n], f"distance {distances[n]:.2f}; usual {np.median(distances):.2f}")
-                    for n in strangest
-                ],
-            )
-        note(
-            "unlike",
-            "Like no others",
-            "A broken camera, another place, or the rare case that is worth most: look.",
-            these,
-        )
-        measures["unlike"] = share(len(these), len(photos))
+        unlike += _far(photos, embeddings, known={concern.sha256 for concern in unlike})
+        if not unlike:  # the strangest are worth a look all the same
+            found += _strangest(photos, embeddings)
+    if comparable or embeddings is not None:
+        says = "A broken camera, another place, or the rare case that is worth most: look."
+        note("unlike", "Like no others", says, unlike)
+        measures["unlike"] = share(len(unlike), len(photos))
     return Characteristic(
         name=Name.RELEVANCE,
         summary=", ".join(f"{count:,} {title}" for title, count, _ in shares) + f" of {len(photos):,} photos.",
@@ -98,6 +90,35 @@ _UNCLEAR: Final[tuple[tuple[str, str, Callable[[Photo], float], Callable[[Photo]
     ),
 )
 """Finding, title, measure (lowest first), which photos, how the measure is called."""
+
+
+def _odd(photos: Sequence[Photo], pixels: npt.NDArray[np.uint8]) -> list[Concern]:
+    distances = oddness(pixels)
+    usual = np.median(distances)
+    return [
+        _concern(photos[n], f"built like no other: distance {distances[n]:.1f}; usual {usual:.1f}")
+        for n in strangers(distances)
+    ]
+
+
+def _far(photos: Sequence[Photo], embeddings: Numbers, *, known: set[str]) -> list[Concern]:
+    distances = strangeness(embeddings)
+    return [_distance(photos[n], distances, n) for n in strangers(distances) if photos[n].sha256 not in known]
+
+
+def _strangest(photos: Sequence[Photo], embeddings: Numbers) -> Sequence[Finding]:
+    distances = strangeness(embeddings)
+    order = np.argsort(-distances, kind="stable")[:_STRANGEST]
+    return finding(
+        "strangest",
+        "Least like the others",
+        "None is far from all others; these are farthest.",
+        [_distance(photos[n], distances, n) for n in order],
+    )
+
+
+def _distance(photo: Photo, distances: Numbers, place: np.intp) -> Concern:
+    return _concern(photo, f"distance {distances[place]:.2f}; usual {np.median(distances):.2f}")
 
 
 def _concern(photo: Photo, why: str) -> Concern:
