@@ -22,7 +22,7 @@ from serving.challenge import Challenger
 from serving.keys.ring import KeyRing
 from serving.live import Live
 from serving.logs import log_to_cloudwatch, log_to_stdout
-from serving.memory import Trimmer
+from serving.memory import Trimmer, keep_large_blocks_apart
 from serving.registry_view import RegistryView
 from serving.roll_back import PromotersDesk
 from serving.rollout import Rollout
@@ -41,6 +41,7 @@ _CACHE_BYTES = 2 * 1024**3
 def main() -> int:
     """Serve until told to stop. 0: drained and ended; 2: the environment is not usable."""
     log_to_stdout()
+    keep_large_blocks_apart()
     try:
         _serve(ServingSettings.from_environment(os.environ))
     except (SettingMissing, SettingInvalid, AddressInUse) as error:

@@ -1,6 +1,8 @@
 """Memory of dropped models goes back to the system, once what held them has ended."""
 
 import ctypes
+import subprocess
+import sys
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -73,3 +75,29 @@ def test_free_pages_between_used_ones_go_back_to_the_system():
         libc.free(block)
     assert trim_allocator()
     libc.free(blocks[-1])
+
+
+BLOCKS = """
+import ctypes
+from serving.memory import keep_large_blocks_apart
+
+libc = ctypes.CDLL(None)
+libc.malloc.restype, libc.free.argtypes = ctypes.c_void_p, [ctypes.c_void_p]
+{call}
+libc.free(libc.malloc(30_000_000))  # after this, glibc by itself takes what is smaller from the heap
+blocks = [libc.malloc(2_000_000) for _ in range(50)]
+for block in blocks:
+    ctypes.memset(block, 1, 2_000_000)
+last = libc.malloc(100)
+for block in blocks:
+    libc.free(block)
+print(next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmRSS")))
+"""
+
+
+def test_large_blocks_are_gone_as_soon_as_they_are_freed():
+    def kilobytes(call: str) -> int:
+        command = [sys.executable, "-c", BLOCKS.format(call=call)]
+        return int(subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout)
+
+    assert kilobytes("assert keep_large_blocks_apart()") < kilobytes("") - 50_000
