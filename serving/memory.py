@@ -12,7 +12,6 @@ from collections.abc import Callable
 
 from serving.live import Live
 
-
 _MMAP_THRESHOLD = -3
 """`M_MMAP_THRESHOLD` of <malloc.h>."""
 _LARGE = 1024 * 1024

@@ -95,13 +95,12 @@ class Classifier:
 
     def _refused(self, response: httpx.Response) -> NoAnswer:
         status = response.status_code
-        if status == httpx.codes.UNAUTHORIZED:
+        if status == 401:
             if self._key is None:
                 return NoAnswer("the endpoint asks for an API key (401): name the file that holds one, api_key_file")
             self._key.forget()
             return NoAnswer("the endpoint does not know the API key (401)")
-        waits = status in {httpx.codes.TOO_MANY_REQUESTS, httpx.codes.SERVICE_UNAVAILABLE}
-        pause = _seconds(response.headers.get("retry-after")) if waits else 0.0
+        pause = _seconds(response.headers.get("retry-after")) if status in {429, 503} else 0.0
         return NoAnswer(f"the endpoint answers {status}", pause=pause)
 
 

@@ -88,7 +88,7 @@ libc.free(libc.malloc(30_000_000))  # after this, glibc by itself takes what is 
 blocks = [libc.malloc(2_000_000) for _ in range(50)]
 for block in blocks:
     ctypes.memset(block, 1, 2_000_000)
-last = libc.malloc(100)
+last = libc.malloc(900_000)  # holds the heap's end where it is
 for block in blocks:
     libc.free(block)
 print(next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmRSS")))
