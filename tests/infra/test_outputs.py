@@ -43,7 +43,7 @@ def test_both_stacks_say_what_models_must_show(deployments):
 
 def test_the_yaml_ships_the_gates_and_checks_that_training_has_by_itself():
     gates = yaml.safe_load((ROOT / "Pulumi.test.yaml").read_text())["config"]["petpark:gates"]
-    # What takes networks, and so minutes, is not asked before a park asks for it.
+    # What takes networks, and so minutes, or a hundred photos, is not asked before a park asks for it.
     photos = asdict(DataGates(label_noise=1, unlike=1))
     assert gates == {"data": photos, "model": asdict(Gates()), "checks": asdict(Checks())}
 

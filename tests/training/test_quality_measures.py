@@ -256,7 +256,7 @@ def test_even_a_tenth_of_pictures_of_nothing_does_not_make_itself_usual() -> Non
 
 
 def test_of_too_few_photos_nothing_is_said_about_what_is_usual() -> None:
-    assert "unlike" not in relevance([shot(n) for n in range(49)], pixels=scenes(49)).measures
+    assert "unlike" not in relevance([shot(n) for n in range(99)], pixels=scenes(99)).measures
 
 
 def test_a_mirrored_copy_in_another_split_is_found_and_what_only_embeds_alike_is_not() -> None:
