@@ -6,7 +6,7 @@ import importlib.util
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import httpx
 
@@ -58,8 +58,11 @@ def settings_of(config: Path | None, sources: Sequence[str], overrides: Mapping[
     return parse_settings(said, where="the command line", defaults={"home": str(default_home())})
 
 
-def run_agent(settings: AgentSettings) -> None:
-    """Run an agent until it is told to end. Raises `LibrariesMissing` and what `serving.camera.process.run` does."""
+def run_agent(settings: AgentSettings) -> NoReturn:
+    """Run an agent until it is told to end, and end this process.
+
+    Raises `LibrariesMissing` and what `serving.camera.process.run` does.
+    """
     missing = [name for name in _LIBRARIES if importlib.util.find_spec(name) is None]
     if missing:
         raise LibrariesMissing(
@@ -67,8 +70,10 @@ def run_agent(settings: AgentSettings) -> None:
             next_step="pip install -r requirements/camera.txt",
         )
     from serving.camera.process import run
+    from serving.ending import end
 
     run(settings)
+    end(0)
 
 
 def ask_agent(url: str) -> Mapping[str, Any]:

@@ -5,7 +5,6 @@ import logging
 import os
 import sys
 from datetime import UTC, datetime
-from typing import NoReturn
 
 import boto3
 from botocore.config import Config
@@ -19,6 +18,7 @@ from registry.experiment import Experiments
 from registry.object_store import ObjectStore, S3Store
 from serving.admission import Admission
 from serving.challenge import Challenger
+from serving.ending import end
 from serving.keys.ring import KeyRing
 from serving.live import Live
 from serving.logs import log_to_cloudwatch, log_to_stdout
@@ -92,17 +92,5 @@ def _followers(
     )
 
 
-def _end(code: int) -> NoReturn:
-    """End without Python's own farewell.
-
-    It kills daemon threads by unwinding them, and a thread inside gRPC or ONNX Runtime (C++) then aborts the process
-    (python/cpython#87135; Python 3.14 lets them hang). Nothing is lost: requests are answered and logs flushed, and
-    files of the cache are written whole or not at all.
-    """
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
-
-
 if __name__ == "__main__":
-    _end(main())
+    end(main())
