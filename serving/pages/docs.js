@@ -14,8 +14,13 @@ function resolve(node, api) {
 
 function table(heads, rows, label) {
   return plainTable(heads.map((name) => text(`docs.${name}`)), rows.map(([first, ...rest]) => [
-    make("code", "", String(first)), ...rest.map(String),
+    make("code", "", String(first)), ...rest.map(prose),
   ]), label);
+}
+
+/* Words of the document, in which `names` stand between backticks. */
+function prose(words) {
+  return make("span", "", ...String(words).split("`").map((part, place) => (place % 2 ? make("code", "", part) : part)));
 }
 
 function kind(schema) {

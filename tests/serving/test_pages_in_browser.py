@@ -322,6 +322,14 @@ def filled(page: Page, path: str) -> None:
     expect(page.locator(awaited[path]).first).to_be_visible()
 
 
+def test_names_in_the_words_of_the_api_page_stand_out_instead_of_between_backticks(page):
+    page.goto("/docs")
+    filled(page, "/docs")
+    page.locator("summary").first.click()
+    expect(page.locator("td code", has_text="decision").last).to_be_attached()
+    assert "`" not in page.locator("main").inner_text()
+
+
 def test_the_keyboard_reaches_the_content_first_and_sees_where_it_is(page):
     page.goto("/models")
     page.keyboard.press("Tab")
