@@ -15,7 +15,6 @@ import os
 import sys
 import tempfile
 import time
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -38,6 +37,7 @@ from training.dataset.generated import generate
 from training.dataset.index import Row
 from training.dataset.ingest import describe
 from training.dataset.leakage import find_leaks
+from training.dataset.near import Hashes
 from training.dataset.quality.accuracy import SURE
 from training.dataset.quality.examine import examine
 from training.dataset.quality.findings import Finding
@@ -155,15 +155,19 @@ def show_likeness(
     leaks = _finding(report, "leaks")
     pairs = [] if leaks is None else [{each.sha256, each.beside[1]} for each in leaks.photos if each.beside]
     wanted = {photo.sha256: (kind, {photo.sha256, original}) for photo, (kind, original) in copies.items()}
-    found = Counter(kind for kind, pair in wanted.values() if pair in pairs)
     hashed = find_leaks(manifest)
+    by_hash = {sha256 for sha256, (_, pair) in wanted.items() if _hashes_agree(manifest, pair)}
     table = Table(title=f"Copies in the test split, {COPIES} of each kind")
-    table.add_column("kind")
-    table.add_column("found by embedding", justify="right")
+    for column in ("kind", "found by embedding", "by perceptual hash", "by either"):
+        table.add_column(column, justify="left" if column == "kind" else "right")
     for kind in KINDS if copies else ():
-        table.add_row(kind, f"{found[kind]} of {COPIES}")
+        of_kind = {sha256 for sha256, (other, _) in wanted.items() if other == kind}
+        seen = {sha256 for sha256 in of_kind if wanted[sha256][1] in pairs}
+        table.add_row(kind, *(f"{len(each & of_kind)} of {COPIES}" for each in (seen, by_hash, seen | by_hash)))
     console.print(table)
-    natural = [pair for pair in pairs if pair not in [each for _, each in wanted.values()]]
+    natural = [
+        pair for pair in pairs if not pair & wanted.keys()
+    ]  # a copy may also be like a neighbour of its original
     console.print(
         f"pairs by perceptual hash: {hashed.pairs}; by embedding: {len(pairs)}, {len(natural)} that nobody put in"
     )
@@ -176,6 +180,11 @@ def show_likeness(
     for result in report.results:
         console.print(f"{'passed' if result.passed else 'FAILED'}  {result.asked}; found {result.found}")
     return not natural
+
+
+def _hashes_agree(manifest: Manifest, pair: set[str]) -> bool:
+    hashes = Hashes([photo.perceptual_hash for photo in manifest.photos if photo.sha256 in pair])
+    return len(hashes.near(0)) > 1  # itself is always near
 
 
 def _finding(report: QualityReport, name: str) -> Finding | None:
