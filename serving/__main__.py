@@ -1,12 +1,12 @@
 """`python -m serving`: one endpoint, from its environment."""
 
-import asyncio
 import logging
 import os
 import sys
 from datetime import UTC, datetime
 
 import boto3
+import uvloop
 from botocore.config import Config
 
 from registry.blob_cache import BlobCache
@@ -66,7 +66,7 @@ def _serve(settings: ServingSettings) -> None:
     ring = None
     if settings.api_keys_path:
         ring = KeyRing(boto3.client("ssm", config=_AWS), settings.api_keys_path, metrics=metrics)
-    asyncio.run(
+    uvloop.run(
         serve(settings, followers=followers, live=live, metrics=metrics, ring=ring, view=view, open_desk=open_desk)
     )
 

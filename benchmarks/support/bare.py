@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import uvloop
 from granian.constants import HTTPModes, Interfaces
 from granian.server.embed import Server
 
@@ -92,7 +93,7 @@ def main() -> None:
         more = [sys.executable, "-m", "benchmarks.support.bare", str(model), str(port), "one"]
         for _ in range(usable_cores() - 1):
             subprocess.Popen(more)
-    asyncio.run(_serve(_App(model, threads=usable_cores() if kind == "threads" else 0), port))
+    uvloop.run(_serve(_App(model, threads=usable_cores() if kind == "threads" else 0), port))
 
 
 if __name__ == "__main__":
