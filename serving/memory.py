@@ -1,9 +1,9 @@
 """Gives the memory of dropped models back to the system.
 
 A model's blocks are freed between blocks that live on, and glibc keeps such pages for later, spread over the arenas of
-all threads that ever loaded one: 60 swaps took an endpoint from 85 to 190 MB. Two things against it, with which the
-same swaps end at 93 MB: large blocks get pages of their own, which freeing returns; and after a swap the rest of what
-is free is returned, which takes 8 to 30 ms, in which threads that allocate may wait.
+all threads that ever loaded one, so an endpoint grew with every swap. Two things against it: large blocks get pages of
+their own, which freeing returns; and after a swap the rest of what is free is returned, which takes some milliseconds,
+in which threads that allocate may wait. `benchmarks/soak.py` shows what becomes of it.
 """
 
 import ctypes

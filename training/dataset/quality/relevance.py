@@ -52,13 +52,14 @@ def relevance(
         these = [_concern(photos[n], "without colour") for n in map(int, np.flatnonzero(colour < GREY))]
         note("greyscale", "Without colour", "Nights by infra-red are like this. Both classes should have them.", these)
         measures["greyscale"] = share(len(these), len(photos))
-    comparable = pixels is not None and len(photos) >= LEAST
-    unlike = _odd(photos, pixels) if pixels is not None and comparable else []
+    unlike = None if pixels is None or len(photos) < LEAST else _odd(photos, pixels)
     if embeddings is not None:
-        unlike += _far(photos, embeddings, known={concern.sha256 for concern in unlike})
+        distances = strangeness(embeddings)
+        known = {concern.sha256 for concern in unlike or []}
+        unlike = [*(unlike or []), *_far(photos, distances, known=known)]
         if not unlike:  # the strangest are worth a look all the same
-            found += _strangest(photos, embeddings)
-    if comparable or embeddings is not None:
+            found += _strangest(photos, distances)
+    if unlike is not None:
         says = "A broken camera, another place, or the rare case that is worth most: look."
         note("unlike", "Like no others", says, unlike)
         measures["unlike"] = share(len(unlike), len(photos))
@@ -101,13 +102,11 @@ def _odd(photos: Sequence[Photo], pixels: npt.NDArray[np.uint8]) -> list[Concern
     ]
 
 
-def _far(photos: Sequence[Photo], embeddings: Numbers, *, known: set[str]) -> list[Concern]:
-    distances = strangeness(embeddings)
+def _far(photos: Sequence[Photo], distances: Numbers, *, known: set[str]) -> list[Concern]:
     return [_distance(photos[n], distances, n) for n in strangers(distances) if photos[n].sha256 not in known]
 
 
-def _strangest(photos: Sequence[Photo], embeddings: Numbers) -> Sequence[Finding]:
-    distances = strangeness(embeddings)
+def _strangest(photos: Sequence[Photo], distances: Numbers) -> Sequence[Finding]:
     order = np.argsort(-distances, kind="stable")[:_STRANGEST]
     return finding(
         "strangest",

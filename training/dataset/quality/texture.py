@@ -18,19 +18,15 @@ _BULK: Final = 0.8
 """Share of photos, the most usual ones, that say what is usual: so odd ones do not make themselves usual."""
 _STEPS: Final = 4
 LEAST: Final = 100
-"""Fewer photos say too little of what is usual: of 50 ordinary ones more than 5 % seem odd in one of eight draws."""
+"""Fewer photos say too little of what is usual; `oddness` can be asked, and should not be believed."""
 _ROWS: Final = 1024
 
 
 def oddness(pixels: npt.NDArray[np.uint8]) -> Numbers:
-    """Distance [N] of photos [N, S, S, 3] from how most are built, in standard deviations; 0 where they are few."""
+    """Distance [N] of photos [N, S, S, 3] from how most are built, in standard deviations."""
     found = _statistics(pixels)
-    if len(found) < LEAST:
-        return np.zeros(len(found), dtype=np.float32)
     away = np.abs(found - np.median(found, axis=0))
-    distances = (away / np.maximum(np.median(away, axis=0), 1e-3)).max(
-        axis=1
-    )  # each statistic by itself, to begin with
+    distances = (away / np.maximum(np.median(away, axis=0), 1e-3)).max(axis=1)  # each by itself, to begin with
     for _ in range(_STEPS):
         distances = _distances(found, found[distances <= np.quantile(distances, _BULK)])
     return distances.astype(np.float32)
@@ -45,8 +41,7 @@ def _distances(points: Numbers, usual: Numbers) -> Numbers:
 
 def _statistics(pixels: npt.NDArray[np.uint8]) -> Numbers:
     """Logarithms of contrast, and of the mean change between neighbours, across and down, at several scales."""
-    rows = [_of_some(pixels[start : start + _ROWS]) for start in range(0, len(pixels), _ROWS)]
-    return np.concatenate(rows) if rows else np.zeros((0, 2 * len(_SCALES) + 1), dtype=np.float32)
+    return np.concatenate([_of_some(pixels[start : start + _ROWS]) for start in range(0, len(pixels), _ROWS)])
 
 
 def _of_some(pixels: npt.NDArray[np.uint8]) -> Numbers:
