@@ -165,9 +165,8 @@ def show_likeness(
         seen = {sha256 for sha256 in of_kind if wanted[sha256][1] in pairs}
         table.add_row(kind, *(f"{len(each & of_kind)} of {COPIES}" for each in (seen, by_hash, seen | by_hash)))
     console.print(table)
-    natural = [
-        pair for pair in pairs if not pair & wanted.keys()
-    ]  # a copy may also be like a neighbour of its original
+    # A copy may also be like a neighbour of its original.
+    natural = [pair for pair in pairs if not pair & wanted.keys()]
     console.print(
         f"pairs by perceptual hash: {hashed.pairs}; by embedding: {len(pairs)}, {len(natural)} that nobody put in"
     )

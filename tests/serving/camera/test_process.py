@@ -3,6 +3,7 @@
 import configparser
 import json
 import shlex
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -33,11 +34,14 @@ def agent(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_it_plays_a_file_to_its_end_and_says_that_the_endpoint_is_away(videos, tmp_path):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
     settings = tmp_path / "cameras.yaml"
     document = {
         "home": str(tmp_path / "home"),
         "endpoint": "http://127.0.0.1:9",
-        "port": 18_431,
+        "port": port,
         "cameras": [{"name": "gate", "url": str(videos / VIDEO)}],
     }
     settings.write_text(yaml.safe_dump(document))
