@@ -85,13 +85,17 @@ def framed(frame: str, name: str, content: str) -> str:
 
 
 def filled(template: str, texts: Mapping[str, str], language: str) -> bytes:
-    """Put the texts where the template names them; the names stay, so that the page can change its language."""
+    """Put the texts where the template names them; the names stay, so that the page can change its language.
+
+    All texts are in the page as well: its script has words from its first line on, and before a second request.
+    """
 
     def attribute(match: re.Match[str]) -> str:
         return f'{match[0]} {match[1]}="{html.escape(texts[match[2]])}"'
 
     page = ATTRIBUTE.sub(attribute, TEXT.sub(lambda match: match[1] + html.escape(texts[match[2]]), template))
-    return page.replace('<html lang="en">', f'<html lang="{language}">').encode()
+    data = json.dumps(texts, ensure_ascii=False).replace("<", "\\u003c")
+    return page.replace('<html lang="en">', f'<html lang="{language}">').replace("@texts@", data).encode()
 
 
 def preferred(accept_language: str) -> str:

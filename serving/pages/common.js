@@ -3,8 +3,9 @@
 export const element = (id) => document.getElementById(id);
 const LANGUAGES = ["en", "es", "ca"];
 const listeners = [];
-let texts = {};
-let language = "en";
+/* The page brings the texts of the language it was served in: whatever happens first, there are words for it. */
+let texts = JSON.parse(element("texts").textContent);
+let language = document.documentElement.lang;
 
 export function make(tag, className = "", ...content) {
   const node = document.createElement(tag);
@@ -38,22 +39,28 @@ function write() {
 }
 
 async function speak(chosen) {
-  texts = await (await fetch(`/pages/texts/${chosen}.json`)).json();
+  if (chosen === language) return;
+  texts = await (await ask(`/pages/texts/${chosen}.json`, { key: null })).json();
   language = chosen;
+  write();
 }
 
 /* `render` writes everything that the page's own script says; it is called again after a change of language or key. */
 export async function start(render) {
-  const served = document.documentElement.lang;
   const kept = localStorage.getItem("petpark-language");
-  await speak(LANGUAGES.includes(kept) ? kept : served);
-  if (language !== served) write();
+  /* Where the kept language cannot be had now, the page speaks the one it came in. */
+  await speak(LANGUAGES.includes(kept) ? kept : language).catch(() => {});
   listeners.push(render);
   element("language").value = language;
   element("language").addEventListener("change", async () => {
-    localStorage.setItem("petpark-language", element("language").value);
-    await speak(element("language").value);
-    write();
+    const chosen = element("language").value;
+    try {
+      await speak(chosen);
+    } catch {
+      element("language").value = language;
+      return;
+    }
+    localStorage.setItem("petpark-language", chosen);
     announce();
   });
   for (const link of document.querySelectorAll("nav a")) {
@@ -92,10 +99,14 @@ export class Refused extends Error {
   }
 }
 
-/* Gives the response, or throws `Refused` with the endpoint's problem, or TypeError where nothing answered. */
+const ANSWER_WITHIN_MS = 30_000;
+
+/* Gives the response, or throws `Refused` with the endpoint's problem, or another error where nothing answered in time. */
 export async function ask(path, { key = sessionStorage.getItem("petpark-key"), headers = {}, ...options } = {}) {
   const shown = key ? { Authorization: `Bearer ${key}` } : {};
-  const response = await fetch(path, { ...options, headers: { ...headers, ...shown }, cache: "no-store" });
+  const response = await fetch(path, {
+    ...options, headers: { ...headers, ...shown }, cache: "no-store", signal: AbortSignal.timeout(ANSWER_WITHIN_MS),
+  });
   if (response.ok) return response;
   const problem = await response.json().catch(() => ({}));
   throw new Refused(problem);

@@ -1,9 +1,9 @@
-import { element, make, start, table as plainTable, text } from "./common.js";
+import { ask, element, make, start, table as plainTable, text } from "./common.js";
 
 let drawn = null;
 
 start(async () => {
-  drawn ??= (await fetch("/openapi.json")).json();
+  drawn ??= (await ask("/openapi.json", { key: null })).json();
   write(await drawn);
 });
 

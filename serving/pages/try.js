@@ -13,11 +13,12 @@ start(() => {
 });
 
 for (const id of ["file", "camera"]) {
-  element(id).addEventListener("change", () => {
-    const [photo] = element(id).files;
-    if (photo) classify(photo);
+  const chosen = () => {
+    take(element(id).files);
     element(id).value = "";
-  });
+  };
+  element(id).addEventListener("change", chosen);
+  chosen(); /* Whoever was faster than this script has chosen already. */
 }
 
 for (const name of ["dragenter", "dragover", "dragleave", "drop"]) {

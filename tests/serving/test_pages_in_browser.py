@@ -209,6 +209,30 @@ def test_a_failure_of_the_endpoint_is_told(page):
     )
 
 
+def test_a_photo_chosen_before_the_script_runs_is_classified(page):
+    held = []
+    page.route("**/pages/common.js", lambda route: held.append(route))
+    page.goto("/", wait_until="commit")
+    give(page, photo("red"))
+    held.pop().continue_()
+    expect(page.locator(".answer")).to_contain_text("cat, ")
+
+
+def test_a_page_whose_kept_language_cannot_be_had_speaks_the_one_it_came_in(page):
+    page.goto("/")
+    page.evaluate("localStorage.setItem('petpark-language', 'es')")
+    page.route("**/pages/texts/*", lambda route: route.abort())
+    page.reload()
+    give(page, photo("red"))
+    expect(page.locator("#answer")).to_contain_text("Answered by version 2")
+    expect(page.get_by_label("Language")).to_have_value("en")
+    page.get_by_label("Language").select_option("ca")
+    expect(page.get_by_label("Language")).to_have_value("en")
+    page.unroute("**/pages/texts/*")
+    page.get_by_label("Language").select_option("ca")
+    expect(page.locator("#answer")).to_contain_text("Ha respost la versió 2")
+
+
 def test_the_language_is_the_browsers_until_another_is_chosen_and_that_is_kept(browser, endpoint):
     with opened(browser, endpoint, locale="es-ES") as context:
         page = context.new_page()
