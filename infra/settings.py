@@ -53,6 +53,8 @@ class TrainingSettings:
     volume_gb: int
     max_minutes: int
     """When the instance's own watchdog ends it, whatever it is doing."""
+    instances: int
+    """The most that train one job together; where it is 1 none of them can be connected to."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -192,6 +194,7 @@ def _training(values: "_Reader") -> TrainingSettings:
         spot=values.boolean("training_spot"),
         volume_gb=values.integer("training_volume_gb", kind.smallest_volume_gb, 16_384),
         max_minutes=values.integer("training_max_minutes", 5, 7 * 24 * 60),
+        instances=values.integer("training_instances", 1, 64),
     )
 
 

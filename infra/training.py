@@ -38,11 +38,14 @@ class Training(Component):
     def __init__(self, name: str, args: TrainingArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(name, opts)
         self.machine = self._create_machine(args)
+        if args.settings.instances > 1:
+            self._let_them_talk()
         self.template = self._create_template(args)
         self.outputs = {
             "launch_template": self.template.id,
             "subnet": args.network.machines[0].id,
             "log_group": self.machine.log_group.name,
+            "instances": args.settings.instances,
         }
         self.register_outputs(self.outputs)
 
@@ -59,6 +62,19 @@ class Training(Component):
                 log_days=args.log_days,
             ),
             pulumi.ResourceOptions(parent=self),
+        )
+
+    def _let_them_talk(self) -> None:
+        """Let instances of one training reach each other, and nobody else: gloo and NCCL choose their ports."""
+        group = self.machine.firewall.id
+        aws.vpc.SecurityGroupIngressRule(
+            **self.child("together"),
+            security_group_id=group,
+            referenced_security_group_id=group,
+            ip_protocol="tcp",
+            from_port=1024,
+            to_port=65_535,
+            tags=self.tags,
         )
 
     def _create_template(self, args: TrainingArgs) -> aws.ec2.LaunchTemplate:

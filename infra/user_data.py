@@ -46,7 +46,7 @@ def serving_script(*, region: str, bundle: Bundle, environment: Mapping[Variable
 
 
 def _names(region: str, environment: Mapping[Variable, str]) -> str:
-    values = {"AWS_DEFAULT_REGION": region, **environment}
+    values = {"AWS_DEFAULT_REGION": region, **_PATIENCE, **environment}
     return "".join(f"export {name}={shlex.quote(value)}\n" for name, value in sorted(values.items()))
 
 
@@ -58,6 +58,9 @@ def _fetch(bundle: Bundle) -> str:
 def _start(purpose: Literal["training", "serving"]) -> str:
     return f'bash "$PETPARK_HOME/code/bootstrap.sh" {purpose}\n'
 
+
+# AWS's SDKs ask the metadata service for credentials once, for a second: an instance that boots is busier than that.
+_PATIENCE = {"AWS_METADATA_SERVICE_TIMEOUT": "5", "AWS_METADATA_SERVICE_NUM_ATTEMPTS": "5"}
 
 _HEAD = """\
 #!/bin/bash

@@ -128,6 +128,10 @@ class NoCapacity(OperatorError):
     exit_code = NOT_SO
 
 
+class TooManyInstances(OperatorError):
+    """A job was to have more instances than the stack lets train together."""
+
+
 class GateLoosened(OperatorError):
     """A job was to ask less of its model than the stack does."""
 

@@ -15,7 +15,15 @@ from botocore.exceptions import ClientError
 
 from petpark import datasets
 from petpark import gates as gating
-from petpark.errors import JobFailed, JobFinished, JobInterrupted, JobOfStudy, NoCapacity, WeightsMissing
+from petpark.errors import (
+    JobFailed,
+    JobFinished,
+    JobInterrupted,
+    JobOfStudy,
+    NoCapacity,
+    TooManyInstances,
+    WeightsMissing,
+)
 from petpark.target import Target
 from registry import layout
 from registry.gates import failed
@@ -101,6 +109,7 @@ def plan(
     gates: Sequence[str] = (),
     checks: Sequence[str] = (),
     recipe: str = "",
+    instances: int = 1,
 ) -> JobSpec:
     """What a new job on this stack's code shall do; `settings` are hyper-parameters as `name=value`.
 
@@ -111,10 +120,17 @@ def plan(
 
     Who asks for it, as the stack's publisher, is part of it, and stays so when somebody else resumes it.
     `initial_weights` is the hash of the weights to start from: a file of a version (`weights_of`), or one that is
-    handed to `submit`. Raises training's `SpecMalformed`, which names what exists, or `GateLoosened`.
+    handed to `submit`. Raises training's `SpecMalformed`, which names what exists, `GateLoosened`, or
+    `TooManyInstances`.
     """
     from training.job import JobSpec
 
+    most = target.outputs.training.instances
+    if instances > most:
+        raise TooManyInstances(
+            f"Stack {target.outputs.stack} lets {most} instances train together, not {instances}.",
+            next_step=f"pulumi config set training_instances {instances} --stack {target.outputs.stack}, and pulumi up",
+        )
     return JobSpec(
         dataset=dataset,
         seed=seed,
@@ -125,6 +141,7 @@ def plan(
         max_seconds=60 * max_minutes,
         evaluation=gating.plan(target, gates, checks),
         data_gates=datasets.asked_gates(target),
+        instances=instances,
     )
 
 
@@ -170,18 +187,22 @@ def submit(target: Target, spec: JobSpec, *, weights: Path | None = None) -> str
 
 
 def launch(target: Target, job: str, *, token: str | None = None) -> str:
-    """Start an instance for `job` from the stack's launch template, and return its id; raises `NoCapacity`.
+    """Start the instances of `job` from the stack's launch template, all or none; raises `NoCapacity`.
 
+    Returns the id of the first, which leads; the others end with it. Raises training's `JobMissing`.
     Launched with a `token`, it bears that as a tag, and launching with the same one again gives the same instance.
     """
+    from training.job import load_spec
+
     training = target.outputs.training
+    count = load_spec(_workspace(target), job).instances
     ec2: EC2Client = target.client("ec2")
     try:
         started = ec2.run_instances(
             LaunchTemplate={"LaunchTemplateId": training.launch_template, "Version": "$Latest"},
             SubnetId=training.subnet,
-            MinCount=1,
-            MaxCount=1,
+            MinCount=count,
+            MaxCount=count,
             # A request that is sent again after a lost answer must not rent a second GPU.
             ClientToken=token or f"{job}-{secrets.token_hex(4)}",
             TagSpecifications=[
@@ -198,13 +219,14 @@ def launch(target: Target, job: str, *, token: str | None = None) -> str:
     except ClientError as error:
         details = error.response.get("Error", {})
         if details.get("Code") in _FULL:
+            wanted = "instance" if count == 1 else f"{count} instances"
             raise NoCapacity(
-                f"No instance could be had for job {job}: {details.get('Message', '')}",
+                f"No {wanted} could be had for job {job}: {details.get('Message', '')}",
                 next_step=f"Try again later (petpark train --resume {job}), or set another training_instance_type.",
                 job=job,
             ) from None
         raise
-    return started["Instances"][0].get("InstanceId", "")
+    return min(started["Instances"], key=_place_in_launch).get("InstanceId", "")
 
 
 def resume(target: Target, job: str) -> str:
@@ -372,14 +394,19 @@ def _instances_by_job(target: Target, job: str = "*") -> dict[str, InstanceTypeD
 
 
 def _instances_by_tag(target: Target, key: str, values: str) -> dict[str, InstanceTypeDef]:
-    """The newest instance for each value of a tag; `values` may end with an asterisk."""
+    """The newest instance for each value of a tag, of several the first; `values` may end with an asterisk."""
     ec2: EC2Client = target.client("ec2")
     pages = ec2.get_paginator("describe_instances").paginate(Filters=[{"Name": f"tag:{key}", "Values": [values]}])
     found = [machine for page in pages for entry in page["Reservations"] for machine in entry.get("Instances", [])]
-    newest = sorted(found, key=lambda machine: machine.get("LaunchTime", datetime.min.replace(tzinfo=UTC)))
+    never = datetime.min.replace(tzinfo=UTC)
+    newest = sorted(found, key=lambda machine: (machine.get("LaunchTime", never), -_place_in_launch(machine)))
     return {
         tag.get("Value", ""): machine for machine in newest for tag in machine.get("Tags", []) if tag.get("Key") == key
     }
+
+
+def _place_in_launch(instance: InstanceTypeDef) -> int:
+    return instance.get("AmiLaunchIndex", 0)
 
 
 def is_alive(instance: InstanceTypeDef) -> bool:

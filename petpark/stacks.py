@@ -16,6 +16,8 @@ class TrainingOutputs:
     launch_template: str
     subnet: str
     log_group: str
+    instances: int = 1
+    """The most that train one job together."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +80,7 @@ def parse(stack: str, outputs: Mapping[str, Any]) -> StackOutputs:
                 launch_template=training["launch_template"],
                 subnet=training["subnet"],
                 log_group=training["log_group"],
+                instances=int(training.get("instances", 1)),
             ),
             endpoint=EndpointOutputs(
                 kind=endpoint["kind"],

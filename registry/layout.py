@@ -102,6 +102,11 @@ def checkpoint_key(job: str, step: int) -> str:
     return f"{checkpoints_prefix(job)}{step:06d}.pt"
 
 
+def meeting_key(job: str, launch: str) -> str:
+    """Where the first of several instances that were launched together listens to the others."""
+    return f"{job_prefix(job)}meetings/{launch}.json"
+
+
 def validation_key(job: str) -> str:
     """What the job of a study's trial answered on the validation photos."""
     return f"{job_prefix(job)}validation.json"

@@ -4,6 +4,7 @@ Ends with 0 (succeeded), 1 (failed: the result says why), 2 (the environment is 
 job again anywhere, and it goes on), 4 (a store did not answer; start it again too).
 
 Where there are several GPUs it starts a process for each, as torchrun does: the first runs the job, the others assist.
+Where the job has several instances each does so, and the first process of the first instance runs the job.
 """
 
 import os
@@ -31,7 +32,8 @@ from training.evaluation.comparison import PROD
 from training.group import Group, processes_here
 from training.interruption import Interruption
 from training.job import JobResult, JobSpec, load_spec
-from training.logs import Log
+from training.logs import Log, say_here
+from training.meeting import meet
 from training.run import run_job, store_result
 from training.trackers import tracked
 
@@ -71,14 +73,6 @@ def main() -> int:
     except KeyError as error:
         print(f"petpark training needs {error.args[0]} in its environment; the user data sets it", file=sys.stderr)
         return UNUSABLE
-    try:
-        count = processes.wanted()
-    except SpecMalformed as error:
-        print(f"petpark training cannot start: {error}", file=sys.stderr)
-        return UNUSABLE
-    if count > 1:
-        print(f"petpark training starts {count} processes", flush=True)
-        return processes.launch(environment.job, count)
     status = _work(environment)
     processes.note(status)
     return status
@@ -98,6 +92,8 @@ def _run(environment: Environment, log: Log, interruption: Interruption) -> int:
     workspace = S3Store(client, environment.workspace, transfer=transfer)
     try:
         spec = load_spec(workspace, environment.job)
+        if (count := processes.wanted()) > 1 or (spec.instances > 1 and not processes.among_several()):
+            return _start_several(environment.job, spec, count, workspace, interruption)
         group = Group.join()
         with tempfile.TemporaryDirectory(prefix="petpark-job-") as directory:
             lake = S3Store(client, environment.data_lake, transfer=transfer, transfer_reads=True)
@@ -134,6 +130,16 @@ def _run(environment: Environment, log: Log, interruption: Interruption) -> int:
         return FAILED
     log.say(result.status, {"version": result.version, "error": result.error, "message": result.message})
     return SUCCEEDED if result.status == "succeeded" else FAILED
+
+
+def _start_several(job: str, spec: JobSpec, count: int, workspace: S3Store, interruption: Interruption) -> int:
+    """Start the processes of this instance, when all instances of the job are there."""
+    meeting = None
+    if spec.instances > 1:
+        say_here(f"petpark training waits for {spec.instances} instances")
+        meeting = meet(workspace, job, spec.instances, should_stop=interruption.noticed)
+    say_here(f"petpark training starts {count} processes")
+    return processes.launch(job, count, meeting=meeting)
 
 
 def _assist(spec: JobSpec, lake: S3Store, group: Group, directory: Path, log: Log, interruption: Interruption) -> int:

@@ -1,18 +1,16 @@
 """Knowing in time that the machine will be taken away: SIGTERM, or a spot interruption notice."""
 
 import json
-import os
 import signal
 import threading
-import urllib.error
-import urllib.request
 from types import FrameType
 from typing import Final
 
-NOTICE_PATH: Final = "/latest/meta-data/spot/instance-action"
-_TOKEN_PATH: Final = "/latest/api/token"  # noqa: S105 - a path
-_TIMEOUT: Final = 2.0
+from training import metadata
+
+NOTICE_PATH: Final = "spot/instance-action"
 _TRIES: Final = 3
+_JOIN_SECONDS: Final = 4.0
 
 
 class Interruption:
@@ -24,7 +22,7 @@ class Interruption:
     """
 
     def __init__(self, endpoint: str | None = None, *, poll_seconds: float = 2.0) -> None:
-        self._endpoint = (endpoint or _default_endpoint()).rstrip("/")
+        self._endpoint = (endpoint or metadata.default_endpoint()).rstrip("/")
         self._poll_seconds = poll_seconds
         self._noticed = threading.Event()
         self._closed = threading.Event()
@@ -41,7 +39,7 @@ class Interruption:
         """Stop watching."""
         self._closed.set()
         signal.signal(signal.SIGTERM, self._before)
-        self._watcher.join(timeout=2 * _TIMEOUT)
+        self._watcher.join(timeout=_JOIN_SECONDS)
 
     def noticed(self) -> bool:
         """Say whether the machine will be taken away."""
@@ -76,24 +74,5 @@ def spot_notice(endpoint: str) -> str | None:
 
     Raises OSError or ValueError where no instance metadata service answers.
     """
-    token = _call(endpoint + _TOKEN_PATH, "PUT", {"X-aws-ec2-metadata-token-ttl-seconds": "300"})
-    try:
-        notice = _call(endpoint + NOTICE_PATH, "GET", {"X-aws-ec2-metadata-token": token})
-    except urllib.error.HTTPError as error:
-        error.close()
-        if error.code == 404:  # no notice
-            return None
-        raise
-    return str(json.loads(notice).get("action", "terminate"))
-
-
-def _call(url: str, method: str, headers: dict[str, str]) -> str:
-    if not url.startswith("http"):
-        raise ValueError(f"{url} is no http address")
-    request = urllib.request.Request(url, method=method, headers=headers)  # noqa: S310 - checked above
-    with urllib.request.urlopen(request, timeout=_TIMEOUT) as response:  # noqa: S310
-        return response.read().decode()
-
-
-def _default_endpoint() -> str:
-    return os.environ.get("AWS_EC2_METADATA_SERVICE_ENDPOINT") or "http://169.254.169.254"
+    notice = metadata.read(endpoint, NOTICE_PATH)
+    return None if notice is None else str(json.loads(notice).get("action", "terminate"))

@@ -6,6 +6,7 @@ A job's id is the name of its folder in the workspace (`registry.layout`); nothi
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
+from types import MappingProxyType
 from typing import Final, Literal, Self
 
 from registry.encoding import NAME, SHA256, Fields, canonical, parse_canonical
@@ -17,8 +18,8 @@ from training.errors import JobExists, JobMissing, SpecMalformed
 from training.evaluation.plan import EvaluationPlan
 from training.hyper_parameters import HyperParameters
 
-_YOUNG: Final = ("data_gates", "study")
-"""Fields that jobs of the past do not have."""
+_YOUNG: Final = MappingProxyType({"data_gates": None, "study": None, "instances": 1})
+"""Fields that jobs of the past do not have, and what these had without knowing it."""
 
 IDENTITY: Final = re.compile(r"arn:[\w-]+:(?:iam|sts)::\d{12}:[!-~]+", re.ASCII)
 """An ARN as STS reports it of a caller: a user, or a session of a role."""
@@ -38,11 +39,12 @@ class JobSpec:
     evaluation: EvaluationPlan = field(default_factory=EvaluationPlan)
     data_gates: DataGates | None = None  # what the dataset's newest quality report must show; None: none is asked for
     study: str | None = None  # the study that this is a trial of: judged on validation photos, and never published
+    instances: int = 1  # that train it together, launched together
 
     def to_json(self) -> bytes:
         """Write canonical JSON. What a job does not ask for is left out, so that code of before reads it."""
-        facts = {name: value for name, value in asdict(self).items() if name not in _YOUNG or value is not None}
-        return canonical(facts)
+        facts = asdict(self)
+        return canonical({name: facts[name] for name in facts if name not in _YOUNG or facts[name] != _YOUNG[name]})
 
     @classmethod
     def from_json(cls, data: bytes) -> Self:
@@ -64,6 +66,7 @@ class JobSpec:
             evaluation=EvaluationPlan.read(fields.nested("evaluation")),
             data_gates=None if data_gates is None else DataGates.read(data_gates),
             study=fields.optional_text("study", NAME) if "study" in fields.rest() else None,
+            instances=fields.count("instances") if "instances" in fields.rest() else 1,
         )
         fields.done()
         return spec

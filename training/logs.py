@@ -8,6 +8,7 @@ import json
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -15,6 +16,12 @@ if TYPE_CHECKING:
 
 _PATIENCE: Final = 3
 """Lines in a row that may fail to be sent before sending is given up."""
+
+
+def say_here(line: str) -> None:
+    """Say a line on standard output, if anybody still reads that: what reads an instance's console ends before it."""
+    with suppress(OSError):
+        print(line, flush=True)
 
 
 class Log:
@@ -37,7 +44,7 @@ class Log:
         """Say one event."""
         now = time.time()
         line = json.dumps({"time": round(now, 3), "job": self._job, "event": event, **facts}, default=str)
-        print(line, flush=True)
+        say_here(line)
         if self._group and self._client:
             self._send(self._client, self._group, line, now)
 

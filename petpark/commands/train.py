@@ -58,12 +58,15 @@ def train(
             help="Start from a version's weights, from a file, or from those that torchvision publishes.",
         ),
     ] = "",
+    instances: Annotated[
+        int, typer.Option("--instances", help="Train on so many together, a process on each GPU of each.", min=1)
+    ] = 1,
     watch: Annotated[bool, typer.Option("--watch", help="Stay until the job has ended.")] = False,
     resume: Annotated[
         str, typer.Option("--resume", metavar="JOB", help="Take up an interrupted job where it was.")
     ] = "",
 ) -> None:
-    """Train on an instance of the stack, from a dataset (--dataset) or an interrupted job (--resume).
+    """Train on an instance of the stack, or several, from a dataset (--dataset) or an interrupted job (--resume).
 
     With --watch it ends with 3 when the model failed gates: it is published, and what to try is said.
     """
@@ -85,6 +88,7 @@ def train(
             gates=gates or [],
             checks=checks or [],
             recipe=recipe,
+            instances=instances,
         ),
         lambda spec, file: jobs.submit(target, spec, weights=file),
     )
@@ -161,6 +165,7 @@ def register(app: typer.Typer) -> None:
             "petpark train --dataset 3fa9 --set epochs=40 --set image_size=96 --watch",
             "petpark train --dataset 3fa9 --recipe few-photos",
             "petpark train --dataset 3fa9 --gate accuracy=0.97 --check false_negative_cost=5",
+            "petpark train --dataset 3fa9 --recipe gpu --instances 4",
             "petpark train --resume 20260802-101500-3fa9",
         ),
     )(train)

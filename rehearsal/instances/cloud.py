@@ -47,6 +47,8 @@ class Instance:
     tokens_required: bool
     tags_in_metadata: bool
     tags: Mapping[str, str]
+    reservation: str = ""
+    launch_index: int = 0
 
     @property
     def runs(self) -> bool:
@@ -58,8 +60,8 @@ def describe(ec2: Any, ids: Sequence[str] = ()) -> list[Instance]:
     """All instances, or those of `ids` that still exist."""
     filters = [{"Name": "instance-id", "Values": list(ids)}] if ids else []
     pages = ec2.get_paginator("describe_instances").paginate(Filters=filters)
-    described = [one for page in pages for reservation in page["Reservations"] for one in reservation["Instances"]]
-    return [_instance(one) for one in described]
+    reservations = [reservation for page in pages for reservation in page["Reservations"]]
+    return [_instance(one, found["ReservationId"]) for found in reservations for one in found["Instances"]]
 
 
 def user_data(ec2: Any, instance_id: str) -> bytes:
@@ -78,7 +80,7 @@ def end(ec2: Any, instance_id: str) -> None:
         ec2.stop_instances(InstanceIds=[instance_id])
 
 
-def _instance(described: Mapping[str, Any]) -> Instance:
+def _instance(described: Mapping[str, Any], reservation: str) -> Instance:
     tags = {tag["Key"]: tag["Value"] for tag in described.get("Tags", [])}
     options = described.get("MetadataOptions", {})
     return Instance(
@@ -93,6 +95,8 @@ def _instance(described: Mapping[str, Any]) -> Instance:
         tokens_required=options.get("HttpTokens") == "required",
         tags_in_metadata=options.get("InstanceMetadataTags") == "enabled",
         tags=tags,
+        reservation=reservation,
+        launch_index=described.get("AmiLaunchIndex", 0),
     )
 
 

@@ -110,6 +110,7 @@ class MetadataService:
         instance = self._instance
         leaves = {
             "ami-id": instance.image,
+            "ami-launch-index": str(instance.launch_index),
             "instance-action": "none",
             "instance-id": instance.id,
             "instance-life-cycle": instance.lifecycle,
@@ -118,6 +119,7 @@ class MetadataService:
             "local-ipv4": instance.private_ip,
             "placement/availability-zone": instance.zone,
             "placement/region": self._region,
+            "reservation-id": instance.reservation,
             "services/domain": "amazonaws.com",
         }
         if path.startswith("meta-data/tags"):

@@ -137,6 +137,14 @@ def test_only_clients_get_in_and_training_instances_let_nobody_in(deployments):
     assert not [r for r in deployments["test"].resources if r.inputs.get("ingress")]
 
 
+def test_training_instances_let_in_each_other_where_several_may_train_together(redeploy):
+    opened = redeploy("test", training_instances="4").named("training-together")
+    firewall = opened.inputs["securityGroupId"]
+    assert opened.inputs["referencedSecurityGroupId"] == firewall
+    assert not {"cidrIpv4", "cidrIpv6", "prefixListId"} & set(opened.inputs)
+    assert (opened.inputs["ipProtocol"], opened.inputs["fromPort"]) == ("tcp", 1024)
+
+
 def test_grpc_is_let_in_where_an_instance_answers_it(redeploy):
     opened = redeploy("test", grpc_port="8081")
     assert opened.named("endpoint-grpc-clients").inputs["fromPort"] == 8081

@@ -55,6 +55,7 @@ def test_what_is_none_is_absent():
         ("training_instance_type", "inf2.xlarge", "accelerator"),
         ("training_volume_gb", "74", "75 to"),
         ("training_max_minutes", "1e3", "whole number"),
+        ("training_instances", "0", "1 to 64"),
         ("endpoint_kind", "lambda", "instance, autoscaled"),
         ("endpoint_max_instances", "0", "1 to 100"),
         ("endpoint_port", "65536", "1 to 65535"),

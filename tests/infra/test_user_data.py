@@ -71,6 +71,15 @@ def machine(tmp_path: Path) -> Machine:
     return Machine(tmp_path)
 
 
+@pytest.mark.parametrize("purpose", ["training", "serving"])
+def test_a_busy_machine_waits_longer_for_its_credentials_than_the_sdks_would(machine, purpose):
+    with zipfile.ZipFile(machine.bundle, "w") as bundle:
+        bundle.writestr("bootstrap.sh", "env | grep ^AWS_METADATA_SERVICE | sort\n")
+    machine.sha256 = hashlib.sha256(machine.bundle.read_bytes()).hexdigest()
+    done = machine.run(machine.training() if purpose == "training" else machine.serving())
+    assert "AWS_METADATA_SERVICE_NUM_ATTEMPTS=5\nAWS_METADATA_SERVICE_TIMEOUT=5\n" in done.stdout
+
+
 def test_training_sets_its_watchdog_runs_the_tagged_job_and_ends_the_instance(machine):
     done = machine.run(machine.training())
     assert done.returncode == 0, done.stdout + done.stderr

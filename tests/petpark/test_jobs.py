@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from petpark import jobs
-from petpark.errors import JobFailed, JobFinished, JobInterrupted, NoCapacity
+from petpark.errors import JobFailed, JobFinished, JobInterrupted, NoCapacity, TooManyInstances
 from petpark.jobs import EpochSeen, Finished, InstanceSeen, Stage
 from registry import layout
 from registry.object_store import MemoryStore, ObjectStore
@@ -98,6 +98,29 @@ def test_a_job_names_who_asked_for_it_as_the_publisher(target: FakeTarget) -> No
 def test_an_instance_finds_its_job_by_its_tag(target: FakeTarget, ec2: Any, job: str) -> None:
     instance = jobs.launch(target, job)
     assert tags_of(ec2, instance)[layout.JOB_TAG] == job
+
+
+def test_instances_that_train_together_are_launched_together_and_the_first_stands_for_them(
+    place: Place, target: FakeTarget, ec2: Any
+) -> None:
+    place.exported["test"]["training"] = {**place.exported["test"]["training"], "instances": 3.0}
+    spec = jobs.plan(place.target(), DATASET, [], seed=0, instances=3)
+    job = jobs.submit(target, spec)
+    first = jobs.launch(target, job)
+    (reservation,) = ec2.describe_instances(Filters=[{"Name": f"tag:{layout.JOB_TAG}", "Values": [job]}])[
+        "Reservations"
+    ]
+    places = {machine["InstanceId"]: machine["AmiLaunchIndex"] for machine in reservation["Instances"]}
+    assert sorted(places.values()) == [0, 1, 2]
+    assert places[first] == 0
+    assert jobs.summary(target, job).instance_id == first
+    assert jobs.resume(target, job) == first, "they are at work already"
+
+
+def test_more_instances_than_the_stack_lets_train_together_are_refused(target: FakeTarget) -> None:
+    with pytest.raises(TooManyInstances, match="lets 1 instances train together, not 2") as refused:
+        jobs.plan(target, DATASET, [], seed=0, instances=2)
+    assert "pulumi config set training_instances 2 --stack test" in refused.value.next_step
 
 
 def test_a_watch_tells_of_instance_epochs_and_end(target: FakeTarget, workspace: ObjectStore, job: str) -> None:
@@ -194,9 +217,10 @@ def test_no_capacity_is_an_outcome_with_a_next_step(place: Place, ec2: Any, monk
             )
 
     monkeypatch.setattr(FakeTarget, "client", lambda *_, **__: Full())
-    with pytest.raises(NoCapacity, match="none left") as full:
-        jobs.launch(target, "j")
-    assert "petpark train --resume j" in full.value.next_step
+    job = jobs.submit(target, JobSpec(dataset=DATASET, seed=3, requested_by=BOB, instances=2))
+    with pytest.raises(NoCapacity, match=r"No 2 instances could be had for job .*: none left") as full:
+        jobs.launch(target, job)
+    assert f"petpark train --resume {job}" in full.value.next_step
 
 
 def test_the_list_says_how_far_every_job_is(run: Run, target: FakeTarget, ec2: Any, workspace: ObjectStore) -> None:

@@ -4,6 +4,7 @@ import json
 import os
 import signal
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from petpark.errors import JobInterrupted
 from petpark.jobs import EpochSeen, Finished
 from registry.catalog import Catalog
 from registry.gates import MODEL_GATES
-from registry.layout import Role
+from registry.layout import JOB_TAG, Role, epochs_prefix, job_prefix
 from rehearsal.world import STACKS, World
 from training.dataset.generated import generate
 
@@ -55,6 +56,13 @@ def training_process(world: World, instance: str) -> int:
     raise AssertionError(f"no training process on {instance}: {world.runner.log(instance).read_text()}")
 
 
+def working_on(world: World, job: str) -> list[str]:
+    """All instances that were launched for a job."""
+    wanted = [{"Name": f"tag:{JOB_TAG}", "Values": [job]}]
+    found = world.emulator.client("ec2").describe_instances(Filters=wanted)["Reservations"]
+    return [machine["InstanceId"] for reservation in found for machine in reservation["Instances"]]
+
+
 def run_to_its_end(world: World, job: str, instance: str) -> int:
     for event in jobs.watch(world.target("test"), job, instance_id=instance, poll=0.2):
         if isinstance(event, Finished):
@@ -80,6 +88,31 @@ def test_a_training_killed_in_the_middle_ends_with_the_weights_of_one_that_was_n
 
     assert resumed != undisturbed
     assert weights(world, resumed, tmp_path / "resumed") == weights(world, undisturbed, tmp_path / "undisturbed")
+
+
+def test_two_instances_train_one_model_and_when_one_is_gone_both_end_and_two_others_go_on(world, dataset, tmp_path):
+    target = world.target("test")
+    outputs = replace(target.outputs, training=replace(target.outputs.training, instances=2))
+    spec = jobs.plan(replace(target, outputs=outputs), dataset, (*RECIPE, "epochs=4"), seed=1, instances=2)
+    job = jobs.submit(target, spec)
+    first = jobs.launch(target, job)
+    second = next(instance for instance in working_on(world, job) if instance != first)
+    with pytest.raises(JobInterrupted, match="no result"):  # noqa: PT012  one wait, cut short
+        for event in jobs.watch(target, job, instance_id=first, poll=0.1):
+            if isinstance(event, EpochSeen) and event.record.epoch == 1:
+                os.kill(training_process(world, second), signal.SIGKILL)
+    for instance in (first, second):
+        world.runner.wait_for(instance, "terminated", timeout=60)
+    assert "starts 1 processes" in world.runner.log(second).read_text()
+
+    version = run_to_its_end(world, job, jobs.resume(target, job))
+    store = target.store(target.outputs.workspace, role=Role.PUBLISHER)
+    assert len(list(store.keys(f"{job_prefix(job)}meetings/"))) == 2, "each launch met at a place of its own"
+    assert len(list(store.keys(epochs_prefix(job)))) == 4
+    catalog = Catalog(target.store(target.outputs.model_store, role=Role.READER), target.outputs.model)
+    assert catalog.version(version).lineage["run"] == job
+    for instance in working_on(world, job):
+        world.runner.wait_for(instance, "terminated", timeout=120)
 
 
 def test_the_registrys_bucket_is_as_it_was_declared_and_the_reader_can_see_that(world):

@@ -1,7 +1,10 @@
 """`python -m training`: what it reads, how it ends, and that a log outage ends nothing."""
 
 import json
+import os
+import sys
 from collections.abc import Iterator
+from contextlib import suppress
 
 import boto3
 import pytest
@@ -128,6 +131,16 @@ def test_a_log_outage_is_told_once_and_stops_nothing(workspace: S3Store, capsys:
     told = capsys.readouterr()
     assert len(told.out.splitlines()) == 6
     assert told.err.count("nothing is sent") == 1
+
+
+def test_a_console_that_nobody_reads_any_more_stops_nothing(monkeypatch: pytest.MonkeyPatch):
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w", buffering=1) as console:
+        monkeypatch.setattr(sys, "stdout", console)
+        Log("job").say("said to nobody", {})
+        with suppress(BrokenPipeError):  # what is still in its buffer
+            console.close()
 
 
 def test_a_resumed_job_goes_on_in_its_log_stream(workspace: S3Store):

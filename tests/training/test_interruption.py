@@ -2,61 +2,20 @@
 
 import os
 import signal
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from tests.training.imds import Imds, serving
 from training.interruption import NOTICE_PATH, Interruption, spot_notice
 
 NOWHERE = "http://127.0.0.1:9"
 
 
-class Metadata(ThreadingHTTPServer):
-    """An instance metadata service that insists on a token, as IMDSv2 does."""
-
-    notice: bytes | None = None
-    asked = threading.Event()
-
-
-class Handler(BaseHTTPRequestHandler):
-    server: Metadata  # pyright: ignore[reportIncompatibleVariableOverride] - as the standard library types it
-
-    def do_PUT(self) -> None:
-        self._answer(200 if self.headers["X-aws-ec2-metadata-token-ttl-seconds"] else 400, b"token")
-
-    def do_GET(self) -> None:
-        self.server.asked.set()
-        if self.headers["X-aws-ec2-metadata-token"] != "token" or self.path != NOTICE_PATH:
-            self._answer(401, b"")
-        elif self.server.notice is None:
-            self._answer(404, b"")
-        else:
-            self._answer(200, self.server.notice)
-
-    def _answer(self, status: int, body: bytes) -> None:
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: object) -> None: ...
-
-
 @pytest.fixture
-def metadata() -> Iterator[Metadata]:
-    with Metadata(("127.0.0.1", 0), Handler) as server:
-        server.asked = threading.Event()
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
+def metadata() -> Iterator[Imds]:
+    with serving() as server:
         yield server
-        server.shutdown()
-        thread.join()
-
-
-def url(server: Metadata) -> str:
-    return f"http://127.0.0.1:{server.server_port}"
 
 
 def test_sigterm_is_a_notice_and_the_former_handler_comes_back():
@@ -69,17 +28,17 @@ def test_sigterm_is_a_notice_and_the_former_handler_comes_back():
     assert signal.getsignal(signal.SIGTERM) == before
 
 
-def test_a_spot_notice_is_noticed(metadata: Metadata):
-    with Interruption(url(metadata), poll_seconds=0.01) as interruption:
+def test_a_spot_notice_is_noticed(metadata: Imds):
+    with Interruption(metadata.url, poll_seconds=0.01) as interruption:
         assert metadata.asked.wait(10)
         assert not interruption.noticed()
-        metadata.notice = b'{"action": "terminate", "time": "2026-03-01T21:04:05Z"}'
+        metadata.facts = {NOTICE_PATH: '{"action": "terminate", "time": "2026-03-01T21:04:05Z"}'}
         assert interruption.wait(10)
         assert interruption.reason == "spot notice: terminate"
 
 
-def test_without_a_notice_the_service_says_none(metadata: Metadata):
-    assert spot_notice(url(metadata)) is None
+def test_without_a_notice_the_service_says_none(metadata: Imds):
+    assert spot_notice(metadata.url) is None
 
 
 def test_where_no_service_answers_the_watch_ends_by_itself():
@@ -89,9 +48,9 @@ def test_where_no_service_answers_the_watch_ends_by_itself():
         assert not interruption.noticed()
 
 
-def test_the_endpoint_comes_from_the_environment(metadata: Metadata, monkeypatch: pytest.MonkeyPatch):
-    metadata.notice = b'{"action": "stop"}'
-    monkeypatch.setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", url(metadata) + "/")
+def test_the_endpoint_comes_from_the_environment(metadata: Imds, monkeypatch: pytest.MonkeyPatch):
+    metadata.facts = {NOTICE_PATH: '{"action": "stop"}'}
+    monkeypatch.setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", metadata.url + "/")
     with Interruption(poll_seconds=0.01) as interruption:
         assert interruption.wait(10)
         assert interruption.reason == "spot notice: stop"
