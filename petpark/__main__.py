@@ -1,5 +1,7 @@
 """The `petpark` program: a table of contents of its commands."""
 
+import atexit
+import gc
 from typing import Annotated
 
 import typer
@@ -56,6 +58,8 @@ app.add_typer(rehearse.app, name="rehearse")
 
 def main() -> None:
     """Entry point of the installed program."""
+    # As it ends Python looks for garbage once more: seconds where torch or a provider's schema were loaded.
+    atexit.register(gc.freeze)
     app(prog_name="petpark")
 
 

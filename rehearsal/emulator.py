@@ -27,7 +27,6 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 PLUGIN = Path(__file__).resolve().parent / "emulator_plugin"
 ROOT_CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
 START_SECONDS = 120.0  # 6 s of processor time; many times that where others want the processor too
-STOP_SECONDS = 3.0
 SPACE_NEEDED = 512 * 2**20
 
 # One harmless call each to the services that petpark's program uses: what answers here works, whatever a health page
@@ -140,10 +139,7 @@ class Emulator:
         process, self._process = self._process, None
         if process is None:
             return
-        process.terminate()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(STOP_SECONDS)
-        # A LocalStack with schedules lingers after SIGTERM, and may have children: the group goes as a whole.
+        # Nothing that it holds is wanted any more, so it need not tidy up, for which it takes seconds.
         _kill_group(process.pid)
         process.wait()
         if process.stdin is not None:

@@ -6,6 +6,7 @@ and showing are the rehearsal's own. `docs/design/rehearsal.md` says why the ste
 
 from __future__ import annotations
 
+import importlib
 import math
 import threading
 import time
@@ -14,6 +15,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -31,7 +33,7 @@ from registry.layout import Role, photo_key
 from rehearsal.application_test import HeldOut, ask
 from rehearsal.beside import Beside
 from rehearsal.people import CAST
-from rehearsal.steps import Step, Steps
+from rehearsal.steps import Steps
 from rehearsal.summary import Accuracy, Dataset, Prediction, RehearsalFacts
 from rehearsal.timeline import Release
 from rehearsal.traffic import Traffic, TrafficReport
@@ -83,7 +85,7 @@ class Script:
     """
 
     photos: Path | None = None
-    photo_count: int = 1200
+    photo_count: int = 1000
     recipe: tuple[str, ...] = ("epochs=6", "optimiser=muon")
     second_recipe: tuple[str, ...] = ("epochs=1", "learning_rate=0.0005")
     most_held_out: int = 1000
@@ -134,8 +136,8 @@ class Lifecycle:
             self._over.set()
 
     def _play(self) -> None:
-        drawn = Beside(self._draw_photos)
-        self._deploy_test()
+        drawn = Beside(self._prepare)
+        test = self._deploy_test()
         drawn.result()
         prod = Beside(self._deploy_prod)
         dataset = self._ingest()
@@ -144,6 +146,7 @@ class Lifecycle:
         self._release(first, "test", step="release 1 to test")
         self._test_application()
         self._certify(first)
+        test.result()
         prod.result()
         self._make_keys()
         self._release(first, "prod", step="release 1 to prod")
@@ -155,6 +158,11 @@ class Lifecycle:
 
     # --- the steps ----------------------------------------------------------------------------------------------------
 
+    def _prepare(self) -> None:
+        """While a deployment waits: photos, and the seconds that importing torch takes, which the report needs."""
+        self._draw_photos()
+        importlib.import_module("training.dataset.quality.examine")
+
     def _draw_photos(self) -> None:
         if self._script.photos is None:
             with self._steps.beside("draw a photo set") as step:
@@ -165,25 +173,31 @@ class Lifecycle:
         if self._over.is_set():
             raise Abandoned
 
-    def _deploy_test(self) -> None:
-        with self._steps.step("up stack test") as step:
-            self._deploy("test", step)
-
-    def _deploy_prod(self) -> None:
-        with self._steps.beside("up stack prod (meanwhile)") as step:
-            self._deploy("prod", step)
-
-    def _deploy(self, stack: str, step: Step) -> None:
+    def _deploy_test(self) -> Beside[None]:
+        """Until the stack can be used; gives its deployment, for the provider waits a minute for what nobody reads."""
         finished = 0
+        usable = threading.Event()
 
         def show(event: Any) -> None:
             nonlocal finished
-            if event.kind == "finished":
-                finished += 1
+            finished += event.kind == "finished"
+            if not usable.is_set():
                 step.progress(f"{finished} resources")
 
-        # An engine finishes what it has begun before it hears an interruption: a minute, for nobody here.
-        Beside(lambda: step.done(f"{self._world.deploy(stack, show)} resources")).result()
+        def deploy() -> None:
+            with self._steps.beside("up stack test, to its end") as whole:
+                whole.done(f"{self._world.deploy('test', show, usable.set)} resources")
+
+        with self._steps.step("up stack test, until it is usable") as step:
+            deployment = Beside(deploy)
+            deployment.wait(usable)
+            step.done(f"{finished} resources")
+        return deployment
+
+    def _deploy_prod(self) -> None:
+        with self._steps.beside("up stack prod (meanwhile)") as step:
+            # An engine finishes what it has begun before it hears an interruption: a minute, for nobody here.
+            step.done(f"{Beside(lambda: self._world.deploy('prod')).result()} resources")
 
     def _ingest(self) -> Ingestion:
         with self._steps.step("ingest photos") as step:
@@ -257,7 +271,7 @@ class Lifecycle:
 
     def _test_application(self) -> None:
         with self._steps.step("test the application") as step:
-            photos = self._held_out()
+            photos = self._held_out
             predictions = ask(
                 self._world.endpoints["test"],
                 photos,
@@ -292,7 +306,7 @@ class Lifecycle:
 
     def _try_keys(self) -> None:
         """An endpoint that asks for keys refuses whoever has none, and knows the new one within a reading."""
-        photo = self._held_out()[0].photo
+        photo = self._held_out[0].photo
         for url, key in self._keys.items():
             with self._steps.step("call prod without a key, and with it") as step:
                 deadline = time.monotonic() + api_keys.HEARD_WITHIN
@@ -311,7 +325,7 @@ class Lifecycle:
             step.done(f"signed, good until {(certificate.expires_at or '')[:10]}", by=certificate.by)
 
     def _promote_and_roll_back(self, first: int, second: int) -> None:
-        photos = [held_out.photo for held_out in self._held_out()[:50]]
+        photos = [held_out.photo for held_out in self._held_out[:50]]
         with Traffic(list(self._world.endpoints.values()), photos, keys=self._keys) as traffic:
             with self._steps.step(f"promote version {second} under traffic") as step:
                 slowest = self._both(
@@ -402,6 +416,7 @@ class Lifecycle:
                 )
             pause.wait(0.1)
 
+    @cached_property
     def _held_out(self) -> Sequence[HeldOut]:
         """The photos of the test split, evenly thinned to the script's bound."""
         assert self._facts.dataset is not None  # noqa: S101  ingestion comes first

@@ -3,6 +3,7 @@
 import contextlib
 import sys
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
@@ -100,14 +101,34 @@ class World:
         self._engines[stack] = made
         return made
 
-    def deploy(self, stack: str, on_event: Callable[[Any], None] | None = None) -> int:
+    def deploy(
+        self,
+        stack: str,
+        on_event: Callable[[Any], None] | None = None,
+        on_usable: Callable[[], None] = lambda: None,
+    ) -> int:
         """Bring `stack` up from the program as it is, make its endpoint reachable, and return its number of resources.
 
-        Raises the engine's `DeploymentFailed`.
+        `on_usable` is called when all that is left to be done is what nothing waits for, at the end at the latest: the
+        embedded engine tells outputs as soon as it knows them. Raises the engine's `DeploymentFailed`.
         """
-        engine = self.engine(stack, on_event)
-        update = engine.up(stack)
-        self._raw[stack] = engine.outputs(stack)
+        opened: list[Future[None]] = []
+        with ThreadPoolExecutor(1, thread_name_prefix=f"open-{stack}") as opener:
+
+            def hear(event: Any) -> None:
+                if event.kind == "outputs":
+                    opened.append(opener.submit(self._open, stack, on_usable))
+                if on_event is not None:
+                    on_event(event)
+
+            update = self.engine(stack, hear).up(stack)
+            opening = opened[0] if opened else opener.submit(self._open, stack, on_usable)
+        opening.result()
+        return sum(update.changes.values())
+
+    def _open(self, stack: str, on_usable: Callable[[], None]) -> None:
+        """Let the people in, and clients to the endpoint."""
+        self._raw[stack] = self._engines[stack].outputs(stack)
         self._outputs[stack] = outputs = parse(stack, self._raw[stack])
         people.admit(self.emulator.client("iam"), self.people, stack=stack, roles=outputs.roles.values())
         endpoint = outputs.endpoint
@@ -121,7 +142,7 @@ class World:
         elif endpoint.instance_id is not None:
             self.runner.wait_for(endpoint.instance_id, "running", timeout=60)
             self._urls[stack] = f"http://{self.runner.address(endpoint.instance_id)}:{endpoint.port}"
-        return sum(update.changes.values())
+        on_usable()
 
     @property
     def stacks(self) -> Mapping[str, Mapping[str, Any]]:

@@ -23,8 +23,6 @@ _FAILED, _USAGE = 1, 2
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns 0, 1 (an operation failed) or 2 (it could not begin)."""
     given = _parser().parse_args(arguments)
-    if sys.dont_write_bytecode:  # compiling the SDK anew for every command would cost seconds
-        sys.dont_write_bytecode, sys.pycache_prefix = False, str(given.state_dir.resolve() / "pycache")
     try:
         engine = _engine(given)
         if given.command in _OPERATIONS:

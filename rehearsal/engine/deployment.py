@@ -87,9 +87,13 @@ class Deployment:
             return
         if record.type == STACK_TYPE:
             self.stack_outputs = outputs
-        if not self.dry_run:
-            given = record.secrets & record.inputs.keys()
-            worker.state.put(replace(record, outputs=outputs.values, secrets=outputs.secrets | given))
+        if self.dry_run:
+            return
+        given = record.secrets & record.inputs.keys()
+        worker.state.put(replace(record, outputs=outputs.values, secrets=outputs.secrets | given))
+        if record.type == STACK_TYPE:
+            worker.state.save()
+            worker.reporter.outputs_known()
 
     def fail(self) -> None:
         """Let no further step begin."""

@@ -160,7 +160,6 @@ class EmbeddedEngine:
                 problem = program.run(
                     self._project,
                     address,
-                    cache=self._state_dir / "pycache",
                     reporter=session.reporter,
                     stop=deployment.ended_early,
                 )

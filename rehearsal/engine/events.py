@@ -43,9 +43,12 @@ class Step:
 
 @dataclass(frozen=True, kw_only=True)
 class Event:
-    """Something that happened just now: a step `started`, `finished` or `failed`, or a `message`."""
+    """Something that happened just now: a step `started`, `finished` or `failed`, a `message`, or `outputs`.
 
-    kind: Literal["started", "finished", "failed", "message"]
+    `outputs`: the stack's own are known and can be read, though steps on which they do not depend may still go on.
+    """
+
+    kind: Literal["started", "finished", "failed", "message", "outputs"]
     text: str = ""
     severity: Literal["info", "warning", "error"] = "info"
     step: Step | None = None

@@ -19,17 +19,16 @@ _LOOK_SECONDS = 0.1
 _LAST_LINES = 30
 
 
-def run(project: Project, address: str, *, cache: Path, reporter: Reporter, stop: Callable[[], bool]) -> str | None:
+def run(project: Project, address: str, *, reporter: Reporter, stop: Callable[[], bool]) -> str | None:
     """Run the program against the engine at `address`; returns None, or why it failed.
 
-    As soon as `stop` says so the program is ended: its answer does not matter any more. `cache` is a folder for
-    compiled modules, used where the caller does not let Python write them beside their source.
+    As soon as `stop` says so the program is ended: its answer does not matter any more.
     """
     child = process.start(
         # -P: the folder of child.py must not be on the program's import path.
         [sys.executable, "-P", str(_CHILD), address, str(project.directory), str(project.program)],
         directory=project.directory,
-        environment=_environment(os.environ, cache),
+        environment=_environment(os.environ),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
@@ -73,10 +72,7 @@ def _why(complaints: list[str], code: int) -> str:
     return f"The program failed:\n{told}" if told else f"The program ended with exit code {code} and no word why."
 
 
-def _environment(outer: Mapping[str, str], cache: Path) -> dict[str, str]:
+def _environment(outer: Mapping[str, str]) -> dict[str, str]:
     """The caller's environment without what points at a real account or at another engine."""
     kept = {name: value for name, value in outer.items() if not name.startswith(("AWS_", "PULUMI_"))}
-    if kept.pop("PYTHONDONTWRITEBYTECODE", ""):
-        # Compiling the SDK anew at every start would cost several seconds.
-        kept.setdefault("PYTHONPYCACHEPREFIX", str(cache))
     return kept | {"NO_PROXY": "127.0.0.1,localhost", "no_proxy": "127.0.0.1,localhost"}

@@ -62,6 +62,10 @@ class Reporter:
         if text:
             self._tell(Event(kind="message", text=text, severity="warning" if warning else "info"))
 
+    def outputs_known(self) -> None:
+        """The stack's outputs can be read from now on."""
+        self._tell(Event(kind="outputs"))
+
     def update(self, *, outputs: Mapping[str, Any], config: Mapping[str, str]) -> Update:
         """The report as it stands."""
         with self._lock:

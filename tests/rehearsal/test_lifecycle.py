@@ -49,7 +49,8 @@ def test_every_step_succeeds_from_photos_to_prod_and_back(told):
     assert facts.ok
     names = [step.name for step in facts.steps]
     for wanted in (
-        "up stack test",
+        "up stack test, until it is usable",
+        "up stack test, to its end",
         "ingest photos",
         "release 1 to prod",
         "call prod without a key, and with it",

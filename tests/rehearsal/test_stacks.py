@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from petpark.jobs import EpochSeen, Finished
 from registry.catalog import Catalog
 from registry.gates import MODEL_GATES
 from registry.layout import JOB_TAG, Role, epochs_prefix, job_prefix
+from rehearsal.beside import Beside
 from rehearsal.world import STACKS, World
 from training.dataset.generated import generate
 
@@ -26,8 +28,11 @@ RECIPE = ("epochs=3", "image_size=32")
 @pytest.fixture(scope="module")
 def world(tmp_path_factory) -> Iterator[World]:
     with World(tmp_path_factory.mktemp("world"), engine="embedded") as running:
-        for stack in STACKS:
-            running.deploy(stack)
+        usable = threading.Event()
+        test = Beside(lambda: running.deploy("test", on_usable=usable.set))
+        test.wait(usable)
+        running.deploy("prod")
+        test.result()
         yield running
 
 

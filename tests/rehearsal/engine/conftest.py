@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,15 +23,6 @@ settings.load_profile("engine")
 
 REGION = "eu-west-1"
 PASSPHRASE = "correct horse"
-
-
-@pytest.fixture(scope="session", autouse=True)
-def compiled_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """One folder for the compiled modules of all programs, so that each test does not compile the SDK anew."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONDONTWRITEBYTECODE", "1")
-        patch.setenv("PYTHONPYCACHEPREFIX", str(tmp_path_factory.mktemp("pycache")))
-        yield
 
 
 @pytest.fixture(scope="session")
@@ -63,6 +55,7 @@ class Project:
     url: str
     config: dict[str, Setting] = field(default_factory=dict)
     told: list[str] = field(default_factory=list)
+    outputs_known: threading.Event = field(default_factory=threading.Event)
     stack: str = "test"
 
     def write(self, program: str) -> None:
@@ -86,6 +79,8 @@ class Project:
 
         def tell(event: Event) -> None:
             self.told.extend(lines(event, "up"))
+            if event.kind == "outputs":
+                self.outputs_known.set()
 
         settings_ = {"aws:region": REGION, "aws:endpoints": self.url} | self.config
         return EmbeddedEngine(

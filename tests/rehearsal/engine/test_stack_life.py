@@ -304,6 +304,33 @@ pulumi.export("role", role.name)
 )
 
 
+def test_outputs_can_be_read_while_what_they_do_not_depend_on_is_still_being_made(project: Project):
+    project.write(
+        HEAD
+        + """
+topic = aws.sns.Topic("alarms")
+aws.iam.Role("slow", assume_role_policy=TRUST)
+pulumi.export("topic", topic.arn)
+"""
+    )
+    project.engine().preview("test")
+    assert not project.outputs_known.is_set(), "a preview makes nothing that could be read"
+    with stalling(project.url, call=b"Action=CreateRole") as slow, ThreadPoolExecutor() as pool:
+        running = pool.submit(replace(project, url=slow.url).up)
+        assert slow.arrived.wait(60)
+        assert project.outputs_known.wait(60)
+        assert not running.done()
+        assert project.engine().outputs("test")["topic"].endswith(":" + _topic(project))
+        slow.let.set()
+        assert running.result(60).ok
+    project.engine().destroy("test")
+
+
+def _topic(project: Project) -> str:
+    (topic,) = (r for r in project.engine().resources("test") if r.name == "alarms")
+    return topic.outputs["name"]
+
+
 def test_cancelling_begins_nothing_new_and_records_what_was_in_flight(project: Project):
     project.write(ROLE_THEN_TOPIC)
     with stalling(project.url, call=b"Action=CreateRole") as slow:
