@@ -41,7 +41,9 @@ class Run:
         asked = asdict(self.spec)
         parameters: dict[str, Any] = asked.pop("hyper_parameters")
         last = self.machines[-1] if self.machines else {}
-        machine = {name: last[name] for name in ("processor", "cores", "gpu", "torch", "lock") if name in last}
+        machine = {
+            name: last[name] for name in ("processor", "cores", "gpu", "processes", "torch", "lock") if name in last
+        }
         return {name: str(value) for name, value in {**asked, **parameters, **machine}.items()}
 
 

@@ -240,7 +240,12 @@ class _Run:
             epochs.settle()
 
     def _record_machine(self) -> None:
-        facts = {**describe(), "trained_by": self.trained_by, "lock": self._lineage().get("lock", "unknown")}
+        facts = {
+            **describe(),
+            "processes": 1 if self.group is None else self.group.size,  # over all instances
+            "trained_by": self.trained_by,
+            "lock": self._lineage().get("lock", "unknown"),
+        }
         number = len(list(self.workspace.keys(machines_prefix(self.job)))) + 1
         with suppress(ObjectExists):  # two machines began at once; either is a witness
             self.workspace.create(machine_key(self.job, number), canonical(facts))

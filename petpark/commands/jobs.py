@@ -57,7 +57,7 @@ def _sections(found: JobDetails) -> dict[str, Section]:
         "dataset": short(summary.dataset),
         "seed": str(spec.seed),
         "epochs": f"{summary.epochs} of {spec.hyper_parameters.epochs}",
-        "instance": summary.instance_id or "–",
+        "instance" if spec.instances == 1 else f"first of {spec.instances} instances": summary.instance_id or "–",
         "result": _result(summary),
         "message": (result and result.message) or "",
         "gates": verdicts.outcome(found.judgement),

@@ -24,7 +24,7 @@ from registry.object_store import MemoryStore
 from tests.petpark.conftest import Place, Run
 from tests.petpark.test_search_driver import STUDY, Cloud, Fate, begin
 from tests.training.photos import write_photos
-from training.job import JobResult, find_result, load_spec
+from training.job import JobResult, find_result, load_spec, submit
 from training.run import run_job, store_result
 from training.search.space import Space
 
@@ -122,6 +122,7 @@ def test_a_study_on_the_stacks_instances_is_launched_by_its_ledger(run: Run, pla
     store = target.store("workspace")
     name = request.create(store, STUDY)
     machines, token = Instances(target=target), layout.launch_token(name, 1)
+    submit(store, layout.trial_job(name, 1), replace(STUDY.spec, study=name))
     machines.launch(layout.trial_job(name, 1), token)
     assert machines.alive(name) == {token: True}
     assert machines.alive("20260101-000000-ffff") == {}

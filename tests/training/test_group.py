@@ -1,5 +1,6 @@
 """Two processes that train together learn what one process learns from the same batches."""
 
+import json
 import os
 import socket
 from collections.abc import Mapping
@@ -13,7 +14,7 @@ import torch
 from torch import multiprocessing
 
 from registry.catalog import Catalog
-from registry.layout import epoch_key
+from registry.layout import epoch_key, machine_key
 from registry.object_store import MemoryStore
 from tests.folder_store import FolderStore
 from tests.training.conftest import Built
@@ -157,3 +158,5 @@ def test_a_job_with_an_assistant_publishes_one_version_with_the_loss_of_a_job_al
         for store, job in ((FolderStore(tmp_path / "workspace"), "job"), (built.workspace, "job-1"))
     )
     assert together.train_loss == pytest.approx(alone.train_loss, abs=5e-3)
+    machine = json.loads(FolderStore(tmp_path / "workspace").get(machine_key("job", 1)))
+    assert machine["processes"] == 2
