@@ -46,6 +46,8 @@ serve() {
 case "$purpose" in training | serving) ;; *) say "expected training or serving, got $purpose"; exit 2 ;; esac
 if [ -z "${PETPARK_PYTHON:-}" ]; then install_environment; fi
 export PETPARK_PYTHON PYTHONPATH="$code" PYTHONUNBUFFERED=1
+# Threads of a training that wait for each other do not spin: others here, that fetch and decode, want the cores too.
+export OMP_WAIT_POLICY="${OMP_WAIT_POLICY:-PASSIVE}"
 
 case "$purpose" in
   training) exec "$PETPARK_PYTHON" -m training ;;
