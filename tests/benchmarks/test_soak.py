@@ -55,7 +55,14 @@ def test_good_callers_get_their_answers_while_versions_store_and_other_callers_d
             for manner in refused:
                 assert any(seen.bad[manner.name, end] for end in manner.expected), manner.name
             ender = threading.Timer(1, endpoint.process.kill if endpoint.process else pytest.fail)
-            ender.start()
-            doomed = Soak(at, endpoint, versions, red_cat, Plan(seconds=4, most_per_second=20, measuring=0.5)).run()
+            told: list[str] = []
+
+            def tell(said: str) -> None:
+                told.append(said)
+                if len(told) == 1:  # the full load is measured, and callers begin, however long that took here
+                    ender.start()
+
+            plan = Plan(seconds=4, most_per_second=20, measuring=0.5)
+            doomed = Soak(at, endpoint, versions, red_cat, plan, tell=tell).run()
             assert "the endpoint ended" in doomed.unasked
             assert any(line.startswith("good callers: status 0") for line in doomed.unasked)
