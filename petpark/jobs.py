@@ -128,7 +128,7 @@ def plan(
     most = target.outputs.training.instances
     if instances > most:
         raise TooManyInstances(
-            f"Stack {target.outputs.stack} lets {most} instances train together, not {instances}.",
+            f"Stack {target.outputs.stack} lets at most {most} train together, not {instances}.",
             next_step=f"pulumi config set training_instances {instances} --stack {target.outputs.stack}, and pulumi up",
         )
     return JobSpec(

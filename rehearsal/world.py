@@ -3,7 +3,6 @@
 import contextlib
 import sys
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
@@ -14,6 +13,7 @@ from petpark.people import FILE, Person, write_people
 from petpark.stacks import StackOutputs, parse
 from petpark.target import Target, rehearsal_target
 from rehearsal import people
+from rehearsal.beside import Beside
 from rehearsal.emulator import REPOSITORY, Emulator
 from rehearsal.engine import EmbeddedEngine, Engine, StackResource
 from rehearsal.instances import InstanceEvent, InstanceRunner, UnknownInstance
@@ -112,17 +112,16 @@ class World:
         `on_usable` is called when all that is left to be done is what nothing waits for, at the end at the latest: the
         embedded engine tells outputs as soon as it knows them. Raises the engine's `DeploymentFailed`.
         """
-        opened: list[Future[None]] = []
-        with ThreadPoolExecutor(1, thread_name_prefix=f"open-{stack}") as opener:
+        opened: list[Beside[None]] = []
 
-            def hear(event: Any) -> None:
-                if event.kind == "outputs":
-                    opened.append(opener.submit(self._open, stack, on_usable))
-                if on_event is not None:
-                    on_event(event)
+        def hear(event: Any) -> None:
+            if event.kind == "outputs":
+                opened.append(Beside(lambda: self._open(stack, on_usable)))
+            if on_event is not None:
+                on_event(event)
 
-            update = self.engine(stack, hear).up(stack)
-            opening = opened[0] if opened else opener.submit(self._open, stack, on_usable)
+        update = self.engine(stack, hear).up(stack)
+        opening = opened[0] if opened else Beside(lambda: self._open(stack, on_usable))
         opening.result()
         return sum(update.changes.values())
 

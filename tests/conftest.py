@@ -4,8 +4,8 @@ import os
 
 import pytest
 
-# torch's threads wait for each other by spinning; where several trainings share two cores that is most of what they do
-# (the tests of training: 4 min three times at once, 50 s with this). Read when torch is loaded, here and in children.
+# torch's threads wait for each other by spinning; where several trainings share two cores that is most of what they do.
+# Read when torch is loaded, here and in children.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 _LONGEST = (

@@ -118,7 +118,7 @@ def test_instances_that_train_together_are_launched_together_and_the_first_stand
 
 
 def test_more_instances_than_the_stack_lets_train_together_are_refused(target: FakeTarget) -> None:
-    with pytest.raises(TooManyInstances, match="lets 1 instances train together, not 2") as refused:
+    with pytest.raises(TooManyInstances, match="lets at most 1 train together, not 2") as refused:
         jobs.plan(target, DATASET, [], seed=0, instances=2)
     assert "pulumi config set training_instances 2 --stack test" in refused.value.next_step
 
