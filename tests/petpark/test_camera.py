@@ -14,13 +14,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import av
-import boto3
 import numpy as np
 import pytest
-from moto.server import ThreadedMotoServer
 from typer.testing import CliRunner
 
 from petpark.__main__ import app
+from tests.moto_cloud import MotoCloud
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 150
@@ -50,17 +49,9 @@ def endpoint() -> Iterator[str]:
 
 
 @pytest.fixture
-def lake() -> Iterator[dict[str, str]]:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    environment = {
-        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{server.get_host_and_port()[1]}",
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_DEFAULT_REGION": "us-east-1",
-    }
-    yield environment
-    server.stop()
+def cloud() -> Iterator[MotoCloud]:
+    with MotoCloud() as opened:
+        yield opened
 
 
 @pytest.fixture
@@ -82,22 +73,15 @@ def petpark(*words: str) -> tuple[int, str]:
     return said.exit_code, said.output
 
 
-def test_an_agent_runs_answers_records_forwards_and_ends_when_it_is_told(endpoint, lake, film, tmp_path):
+def test_an_agent_runs_answers_records_forwards_and_ends_when_it_is_told(endpoint, cloud, film, tmp_path):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = str(probe.getsockname()[1])
-    s3 = boto3.client(
-        "s3",
-        endpoint_url=lake["AWS_ENDPOINT_URL"],
-        region_name="us-east-1",
-        aws_access_key_id="test",
-        aws_secret_access_key="test",
-    )
-    s3.create_bucket(Bucket="lake")
+    lake = cloud.make_bucket("lake")
     home = str(tmp_path / "home")
     command = [sys.executable, "-W", "error", "-m", "petpark", "camera", "run", "--source", f"gate={film}"]
-    command += ["--endpoint", endpoint, "--home", home, "--port", port, "--data-lake", "lake"]
-    environment = {**os.environ, **lake, "PYTHONPATH": str(ROOT)}
+    command += ["--endpoint", endpoint, "--home", home, "--port", port, "--data-lake", lake]
+    environment = {**os.environ, **cloud.environment, "PYTHONPATH": str(ROOT)}
     agent = subprocess.Popen(
         command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
@@ -129,7 +113,7 @@ def test_an_agent_runs_answers_records_forwards_and_ends_when_it_is_told(endpoin
     assert [event["kind"] for event in recorded["events"]] == ["ended", "began"]
     assert all(event["forwarded"] for event in recorded["events"])
     assert "forwarded" in petpark("events", "--home", home)[1]
-    keys = [found.get("Key", "") for found in s3.list_objects_v2(Bucket="lake").get("Contents", [])]
+    keys = [found.get("Key", "") for found in cloud.client("s3").list_objects_v2(Bucket=lake).get("Contents", [])]
     assert len([key for key in keys if key.startswith("events/gate/")]) == 2
     assert len([key for key in keys if key.startswith("event-pictures/gate/")]) == 2
 

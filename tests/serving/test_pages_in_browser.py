@@ -16,9 +16,10 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 from registry.channel_policy import ChannelPolicy
 from serving.keys.record import ApiKey, KeyScope, hash_of, new_key
 from serving.pages import LANGUAGES, PAGES
+from tests.moto_cloud import MotoCloud
 from tests.serving.browser import chromium
 from tests.serving.park import photo
-from tests.serving.test_process import Cloud, Process, Registry, running
+from tests.serving.test_process import Process, Registry, running
 
 KEYS = "/petpark/prod/api-keys"
 ROLE = "arn:aws:iam::123456789012:role/promoter"
@@ -73,10 +74,9 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="module")
-def cloud() -> Iterator[Cloud]:
-    opened = Cloud()
-    yield opened
-    opened.off()
+def cloud() -> Iterator[MotoCloud]:
+    with MotoCloud() as opened:
+        yield opened
 
 
 @pytest.fixture(scope="module")

@@ -12,10 +12,8 @@ from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import boto3
 import httpx
 import pytest
-from moto.server import ThreadedMotoServer
 
 from registry.catalog import Catalog
 from registry.certificate import Certificates, Decision, KmsSigner
@@ -23,61 +21,23 @@ from registry.channel import Channel
 from registry.layout import Shelf, shelf_prefix
 from registry.object_store import S3Store
 from registry.version import Version
+from tests.moto_cloud import MotoCloud
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 60
 
 
-class Cloud:
-    """S3 and KMS on loopback, which can be switched off and on again; what they hold stays."""
-
-    def __init__(self) -> None:
-        self._server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-        self._server.start()
-        self._port = self._server.get_host_and_port()[1]
-
-    @property
-    def environment(self) -> dict[str, str]:
-        """What leads a process there."""
-        return {
-            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{self._port}",
-            "AWS_ACCESS_KEY_ID": "test",
-            "AWS_SECRET_ACCESS_KEY": "test",
-            "AWS_DEFAULT_REGION": "eu-west-1",
-        }
-
-    def client(self, service):
-        return boto3.client(
-            service,
-            endpoint_url=f"http://127.0.0.1:{self._port}",
-            region_name="eu-west-1",
-            aws_access_key_id="test",
-            aws_secret_access_key="test",
-        )
-
-    def off(self) -> None:
-        self._server.stop()
-
-    def on(self) -> None:
-        self._server = ThreadedMotoServer(ip_address="127.0.0.1", port=self._port, verbose=False)
-        self._server.start()
-
-
 @pytest.fixture(scope="module")
-def cloud() -> Iterator[Cloud]:
-    opened = Cloud()
-    yield opened
-    opened.off()
+def cloud() -> Iterator[MotoCloud]:
+    with MotoCloud() as opened:
+        yield opened
 
 
 class Registry:
     """The model registry in that cloud, with somebody who certifies."""
 
-    def __init__(self, cloud: Cloud, directory: Path, files: Callable[..., dict[str, Path]]) -> None:
-        self.bucket = f"store-{os.urandom(6).hex()}"
-        cloud.client("s3").create_bucket(
-            Bucket=self.bucket, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"}
-        )
+    def __init__(self, cloud: MotoCloud, directory: Path, files: Callable[..., dict[str, Path]]) -> None:
+        self.bucket = cloud.make_bucket(f"store-{os.urandom(6).hex()}")
         kms = cloud.client("kms")
         key = kms.create_key(KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY")["KeyMetadata"]
         self.key = key.get("Arn", "")
@@ -159,7 +119,7 @@ class Process:
 
 
 @contextmanager
-def running(cloud: Cloud, registry: Registry, **changes: str) -> Generator[Process]:
+def running(cloud: MotoCloud, registry: Registry, **changes: str) -> Generator[Process]:
     with closing(socket.socket()) as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

@@ -11,12 +11,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 
 from registry.layout import Variable, checkpoints_prefix
 from registry.object_store import MemoryStore, S3Store, s3_client
+from tests.moto_cloud import MotoCloud
 from tests.training.conftest import ASKER, TINY
 from training import processes
 from training.dataset import Ingestion
@@ -119,28 +118,19 @@ def test_only_the_leader_of_several_notes_how_it_ended(tmp_path: Path, monkeypat
 @pytest.fixture
 def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
     """An S3 server with petpark's buckets, and what an instance's processes find in their environment."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    variables = {
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_DEFAULT_REGION": "eu-west-1",
-        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
-        "AWS_EC2_METADATA_SERVICE_ENDPOINT": "http://127.0.0.1:9",
-        Variable.JOB: "job",
-        Variable.MODEL: "pets",
-        Variable.MODEL_STORE: "models",
-        Variable.DATA_LAKE: "lake",
-        Variable.WORKSPACE: "work",
-    }
-    for name, value in variables.items():
-        monkeypatch.setenv(name, value)
-    client = boto3.client("s3")
-    for bucket in ("models", "lake", "work"):
-        client.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
-    yield variables
-    server.stop()
+    with MotoCloud() as opened:
+        variables = {
+            **opened.environment,
+            "AWS_EC2_METADATA_SERVICE_ENDPOINT": "http://127.0.0.1:9",
+            Variable.JOB: "job",
+            Variable.MODEL: "pets",
+            Variable.MODEL_STORE: opened.make_bucket("models"),
+            Variable.DATA_LAKE: opened.make_bucket("lake"),
+            Variable.WORKSPACE: opened.make_bucket("work"),
+        }
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        yield variables
 
 
 def test_an_instance_trains_in_two_processes_and_a_signal_ends_in_a_checkpoint(

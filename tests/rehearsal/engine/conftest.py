@@ -6,45 +6,26 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-import boto3
 import pytest
 from hypothesis import settings
-from moto.server import ThreadedMotoServer
 
 from rehearsal.engine import DeploymentFailed, EmbeddedEngine, Event, Update
 from rehearsal.engine.display import lines
 from rehearsal.engine.project import Setting
+from tests.moto_cloud import REGION, MotoCloud
 
 # A busy machine is no error: how long an example takes says nothing about what it shows.
 settings.register_profile("engine", deadline=None, max_examples=50)
 settings.load_profile("engine")
 
-REGION = "eu-west-1"
 PASSPHRASE = "correct horse"
 
 
 @pytest.fixture(scope="session")
-def cloud() -> Iterator[str]:
-    """The URL of moto's server, in this process."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
-
-
-def client(url: str, service: str) -> Any:
-    """A boto3 client of the emulated cloud."""
-    make: Any = boto3.client
-    return make(
-        service,
-        endpoint_url=url,
-        region_name=REGION,
-        aws_access_key_id="test",
-        aws_secret_access_key="test",
-    )
+def cloud() -> Iterator[MotoCloud]:
+    with MotoCloud() as opened:
+        yield opened
 
 
 @dataclass
@@ -52,6 +33,7 @@ class Project:
     """A Pulumi project on disk whose program a test rewrites, and an engine that deploys its stack `test`."""
 
     directory: Path
+    cloud: MotoCloud
     url: str
     config: dict[str, Setting] = field(default_factory=dict)
     told: list[str] = field(default_factory=list)
@@ -103,6 +85,6 @@ class Project:
 
 
 @pytest.fixture
-def project(tmp_path: Path, cloud: str) -> Project:
+def project(tmp_path: Path, cloud: MotoCloud) -> Project:
     """A project without a program yet."""
-    return Project(directory=tmp_path / "tiny", url=cloud)
+    return Project(directory=tmp_path / "tiny", cloud=cloud, url=cloud.url)

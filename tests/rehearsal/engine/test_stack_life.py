@@ -14,7 +14,8 @@ import pytest
 
 from rehearsal.engine import DeploymentFailed, Secret, StackBusy, Update
 from rehearsal.engine.state import State, locked, state_file
-from tests.rehearsal.engine.conftest import PASSPHRASE, REGION, Project, client
+from tests.moto_cloud import REGION
+from tests.rehearsal.engine.conftest import PASSPHRASE, Project
 from tests.rehearsal.engine.stalling_cloud import stalling
 
 pytestmark = pytest.mark.timeout(240)
@@ -67,7 +68,7 @@ pulumi.export("zones", aws.get_availability_zones(state="available").names)
     (project.directory / "code" / "main.py").write_text("print()")
 
     planned = project.engine().preview("test")
-    s3, sns = client(project.url, "s3"), client(project.url, "sns")
+    s3, sns = project.cloud.client("s3"), project.cloud.client("sns")
     assert planned.changes == {"create": 7}
     assert planned.outputs["topic"] == "[unknown]"
     assert not project.state_dir.joinpath("tiny", "test.json").exists()
@@ -109,7 +110,7 @@ pulumi.export("topic", topic.arn)
 pulumi.export("log", log.name)
 """
     )
-    iam, logs = client(project.url, "iam"), client(project.url, "logs")
+    iam, logs = project.cloud.client("iam"), project.cloud.client("logs")
     project.config = {"role": "first", "topic": "one"}
     first = project.up()
     name, log = first.outputs["role"], first.outputs["log"]
@@ -120,7 +121,7 @@ pulumi.export("log", log.name)
     assert iam.get_role(RoleName=name)["Role"]["Description"] == "second"
     assert [(c.path, c.old, c.new) for c in steps["reader", "update"].changes] == [("description", "first", "second")]
     assert {c.path: c.kind for c in steps["alarms", "replace"].changes} == {"name": "update-replace"}
-    topics = {t["TopicArn"].rsplit(":", 1)[1] for t in client(project.url, "sns").list_topics()["Topics"]}
+    topics = {t["TopicArn"].rsplit(":", 1)[1] for t in project.cloud.client("sns").list_topics()["Topics"]}
     assert "two" in topics
     assert "one" not in topics
 
@@ -151,7 +152,7 @@ aws.sns.Topic("other")
     project.write(program)
     project.config = {"kept": True, "there": True, "name": "kept-topic"}
     project.up()
-    topics = client(project.url, "sns").list_topics
+    topics = project.cloud.client("sns").list_topics
 
     with pytest.raises(DeploymentFailed, match=r"Nothing was deleted.*sns\.Topic alarms"):
         project.engine().destroy("test")
@@ -200,9 +201,9 @@ pulumi.export("role", role.unique_id)
     assert ("ignored", "same") in done
     assert second.outputs["after"] == "[secret]"
     assert second.outputs["role"] != first.outputs["role"]
-    assert client(project.url, "iam").get_role(RoleName="fixed-role")["Role"]["Path"] == "/step2/"
-    assert client(project.url, "ssm").get_parameter(Name="/options/ignored")["Parameter"]["Value"] == "v1"
-    kept = client(project.url, "logs").describe_log_groups(logGroupNamePrefix="/options/retained")
+    assert project.cloud.client("iam").get_role(RoleName="fixed-role")["Role"]["Path"] == "/step2/"
+    assert project.cloud.client("ssm").get_parameter(Name="/options/ignored")["Parameter"]["Value"] == "v1"
+    kept = project.cloud.client("logs").describe_log_groups(logGroupNamePrefix="/options/retained")
     assert len(kept["logGroups"]) == 1
     assert project.up().changes == {"same": second.changes["same"] + 2}
     project.engine().destroy("test")
@@ -225,7 +226,7 @@ if config.get_bool("fail"):
     )
     project.config = {"token": Secret("hunter2-hunter2")}
     first = project.up()
-    got = client(project.url, "ssm").get_parameter(Name="/tiny/token", WithDecryption=True)
+    got = project.cloud.client("ssm").get_parameter(Name="/tiny/token", WithDecryption=True)
     assert got["Parameter"]["Value"] == "hunter2-hunter2"
     assert first.outputs == {"token": "[secret]", "inside": "[secret]"}
     assert project.engine().outputs("test", show_secrets=True)["inside"] == {"deep": ["hunter2-hunter2"]}
@@ -378,7 +379,7 @@ def test_after_a_kill_in_the_middle_the_next_up_finds_what_was_begun(project: Pr
     mended = project.up()
     assert mended.outputs["role"] == begun.inputs["name"]
     assert any("found it again" in line for line in project.told)
-    roles = [r["RoleName"] for r in client(project.url, "iam").list_roles()["Roles"]]
+    roles = [r["RoleName"] for r in project.cloud.client("iam").list_roles()["Roles"]]
     assert [name for name in roles if name.startswith("reader-")] == [begun.inputs["name"]]
     project.engine().destroy("test")
 
