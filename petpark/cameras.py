@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import httpx
 
 from petpark.errors import NOT_SO, OperatorError
-from registry.layout import Variable
+from registry.layout import Role, Variable, events_prefix
 
 if TYPE_CHECKING:
+    from petpark.target import Target
     from serving.camera.settings import AgentSettings
     from serving.camera.spool import SpoolCounts, Spooled
 
 _LIBRARIES = ("av", "cv2", "granian", "prometheus_client", "starlette")
 _PATIENCE = httpx.Timeout(5.0, connect=2.0)
 _STATE = "petpark/camera"
+_AT_ONCE = 8
 
 
 class LibrariesMissing(OperatorError):
@@ -97,3 +102,15 @@ def recorded(home: Path | None, *, count: int, camera: str | None) -> tuple[list
 
     folder = home or default_home()
     return read_events(folder, count=count, camera=camera), read_counts(folder)
+
+
+def in_lake(target: Target, *, camera: str, day: date) -> list[dict[str, Any]]:
+    """What reached the data lake of a day (UTC) of one camera, newest first, from whatever machine it came.
+
+    Events as the agent wrote them: "An event in the lake", `docs/design/interfaces.md`.
+    """
+    lake = target.store(target.outputs.data_lake, role=Role.PUBLISHER)
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        bodies = pool.map(lake.get, lake.keys(events_prefix(camera, day.isoformat())))
+        events: list[dict[str, Any]] = [json.loads(body) for body in bodies]
+    return sorted(events, key=lambda event: (event["recorded_at"], event["sequence"]), reverse=True)

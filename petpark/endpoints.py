@@ -118,6 +118,15 @@ def ask_everyone(target: Target) -> tuple[list[dict[str, Any]], list[str]]:
     return list(seen.values()), silent[: max(0, len(expected) - len(seen))]
 
 
+def instances(target: Target) -> list[tuple[str, str]]:
+    """Id and address of every instance that the stack's endpoint runs on, in order."""
+    endpoint = target.outputs.endpoint
+    if endpoint.target_group is None:
+        return [(endpoint.instance_id or "", target.endpoint_urls.get(target.outputs.stack, endpoint.url))]
+    found = _instances(target, endpoint.target_group)
+    return [(instance, target.instance_url(instance, address, port)) for instance, address, port in found]
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Place:
     name: str

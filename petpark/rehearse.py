@@ -87,8 +87,8 @@ def down(ctx: typer.Context, directory: Directory = _DIRECTORY) -> None:
 def _options(
     photos: Path | None, *, directory: Path, engine: EngineName | None, port: int, keep: bool, settings: list[str]
 ) -> RunOptions:
-    from rehearsal.lifecycle import Script
     from rehearsal.run import RunOptions
+    from rehearsal.script import Script
 
     if photos is not None:
         _refuse_hopeless(photos)

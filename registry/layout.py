@@ -206,9 +206,14 @@ EVENT_PICTURES = "event-pictures/"
 """Apart from the events, so that pictures can be forgotten sooner."""
 
 
+def events_prefix(camera: str, day: str) -> str:
+    """All that a camera's agent recorded on `day` (YYYY-MM-DD, UTC)."""
+    return f"{EVENTS}{camera}/{day}/"
+
+
 def event_key(camera: str, day: str, event: str) -> str:
-    """What a camera's agent recorded on `day` (YYYY-MM-DD, UTC), named by the event's random id."""
-    return f"{EVENTS}{camera}/{day}/{event}.json"
+    """One event, named by its random id."""
+    return f"{events_prefix(camera, day)}{event}.json"
 
 
 def event_picture_key(camera: str, day: str, event: str) -> str:

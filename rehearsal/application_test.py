@@ -1,16 +1,23 @@
 """Photos that no training saw, put to a running endpoint over HTTP: what the application really answers."""
 
+import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from http import HTTPStatus
 
 import httpx
+import numpy as np
 
-from rehearsal.summary import Prediction
+from petpark.target import Target
+from registry.layout import Role, photo_key
+from rehearsal.summary import Accuracy, Prediction
+from training.dataset import load_manifest
+from training.evaluation.metrics import evaluate
 
 _TIMEOUT = httpx.Timeout(30.0, connect=5.0)
 _CLIENTS = 4
+_FETCHES = 8
 
 
 class ApplicationTestFailed(Exception):
@@ -24,6 +31,18 @@ class HeldOut:
     key: str
     label: str
     photo: bytes
+
+
+def held_out(target: Target, dataset: str, *, most: int) -> list[HeldOut]:
+    """The photos of a dataset's test split, evenly thinned to at most so many."""
+    lake = target.store(target.outputs.data_lake, role=Role.PUBLISHER)
+    photos = [photo for photo in load_manifest(lake, dataset).photos if photo.split == "test"]
+    photos = photos[:: math.ceil(len(photos) / most)]
+    with ThreadPoolExecutor(_FETCHES) as pool:
+        bodies = pool.map(lambda photo: lake.get(photo_key(photo.sha256)), photos)
+        return [
+            HeldOut(key=photo.key, label=photo.label, photo=body) for photo, body in zip(photos, bodies, strict=True)
+        ]
 
 
 def ask(
@@ -50,6 +69,18 @@ def ask(
                 answers.append(answer)
                 progress(len(answers), len(photos))
     return answers
+
+
+def accuracies(predictions: Sequence[Prediction], labels: Sequence[str]) -> tuple[Accuracy, Accuracy]:
+    """Plain accuracy, and balanced accuracy, in which classes count alike however many photos they have."""
+    truth = np.array([labels.index(prediction.truth) for prediction in predictions])
+    answers = np.array([labels.index(prediction.label) for prediction in predictions])
+    found = evaluate(truth, answers, labels)
+    (low, high), (balanced_low, balanced_high) = found.accuracy_interval, found.balanced_accuracy_interval
+    return (
+        Accuracy(value=found.accuracy, low=low, high=high, n=found.photos),
+        Accuracy(value=found.balanced_accuracy, low=balanced_low, high=balanced_high, n=found.photos),
+    )
 
 
 def _ask(client: httpx.Client, held_out: HeldOut, *, explain: bool) -> Prediction:

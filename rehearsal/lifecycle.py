@@ -7,48 +7,35 @@ and showing are the rehearsal's own. `docs/design/rehearsal.md` says why the ste
 from __future__ import annotations
 
 import importlib
-import math
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from http import HTTPStatus
-from pathlib import Path
 from typing import Any
 
 import httpx
-import numpy as np
 
 from petpark import api_keys, datasets, decisions, endpoints, gates, jobs, quality
-from petpark.endpoints import Verdict
 from petpark.gates import Judgement
 from petpark.jobs import EpochSeen, Finished
-from petpark.target import Target
-from registry.channel import Move
-from registry.layout import Role, photo_key
-from rehearsal.application_test import HeldOut, ask
+from registry.layout import Role
+from rehearsal.application_test import HeldOut, accuracies, ask, held_out
 from rehearsal.beside import Beside
+from rehearsal.gate import Gate
 from rehearsal.people import CAST
+from rehearsal.releases import Releases
+from rehearsal.script import Script
 from rehearsal.steps import Steps
-from rehearsal.summary import Accuracy, Dataset, Prediction, RehearsalFacts
-from rehearsal.timeline import Release
+from rehearsal.summary import Dataset, Prediction, RehearsalFacts
 from rehearsal.traffic import Traffic, TrafficReport
 from rehearsal.world import STACKS, World
 from serving.keys.record import KeyScope
-from training.dataset import Ingestion, load_manifest
+from training.dataset import Ingestion
 from training.dataset.generated import generate
-from training.evaluation.metrics import evaluate
-from training.hyper_parameters import FOR_FEW_PHOTOS
-
-ANSWERS_WITHIN = 60.0
-"""Seconds that endpoints get to answer from a version that their channel moved to."""
-
-REAL_PHOTOS = tuple(f"{name}={value}" for name, value in asdict(FOR_FEW_PHOTOS).items())
-"""Hyper-parameters for photos that somebody took, from scratch, in some minutes of CPU: `docs/design/training.md`."""
 
 QUALITY = "quality.html"
 """The page on the photos' quality, beside the summary."""
@@ -57,10 +44,6 @@ _SEED = 20_26
 
 _CHECKS = ("photos=40", "calls=30")
 """Corrupts fewer photos than a job does otherwise: the rehearsal shows that it is tested, not how good it is."""
-
-
-class EndpointsSilent(Exception):
-    """Endpoints did not answer from the version that their channel names."""
 
 
 class Abandoned(Exception):
@@ -75,28 +58,6 @@ class RequestsLost(Exception):
     """Requests failed while a release moved."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Script:
-    """What varies between rehearsals.
-
-    `photos` None draws a set of `photo_count`. `recipe` are hyper-parameters (`key=value`) other than the defaults;
-    `second_recipe` goes on top of them for the second training, which starts from the weights of the first and takes
-    small steps: a model that got worse than the one in prod, beyond luck, would rightly not pass its gate.
-    `most_held_out` bounds the photos of the application test.
-    """
-
-    photos: Path | None = None
-    photo_count: int = 1000
-    recipe: tuple[str, ...] = ("epochs=6", "optimiser=muon")
-    second_recipe: tuple[str, ...] = ("epochs=1", "learning_rate=0.0001")
-    most_held_out: int = 1000
-
-    @classmethod
-    def of_photos(cls, photos: Path) -> Script:
-        """For real photos, which take longer to learn from scratch than drawn ones."""
-        return cls(photos=photos, recipe=REAL_PHOTOS)
-
-
 class Lifecycle:
     """One rehearsal in a running `world`; `play` goes through all steps, `facts` tells what happened so far."""
 
@@ -106,6 +67,7 @@ class Lifecycle:
         self._script = script
         self._photos = script.photos or world.directory / "photos"
         self._started = time.monotonic()
+        self._releases = Releases(world, started=self._started)
         self._over = threading.Event()
         self._keys: dict[str, str] = {}
         """API keys by the endpoint's address, where one is asked for."""
@@ -125,6 +87,7 @@ class Lifecycle:
             self._facts,
             steps=tuple(self._steps.records),
             elapsed=time.monotonic() - self._started,
+            releases=tuple(self._releases.told),
             endpoints=self._world.endpoints,
             stacks=self._world.stacks,
         )
@@ -151,10 +114,13 @@ class Lifecycle:
         prod.result()
         self._make_keys()
         self._release(first, "prod", step="release 1 to prod")
+        camera = Beside(self._put_camera)
         second = self._train(dataset, number=2, first=first)
-        self._certify(second)
-        self._try_keys()
-        self._promote_and_roll_back(first, second)
+        with camera.result() as gate:
+            self._certify(second)
+            self._try_keys()
+            self._promote_and_roll_back(first, second)
+            self._read_visits(gate)
         self._describe(first)
 
     # --- the steps ----------------------------------------------------------------------------------------------------
@@ -262,12 +228,11 @@ class Lifecycle:
 
     def _release(self, version: int, channel: str, *, step: str) -> None:
         with self._steps.step(step) as running:
-            release = self._move(
+            release = self._releases.move(
                 channel,
                 "promote",
                 lambda target: decisions.promote(target, version, channel=channel, why=f"rehearsal: release {version}"),
             )
-            self._record(release)
             running.done(f"answering after {release.answered_after:.1f} s", by=release.by)
 
     def _test_application(self) -> None:
@@ -280,7 +245,7 @@ class Lifecycle:
                 progress=lambda done, of: step.progress(f"{done} of {of} unseen photos"),
             )
             assert self._facts.dataset is not None  # noqa: S101  ingestion comes first
-            accuracy, balanced = _accuracies(predictions, sorted(self._facts.dataset.labels))
+            accuracy, balanced = accuracies(predictions, sorted(self._facts.dataset.labels))
             self._facts = replace(self._facts, predictions=predictions, accuracy=accuracy, balanced_accuracy=balanced)
             step.done(
                 f"{accuracy.value:.1%} right of {accuracy.n} unseen photos "
@@ -307,16 +272,20 @@ class Lifecycle:
 
     def _try_keys(self) -> None:
         """An endpoint that asks for keys refuses whoever has none, and knows the new one within a reading."""
-        photo = self._held_out[0].photo
         for url, key in self._keys.items():
             with self._steps.step("call prod without a key, and with it") as step:
-                deadline = time.monotonic() + api_keys.HEARD_WITHIN
-                without = _call(url, photo, None)
-                while (answered := _call(url, photo, key)) != HTTPStatus.OK and time.monotonic() < deadline:
-                    threading.Event().wait(0.5)
+                without = _call(url, self._held_out[0].photo, None)
+                answered = self._await_key(url, key)
                 if (without, answered) != (HTTPStatus.UNAUTHORIZED, HTTPStatus.OK):
                     raise DoorAstray(f"{url} answers {without} without a key and {answered} with one.")
                 step.done(f"{without} without, {answered} with it")
+
+    def _await_key(self, url: str, key: str | None) -> int:
+        """Call with a key until the endpoint has read it, or should have; its last answer."""
+        deadline = time.monotonic() + api_keys.HEARD_WITHIN
+        while (answered := _call(url, self._held_out[0].photo, key)) != HTTPStatus.OK and time.monotonic() < deadline:
+            threading.Event().wait(0.5)
+        return answered
 
     def _certify(self, version: int) -> None:
         with self._steps.step(f"certify version {version}") as step:
@@ -325,11 +294,42 @@ class Lifecycle:
             )
             step.done(f"signed, good until {(certificate.expires_at or '')[:10]}", by=certificate.by)
 
+    def _put_camera(self) -> Gate:
+        """A camera in the park, and its agent on an instance of prod, while versions come and go there."""
+        with self._steps.beside("put a camera at the gate") as step:
+            url = self._world.endpoints["prod"]
+            key = self._keys.get(url)
+            self._await_key(url, key)
+            gate = Gate(self._world, "prod", self._passers_by(), api_key=key).start()
+            step.done(f"an agent on {gate.instance} asks the endpoint there")
+        return gate
+
+    def _passers_by(self) -> list[bytes]:
+        """A held-out photo of each class, that about which the model was surest, and right."""
+        surest: dict[str, Prediction] = {}
+        for prediction in sorted(self._facts.predictions, key=lambda prediction: prediction.probability):
+            if prediction.right:
+                surest[prediction.truth] = prediction
+        return [prediction.photo for prediction in surest.values()] or [self._held_out[0].photo]
+
+    def _read_visits(self, gate: Gate) -> None:
+        """Who came by, as the data lake has it once the agent has ended."""
+        with self._steps.step("read what the camera saw") as step:
+            frames = gate.close()
+            visits = gate.visits()
+            self._facts = replace(self._facts, visits=visits)
+            seen = Counter(visit.label for visit in visits)
+            names = ", ".join(f"{count} × {label}" for label, count in sorted(seen.items())) or "nobody for sure"
+            step.done(
+                f"visits: {names}; {frames['classified']} frames answered, {frames['unanswered']} not",
+                by=self._world.target("prod").identity(role=Role.PUBLISHER),
+            )
+
     def _promote_and_roll_back(self, first: int, second: int) -> None:
         photos = [held_out.photo for held_out in self._held_out[:50]]
         with Traffic(list(self._world.endpoints.values()), photos, keys=self._keys) as traffic:
             with self._steps.step(f"promote version {second} under traffic") as step:
-                slowest = self._both(
+                slowest = self._releases.move_both(
                     "promote",
                     lambda target, channel: decisions.promote(
                         target, second, channel=channel, why=f"rehearsal: release {second}"
@@ -337,7 +337,7 @@ class Lifecycle:
                 )
                 step.done(f"every endpoint answers from it after {slowest.answered_after:.1f} s", by=slowest.by)
             with self._steps.step(f"roll back to version {first} under traffic") as step:
-                slowest = self._both(
+                slowest = self._releases.move_both(
                     "rollback",
                     lambda target, channel: decisions.roll_back(target, channel=channel, why="rehearsal: a drill"),
                 )
@@ -366,71 +366,10 @@ class Lifecycle:
             resources={stack: self._world.resources(stack) for stack in STACKS},
         )
 
-    # --- moving channels ----------------------------------------------------------------------------------------------
-
-    def _both(self, what: str, move: Callable[[Target, str], Move]) -> Release:
-        """Move both channels at once; the one whose endpoints took longer to answer."""
-        with ThreadPoolExecutor(len(STACKS)) as pool:
-            moved = [
-                pool.submit(self._move, channel, what, lambda target, channel=channel: move(target, channel))
-                for channel in STACKS
-            ]
-            releases = [future.result() for future in moved]
-        self._record(*releases)
-        return max(releases, key=lambda release: release.answered_after or 0.0)
-
-    def _move(self, channel: str, what: str, move: Callable[[Target], Move]) -> Release:
-        """Move one channel, and wait until everything that follows it answers from the version it names."""
-        asked = time.monotonic()
-        moved = move(self._world.target(channel))
-        decided = time.monotonic()
-        self._await_version(channel, moved.version)
-        return Release(
-            at=asked - self._started,
-            channel=channel,
-            version=moved.version,
-            what=what,
-            answered_after=time.monotonic() - decided,
-            why=moved.why,
-            by=moved.by,
-        )
-
-    def _record(self, *releases: Release) -> None:
-        self._facts = replace(self._facts, releases=[*self._facts.releases, *releases])
-
-    def _await_version(self, stack: str, version: int) -> None:
-        deadline = time.monotonic() + ANSWERS_WITHIN
-        pause = threading.Event()
-        while True:
-            answers = endpoints.status(self._world.target(stack))
-            if all(answer.verdict is Verdict.SERVES and answer.version == version for answer in answers):
-                return
-            if time.monotonic() > deadline:
-                wrong = "; ".join(
-                    f"{answer.where} {answer.url}: {answer.verdict} version {answer.version} {answer.reason}"
-                    for answer in answers
-                    if answer.verdict is not Verdict.SERVES
-                )
-                raise EndpointsSilent(
-                    f"Not every endpoint of stack {stack} answered from version {version} in {ANSWERS_WITHIN:.0f} s: "
-                    f"{wrong}. The instances' logs are in {self._world.directory / 'instances'}."
-                )
-            pause.wait(0.1)
-
     @cached_property
     def _held_out(self) -> Sequence[HeldOut]:
-        """The photos of the test split, evenly thinned to the script's bound."""
         assert self._facts.dataset is not None  # noqa: S101  ingestion comes first
-        target = self._world.target("test")
-        lake = target.store(target.outputs.data_lake, role=Role.PUBLISHER)
-        photos = [photo for photo in load_manifest(lake, self._facts.dataset.sha256).photos if photo.split == "test"]
-        photos = photos[:: math.ceil(len(photos) / self._script.most_held_out)]
-        with ThreadPoolExecutor(8) as pool:
-            bodies = pool.map(lambda photo: lake.get(photo_key(photo.sha256)), photos)
-            return [
-                HeldOut(key=photo.key, label=photo.label, photo=body)
-                for photo, body in zip(photos, bodies, strict=True)
-            ]
+        return held_out(self._world.target("test"), self._facts.dataset.sha256, most=self._script.most_held_out)
 
 
 def _call(url: str, photo: bytes, key: str | None) -> int:
@@ -444,15 +383,3 @@ def _gates(judged: Judgement) -> str:
     if judged.failed:
         return f"failed gates: {', '.join(verdict.name for verdict in judged.failed)}"
     return f"{len(judged.verdicts)} gates passed"
-
-
-def _accuracies(predictions: Sequence[Prediction], labels: Sequence[str]) -> tuple[Accuracy, Accuracy]:
-    """Plain accuracy, and balanced accuracy, in which classes count alike however many photos they have."""
-    truth = np.array([labels.index(prediction.truth) for prediction in predictions])
-    answers = np.array([labels.index(prediction.label) for prediction in predictions])
-    found = evaluate(truth, answers, labels)
-    (low, high), (balanced_low, balanced_high) = found.accuracy_interval, found.balanced_accuracy_interval
-    return (
-        Accuracy(value=found.accuracy, low=low, high=high, n=found.photos),
-        Accuracy(value=found.balanced_accuracy, low=balanced_low, high=balanced_high, n=found.photos),
-    )

@@ -15,7 +15,8 @@ from rich.console import Console
 
 from petpark.people import ALONE
 from rehearsal.engine import find_provider
-from rehearsal.lifecycle import Lifecycle, Script
+from rehearsal.lifecycle import Lifecycle
+from rehearsal.script import Script
 from rehearsal.steps import Steps
 from rehearsal.summary import HTML_NAME, JSON_NAME, RehearsalFacts, write_summary
 from rehearsal.workplace import Workplace

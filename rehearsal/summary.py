@@ -58,6 +58,22 @@ class Prediction:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Visit:
+    """An animal that a camera saw: when it came, for how long, why the visit ended (empty: it did not).
+
+    `score` is the highest probability of the label, by version `version`; `picture` is what is kept of the frame.
+    """
+
+    label: str
+    at: str
+    seconds: float
+    score: float
+    why: str
+    version: int
+    picture: bytes | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Dataset:
     """The photos that the rehearsal was about. `skipped` are (path, reason).
 
@@ -102,6 +118,8 @@ class RehearsalFacts:
     predictions: Sequence[Prediction] = ()
     releases: Sequence[Release] = ()
     traffic: TrafficReport | None = None
+    visits: Sequence[Visit] = ()
+    """What a camera saw meanwhile."""
     elapsed: float | None = None
     """Seconds from start to end; steps may run side by side, so their sum can be more."""
     usage: Sequence[tuple[str, str]] = ()
@@ -168,6 +186,7 @@ def render(facts: RehearsalFacts) -> str:
         timeline=Markup(timeline.draw(facts.releases)) if facts.releases else None,  # noqa: S704  escapes what it draws
         drawings=[_drawing(stack, resources) for stack, resources in facts.resources.items()],
         acts=_acts(facts),
+        visits=[(visit, visit.picture and pictures.thumbnail(visit.picture, _THUMBNAIL)) for visit in facts.visits],
         person=person,
     )
 

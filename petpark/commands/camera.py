@@ -1,5 +1,7 @@
 """`petpark camera`."""
 
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,6 +16,7 @@ from registry.layout import Variable
 app = group("The agent beside a camera.")
 
 _AGENT = "http://127.0.0.1:8090"
+_COLUMNS = ("at (UTC)", "camera", "label", "", "score", "seen for", "why", "")
 
 
 @app.command(
@@ -92,37 +95,58 @@ def status(
         raise typer.Exit(NOT_SO)
 
 
-@app.command("events", epilog=example("petpark camera events", "petpark camera events --camera gate --count 5 --json"))
+@app.command(
+    "events",
+    epilog=example(
+        "petpark camera events",
+        "petpark camera events --camera gate --count 5 --json",
+        "petpark camera events --camera gate --lake --day 2026-11-26",
+    ),
+)
 def events(
     ctx: typer.Context,
     camera: Annotated[str | None, typer.Option("--camera", help="Of this camera alone.")] = None,
     count: Annotated[int, typer.Option("--count", help="How many, newest first.", min=1, max=10_000)] = 20,
     home: Annotated[Path | None, typer.Option("--home", help="Folder of the agent.")] = None,
+    lake: Annotated[
+        bool, typer.Option("--lake", help="What reached the data lake, instead of what lies on this machine.")
+    ] = False,
+    day: Annotated[
+        datetime | None,
+        typer.Option("--day", help="With --lake: day (UTC) of the visits; today unless said.", formats=["%Y-%m-%d"]),
+    ] = None,
 ) -> None:
-    """List what was recorded on this machine, newest first, whether it reached the data lake or not."""
+    """List what was recorded, newest first: on this machine, whether it reached the data lake or not, or there."""
+    run = invocation(ctx)
+    if lake:
+        if camera is None or home is not None:
+            raise typer.BadParameter("--lake takes --camera and no --home: the lake is asked by camera and day.")
+        when = (day or datetime.now(UTC)).date()
+        kept = cameras.in_lake(run.target(), camera=camera, day=when)[:count]
+        empty = f"Nothing of camera {camera} reached the data lake on {when}."
+        run.output.table(_COLUMNS, [(*_event(one), good("in the lake")) for one in kept], facts=kept, empty=empty)
+        return
+    if day is not None:
+        raise typer.BadParameter("--day goes with --lake: this machine's events are listed newest first.")
     found, counts = cameras.recorded(home, count=count, camera=camera)
-    facts = {
-        "events": [
-            {**spooled.event.to_dict(), "sequence": spooled.sequence, "forwarded": spooled.forwarded}
-            for spooled in found
-        ],
-        "spool": counts.to_dict(),
-    }
-    rows = [
-        (
-            moment(spooled.event.at),
-            spooled.event.camera,
-            spooled.event.label,
-            spooled.event.kind,
-            percent(spooled.event.score),
-            f"{spooled.event.seconds:.0f} s",
-            spooled.event.why or "",
-            good("forwarded") if spooled.forwarded else "waiting",
-        )
-        for spooled in found
+    told: list[dict[str, Any]] = [
+        {**spooled.event.to_dict(), "sequence": spooled.sequence, "forwarded": spooled.forwarded} for spooled in found
     ]
-    columns = ("at (UTC)", "camera", "label", "", "score", "seen for", "why", "")
-    invocation(ctx).output.table(columns, rows, facts=facts, empty="Nothing was recorded yet.")
+    rows = [(*_event(event), good("forwarded") if event["forwarded"] else "waiting") for event in told]
+    facts = {"events": told, "spool": counts.to_dict()}
+    run.output.table(_COLUMNS, rows, facts=facts, empty="Nothing was recorded yet.")
+
+
+def _event(facts: Mapping[str, Any]) -> tuple[Cell, ...]:
+    return (
+        moment(facts["at"]),
+        facts["camera"],
+        facts["label"],
+        facts["kind"],
+        percent(facts["score"]),
+        f"{facts['seconds']:.0f} s",
+        facts["why"] or "",
+    )
 
 
 def _row(camera: dict[str, Any]) -> tuple[Cell, ...]:

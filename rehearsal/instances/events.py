@@ -26,5 +26,9 @@ class UnknownInstance(LookupError):
     """An instance that this runner has not started."""
 
 
+class CommandFailed(Exception):
+    """A command could not be run on an instance, ended with an error, or took too long."""
+
+
 class StateNotReached(Exception):
     """An instance did not reach a state in time."""

@@ -46,7 +46,7 @@ class Machine:
         self.instance = instance
         self.sandbox = sandbox
         self.metadata = metadata
-        self._environment = environment
+        self.environment = environment
         self._minute_seconds = minute_seconds
         self._report = report
         self._control, self._supervisors = socket.socketpair()
@@ -98,7 +98,7 @@ class Machine:
         with theirs, self.console.open("ab") as console:
             return subprocess.Popen(
                 [*SUPERVISOR, str(self.sandbox), str(theirs.fileno()), str(self._minute_seconds)],
-                env=dict(self._environment),
+                env=dict(self.environment),
                 cwd="/",
                 pass_fds=(theirs.fileno(),),
                 stdin=subprocess.DEVNULL,

@@ -1,8 +1,10 @@
 """Runs the emulator's instances as local processes: what EC2's hosts are to EC2's API."""
 
 import os
+import shlex
+import subprocess
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -15,7 +17,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from rehearsal.instances import cloud as facts
 from rehearsal.instances.cloud import Cloud, Instance
 from rehearsal.instances.credentials import RoleCredentials, stamp
-from rehearsal.instances.events import InstanceEvent, State, StateNotReached, UnknownInstance
+from rehearsal.instances.events import CommandFailed, InstanceEvent, State, StateNotReached, UnknownInstance
 from rehearsal.instances.machine import KILLED, Machine, environment, sweep
 from rehearsal.instances.metadata import MetadataService
 from rehearsal.instances.state_changes import StateChanges
@@ -117,6 +119,32 @@ class InstanceRunner:
     def journal(self, instance_id: str, unit: str) -> Path:
         """The output of a unit that `systemd-run` made."""
         return self._directory / instance_id / "journal" / f"{unit}.log"
+
+    def execute(self, instance_id: str, command: Sequence[str], *, timeout: float) -> str:
+        """Run a command on the instance, as its administrator would by Session Manager; what it says.
+
+        Raises `CommandFailed`, `UnknownInstance`.
+        """
+        machine = self._record(instance_id).machine
+        try:
+            done = subprocess.run(
+                command,
+                env=dict(machine.environment),
+                cwd=machine.sandbox,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=timeout,
+                check=True,
+            )
+        except (OSError, subprocess.SubprocessError) as error:
+            said = getattr(error, "stderr", None) or error
+            raise CommandFailed(f"{shlex.join(command)} on {instance_id} failed: {said}") from error
+        return done.stdout
+
+    def sandbox(self, instance_id: str) -> Path:
+        """The instance's disk. Raises `UnknownInstance`."""
+        return self._record(instance_id).machine.sandbox
 
     def processes(self, instance_id: str) -> list[int]:
         """Every process of the instance, the supervisor first; empty when it is down. Raises `UnknownInstance`."""

@@ -17,12 +17,12 @@ from typing import Any, NoReturn
 
 SANDBOX = "PETPARK_SANDBOX"
 COMMANDS_REFUSED = ("dnf", "yum", "apt-get", "apt", "sudo", "mount", "reboot")
+STOP_SECONDS = 5.0  # systemd's own is 90 s; nobody here waits so long for what does not hear
 PROPERTIES_WITHOUT_EFFECT = (
     "Description",
     "LimitNOFILE",
     "MemoryMax",
     "CPUQuota",
-    "TimeoutStopSec",
     "KillMode",
     "Type",
 )
@@ -98,6 +98,7 @@ def systemd_run(arguments: Sequence[str]) -> int:
         "-q": "--quiet",
     }
     unit: dict[str, Any] = {"name": f"run-{os.getpid()}", "directory": "/", "restart": "no", "restart_seconds": 0.1}
+    unit["stop_seconds"] = STOP_SECONDS
     environment: dict[str, str] = {}
     rest = list(arguments)
     while rest and rest[0].startswith("-"):
@@ -130,6 +131,8 @@ def _set_property(unit: dict[str, Any], environment: dict[str, str], key: str, v
         unit["restart"] = value
     elif key == "RestartSec":
         unit["restart_seconds"] = _seconds(value)
+    elif key == "TimeoutStopSec":
+        unit["stop_seconds"] = _seconds(value)
     elif key == "WorkingDirectory":
         unit["directory"] = value
     elif key == "Environment":

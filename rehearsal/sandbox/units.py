@@ -14,7 +14,6 @@ from rehearsal.sandbox.processes import spawn
 
 SLOWEST_RESTART_SECONDS = 5.0
 SETTLED_SECONDS = 10.0  # a unit that ran this long is restarted without back-off
-STOP_SECONDS = 5.0
 NOT_RUNNING, NOT_FOUND = 3, 5  # systemctl's exit codes
 
 Answer = tuple[int, str]
@@ -30,6 +29,7 @@ class Unit:
     directory: str
     restart: str
     restart_seconds: float
+    stop_seconds: float
     pid: int | None = None
     wanted: bool = True
     again: bool = False  # a restart was asked for while it ran
@@ -106,6 +106,7 @@ class Units:
             directory=request["directory"],
             restart=request["restart"],
             restart_seconds=float(request["restart_seconds"]),
+            stop_seconds=float(request["stop_seconds"]),
         )
         self._start(unit)
         return 0, f"Running as unit: {name}.service"
@@ -142,7 +143,7 @@ class Units:
     def _stop(self, unit: Unit) -> None:
         unit.wanted = False
         unit.signal(signal.SIGTERM)
-        asyncio.get_running_loop().call_later(STOP_SECONDS, self._kill, unit, unit.pid)
+        asyncio.get_running_loop().call_later(unit.stop_seconds, self._kill, unit, unit.pid)
 
     def _kill(self, unit: Unit, pid: int | None) -> None:
         if unit.pid == pid:

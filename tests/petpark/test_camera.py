@@ -19,7 +19,10 @@ import pytest
 from typer.testing import CliRunner
 
 from petpark.__main__ import app
+from registry.layout import event_key
+from registry.memory_store import MemoryStore
 from tests.moto_cloud import MotoCloud
+from tests.petpark.conftest import Place, Run
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 150
@@ -135,3 +138,41 @@ def test_what_cannot_be_is_said_in_a_sentence(words, code, said):
     found, output = petpark(*words)
     assert (found, said in output) == (code, True), output
     assert "Traceback" not in output
+
+
+def put(lake: MemoryStore, sequence: int, *, day: str = "2026-11-26", camera: str = "gate", **changes: object) -> None:
+    event = {
+        "id": f"{sequence:032x}", "kind": "began", "visit": "v", "camera": camera, "label": "dog", "score": 0.91,
+        "at": f"{day}T10:00:00.000000Z", "seconds": 1.2, "why": None, "clock": "arrival", "model": {"version": 3},
+        "sequence": sequence, "recorded_at": f"{day}T10:00:{sequence:02}.000000Z", "picture": None,
+    }  # fmt: skip
+    lake.create(event_key(camera, day, str(event["id"])), json.dumps({**event, **changes}).encode())
+
+
+def test_what_reached_the_lake_is_listed_by_camera_and_day_the_newest_first(place: Place, run: Run):
+    lake = place.buckets["lake"] = MemoryStore()
+    put(lake, 2, kind="ended", why="left", seconds=4.0)
+    put(lake, 1)
+    put(lake, 3, day="2026-11-25")
+    put(lake, 4, camera="pond")
+    words = ("camera", "events", "--camera", "gate", "--lake", "--day", "2026-11-26")
+    assert [event["sequence"] for event in json.loads(run(*words, "--json").stdout)] == [2, 1]
+    (newest,) = json.loads(run(*words, "--count", "1", "--json").stdout)
+    assert newest["why"] == "left"
+    assert "in the lake" in run(*words).stdout
+    said = run("camera", "events", "--camera", "moon", "--lake", "--day", "2026-11-26").stdout
+    assert "Nothing of camera moon reached the data lake on 2026-11-26" in said
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--lake",), "takes --camera"),
+        (("--lake", "--camera", "gate", "--home", "/x"), "no --home"),
+        (("--camera", "gate", "--day", "2026-11-26"), "--day goes with --lake"),
+    ],
+)
+def test_the_lake_is_asked_by_camera_and_day(run: Run, words: tuple[str, ...], said: str):
+    told = run("camera", "events", *words)
+    assert told.exit_code == 2
+    assert said in " ".join(told.stderr.split())

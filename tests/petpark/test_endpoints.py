@@ -130,3 +130,10 @@ def test_instances_behind_a_load_balancer_are_asked_one_by_one(
     told = {answer.where: answer.verdict for answer in endpoints.status(place.target())}
     assert told == {"load balancer": Verdict.SERVES, "i-1": Verdict.DIFFERS, "i-2": Verdict.UNSEEN}
     assert not Verdict.UNSEEN.alarming
+    assert endpoints.instances(place.target()) == [("i-1", stale), ("i-2", gone)]
+
+
+def test_an_endpoint_of_one_instance_runs_on_that_one(place: Place) -> None:
+    place.exported["test"] = outputs("test", instance_id="i-7")
+    place.urls["test"] = "http://127.10.0.7:8080"
+    assert endpoints.instances(place.target()) == [("i-7", "http://127.10.0.7:8080")]

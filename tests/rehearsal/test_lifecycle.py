@@ -1,15 +1,16 @@
 """The whole lifecycle, small: the same story, program, user data and roles as `make demo`."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
 from registry.identity import person
-from rehearsal.lifecycle import Script
 from rehearsal.people import CAST
 from rehearsal.run import RunOptions, run
+from rehearsal.script import Script
 from rehearsal.summary import RehearsalFacts
 
 pytestmark = [pytest.mark.rehearsal, pytest.mark.timeout(400)]
@@ -54,6 +55,8 @@ def test_every_step_succeeds_from_photos_to_prod_and_back(told):
         "ingest photos",
         "release 1 to prod",
         "call prod without a key, and with it",
+        "put a camera at the gate",
+        "read what the camera saw",
         "roll back to version 1 under traffic",
     ):
         assert wanted in names
@@ -64,7 +67,7 @@ def test_one_has_it_trained_another_certifies_and_a_third_moves_the_channels(tol
     who = {step.name: person(step.by) for step in facts.steps if step.by}
     assert {name.split()[0]: person for name, person in who.items()} == {
         "ingest": "ana", "report": "ana", "train": "ana", "certify": "vera", "make": "mia", "release": "mia",
-        "promote": "mia", "roll": "mia",
+        "promote": "mia", "roll": "mia", "read": "ana",
     }  # fmt: skip
     assert {person(release.by) for release in facts.releases} == {"mia"}
     assert all(member.name not in (directory / "summary.json").read_text() for member in CAST)
@@ -84,6 +87,19 @@ def test_no_request_is_lost_while_a_release_moves_and_moves_back(told):
     assert facts.traffic is not None
     assert facts.traffic.failures == ()
     assert set(facts.traffic.answered) == {1, 2}
+
+
+def test_a_camera_at_the_gate_is_answered_while_versions_come_and_go(told):
+    _, facts = told
+    (seen,) = [step.detail for step in facts.steps if step.name == "read what the camera saw"]
+    found = re.fullmatch(r"visits: (.+); (\d+) frames answered, (\d+) not", seen)
+    assert found, seen
+    assert int(found[2]) > 0
+    assert found[3] == "0"
+    # So small a model may be sure of nobody; what it is sure of is in the lake, with the version that said it.
+    assert (found[1] == "nobody for sure") == (not facts.visits)
+    assert {visit.label for visit in facts.visits} <= {"cat", "dog"}
+    assert {visit.version for visit in facts.visits} <= {1, 2}
 
 
 def test_the_answers_come_from_photos_that_no_training_saw(told):

@@ -17,6 +17,7 @@ from rehearsal.engine.loopback import require_loopback
 from rehearsal.engine.plugin import environment
 from rehearsal.engine.project import Project
 from rehearsal.engine.provider_config import read
+from tests.moto_cloud import MotoCloud
 
 LOCAL = {"aws:region": "eu-west-1", "aws:endpoints": "http://127.0.0.1:4566"}
 
@@ -124,11 +125,11 @@ def test_an_emulator_that_does_not_answer_is_said_to(folder: Path):
 
 
 def test_a_missing_provider_is_said_before_anything_is_written(
-    folder: Path, cloud: str, monkeypatch: pytest.MonkeyPatch
+    folder: Path, cloud: MotoCloud, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setenv("PETPARK_AWS_PROVIDER", str(folder / "nowhere"))
     with pytest.raises(ProviderMissing, match="PETPARK_AWS_PROVIDER"):
-        engine(folder, LOCAL | {"aws:endpoints": cloud}).up("test")
+        engine(folder, LOCAL | {"aws:endpoints": cloud.url}).up("test")
     assert not (folder / "state").exists()
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from rehearsal.emulator import Emulator
-from rehearsal.instances import InstanceEvent, InstanceRunner, StateNotReached, UnknownInstance
+from rehearsal.instances import CommandFailed, InstanceEvent, InstanceRunner, StateNotReached, UnknownInstance
 
 pytestmark = pytest.mark.rehearsal
 
@@ -225,6 +225,19 @@ def test_a_runner_that_starts_later_finds_what_runs_and_leaves_it_running_in_the
         assert later.address(instance_id) != runner.address(instance_id)
     assert later.processes(instance_id) == []
     assert state(emulator, instance_id) == "running"
+
+
+def test_an_administrator_runs_commands_on_an_instance(runner: InstanceRunner, launch: Launch) -> None:
+    instance_id = launch("echo ready; sleep 1000")
+    wait_for_console(runner, instance_id, "ready")
+    said = runner.execute(instance_id, ["sh", "-c", "echo $PETPARK_HOST"], timeout=PATIENCE)
+    assert said.strip() == runner.address(instance_id)
+    runner.execute(instance_id, ["systemd-run", "--unit=guest", "sleep", "1000"], timeout=PATIENCE)
+    assert "active" in runner.execute(instance_id, ["systemctl", "is-active", "guest"], timeout=PATIENCE)
+    with pytest.raises(CommandFailed, match=r"systemctl status nobody on .* failed: Unit nobody.service could not be"):
+        runner.execute(instance_id, ["systemctl", "status", "nobody"], timeout=PATIENCE)
+    with pytest.raises(CommandFailed, match=r"sleep 1000 on .* timed out"):
+        runner.execute(instance_id, ["sleep", "1000"], timeout=0.1)
 
 
 def test_what_a_runner_does_not_know_it_says(runner: InstanceRunner) -> None:

@@ -67,12 +67,29 @@ def test_a_unit_that_is_killed_starts_again_after_all_of_it_has_ended(boot: Boot
     ("restart", "code", "again"), [("always", 0, True), ("on-failure", 0, False), ("no", 1, False)]
 )
 def test_a_unit_restarts_as_its_property_says(restart: str, code: int, *, again: bool) -> None:
-    unit = Unit(name="u", command=[], environment={}, directory="/", restart=restart, restart_seconds=1, code=code)
+    unit = Unit(
+        name="u",
+        command=[],
+        environment={},
+        directory="/",
+        restart=restart,
+        restart_seconds=1,
+        stop_seconds=1,
+        code=code,
+    )
     assert unit.restarts() == again
 
 
 def test_quick_failures_wait_longer_and_longer_up_to_a_limit() -> None:
-    unit = Unit(name="u", command=[], environment={}, directory="/", restart="always", restart_seconds=0.1)
+    unit = Unit(
+        name="u",
+        command=[],
+        environment={},
+        directory="/",
+        restart="always",
+        restart_seconds=0.1,
+        stop_seconds=1,
+    )
     delays: list[float] = []
     for unit.failures in range(1, 9):
         delays.append(unit.delay())
@@ -101,6 +118,19 @@ journalctl -u park -n 5; journalctl -u nobody; echo "journalctl: $?"
     assert "only units made by systemd-run" in console
     assert "status: 5" in console
     assert "journalctl: 1" in console
+
+
+def test_a_unit_that_is_told_to_stop_has_the_time_that_its_property_says(boot: Boot) -> None:
+    slow = "bash -c 'trap \"sleep 1; exit 7\" TERM; while :; do sleep 0.05; done'"
+    booted = boot(
+        f"""#!/bin/bash
+systemd-run --unit=hasty --property=TimeoutStopSec=100ms {slow}
+systemd-run --unit=patient --property=TimeoutStopSec=1min {slow}
+sleep 0.5; systemctl stop hasty patient
+"""
+    )
+    booted.wait("unit", name="hasty", state="ended", code=-9)
+    booted.wait("unit", name="patient", state="ended", code=7)
 
 
 @pytest.mark.parametrize(

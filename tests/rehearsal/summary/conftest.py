@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from rehearsal.steps import StepRecord
-from rehearsal.summary import Accuracy, Dataset, Prediction, RehearsalFacts
+from rehearsal.summary import Accuracy, Dataset, Prediction, RehearsalFacts, Visit
 from rehearsal.timeline import Release
 from rehearsal.traffic import TrafficReport
 
@@ -64,6 +64,12 @@ def photo(size: tuple[int, int] = (64, 48)) -> bytes:
 def prediction(**changes: Any) -> Prediction:
     usual: dict[str, Any] = {"name": "cat/1.jpg", "photo": photo(), "truth": "cat", "label": "cat", "probability": 0.93}
     return Prediction(**{**usual, **changes})
+
+
+def visit(**changes: Any) -> Visit:
+    usual: dict[str, Any] = {"label": "dog", "at": "2026-08-02T10:18:04.250000Z", "seconds": 2.84, "score": 0.973}
+    usual |= {"why": "left", "version": 2, "picture": photo()}
+    return Visit(**{**usual, **changes})
 
 
 type Facts = Callable[..., RehearsalFacts]

@@ -18,7 +18,7 @@ from rehearsal.steps import StepRecord
 from rehearsal.summary import Dataset, render, to_json, write_summary
 from rehearsal.timeline import Release
 from rehearsal.traffic import TrafficReport
-from tests.rehearsal.summary.conftest import STACK, Deployed, Facts, photo, prediction
+from tests.rehearsal.summary.conftest import STACK, Deployed, Facts, photo, prediction, visit
 
 HOSTILE = '<script>alert("1")</script>&\'"><img src=x onerror=y>'
 
@@ -181,6 +181,19 @@ def test_mistakes_are_shown_the_surest_first(facts: Facts) -> None:
 
 def test_a_photo_that_cannot_be_read_is_named_and_does_not_stop_the_page(facts: Facts) -> None:
     assert "unreadable" in render(facts(predictions=[prediction(photo=b"no photo")]))
+
+
+def test_the_page_shows_what_the_camera_saw(facts: Facts) -> None:
+    left, unfinished = visit(), visit(label="<cat>", why="", picture=None)
+    page = render(facts(visits=[left, unfinished]))
+    assert "What the camera saw" in page
+    assert "10:18:04, 2.8 s, left</div>" in page
+    assert "10:18:04, 2.8 s</div>" in page
+    assert page.count("by version 2") == 2
+    assert "97.3 %" in page
+    assert "&lt;cat&gt;" in page
+    assert "no picture" in page
+    assert "What the camera saw" not in render(facts())
 
 
 def test_lost_requests_are_counted_aloud(facts: Facts) -> None:
