@@ -130,9 +130,15 @@ def s3_store(new_s3_store: Callable[[], S3Store]) -> S3Store:
     return new_s3_store()
 
 
-@pytest.fixture(params=["memory", "s3"])
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run over memory; over S3 the same tests run in `tests/rehearsal/registry`, or here where a module says so."""
+    if "new_store" in metafunc.fixturenames and not hasattr(metafunc.module, "new_store"):
+        metafunc.parametrize("new_store", getattr(metafunc.module, "STORES", ("memory",)), indirect=True)
+
+
+@pytest.fixture
 def new_store(request: pytest.FixtureRequest) -> Callable[[], PrunableStore]:
-    """Makes a fresh, empty store of each kind."""
+    """Makes a fresh, empty store."""
     return MemoryStore if request.param == "memory" else request.getfixturevalue("new_s3_store")
 
 

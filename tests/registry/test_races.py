@@ -27,6 +27,7 @@ from tests.registry.conftest import S3Server
 from tests.registry.racing_process import open_store
 
 WRITERS = 8
+STORES = ("memory", "s3")
 
 
 def together[T](work: Callable[[int], T]) -> list[T]:
@@ -143,12 +144,11 @@ def race(place: str, folder: Path, *, writers: int, attempts: int, followers: in
         assert seen[-1]["saw"] == len(history)
 
 
-def test_ten_thousand_moves_by_sixteen_processes_leave_a_gapless_history(
-    files: dict[str, Path], tmp_path: Path
-) -> None:
+def test_moves_by_sixteen_processes_leave_a_gapless_history(files: dict[str, Path], tmp_path: Path) -> None:
+    # Ten thousand, over an S3 server, are `benchmarks/registry.py`'s.
     place = tmp_path / "store"
     publish(FolderStore(place), files, run="r-1")
-    race(str(place), tmp_path, writers=16, attempts=625, followers=2)
+    race(str(place), tmp_path, writers=16, attempts=125, followers=2)
 
 
 def test_so_do_processes_whose_answers_get_lost(files: dict[str, Path], tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Versions, over LocalStack: the same tests as over memory and moto."""
+"""Versions, over LocalStack: the same tests as over memory."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Certificates, over LocalStack: the same tests as over memory and moto."""
+"""Certificates, over LocalStack: the same tests as over memory."""
 
 import pytest
 

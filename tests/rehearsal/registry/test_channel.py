@@ -1,4 +1,4 @@
-"""Channels, over LocalStack: the same tests as over memory and moto."""
+"""Channels, over LocalStack: the same tests as over memory."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The collector, over LocalStack: the same tests as over memory and moto."""
+"""The collector, over LocalStack: the same tests as over memory."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Every call as the one that fails, over LocalStack: the same tests as over memory and moto."""
+"""Every call as the one that fails, over LocalStack: the same tests as over memory."""
 
 import pytest
 

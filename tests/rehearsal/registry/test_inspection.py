@@ -1,4 +1,4 @@
-"""fsck, over LocalStack: the same tests as over memory and moto."""
+"""fsck, over LocalStack: the same tests as over memory."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Numbered logs, over LocalStack: the same tests as over memory and moto."""
+"""Numbered logs, over LocalStack: the same tests as over memory."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The rules of channels, over LocalStack: the same tests as over memory and moto."""
+"""The rules of channels, over LocalStack: the same tests as over memory."""
 
 import pytest
 
