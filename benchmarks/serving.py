@@ -185,6 +185,10 @@ def verdicts(entrants: Sequence[Contestant], most: Sequence[float], single: Sequ
         f"p50 at 1 connection: limit + {over} ms"
         f" (promise: ≤ {OVER_LIMIT_MS} ms more, {_kept(over.median <= OVER_LIMIT_MS)})",
     ]
+    for bare_server in (entrant for entrant in entrants[1:] if not entrant.peer):
+        left = paired(ours.rates(8), bare_server.rates(8))
+        more = Spread.of([a.p50_ms - b.p50_ms for a, b in zip(ours.loads[1], bare_server.loads[1], strict=True)])
+        said.append(f"{left} of {bare_server.name} at 8 connections; p50 at 1 connection {more} ms more than it")
     if not peers:
         return [*said, "no peer was measured, so nothing is said of them"]
     best = max(peers, key=lambda peer: Spread.of(peer.rates(8)).median)

@@ -73,10 +73,9 @@ def tables(seen: Soaked, plan: Plan) -> list[Table]:
         asked.add_row("good callers", f"{status or 'none'}", f"{count:,}")
     for (name, end), count in sorted(seen.bad.items()):
         asked.add_row(name, end, f"{count:,}")
-    memory = _table("resident memory")
-    minutes = sorted({int(at) for at, _ in seen.memory})
-    memory.add_row("minute", *(str(minute) for minute in minutes))
-    memory.add_row("most, MB", *(f"{max(mb for at, mb in seen.memory if int(at) == minute):.0f}" for minute in minutes))
+    memory = _table("resident memory, the most in each minute")
+    for minute in sorted({int(at) for at, _ in seen.memory}):
+        memory.add_row(f"{minute}", f"{max(mb for at, mb in seen.memory if int(at) == minute):.0f} MB")
     return [done, asked, memory]
 
 
