@@ -7,7 +7,7 @@ MAKEFLAGS += --no-print-directory
 PYTHON ?= python3
 UV := .tools/bin/uv
 RUN := .venv/bin/python
-WORKERS ?= 3
+WORKERS ?= 4
 BENCH ?= $(wildcard benchmarks/*.py)
 VERSITYGW := .tools/bin/versitygw
 

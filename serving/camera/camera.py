@@ -75,6 +75,7 @@ class Camera:
         self.state = State.CONNECTING
         self.reason = ""
         self.counts = dict.fromkeys(_FATES, 0)
+        self._unanswered = False
         self.last: Shot | None = None
         self.seconds: deque[float] = deque(maxlen=_RECENT)
         self.log = VisitorLog(settings, recorder=recorder)
@@ -186,12 +187,19 @@ class Camera:
             answer = self._classifier.classify(photo)
         except NoAnswer as error:
             self._count("unanswered")
+            if not self._unanswered:
+                reason = {"camera": self.settings.name, "reason": str(error)}
+                logger.warning("no answers; frames go by unseen", extra=reason)
+            self._unanswered = True
             self._pause_until = self._clock.monotonic() + error.pause
             return
         except Exception:  # a frame that cannot be made a photo: the next one is another
             logger.exception("frame not classified", extra={"camera": self.settings.name})
             self._count("unanswered")
             return
+        if self._unanswered:
+            logger.info("answers again", extra={"camera": self.settings.name})
+        self._unanswered = False
         seconds = time.perf_counter() - shot.decoded
         self.seconds.append(seconds)
         self._metrics.answer_seconds.labels(self.settings.name).observe(seconds)

@@ -58,9 +58,10 @@ async def _serve(agent: Agent, port: int) -> None:
         websockets=False,
         log_enabled=False,
     )
+    # Before its threads, which log as well: whoever reads the log reads this first.
+    logger.info("agent started", extra={"cameras": [camera.settings.name for camera in agent.cameras], "port": port})
     agent.start()
     serving = asyncio.create_task(server.serve())
-    logger.info("agent started", extra={"cameras": [camera.settings.name for camera in agent.cameras], "port": port})
     await _until(lambda: stop.is_set() or agent.done() or serving.done())
     await asyncio.to_thread(agent.stop)
     server.stop()

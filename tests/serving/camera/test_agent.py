@@ -268,6 +268,23 @@ def test_an_endpoint_that_is_away_or_busy_costs_frames_and_is_left_alone_as_it_a
     assert stage.recorded == []
 
 
+def test_an_endpoint_that_goes_away_and_comes_back_is_told_once_each(tmp_path, hands, caplog):
+    asked = []
+
+    def away_for_three(request):
+        asked.append(request)
+        if 2 <= len(asked) <= 4:
+            raise httpx.ConnectError("refused")
+        return dog(request)
+
+    caplog.set_level("INFO", logger="serving.camera.camera")
+    stage = Stage(tmp_path, hands, away_for_three)
+    stage.frames = [moving(number) for number in range(20)]
+    stage.play()
+    told = [record.message for record in caplog.records if "answers" in record.message]
+    assert told == ["no answers; frames go by unseen", "answers again"]
+
+
 @pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"label": "dog", "probabilities": [1], "model": {}}'])
 def test_what_is_no_endpoint_is_no_answer(tmp_path, hands, body):
     stage = Stage(tmp_path, hands, lambda _: httpx.Response(200, content=body))

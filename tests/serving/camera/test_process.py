@@ -47,9 +47,13 @@ def test_it_plays_a_file_to_its_end_and_says_that_the_endpoint_is_away(videos, t
     settings.write_text(yaml.safe_dump(document))
     ended = agent(str(settings))
     assert ended.returncode == 0, ended.stderr
-    messages = [json.loads(line)["message"] for line in ended.stdout.splitlines()]
+    lines = [json.loads(line) for line in ended.stdout.splitlines()]
+    messages = [line["message"] for line in lines]
     assert messages[0] == "agent started"
     assert messages[-1] == "agent ended"
+    (away,) = [line for line in lines if line["message"] == "no answers; frames go by unseen"]
+    assert away["level"] == "warning"
+    assert away["reason"] == "the endpoint does not answer: ConnectError"
 
 
 @pytest.mark.parametrize(
