@@ -7,9 +7,11 @@ import pytest
 
 from benchmarks.support.manners import manners
 from benchmarks.support.soak import Soak
-from benchmarks.support.stand import stand
+from benchmarks.support.stand import stand, wait_until
 from benchmarks.support.timetable import Plan
 from tests.serving.park import photo, version_files
+
+ANSWERED = 'petpark_requests_total{route="/v1/classify",status="200"}'
 
 SHORT = Plan(
     seconds=18,
@@ -54,15 +56,20 @@ def test_good_callers_get_their_answers_while_versions_store_and_other_callers_d
             refused = [manner for manner in manners(red_cat.read_bytes()) if "left" not in manner.expected]
             for manner in refused:
                 assert any(seen.bad[manner.name, end] for end in manner.expected), manner.name
-            ender = threading.Timer(1, endpoint.process.kill if endpoint.process else pytest.fail)
+
+            def kill_under_load(before: float) -> None:
+                assert endpoint.process
+                wait_until(lambda: endpoint.metric(ANSWERED) > before + 20, SHORT.patience)
+                endpoint.process.kill()
+
             told: list[str] = []
 
             def tell(said: str) -> None:
                 told.append(said)
-                if len(told) == 1:  # the full load is measured, and callers begin, however long that took here
-                    ender.start()
+                if len(told) == 1:  # the full load is measured, and callers begin, however long that takes here
+                    threading.Thread(target=kill_under_load, args=(endpoint.metric(ANSWERED),)).start()
 
-            plan = Plan(seconds=4, most_per_second=20, measuring=0.5)
+            plan = Plan(seconds=2 * SHORT.patience, most_per_second=1_000, measuring=0.5)
             doomed = Soak(at, endpoint, versions, red_cat, plan, tell=tell).run()
             assert "the endpoint ended" in doomed.unasked
             assert any(line.startswith("good callers: status 0") for line in doomed.unasked)
