@@ -15,6 +15,9 @@ type Ruling = Literal["promote", "reject", "wait"]
 Z: Final = 3.29
 """Of intervals at 99.9 %: who looks often meets a 95 % bound by luck before long."""
 
+_SHORTEST: Final = 1e-9
+"""Seconds that an answer takes at least; a mean below was not measured, and nothing can be held against it."""
+
 
 class RuleInvalid(ValueError):
     """A rule that cannot be held; the message says which limit, and what it may be."""
@@ -185,8 +188,8 @@ def _findings(rule: Rule, mode: Mode, evidence: Evidence) -> Iterator[Finding]:
     if challenger.answers > 1 and champion.answers > 1:
         sure, usually = _moments(challenger, "confidence"), _moments(champion, "confidence")
         yield _difference_of_means("confidence_shift", rule.confidence_shift, sure, usually)
-        if mode != "shadow" and champion.seconds:
-            usual = champion.seconds / champion.answers
+        usual = champion.seconds / champion.answers
+        if mode != "shadow" and usual >= _SHORTEST:
             slow = _difference_of_means(
                 "slower", rule.slower, _moments(challenger, "seconds"), _moments(champion, "seconds")
             )

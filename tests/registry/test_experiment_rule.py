@@ -77,6 +77,13 @@ def test_only_a_slower_challenger_is_rejected_for_its_time(seconds, ruling):
     assert judge(RULE, "canary", canary(arm(5000), arm(5000, seconds=seconds))).ruling == ruling
 
 
+@pytest.mark.parametrize("seconds", [0.0, 5e-324, 1e-310])
+def test_a_time_that_nothing_takes_is_held_against_nobody(seconds):
+    champion = Arm(answers=2, seconds=seconds)
+    judgement = judge(RULE, "canary", canary(champion, arm(5000, seconds=1.0)))
+    assert "slower" not in {finding.limit for finding in judgement.findings}
+
+
 def test_a_shadows_time_means_nothing_for_it_runs_last():
     evidence = replace(canary(arm(5000, seconds=0.0), arm(5000, seconds=9.0)), compared=5000, disagreed=10)
     assert judge(RULE, "shadow", evidence).ruling == "promote"
