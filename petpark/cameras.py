@@ -25,6 +25,7 @@ _LIBRARIES = ("av", "cv2", "granian", "prometheus_client", "starlette")
 _PATIENCE = httpx.Timeout(5.0, connect=2.0)
 _STATE = "petpark/camera"
 _AT_ONCE = 8
+_SHOWN = ("at", "camera", "label", "kind", "score", "seconds", "why", "recorded_at", "sequence")
 
 
 class LibrariesMissing(OperatorError):
@@ -35,6 +36,10 @@ class AgentSilent(OperatorError):
     """Nobody answers as a camera agent does."""
 
     exit_code = NOT_SO
+
+
+class EventUnreadable(OperatorError):
+    """An object among a camera's events is none."""
 
 
 def default_home() -> Path:
@@ -107,10 +112,20 @@ def recorded(home: Path | None, *, count: int, camera: str | None) -> tuple[list
 def in_lake(target: Target, *, camera: str, day: date) -> list[dict[str, Any]]:
     """What reached the data lake of a day (UTC) of one camera, newest first, from whatever machine it came.
 
-    Events as the agent wrote them: "An event in the lake", `docs/design/interfaces.md`.
+    Events as the agent wrote them: "An event in the lake", `docs/design/interfaces.md`. Raises `EventUnreadable`.
     """
     lake = target.store(target.outputs.data_lake, role=Role.PUBLISHER)
+
+    def read(key: str) -> dict[str, Any]:
+        try:
+            event: dict[str, Any] = json.loads(lake.get(key))
+            _ = [event[name] for name in _SHOWN]
+        except (ValueError, KeyError, TypeError):
+            raise EventUnreadable(
+                f"{key} in the data lake is no event of a camera agent.", next_step="Find out who wrote it."
+            ) from None
+        return event
+
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        bodies = pool.map(lake.get, lake.keys(events_prefix(camera, day.isoformat())))
-        events: list[dict[str, Any]] = [json.loads(body) for body in bodies]
+        events = list(pool.map(read, lake.keys(events_prefix(camera, day.isoformat()))))
     return sorted(events, key=lambda event: (event["recorded_at"], event["sequence"]), reverse=True)
