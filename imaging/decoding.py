@@ -26,6 +26,13 @@ from imaging.errors import PhotoError, PhotoTooLarge, PhotoUnreadable
 FORMATS: Final = ("JPEG", "PNG", "WEBP")
 MAX_PIXELS: Final = 50_000_000
 
+# ISO/IEC 23008-12 (HEIF), annex B, and the AV1 Image File Format; the major brand stands in the first box.
+_HEIF_BRANDS: Final = {
+    **dict.fromkeys((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"), "HEIC"),
+    **dict.fromkeys((b"avif", b"avis"), "AVIF"),
+}
+_SIGNATURES: Final = {b"GIF8": "GIF", b"BM": "BMP", b"II*\0": "TIFF", b"MM\0*": "TIFF"}
+
 _TRANSPOSITIONS: Final = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -61,9 +68,21 @@ def open_photo(data: bytes, *, max_pixels: int) -> Generator[ImageFile.ImageFile
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise PhotoTooLarge(f"too many pixels; the limit is {max_pixels:,} pixels") from error
     except UnidentifiedImageError as error:
-        raise PhotoUnreadable("not a JPEG, PNG or WebP picture" if data else "the file is empty") from error
+        raise PhotoUnreadable(_unidentified(data)) from error
     except Exception as error:  # Pillow's decoders raise whatever broken bytes lead them to
         raise PhotoUnreadable(str(error) or type(error).__name__) from error
+
+
+def _unidentified(data: bytes) -> str:
+    """Why bytes are no photo for us. Formats that cameras and phones write are named, with how to convert them."""
+    if not data:
+        return "the file is empty"
+    wanted = "not a JPEG, PNG or WebP picture"
+    if data[4:8] == b"ftyp" and data[8:12] in _HEIF_BRANDS:
+        name = _HEIF_BRANDS[data[8:12]]
+    else:
+        name = next((name for start, name in _SIGNATURES.items() if data.startswith(start)), None)
+    return f"{wanted} but {name}; convert it: magick mogrify -format jpg FILE" if name else wanted
 
 
 def _refuse_bombs(image: Image.Image, max_pixels: int) -> None:
