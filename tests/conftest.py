@@ -4,6 +4,10 @@ import os
 
 import pytest
 
+from petpark.loopback import direct
+
+os.environ.update(direct(os.environ))
+
 # torch's threads wait for each other by spinning; where several trainings share two cores that is most of what they do.
 # Read when torch is loaded, here and in children.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
