@@ -7,27 +7,31 @@ MAKEFLAGS += --no-print-directory
 PYTHON ?= python3
 UV := .tools/bin/uv
 RUN := .venv/bin/python
-WORKERS ?= 4
+WORKERS ?= auto
 # As it was given, whatever is in it: a folder's name may hold spaces, quotes and dollar signs.
 override PHOTOS := $(value PHOTOS)
 export PHOTOS
 BENCH ?= $(wildcard benchmarks/*.py)
 VERSITYGW := .tools/bin/versitygw
 
-.PHONY: help setup demo demo-down test check format bench lock clean
+.PHONY: help linux setup demo demo-down test check format bench lock clean
 
 help: ## list the targets
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# Before anything is installed. `petpark rehearse` says why.
+linux:
+	@[ "$$(uname -s)" = Linux ] || { echo "make $(MAKECMDGOALS) needs Linux: a rehearsal's instances are its processes. On a Mac, use a Linux virtual machine or container." >&2; exit 2; }
 
 setup: .venv/.ready .venv-emulator/.ready ## install the two environments from their locks
 
-demo: setup ## rehearse the lifecycle: PHOTOS=dir for your own photos, KEEP=1 to leave it running, ENGINE=pulumi|embedded
+demo: linux setup ## rehearse the lifecycle: PHOTOS=dir for your own photos, KEEP=1 to leave it running, ENGINE=pulumi|embedded
 	@$(RUN) -m petpark rehearse $${PHOTOS:+--photos "$$PHOTOS"} $(if $(KEEP),--keep) $(if $(ENGINE),--engine $(ENGINE))
 
 demo-down: ## end a rehearsal that was kept running
 	@$(RUN) -m petpark rehearse down
 
-test: setup ## every test, on the embedded default
+test: linux setup ## every test, on the embedded default; WORKERS=1 where memory is short
 	@$(RUN) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 check: setup ## format, lint, types, import rules
