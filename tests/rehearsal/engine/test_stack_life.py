@@ -149,7 +149,7 @@ pulumi.export("log", log.name)
     assert "sns:*" in found
     assert told == {"description": ("update", "second", "by hand"), "tags.b": ("add", None, "2")}
     again = project.engine().refresh("test")
-    assert again.changes == {"same": first.changes["create"] - 1}, "what was told is known from then on"
+    assert again.changes == {"same": first.changes["create"] - 1}, "what was reported is known from then on"
 
     mended = project.up()
     assert (mended.changes["create"], mended.changes["update"]) == (1, 2)
