@@ -7,19 +7,23 @@ MAKEFLAGS += --no-print-directory
 PYTHON ?= python3
 UV := .tools/bin/uv
 RUN := .venv/bin/python
-WORKERS ?= 4
+WORKERS ?= auto
 # As it was given, whatever is in it: a folder's name may hold spaces, quotes and dollar signs.
 override PHOTOS := $(value PHOTOS)
 export PHOTOS
 BENCH ?= $(wildcard benchmarks/*.py)
 VERSITYGW := .tools/bin/versitygw
 
-.PHONY: help setup demo demo-down test check format bench lock clean
+.PHONY: help linux setup demo demo-down test check format bench lock clean
 
 help: ## list the targets
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: .venv/.ready .venv-emulator/.ready ## install the two environments from their locks
+# Said before anything is installed: the locks name Linux packages, and a rehearsal's instances are Linux processes.
+linux:
+	@[ "$$(uname -s)" = Linux ] || { echo "make $(MAKECMDGOALS): needs Linux, as a rehearsal does; on a Mac, use a Linux virtual machine or container. For the commands that act on an AWS account, uv sync is enough." >&2; exit 2; }
+
+setup: linux .venv/.ready .venv-emulator/.ready ## install the two environments from their locks
 
 demo: setup ## rehearse the lifecycle: PHOTOS=dir for your own photos, KEEP=1 to leave it running, ENGINE=pulumi|embedded
 	@$(RUN) -m petpark rehearse $${PHOTOS:+--photos "$$PHOTOS"} $(if $(KEEP),--keep) $(if $(ENGINE),--engine $(ENGINE))
@@ -27,7 +31,7 @@ demo: setup ## rehearse the lifecycle: PHOTOS=dir for your own photos, KEEP=1 to
 demo-down: ## end a rehearsal that was kept running
 	@$(RUN) -m petpark rehearse down
 
-test: setup ## every test, on the embedded default
+test: setup ## every test, on the embedded default; WORKERS=1 where memory is short
 	@$(RUN) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 check: setup ## format, lint, types, import rules
