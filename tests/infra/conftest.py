@@ -82,6 +82,16 @@ class Cloud(pulumi_mocks.Mocks):
             "arnSuffix": f"app/{args.name}",
             "bucket": f"{args.name}-0a1b2c3",
             "dnsName": f"{args.name}.elb.example",
+            "domainValidationOptions": [
+                {
+                    "domainName": str(args.inputs.get("domainName")),
+                    "resourceRecordName": f"_proof.{args.inputs.get('domainName')}.",
+                    "resourceRecordType": "CNAME",
+                    "resourceRecordValue": "_proof.acm.example.",
+                }
+            ],
+            "fqdn": str(args.inputs.get("name")),
+            "zoneId": f"zone-of-{args.name}",
             "keyId": f"key-{args.name}",
             "latestVersion": 1,
             "name": f"{args.name}-0a1b2c3",
@@ -101,6 +111,8 @@ class Cloud(pulumi_mocks.Mocks):
                 }, []
             case "aws:ssm/getParameter:getParameter":
                 return {**args.args, "insecureValue": f"ami-for{args.args['name'].replace('/', '-')}", "arn": "a"}, []
+            case "aws:route53/getZone:getZone":
+                return {**args.args, "zoneId": f"Z-{args.args['name']}", "arn": "a", "id": "z"}, []
             case token:
                 raise AssertionError(f"the program asks for {token}, which no test knows")
 
@@ -167,10 +179,19 @@ def closing_event_loops(patch: pytest.MonkeyPatch) -> Generator[None]:
             loop.close()
 
 
-def configuration(stack: str) -> dict[str, str]:
+HOST = {"petpark:host_name": "photos.park.example", "petpark:dns_zone": "park.example"}
+"""What the shipped file leaves to its owner: the name by which clients call prod."""
+
+
+def shipped(stack: str) -> dict[str, str]:
     """The stack's YAML as Pulumi hands it to a program: everything is text, and what has parts is JSON."""
     config = yaml.safe_load((ROOT / f"Pulumi.{stack}.yaml").read_text())["config"]
     return {key: value if isinstance(value, str) else json.dumps(value) for key, value in config.items()}
+
+
+def configuration(stack: str) -> dict[str, str]:
+    """The stack's configuration when it can be deployed."""
+    return shipped(stack) | (HOST if stack == "prod" else {})
 
 
 def deploy(stack: str, folder: Path, others: Mapping[str, Deployment], **changes: str) -> Deployment:
