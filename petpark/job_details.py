@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from petpark import gates, jobs
+from petpark.launches import attempts
 from petpark.remedies import Usual, remedies
 from registry import layout
 from registry.gates import failed
@@ -13,6 +14,7 @@ from registry.gates import failed
 if TYPE_CHECKING:
     from petpark.gates import Judgement
     from petpark.jobs import JobSummary
+    from petpark.launches import Attempt
     from petpark.remedies import Remedy
     from petpark.target import Target
     from training.job import JobResult, JobSpec
@@ -30,6 +32,8 @@ class JobDetails:
     judgement: Judgement | None
     remedies: tuple[Remedy, ...]
     """What to try about the gates that its version failed."""
+    launches: tuple[Attempt, ...]
+    """What EC2 answered when instances were launched for it."""
 
 
 def inspect(target: Target, job: str) -> JobDetails:
@@ -48,6 +52,7 @@ def inspect(target: Target, job: str) -> JobDetails:
         result=result,
         judgement=judged,
         remedies=() if judged is None else tuple(remedies(spec, judged, usual)),
+        launches=tuple(attempts(store, job)),
     )
 
 

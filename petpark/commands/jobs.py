@@ -44,6 +44,7 @@ def show(ctx: typer.Context, job: Annotated[str, typer.Argument(metavar="JOB", h
         **asdict(found.summary),
         "spec": asdict(found.spec),
         "result": found.result and asdict(found.result),
+        "launches": [asdict(attempt) for attempt in found.launches],
         **verdicts.facts(found),
     }
     run.output.sections(_sections(found), facts=facts)
@@ -65,6 +66,7 @@ def _sections(found: JobDetails) -> dict[str, Section]:
     return {
         f"Job {summary.job}": {name: value for name, value in head.items() if value},
         "Parameters, where not the usual ones": {name: str(value) for name, value in found.parameters.items()},
+        "Launches": {str(number): str(attempt) for number, attempt in enumerate(found.launches, start=1)},
         "Gates in force": gates.described(spec.evaluation.gates),
         "Checks": {name: str(value) for name, value in asdict(spec.evaluation.checks).items() if value != ""},
         "Metrics": measured(result.metrics) if result else {},
