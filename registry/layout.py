@@ -117,9 +117,17 @@ def attempt_key(job: str, launch: str, number: int, instance_type: str, zone: st
     return f"{attempts_prefix(job)}{launch}/{number:06d}-{instance_type}-{zone}.json"
 
 
+BOOTS = "boots/"
+
+
+def boot_logs_prefix(job: str) -> str:
+    """What instances said that ended otherwise than well, from their boot on."""
+    return f"{job_prefix(job)}{BOOTS}"
+
+
 def boot_log_key(job: str, instance: str) -> str:
-    """What an instance said while it booted and ran the job, in full."""
-    return f"{job_prefix(job)}boots/{instance}.log"
+    """What one of them said."""
+    return f"{boot_logs_prefix(job)}{instance}.log"
 
 
 def validation_key(job: str) -> str:

@@ -177,7 +177,9 @@ def test_a_training_instance_ends_with_its_job(deployments):
     assert template["instanceInitiatedShutdownBehavior"] == "terminate"
     assert template["metadataOptions"]["instanceMetadataTags"] == "enabled"
     script = base64.b64decode(template["userData"]).decode()
-    assert script.index("shutdown -h +720") < script.index("curl") < script.index("aws s3 cp")
+    assert (
+        script.index("shutdown -h +720") < script.index("$(fact ") < script.index("aws s3 cp --only-show-errors s3://")
+    )
 
 
 def test_zone_type_and_market_are_left_to_whoever_launches_and_are_told_in_the_outputs(deployments, redeploy):
