@@ -250,7 +250,8 @@ def watch(
             return
         if state not in _ALIVE:
             raise JobInterrupted(
-                f"The instance of job {job} is {state or 'gone'}{_reason(instance)}, and the job has no result.",
+                f"The instance of job {job} is {state or 'gone'}{_reason(instance)}, and the job has no result."
+                f"{_last_words(store, job, instance)}",
                 next_step=f"petpark train --resume {job}",
                 job=job,
                 instance=instance_id,
@@ -369,6 +370,12 @@ def _reason(instance: InstanceTypeDef | None) -> str:
     """Why EC2 ended it, as EC2 says: a spot interruption, no capacity after all, a key or snapshot out of reach."""
     reason = "" if instance is None else instance.get("StateReason", {}).get("Message", "")
     return f" ({reason})" if reason else ""
+
+
+def _last_words(store: ObjectStore, job: str, instance: InstanceTypeDef | None) -> str:
+    """Say where to read what it said, if it could keep that."""
+    kept = instance and store.stat(layout.boot_log_key(job, instance.get("InstanceId", "")))
+    return f" What it said: petpark jobs show {job}" if kept else ""
 
 
 def is_alive(instance: InstanceTypeDef) -> bool:

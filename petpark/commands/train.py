@@ -96,8 +96,14 @@ def train(
         lambda spec, file: jobs.submit(target, spec, weights=file),
     )
     start = jobs.resume if resume else jobs.launch
-    instance = start(target, job, on_demand=on_demand, tell=run.output.note)
-    facts: dict[str, Any] = {"job": job, "instance": instance}
+    answers: list[str] = []
+
+    def tell(answer: str) -> None:
+        answers.append(answer)
+        run.output.note(answer)
+
+    instance = start(target, job, on_demand=on_demand, tell=tell)
+    facts: dict[str, Any] = {"job": job, "instance": instance, "launched": "; ".join(answers)}
     if watch:
         run.output.note(f"Job {job} on {instance}")
         facts |= watch_job(run, target, job, instance)

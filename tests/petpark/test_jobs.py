@@ -236,6 +236,26 @@ def test_a_job_shows_what_was_answered_when_its_instances_were_launched(
     assert (told["instance"], told["zone"], told["code"]) == (instance, "eu-west-1a", None)
 
 
+def test_a_job_whose_instance_failed_to_boot_shows_what_it_said_last(
+    run: Run, target: FakeTarget, ec2: Any, workspace: ObjectStore, job: str
+) -> None:
+    instance = jobs.launch(target, job)
+    ec2.terminate_instances(InstanceIds=[instance])
+    assert f"aws ec2 get-console-output --instance-id {instance}" in " ".join(run("jobs", "show", job).stdout.split())
+    said = "".join(f"line {number}\n" for number in range(99)) + "[red]\x1b[2Jno space left\n"
+    workspace.create(layout.boot_log_key(job, instance), said.encode())
+    shown = run("jobs", "show", job)
+    assert "[red][2Jno space left" in shown.stdout, "neither colours nor a terminal's commands are taken from a log"
+    assert "line 98" in shown.stdout
+    assert "line 42" not in shown.stdout
+    assert layout.boot_log_key(job, instance) in shown.stdout
+    assert "get-console-output" not in shown.output
+    (told,) = [json.loads(run("jobs", "show", job, "--json").stdout)["boot_log"]]
+    assert (told["instance"], told["last"][-2]) == (instance, "line 98")
+    with pytest.raises(JobInterrupted, match=f"What it said: petpark jobs show {job}"):
+        list(jobs.watch(target, job, instance_id=instance))
+
+
 def test_the_list_says_how_far_every_job_is(run: Run, target: FakeTarget, ec2: Any, workspace: ObjectStore) -> None:
     waiting, running, interrupted, failed, succeeded = sorted(
         jobs.submit(target, JobSpec(dataset=DATASET, seed=n, requested_by=BOB)) for n in range(5)
