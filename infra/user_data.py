@@ -30,8 +30,8 @@ def training_script(*, region: str, bundle: Bundle, environment: Mapping[Variabl
     return "\n".join(
         [
             _HEAD,
-            _ENDING.format(minutes=max_minutes),
             _METADATA,
+            _ENDING.format(minutes=max_minutes),
             _HOME,
             _names(region, environment),
             _JOB,
@@ -102,11 +102,10 @@ exec 3>&1 > >(tee -a "$PETPARK_HOME/boot.log") 2>&1
 log_writer=$!
 """
 
-# The watchdog comes first: an instance that hangs in the very next line ends all the same. And a log that nobody reads
-# any more, or that cannot be sent, must not keep the ending from happening. A job's own log is in CloudWatch; what came
+# The watchdog comes first: an instance that hangs in the very next line ends all the same, and so does one that cannot
+# have a watchdog. A log that nobody reads any more, or that cannot be sent, must not keep the ending from happening. A job's own log is in CloudWatch; what came
 # before it, and why there is none, only here.
 _ENDING = f"""\
-shutdown -h +{{minutes}}
 keep_log() {{{{
   local key="{JOBS}${{{{{Variable.JOB}:-none}}}}/{BOOTS}$instance.log"
   timeout -k 5 60 aws s3 cp --only-show-errors "$PETPARK_HOME/boot.log" "s3://${Variable.WORKSPACE}/$key" &&
@@ -117,12 +116,13 @@ finish() {{{{
   trap '' PIPE
   say "job ended with status $status" || true
   if [ "$status" != 0 ]; then
-    complete_log
+    complete_log || true
     (keep_log) || say "what it said could not be kept" || true
   fi
   shutdown -h now
 }}}}
 trap finish EXIT
+shutdown -h +{{minutes}}
 """
 
 # Where an endpoint's log is looked for. Limits: 10,000 events and 1 MiB a call, none of them empty.
@@ -147,7 +147,7 @@ finish() {{
   trap '' PIPE
   if [ "$status" = 0 ]; then return; fi
   say "the endpoint could not be started: status $status" || true
-  complete_log
+  complete_log || true
   (keep_log) || say "what it said could not be kept" || true
   exit "$status"
 }}

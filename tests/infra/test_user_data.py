@@ -231,6 +231,13 @@ def test_what_went_well_sends_nothing(machine, purpose):
     assert list((machine.folder / "sent").iterdir()) == []
 
 
+def test_an_instance_that_cannot_have_a_watchdog_ends(machine):
+    machine.fake("shutdown", 'case "$*" in *+*) exit 1 ;; esac')
+    assert machine.run(machine.training()).returncode == 1
+    assert machine.calls[-1] == "shutdown -h now"
+    assert not [call for call in machine.calls if call.startswith("curl")]
+
+
 def test_an_instance_without_a_job_ends(machine):
     machine.fake("curl", 'case "$*" in *api/token*) echo TOKEN ;; *instance-id) echo i-7 ;; *) exit 22 ;; esac')
     done = machine.run(machine.training())
