@@ -20,6 +20,9 @@ NONE = "none"
 _LABEL = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 SHORT_NAME = "a short name of lower-case letters, digits and hyphens"
 
+_MOST_TYPES = 8
+"""How many instance types may stand in for each other: each is tried in every zone before a launch is given up."""
+
 
 class SettingsInvalid(ValueError):
     """The stack's configuration cannot be used; the message lists every key that is wrong."""
@@ -117,6 +120,22 @@ class Reader:
             self.refuse(key, value, f"a type that petpark can use: {problem}")
             return instance_type("t3.micro")
 
+    def instance_types(self, key: str) -> tuple[InstanceType, ...]:
+        """Read a list of instance types that one machine image fits, the most wanted first."""
+        expected = f"a list of 1 to {_MOST_TYPES} instance types, such as [g5.xlarge, g6.xlarge]"
+        names = self.texts(key, re.compile(r"\S+"), expected, least=1)
+        try:
+            types = tuple(instance_type(name) for name in names)
+        except InstanceTypeUnsupported as problem:
+            self.refuse(key, ", ".join(names), f"types that petpark can use: {problem}")
+            types = ()
+        if len(types) > _MOST_TYPES:
+            self.refuse(key, ", ".join(names), expected)
+        if len({kind.image_parameter for kind in types}) > 1:
+            expected = "types that share a machine image: of one architecture, and all with a GPU or all without"
+            self.refuse(key, ", ".join(names), expected)
+        return types or (instance_type("t3.micro"),)
+
     def providers(self, key: str) -> str:
         """Read names of ONNX Runtime's execution providers, in order."""
 
@@ -138,7 +157,7 @@ class Reader:
 
         return self._read(key, parse, expected, None)
 
-    def texts(self, key: str, each: re.Pattern[str], expected: str) -> tuple[str, ...]:
+    def texts(self, key: str, each: re.Pattern[str], expected: str, *, least: int = 0) -> tuple[str, ...]:
         """Read a list of texts, each like the pattern and none twice."""
 
         def parse(text: str) -> tuple[str, ...] | None:
@@ -150,7 +169,7 @@ class Reader:
                 return None
             items = cast("list[object]", value)
             fitting = tuple(item for item in items if isinstance(item, str) and each.fullmatch(item))
-            return fitting if len(set(fitting)) == len(items) else None
+            return fitting if len(set(fitting)) == len(items) >= least else None
 
         return self._read(key, parse, expected, ())
 

@@ -123,9 +123,13 @@ class JobInterrupted(OperatorError):
 
 
 class NoCapacity(OperatorError):
-    """The cloud has no instance of the wanted type at the wanted price now."""
+    """The cloud has no instance of the wanted types, in any zone, now."""
 
     exit_code = NOT_SO
+
+
+class QuotaReached(NoCapacity):
+    """The account may not run that many of these instances; in new accounts often none at all."""
 
 
 class TooManyInstances(OperatorError):

@@ -175,15 +175,26 @@ def test_physical_names_are_left_to_pulumi_except_where_people_type_them(everyth
 def test_a_training_instance_ends_with_its_job(deployments):
     template = deployments["test"].named("training-machine-template").inputs
     assert template["instanceInitiatedShutdownBehavior"] == "terminate"
-    assert template["instanceMarketOptions"]["marketType"] == "spot"
     assert template["metadataOptions"]["instanceMetadataTags"] == "enabled"
     script = base64.b64decode(template["userData"]).decode()
-    assert script.index("shutdown -h +720") < script.index("curl") < script.index("aws s3 cp")
+    assert (
+        script.index("shutdown -h +720") < script.index("$(fact ") < script.index("aws s3 cp --only-show-errors s3://")
+    )
 
 
-def test_without_spot_an_instance_is_rented_at_the_full_price(redeploy):
-    changed = redeploy("test", training_spot="false")
-    assert "instanceMarketOptions" not in changed.named("training-machine-template").inputs
+def test_zone_type_and_market_are_left_to_whoever_launches_and_are_told_in_the_outputs(deployments, redeploy):
+    """A template that says spot cannot be launched on demand, and one with a network interface in no other subnet."""
+    template = deployments["test"].named("training-machine-template").inputs
+    assert not {"instanceMarketOptions", "networkInterfaces", "placement"} & set(template)
+    training = deployments["test"].outputs["training"]
+    assert training["instance_types"] == ["g5.xlarge", "g6.xlarge"]
+    assert template["instanceType"] == "g5.xlarge"
+    zones = {r.name: r.inputs["availabilityZone"] for r in deployments["test"].resources if r.type.endswith(":Subnet")}
+    assert training["subnets"] == {
+        zone: f"{name}-id" for name, zone in zones.items() if name.startswith("network-machines")
+    }
+    assert training["spot"] is True
+    assert redeploy("test", training_spot="false").outputs["training"]["spot"] is False
 
 
 def test_gpu_instances_start_from_the_gpu_image_and_others_from_the_plain_one(deployments):

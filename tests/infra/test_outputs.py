@@ -15,7 +15,18 @@ def test_both_stacks_export_the_same_keys(deployments):
     test, prod = deployments["test"].outputs, deployments["prod"].outputs
     assert set(test) == set(prod)
     assert set(test["roles"]) == set(prod["roles"]) == {"publisher", "certifier", "promoter", "reader", "collector"}
-    assert set(test["training"]) == set(prod["training"]) == {"launch_template", "subnet", "log_group", "instances"}
+    assert (
+        set(test["training"])
+        == set(prod["training"])
+        == {
+            "launch_template",
+            "subnets",
+            "instance_types",
+            "spot",
+            "log_group",
+            "instances",
+        }
+    )
 
 
 def test_prod_answers_from_the_platform_that_test_owns(deployments):
