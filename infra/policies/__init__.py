@@ -7,7 +7,7 @@ question with 404 only to those who may list (403 otherwise).
 
 from infra.policies.buckets import ACCESS_LOG, access_log_bucket, private_bucket, write_once_bucket
 from infra.policies.keys import signing_key
-from infra.policies.machines import SESSION_MANAGER, endpoint, training
+from infra.policies.machines import endpoint, session_manager, training
 from infra.policies.operators import operator
 from infra.policies.places import Places
 from infra.policies.statements import Document, Statement, as_json
@@ -15,7 +15,6 @@ from infra.policies.trust import trust_people, trust_service
 
 __all__ = [
     "ACCESS_LOG",
-    "SESSION_MANAGER",
     "Document",
     "Places",
     "Statement",
@@ -24,6 +23,7 @@ __all__ = [
     "endpoint",
     "operator",
     "private_bucket",
+    "session_manager",
     "signing_key",
     "training",
     "trust_people",

@@ -112,9 +112,13 @@ def verify(key: str) -> Statement:
 
 
 def list_api_keys(parameters: str, stack: str) -> Statement:
-    """Let somebody read what is below the path of a stack's API keys. A path that may be read is read as a whole.
+    """Let a role read what is below the path of a stack's API keys.
 
+    A path that may be read is read as a whole: "if a user has permission to access path /a, then the user can also
+    access /a/b". The resource that AWS authorizes is the path as it was requested, without an asterisk: its refusals
+    name `parameter/a`, also where `parameter/a/*` was granted.
     https://docs.aws.amazon.com/systems-manager/latest/userguide/sysman-paramstore-access.html
+    https://github.com/aws/aws-dotnet-extensions-configuration/issues/108
     """
     return allow(["ssm:GetParametersByPath"], [f"{parameters}{api_keys_path(stack)}"])
 

@@ -251,6 +251,14 @@ def test_the_promoter_alone_makes_and_revokes_api_keys(stack, name, role):
     assert listing is (role in {Role.PROMOTER, Role.READER})
 
 
+@given(st.sampled_from(READS), st.text(max_size=20))
+def test_the_shell_of_session_manager_reads_no_parameter(action, path):
+    document = policies.session_manager()
+    assert not allows(document, action, parameter(f"/{path}"))
+    services = {entry.partition(":")[0] for s in document["Statement"] for entry in s["Action"]}
+    assert services == {"ssm", "ssmmessages"}
+
+
 def test_a_training_instance_knows_no_api_keys():
     document = policies.training(PLACES, LOG)
     assert not [action for statement in document["Statement"] for action in statement["Action"] if "ssm" in action]
