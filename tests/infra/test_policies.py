@@ -385,13 +385,13 @@ def test_only_the_collector_deletes_even_where_a_policy_allows_it():
 
 @given(st.sampled_from(["s3:GetObject", "s3:ListBucket", "s3:PutObject"]))
 def test_no_bucket_speaks_plain_http(action):
-    for document in (STORE, policies.private_bucket("store")):
+    for document in (STORE, policies.lake_bucket("store", {}), policies.workspace_bucket("store", {})):
         assert refuses(document, action, in_store("pets/blobs/x"), aws__SecureTransport="false")
-    assert not refuses(policies.private_bucket("store"), action, in_store("pets/blobs/x"))
+    assert not refuses(policies.lake_bucket("store", {}), action, in_store("pets/blobs/x"))
 
 
 def test_signing_is_refused_to_everybody_else_by_the_key_itself():
-    document = policies.signing_key("1", "arn:aws:iam::1:role/certifier")
+    document = policies.signing_key("1", "arn:aws:iam::1:role/certifier", {})
     assert refuses(document, "kms:Sign", "*", aws__PrincipalArn="arn:aws:iam::1:role/admin")
     assert not refuses(document, "kms:Sign", "*", aws__PrincipalArn="arn:aws:iam::1:role/certifier")
     assert not refuses(document, "kms:Verify", "*", aws__PrincipalArn="arn:aws:iam::1:role/admin")
