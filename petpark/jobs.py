@@ -36,9 +36,7 @@ if TYPE_CHECKING:
     from training.hyper_parameters import HyperParameters
     from training.job import EpochRecord, JobResult, JobSpec
 
-_FULL = frozenset(
-    {"InsufficientInstanceCapacity", "MaxSpotInstanceCountExceeded", "SpotMaxPriceTooLow", "VcpuLimitExceeded"}
-)
+_FULL = frozenset({"InsufficientInstanceCapacity", "SpotMaxPriceTooLow"})
 _ALIVE = frozenset({"pending", "running"})
 _WEIGHTS = "weights.pt"
 _APPEARS_WITHIN = 60.0
