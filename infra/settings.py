@@ -27,6 +27,10 @@ _LONGEST_LOCK_DAYS = 36_500
 _SOURCE = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[^*?$/\s\"\\]+)*")
 """A bucket, or a part of one; nothing that IAM would read as a pattern or a variable."""
 
+_ACCOUNT = re.compile(r"[0-9]{12}")
+_MOST_ACCOUNTS = 20
+"""Stacks in accounts of their own; each adds a statement to the policy of a bucket, which may have 20 KB."""
+
 _MOST_SOURCES, _SOURCES_CHARACTERS = 20, 1_000
 """How many sources, and all of them together: a role's inline policies may have 10,240 characters.
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html"""
@@ -60,6 +64,8 @@ class StackSettings:
     """Days for which S3 keeps what is in the model store from being deleted for good; 0 for no Object Lock."""
     channels: Mapping[str, ChannelPolicy]
     """What each channel asks of whoever moves it; empty in a stack that does not own the platform."""
+    accounts: Mapping[str, str]
+    """Stacks in an AWS account of their own, and its id; all others are in the owner's account."""
     photo_sources: tuple[str, ...]
     """`bucket` or `bucket/prefix` from which the publisher may ingest photos; none in a stack without the platform."""
     gates: StackGates
@@ -94,6 +100,7 @@ def read(get: Callable[[str], str | None], *, region: str | None, namespace: str
         protect_data=values.boolean("protect_data"),
         object_lock_days=values.integer("object_lock_days", 0, _LONGEST_LOCK_DAYS),
         channels=_channels(values, platform_stack, endpoint.channel),
+        accounts=_accounts(values),
         photo_sources=_photo_sources(values, platform_stack),
         gates=_gates(values, platform_stack),
         network=values.network("network", range(16, 23)),
@@ -121,6 +128,17 @@ def _channels(values: Reader, platform_stack: str | None, followed: str) -> Mapp
         if not NAME.fullmatch(name):
             values.refuse("channels", name, f"names like the others: {SHORT_NAME}")
     return MappingProxyType({name: values.channel_policy(f"channels.{name}", found[name]) for name in found})
+
+
+def _accounts(values: Reader) -> Mapping[str, str]:
+    """Read which stacks have an account of their own: the same map in the owner's file and in theirs."""
+    found = values.mapping("accounts", "a map from stacks to the ids of their AWS accounts, or {}") or {}
+    for stack, account in found.items():
+        if not (NAME.fullmatch(stack) and isinstance(account, str) and _ACCOUNT.fullmatch(account)):
+            values.refuse("accounts", f"{stack}: {account}", "a stack's name and the account's 12 digits in quotes")
+    if len(found) > _MOST_ACCOUNTS:
+        values.refuse("accounts", ", ".join(found), f"at most {_MOST_ACCOUNTS} stacks")
+    return MappingProxyType(found)
 
 
 def _photo_sources(values: Reader, platform_stack: str | None) -> tuple[str, ...]:
