@@ -95,7 +95,7 @@ def read(get: Callable[[str], str | None], *, region: str | None, namespace: str
     if not region:
         values.refuse("aws:region", region, "a region such as eu-west-1")
     platform_stack = values.optional("platform", OWN)
-    endpoint = read_endpoint(values)
+    endpoint = read_endpoint(values, region or "")
     settings = StackSettings(
         region=region or "",
         platform_stack=platform_stack,

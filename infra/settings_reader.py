@@ -18,6 +18,7 @@ NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
 NONE = "none"
 """Value of a setting that is deliberately empty."""
 
+_LABEL = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 SHORT_NAME = "a short name of lower-case letters, digits and hyphens"
 
 _MOST_TYPES = 8
@@ -56,6 +57,13 @@ class Reader:
         """Read a text; None where it is the word for "deliberately empty"."""
         value = self._read(key, lambda text: text or None, f"a value, or {absent!r}", "")
         return None if value == absent else value
+
+    def host_name(self, key: str) -> str | None:
+        """Read a name of the DNS, in lower case; None where it is deliberately empty."""
+        fits = re.compile(rf"{NONE}|(?=.{{4,253}}$)({_LABEL}\.)+[a-z][a-z0-9-]*[a-z0-9]")
+        expected = f"a name of the DNS such as photos.park.example, in lower case, or {NONE!r}"
+        value = self._read(key, lambda text: text if fits.fullmatch(text) else None, expected, NONE)
+        return None if value == NONE else value
 
     def name(self, key: str) -> str:
         """Read a short name."""

@@ -99,6 +99,16 @@ class Cloud(pulumi_mocks.Mocks):
             "arnSuffix": f"app/{args.name}",
             "bucket": f"{args.name}-0a1b2c3",
             "dnsName": f"{args.name}.elb.example",
+            "domainValidationOptions": [
+                {
+                    "domainName": str(args.inputs.get("domainName")),
+                    "resourceRecordName": f"_proof.{args.inputs.get('domainName')}.",
+                    "resourceRecordType": "CNAME",
+                    "resourceRecordValue": "_proof.acm.example.",
+                }
+            ],
+            "fqdn": str(args.inputs.get("name")),
+            "zoneId": f"zone-of-{args.name}",
             "keyId": f"key-{args.name}",
             "latestVersion": 1,
             "name": f"{args.name}-0a1b2c3",
@@ -118,6 +128,8 @@ class Cloud(pulumi_mocks.Mocks):
                 }, []
             case "aws:ssm/getParameter:getParameter":
                 return {**args.args, "insecureValue": f"ami-for{args.args['name'].replace('/', '-')}", "arn": "a"}, []
+            case "aws:route53/getZone:getZone":
+                return {**args.args, "zoneId": f"Z-{args.args['name']}", "arn": "a", "id": "z"}, []
             case token:
                 raise AssertionError(f"the program asks for {token}, which no test knows")
 
@@ -184,10 +196,19 @@ def closing_event_loops(patch: pytest.MonkeyPatch) -> Generator[None]:
             loop.close()
 
 
-def configuration(stack: str) -> dict[str, str]:
+HOST = {"petpark:host_name": "photos.park.example", "petpark:dns_zone": "park.example"}
+"""What the shipped file leaves to its owner: the name by which clients call prod."""
+
+
+def shipped(stack: str) -> dict[str, str]:
     """The stack's YAML as Pulumi hands it to a program: everything is text, and what has parts is JSON."""
     config = yaml.safe_load((ROOT / f"Pulumi.{stack}.yaml").read_text())["config"]
     return {key: value if isinstance(value, str) else json.dumps(value) for key, value in config.items()}
+
+
+def configuration(stack: str) -> dict[str, str]:
+    """The stack's configuration when it can be deployed."""
+    return shipped(stack) | (HOST if stack == "prod" else {})
 
 
 def deploy(stack: str, folder: Path, others: Mapping[str, Deployment], **changes: str) -> Deployment:
@@ -249,6 +270,10 @@ def deployments(checkout: Path) -> dict[str, Deployment]:
 PROD_ACCOUNT = "210987654321"
 
 
+# An endpoint of kind instance has no certificate.
+PLAIN_HTTP = {"allow_keys_over_http": "true", "host_name": "none", "dns_zone": "none", "tls_certificate": "none"}
+
+
 @pytest.fixture(scope="session")
 def apart(checkout: Path) -> dict[str, Deployment]:
     """The same, with prod in an account of its own."""
@@ -277,7 +302,10 @@ def largest(checkout: Path) -> dict[str, Deployment]:
         object_lock_days="36500",
         endpoint_kind="autoscaled",
     )
-    return {"test": test, "prod": deploy("prod", checkout, {"test": test}, **common, endpoint_kind="instance")}
+    return {
+        "test": test,
+        "prod": deploy("prod", checkout, {"test": test}, **common, **PLAIN_HTTP, endpoint_kind="instance"),
+    }
 
 
 @pytest.fixture(scope="session")

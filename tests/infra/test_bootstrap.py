@@ -180,6 +180,16 @@ def test_without_an_interpreter_the_environment_is_installed_from_the_lock(machi
     ]
 
 
+def test_what_is_installed_lies_where_a_service_that_is_not_root_can_read_it(machine):
+    home = machine.folder / "home"
+    machine.fake("uv", f'echo "$UV_PYTHON_INSTALL_DIR $UV_CACHE_DIR" >> "{machine.folder}/places"', home / "tools/bin")
+    for folder in ("tools", "environment"):
+        machine.fake("python", "exit 0", home / folder / "bin")
+    machine.fake("python3", "exit 0")
+    assert machine.run("serving", HOME="/root").returncode == 0
+    assert set((machine.folder / "places").read_text().splitlines()) == {f"{home}/python {home}/tools/cache"}
+
+
 def test_an_index_that_does_not_answer_is_asked_five_times(machine):
     machine.fake("python3", "exit 0")
     machine.fake("python", "exit 1", machine.folder / "home" / "tools" / "bin")

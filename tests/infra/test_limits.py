@@ -44,6 +44,8 @@ NAMES = {
 """The longest names that AWS takes, each from the API reference of the call that creates the thing."""
 
 NAMELESS = {
+    "aws:acm/certificate:Certificate",
+    "aws:acm/certificateValidation:CertificateValidation",
     "aws:ec2/instance:Instance",
     "aws:ec2/internetGateway:InternetGateway",
     "aws:ec2/route:Route",
@@ -54,6 +56,7 @@ NAMELESS = {
     "aws:ec2/vpcEndpoint:VpcEndpoint",
     "aws:iam/rolePolicyAttachment:RolePolicyAttachment",
     "aws:kms/key:Key",
+    "aws:route53/record:Record",
     "aws:lb/listener:Listener",
     "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration",
     "aws:s3/bucketLogging:BucketLogging",

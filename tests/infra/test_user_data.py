@@ -128,6 +128,13 @@ def test_serving_starts_and_leaves_the_instance_running(machine):
     assert not [call for call in machine.calls if call.startswith(("shutdown", "curl"))]
 
 
+def test_the_code_can_be_read_by_a_service_that_is_not_root_whatever_the_image_does_with_new_files(machine):
+    done = machine.run(f"umask 077\n{machine.serving()}")
+    assert done.returncode == 0, done.stdout
+    for path in (machine.folder / "home", machine.folder / "home/code", machine.folder / "home/code/bootstrap.sh"):
+        assert path.stat().st_mode & 0o005 >= 0o004, path
+
+
 def test_what_happens_is_kept_in_a_file_too(machine):
     machine.run(machine.training())
     assert "petpark: job job-7" in (machine.folder / "home" / "boot.log").read_text()
