@@ -19,6 +19,8 @@ class TrainingOutputs:
     instance_types: tuple[str, ...]
     """The most wanted first."""
     spot: bool
+    tags: Mapping[str, str]
+    """Of instances and their volumes. A launch says them again: tags of its own take the place of the template's."""
     log_group: str
     instances: int = 1
     """The most that train one job together."""
@@ -87,6 +89,7 @@ def parse(stack: str, outputs: Mapping[str, Any]) -> StackOutputs:
                 subnets=dict(training["subnets"]),
                 instance_types=tuple(training["instance_types"]),
                 spot=training["spot"],
+                tags=dict(training["tags"]),
                 log_group=training["log_group"],
                 instances=int(training.get("instances", 1)),
             ),

@@ -19,9 +19,10 @@ def _accepts_tags(type_: str) -> bool:
     return "tags" in inspect.signature(made._internal_init).parameters
 
 
-def test_every_component_has_the_type_token_of_its_class(everything):
+def test_every_component_has_the_type_token_of_its_class(everything, apart):
     known = {f"petpark:infra:{made.__name__}" for made in _components()}
-    used = {resource.type for resource in everything if resource.type.startswith("petpark:")}
+    made = (*everything, *apart["prod"].resources)
+    used = {resource.type for resource in made if resource.type.startswith("petpark:")}
     assert used == known - {"petpark:infra:Component", "petpark:infra:EndpointKind"}
 
 
@@ -194,6 +195,7 @@ def test_zone_type_and_market_are_left_to_whoever_launches_and_are_told_in_the_o
         zone: f"{name}-id" for name, zone in zones.items() if name.startswith("network-machines")
     }
     assert training["spot"] is True
+    assert all(entry["tags"] == training["tags"] for entry in template["tagSpecifications"])
     assert redeploy("test", training_spot="false").outputs["training"]["spot"] is False
 
 
