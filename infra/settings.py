@@ -43,7 +43,8 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html"""
 class TrainingSettings:
     """What a training instance is."""
 
-    instance_type: InstanceType
+    instance_types: tuple[InstanceType, ...]
+    """The most wanted first; the others where EC2 has none of those before. One machine image fits all."""
     spot: bool
     volume_gb: int
     max_minutes: int
@@ -94,7 +95,7 @@ def read(get: Callable[[str], str | None], *, region: str | None, namespace: str
     if not region:
         values.refuse("aws:region", region, "a region such as eu-west-1")
     platform_stack = values.optional("platform", OWN)
-    endpoint = read_endpoint(values)
+    endpoint = read_endpoint(values, region or "")
     settings = StackSettings(
         region=region or "",
         platform_stack=platform_stack,
@@ -174,11 +175,11 @@ def _owners(stack: str) -> str:
 
 
 def _training(values: Reader) -> TrainingSettings:
-    kind = values.instance_type("training_instance_type")
+    kinds = values.instance_types("training_instance_types")
     return TrainingSettings(
-        instance_type=kind,
+        instance_types=kinds,
         spot=values.boolean("training_spot"),
-        volume_gb=values.integer("training_volume_gb", kind.smallest_volume_gb, 16_384),
+        volume_gb=values.integer("training_volume_gb", kinds[0].smallest_volume_gb, 16_384),
         max_minutes=values.integer("training_max_minutes", 5, 7 * 24 * 60),
         instances=values.integer("training_instances", 1, 64),
     )
