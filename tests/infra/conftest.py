@@ -270,10 +270,6 @@ def deployments(checkout: Path) -> dict[str, Deployment]:
 PROD_ACCOUNT = "210987654321"
 
 
-# An endpoint of kind instance has no certificate.
-PLAIN_HTTP = {"allow_keys_over_http": "true", "host_name": "none", "dns_zone": "none", "tls_certificate": "none"}
-
-
 @pytest.fixture(scope="session")
 def apart(checkout: Path) -> dict[str, Deployment]:
     """The same, with prod in an account of its own."""
@@ -291,6 +287,7 @@ def largest(checkout: Path) -> dict[str, Deployment]:
     channels = {"test": channel, **{f"{short[:-2]}{number:02}": channel for number in range(9)}}
     accounts = {"prod": PROD_ACCOUNT, **{f"{short[:-2]}{n:02}": f"{n:012}" for n in range(19)}}
     sources = [f"{number:03}/{'x' * 46}" for number in range(20)]
+    plain = {"endpoint_kind": "instance", "host_name": "none", "dns_zone": "none", "api_keys": "open"}
     common = {"model": short, "accounts": json.dumps(accounts), "training_instances": "64"}
     test = deploy(
         "test",
@@ -302,10 +299,7 @@ def largest(checkout: Path) -> dict[str, Deployment]:
         object_lock_days="36500",
         endpoint_kind="autoscaled",
     )
-    return {
-        "test": test,
-        "prod": deploy("prod", checkout, {"test": test}, **common, **PLAIN_HTTP, endpoint_kind="instance"),
-    }
+    return {"test": test, "prod": deploy("prod", checkout, {"test": test}, **common, **plain)}
 
 
 @pytest.fixture(scope="session")
