@@ -9,7 +9,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any, cast
 
 from petpark.errors import GateLoosened
-from registry.gates import MODEL_GATES, Stricter, judged
+from registry.gates import MODEL_GATES, State, Stricter, states
 from registry.layout import Role, blob_key
 
 if TYPE_CHECKING:
@@ -26,12 +26,17 @@ class Verdict:
     """How a version did at one gate. Of a version that tells no more, the texts are empty."""
 
     name: str
-    passed: bool
+    state: State
     asked: str = ""
     found: str = ""
     why: str = ""
-    """By how much it passed or failed."""
+    """By how much it passed or failed, or why it could not be measured."""
     advice: str = ""
+
+    @property
+    def passed(self) -> bool:
+        """Whether it is not against the version."""
+        return self.state is State.PASSED
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,11 +51,18 @@ class Judgement:
     """The corruption of pictures that costs most accuracy."""
     incumbent: int | None = None
     """The version that was in prod then."""
+    continued: bool = False
+    """Whether it went on from the weights of that version."""
 
     @property
     def failed(self) -> tuple[Verdict, ...]:
-        """Those that it did not pass."""
-        return tuple(verdict for verdict in self.verdicts if not verdict.passed)
+        """Those that it was measured at and did not pass."""
+        return tuple(verdict for verdict in self.verdicts if verdict.state is State.FAILED)
+
+    @property
+    def unmeasured(self) -> tuple[Verdict, ...]:
+        """Those that could not be measured, and count against it all the same."""
+        return tuple(verdict for verdict in self.verdicts if verdict.state is State.UNMEASURED)
 
 
 def in_force(target: Target) -> Gates:
@@ -113,7 +125,7 @@ def judgement(target: Target, number: int) -> Judgement:
 
 def briefly(version: int, metrics: Mapping[str, float]) -> Judgement:
     """How a version with these metrics did, without the reasons."""
-    verdicts = tuple(Verdict(name=name, passed=passed) for name, passed in judged(metrics).items())
+    verdicts = tuple(Verdict(name=name, state=state) for name, state in states(metrics).items())
     return Judgement(version=version, verdicts=verdicts)
 
 
@@ -123,17 +135,19 @@ def _read(version: Version, facts: Mapping[str, Any]) -> Judgement:
     verdicts = tuple(
         Verdict(
             name=verdict.name,
-            passed=verdict.passed,
+            state=verdict.state,
             **{part: told.get(verdict.name, {}).get(part, "") for part in ("asked", "found", "why", "advice")},
         )
         for verdict in briefly(version.number, version.metrics).verdicts
     )
     curves: Mapping[str, Sequence[Sequence[Any]]] = facts.get("robustness", {}).get("curves", {})
     shares = {name: fmean(point[0] for point in curve) for name, curve in curves.items()}
+    compared: Mapping[str, Any] = facts.get("comparison") or {}
     return Judgement(
         version=version.number,
         verdicts=verdicts,
         temperature=version.metrics.get("temperature"),
         weakest=min(shares, key=lambda name: shares[name]) if shares else None,
-        incumbent=(facts.get("comparison") or {}).get("version"),
+        incumbent=compared.get("version"),
+        continued=compared.get("continued", False),
     )

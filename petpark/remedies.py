@@ -63,7 +63,10 @@ class Usual:
 
 
 def remedies(spec: JobSpec, judgement: Judgement, usual: Usual) -> list[Remedy]:
-    """What to try about the gates that the job's version failed; empty if there are none."""
+    """What to try about the gates that the job's version failed; empty if there are none.
+
+    What was done already is not advised again: a job that began with the weights in prod does not begin there again.
+    """
     failed = {verdict.name for verdict in judgement.failed}
     dataset, version = spec.dataset[:12], judgement.version
     found: list[Remedy] = []
@@ -80,10 +83,15 @@ def remedies(spec: JobSpec, judgement: Judgement, usual: Usual) -> list[Remedy]:
         slower = {"learning_rate": spec.hyper_parameters.learning_rate / 4}
         command = _train(spec, usual, dataset=dataset, parameters=slower, weights=version)
         found.append(Remedy(what="go on from its weights", command=command))
-    if "not_worse_than_prod" in failed and judgement.incumbent is not None:
+    began_there = judgement.continued and judgement.incumbent is not None
+    if "not_worse_than_prod" in failed and began_there:
+        gentler = {"learning_rate": spec.hyper_parameters.learning_rate / 4}
+        command = _train(spec, usual, dataset=dataset, parameters=gentler, weights=judgement.incumbent)
+        found.append(Remedy(what="from the weights in prod, more gently", command=command))
+    elif "not_worse_than_prod" in failed and judgement.incumbent is not None:
         command = _train(spec, usual, dataset=dataset, weights=judgement.incumbent)
         found.append(Remedy(what="start from the weights in prod", command=command))
-    if failed:
+    if failed or judgement.unmeasured:
         found.append(Remedy(what="look at its errors", command=_line("petpark", "models", "report", version)))
     return found
 

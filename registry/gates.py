@@ -16,6 +16,18 @@ from typing import Any, Final, Self, cast
 PREFIX: Final = "gate_"
 """Of the metrics of a version that say whether it passed a gate: 1 or 0."""
 
+UNMEASURED: Final = "unmeasured_"
+"""Of the metrics of a version that say which of its gates at 0 could not be measured: 1."""
+
+
+class State(StrEnum):
+    """How a version did at a gate."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    UNMEASURED = "not measured"
+    """Counts against the version like a failed one, until somebody who knows the reason overrides it by name."""
+
 
 class Stricter(StrEnum):
     """Which way a gate asks for more."""
@@ -102,8 +114,21 @@ def judged(metrics: Mapping[str, float]) -> dict[str, bool]:
     return {name.removeprefix(PREFIX): bool(value) for name, value in metrics.items() if name.startswith(PREFIX)}
 
 
+def states(metrics: Mapping[str, float]) -> dict[str, State]:
+    """Name the gates that a version with these metrics was held against, and how it did; empty: none."""
+    return {
+        name: State.PASSED if passed else State.UNMEASURED if metrics.get(UNMEASURED + name) else State.FAILED
+        for name, passed in judged(metrics).items()
+    }
+
+
+def figures(metrics: Mapping[str, float]) -> dict[str, float]:
+    """Give a version's metrics without what they say of gates."""
+    return {name: value for name, value in metrics.items() if not name.startswith((PREFIX, UNMEASURED))}
+
+
 def failed(metrics: Mapping[str, float]) -> tuple[str, ...]:
-    """Name the gates that a version with these metrics failed."""
+    """Name the gates that a version with these metrics did not pass: failed, or not measured."""
     return tuple(name for name, passed in judged(metrics).items() if not passed)
 
 

@@ -380,6 +380,7 @@ def _call(url: str, photo: bytes, key: str | None) -> int:
 
 def _gates(judged: Judgement) -> str:
     """What the gates said, for a step's line; whether the version may go to prod is for the channel's rule to say."""
-    if judged.failed:
-        return f"failed gates: {', '.join(verdict.name for verdict in judged.failed)}"
+    against = {"failed gates": judged.failed, "gates not measured": judged.unmeasured}
+    if said := [f"{what}: {', '.join(each.name for each in those)}" for what, those in against.items() if those]:
+        return "; ".join(said)
     return f"{len(judged.verdicts)} gates passed"

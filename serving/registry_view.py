@@ -17,7 +17,7 @@ from registry.channel import Channel, Move
 from registry.encoding import NAME, parse_time
 from registry.errors import NothingToRollBackTo, RegistryError
 from registry.experiment import Experiment, Experiments
-from registry.gates import judged
+from registry.gates import figures, states
 from registry.layout import Shelf, shelf_prefix
 from registry.object_store import ObjectStore
 from registry.signing import Verifier
@@ -152,13 +152,12 @@ class RegistryView:
             certificate = self._certificate(version)
         except RegistryError as problem:
             return {**told, "error": str(problem)}
-        gates = judged(version.metrics)
         return {
             **told,
             "created_at": version.created_at,
             "labels": list(version.labels),
-            "metrics": {name: value for name, value in version.metrics.items() if not name.startswith("gate_")},
-            "gates": dict(gates),
+            "metrics": figures(version.metrics),
+            "gates": dict(states(version.metrics)),
             "lineage": {name: version.lineage[name] for name in _MAKERS if name in version.lineage},
             "certificate": certificate,
         }

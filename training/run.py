@@ -20,7 +20,7 @@ from registry.channel import Channel
 from registry.decision import DECISION_FILE, Decision
 from registry.encoding import canonical
 from registry.errors import ObjectExists, ObjectMissing
-from registry.gates import failed
+from registry.gates import State, states
 from registry.layout import (
     epochs_prefix,
     job_result_key,
@@ -40,9 +40,10 @@ from training.dataset.split import Split
 from training.epochs import Epochs
 from training.errors import Interrupted, TookTooLong, TrainingError, WeightsRefused
 from training.evaluation.assess import Assessment, assess, positive_class
-from training.evaluation.comparison import Incumbent, find_incumbent
+from training.evaluation.comparison import Incumbent, NotCompared, find_incumbent
 from training.evaluation.exhibits import SIDE
 from training.evaluation.gates import GateResult, as_metrics, judge
+from training.evaluation.lessons import Lessons, fair_test
 from training.evaluation.report import Report, write_model_card, write_report
 from training.evaluation.temperature import choose_temperature
 from training.export import ExportedModel, Pixels, answer_logits, check_parity, export_onnx, write_probes
@@ -161,7 +162,10 @@ class _Run:
 
     def build(self) -> Version:
         manifest = self._manifest()
-        learn, validate, test = self._load(manifest, Split.TRAIN, Split.VALIDATION, Split.TEST)
+        tested = fair_test(manifest, self._lessons.of_weights(self.spec.initial_weights))
+        learn, validate, test = self._load(
+            manifest, manifest.part(Split.TRAIN), manifest.part(Split.VALIDATION), tested
+        )
         model = self._train(manifest, learn, validate)
         temperature = choose_temperature(answer_logits(model, validate.pixels.numpy()), validate.targets.numpy())
         files, exported = self._export(manifest, model, temperature.value, learn, validate)
@@ -184,7 +188,7 @@ class _Run:
     def try_out(self) -> dict[str, float]:
         """Train, and give the figures of the validation photos; what was answered is kept for comparing trials."""
         manifest = self._manifest()
-        learn, validate = self._load(manifest, Split.TRAIN, Split.VALIDATION)
+        learn, validate = self._load(manifest, manifest.part(Split.TRAIN), manifest.part(Split.VALIDATION))
         answers = answer(self._train(manifest, learn, validate), manifest.labels, validate)
         with suppress(ObjectExists):  # an earlier machine came as far; its answers are the same
             self.workspace.create(validation_key(self.job), answers.to_json())
@@ -200,7 +204,7 @@ class _Run:
         positive_class(self.spec.evaluation.checks, manifest.labels)
         return manifest
 
-    def _load(self, manifest: Manifest, *splits: Split) -> list[LabelledPixels]:
+    def _load(self, manifest: Manifest, *splits: tuple[Photo, ...]) -> list[LabelledPixels]:
         parameters = self.spec.hyper_parameters
         with ThreadPoolExecutor(1) as beside:
             # The first network imports half of torch: seconds that the store's answers leave.
@@ -208,13 +212,13 @@ class _Run:
             parts = [
                 load_pixels(
                     self.lake,
-                    manifest.part(split),
+                    photos,
                     manifest.labels,
                     parameters.image_size,
                     check=self._check,
                     directory=self.directory,
                 )
-                for split in splits
+                for photos in splits
             ]
         network.result()  # SpecMalformed
         self.say("photos decoded", {"classes": len(manifest.labels), "photos": len(manifest.photos)})
@@ -291,14 +295,26 @@ class _Run:
         self.say("quantised", {**asdict(found), "refused": found.refused})
         return (whole, exported) if found.refused else (path, smaller)
 
-    def _incumbent(self, manifest: Manifest, test: LabelledPixels) -> Incumbent | None:
+    @property
+    def _lessons(self) -> Lessons:
+        return Lessons(self.catalog, self.lake)
+
+    def _incumbent(self, manifest: Manifest, test: LabelledPixels) -> Incumbent | NotCompared | None:
         def pixels(size: int) -> Pixels:
             return load_pixels(self.lake, test.photos, manifest.labels, size, check=self._check).pixels.numpy()
 
         if self.prod is None:
             return None
-        directory = self.directory / "incumbent"
-        return find_incumbent(self.catalog, self.prod, directory, labels=manifest.labels, pixels=pixels)
+        return find_incumbent(
+            self.catalog,
+            self.prod,
+            self.directory / "incumbent",
+            labels=manifest.labels,
+            photos=test.photos,
+            pixels=pixels,
+            lessons=self._lessons,
+            initial_weights=self.spec.initial_weights,
+        )
 
     def _report(
         self, manifest: Manifest, assessment: Assessment, gates: tuple[GateResult, ...], metrics: Mapping[str, float]
@@ -379,10 +395,11 @@ class _Run:
 
 
 def _gates_message(version: Version) -> str | None:
-    names = failed(version.metrics)
-    return (
-        f"gates failed: {', '.join(names)}; the report of version {version.number} says what to try" if names else None
-    )
+    names = {state: [name for name, each in states(version.metrics).items() if each is state] for state in State}
+    parts = (f"gates {state}: {', '.join(names[state])}" for state in (State.FAILED, State.UNMEASURED) if names[state])
+    if said := "; ".join(parts):
+        return f"{said}; the report of version {version.number} says what to try"
+    return None
 
 
 def _probe_photos(test: LabelledPixels) -> tuple[Photo, ...]:

@@ -110,5 +110,5 @@ def _result(job: JobSummary) -> Cell:
     if job.version is None:
         return job.error or ("trial" if job.study else "")
     if job.gates_failed:
-        return bad(f"version {job.version}, failed {', '.join(job.gates_failed)}")
+        return bad(f"version {job.version}, did not pass {', '.join(job.gates_failed)}")
     return f"version {job.version}"

@@ -16,6 +16,7 @@ from petpark.commands.words import accuracy, brief, measured, show_proofs
 from petpark.errors import NOT_SO
 from petpark.models import Judged, Overview, Standing, Validity
 from petpark.output import Cell, Columns, Section, bad, good, moment, short, size
+from registry.gates import State, figures, states
 from registry.identity import person
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ def show(ctx: typer.Context, version: Number) -> None:
     run = invocation(ctx)
     found = models.standing(run.target(), version)
     told = found.version
+    gates = states(told.metrics)
     sections: dict[str, Section] = {
         told.title: {
             "digest": told.digest,
@@ -64,7 +66,8 @@ def show(ctx: typer.Context, version: Number) -> None:
             "in force on": ", ".join(found.channels) or "no channel",
             "decision": _decision(found.decision),
         },
-        "Metrics": measured(told.metrics),
+        "Metrics": measured(figures(told.metrics)),
+        "Gates": {name: good(state) if state is State.PASSED else bad(state) for name, state in gates.items()},
         "Origin": {name: brief(value) for name, value in told.lineage.items()},
         "Files": Columns(
             ("name", "size", "sha256"), [(file.name, size(file.bytes), short(file.sha256)) for file in told.files]

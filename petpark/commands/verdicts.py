@@ -14,23 +14,27 @@ if TYPE_CHECKING:
 
 
 def failures(found: JobDetails) -> dict[str, Section]:
-    """The gates that its version failed, and the commands to go back a step; no section for none."""
+    """The gates that its version did not pass, and the commands to go back a step; no section for none."""
     judged = found.judgement
-    if judged is None or not judged.failed:
+    if judged is None or not (judged.failed or judged.unmeasured):
         return {}
+    advised = [verdict for verdict in (*judged.failed, *judged.unmeasured) if verdict.advice]
     return {
         "Gates failed": {verdict.name: bad(_said(verdict)) for verdict in judged.failed},
-        "What to look at": {verdict.name: verdict.advice for verdict in judged.failed if verdict.advice},
+        "Gates not measured": {verdict.name: bad(_why_not(verdict)) for verdict in judged.unmeasured},
+        "What to look at": {verdict.name: verdict.advice for verdict in advised},
         "What to try": {remedy.what: remedy.command for remedy in found.remedies},
     }
 
 
 def facts(found: JobDetails) -> dict[str, Any]:
     """The same for programs: every gate, and what to try."""
-    verdicts = found.judgement.verdicts if found.judgement else ()
+    judged = found.judgement
+    verdicts = judged.verdicts if judged else ()
     return {
-        "gates": [asdict(verdict) for verdict in verdicts],
-        "gates_failed": [verdict.name for verdict in verdicts if not verdict.passed],
+        "gates": [{**asdict(verdict), "passed": verdict.passed} for verdict in verdicts],
+        "gates_failed": [verdict.name for verdict in judged.failed] if judged else [],
+        "gates_unmeasured": [verdict.name for verdict in judged.unmeasured] if judged else [],
         "next": [asdict(remedy) for remedy in found.remedies],
     }
 
@@ -39,12 +43,18 @@ def outcome(judged: Judgement | None) -> Cell:
     """How many gates were passed."""
     if judged is None or not judged.verdicts:
         return "not judged"
-    passed, of = len(judged.verdicts) - len(judged.failed), len(judged.verdicts)
+    passed, of = sum(verdict.passed for verdict in judged.verdicts), len(judged.verdicts)
     said = f"{passed} of {of} passed"
-    return bad(said) if judged.failed else good(said)
+    if judged.unmeasured:
+        said += f", {len(judged.unmeasured)} not measured"
+    return good(said) if passed == of else bad(said)
 
 
 def _said(verdict: Verdict) -> str:
     if not verdict.why:
         return "failed; its report says by how much"
     return f"{verdict.why}: {verdict.asked}; found {verdict.found}"
+
+
+def _why_not(verdict: Verdict) -> str:
+    return f"because {verdict.why}; counts against it" if verdict.why else "counts against it; its report says why"

@@ -103,10 +103,13 @@ function decided(held) {
 
 function gates(judged) {
   const names = Object.keys(judged);
-  const failed = names.filter((name) => !judged[name]);
+  const failed = names.filter((name) => judged[name] === "failed");
+  const unmeasured = names.filter((name) => judged[name] === "not measured");
   if (!names.length) return make("span", "quiet", text("models.no-gates"));
-  if (!failed.length) return make("span", "good", text("models.gates-passed", { count: names.length }));
-  return make("span", "alarm", text("models.gates-failed", { count: names.length, failed: failed.length, names: failed.join(", ") }));
+  if (!failed.length && !unmeasured.length) return make("span", "good", text("models.gates-passed", { count: names.length }));
+  const lines = [["models.gates-failed", failed], ["models.gates-unmeasured", unmeasured]].filter(([, those]) => those.length);
+  return make("ul", "plain", ...lines.map(([name, those]) => (
+    make("li", "alarm", text(name, { count: names.length, those: those.length, names: those.join(", ") })))));
 }
 
 function metrics(measured) {

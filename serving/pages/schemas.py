@@ -226,7 +226,10 @@ def _registry() -> Json:
         "created_at": STRING,
         "labels": {"type": "array", "items": STRING},
         "metrics": metrics,
-        "gates": {"type": "object", "additionalProperties": {"type": "boolean"}},
+        "gates": {
+            "type": "object",
+            "additionalProperties": {"type": "string", "enum": ["passed", "failed", "not measured"]},
+        },
         "lineage": {"type": "object", "additionalProperties": STRING},
         "certificate": certificate,
     }

@@ -133,13 +133,37 @@ def test_a_version_tells_what_each_gate_asked_and_by_how_much_it_failed(place: P
 
 def test_a_version_without_an_evaluation_tells_the_gates_names(place: Place, publish: Callable[..., Version]) -> None:
     found = judgement(place.target(), publish().number)
-    assert [(verdict.name, verdict.passed, verdict.why) for verdict in found.verdicts] == [("accuracy", True, "")]
+    assert [(verdict.name, verdict.state, verdict.why) for verdict in found.verdicts] == [("accuracy", "passed", "")]
 
 
 def test_an_evaluation_that_somebody_changed_is_not_believed(place: Place, failing: Version) -> None:
     place.replace(blob_key("pets", failing.files[0].sha256), b'{"gates": []}')
     with pytest.raises(FileCorrupted):
         judgement(place.target(), failing.number)
+
+
+def test_a_gate_that_was_not_measured_is_told_with_its_reason_and_counts_against_the_version(
+    run: Run, place: Place, tmp_path: Path, ec2: Any
+) -> None:
+    why = "version 1 in prod has other classes: only cow here"
+    told = {"name": "not_worse_than_prod", "passed": False, "measured": False, "asked": "a", "found": "not measured"}
+    (tmp_path / "evaluation.json").write_text(
+        json.dumps({"gates": [{**told, "why": why, "advice": "Compare by hand."}]})
+    )
+    metrics = {"gate_accuracy": 1.0, "gate_not_worse_than_prod": 0.0, "unmeasured_not_worse_than_prod": 1.0}
+    version = place.catalog.publish(
+        {"evaluation.json": tmp_path / "evaluation.json"}, labels=["cat", "cow"], metrics=metrics, lineage={"run": JOB}
+    )
+    found = judgement(place.target(), version.number)
+    assert (found.failed, [verdict.why for verdict in found.unmeasured]) == ((), [why])
+    job = jobs.submit(place.target(), JobSpec(dataset="d" * 64, seed=3, requested_by=ALICE))
+    finish(place, job, version)
+    said = run("jobs", "show", job)
+    for part in (f"because {why}; counts against it", "Compare by hand.", "1 of 2 passed, 1 not measured"):
+        assert part in said.stdout, part
+    facts = json.loads(run("jobs", "show", job, "--json").stdout)
+    assert (facts["gates_failed"], facts["gates_unmeasured"]) == ([], ["not_worse_than_prod"])
+    assert "not measured" in run("models", "show", str(version.number)).stdout
 
 
 # --- going back a step ---
@@ -171,7 +195,7 @@ def test_a_job_whose_version_failed_gates_is_shown_with_what_to_try(
     assert [step["what"] for step in told["next"]] == [
         "more photos", "other parameters", "go on from its weights", "look at its errors",
     ]  # fmt: skip
-    assert "failed recall" in run("jobs", "list").stdout
+    assert "did not pass recall" in run("jobs", "list").stdout
 
 
 def test_a_job_under_way_is_shown_with_the_gates_that_wait_for_its_version(run: Run, place: Place, ec2: Any) -> None:

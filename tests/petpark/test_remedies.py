@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from petpark.gates import Judgement, Verdict
 from petpark.remedies import NEW, PHOTOS, Usual, remedies
-from registry.gates import MODEL_GATES
+from registry.gates import MODEL_GATES, State
 from training.evaluation.corruptions import CORRUPTIONS
 from training.evaluation.plan import Checks, EvaluationPlan, Gates
 from training.hyper_parameters import FOR_GPUS, HyperParameters
@@ -43,11 +43,12 @@ JUDGEMENTS = st.builds(
     Judgement,
     version=st.integers(1, 99),
     verdicts=st.sets(st.sampled_from(NAMES)).map(
-        lambda names: tuple(Verdict(name=name, passed=name not in names) for name in NAMES)
+        lambda names: tuple(Verdict(name=name, state=State.FAILED if name in names else State.PASSED) for name in NAMES)
     ),
     temperature=st.none() | st.floats(0.1, 5),
     weakest=st.none() | st.sampled_from(sorted(CORRUPTIONS)),
     incumbent=st.none() | st.integers(1, 99),
+    continued=st.booleans(),
 )
 SPEC = JobSpec(dataset="3fa9" * 16, seed=0, requested_by="alice", hyper_parameters=HyperParameters(epochs=10))
 
@@ -92,12 +93,15 @@ def test_a_command_takes_the_job_up_again_and_changes_only_what_is_to_be_tried(
         elif remedy.what == "go on from its weights":
             assert set(differ) == {"learning_rate"}
             assert given["--weights"] == [str(judgement.version)]
+        elif remedy.what == "from the weights in prod, more gently":
+            assert set(differ) == {"learning_rate"}
+            assert judgement.continued
         else:
             assert differ == {}
 
 
 def tried(*failed: str, spec: JobSpec = SPEC, **facts: Any) -> dict[str, str]:
-    verdicts = tuple(Verdict(name=name, passed=name not in failed) for name in NAMES)
+    verdicts = tuple(Verdict(name=name, state=State.FAILED if name in failed else State.PASSED) for name in NAMES)
     judged = replace(Judgement(version=4, verdicts=verdicts), **facts)
     usual = Usual(parameters=HyperParameters(), evaluation=EvaluationPlan())
     return {remedy.what: remedy.command for remedy in remedies(spec, judged, usual)}
@@ -135,6 +139,14 @@ def test_a_slow_model_is_tried_in_eight_bits_and_then_smaller() -> None:
 
 def test_a_version_worse_than_prod_starts_again_from_there() -> None:
     assert tried("not_worse_than_prod", incumbent=2)["start from the weights in prod"].endswith("--weights 2 --watch")
+
+
+def test_a_version_that_went_on_from_prod_and_lost_by_it_does_not_begin_there_again_as_it_was() -> None:
+    found = tried("not_worse_than_prod", incumbent=2, continued=True)
+    assert "start from the weights in prod" not in found
+    gently = found["from the weights in prod, more gently"]
+    assert options(gently)["--weights"] == ["2"]
+    assert "learning_rate=0.0005" in options(gently)["--set"]
 
 
 def test_twice_the_epochs_get_twice_the_time() -> None:

@@ -6,7 +6,7 @@ from dataclasses import asdict, fields, replace
 
 import pytest
 
-from registry.gates import CHECKS, DATA_GATES, MODEL_GATES, failed
+from registry.gates import CHECKS, DATA_GATES, MODEL_GATES, State, failed, figures, states
 from tests.training.test_report import assessment
 from training.dataset.quality.gates import DataGates
 from training.errors import SpecMalformed
@@ -67,6 +67,34 @@ def test_being_worse_than_prod_counts_only_beyond_luck():
     found = gate("not_worse_than_prod", Gates(), beside(2, 20))
     assert not found.passed
     assert "--weights 7" in found.advice
+
+
+def test_a_gate_that_cannot_be_measured_counts_against_the_version_and_says_why():
+    other = replace(GOOD, comparison=Comparison(version=7, photos=0, unmeasured="version 7 in prod has other classes"))
+    found = gate("not_worse_than_prod", Gates(), other)
+    assert (found.passed, found.measured, found.found) == (False, False, "not measured")
+    assert found.why == "version 7 in prod has other classes"
+    assert "petpark test" in found.advice
+    whole = gate("slice_gap", Gates(), replace(GOOD, slices=()))
+    assert (whole.passed, whole.measured) == (False, False)
+    metrics = as_metrics(judge(Gates(), replace(other, slices=())))
+    against = {name for name, state in states(metrics).items() if state is State.UNMEASURED}
+    assert against == {"slice_gap", "not_worse_than_prod"} == set(failed(metrics))
+    assert figures({**metrics, "accuracy": 1}) == {"accuracy": 1}
+
+
+def test_a_gate_that_asks_for_nothing_needs_no_measure():
+    other = replace(GOOD, slices=(), comparison=Comparison(version=7, photos=0, unmeasured="because"))
+    names = {result.name for result in judge(Gates(luck=0, slice_gap=1), other)}
+    assert not names & {"slice_gap", "not_worse_than_prod"}
+
+
+def test_a_model_that_went_on_from_prod_and_lost_by_it_is_not_advised_to_begin_there():
+    again = beside(2, 20)
+    assert again.comparison is not None
+    found = gate("not_worse_than_prod", Gates(), replace(again, comparison=replace(again.comparison, continued=True)))
+    assert "--weights" not in found.advice
+    assert "went on from its weights" in found.advice
 
 
 def test_latency_is_asked_only_where_somebody_wants_it():

@@ -1,15 +1,20 @@
 """Every photo finds its split: near-duplicates the same one, and none of an earlier dataset moves."""
 
+from dataclasses import replace
+
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from registry.encoding import sha256_hex
 from tests.training.test_manifest import photo
+from training.dataset.balance import least_photos
 from training.dataset.leakage import find_leaks
 from training.dataset.manifest import Manifest, Photo
 from training.dataset.placing import place
-from training.dataset.split import Split, SplitBy, split_of, unit_of
+from training.dataset.quality.fitness import MIN_PHOTOS_PER_CLASS, refuse_unfit
+from training.dataset.split import Split, SplitBy, camera_of, split_of, unit_of
+from training.errors import DatasetRefused
 
 SCENE = 0x0F0F_3C3C_55AA_9966
 """A perceptual hash that says something: half of its bits are set."""
@@ -81,20 +86,64 @@ def test_the_order_of_photos_does_not_matter(album: list[Photo], seed: int, by: 
 
 
 @given(albums, seeds, ways)
-def test_without_a_base_the_split_is_a_function_of_seed_and_unit(album: list[Photo], seed: int, by: SplitBy):
+def test_the_photos_of_a_unit_share_a_split(album: list[Photo], seed: int, by: SplitBy):
+    splits: dict[str, set[Split]] = {}
     for shot in place(album, seed=seed, by=by).photos:
-        if unit := unit_of(shot, by):
-            assert shot.split is split_of(seed, unit)
+        if by is not SplitBy.PHOTO or camera_of(shot) is None:
+            splits.setdefault(unit_of(shot, by) or shot.group, set()).add(shot.split)
+    assert all(len(found) == 1 for found in splits.values())
+
+
+def photos_of(classes: int, each: int, *, cameras: int = 0, salt: int = 0) -> list[Photo]:
+    """Photos that do not look alike; of each class, `cameras` cameras took as many (0: nobody knows which)."""
+    shots: list[Photo] = []
+    for n in range(classes * each):
+        sha256 = sha256_hex(f"{salt}:{n}".encode())
+        kind, of_class = divmod(n, each)
+        group = f"camera {kind}-{of_class % cameras}" if cameras else sha256
+        shots.append(photo(f"{n}.jpg", sha256=sha256, group=group, label=f"{kind:02d}", perceptual_hash=sha256[:16]))
+    return shots
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 2**32), st.integers(0, 1000), st.sampled_from([0, 3, 4, 20]))
+def test_the_least_photos_of_a_class_are_enough_for_any_seed(seed: int, salt: int, cameras: int):
+    album = photos_of(30, MIN_PHOTOS_PER_CLASS, cameras=cameras, salt=salt)
+    done = Manifest.of(place(album, seed=seed).photos)
+    refuse_unfit(done)
+    if cameras in (0, 20):
+        for per_split in done.counts().values():
+            assert all(per_split[split] >= least_photos(split, MIN_PHOTOS_PER_CLASS) for split in Split)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 2**32), st.integers(0, 2**32))
+def test_a_rare_class_gets_its_photos_in_every_split_and_no_old_one_moves(seed: int, later: int):
+    before = place(photos_of(3, 60), seed=seed).photos
+    new = [replace(shot, label="rare") for shot in photos_of(1, MIN_PHOTOS_PER_CLASS, salt=1)]
+    after = Manifest.of(place([*before, *renamed(new)], seed=later, base=before).photos)
+    assert all(after.counts()["rare"].values())
+    assert {(shot.sha256, shot.split) for shot in before} < {(shot.sha256, shot.split) for shot in after.photos}
+
+
+def renamed(shots: list[Photo]) -> list[Photo]:
+    return [replace(shot, key=f"new/{shot.key}") for shot in shots]
+
+
+def test_photos_of_which_no_class_lacks_any_are_where_their_hashes_put_them():
+    album = photos_of(2, 400)
+    assert {s.sha256: s.split for s in place(album, seed=3).photos} == {s.sha256: split_of(3, s.sha256) for s in album}
+
+
+def test_a_class_of_one_camera_stays_together_and_is_refused_with_what_to_do():
+    album = photos_of(2, MIN_PHOTOS_PER_CLASS, cameras=1)
+    with pytest.raises(DatasetRefused, match=r"its cameras .* in one split each: --split-by day"):
+        refuse_unfit(Manifest.of(place(album, seed=1).photos))
 
 
 def in_split(split: Split, look: int) -> Photo:
     """A photo that falls into `split` by itself under seed 1."""
     return next(shot for n in range(1000) if split_of(1, (shot := taken(n, look)).sha256) is split)
-
-
-def test_a_photo_alone_goes_where_its_hash_puts_it():
-    album = [taken(number, int(sha256_hex(bytes([number]))[:16], 16)) for number in range(30)]
-    assert {s.sha256: s.split for s in place(album, seed=3).photos} == {s.sha256: split_of(3, s.sha256) for s in album}
 
 
 def test_a_burst_without_a_camera_is_one_group():

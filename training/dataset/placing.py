@@ -3,14 +3,15 @@
 The rule, and what it was chosen over: docs/design/data.md.
 """
 
-from collections import defaultdict, deque
-from collections.abc import Iterable, Sequence
+from collections import Counter, defaultdict, deque
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
+from training.dataset.balance import Unit, moves
 from training.dataset.manifest import Photo
 from training.dataset.near import Hashes
 from training.dataset.split import Split, SplitBy, camera_of, split_of, unit_of
@@ -36,14 +37,19 @@ def place(photos: Iterable[Photo], *, seed: int, by: SplitBy = SplitBy.CAMERA, b
     2. A photo of a known unit (its camera, or its camera's day) goes where that unit is in `base`, or else where the
        unit's name puts it.
     3. Any other goes where its near-duplicates are; if there are none, where the hash of the first of them puts them.
+    4. Where that leaves a class with too few photos in a split (`balance.least_photos`), whole units and groups that
+       `base` does not know change to it, the smallest first.
 
     Who would be a near-duplicate of photos in another split is excluded, never an old photo. The order does not matter.
     """
     given = list(photos)
     work = _Placing(given, seed=seed, by=by, base=base)
-    work.follow_units()
-    work.follow_neighbours()
-    work.found_groups()
+    work.place_all()
+    # A unit that moved may now resemble photos elsewhere, so that others are excluded and counts change again. No unit
+    # moves twice, so this ends.
+    while moved := work.balance():
+        work.start_again(moved)
+        work.place_all()
     return work.result(given)
 
 
@@ -57,18 +63,52 @@ class _Placing:
         new = sorted((photo for photo in photos if photo.sha256 not in known), key=lambda photo: photo.sha256)
         self._photos = [*base, *new]
         self._new = range(len(base), len(self._photos))
+        self._old = np.array([_SPLITS.index(photo.split) for photo in base], dtype=np.int8)
         self._hashes = Hashes([photo.perceptual_hash for photo in self._photos])
+        self._units = _units(base, by)
+        self._moved: dict[str, Split] = {}
+        self.start_again({})
+
+    def start_again(self, moved: Mapping[str, Split]) -> None:
+        """Forget where new photos went, and remember which units go elsewhere than their name puts them."""
+        self._moved |= moved
         self._split: npt.NDArray[np.int8] = np.full(len(self._photos), _OPEN, dtype=np.int8)
-        self._split[: len(base)] = [_SPLITS.index(photo.split) for photo in base]
+        self._split[: len(self._old)] = self._old
         self._groups = [photo.group for photo in self._photos]
         self._reasons: dict[str, str] = {}
-        self._units = _units(base, by)
+        self._owners: list[str | None] = [None] * len(self._photos)
+        """The unit or group that each goes with, of those that are free to go anywhere."""
+
+    def place_all(self) -> None:
+        """Give every new photo its split."""
+        self.follow_units()
+        self.follow_neighbours()
+        self.found_groups()
+
+    def balance(self) -> dict[str, Split]:
+        """The units that should change their split, and did not yet."""
+        placed: Counter[tuple[str, Split]] = Counter()
+        for photo, code in zip(self._photos, self._split, strict=True):
+            if code >= 0:
+                placed[photo.label, _SPLITS[code]] += 1
+        labels: dict[tuple[str, Split], Counter[str]] = defaultdict(Counter)
+        for place in self._new:
+            owner, code = self._owners[place], self._split[place]
+            if owner is not None and owner not in self._moved and code >= 0:
+                labels[owner, _SPLITS[code]][self._photos[place].label] += 1
+        units = [Unit(name=name, split=split, labels=counted) for (name, split), counted in labels.items()]
+        return moves(units, placed, self._seed)
+
+    def _free(self, name: str, place: int) -> Split:
+        """Where a unit goes that no earlier dataset knows."""
+        self._owners[place] = name
+        return self._moved.get(name) or split_of(self._seed, name)
 
     def follow_units(self) -> None:
         """Place every new photo of a known unit."""
         for place in self._new:
             if unit := unit_of(self._photos[place], self._by):
-                self._settle(place, self._units.get(unit) or split_of(self._seed, unit))
+                self._settle(place, self._units.get(unit) or self._free(unit, place))
 
     def follow_neighbours(self) -> None:
         """Place what looks like placed photos, then what looks like those."""
@@ -78,6 +118,7 @@ class _Placing:
             place = waiting.popleft()
             example = int(self._neighbours(place)[0])
             if self._settle(place, _SPLITS[self._split[example]]):
+                self._owners[place] = self._owners[example]
                 if camera_of(self._photos[place]) is None and camera_of(self._photos[example]) is None:
                     self._groups[place] = self._groups[example]
                 nexts = [int(near) for near in self._open_near(place) if near not in seen]
@@ -90,7 +131,7 @@ class _Placing:
             if not self._is_open(first):
                 continue
             name = self._photos[first].sha256
-            split = _SPLITS.index(split_of(self._seed, name))
+            split = _SPLITS.index(self._free(name, first))
             members = deque([first])
             self._split[first] = split
             while members:
@@ -99,7 +140,9 @@ class _Placing:
                     self._groups[place] = name
                 nexts = self._open_near(place)
                 self._split[nexts] = split
-                members.extend(int(near) for near in nexts)
+                for near in map(int, nexts):
+                    self._owners[near] = name
+                    members.append(near)
 
     def result(self, given: Sequence[Photo]) -> Placement:
         """The photos as they were given, placed."""

@@ -10,7 +10,7 @@ from registry.decision import Decision, decide
 from training.dataset.manifest import Photo
 from training.errors import SpecMalformed
 from training.evaluation.calibration import Calibration, Classes, Probabilities, Threshold, calibrate, choose_threshold
-from training.evaluation.comparison import Comparison, Incumbent, compare
+from training.evaluation.comparison import Comparison, Incumbent, NotCompared, compare
 from training.evaluation.corruptions import CORRUPTIONS, SEVERITIES
 from training.evaluation.exhibits import Exhibit, data_uri, exhibit
 from training.evaluation.latency import Latency, measure_latency
@@ -63,7 +63,7 @@ class Assessment:
             **(_bounded("slice_gap", behind.gap, behind.gap_interval) if behind else {}),
             **_bounded("robustness_drop", self.robustness.drop, self.robustness.drop_interval),
             **_bounded("consistency", self.consistency.share, self.consistency.interval),
-            **({"mcnemar_p": compared.p_value} if compared else {}),
+            **({"mcnemar_p": compared.p_value} if compared and not compared.unmeasured else {}),
         }
 
     def facts(self) -> dict[str, object]:
@@ -80,7 +80,7 @@ def assess(
     checks: Checks,
     seed: int,
     picture: Callable[[Photo], Pixels],
-    incumbent: Incumbent | None = None,
+    incumbent: Incumbent | NotCompared | None = None,
 ) -> Assessment:
     """Answer every test photo as it will be in production, as it is and made worse.
 

@@ -1,31 +1,16 @@
 """What a model's confidence is worth, and from which probability on to act on it."""
 
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from registry.decision import Decision
-from training.evaluation.metrics import Interval, wilson_interval
+from training.evaluation.reliability import Bin, calibration_error, reliability
 from training.evaluation.temperature import Temperature, at_temperature, logits_of
-
-BINS: Final = 10
 
 type Probabilities = npt.NDArray[np.float32]
 type Classes = npt.NDArray[np.int64]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Bin:
-    """Photos that were answered with about the same confidence."""
-
-    low: float
-    high: float
-    photos: int
-    confidence: float  # mean; 0 without photos
-    accuracy: float  # share answered right; 0 without photos
-    interval: Interval
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,36 +73,6 @@ def calibrate(served: Probabilities, truth: Classes, temperature: Temperature) -
         error_before=calibration_error(before),
         bins_before=before,
     )
-
-
-def reliability(probabilities: Probabilities, truth: Classes) -> tuple[Bin, ...]:
-    """Sort photos by the probability of their answer into bins of equal width."""
-    confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == truth
-    places = np.minimum((confidence * BINS).astype(int), BINS - 1)
-    bins: list[Bin] = []
-    for place in range(BINS):
-        inside = places == place
-        count, hits = int(inside.sum()), int(right[inside].sum())
-        bins.append(
-            Bin(
-                low=place / BINS,
-                high=(place + 1) / BINS,
-                photos=count,
-                confidence=float(confidence[inside].mean()) if count else 0.0,
-                accuracy=hits / count if count else 0.0,
-                interval=wilson_interval(hits, count),
-            )
-        )
-    return tuple(bins)
-
-
-def calibration_error(bins: tuple[Bin, ...]) -> float:
-    """Mean distance of confidence and accuracy, each bin by its photos (ECE: Guo et al., ICML 2017).
-
-    On few photos it overstates (Roelofs et al., AISTATS 2022), so as a gate it errs on the safe side.
-    """
-    total = sum(each.photos for each in bins)
-    return sum(each.photos * abs(each.confidence - each.accuracy) for each in bins) / total if total else 0.0
 
 
 def choose_threshold(

@@ -10,8 +10,8 @@ from typing import Final
 
 from markupsafe import Markup, escape
 
-from training.evaluation.calibration import Bin
 from training.evaluation.metrics import Interval
+from training.evaluation.reliability import Bin
 from training.evaluation.slices import Slice
 from training.evaluation.words import percent
 from training.job import EpochRecord

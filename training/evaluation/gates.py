@@ -4,11 +4,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from registry.gates import PREFIX
+from registry.gates import PREFIX, UNMEASURED
 from training.evaluation.assess import Assessment
 from training.evaluation.calibration import Calibration
+from training.evaluation.comparison import Comparison
 from training.evaluation.plan import Gates
-from training.evaluation.slices import worst
+from training.evaluation.slices import LEAST_PHOTOS, worst
 from training.evaluation.words import percent
 
 _MORE_PHOTOS: Final = "More test photos narrow the interval: ingest more, and the bound moves without another training."
@@ -24,16 +25,25 @@ class GateResult:
     found: str  # what the version shows
     why: str  # by how much it passed or failed
     advice: str  # what to try; empty for a passed gate
+    measured: bool = True  # False: `why` says why not, and it is not passed
 
 
 def judge(gates: Gates, assessment: Assessment) -> tuple[GateResult, ...]:
-    """Hold a version against every gate that applies to it."""
+    """Hold a version against every gate that applies to it.
+
+    One that cannot be measured is not passed, and says why. A gate that asks for nothing (a slice gap of 1, a `luck`
+    or `milliseconds` of 0) cannot be failed and needs no measure; with nothing in prod there is nothing to be worse
+    than.
+    """
     return tuple(_judge(gates, assessment))
 
 
 def as_metrics(results: Iterable[GateResult]) -> dict[str, float]:
-    """Say for each gate whether it was passed, as a version carries it."""
-    return {PREFIX + result.name: float(result.passed) for result in results}
+    """Say for each gate whether it was passed, and which could not be measured, as a version carries it."""
+    told = list(results)
+    return {PREFIX + result.name: float(result.passed) for result in told} | {
+        UNMEASURED + result.name: 1.0 for result in told if not result.measured
+    }
 
 
 def _judge(gates: Gates, assessment: Assessment) -> Iterable[GateResult]:
@@ -55,6 +65,12 @@ def _judge(gates: Gates, assessment: Assessment) -> Iterable[GateResult]:
             f"Add photos like these ({slice_.column} {slice_.value}: {slice_.photos} test photos), or make training "
             "photos look like them by augmentation (light, greyscale, blur, crop_scale).",
         )  # fmt: skip
+    elif gates.slice_gap < 1:
+        yield _unmeasured(
+            "slice_gap", f"how far any slice is behind all other photos: at most {percent(gates.slice_gap)}",
+            f"no property parts the {evaluation.photos} test photos into groups of {LEAST_PHOTOS} or more",
+            "More test photos, or an index that names cameras and times: petpark data ingest --index FILE.",
+        )  # fmt: skip
     calibration = assessment.calibration
     yield _most(
         "calibration_error", "distance of confidence from accuracy", calibration.error, gates.calibration_error, None,
@@ -73,19 +89,8 @@ def _judge(gates: Gates, assessment: Assessment) -> Iterable[GateResult]:
         gates.consistency, consistency.share,
         "Larger photos (image_size) and harder crops (crop_scale) make answers hang less on single pixels.",
     )  # fmt: skip
-    if comparison := assessment.comparison:
-        worse = comparison.only_theirs > comparison.only_ours and comparison.p_value < gates.luck
-        yield GateResult(
-            name="not_worse_than_prod",
-            passed=not worse,
-            asked=f"not worse than version {comparison.version} in prod, beyond luck (p < {gates.luck:g})",
-            found=f"p = {comparison.p_value:.3g}",
-            why=f"{comparison.only_ours} photos only this version gets right, {comparison.only_theirs} only version "
-            f"{comparison.version}",
-            advice=f"Keep version {comparison.version}, or start from its weights (--weights {comparison.version})."
-            if worse
-            else "",
-        )
+    if assessment.comparison and gates.luck:
+        yield _beside(assessment.comparison, gates.luck)
     if gates.milliseconds:
         slow = assessment.latency.p99 > gates.milliseconds
         yield GateResult(
@@ -98,6 +103,42 @@ def _judge(gates: Gates, assessment: Assessment) -> Iterable[GateResult]:
             if slow
             else "",
         )
+
+
+def _beside(comparison: Comparison, luck: float) -> GateResult:
+    name, other = "not_worse_than_prod", f"version {comparison.version}"
+    asked = f"not worse than {other} in prod, beyond luck (p < {luck:g})"
+    if comparison.unmeasured:
+        return _unmeasured(
+            name, asked, comparison.unmeasured,
+            f"Test both on photos that neither learned from: petpark test FOLDER --version {comparison.version}. "
+            "Photos ingested upon the dataset of the version in prod (--base) keep their splits, and can be compared.",
+        )  # fmt: skip
+    worse = comparison.only_theirs > comparison.only_ours and comparison.p_value < luck
+    if not worse:
+        advice = ""
+    elif comparison.continued:
+        advice = (
+            f"Keep {other}: this one went on from its weights and lost by it. A lower learning rate, fewer epochs, or "
+            "more photos; training on from there again as it was will not help."
+        )
+    else:
+        advice = f"Keep {other}, or start from its weights (--weights {comparison.version})."
+    left_out = f"; {comparison.left_out} left out, which {other} learned from" if comparison.left_out else ""
+    return GateResult(
+        name=name,
+        passed=not worse,
+        asked=asked,
+        found=f"p = {comparison.p_value:.3g} on {comparison.photos} photos{left_out}",
+        why=f"{comparison.only_ours} photos only this version gets right, {comparison.only_theirs} only {other}",
+        advice=advice,
+    )
+
+
+def _unmeasured(name: str, asked: str, because: str, advice: str) -> GateResult:
+    return GateResult(
+        name=name, passed=False, asked=asked, found="not measured", why=because, advice=advice, measured=False
+    )
 
 
 def _of_temperature(calibration: Calibration) -> str:

@@ -30,8 +30,13 @@ class Report:
 
     @property
     def failed(self) -> list[GateResult]:
-        """The gates that were not passed."""
-        return [gate for gate in self.gates if not gate.passed]
+        """The gates that it was measured at and did not pass."""
+        return [gate for gate in self.gates if gate.measured and not gate.passed]
+
+    @property
+    def unmeasured(self) -> list[GateResult]:
+        """The gates that could not be measured; they count against the version."""
+        return [gate for gate in self.gates if not gate.measured]
 
 
 def write_report(report: Report, path: Path) -> None:

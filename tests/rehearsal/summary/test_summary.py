@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from petpark.gates import Verdict
+from registry.gates import State
 from rehearsal import pictures
 from rehearsal.people import CAST
 from rehearsal.steps import StepRecord
@@ -57,9 +58,11 @@ def test_the_json_keeps_its_contract(facts: Facts, tmp_path: Path) -> None:
 
 
 def test_the_page_shows_how_each_version_did_at_the_gates(facts: Facts) -> None:
-    passed = Verdict(name="accuracy", passed=True, asked="accuracy: at least 60.0 %", found="91.7 %", why="31.7 points")
+    passed = Verdict(
+        name="accuracy", state=State.PASSED, asked="accuracy: at least 60.0 %", found="91.7 %", why="31.7 points"
+    )
     failed = Verdict(
-        name="recall", passed=False, asked="photos of “cat” found", found=HOSTILE, why="3.0 points missing"
+        name="recall", state=State.FAILED, asked="photos of “cat” found", found=HOSTILE, why="3.0 points missing"
     )
     page = Elements(render(facts(gates={1: (passed,), 2: (failed,)})))
     for said in ("✓ 31.7 points", "✗ 3.0 points missing", "accuracy: at least 60.0 %", HOSTILE):
