@@ -10,6 +10,7 @@ import typer
 from petpark import rehearse
 from petpark.app import Commands, TargetKind, begin, example
 from petpark.commands import (
+    acceptance,
     api_keys,
     camera,
     data,
@@ -46,6 +47,7 @@ def petpark(
 
 doctor.register(app)
 train.register(app)
+acceptance.register(app)
 decisions.register(app)
 app.add_typer(data.app, name="data")
 app.add_typer(jobs.app, name="jobs")

@@ -43,6 +43,7 @@ def ingest(
     seed: int,
     progress: Callable[[int, int], None],
     index: str | None = None,
+    groups: Sequence[str] = (),
     split_by: str = "camera",
     base: str | None = None,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -67,7 +68,7 @@ def ingest(
         _source(target, source),
         lake,
         seed=seed,
-        index=None if index is None else _index(target, index),
+        index=None if index is None else _index(target, index, groups),
         split_by=SplitBy(split_by),
         base=before,
         progress=progress,
@@ -249,7 +250,7 @@ def _cache() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "petpark"
 
 
-def _index(target: Target, index: str) -> Index:
+def _index(target: Target, index: str, groups: Sequence[str]) -> Index:
     from registry.errors import ObjectMissing
     from training.dataset.index import read_index
     from training.dataset.sources.prefix import Address
@@ -258,8 +259,8 @@ def _index(target: Target, index: str) -> Index:
     try:
         if index.startswith("s3://"):
             address = Address.parse(index)
-            return read_index(index, _open(target, address).get(address.key))
-        return read_index(index, Path(index).read_bytes())
+            return read_index(index, _open(target, address).get(address.key), groups)
+        return read_index(index, Path(index).read_bytes(), groups)
     except (OSError, ObjectMissing) as error:
         said = error.strerror if isinstance(error, OSError) else "no such object"
         raise DatasetRefused(f"the index {index} cannot be read: {said}") from error

@@ -146,6 +146,10 @@ class GateLoosened(OperatorError):
     """A job was to ask less of its model than the stack does."""
 
 
+class EndpointUnfit(OperatorError):
+    """An endpoint does not answer as an endpoint of petpark does, or serves no model."""
+
+
 class WeightsMissing(OperatorError):
     """Weights to start from were named, and are not there."""
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from registry import layout
 from registry.blob_cache import BlobCache
 from registry.encoding import format_time
-from registry.errors import DigestMismatch, FileCorrupted, ObjectMissing, VersionMalformed, VersionMissing
+from registry.errors import DigestMismatch, FileCorrupted, NumberTaken, ObjectMissing, VersionMalformed, VersionMissing
 from registry.local_files import sha256_of
 from registry.log import Log
 from registry.object_store import ObjectStore
@@ -55,11 +55,13 @@ class Catalog:
         labels: Sequence[str],
         metrics: Mapping[str, float],
         lineage: Mapping[str, str],
+        number: int | None = None,
     ) -> Version:
         """Store the files, then the version that names them; returns it with its number.
 
         Blobs go first, so whoever sees a version can have all of it. Publishing the same content again (files, labels,
         metrics, lineage) returns the version that is there: a publish that was cut off is simply repeated.
+        With `number`, only as this version, which its files may name; NumberTaken if another was first.
         Raises FileNameRefused, FileMissing, FileChanged, FileForgotten, VersionMalformed.
         """
         unsent = [StoredFile(name=name, sha256="0" * 64, bytes=0) for name in files]  # refuses names that cannot be
@@ -77,7 +79,7 @@ class Catalog:
 
         draft(unsent)  # whatever is wrong with the rest shows before anything is sent
         latest = self.recent(LOOK_BACK)
-        return self._number(draft(self._send(files, latest)), latest)
+        return self._number(draft(self._send(files, latest)), latest, wanted=number)
 
     def version(self, number: int, *, digest: str | None = None) -> Version:
         """Version `number`; VersionMissing, VersionMalformed.
@@ -139,13 +141,15 @@ class Catalog:
             if self._monotonic() - began < GRACE.total_seconds() / 4:
                 return sent
 
-    def _number(self, draft: Version, latest: Sequence[Version]) -> Version:
+    def _number(self, draft: Version, latest: Sequence[Version], *, wanted: int | None) -> Version:
         """Give the draft the next free number, unless its content has one."""
         for earlier in reversed(latest):
             if earlier.same_content(draft):
                 return earlier
         last = latest[-1].number if latest else 0
         for number in itertools.count(last + 1):
+            if wanted not in (None, number):
+                raise NumberTaken(self.model, wanted)
             standing = self._parse(number, self._log.append(number, replace(draft, number=number).to_bytes()))
             if standing.same_content(draft):
                 return standing

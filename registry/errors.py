@@ -378,6 +378,17 @@ class GatesFailed(RegistryError):
         self.failed = failed
 
 
+class NumberTaken(RegistryError):
+    """Another version was published under the number that this one names in its files. Nothing was published."""
+
+    def __init__(self, model: str, number: int) -> None:
+        super().__init__(
+            expected=f"number {number} of model {model} to be free",
+            actual="another version has it",
+            next="Publish again under the next number.",
+        )
+
+
 class ReasonMissing(RegistryError):
     """A decision of a person carries the reason for it. Nothing was added."""
 

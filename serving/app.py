@@ -83,6 +83,7 @@ def create_app(
         Route("/v1/classify/batch", door.guard(batch.classify), methods=["POST"]),
         Route("/v1/model", health.model),
         Route("/v1/registry", door.guard(models.registry)),
+        Route("/v1/versions/{number}/report.html", door.guard(models.report)),
         Route("/v1/roll-back", door.guard(roll_back.roll_back, KeyScope.ADMIN), methods=["POST"]),
         Route("/v1/cameras", door.guard(agents.cameras)),
         Route("/v1/cameras/{agent}/{name}/thumbnail.jpg", door.guard(agents.thumbnail)),

@@ -14,17 +14,18 @@ from itertools import islice
 from registry.catalog import Catalog
 from registry.certificate import Certificate, Certificates
 from registry.channel import Channel, Move
-from registry.encoding import NAME, parse_time
-from registry.errors import NothingToRollBackTo, RegistryError
+from registry.encoding import NAME, parse_time, sha256_hex
+from registry.errors import FileCorrupted, NothingToRollBackTo, RegistryError
 from registry.experiment import Experiment, Experiments
 from registry.gates import figures, states
-from registry.layout import Shelf, shelf_prefix
+from registry.layout import Shelf, blob_key, shelf_prefix
 from registry.object_store import ObjectStore
 from registry.signing import Verifier
 from registry.version import Version
 
 type Json = dict[str, object]
 
+REPORT = "report.html"
 SHOWN = 50
 """Moves of a channel that are shown, the newest."""
 FRESH_SECONDS = 5.0
@@ -70,6 +71,20 @@ class RegistryView:
                 self._document = await asyncio.to_thread(self.look)
                 self._read_at = self._monotonic()
             return self._document
+
+    async def report(self, number: int) -> bytes | None:
+        """Give the report of version `number`, verified by its hash; None if that has none. Raises registry errors."""
+        return await asyncio.to_thread(self._report, number)
+
+    def _report(self, number: int) -> bytes | None:
+        version = self._catalog.version(number)
+        file = version.file(REPORT)
+        if file is None:
+            return None
+        body = self._store.get(blob_key(self._model, file.sha256))
+        if sha256_hex(body) != file.sha256:
+            raise FileCorrupted(REPORT, expected=f"sha256 {file.sha256}", actual=f"sha256 {sha256_hex(body)}")
+        return body
 
     def forget(self) -> None:
         """Read anew at the next question: something was changed through this process."""
@@ -157,6 +172,7 @@ class RegistryView:
             "created_at": version.created_at,
             "labels": list(version.labels),
             "metrics": figures(version.metrics),
+            "report": version.file(REPORT) is not None,
             "gates": dict(states(version.metrics)),
             "lineage": {name: version.lineage[name] for name in _MAKERS if name in version.lineage},
             "certificate": certificate,

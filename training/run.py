@@ -19,7 +19,7 @@ from registry.catalog import Catalog
 from registry.channel import Channel
 from registry.decision import DECISION_FILE, Decision
 from registry.encoding import canonical
-from registry.errors import ObjectExists, ObjectMissing
+from registry.errors import NumberTaken, ObjectExists, ObjectMissing
 from registry.gates import State, states
 from registry.layout import (
     epochs_prefix,
@@ -181,9 +181,7 @@ class _Run:
         )
         files |= self._decide(exported, test, assessment.decision)
         gates = judge(self.spec.evaluation.gates, assessment)
-        metrics = assessment.metrics() | as_metrics(gates)
-        files |= self._report(manifest, assessment, gates, metrics)
-        return self._publish(manifest, files, metrics)
+        return self._publish(manifest, files, assessment, gates)
 
     def try_out(self) -> dict[str, float]:
         """Train, and give the figures of the validation photos; what was answered is kept for comparing trials."""
@@ -317,8 +315,14 @@ class _Run:
         )
 
     def _report(
-        self, manifest: Manifest, assessment: Assessment, gates: tuple[GateResult, ...], metrics: Mapping[str, float]
+        self,
+        number: int,
+        manifest: Manifest,
+        assessment: Assessment,
+        gates: tuple[GateResult, ...],
+        metrics: Mapping[str, float],
     ) -> dict[str, Path]:
+        """Write all that tells of version `number`."""
         evaluation = assessment.evaluation
         contents = {
             "metrics.json": metrics,
@@ -329,7 +333,8 @@ class _Run:
             (self.directory / name).write_text(json.dumps(content, indent=1))
         records = [self.workspace.get(key) for key in self.workspace.keys(epochs_prefix(self.job))]
         report = Report(
-            title=f"Model {self.catalog.model}, trained by job {self.job}",
+            title=f"{self.catalog.model}, version {number}",
+            job=self.job,
             assessment=assessment,
             gates=gates,
             epochs=[EpochRecord.from_json(record) for record in records],
@@ -340,11 +345,21 @@ class _Run:
         write_report(report, self.directory / "report.html")
         write_model_card(report, self.directory / "model-card.md")
         write_sbom(self.directory / "sbom.cdx.json", model=self.catalog.model, job=self.job)
-        self.say("evaluated", metrics)
         return {name: self.directory / name for name in (*contents, "report.html", "model-card.md", "sbom.cdx.json")}
 
-    def _publish(self, manifest: Manifest, files: Mapping[str, Path], metrics: Mapping[str, float]) -> Version:
-        version = self.catalog.publish(files, labels=manifest.labels, metrics=metrics, lineage=self._lineage())
+    def _publish(
+        self, manifest: Manifest, files: dict[str, Path], assessment: Assessment, gates: tuple[GateResult, ...]
+    ) -> Version:
+        metrics = assessment.metrics() | as_metrics(gates)
+        version = None
+        while version is None:
+            number = self.catalog.last_number() + 1
+            files |= self._report(number, manifest, assessment, gates, metrics)
+            with suppress(NumberTaken):  # another job was first: its report names this number, so ours names the next
+                version = self.catalog.publish(
+                    files, labels=manifest.labels, metrics=metrics, lineage=self._lineage(), number=number
+                )
+        self.say("evaluated", metrics)
         self.say("published", {"version": version.number, "digest": version.digest})
         return version
 

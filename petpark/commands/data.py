@@ -47,6 +47,10 @@ def ingest(
         str | None,
         typer.Option("--index", help="CSV or JSONL of key, label, camera, captured_at; then folders are no classes."),
     ] = None,
+    groups: Annotated[
+        list[str] | None,
+        typer.Option("--group", help="A further column of the index to tell figures by, such as breed; repeatable."),
+    ] = None,
     base: Annotated[
         str | None, typer.Option("--base", help="A dataset to go on from: its photos stay in their splits.")
     ] = None,
@@ -58,7 +62,9 @@ def ingest(
     run = invocation(ctx)
     target = run.target()
     with run.output.progress("Ingesting photos") as report:
-        found = datasets.ingest(target, source, seed=seed, progress=report, index=index, split_by=split_by, base=base)
+        found = datasets.ingest(
+            target, source, seed=seed, progress=report, index=index, groups=groups or [], split_by=split_by, base=base
+        )
     terms = datasets.terms(source)
     skipped = [{"path": str(path), "reason": reason} for path, reason in found.skipped]
     seen = quality.glance(target, found, gates=datasets.data_gates(target))

@@ -87,10 +87,38 @@ function versions() {
   const heads = ["version", "certificate", "gates", "metrics", "made"].map((name) => text(`models.${name}`));
   const rows = registry.versions.map((version) => {
     if (version.error) return [String(version.number), foreign("alarm", version.error), "", "", ""];
-    return [version.number === served.version ? make("strong", "", String(version.number)) : String(version.number),
-      decided(version.certificate), gates(version.gates), metrics(version.metrics), made(version)];
+    return [numbered(version), decided(version.certificate), gates(version.gates), metrics(version.metrics), made(version)];
   });
   return card(text("models.versions"), table(heads, rows, text("models.versions")));
+}
+
+function numbered({ number: version, report }) {
+  const told = make(version === served.version ? "strong" : "span", "", String(version));
+  if (!report) return told;
+  const link = make("a", "", text("models.report"));
+  link.href = `/v1/versions/${version}/report.html`;
+  link.target = "_blank";
+  link.rel = "noopener";
+  link.setAttribute("aria-label", text("models.report-of", { version }));
+  link.addEventListener("click", (event) => {
+    if (sessionStorage.getItem("petpark-key")) download(event, link, `petpark-${version}-report.html`);
+  });
+  return make("div", "", told, make("div", "small", link));
+}
+
+/* A link carries no key, so the file is fetched with it and saved: a page from here would forbid the report's styles. */
+async function download(event, link, name) {
+  event.preventDefault();
+  try {
+    const file = make("a");
+    file.href = URL.createObjectURL(await (await ask(link.getAttribute("href"))).blob());
+    file.download = name;
+    file.click();
+    URL.revokeObjectURL(file.href);
+  } catch (error) {
+    element("message").replaceChildren(...explain(error));
+    element("message").hidden = false;
+  }
 }
 
 function decided(held) {
@@ -107,9 +135,10 @@ function gates(judged) {
   const unmeasured = names.filter((name) => judged[name] === "not measured");
   if (!names.length) return make("span", "quiet", text("models.no-gates"));
   if (!failed.length && !unmeasured.length) return make("span", "good", text("models.gates-passed", { count: names.length }));
-  const lines = [["models.gates-failed", failed], ["models.gates-unmeasured", unmeasured]].filter(([, those]) => those.length);
-  return make("ul", "plain", ...lines.map(([name, those]) => (
-    make("li", "alarm", text(name, { count: names.length, those: those.length, names: those.join(", ") })))));
+  const values = (those) => ({ count: names.length, those: those.length, names: those.join(", ") });
+  return make("ul", "plain",
+    failed.length ? make("li", "alarm", text("models.gates-failed", values(failed))) : "",
+    unmeasured.length ? make("li", "alarm", text("models.gates-unmeasured", values(unmeasured))) : "");
 }
 
 function metrics(measured) {

@@ -182,10 +182,20 @@ def _operators(keys_required: bool) -> Json:
         "requestBody": {"required": True, "content": {"application/json": {"schema": reference("RollBack")}}},
         "responses": {"200": json_answer("The channel's new entry", "Move")},
     }
+    report: Json = {
+        "tags": ["operators"],
+        "operationId": "report",
+        "summary": "The report of a version, as it was published",
+        "parameters": [_in_path("number", {"type": "integer", "minimum": 0})],
+        "responses": {"200": {"description": "A page without scripts", "content": {"text/html": {"schema": STRING}}}},
+    }
     refusals = (*_OF_BODIES, problems.NOT_FOUND, problems.CONFLICT, problems.UPSTREAM)
     return {
         "/v1/registry": {
             "get": read("registry", "Channels, their last moves, the versions in them, who certified these", "Registry")
+        },
+        "/v1/versions/{number}/report.html": {
+            "get": _secured(report, problems.NOT_FOUND, problems.UPSTREAM, problems.KEYS_UNREAD, required=keys_required)
         },
         "/v1/roll-back": {"post": _secured(roll_back, *refusals, required=True)},
         "/v1/cameras": {"get": read("cameras", "The camera agents beside this endpoint", "Cameras")},

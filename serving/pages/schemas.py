@@ -231,6 +231,7 @@ def _registry() -> Json:
             "additionalProperties": {"type": "string", "enum": ["passed", "failed", "not measured"]},
         },
         "lineage": {"type": "object", "additionalProperties": STRING},
+        "report": {"type": "boolean", "description": "Whether it has a report to read"},
         "certificate": certificate,
     }
     version = _object(

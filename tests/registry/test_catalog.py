@@ -16,6 +16,7 @@ from registry.errors import (
     FileMissing,
     FileNameRefused,
     HistoryBroken,
+    NumberTaken,
     VersionMalformed,
     VersionMissing,
 )
@@ -47,6 +48,22 @@ def test_versions_are_numbered_without_a_hole(catalog: Catalog, files: dict[str,
     assert catalog.latest() is None
     assert [publish(catalog, files, run=f"r-{n}").number for n in range(1, 5)] == [1, 2, 3, 4]
     assert [version.number for version in catalog.versions()] == [1, 2, 3, 4]
+
+
+def test_a_version_whose_files_name_its_number_gets_that_number_or_none(
+    catalog: Catalog, files: dict[str, Path]
+) -> None:
+    def publish_as(number: int, run: str) -> Version:
+        lineage = {"run": run}
+        return catalog.publish(files, labels=["cat", "dog"], metrics={}, lineage=lineage, number=number)
+
+    assert publish_as(1, "r-1").number == 1
+    assert publish_as(1, "r-1").number == 1, "the same again"
+    with pytest.raises(NumberTaken):
+        publish_as(1, "r-2")
+    with pytest.raises(NumberTaken):
+        publish_as(3, "r-2")
+    assert [publish_as(2, "r-2").number, catalog.last_number()] == [2, 2]
 
 
 def test_publishing_the_same_again_returns_what_is_there(catalog: Catalog, files: dict[str, Path]) -> None:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from registry.layout import blob_key
 from serving.registry_view import FRESH_SECONDS, SHOWN
 
 
@@ -24,6 +25,41 @@ def test_certificates_are_told_as_they_stand(park, endpoint, look):
 def test_metrics_and_gates_are_told_apart(park, endpoint, look):
     (version,) = look()["versions"]
     assert (version["metrics"], version["gates"]) == ({"sharpness": 4.0}, {})
+
+
+def with_report(park, body: bytes = b"<title>pets, version 2</title>"):
+    path = park.directory / "report.html"
+    path.write_bytes(body)
+    return park.catalog.publish({"report.html": path}, labels=("cat", "dog"), metrics={}, lineage={})
+
+
+def test_the_report_of_a_version_is_served_as_published_and_may_run_nothing(park, endpoint, look):
+    version = with_report(park)
+    park.channel.move(version, by="otto", why="test")
+    assert {told["number"]: told["report"] for told in look()["versions"]} == {1: False, 2: True}
+    answer = endpoint.http.get("/v1/versions/2/report.html")
+    assert (answer.status_code, answer.text) == (200, "<title>pets, version 2</title>")
+    policy = answer.headers["content-security-policy"].split("; ")
+    assert {"sandbox", "default-src 'none'", "frame-ancestors 'none'"} <= set(policy)
+    assert not [rule for rule in policy if "script" in rule]
+
+
+@pytest.mark.parametrize(("number", "said"), [(1, "without a report"), (0, "no report"), (9, "no report")])
+def test_a_report_that_is_not_there_is_not_found(endpoint, number, said):
+    answer = endpoint.http.get(f"/v1/versions/{number}/report.html")
+    assert (answer.status_code, said in answer.json()["detail"]) == (404, True)
+
+
+def test_a_report_that_somebody_changed_is_not_shown(park, endpoint):
+    version = with_report(park)
+    park.store.damage(blob_key("pets", version.files[0].sha256), b"<title>all is well</title>")
+    answer = endpoint.http.get("/v1/versions/2/report.html")
+    assert (answer.status_code, "all is well" in answer.text) == (502, False)
+
+
+def test_a_report_is_for_those_with_a_key(park, guarded):
+    with_report(park)
+    assert guarded.http.get("/v1/versions/2/report.html").status_code == 401
 
 
 def test_all_channels_are_found_and_the_newest_moves_come_first(park, endpoint, look):

@@ -105,3 +105,14 @@ def test_a_label_that_is_no_text_costs_its_photo(value: object):
 def test_any_bytes_are_read_or_refused(data: bytes, name: str):
     with contextlib.suppress(DatasetRefused):
         read_index(name, data)
+
+
+def test_columns_to_tell_figures_by_are_kept_by_name_or_all() -> None:
+    table = b"key,label,camera,breed,age\na,cat,gate,Bengal,3\nb,dog,,pug,\n"
+    told = {key: row.groups for key, row in read_index("p.csv", table, ["breed"]).rows.items()}
+    assert told == {"a": (("breed", "Bengal"),), "b": (("breed", "pug"),)}
+    everything = {key: row.groups for key, row in read_index("p.csv", table, None).rows.items()}
+    assert everything == {"a": (("age", "3"), ("breed", "Bengal")), "b": (("breed", "pug"),)}
+    assert not any(row.groups for row in read_index("p.csv", table).rows.values())
+    with pytest.raises(DatasetRefused, match="nothing in a column 'bred'"):
+        read_index("p.csv", table, ["bred"])

@@ -111,3 +111,10 @@ LINE = Manifest.of([photo()]).to_bytes()
 def test_a_manifest_is_read_strictly(data: bytes):
     with pytest.raises(ManifestMalformed):
         Manifest.from_bytes(data)
+
+
+def test_a_photo_without_groups_has_the_line_that_it_always_had() -> None:
+    plain = photo("a.jpg")
+    assert b"groups" not in Manifest.of([plain]).to_bytes()
+    grouped = dataclasses.replace(plain, groups=(("breed", "Bengal"),))
+    assert Manifest.from_bytes(Manifest.of([grouped]).to_bytes()).photos == (grouped,)

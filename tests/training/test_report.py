@@ -15,6 +15,7 @@ from tests.training.test_slices import PHOTO
 from training.errors import SpecMalformed
 from training.evaluation.assess import Assessment, assess, positive_class
 from training.evaluation.charts import epoch_lines
+from training.evaluation.comparison import Comparison
 from training.evaluation.gates import judge
 from training.evaluation.plan import Checks, Gates
 from training.evaluation.report import Report, verdict, write_model_card, write_report
@@ -75,7 +76,8 @@ def assessment(
 
 def report(what: Assessment, **changes: object) -> Report:
     made = Report(
-        title="A model",
+        title="pets, version 3",
+        job="job-3",
         assessment=what,
         gates=judge(Gates(), what),
         epochs=[EPOCH],
@@ -206,3 +208,33 @@ def test_an_alarm_for_a_class_that_does_not_exist_is_refused():
     assert positive_class(Checks(positive="cat"), ("cat", "dog")) == 0
     with pytest.raises(SpecMalformed, match="cat, dog"):
         positive_class(Checks(positive="cow"), ("cat", "dog"))
+
+
+def test_the_version_comes_first_then_what_failed_and_what_was_not_measured(tmp_path: Path):
+    good = assessment(99, 100)
+    other = replace(good, comparison=Comparison(version=2, photos=0, unmeasured="version 2 has <other> classes"))
+    html = page(tmp_path, other, gates=judge(Gates(accuracy=0.99), other))
+    places = [
+        html.index(said)
+        for said in (
+            "<h1>pets, version 3</h1>",
+            "✗ Fails 1 of 7 gates",
+            "1 of 7 gates not measured, which counts against this version",
+            "not measured, because version 2 has &lt;other&gt; classes",
+            "balanced accuracy",
+            "Beside version 2, now in prod",
+            "What it gets wrong",
+        )
+    ]
+    assert places == sorted(places)
+
+
+def test_what_changed_against_prod_is_shown_photo_by_photo(tmp_path: Path):
+    good = assessment(99, 100)
+    compared = Comparison(
+        version=2, photos=90, left_out=10, accuracy=0.9, accuracy_theirs=0.8, only_ours=12, only_theirs=3,
+        p_value=0.035, difference_interval=(0.02, 0.18), recalls={"cat": (0.9, 0.7, 45)},
+    )  # fmt: skip
+    html = page(tmp_path, replace(good, comparison=compared, lost=good.samples[:1], gained=good.samples[:2]))
+    for said in ("10 test photos are left out here", "+10.0 points (+2.0 to +18.0)", "+20.0", "Lost: only version 2"):
+        assert said in html, said

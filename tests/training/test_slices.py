@@ -78,3 +78,11 @@ def test_few_photos_are_no_slice():
     assert all(each.photos >= LEAST_PHOTOS for each in measure_slices(photos(50), np.ones(50, bool)))
     assert measure_slices(photos(10), np.ones(10, bool)) == ()
     assert worst(()) is None
+
+
+def test_a_column_of_the_index_slices_as_any_other() -> None:
+    photos = [replace(PHOTO, key=str(n), groups=(("breed", ("Bengal", "pug")[n % 2]),)) for n in range(60)]
+    right = np.arange(60) % 2 == 1
+    found = {(each.column, each.value): each for each in measure_slices(photos, right)}
+    assert found["breed", "Bengal"].worse
+    assert not found["breed", "pug"].worse

@@ -3,7 +3,7 @@
 import csv
 import io
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, cast
@@ -16,6 +16,10 @@ COLUMNS: Final = ("key", "label", "camera", "captured_at")
 _NEEDED: Final = ("key", "label")
 
 
+type Groups = tuple[tuple[str, str], ...]
+"""Columns and values."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Row:
     """What an index says about a photo."""
@@ -24,6 +28,8 @@ class Row:
     camera: str | None
     captured_at: str | None
     """YYYY-MM-DDTHH:MM:SS by the camera's own clock."""
+    groups: Groups = ()
+    """Columns that figures are told by, and what they say of this photo; ascending by column."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,9 +40,10 @@ class Index:
     refused: Mapping[str, str]
 
 
-def read_index(name: str, data: bytes) -> Index:
-    """Read CSV with a heading, or JSON Lines, by the ending of `name`; columns besides `COLUMNS` are not looked at.
+def read_index(name: str, data: bytes, groups: Collection[str] | None = ()) -> Index:
+    """Read CSV with a heading, or JSON Lines, by the ending of `name`.
 
+    Of columns besides `COLUMNS` those in `groups` are kept (None: all); others are not looked at.
     Raises DatasetRefused, naming the line, for what is no table; a row that cannot be used only costs its photo.
     """
     reader = _READERS.get(name.rpartition(".")[2].lower())
@@ -54,16 +61,24 @@ def read_index(name: str, data: bytes) -> Index:
             shown = printable(key) if isinstance(key, str) else key
             raise DatasetRefused(f"line {line} of {name} has no usable key: {shown!r}; give each row its photo's name")
         try:
-            row = _row(fields)
+            row = _row(fields, _groups(fields, groups))
         except ValueError as error:
             refused[key] = f"line {line} of the index: {error}"
             continue
         if rows.setdefault(key, row) != row:
             refused[key] = f"the index describes it twice, differently, again in line {line}"
+    if groups and (missing := sorted(set(groups) - {column for row in rows.values() for column, _ in row.groups})):
+        raise DatasetRefused(f"{name} says nothing in a column {missing[0]!r}; choose another --group, or fill it in")
     return Index(rows={key: row for key, row in rows.items() if key not in refused}, refused=refused)
 
 
-def _row(fields: Mapping[str, object]) -> Row:
+def _groups(fields: Mapping[str, object], wanted: Collection[str] | None) -> Groups:
+    names = sorted(name for name in fields if name not in COLUMNS and (wanted is None or name in wanted))
+    values = ((name, fields[name]) for name in names)
+    return tuple((name, str(value).strip()) for name, value in values if value is not None and str(value).strip())
+
+
+def _row(fields: Mapping[str, object], groups: Groups) -> Row:
     texts: dict[str, str | None] = {}
     for name in COLUMNS[1:]:
         value = fields.get(name)
@@ -75,7 +90,9 @@ def _row(fields: Mapping[str, object]) -> Row:
     label = texts["label"]
     if label is None:
         raise ValueError("it has no label")
-    return Row(label=clean_label(label), camera=texts["camera"], captured_at=_moment(texts["captured_at"]))
+    return Row(
+        label=clean_label(label), camera=texts["camera"], captured_at=_moment(texts["captured_at"]), groups=groups
+    )
 
 
 def _moment(text: str | None) -> str | None:

@@ -133,6 +133,7 @@ def describe(key: str, data: bytes, *, seed: int, row: Row) -> Photo:
         perceptual_hash=f"{measures.perceptual_hash:016x}",
         brightness=measures.brightness,
         sharpness=measures.sharpness,
+        groups=row.groups,
     )
 
 
@@ -219,6 +220,7 @@ class _Clerk:
                 label=row.label,
                 group=row.camera or known.group,
                 captured_at=row.captured_at or known.captured_at,
+                groups=row.groups or known.groups,
             )
         return describe(key, data, seed=self._seed, row=row)
 

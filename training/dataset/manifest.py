@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from typing import Final, Self
+from typing import Any, Final, Self
 
 from registry.encoding import SHA256, canonical, parse_canonical, sha256_hex
 from registry.errors import ObjectExists, ObjectMissing
@@ -34,6 +34,7 @@ class Photo:
     perceptual_hash: str  # 16 hexadecimal digits
     brightness: float
     sharpness: float
+    groups: tuple[tuple[str, str], ...] = ()  # further columns of the index by which figures are told, ascending
 
     @classmethod
     def from_line(cls, line: bytes) -> Self:
@@ -50,6 +51,7 @@ class Photo:
             group=fields.text("group"),
             captured_at=fields.optional_text("captured_at", _MOMENT),
             perceptual_hash=fields.text("perceptual_hash", _HASH64),
+            groups=tuple(sorted(fields.mapping_to_text("groups").items())) if "groups" in fields.rest() else (),
             **numbers,
         )
         fields.done()
@@ -93,7 +95,7 @@ class Manifest:
 
     def to_bytes(self) -> bytes:
         """Write JSON Lines, each line in canonical form (RFC 8785)."""
-        return b"".join(canonical(asdict(photo)) + b"\n" for photo in self.photos)
+        return b"".join(canonical(_facts(photo)) + b"\n" for photo in self.photos)
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Self:
@@ -107,6 +109,13 @@ class Manifest:
             except ValueError as error:
                 raise ManifestMalformed(f"line {number} of the manifest is no photo: {error}") from error
         return cls(tuple(photos))
+
+
+def _facts(photo: Photo) -> dict[str, Any]:
+    """Groups are left out where there are none, so that a dataset without keeps the hash that it always had."""
+    facts = asdict(photo)
+    del facts["groups"]
+    return facts | ({"groups": dict(photo.groups)} if photo.groups else {})
 
 
 def store_manifest(store: ObjectStore, manifest: Manifest) -> str:

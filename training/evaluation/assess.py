@@ -10,7 +10,7 @@ from registry.decision import Decision, decide
 from training.dataset.manifest import Photo
 from training.errors import SpecMalformed
 from training.evaluation.calibration import Calibration, Classes, Probabilities, Threshold, calibrate, choose_threshold
-from training.evaluation.comparison import Comparison, Incumbent, NotCompared, compare
+from training.evaluation.comparison import Comparison, Incumbent, NotCompared, compare, flipped
 from training.evaluation.corruptions import CORRUPTIONS, SEVERITIES
 from training.evaluation.exhibits import Exhibit, data_uri, exhibit
 from training.evaluation.latency import Latency, measure_latency
@@ -25,11 +25,14 @@ from training.evaluation.robustness import (
 )
 from training.evaluation.slices import Slice, measure_slices, worst
 from training.evaluation.temperature import Temperature
+from training.evaluation.unseen_groups import UnseenGroups, measure_unseen_groups
 from training.export import ExportedModel, Pixels
 from training.pixels import LabelledPixels
 
 MOST_ERRORS: Final = 24
 MOST_SAMPLES: Final = 12
+MOST_FLIPPED: Final = 12
+_PICTURES: Final = frozenset({"errors", "samples", "corrupted", "lost", "gained"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +49,9 @@ class Assessment:
     consistency: Consistency
     latency: Latency
     comparison: Comparison | None  # with the version in prod
+    unseen_groups: tuple[UnseenGroups, ...]  # what is left of the accuracy for groups that were left out
+    lost: tuple[Exhibit, ...]  # photos that only the version in prod gets right
+    gained: tuple[Exhibit, ...]  # photos that only this one gets right
     errors: tuple[Exhibit, ...]  # the most confident ones first
     samples: tuple[Exhibit, ...]  # right answers, spread evenly over the test split
     corrupted: Mapping[str, tuple[str, ...]]  # corruption -> one photo at each severity, as data URIs
@@ -68,7 +74,7 @@ class Assessment:
 
     def facts(self) -> dict[str, object]:
         """Give everything but the pictures, for programs."""
-        return {name: value for name, value in asdict(self).items() if name not in ("errors", "samples", "corrupted")}
+        return {name: value for name, value in asdict(self).items() if name not in _PICTURES}
 
 
 def assess(
@@ -120,6 +126,7 @@ def assess(
     wrong = wrong[np.argsort(-answers.probabilities[wrong, answered[wrong]], kind="stable")][:MOST_ERRORS]
     right = np.flatnonzero(answered == truth)
     right = right[np.linspace(0, len(right) - 1, min(MOST_SAMPLES, len(right))).astype(int)]
+    lost, gained = flipped(incumbent, truth, answers.probabilities)
     return Assessment(
         evaluation=evaluate(truth, answered, exported.labels),
         auroc={
@@ -132,7 +139,10 @@ def assess(
         robustness=measure_robustness(answer_all, pixels[tried], truth[tried], seed=seed),
         consistency=measure_consistency(answer_all, pixels[tried]),
         latency=measure_latency(exported.classify, pixels, calls=checks.calls),
-        comparison=compare(incumbent, truth, answers.probabilities) if incumbent else None,
+        comparison=compare(incumbent, truth, answers.probabilities, exported.labels) if incumbent else None,
+        unseen_groups=measure_unseen_groups(test.photos, answers.embedding, truth),
+        lost=tuple(show(int(place)) for place in lost[:MOST_FLIPPED]),
+        gained=tuple(show(int(place)) for place in gained[:MOST_FLIPPED]),
         errors=tuple(show(int(place)) for place in wrong),
         samples=tuple(show(int(place)) for place in right),
         corrupted=_corrupted(picture(test.photos[int((right if len(right) else wrong)[0])]), seed),

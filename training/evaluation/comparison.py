@@ -1,7 +1,8 @@
 """A model beside the one in force, on the same photos: those that the other one never learned from."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -13,7 +14,7 @@ from registry.channel import Channel
 from registry.version import Version
 from training.dataset.manifest import Photo
 from training.evaluation.lessons import Lessons, Unknown
-from training.evaluation.metrics import Interval, wilson_interval
+from training.evaluation.metrics import Z95, Interval, wilson_interval
 from training.evaluation.significance import mcnemar
 from training.export import ExportedModel, Numbers, Pixels
 
@@ -58,6 +59,9 @@ class Comparison:
     accuracy_interval: Interval = (0.0, 1.0)
     accuracy_theirs: float = 0.0
     accuracy_theirs_interval: Interval = (0.0, 1.0)
+    difference_interval: Interval = (-1.0, 1.0)  # of this model's accuracy minus the other's, photo by photo
+    recalls: Mapping[str, tuple[float, float, int]] = field(default_factory=dict[str, tuple[float, float, int]])
+    """Class -> share found by this one and by the other, and photos."""
     only_ours: int = 0
     only_theirs: int = 0
     p_value: float = 1.0  # of McNemar's exact test that both are equally good
@@ -104,7 +108,12 @@ def _other_classes(version: Version, labels: tuple[str, ...]) -> str:
     return f"version {version.number} in prod has other classes: only {', only '.join(sides)}"
 
 
-def compare(incumbent: Incumbent | NotCompared, truth: npt.NDArray[np.int64], probabilities: Numbers) -> Comparison:
+def compare(
+    incumbent: Incumbent | NotCompared,
+    truth: npt.NDArray[np.int64],
+    probabilities: Numbers,
+    labels: Sequence[str] = (),
+) -> Comparison:
     """Count whose likeliest class is right where the other's is wrong, on photos that the other never learned from.
 
     Not by threshold: one that trades accuracy for cheaper errors would make a better model look worse.
@@ -124,12 +133,49 @@ def compare(incumbent: Incumbent | NotCompared, truth: npt.NDArray[np.int64], pr
         accuracy_interval=wilson_interval(int(ours.sum()), photos),
         accuracy_theirs=float(theirs.mean()) if photos else 0.0,
         accuracy_theirs_interval=wilson_interval(int(theirs.sum()), photos),
+        difference_interval=_paired(ours, theirs),
+        recalls=_recalls(labels, truth[fair], ours, theirs),
         only_ours=only_ours,
         only_theirs=only_theirs,
         p_value=mcnemar(only_ours, only_theirs),
         continued=incumbent.continued,
         unmeasured=_too_few(incumbent.version, photos, left_out) if photos < FEWEST_PHOTOS else "",
     )
+
+
+def _paired(ours: npt.NDArray[np.bool_], theirs: npt.NDArray[np.bool_]) -> Interval:
+    """Give the 95 % interval of the difference of two shares on the same photos (Wald's, with half a photo added to
+    each kind of disagreement: Agresti & Min, Statistics in Medicine 2005).
+    """
+    photos = len(ours)
+    if not photos:
+        return (-1.0, 1.0)
+    first, second, count = (ours & ~theirs).sum() + 0.5, (theirs & ~ours).sum() + 0.5, photos + 2
+    difference = (first - second) / count
+    half = Z95 * math.sqrt(max(0.0, (first + second) / count - difference**2) / count)
+    return float(max(-1.0, difference - half)), float(min(1.0, difference + half))
+
+
+def _recalls(
+    labels: Sequence[str], truth: npt.NDArray[np.int64], ours: npt.NDArray[np.bool_], theirs: npt.NDArray[np.bool_]
+) -> dict[str, tuple[float, float, int]]:
+    inside = {label: truth == place for place, label in enumerate(labels)}
+    return {
+        label: (float(ours[those].mean()), float(theirs[those].mean()), int(those.sum()))
+        for label, those in inside.items()
+        if those.any()
+    }
+
+
+def flipped(
+    incumbent: Incumbent | NotCompared | None, truth: npt.NDArray[np.int64], probabilities: Numbers
+) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    """Give the places of photos that only the other model gets right, and of those that only this one does."""
+    if not isinstance(incumbent, Incumbent):
+        nothing = np.empty(0, dtype=np.intp)
+        return nothing, nothing
+    ours, theirs = probabilities.argmax(axis=1) == truth, incumbent.probabilities.argmax(axis=1) == truth
+    return np.flatnonzero(incumbent.unseen & theirs & ~ours), np.flatnonzero(incumbent.unseen & ours & ~theirs)
 
 
 def _too_few(version: int, photos: int, left_out: int) -> str:

@@ -20,7 +20,8 @@ _ROOM: Final = Path(__file__).parent
 class Report:
     """What a report tells."""
 
-    title: str
+    title: str  # which version of which model
+    job: str  # that trained it
     assessment: Assessment
     gates: Sequence[GateResult]
     epochs: Sequence[EpochRecord]

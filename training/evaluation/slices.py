@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +15,7 @@ LEAST_PHOTOS: Final = 20
 """A slice of fewer photos says nothing that can be acted upon."""
 
 SIGNIFICANT: Final = 0.05
-_MOST_VALUES: Final = 30
+_MOST_VALUES: Final = 60
 _HOURS: Final = 3
 # Identity, what is measured anyway (label), and what is told by another column (size).
 _NO_SLICES: Final = frozenset({"key", "sha256", "perceptual_hash", "split", "label", "width", "height", "captured_at"})
@@ -72,19 +72,26 @@ type Part = tuple[str, str, npt.NDArray[np.bool_]]
 
 def partitions(photos: Sequence[Photo]) -> list[Part]:
     """Part the photos by every property that can: texts by value, numbers by thirds, the moment by three hours."""
-    rows = [asdict(photo) for photo in photos]
+    rows = [_columns(photo) for photo in photos]
     found = [
         *_by_text("hour", [_hours(photo.captured_at) for photo in photos]),
         *_by_thirds("size", [photo.width * photo.height / 1e6 for photo in photos], " MP"),
     ]
-    for column in sorted(rows[0].keys() - _NO_SLICES) if rows else ():
-        values = [row[column] for row in rows]
+    for column in sorted({column for row in rows for column in row} - _NO_SLICES):
+        values = [row.get(column) for row in rows]
         known = [value for value in values if value is not None]
         if all(isinstance(value, str) for value in known):
             found += _by_text(column, values)
         elif all(isinstance(value, int | float) for value in known):
             found += _by_thirds(column, [np.nan if value is None else value for value in values])
     return sorted(found, key=lambda part: part[0])
+
+
+def _columns(photo: Photo) -> dict[str, Any]:
+    """What a manifest says of a photo; a column of the index never takes the name of one of ours."""
+    own = asdict(photo)
+    del own["groups"]
+    return {**dict(photo.groups), **own}
 
 
 def _hours(captured_at: str | None) -> str | None:

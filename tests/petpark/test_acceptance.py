@@ -1,0 +1,153 @@
+"""`petpark test`: a version on photos of yours, beside what its report claims; and the same at an endpoint."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+
+from registry.encoding import sha256_hex
+from registry.object_store import MemoryStore
+from registry.version import Version
+from tests.petpark.conftest import Place, Run
+from tests.serving.park import photo, write_model
+from tests.training.test_slices import PHOTO
+from training.dataset.manifest import Manifest, store_manifest
+from training.dataset.split import Split
+
+CLAIM = {"accuracy": 0.95, "accuracy_low": 0.93, "accuracy_high": 0.97, "n": 400.0}
+LEARNED = photo("red", size=(81, 60))
+
+
+@pytest.fixture
+def version(place: Place, tmp_path: Path) -> Version:
+    """Red ones are cats, blue ones dogs; it learned from one photo."""
+    lake = place.buckets.setdefault("lake", MemoryStore())
+    learned = replace(PHOTO, sha256=sha256_hex(LEARNED), split=Split.TRAIN)
+    dataset = store_manifest(lake, Manifest.of([learned]))
+    model = write_model(tmp_path / "model.onnx")
+    return place.catalog.publish(
+        {"model.onnx": model}, labels=["cat", "dog"], metrics=CLAIM, lineage={"dataset": dataset}
+    )
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Ten cats of two breeds, one of which looks like dogs; six dogs; a photo that was learned from; no photo."""
+    folder = tmp_path / "photos"
+    for name, colour, count in (("cat/red cat", "red", 5), ("cat/blue cat", "blue", 5), ("dog", "blue", 6)):
+        (folder / name).mkdir(parents=True)
+        for n in range(count):
+            (folder / name / f"{n}.jpg").write_bytes(photo(colour, size=(90 + n, 70 + len(name))))
+    (folder / "cat" / "learned.jpg").write_bytes(LEARNED)
+    (folder / "dog" / "broken.jpg").write_bytes(b"no photo")
+    return folder
+
+
+def test_a_version_is_tested_on_photos_of_yours_by_group_and_beside_its_claim(
+    run: Run, version: Version, photos: Path
+) -> None:
+    told = json.loads(run("test", str(photos), "--version", str(version.number), "--json").stdout)
+    assert (told["photos"], told["right"], told["learned"]) == (16, 11, 1)
+    assert told["low"] < told["accuracy"] < told["high"]
+    shares = {(each["column"], each["value"]): each["accuracy"] for each in told["groups"]}
+    assert shares == {("subfolder", "blue cat"): 0, ("subfolder", "red cat"): 1}
+    assert {each["value"]: each["accuracy"] for each in told["classes"]} == {"cat": 0.5, "dog": 1}
+    assert [each["key"] for each in told["skipped"]] == ["dog/broken.jpg"]
+    assert len(told["wrong"]) == 5
+    said = run("test", str(photos), "--version", str(version.number))
+    assert said.exit_code == 0
+    for part in ("95.0 % (93.0 % to 97.0 %), 400 photos", "1 photo that it learned from", "By subfolder, worst first"):
+        assert part in said.stdout, part
+    assert "not of new breeds" in " ".join(said.stdout.split())
+
+
+def test_columns_of_an_index_are_groups(run: Run, version: Version, photos: Path, tmp_path: Path) -> None:
+    keys = [path.relative_to(photos).as_posix() for path in sorted(photos.rglob("*/*.jpg"))]
+    rows = [f"{key},{key.split('/')[0]},lawn,{'shy' if 'blue' in key else 'bold'}" for key in keys]
+    index = tmp_path / "index.csv"
+    index.write_text("\n".join(["key,label,camera,mood", *rows]))
+    told = json.loads(
+        run("test", str(photos), "--version", str(version.number), "--index", str(index), "--json").stdout
+    )
+    assert {(each["column"], each["value"]): each["photos"] for each in told["groups"]} == {
+        ("camera", "lawn"): 16, ("mood", "shy"): 5, ("mood", "bold"): 11,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("folder", "outcome", "said"),
+    [
+        ("cow", "DatasetRefused", "which version 1 does not know; it knows: cat, dog"),
+        ("", "DatasetRefused", "no photo"),
+    ],
+)
+def test_photos_that_cannot_be_tested_are_refused_with_what_to_do(
+    run: Run, version: Version, tmp_path: Path, folder: str, outcome: str, said: str
+) -> None:
+    place = tmp_path / "given" / folder
+    place.mkdir(parents=True)
+    (place / "a.jpg").write_bytes(photo())
+    found = run("test", str(tmp_path / "given"), "--version", "1")
+    assert (found.exit_code, found.stderr.partition(":")[0]) == (1, outcome)
+    assert said in " ".join(found.stderr.split())
+
+
+def test_it_is_one_of_a_version_and_an_endpoint(run: Run, tmp_path: Path) -> None:
+    assert run("test", str(tmp_path)).exit_code == 2
+    assert run("test", str(tmp_path), "--version", "1", "--endpoint", "http://127.0.0.1:1").exit_code == 2
+
+
+@contextmanager
+def endpoint(*, labels: list[str], key: str = "") -> Generator[str]:
+    """Answers dog to whatever is asked, to those with the key."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self._answer({"labels": labels, "version": 7})
+
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["content-length"]))
+            allowed = not key or self.headers.get("authorization") == f"Bearer {key}"
+            status = 401 if not allowed else 422 if body == b"no photo" else 200
+            self._answer({"label": "dog"}, status)
+
+        def _answer(self, body: object, status: int = 200) -> None:
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(json.dumps(body).encode())
+
+        def log_message(self, format: str, *args: object) -> None: ...
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def test_an_endpoint_is_tested_as_its_callers_see_it(run: Run, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with endpoint(labels=["cat", "dog"], key="pp_1") as url:
+        refused = run("test", str(photos), "--endpoint", url)
+        assert (refused.exit_code, refused.stderr.partition(":")[0]) == (2, "EndpointUnfit")
+        assert "PETPARK_API_KEY" in refused.stderr
+        monkeypatch.setenv("PETPARK_API_KEY", "pp_1")
+        told = json.loads(run("test", str(photos), "--endpoint", url, "--json").stdout)
+    assert (told["tested"], told["photos"], told["right"]) == (f"version 7 at {url}", 17, 6)
+    assert (told["learned"], told["claim"]) == (None, None)
+
+
+def test_an_endpoint_that_serves_nothing_or_is_not_there_is_named(run: Run, photos: Path) -> None:
+    with endpoint(labels=[]) as url:
+        assert "serves no model" in run("test", str(photos), "--endpoint", url).stderr
+    gone = run("test", str(photos), "--endpoint", url)
+    assert (gone.exit_code, gone.stderr.partition(":")[0]) == (2, "EndpointUnfit")
