@@ -9,9 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import boto3
-import botocore.session
 from botocore.config import Config
-from botocore.credentials import RefreshableCredentials, create_assume_role_refresher
 
 from petpark import pulumi_cli
 from petpark.errors import RehearsalNotRunning, StackNotDeployed, StackOutdated
@@ -32,8 +30,6 @@ type Locate = Callable[[str], str | None]
 
 SUMMARY = Path(".rehearsal") / "summary.json"
 """Where a rehearsal says what it consists of."""
-
-_SESSION_SECONDS = 3600
 
 _PATIENCE = Config(
     connect_timeout=5, read_timeout=60, retries={"mode": "standard", "total_max_attempts": 4}, max_pool_connections=32
@@ -120,22 +116,14 @@ class Target:
                 )
             sts: STSClient = _client(self.players.get(role, self.session), "sts", self.aws_url)
             name = identity.session_name(sts.get_caller_identity()["Arn"])
-            self._assumed[role] = _session(sts, arn, name, self.outputs.region)
+            found = sts.assume_role(RoleArn=arn, RoleSessionName=name, DurationSeconds=3600)["Credentials"]
+            self._assumed[role] = boto3.Session(
+                aws_access_key_id=found["AccessKeyId"],
+                aws_secret_access_key=found["SecretAccessKey"],
+                aws_session_token=found["SessionToken"],
+                region_name=self.outputs.region,
+            )
         return self._assumed[role]
-
-
-def _session(sts: STSClient, role: str, name: str, region: str) -> boto3.Session:
-    """A session of a role, taken now, and again before it ends: who is in a role already gets an hour at most.
-
-    https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles.html#iam-term-role-chaining
-    """
-    take = create_assume_role_refresher(
-        sts, {"RoleArn": role, "RoleSessionName": name, "DurationSeconds": _SESSION_SECONDS}
-    )
-    underlying = botocore.session.get_session()
-    credentials = RefreshableCredentials.create_from_metadata(take(), take, method="assume-role")
-    underlying._credentials = credentials  # pyright: ignore[reportAttributeAccessIssue] - botocore has no other way in
-    return boto3.Session(botocore_session=underlying, region_name=region)
 
 
 def open_target(kind: str, stack: str) -> Target:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -253,15 +252,3 @@ def test_a_role_that_the_stack_does_not_have_is_named() -> None:
     target = rehearsal_target(parse("test", outputs()), {}, "http://127.0.0.1:1", ("test",))
     with pytest.raises(StackOutdated, match="no role stranger"):
         target.client("s3", role="stranger")
-
-
-@pytest.mark.usefixtures("cloud")
-def test_a_role_is_taken_again_before_its_session_ends_under_the_same_name() -> None:
-    target = in_the_cloud(hire("mia", "promoter"))
-    by = target.identity(role="promoter")
-    credentials: Any = target._assume("promoter").get_credentials()
-    first = credentials.get_frozen_credentials()
-    assert credentials.get_frozen_credentials().access_key == first.access_key
-    credentials._expiry_time = datetime.now(UTC) + timedelta(minutes=9)  # an hour has almost gone by
-    assert credentials.get_frozen_credentials().access_key != first.access_key
-    assert target.identity(role="promoter") == by
