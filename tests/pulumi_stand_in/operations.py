@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Generator, Iterator, Mapping
@@ -22,7 +23,7 @@ from tests.pulumi_stand_in.backend import Backend, CommandFailed, Project, unloc
 
 type Kind = Literal["preview", "up", "refresh", "destroy"]
 
-_CANCELLED = "operation canceled"
+_CANCELLED = "update canceled"
 _AS_PULUMI_SAYS: Mapping[str, str] = {"create": "+", "update": "~", "replace": "+-", "delete": "-", "same": " "}
 _DONE: Mapping[str, str] = {
     "create": "created",
@@ -34,20 +35,25 @@ _DONE: Mapping[str, str] = {
 
 
 class EventLog:
-    """The file of `--event-log`: a line of JSON for each engine event (apitype.EngineEvent)."""
+    """A line of JSON for each engine event (apitype.EngineEvent): to `--event-log`'s file, and printed for `--json`.
 
-    def __init__(self, file: str | None) -> None:
+    A preview with `--json` prints a report at its end instead, unless PULUMI_ENABLE_STREAMING_JSON_PREVIEW is set.
+    """
+
+    def __init__(self, file: str | None, *, printed: bool) -> None:
         self._file = Path(file) if file else None
+        self._printed = printed
         self._sequence = 0
 
     def write(self, kind: str, content: Mapping[str, Any]) -> None:
         """Append one event."""
-        if self._file is None:
-            return
-        entry = {"sequence": self._sequence, "timestamp": int(time.time()), kind: content}
+        line = json.dumps({"sequence": self._sequence, "timestamp": int(time.time()), kind: content})
         self._sequence += 1
-        with self._file.open("a") as file:
-            file.write(json.dumps(entry) + "\n")
+        if self._printed:
+            print(line, flush=True)
+        if self._file is not None:
+            with self._file.open("a") as file:
+                file.write(line + "\n")
 
 
 def run(kind: Kind, stack: str, given: Any) -> int:
@@ -55,7 +61,8 @@ def run(kind: Kind, stack: str, given: Any) -> int:
     backend, project = Backend(), Project.here()
     recorded = backend.read(project, stack)
     unlock(project.settings(stack))
-    log = EventLog(given.event_log)
+    streamed = given.json and (kind != "preview" or bool(os.environ.get("PULUMI_ENABLE_STREAMING_JSON_PREVIEW")))
+    log = EventLog(given.event_log, printed=streamed)
     log.write("preludeEvent", {"config": {}})
     emulator = os.environ.get(pulumi_stand_in.EMULATOR)
     started = time.time()
@@ -67,7 +74,12 @@ def run(kind: Kind, stack: str, given: Any) -> int:
             update, content = _scripted(kind, stack, recorded, log)
     log.write(
         "summaryEvent",
-        {"maybeCorrupt": False, "durationSeconds": round(update.seconds), "resourceChanges": dict(update.changes)},
+        {
+            "maybeCorrupt": False,
+            "durationSeconds": round(update.seconds),
+            "resourceChanges": dict(update.changes),
+            "result": "succeeded" if update.ok else "failed",
+        },
     )
     log.write("cancelEvent", {})
     if kind != "preview":
@@ -84,13 +96,13 @@ def run(kind: Kind, stack: str, given: Any) -> int:
         }
         history = [result, *recorded["history"]]
         backend.write(project, stack, {**content, "history": history})
-    if given.json:
+    if given.json and not streamed:
         print(json.dumps(of(update), indent=2))
-    else:
+    elif not given.json:
         print("\n".join(_summary(update)))
-    for error in update.errors:
-        print(f"error: {error}", file=_stderr())
-    return 0 if update.ok else 255
+        for error in update.errors:
+            print(f"error: {error}", file=sys.stderr)
+    return 0 if update.ok else 1
 
 
 @contextmanager
@@ -141,7 +153,7 @@ def _embedded(
 ) -> Update:
     def hear(event: Event) -> None:
         for line in lines(event, kind):
-            print(line, file=_stderr() if quiet else None, flush=True)
+            print(line, file=sys.stderr if quiet else None, flush=True)
         if event.step is not None and event.kind == "finished":
             step = event.step
             told = {"op": step.op, "urn": step.urn, "type": step.type, "provider": ""}
@@ -262,9 +274,3 @@ def _summary(update: Update) -> Iterator[str]:
 
 def _moment(seconds: float) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime(seconds))
-
-
-def _stderr() -> Any:
-    import sys
-
-    return sys.stderr
