@@ -56,7 +56,7 @@ def find_cli() -> Path:
     found = re.match(r"(\d+)\.(\d+)", said)
     if found is None:
         raise PulumiFailed(
-            f"{program} does not say a version that is known here: {said or 'nothing'}.",
+            f"{program} does not say its version, but {said!r}: an unknown build.",
             next_step="Install a release: petpark doctor --install-pulumi, or: petpark rehearse --engine embedded",
         )
     version = int(found[1]), int(found[2])
@@ -141,9 +141,9 @@ class PulumiEngine:
         operation = Operation()
         self._running = stack, operation
         started = time.monotonic()
+        if self._cancelled:
+            raise Cancelled(f"{kind} of stack {stack} was cancelled before it began.")
         try:
-            if self._cancelled:
-                raise Cancelled(f"{kind} of stack {stack} was cancelled before it began.")
             ended = operation.run(
                 [str(self._program), "--non-interactive", *_WORDS[kind], "--json", "--stack", stack],
                 directory=self._mirror(stack),
@@ -152,6 +152,9 @@ class PulumiEngine:
             )
             if ended.status < 0:
                 self._unlock(stack)
+        except BaseException:
+            self._unlock(stack)
+            raise
         finally:
             self._running = None
         errors = tuple(heard.errors)

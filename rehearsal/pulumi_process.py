@@ -60,6 +60,7 @@ class Operation:
                 running = self._process = process.start(
                     command, directory=directory, environment=environment, stdout=subprocess.PIPE, stderr=errors
                 )
+            threading.Thread(target=_clear, args=(running,), daemon=True).start()
             printed: list[str] = []
             try:
                 for line in running.stdout or ():
@@ -76,7 +77,7 @@ class Operation:
             errors.seek(0)
             return Ended(status=status, said=(errors.read().decode(errors="replace") + "".join(printed)).strip())
 
-    def end(self, *, patience: float = PATIENCE) -> None:
+    def end(self) -> None:
         """From any thread: ask it to end, ask again, then kill it; return when no process of it is left.
 
         The CLI records what is in flight after the first SIGTERM and stops at once after the second. May be called
@@ -91,12 +92,22 @@ class Operation:
             if running.poll() is None:
                 running.terminate()
                 with contextlib.suppress(subprocess.TimeoutExpired):
-                    running.wait(patience)
-        # A session's number is not given to another one while any process is in it.
-        for pid in _session(running.pid):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+                    running.wait(PATIENCE)
+        _kill(running)
         running.wait()
+
+
+def _clear(running: subprocess.Popen[str]) -> None:
+    """When the CLI has ended, kill what it left: something that holds its standard output would keep us reading."""
+    running.wait()
+    _kill(running)
+
+
+def _kill(running: subprocess.Popen[str]) -> None:
+    # A session's number is not given to another one while any process is in it.
+    for pid in _session(running.pid):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 def _event(line: str) -> Mapping[str, Any] | None:

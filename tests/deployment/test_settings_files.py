@@ -15,9 +15,7 @@ _FILES = sorted(REPOSITORY.glob("Pulumi.*.yaml"))
 
 @pytest.mark.parametrize("file", _FILES, ids=lambda file: file.name)
 def test_what_the_cli_writes_leaves_no_other_change(file: Path) -> None:
-    assert rewritten(file.read_text()) == file.read_text(), (
-        "quote every number and truth value; no blank lines"
-    )
+    assert rewritten(file.read_text()) == file.read_text(), "quote every number and truth value; no blank lines"
 
 
 @pytest.mark.parametrize("file", _FILES, ids=lambda file: file.name)
