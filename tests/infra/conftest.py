@@ -212,6 +212,17 @@ def deployments(checkout: Path) -> dict[str, Deployment]:
     return {"test": test, "prod": deploy("prod", checkout, {"test": test})}
 
 
+PROD_ACCOUNT = "210987654321"
+
+
+@pytest.fixture(scope="session")
+def apart(checkout: Path) -> dict[str, Deployment]:
+    """The same, with prod in an account of its own."""
+    accounts = json.dumps({"prod": PROD_ACCOUNT})
+    test = deploy("test", checkout, {}, accounts=accounts)
+    return {"test": test, "prod": deploy("prod", checkout, {"test": test}, accounts=accounts)}
+
+
 @pytest.fixture(scope="session")
 def everything(deployments: dict[str, Deployment]) -> tuple[Declared, ...]:
     """The resources of both stacks."""
