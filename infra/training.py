@@ -115,6 +115,8 @@ class Training(Component):
             facts.apply(lambda values: script((values[0], values[1], values[2]))),
             market=_SPOT if args.settings.spot else None,
             at_shutdown="terminate",
+            # Whoever has this template's id may start an instance, so it comes last.
+            depends_on=args.network.ready_for_instances,
         )
 
 
