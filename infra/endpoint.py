@@ -81,7 +81,9 @@ class InstanceEndpoint(Endpoint):
 
     def _create_instance(self, args: EndpointArgs) -> aws.ec2.Instance:
         return aws.ec2.Instance(
-            **self.child("instance", pulumi.ResourceOptions(depends_on=self.machine.granted)),
+            **self.child(
+                "instance", pulumi.ResourceOptions(depends_on=[*self.machine.ready, *args.network.ready_for_instances])
+            ),
             ami=self.machine.image,
             instance_type=args.settings.instance_type.name,
             iam_instance_profile=self.machine.profile.name,
@@ -161,7 +163,7 @@ class AutoscaledEndpoint(Endpoint):
 
     def _create_balancer(self, args: EndpointArgs) -> aws.lb.LoadBalancer:
         return aws.lb.LoadBalancer(
-            **self.child("lb"),
+            **self.child("lb", pulumi.ResourceOptions(depends_on=args.network.ready_for_balancers)),
             load_balancer_type="application",
             internal=False,
             security_groups=[self.door.id],
@@ -205,7 +207,7 @@ class AutoscaledEndpoint(Endpoint):
     def _create_group(self, args: EndpointArgs) -> aws.autoscaling.Group:
         template = self.machine.create_template(start_script(args, self.machine))
         return aws.autoscaling.Group(
-            **self.child("group"),
+            **self.child("group", pulumi.ResourceOptions(depends_on=args.network.ready_for_instances)),
             min_size=args.settings.min_instances,
             max_size=args.settings.max_instances,
             vpc_zone_identifiers=[subnet.id for subnet in args.network.machines],

@@ -70,6 +70,7 @@ say() { echo "petpark: $*"; }
 """
 
 _HOME = """\
+umask 022  # a service that is not root reads the code
 export PETPARK_HOME="${PETPARK_HOME:-/opt/petpark}"
 mkdir -p "$PETPARK_HOME"
 exec > >(tee -a "$PETPARK_HOME/boot.log") 2>&1

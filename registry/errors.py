@@ -366,6 +366,17 @@ class GatesFailed(RegistryError):
         self.failed = failed
 
 
+class ReasonMissing(RegistryError):
+    """A decision of a person carries the reason for it. Nothing was added."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(
+            expected=f"{what} that says something",
+            actual="an empty one",
+            next="Write a few words for those who read the log later.",
+        )
+
+
 class DecidedMeanwhile(RegistryError):
     """Somebody decided about the version while this certificate was being made. Nothing was added."""
 

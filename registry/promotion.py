@@ -12,7 +12,7 @@ from registry.catalog import Catalog
 from registry.certificate import Certificate, Certificates, Decision
 from registry.channel import Channel, Move
 from registry.channel_policy import ChannelPolicy
-from registry.errors import GatesFailed, MetricBelow, MoverRefused, SamePerson, SelfCertified
+from registry.errors import GatesFailed, MetricBelow, MoverRefused, ReasonMissing, SamePerson, SelfCertified
 from registry.gates import failed, judged
 from registry.identity import person, same_hands
 from registry.signing import Signer, Verifier
@@ -33,10 +33,13 @@ def certify(
     expires_at: datetime | None,
     note: str,
 ) -> Certificate:
-    """Sign a decision about `version` by somebody who did not train it; SelfCertified, and what `sign` raises.
+    """Sign a decision about `version` by somebody who did not train it.
+
+    Raises ReasonMissing (an empty note), SelfCertified, and what `sign` raises.
 
     Anybody may revoke: who sees a danger in their own work must be able to stop it.
     """
+    require_reason("a note", note)
     if decision != "revoked":
         refuse_trainer(version.title, version.lineage, by=by)
     return certificates.sign(
@@ -48,6 +51,12 @@ def certify(
         expires_at=expires_at,
         note=note,
     )
+
+
+def require_reason(what: str, text: str) -> None:
+    """ReasonMissing if `text`, which the log keeps as `what`, is blank."""
+    if not text.strip():
+        raise ReasonMissing(what)
 
 
 def refuse_trainer(title: str, lineage: Mapping[str, str], *, by: str) -> None:
@@ -73,8 +82,10 @@ class Desk:
     ) -> Move:
         """Put version `number` in force. `expected`: the channel entry that the decision was based on.
 
-        Raises VersionMissing, MoverRefused, GatesFailed, NotCertified, SamePerson, MetricBelow, ChannelMoved.
+        Raises ReasonMissing, VersionMissing, MoverRefused, GatesFailed, NotCertified, SamePerson, MetricBelow,
+        ChannelMoved.
         """
+        require_reason("a reason", why)
         version = self.candidate(number, by=by, now=now)
         head = self.channel.head()
         if self.policy.metric is not None and head is not None:
@@ -103,9 +114,10 @@ class Desk:
         `expected`: the channel entry that the decision was based on.
         It was promoted once, so only what may have changed since is asked again: a certificate in force, and a mover's
         name. Whoever notices at night must not need a second person.
-        Raises NothingToRollBackTo, MoverRefused, DigestMismatch, ChannelMoved, NotCertified (revoked or expired: name
-        another with `to`).
+        Raises ReasonMissing, NothingToRollBackTo, MoverRefused, DigestMismatch, ChannelMoved, NotCertified (revoked or
+        expired: name another with `to`).
         """
+        require_reason("a reason", why)
         self._refuse_stranger(by)
 
         def check(target: Move) -> None:

@@ -20,6 +20,7 @@ import yaml
 
 from petpark import pulumi_cli
 from petpark.errors import PulumiFailed, PulumiMissing
+from petpark.loopback import direct
 from rehearsal.engine import Cancelled, DeploymentFailed, Event, StackResource, Step, Update
 from rehearsal.engine.events import Operation as Kind
 from rehearsal.engine.loopback import require_loopback
@@ -223,7 +224,7 @@ class PulumiEngine:
         backend = self._directory / "backend"
         backend.mkdir(parents=True, exist_ok=True)
         folders = dict.fromkeys([str(self._program.parent), str(self._program.resolve().parent)])
-        inherited = {name: value for name, value in os.environ.items() if name not in _UNHEARD}
+        inherited = {name: value for name, value in direct(os.environ).items() if name not in _UNHEARD}
         return {
             **inherited,
             **self._environment,

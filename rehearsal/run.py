@@ -1,6 +1,7 @@
 """One rehearsal from start to end: the folder, the world, the story, the summary, and nothing left behind."""
 
 import contextlib
+import shlex
 import shutil
 import signal
 import sys
@@ -105,7 +106,7 @@ def _program() -> str:
     if shutil.which("petpark"):
         return "petpark"
     path = Path(sys.prefix) / "bin" / "petpark"
-    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
+    return shlex.quote(str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path))
 
 
 @contextlib.contextmanager

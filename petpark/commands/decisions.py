@@ -59,7 +59,15 @@ def certify(
     run.output.record(fields, facts={**asdict(certificate), "may_promote": [asdict(entry) for entry in after]})
 
 
-def promote(ctx: typer.Context, version: Version, channel: Channel, why: Why) -> None:
+def promote(
+    ctx: typer.Context,
+    version: Version,
+    channel: Channel,
+    why: Why,
+    create_channel: Annotated[
+        bool, typer.Option("--create-channel", help="Begin a channel that no stack declares.")
+    ] = False,
+) -> None:
     """Move a channel to a version; its endpoints follow within seconds.
 
     What a channel asks for is declared as petpark:channels in the stack that owns the registry.
@@ -68,7 +76,7 @@ def promote(ctx: typer.Context, version: Version, channel: Channel, why: Why) ->
     run = invocation(ctx)
     target = run.target()
     _say_undeclared(run, target, channel)
-    _show(run, target, decisions.promote(target, version, channel=channel, why=why))
+    _show(run, target, decisions.promote(target, version, channel=channel, why=why, create_channel=create_channel))
 
 
 def rollback(

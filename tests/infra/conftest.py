@@ -37,6 +37,9 @@ class Declared:
     parent_type: str
     protect: bool
     retain: bool
+    urn: str
+    waits_for: frozenset[str]
+    """URNs of what must exist before: by its inputs, or by `depends_on`."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,6 +55,17 @@ class Deployment:
         found = [resource for resource in self.resources if resource.name == name and type_ in resource.type]
         assert len(found) == 1, f"{name}: {[resource.type for resource in found]}"
         return found[0]
+
+    def before(self, resource: Declared) -> set[str]:
+        """Names of everything that exists before `resource` is created."""
+        by_urn = {one.urn: one for one in self.resources}
+        found: set[str] = set()
+        left = [resource]
+        while left:
+            waits_for = [by_urn[urn] for urn in left.pop().waits_for if urn in by_urn]
+            left += [one for one in waits_for if one.urn not in found]
+            found |= {one.urn for one in waits_for}
+        return {by_urn[urn].name for urn in found}
 
 
 class Cloud(pulumi_mocks.Mocks):
@@ -100,6 +114,7 @@ class Monitor(pulumi_mocks.MockMonitor):
         self.outputs: dict[str, Any] = {}
 
     def RegisterResource(self, request: Any) -> Any:
+        registered = super().RegisterResource(request)
         if request.type != "pulumi:pulumi:Stack":
             parent_type, parent = request.parent.split("::")[2:]
             self.declared.append(
@@ -111,9 +126,11 @@ class Monitor(pulumi_mocks.MockMonitor):
                     parent_type=parent_type.split("$")[-1],
                     protect=request.protect,
                     retain=request.retainOnDelete,
+                    urn=registered.urn,
+                    waits_for=frozenset(request.dependencies),
                 )
             )
-        return super().RegisterResource(request)
+        return registered
 
     def RegisterResourceOutputs(self, request: Any) -> Any:
         if "pulumi:pulumi:Stack::" in request.urn:
@@ -210,6 +227,17 @@ def deployments(checkout: Path) -> dict[str, Deployment]:
     """Both stacks, as their YAML files say: prod refers to test."""
     test = deploy("test", checkout, {})
     return {"test": test, "prod": deploy("prod", checkout, {"test": test})}
+
+
+PROD_ACCOUNT = "210987654321"
+
+
+@pytest.fixture(scope="session")
+def apart(checkout: Path) -> dict[str, Deployment]:
+    """The same, with prod in an account of its own."""
+    accounts = json.dumps({"prod": PROD_ACCOUNT})
+    test = deploy("test", checkout, {}, accounts=accounts)
+    return {"test": test, "prod": deploy("prod", checkout, {"test": test}, accounts=accounts)}
 
 
 @pytest.fixture(scope="session")

@@ -149,6 +149,12 @@ def test_a_second_up_changes_nothing(world, stack):
     assert set(update.changes) == {"same"}
 
 
+@pytest.mark.parametrize("stack", STACKS)
+def test_what_aws_added_to_a_stack_is_no_drift(world, stack):
+    update = world.engine(stack).refresh(stack)
+    assert update.changes == {"same": len(world.resources(stack))}
+
+
 def test_destroy_leaves_no_instance_no_bucket_and_no_role(world):
     for stack in reversed(STACKS):
         world.engine(stack).destroy(stack)
