@@ -21,21 +21,21 @@ VERSITYGW := .tools/bin/versitygw
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-# Before anything is installed. `petpark rehearse` says why.
+# Said before anything is installed: the locks name Linux packages, and a rehearsal's instances are Linux processes.
 linux:
-	@[ "$$(uname -s)" = Linux ] || { echo "make $(MAKECMDGOALS) needs Linux: a rehearsal's instances are its processes. On a Mac, use a Linux virtual machine or container." >&2; exit 2; }
+	@[ "$$(uname -s)" = Linux ] || { echo "make $(MAKECMDGOALS): needs Linux, as a rehearsal does; on a Mac, use a Linux virtual machine or container. For the commands that act on an AWS account, make deploy-setup is enough." >&2; exit 2; }
 
-setup: .venv/.ready .venv-emulator/.ready ## install the two environments from their locks
+setup: linux .venv/.ready .venv-emulator/.ready ## install the two environments from their locks
 
 deploy-setup: .venv/.deploy ## install what `pulumi` and the commands need, from its lock: some 320 MB, without PyTorch
 
-demo: linux setup ## rehearse the lifecycle: PHOTOS=dir for your own photos, KEEP=1 to leave it running, ENGINE=pulumi|embedded
+demo: setup ## rehearse the lifecycle: PHOTOS=dir for your own photos, KEEP=1 to leave it running, ENGINE=pulumi|embedded
 	@$(RUN) -m petpark rehearse $${PHOTOS:+--photos "$$PHOTOS"} $(if $(KEEP),--keep) $(if $(ENGINE),--engine $(ENGINE))
 
 demo-down: ## end a rehearsal that was kept running
 	@$(RUN) -m petpark rehearse down
 
-test: linux setup ## every test, on the embedded default; WORKERS=1 where memory is short
+test: setup ## every test, on the embedded default; WORKERS=1 where memory is short
 	@$(RUN) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 check: setup ## format, lint, types, import rules

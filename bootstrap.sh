@@ -10,6 +10,13 @@ purpose="${1:?usage: bootstrap.sh training|serving}"
 code="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
 home="${PETPARK_HOME:-/opt/petpark}"
 
+# /tmp is in memory on Amazon Linux 2023, half of it at most: packages that are unpacked, and a job's checkpoints and
+# pixels, belong on the volume. (The serving unit has a folder of its own.)
+# https://docs.aws.amazon.com/linux/al2023/ug/filesystem-slash-tmp.html
+export TMPDIR="$home/tmp"
+rm -rf "$TMPDIR"
+mkdir -p "$TMPDIR"
+
 say() { echo "petpark: $*"; }
 
 # Tries a command that needs the network five times, with pauses.

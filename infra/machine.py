@@ -94,7 +94,6 @@ class Machine(Component):
         self,
         user_data: pulumi.Output[str],
         *,
-        market: aws.ec2.LaunchTemplateInstanceMarketOptionsArgsDict | None = None,
         at_shutdown: str = "stop",
         depends_on: Sequence[pulumi.Resource] = (),
     ) -> aws.ec2.LaunchTemplate:
@@ -104,7 +103,6 @@ class Machine(Component):
             image_id=self.image,
             instance_type=self.args.instance_type.name,
             instance_initiated_shutdown_behavior=at_shutdown,
-            instance_market_options=market,
             iam_instance_profile={"arn": self.profile.arn},
             vpc_security_group_ids=[self.firewall.id],
             metadata_options=METADATA_OPTIONS,

@@ -9,6 +9,7 @@ import pulumi
 
 from infra.endpoint_settings import EndpointSettings, read_endpoint
 from infra.instance_types import InstanceType
+from infra.policies import as_json, write_once_bucket
 from infra.settings_reader import NAME, NONE, SHORT_NAME, Reader, SettingsInvalid
 from registry.channel_policy import ChannelPolicy
 from registry.gates import StackGates
@@ -27,9 +28,11 @@ _LONGEST_LOCK_DAYS = 36_500
 _SOURCE = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[^*?$/\s\"\\]+)*")
 """A bucket, or a part of one; nothing that IAM would read as a pattern or a variable."""
 
-_ACCOUNT = re.compile(r"[0-9]{12}")
 _MOST_ACCOUNTS = 20
-"""Stacks in accounts of their own; each adds a statement to the policy of a bucket, which may have 20 KB."""
+"""Stacks in accounts of their own; a role's trust policy, which names them, may have 2,048 characters."""
+
+_BUCKET_POLICY = 20 * 1024
+"""https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucket-policies.html"""
 
 _MOST_SOURCES, _SOURCES_CHARACTERS = 20, 1_000
 """How many sources, and all of them together: a role's inline policies may have 10,240 characters.
@@ -40,7 +43,8 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html"""
 class TrainingSettings:
     """What a training instance is."""
 
-    instance_type: InstanceType
+    instance_types: tuple[InstanceType, ...]
+    """The most wanted first; the others where EC2 has none of those before. One machine image fits all."""
     spot: bool
     volume_gb: int
     max_minutes: int
@@ -91,7 +95,7 @@ def read(get: Callable[[str], str | None], *, region: str | None, namespace: str
     if not region:
         values.refuse("aws:region", region, "a region such as eu-west-1")
     platform_stack = values.optional("platform", OWN)
-    endpoint = read_endpoint(values)
+    endpoint = read_endpoint(values, region or "")
     settings = StackSettings(
         region=region or "",
         platform_stack=platform_stack,
@@ -99,7 +103,7 @@ def read(get: Callable[[str], str | None], *, region: str | None, namespace: str
         protect_data=values.boolean("protect_data"),
         object_lock_days=values.integer("object_lock_days", 0, _LONGEST_LOCK_DAYS),
         channels=_channels(values, platform_stack, endpoint.channel),
-        accounts=_accounts(values),
+        accounts=values.accounts("accounts", _MOST_ACCOUNTS),
         photo_sources=_photo_sources(values, platform_stack),
         gates=_gates(values, platform_stack),
         network=values.network("network", range(16, 23)),
@@ -110,6 +114,7 @@ def read(get: Callable[[str], str | None], *, region: str | None, namespace: str
         training=_training(values),
         endpoint=endpoint,
     )
+    _refuse_too_many_names(values, settings)
     values.settle()
     return settings
 
@@ -129,15 +134,16 @@ def _channels(values: Reader, platform_stack: str | None, followed: str) -> Mapp
     return MappingProxyType({name: values.channel_policy(f"channels.{name}", found[name]) for name in found})
 
 
-def _accounts(values: Reader) -> Mapping[str, str]:
-    """Read which stacks have an account of their own: the same map in the owner's file and in theirs."""
-    found = values.mapping("accounts", "a map from stacks to the ids of their AWS accounts, or {}") or {}
-    for stack, account in found.items():
-        if not (NAME.fullmatch(stack) and isinstance(account, str) and _ACCOUNT.fullmatch(account)):
-            values.refuse("accounts", f"{stack}: {account}", "a stack's name and the account's 12 digits in quotes")
-    if len(found) > _MOST_ACCOUNTS:
-        values.refuse("accounts", ", ".join(found), f"at most {_MOST_ACCOUNTS} stacks")
-    return MappingProxyType(found)
+def _refuse_too_many_names(values: Reader, settings: StackSettings) -> None:
+    """Movers and accounts are named in the policy of the model store's bucket, which has an end."""
+    role = f"arn:aws:iam::{'0' * 12}:role/{'r' * 64}"
+    document = write_once_bucket(
+        "b" * 63, role, role, "AROA" + "A" * 17, settings.model, settings.channels, settings.accounts
+    )
+    size = len(as_json(document))
+    if size > _BUCKET_POLICY:
+        expected = f"fewer movers, so that the bucket's policy has at most {_BUCKET_POLICY:,} characters"
+        values.refuse("channels", f"movers that make a policy of {size:,} characters", expected)
 
 
 def _photo_sources(values: Reader, platform_stack: str | None) -> tuple[str, ...]:
@@ -169,11 +175,11 @@ def _owners(stack: str) -> str:
 
 
 def _training(values: Reader) -> TrainingSettings:
-    kind = values.instance_type("training_instance_type")
+    kinds = values.instance_types("training_instance_types")
     return TrainingSettings(
-        instance_type=kind,
+        instance_types=kinds,
         spot=values.boolean("training_spot"),
-        volume_gb=values.integer("training_volume_gb", kind.smallest_volume_gb, 16_384),
+        volume_gb=values.integer("training_volume_gb", kinds[0].smallest_volume_gb, 16_384),
         max_minutes=values.integer("training_max_minutes", 5, 7 * 24 * 60),
         instances=values.integer("training_instances", 1, 64),
     )

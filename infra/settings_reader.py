@@ -4,7 +4,8 @@ import ipaddress
 import json
 import re
 from collections.abc import Callable, Mapping
-from typing import Any, cast
+from types import MappingProxyType
+from typing import Any, TypeGuard, cast
 
 from infra.instance_types import InstanceType, InstanceTypeUnsupported, instance_type
 from registry.channel_policy import STRICT, ChannelPolicy, ChannelPolicyInvalid
@@ -17,7 +18,11 @@ NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
 NONE = "none"
 """Value of a setting that is deliberately empty."""
 
+_LABEL = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 SHORT_NAME = "a short name of lower-case letters, digits and hyphens"
+
+_MOST_TYPES = 8
+"""How many instance types may stand in for each other: each is tried in every zone before a launch is given up."""
 
 
 class SettingsInvalid(ValueError):
@@ -52,6 +57,13 @@ class Reader:
         """Read a text; None where it is the word for "deliberately empty"."""
         value = self._read(key, lambda text: text or None, f"a value, or {absent!r}", "")
         return None if value == absent else value
+
+    def host_name(self, key: str) -> str | None:
+        """Read a name of the DNS, in lower case; None where it is deliberately empty."""
+        fits = re.compile(rf"{NONE}|(?=.{{4,253}}$)({_LABEL}\.)+[a-z][a-z0-9-]*[a-z0-9]")
+        expected = f"a name of the DNS such as photos.park.example, in lower case, or {NONE!r}"
+        value = self._read(key, lambda text: text if fits.fullmatch(text) else None, expected, NONE)
+        return None if value == NONE else value
 
     def name(self, key: str) -> str:
         """Read a short name."""
@@ -109,6 +121,22 @@ class Reader:
             self.refuse(key, value, f"a type that petpark can use: {problem}")
             return instance_type("t3.micro")
 
+    def instance_types(self, key: str) -> tuple[InstanceType, ...]:
+        """Read a list of instance types that one machine image fits, the most wanted first."""
+        expected = f"a list of 1 to {_MOST_TYPES} instance types, such as [g5.xlarge, g6.xlarge]"
+        names = self.texts(key, re.compile(r"\S+"), expected, least=1)
+        try:
+            types = tuple(instance_type(name) for name in names)
+        except InstanceTypeUnsupported as problem:
+            self.refuse(key, ", ".join(names), f"types that petpark can use: {problem}")
+            types = ()
+        if len(types) > _MOST_TYPES:
+            self.refuse(key, ", ".join(names), expected)
+        if len({kind.image_parameter for kind in types}) > 1:
+            expected = "types that share a machine image: of one architecture, and all with a GPU or all without"
+            self.refuse(key, ", ".join(names), expected)
+        return types or (instance_type("t3.micro"),)
+
     def providers(self, key: str) -> str:
         """Read names of ONNX Runtime's execution providers, in order."""
 
@@ -130,7 +158,26 @@ class Reader:
 
         return self._read(key, parse, expected, None)
 
-    def texts(self, key: str, each: re.Pattern[str], expected: str) -> tuple[str, ...]:
+    def accounts(self, key: str, most: int) -> Mapping[str, str]:
+        """Read a map from stacks to the ids of their AWS accounts."""
+
+        def parse(text: str) -> Mapping[str, str] | None:
+            try:
+                value = json.loads(text)
+            except ValueError:
+                return None
+            if not isinstance(value, dict) or len(cast("dict[str, Any]", value)) > most:
+                return None
+            found = cast("dict[str, object]", value)
+            fitting: dict[str, str] = {
+                name: of for name, of in found.items() if NAME.fullmatch(name) and _is_account(of)
+            }
+            return MappingProxyType(fitting) if len(fitting) == len(found) else None
+
+        expected = f"a map from at most {most} stacks to the 12 digits of their accounts, in quotes, or {{}}"
+        return self._read(key, parse, expected, MappingProxyType({}))
+
+    def texts(self, key: str, each: re.Pattern[str], expected: str, *, least: int = 0) -> tuple[str, ...]:
         """Read a list of texts, each like the pattern and none twice."""
 
         def parse(text: str) -> tuple[str, ...] | None:
@@ -142,7 +189,7 @@ class Reader:
                 return None
             items = cast("list[object]", value)
             fitting = tuple(item for item in items if isinstance(item, str) and each.fullmatch(item))
-            return fitting if len(set(fitting)) == len(items) else None
+            return fitting if len(set(fitting)) == len(items) >= least else None
 
         return self._read(key, parse, expected, ())
 
@@ -172,3 +219,7 @@ class Reader:
             return parsed
         self.refuse(key, value, expected)
         return instead
+
+
+def _is_account(value: object) -> TypeGuard[str]:
+    return isinstance(value, str) and re.fullmatch(r"[0-9]{12}", value) is not None

@@ -85,14 +85,29 @@ def promote(
     return here.promote(number, by=target.identity(role=Role.PROMOTER), why=why, now=clock())
 
 
-def roll_back(target: Target, *, channel: str, why: str, to: int | None = None, clock: Clock = now) -> Move:
+@dataclass(frozen=True, kw_only=True)
+class Return:
+    """A rollback that was carried out."""
+
+    move: Move
+    left: Move | None
+    """The entry that had taken the version out of force that now came back, and why; None if none is known."""
+
+
+def roll_back(
+    target: Target, *, channel: str, why: str, to: int | None = None, again: bool = False, clock: Clock = now
+) -> Return:
     """Move `channel` back to the version before, or to version `to`, as the stack's promoter.
 
     Of the channel's rule only certificate and movers are asked again: a version whose certificate was revoked or has
-    ended is not gone back to, but whoever notices at night needs no second person.
-    Raises the registry's `NothingToRollBackTo`, `MoverRefused`, `NotCertified` or `ChannelMoved`.
+    ended does not come back, but a person who notices at night needs no second one. `again` allows a version that was
+    rolled back from.
+    Raises the registry's `ReasonMissing`, `NothingToRollBackTo`, `RolledBackBefore`, `MoverRefused`, `NotCertified` or
+    `ChannelMoved`.
     """
-    return desk(target, channel).roll_back(by=target.identity(role=Role.PROMOTER), why=why, to=to, now=clock())
+    here = desk(target, channel)
+    move = here.roll_back(by=target.identity(role=Role.PROMOTER), why=why, to=to, again=again, now=clock())
+    return Return(move=move, left=here.channel.left(move.version, before=move.number))
 
 
 def rule(target: Target, channel: str) -> ChannelPolicy:

@@ -2,8 +2,8 @@
 
 Clients read `NO_PROXY` differently. curl and Go match a network (`127.0.0.0/8`); Go leaves loopback out by itself, as
 Chromium does. Python's urllib, and with it botocore, httpx, requests and gRPC match names and their endings only, so
-that `127.0.0.1` is covered here and an instance's `127.77.5.9` is not: whoever calls that from Python says so itself
-(`trust_env=False` in httpx, `ProxyHandler({})` in urllib, `Config(proxies={})` in botocore).
+that `127.0.0.1` is covered here and an instance's `127.77.5.9` is not: a client of such an address is made without
+proxies (`trust_env=False` in httpx, `ProxyHandler({})` in urllib, `Config(proxies={})` in botocore).
 """
 
 from __future__ import annotations

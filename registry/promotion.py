@@ -12,7 +12,15 @@ from registry.catalog import Catalog
 from registry.certificate import Certificate, Certificates, Decision
 from registry.channel import Channel, Move
 from registry.channel_policy import ChannelPolicy
-from registry.errors import GatesFailed, MetricBelow, MoverRefused, ReasonMissing, SamePerson, SelfCertified
+from registry.errors import (
+    GatesFailed,
+    MetricBelow,
+    MoverRefused,
+    ReasonMissing,
+    RolledBackBefore,
+    SamePerson,
+    SelfCertified,
+)
 from registry.gates import failed, judged
 from registry.identity import person, same_hands
 from registry.signing import Signer, Verifier
@@ -107,21 +115,30 @@ class Desk:
         return version
 
     def roll_back(
-        self, *, by: str, why: str, to: int | None = None, expected: int | None = None, now: datetime | None = None
+        self,
+        *,
+        by: str,
+        why: str,
+        to: int | None = None,
+        expected: int | None = None,
+        again: bool = False,
+        now: datetime | None = None,
     ) -> Move:
         """Bring back the version that was in force before, or version `to`.
 
-        `expected`: the channel entry that the decision was based on.
+        `expected`: the channel entry that the decision was based on. `again`: also a version that was rolled back from.
         It was promoted once, so only what may have changed since is asked again: a certificate in force, and a mover's
         name. Whoever notices at night must not need a second person.
-        Raises ReasonMissing, NothingToRollBackTo, MoverRefused, DigestMismatch, ChannelMoved, NotCertified (revoked or
-        expired: name another with `to`).
+        Raises ReasonMissing, NothingToRollBackTo, RolledBackBefore, MoverRefused, DigestMismatch, ChannelMoved,
+        NotCertified (revoked or expired: name another with `to`).
         """
         require_reason("a reason", why)
         self._refuse_stranger(by)
 
         def check(target: Move) -> None:
             self._certificate(self.catalog.version(target.version, digest=target.digest), now)
+            if not again:
+                self._refuse_left(target.version)
 
         return self.channel.roll_back(by=by, why=why, to=to, expected=expected, check=check)
 
@@ -129,6 +146,13 @@ class Desk:
         if not self.policy.certificate:
             return None
         return self.certificates.require(version, self.verifier, now=now or datetime.now(UTC))
+
+    def _refuse_left(self, version: int) -> None:
+        """RolledBackBefore if `version` went out of force by a rollback the last time."""
+        head = self.channel.head()
+        left = self.channel.left(version, before=head.number + 1) if head else None
+        if left is not None and left.is_rollback:
+            raise RolledBackBefore(self.channel.name, version, left=left)
 
     def _refuse_stranger(self, by: str) -> None:
         if self.policy.movers and person(by) not in self.policy.movers:

@@ -86,8 +86,8 @@ def usage(facts: RehearsalFacts) -> list[tuple[str, str]]:
         ("make a key for prod", f"{petpark} --target rehearsal --stack prod keys create me"),
         (
             "ask the model in prod, 20 s later",
-            f"curl --data-binary @PHOTO.jpg -H 'content-type: image/jpeg' -H 'authorization: Bearer pp_…' "
-            f"{prod}/v1/classify",
+            "curl --noproxy '*' --data-binary @PHOTO.jpg -H 'content-type: image/jpeg' "
+            f"-H 'authorization: Bearer pp_…' {prod}/v1/classify",
         ),
         ("try it in a browser", prod),
         ("which version answers, where", f"{petpark} --target rehearsal --stack prod endpoints status"),

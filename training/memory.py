@@ -1,6 +1,6 @@
 """How much memory there is for this process: the machine's, or less where a container has a limit of its own.
 
-Linux tells both in files (proc_meminfo(5); https://docs.kernel.org/admin-guide/cgroup-v2.html#memory). Elsewhere only
+Linux has both in files (proc_meminfo(5); https://docs.kernel.org/admin-guide/cgroup-v2.html#memory). Elsewhere only
 the machine's size is known. Standard library only.
 """
 
@@ -18,7 +18,7 @@ def total_memory(root: Path = _ROOT) -> int:
 
 
 def free_memory(root: Path = _ROOT) -> int:
-    """Bytes that can be had now without swapping; half of the machine's where nobody tells."""
+    """Bytes that can be had now without swapping; half of the machine's where that is not known."""
     machine = _machine(root, "MemAvailable")
     if machine is None:
         machine = _pages() // 2

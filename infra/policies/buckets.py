@@ -9,7 +9,6 @@ from infra.policies.statements import (
     Statement,
     bucket_arn,
     document,
-    ids,
     let_endpoints_in,
     let_in,
     objects_arn,
@@ -30,7 +29,7 @@ def lake_bucket(bucket: str, accounts: Accounts) -> Document:
     return document(
         [
             refuse_plain_http(bucket),
-            *(let_endpoints_in(f"Add{other}", other, ["s3:PutObject"], added, once) for other in ids(accounts)),
+            *let_endpoints_in("EndpointsAdd", accounts, ["s3:PutObject"], added, once),
         ]
     )
 
@@ -134,11 +133,8 @@ def write_once_bucket(
                 for number, name in enumerate(sorted(channels), start=1)
                 if channels[name].movers
             ),
-            *(
-                let_endpoints_in(
-                    f"Read{other}", other, ["s3:GetObject", "s3:ListBucket"], [bucket_arn(bucket), objects]
-                )
-                for other in ids(accounts)
+            *let_endpoints_in(
+                "EndpointsRead", accounts, ["s3:GetObject", "s3:ListBucket"], [bucket_arn(bucket), objects]
             ),
         ]
     )

@@ -1,6 +1,6 @@
 """What the keys themselves allow and refuse."""
 
-from infra.policies.statements import Accounts, Document, Statement, document, ids, let_endpoints_in, refuse
+from infra.policies.statements import Accounts, Document, Statement, document, let_endpoints_in, refuse
 
 _THROUGH_S3 = {"StringLike": {"kms:ViaService": "s3.*.amazonaws.com"}}
 
@@ -12,9 +12,7 @@ def encryption_key(account: str, accounts: Accounts) -> Document:
     https://docs.aws.amazon.com/kms/latest/developerguide/key-policy-default.html
     https://docs.aws.amazon.com/kms/latest/developerguide/key-policy-modifying-external-accounts.html
     """
-    others = [
-        let_endpoints_in(f"Decrypt{other}", other, ["kms:Decrypt"], ["*"], _THROUGH_S3) for other in ids(accounts)
-    ]
+    others = let_endpoints_in("EndpointsDecrypt", accounts, ["kms:Decrypt"], ["*"], _THROUGH_S3)
     return {**document([_leave_to("Enable IAM User Permissions", account), *others]), "Id": "key-default-1"}
 
 
@@ -27,10 +25,7 @@ def signing_key(account: str, certifier: str, accounts: Accounts) -> Document:
         [
             _leave_to("Account", account),
             refuse("OnlyTheCertifierSigns", ["kms:Sign"], ["*"], {"ArnNotEquals": {"aws:PrincipalArn": certifier}}),
-            *(
-                let_endpoints_in(f"Verify{other}", other, ["kms:GetPublicKey", "kms:Verify"], ["*"])
-                for other in ids(accounts)
-            ),
+            *let_endpoints_in("EndpointsVerify", accounts, ["kms:GetPublicKey", "kms:Verify"], ["*"]),
         ]
     )
 

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from registry.layout import METRIC_NAMESPACE, api_keys_path
+from registry.layout import api_keys_path
 
 type Document = dict[str, Any]
 type Statement = dict[str, Any]
@@ -37,31 +37,28 @@ def refuse(sid: str, actions: list[str], resources: list[str], conditions: Mappi
     return {"Sid": sid, **statement, "Condition": dict(conditions)}
 
 
-def ids(accounts: Accounts) -> list[str]:
-    """The accounts themselves, each once."""
-    return sorted(set(accounts.values()))
-
-
-def let_in(
-    sid: str, account: str, actions: list[str], resources: list[str], conditions: Mapping[str, Any] | None = None
-) -> Statement:
+def let_in(sid: str, account: str, actions: list[str], resources: list[str]) -> Statement:
     """Let another account's identities do something, as far as their own policies allow it, in a resource's policy.
 
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic-cross-account.html
     """
-    principal = {"AWS": f"arn:aws:iam::{account}:root"}
-    return {"Sid": sid, **allow(actions, resources, conditions), "Principal": principal}
+    return {"Sid": sid, **allow(actions, resources), "Principal": {"AWS": f"arn:aws:iam::{account}:root"}}
 
 
 def let_endpoints_in(
-    sid: str, account: str, actions: list[str], resources: list[str], conditions: Mapping[str, Any] | None = None
-) -> Statement:
-    """The same for nobody but the roles of that account's endpoints, by the beginning of the names that Pulumi gives.
+    sid: str, accounts: Accounts, actions: list[str], resources: list[str], conditions: Mapping[str, Any] | None = None
+) -> list[Statement]:
+    """Do the same for all `accounts`, and the roles of their endpoints alone: by how the names begin that Pulumi gives.
 
-    A role that is named directly would have to exist first.
+    A role that is named as a principal would have to exist first.
     """
-    endpoints = {"ArnLike": {"aws:PrincipalArn": f"arn:aws:iam::{account}:role/{ENDPOINT_ROLE}-*"}}
-    return let_in(sid, account, actions, resources, {**endpoints, **(conditions or {})})
+    if not accounts:
+        return []
+    ids = sorted(set(accounts.values()))
+    roles = [f"arn:aws:iam::{each}:role/{ENDPOINT_ROLE}-*" for each in ids]
+    only = {"ArnLike": {"aws:PrincipalArn": roles}, **(conditions or {})}
+    roots = [f"arn:aws:iam::{each}:root" for each in ids]
+    return [{"Sid": sid, **allow(actions, resources, only), "Principal": {"AWS": roots}}]
 
 
 def refuse_plain_http(bucket: str) -> Statement:
@@ -164,10 +161,6 @@ def keep_api_keys(parameters: str, stack: str) -> list[Statement]:
     ]
 
 
-def tell(log_group: str) -> list[Statement]:
-    """Let a machine write its own log and petpark's metrics."""
-    measure = {"StringEquals": {"cloudwatch:namespace": METRIC_NAMESPACE}}
-    return [
-        allow(["logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"], [log_group, f"{log_group}:*"]),
-        allow(["cloudwatch:PutMetricData"], ["*"], measure),
-    ]
+def tell(log_group: str) -> Statement:
+    """Let a machine write its own log; metrics are read out of it. Both actions are about streams of the group."""
+    return allow(["logs:CreateLogStream", "logs:PutLogEvents"], [f"{log_group}:*"])

@@ -101,8 +101,8 @@ def drift(bridge: Bridge, record: Record, fresh: Record) -> tuple[Change, ...]:
     """How the resource, read anew as `fresh`, differs from what the program last asked for.
 
     The official engine's rule (`RefreshStep` in pkg/resource/deploy/step.go): drift is what an `up` of the unchanged
-    program would put back, told the other way round. What only AWS sets is no drift, nor what `ignore_changes` names.
-    Drift that `record` holds already was told when it was found.
+    program would undo, reported the other way round. What only AWS sets is no drift, nor what `ignore_changes` names.
+    Drift that `record` already holds was reported when it was found.
     """
     if record.held is None or fresh.held is None:
         return ()
@@ -115,10 +115,10 @@ def drift(bridge: Bridge, record: Record, fresh: Record) -> tuple[Change, ...]:
     if "timeouts" in config:  # options of the program that are no inputs, kept beside the fields
         config["timeouts"] = now.get("timeouts")
     planned = bridge.provider.plan(kind.schema, now, config, fresh.held.private).state or {}
-    told = {field for field in moved if not (planned.get(field) is UNKNOWN and config.get(field) is None)}
+    compared = {field for field in moved if not (planned.get(field) is UNKNOWN and config.get(field) is None)}
     found = diff.changes(
-        bridge.outputs(kind, {field: planned.get(field) for field in told}, {}),
-        bridge.outputs(kind, {field: now[field] for field in told}, {}),
+        bridge.outputs(kind, {field: planned.get(field) for field in compared}, {}),
+        bridge.outputs(kind, {field: now[field] for field in compared}, {}),
         secrets=fresh.secrets,
     )
     return tuple(change for change in found if not decisions.ignored(change.path, record.ignore_changes))

@@ -164,7 +164,7 @@ def test_the_stack_apart_keeps_its_api_keys_by_roles_of_its_own(apart):
 
 
 def prod_role(prod: Any, name: str) -> str:
-    return f"arn:aws:mock::123456789012:{prod.named(name).name}"
+    return f"arn:aws:iam::{OWNER}:role/{prod.named(name).name}"
 
 
 def test_what_is_let_in_reaches_the_policies_of_buckets_and_keys(apart):

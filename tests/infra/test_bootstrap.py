@@ -4,6 +4,7 @@ import os
 import shlex
 import stat
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,7 @@ class Machine:
         return subprocess.run(
             ["/bin/bash", str(self.code / "bootstrap.sh"), *words],
             env={"PATH": f"{self.commands}:/usr/bin:/bin", "PETPARK_HOME": str(self.folder / "home"), **environment},
+            cwd=self.folder,
             capture_output=True,
             text=True,
             timeout=60,
@@ -70,6 +72,34 @@ def test_an_interpreter_that_has_the_environment_is_used_as_it_is(machine):
 def test_the_jobs_status_is_the_scripts(machine):
     machine.fake("python", "exit 3")
     assert machine.run("training", PETPARK_PYTHON=str(machine.python)).returncode == 3
+
+
+@pytest.mark.parametrize("inherited", ["", "/tmp"])
+def test_a_job_keeps_what_is_temporary_on_the_volume(machine, inherited):
+    """`tempfile` passes over a folder that is not there, and /tmp is in memory on Amazon Linux 2023."""
+    module = machine.code / "training" / "__main__.py"
+    module.parent.mkdir()
+    (module.parent / "__init__.py").touch()
+    module.write_text("import tempfile\nprint(tempfile.gettempdir())\n")
+    left = machine.folder / "home" / "tmp" / "left"
+    left.mkdir(parents=True)
+    python = str(Path(sys.base_prefix, "bin", "python3"))  # knows no other package of that name
+    done = machine.run("training", PETPARK_PYTHON=python, **({"TMPDIR": inherited} if inherited else {}))
+    assert done.stdout.splitlines() == [str(machine.folder / "home" / "tmp")], done.stderr
+    assert not left.exists(), "what an earlier boot left is gone, as in /tmp"
+
+
+@pytest.mark.parametrize("purpose", ["training", "serving"])
+def test_packages_are_unpacked_on_the_volume(machine, purpose):
+    home = machine.folder / "home"
+    show = 'echo "$TMPDIR $UV_CACHE_DIR"'
+    for name in ("uv", "python"):
+        machine.fake(name, show, home / "tools" / "bin")
+    machine.fake("python", "exit 0", home / "environment" / "bin")
+    machine.fake("python3", "exit 0")
+    machine.fake("systemctl", "exit 0")
+    lines = [line for line in machine.run(purpose).stdout.splitlines() if not line.startswith("petpark:")]
+    assert lines == [f"{home}/tmp {home}/tools/cache"] * 3
 
 
 def test_serving_becomes_a_unit_that_systemd_starts_now_and_at_every_boot(machine):
@@ -148,6 +178,16 @@ def test_without_an_interpreter_the_environment_is_installed_from_the_lock(machi
         f"uv pip sync --quiet --python {home}/environment/bin/python --require-hashes {code}/requirements/training.txt",
         "python -m training",
     ]
+
+
+def test_what_is_installed_lies_where_a_service_that_is_not_root_can_read_it(machine):
+    home = machine.folder / "home"
+    machine.fake("uv", f'echo "$UV_PYTHON_INSTALL_DIR $UV_CACHE_DIR" >> "{machine.folder}/places"', home / "tools/bin")
+    for folder in ("tools", "environment"):
+        machine.fake("python", "exit 0", home / folder / "bin")
+    machine.fake("python3", "exit 0")
+    assert machine.run("serving", HOME="/root").returncode == 0
+    assert set((machine.folder / "places").read_text().splitlines()) == {f"{home}/python {home}/tools/cache"}
 
 
 def test_an_index_that_does_not_answer_is_asked_five_times(machine):

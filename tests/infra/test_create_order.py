@@ -9,6 +9,8 @@ import pytest
 INSTANCES = "https://docs.aws.amazon.com/vpc/latest/userguide/VPC_Internet_Gateway.html"
 S3_ENDPOINT = "https://docs.aws.amazon.com/vpc/latest/privatelink/vpc-endpoints-s3.html"
 BALANCER = "https://docs.aws.amazon.com/elasticloadbalancing/latest/application/application-load-balancers.html"
+TARGETS = "https://docs.aws.amazon.com/elasticloadbalancing/latest/application/target-group-health-checks.html"
+LISTENER = "https://docs.aws.amazon.com/elasticloadbalancing/latest/application/https-listener-certificates.html"
 ROLES = "https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/iam-roles-for-amazon-ec2.html"
 ORDER = [
     # Public addresses reach nothing without the gateway, its route and the subnets' association with it.
@@ -22,6 +24,10 @@ ORDER = [
     ("training-machine-template", "test", {"network-s3"}, S3_ENDPOINT),
     # An internet-facing load balancer is refused in a VPC without an internet gateway.
     ("endpoint-lb", "prod", {"network-gateway", "network-internet", "network-routes-0", "network-routes-1"}, BALANCER),
+    # Targets have no health before a listener forwards to their group, and a group would replace what has none.
+    ("endpoint-group", "prod", {"endpoint-listener", "endpoint-to-instances", "endpoint-from-balancer"}, TARGETS),
+    # A listener refuses a certificate that was not issued yet.
+    ("endpoint-listener", "prod", {"endpoint-host-certificate", "endpoint-host-proof"}, LISTENER),
     # An instance that boots without its rights, its log or a way out ends before it has said why.
     *(
         (name, stack, {f"{machine}-{part}" for part in ("grants", "shell", "way-out", "log", "profile")}, ROLES)

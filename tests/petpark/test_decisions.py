@@ -204,6 +204,22 @@ def test_every_decision_says_why(run: Run, publish: Publish, place: Place, blank
     assert {bucket: set(store.keys("")) for bucket, store in place.buckets.items()} == before
 
 
+def test_a_roll_back_says_why_what_comes_back_had_left_and_a_second_one_does_not_undo_it(
+    run: Run, publish: Publish
+) -> None:
+    for version, why in (("1", "first"), ("2", "night photos"), ("1", "day again")):
+        if int(version) > 1 or why == "first":
+            publish()
+        assert run("promote", version, "--channel", "test", "--why", why).exit_code == 0
+    back = run("rollback", "--channel", "test", "--why", "misses cats")
+    assert (back.exit_code, "had left" in back.stdout, "day again" in back.stdout) == (0, True, True)
+    second = run("rollback", "--channel", "test", "--why", "in a hurry")
+    assert (second.exit_code, second.stderr.partition(":")[0]) == (1, "RolledBackBefore")
+    assert "misses cats" in second.stderr
+    told = json.loads(run("rollback", "--channel", "test", "--why", "meant so", "--yes", "--json").stdout)
+    assert (told["version"], told["left"]["why"]) == (1, "misses cats")
+
+
 def test_a_certificate_says_who_may_go_on_with_it(run: Run, publish: Publish, place: Place) -> None:
     publish()
     words = ("certify", "1", "--decision", "certified", "--note", "x")

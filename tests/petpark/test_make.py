@@ -60,3 +60,16 @@ def test_photos_may_lie_in_a_folder_of_any_name(checkout: Path, name: str):
 
 def test_without_photos_a_set_is_generated(checkout: Path):
     assert make(checkout, "demo", "KEEP=1")[-1] == ["-m", "petpark", "rehearse", "--keep"]
+
+
+@pytest.mark.parametrize("target", ["setup", "demo", "test", "check"])
+def test_a_system_that_cannot_run_it_is_told_before_anything_is_installed(checkout: Path, target: str):
+    programs = checkout / "bin"
+    programs.mkdir()
+    (programs / "uname").write_text("#!/bin/sh\necho Darwin\n")
+    (programs / "uname").chmod(0o700)
+    (checkout / ".venv" / ".ready").unlink()
+    path = f"{programs}{os.pathsep}{os.environ['PATH']}"
+    with pytest.raises(AssertionError, match=rf"make {target}: needs Linux.*uv sync"):
+        make(checkout, target, PATH=path)
+    assert not (checkout / "record").exists()

@@ -8,7 +8,7 @@ GIB = 2**30
 
 
 def machine(root: Path, *, total: int = 64, available: int = 32, groups: str = "") -> Path:
-    """A file system that tells of a machine with so many GiB."""
+    """A file system of a machine with so many GiB."""
     (root / "proc/self").mkdir(parents=True)
     (root / "proc/meminfo").write_text(f"MemTotal: {total * 2**20} kB\nMemAvailable: {available * 2**20} kB\n")
     if groups:
@@ -43,7 +43,7 @@ def test_the_older_control_groups_are_read_too(tmp_path: Path):
     assert (total_memory(root), free_memory(root)) == (4 * GIB, 0)
 
 
-def test_a_system_that_tells_nothing_has_half_of_its_pages_free(tmp_path: Path):
+def test_a_system_without_these_files_has_half_of_its_pages_free(tmp_path: Path):
     assert free_memory(tmp_path) == pytest.approx(total_memory(tmp_path) / 2, abs=1)
 
 

@@ -1,5 +1,6 @@
 """Whole operations: a Pulumi program, the real AWS provider, and moto as the cloud."""
 
+import json
 import os
 import signal
 import subprocess
@@ -132,17 +133,26 @@ pulumi.export("log", log.name)
 
     iam.update_role(RoleName=name, Description="by hand")
     iam.tag_role(RoleName=name, Tags=[{"Key": "b", "Value": "2"}])
+    grant = iam.get_role_policy(RoleName=name, PolicyName=known["grant"].outputs["name"])
+    grant["PolicyDocument"]["Statement"][0]["Action"] = "sns:*"
+    iam.put_role_policy(
+        RoleName=name, PolicyName=grant["PolicyName"], PolicyDocument=json.dumps(grant["PolicyDocument"])
+    )
     logs.delete_log_group(logGroupName=log)
     drift = project.engine().refresh("test")
-    assert did(drift) == {"log": "delete", "reader": "update"}
+    assert did(drift) == {"log": "delete", "reader": "update", "grant": "update"}
     told = {c.path: (c.kind, c.old, c.new) for step in drift.steps for c in step.changes}
     assert told.pop("tagsAll.b", None) in (None, ("add", None, "2"))
+    kind, wanted, found = told.pop("policy")
+    assert kind == "update"
+    assert "sns:Publish" in wanted
+    assert "sns:*" in found
     assert told == {"description": ("update", "second", "by hand"), "tags.b": ("add", None, "2")}
     again = project.engine().refresh("test")
-    assert again.changes == {"same": first.changes["create"] - 1}, "what was told is known from then on"
+    assert again.changes == {"same": first.changes["create"] - 1}, "what was reported is known from then on"
 
     mended = project.up()
-    assert (mended.changes["create"], mended.changes["update"]) == (1, 1)
+    assert (mended.changes["create"], mended.changes["update"]) == (1, 2)
     assert iam.get_role(RoleName=name)["Role"]["Description"] == "second"
     project.engine().destroy("test")
 
