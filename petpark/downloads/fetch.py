@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -46,16 +47,23 @@ def open_client(patience: Patience) -> httpx.Client:
     """A client that respects `HTTPS_PROXY`, `HTTP_PROXY`, `NO_PROXY` and `SSL_CERT_FILE`; loopback needs no proxy.
 
     Certificates of the system count as well as certifi's, because a company's own authority is in the system's.
+    Raises `PublisherUnreachable` for a proxy that cannot be used.
     """
     trusted = ssl.create_default_context()  # OpenSSL reads SSL_CERT_FILE and SSL_CERT_DIR itself
     if not os.environ.get("SSL_CERT_FILE"):
         trusted.load_verify_locations(certifi.where())
-    return httpx.Client(
-        follow_redirects=True,
-        timeout=httpx.Timeout(patience.read, connect=patience.connect),
-        verify=trusted,
-        mounts=dict.fromkeys(_LOOPBACK),
-    )
+    try:
+        return httpx.Client(
+            follow_redirects=True,
+            timeout=httpx.Timeout(patience.read, connect=patience.connect),
+            verify=trusted,
+            mounts=dict.fromkeys(_LOOPBACK),
+        )
+    except (ValueError, ImportError) as error:  # an unknown scheme, or SOCKS, which httpx needs another package for
+        raise PublisherUnreachable(
+            f"The proxy that the environment names cannot be used: {error}",
+            next_step="Correct HTTPS_PROXY, HTTP_PROXY or ALL_PROXY; it must be an HTTP proxy.",
+        ) from error
 
 
 def fetch(
@@ -66,27 +74,31 @@ def fetch(
     limit: int,
     report: Report,
     patience: Patience | None = None,
+    client: httpx.Client | None = None,
 ) -> str:
     """Make `target` the file at `url`, if its SHA-256 is one of `accepted` (None: any), and return its SHA-256.
 
     A file that is there already is used if it has such a hash. What a broken download left is continued with `Range`
-    and `If-Range` (RFC 9110, 13.1.5 and 14.2). `limit` is the greatest size in bytes. Raises `PublisherUnreachable`,
-    `ArchiveMissing`, `ArchiveRefused` or `NoSpace`; then `target` does not exist.
+    and `If-Range` (RFC 9110, 13.1.5 and 14.2). `limit` is the greatest size in bytes; without a `client` one is opened
+    by `open_client`. Raises `PublisherUnreachable`, `ArchiveMissing`, `ArchiveRefused` or `NoSpace`; then `target` does
+    not exist.
     """
+    patience = patience or Patience()
     if target.exists():
         if accepted is not None and (digest := _sha256(target)) in accepted:
             return digest
         target.unlink()
     part = _Part(target)
-    download = _Download(url, part, limit=limit, report=report, patience=patience or Patience())
+    download = _Download(url, part, limit=limit, report=report, patience=patience)
     try:
-        resumed = part.size > 0
-        download.run()
-        digest = _sha256(part.file)
-        if accepted is not None and digest not in accepted and resumed:
-            part.discard()  # the part that was there may be to blame; once more from the start
-            download.run()
+        with contextlib.nullcontext(client) if client else open_client(patience) as opened:
+            resumed = part.size > 0
+            download.run(opened)
             digest = _sha256(part.file)
+            if accepted is not None and digest not in accepted and resumed:
+                part.discard()  # the part that was there may be to blame; once more from the start
+                download.run(opened)
+                digest = _sha256(part.file)
         if accepted is not None and digest not in accepted:
             part.discard()
             raise ArchiveRefused(
@@ -164,26 +176,25 @@ class _Download:
         self._report = report
         self._patience = patience
 
-    def run(self) -> None:
+    def run(self, client: httpx.Client) -> None:
         """Return when all bytes are there; raises `PublisherUnreachable` when that takes too many attempts."""
         patience = self._patience
         deadline = time.monotonic() + patience.seconds
         idle = 0
         why: Exception | None = None
-        with open_client(patience) as client:
-            for _ in range(patience.attempts):
-                before = self._part.size
-                try:
-                    return self._attempt(client, deadline)
-                except (httpx.TransportError, httpx.TooManyRedirects, _Broken) as error:
-                    why = error
-                idle = 0 if self._part.size > before else idle + 1
-                unconnected = isinstance(why, httpx.ConnectError | httpx.ConnectTimeout | httpx.ProxyError)
-                if _hopeless(why) or idle >= (patience.unconnected if unconnected else patience.idle):
-                    break
-                if time.monotonic() > deadline:
-                    break
-                patience.pause(max(getattr(why, "wait", 0.0), random.uniform(0.5, 1.0) * 2**idle))  # noqa: S311
+        for _ in range(patience.attempts):
+            before = self._part.size
+            try:
+                return self._attempt(client, deadline)
+            except (httpx.TransportError, httpx.TooManyRedirects, _Broken) as error:
+                why = error
+            idle = 0 if self._part.size > before else idle + 1
+            unconnected = isinstance(why, httpx.ConnectError | httpx.ConnectTimeout | httpx.ProxyError)
+            if _hopeless(why) or idle >= (patience.unconnected if unconnected else patience.idle):
+                break
+            if time.monotonic() > deadline:
+                break
+            patience.pause(max(getattr(why, "wait", 0.0), random.uniform(0.5, 1.0) * 2**idle))  # noqa: S311
         raise self._unreachable(why)
 
     def _attempt(self, client: httpx.Client, deadline: float) -> None:

@@ -10,12 +10,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from petpark.downloads.errors import ArchiveMissing, ArchiveRefused, PublisherUnreachable
-from petpark.downloads.fetch import Patience, fetch, shown_url
+from petpark.downloads.fetch import Patience, fetch, open_client, shown_url
 from petpark.errors import InstallFailed
 from tests.loopback_publisher import Answer, Publisher, certificate, proxy, publisher
 
@@ -39,18 +40,17 @@ def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name.lower(), raising=False)
 
 
-def get(
-    server: Publisher | str, folder: Path, *, accepted: frozenset[str] | None = frozenset({SHA}), **patience: Any
-) -> str:
+def get(server: Publisher | str, folder: Path, *, client: httpx.Client | None = None, **patience: Any) -> str:
     """Fetch without pauses."""
     base = server if isinstance(server, str) else server.url
     return fetch(
         f"{base}/{NAME}",
         folder / NAME,
-        accepted=accepted,
+        accepted=frozenset({SHA}),
         limit=2 * len(CONTENT),
         report=lambda _done, _total: None,
         patience=Patience(**{"pause": lambda _seconds: None, "read": 5.0} | patience),
+        client=client,
     )
 
 
@@ -268,6 +268,15 @@ def test_tls_is_not_left_by_a_redirect(server: Publisher, tmp_path: Path, monkey
             get("https://publisher.test", tmp_path)
 
 
+def test_a_proxy_that_cannot_be_used_is_named(
+    server: Publisher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "ftp://proxy.test")
+    with pytest.raises(PublisherUnreachable, match="proxy") as refused:
+        get(server, tmp_path)
+    assert "HTTP_PROXY" in refused.value.next_step
+
+
 def test_a_password_in_an_address_is_not_shown() -> None:
     assert shown_url("https://me:secret@mirror.test/a") == "https://mirror.test/a"
 
@@ -295,10 +304,17 @@ answers = st.builds(
 )
 
 
+@pytest.fixture(scope="module")
+def client() -> Iterator[httpx.Client]:
+    """One for all examples: opening one reads the system's certificates."""
+    with open_client(Patience(read=0.5)) as opened:
+        yield opened
+
+
 @given(script=st.lists(answers, max_size=6), wrong=st.booleans(), ranges=st.booleans())
 @settings(max_examples=40, deadline=None)
 def test_whatever_the_server_sends_there_is_the_right_file_or_none(
-    script: list[Answer], wrong: bool, ranges: bool
+    client: httpx.Client, script: list[Answer], wrong: bool, ranges: bool
 ) -> None:
     with publisher() as server, tempfile.TemporaryDirectory() as folder:
         server.files[f"/{NAME}"] = CONTENT[1:] if wrong else CONTENT
@@ -307,7 +323,7 @@ def test_whatever_the_server_sends_there_is_the_right_file_or_none(
         place = Path(folder)
         for _run in range(2):
             try:
-                digest = get(server, place, read=0.3)
+                digest = get(server, place, client=client)
             except InstallFailed:
                 assert not (place / NAME).exists()
             else:
