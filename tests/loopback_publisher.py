@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import io
 import select
+import shutil
 import socket
 import ssl
 import threading
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -42,6 +43,8 @@ class Publisher:
     """What it serves by path, how it answers the next requests, and what it was asked for."""
 
     files: dict[str, bytes] = field(default_factory=dict[str, bytes])
+    large: dict[str, Path] = field(default_factory=dict[str, Path])
+    """Files on disk, which are served whole."""
     answers: list[Answer] = field(default_factory=list[Answer])
     ranges: bool = True
     etags: bool = True
@@ -73,6 +76,9 @@ class _Handler(BaseHTTPRequestHandler):
             publisher.asked.append((path, asked))
             answer = publisher.answers.pop(0) if publisher.answers else Answer()
             publisher.arrived.notify_all()
+        if path in publisher.large:
+            self._stream(publisher.large[path])
+            return
         content = publisher.files.get(path)
         if answer.status or content is None:
             self._send(answer.status or 404, answer.body or b"", answer, {})
@@ -88,6 +94,13 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             ranged = f"bytes {first}-{len(whole) - 1}/{len(whole)}"
             self._send(206, whole[first:], answer, headers | {"content-range": ranged})
+
+    def _stream(self, file: Path) -> None:
+        self.send_response(200)
+        self.send_header("content-length", str(file.stat().st_size))
+        self.end_headers()
+        with file.open("rb") as source:
+            shutil.copyfileobj(source, self.wfile)
 
     def _send(self, status: int, body: bytes, answer: Answer, headers: dict[str, str]) -> None:
         self.send_response(status)
@@ -112,7 +125,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def publisher(tls: ssl.SSLContext | None = None) -> Iterator[Publisher]:
+def publisher(tls: ssl.SSLContext | None = None) -> Generator[Publisher]:
     """A running publisher; with `tls` it speaks HTTPS."""
     made = Publisher()
     handler = type("Handler", (_Handler,), {"publisher": made})
@@ -164,7 +177,7 @@ class Proxy:
 
 
 @contextmanager
-def proxy(target: str) -> Iterator[Proxy]:
+def proxy(target: str) -> Generator[Proxy]:
     """A proxy that leads every host to `target`, a loopback address."""
     asked: list[str] = []
     address = urlsplit(target)
@@ -176,7 +189,7 @@ def proxy(target: str) -> Iterator[Proxy]:
 
 
 @contextmanager
-def _serving(handler: type[BaseHTTPRequestHandler], tls: ssl.SSLContext | None) -> Iterator[int]:
+def _serving(handler: type[BaseHTTPRequestHandler], tls: ssl.SSLContext | None) -> Generator[int]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     server.daemon_threads = True
     if tls is not None:

@@ -52,7 +52,7 @@ def _install_pulumi(output: Output) -> None:
     def waiting() -> None:
         output.err.print("Another petpark is fetching it; waiting.")
 
-    fetched = pulumi.install(lambda name: progress.shown(name, output.err), waiting=waiting)
+    fetched = pulumi.install(lambda name: progress.shown(name, output.err), waiting=waiting, tools=TOOLS)
     for file in fetched:
         output.err.print(f"Fetched {file.name}\n  SHA-256 {file.sha256}, checked against {file.trust}", soft_wrap=True)
     if not fetched:

@@ -6,7 +6,7 @@ import hashlib
 import socket
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +40,19 @@ def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name.lower(), raising=False)
 
 
-def get(server: Publisher | str, folder: Path, *, client: httpx.Client | None = None, **patience: Any) -> str:
+def no_pause(_seconds: float) -> None:
+    pass
+
+
+def get(
+    server: Publisher | str,
+    folder: Path,
+    *,
+    client: httpx.Client | None = None,
+    read: float = 5.0,
+    attempts: int = 60,
+    pause: Callable[[float], None] = no_pause,
+) -> str:
     """Fetch without pauses."""
     base = server if isinstance(server, str) else server.url
     return fetch(
@@ -49,7 +61,7 @@ def get(server: Publisher | str, folder: Path, *, client: httpx.Client | None = 
         accepted=frozenset({SHA}),
         limit=2 * len(CONTENT),
         report=lambda _done, _total: None,
-        patience=Patience(**{"pause": lambda _seconds: None, "read": 5.0} | patience),
+        patience=Patience(pause=pause, read=read, attempts=attempts),
         client=client,
     )
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import random
 import signal
 import subprocess
 import threading
@@ -156,7 +155,7 @@ def test_two_at_once_fetch_it_once(shop: Shop) -> None:
 
 def test_ended_while_downloading_nothing_is_usable_and_the_next_run_goes_on(shop: Shop) -> None:
     release = threading.Event()
-    content = zipped(GOOD | {"LICENSE.txt": random.Random(1).randbytes(400_000)})
+    content = zipped(GOOD | {"LICENSE.txt": os.urandom(400_000)})
     shop.sell(content)
     shop.pins = replace(shop.pins, packed=len(content), unpacked=len(content))
     shop.server.answers = [Answer(cut=len(content) // 2, hold=release)]
