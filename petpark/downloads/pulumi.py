@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Generator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from petpark.downloads import TOOLS
-from petpark.downloads.errors import ArchiveMissing, ArchiveRefused
+from petpark.downloads.errors import ArchiveMissing, ArchiveRefused, PublisherUnreachable
 from petpark.downloads.fetch import Patience, fetch, open_client
 from petpark.downloads.install import download, downloads, locked, place
 from petpark.downloads.pins import Archive, changed, first_use, machine, pulumi_pins, record
@@ -28,6 +28,10 @@ MIRROR = "PETPARK_PULUMI_MIRROR"
 _CLI_SIZES, _PLUGIN_SIZES = (150_000_000, 500_000_000), (250_000_000, 1_000_000_000)
 """(packed, unpacked), in bytes: rounded up generously, for the check of disk space; `size` says what is true."""
 
+_WAYS_OUT = (
+    f"Open the way to get.pulumi.com (HTTPS_PROXY, NO_PROXY, SSL_CERT_FILE and {MIRROR} are respected), or install it "
+    "by hand (https://www.pulumi.com/docs/install/); a rehearsal does without it: petpark rehearse --engine embedded"
+)
 _CHECKSUMS_LIMIT = 1_000_000
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
@@ -126,7 +130,8 @@ def _verified(
     pinned, recorded = pulumi_pins().get(file.name), first_use(file.name, tools)
     if pinned is None:
         _require_tls(file, environment)
-    stated = _stated(file, tools, patience) if pinned is None and file.checksums else None
+    with _ways_out():
+        stated = _stated(file, tools, patience) if pinned is None and file.checksums else None
     if recorded is not None and (other := pinned or stated) is not None and other != recorded:
         raise changed(file.name, recorded, other)
     known = pinned or stated or recorded
@@ -137,7 +142,7 @@ def _verified(
         packed=file.sizes[0],
         unpacked=file.sizes[1],
     )
-    with showing(file.name) as report:
+    with showing(file.name) as report, _ways_out():
         path, digest = download(archive, tools, report=report, patience=patience)
     if pinned is not None:
         trust = "the hash in the repository"
@@ -146,6 +151,15 @@ def _verified(
     else:
         trust = "nothing but TLS: the first download" if recorded is None else "the hash of the first download"
     return path, Fetched(name=file.name, sha256=digest, trust=trust)
+
+
+@contextmanager
+def _ways_out() -> Generator[None]:
+    try:
+        yield
+    except (PublisherUnreachable, ArchiveMissing) as error:
+        why = f"The Pulumi CLI cannot be installed: {error.message}"
+        raise type(error)(why, next_step=_WAYS_OUT) from error
 
 
 def _stated(file: File, tools: Path, patience: Patience | None) -> str:
@@ -157,10 +171,7 @@ def _stated(file: File, tools: Path, patience: Patience | None) -> str:
     listing.unlink()
     hashes = {row[0].lower() for row in rows if len(row) == 2 and row[1].lstrip("*") == file.name}
     if len(hashes) != 1:
-        raise ArchiveMissing(
-            f"{file.checksums} does not name {file.name}.",
-            next_step="Install the Pulumi CLI by hand: https://www.pulumi.com/docs/install/",
-        )
+        raise ArchiveMissing(f"{file.checksums} does not name {file.name}.", next_step=_WAYS_OUT)
     return hashes.pop()
 
 

@@ -39,7 +39,7 @@ def _fetch_provider() -> int:
         with shown("setup      AWS provider", console) as report:
             fetch_provider(report, waiting=_waiting)
     except InstallFailed as error:
-        return _failed(f"{error.message.rstrip('.')}: {error.next_step.rstrip('.')}")
+        return _failed(error.message, error.next_step)
     return 0
 
 
@@ -56,7 +56,7 @@ def _fetch_pulumi() -> int:
         say(f"setup 4/4  Pulumi CLI and its aws plugin from {where} (once)")
         fetched = pulumi.install(lambda name: shown(f"setup      {name}", console), waiting=_waiting)
     except InstallFailed as error:
-        return _failed(f"{error.message.rstrip('.')}: {error.next_step.rstrip('.')}")
+        return _failed(error.message, error.next_step)
     for file in fetched:
         say(f"setup      {file.name}: SHA-256 {file.sha256}, checked against {file.trust}")
     return 0
@@ -72,7 +72,8 @@ def say(sentence: str) -> None:
     sys.stdout.flush()
 
 
-def _failed(sentence: str) -> int:
+def _failed(why: str, ways_out: str = "") -> int:
+    sentence = ": ".join(part.rstrip(".") for part in (why, ways_out[:1].lower() + ways_out[1:]) if part)
     sys.stderr.write(f"setup: {sentence}.\n")
     return 2
 

@@ -64,8 +64,8 @@ def fetch_provider(
             archive = Archive(name=name, urls=urls, sha256=pins.sha256, packed=pins.packed, unpacked=pins.unpacked)
             file, _ = download(archive, tools, report=report, patience=patience, free=free)
         except (PublisherUnreachable, ArchiveMissing) as error:
-            error.next_step = _ways_out(pins, tools)
-            raise
+            why = f"No AWS provider is on this machine, and {error.message}"
+            raise type(error)(why, next_step=_ways_out(pins, tools)) from error
         place_archive(
             file,
             place(tools, pins.version, platform),
@@ -131,9 +131,9 @@ def _mirrored(
 
 def _ways_out(pins: ProviderPins, tools: Path) -> str:
     return (
-        f"put {PUBLISHER}/terraform-provider-aws/{pins.version}/{archive_name(pins)} into {downloads(tools)} by hand, "
-        f"or open the way to it (HTTPS_PROXY, NO_PROXY, SSL_CERT_FILE and {MIRROR} are respected), "
-        "or install Pulumi (`petpark doctor --install-pulumi`) and use `make demo ENGINE=pulumi`"
+        f"download {PUBLISHER}/terraform-provider-aws/{pins.version}/{archive_name(pins)} by hand into "
+        f"{downloads(tools)}, or open the way to it (HTTPS_PROXY, NO_PROXY, SSL_CERT_FILE and {MIRROR} are respected), "
+        "or install Pulumi and rehearse with `make demo ENGINE=pulumi`"
     )
 
 
