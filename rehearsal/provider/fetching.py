@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -18,7 +19,7 @@ from petpark.downloads.pins import Archive, ProviderPins, machine, provider_pins
 from petpark.downloads.progress import Report
 from petpark.downloads.unpack import dirhash
 from petpark.errors import InstallFailed
-from rehearsal.provider.mirrors import network_mirrors, newest_in, place
+from rehearsal.provider.mirrors import network_mirrors, newest_in, packed, place
 
 PUBLISHER = "https://releases.hashicorp.com"
 MIRROR = "PETPARK_PROVIDER_MIRROR"
@@ -59,6 +60,8 @@ def fetch_provider(
     with locked(name, tools, waiting=waiting):
         if (done := newest_in(tools)) is not None:
             return done
+        if (mirrored := packed(name, environment)) is not None:
+            shutil.copyfile(mirrored, downloads(tools) / name)  # `download` uses it if its hash is right
         try:
             urls = (*_mirrored(platform, pins, tools, environment, patience), source(pins, environment))
             archive = Archive(name=name, urls=urls, sha256=pins.sha256, packed=pins.packed, unpacked=pins.unpacked)

@@ -49,6 +49,12 @@ def newest_in(mirror: Path) -> Path | None:
     return max(found, key=lambda binary: _version(binary.parts[-3]), default=None)
 
 
+def packed(name: str, environment: Mapping[str, str] = os.environ, *, root: Path = Path("/")) -> Path | None:
+    """The archive `name` in a mirror of Terraform's packed layout, which `terraform providers mirror` writes."""
+    candidates = (mirror / _LAYOUT / name for mirror in _mirrors(environment, root))
+    return next((path for path in candidates if path.is_file()), None)
+
+
 def place(tools: Path, version: str, platform_: str) -> Path:
     """The folder of a provider in `tools`, in Terraform's layout."""
     return tools / _LAYOUT / version / platform_

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,8 @@ import pytest
 from petpark.downloads.errors import PublisherUnreachable
 from petpark.downloads.pulumi import Fetched
 from rehearsal.provider import __main__ as command
+
+ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture(autouse=True)
@@ -74,3 +77,21 @@ def test_the_hashes_of_what_was_fetched_of_pulumi_are_printed(
     monkeypatch.setattr("petpark.downloads.pulumi.install", lambda *_, **__: fetched)
     assert command.main("pulumi") == 0
     assert "pulumi.tar.gz: SHA-256 c0de, checked against the publisher's list" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("target", "step"),
+    [
+        ("test", "-m rehearsal.provider embedded\n"),
+        ("demo", "-m rehearsal.provider \n"),
+        ("demo ENGINE=pulumi", "-m rehearsal.provider pulumi\n"),
+        ("check", None),
+    ],
+)
+def test_what_deploys_is_fetched_for_demo_and_test_and_not_for_check(target: str, step: str | None) -> None:
+    ready = [f"-o{made}" for made in (".venv/.ready", ".venv-emulator/.ready", ".tools/bin/uv")]
+    made = subprocess.run(
+        ["make", "--dry-run", *ready, *target.split()], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert step is None or step in made.stdout
+    assert ("rehearsal.provider" in made.stdout) == (step is not None)

@@ -96,6 +96,18 @@ def test_an_archive_that_was_put_there_by_hand_needs_no_network(shop: Shop) -> N
     assert shop.server.asked == []
 
 
+@pytest.mark.parametrize("right", [True, False])
+def test_a_mirror_of_archives_on_this_machine_needs_no_network_if_its_archive_is_the_right_one(
+    shop: Shop, right: bool
+) -> None:
+    mirror = shop.tools.parent / ".terraform.d" / "plugins" / "registry.terraform.io" / "hashicorp" / "aws"
+    mirror.mkdir(parents=True)
+    content = shop.server.files[shop.path]
+    (mirror / Path(shop.path).name).write_bytes(content if right else content[:-1])
+    assert shop.fetch() == shop.usable
+    assert len(shop.server.asked) == (0 if right else 1)
+
+
 def test_too_little_space_is_told_before_anything_is_fetched(shop: Shop) -> None:
     needed = shop.pins.packed + shop.pins.unpacked
     with pytest.raises(NoSpace, match=r"needs \d+ MB .* 0 MB are free"):
