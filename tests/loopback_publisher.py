@@ -29,6 +29,7 @@ class Answer:
     """How to answer one request instead of serving the file as it should be.
 
     `cut` ends the connection after so many bytes of the body; `hold` keeps it open there until the event is set.
+    `headers` go on top; an empty one is left out.
     """
 
     status: int = 0
@@ -105,7 +106,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _send(self, status: int, body: bytes, answer: Answer, headers: dict[str, str]) -> None:
         self.send_response(status)
         for name, value in ({"content-length": str(len(body))} | headers | answer.headers).items():
-            self.send_header(name, value)
+            if value:
+                self.send_header(name, value)
         self.end_headers()
         with_fault = answer.cut is not None or answer.hold is not None
         try:

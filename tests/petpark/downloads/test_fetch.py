@@ -124,6 +124,13 @@ def test_a_file_that_changed_between_two_attempts_is_fetched_anew(server: Publis
     assert get(server, tmp_path) == SHA
 
 
+def test_another_part_than_was_asked_for_is_not_appended(server: Publisher, tmp_path: Path) -> None:
+    wrong = {"content-range": f"bytes 0-{len(CONTENT) - 1}/{len(CONTENT)}"}
+    server.answers = [Answer(cut=HALF), Answer(headers=wrong)]
+    assert get(server, tmp_path) == SHA
+    assert [asked for _, asked in server.asked] == ["", f"bytes={HALF}-", ""]
+
+
 def test_a_part_that_was_complete_is_not_fetched_again(server: Publisher, tmp_path: Path) -> None:
     server.answers = [Answer(cut=HALF)]
     with pytest.raises(PublisherUnreachable):
@@ -150,8 +157,9 @@ def test_a_wrong_hash_leaves_nothing(server: Publisher, tmp_path: Path) -> None:
     assert len(server.asked) == 1
 
 
-def test_more_bytes_than_any_archive_has_are_not_taken(server: Publisher, tmp_path: Path) -> None:
-    server.answers = [Answer(body=CONTENT * 3, headers={"content-length": str(len(CONTENT) * 3)})]
+@pytest.mark.parametrize("stated", [str(len(CONTENT) * 3), ""])
+def test_more_bytes_than_any_archive_has_are_not_taken(server: Publisher, tmp_path: Path, stated: str) -> None:
+    server.answers = [Answer(body=CONTENT * 3, headers={"content-length": stated})]
     with pytest.raises(ArchiveRefused, match="larger"):
         get(server, tmp_path)
     assert left(tmp_path) == []
