@@ -144,6 +144,12 @@ class SourceClosed(OperatorError):
     """Photos, or their index, lie where the publisher's role may not read."""
 
 
+class ChannelUnknown(OperatorError):
+    """No stack declares the channel and it has no entry: most likely a slip of the keyboard."""
+
+    exit_code = NOT_SO
+
+
 class ReportMissing(OperatorError):
     """A report was asked for, or a certificate needs one to point at, and there is none."""
 
