@@ -110,7 +110,7 @@ def test_with_an_empty_home_and_no_provider_make_fetches_one_and_a_stack_is_depl
             "PATH": os.environ["PATH"],
             "LANG": "C.UTF-8",
         }
-        hidden = f"{sys.executable} hidden.py"
+        hidden = ".venv/bin/python hidden.py"
         with publisher() as server, MotoCloud() as cloud:
             path = f"/terraform-provider-aws/{version}/terraform-provider-aws_{version}_{platform}.zip"
             server.large[path] = archive
