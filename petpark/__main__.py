@@ -2,6 +2,7 @@
 
 import atexit
 import gc
+import os
 from typing import Annotated
 
 import typer
@@ -18,10 +19,12 @@ from petpark.commands import (
     experiment,
     jobs,
     models,
+    people,
     runs,
     search,
     train,
 )
+from petpark.loopback import direct
 
 app = typer.Typer(cls=Commands, no_args_is_help=True, rich_markup_mode="rich", pretty_exceptions_enable=False)
 
@@ -52,12 +55,14 @@ app.add_typer(models.app, name="models")
 app.add_typer(endpoints.app, name="endpoints")
 app.add_typer(camera.app, name="camera")
 app.add_typer(api_keys.app, name="keys")
+app.add_typer(people.app, name="people")
 app.add_typer(experiment.app, name="experiment")
 app.add_typer(rehearse.app, name="rehearse")
 
 
 def main() -> None:
     """Entry point of the installed program."""
+    os.environ.update(direct(os.environ))  # before any client reads it
     # As it ends Python looks for garbage once more: seconds where torch or a provider's schema were loaded.
     atexit.register(gc.freeze)
     app(prog_name="petpark")

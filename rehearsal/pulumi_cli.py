@@ -19,6 +19,7 @@ from pulumi.automation import LocalWorkspaceOptions, PulumiCommand, create_or_se
 from pulumi.automation.errors import CommandError
 
 from petpark import pulumi_cli
+from petpark.loopback import direct
 from rehearsal.engine import DeploymentFailed, Event, StackResource, Update
 from rehearsal.engine.loopback import require_loopback
 
@@ -137,6 +138,7 @@ class PulumiEngine:
         folder = self._mirror(stack)
         options = LocalWorkspaceOptions(
             env_vars={
+                **_loopback(),
                 **self._environment,
                 "AWS_ENDPOINT_URL": self._config[stack][_ENDPOINTS],
                 "AWS_PROFILE": "",
@@ -177,6 +179,11 @@ class PulumiEngine:
             self._on_event(Event(kind="finished", text=event.res_outputs_event.metadata.urn))
         elif event.diagnostic_event is not None and event.diagnostic_event.severity == "error":
             self._on_event(Event(kind="message", severity="error", text=event.diagnostic_event.message))
+
+
+def _loopback() -> dict[str, str]:
+    """The exceptions from proxies that lead the CLI, its plugins and the program to the emulator."""
+    return {name: value for name, value in direct(os.environ).items() if name.lower().startswith("no_")}
 
 
 def _resource(entry: Mapping[str, Any]) -> StackResource:
