@@ -24,14 +24,21 @@ ROOT = Path(__file__).resolve().parents[3]
 COPIED = ("imaging", "infra", "petpark", "registry", "rehearsal", "requirements", "serving", "training")
 
 HIDDEN = """
-import functools, runpy, sys
+import os, runpy, sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path.cwd()))
 from rehearsal.provider import mirrors
 
 # Nothing is installed for the whole machine: what lies at its root is hidden, and all else is as it is.
-mirrors.installed = functools.partial(mirrors.installed, root=Path.cwd() / "empty")
+everything = mirrors.installed
+
+
+def hidden(environment=os.environ, *, root=None, tools=mirrors.TOOLS):
+    return everything(environment, root=Path.cwd() / "empty", tools=tools)
+
+
+mirrors.installed = hidden
 sys.argv = sys.argv[2:]
 runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
 """
