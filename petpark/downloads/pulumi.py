@@ -80,11 +80,6 @@ def home(tools: Path = TOOLS) -> Path:
     return tools / "pulumi" / "home"
 
 
-def plugin_home(tools: Path = TOOLS) -> Path | None:
-    """`home`, if the aws plugin of the installed SDK's version is there: a PULUMI_HOME for who needs no login."""
-    return home(tools) if _plugin(tools).is_dir() else None
-
-
 def size(file: File) -> int | None:
     """How many bytes `file` has, as the publisher says; None if it does not answer within a few seconds."""
     try:
