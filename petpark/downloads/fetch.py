@@ -8,13 +8,11 @@ import json
 import os
 import random
 import re
-import ssl
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import certifi
 import httpx
 
 from petpark.downloads.errors import ArchiveMissing, ArchiveRefused, NoSpace, PublisherUnreachable
@@ -47,11 +45,16 @@ def open_client(patience: Patience) -> httpx.Client:
     """A client that respects `HTTPS_PROXY`, `HTTP_PROXY`, `NO_PROXY` and `SSL_CERT_FILE`; loopback needs no proxy.
 
     Certificates of the system count as well as certifi's, because a company's own authority is in the system's.
-    Raises `PublisherUnreachable` for a proxy that cannot be used.
+    Raises `PublisherUnreachable` for a proxy or certificates that cannot be used.
     """
-    trusted = ssl.create_default_context()  # OpenSSL reads SSL_CERT_FILE and SSL_CERT_DIR itself
-    if not os.environ.get("SSL_CERT_FILE"):
-        trusted.load_verify_locations(certifi.where())
+    try:
+        trusted = httpx.create_ssl_context()
+        trusted.load_default_certs()
+    except OSError as error:
+        raise PublisherUnreachable(
+            f"The certificates that SSL_CERT_FILE or SSL_CERT_DIR names cannot be read: {error}",
+            next_step="Correct the variable, or unset it.",
+        ) from error
     try:
         return httpx.Client(
             follow_redirects=True,

@@ -85,7 +85,7 @@ def size(file: File) -> int | None:
     try:
         with open_client(Patience(connect=2.0, read=3.0)) as client:
             length = client.head(file.url).raise_for_status().headers.get("content-length", "")
-    except (httpx.HTTPError, httpx.InvalidURL):
+    except (httpx.HTTPError, httpx.InvalidURL, PublisherUnreachable):
         return None
     return int(length) if length.isdigit() else None
 

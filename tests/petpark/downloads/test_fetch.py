@@ -297,6 +297,15 @@ def test_a_proxy_that_cannot_be_used_is_named(
     assert "HTTP_PROXY" in refused.value.next_step
 
 
+def test_certificates_that_cannot_be_read_are_named(
+    server: Publisher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for certificates in (tmp_path / "nowhere", Path(__file__)):
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificates))
+        with pytest.raises(PublisherUnreachable, match="SSL_CERT_FILE"):
+            get(server, tmp_path)
+
+
 def test_a_password_in_an_address_is_not_shown() -> None:
     assert shown_url("https://me:secret@mirror.test/a") == "https://mirror.test/a"
 
