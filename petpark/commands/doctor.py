@@ -13,13 +13,13 @@ from petpark import doctor, pulumi_cli
 from petpark.app import TargetKind, example, invocation
 from petpark.doctor import Check, Health
 from petpark.errors import NOT_SO, PulumiFailed
-from petpark.output import Line, bad, good
+from petpark.output import Line, Output, bad, good
 
 
 def examine(
     ctx: typer.Context,
     install_pulumi: Annotated[
-        bool, typer.Option("--install-pulumi", help="First fetch the Pulumi CLI that fits.")
+        bool, typer.Option("--install-pulumi", help="First fetch the Pulumi CLI and aws plugin that fit.")
     ] = False,
 ) -> None:
     """Say what is missing on this machine (or account), and the command that mends it.
@@ -30,8 +30,7 @@ def examine(
     """
     run = invocation(ctx)
     if install_pulumi:
-        run.output.note("Fetching the Pulumi CLI from get.pulumi.com …")
-        run.output.note(f"Installed {pulumi_cli.install()}")
+        _install_pulumi(run.output)
     checks: list[Check] = []
     with run.output.progress("Looking around") as report:
         for check in doctor.examine(run.kind, _root(), run.target):
@@ -44,6 +43,22 @@ def examine(
         raise typer.Exit(NOT_SO)
     if run.kind is TargetKind.REHEARSAL:
         run.output.note("Ready: petpark rehearse")
+
+
+def _install_pulumi(output: Output) -> None:
+    """Fetch the CLI and its aws plugin, and print what was fetched with its hash, for the list of pins."""
+    from petpark.downloads import TOOLS, progress, pulumi
+
+    def waiting() -> None:
+        output.err.print("Another petpark is fetching it; waiting.")
+
+    fetched = pulumi.install(lambda name: progress.shown(name, output.err), waiting=waiting, tools=TOOLS)
+    for file in fetched:
+        output.err.print(f"Fetched {file.name}\n  SHA-256 {file.sha256}, checked against {file.trust}", soft_wrap=True)
+    if not fetched:
+        output.err.print(
+            f"Nothing to fetch: the Pulumi CLI and its aws plugin are in {TOOLS / 'pulumi'}", soft_wrap=True
+        )
 
 
 def _line(check: Check) -> Line:
