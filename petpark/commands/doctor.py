@@ -1,6 +1,7 @@
 """`petpark doctor`."""
 
 import contextlib
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -10,7 +11,7 @@ from rich.text import Text
 
 import petpark
 from petpark import doctor, pulumi_cli
-from petpark.app import TargetKind, example, invocation
+from petpark.app import Invocation, TargetKind, example, invocation
 from petpark.doctor import Check, Health
 from petpark.errors import NOT_SO, PulumiFailed
 from petpark.output import Line, bad, good
@@ -21,11 +22,18 @@ def examine(
     install_pulumi: Annotated[
         bool, typer.Option("--install-pulumi", help="First fetch the Pulumi CLI that fits.")
     ] = False,
+    account: Annotated[
+        bool, typer.Option("--account", help="Check the AWS account for the first `pulumi up` of --stack instead.")
+    ] = False,
+    leftovers: Annotated[
+        bool, typer.Option("--leftovers", help="With --account: list what is left of petpark after `pulumi destroy`.")
+    ] = False,
 ) -> None:
     """Say what is missing on this machine (or account), and the command that mends it.
 
     Looks at what --target needs: the rehearsal's parts, or Pulumi and the account.
     Where a stack is deployed, also at what its registry leans on: clock, bucket (versions, policy, encryption), key.
+    --account checks, read-only, what AWS would refuse at the first `pulumi up` of --stack.
     Ends with 1 when something needed is missing.
     """
     run = invocation(ctx)
@@ -34,7 +42,7 @@ def examine(
         run.output.note(f"Installed {pulumi_cli.install()}")
     checks: list[Check] = []
     with run.output.progress("Looking around") as report:
-        for check in doctor.examine(run.kind, _root(), run.target):
+        for check in _checks(run, account=account, leftovers=leftovers):
             checks.append(check)
             report(len(checks), 0)
     healthy = not doctor.ailing(checks)
@@ -46,8 +54,26 @@ def examine(
         run.output.note("Ready: petpark rehearse")
 
 
+def _checks(run: Invocation, *, account: bool, leftovers: bool) -> Iterator[Check]:
+    if not account:
+        if leftovers:
+            raise typer.BadParameter("it lists what is left in an AWS account: petpark doctor --account --leftovers")
+        return doctor.examine(run.kind, _root(), run.target)
+    if run.kind is TargetKind.REHEARSAL:
+        raise typer.BadParameter("--account looks at an AWS account, and a rehearsal has none: leave --target out")
+    from petpark import account as aws
+    from petpark.account import leftovers as left
+
+    return left.examine(_root(), run.stack) if leftovers else aws.examine(_root(), run.stack)
+
+
 def _line(check: Check) -> Line:
-    mark = {Health.FINE: good("✓"), Health.ABSENT: Text("–"), Health.MISSING: bad("✗")}[check.health]
+    mark = {
+        Health.FINE: good("✓"),
+        Health.ABSENT: Text("–"),
+        Health.MISSING: bad("✗"),
+        Health.UNCHECKED: Text("?"),
+    }[check.health]
     return Line(
         mark=mark, what=check.name, found=check.found, details={"mend it with": check.mend} if check.mend else {}
     )
@@ -62,6 +88,11 @@ def _root() -> Path:
 
 def register(app: typer.Typer) -> None:
     """Add the command to the program."""
-    app.command("doctor", epilog=example("petpark --target rehearsal doctor", "petpark doctor --install-pulumi"))(
-        examine
-    )
+    app.command(
+        "doctor",
+        epilog=example(
+            "petpark --target rehearsal doctor",
+            "petpark doctor --account --stack prod",
+            "petpark doctor --install-pulumi",
+        ),
+    )(examine)
