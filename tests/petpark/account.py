@@ -11,6 +11,7 @@ from typing import Any, override
 import boto3
 import yaml
 from botocore.awsrequest import AWSResponse
+from botocore.compat import HTTPHeaders
 from botocore.exceptions import EndpointConnectionError
 
 from infra.instance_types import instance_type
@@ -67,7 +68,8 @@ class FakeAccount:
 
     def __post_init__(self) -> None:
         self.session.events.register("provide-client-params", self._remember)
-        self.session.events.register("before-call", self._answer)
+        hook: Any = self._answer  # botocore takes what a handler returns for the answer; its types do not say so
+        self.session.events.register("before-call", hook)
         self.reset()
 
     def reset(self) -> None:
@@ -149,7 +151,7 @@ def _asked(params: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _response(status: int) -> AWSResponse:
-    return AWSResponse("https://aws.example", status, {}, None)
+    return AWSResponse("https://aws.example", status, HTTPHeaders(), None)
 
 
 def settings(root: Path, stack: str, **changes: Any) -> Path:
