@@ -58,13 +58,13 @@ def _checks(run: Invocation, *, account: bool, leftovers: bool) -> Iterator[Chec
     if not account:
         if leftovers:
             raise typer.BadParameter("it lists what is left in an AWS account: petpark doctor --account --leftovers")
-        return doctor.examine(run.kind, _root(), run.target)
+        return doctor.examine(run.kind, checkout(), run.target)
     if run.kind is TargetKind.REHEARSAL:
         raise typer.BadParameter("--account looks at an AWS account, and a rehearsal has none: leave --target out")
     from petpark import account as aws
     from petpark.account import leftovers as left
 
-    return left.examine(_root(), run.stack) if leftovers else aws.examine(_root(), run.stack)
+    return left.examine(checkout(), run.stack) if leftovers else aws.examine(checkout(), run.stack)
 
 
 def _line(check: Check) -> Line:
@@ -79,7 +79,7 @@ def _line(check: Check) -> Line:
     )
 
 
-def _root() -> Path:
+def checkout() -> Path:
     """The checkout: the one around the working directory, else the one that this program comes from."""
     with contextlib.suppress(PulumiFailed):
         return pulumi_cli.project_root()
