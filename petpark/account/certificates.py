@@ -30,19 +30,20 @@ def covers(name: str, host: str) -> bool:
 
 def check(account: Account, stack: str, settings: "StackSettings") -> Sequence[Check]:
     """The certificate that the stack names, and its host name. Nothing where neither is named."""
-    arn = settings.endpoint.tls_certificate
-    host = getattr(settings.endpoint, "host_name", None)
-    zone = getattr(settings.endpoint, "hosted_zone", None)
+    endpoint = settings.endpoint
+    arn = endpoint.tls_certificate
+    host: str | None = getattr(endpoint, "host_name", None)
+    zone: str | None = getattr(endpoint, "dns_zone", None)
     found: list[Check] = []
     if arn is not None:
         found.append(_guarded("certificate", lambda: _certificate(account, stack, arn, host)))
-    if zone is not None:
-        found.append(_guarded("host name", lambda: _zone(account, stack, str(zone), str(host))))
+    if host is not None and zone is not None:
+        found.append(_guarded("host name", lambda: _zone(account, stack, zone, host)))
     elif host is not None:
-        found.append(_resolves(str(host)))
-    if arn is None and host is None and settings.endpoint.kind == "autoscaled":
+        found.append(_resolves(host))
+    if arn is None and host is None and endpoint.kind == "autoscaled":
         said = "none: the endpoint answers plain HTTP, API keys included"
-        mend = f"pulumi config set petpark:tls_certificate ARN --stack {stack}"
+        mend = f"pulumi config set petpark:host_name NAME --stack {stack}"
         found.append(Check(name="certificate", health=Health.ABSENT, found=said, mend=mend))
     return found
 
@@ -84,16 +85,22 @@ def _pending(found: Any) -> str:
 
 
 def _zone(account: Account, stack: str, zone: str, host: str) -> Check:
-    absent = ("NoSuchHostedZone", "InvalidInput")
-    answer = account.call("route53", "get_hosted_zone", absent=absent, Id=zone)
-    choose = f"pulumi config set petpark:hosted_zone ZONE --stack {stack}  # aws route53 list-hosted-zones"
-    if answer is None:
-        return Check(name="host name", health=Health.MISSING, found=f"there is no hosted zone {zone}", mend=choose)
-    domain = str(answer["HostedZone"]["Name"]).rstrip(".")
-    if host != domain and not host.endswith(f".{domain}"):
-        found = f"{host} is not in the hosted zone {zone}, which is {domain}"
-        return Check(name="host name", health=Health.MISSING, found=found, mend=choose)
-    return Check(name="host name", health=Health.FINE, found=f"{host} in the hosted zone of {domain}")
+    """https://docs.aws.amazon.com/Route53/latest/APIReference/API_ListHostedZonesByName.html."""
+    zone, host = zone.rstrip("."), host.rstrip(".")
+    answer = account.call("route53", "list_hosted_zones_by_name", DNSName=zone, MaxItems="10")
+    public = [
+        one
+        for one in answer["HostedZones"]
+        if one["Name"].rstrip(".") == zone and not one.get("Config", {}).get("PrivateZone")
+    ]
+    if not public:
+        create = f"aws route53 create-hosted-zone --name {zone} --caller-reference petpark"
+        mend = f"{create}, then let {zone} point at its name servers"
+        return Check(name="host name", health=Health.MISSING, found=f"there is no public hosted zone {zone}", mend=mend)
+    if host != zone and not host.endswith(f".{zone}"):
+        choose = f"pulumi config set petpark:dns_zone ZONE --stack {stack}  # aws route53 list-hosted-zones"
+        return Check(name="host name", health=Health.MISSING, found=f"{host} is not in the zone {zone}", mend=choose)
+    return Check(name="host name", health=Health.FINE, found=f"{host} in the hosted zone of {zone}")
 
 
 def _resolves(host: str) -> Check:
@@ -102,7 +109,7 @@ def _resolves(host: str) -> Check:
         addresses = socket.getaddrinfo(host, 443, proto=socket.IPPROTO_TCP)
     except OSError as error:
         found = f"{host} does not resolve yet ({error})"
-        mend = "after the first up: a CNAME from it to the output endpoint.dns_name"
+        mend = "after the first up: a CNAME from it to the output endpoint.load_balancer_name"
         return Check(name="host name", health=Health.ABSENT, found=found, mend=mend)
     return Check(name="host name", health=Health.FINE, found=f"{host} is {addresses[0][4][0]}")
 

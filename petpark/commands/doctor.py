@@ -10,7 +10,9 @@ import typer
 from rich.text import Text
 
 import petpark
+from petpark import account as account_checks
 from petpark import doctor, pulumi_cli
+from petpark.account import leftovers as account_leftovers
 from petpark.app import Invocation, TargetKind, example, invocation
 from petpark.doctor import Check, Health
 from petpark.errors import NOT_SO, PulumiFailed
@@ -61,10 +63,8 @@ def _checks(run: Invocation, *, account: bool, leftovers: bool) -> Iterator[Chec
         return doctor.examine(run.kind, checkout(), run.target)
     if run.kind is TargetKind.REHEARSAL:
         raise typer.BadParameter("--account looks at an AWS account, and a rehearsal has none: leave --target out")
-    from petpark import account as aws
-    from petpark.account import leftovers as left
-
-    return left.examine(checkout(), run.stack) if leftovers else aws.examine(checkout(), run.stack)
+    look = account_leftovers.examine if leftovers else account_checks.examine
+    return look(checkout(), run.stack)
 
 
 def _line(check: Check) -> Line:

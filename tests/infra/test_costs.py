@@ -1,6 +1,8 @@
 """What a stack costs: every kind of thing that is paid for by the hour is in the sum."""
 
 import dataclasses
+import tempfile
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -9,13 +11,14 @@ from hypothesis import strategies as st
 from infra import costs
 from infra.instance_types import instance_type
 from petpark.account.stack import read_stack
-from tests.infra.conftest import ROOT
+from tests.petpark.account import settings
 
-TEST, PROD = (read_stack(ROOT, stack) for stack in ("test", "prod"))
+with tempfile.TemporaryDirectory() as folder:
+    TEST, PROD = (read_stack(settings(Path(folder), stack), stack) for stack in ("test", "prod"))
 
 
-def total(settings):
-    return sum(item.month for item in costs.monthly(settings))
+def total(stack):
+    return sum(item.month for item in costs.monthly(stack))
 
 
 @given(st.integers(0, 100))

@@ -158,6 +158,7 @@ def settings(root: Path, stack: str, **changes: Any) -> Path:
     """Put the stack's shipped YAML below `root`, with `changes` of petpark's own keys; returns `root`."""
     path = root / f"Pulumi.{stack}.yaml"
     shipped = yaml.safe_load((ROOT / path.name).read_text())
+    changes = {"allow_keys_over_http": True, **changes}
     shipped["config"] |= {f"petpark:{key}": value for key, value in changes.items()}
     path.write_text(yaml.safe_dump(shipped))
     return root

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import socket
 import string
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import boto3
@@ -25,8 +27,9 @@ from typer.testing import CliRunner
 from infra.instance_types import InstanceTypeUnsupported, instance_type
 from petpark import account as checker
 from petpark.__main__ import app
+from petpark.account import certificates
 from petpark.account.certificates import covers
-from petpark.account.cloud import permission
+from petpark.account.cloud import Account, permission
 from petpark.account.demand import fleets, vcpu_quota
 from petpark.account.stack import read_stack
 from petpark.doctor import Check, Health
@@ -35,6 +38,7 @@ from tests.petpark.account import ACCOUNT, REGION, ROOT, FakeAccount, settings
 QUOTA_G_SPOT = "quota: All G and VT Spot Instance Requests"
 QUOTA_STANDARD = "quota: Running On-Demand Standard (A, C, D, H, I, M, R, T, Z) instances"
 GOOD = {"clients": "10.1.0.0/16", "alarm_email": "ops@example.org"}
+HOST = {"host_name": "park.example.org"}
 
 
 @pytest.fixture(scope="module")
@@ -51,8 +55,9 @@ def started() -> Iterator[FakeAccount]:
 
 
 @pytest.fixture
-def aws(started: FakeAccount) -> FakeAccount:
-    """An account in which both stacks can be deployed at once."""
+def aws(started: FakeAccount, monkeypatch: pytest.MonkeyPatch) -> FakeAccount:
+    """An account in which both stacks can be deployed at once; every name resolves."""
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [(2, 1, 6, "", ("192.0.2.1", 443))])
     started.reset()
     return started
 
@@ -98,7 +103,7 @@ def certificate(fake: FakeAccount, *, days: float, name: str = "park.example.org
 
 @pytest.mark.parametrize("stack", ["test", "prod"])
 def test_an_account_with_everything_is_fine(aws: FakeAccount, tmp_path: Path, stack: str) -> None:
-    extra = {"tls_certificate": certificate(aws, days=200)} if stack == "prod" else {}
+    extra = {"tls_certificate": certificate(aws, days=200), **HOST} if stack == "prod" else {}
     found = examine(aws, settings(tmp_path, stack, **GOOD, **extra), stack)
     assert [check for check in found.values() if check.health is not Health.FINE] == []
     assert (QUOTA_G_SPOT in found) == (stack == "test"), "training is the platform's"
@@ -243,15 +248,64 @@ def test_a_certificate_that_cannot_be_used_is_found(aws: FakeAccount, tmp_path: 
         f"arn:aws:iam::{ACCOUNT}:server-certificate/old": "not the ARN of a certificate of ACM",
     }
     for arn, why in wrong.items():
-        check = examine(aws, settings(tmp_path, "prod", tls_certificate=arn), "prod")["certificate"]
+        check = examine(aws, settings(tmp_path, "prod", tls_certificate=arn, **HOST), "prod")["certificate"]
         assert check.health is Health.MISSING
         assert why in check.found
         assert check.mend
     aws.answers("acm.DescribeCertificate", {"Certificate": {**asked, "Status": "PENDING_VALIDATION"}})
-    check = examine(aws, settings(tmp_path, "prod", tls_certificate=pending), "prod")["certificate"]
+    check = examine(aws, settings(tmp_path, "prod", tls_certificate=pending, **HOST), "prod")["certificate"]
     assert check.health is Health.MISSING
     assert "PENDING_VALIDATION" in check.found
     assert "waits for the DNS record" in check.found
+
+
+def named(**endpoint: Any) -> Any:
+    """Settings of an endpoint with a name, as far as the certificate's checks read them."""
+    return SimpleNamespace(
+        endpoint=SimpleNamespace(**{"kind": "autoscaled", "tls_certificate": None, "dns_zone": None, **endpoint})
+    )
+
+
+def looked_up(aws: FakeAccount, **endpoint: Any) -> dict[str, Check]:
+    found = certificates.check(Account(aws.session, REGION), "prod", named(**endpoint))
+    return {check.name: check for check in found}
+
+
+def test_a_certificate_for_another_name_is_found(aws: FakeAccount) -> None:
+    arn = certificate(aws, days=200, name="*.example.org")
+    fine = looked_up(aws, tls_certificate=arn, host_name="park.example.org")
+    assert {check.health for check in fine.values()} == {Health.FINE}
+    other = looked_up(aws, tls_certificate=arn, host_name="park.example.com")["certificate"]
+    assert other.health is Health.MISSING
+    assert other.found == "is for *.example.org, not for park.example.com"
+
+
+def test_a_name_that_does_not_resolve_yet_is_no_fault(aws: FakeAccount, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(*_: Any, **__: Any) -> Any:
+        raise socket.gaierror(-2, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    check = looked_up(aws, host_name="park.example.org")["host name"]
+    assert check.health is Health.ABSENT
+    assert "CNAME" in check.mend
+
+
+def test_a_hosted_zone_has_to_be_there_to_be_public_and_to_hold_the_name(aws: FakeAccount) -> None:
+    route53 = aws.client("route53")
+    none = looked_up(aws, host_name="photos.park.example", dns_zone="park.example")["host name"]
+    vpc = aws.client("ec2").describe_vpcs()["Vpcs"][0]["VpcId"]
+    inside = {"VPCRegion": REGION, "VPCId": vpc}
+    hidden = {"Comment": "", "PrivateZone": True}
+    route53.create_hosted_zone(Name="park.example", CallerReference="1", VPC=inside, HostedZoneConfig=hidden)
+    private = looked_up(aws, host_name="photos.park.example", dns_zone="park.example")["host name"]
+    route53.create_hosted_zone(Name="park.example", CallerReference="2")
+    fine = looked_up(aws, host_name="photos.park.example", dns_zone="park.example.")["host name"]
+    outside = looked_up(aws, host_name="photos.carpark.example", dns_zone="park.example")["host name"]
+    assert [one.health for one in (none, private, fine, outside)] == [
+        Health.MISSING, Health.MISSING, Health.FINE, Health.MISSING,
+    ]  # fmt: skip
+    assert "aws route53 create-hosted-zone --name park.example" in none.mend
+    assert "is not in the zone" in outside.found
 
 
 LABEL = st.text(string.ascii_lowercase + string.digits, min_size=1, max_size=8)
@@ -289,7 +343,7 @@ def test_settings_as_shipped_are_said_to_reach_nobody(aws: FakeAccount, tmp_path
 
 def test_what_may_not_be_read_or_does_not_answer_neither_passes_nor_fails(aws: FakeAccount, tmp_path: Path) -> None:
     arn = certificate(aws, days=100)
-    root = settings(tmp_path, "test", endpoint_kind="autoscaled", tls_certificate=arn, **GOOD)
+    root = settings(tmp_path, "test", endpoint_kind="autoscaled", tls_certificate=arn, **HOST, **GOOD)
 
     def everything_is_asked() -> None:
         aws.reset()
