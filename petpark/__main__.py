@@ -19,6 +19,7 @@ from petpark.commands import (
     experiment,
     jobs,
     models,
+    people,
     runs,
     search,
     train,
@@ -44,6 +45,7 @@ def petpark(
 
 doctor.register(app)
 costs.register(app)
+people.register(app)
 train.register(app)
 decisions.register(app)
 app.add_typer(data.app, name="data")
