@@ -7,6 +7,7 @@ medians. Processor time a photo is what tells on a machine that is never quiet; 
 
 import argparse
 import multiprocessing
+import os
 import statistics
 import sys
 import tempfile
@@ -16,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # see serving/__init__.py
 import onnxruntime
 
 sys.path.insert(0, str(Path(__file__).parents[1]))

@@ -1,10 +1,11 @@
 """JPEG bytes to pixels: the one decode that training and serving share."""
 
-from imaging.decoding import MAX_PIXELS, decode
+from imaging.decoding import MAX_DECODED_BYTES, MAX_PIXELS, decode
 from imaging.errors import PhotoError, PhotoTooLarge, PhotoUnreadable
 from imaging.measures import PhotoMeasures, measure, perceptual_hash
 
 __all__ = [
+    "MAX_DECODED_BYTES",
     "MAX_PIXELS",
     "PhotoError",
     "PhotoMeasures",

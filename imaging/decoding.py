@@ -22,9 +22,34 @@ import numpy.typing as npt
 from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 
 from imaging.errors import PhotoError, PhotoTooLarge, PhotoUnreadable
+from imaging.jpeg import has_more_scans
 
 FORMATS: Final = ("JPEG", "PNG", "WEBP")
 MAX_PIXELS: Final = 50_000_000
+
+MAX_SIDE: Final = 16_384
+"""Pixels along one side. Panoramas have less; what is longer is a line that costs as much as a picture."""
+
+MAX_SCANS: Final = 32
+"""Scans of a progressive JPEG. Encoders write some ten; each costs as much as decoding the photo once."""
+
+MAX_DECODED_BYTES: Final = 256 * 1024 * 1024
+"""Memory that one photo may take while it is decoded. A file of some kilobytes can ask for far more."""
+
+# ISO/IEC 23008-12 (HEIF), annex B, and the AV1 Image File Format; the major brand stands in the first box.
+_HEIF_BRANDS: Final = {
+    **dict.fromkeys((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"), "HEIC"),
+    **dict.fromkeys((b"avif", b"avis"), "AVIF"),
+}
+_SIGNATURES: Final = {b"GIF8": "GIF", b"BM": "BMP", b"II*\0": "TIFF", b"MM\0*": "TIFF"}
+
+_PIXEL_BYTES: Final = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2}
+"""What Pillow takes for a pixel, where it is not 4 bytes."""
+
+_WEBP_BYTES: Final = 12
+"""What libwebp takes for a pixel besides: two canvases and the frame."""
+
+_ROWS: Final = 64
 
 _TRANSPOSITIONS: Final = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -43,10 +68,11 @@ def decode(data: bytes, size: int, *, max_pixels: int = MAX_PIXELS) -> npt.NDArr
     Raises `PhotoTooLarge` before anything is decoded, and `PhotoUnreadable` for bytes that are no whole photo.
     """
     with open_photo(data, max_pixels=max_pixels) as image:
+        whole = image.width * image.height
         image.draft(None, (size, size))
-        rgb = _to_rgb(image)
-        turned = _upright(_resize(rgb, size), orientation(image))
-        return np.array(turned, dtype=np.uint8)
+        _refuse_memory(image, whole)
+        turned = _upright(_resize(_flat(image), size), orientation(image))
+        return np.array(turned.convert("RGB"), dtype=np.uint8)
 
 
 @contextmanager
@@ -54,21 +80,51 @@ def open_photo(data: bytes, *, max_pixels: int) -> Generator[ImageFile.ImageFile
     """Open a photo within its limits; whatever Pillow raises inside the block becomes a `PhotoError`."""
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-            _refuse_bombs(image, max_pixels)
+            _refuse_bombs(image, data, max_pixels)
             yield image
     except PhotoError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise PhotoTooLarge(f"too many pixels; the limit is {max_pixels:,} pixels") from error
     except UnidentifiedImageError as error:
-        raise PhotoUnreadable("not a JPEG, PNG or WebP picture" if data else "the file is empty") from error
+        raise PhotoUnreadable(_unidentified(data)) from error
     except Exception as error:  # Pillow's decoders raise whatever broken bytes lead them to
         raise PhotoUnreadable(str(error) or type(error).__name__) from error
 
 
-def _refuse_bombs(image: Image.Image, max_pixels: int) -> None:
+def _unidentified(data: bytes) -> str:
+    """Why bytes are no photo for us. Formats that cameras and phones write are named, with how to convert them."""
+    if not data:
+        return "the file is empty"
+    wanted = "not a JPEG, PNG or WebP picture"
+    if data[4:8] == b"ftyp" and data[8:12] in _HEIF_BRANDS:
+        name = _HEIF_BRANDS[data[8:12]]
+    else:
+        name = next((name for start, name in _SIGNATURES.items() if data.startswith(start)), None)
+    return f"{wanted} but {name}; convert it: magick mogrify -format jpg FILE" if name else wanted
+
+
+def _refuse_bombs(image: ImageFile.ImageFile, data: bytes, max_pixels: int) -> None:
+    shape = f"{image.width}×{image.height} pixels"
     if image.width * image.height > max_pixels:
-        raise PhotoTooLarge(f"{image.width}×{image.height} pixels; the limit is {max_pixels:,} pixels")
+        raise PhotoTooLarge(f"{shape}; the limit is {max_pixels:,} pixels")
+    if max(image.width, image.height) > MAX_SIDE:
+        raise PhotoTooLarge(f"{shape}; the limit is {MAX_SIDE:,} pixels along one side")
+    if image.format == "JPEG" and has_more_scans(data, MAX_SCANS):
+        raise PhotoTooLarge(f"more than {MAX_SCANS} scans, which no camera writes; save it as a usual JPEG")
+
+
+def _refuse_memory(image: ImageFile.ImageFile, whole: int) -> None:
+    """`image` as it will be decoded; `whole`: its pixels in the file, of which a progressive JPEG keeps all."""
+    own = _PIXEL_BYTES.get(image.mode, 4) + (_WEBP_BYTES if image.format == "WEBP" else 0)
+    needed = image.width * image.height * (own if _is_flat(image) else own + 4)
+    if image.info.get("progressive"):
+        needed += whole * 2 * len(image.getbands())
+    if needed > MAX_DECODED_BYTES:
+        raise PhotoTooLarge(
+            f"{image.width}×{image.height} pixels of this kind take {needed >> 20} MiB while they are decoded; "
+            f"the limit is {MAX_DECODED_BYTES >> 20} MiB"
+        )
 
 
 def orientation(image: Image.Image) -> int:
@@ -80,13 +136,30 @@ def orientation(image: Image.Image) -> int:
     return value if value in _TRANSPOSITIONS else 1
 
 
+def _is_flat(image: Image.Image) -> bool:
+    """Whether a picture can be resized as it is: grey and RGB, with nothing to see through."""
+    return image.mode in {"L", "RGB"} and not image.has_transparency_data
+
+
+def _flat(image: Image.Image) -> Image.Image:
+    """A picture in grey or RGB. Others are converted some rows at a time: whole, it would be several copies."""
+    if _is_flat(image):
+        return image
+    image.load()
+    flat = Image.new("RGB", image.size)
+    for top in range(0, image.height, _ROWS):
+        rows = image.crop((0, top, image.width, min(top + _ROWS, image.height)))
+        flat.paste(_to_rgb(rows), (0, top))
+    return flat
+
+
 def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I"):  # 16-bit PNG: Pillow would clip, not scale
         return Image.fromarray((np.asarray(image, dtype=np.uint32) >> 8).clip(0, 255).astype(np.uint8)).convert("RGB")
     if image.has_transparency_data:
         rgba = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
-    return image if image.mode == "RGB" else image.convert("RGB")  # convert would copy
+    return image.convert("RGB")
 
 
 def _resize(image: Image.Image, size: int) -> Image.Image:

@@ -31,6 +31,7 @@ class TrainingArgs:
 class Training(Component):
     """A launch template: an instance of it, tagged with a job's id, runs that job.
 
+    Type, zone and spot or on-demand are the launcher's to say, which tries one after the other (`petpark.launches`).
     Three things end an instance: its job's end, its own watchdog, and whoever launched it. To shut down is to
     terminate, so none of them can leave one behind that costs money.
     """
@@ -43,7 +44,9 @@ class Training(Component):
         self.template = self._create_template(args)
         self.outputs = {
             "launch_template": self.template.id,
-            "subnet": args.network.machines[0].id,
+            "subnets": {zone: subnet.id for zone, subnet in args.network.by_zone.items()},
+            "instance_types": [kind.name for kind in args.settings.instance_types],
+            "spot": args.settings.spot,
             "log_group": self.machine.log_group.name,
             "instances": args.settings.instances,
         }
@@ -54,7 +57,7 @@ class Training(Component):
             f"{self.name}-machine",
             MachineArgs(
                 purpose="training",
-                instance_type=args.settings.instance_type,
+                instance_type=args.settings.instance_types[0],
                 volume_gb=args.settings.volume_gb,
                 grants=policies.training,
                 places=args.places,
@@ -97,12 +100,7 @@ class Training(Component):
         facts = pulumi.Output.all(args.places.resolved(), args.bundle, self.machine.log_group.name)
         return self.machine.create_template(
             facts.apply(lambda values: script((values[0], values[1], values[2]))),
-            market=_SPOT if args.settings.spot else None,
             at_shutdown="terminate",
+            # Whoever has this template's id may start an instance, so it comes last.
+            depends_on=args.network.ready_for_instances,
         )
-
-
-_SPOT: aws.ec2.LaunchTemplateInstanceMarketOptionsArgsDict = {
-    "market_type": "spot",
-    "spot_options": {"spot_instance_type": "one-time", "instance_interruption_behavior": "terminate"},
-}

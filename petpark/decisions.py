@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from petpark.errors import ReportMissing
+from petpark.errors import ChannelUnknown, ReportMissing
 from petpark.target import Target
 from registry.channel_policy import STRICT, ChannelPolicy
 from registry.identity import person
@@ -46,7 +46,7 @@ def certify(
 
     The certificate names `report` by its hash (by default the version's own); a revocation needs none. Approval ends
     after `days` days; a refusal or revocation does not end.
-    Raises `ReportMissing`, or the registry's `VersionMissing`, `SelfCertified` or `DecidedMeanwhile`.
+    Raises `ReportMissing`, or the registry's `ReasonMissing`, `VersionMissing`, `SelfCertified` or `DecidedMeanwhile`.
     """
     from registry import promotion
     from registry.catalog import Catalog
@@ -66,23 +66,48 @@ def certify(
     )
 
 
-def promote(target: Target, number: int, *, channel: str, why: str, clock: Clock = now) -> Move:
+def promote(
+    target: Target, number: int, *, channel: str, why: str, create_channel: bool = False, clock: Clock = now
+) -> Move:
     """Move `channel` to version `number`, as the stack's promoter, by the channel's rule (`rule`).
 
-    Raises the registry's `VersionMissing`, `MoverRefused`, `GatesFailed`, `NotCertified`, `SamePerson`, `MetricBelow`,
-    or `ChannelMoved` when somebody else moved the channel meanwhile.
+    A channel lasts for ever once it has an entry. `create_channel` allows one that no stack declares and that has none.
+    Raises `ChannelUnknown`, or the registry's `ReasonMissing`, `VersionMissing`, `MoverRefused`, `GatesFailed`,
+    `NotCertified`, `SamePerson`, `MetricBelow`, or `ChannelMoved` when somebody else moved the channel meanwhile.
     """
-    return desk(target, channel).promote(number, by=target.identity(role=Role.PROMOTER), why=why, now=clock())
+    here = desk(target, channel)
+    if not create_channel and channel not in target.outputs.channels and here.channel.head() is None:
+        declared = ", ".join(sorted(target.outputs.channels)) or "none"
+        raise ChannelUnknown(
+            f"There is no channel {channel}. Channels that a stack declares: {declared}.",
+            next_step="Correct --channel. To begin a channel of that name, which then lasts for ever: --create-channel",
+        )
+    return here.promote(number, by=target.identity(role=Role.PROMOTER), why=why, now=clock())
 
 
-def roll_back(target: Target, *, channel: str, why: str, to: int | None = None, clock: Clock = now) -> Move:
+@dataclass(frozen=True, kw_only=True)
+class Return:
+    """A rollback that was carried out."""
+
+    move: Move
+    left: Move | None
+    """The entry that had taken the version out of force that now came back, and why; None if none is known."""
+
+
+def roll_back(
+    target: Target, *, channel: str, why: str, to: int | None = None, again: bool = False, clock: Clock = now
+) -> Return:
     """Move `channel` back to the version before, or to version `to`, as the stack's promoter.
 
     Of the channel's rule only certificate and movers are asked again: a version whose certificate was revoked or has
-    ended is not gone back to, but whoever notices at night needs no second person.
-    Raises the registry's `NothingToRollBackTo`, `MoverRefused`, `NotCertified` or `ChannelMoved`.
+    ended does not come back, but a person who notices at night needs no second one. `again` allows a version that was
+    rolled back from.
+    Raises the registry's `ReasonMissing`, `NothingToRollBackTo`, `RolledBackBefore`, `MoverRefused`, `NotCertified` or
+    `ChannelMoved`.
     """
-    return desk(target, channel).roll_back(by=target.identity(role=Role.PROMOTER), why=why, to=to, now=clock())
+    here = desk(target, channel)
+    move = here.roll_back(by=target.identity(role=Role.PROMOTER), why=why, to=to, again=again, now=clock())
+    return Return(move=move, left=here.channel.left(move.version, before=move.number))
 
 
 def rule(target: Target, channel: str) -> ChannelPolicy:

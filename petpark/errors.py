@@ -127,9 +127,13 @@ class JobInterrupted(OperatorError):
 
 
 class NoCapacity(OperatorError):
-    """The cloud has no instance of the wanted type at the wanted price now."""
+    """The cloud has no instance of the wanted types, in any zone, now."""
 
     exit_code = NOT_SO
+
+
+class QuotaReached(NoCapacity):
+    """The account may not run that many of these instances; in new accounts often none at all."""
 
 
 class TooManyInstances(OperatorError):
@@ -146,6 +150,12 @@ class WeightsMissing(OperatorError):
 
 class SourceClosed(OperatorError):
     """Photos, or their index, lie where the publisher's role may not read."""
+
+
+class ChannelUnknown(OperatorError):
+    """No stack declares the channel and it has no entry: most likely a slip of the keyboard."""
+
+    exit_code = NOT_SO
 
 
 class ReportMissing(OperatorError):

@@ -57,7 +57,9 @@ def start(
     `SameVersion`.
     """
     from registry.experiment_errors import NoChampion
+    from registry.promotion import require_reason
 
+    require_reason("a reason", why)
     desk = decisions.desk(target, channel)
     by = target.identity(role=Role.PROMOTER)
     version = desk.candidate(number, by=by, now=clock())
@@ -106,9 +108,15 @@ def look(targets: Sequence[Target], channel: str, *, clock: Clock = now, decide:
 
 
 def stop(targets: Sequence[Target], channel: str, *, why: str, clock: Clock = now) -> Look:
-    """End the experiment on `channel` whatever it shows, keeping what was seen. Raises `NoExperiment`."""
+    """End the experiment on `channel` whatever it shows, keeping what was seen.
+
+    Raises `NoExperiment`, `ReasonMissing`.
+    """
     from dataclasses import replace
 
+    from registry.promotion import require_reason
+
+    require_reason("a reason", why)
     found = look(targets, channel, clock=clock, decide=False)
     log = _log(targets[0], channel, clock)
     return replace(found, conclusion=_conclude(targets[0], log, found, "stopped", (why,)))

@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, override
 
 import typer
 from rich import box
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType
 from rich.padding import Padding
 from rich.progress import (
     BarColumn,
@@ -24,6 +24,7 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
@@ -36,6 +37,23 @@ type Report = Callable[[int, int], None]
 _KILO = 1024
 _PIPE_WIDTH = 400
 """Columns when nobody looks: a line is never cut where another program reads it."""
+
+
+_CONTROL = {code: ascii(chr(code))[1:-1] for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\n\t"}
+"""Characters that a terminal obeys. They stand in names that others chose: of files, classes, cameras, keys."""
+
+
+_JSON_CONTROL = {code: f"\\u{code:04x}" for code in range(0x7F, 0xA0)}
+"""The control characters that JSON lets stand as they are."""
+
+
+class SafeConsole(Console):
+    """A console on which nothing that is printed can move the cursor, set colours or ring: it shows as an escape."""
+
+    @override
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(segment.text.translate(_CONTROL), segment.style)
 
 
 @dataclass(frozen=True)
@@ -70,11 +88,11 @@ class Output:
     @classmethod
     def open(cls, *, json: bool) -> Output:
         """Consoles on the process's own streams."""
-        out, err = Console(highlight=False), Console(stderr=True, highlight=False)
+        out, err = SafeConsole(highlight=False), SafeConsole(stderr=True, highlight=False)
         if not out.is_terminal:
-            out = Console(highlight=False, width=_PIPE_WIDTH)
+            out = SafeConsole(highlight=False, width=_PIPE_WIDTH)
         if not err.is_terminal:
-            err = Console(stderr=True, highlight=False, width=_PIPE_WIDTH)
+            err = SafeConsole(stderr=True, highlight=False, width=_PIPE_WIDTH)
         return cls(json=json, out=out, err=err)
 
     @property
@@ -193,7 +211,8 @@ class Output:
 
     def document(self, facts: object) -> None:
         """Print `facts` as the one JSON document of this command."""
-        self.out.file.write(json.dumps(facts, indent=2, ensure_ascii=False, default=_plain) + "\n")
+        text = json.dumps(facts, indent=2, ensure_ascii=False, default=_plain)
+        self.out.file.write(text.translate(_JSON_CONTROL) + "\n")
 
 
 class _Rate(ProgressColumn):

@@ -42,6 +42,11 @@ class Move:
     previous_sha256: str | None  # of the entry before; None for the first
 
     @property
+    def is_rollback(self) -> bool:
+        """Whether it brought back an earlier state."""
+        return self.restores is not None
+
+    @property
     def sha256(self) -> str:
         """Hash of the entry's stored bytes, which the next entry carries."""
         return sha256_hex(self.to_bytes())
@@ -222,6 +227,14 @@ class Channel:
         raise NothingToRollBackTo(
             self.name, expected=f"a version before {head.version}", actual=f"version {head.version} as the first"
         )
+
+    def left(self, version: int, *, before: int) -> Move | None:
+        """The entry that took `version` out of force the last time before entry `before`; None if none did."""
+        for number in range(before - 1, 1, -1):
+            move = self._entry(number)
+            if move.previous == version and move.version != version:
+                return move
+        return None
 
     def _last_with(self, version: int, *, before: Move) -> Move:
         if version == before.version:

@@ -283,6 +283,18 @@ class NothingToRollBackTo(RegistryError):
         )
 
 
+class RolledBackBefore(RegistryError):
+    """The version that would come back is one that was rolled back from: nobody meant that, or somebody must say so."""
+
+    def __init__(self, channel: str, version: int, *, left: "Move") -> None:
+        super().__init__(
+            expected=f"a version for channel {channel} that nobody rolled back from",
+            actual=f"version {version}, left at {left.at} for version {left.version} by {left.by} ({left.why})",
+            next="To bring it back all the same: `petpark rollback --yes`; another: `--to VERSION`.",
+        )
+        self.left = left
+
+
 type Reason = Literal[
     "none", "refused", "revoked", "expired", "other digest", "replayed", "unknown key", "bad signature", "malformed"
 ]
@@ -364,6 +376,17 @@ class GatesFailed(RegistryError):
             f"`petpark:gates`, or the channel's `gates` in `petpark:channels`, in the stack that owns the platform.",
         )
         self.failed = failed
+
+
+class ReasonMissing(RegistryError):
+    """A decision of a person carries the reason for it. Nothing was added."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(
+            expected=f"{what} that says something",
+            actual="an empty one",
+            next="Write a few words for those who read the log later.",
+        )
 
 
 class DecidedMeanwhile(RegistryError):

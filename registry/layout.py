@@ -107,6 +107,29 @@ def meeting_key(job: str, launch: str) -> str:
     return f"{job_prefix(job)}meetings/{launch}.json"
 
 
+def attempts_prefix(job: str) -> str:
+    """What EC2 answered when instances were launched for the job: launch by launch, pool by pool."""
+    return f"{job_prefix(job)}launches/"
+
+
+def attempt_key(job: str, launch: str, number: int, instance_type: str, zone: str) -> str:
+    """What it answered about one pool of a launch, counted from 1."""
+    return f"{attempts_prefix(job)}{launch}/{number:06d}-{instance_type}-{zone}.json"
+
+
+BOOTS = "boots/"
+
+
+def boot_logs_prefix(job: str) -> str:
+    """What instances said that ended otherwise than well, from their boot on."""
+    return f"{job_prefix(job)}{BOOTS}"
+
+
+def boot_log_key(job: str, instance: str) -> str:
+    """What one of them said."""
+    return f"{boot_logs_prefix(job)}{instance}.log"
+
+
 def validation_key(job: str) -> str:
     """What the job of a study's trial answered on the validation photos."""
     return f"{job_prefix(job)}validation.json"

@@ -12,7 +12,15 @@ from registry.catalog import Catalog
 from registry.certificate import Certificate, Certificates, Decision
 from registry.channel import Channel, Move
 from registry.channel_policy import ChannelPolicy
-from registry.errors import GatesFailed, MetricBelow, MoverRefused, SamePerson, SelfCertified
+from registry.errors import (
+    GatesFailed,
+    MetricBelow,
+    MoverRefused,
+    ReasonMissing,
+    RolledBackBefore,
+    SamePerson,
+    SelfCertified,
+)
 from registry.gates import failed, judged
 from registry.identity import person, same_hands
 from registry.signing import Signer, Verifier
@@ -33,10 +41,13 @@ def certify(
     expires_at: datetime | None,
     note: str,
 ) -> Certificate:
-    """Sign a decision about `version` by somebody who did not train it; SelfCertified, and what `sign` raises.
+    """Sign a decision about `version` by somebody who did not train it.
+
+    Raises ReasonMissing (an empty note), SelfCertified, and what `sign` raises.
 
     Anybody may revoke: who sees a danger in their own work must be able to stop it.
     """
+    require_reason("a note", note)
     if decision != "revoked":
         refuse_trainer(version.title, version.lineage, by=by)
     return certificates.sign(
@@ -48,6 +59,12 @@ def certify(
         expires_at=expires_at,
         note=note,
     )
+
+
+def require_reason(what: str, text: str) -> None:
+    """ReasonMissing if `text`, which the log keeps as `what`, is blank."""
+    if not text.strip():
+        raise ReasonMissing(what)
 
 
 def refuse_trainer(title: str, lineage: Mapping[str, str], *, by: str) -> None:
@@ -73,8 +90,10 @@ class Desk:
     ) -> Move:
         """Put version `number` in force. `expected`: the channel entry that the decision was based on.
 
-        Raises VersionMissing, MoverRefused, GatesFailed, NotCertified, SamePerson, MetricBelow, ChannelMoved.
+        Raises ReasonMissing, VersionMissing, MoverRefused, GatesFailed, NotCertified, SamePerson, MetricBelow,
+        ChannelMoved.
         """
+        require_reason("a reason", why)
         version = self.candidate(number, by=by, now=now)
         head = self.channel.head()
         if self.policy.metric is not None and head is not None:
@@ -96,20 +115,30 @@ class Desk:
         return version
 
     def roll_back(
-        self, *, by: str, why: str, to: int | None = None, expected: int | None = None, now: datetime | None = None
+        self,
+        *,
+        by: str,
+        why: str,
+        to: int | None = None,
+        expected: int | None = None,
+        again: bool = False,
+        now: datetime | None = None,
     ) -> Move:
         """Bring back the version that was in force before, or version `to`.
 
-        `expected`: the channel entry that the decision was based on.
+        `expected`: the channel entry that the decision was based on. `again`: also a version that was rolled back from.
         It was promoted once, so only what may have changed since is asked again: a certificate in force, and a mover's
         name. Whoever notices at night must not need a second person.
-        Raises NothingToRollBackTo, MoverRefused, DigestMismatch, ChannelMoved, NotCertified (revoked or expired: name
-        another with `to`).
+        Raises ReasonMissing, NothingToRollBackTo, RolledBackBefore, MoverRefused, DigestMismatch, ChannelMoved,
+        NotCertified (revoked or expired: name another with `to`).
         """
+        require_reason("a reason", why)
         self._refuse_stranger(by)
 
         def check(target: Move) -> None:
             self._certificate(self.catalog.version(target.version, digest=target.digest), now)
+            if not again:
+                self._refuse_left(target.version)
 
         return self.channel.roll_back(by=by, why=why, to=to, expected=expected, check=check)
 
@@ -117,6 +146,13 @@ class Desk:
         if not self.policy.certificate:
             return None
         return self.certificates.require(version, self.verifier, now=now or datetime.now(UTC))
+
+    def _refuse_left(self, version: int) -> None:
+        """RolledBackBefore if `version` went out of force by a rollback the last time."""
+        head = self.channel.head()
+        left = self.channel.left(version, before=head.number + 1) if head else None
+        if left is not None and left.is_rollback:
+            raise RolledBackBefore(self.channel.name, version, left=left)
 
     def _refuse_stranger(self, by: str) -> None:
         if self.policy.movers and person(by) not in self.policy.movers:

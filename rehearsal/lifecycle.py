@@ -339,7 +339,7 @@ class Lifecycle:
             with self._steps.step(f"roll back to version {first} under traffic") as step:
                 slowest = self._releases.move_both(
                     "rollback",
-                    lambda target, channel: decisions.roll_back(target, channel=channel, why="rehearsal: a drill"),
+                    lambda target, channel: decisions.roll_back(target, channel=channel, why="rehearsal: a drill").move,
                 )
                 step.done(f"every endpoint answers from it after {slowest.answered_after:.1f} s", by=slowest.by)
         report = traffic.report()

@@ -88,6 +88,7 @@ def create_app(
         Route("/v1/cameras/{agent}/{name}/thumbnail.jpg", door.guard(agents.thumbnail)),
         Route("/healthz/live", health.live),
         Route("/healthz/ready", health.ready),
+        Route("/healthz/in-service", health.in_service),
         Route("/metrics", health.metrics),
         Route("/v2", v2.server),
         Route("/v2/health/live", v2.server_live),
@@ -111,6 +112,7 @@ def create_app(
         exception_handlers={
             problems.Problem: _on_problem,
             HTTPException: _on_http_exception,
+            ClientDisconnect: _on_caller_left,
             Exception: _on_failure,
         },
     )
@@ -136,8 +138,8 @@ class Shortcut:
             response = await self._photo.endpoint(request)
         except problems.Problem as problem:
             response = await _on_problem(request, problem)
-        except ClientDisconnect:
-            raise
+        except ClientDisconnect as error:
+            response = await _on_caller_left(request, error)
         except Exception as error:
             response = await _on_failure(request, error)
             await response(scope, receive, send)
@@ -156,6 +158,12 @@ async def _on_http_exception(request: Request, error: Exception) -> Response:
     detail = f"{request.method} {request.url.path}: {error.detail}. /docs lists what there is."
     kind = problems.of_status(error.status_code)
     return problems.response(kind, detail, request_id=request.state.request_id, headers=error.headers)
+
+
+async def _on_caller_left(request: Request, _error: Exception) -> Response:
+    """Nobody reads this answer. It is for the metrics: a caller that hung up, or sent a body that breaks HTTP."""
+    detail = "The body ended before it was complete."
+    return problems.response(problems.CALLER_LEFT, detail, request_id=request.state.request_id)
 
 
 async def _on_failure(request: Request, _error: Exception) -> Response:

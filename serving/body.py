@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager, contextmanager
 
 from starlette.requests import Request
 
+from serving.content_encoding import decoder
 from serving.problems import BAD_REQUEST, BODY_TOO_SLOW, OVERLOADED, TOO_LARGE, Problem
 from serving.settings import Limits
 
@@ -24,21 +25,27 @@ class Bodies:
 
     @asynccontextmanager
     async def read(self, request: Request) -> AsyncGenerator[bytes]:
-        """Give the body for as long as the block runs.
+        """Give the body for as long as the block runs, decoded if its Content-Encoding says that it is compressed.
 
-        Raises `Problem`: 413 beyond the size limit (at once, if the header says so), 408 when it arrives too slowly,
-        503 when the bodies of all requests together would be too many.
+        Raises `Problem`: 413 beyond the size limit, sent or decoded (at once, if the header says so), 408 when it
+        arrives too slowly, 415 and 422 for an encoding that is unknown or broken, 503 when the bodies of all requests
+        together would be too many.
         """
         self._check_announced(request)
+        decoding = decoder(request.headers.get("content-encoding"))
         chunks: list[bytes] = []
         size = 0
         try:
             async with self._in_time():
                 async for chunk in request.stream():
-                    self._hold(len(chunk))
-                    size += len(chunk)
-                    self._check_size(size)
-                    chunks.append(chunk)
+                    for piece in decoding.pieces(chunk):
+                        self._hold(len(piece))
+                        size += len(piece)
+                        self._check_size(size)
+                        chunks.append(piece)
+                        if piece is not chunk:
+                            await asyncio.sleep(0)  # decompressing takes time that others want, too
+            decoding.end()
             yield chunks[0] if len(chunks) == 1 else b"".join(chunks)
         finally:
             self._held -= size

@@ -6,7 +6,6 @@ import time
 import uuid
 
 from starlette.datastructures import Headers
-from starlette.requests import ClientDisconnect
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -16,7 +15,6 @@ from serving.telemetry import Metrics
 logger = logging.getLogger(__name__)
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
-_CALLER_LEFT = 499
 
 _EVERY_ANSWER = [(b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer")]
 
@@ -49,8 +47,6 @@ class Gate:
         self._metrics.running += 1
         try:
             await self.app(scope, receive, send_marked)
-        except ClientDisconnect:
-            status = status or _CALLER_LEFT
         except Exception:
             logger.exception("request failed", extra={"request_id": request_id, "path": scope["path"]})
         finally:

@@ -29,6 +29,7 @@ WRONG_TYPE = Kind("wrong-type", 415, "The body is of a type that this address do
 UNREADABLE = Kind("unreadable", 422, "The body cannot be understood")
 TOO_MANY = Kind("too-many-requests", 429, "The API key has asked too often")
 BAD_REQUEST = Kind("bad-request", 400, "The request is not well-formed")
+CALLER_LEFT = Kind("caller-left", 499, "The caller closed the connection")
 INTERNAL = Kind("internal", 500, "The endpoint failed")
 UPSTREAM = Kind("upstream", 502, "What the endpoint had to ask for this did not answer")
 NOT_READY = Kind("not-ready", 503, "The endpoint serves no model yet")

@@ -88,7 +88,7 @@ def _images(tensor: Mapping[str, Any], binary: bytes, *, size: int, batch: int) 
         raise _broken(f"the input's shape has to be [N, {size}, {size}, 3] with N of 1 or more, not {list(shape)}")
     if shape[0] > batch:
         raise Problem(TOO_LARGE, f"The tensor holds {shape[0]} images; the limit is {batch}.")
-    announced = _object(tensor.get("parameters", {}), "`parameters`").get("binary_data_size")
+    announced = _parameters(tensor).get("binary_data_size")
     values = _numbers(tensor.get("data")) if announced is None else _bytes(binary, announced)
     if values.size != np.prod(shape):
         raise _broken(f"the input has {values.size} numbers; its shape {list(shape)} asks for {np.prod(shape)}")
@@ -120,7 +120,7 @@ def _shape(value: object) -> tuple[int, ...]:
 
 
 def _wanted(document: Mapping[str, Any]) -> tuple[tuple[str, ...], frozenset[str]]:
-    all_binary = _object(document.get("parameters", {}), "`parameters`").get("binary_data_output") is True
+    all_binary = _parameters(document).get("binary_data_output") is True
     asked = document.get("outputs") or [{"name": name} for name in OUTPUTS]
     if not isinstance(asked, list):
         raise _broken("`outputs` has to be a list")
@@ -132,7 +132,7 @@ def _wanted(document: Mapping[str, Any]) -> tuple[tuple[str, ...], frozenset[str
         if name not in OUTPUTS or name in names:
             raise _broken(f"each of `outputs` has to be another of {', '.join(OUTPUTS)}; met {name!r}")
         names.append(name)
-        if _object(output.get("parameters", {}), "`parameters`").get("binary_data", all_binary) is True:
+        if _parameters(output).get("binary_data", all_binary) is True:
             binary.add(name)
     return tuple(names), frozenset(binary)
 
@@ -142,6 +142,12 @@ def _json(text: bytes) -> object:
         return json.loads(text)
     except (ValueError, RecursionError):
         raise _broken("it is not JSON") from None
+
+
+def _parameters(of: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The parameters of a request or a tensor. `null` counts as absent: clients write what they have not set so."""
+    found = of.get("parameters")
+    return {} if found is None else _object(found, "`parameters`")
 
 
 def _object(value: object, what: str) -> Mapping[str, Any]:

@@ -7,6 +7,7 @@ import pytest
 # torch's threads wait for each other by spinning; where several trainings share two cores that is most of what they do.
 # Read when torch is loaded, here and in children.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # see serving/__init__.py; tests load ONNX Runtime themselves, too
 
 _LONGEST = (
     "tests/rehearsal/test_stacks.py",

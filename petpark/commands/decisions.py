@@ -15,6 +15,7 @@ from petpark.output import Cell, moment, short
 from petpark.target import Target
 from registry.channel import Move
 from registry.channel_policy import ChannelPolicy
+from registry.identity import person
 
 Version = Annotated[int, typer.Argument(help="Number of the version.", min=1)]
 Channel = Annotated[str, typer.Option("--channel", help="The channel to move, such as test or prod.")]
@@ -59,7 +60,15 @@ def certify(
     run.output.record(fields, facts={**asdict(certificate), "may_promote": [asdict(entry) for entry in after]})
 
 
-def promote(ctx: typer.Context, version: Version, channel: Channel, why: Why) -> None:
+def promote(
+    ctx: typer.Context,
+    version: Version,
+    channel: Channel,
+    why: Why,
+    create_channel: Annotated[
+        bool, typer.Option("--create-channel", help="Begin a channel that no stack declares.")
+    ] = False,
+) -> None:
     """Move a channel to a version; its endpoints follow within seconds.
 
     What a channel asks for is declared as petpark:channels in the stack that owns the registry.
@@ -68,7 +77,7 @@ def promote(ctx: typer.Context, version: Version, channel: Channel, why: Why) ->
     run = invocation(ctx)
     target = run.target()
     _say_undeclared(run, target, channel)
-    _show(run, target, decisions.promote(target, version, channel=channel, why=why))
+    _show(run, target, decisions.promote(target, version, channel=channel, why=why, create_channel=create_channel))
 
 
 def rollback(
@@ -78,8 +87,9 @@ def rollback(
     to: Annotated[
         int | None, typer.Option("--to", help="Go back to this version (default: the one before).", min=1)
     ] = None,
+    again: Annotated[bool, typer.Option("--yes", help="Also to a version that was rolled back from.")] = False,
 ) -> None:
-    """Move a channel back to the version before, or to an older one.
+    """Move a channel back to the version before, or to an older one, and say why that one had left.
 
     Where the channel asks for certificates, as one does that no stack declares, the older version's must be in force.
     A second person is not needed.
@@ -87,7 +97,8 @@ def rollback(
     run = invocation(ctx)
     target = run.target()
     _say_undeclared(run, target, channel)
-    _show(run, target, decisions.roll_back(target, channel=channel, why=why, to=to))
+    done = decisions.roll_back(target, channel=channel, why=why, to=to, again=again)
+    _show(run, target, done.move, left=done.left)
 
 
 def _say_undeclared(run: Invocation, target: Target, channel: str) -> None:
@@ -97,20 +108,20 @@ def _say_undeclared(run: Invocation, target: Target, channel: str) -> None:
         run.output.note(f"No stack declares channel {channel} (declared: {declared}); it asks for {asked}.")
 
 
-def _show(run: Invocation, target: Target, move: Move) -> None:
+def _show(run: Invocation, target: Target, move: Move, *, left: Move | None = None) -> None:
     policy = decisions.rule(target, move.channel)
     rule: Mapping[str, Any] = {**policy.to_dict(), "declared": move.channel in target.outputs.channels}
-    run.output.record(
-        {
-            "channel": move.channel,
-            "version": str(move.version),
-            "before": str(move.previous or "none"),
-            "move": str(move.number),
-            "by": move.by,
-            "rule": _asked(policy) + ("" if rule["declared"] else " (no stack declares the channel)"),
-        },
-        facts={**asdict(move), "rule": rule},
-    )
+    fields: dict[str, Cell] = {
+        "channel": move.channel,
+        "version": str(move.version),
+        "before": str(move.previous or "none"),
+        "move": str(move.number),
+        "by": move.by,
+        "rule": _asked(policy) + ("" if rule["declared"] else " (no stack declares the channel)"),
+    }
+    if left is not None:
+        fields["had left"] = f"{moment(left.at)}, for version {left.version}, by {person(left.by)}: {left.why}"
+    run.output.record(fields, facts={**asdict(move), "rule": rule, "left": asdict(left) if left else None})
 
 
 def _asked(policy: ChannelPolicy) -> str:

@@ -3,6 +3,8 @@
 import contextlib
 import io
 import struct
+import subprocess
+import sys
 import zlib
 
 import numpy as np
@@ -12,6 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from imaging import PhotoError, PhotoTooLarge, PhotoUnreadable, decode
+from imaging.jpeg import has_more_scans
 
 
 def scene(width: int = 96, height: int = 64) -> Image.Image:
@@ -100,18 +103,75 @@ def test_sixteen_bit_pngs_are_scaled_not_clipped():
     assert decode(encode(grey, "PNG"), 8).max() == 128
 
 
-def huge_png(side: int) -> bytes:
-    def chunk(kind: bytes, body: bytes) -> bytes:
-        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+RGB, PALETTE, RGBA = 2, 3, 6
 
-    header = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
+
+def chunk(kind: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+
+def huge_png(side: int, height: int = 0, *, depth: int = 8, kind: int = RGB, rows: bytes = b"") -> bytes:
+    header = struct.pack(">IIBBBBB", side, height or side, depth, kind, 0, 0, 0)
+    palette = chunk(b"PLTE", b"\0\0\0\xff\xff\xff") if kind == PALETTE else b""
+    body = chunk(b"IHDR", header) + palette + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + body
 
 
 @pytest.mark.parametrize("side", [8_000, 10_000, 20_000])
 def test_a_bomb_is_refused_before_it_is_decoded(side: int):
     with pytest.raises(PhotoTooLarge, match="50,000,000 pixels"):
         decode(huge_png(side), 64)
+
+
+def test_a_line_as_costly_as_a_picture_is_refused():
+    with pytest.raises(PhotoTooLarge, match="16,384 pixels along one side"):
+        decode(huge_png(49_999_999, 1), 64)
+
+
+def test_pixels_that_would_fill_the_memory_are_refused_before_they_are_decoded():
+    with pytest.raises(PhotoTooLarge, match="the limit is 256 MiB"):
+        decode(huge_png(7_000, depth=16, kind=RGBA), 64)
+
+
+def test_a_small_file_of_many_pixels_takes_no_more_memory_than_is_allowed():
+    side = 7_000
+    bomb = huge_png(side, depth=1, kind=PALETTE, rows=b"\0" * (side * (1 + side // 8)))
+    assert len(bomb) < 10_000
+    program = (
+        "import resource, sys\nfrom imaging import MAX_DECODED_BYTES, decode\n"
+        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "decode(sys.stdin.buffer.read(), 64)\n"
+        "print(1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) - MAX_DECODED_BYTES)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], input=bomb, capture_output=True, check=True, timeout=60)
+    assert int(done.stdout) < 10_000_000  # bytes above the limit
+
+
+def with_scans(count: int) -> bytes:
+    """A progressive JPEG whose last scan is there so many times in all."""
+    data = encode(scene(), progressive=True)
+    last = data.rindex(b"\xff\xda")
+    scans = data.count(b"\xff\xda")
+    return data[:last] + data[last:-2] * (count - scans + 1) + data[-2:]
+
+
+def test_a_jpeg_with_more_scans_than_any_camera_writes_is_refused_unread():
+    assert decode(with_scans(32), 32).shape == (32, 32, 3)
+    with pytest.raises(PhotoTooLarge, match="more than 32 scans"):
+        decode(with_scans(33), 32)
+
+
+def test_a_thumbnail_inside_a_jpeg_does_not_count_and_neither_does_what_follows_it():
+    thumbnail = with_scans(40)
+    data = encode(scene())
+    inside = b"\xff\xe1" + (len(thumbnail) + 2).to_bytes(2) + thumbnail
+    assert not has_more_scans(data[:2] + inside + data[2:] + thumbnail, 2)
+
+
+@given(st.binary(max_size=300), st.integers(0, 5))
+def test_scans_of_any_bytes_are_counted_without_an_error(data: bytes, most: int):
+    assert has_more_scans(data, most) in (True, False)
+    assert not has_more_scans(data, 300)
 
 
 def test_the_pixel_limit_is_the_callers():

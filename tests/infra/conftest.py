@@ -38,6 +38,9 @@ class Declared:
     parent_type: str
     protect: bool
     retain: bool
+    urn: str
+    waits_for: frozenset[str]
+    """URNs of what must exist before: by its inputs, or by `depends_on`."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,6 +57,17 @@ class Deployment:
         assert len(found) == 1, f"{name}: {[resource.type for resource in found]}"
         return found[0]
 
+    def before(self, resource: Declared) -> set[str]:
+        """Names of everything that exists before `resource` is created."""
+        by_urn = {one.urn: one for one in self.resources}
+        found: set[str] = set()
+        left = [resource]
+        while left:
+            waits_for = [by_urn[urn] for urn in left.pop().waits_for if urn in by_urn]
+            left += [one for one in waits_for if one.urn not in found]
+            found |= {one.urn for one in waits_for}
+        return {by_urn[urn].name for urn in found}
+
 
 class Cloud(pulumi_mocks.Mocks):
     """Answers as a cloud would, with names made from the resource's own."""
@@ -69,6 +83,16 @@ class Cloud(pulumi_mocks.Mocks):
             "arnSuffix": f"app/{args.name}",
             "bucket": f"{args.name}-0a1b2c3",
             "dnsName": f"{args.name}.elb.example",
+            "domainValidationOptions": [
+                {
+                    "domainName": str(args.inputs.get("domainName")),
+                    "resourceRecordName": f"_proof.{args.inputs.get('domainName')}.",
+                    "resourceRecordType": "CNAME",
+                    "resourceRecordValue": "_proof.acm.example.",
+                }
+            ],
+            "fqdn": str(args.inputs.get("name")),
+            "zoneId": f"zone-of-{args.name}",
             "keyId": f"key-{args.name}",
             "latestVersion": 1,
             "name": f"{args.name}-0a1b2c3",
@@ -88,6 +112,8 @@ class Cloud(pulumi_mocks.Mocks):
                 }, []
             case "aws:ssm/getParameter:getParameter":
                 return {**args.args, "insecureValue": f"ami-for{args.args['name'].replace('/', '-')}", "arn": "a"}, []
+            case "aws:route53/getZone:getZone":
+                return {**args.args, "zoneId": f"Z-{args.args['name']}", "arn": "a", "id": "z"}, []
             case token:
                 raise AssertionError(f"the program asks for {token}, which no test knows")
 
@@ -101,6 +127,7 @@ class Monitor(pulumi_mocks.MockMonitor):
         self.outputs: dict[str, Any] = {}
 
     def RegisterResource(self, request: Any) -> Any:
+        registered = super().RegisterResource(request)
         if request.type != "pulumi:pulumi:Stack":
             parent_type, parent = request.parent.split("::")[2:]
             self.declared.append(
@@ -112,9 +139,11 @@ class Monitor(pulumi_mocks.MockMonitor):
                     parent_type=parent_type.split("$")[-1],
                     protect=request.protect,
                     retain=request.retainOnDelete,
+                    urn=registered.urn,
+                    waits_for=frozenset(request.dependencies),
                 )
             )
-        return super().RegisterResource(request)
+        return registered
 
     def RegisterResourceOutputs(self, request: Any) -> Any:
         if "pulumi:pulumi:Stack::" in request.urn:
@@ -151,10 +180,19 @@ def closing_event_loops(patch: pytest.MonkeyPatch) -> Generator[None]:
             loop.close()
 
 
-def configuration(stack: str) -> dict[str, str]:
+HOST = {"petpark:host_name": "photos.park.example", "petpark:dns_zone": "park.example"}
+"""What the shipped file leaves to its owner: the name by which clients call prod."""
+
+
+def shipped(stack: str) -> dict[str, str]:
     """The stack's YAML as Pulumi hands it to a program: everything is text, and what has parts is JSON."""
     config = yaml.safe_load((ROOT / f"Pulumi.{stack}.yaml").read_text())["config"]
     return {key: value if isinstance(value, str) else json.dumps(value) for key, value in config.items()}
+
+
+def configuration(stack: str) -> dict[str, str]:
+    """The stack's configuration when it can be deployed."""
+    return shipped(stack) | (HOST if stack == "prod" else {})
 
 
 def deploy(stack: str, folder: Path, others: Mapping[str, Deployment], **changes: str) -> Deployment:

@@ -51,8 +51,9 @@ def test_what_is_none_is_absent():
         ("log_days", "31", "one of 1, 3, 5"),
         ("latency_alarm_ms", "0", "1 to 60000"),
         ("latency_alarm_ms", "٣", "whole number"),
-        ("training_instance_type", "large", "g5.xlarge"),
-        ("training_instance_type", "inf2.xlarge", "accelerator"),
+        ("training_instance_types", "g5.xlarge", "a list of 1 to 8 instance types"),
+        ("training_instance_types", "[3]", "a list of 1 to 8 instance types"),
+        ("training_instance_types", '["g5.xlarge", "g5.xlarge"]', "a list of 1 to 8 instance types"),
         ("training_volume_gb", "74", "75 to"),
         ("training_max_minutes", "1e3", "whole number"),
         ("training_instances", "0", "1 to 64"),
@@ -91,6 +92,29 @@ def test_a_wrong_value_is_refused_with_its_key_and_what_was_expected(key, value,
     line = next(line for line in str(refusal.value).splitlines() if f"petpark:{key} is" in line)
     assert told in line
     assert value is None or repr(value) in line
+
+
+@pytest.mark.parametrize(
+    ("types", "told"),
+    [
+        (["g5.xlarge", "large"], "not an EC2 instance type"),
+        (["g5.xlarge", "inf2.xlarge"], "accelerator"),
+        (["g5.xlarge", "c7i.large"], "all with a GPU or all without"),
+        (["c7i.large", "c7g.large"], "of one architecture"),
+        ([f"c7i.{size}xlarge" for size in range(9)], "1 to 8"),
+        ([], "1 to 8"),
+    ],
+)
+def test_training_instance_types_share_the_machine_image(types, told):
+    with pytest.raises(SettingsInvalid, match="petpark:training_instance_types is") as refusal:
+        _read(_values(training_instance_types=json.dumps(types)))
+    assert str(refusal.value).count("petpark:training_instance_types") == 1
+    assert told in str(refusal.value)
+
+
+def test_training_instance_types_keep_their_order():
+    found = _read(_values(training_instance_types='["g6.xlarge", "g5.2xlarge"]')).training
+    assert [kind.name for kind in found.instance_types] == ["g6.xlarge", "g5.2xlarge"]
 
 
 def _channels(channels: Mapping[str, Any], stack: str = "test") -> StackSettings:

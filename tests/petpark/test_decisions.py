@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -157,13 +158,66 @@ def test_a_channel_that_no_stack_declares_has_the_strictest_rule_and_says_so(
     run: Run, publish: Publish, place: Place
 ) -> None:
     publish()
-    refused = run("promote", "1", "--channel", "canary", "--why", "x")
+    refused = run("promote", "1", "--channel", "canary", "--why", "x", "--create-channel")
     assert (refused.exit_code, refused.stderr.partition(":")[0]) == (1, "NotCertified")
     certify(run, 1)
-    moved = run("promote", "1", "--channel", "canary", "--why", "x")
+    moved = run("promote", "1", "--channel", "canary", "--why", "x", "--create-channel")
     assert "than the certifier, all its gates passed (no stack declares the channel)" in moved.stdout
     told = json.loads(run("promote", "1", "--channel", "canary", "--why", "x", "--json").stdout)
     assert told["rule"] == {**STRICT.to_dict(), "declared": False}
+
+
+def test_a_mistyped_channel_is_refused_and_leaves_nothing_behind(run: Run, publish: Publish, place: Place) -> None:
+    publish()
+    certify(run, 1)
+    said = run("promote", "1", "--channel", "prdo", "--why", "release 1")
+    assert (said.exit_code, said.stderr.partition(":")[0]) == (1, "ChannelUnknown")
+    assert "prod, test" in said.stderr
+    assert "--create-channel" in said.stderr
+    assert not [key for key in place.buckets["models"].keys("pets/") if "prdo" in key]
+
+
+def test_a_channel_that_has_begun_needs_no_further_permission(run: Run, publish: Publish) -> None:
+    publish()
+    certify(run, 1)
+    assert run("promote", "1", "--channel", "canary", "--why", "to begin", "--create-channel").exit_code == 0
+    assert run("promote", "1", "--channel", "canary", "--why", "again").exit_code == 0
+
+
+@pytest.mark.parametrize("blank", ["", "  ", "\t\n"])
+def test_every_decision_says_why(run: Run, publish: Publish, place: Place, blank: str) -> None:
+    publish()
+    publish()
+    certify(run, 2)
+    for version in ("1", "2"):
+        assert run("promote", version, "--channel", "test", "--why", "to try it").exit_code == 0
+    before = {bucket: set(store.keys("")) for bucket, store in place.buckets.items()}
+    for words in (
+        ("certify", "1", "--decision", "certified", "--note", blank),
+        ("certify", "1", "--decision", "revoked", "--note", blank),
+        ("promote", "1", "--channel", "test", "--why", blank),
+        ("rollback", "--channel", "test", "--why", blank),
+        ("experiment", "start", "1", "--channel", "test", "--mode", "shadow", "--why", blank),
+    ):
+        said = run(*words)
+        assert (said.exit_code, said.stderr.partition(":")[0]) == (1, "ReasonMissing"), words
+    assert {bucket: set(store.keys("")) for bucket, store in place.buckets.items()} == before
+
+
+def test_a_roll_back_says_why_what_comes_back_had_left_and_a_second_one_does_not_undo_it(
+    run: Run, publish: Publish
+) -> None:
+    for version, why in (("1", "first"), ("2", "night photos"), ("1", "day again")):
+        if int(version) > 1 or why == "first":
+            publish()
+        assert run("promote", version, "--channel", "test", "--why", why).exit_code == 0
+    back = run("rollback", "--channel", "test", "--why", "misses cats")
+    assert (back.exit_code, "had left" in back.stdout, "day again" in back.stdout) == (0, True, True)
+    second = run("rollback", "--channel", "test", "--why", "in a hurry")
+    assert (second.exit_code, second.stderr.partition(":")[0]) == (1, "RolledBackBefore")
+    assert "misses cats" in second.stderr
+    told = json.loads(run("rollback", "--channel", "test", "--why", "meant so", "--yes", "--json").stdout)
+    assert (told["version"], told["left"]["why"]) == (1, "misses cats")
 
 
 def test_a_certificate_says_who_may_go_on_with_it(run: Run, publish: Publish, place: Place) -> None:
@@ -190,10 +244,10 @@ def test_a_certificate_ends(publish: Publish, place: Place) -> None:
     decisions.certify(
         place.target(), 1, decision="certified", note="x", days=30, clock=lambda: datetime(2026, 1, 1, tzinfo=UTC)
     )
-    promote = {"channel": "prod", "why": "x"}
+    promote = partial(decisions.promote, place.target(), 1, channel="prod", why="x")
     with pytest.raises(NotCertified, match="expired"):
-        decisions.promote(place.target(), 1, **promote, clock=lambda: datetime(2026, 2, 1, tzinfo=UTC))
-    decisions.promote(place.target(), 1, **promote, clock=lambda: datetime(2026, 1, 30, tzinfo=UTC))
+        promote(clock=lambda: datetime(2026, 2, 1, tzinfo=UTC))
+    promote(clock=lambda: datetime(2026, 1, 30, tzinfo=UTC))
 
 
 def test_every_decision_is_taken_in_the_role_that_is_made_for_it(publish: Publish, place: Place) -> None:

@@ -17,6 +17,7 @@ from registry.errors import (
     MetricBelow,
     MoverRefused,
     NotCertified,
+    RolledBackBefore,
     SamePerson,
     SelfCertified,
     VersionMissing,
@@ -50,7 +51,7 @@ class Park:
             by="vera",
             report_sha256=None,
             expires_at=NOW + timedelta(days=1),
-            note="",
+            note="x",
         )
 
     def desk(self, policy: ChannelPolicy) -> Desk:
@@ -73,8 +74,10 @@ class Park:
     ) -> int:
         return self.desk(policy).promote(number, by=by, why="better", expected=expected, now=now).version
 
-    def roll_back(self, *, policy: ChannelPolicy = STRICT, by: str = "mia", to: int | None = None) -> int:
-        return self.desk(policy).roll_back(by=by, why="worse", to=to, now=NOW).version
+    def roll_back(
+        self, *, policy: ChannelPolicy = STRICT, by: str = "mia", to: int | None = None, again: bool = False
+    ) -> int:
+        return self.desk(policy).roll_back(by=by, why="worse", to=to, again=again, now=NOW).version
 
 
 @pytest.fixture
@@ -131,7 +134,29 @@ def test_a_roll_back_checks_the_version_it_really_brings_back(park: Park) -> Non
     assert park.roll_back() == 2
     park.decide(1, "revoked")
     with pytest.raises(NotCertified):
-        park.roll_back()
+        park.roll_back(again=True)
+
+
+def test_a_second_roll_back_does_not_return_to_what_the_first_left_unless_somebody_says_so(park: Park) -> None:
+    for number in (1, 2, 1):
+        park.promote(number, policy=OPEN)
+    assert park.roll_back(policy=OPEN) == 2
+    for to in (None, 1):
+        with pytest.raises(RolledBackBefore, match=r"version 1, left at .* for version 2 by mia \(worse\)"):
+            park.roll_back(policy=OPEN, to=to)
+    assert [move.version for move in park.prod.history()] == [1, 2, 1, 2]
+    assert park.roll_back(policy=OPEN, again=True) == 1
+
+
+def test_a_version_that_was_promoted_again_since_is_no_longer_one_that_was_rolled_back_from(park: Park) -> None:
+    for number in (1, 2):
+        park.promote(number, policy=OPEN)
+    assert park.roll_back(policy=OPEN) == 1
+    with pytest.raises(RolledBackBefore):
+        park.roll_back(policy=OPEN, to=2)
+    park.promote(2, policy=OPEN)  # repaired around it, say
+    park.promote(1, policy=OPEN)
+    assert park.roll_back(policy=OPEN) == 2
 
 
 def test_a_roll_back_to_replaced_bytes_is_refused(park: Park) -> None:
@@ -161,7 +186,7 @@ MACHINE = "arn:aws:sts::1:assumed-role/training/i-0123"
 def sign(park: Park, number: int, *, by: str, decision: Decision = "certified") -> None:
     certify(
         park.certificates, park.catalog.version(number),
-        decision=decision, signer=SIGNER, by=by, report_sha256=None, expires_at=NOW + timedelta(days=1), note="",
+        decision=decision, signer=SIGNER, by=by, report_sha256=None, expires_at=NOW + timedelta(days=1), note="x",
     )  # fmt: skip
 
 

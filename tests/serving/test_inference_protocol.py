@@ -59,6 +59,13 @@ def test_nested_numbers_are_taken_too(endpoint):
     assert infer(endpoint, document).status_code == 200
 
 
+def test_null_parameters_are_as_none(endpoint):
+    document = request(images("red"), parameters=None, outputs=[{"name": "embedding", "parameters": None}])
+    document["inputs"][0]["parameters"] = None
+    answer = infer(endpoint, document)
+    assert answer.status_code == 200, answer.text
+
+
 def test_only_the_outputs_asked_for_come_back(endpoint):
     document = infer(endpoint, request(images("red"), outputs=[{"name": "embedding"}])).json()
     assert [output["name"] for output in document["outputs"]] == ["embedding"]

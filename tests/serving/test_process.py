@@ -189,6 +189,34 @@ def test_sigterm_lets_requests_under_way_finish_and_turns_balancers_away_first(c
         assert endpoint.wait_for("drained")["cut_off"] == 0
 
 
+def test_callers_that_break_off_or_break_http_are_not_counted_as_failures(cloud, registry, make_photo):
+    registry.release(4.0)
+    with running(cloud, registry) as endpoint:
+        endpoint.wait_for("version in force", version=1)
+        port = httpx.URL(endpoint.url).port or 0
+        head = "POST {} HTTP/1.1\r\nHost: park\r\nContent-Type: {}\r\n"
+        forms = {
+            "/v1/classify": "image/jpeg",
+            "/v1/classify/batch": "multipart/form-data; boundary=edge",
+            "/v2/models/pets/infer": "application/json",
+        }
+        for path, kind in forms.items():
+            for rest in (
+                b"Content-Length: 100000\r\n\r\n" + b"x" * 5_000,
+                b"Transfer-Encoding: chunked\r\n\r\nzz\r\nxx\r\n",
+                b"Transfer-Encoding: chunked\r\n\r\n5\r\nxxxxx\r\n-1\r\n",
+            ):
+                with socket.create_connection(("127.0.0.1", port), PATIENCE) as line:
+                    line.sendall(head.format(path, kind).encode() + rest)
+                    line.shutdown(socket.SHUT_WR)
+                    assert b" 500 " not in line.makefile("rb").readline()
+        assert 'status="5' not in httpx.get(f"{endpoint.url}/metrics").text
+        answer = httpx.post(f"{endpoint.url}/v1/classify", content=make_photo(), headers={"content-type": "image/jpeg"})
+        assert answer.status_code == 200
+        assert endpoint.end() == 0
+    assert not [line for line in endpoint.lines if line["message"] == "request failed"]
+
+
 def test_an_endpoint_outlives_its_store(cloud, registry, make_photo):
     registry.release(4.0)
     with running(cloud, registry) as endpoint:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from registry.layout import photo_key
 from registry.object_store import MemoryStore
 from tests.training.photos import jpeg, write_photos
 from training.dataset.index import read_index
@@ -87,13 +88,54 @@ def test_exif_rotation_is_honoured(folder: Path):
     assert (photo.width, photo.height) == (32, 48)
 
 
-def test_a_gif_is_excluded(folder: Path):
-    assert "not a JPEG, PNG or WebP" in why_not(taken(folder, saved(picture("P"), "GIF"), "odd.gif"))
+@pytest.mark.parametrize("kind", ["GIF", "BMP", "TIFF", "AVIF"])
+def test_a_picture_of_another_format_is_excluded_with_the_way_to_convert_it(folder: Path, kind: str):
+    said = why_not(taken(folder, saved(picture(), kind), f"odd.{kind.lower()}"))
+    assert f"not a JPEG, PNG or WebP picture but {kind}; convert it: magick mogrify -format jpg FILE" in said
 
 
-def test_a_heic_photo_is_excluded(folder: Path):
-    heic = b"\x00\x00\x00\x18ftypheic\x00\x00\x00\x00mif1heic" + bytes(200)
-    assert "not a JPEG, PNG or WebP" in why_not(taken(folder, heic, "odd.heic"))
+@pytest.mark.parametrize("brand", [b"heic", b"heix", b"mif1"])
+def test_a_phones_heic_photo_is_excluded_with_the_way_to_convert_it(folder: Path, brand: bytes):
+    heic = b"\x00\x00\x00\x18ftyp" + brand + b"\x00\x00\x00\x00mif1heic" + bytes(200)
+    assert "but HEIC; convert it" in why_not(taken(folder, heic, "odd.heic"))
+
+
+def test_a_link_that_leads_to_itself_costs_no_other_photo(folder: Path):
+    (folder / "cat" / "odd.jpg").symlink_to("odd.jpg")
+    assert "symbolic links" in why_not(ingest(folder, MemoryStore(), seed=1))
+
+
+def test_a_link_to_nothing_is_excluded_and_one_to_a_photo_is_a_photo(folder: Path):
+    (folder / "cat" / "odd.jpg").symlink_to("gone.jpg")
+    assert "no regular file" in why_not(ingest(folder, MemoryStore(), seed=1))
+    (folder / "cat" / "gone.jpg").write_bytes(jpeg(7, side=96))
+    found = ingest(folder, MemoryStore(), seed=1)
+    assert [reason for _, reason in found.skipped] == ["same bytes as cat/gone.jpg"]
+
+
+def test_a_foreign_object_among_the_lakes_photos_stops_no_ingestion(folder: Path):
+    store = MemoryStore()
+    for name in ("x", "ab" * 31 + "g0", "AB" * 32, "a/b"):
+        store.create(photo_key(name), b"not a photo of ours")
+    assert ingest(folder, store, seed=1).added == 80
+
+
+def test_class_folders_that_look_the_same_are_one_class(folder: Path):
+    composed, decomposed = "\u017c\u00f3\u0142w", "z\u0307o\u0301\u0142w"
+    for number, name in enumerate((composed, decomposed, f"{composed} ")):
+        (folder / name).mkdir()
+        for photo in range(14):
+            (folder / name / f"{number}-{photo}.jpg").write_bytes(jpeg(1_000 + 20 * number + photo, side=96))
+    assert ingest(folder, MemoryStore(), seed=1).manifest.labels == ("cat", "dog", composed)
+
+
+@pytest.mark.parametrize("name", ["c\x1b[31mat", "c\u200bat", "c\u202eat", " "])
+def test_a_class_that_cannot_be_read_as_it_is_is_excluded(folder: Path, name: str):
+    (folder / name).mkdir()
+    (folder / name / "1.jpg").write_bytes(jpeg(8, side=96))
+    ((_, reason),) = ingest(folder, MemoryStore(), seed=1).skipped
+    assert "rename the folder" in reason
+    assert reason.isprintable()
 
 
 def test_a_truncated_jpeg_is_excluded(folder: Path):

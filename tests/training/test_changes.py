@@ -132,7 +132,7 @@ def test_a_photo_that_is_not_there_is_named_with_one_that_is(lake: Lake):
 def test_a_change_that_changes_nothing_or_says_no_reason_is_refused(lake: Lake):
     with pytest.raises(NothingToChange, match="already are labelled 'cat'"):
         lake.relabel(lake.first, "cat/3.jpg", "cat")
-    with pytest.raises(NothingToChange, match="empty"):
+    with pytest.raises(NothingToChange, match="has no name"):
         lake.relabel(lake.first, "cat/3.jpg", " ")
     with pytest.raises(NothingToChange, match="no photo was named"):
         lake.exclude(lake.first)

@@ -15,6 +15,7 @@ from registry.encoding import SHA256, canonical, format_time, parse_canonical, s
 from registry.errors import ObjectExists
 from registry.layout import change_key, changes_prefix
 from registry.object_store import ObjectStore
+from training.dataset.labels import clean_label
 from training.dataset.manifest import Manifest, Photo, load_manifest, store_manifest
 from training.dataset.quality import refuse_unfit
 from training.errors import ManifestMalformed, NothingToChange, PhotoUnknown
@@ -100,8 +101,10 @@ def relabel(
 
     Raises PhotoUnknown, NothingToChange, DatasetRefused.
     """
-    if not label.strip():
-        raise NothingToChange("the new label is empty; say what the photos show")
+    try:
+        label = clean_label(label)
+    except ValueError as error:
+        raise NothingToChange(f"the new label cannot be used: {error}; say what the photos show") from error
 
     def apply(photo: Photo) -> Photo | None:
         return replace(photo, label=label)

@@ -3,11 +3,12 @@
 import csv
 import io
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, cast
 
+from training.dataset.labels import clean_label
 from training.dataset.sources.source import bad_name, printable
 from training.errors import DatasetRefused
 
@@ -74,7 +75,7 @@ def _row(fields: Mapping[str, object]) -> Row:
     label = texts["label"]
     if label is None:
         raise ValueError("it has no label")
-    return Row(label=label, camera=texts["camera"], captured_at=_moment(texts["captured_at"]))
+    return Row(label=clean_label(label), camera=texts["camera"], captured_at=_moment(texts["captured_at"]))
 
 
 def _moment(text: str | None) -> str | None:
@@ -95,11 +96,23 @@ def _csv(name: str, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
     try:
         heading = reader.fieldnames or ()
         if missing := [column for column in _NEEDED if column not in heading]:
-            raise DatasetRefused(f"{name} has no column {missing[0]}; its first line must name {', '.join(COLUMNS)}")
+            raise DatasetRefused(
+                f"{name} has no column {missing[0]}; its first line must name {', '.join(COLUMNS)}"
+                + _other_separator(heading)
+            )
         for fields in reader:
             yield reader.line_num, fields
     except csv.Error as error:
         raise DatasetRefused(f"line {reader.line_num} of {name} is no CSV: {error}; mend it") from error
+
+
+def _other_separator(heading: Sequence[str]) -> str:
+    """What to do where the heading's names are there, but separated by something else than commas."""
+    for separator, name in ((";", "semicolons"), ("\t", "tabs"), ("|", "vertical bars")):
+        found = {column.strip() for column in separator.join(heading).split(separator)}
+        if found.issuperset(_NEEDED):
+            return f". It looks separated by {name}: save it with commas"
+    return ""
 
 
 def _jsonl(name: str, text: str) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Final
 
 from imaging import PhotoError, measure
-from registry.encoding import sha256_hex
+from registry.encoding import SHA256, sha256_hex
 from registry.errors import ObjectExists, StoreUnavailable
 from registry.layout import PHOTOS, photo_key
 from registry.object_store import ObjectStore
 from training.dataset.changes import Decision, Ruling
 from training.dataset.index import Index, Row
+from training.dataset.labels import clean_label
 from training.dataset.manifest import Manifest, Photo, store_manifest
 from training.dataset.placing import place
 from training.dataset.quality import Quality, assess, refuse_unfit
@@ -144,7 +145,9 @@ class _Clerk:
         self._index = index
         self._decisions: Mapping[str, Decision] = base.decisions if base else {}
         self._known = {photo.sha256: photo for photo in base.manifest.photos} if base else {}
-        self._stored: Set[bytes] = {bytes.fromhex(key.rpartition("/")[2]) for key in store.keys(PHOTOS)}
+        # By hash; anything else that somebody put there is no photo of ours, and in nobody's way.
+        names = (key.removeprefix(photo_key("")) for key in store.keys(PHOTOS))
+        self._stored: Set[bytes] = {bytes.fromhex(name) for name in names if SHA256.fullmatch(name)}
         self._sent: set[str] = set()
 
     @property
@@ -194,7 +197,10 @@ class _Clerk:
         label, _, rest = key.partition("/")
         if not rest:
             return "not in a class folder" if key.lower().endswith(_PHOTO_SUFFIXES) else ""
-        return Row(label=label, camera=None, captured_at=None)
+        try:
+            return Row(label=clean_label(label), camera=None, captured_at=None)
+        except ValueError as error:
+            return f"{error}; rename the folder"
 
     def _unlisted(self, key: str) -> str:
         return _NOT_IN_INDEX if key.lower().endswith(_PHOTO_SUFFIXES) else ""

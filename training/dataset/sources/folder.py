@@ -42,10 +42,18 @@ class FolderSource:
                 yield from self._below(directory / entry.name, f"{key}/")
             elif reason := bad_name(key):
                 yield Passed(key=printable(key), reason=reason)
-            elif not entry.is_file():
-                yield Passed(key=key, reason="no regular file")
+            elif reason := _not_a_file(entry):
+                yield Passed(key=key, reason=reason)
             else:
                 yield Candidate(key=key, read=Read(directory / entry.name))
+
+
+def _not_a_file(entry: os.DirEntry[str]) -> str | None:
+    """Why an entry cannot be read as a file; None if it can. A link counts as what it leads to."""
+    try:
+        return None if entry.is_file() else "no regular file"
+    except OSError as error:  # a link that leads to itself, or to where we may not look
+        return _said(error)
 
 
 @dataclass(frozen=True)

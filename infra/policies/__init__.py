@@ -1,0 +1,32 @@
+"""Who may do what: IAM, bucket and key policies. Pure: names in, policy documents out.
+
+Prefixes come from `registry.layout`, so that a key that the code writes and a key that its role may write are one.
+Reading is granted by bucket: to follow a channel is to ask for objects that do not exist yet, and S3 answers such a
+question with 404 only to those who may list (403 otherwise).
+"""
+
+from infra.policies.buckets import ACCESS_LOG, access_log_bucket, private_bucket, write_once_bucket
+from infra.policies.keys import signing_key
+from infra.policies.machines import SESSION_MANAGER, endpoint, training
+from infra.policies.operators import operator
+from infra.policies.places import Places
+from infra.policies.statements import Document, Statement, as_json
+from infra.policies.trust import trust_people, trust_service
+
+__all__ = [
+    "ACCESS_LOG",
+    "SESSION_MANAGER",
+    "Document",
+    "Places",
+    "Statement",
+    "access_log_bucket",
+    "as_json",
+    "endpoint",
+    "operator",
+    "private_bucket",
+    "signing_key",
+    "training",
+    "trust_people",
+    "trust_service",
+    "write_once_bucket",
+]

@@ -1,0 +1,97 @@
+"""What buckets themselves take and refuse."""
+
+from collections.abc import Mapping
+
+from infra.policies.statements import Document, Statement, bucket_arn, document, objects_arn, refuse, refuse_plain_http
+from registry.channel_policy import ChannelPolicy
+from registry.layout import channel_prefix, experiments_prefix
+
+ACCESS_LOG = "model-store/"
+"""Where S3 puts the model store's access log in the bucket of its own."""
+
+
+def private_bucket(bucket: str) -> Document:
+    """Refuse plain HTTP."""
+    return document([refuse_plain_http(bucket)])
+
+
+def access_log_bucket(bucket: str, source: str, account: str) -> Document:
+    """Take from S3 the records of access to the bucket `source`, and refuse plain HTTP.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/enable-server-access-logging.html
+    """
+    delivery: Statement = {
+        "Sid": "DeliverAccessLog",
+        "Effect": "Allow",
+        "Principal": {"Service": "logging.s3.amazonaws.com"},
+        "Action": ["s3:PutObject"],
+        "Resource": [objects_arn(bucket, ACCESS_LOG)],
+        "Condition": {"ArnLike": {"aws:SourceArn": bucket_arn(source)}, "StringEquals": {"aws:SourceAccount": account}},
+    }
+    return document([refuse_plain_http(bucket), delivery])
+
+
+def write_once_bucket(
+    bucket: str,
+    encryption_key: str,
+    collector: str,
+    promoter_id: str,
+    model: str,
+    channels: Mapping[str, ChannelPolicy],
+) -> Document:
+    """Refuse what would change the past of the model store, even to an administrator: see `registry`.
+
+    A write must say `If-None-Match: *`; the calls that prepare a multipart upload cannot, and are exempt (the call
+    that completes it is not). https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes-enforce.html
+
+    A channel with movers takes entries and experiments only from sessions of the promoter's role (`promoter_id` is
+    its unique id) that bear a mover's name. Any other role may be less careful about the names of its sessions.
+    """
+    objects = objects_arn(bucket, "")
+    return document(
+        [
+            refuse_plain_http(bucket),
+            refuse(
+                "CreateOnly",
+                ["s3:PutObject"],
+                [objects],
+                {"Null": {"s3:if-none-match": "true"}, "Bool": {"s3:ObjectCreationOperation": "true"}},
+            ),
+            refuse(
+                "OnlyTheCollectorDeletes",
+                ["s3:DeleteObject", "s3:DeleteObjectVersion"],
+                [objects],
+                {"ArnNotEquals": {"aws:PrincipalArn": collector}},
+            ),
+            # A header that is absent means the bucket's default, our key. A negated operator alone would match
+            # absence too, so each refusal asks for presence first.
+            refuse(
+                "NoForeignKey",
+                ["s3:PutObject"],
+                [objects],
+                {
+                    "Null": {"s3:x-amz-server-side-encryption-aws-kms-key-id": "false"},
+                    "ArnNotEquals": {"s3:x-amz-server-side-encryption-aws-kms-key-id": encryption_key},
+                },
+            ),
+            refuse(
+                "NoOtherEncryption",
+                ["s3:PutObject"],
+                [objects],
+                {
+                    "Null": {"s3:x-amz-server-side-encryption": "false"},
+                    "StringNotEquals": {"s3:x-amz-server-side-encryption": "aws:kms"},
+                },
+            ),
+            *(
+                refuse(
+                    f"OnlyMovers{number}",
+                    ["s3:PutObject"],
+                    [objects_arn(bucket, log(model, name)) for log in (channel_prefix, experiments_prefix)],
+                    {"StringNotEquals": {"aws:userid": [f"{promoter_id}:{mover}" for mover in channels[name].movers]}},
+                )
+                for number, name in enumerate(sorted(channels), start=1)
+                if channels[name].movers
+            ),
+        ]
+    )
