@@ -69,8 +69,8 @@ class Machine(Component):
             role=self.role.name,
             policy=document(args.grants, places=args.places.resolved(), log_group=self.log_group.arn),
         )
-        shell = aws.iam.RolePolicyAttachment(
-            **self.child("shell"), role=self.role.name, policy_arn=policies.SESSION_MANAGER
+        shell = aws.iam.RolePolicy(
+            **self.child("shell"), role=self.role.name, policy=policies.as_json(policies.session_manager())
         )
         return [own, shell]
 

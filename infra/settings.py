@@ -9,6 +9,7 @@ import pulumi
 
 from infra.endpoint_settings import EndpointSettings, read_endpoint
 from infra.instance_types import InstanceType
+from infra.policies import as_json, write_once_bucket
 from infra.settings_reader import NAME, NONE, SHORT_NAME, Reader, SettingsInvalid
 from registry.channel_policy import ChannelPolicy
 from registry.gates import StackGates
@@ -26,6 +27,12 @@ _LONGEST_LOCK_DAYS = 36_500
 
 _SOURCE = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[^*?$/\s\"\\]+)*")
 """A bucket, or a part of one; nothing that IAM would read as a pattern or a variable."""
+
+_MOST_ACCOUNTS = 20
+"""Stacks in accounts of their own; a role's trust policy, which names them, may have 2,048 characters."""
+
+_BUCKET_POLICY = 20 * 1024
+"""https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucket-policies.html"""
 
 _MOST_SOURCES, _SOURCES_CHARACTERS = 20, 1_000
 """How many sources, and all of them together: a role's inline policies may have 10,240 characters.
@@ -60,6 +67,8 @@ class StackSettings:
     """Days for which S3 keeps what is in the model store from being deleted for good; 0 for no Object Lock."""
     channels: Mapping[str, ChannelPolicy]
     """What each channel asks of whoever moves it; empty in a stack that does not own the platform."""
+    accounts: Mapping[str, str]
+    """Stacks in an AWS account of their own, and its id; all others are in the owner's account."""
     photo_sources: tuple[str, ...]
     """`bucket` or `bucket/prefix` from which the publisher may ingest photos; none in a stack without the platform."""
     gates: StackGates
@@ -94,6 +103,7 @@ def read(get: Callable[[str], str | None], *, region: str | None, namespace: str
         protect_data=values.boolean("protect_data"),
         object_lock_days=values.integer("object_lock_days", 0, _LONGEST_LOCK_DAYS),
         channels=_channels(values, platform_stack, endpoint.channel),
+        accounts=values.accounts("accounts", _MOST_ACCOUNTS),
         photo_sources=_photo_sources(values, platform_stack),
         gates=_gates(values, platform_stack),
         network=values.network("network", range(16, 23)),
@@ -104,6 +114,7 @@ def read(get: Callable[[str], str | None], *, region: str | None, namespace: str
         training=_training(values),
         endpoint=endpoint,
     )
+    _refuse_too_many_names(values, settings)
     values.settle()
     return settings
 
@@ -121,6 +132,18 @@ def _channels(values: Reader, platform_stack: str | None, followed: str) -> Mapp
         if not NAME.fullmatch(name):
             values.refuse("channels", name, f"names like the others: {SHORT_NAME}")
     return MappingProxyType({name: values.channel_policy(f"channels.{name}", found[name]) for name in found})
+
+
+def _refuse_too_many_names(values: Reader, settings: StackSettings) -> None:
+    """Movers and accounts are named in the policy of the model store's bucket, which has an end."""
+    role = f"arn:aws:iam::{'0' * 12}:role/{'r' * 64}"
+    document = write_once_bucket(
+        "b" * 63, role, role, "AROA" + "A" * 17, settings.model, settings.channels, settings.accounts
+    )
+    size = len(as_json(document))
+    if size > _BUCKET_POLICY:
+        expected = f"fewer movers, so that the bucket's policy has at most {_BUCKET_POLICY:,} characters"
+        values.refuse("channels", f"movers that make a policy of {size:,} characters", expected)
 
 
 def _photo_sources(values: Reader, platform_stack: str | None) -> tuple[str, ...]:

@@ -4,7 +4,8 @@ import ipaddress
 import json
 import re
 from collections.abc import Callable, Mapping
-from typing import Any, cast
+from types import MappingProxyType
+from typing import Any, TypeGuard, cast
 
 from infra.instance_types import InstanceType, InstanceTypeUnsupported, instance_type
 from registry.channel_policy import STRICT, ChannelPolicy, ChannelPolicyInvalid
@@ -157,6 +158,25 @@ class Reader:
 
         return self._read(key, parse, expected, None)
 
+    def accounts(self, key: str, most: int) -> Mapping[str, str]:
+        """Read a map from stacks to the ids of their AWS accounts."""
+
+        def parse(text: str) -> Mapping[str, str] | None:
+            try:
+                value = json.loads(text)
+            except ValueError:
+                return None
+            if not isinstance(value, dict) or len(cast("dict[str, Any]", value)) > most:
+                return None
+            found = cast("dict[str, object]", value)
+            fitting: dict[str, str] = {
+                name: of for name, of in found.items() if NAME.fullmatch(name) and _is_account(of)
+            }
+            return MappingProxyType(fitting) if len(fitting) == len(found) else None
+
+        expected = f"a map from at most {most} stacks to the 12 digits of their accounts, in quotes, or {{}}"
+        return self._read(key, parse, expected, MappingProxyType({}))
+
     def texts(self, key: str, each: re.Pattern[str], expected: str, *, least: int = 0) -> tuple[str, ...]:
         """Read a list of texts, each like the pattern and none twice."""
 
@@ -199,3 +219,7 @@ class Reader:
             return parsed
         self.refuse(key, value, expected)
         return instead
+
+
+def _is_account(value: object) -> TypeGuard[str]:
+    return isinstance(value, str) and re.fullmatch(r"[0-9]{12}", value) is not None

@@ -6,7 +6,7 @@ import pulumi
 import pulumi_aws as aws
 
 from infra import policies
-from infra.component import Component
+from infra.component import Component, document
 from infra.machine import Machine, MachineArgs
 from infra.network import Network
 from infra.places import PlaceOutputs
@@ -26,6 +26,8 @@ class TrainingArgs:
     places: PlaceOutputs
     bundle: pulumi.Output[Bundle]
     log_days: int
+    publisher: pulumi.Output[str]
+    """ARN of the role that launches."""
 
 
 class Training(Component):
@@ -42,6 +44,7 @@ class Training(Component):
         if args.settings.instances > 1:
             self._let_them_talk()
         self.template = self._create_template(args)
+        self._let_launch(args)
         self.outputs = {
             "launch_template": self.template.id,
             "subnets": {zone: subnet.id for zone, subnet in args.network.by_zone.items()},
@@ -78,6 +81,19 @@ class Training(Component):
             from_port=1024,
             to_port=65_535,
             tags=self.tags,
+        )
+
+    def _let_launch(self, args: TrainingArgs) -> None:
+        """Let the publisher launch: what an instance may do is what the publisher may do."""
+        aws.iam.RolePolicy(
+            **self.child("launch"),
+            role=args.publisher.apply(lambda arn: arn.rpartition("/")[2]),
+            policy=document(
+                policies.launch,
+                template=self.template.arn,
+                subnets=[subnet.arn for subnet in args.network.machines],
+                role=self.machine.role.arn,
+            ),
         )
 
     def _create_template(self, args: TrainingArgs) -> aws.ec2.LaunchTemplate:

@@ -103,8 +103,8 @@ log_writer=$!
 """
 
 # The watchdog comes first: an instance that hangs in the very next line ends all the same, and so does one that cannot
-# have a watchdog. A log that nobody reads any more, or that cannot be sent, must not keep the ending from happening. A job's own log is in CloudWatch; what came
-# before it, and why there is none, only here.
+# have a watchdog. A log that nobody reads any more, or that cannot be sent, must not keep the ending from happening. A
+# job's own log is in CloudWatch; what came before it, and why there is none, only here.
 _ENDING = f"""\
 keep_log() {{{{
   local key="{JOBS}${{{{{Variable.JOB}:-none}}}}/{BOOTS}$instance.log"

@@ -45,7 +45,6 @@ def petpark(
 
 doctor.register(app)
 costs.register(app)
-people.register(app)
 train.register(app)
 decisions.register(app)
 app.add_typer(data.app, name="data")
@@ -56,6 +55,7 @@ app.add_typer(models.app, name="models")
 app.add_typer(endpoints.app, name="endpoints")
 app.add_typer(camera.app, name="camera")
 app.add_typer(api_keys.app, name="keys")
+app.add_typer(people.app, name="people")
 app.add_typer(experiment.app, name="experiment")
 app.add_typer(rehearse.app, name="rehearse")
 

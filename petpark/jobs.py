@@ -213,7 +213,7 @@ def launched(target: Target, study: str) -> dict[str, InstanceTypeDef]:
 
 def end(target: Target, instance_id: str) -> None:
     """End an instance, whatever it does."""
-    ec2: EC2Client = target.client("ec2")
+    ec2: EC2Client = target.client("ec2", role=layout.Role.PUBLISHER)
     ec2.terminate_instances(InstanceIds=[instance_id])
 
 
@@ -331,7 +331,7 @@ def _workspace(target: Target) -> ObjectStore:
 
 
 def _instance(target: Target, instance_id: str) -> InstanceTypeDef | None:
-    ec2: EC2Client = target.client("ec2")
+    ec2: EC2Client = target.client("ec2", role=layout.Role.PUBLISHER)
     try:
         found = ec2.describe_instances(InstanceIds=[instance_id])
     except ClientError as error:
@@ -352,7 +352,7 @@ def _instances_by_job(target: Target, job: str = "*") -> dict[str, InstanceTypeD
 
 def _instances_by_tag(target: Target, key: str, values: str) -> dict[str, InstanceTypeDef]:
     """The newest instance for each value of a tag, of several the first; `values` may end with an asterisk."""
-    ec2: EC2Client = target.client("ec2")
+    ec2: EC2Client = target.client("ec2", role=layout.Role.PUBLISHER)
     pages = ec2.get_paginator("describe_instances").paginate(Filters=[{"Name": f"tag:{key}", "Values": [values]}])
     found = [machine for page in pages for entry in page["Reservations"] for machine in entry.get("Instances", [])]
     never = datetime.min.replace(tzinfo=UTC)

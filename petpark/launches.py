@@ -129,7 +129,7 @@ class _Launcher:
         return Attempt(**json.loads(self.store.get(key)))
 
     def _run(self, pool: Pool) -> tuple[Attempt, list[str]]:
-        ec2: EC2Client = self.target.client("ec2")
+        ec2: EC2Client = self.target.client("ec2", role=layout.Role.PUBLISHER)
         where: dict[str, Any] = {"instance_type": pool.instance_type, "zone": pool.zone, "spot": self.spot}
         try:
             started = ec2.run_instances(**self._request(pool))["Instances"]
@@ -174,7 +174,7 @@ class _Launcher:
 
     def _end(self, instances: list[str]) -> None:
         """End what another launcher has instead of us; where we may not, its job ends it: it finds its work done."""
-        ec2: EC2Client = self.target.client("ec2")
+        ec2: EC2Client = self.target.client("ec2", role=layout.Role.PUBLISHER)
         try:
             if instances:
                 ec2.terminate_instances(InstanceIds=instances)

@@ -54,7 +54,12 @@ JOBS = "jobs/"
 
 def code_key(stack: str, sha256: str) -> str:
     """Key of the code bundle that `stack` runs; each stack uploads its own, named by its content."""
-    return f"{CODE}{stack}/{sha256}.zip"
+    return f"{code_prefix(stack)}{sha256}.zip"
+
+
+def code_prefix(stack: str) -> str:
+    """All code bundles of one stack."""
+    return f"{CODE}{stack}/"
 
 
 def job_prefix(job: str) -> str:
@@ -341,6 +346,11 @@ class Role(StrEnum):
     PROMOTER = "promoter"
     READER = "reader"
     COLLECTOR = "collector"
+
+
+def api_keys_role(role: Role) -> str:
+    """Under which name a stack in an account of its own exports the role that acts on its API keys as `role`."""
+    return f"{role}-of-api-keys"
 
 
 _SHELVES: Mapping[Role, tuple[Shelf, ...]] = MappingProxyType(

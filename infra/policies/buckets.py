@@ -1,18 +1,55 @@
 """What buckets themselves take and refuse."""
 
 from collections.abc import Mapping
+from types import MappingProxyType
 
-from infra.policies.statements import Document, Statement, bucket_arn, document, objects_arn, refuse, refuse_plain_http
+from infra.policies.statements import (
+    Accounts,
+    Document,
+    Statement,
+    bucket_arn,
+    document,
+    let_endpoints_in,
+    let_in,
+    objects_arn,
+    refuse,
+    refuse_plain_http,
+)
 from registry.channel_policy import ChannelPolicy
-from registry.layout import channel_prefix, experiments_prefix
+from registry.layout import EVENT_PICTURES, EVENTS, channel_prefix, code_prefix, experiments_prefix
 
 ACCESS_LOG = "model-store/"
 """Where S3 puts the model store's access log in the bucket of its own."""
 
 
-def private_bucket(bucket: str) -> Document:
-    """Refuse plain HTTP."""
-    return document([refuse_plain_http(bucket)])
+def lake_bucket(bucket: str, accounts: Accounts) -> Document:
+    """Refuse plain HTTP; let endpoints in other accounts add events, and overwrite none."""
+    added = [objects_arn(bucket, prefix) for prefix in (EVENTS, EVENT_PICTURES)]
+    once = {"Null": {"s3:if-none-match": "false"}}
+    return document(
+        [
+            refuse_plain_http(bucket),
+            *let_endpoints_in("EndpointsAdd", accounts, ["s3:PutObject"], added, once),
+        ]
+    )
+
+
+def workspace_bucket(bucket: str, accounts: Accounts) -> Document:
+    """Refuse plain HTTP; let each stack in another account keep its code bundles here, and its endpoints read them.
+
+    Whoever deploys that stack is its own account's to say. An object belongs to the bucket's account, whoever made it:
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/about-object-ownership.html
+    """
+    keep = ["s3:GetObject", "s3:GetObjectTagging", "s3:PutObject", "s3:PutObjectTagging"]
+    return document(
+        [
+            refuse_plain_http(bucket),
+            *(
+                let_in(f"Code{number}", accounts[stack], keep, [objects_arn(bucket, code_prefix(stack))])
+                for number, stack in enumerate(sorted(accounts), start=1)
+            ),
+        ]
+    )
 
 
 def access_log_bucket(bucket: str, source: str, account: str) -> Document:
@@ -38,6 +75,7 @@ def write_once_bucket(
     promoter_id: str,
     model: str,
     channels: Mapping[str, ChannelPolicy],
+    accounts: Accounts = MappingProxyType({}),
 ) -> Document:
     """Refuse what would change the past of the model store, even to an administrator: see `registry`.
 
@@ -46,6 +84,8 @@ def write_once_bucket(
 
     A channel with movers takes entries and experiments only from sessions of the promoter's role (`promoter_id` is
     its unique id) that bear a mover's name. Any other role may be less careful about the names of its sessions.
+
+    Endpoints in other `accounts` may read, as far as their own policies allow it.
     """
     objects = objects_arn(bucket, "")
     return document(
@@ -92,6 +132,9 @@ def write_once_bucket(
                 )
                 for number, name in enumerate(sorted(channels), start=1)
                 if channels[name].movers
+            ),
+            *let_endpoints_in(
+                "EndpointsRead", accounts, ["s3:GetObject", "s3:ListBucket"], [bucket_arn(bucket), objects]
             ),
         ]
     )

@@ -17,9 +17,6 @@ from infra.policies.statements import (
 )
 from registry.layout import CODE, EVENT_PICTURES, EVENTS, JOBS, Role, checkpoints_prefix, creates
 
-SESSION_MANAGER = "arn:aws:iam::aws:policy/AmazonSSMManagedInstanceCore"
-"""AWS's managed policy for a shell through Session Manager: no open port, no key, every session on record."""
-
 _CHECKPOINTS = checkpoints_prefix("*")
 """The checkpoints of every job: a policy cannot know which job an instance will run."""
 
@@ -40,6 +37,29 @@ def training(places: Places, log_group: str) -> Document:
             *create(places.model_store, published),
             use_key(places.encryption_key, writes=True),
             *tell(log_group),
+        ]
+    )
+
+
+def session_manager() -> Document:
+    """What the agent of Session Manager needs to offer a shell: no open port, no key, every session on record.
+
+    AWS's own AmazonSSMManagedInstanceCore also reads every parameter of the account that is plain or encrypted with
+    the default key. The actions for logs in S3 and for a key of KMS's own are left out, as no session uses them here.
+    https://docs.aws.amazon.com/systems-manager/latest/userguide/getting-started-create-iam-instance-profile.html
+    """
+    return document(
+        [
+            allow(
+                [
+                    "ssm:UpdateInstanceInformation",
+                    "ssmmessages:CreateControlChannel",
+                    "ssmmessages:CreateDataChannel",
+                    "ssmmessages:OpenControlChannel",
+                    "ssmmessages:OpenDataChannel",
+                ],
+                ["*"],
+            )
         ]
     )
 

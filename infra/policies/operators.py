@@ -21,6 +21,17 @@ from infra.policies.statements import (
 from registry.layout import DATASETS, JOBS, PHOTOS, STUDIES, Role, creates, deletes
 
 
+def api_keys(role: Role, parameters: str, stack: str) -> Document:
+    """What a promoter or a reader may do with the API keys of a stack in an account of its own.
+
+    The parameter store lets no other account's roles write, so such a stack has roles for this of its own.
+    https://docs.aws.amazon.com/systems-manager/latest/userguide/parameter-store-shared-parameters.html
+    """
+    if role is Role.PROMOTER:
+        return document(keep_api_keys(parameters, stack))
+    return document([list_api_keys(parameters, stack)])
+
+
 def operator(role: Role, places: Places, photo_sources: Iterable[str] = ()) -> Document:
     """What a person or pipeline acting as `role` may do.
 
@@ -46,7 +57,7 @@ def operator(role: Role, places: Places, photo_sources: Iterable[str] = ()) -> D
         case Role.CERTIFIER:
             statements += [allow(["kms:Sign"], [places.signing_key]), verify(places.signing_key)]
         case Role.PROMOTER:
-            statements += [verify(places.signing_key), *keep_api_keys(places.parameters)]
+            statements += [verify(places.signing_key), *keep_api_keys(places.parameters, "*")]
         case Role.READER:
             statements += [
                 verify(places.signing_key),

@@ -8,6 +8,11 @@ from registry.layout import METRIC_NAMESPACE, api_keys_path
 
 type Document = dict[str, Any]
 type Statement = dict[str, Any]
+type Accounts = Mapping[str, str]
+"""Stacks in an AWS account of their own: name of the stack -> id of the account."""
+
+ENDPOINT_ROLE = "endpoint-machine-role"
+"""What the names of the roles of endpoints' instances begin with, in every stack."""
 
 
 def as_json(policy: Document) -> str:
@@ -30,6 +35,30 @@ def refuse(sid: str, actions: list[str], resources: list[str], conditions: Mappi
     """Refuse actions on resources to everybody, in a resource's own policy."""
     statement = {"Effect": "Deny", "Principal": "*", "Action": actions, "Resource": resources}
     return {"Sid": sid, **statement, "Condition": dict(conditions)}
+
+
+def let_in(sid: str, account: str, actions: list[str], resources: list[str]) -> Statement:
+    """Let another account's identities do something, as far as their own policies allow it, in a resource's policy.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic-cross-account.html
+    """
+    return {"Sid": sid, **allow(actions, resources), "Principal": {"AWS": f"arn:aws:iam::{account}:root"}}
+
+
+def let_endpoints_in(
+    sid: str, accounts: Accounts, actions: list[str], resources: list[str], conditions: Mapping[str, Any] | None = None
+) -> list[Statement]:
+    """Do the same for all `accounts`, and the roles of their endpoints alone: by how the names begin that Pulumi gives.
+
+    A role that is named as a principal would have to exist first.
+    """
+    if not accounts:
+        return []
+    ids = sorted(set(accounts.values()))
+    roles = [f"arn:aws:iam::{each}:role/{ENDPOINT_ROLE}-*" for each in ids]
+    only = {"ArnLike": {"aws:PrincipalArn": roles}, **(conditions or {})}
+    roots = [f"arn:aws:iam::{each}:root" for each in ids]
+    return [{"Sid": sid, **allow(actions, resources, only), "Principal": {"AWS": roots}}]
 
 
 def refuse_plain_http(bucket: str) -> Statement:
@@ -112,18 +141,22 @@ def verify(key: str) -> Statement:
 
 
 def list_api_keys(parameters: str, stack: str) -> Statement:
-    """Let somebody read what is below the path of a stack's API keys. A path that may be read is read as a whole.
+    """Let a role read what is below the path of a stack's API keys.
 
+    A path that may be read is read as a whole: "if a user has permission to access path /a, then the user can also
+    access /a/b". The resource that AWS authorizes is the path as it was requested, without an asterisk: its refusals
+    name `parameter/a`, also where `parameter/a/*` was granted.
     https://docs.aws.amazon.com/systems-manager/latest/userguide/sysman-paramstore-access.html
+    https://github.com/aws/aws-dotnet-extensions-configuration/issues/108
     """
     return allow(["ssm:GetParametersByPath"], [f"{parameters}{api_keys_path(stack)}"])
 
 
-def keep_api_keys(parameters: str) -> list[Statement]:
-    """Let somebody make, change and revoke the API keys of every stack's endpoint."""
-    one = f"{parameters}{api_keys_path('*')}/*"
+def keep_api_keys(parameters: str, stack: str) -> list[Statement]:
+    """Let a role make, change and revoke the API keys of a stack's endpoint."""
+    one = f"{parameters}{api_keys_path(stack)}/*"
     return [
-        list_api_keys(parameters, "*"),
+        list_api_keys(parameters, stack),
         allow(["ssm:DeleteParameter", "ssm:GetParameter", "ssm:PutParameter"], [one]),
     ]
 

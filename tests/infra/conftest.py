@@ -69,6 +69,23 @@ class Deployment:
         return {by_urn[urn].name for urn in found}
 
 
+ACCOUNT = "123456789012"
+ARNS = {
+    "InstanceProfile": f"arn:aws:iam::{ACCOUNT}:instance-profile/",
+    "Key": f"arn:aws:kms:eu-west-1:{ACCOUNT}:key/",
+    "LaunchTemplate": f"arn:aws:ec2:eu-west-1:{ACCOUNT}:launch-template/",
+    "LogGroup": f"arn:aws:logs:eu-west-1:{ACCOUNT}:log-group:",
+    "Role": f"arn:aws:iam::{ACCOUNT}:role/",
+    "Subnet": f"arn:aws:ec2:eu-west-1:{ACCOUNT}:subnet/",
+}
+"""What the ARNs of the resources begin with that policies speak of."""
+
+
+def _arn(type_: str, name: str, inputs: Mapping[str, Any]) -> str:
+    beginning = ARNS.get(type_.rpartition(":")[2], f"arn:aws:mock::{ACCOUNT}:")
+    return f"{beginning}{inputs.get('name') or name}"
+
+
 class Cloud(pulumi_mocks.Mocks):
     """Answers as a cloud would, with names made from the resource's own."""
 
@@ -79,7 +96,7 @@ class Cloud(pulumi_mocks.Mocks):
         if args.typ == "pulumi:pulumi:StackReference":
             return args.name, {"name": args.name, "outputs": dict(self.other_stacks[args.name])}
         computed = {
-            "arn": f"arn:aws:mock::123456789012:{args.name}",
+            "arn": _arn(args.typ, args.name, args.inputs),
             "arnSuffix": f"app/{args.name}",
             "bucket": f"{args.name}-0a1b2c3",
             "dnsName": f"{args.name}.elb.example",
@@ -255,6 +272,40 @@ def deployments(checkout: Path) -> dict[str, Deployment]:
     """Both stacks, as their YAML files say: prod refers to test."""
     test = deploy("test", checkout, {})
     return {"test": test, "prod": deploy("prod", checkout, {"test": test})}
+
+
+PROD_ACCOUNT = "210987654321"
+
+
+@pytest.fixture(scope="session")
+def apart(checkout: Path) -> dict[str, Deployment]:
+    """The same, with prod in an account of its own."""
+    accounts = json.dumps({"prod": PROD_ACCOUNT})
+    test = deploy("test", checkout, {}, accounts=accounts)
+    return {"test": test, "prod": deploy("prod", checkout, {"test": test}, accounts=accounts)}
+
+
+@pytest.fixture(scope="session")
+def largest(checkout: Path) -> dict[str, Deployment]:
+    """Both stacks with the most and the longest that settings take, in other than their usual kinds."""
+    short = "s" + "-" * 30
+    movers = [f"somebody.with.a.name{number}@park.example" for number in range(20)]
+    channel = {"certificate": True, "two_people": True, "metric": "none", "gates": True, "movers": movers}
+    channels = {"test": channel, **{f"{short[:-2]}{number:02}": channel for number in range(9)}}
+    accounts = {"prod": PROD_ACCOUNT, **{f"{short[:-2]}{n:02}": f"{n:012}" for n in range(19)}}
+    sources = [f"{number:03}/{'x' * 46}" for number in range(20)]
+    common = {"model": short, "accounts": json.dumps(accounts), "training_instances": "64"}
+    test = deploy(
+        "test",
+        checkout,
+        {},
+        **common,
+        channels=json.dumps(channels),
+        photo_sources=json.dumps(sources),
+        object_lock_days="36500",
+        endpoint_kind="autoscaled",
+    )
+    return {"test": test, "prod": deploy("prod", checkout, {"test": test}, **common, endpoint_kind="instance")}
 
 
 @pytest.fixture(scope="session")

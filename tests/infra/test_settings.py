@@ -73,6 +73,11 @@ def test_what_is_none_is_absent():
         ("channels", "prod", "a map from channels"),
         ("channels", "[]", "a map from channels"),
         ("channels", None, "not set"),
+        ("accounts", "prod", "a map from at most 20 stacks"),
+        ("accounts", '{"prod": 210987654321}', "12 digits of their accounts, in quotes"),
+        ("accounts", '{"prod": "21098765432"}', "12 digits of their accounts, in quotes"),
+        ("accounts", '{"*": "210987654321"}', "12 digits of their accounts"),
+        ("accounts", json.dumps({f"s{n}": f"{n:012}" for n in range(21)}), "at most 20 stacks"),
         ("photo_sources", "park", "a list of buckets"),
         ("photo_sources", "{}", "a list of buckets"),
         ("photo_sources", "[3]", "a list of buckets"),
@@ -185,6 +190,16 @@ def test_photos_come_from_nowhere_else_unless_the_owner_of_the_platform_says_so(
     assert _read(_values("test", photo_sources=named)).photo_sources == ("park-cameras", "archive/2026/summer")
     with pytest.raises(SettingsInvalid, match=r"expected \[\] where platform is not 'own'.*Pulumi\.test\.yaml"):
         _read(_values("prod", photo_sources=named))
+
+
+def test_more_movers_than_a_buckets_policy_can_name_are_refused():
+    def named(count: int) -> str:
+        movers = [f"somebody.with.a.name{number}@park.example" for number in range(count)]
+        return json.dumps({"test": {**TEST, "movers": movers}, "prod": {**PROD, "movers": movers}})
+
+    assert len(_read(_values(channels=named(100))).channels["prod"].movers) == 100
+    with pytest.raises(SettingsInvalid, match=r"channels.* at most 20,480 characters"):
+        _read(_values(channels=named(200)))
 
 
 def test_more_photo_sources_than_a_roles_policy_can_hold_are_refused():
