@@ -22,6 +22,7 @@ INSTANCE_HOUR: Mapping[str, float] = MappingProxyType(
         "c7i.xlarge": 0.1785,
         "g5.xlarge": 1.006,
         "g4dn.xlarge": 0.526,
+        "g6.xlarge": 0.8048,
     }
 )
 
@@ -71,7 +72,7 @@ def training_hour(settings: StackSettings) -> float:
     Spare capacity (spot) is usually less than half of it, and its price moves: https://aws.amazon.com/ec2/spot/pricing/.
     """
     training = settings.training
-    price = _hour(training.instance_type.name)
+    price = _hour(training.instance_types[0].name)
     disk = training.volume_gb * GP3_GB_MONTH / HOURS
     return training.instances * (price + disk + ADDRESS_HOUR)
 

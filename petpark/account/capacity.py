@@ -13,10 +13,12 @@ if TYPE_CHECKING:
 
 def check(account: Account, stack: str, settings: "StackSettings") -> Sequence[Check]:
     """A check for each instance type. Names of zones differ between accounts, so only AWS can answer."""
-    types = sorted({fleet.type for fleet in fleets(settings)})
+    asked = fleets(settings)
+    types = sorted({type_ for fleet in asked for type_ in fleet.types})
     offered = _offered(account, types)
-    common = sorted(set[str].intersection(*offered.values()))
-    return [_type(account, stack, settings, type_, offered[type_], common) for type_ in types]
+    common = sorted(set[str].intersection(*(set[str]().union(*(offered[one] for one in f.types)) for f in asked)))
+    only = {fleet.types[0] for fleet in asked if len(fleet.types) == 1}
+    return [_type(account, stack, settings, type_, offered[type_], common, type_ in only) for type_ in types]
 
 
 def _offered(account: Account, types: Sequence[str]) -> Mapping[str, set[str]]:
@@ -38,15 +40,23 @@ def _offered(account: Account, types: Sequence[str]) -> Mapping[str, set[str]]:
 
 
 def _type(
-    account: Account, stack: str, settings: "StackSettings", type_: str, offered: set[str], common: Sequence[str]
+    account: Account,
+    stack: str,
+    settings: "StackSettings",
+    type_: str,
+    offered: set[str],
+    common: Sequence[str],
+    only: bool,
 ) -> Check:
+    """Judge one type; `only` says that nothing can stand in for it."""
     name = f"instance type: {type_}"
     lacking = [zone for zone in settings.zones if zone not in offered]
     if not lacking:
         return Check(name=name, health=Health.FINE, found=f"offered in {', '.join(settings.zones)}")
     if not offered:
         mend = f"aws ec2 describe-instance-type-offerings --region {account.region}, then another type"
-        return Check(name=name, health=Health.MISSING, found=f"not offered in {account.region}", mend=mend)
+        health = Health.MISSING if only else Health.ABSENT
+        return Check(name=name, health=health, found=f"not offered in {account.region}", mend=mend)
     found = f"not offered in {', '.join(lacking)}; offered in {', '.join(sorted(offered))}"
     mend = (
         f"pulumi config set petpark:zones {','.join(common[:2])} --stack {stack}"
@@ -55,5 +65,5 @@ def _type(
     )
     # The one instance of an endpoint without a group is in the first zone.
     alone = settings.endpoint.kind == "instance" and settings.endpoint.instance_type.name == type_
-    usable = settings.zones[0] in offered if alone else len(lacking) < len(settings.zones)
+    usable = settings.zones[0] in offered if alone else not only or len(lacking) < len(settings.zones)
     return Check(name=name, health=Health.ABSENT if usable else Health.MISSING, found=found, mend=mend)

@@ -32,13 +32,12 @@ def check(account: Account, stack: str, settings: "StackSettings") -> Sequence[C
     """The certificate that the stack names, and its host name. Nothing where neither is named."""
     endpoint = settings.endpoint
     arn = endpoint.tls_certificate
-    host: str | None = getattr(endpoint, "host_name", None)
-    zone: str | None = getattr(endpoint, "dns_zone", None)
+    host, zone = endpoint.host_name, endpoint.dns_zone
     found: list[Check] = []
     if arn is not None:
         found.append(_guarded("certificate", lambda: _certificate(account, stack, arn, host)))
     if host is not None and zone is not None:
-        found.append(_guarded("host name", lambda: _zone(account, stack, zone, host)))
+        found.append(_guarded("host name", lambda: _zone(account, zone, host)))
     elif host is not None:
         found.append(_resolves(host))
     if arn is None and host is None and endpoint.kind == "autoscaled":
@@ -55,11 +54,6 @@ def _certificate(account: Account, stack: str, arn: str, host: str | None) -> Ch
     def wrong(found: str, mend: str = choose) -> Check:
         return Check(name="certificate", health=Health.MISSING, found=found, mend=mend)
 
-    parts = arn.split(":")
-    if len(parts) != 6 or parts[2] != "acm":
-        return wrong(f"{arn} is not the ARN of a certificate of ACM")
-    if parts[3] != account.region:
-        return wrong(f"in {parts[3]}; a load balancer takes certificates of its own region, {account.region}")
     absent = ("ResourceNotFoundException", "InvalidArnException", "ValidationException")
     answer = account.call("acm", "describe_certificate", absent=absent, CertificateArn=arn)
     if answer is None:
@@ -84,9 +78,9 @@ def _pending(found: Any) -> str:
     return f"{said}; it waits for the DNS record {wanted[0]}" if wanted else said
 
 
-def _zone(account: Account, stack: str, zone: str, host: str) -> Check:
+def _zone(account: Account, zone: str, host: str) -> Check:
     """https://docs.aws.amazon.com/Route53/latest/APIReference/API_ListHostedZonesByName.html."""
-    zone, host = zone.rstrip("."), host.rstrip(".")
+    zone = zone.rstrip(".")
     answer = account.call("route53", "list_hosted_zones_by_name", DNSName=zone, MaxItems="10")
     public = [
         one
@@ -97,9 +91,6 @@ def _zone(account: Account, stack: str, zone: str, host: str) -> Check:
         create = f"aws route53 create-hosted-zone --name {zone} --caller-reference petpark"
         mend = f"{create}, then let {zone} point at its name servers"
         return Check(name="host name", health=Health.MISSING, found=f"there is no public hosted zone {zone}", mend=mend)
-    if host != zone and not host.endswith(f".{zone}"):
-        choose = f"pulumi config set petpark:dns_zone ZONE --stack {stack}  # aws route53 list-hosted-zones"
-        return Check(name="host name", health=Health.MISSING, found=f"{host} is not in the zone {zone}", mend=choose)
     return Check(name="host name", health=Health.FINE, found=f"{host} in the hosted zone of {zone}")
 
 

@@ -46,10 +46,10 @@ LOAD_BALANCERS = Quota(service="elasticloadbalancing", code="L-53DA6B97", name="
 
 @dataclass(frozen=True, kw_only=True)
 class Fleet:
-    """Instances of one type that a stack runs at most."""
+    """Instances that a stack runs at most, all of one of `types`, whichever there is."""
 
     purpose: str
-    type: str
+    types: tuple[str, ...]
     spot: bool
     instances: int
     peak: int
@@ -60,13 +60,13 @@ def fleets(settings: "StackSettings") -> tuple[Fleet, ...]:
     """All instances that the stack asks for; training only where the stack owns the platform."""
     endpoint = settings.endpoint
     most = endpoint.max_instances if endpoint.kind == "autoscaled" else 1
-    serving = Fleet(purpose="endpoint", type=endpoint.instance_type.name, spot=False, instances=most, peak=2 * most)
+    serving = Fleet(purpose="endpoint", types=(endpoint.instance_type.name,), spot=False, instances=most, peak=2 * most)
     if settings.platform_stack is not None:
         return (serving,)
     training = settings.training
     jobs = Fleet(
         purpose="training",
-        type=training.instance_type.name,
+        types=tuple(kind.name for kind in training.instance_types),
         spot=training.spot,
         instances=training.instances,
         peak=training.instances,

@@ -14,7 +14,7 @@ def check(account: Account, settings: "StackSettings") -> Sequence[Check]:
     """A check for each machine image: AWS publishes them in each region for itself."""
     types = {settings.endpoint.instance_type}
     if settings.platform_stack is None:
-        types.add(settings.training.instance_type)
+        types.update(settings.training.instance_types)
     wanted = sorted({type_.image_parameter for type_ in types})
     answer = account.call("ssm", "get_parameters", Names=wanted)
     found = {parameter["Name"]: parameter["Value"] for parameter in answer["Parameters"]}

@@ -27,23 +27,28 @@ def check(account: Account, stack: str, settings: "StackSettings") -> Sequence[C
 def _instances(account: Account, stack: str, asked: Sequence[Fleet]) -> Iterator[Check]:
     by_quota: dict[Quota, list[Fleet]] = defaultdict(list)
     for fleet in asked:
-        quota = vcpu_quota(fleet.type, spot=fleet.spot)
-        if quota is None:
-            yield unchecked(f"quota for {fleet.type}", "petpark knows no quota of this family", "see Service Quotas")
-        else:
-            by_quota[quota].append(fleet)
+        for type_ in fleet.types:
+            quota = vcpu_quota(type_, spot=fleet.spot)
+            if quota is None:
+                name = f"quota for {type_}"
+                yield unchecked(name, "petpark knows no quota of this family", "see Service Quotas in the console")
+            elif fleet not in by_quota[quota]:
+                by_quota[quota].append(fleet)
     for quota, counted in by_quota.items():
         yield _guarded(quota, lambda quota=quota, counted=counted: _vcpus(account, stack, quota, counted))
 
 
 def _vcpus(account: Account, stack: str, quota: Quota, counted: Sequence[Fleet]) -> Check:
+    """Hold the quota against the largest of each fleet's types that counts against it."""
     limit = _limit(account, quota)
     running = _running(account, stack, quota)
-    each = _vcpus_of(account, sorted({*running, *(fleet.type for fleet in counted)}))
+    types = {fleet: [one for one in fleet.types if vcpu_quota(one, spot=fleet.spot) == quota] for fleet in counted}
+    each = _vcpus_of(account, sorted({*running, *(one for those in types.values() for one in those)}))
     others = sum(each[type_] for type_ in running)
-    needed = sum(fleet.instances * each[fleet.type] for fleet in counted)
-    peak = sum(fleet.peak * each[fleet.type] for fleet in counted)
-    asked = ", ".join(f"{fleet.instances} {fleet.type} for {fleet.purpose}" for fleet in counted)
+    largest = {fleet: max(each[one] for one in those) for fleet, those in types.items()}
+    needed = sum(fleet.instances * largest[fleet] for fleet in counted)
+    peak = sum(fleet.peak * largest[fleet] for fleet in counted)
+    asked = ", ".join(f"{fleet.instances} {' or '.join(types[fleet])} for {fleet.purpose}" for fleet in counted)
     used = f", {others} in use besides" if others else ""
     found = f"{limit:.0f} vCPUs; needed {needed} ({asked}){used}"
     name = f"quota: {quota.name}"

@@ -77,7 +77,9 @@ class FakeAccount:
         self.called.clear()
         self.may_link = True
         self.quotas = dict(ENOUGH)
-        self.parameters = {instance_type(name).image_parameter: "ami-1" for name in ("g5.xlarge", "c7i.large")}
+        self.parameters = {
+            instance_type(name).image_parameter: "ami-1" for name in ("g5.xlarge", "g6.xlarge", "c7i.large")
+        }
         self._answers = {
             "service-quotas.GetServiceQuota": self._quota,
             "ssm.GetParameters": self._parameters,

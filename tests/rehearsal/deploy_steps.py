@@ -34,6 +34,7 @@ PASSPHRASE = "correct horse"
 LEFT_OUT: Mapping[str, str] = {
     "make deploy-setup": "the environment is there; tests/deployment runs the target",
     'export PATH="$PWD/.venv/bin:$PATH"': "every command here has that path",
+    "pulumi config set petpark:dns_zone example.org --stack prod": "there is no DNS here; see the line before",
     "petpark doctor --install-pulumi": "it downloads the CLI, which the stand-in stands for",
 }
 
@@ -118,6 +119,9 @@ class Steps:
         self._write_profiles(directory / "credentials")
         self.replaced |= {
             "pulumi login": f"pulumi login {self.world.backend.as_uri()}",
+            "pulumi config set petpark:host_name photos.example.org --stack prod": (
+                "pulumi config set petpark:allow_keys_over_http true --stack prod"
+            ),
             "photos/": str(self.photos),
             "@cat.jpg": "@" + str(next(self.photos.rglob("*.jpg"))),
         }
