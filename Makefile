@@ -9,14 +9,18 @@ UV := .tools/bin/uv
 RUN := .venv/bin/python
 WORKERS ?= 4
 BENCH ?= $(wildcard benchmarks/*.py)
+LOCK = $(UV) pip compile --quiet $(UPGRADE) --python-version 3.13 --generate-hashes --no-header --no-emit-index-url
+UPGRADE ?= --upgrade
 VERSITYGW := .tools/bin/versitygw
 
-.PHONY: help setup demo demo-down test check format bench lock clean
+.PHONY: help setup deploy-setup demo demo-down test check format bench lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
 
 setup: .venv/.ready .venv-emulator/.ready ## install the two environments from their locks
+
+deploy-setup: .venv/.deploy ## install what `pulumi` and the commands need, from its lock: some 320 MB, without PyTorch
 
 demo: setup ## rehearse the lifecycle: PHOTOS=dir for your own photos, KEEP=1 to leave it running, ENGINE=pulumi|embedded
 	@$(RUN) -m petpark rehearse $(if $(PHOTOS),--photos '$(PHOTOS)') $(if $(KEEP),--keep) $(if $(ENGINE),--engine $(ENGINE))
@@ -40,11 +44,12 @@ format: setup ## format and mend what lint can mend
 bench: setup .venv-benchmarks/.ready $(VERSITYGW) ## print each figure next to its reference; BENCH=benchmarks/registry.py for one
 	@failed=0; for script in $(BENCH); do echo "== $$script"; $(RUN) $$script || failed=$$?; done; exit $$failed
 
-lock: $(UV) ## write requirements/*.txt anew from pyproject.toml
-	@for group in training serving camera emulator benchmarks; do \
-	  $(UV) pip compile --quiet --upgrade --python-version 3.13 --generate-hashes --no-header --no-emit-index-url --group pyproject.toml:$$group -o requirements/$$group.txt; done
-	@$(UV) pip compile --quiet --upgrade --python-version 3.13 --generate-hashes --no-header --no-emit-index-url --overrides requirements/overrides.txt \
-	  pyproject.toml --group dev -o requirements/development.txt
+# The development lock comes first: what is deployed is a part of it, at the same versions.
+lock: $(UV) ## write requirements/*.txt anew from pyproject.toml and requirements/*.in
+	@$(LOCK) --overrides requirements/overrides.txt pyproject.toml --group dev -o requirements/development.txt
+	@$(LOCK) --constraint requirements/development.txt pyproject.toml --group deploy -o requirements/deploy.txt
+	@for group in training serving camera; do $(LOCK) --group pyproject.toml:$$group -o requirements/$$group.txt; done
+	@for name in emulator benchmarks; do $(LOCK) requirements/$$name.in -o requirements/$$name.txt; done
 
 clean: ## remove environments, caches and everything that a rehearsal left
 	@[ ! -x $(RUN) ] || $(RUN) -m petpark rehearse down
@@ -64,6 +69,15 @@ $(UV): requirements/tools.txt
 	@echo "setup 2/3  development environment (some 5 GB with PyTorch; a minute or two)"
 	@[ -x .venv/bin/python ] || PYENV_VERSION=3.13 $(UV) venv --quiet --python 3.13 .venv
 	@$(UV) pip sync --compile-bytecode --python .venv/bin/python --require-hashes requirements/development.txt
+	@$(UV) pip install --quiet --python .venv/bin/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# The same environment as above, or a part of it: the locks agree (tests/deployment), so neither target undoes the other.
+.venv/.deploy: requirements/deploy.txt pyproject.toml | $(UV)
+	@echo "setup      environment for Pulumi and the commands (some 320 MB)"
+	@[ -x .venv/bin/python ] || PYENV_VERSION=3.13 $(UV) venv --quiet --python 3.13 .venv
+	@$(UV) pip install $(if $(wildcard .venv/.ready),,--exact) --quiet --python .venv/bin/python --require-hashes \
+	  --requirement requirements/deploy.txt
 	@$(UV) pip install --quiet --python .venv/bin/python --no-deps --no-build-isolation --editable .
 	@touch $@
 

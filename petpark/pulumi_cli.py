@@ -30,7 +30,7 @@ def find() -> Path | None:
 
 def version(program: Path) -> str:
     """What `pulumi version` says; raises `PulumiFailed` when it says nothing."""
-    return _run(program, "version", cwd=Path.cwd(), timeout=30).strip().removeprefix("v")
+    return run(program, "version", cwd=Path.cwd(), timeout=30).strip().removeprefix("v")
 
 
 def project_root(start: Path | None = None) -> Path:
@@ -59,7 +59,7 @@ def outputs(stack: str, root: Path) -> Mapping[str, Any]:
             "The Pulumi CLI is not on this machine; it tells what a stack on AWS consists of.",
             next_step="petpark doctor --install-pulumi (or --target rehearsal, which does without it)",
         )
-    text = _run(program, "stack", "output", "--json", "--stack", stack, cwd=root, timeout=_OUTPUT_TIMEOUT)
+    text = run(program, "stack", "output", "--json", "--stack", stack, cwd=root, timeout=_OUTPUT_TIMEOUT)
     found = json.loads(text or "{}")
     if not found:
         raise _not_deployed(stack)
@@ -80,8 +80,12 @@ def install() -> Path:
     return Path(installed.command)
 
 
-def _run(program: Path, *words: str, cwd: Path, timeout: float) -> str:
-    environment = {**os.environ, "PULUMI_SKIP_UPDATE_CHECK": "true"}
+def run(program: Path, *words: str, cwd: Path, timeout: float, environment: Mapping[str, str] | None = None) -> str:
+    """What `pulumi` prints for `words` within `timeout` seconds; raises `StackNotDeployed` or `PulumiFailed`.
+
+    `environment` is ours if it is not given.
+    """
+    environment = {**(os.environ if environment is None else environment), "PULUMI_SKIP_UPDATE_CHECK": "true"}
     command = [str(program), "--non-interactive", *words]
     shown = " ".join(("pulumi", *words))
     try:

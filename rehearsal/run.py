@@ -16,6 +16,7 @@ from rich.console import Console
 from petpark.people import ALONE
 from rehearsal.engine import find_provider
 from rehearsal.lifecycle import Lifecycle
+from rehearsal.pulumi_cli import find_cli
 from rehearsal.script import Script
 from rehearsal.steps import Steps
 from rehearsal.summary import HTML_NAME, JSON_NAME, RehearsalFacts, write_summary
@@ -51,8 +52,8 @@ def run(options: RunOptions, console: Console, *, kept: Callable[[RehearsalFacts
     Whatever ends it, every process is gone and only the summary and logs are left when this returns or raises.
     Raises `RehearsalRunning`, `NoRoom`, the emulator's and the engine's errors, or the failing step's own.
     """
-    if options.engine == "embedded":
-        find_provider()  # before anything starts: without it nothing can be deployed
+    find_deployer = find_provider if options.engine == "embedded" else find_cli
+    find_deployer()  # before anything starts: without it nothing can be deployed
     steps = Steps(console)
     with _termination_raises(), Workplace(options.directory) as place:
         try:

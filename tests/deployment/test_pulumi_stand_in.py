@@ -116,5 +116,5 @@ def test_a_setting_is_changed_and_every_other_line_stays(shell: Shell) -> None:
     shell.done("config", "set", "aws:region", "eu-central-1")
     shell.done("config", "set", "port", "2")
     text = (shell.project / "Pulumi.test.yaml").read_text()
-    assert text.startswith("config:\n  aws:region: eu-central-1 # near\n  tiny:port: 2\nencryptionsalt: v1:")
+    assert text.startswith('config:\n  aws:region: eu-central-1 # near\n  tiny:port: "2"\nencryptionsalt: v1:')
     assert shell.done("config", "get", "tiny:port") == "2\n"

@@ -25,3 +25,15 @@ def test_photos_that_no_classifier_can_learn_from_are_refused_before_anything_st
 def test_ending_a_rehearsal_that_does_not_run_says_so(run: Run, tmp_path: Path) -> None:
     said = run("rehearse", "down", "--directory", str(tmp_path / "r"))
     assert (said.exit_code, "No rehearsal is running" in said.stdout) == (0, True)
+
+
+def test_a_rehearsal_by_pulumi_without_it_says_both_ways_out_before_anything_starts(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    said = run("rehearse", "--engine", "pulumi", "--directory", str(tmp_path / "r"))
+    assert said.exit_code == 2
+    assert said.stderr.startswith("PulumiMissing: ")
+    assert "--engine embedded" in said.stderr
+    assert not (tmp_path / "r").exists()

@@ -13,11 +13,12 @@ from typing import Any, Final
 import yaml
 
 from tests import pulumi_stand_in
-from tests.pulumi_stand_in import operations
+from tests.pulumi_stand_in import operations, settings
 from tests.pulumi_stand_in.backend import Backend, CommandFailed, Project, unlock
 from tests.pulumi_stand_in.options import UsageError, parse
 
-_FAILED = 255
+_FAILED = 1
+_UNSURE = 2
 _SECRET = "[secret]"
 
 
@@ -37,16 +38,23 @@ def main(words: list[str]) -> int:
         if command in ("preview", "up", "refresh", "destroy"):
             return _operate(command, given)
         _COMMANDS.get(command, _not_played(command))(given)
-    except (UsageError, CommandFailed) as error:
+    except UsageError as error:
         print(f"error: {error}", file=sys.stderr)
         return _FAILED
+    except CommandFailed as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.status
     return 0
 
 
 def _operate(command: Any, given: Namespace) -> int:
     sure = command == "preview" or given.yes or getattr(given, "preview_only", False)
     if not sure and (given.non_interactive or not sys.stdin.isatty()):
-        raise CommandFailed("--yes or --skip-preview must be passed in to proceed when running in non-interactive mode")
+        raise CommandFailed(
+            "--yes or --skip-preview or --preview-only must be passed in to proceed when running in "
+            "non-interactive mode",
+            _UNSURE,
+        )
     return operations.run(command, _stack(given), given)
 
 
@@ -164,7 +172,7 @@ def _stack_rm(given: Namespace) -> None:
     backend, project = Backend(), Project.here()
     name = (given.name or _stack(given)).rpartition("/")[2]
     if not given.yes:
-        raise CommandFailed("--yes must be passed in to proceed when running in non-interactive mode")
+        raise CommandFailed("non-interactive mode requires --yes flag")
     if backend.read(project, name)["resources"] and not given.force:
         raise CommandFailed(f"'{name}' still has resources; removal rejected; pass --force to override")
     backend.remove(project, name)
@@ -223,39 +231,23 @@ def _config_get(given: Namespace) -> None:
 
 def _config_set(given: Namespace) -> None:
     value = given.value if given.value is not None else sys.stdin.read().rstrip("\n")
-    if given.secret:
-        raise CommandFailed("the stand-in encrypts nothing")
-    _write(_settings(given), {_full(given.key): value})
+    if given.secret or given.path:
+        raise CommandFailed("the stand-in encrypts nothing, and sets no part of a value")
+    _edit(given, lambda text: settings.with_values(text, {_full(given.key): value}))
 
 
 def _config_set_all(given: Namespace) -> None:
-    pairs = dict(pair.partition("=")[::2] for pair in given.plaintext)
-    _write(_settings(given), {_full(key): value for key, value in pairs.items()})
+    values = {_full(key): value for key, _, value in (pair.partition("=") for pair in given.plaintext)}
+    _edit(given, lambda text: settings.with_values(text, values))
 
 
 def _config_rm(given: Namespace) -> None:
+    _edit(given, lambda text: settings.without(text, _full(given.key)))
+
+
+def _edit(given: Namespace, change: Callable[[str], str]) -> None:
     file = _settings(given)
-    lines = file.read_text().splitlines(keepends=True)
-    file.write_text("".join(line for line in lines if not line.strip().startswith(f"{_full(given.key)}:")))
-
-
-def _write(file: Path, values: Mapping[str, str]) -> None:
-    """Set top-level values and leave every other line, as the CLI's editing does."""
-    lines = file.read_text().splitlines() if file.exists() else ["config:"]
-    for key, value in values.items():
-        place = next((i for i, line in enumerate(lines) if line.strip().startswith(f"{key}:")), None)
-        if place is None:
-            last = max(i for i, line in enumerate(lines) if line.startswith(("config:", "  ")))
-            lines.insert(last + 1, f"  {key}: {_scalar(value)}")
-        else:
-            _, mark, comment = lines[place].partition(" #")
-            lines[place] = f"  {key}: {_scalar(value)}{mark}{comment}"
-    file.write_text("\n".join(lines) + "\n")
-
-
-def _scalar(value: str) -> str:
-    """A setting as the CLI writes it: quoted where YAML would read something else than text, a number or a truth."""
-    return yaml.safe_dump(value).removesuffix("\n...\n").rstrip("\n") if ": " in value or value == "" else value
+    file.write_text(change(file.read_text() if file.exists() else ""))
 
 
 def _text(value: Any) -> str:

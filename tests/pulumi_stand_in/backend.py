@@ -19,12 +19,19 @@ import yaml
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from tests.pulumi_stand_in.settings import rewritten
+
 _SALT = re.compile(r"^encryptionsalt: (?P<salt>.+)$", re.MULTILINE)
-_ROUNDS = 1_000_000
+_NO_STACK = 6
+_ROUNDS = 1000  # the CLI takes a million; nobody guesses at a test's passphrase
 
 
 class CommandFailed(Exception):
-    """The command ends with `error: <message>`."""
+    """The command ends with `error: <message>` and an exit status."""
+
+    def __init__(self, message: str, status: int = 1) -> None:
+        self.status = status
+        super().__init__(message)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,7 +116,7 @@ class Backend:
     def create(self, project: Project, stack: str) -> None:
         """Begin a stack; raises `CommandFailed` if there is one, or without a passphrase."""
         if stack in self.stacks(project):
-            raise CommandFailed(f"stack '{stack}' already exists")
+            raise CommandFailed(f"stack 'organization/{project.name}/{stack}' already exists")
         unlock(project.settings(stack))
         self.write(project, stack, {"resources": [], "outputs": {}, "secrets": [], "history": []})
 
@@ -117,7 +124,7 @@ class Backend:
         """What is recorded of a stack; raises `CommandFailed` if there is none."""
         file = self._file(project, stack)
         if not file.exists():
-            raise CommandFailed(f"no stack named '{stack}' found")
+            raise CommandFailed(f"no stack named '{stack}' found", _NO_STACK)
         return json.loads(file.read_text())
 
     def write(self, project: Project, stack: str, content: Mapping[str, Any]) -> None:
@@ -169,8 +176,7 @@ def unlock(settings: Path) -> None:
         nonce = secrets.token_bytes(12)
         sealed = AESGCM(_key(passphrase, salt)).encrypt(nonce, b"pulumi", None)
         parts = (_b64(salt), "v1", f"{_b64(nonce)}", _b64(sealed))
-        ahead = text if not text or text.endswith("\n") else f"{text}\n"
-        settings.write_text(f"{ahead}encryptionsalt: v1:{':'.join(parts)}\n")
+        settings.write_text(f"{rewritten(text)}encryptionsalt: v1:{':'.join(parts)}\n")
         return
     _, salt, _, nonce, sealed = found["salt"].strip().strip("'\"").split(":")
     try:

@@ -6,23 +6,20 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from rehearsal.engine import DeploymentFailed, EmbeddedEngine, EngineError, Event
-from rehearsal.engine.digest import of
-from rehearsal.engine.display import lines
-from rehearsal.engine.events import Update
 from tests import pulumi_stand_in
 from tests.pulumi_stand_in.backend import Backend, CommandFailed, Project, unlock
+from tests.pulumi_stand_in.result import Content, EventLog, Kind, Result
 
-type Kind = Literal["preview", "up", "refresh", "destroy"]
-
-_CANCELLED = "operation canceled"
+_CANCELLED = "update canceled"
 _AS_PULUMI_SAYS: Mapping[str, str] = {"create": "+", "update": "~", "replace": "+-", "delete": "-", "same": " "}
 _DONE: Mapping[str, str] = {
     "create": "created",
@@ -33,64 +30,47 @@ _DONE: Mapping[str, str] = {
 }
 
 
-class EventLog:
-    """The file of `--event-log`: a line of JSON for each engine event (apitype.EngineEvent)."""
-
-    def __init__(self, file: str | None) -> None:
-        self._file = Path(file) if file else None
-        self._sequence = 0
-
-    def write(self, kind: str, content: Mapping[str, Any]) -> None:
-        """Append one event."""
-        if self._file is None:
-            return
-        entry = {"sequence": self._sequence, "timestamp": int(time.time()), kind: content}
-        self._sequence += 1
-        with self._file.open("a") as file:
-            file.write(json.dumps(entry) + "\n")
-
-
 def run(kind: Kind, stack: str, given: Any) -> int:
     """Run one operation as the CLI does, and return its exit status."""
     backend, project = Backend(), Project.here()
     recorded = backend.read(project, stack)
     unlock(project.settings(stack))
-    log = EventLog(given.event_log)
+    streamed = given.json and (kind != "preview" or bool(os.environ.get("PULUMI_ENABLE_STREAMING_JSON_PREVIEW")))
+    log = EventLog(given.event_log, printed=streamed)
     log.write("preludeEvent", {"config": {}})
     emulator = os.environ.get(pulumi_stand_in.EMULATOR)
     started = time.time()
     with _locked(backend.lock(project, stack), kind):
         if emulator:
-            update = _embedded(kind, stack, backend, project, emulator, log, quiet=given.json)
-            content = _deployed(stack, backend, project)
+            from tests.pulumi_stand_in import embedded  # the SDK takes a second to load
+
+            result = embedded.run(kind, stack, backend, project, emulator, log, quiet=given.json)
         else:
-            update, content = _scripted(kind, stack, recorded, log)
-    log.write(
-        "summaryEvent",
-        {"maybeCorrupt": False, "durationSeconds": round(update.seconds), "resourceChanges": dict(update.changes)},
-    )
+            result = _scripted(kind, recorded, log)
+    outcome = "failed" if result.errors else "succeeded"
+    summary = {"maybeCorrupt": False, "durationSeconds": round(result.seconds), "resourceChanges": dict(result.changes)}
+    log.write("summaryEvent", {**summary, "isPreview": kind == "preview", "result": outcome})
     log.write("cancelEvent", {})
     if kind != "preview":
-        result = {
+        entry = {
             "kind": {"up": "update"}.get(kind, kind),
             "startTime": _moment(started),
             "endTime": _moment(time.time()),
             "message": "",
             "environment": {},
             "config": {},
-            "result": "succeeded" if update.ok else "failed",
+            "result": outcome,
             "version": len(recorded["history"]) + 1,
-            "resourceChanges": dict(update.changes),
+            "resourceChanges": dict(result.changes),
         }
-        history = [result, *recorded["history"]]
-        backend.write(project, stack, {**content, "history": history})
-    if given.json:
-        print(json.dumps(of(update), indent=2))
-    else:
-        print("\n".join(_summary(update)))
-    for error in update.errors:
-        print(f"error: {error}", file=_stderr())
-    return 0 if update.ok else 255
+        backend.write(project, stack, {**asdict(result.content), "history": [entry, *recorded["history"]]})
+    if given.json and not streamed:
+        print(json.dumps(_report(result), indent=2))
+    elif not given.json:
+        print("\n".join(_summary(kind, result)))
+        for error in result.errors:
+            print(f"error: {error}", file=sys.stderr)
+    return 1 if result.errors else 0
 
 
 @contextmanager
@@ -114,157 +94,79 @@ def _locked(lock: Path, kind: Kind) -> Generator[None]:
         lock.unlink(missing_ok=True)
 
 
-# --- an emulator --------------------------------------------------------------------------------------------------
-
-
-def _engine(stack: str, backend: Backend, project: Project, emulator: str, on_event: Any = None) -> EmbeddedEngine:
-    settings = {
-        "aws:accessKey": "test",
-        "aws:secretKey": "test",
-        "aws:skipCredentialsValidation": "true",
-        "aws:skipMetadataApiCheck": "true",
-        "aws:s3UsePathStyle": "true",
-        "aws:maxRetries": "5",
-        "aws:endpoints": emulator,
-    }
-    return EmbeddedEngine(
-        project.root,
-        state_dir=backend.folder / "embedded",
-        config={stack: settings},
-        passphrase=os.environ.get("PULUMI_CONFIG_PASSPHRASE", ""),
-        on_event=on_event,
-    )
-
-
-def _embedded(
-    kind: Kind, stack: str, backend: Backend, project: Project, emulator: str, log: EventLog, *, quiet: bool
-) -> Update:
-    def hear(event: Event) -> None:
-        for line in lines(event, kind):
-            print(line, file=_stderr() if quiet else None, flush=True)
-        if event.step is not None and event.kind == "finished":
-            step = event.step
-            told = {"op": step.op, "urn": step.urn, "type": step.type, "provider": ""}
-            log.write("resOutputsEvent", {"metadata": told, "planning": kind == "preview"})
-        elif event.kind == "failed" or event.severity == "error":
-            log.write("diagnosticEvent", {"message": event.text, "color": "never", "severity": "error"})
-
-    engine = _engine(stack, backend, project, emulator, hear)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: engine.cancel())
-    operation = {"preview": engine.preview, "up": engine.up, "refresh": engine.refresh, "destroy": engine.destroy}
-    try:
-        return operation[kind](stack)
-    except DeploymentFailed as failure:
-        return failure.update
-    except EngineError as error:
-        return _failed(kind, stack, str(error))
-
-
-def _deployed(stack: str, backend: Backend, project: Project) -> dict[str, Any]:
-    """What `stack export` and `stack output` show: resources, outputs, and which of these are secret."""
-    engine = _engine(stack, backend, project, "http://127.0.0.1:1")
-    try:
-        found = engine.resources(stack)
-    except EngineError:
-        return {"resources": [], "outputs": {}, "secrets": []}
-    resources = [
-        {
-            "urn": resource.urn,
-            "type": resource.type,
-            "custom": bool(resource.id),
-            "id": resource.id,
-            "parent": resource.parent,
-            "dependencies": list(resource.dependencies),
-            "outputs": dict(resource.outputs),
-        }
-        for resource in found
-    ]
-    shown = engine.outputs(stack) if resources else {}
-    outputs = engine.outputs(stack, show_secrets=True) if resources else {}
-    secrets = [name for name in outputs if shown[name] != outputs[name]]
-    return {"resources": resources, "outputs": outputs, "secrets": secrets}
-
-
 # --- a script -------------------------------------------------------------------------------------------------------
 
 
-def _scripted(kind: Kind, stack: str, recorded: Mapping[str, Any], log: EventLog) -> tuple[Update, dict[str, Any]]:
+def _scripted(kind: Kind, recorded: Mapping[str, Any], log: EventLog) -> Result:
     """How the operation ends by the script: `{<kind>: {...}}`, every key optional.
 
     `changes`: op to count. `resources`, `outputs`, `secrets` (names of outputs): what the stack then has. `finished`:
-    URNs of events. `errors`: diagnostics, with which it fails. `children`: number of processes that run meanwhile.
+    URNs of events. `errors`: diagnostics, with which it fails. `says`: text on standard error, with which it fails.
+    `children`: number of processes that run meanwhile, each in a process group of its own, as the language host does.
     `waits`: a file to write when it has begun; it then runs until a signal comes, and `ignores` lists those that it
     ignores. `crash`: true to end by SIGKILL.
     """
     file = os.environ.get(pulumi_stand_in.SCRIPT)
     script: dict[str, Any] = json.loads(Path(file).read_text()).get(kind, {}) if file else {}
-    children = [subprocess.Popen(["sleep", "600"]) for _ in range(script.get("children", 0))]
+    children = [subprocess.Popen(["sleep", "600"], process_group=0) for _ in range(script.get("children", 0))]
     for urn in script.get("finished", ()):
-        log.write("resOutputsEvent", {"metadata": {"op": "create", "urn": urn, "type": "", "provider": ""}})
+        log.write("resOutputsEvent", {"metadata": {"op": "create", "urn": urn, "type": urn.split("::")[2]}})
     if script.get("crash"):
         os.kill(os.getpid(), signal.SIGKILL)
+    if says := script.get("says"):
+        raise CommandFailed(says)
     errors: list[str] = list(script.get("errors", ()))
-    if "waits" in script and not _interrupted(Path(script["waits"]), children, script.get("ignores", ())):
+    if "waits" in script:
+        _wait_for_a_signal(Path(script["waits"]), children, script.get("ignores", ()))
         errors.append(_CANCELLED)
     for child in children:
         child.kill()
         child.wait()
     for error in errors:
-        log.write("diagnosticEvent", {"message": error, "color": "never", "severity": "error"})
-    gone: dict[str, Any] = {"resources": [], "outputs": {}, "secrets": []}
-    content: dict[str, Any] = (
-        gone if kind == "destroy" and not errors else {key: script.get(key, recorded[key]) for key in gone}
-    )
-    update = Update(
-        kind=kind,
-        stack=stack,
-        ok=not errors,
-        changes=script.get("changes", {}),
-        outputs=content["outputs"],
-        steps=(),
-        errors=tuple(errors),
-        seconds=0.0,
-    )
-    return update, content
+        log.write("diagnosticEvent", {"message": f"{error}\n", "color": "never", "severity": "error"})
+    if kind == "destroy" and not errors:
+        content = Content()
+    else:
+        content = Content(**{key: script.get(key, recorded[key]) for key in ("resources", "outputs", "secrets")})
+    return Result(changes=script.get("changes", {}), content=content, errors=tuple(errors))
 
 
-def _interrupted(told: Path, children: list[subprocess.Popen[bytes]], ignored: Any) -> bool:
-    """Wait for SIGINT or SIGTERM, as an operation under way does; False when one came."""
+def _wait_for_a_signal(told: Path, children: list[subprocess.Popen[bytes]], ignored: Any) -> None:
+    """Wait for SIGINT or SIGTERM, as an operation under way does."""
     ended = threading.Event()
     for name in ("SIGINT", "SIGTERM"):
         handler = signal.SIG_IGN if name in ignored else lambda *_: ended.set()
         signal.signal(getattr(signal, name), handler)
-    told.write_text(json.dumps([os.getpid(), *(child.pid for child in children)]))
+    pids = json.dumps([os.getpid(), *(child.pid for child in children)])
+    (draft := told.with_suffix(".draft")).write_text(pids)
+    draft.rename(told)
     ended.wait()
-    return False
 
 
-def _failed(kind: Kind, stack: str, message: str) -> Update:
-    return Update(kind=kind, stack=stack, ok=False, changes={}, outputs={}, steps=(), errors=(message,), seconds=0.0)
+# --- what people read -----------------------------------------------------------------------------------------------
 
 
-def _summary(update: Update) -> Iterator[str]:
-    if update.ok and update.outputs:
+def _report(result: Result) -> dict[str, Any]:
+    report = {"config": {}, "steps": [], "duration": round(result.seconds * 1e9), "changeSummary": dict(result.changes)}
+    return report | {"diagnostics": [{"message": error, "severity": "error"} for error in result.errors]}
+
+
+def _summary(kind: Kind, result: Result) -> Iterator[str]:
+    outputs = result.content.outputs
+    if outputs and not result.errors:
         yield "Outputs:"
-        width = max(map(len, update.outputs))
-        for name, value in update.outputs.items():
-            text = json.dumps(value) if isinstance(value, str) else json.dumps(value, indent=4)
-            yield f"    {name:<{width}}: {text}"
+        width = max(map(len, outputs))
+        for name, value in outputs.items():
+            shown = "[secret]" if name in result.content.secrets else value
+            yield f"    {name:<{width}}: {json.dumps(shown, indent=4)}"
         yield ""
     yield "Resources:"
-    for op, count in update.changes.items():
-        word = f"to {op}" if update.kind == "preview" and op != "same" else _DONE.get(op, op)
+    for op, count in result.changes.items():
+        word = f"to {op}" if kind == "preview" and op != "same" else _DONE.get(op, op)
         yield f"    {_AS_PULUMI_SAYS.get(op, ' ')} {count} {word}"
-    if update.kind != "preview":
-        yield f"\nDuration: {update.seconds:.0f}s"
+    if kind != "preview":
+        yield f"\nDuration: {result.seconds:.0f}s"
 
 
 def _moment(seconds: float) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime(seconds))
-
-
-def _stderr() -> Any:
-    import sys
-
-    return sys.stderr

@@ -24,22 +24,20 @@ _GLOBAL: Final[Mapping[str, Mapping[str, Any]]] = {
 }
 _STACK: Final[Mapping[str, Mapping[str, Any]]] = {"--stack -s": _VALUE}
 _CONFIG_FILE: Final[Mapping[str, Mapping[str, Any]]] = {"--config-file": _VALUE}
+_HIDDEN: Final[Mapping[str, Mapping[str, Any]]] = {"--client": _VALUE, "--event-log": _VALUE, "--exec-kind": _VALUE}
 _OPERATION: Final[Mapping[str, Mapping[str, Any]]] = {
     **_STACK,
     **_CONFIG_FILE,
-    "--client": _VALUE,
+    **_HIDDEN,
+    "--config -c": _MANY,
+    "--config-path": _FLAG,
     "--debug -d": _FLAG,
     "--diff": _FLAG,
-    "--event-log": _VALUE,
     "--exclude": _MANY,
-    "--exclude-dependents": _FLAG,
-    "--exec-kind": _VALUE,
-    "--expect-no-changes": _FLAG,
     "--json -j": _FLAG,
     "--message -m": _VALUE,
     "--parallel -p": _VALUE,
     "--run-program": _FLAG,
-    "--show-full-output": _FLAG,
     "--show-replacement-steps": _FLAG,
     "--show-sames": _FLAG,
     "--suppress-outputs": _FLAG,
@@ -48,19 +46,20 @@ _OPERATION: Final[Mapping[str, Mapping[str, Any]]] = {
     "--target -t": _MANY,
     "--target-dependents": _FLAG,
 }
-_SETTINGS: Final[Mapping[str, Mapping[str, Any]]] = {
-    "--config -c": _MANY,
-    "--config-path": _FLAG,
+_PROGRAM: Final[Mapping[str, Mapping[str, Any]]] = {
+    "--attach-debugger": _FLAG,
+    "--exclude-dependents": _FLAG,
+    "--expect-no-changes": _FLAG,
     "--policy-pack": _MANY,
     "--refresh -r": {"nargs": "?", "const": "true"},
     "--replace": _MANY,
     "--show-config": _FLAG,
+    "--show-full-output": _FLAG,
     "--show-reads": _FLAG,
     "--show-secrets": _FLAG,
     "--target-replace": _MANY,
 }
 _UPDATE: Final[Mapping[str, Mapping[str, Any]]] = {
-    "--continue-on-error": _FLAG,
     "--skip-preview -f": _FLAG,
     "--yes -y": _FLAG,
 }
@@ -86,13 +85,13 @@ COMMANDS: Final[Mapping[str, Mapping[str, Mapping[str, Any]]]] = {
     "destroy": {
         **_OPERATION,
         **_UPDATE,
-        "--config -c": _MANY,
-        "--config-path": _FLAG,
+        "--continue-on-error": _FLAG,
         "--exclude-protected": _FLAG,
         "--preview-only": _FLAG,
         "--refresh -r": {"nargs": "?", "const": "true"},
         "--remove": _FLAG,
         "--show-config": _FLAG,
+        "--show-full-output": _FLAG,
     },
     "install": {
         "--no-dependencies": _FLAG,
@@ -114,11 +113,12 @@ COMMANDS: Final[Mapping[str, Mapping[str, Mapping[str, Any]]]] = {
     "plugin install": {"KIND?": _VALUE, "NAME?": _VALUE, "VERSION?": _VALUE, "--exact": _FLAG, "--file -f": _VALUE}
     | {"--reinstall": _FLAG, "--server": _VALUE, "--checksum": _VALUE},
     "plugin ls": {"--json -j": _FLAG, "--project -p": _FLAG},
-    "preview": {**_OPERATION, **_SETTINGS, "--save-plan": _VALUE, "--import-file": _VALUE, "--attach-debugger": _FLAG},
+    "preview": {**_OPERATION, **_PROGRAM, "--save-plan": _VALUE, "--import-file": _VALUE},
     "refresh": {
         **_OPERATION,
         **_UPDATE,
         "--clear-pending-creates": _FLAG,
+        "--expect-no-changes": _FLAG,
         "--import-pending-creates": _MANY,
         "--preview-only": _FLAG,
         "--skip-pending-creates": _FLAG,
@@ -139,6 +139,7 @@ COMMANDS: Final[Mapping[str, Mapping[str, Mapping[str, Any]]]] = {
         "NAME?": _VALUE,
         "--copy-config-from": _VALUE,
         "--no-select": _FLAG,
+        "--yes -y": _FLAG,
         "--secrets-provider": _VALUE,
     },
     "stack ls": {"--all -a": _FLAG, "--json -j": _FLAG, "--organization -o": _VALUE, "--project -p": _VALUE}
@@ -149,9 +150,9 @@ COMMANDS: Final[Mapping[str, Mapping[str, Mapping[str, Any]]]] = {
     "stack unselect": {},
     "up": {
         **_OPERATION,
-        **_SETTINGS,
+        **_PROGRAM,
         **_UPDATE,
-        "--attach-debugger": _FLAG,
+        "--continue-on-error": _FLAG,
         "--plan": _VALUE,
         "--secrets-provider": _VALUE,
     },
@@ -167,7 +168,7 @@ class UsageError(Exception):
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        raise UsageError(message)
+        raise UsageError(message.replace("unrecognized arguments:", "unknown flag:"))
 
 
 def parse(words: Sequence[str]) -> tuple[str, argparse.Namespace]:

@@ -87,7 +87,7 @@ class Deployed(World):
         """The engine over the state that the stand-in keeps."""
         made = self._engines[stack] = EmbeddedEngine(
             self.project,
-            state_dir=self.backend / "embedded",
+            state_dir=self.backend / ".pulumi" / "embedded",
             config={stack: self._emulator_config()},
             passphrase=PASSPHRASE,
             on_event=on_event,
