@@ -216,6 +216,8 @@ def deploy(stack: str, folder: Path, others: Mapping[str, Deployment], **changes
     """Run the real program with the stack's real YAML against Pulumi's mocks."""
     monitor = Monitor(Cloud({f"organization/petpark/{name}": other.outputs for name, other in others.items()}))
 
+    # The language host's choice: asyncio's complaints about tasks that failed together with the program are noise.
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)
     log = logging.Logger("pulumi")
     log.addHandler(complaints := Complaints())
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from infra import costs
 from infra.instance_types import instance_type
 from petpark.account.stack import read_stack
+from tests.infra.conftest import ROOT
 from tests.petpark.account import settings
 
 with tempfile.TemporaryDirectory() as folder:
@@ -57,3 +58,11 @@ def test_what_the_program_makes_and_aws_charges_for_is_in_the_sum(deployments):
         assert counts["MetricAlarm"] <= costs.ALARMS
         assert counts["Key"] == (2 if deployment.stack == "test" else 0)
         assert made & unpriced <= {"VpcEndpoint"}, "the gateway endpoint of S3 is free; price what is new"
+
+
+def test_the_figures_in_the_readme_are_those_that_the_command_prints():
+    readme = (ROOT / "README.md").read_text()
+    for stack, settings_ in (("test", TEST), ("prod", PROD)):
+        assert f"| stack `{stack}`, a month | {total(settings_):.0f} |" in readme
+    assert f"| {costs.training_hour(TEST):.2f} |\n" in readme
+    assert f"{costs.REGION} in {costs.READ}" in readme
