@@ -296,6 +296,7 @@ def largest(checkout: Path) -> dict[str, Deployment]:
     channels = {"test": channel, **{f"{short[:-2]}{number:02}": channel for number in range(9)}}
     accounts = {"prod": PROD_ACCOUNT, **{f"{short[:-2]}{n:02}": f"{n:012}" for n in range(19)}}
     sources = [f"{number:03}/{'x' * 46}" for number in range(20)]
+    plain = {"endpoint_kind": "instance", "host_name": "none", "dns_zone": "none", "api_keys": "open"}
     common = {"model": short, "accounts": json.dumps(accounts), "training_instances": "64"}
     test = deploy(
         "test",
@@ -307,7 +308,7 @@ def largest(checkout: Path) -> dict[str, Deployment]:
         object_lock_days="36500",
         endpoint_kind="autoscaled",
     )
-    return {"test": test, "prod": deploy("prod", checkout, {"test": test}, **common, endpoint_kind="instance")}
+    return {"test": test, "prod": deploy("prod", checkout, {"test": test}, **common, **plain)}
 
 
 @pytest.fixture(scope="session")

@@ -44,6 +44,9 @@ NAMES = {
 """The longest names that AWS takes, each from the API reference of the call that creates the thing."""
 
 NAMELESS = {
+    "aws:acm/certificate:Certificate",
+    "aws:acm/certificateValidation:CertificateValidation",
+    "aws:route53/record:Record",
     "aws:ec2/instance:Instance",
     "aws:ec2/internetGateway:InternetGateway",
     "aws:ec2/route:Route",
