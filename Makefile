@@ -7,35 +7,42 @@ MAKEFLAGS += --no-print-directory
 PYTHON ?= python3
 UV := .tools/bin/uv
 RUN := .venv/bin/python
-WORKERS ?= 4
+WORKERS ?= auto
+# As it was given, whatever is in it: a folder's name may hold spaces, quotes and dollar signs.
+override PHOTOS := $(value PHOTOS)
+export PHOTOS
 BENCH ?= $(wildcard benchmarks/*.py)
 LOCK = $(UV) pip compile --quiet $(UPGRADE) --python-version 3.13 --generate-hashes --no-header --no-emit-index-url
 UPGRADE ?= --upgrade
 VERSITYGW := .tools/bin/versitygw
 
-.PHONY: help setup deploy-setup demo demo-down test check format bench lock clean
+.PHONY: help linux setup deploy-setup demo demo-down test check format bench lock clean
 
 help: ## list the targets
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: .venv/.ready .venv-emulator/.ready ## install the two environments from their locks
+# Said before anything is installed: the locks name Linux packages, and a rehearsal's instances are Linux processes.
+linux:
+	@[ "$$(uname -s)" = Linux ] || { echo "make $(MAKECMDGOALS): needs Linux, as a rehearsal does; on a Mac, use a Linux virtual machine or container. For the commands that act on an AWS account, make deploy-setup is enough." >&2; exit 2; }
+
+setup: linux .venv/.ready .venv-emulator/.ready ## install the two environments from their locks
 
 deploy-setup: .venv/.deploy ## install what `pulumi` and the commands need, from its lock: some 320 MB, without PyTorch
 
 demo: setup ## rehearse the lifecycle: PHOTOS=dir for your own photos, KEEP=1 to leave it running, ENGINE=pulumi|embedded
-	@$(RUN) -m petpark rehearse $(if $(PHOTOS),--photos '$(PHOTOS)') $(if $(KEEP),--keep) $(if $(ENGINE),--engine $(ENGINE))
+	@$(RUN) -m petpark rehearse $${PHOTOS:+--photos "$$PHOTOS"} $(if $(KEEP),--keep) $(if $(ENGINE),--engine $(ENGINE))
 
 demo-down: ## end a rehearsal that was kept running
 	@$(RUN) -m petpark rehearse down
 
-test: setup .tools/iam-simulate/.ready ## every test, on the embedded default
+test: setup .tools/iam-simulate/.ready ## every test, on the embedded default; WORKERS=1 where memory is short
 	@$(RUN) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 check: setup ## format, lint, types, import rules
 	@$(RUN) -m ruff format --check .
 	@$(RUN) -m ruff check .
-	@.venv/bin/basedpyright --level error
-	@.venv/bin/lint-imports
+	@$(RUN) -m basedpyright --level error
+	@$(RUN) -c 'from importlinter.cli import lint_imports_command as lint; lint()'
 
 format: setup ## format and mend what lint can mend
 	@$(RUN) -m ruff format .
@@ -58,7 +65,7 @@ clean: ## remove environments, caches and everything that a rehearsal left
 # uv comes from the package index into an environment of its own. A pyenv that lacks 3.13 would refuse to run in this folder: then start from /.
 $(UV): requirements/tools.txt
 	@echo "setup 1/3  uv"
-	@{ $(PYTHON) -m venv .tools 2>/dev/null || (cd / && $(PYTHON) -m venv '$(CURDIR)/.tools'); } \
+	@{ $(PYTHON) -m venv .tools 2>/dev/null || (here="$$PWD" && cd / && $(PYTHON) -m venv "$$here/.tools"); } \
 	  || { echo "setup: $(PYTHON) cannot make an environment; install its venv module (Debian: python3-venv) or name another: make PYTHON=..." >&2; exit 2; }
 	@.tools/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/tools.txt
 	@touch $@
@@ -102,4 +109,4 @@ $(UV): requirements/tools.txt
 # A fast S3 server to measure against. Without Go there is none, and the benchmark that needs it says so and fails.
 $(VERSITYGW): | $(UV)
 	@if command -v go >/dev/null; then echo "setup      S3 server for benchmarks, built from source (some minutes)"; \
-	  GOBIN='$(CURDIR)/.tools/bin' go install github.com/versity/versitygw/cmd/versitygw@v1.8.0; fi
+	  GOBIN="$$PWD/.tools/bin" go install github.com/versity/versitygw/cmd/versitygw@v1.8.0; fi

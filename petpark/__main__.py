@@ -2,6 +2,7 @@
 
 import atexit
 import gc
+import os
 from typing import Annotated
 
 import typer
@@ -24,6 +25,7 @@ from petpark.commands import (
     search,
     train,
 )
+from petpark.loopback import direct
 
 app = typer.Typer(cls=Commands, no_args_is_help=True, rich_markup_mode="rich", pretty_exceptions_enable=False)
 
@@ -62,6 +64,7 @@ app.add_typer(rehearse.app, name="rehearse")
 
 def main() -> None:
     """Entry point of the installed program."""
+    os.environ.update(direct(os.environ))  # before any client reads it
     # As it ends Python looks for garbage once more: seconds where torch or a provider's schema were loaded.
     atexit.register(gc.freeze)
     app(prog_name="petpark")

@@ -16,7 +16,7 @@ import yaml
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from petpark import pulumi_cli
+from petpark import machine, pulumi_cli
 from petpark.errors import (
     OperatorError,
     PulumiFailed,
@@ -27,6 +27,7 @@ from petpark.errors import (
 )
 from petpark.target import Target
 from registry.layout import Role
+from training.memory import total_memory
 
 PYTHON = (3, 13)
 ROOM_NEEDED = 4 * 1024**3
@@ -66,6 +67,9 @@ def examine(kind: str, root: Path, open_target: Callable[[], Target]) -> Iterato
 
 
 def _machine(kind: str, root: Path) -> Iterator[Check]:
+    if kind == "rehearsal":
+        yield _system()
+        yield _memory()
     yield _python()
     yield _room(root)
     yield _packages("command environment", "make setup", "boto3", "pulumi", "pulumi_aws", "rich", "typer")
@@ -86,6 +90,20 @@ def _machine(kind: str, root: Path) -> Iterator[Check]:
 def ailing(checks: list[Check]) -> bool:
     """Whether something needed is missing."""
     return any(check.health is Health.MISSING for check in checks)
+
+
+def _system() -> Check:
+    if (reason := machine.unsupported()) is not None:
+        return _not_there("operating system", reason, "make demo, on Linux", needed=True)
+    return Check(name="operating system", health=Health.FINE, found=platform.system())
+
+
+def _memory() -> Check:
+    total = total_memory()
+    if total >= machine.REHEARSAL_MEMORY:
+        return Check(name="memory", health=Health.FINE, found=f"{total / 1e9:.1f} GB")
+    wanted = f"{total / 1e9:.1f} GB; a rehearsal may need {machine.REHEARSAL_MEMORY / 1e9:.0f}"
+    return _not_there("memory", wanted, "end other programs before make demo", needed=False)
 
 
 def _python() -> Check:

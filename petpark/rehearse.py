@@ -16,6 +16,7 @@ from rich.table import Table
 from petpark import pulumi_cli
 from petpark.app import example, invocation
 from petpark.errors import OperatorError
+from petpark.machine import unsupported
 from petpark.output import Output
 
 if TYPE_CHECKING:
@@ -38,6 +39,10 @@ app = typer.Typer(
     invoke_without_command=True,
     rich_markup_mode="rich",
 )
+
+
+class SystemUnsupported(OperatorError):
+    """The operating system here cannot run a rehearsal."""
 
 
 class PhotosMissing(OperatorError):
@@ -68,6 +73,8 @@ def rehearse(
     """From a folder of photos to a certified model that answers in prod, on this machine."""
     if ctx.invoked_subcommand is not None:
         return
+    if (reason := unsupported()) is not None:
+        raise SystemUnsupported(reason, next_step="petpark doctor shows what works here.")
     if keep and _LET_GO not in os.environ:
         raise typer.Exit(_host_elsewhere())
     options = _options(photos, directory=directory, engine=engine, port=port, keep=keep, settings=settings or [])

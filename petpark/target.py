@@ -209,7 +209,7 @@ def _recorded_address(directory: Path, instance_id: str) -> str | None:
 
 def _client(session: boto3.Session, service: str, url: str | None) -> Any:
     # Buckets as part of the path: the emulator's host name is an address, which takes no subdomain.
-    config = _PATIENCE if url is None else _PATIENCE.merge(Config(s3={"addressing_style": "path"}))
+    config = _PATIENCE if url is None else _PATIENCE.merge(Config(s3={"addressing_style": "path"}, proxies={}))
     return session.client(service, endpoint_url=url, config=config)  # pyright: ignore[reportCallIssue, reportArgumentType]
 
 

@@ -170,6 +170,7 @@ class Emulator:
             read_timeout=read_timeout,
             retries={"mode": "standard", "total_max_attempts": attempts},
             max_pool_connections=32,
+            proxies={},
         )
         create: Any = session.client  # typed by literal names, one overload a service; ours is a parameter
         return create(service, endpoint_url=self.url, config=config)

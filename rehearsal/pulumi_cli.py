@@ -20,6 +20,7 @@ import yaml
 
 from petpark import pulumi_cli
 from petpark.errors import PulumiFailed, PulumiMissing
+from petpark.loopback import direct
 from rehearsal.engine import Cancelled, DeploymentFailed, Event, StackResource, Step, Update
 from rehearsal.engine.events import Operation as Kind
 from rehearsal.engine.loopback import require_loopback
@@ -218,14 +219,17 @@ class PulumiEngine:
     def _surroundings(self, stack: str) -> dict[str, str]:
         """The CLI's environment: the caller's, with our backend, the emulator, and the CLI's own folder on the PATH.
 
-        The language host and the plugins of an unpacked archive lie beside the program, which may be a link.
+        The language host and the plugins of an unpacked archive lie beside the program, which may be a link. A CLI that
+        set-up fetched, as `pulumi/<version>/bin/pulumi`, has its plugins in `pulumi/home`, which no login ever uses.
         """
         backend = self._directory / "backend"
         backend.mkdir(parents=True, exist_ok=True)
         folders = dict.fromkeys([str(self._program.parent), str(self._program.resolve().parent)])
-        inherited = {name: value for name, value in os.environ.items() if name not in _UNHEARD}
+        inherited = {name: value for name, value in direct(os.environ).items() if name not in _UNHEARD}
+        home = self._program.resolve().parent.parent.parent / "home"
         return {
             **inherited,
+            **({"PULUMI_HOME": str(home)} if (home / "plugins").is_dir() else {}),
             **self._environment,
             "AWS_ENDPOINT_URL": self._config[stack][_ENDPOINTS],
             "AWS_PROFILE": "",

@@ -1,6 +1,7 @@
 """One rehearsal from start to end: the folder, the world, the story, the summary, and nothing left behind."""
 
 import contextlib
+import shlex
 import shutil
 import signal
 import sys
@@ -85,8 +86,8 @@ def usage(facts: RehearsalFacts) -> list[tuple[str, str]]:
         ("make a key for prod", f"{petpark} --target rehearsal --stack prod keys create me"),
         (
             "ask the model in prod, 20 s later",
-            f"curl --data-binary @PHOTO.jpg -H 'content-type: image/jpeg' -H 'authorization: Bearer pp_…' "
-            f"{prod}/v1/classify",
+            "curl --noproxy '*' --data-binary @PHOTO.jpg -H 'content-type: image/jpeg' "
+            f"-H 'authorization: Bearer pp_…' {prod}/v1/classify",
         ),
         ("try it in a browser", prod),
         ("which version answers, where", f"{petpark} --target rehearsal --stack prod endpoints status"),
@@ -105,7 +106,7 @@ def _program() -> str:
     if shutil.which("petpark"):
         return "petpark"
     path = Path(sys.prefix) / "bin" / "petpark"
-    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
+    return shlex.quote(str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path))
 
 
 @contextlib.contextmanager

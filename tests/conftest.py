@@ -4,6 +4,12 @@ import os
 
 import pytest
 
+from petpark.loopback import direct
+from petpark.machine import workers_for_tests
+from training.memory import total_memory
+
+os.environ.update(direct(os.environ))
+
 # torch's threads wait for each other by spinning; where several trainings share two cores that is most of what they do.
 # Read when torch is loaded, here and in children.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -22,6 +28,12 @@ _LONGEST = (
     "tests/registry/test_state_machine.py",
 )
 """Files that take a minute or more, the longest first: begun last, one of them would be waited for by all others."""
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """`-n auto`, as `make test` has it, is what the memory here allows."""
+    return workers_for_tests(total_memory())
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

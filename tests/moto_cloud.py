@@ -18,7 +18,7 @@ class MotoCloud:
     def __enter__(self) -> Self:
         self._port = 0
         self.on()
-        httpx.post(f"{self.url}/moto-api/reset", timeout=60).raise_for_status()
+        httpx.post(f"{self.url}/moto-api/reset", timeout=60, trust_env=False).raise_for_status()
         return self
 
     def __exit__(

@@ -26,6 +26,7 @@ from registry.object_store import ObjectStore
 from training.dataset.manifest import Photo
 from training.errors import OutOfMemory, PhotoLost
 from training.group import processes_here
+from training.memory import free_memory
 
 WORKERS: Final = 16
 _SHARE: Final = 0.5  # of what is free: the network, its copies and the store's clients need the rest
@@ -102,17 +103,18 @@ def _room(count: int, size: int, directory: Path | None) -> npt.NDArray[np.uint8
     wanted = count * size * size * 3
     sharing = processes_here()  # each holds all photos
     disk = shutil.disk_usage(directory).free // sharing if directory else 0
-    if not wanted or choose_place(wanted, memory=_free_memory() // sharing, disk=disk) == "memory":
+    if not wanted or choose_place(wanted, memory=free_memory() // sharing, disk=disk) == "memory":
         return np.empty(shape, dtype=np.uint8)
     with tempfile.TemporaryFile(dir=directory) as file:  # has no name: it goes with the process, however that ends
         try:
-            os.posix_fallocate(file.fileno(), 0, wanted)  # a full disk is learned here, not by a signal later
+            _reserve(file.fileno(), wanted)  # a full disk is learned here, not by a signal later
         except OSError as error:
             raise OutOfMemory(f"no room for {wanted / 2**30:.1f} GiB of pixels in {directory}: {error}") from error
         return np.memmap(file, dtype=np.uint8, shape=shape, mode="r+")
 
 
-def _free_memory() -> int:
-    """Bytes that can be had without swapping, as the kernel sees it."""
-    lines = Path("/proc/meminfo").read_text().splitlines()
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
+def _reserve(file: int, size: int) -> None:
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(file, 0, size)
+    else:  # macOS: the file has holes, and a full disk is learned when they are filled
+        os.truncate(file, size)

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from petpark.loopback import direct
 from rehearsal.engine import digest, display
 from rehearsal.engine.embedded import EmbeddedEngine
 from rehearsal.engine.errors import DeploymentFailed, EngineError
@@ -23,6 +24,7 @@ _FAILED, _USAGE = 1, 2
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns 0, 1 (an operation failed) or 2 (it could not begin)."""
     given = _parser().parse_args(arguments)
+    os.environ.update(direct(os.environ))
     try:
         engine = _engine(given)
         if given.command in _OPERATIONS:

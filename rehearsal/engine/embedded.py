@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 import threading
@@ -280,7 +281,7 @@ def _shown(outputs: wire.Properties) -> Fields:
 def _scratch(file: Path) -> Generator[Path]:
     """A folder for the provider's socket, log and assets, gone afterwards; beside the state if paths allow."""
     folder = file.with_suffix(".run")
-    if len(str(folder)) > _LONGEST_SCRATCH:
+    if len(os.fsencode(folder)) > _LONGEST_SCRATCH:
         folder = Path(tempfile.mkdtemp(prefix="petpark-"))
     shutil.rmtree(folder, ignore_errors=True)  # of an operation that was killed; we hold the lock
     folder.mkdir(mode=0o700, parents=True)

@@ -51,6 +51,7 @@ def record_of(address: str, wanted: Registration) -> Record:
         secrets=secrets | {"tagsAll"} if "tags" in secrets else secrets,
         dependencies=tuple(sorted({*wanted.dependencies, *([wanted.parent] if wanted.parent else [])})),
         property_dependencies=wanted.property_dependencies,
+        ignore_changes=wanted.ignore_changes,
         protect=wanted.protect,
         retain=wanted.retain,
     )
@@ -94,6 +95,33 @@ def changes(bridge: Bridge, intent: Intent) -> tuple[Change, ...]:
         secrets=intent.record.secrets | bridge.sensitive(kind, new),
         replaces=frozenset(map(kind.property_of, forcing)),
     )
+
+
+def drift(bridge: Bridge, record: Record, fresh: Record) -> tuple[Change, ...]:
+    """How the resource, read anew as `fresh`, differs from what the program last asked for.
+
+    The official engine's rule (`RefreshStep` in pkg/resource/deploy/step.go): drift is what an `up` of the unchanged
+    program would undo, reported the other way round. What only AWS sets is no drift, nor what `ignore_changes` names.
+    Drift that `record` already holds was reported when it was found.
+    """
+    if record.held is None or fresh.held is None:
+        return ()
+    kind = bridge.kind(record.type)
+    known, now = bridge.known(record.held, kind), fresh.held.fields
+    moved = {field for field, value in now.items() if value != known.get(field)}
+    if not moved:
+        return ()
+    config = bridge.config(kind, record.inputs, {})
+    if "timeouts" in config:  # options of the program that are no inputs, kept beside the fields
+        config["timeouts"] = now.get("timeouts")
+    planned = bridge.provider.plan(kind.schema, now, config, fresh.held.private).state or {}
+    compared = {field for field in moved if not (planned.get(field) is UNKNOWN and config.get(field) is None)}
+    found = diff.changes(
+        bridge.outputs(kind, {field: planned.get(field) for field in compared}, {}),
+        bridge.outputs(kind, {field: now[field] for field in compared}, {}),
+        secrets=fresh.secrets,
+    )
+    return tuple(change for change in found if not decisions.ignored(change.path, record.ignore_changes))
 
 
 def _planned(bridge: Bridge, kind: Kind, record: Record, wanted: Registration, old: Record | None) -> Intent:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO
 
+from petpark.loopback import direct
 from rehearsal.engine import process
 from rehearsal.engine.project import Project
 from rehearsal.engine.reporter import Reporter
@@ -75,4 +76,4 @@ def _why(complaints: list[str], code: int) -> str:
 def _environment(outer: Mapping[str, str]) -> dict[str, str]:
     """The caller's environment without what points at a real account or at another engine."""
     kept = {name: value for name, value in outer.items() if not name.startswith(("AWS_", "PULUMI_"))}
-    return kept | {"NO_PROXY": "127.0.0.1,localhost", "no_proxy": "127.0.0.1,localhost"}
+    return direct(kept)

@@ -48,6 +48,7 @@ class Record:
     autonamed: str = ""  # the input that the engine named
     dependencies: tuple[str, ...] = ()
     property_dependencies: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    ignore_changes: tuple[str, ...] = ()
     protect: bool = False
     retain: bool = False
     tainted: bool = False
@@ -90,6 +91,7 @@ def from_json(fields: dict[str, Any], seal: Seal) -> Record:
             fields["held"] = Held(**held | {"private": base64.b64decode(held["private"])})
         fields["secrets"] = frozenset(fields["secrets"])
         fields["dependencies"] = tuple(fields["dependencies"])
+        fields["ignore_changes"] = tuple(fields.get("ignore_changes", ()))
         fields["property_dependencies"] = {k: tuple(v) for k, v in fields["property_dependencies"].items()}
         return Record(**fields)
     except (KeyError, TypeError, ValueError) as error:

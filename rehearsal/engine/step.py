@@ -62,6 +62,12 @@ def ignore_changes(inputs: Fields, old: Mapping[str, Any], paths: Sequence[str])
     return result
 
 
+def ignored(path: str, paths: Sequence[str]) -> bool:
+    """Whether `path` is one of the property paths `paths`, or lies below one."""
+    here = property_path(path)
+    return any(here[: len(steps)] == steps for steps in map(property_path, paths))
+
+
 def property_path(path: str) -> Path:
     """The steps of a Pulumi property path: `tags.owner`, `rules[0].id`, `tags["a.b"]`."""
     return tuple(

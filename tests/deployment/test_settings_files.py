@@ -27,11 +27,6 @@ def test_a_changed_value_is_the_only_changed_line(file: Path) -> None:
     assert yaml.safe_load(after)["config"] == yaml.safe_load(before)["config"] | {"petpark:clients": "198.51.100.0/24"}
 
 
-def test_the_files_hold_no_salt_of_anybodys_passphrase() -> None:
-    for file in _FILES:
-        assert set(yaml.safe_load(file.read_text())) == {"config"}, file.name
-
-
 def test_the_cli_installs_nothing_into_the_environment_of_the_make_targets() -> None:
     runtime = yaml.safe_load((REPOSITORY / "Pulumi.yaml").read_text())["runtime"]
     assert runtime == {"name": "python", "options": {"toolchain": "pip", "virtualenv": ".venv"}}

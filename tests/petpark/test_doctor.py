@@ -16,6 +16,7 @@ from petpark import doctor
 from petpark.__main__ import app
 from petpark.doctor import Check, Health
 from petpark.errors import StackNotDeployed
+from petpark.machine import unsupported
 from petpark.target import Target
 from tests.petpark.conftest import Run
 
@@ -51,6 +52,25 @@ def test_on_a_bare_machine_everything_missing_comes_with_what_mends_it(bare: Pat
     assert found["emulator"]["mend"] == "make setup"
     assert found["Python"]["health"] == "fine"
     assert all(check["mend"] for check in found.values() if check["health"] != "fine")
+
+
+@pytest.mark.parametrize(("target", "code", "health"), [("rehearsal", 1, "missing"), ("aws", 1, None)])
+def test_only_a_rehearsal_needs_linux(
+    bare: Path, monkeypatch: pytest.MonkeyPatch, target: str, code: int, health: str | None
+) -> None:
+    reason = unsupported("darwin")
+    monkeypatch.setattr("petpark.machine.unsupported", lambda: reason)
+    said, found = checks("--target", target)
+    assert said == code
+    assert found.get("operating system", {}).get("health") == health
+
+
+@pytest.mark.parametrize(("gigabytes", "health"), [(2, "absent"), (8, "fine")])
+def test_little_memory_is_told_and_refuses_nothing(
+    bare: Path, monkeypatch: pytest.MonkeyPatch, gigabytes: int, health: str
+) -> None:
+    monkeypatch.setattr("petpark.doctor.total_memory", lambda: gigabytes * 10**9)
+    assert checks("--target", "rehearsal")[1]["memory"]["health"] == health
 
 
 @pytest.mark.parametrize(("pulumi", "provider"), [("fine", "absent"), ("absent", "missing")])

@@ -309,6 +309,17 @@ def test_the_cli_sees_the_emulator_and_its_own_folder_and_not_the_callers_backen
         assert "PULUMI_CONFIG_PASSPHRASE_FILE" not in seen
 
 
+def test_the_cli_that_set_up_fetched_finds_its_plugins(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    fetched = install(stage.folder / ".tools" / "pulumi" / "3.272.0" / "bin")
+    (home := stage.folder / ".tools" / "pulumi" / "home").mkdir()
+    monkeypatch.setenv("PATH", f"{fetched.parent}{os.pathsep}/usr/bin{os.pathsep}/bin")
+    stage.engine().preview("test")
+    assert calls(stage.record)[-1].environment["PULUMI_HOME"] == str(stage.folder / "home")
+    (home / "plugins").mkdir()
+    stage.engine().preview("test")
+    assert calls(stage.record)[-1].environment["PULUMI_HOME"] == str(home)
+
+
 def test_a_refused_command_is_told_with_what_to_do(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     (stage.project / "Pulumi.test.yaml").write_text("config: {}\n")
     monkeypatch.setenv(PARSE, "1")  # every command then prints nothing

@@ -190,6 +190,12 @@ def test_a_second_up_changes_nothing(world, stack):
     assert set(update.changes) == {"same"}
 
 
+@pytest.mark.parametrize("stack", STACKS)
+def test_what_aws_added_to_a_stack_is_no_drift(world, stack):
+    update = world.engine(stack).refresh(stack)
+    assert update.changes == {"same": len(world.resources(stack))}
+
+
 def test_taking_it_down_by_readmes_commands_leaves_nothing(readme, world):
     readme.run(10)
     asked = {command for commands in readme.commands.values() for command in commands}

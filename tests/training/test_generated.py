@@ -1,5 +1,6 @@
 """The generated photos: always the same, and not to be told apart by colour or layout."""
 
+import errno
 import io
 from pathlib import Path
 
@@ -73,3 +74,14 @@ def test_the_test_of_difficulty_would_notice_an_easy_set(photos: npt.NDArray[np.
     tinted = photos.astype(float)
     tinted[1::2, ..., 0] += 25
     assert best_linear_accuracy(tinted.reshape(len(photos), -1)) > 0.7
+
+
+def test_where_processes_cannot_share_locks_one_draws_the_same_photos(tmp_path, monkeypatch):
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    generate(tmp_path / "many", count=4, seed=1)
+    monkeypatch.setattr("multiprocessing.synchronize.SemLock.__init__", refuse)
+    generate(tmp_path / "one", count=4, seed=1)
+    for photo in (tmp_path / "many").rglob("*.jpg"):
+        assert photo.read_bytes() == (tmp_path / "one" / photo.relative_to(tmp_path / "many")).read_bytes()

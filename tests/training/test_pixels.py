@@ -33,7 +33,7 @@ def test_pixels_on_disk_are_those_in_memory_and_leave_no_file(
         return load_pixels(lake, photos, labels, 32, check=lambda: None, directory=tmp_path)
 
     in_memory = load()
-    monkeypatch.setattr("training.pixels._free_memory", lambda: 0)
+    monkeypatch.setattr("training.pixels.free_memory", lambda: 0)
     on_disk = load()
     assert np.array_equal(on_disk.pixels.numpy(), in_memory.pixels.numpy())
     assert on_disk.pixels.float().mean() > 0

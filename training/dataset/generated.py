@@ -7,8 +7,9 @@ colour histogram stays near chance (a test holds it below 70 %); a small CNN doe
 The set is a pure function of (count, seed): every photo is drawn from its own random stream, in any process and order.
 """
 
+import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -33,8 +34,12 @@ def generate(directory: Path, *, count: int, seed: int, progress: Callable[[int,
         (directory / kind).mkdir(parents=True, exist_ok=True)
     batches = [range(start, min(start + _BATCH, count)) for start in range(0, count, _BATCH)]
     done = 0
-    with ProcessPoolExecutor(max_workers=_workers(len(batches)), mp_context=get_context("forkserver")) as pool:
-        for written in pool.map(_write_photos, [directory] * len(batches), batches, [seed] * len(batches)):
+    with contextlib.ExitStack() as running:
+        each: Callable[..., Iterable[int]] = map
+        if _processes_can_share():
+            pool = ProcessPoolExecutor(max_workers=_workers(len(batches)), mp_context=get_context("forkserver"))
+            each = running.enter_context(pool).map
+        for written in each(_write_photos, [directory] * len(batches), batches, [seed] * len(batches)):
             done += written
             if progress:
                 progress(done, count)
@@ -53,6 +58,15 @@ def _write_photos(directory: Path, numbers: range, seed: int) -> int:
         kind = KINDS[number % len(KINDS)]
         (directory / kind / f"{number:06d}.jpg").write_bytes(draw_photo(kind, seed=seed, number=number))
     return len(numbers)
+
+
+def _processes_can_share() -> bool:
+    """Whether a pool of processes can have its locks: Linux keeps them in /dev/shm, which some containers lack."""
+    try:
+        get_context("forkserver").Lock()
+    except OSError:
+        return False
+    return True
 
 
 def _workers(batches: int) -> int:

@@ -1,5 +1,6 @@
 """Whole operations: a Pulumi program, the real AWS provider, and moto as the cloud."""
 
+import json
 import os
 import signal
 import subprocess
@@ -115,6 +116,11 @@ pulumi.export("log", log.name)
     first = project.up()
     name, log = first.outputs["role"], first.outputs["log"]
 
+    read = project.engine().refresh("test")
+    assert read.changes == {"same": first.changes["create"]}, "that the role has a policy now is no drift"
+    known = {resource.name: resource for resource in project.engine().resources("test")}
+    assert [policy["name"] for policy in known["reader"].outputs["inlinePolicies"]] == [known["grant"].outputs["name"]]
+
     project.config = {"role": "second", "topic": "two"}
     second = project.up()
     steps = {(step.name, step.op): step for step in second.steps}
@@ -126,14 +132,27 @@ pulumi.export("log", log.name)
     assert "one" not in topics
 
     iam.update_role(RoleName=name, Description="by hand")
+    iam.tag_role(RoleName=name, Tags=[{"Key": "b", "Value": "2"}])
+    grant = iam.get_role_policy(RoleName=name, PolicyName=known["grant"].outputs["name"])
+    grant["PolicyDocument"]["Statement"][0]["Action"] = "sns:*"
+    iam.put_role_policy(
+        RoleName=name, PolicyName=grant["PolicyName"], PolicyDocument=json.dumps(grant["PolicyDocument"])
+    )
     logs.delete_log_group(logGroupName=log)
     drift = project.engine().refresh("test")
-    assert did(drift)["log"] == "delete"
-    told = [c for step in drift.steps for c in step.changes if c.path == "description"]
-    assert [(c.old, c.new) for c in told] == [("second", "by hand")]
+    assert did(drift) == {"log": "delete", "reader": "update", "grant": "update"}
+    told = {c.path: (c.kind, c.old, c.new) for step in drift.steps for c in step.changes}
+    assert told.pop("tagsAll.b", None) in (None, ("add", None, "2"))
+    kind, wanted, found = told.pop("policy")
+    assert kind == "update"
+    assert "sns:Publish" in wanted
+    assert "sns:*" in found
+    assert told == {"description": ("update", "second", "by hand"), "tags.b": ("add", None, "2")}
+    again = project.engine().refresh("test")
+    assert again.changes == {"same": first.changes["create"] - 1}, "what was reported is known from then on"
 
     mended = project.up()
-    assert (mended.changes["create"], mended.changes["update"]) == (1, 1)
+    assert (mended.changes["create"], mended.changes["update"]) == (1, 2)
     assert iam.get_role(RoleName=name)["Role"]["Description"] == "second"
     project.engine().destroy("test")
 
@@ -205,6 +224,8 @@ pulumi.export("role", role.unique_id)
     assert project.cloud.client("ssm").get_parameter(Name="/options/ignored")["Parameter"]["Value"] == "v1"
     kept = project.cloud.client("logs").describe_log_groups(logGroupNamePrefix="/options/retained")
     assert len(kept["logGroups"]) == 1
+    project.cloud.client("ssm").put_parameter(Name="/options/ignored", Value="by hand", Overwrite=True)
+    assert set(project.engine().refresh("test").changes) == {"same"}
     assert project.up().changes == {"same": second.changes["same"] + 2}
     project.engine().destroy("test")
 

@@ -38,6 +38,7 @@ records = st.builds(
     secrets=st.frozensets(st.text(), max_size=3),
     dependencies=st.lists(st.text()).map(tuple),
     property_dependencies=st.dictionaries(st.text(), st.lists(st.text()).map(tuple)),
+    ignore_changes=st.lists(st.text()).map(tuple),
     protect=st.booleans(),
     tainted=st.booleans(),
     pending=st.sampled_from(["", "create", "update", "delete"]),

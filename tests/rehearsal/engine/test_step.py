@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rehearsal.engine.step import at, decide, ignore_changes, property_path, replaced_fields
+from rehearsal.engine.step import at, decide, ignore_changes, ignored, property_path, replaced_fields
 from rehearsal.engine.values import UNKNOWN
 
 names = st.text("abc", min_size=1, max_size=2)
@@ -71,6 +71,14 @@ def test_an_ignored_part_leaves_its_neighbours_alone():
     }
     assert ignore_changes(new, old, ["tags.b"])["tags"] == {"a": 2}
     assert new == {"tags": {"a": 2, "b": 2}, "rules": [{"x": 2}, {"x": 3}]}
+
+
+@pytest.mark.parametrize(
+    ("path", "found"),
+    [("tags", True), ("tags.owner", True), ("tagsAll", False), ("rules[0].id", True), ("rules[1].id", False)],
+)
+def test_what_lies_at_or_below_an_ignored_path_is_ignored(path: str, found: bool):
+    assert ignored(path, ["tags", "rules[0]"]) is found
 
 
 def test_what_lies_nowhere_is_the_default():

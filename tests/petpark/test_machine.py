@@ -1,0 +1,46 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from petpark.machine import unsupported, workers_for_tests
+from tests.petpark.conftest import Run
+
+
+def test_linux_can_run_a_rehearsal():
+    assert unsupported("linux") is None
+
+
+@pytest.mark.parametrize(
+    ("platform", "name", "instead"),
+    [
+        ("darwin", "macOS", "virtual machine"),
+        ("win32", "Windows", "Subsystem for Linux"),
+        ("freebsd14", "freebsd14", ""),
+    ],
+)
+def test_another_system_is_told_what_is_missing_and_where_to_rehearse_instead(platform: str, name: str, instead: str):
+    reason = unsupported(platform)
+    assert reason is not None
+    assert f"this is {name}" in reason
+    assert "prctl" in reason
+    assert instead in reason
+
+
+def test_a_rehearsal_is_refused_there_before_anything_starts(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path):
+    monkeypatch.setattr("petpark.rehearse.unsupported", lambda: unsupported("darwin"))
+    said = run("rehearse", "--directory", str(tmp_path / "r"))
+    assert said.exit_code == 2
+    assert said.stderr.startswith("SystemUnsupported: A rehearsal needs Linux, and this is macOS")
+    assert not (tmp_path / "r").exists()
+
+
+@pytest.mark.parametrize(("gigabytes", "workers"), [(1, 1), (4, 1), (8, 2), (16, 4), (256, 4)])
+def test_as_many_processes_run_the_tests_as_fit_into_memory(gigabytes: int, workers: int):
+    assert workers_for_tests(gigabytes * 10**9) == workers
+
+
+@given(st.integers(0, 2**45))
+def test_there_is_always_one_and_never_more_than_fit(memory: int):
+    workers = workers_for_tests(memory)
+    assert 1 <= workers <= 4
+    assert workers == 1 or workers * 2.5e9 + 1e9 <= memory
