@@ -30,11 +30,12 @@ def costs(ctx: typer.Context) -> None:
         "month": round(total, 2),
         "training_hour": None if hour is None else round(hour, 2),
     }
-    run.output.table((f"stack {run.stack}", "USD a month"), rows, facts=facts, empty="")
     if hour is not None:
-        run.output.note(f"An hour of training: {hour:.2f} USD on demand; spare capacity is usually less than half.")
+        rows.append(("and an hour of training on demand", f"{hour:.2f}"))
+    columns = (f"stack {run.stack}", f"USD a month, list prices of {prices.REGION} in {prices.READ}")
+    run.output.table(columns, rows, facts=facts, empty="")
     run.output.note(
-        f"List prices of {prices.REGION} in {prices.READ}, without tax and traffic. https://calculator.aws has others."
+        "Without tax and traffic; spot is usually less than half. https://calculator.aws has other regions."
     )
 
 
