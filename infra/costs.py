@@ -42,6 +42,9 @@ STORAGE_GB_MONTH = 0.023
 DATA_GB, LOGS_GB, ALARMS = 50, 2, 10
 """Assumptions: photos and models kept, logs written in a month, alarms at most."""
 
+METRICS: Mapping[str, int] = MappingProxyType({"instance": 6, "autoscaled": 3})
+"""Metrics that are made of log lines, by kind of endpoint; a load balancer has its own for nothing."""
+
 _BALANCER_ZONES = 2
 _KEYS = 2
 
@@ -94,8 +97,8 @@ def _endpoint(settings: StackSettings) -> Iterator[Item]:
 
 def _monitoring(settings: StackSettings) -> Iterator[Item]:
     yield Item(name=f"{ALARMS} alarms at most", month=ALARMS * ALARM_MONTH)
-    if settings.endpoint.kind == "instance":
-        yield Item(name="2 metrics out of the log", month=2 * METRIC_MONTH)
+    metrics = METRICS[settings.endpoint.kind]
+    yield Item(name=f"{metrics} metrics out of the log", month=metrics * METRIC_MONTH)
     yield Item(name=f"logs, {LOGS_GB} GB written", month=LOGS_GB * LOG_GB)
 
 

@@ -56,6 +56,8 @@ def test_what_the_program_makes_and_aws_charges_for_is_in_the_sum(deployments):
         made = {resource.type.rpartition(":")[2] for resource in deployment.resources}
         counts = {name: sum(r.type.endswith(f":{name}") for r in deployment.resources) for name in charged}
         assert counts["MetricAlarm"] <= costs.ALARMS
+        kind = {"test": TEST, "prod": PROD}[deployment.stack].endpoint.kind
+        assert counts["LogMetricFilter"] == costs.METRICS[kind]
         assert counts["Key"] == (2 if deployment.stack == "test" else 0)
         assert made & unpriced <= {"VpcEndpoint"}, "the gateway endpoint of S3 is free; price what is new"
 
