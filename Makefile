@@ -80,9 +80,11 @@ $(UV): requirements/tools.txt
 	@touch $@
 
 # The same environment as above, or a part of it: the locks agree (tests/deployment), so neither target undoes the other.
+# Where the Pulumi CLI found no .venv it made one, with any Python and without the SDK: that one goes.
 .venv/.deploy: requirements/deploy.txt pyproject.toml | $(UV)
 	@echo "setup      environment for Pulumi and the commands (some 320 MB)"
-	@[ -x .venv/bin/python ] || PYENV_VERSION=3.13 $(UV) venv --quiet --python 3.13 .venv
+	@.venv/bin/python -c 'import sys; sys.exit(sys.version_info[:2] != (3, 13))' 2>/dev/null \
+	  || PYENV_VERSION=3.13 $(UV) venv --quiet --clear --python 3.13 .venv
 	@$(UV) pip install $(if $(wildcard .venv/.ready),,--exact) --quiet --python .venv/bin/python --require-hashes \
 	  --requirement requirements/deploy.txt
 	@$(UV) pip install --quiet --python .venv/bin/python --no-deps --no-build-isolation --editable .

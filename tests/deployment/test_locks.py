@@ -176,3 +176,10 @@ def test_the_preview_workflow_installs_by_the_same_target_and_nothing_else() -> 
     commands = [step["run"] for job in workflow["jobs"].values() for step in job["steps"] if "run" in step]
     assert "make deploy-setup" in commands
     assert not [command for command in commands if re.search(r"pip|uv ", command)]
+
+
+def test_the_preview_workflow_runs_the_cli_of_the_locked_sdk() -> None:
+    workflow = yaml.safe_load((REPOSITORY / ".github" / "workflows" / "preview.yml").read_text())
+    steps = [step for job in workflow["jobs"].values() for step in job["steps"]]
+    (preview,) = [step for step in steps if step.get("uses", "").startswith("pulumi/actions@")]
+    assert preview["with"]["pulumi-version"] == pins("deploy")["pulumi"]

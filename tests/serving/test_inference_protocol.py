@@ -60,9 +60,8 @@ def test_nested_numbers_are_taken_too(endpoint):
 
 
 def test_null_parameters_are_as_none(endpoint):
-    document = request(images("red"), parameters=None, outputs=[{"name": "embedding", "parameters": None}])
-    document["inputs"][0]["parameters"] = None
-    answer = infer(endpoint, document)
+    outputs = [{"name": "embedding", "parameters": None}]
+    answer = infer(endpoint, {**broken(parameters=None), "parameters": None, "outputs": outputs})
     assert answer.status_code == 200, answer.text
 
 
