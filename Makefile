@@ -16,7 +16,7 @@ LOCK = $(UV) pip compile --quiet $(UPGRADE) --python-version 3.13 --generate-has
 UPGRADE ?= --upgrade
 VERSITYGW := .tools/bin/versitygw
 
-.PHONY: help linux setup deploy-setup demo demo-down test check format bench lock clean
+.PHONY: help linux setup provider deploy-setup demo demo-down test check format bench lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,13 +29,17 @@ setup: linux .venv/.ready .venv-emulator/.ready ## install the two environments 
 
 deploy-setup: .venv/.deploy ## install what `pulumi` and the commands need, from its lock: some 320 MB, without PyTorch
 
+provider: setup ## fetch the AWS provider into .tools where this machine has none; its hash is in requirements/downloads.toml
+	@$(RUN) -m rehearsal.provider embedded
+
 demo: setup ## rehearse the lifecycle: PHOTOS=dir for your own photos, KEEP=1 to leave it running, ENGINE=pulumi|embedded
+	@$(RUN) -m rehearsal.provider $(ENGINE)
 	@$(RUN) -m petpark rehearse $${PHOTOS:+--photos "$$PHOTOS"} $(if $(KEEP),--keep) $(if $(ENGINE),--engine $(ENGINE))
 
 demo-down: ## end a rehearsal that was kept running
 	@$(RUN) -m petpark rehearse down
 
-test: setup .tools/iam-simulate/.ready ## every test, on the embedded default; WORKERS=1 where memory is short
+test: provider .tools/iam-simulate/.ready ## every test, on the embedded default; WORKERS=1 where memory is short
 	@$(RUN) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 check: setup ## format, lint, types, import rules
@@ -64,7 +68,7 @@ clean: ## remove environments, caches and everything that a rehearsal left
 
 # uv comes from the package index into an environment of its own. A pyenv that lacks 3.13 would refuse to run in this folder: then start from /.
 $(UV): requirements/tools.txt
-	@echo "setup 1/3  uv"
+	@echo "setup 1/4  uv"
 	@{ $(PYTHON) -m venv .tools 2>/dev/null || (here="$$PWD" && cd / && $(PYTHON) -m venv "$$here/.tools"); } \
 	  || { echo "setup: $(PYTHON) cannot make an environment; install its venv module (Debian: python3-venv) or name another: make PYTHON=..." >&2; exit 2; }
 	@.tools/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/tools.txt
@@ -73,7 +77,7 @@ $(UV): requirements/tools.txt
 # Bytecode is compiled once here, not at every start where nothing may write it.
 # uv sees a pyenv Python only through its shim, which PYENV_VERSION steers (without pyenv it has no effect); otherwise uv downloads Python itself.
 .venv/.ready: requirements/development.txt pyproject.toml | $(UV)
-	@echo "setup 2/3  development environment (some 5 GB with PyTorch; a minute or two)"
+	@echo "setup 2/4  development environment (some 5 GB with PyTorch; a minute or two)"
 	@[ -x .venv/bin/python ] || PYENV_VERSION=3.13 $(UV) venv --quiet --python 3.13 .venv
 	@$(UV) pip sync --compile-bytecode --python .venv/bin/python --require-hashes requirements/development.txt
 	@$(UV) pip install --quiet --python .venv/bin/python --no-deps --no-build-isolation --editable .
@@ -91,7 +95,7 @@ $(UV): requirements/tools.txt
 	@touch $@
 
 .venv-emulator/.ready: requirements/emulator.txt | $(UV)
-	@echo "setup 3/3  emulator environment"
+	@echo "setup 3/4  emulator environment"
 	@[ -x .venv-emulator/bin/python ] || PYENV_VERSION=3.13 $(UV) venv --quiet --python 3.13 .venv-emulator
 	@$(UV) pip sync --compile-bytecode --python .venv-emulator/bin/python --require-hashes requirements/emulator.txt
 	@touch $@

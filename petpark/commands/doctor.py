@@ -16,13 +16,13 @@ from petpark.account import leftovers as account_leftovers
 from petpark.app import Invocation, TargetKind, example, invocation
 from petpark.doctor import Check, Health
 from petpark.errors import NOT_SO, PulumiFailed
-from petpark.output import Line, bad, good
+from petpark.output import Line, Output, bad, good
 
 
 def examine(
     ctx: typer.Context,
     install_pulumi: Annotated[
-        bool, typer.Option("--install-pulumi", help="First fetch the Pulumi CLI that fits.")
+        bool, typer.Option("--install-pulumi", help="First fetch the Pulumi CLI and aws plugin that fit.")
     ] = False,
     account: Annotated[
         bool, typer.Option("--account", help="Check the AWS account for the first `pulumi up` of --stack instead.")
@@ -40,8 +40,7 @@ def examine(
     """
     run = invocation(ctx)
     if install_pulumi:
-        run.output.note("Fetching the Pulumi CLI from get.pulumi.com …")
-        run.output.note(f"Installed {pulumi_cli.install()}")
+        _install_pulumi(run.output)
     checks: list[Check] = []
     with run.output.progress("Looking around") as report:
         for check in _checks(run, account=account, leftovers=leftovers):
@@ -65,6 +64,22 @@ def _checks(run: Invocation, *, account: bool, leftovers: bool) -> Iterator[Chec
         raise typer.BadParameter("--account looks at an AWS account, and a rehearsal has none: leave --target out")
     look = account_leftovers.examine if leftovers else account_checks.examine
     return look(checkout(), run.stack)
+
+
+def _install_pulumi(output: Output) -> None:
+    """Fetch the CLI and its aws plugin, and print what was fetched with its hash, for the list of pins."""
+    from petpark.downloads import TOOLS, progress, pulumi
+
+    def waiting() -> None:
+        output.err.print("Another petpark is fetching it; waiting.")
+
+    fetched = pulumi.install(lambda name: progress.shown(name, output.err), waiting=waiting, tools=TOOLS)
+    for file in fetched:
+        output.err.print(f"Fetched {file.name}\n  SHA-256 {file.sha256}, checked against {file.trust}", soft_wrap=True)
+    if not fetched:
+        output.err.print(
+            f"Nothing to fetch: the Pulumi CLI and its aws plugin are in {TOOLS / 'pulumi'}", soft_wrap=True
+        )
 
 
 def _line(check: Check) -> Line:

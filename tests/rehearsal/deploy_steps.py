@@ -33,9 +33,9 @@ PASSPHRASE = "correct horse"
 
 LEFT_OUT: Mapping[str, str] = {
     "make deploy-setup": "the environment is there; tests/deployment runs the target",
-    'export PATH="$PWD/.venv/bin:$PATH"': "every command here has that path",
+    'export PATH="$PWD/.venv/bin:$(echo $PWD/.tools/pulumi/*/bin):$PATH"': "every command here has that path",
     "pulumi config set petpark:dns_zone example.org --stack prod": "there is no DNS here; see the line before",
-    "petpark doctor --install-pulumi": "it downloads the CLI, which the stand-in stands for",
+    ".venv/bin/petpark doctor --install-pulumi": "it downloads the CLI, which the stand-in stands for",
 }
 
 _STEP = re.compile(r"^\*\*(?P<number>\d+)\. ", re.MULTILINE)
