@@ -41,11 +41,15 @@ EMULATOR_PYTHON = Path(".venv-emulator") / "bin" / "python"
 
 
 class Health(StrEnum):
-    """`missing` is needed and not there; `absent` is not there and not needed, but good to have."""
+    """`missing` is needed and not there; `absent` is not there and not needed, but good to have.
+
+    `unchecked` is what could not be looked at: neither good nor bad.
+    """
 
     FINE = "fine"
     ABSENT = "absent"
     MISSING = "missing"
+    UNCHECKED = "unchecked"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -84,6 +84,10 @@ class InstallFailed(OperatorError):
     """Something could not be fetched or installed."""
 
 
+class SettingsWrong(OperatorError):
+    """A stack's YAML is missing, or says something that cannot be used."""
+
+
 class JobFailed(OperatorError):
     """The job ended with a typed failure of its own."""
 
