@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from rehearsal.summary import RehearsalFacts
 
 _DIRECTORY = Path(".rehearsal")
+EMULATOR_VARIABLE = "PETPARK_EMULATOR"
 _LET_GO = "PETPARK_REHEARSAL_LET_GO"
 """Number of the pipe on which the process that hosts a kept rehearsal says that its story is told."""
 
@@ -32,6 +33,7 @@ _INTERRUPTED = 130
 _FEWEST_CLASSES = 2
 
 type EngineName = Literal["embedded", "pulumi"]
+type EmulatorName = Literal["localstack", "ministack"]
 
 app = typer.Typer(
     help="Rehearse the whole lifecycle on this machine, offline.",
@@ -59,6 +61,9 @@ def rehearse(
         EngineName | None,
         typer.Option("--engine", help="Who deploys; by default Pulumi where it is installed, else the embedded one."),
     ] = None,
+    emulator: Annotated[
+        EmulatorName, typer.Option("--emulator", envvar=EMULATOR_VARIABLE, help="What stands in for AWS.")
+    ] = "localstack",
     port: Annotated[int, typer.Option("--port", help="The emulated cloud's port; 0 takes a free one.")] = 0,
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="A hyper-parameter of both trainings, as key=value.")
@@ -70,7 +75,9 @@ def rehearse(
         return
     if keep and _LET_GO not in os.environ:
         raise typer.Exit(_host_elsewhere())
-    options = _options(photos, directory=directory, engine=engine, port=port, keep=keep, settings=settings or [])
+    options = _options(
+        photos, directory=directory, engine=engine, emulator=emulator, port=port, keep=keep, settings=settings or []
+    )
     raise typer.Exit(_run(ctx, options))
 
 
@@ -85,8 +92,16 @@ def down(ctx: typer.Context, directory: Directory = _DIRECTORY) -> None:
 
 
 def _options(
-    photos: Path | None, *, directory: Path, engine: EngineName | None, port: int, keep: bool, settings: list[str]
+    photos: Path | None,
+    *,
+    directory: Path,
+    engine: EngineName | None,
+    emulator: EmulatorName,
+    port: int,
+    keep: bool,
+    settings: list[str],
 ) -> RunOptions:
+    from rehearsal.emulators import EMULATORS
     from rehearsal.run import RunOptions
     from rehearsal.script import Script
 
@@ -96,6 +111,7 @@ def _options(
     return RunOptions(
         directory=directory,
         engine=engine or _installed_engine(),
+        product=EMULATORS[emulator],
         port=port,
         keep=keep,
         script=replace(script, recipe=(*script.recipe, *settings)),

@@ -14,6 +14,7 @@ from typing import Any
 from rich.console import Console
 
 from petpark.people import ALONE
+from rehearsal.emulators import DEFAULT, Product
 from rehearsal.engine import find_provider
 from rehearsal.lifecycle import Lifecycle
 from rehearsal.script import Script
@@ -28,13 +29,14 @@ LEFT_BEHIND = (JSON_NAME, HTML_NAME, "instances", "rehearsal.log")
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions:
-    """How to rehearse: where, by which engine, on which port the emulator listens (0: a free one), and what.
+    """How to rehearse: where, by which engine, in which emulator, on which port it listens (0: a free one), and what.
 
     `settings` go on top of each stack's YAML.
     """
 
     directory: Path
     engine: EngineKind
+    product: Product = DEFAULT
     port: int = 0
     keep: bool = False
     script: Script = field(default_factory=Script)
@@ -58,9 +60,15 @@ def run(options: RunOptions, console: Console, *, kept: Callable[[RehearsalFacts
         try:
             with contextlib.ExitStack() as running:
                 with steps.step("start the emulated cloud") as step:
-                    world = World(place.directory, engine=options.engine, port=options.port, settings=options.settings)
+                    world = World(
+                        place.directory,
+                        engine=options.engine,
+                        product=options.product,
+                        port=options.port,
+                        settings=options.settings,
+                    )
                     running.enter_context(world)
-                    step.done(f"LocalStack at {world.emulator.url}")
+                    step.done(f"{options.product.name} at {world.emulator.url}")
                 lifecycle = Lifecycle(world, steps, options.script)
                 try:
                     lifecycle.play()

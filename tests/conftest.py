@@ -4,6 +4,8 @@ import os
 
 import pytest
 
+from rehearsal.emulators import DEFAULT, EMULATORS
+
 # torch's threads wait for each other by spinning; where several trainings share two cores that is most of what they do.
 # Read when torch is loaded, here and in children.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -21,6 +23,12 @@ _LONGEST = (
     "tests/registry/test_state_machine.py",
 )
 """Files that take a minute or more, the longest first: begun last, one of them would be waited for by all others."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--emulator", choices=tuple(EMULATORS), default=DEFAULT.key, help="What tests/rehearsal runs against."
+    )
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -1,0 +1,13 @@
+"""The emulators that petpark can rehearse against; LocalStack is the default."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from rehearsal.emulators.localstack import LOCALSTACK
+from rehearsal.emulators.ministack import MINISTACK
+from rehearsal.emulators.product import PLUGIN, Lacking, Place, Product
+
+DEFAULT = LOCALSTACK
+EMULATORS: Mapping[str, Product] = MappingProxyType({product.key: product for product in (LOCALSTACK, MINISTACK)})
+
+__all__ = ["DEFAULT", "EMULATORS", "PLUGIN", "Lacking", "Place", "Product"]
