@@ -11,21 +11,26 @@ WORKERS ?= 4
 BENCH ?= $(wildcard benchmarks/*.py)
 VERSITYGW := .tools/bin/versitygw
 
-.PHONY: help setup demo demo-down test check format bench lock clean
+.PHONY: help setup setup-emulator demo demo-down test test-emulator check format bench lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
 
 setup: .venv/.ready .venv-emulator/.ready ## install the two environments from their locks
 
-demo: setup ## rehearse the lifecycle: PHOTOS=dir for your own photos, KEEP=1 to leave it running, ENGINE=pulumi|embedded
-	@$(RUN) -m petpark rehearse $(if $(PHOTOS),--photos '$(PHOTOS)') $(if $(KEEP),--keep) $(if $(ENGINE),--engine $(ENGINE))
+setup-emulator: setup $(if $(filter-out localstack,$(EMULATOR)),.venv-$(EMULATOR)/.ready) ## install EMULATOR=ministack|localemu beside LocalStack
+
+demo: setup-emulator ## rehearse the lifecycle: PHOTOS=dir for your own photos, KEEP=1 to leave it running, ENGINE=pulumi|embedded, EMULATOR=ministack
+	@$(RUN) -m petpark rehearse $(if $(PHOTOS),--photos '$(PHOTOS)') $(if $(KEEP),--keep) $(if $(ENGINE),--engine $(ENGINE)) $(if $(EMULATOR),--emulator $(EMULATOR))
 
 demo-down: ## end a rehearsal that was kept running
 	@$(RUN) -m petpark rehearse down
 
 test: setup ## every test, on the embedded default
 	@$(RUN) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+
+test-emulator: setup-emulator ## what petpark needs of an emulator: EMULATOR=ministack|localemu for another than LocalStack
+	@$(RUN) -m pytest tests/rehearsal/emulator tests/rehearsal/test_emulators.py $(if $(EMULATOR),--emulator $(EMULATOR))
 
 check: setup ## format, lint, types, import rules
 	@$(RUN) -m ruff format --check .
@@ -45,10 +50,12 @@ lock: $(UV) ## write requirements/*.txt anew from pyproject.toml
 	  $(UV) pip compile --quiet --upgrade --python-version 3.13 --generate-hashes --no-header --no-emit-index-url --group pyproject.toml:$$group -o requirements/$$group.txt; done
 	@$(UV) pip compile --quiet --upgrade --python-version 3.13 --generate-hashes --no-header --no-emit-index-url --overrides requirements/overrides.txt \
 	  pyproject.toml --group dev -o requirements/development.txt
+	@for name in ministack localemu; do \
+	  $(UV) pip compile --quiet --upgrade --python-version 3.13 --generate-hashes --no-header --no-emit-index-url requirements/$$name.in -o requirements/$$name.txt; done
 
 clean: ## remove environments, caches and everything that a rehearsal left
 	@[ ! -x $(RUN) ] || $(RUN) -m petpark rehearse down
-	@rm -rf .venv .venv-emulator .venv-benchmarks .tools .rehearsal .pytest_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info build
+	@rm -rf .venv .venv-emulator .venv-ministack .venv-localemu .venv-benchmarks .tools .rehearsal .pytest_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info build
 
 # uv comes from the package index into an environment of its own. A pyenv that lacks 3.13 would refuse to run in this folder: then start from /.
 $(UV): requirements/tools.txt
@@ -71,6 +78,12 @@ $(UV): requirements/tools.txt
 	@echo "setup 3/3  emulator environment"
 	@[ -x .venv-emulator/bin/python ] || PYENV_VERSION=3.13 $(UV) venv --quiet --python 3.13 .venv-emulator
 	@$(UV) pip sync --compile-bytecode --python .venv-emulator/bin/python --require-hashes requirements/emulator.txt
+	@touch $@
+
+.venv-ministack/.ready .venv-localemu/.ready: .venv-%/.ready: requirements/%.txt | $(UV)
+	@echo "setup      environment of the emulator $*"
+	@[ -x .venv-$*/bin/python ] || PYENV_VERSION=3.13 $(UV) venv --quiet --python 3.13 .venv-$*
+	@$(UV) pip sync --compile-bytecode --python .venv-$*/bin/python --require-hashes requirements/$*.txt
 	@touch $@
 
 .venv-benchmarks/.ready: requirements/benchmarks.txt | $(UV)

@@ -28,6 +28,7 @@ _AROUND = frozenset(
         "AddressInUse",
         "DiskFull",
         "EmulatorFailed",
+        "EmulatorLacks",
         "EmulatorMissing",
         "NoRoom",
         "PhotosUnreachable",

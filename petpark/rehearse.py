@@ -17,13 +17,13 @@ from petpark import pulumi_cli
 from petpark.app import example, invocation
 from petpark.errors import OperatorError
 from petpark.output import Output
+from rehearsal.emulators import EMULATORS, VARIABLE
 
 if TYPE_CHECKING:
     from rehearsal.run import RunOptions
     from rehearsal.summary import RehearsalFacts
 
 _DIRECTORY = Path(".rehearsal")
-EMULATOR_VARIABLE = "PETPARK_EMULATOR"
 _LET_GO = "PETPARK_REHEARSAL_LET_GO"
 """Number of the pipe on which the process that hosts a kept rehearsal says that its story is told."""
 
@@ -33,7 +33,7 @@ _INTERRUPTED = 130
 _FEWEST_CLASSES = 2
 
 type EngineName = Literal["embedded", "pulumi"]
-type EmulatorName = Literal["localstack", "ministack"]
+type EmulatorName = Literal["localstack", "ministack", "localemu"]
 
 app = typer.Typer(
     help="Rehearse the whole lifecycle on this machine, offline.",
@@ -62,7 +62,7 @@ def rehearse(
         typer.Option("--engine", help="Who deploys; by default Pulumi where it is installed, else the embedded one."),
     ] = None,
     emulator: Annotated[
-        EmulatorName, typer.Option("--emulator", envvar=EMULATOR_VARIABLE, help="What stands in for AWS.")
+        EmulatorName, typer.Option("--emulator", envvar=VARIABLE, help="What stands in for AWS.")
     ] = "localstack",
     port: Annotated[int, typer.Option("--port", help="The emulated cloud's port; 0 takes a free one.")] = 0,
     settings: Annotated[
@@ -101,7 +101,6 @@ def _options(
     keep: bool,
     settings: list[str],
 ) -> RunOptions:
-    from rehearsal.emulators import EMULATORS
     from rehearsal.run import RunOptions
     from rehearsal.script import Script
 

@@ -47,11 +47,16 @@ class Ended(BaseException):
     """SIGTERM: somebody asked the rehearsal to end. Like KeyboardInterrupt, no handler of errors takes it."""
 
 
+class EmulatorLacks(Exception):
+    """A step failed in an emulator that is not the default one; the message names the step and what is lacking."""
+
+
 def run(options: RunOptions, console: Console, *, kept: Callable[[RehearsalFacts], None]) -> RehearsalFacts:
     """Rehearse. With `keep`, call `kept` when everything stands, and go on hosting it until SIGTERM or Ctrl-C.
 
     Whatever ends it, every process is gone and only the summary and logs are left when this returns or raises.
-    Raises `RehearsalRunning`, `NoRoom`, the emulator's and the engine's errors, or the failing step's own.
+    Raises `RehearsalRunning`, `NoRoom`, the emulator's and the engine's errors, or the failing step's own; for that,
+    in another emulator than the default, `EmulatorLacks`.
     """
     if options.engine == "embedded":
         find_provider()  # before anything starts: without it nothing can be deployed
@@ -71,7 +76,8 @@ def run(options: RunOptions, console: Console, *, kept: Callable[[RehearsalFacts
                     step.done(f"{options.product.name} at {world.emulator.url}")
                 lifecycle = Lifecycle(world, steps, options.script)
                 try:
-                    lifecycle.play()
+                    with naming_what_lacks(options.product, steps):
+                        lifecycle.play()
                 finally:
                     with steps.step("write the summary") if not steps.failed else contextlib.nullcontext():
                         stays = options.keep and not steps.failed
@@ -83,6 +89,24 @@ def run(options: RunOptions, console: Console, *, kept: Callable[[RehearsalFacts
         finally:
             place.tidy(*LEFT_BEHIND)
     return facts
+
+
+@contextlib.contextmanager
+def naming_what_lacks(product: Product, steps: Steps) -> Generator[None]:
+    """Raise `EmulatorLacks` for a step that failed in another emulator than the default."""
+    try:
+        yield
+    except Exception as error:
+        failed = next((record.name for record in steps.records if not record.ok), None)
+        if product is DEFAULT or failed is None:
+            raise
+        said = " ".join(str(error).split())
+        known = product.explain(said)
+        what = f"it lacks {known.behaviour} ({said})" if known else f"{type(error).__name__}: {said}"
+        raise EmulatorLacks(
+            f"{product.name} ends the rehearsal at the step “{failed}”: {what}. {DEFAULT.name}, the default, goes on; "
+            "docs/design/emulators.md lists what each lacks."
+        ) from error
 
 
 def usage(facts: RehearsalFacts) -> list[tuple[str, str]]:

@@ -3,11 +3,17 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from rehearsal.emulators.localemu import LOCALEMU
 from rehearsal.emulators.localstack import LOCALSTACK
 from rehearsal.emulators.ministack import MINISTACK
 from rehearsal.emulators.product import PLUGIN, Lacking, Place, Product
 
 DEFAULT = LOCALSTACK
-EMULATORS: Mapping[str, Product] = MappingProxyType({product.key: product for product in (LOCALSTACK, MINISTACK)})
+VARIABLE = "PETPARK_EMULATOR"
+"""Environment variable that names another emulator than the default."""
 
-__all__ = ["DEFAULT", "EMULATORS", "PLUGIN", "Lacking", "Place", "Product"]
+EMULATORS: Mapping[str, Product] = MappingProxyType(
+    {product.key: product for product in (LOCALSTACK, MINISTACK, LOCALEMU)}
+)
+
+__all__ = ["DEFAULT", "EMULATORS", "PLUGIN", "VARIABLE", "Lacking", "Place", "Product"]

@@ -28,5 +28,4 @@ LOCALSTACK = Product(
     setup="make setup",
     starter="petpark_emulator",
     settings=_settings,
-    stops={},
 )

@@ -28,22 +28,20 @@ class Place:
 class Lacking:
     """A behaviour of AWS that petpark relies on and the emulator does not have.
 
-    `behaviour` is a sentence for people. `tests` are the contract tests that show it, as `file.py::test` below
-    `tests/rehearsal/emulator`: each must fail, and fails the suite when it passes. `remedy` says what would restore it.
+    `behaviour` completes the sentence "it lacks …". `tests` are the contract tests that show it, as `file.py::test`
+    below `tests/rehearsal/emulator`: each must fail, and fails the suite when it passes. `remedy` says what would
+    restore it. `sign` is what the error of a rehearsal that ends for it contains.
     """
 
     behaviour: str
     tests: tuple[str, ...]
     remedy: str
+    sign: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Product:
-    """An emulator of AWS that petpark can start.
-
-    `settings` are the environment variables that it takes, beside those that every emulator gets. `stops` names, for a
-    step of the rehearsal, the behaviour that the step needs and the emulator lacks.
-    """
+    """An emulator of AWS that petpark can start."""
 
     key: str
     name: str
@@ -55,5 +53,9 @@ class Product:
     starter: str
     """The module of `emulator_plugin` that `python -m` runs."""
     settings: Callable[[Place], Mapping[str, str]]
+    """Environment variables that it takes, beside those that every emulator gets."""
     lacks: tuple[Lacking, ...] = ()
-    stops: Mapping[str, str]
+
+    def explain(self, error: str) -> Lacking | None:
+        """What it lacks and this error shows, where that is known."""
+        return next((lacking for lacking in self.lacks if lacking.sign and lacking.sign in error), None)

@@ -15,6 +15,10 @@ def main() -> None:
     from hypercorn.config import Config
     from ministack.app import app
 
+    from petpark_ministack import access, images, instances
+
+    for module in (access, images, instances):
+        module.apply()
     asyncio.run(serve(app, Config()))
 
 

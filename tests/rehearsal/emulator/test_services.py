@@ -172,6 +172,7 @@ def test_queue_urls_lead_to_the_emulator_itself(client: Client, emulator: Emulat
         "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64",
         "/aws/service/deeplearning/ami/x86_64/base-oss-nvidia-driver-gpu-amazon-linux-2023/latest/ami-id",
     ],
+    ids=["amazon-linux", "deep-learning"],
 )
 def test_a_public_parameter_names_an_image_that_instances_and_templates_take(
     client: Client, name: str, parameter: str
