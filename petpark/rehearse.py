@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -150,11 +151,20 @@ def _run(ctx: typer.Context, options: RunOptions) -> int:
     except (KeyboardInterrupt, run.Ended):
         output.err.print("Ended early; nothing of the rehearsal is running.")
         return _INTERRUPTED
+    except Exception:
+        threading.excepthook = say_unless_at_the_end
+        raise
     if output.json:
         output.document(to_json(facts))
     else:
         _show(output, facts, options.directory)
     return 0
+
+
+def say_unless_at_the_end(told: threading.ExceptHookArgs) -> None:
+    """Report a thread's error, unless it is that of a deployment that nobody waits for: it ends with the process."""
+    if not (isinstance(told.exc_value, RuntimeError) and "after shutdown" in str(told.exc_value)):
+        threading.__excepthook__(told)
 
 
 def _explain_engine(output: Output, engine: EngineName) -> None:
