@@ -32,8 +32,8 @@ def main() -> int:
     chosen = parser.parse_args().emulators or [k for k, p in EMULATORS.items() if default_python(p).exists()]
     if unknown := set(chosen) - set(EMULATORS):
         parser.error(f"no such emulator: {', '.join(sorted(unknown))}")
-    console = Console()
-    console.print(Machine.here())
+    console = Console(soft_wrap=True)
+    console.print(str(Machine.here()))
     return max([measure(EMULATORS[key], console) for key in chosen], default=0)
 
 

@@ -100,7 +100,7 @@ def naming_what_lacks(product: Product, steps: Steps) -> Generator[None]:
         failed = next((record.name for record in steps.records if not record.ok), None)
         if product is DEFAULT or failed is None:
             raise
-        said = " ".join(str(error).split())
+        said = " ".join(str(error).split()).rstrip(".")
         known = product.explain(said)
         what = f"it lacks {known.behaviour} ({said})" if known else f"{type(error).__name__}: {said}"
         raise EmulatorLacks(
