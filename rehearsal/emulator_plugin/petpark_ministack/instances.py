@@ -3,6 +3,7 @@
 - RunInstances takes from the template what the call does not say; tags of both count. MiniStack reads no template.
   https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_RunInstances.html
 - Market, metadata options, shutdown behaviour and user data are read back. MiniStack shows none of them.
+- DescribeInstances with the filter `instance-id` finds these alone. MiniStack ignores filters that it does not know.
 - Every change of state is an "EC2 Instance State-change Notification" of `aws.ec2`. MiniStack sends none.
   https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instance-state-changes.html
 """
@@ -21,6 +22,7 @@ def apply() -> None:
     _keep_templates_as_given()
     _run_from_templates()
     _read_back()
+    _filter_by_id()
     _tell_changes()
 
 
@@ -128,6 +130,19 @@ def _read_back() -> None:
 
     ec2._instance_xml = instance_xml
     ec2._ACTION_MAP["DescribeInstanceAttribute"] = describe_instance_attribute
+
+
+def _filter_by_id() -> None:
+    from ministack.services import ec2
+
+    original = ec2._matches_filters
+
+    @wraps(original)
+    def matches_filters(instance, filters):
+        wanted = filters.get("instance-id")
+        return (not wanted or instance["InstanceId"] in wanted) and original(instance, filters)
+
+    ec2._matches_filters = matches_filters
 
 
 def _tell_changes() -> None:
