@@ -30,6 +30,7 @@ _AROUND = frozenset(
         "AddressInUse",
         "DiskFull",
         "EmulatorFailed",
+        "EmulatorLacks",
         "EmulatorMissing",
         "NoRoom",
         "PhotosUnreachable",
