@@ -13,6 +13,7 @@ from petpark.commands import (
     acceptance,
     api_keys,
     camera,
+    costs,
     data,
     decisions,
     doctor,
@@ -46,6 +47,7 @@ def petpark(
 
 
 doctor.register(app)
+costs.register(app)
 train.register(app)
 acceptance.register(app)
 decisions.register(app)

@@ -1,4 +1,5 @@
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ def images(*colours):
     return np.stack([np.full((SIZE, SIZE, 3), palette[colour], dtype=np.uint8) for colour in colours])
 
 
-def request(batch, **more):
+def request(batch, **more: Any) -> dict[str, Any]:
     tensor = {"name": "image", "datatype": "UINT8", "shape": list(batch.shape), "data": batch.ravel().tolist()}
     return {"inputs": [tensor], **more}
 
