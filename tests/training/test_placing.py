@@ -53,6 +53,7 @@ seeds = st.integers(0, 50)
 ways = st.sampled_from(SplitBy)
 
 
+@settings(deadline=None)
 @given(albums, albums, seeds, ways, ways)
 def test_added_photos_move_no_old_one(old: list[Photo], new: list[Photo], seed: int, by: SplitBy, later_by: SplitBy):
     before = place(old, seed=seed, by=by).photos
@@ -61,6 +62,7 @@ def test_added_photos_move_no_old_one(old: list[Photo], new: list[Photo], seed: 
     assert [(shot.sha256, shot.split) for shot in before] == [(s.sha256, after[s.sha256].split) for s in before]
 
 
+@settings(deadline=None)
 @given(albums, albums, seeds, ways)
 def test_nothing_leaks_between_splits_whatever_was_added(old: list[Photo], new: list[Photo], seed: int, by: SplitBy):
     before = place(old, seed=seed, by=by).photos
@@ -69,6 +71,7 @@ def test_nothing_leaks_between_splits_whatever_was_added(old: list[Photo], new: 
     assert find_leaks(Manifest.of(place(both, seed=seed, by=by, base=before).photos)).pairs == 0
 
 
+@settings(deadline=None)
 @given(albums, seeds, ways)
 def test_every_photo_is_placed_or_excluded_with_a_reason(album: list[Photo], seed: int, by: SplitBy):
     done = place(album, seed=seed, by=by)
@@ -78,6 +81,7 @@ def test_every_photo_is_placed_or_excluded_with_a_reason(album: list[Photo], see
     assert all("looks like" in reason for _, reason in done.excluded)
 
 
+@settings(deadline=None)
 @given(albums, seeds, ways, st.randoms())
 def test_the_order_of_photos_does_not_matter(album: list[Photo], seed: int, by: SplitBy, random):
     shuffled = list(album)
@@ -85,6 +89,7 @@ def test_the_order_of_photos_does_not_matter(album: list[Photo], seed: int, by: 
     assert set(place(album, seed=seed, by=by).photos) == set(place(shuffled, seed=seed, by=by).photos)
 
 
+@settings(deadline=None)
 @given(albums, seeds, ways)
 def test_the_photos_of_a_unit_share_a_split(album: list[Photo], seed: int, by: SplitBy):
     splits: dict[str, set[Split]] = {}
