@@ -11,10 +11,14 @@ from registry.gates import GatesInvalid, StackGates
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingOutputs:
-    """Where training instances start from."""
+    """Where training instances start from, and as what."""
 
     launch_template: str
-    subnet: str
+    subnets: Mapping[str, str]
+    """Zone -> its subnet."""
+    instance_types: tuple[str, ...]
+    """The most wanted first."""
+    spot: bool
     log_group: str
     instances: int = 1
     """The most that train one job together."""
@@ -78,7 +82,9 @@ def parse(stack: str, outputs: Mapping[str, Any]) -> StackOutputs:
             gates=StackGates.from_dict(outputs["gates"]),
             training=TrainingOutputs(
                 launch_template=training["launch_template"],
-                subnet=training["subnet"],
+                subnets=dict(training["subnets"]),
+                instance_types=tuple(training["instance_types"]),
+                spot=training["spot"],
                 log_group=training["log_group"],
                 instances=int(training.get("instances", 1)),
             ),

@@ -15,7 +15,7 @@ from petpark.errors import JobInterrupted
 from petpark.jobs import EpochSeen, Finished
 from registry.catalog import Catalog
 from registry.gates import MODEL_GATES
-from registry.layout import JOB_TAG, Role, epochs_prefix, job_prefix
+from registry.layout import JOB_TAG, Role, boot_log_key, epochs_prefix, job_prefix
 from rehearsal.beside import Beside
 from rehearsal.world import STACKS, World
 from training.dataset.generated import generate
@@ -89,6 +89,9 @@ def test_a_training_killed_in_the_middle_ends_with_the_weights_of_one_that_was_n
             if isinstance(event, EpochSeen) and event.record.epoch == 1:
                 os.kill(training_process(world, instance), signal.SIGKILL)
     assert interrupted.value.next_step == f"petpark train --resume {hit}"
+    said = target.store(target.outputs.workspace, role=Role.PUBLISHER).get(boot_log_key(hit, instance)).decode()
+    assert said.splitlines()[-1] == "petpark: job ended with status 137"
+    assert f"petpark jobs show {hit}" in interrupted.value.message
     resumed = run_to_its_end(world, hit, jobs.resume(target, hit))
 
     assert resumed != undisturbed
