@@ -50,6 +50,7 @@ class Training(Component):
             "subnets": {zone: subnet.id for zone, subnet in args.network.by_zone.items()},
             "instance_types": [kind.name for kind in args.settings.instance_types],
             "spot": args.settings.spot,
+            "tags": self.machine.tagged("instance"),
             "log_group": self.machine.log_group.name,
             "instances": args.settings.instances,
         }

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,7 @@ from registry.errors import ObjectExists, ObjectMissing
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
-    from mypy_boto3_ec2.type_defs import RunInstancesRequestTypeDef
+    from mypy_boto3_ec2.type_defs import RunInstancesRequestTypeDef, TagTypeDef
 
     from petpark.target import Target
     from registry.object_store import ObjectStore
@@ -142,11 +142,17 @@ class _Launcher:
         return Attempt(**where, instance=first), [machine.get("InstanceId", "") for machine in started]
 
     def _request(self, pool: Pool) -> RunInstancesRequestTypeDef:
-        """Override the template's type, and say what a template cannot be launched without: subnet and market."""
+        """Override the template's type, and say what a template cannot be launched without: subnet and market.
+
+        What a request says takes the place of the template's, so the template's tags are said again.
+        https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_RunInstances.html
+        """
         training = self.target.outputs.training
         # A request that is sent again after a lost answer must not rent a second GPU. The same token with another
         # request is refused (IdempotentParameterMismatch), so each pool has one of its own.
         what = f"{pool.instance_type} {pool.subnet} {self.spot}"
+        own = {layout.JOB_TAG: self.job, "Name": f"petpark-training-{self.job}"}
+        own |= {layout.LAUNCH_TAG: self.token} if self.token else {}
         request: RunInstancesRequestTypeDef = {
             "LaunchTemplate": {"LaunchTemplateId": training.launch_template, "Version": "$Latest"},
             "InstanceType": pool.instance_type,  # pyright: ignore[reportAssignmentType] - EC2 knows its types
@@ -155,14 +161,8 @@ class _Launcher:
             "MaxCount": self.count,
             "ClientToken": f"{self.launch}-{hashlib.sha256(what.encode()).hexdigest()[:8]}",
             "TagSpecifications": [
-                {
-                    "ResourceType": "instance",
-                    "Tags": [
-                        {"Key": layout.JOB_TAG, "Value": self.job},
-                        {"Key": "Name", "Value": f"petpark-training-{self.job}"},
-                        *([{"Key": layout.LAUNCH_TAG, "Value": self.token}] if self.token else []),
-                    ],
-                }
+                {"ResourceType": "instance", "Tags": _pairs({**training.tags, **own})},
+                {"ResourceType": "volume", "Tags": _pairs(training.tags)},
             ],
         }
         if self.spot:
@@ -181,6 +181,10 @@ class _Launcher:
         except ClientError as error:
             if error.response.get("Error", {}).get("Code") not in DENIED:
                 raise
+
+
+def _pairs(tags: Mapping[str, str]) -> list[TagTypeDef]:
+    return [{"Key": key, "Value": value} for key, value in sorted(tags.items())]
 
 
 def _out_of_room(job: str, count: int, refused: list[tuple[Pool, Attempt]]) -> NoCapacity:

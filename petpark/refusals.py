@@ -22,7 +22,7 @@ _SPOT_ROLE = Refusal(
     sentence="The account has never used spot instances: it lacks their service-linked role.",
     # https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/service-linked-roles-spot-instance-requests.html
     next_step="An administrator creates it once: aws iam create-service-linked-role --aws-service-name "
-    "spot.amazonaws.com. Or set training_spot to false, and pulumi up.",
+    "spot.amazonaws.com. Or train without spot: petpark train --on-demand.",
 )
 
 # https://docs.aws.amazon.com/ec2/latest/instancetypes/ec2-instance-quotas.html
@@ -68,7 +68,7 @@ REFUSALS: Mapping[str, Refusal] = MappingProxyType(
         "InsufficientInstanceCapacity": Refusal(
             outcome="NoCapacity",
             sentence="AWS has no instance of this type in this zone now.",
-            next_step="Try again later, or set another instance type.",
+            next_step="Try again later, or set other instance types.",
         ),
         "Unsupported": Refusal(
             outcome="NotOfferedHere",

@@ -195,6 +195,7 @@ def test_zone_type_and_market_are_left_to_whoever_launches_and_are_told_in_the_o
         zone: f"{name}-id" for name, zone in zones.items() if name.startswith("network-machines")
     }
     assert training["spot"] is True
+    assert all(entry["tags"] == training["tags"] for entry in template["tagSpecifications"])
     assert redeploy("test", training_spot="false").outputs["training"]["spot"] is False
 
 

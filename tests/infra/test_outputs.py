@@ -23,6 +23,7 @@ def test_both_stacks_export_the_same_keys(deployments):
             "subnets",
             "instance_types",
             "spot",
+            "tags",
             "log_group",
             "instances",
         }

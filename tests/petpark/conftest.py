@@ -53,6 +53,7 @@ def outputs(stack: str = "test", **endpoint: Any) -> dict[str, Any]:
             "subnets": {"eu-west-1a": "subnet-1", "eu-west-1b": "subnet-2"},
             "instance_types": ["g5.xlarge", "g6.xlarge"],
             "spot": True,
+            "tags": {"petpark:stack": stack, "Name": "petpark-training-instance"},
             "log_group": "/petpark/training",
         },
         "endpoint": {

@@ -121,6 +121,18 @@ def test_instances_that_train_together_are_asked_for_all_or_none_in_one_zone_at_
     assert len(cloud.alive) == 3
 
 
+def test_what_is_launched_bears_the_stacks_tags_too_which_a_requests_own_tags_replace() -> None:
+    cloud = Cloud()
+    target = target_of(cloud)
+    jobs.launch(target, job_on(target), token="study-000001")
+    tags = {
+        entry["ResourceType"]: {tag["Key"]: tag["Value"] for tag in entry["Tags"]}
+        for entry in cloud.asked[0]["TagSpecifications"]
+    }
+    own = {layout.JOB_TAG: "j", layout.LAUNCH_TAG: "study-000001", "Name": "petpark-training-j"}
+    assert tags == {"instance": {**target.outputs.training.tags, **own}, "volume": target.outputs.training.tags}
+
+
 def test_spot_is_asked_for_where_the_stack_says_so_and_not_on_demand() -> None:
     cloud = Cloud()
     target = target_of(cloud)
