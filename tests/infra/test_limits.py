@@ -57,7 +57,6 @@ NAMELESS = {
     "aws:ec2/vpcEndpoint:VpcEndpoint",
     "aws:iam/rolePolicyAttachment:RolePolicyAttachment",
     "aws:kms/key:Key",
-    "aws:route53/record:Record",
     "aws:lb/listener:Listener",
     "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration",
     "aws:s3/bucketLogging:BucketLogging",
