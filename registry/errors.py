@@ -71,6 +71,30 @@ class StreamTorn(StoreUnavailable):
     """An object's bytes ended before they were complete, however often they were asked for."""
 
 
+class ForeignAnswer(StoreUnavailable):
+    """Something answered in the store's place, or changed its answer on the way. It is believed in nothing."""
+
+    def __init__(self, action: str, reason: str) -> None:
+        super().__init__(action, f"an answer that is not the store's: {reason}")
+        self.next = (
+            "A network that wants you to sign in first, a proxy, or another address than the store's answers here. "
+            "Nothing was decided by it; whether a write took effect is unknown. Put it right, then run it again."
+        )
+        self.args = (f"expected {self.expected}; found {self.actual}. {self.next}",)
+
+
+class StoreUnable(RegistryError):
+    """The store does not know what the registry is built on."""
+
+    def __init__(self, action: str, reason: str) -> None:
+        super().__init__(
+            expected=f"a store that can {action} only where nothing is yet (If-None-Match: *)",
+            actual=reason,
+            next="This store cannot do it, so it cannot hold a registry: use S3, or a store with conditional writes. "
+            "Nothing was written.",
+        )
+
+
 class StoreRefused(RegistryError):
     """The store understood and said no: permissions, a missing bucket, credentials."""
 

@@ -99,7 +99,7 @@ def test_a_promotion_that_is_cut_off_happened_or_not_and_leaves_a_sound_registry
             verifier=MemoryVerifier(signer),
         )  # fmt: skip
 
-    # the version; its decisions and the channel (a listing and the last each); the version in place; the move; decisions
+    # the version; its decisions, the channel (a listing and the last each); the version in place; the move; decisions
     for store, faulty in each_call(MemoryStore, fault, calls=9):
         for run in ("r-1", "r-2"):
             Certificates(store, "pets").sign(
