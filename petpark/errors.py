@@ -68,6 +68,10 @@ class StackNotDeployed(OperatorError):
     """The stack that was named has no outputs."""
 
 
+class CertificateTooLong(OperatorError):
+    """A certificate was to be valid for longer than the owner of the registry allows."""
+
+
 class StackOutdated(OperatorError):
     """The stack's outputs lack something that this petpark needs."""
 

@@ -51,7 +51,7 @@ class Catalog:
         self._clock = clock
         self._monotonic = monotonic
         self._repairs = Repairs(store, model)
-        self._log = Log(
+        self.log = Log(
             store=store,
             prefix=layout.shelf_prefix(model, layout.Shelf.VERSIONS),
             key=lambda number: layout.version_key(model, number),
@@ -93,7 +93,7 @@ class Catalog:
 
         With `digest`, for instance a move's, only if it is the version of that digest; DigestMismatch.
         """
-        body = self._log.read(number) if number > 0 else None
+        body = self.log.read(number) if number > 0 else None
         if body is None:
             raise VersionMissing(self.model, number)
         version = self._parse(number, body)
@@ -107,7 +107,7 @@ class Catalog:
 
     def numbers(self) -> list[int]:
         """The numbers that are taken, ascending: 1, 2, 3 … What lies behind a hole is no version yet."""
-        found = self._log.numbers()
+        found = self.log.numbers()
         return found[: unbroken(found)]
 
     def versions(self) -> list[Version]:
@@ -116,16 +116,16 @@ class Catalog:
         VersionMalformed for an object that is none, HistoryBroken for one behind a hole, unless a repair declared it
         void.
         """
-        numbers = self._log.numbers()
+        numbers = self.log.numbers()
         end = unbroken(numbers)
         found: list[Version] = []
-        for number, body in zip(numbers, self._log.read_each(numbers), strict=True):
+        for number, body in zip(numbers, self.log.read_each(numbers), strict=True):
             try:
                 version = self._parse(number, body)
                 if number > end:
-                    raise self._log.hole(end + 1)
+                    raise self.log.hole(end + 1)
             except RegistryError:
-                if not self._repairs.void(self._log.key(number), body):
+                if not self._repairs.void(self.log.key(number), body):
                     raise
             else:
                 found.append(version)
@@ -154,7 +154,7 @@ class Catalog:
         while numbers and len(found) < count:
             wanted = count - len(found)
             numbers, batch = numbers[:-wanted], numbers[-wanted:]
-            read = zip(batch, self._log.read_each(batch), strict=True)
+            read = zip(batch, self.log.read_each(batch), strict=True)
             found = [*filter(None, (self._version_or_none(number, body) for number, body in read)), *found]
         return found
 
@@ -178,7 +178,7 @@ class Catalog:
                 return earlier
         last = latest[-1].number if latest else 0
         for number in itertools.count(last + 1):
-            standing = self._version_or_none(number, self._log.append(number, replace(draft, number=number).to_bytes()))
+            standing = self._version_or_none(number, self.log.append(number, replace(draft, number=number).to_bytes()))
             if standing is not None and standing.same_content(draft):
                 return standing
         raise AssertionError("unreachable: numbers do not end")

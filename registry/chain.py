@@ -50,7 +50,7 @@ class Chain[Entry: Link]:
         self.entries: list[Entry] = []
         self.passed_over: dict[int, RegistryError] = {}
         """What lies between the entries and is none, and why not."""
-        self._log = log
+        self.log = log
         self._what = what
         self._parse = parse
         self._repairs = repairs
@@ -74,7 +74,7 @@ class Chain[Entry: Link]:
         HistoryBroken; what was read before the break stays.
         """
         if self._begun:
-            while (body := self._log.read(self.next_number)) is not None:
+            while (body := self.log.read(self.next_number)) is not None:
                 self.take(body)
         else:
             self._begin()
@@ -91,7 +91,7 @@ class Chain[Entry: Link]:
             self.passed_over[number] = problem
             return None
         except HistoryBroken as problem:
-            if not self._repairs.void(self._log.key(number), body):
+            if not self._repairs.void(self.log.key(number), body):
                 raise
             self.passed_over[number] = problem
             return None
@@ -104,9 +104,9 @@ class Chain[Entry: Link]:
         return self.entries[place - 1] if place else None
 
     def _begin(self) -> None:
-        numbers = self._log.numbers()
+        numbers = self.log.numbers()
         end = unbroken(numbers)
-        for body in self._log.read_each(range(self.next_number, end + 1)):
+        for body in self.log.read_each(range(self.next_number, end + 1)):
             self.take(body)
         for number in numbers[end:]:
             self._refuse_beyond(number, hole=end + 1)
@@ -114,7 +114,7 @@ class Chain[Entry: Link]:
 
     def _refuse_beyond(self, number: int, *, hole: int) -> None:
         """HistoryBroken if an entry lies behind a hole: one before it was deleted, or somebody left numbers out."""
-        body, who = self._log.read(number) or b"", ""
+        body, who = self.log.read(number) or b"", ""
         try:
             entry = self._parse(number, body)
             who = f", by {entry.by} at {entry.at}"
@@ -122,7 +122,7 @@ class Chain[Entry: Link]:
             return
         except HistoryBroken:
             pass
-        if not self._repairs.void(self._log.key(number), body):
+        if not self._repairs.void(self.log.key(number), body):
             raise HistoryBroken(
                 self._what,
                 expected=f"entry {hole}",
@@ -143,5 +143,5 @@ class Chain[Entry: Link]:
 
     def _read_again(self, number: int, body: bytes) -> None:
         """What is passed over is passed over for good, so it must be what the store holds and no accident."""
-        if self._log.read(number) != body:
-            raise StoreUnavailable(f"read {self._log.key(number)}", "other bytes the second time")
+        if self.log.read(number) != body:
+            raise StoreUnavailable(f"read {self.log.key(number)}", "other bytes the second time")

@@ -120,7 +120,7 @@ class Channel:
             prefix=layout.channel_prefix(model, name),
             key=lambda number: layout.move_key(model, name, number),
         )
-        self._chain = Chain(self._log, what=f"channel {name}", parse=self._parse, repairs=Repairs(store, model))
+        self.chain = Chain(self._log, what=f"channel {name}", parse=self._parse, repairs=Repairs(store, model))
 
     def head(self) -> Move | None:
         """The move in force; None for a channel that never moved. What followers poll.
@@ -128,17 +128,17 @@ class Channel:
         From nothing a listing and a request for each entry, all of which are checked; from then on one request, and one
         more for each move since. HistoryBroken if an entry does not carry the hash of the one before.
         """
-        return self._chain.follow()
+        return self.chain.follow()
 
     @property
     def sure(self) -> Move | None:
         """The last entry that was read and that the chain vouches for, also where `head` raises HistoryBroken."""
-        return self._chain.head
+        return self.chain.head
 
     @property
     def passed_over(self) -> dict[int, RegistryError]:
         """What lies between the entries that were read and is none, by number, and why not."""
-        return dict(self._chain.passed_over)
+        return dict(self.chain.passed_over)
 
     def after(self, number: int) -> Move | None:
         """The object that follows entry `number` (0: the first); None until it exists. One request. MoveMalformed."""
@@ -147,8 +147,8 @@ class Channel:
 
     def history(self) -> list[Move]:
         """All moves, oldest first; HistoryBroken if one is missing or does not carry the hash of the one before."""
-        self._chain.follow()
-        return list(self._chain.entries)
+        self.chain.follow()
+        return list(self.chain.entries)
 
     def recent(self, count: int) -> list[Move]:
         """The last `count` moves, oldest first; HistoryBroken."""
@@ -162,7 +162,7 @@ class Channel:
         each move since.
         This is the mechanism; the rule of who may be moved to where is `registry.promotion`.
         """
-        seen = self._chain.head
+        seen = self.chain.head
         head = seen if seen is not None and seen.number == expected else self.head()
         if expected is not None and expected != _number(head):
             raise ChannelMoved(self.name, expected=expected, head=head)
@@ -203,11 +203,11 @@ class Channel:
         self, head: Move | None, *, version: int, digest: str, by: str, why: str, restores: int | None = None
     ) -> Move:
         for _ in range(MOST_JUNK):
-            if self._chain.head != head:  # it was read on meanwhile: what follows must carry the hash of the last entry
-                raise ChannelMoved(self.name, expected=_number(head), head=self._chain.head)
+            if self.chain.head != head:  # it was read on meanwhile: what follows must carry the hash of the last entry
+                raise ChannelMoved(self.name, expected=_number(head), head=self.chain.head)
             move = Move(
                 channel=self.name,
-                number=self._chain.next_number,
+                number=self.chain.next_number,
                 version=version,
                 digest=digest,
                 by=by,
@@ -218,7 +218,7 @@ class Channel:
                 write_id=secrets.token_hex(16),
                 previous_sha256=head.sha256 if head else None,
             )
-            winner = self._chain.take(self._log.append(move.number, move.to_bytes()))
+            winner = self.chain.take(self._log.append(move.number, move.to_bytes()))
             if winner == move:
                 return move
             if winner is not None:
@@ -230,24 +230,24 @@ class Channel:
 
         What `roll_back` brings back; NothingToRollBackTo. No request.
         """
-        move = self._chain.before(head.restores or head.number)
+        move = self.chain.before(head.restores or head.number)
         while move is not None:
             if move.version != head.version:
                 return move
-            move = self._chain.before(move.restores or move.number)
+            move = self.chain.before(move.restores or move.number)
         raise NothingToRollBackTo(
             self.name, expected=f"a version before {head.version}", actual=f"version {head.version} as the first"
         )
 
     def left(self, version: int, *, before: int) -> Move | None:
         """The entry that took `version` out of force the last time before entry `before`; None if none did."""
-        earlier = (move for move in reversed(self._chain.entries) if move.number < before)
+        earlier = (move for move in reversed(self.chain.entries) if move.number < before)
         return next((move for move in earlier if move.previous == version and move.version != version), None)
 
     def _last_with(self, version: int, *, before: Move) -> Move:
         if version == before.version:
             raise NothingToRollBackTo(self.name, expected=f"version {version} as an earlier one", actual="it in force")
-        for move in reversed(self._chain.entries):
+        for move in reversed(self.chain.entries):
             if move.number < before.number and move.version == version:
                 return move
         raise NothingToRollBackTo(self.name, expected=f"version {version}", actual="it was never in force here")

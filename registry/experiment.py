@@ -124,7 +124,7 @@ class Experiments:
             prefix=layout.experiments_prefix(model, channel),
             key=lambda number: layout.experiment_key(model, channel, number),
         )
-        self._chain = Chain(
+        self.chain = Chain(
             self._log,
             what=f"experiments of {channel}",
             parse=self._parse,
@@ -137,12 +137,12 @@ class Experiments:
 
         From nothing a listing and a request for each entry, then one and one for each entry since. HistoryBroken.
         """
-        return self._chain.follow()
+        return self.chain.follow()
 
     @property
     def passed_over(self) -> dict[int, RegistryError]:
         """What lies between the entries that were read and is none, by number, and why not."""
-        return dict(self._chain.passed_over)
+        return dict(self.chain.passed_over)
 
     def running(self, champion: Move | None) -> Experiment | None:
         """The experiment that holds now, with `champion` in force; None if there is none, or it is void."""
@@ -153,8 +153,8 @@ class Experiments:
 
     def history(self) -> list[Entry]:
         """All entries, oldest first; HistoryBroken."""
-        self._chain.follow()
-        return list(self._chain.entries)
+        self.chain.follow()
+        return list(self.chain.entries)
 
     def start(
         self,
@@ -180,7 +180,7 @@ class Experiments:
             raise ExperimentRunning(self.channel, number=head.number, version=head.version, by=head.by, at=head.at)
         started = Experiment(
             channel=self.channel,
-            number=self._chain.next_number,
+            number=self.chain.next_number,
             version=version.number,
             digest=version.digest,
             champion=champion.version,
@@ -214,7 +214,7 @@ class Experiments:
             raise self._ended(experiment)
         ended = Conclusion(
             channel=self.channel,
-            number=self._chain.next_number,
+            number=self.chain.next_number,
             experiment=experiment.number,
             outcome=outcome,
             reasons=reasons,
@@ -231,7 +231,7 @@ class Experiments:
 
     def _ended(self, experiment: Experiment) -> ExperimentEnded:
         """What to raise where the experiment is not the last entry: its end stands behind it."""
-        ends = (entry for entry in self._chain.entries if isinstance(entry, Conclusion))
+        ends = (entry for entry in self.chain.entries if isinstance(entry, Conclusion))
         end = next((entry for entry in ends if entry.experiment == experiment.number), None)
         return ExperimentEnded(
             self.channel,
@@ -244,8 +244,8 @@ class Experiments:
     def _append(self, entry: Entry) -> Entry:
         """The entry that stands where this one should: itself, behind what is none, or another's."""
         for _ in range(MOST_JUNK):
-            entry = replace(entry, number=self._chain.next_number)
-            standing = self._chain.take(self._log.append(entry.number, entry.to_bytes()))
+            entry = replace(entry, number=self.chain.next_number)
+            standing = self.chain.take(self._log.append(entry.number, entry.to_bytes()))
             if standing is not None:
                 return standing
         raise StoreConflict(f"append to the experiments of {self.channel}", f"{MOST_JUNK} objects that are no entries")

@@ -131,7 +131,7 @@ class Desk:
         self._refuse_stranger(by)
         version = self.catalog.version(number)
         self._refuse_failed(version)  # before its certificate: nobody need look at what may not come into force anyway
-        certificate = self._certificate(version, now)
+        certificate = self.hold(version, now)
         if self.policy.two_people and certificate is not None and same_hands(certificate.by, by):
             raise SamePerson(self.channel.name, version.title, by=by, certified_by=certificate.by)
         return version
@@ -158,7 +158,7 @@ class Desk:
         self._refuse_stranger(by)
 
         def check(target: Move) -> None:
-            self._certificate(self.catalog.version(target.version, digest=target.digest), now)
+            self.hold(self.catalog.version(target.version, digest=target.digest), now)
             if not again:
                 self._refuse_left(target.version)
 
@@ -166,7 +166,7 @@ class Desk:
         self._look_back(move, self.catalog.version(move.version, digest=move.digest), now)
         return move
 
-    def _certificate(self, version: Version, now: datetime | None) -> Certificate | None:
+    def hold(self, version: Version, now: datetime | None) -> Certificate | None:
         """The certificate in force. Where the channel asks for none, NotCertified only if the version was revoked."""
         now = now or datetime.now(UTC)
         if self.policy.certificate:
@@ -184,7 +184,7 @@ class Desk:
         A store that does not answer any more says nothing about the move, which was written.
         """
         try:
-            self._certificate(version, now)
+            self.hold(version, now)
         except NotCertified as error:
             raise DecidedAfterMove(move, actual=error.actual) from error
         except (StoreUnavailable, KeyUnavailable, LogShorter):

@@ -47,6 +47,7 @@ def outputs(stack: str = "test", **endpoint: Any) -> dict[str, Any]:
             "test": {"certificate": False, "two_people": False, "metric": "none", "gates": False, "movers": []},
             "prod": {"certificate": True, "two_people": True, "metric": "none", "gates": True, "movers": []},
         },
+        "certificate_days": 365.0,
         "gates": {"data": {}, "model": {"accuracy": 0.7, "luck": 0.05}, "checks": {"photos": 50.0}},
         "training": {
             "launch_template": "lt-1",
