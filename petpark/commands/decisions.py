@@ -82,7 +82,7 @@ def _warn(run: Invocation, target: Target, version: int, decision: Decision, *, 
     """Say what becomes of the channels that are at `version`, and ask."""
     follows = decisions.consequences(target, version)
     for each in follows:
-        run.output.note(each.told)
+        run.output.err.print(each.told, markup=False, soft_wrap=True)
     if follows and not yes:
         names = ", ".join(each.channel for each in follows)
         if not run.output.confirm(f"Version {version} is in force on {names}. Sign `{decision}` all the same?"):

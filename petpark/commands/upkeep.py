@@ -110,7 +110,8 @@ def repair(
     done: list[Repair] = []
     while found := upkeep.obstacles(target):
         for each in found:
-            run.output.note(f"{each.key} (sha256 {short(each.sha256)}): {each.problem.actual}")
+            said = f"{each.key} (sha256 {short(each.sha256)}): {each.problem.actual}"
+            run.output.err.print(said, markup=False, soft_wrap=True)
         if not yes and not run.output.confirm(f"Declare {plural(len(found), 'object')} void?"):
             run.output.err.print("Nothing more was declared.")
             raise typer.Exit(NOT_SO)

@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, override
 
 import boto3
@@ -193,7 +194,11 @@ def publish(place: Place, tmp_path: Path) -> Callable[..., Version]:
     made = iter(range(1, 1000))
 
     def make(
-        *, trained_by: str = "arn:aws:sts::1:assumed-role/training/i-1", report: bool = True, **lineage: str
+        *,
+        trained_by: str = "arn:aws:sts::1:assumed-role/training/i-1",
+        report: bool = True,
+        gates: Mapping[str, float] = MappingProxyType({"accuracy": 1}),
+        **lineage: str,
     ) -> Version:
         number = next(made)
         names = ["model.onnx", "report.html"] if report else ["model.onnx"]
@@ -203,7 +208,7 @@ def publish(place: Place, tmp_path: Path) -> Callable[..., Version]:
         return place.catalog.publish(
             files,
             labels=["cat", "dog"],
-            metrics={"accuracy": 0.9 + number / 100, "gate_accuracy": 1},
+            metrics={"accuracy": 0.9 + number / 100, **{f"gate_{name}": value for name, value in gates.items()}},
             lineage={"trained_by": trained_by, "dataset": "d" * 64, **lineage},
         )
 

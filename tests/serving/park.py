@@ -155,7 +155,7 @@ class Park:
         )
 
     def certify(
-        self, version: Version, *, decision: Decision = "certified", days: float = 30, by: str = "quinn"
+        self, version: Version, *, decision: Decision = "certified", days: float = 30, by: str = "quinn", note: str = ""
     ) -> Certificate:
         return self.certificates.sign(
             version,
@@ -164,7 +164,7 @@ class Park:
             by=by,
             report_sha256=None,
             expires_at=self.now + timedelta(days=days) if decision == "certified" else None,
-            note="",
+            note=note,
         )
 
     def pass_days(self, days: int) -> None:

@@ -116,6 +116,15 @@ def test_a_shadow_is_compared_and_never_returned(trial, park):
     assert evidence["challenger"]["answers"] == evidence["champion"]["answers"] == 5
 
 
+def test_a_shadow_tells_how_long_the_champion_really_took(trial, challenger):
+    trial.begin(challenger, mode="shadow", share=1.0)
+    trial.ask(3)
+    trial.endpoint.shadow.settle()
+    evidence = trial.endpoint.model()["experiment"]["evidence"]
+    assert evidence["champion"]["answers"] == 3
+    assert evidence["champion"]["seconds"] > 0
+
+
 def test_a_shadow_that_is_busy_leaves_photos_out_and_counts_them(trial, challenger, monkeypatch):
     trial.begin(challenger, mode="shadow", share=1.0)
     monkeypatch.setattr(trial.endpoint.shadow, "offer", lambda _work: False)

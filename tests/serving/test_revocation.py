@@ -190,6 +190,30 @@ def test_an_endpoint_that_started_on_an_empty_listing_finds_the_certificate_at_t
     assert endpoint.answers == 1
 
 
+# --- what strangers read -----------------------------------------------------------------------------------------
+
+
+CERTIFIER = "arn:aws:sts::123456789012:assumed-role/petpark-certifier/vera"
+
+
+def test_a_stranger_learns_the_certifiers_name_and_neither_account_nor_note(endpoint, park):
+    version = park.publish(sharpness=5.0)
+    park.certify(version, by=CERTIFIER, note="misses grey cats, ask Rui")
+    park.release(version)
+    endpoint.follow()
+    certificate = endpoint.model()["certificate"]
+    assert certificate["by"] == "vera"
+    assert "note" not in certificate
+    park.revoke(1)
+    park.certify(version, decision="revoked", by=CERTIFIER, note="misses grey cats, ask Rui")
+    endpoint.follow()
+    assert endpoint.answers is None
+    for told in (endpoint.http.get("/v1/model"), endpoint.http.get("/healthz/ready"), endpoint.classify()):
+        assert "revoked by vera" in told.text
+        assert "arn:aws" not in told.text
+        assert "Rui" not in told.text
+
+
 # --- one person ----------------------------------------------------------------------------------------------------
 
 
