@@ -76,7 +76,7 @@ NOT_CALLED = {
 """What is allowed though no code of ours calls it, and why."""
 
 NO_ROLE = ("petpark/account/",)
-"""Code that looks at an account before petpark is in it, as whoever will deploy: with the rights of that person."""
+"""Code that looks at an account before petpark is in it, as the person who will deploy."""
 
 NO_CALLS = {("petpark", "sign"), ("registry", "verify"), ("petpark", "verify")}
 """Names of methods of our own that boto3 has, too."""
@@ -135,14 +135,18 @@ def operations() -> Mapping[str, tuple[str, ...]]:
 def calls(package: str) -> Mapping[str, str]:
     """The IAM actions of all calls in a package, and where one is."""
     found: dict[str, str] = {}
-    for path in sorted((ROOT / package).rglob("*.py")):
-        if path.relative_to(ROOT).as_posix().startswith(NO_ROLE):
-            continue
+    for path in sources(package):
         for node, name in named(ast.parse(path.read_text())):
             if (package, name) not in NO_CALLS:
                 for action in operations().get(name, ()):
                     found.setdefault(action, f"{path.relative_to(ROOT)}:{node.lineno}")
     return found
+
+
+def sources(package: str) -> list[Path]:
+    """The files of a package that run in some role of petpark."""
+    found = sorted((ROOT / package).rglob("*.py"))
+    return [path for path in found if not path.relative_to(ROOT).as_posix().startswith(NO_ROLE)]
 
 
 def named(tree: ast.AST) -> Iterator[tuple[Any, str]]:
@@ -179,7 +183,7 @@ def test_every_name_of_an_action_is_one_that_iam_knows():
 
 def test_every_client_in_the_code_is_of_a_service_that_is_looked_for_here():
     for package in PROGRAMS:
-        for path in (ROOT / package).rglob("*.py"):
+        for path in sources(package):
             for node in ast.walk(ast.parse(path.read_text())):
                 if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "client":
                     service = node.args[0] if node.args else None

@@ -160,6 +160,7 @@ def test_a_training_instance_publishes_but_neither_certifies_nor_promotes(key):
 def test_a_training_instance_keeps_the_records_of_jobs_and_cannot_change_code(job):
     document = policies.training(PLACES, LOG)
     assert allows(document, "s3:PutObject", f"arn:aws:s3:::work/{layout.checkpoint_key(job, 1)}")
+    assert allows(document, "s3:PutObject", f"arn:aws:s3:::work/{layout.boot_log_key(job, 'i-1')}")
     assert allows(document, "s3:GetObject", f"arn:aws:s3:::work/{layout.code_key('test', 'f' * 64)}")
     assert not allows(document, "s3:PutObject", f"arn:aws:s3:::work/{layout.code_key(job, 'f' * 64)}")
     assert not allows(document, "s3:PutObject", f"arn:aws:s3:::lake/{layout.photo_key('f' * 64)}")
