@@ -69,6 +69,10 @@ class StackNotDeployed(OperatorError):
     """The stack that was named has no outputs."""
 
 
+class RolesTogether(OperatorError):
+    """Roles that are for two people were to be given to one."""
+
+
 class CertificateTooLong(OperatorError):
     """A certificate was to be valid for longer than the owner of the registry allows."""
 
