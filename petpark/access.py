@@ -7,7 +7,6 @@ from petpark.errors import RolesTogether, StackOutdated
 from petpark.stacks import StackOutputs
 from registry.layout import Role, api_keys_role
 
-
 _APART = {Role.PUBLISHER: Role.CERTIFIER, Role.CERTIFIER: Role.PUBLISHER}
 """Roles that are for two people, as `registry.promotion` has it of those who trained a version."""
 
