@@ -34,7 +34,7 @@ def policy(outputs: StackOutputs, roles: Sequence[Role]) -> Document:
             next_step=f"pulumi up --stack {outputs.stack}",
         )
     document = person(arns.values())
-    others = [outputs.roles[other] for role in roles if (other := _APART.get(role)) in outputs.roles]
+    others = [outputs.roles[other] for role in roles if (other := _APART.get(role)) and other in outputs.roles]
     if others:
         document["Statement"].append(
             {"Sid": "NotTheOthersToo", "Effect": "Deny", "Action": ["sts:AssumeRole"], "Resource": others}

@@ -297,7 +297,11 @@ class S3Store:
     def _object(self, **question: str) -> Any:
         """The answer to a request for an object, or a part of one."""
         answer = self._ask(self._client.get_object, **question)
-        check_object(f"read {question['Key']}", answer)
+        try:
+            check_object(f"read {question['Key']}", answer)
+        except ForeignAnswer:
+            answer["Body"].close()  # or its connection would stay open, with what nobody wants to read
+            raise
         return answer
 
     def _check_received(self, key: str, headers: Mapping[str, str]) -> None:
@@ -312,7 +316,12 @@ class S3Store:
         except ClientError as error:
             self._check_clock(error.response)
             raise
-        self._check_clock(answer)
+        try:
+            self._check_clock(answer)
+        except (ClockSkewed, ForeignAnswer):
+            if "Body" in answer:
+                answer["Body"].close()
+            raise
         return answer
 
     def _check_clock(self, answer: Any) -> None:
