@@ -111,8 +111,12 @@ class Manifest:
 
 
 def store_manifest(store: ObjectStore, manifest: Manifest) -> str:
-    """Store a manifest unless it is there; gives its hash."""
-    body = manifest.to_bytes()
+    """Store a manifest unless it is there; gives its hash. ManifestMalformed for one that could not be loaded."""
+    try:
+        body = manifest.to_bytes()
+    except ValueError as error:
+        raise ManifestMalformed(f"this dataset cannot be stored: {error}") from error
+    Manifest.from_bytes(body)
     sha256 = sha256_hex(body)
     with suppress(ObjectExists):  # the same bytes, for the key is their hash
         store.create(manifest_key(sha256), body)
