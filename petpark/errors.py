@@ -103,6 +103,12 @@ class StillRunning(OperatorError):
     exit_code = 130  # as shells have it for an interrupt
 
 
+class VersionUnknown(OperatorError):
+    """No version has this digest."""
+
+    exit_code = NOT_SO
+
+
 class ReasonMissing(OperatorError):
     """Something is recorded with its reason, and there is none."""
 
