@@ -46,7 +46,7 @@ class Reader:
             raise SettingsInvalid(
                 "the stack's configuration cannot be used:\n"
                 + "\n".join(f"  {line}" for line in self._wrong)
-                + "\nmend Pulumi.<stack>.yaml; Pulumi.yaml says what each key means"
+                + "\nchange Pulumi.<stack>.yaml; Pulumi.yaml says what each key means"
             )
 
     def refuse(self, key: str, value: str | None, expected: str) -> None:

@@ -41,6 +41,8 @@ class EndpointOutputs:
     autoscaling_group: str | None = None
     target_group: str | None = None
     load_balancer: str | None = None
+    load_balancer_name: str | None = None
+    """The load balancer's own name in the DNS, to which the name that clients call leads."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,6 +104,7 @@ def parse(stack: str, outputs: Mapping[str, Any]) -> StackOutputs:
                 autoscaling_group=endpoint.get("autoscaling_group"),
                 target_group=endpoint.get("target_group"),
                 load_balancer=endpoint.get("load_balancer"),
+                load_balancer_name=endpoint.get("load_balancer_name"),
             ),
         )
     except KeyError as missing:

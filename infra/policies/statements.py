@@ -116,7 +116,7 @@ def delete(bucket: str, prefixes: tuple[str, ...]) -> list[Statement]:
 
 
 def inspect(bucket: str) -> Statement:
-    """Let whoever examines a bucket read how it is set up. Some of these go by other names than their API calls."""
+    """Let a role read how a bucket is set up. Some of these go by other names than their API calls."""
     return allow(
         [
             "s3:GetBucketLogging",

@@ -76,7 +76,7 @@ NOT_CALLED = {
 """What is allowed though no code of ours calls it, and why."""
 
 NO_ROLE = ("petpark/account/",)
-"""Code that looks at an account before petpark is in it, as whoever will deploy: with the rights of that person."""
+"""Code that looks at an account before petpark is in it, as the person who will deploy."""
 
 NO_CALLS = {("petpark", "sign"), ("registry", "verify"), ("petpark", "verify")}
 """Names of methods of our own that boto3 has, too."""
