@@ -1,6 +1,7 @@
 """What can go wrong for an operator: every failure has a name, one sentence, and what to do next."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from botocore.exceptions import (
@@ -103,6 +104,38 @@ class JobFailed(OperatorError):
     exit_code = NOT_SO
 
 
+class JobCancelled(OperatorError):
+    """Somebody ended the job on purpose."""
+
+    exit_code = NOT_SO
+
+
+class StillRunning(OperatorError):
+    """Somebody stopped watching what goes on without being watched."""
+
+    exit_code = 130  # as shells have it for an interrupt
+
+
+class VersionUnknown(OperatorError):
+    """No version has this digest."""
+
+    exit_code = NOT_SO
+
+
+class ReasonMissing(OperatorError):
+    """Something is recorded with its reason, and there is none."""
+
+
+class IdAmbiguous(OperatorError):
+    """More than one thing has an id that begins so."""
+
+
+class LogMissing(OperatorError):
+    """A job has said nothing that is kept."""
+
+    exit_code = NOT_SO
+
+
 class JobFinished(OperatorError):
     """The job already has a result; there is nothing left to resume."""
 
@@ -199,6 +232,15 @@ class ConfirmationNeeded(OperatorError):
 
 class NotImplementedYet(OperatorError):
     """A way of saying something that petpark does not understand yet."""
+
+
+@contextmanager
+def unwatched(message: str, next_step: str) -> Generator[None]:
+    """Turn Ctrl-C within the block into `StillRunning`: what goes on, and the commands for it."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise StillRunning(message, next_step=next_step) from None
 
 
 @dataclass(frozen=True, kw_only=True)

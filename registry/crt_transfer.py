@@ -137,7 +137,7 @@ class CrtTransfer:
 
     @cached_property
     def _client(self) -> S3Client:
-        credentials = AwsCredentialsProvider.new_delegate(lambda: self._credentials)
+        credentials = AwsCredentialsProvider.new_delegate(self._current)
         return S3Client(
             region=self._region,
             tls_mode=S3RequestTlsMode.ENABLED if self._secure else S3RequestTlsMode.DISABLED,
@@ -148,8 +148,17 @@ class CrtTransfer:
             connect_timeout_ms=CONNECT_MILLISECONDS,
         )
 
+    def _current(self) -> AwsCredentials | None:
+        """Credentials for one request of a transfer, which may take longer than a role's session.
+
+        The library asks from threads whose errors nobody hears: where renewing fails, the store refuses what expired.
+        """
+        with contextlib.suppress(Exception):
+            self._refresh_credentials()
+        return self._credentials
+
     def _refresh_credentials(self) -> None:
-        """Renew here what is about to expire: the library asks from threads whose errors nobody hears."""
+        """Renew what is about to expire; errors are raised to the caller of the transfer."""
         found = self._session.get_credentials()
         if found is None:
             raise StoreRefused("sign a request", "no AWS credentials")

@@ -11,7 +11,7 @@ import typer
 from petpark import experiments
 from petpark.app import Invocation, example, group, invocation
 from petpark.commands.decisions import Channel, Version, Why
-from petpark.errors import NOT_SO, StackNotDeployed
+from petpark.errors import NOT_SO, StackNotDeployed, unwatched
 from petpark.experiments import Look
 from petpark.output import Cell, bad, good, moment, short
 from petpark.target import Target
@@ -107,10 +107,18 @@ def judge(
     run = invocation(ctx)
     targets = _targets(run)
     found = experiments.look(targets, channel)
-    while watch and found.conclusion is None:
-        run.output.note(f"{_seen(found.evidence)}: {'; '.join(found.judgement.reasons)}")
-        time.sleep(every)
-        found = experiments.look(targets, channel)
+    looks = 0
+    with unwatched(
+        f"The experiment on {channel} goes on, and nobody decides about it.",
+        f"Have it decided: petpark experiment judge --channel {channel} --watch. "
+        f"End it: petpark experiment stop --channel {channel} --why ...",
+    ):
+        while watch and found.conclusion is None:
+            looks += 1
+            said = f"{_seen(found.evidence)}: {'; '.join(found.judgement.reasons)}"
+            (run.output.stage if looks.bit_count() == 1 else run.output.note)(said)  # in a log ever more rarely
+            time.sleep(every)
+            found = experiments.look(targets, channel)
     _show(run, found)
     if found.conclusion is not None and found.conclusion.outcome != "promoted":
         raise typer.Exit(NOT_SO)
