@@ -274,7 +274,7 @@ def test_any_text_is_either_taken_or_refused_with_a_sentence(key, text):
 @pytest.mark.parametrize("hostile", ["9" * 5000, "[" * 50_000, '{"a":' * 50_000], ids=["digits", "lists", "maps"])
 def test_a_value_of_any_length_or_depth_is_refused_in_a_sentence(hostile):
     usual = _values()
-    for key in usual:
+    for key in usual.keys() - {"aws:region"}:
         with pytest.raises(SettingsInvalid, match=f"petpark:{key}") as refusal:
             _read(usual | {key: hostile})
         assert max(map(len, str(refusal.value).splitlines())) < 1000
