@@ -16,6 +16,14 @@ LOCK = $(UV) pip compile --quiet $(UPGRADE) --python-version 3.13 --generate-has
 UPGRADE ?= --upgrade
 VERSITYGW := .tools/bin/versitygw
 
+# An environment of Python 3.13. Half of one (a set-up that was interrupted, a Python that has gone) makes way for it.
+# uv sees a pyenv Python only through its shim, which PYENV_VERSION steers (without pyenv it has no effect); otherwise uv downloads Python itself.
+environment = $(1)/bin/python -c 'import sys; sys.exit(sys.version_info[:2] != (3, 13))' 2>/dev/null \
+  || PYENV_VERSION=3.13 $(UV) venv --quiet --clear --python 3.13 $(1)
+
+# Two targets may fill the same environment, and uv is parallel by itself.
+.NOTPARALLEL:
+
 .PHONY: help linux setup setup-emulator deploy-setup provider demo demo-down test test-emulator check format bench lock clean
 
 help: ## list the targets
@@ -80,10 +88,9 @@ $(UV): requirements/tools.txt
 	@touch $@
 
 # Bytecode is compiled once here, not at every start where nothing may write it.
-# uv sees a pyenv Python only through its shim, which PYENV_VERSION steers (without pyenv it has no effect); otherwise uv downloads Python itself.
 .venv/.ready: requirements/development.txt pyproject.toml | $(UV)
 	@echo "setup 2/4  development environment (some 5 GB with PyTorch; a minute or two)"
-	@[ -x .venv/bin/python ] || PYENV_VERSION=3.13 $(UV) venv --quiet --python 3.13 .venv
+	@$(call environment,.venv)
 	@$(UV) pip sync --compile-bytecode --python .venv/bin/python --require-hashes requirements/development.txt
 	@$(UV) pip install --quiet --python .venv/bin/python --no-deps --no-build-isolation --editable .
 	@touch $@
@@ -92,8 +99,7 @@ $(UV): requirements/tools.txt
 # Where the Pulumi CLI found no .venv it made one, with any Python and without the SDK: that one goes.
 .venv/.deploy: requirements/deploy.txt pyproject.toml | $(UV)
 	@echo "setup      environment for Pulumi and the commands (some 320 MB)"
-	@.venv/bin/python -c 'import sys; sys.exit(sys.version_info[:2] != (3, 13))' 2>/dev/null \
-	  || PYENV_VERSION=3.13 $(UV) venv --quiet --clear --python 3.13 .venv
+	@$(call environment,.venv)
 	@$(UV) pip install $(if $(wildcard .venv/.ready),,--exact) --quiet --python .venv/bin/python --require-hashes \
 	  --requirement requirements/deploy.txt
 	@$(UV) pip install --quiet --python .venv/bin/python --no-deps --no-build-isolation --editable .
@@ -101,19 +107,19 @@ $(UV): requirements/tools.txt
 
 .venv-emulator/.ready: requirements/emulator.txt | $(UV)
 	@echo "setup 3/4  emulator environment"
-	@[ -x .venv-emulator/bin/python ] || PYENV_VERSION=3.13 $(UV) venv --quiet --python 3.13 .venv-emulator
+	@$(call environment,.venv-emulator)
 	@$(UV) pip sync --compile-bytecode --python .venv-emulator/bin/python --require-hashes requirements/emulator.txt
 	@touch $@
 
 .venv-ministack/.ready .venv-localemu/.ready: .venv-%/.ready: requirements/%.txt | $(UV)
 	@echo "setup      environment of the emulator $*"
-	@[ -x .venv-$*/bin/python ] || PYENV_VERSION=3.13 $(UV) venv --quiet --python 3.13 .venv-$*
+	@$(call environment,.venv-$*)
 	@$(UV) pip sync --compile-bytecode --python .venv-$*/bin/python --require-hashes requirements/$*.txt
 	@touch $@
 
 .venv-benchmarks/.ready: requirements/benchmarks.txt | $(UV)
 	@echo "setup      environment of what is measured against"
-	@[ -x .venv-benchmarks/bin/python ] || PYENV_VERSION=3.13 $(UV) venv --quiet --python 3.13 .venv-benchmarks
+	@$(call environment,.venv-benchmarks)
 	@$(UV) pip sync --compile-bytecode --python .venv-benchmarks/bin/python --require-hashes requirements/benchmarks.txt
 	@touch $@
 

@@ -60,29 +60,49 @@ def examine(root: Path, stack: str, *, session: boto3.Session | None = None) -> 
         return
     complete = True
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        running = [(name, pool.submit(lambda find=find: list(find(account)))) for name, find in _FINDERS.items()]
+        running = [(name, pool.submit(_gather, find, account)) for name, find in _FINDERS.items()]
         found: list[Left] = []
         for name, answer in running:
-            try:
-                found += answer.result()
-            except Unchecked as error:
+            some, refused = answer.result()
+            found += some
+            if refused is not None:
                 complete = False
-                yield error.as_check(name)
+                yield refused.as_check(name)
     yield from (left.as_check() for left in found)
     if complete and not any(not left.goes for left in found):
         said = f"nothing of {PROJECT} is left in account {caller.account}, {account.region}"
         yield Check(name="leftovers", health=Health.FINE, found=said)
 
 
+def _gather(find: Callable[[Account], Iterator[Left]], account: Account) -> tuple[list[Left], Unchecked | None]:
+    """What a finder found, and why it may not have found all."""
+    found: list[Left] = []
+    try:
+        found.extend(find(account))
+    except Unchecked as error:
+        return found, error
+    return found, None
+
+
 def _buckets(account: Account) -> Iterator[Left]:
+    """Somebody else's bucket may refuse to show its tags: that is told after all others were looked at."""
+    refused: Unchecked | None = None
     for bucket in account.pages("s3", "list_buckets", "Buckets"):
         name = bucket["Name"]
         # Buckets of other regions redirect; they are not ours.
         elsewhere = ("NoSuchTagSet", "NoSuchBucket", "PermanentRedirect", "AuthorizationHeaderMalformed")
-        answer = account.call("s3", "get_bucket_tagging", absent=elsewhere, Bucket=name)
+        try:
+            answer = account.call("s3", "get_bucket_tagging", absent=elsewhere, Bucket=name)
+        except Unchecked as error:
+            if not error.needs:  # nobody answers: the next bucket would only cost more time
+                raise
+            refused = refused or Unchecked(error.reason, needs=f"{error.needs} on {name}")
+            continue
         tags = _tags(answer["TagSet"]) if answer else {}
         if tags.get(_PROJECT_TAG) == PROJECT:
             yield Left(kind="bucket", name=name, stack=tags.get(_STACK_TAG, ""))
+    if refused is not None:
+        raise refused
 
 
 def _keys(account: Account) -> Iterator[Left]:
@@ -95,17 +115,18 @@ def _keys(account: Account) -> Iterator[Left]:
         about = account.call("kms", "describe_key", absent=("NotFoundException",), KeyId=identifier)
         if about is None or about["KeyMetadata"].get("KeyManager") == "AWS":
             continue
-        answer = account.call("kms", "list_resource_tags", absent=_NOT_OURS, KeyId=identifier)
+        answer = account.call("kms", "list_resource_tags", absent=_HIDDEN, KeyId=identifier)
         tags = _tags(answer["Tags"], "TagKey", "TagValue") if answer else {}
-        if tags.get(_PROJECT_TAG) != PROJECT:
+        described = answer is None and PROJECT in about["KeyMetadata"].get("Description", "")
+        if tags.get(_PROJECT_TAG) != PROJECT and not described:
             continue
         ends = about["KeyMetadata"].get("DeletionDate")
         goes = f"deleted on {ends:%Y-%m-%d}, costs nothing until then" if ends else ""
         yield Left(kind="key", name=identifier, stack=tags.get(_STACK_TAG, ""), goes=goes)
 
 
-_NOT_OURS = ("NotFoundException", "AccessDeniedException")
-"""A key whose policy lets nobody of this account read its tags is not one of petpark's."""
+_HIDDEN = ("NotFoundException", "AccessDeniedException")
+"""Who may not read a key's tags knows petpark's keys by their descriptions (`infra.model_store`)."""
 
 
 def _instances(account: Account) -> Iterator[Left]:

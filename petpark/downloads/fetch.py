@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -15,13 +16,16 @@ from pathlib import Path
 
 import httpx
 
-from petpark.downloads.errors import ArchiveMissing, ArchiveRefused, NoSpace, PublisherUnreachable
+from petpark.downloads.errors import ArchiveMissing, ArchiveRefused, FolderNotWritable, NoSpace, PublisherUnreachable
 from petpark.downloads.progress import Report
+from petpark.errors import InstallFailed
 
 _WHOLE, _PART, _BEYOND = 200, 206, 416  # RFC 9110, 15.3.1, 15.3.7 and 15.5.17
 _TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504})
 _LOOPBACK = ("all://127.0.0.1", "all://localhost", "all://[::1]")
-_RANGE = re.compile(r"bytes (?P<first>\d+)-(?P<last>\d+)/(?P<total>\d+)")
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_NUMBER = re.compile("[0-9]{1,15}")
+_RANGE = re.compile(r"bytes (?P<first>[0-9]{1,15})-(?P<last>[0-9]{1,15})/(?P<total>[0-9]{1,15})")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,17 +87,17 @@ def fetch(
 
     A file that is there already is used if it has such a hash. What a broken download left is continued with `Range`
     and `If-Range` (RFC 9110, 13.1.5 and 14.2). `limit` is the greatest size in bytes; without a `client` one is opened
-    by `open_client`. Raises `PublisherUnreachable`, `ArchiveMissing`, `ArchiveRefused` or `NoSpace`; then `target` does
-    not exist.
+    by `open_client`. Raises `PublisherUnreachable`, `ArchiveMissing`, `ArchiveRefused`, `NoSpace` or
+    `FolderNotWritable`; then `target` does not exist.
     """
     patience = patience or Patience()
-    if target.exists():
-        if accepted is not None and (digest := _sha256(target)) in accepted:
-            return digest
-        target.unlink()
     part = _Part(target)
     download = _Download(url, part, limit=limit, report=report, patience=patience)
     try:
+        if target.exists():
+            if accepted is not None and (digest := _sha256(target)) in accepted:
+                return digest
+            target.unlink()
         with contextlib.nullcontext(client) if client else open_client(patience) as opened:
             resumed = part.size > 0
             download.run(opened)
@@ -110,11 +114,17 @@ def fetch(
             )
         part.complete()
     except OSError as error:
-        part.discard()
-        raise NoSpace(
-            f"{target.name} could not be written: {error}.", next_step="Make space on this disk, then run it again."
-        ) from error
+        with contextlib.suppress(OSError):
+            part.discard()
+        raise unwritable(f"{target.name} could not be written", error, target.parent) from error
     return digest
+
+
+def unwritable(what: str, error: OSError, folder: Path) -> InstallFailed:
+    """Say of an error in `folder` whether the disk is full, or what lies there is in the way."""
+    if error.errno in _FULL:
+        return NoSpace(f"{what}: {error}.", next_step="Make space on this disk, then run it again.")
+    return FolderNotWritable(f"{what}: {error}.", next_step=f"Remove {folder}, as its owner, then run it again.")
 
 
 def shown_url(url: str) -> str:
@@ -230,7 +240,7 @@ class _Download:
                 raise _Broken("the server sent another part than it was asked for")
             return int(ranged["total"])
         if status == _BEYOND:
-            if answer.headers.get("content-range", "") == f"bytes */{have}":
+            if have and answer.headers.get("content-range", "") == f"bytes */{have}":
                 return have  # complete, but not yet checked when the last attempt ended
             self._part.discard()
             raise _Broken("the file is now smaller than the part that is here")
@@ -242,7 +252,7 @@ class _Download:
             )
         self._part.begin(self._url, _strong(answer))
         length = answer.headers.get("content-length", "")
-        return int(length) if length.isdigit() else None
+        return int(length) if _NUMBER.fullmatch(length) else None
 
     def _take(self, answer: httpx.Response, total: int | None, deadline: float) -> None:
         done = self._part.size
@@ -305,7 +315,7 @@ def _strong(answer: httpx.Response) -> str | None:
 
 def _retry_after(answer: httpx.Response) -> float:
     said = answer.headers.get("retry-after", "")
-    return min(float(said), 60.0) if said.isdigit() else 0.0
+    return min(float(said), 60.0) if _NUMBER.fullmatch(said) else 0.0
 
 
 def _sha256(file: Path) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Generator
 from pathlib import Path
 
 from petpark.downloads.errors import ArchiveMissing, ArchiveRefused, FolderNotWritable, NoSpace, PublisherUnreachable
-from petpark.downloads.fetch import Patience, fetch, sync_folder
+from petpark.downloads.fetch import Patience, fetch, sync_folder, unwritable
 from petpark.downloads.pins import Archive
 from petpark.downloads.progress import Report, megabytes
 from petpark.downloads.unpack import unpack
@@ -95,9 +95,7 @@ def place(archive: Path, destination: Path, *, unpacked: int, arrange: Callable[
         archive.unlink()
         raise
     except OSError as error:
-        raise NoSpace(
-            f"{archive.name} could not be unpacked: {error}.", next_step="Make space on this disk, then run it again."
-        ) from error
+        raise unwritable(f"{archive.name} could not be unpacked", error, archive.parent) from error
     finally:
         for leftover in (fresh, old):
             shutil.rmtree(leftover, ignore_errors=True)

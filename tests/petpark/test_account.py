@@ -31,7 +31,7 @@ from petpark.account import certificates
 from petpark.account.certificates import covers
 from petpark.account.cloud import Account, permission
 from petpark.account.demand import fleets, vcpu_quota
-from petpark.account.stack import read_stack
+from petpark.account.stack import SettingsUnusable, read_stack
 from petpark.doctor import Check, Health
 from tests.petpark.account import ACCOUNT, REGION, ROOT, FakeAccount, settings
 
@@ -441,3 +441,25 @@ def test_what_a_stack_asks_for_grows_with_its_settings(tmp_path: Path) -> None:
     alone, four = (fleets(replace(shipped, training=replace(shipped.training, instances=number))) for number in (1, 4))
     assert (alone[0].instances, four[0].instances) == (1, 4)
     assert alone[1:] == four[1:]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"",
+        b"config:",
+        b"config: [1]",
+        b"config: park",
+        b"config: {a: \xff}",
+        b"config: " + b"[" * 5000,
+        b"config: {petpark:alarm_email: 2026-01-01}",
+        b"config: {petpark:accounts: !!set {a, b}}",
+        b"config: {petpark:alarm_email: !!binary aGVsbG8=}",
+        b"config: !!python/object:os.system x",
+    ],
+    ids=lambda text: str(text[:30]),
+)
+def test_a_file_that_holds_no_settings_is_told_in_a_sentence(tmp_path: Path, text: bytes) -> None:
+    (tmp_path / "Pulumi.test.yaml").write_bytes(text)
+    with pytest.raises(SettingsUnusable, match=r"holds no settings|cannot be used"):
+        read_stack(tmp_path, "test")
