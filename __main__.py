@@ -31,8 +31,7 @@ endpoint = create_endpoint(
 monitoring = Monitoring(
     "monitoring",
     MonitoringArgs(
-        errors=endpoint.errors,
-        latency=endpoint.latency,
+        signals=endpoint.signals,
         latency_ms=stack.latency_alarm_ms,
         email=stack.alarm_email,
     ),

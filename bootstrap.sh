@@ -2,12 +2,20 @@
 # Starts what an instance is for: bootstrap.sh training|serving. Comes with the code bundle; called by the user data.
 #
 # The environment is installed from the lock, unless PETPARK_PYTHON names an interpreter that has it already (a
-# machine image that carries it). Training runs here, and its exit status is this script's; serving is handed to systemd.
+# machine image that carries it). Training runs here, and its exit status is this script's; serving is handed to systemd,
+# which starts it again after a reboot without this script.
 set -euo pipefail
 
 purpose="${1:?usage: bootstrap.sh training|serving}"
 code="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
 home="${PETPARK_HOME:-/opt/petpark}"
+
+# /tmp is in memory on Amazon Linux 2023, half of it at most: packages that are unpacked, and a job's checkpoints and
+# pixels, belong on the volume. (The serving unit has a folder of its own.)
+# https://docs.aws.amazon.com/linux/al2023/ug/filesystem-slash-tmp.html
+export TMPDIR="$home/tmp"
+rm -rf "$TMPDIR"
+mkdir -p "$TMPDIR"
 
 say() { echo "petpark: $*"; }
 
@@ -26,6 +34,8 @@ persist() {
 install_environment() {
   local uv="$home/tools/bin/uv"
   say "installing the environment for $purpose"
+  # Below root's home, where uv puts them by itself, a service that is not root could not read them.
+  export UV_PYTHON_INSTALL_DIR="$home/python" UV_CACHE_DIR="$home/tools/cache"
   python3 -m venv "$home/tools"
   persist "$home/tools/bin/python" -m pip install --quiet --require-hashes -r "$code/requirements/tools.txt"
   persist "$uv" venv --quiet --clear --python 3.13 "$home/environment"
@@ -36,11 +46,30 @@ install_environment() {
 # Names of the variables that the service needs: systemd starts it with an empty environment.
 service_variables() { compgen -e | grep -E '^(PETPARK_|AWS_|PYTHON)'; }
 
+# The variables as systemd reads them: systemd.exec(5), EnvironmentFile=.
+environment_file() {
+  local name
+  while IFS= read -r name; do
+    printf '%s="%s"\n' "$name" "$(printf '%s' "${!name}" | sed 's/[\\"$`]/\\&/g')"
+  done < <(service_variables)
+}
+
+# A path as the replacement of a sed command, and as systemd reads it in a unit file.
+replacement() { printf '%s' "$1" | sed 's/%/%%/g; s/[\\&|]/\\&/g'; }
+
+# The unit file with this instance's paths.
+unit_file() {
+  sed -e "s|/opt/petpark/|$(replacement "$home")/|g" \
+    -e "s|^ExecStart=\"[^\"]*\"|ExecStart=\"$(replacement "$PETPARK_PYTHON")\"|" "$code/serving/petpark.service"
+}
+
+# All that the service needs is on the volume then: the user data does not run at a reboot.
 serve() {
-  local name variables=()
-  while IFS= read -r name; do variables+=("--setenv=$name=${!name}"); done < <(service_variables)
-  systemd-run --unit=petpark --property=Restart=always --property=RestartSec=3 "${variables[@]}" \
-    "$PETPARK_PYTHON" -m serving
+  rm -f "$home/serving.env"
+  (umask 077 && environment_file > "$home/serving.env")
+  unit_file > "$home/petpark.service"
+  systemctl enable "$home/petpark.service"
+  systemctl restart petpark.service
 }
 
 case "$purpose" in training | serving) ;; *) say "expected training or serving, got $purpose"; exit 2 ;; esac

@@ -1,5 +1,6 @@
 """Photos and manifests, and the workspace in which training happens."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import pulumi
@@ -8,6 +9,7 @@ import pulumi_aws as aws
 from infra import policies
 from infra.buckets import BucketArgs, PrivateBucket, forget_replaced
 from infra.component import Component, document
+from infra.policies import Accounts, Document
 from registry.layout import EVENT_PICTURES, JOBS
 
 _CHECKPOINT_DAYS = 90
@@ -20,6 +22,8 @@ class DataLakeArgs:
     """How the data lake treats its contents."""
 
     protect: bool
+    accounts: Accounts
+    """Stacks in other accounts: their endpoints add events, and their code bundles are kept here."""
 
 
 class DataLake(Component):
@@ -46,15 +50,15 @@ class DataLake(Component):
             ),
             pulumi.ResourceOptions(parent=self),
         )
-        self._refuse_plain_http("lake", self.lake)
-        self._refuse_plain_http("workspace", self.workspace)
+        self._guard("lake", self.lake, policies.lake_bucket, args)
+        self._guard("workspace", self.workspace, policies.workspace_bucket, args)
         self.register_outputs({"lake": self.lake.name_when_ready, "workspace": self.workspace.name_when_ready})
 
-    def _refuse_plain_http(self, part: str, private: PrivateBucket) -> None:
+    def _guard(self, part: str, private: PrivateBucket, decide: Callable[..., Document], args: DataLakeArgs) -> None:
         aws.s3.BucketPolicy(
             **self.child(f"{part}-policy", pulumi.ResourceOptions(depends_on=[private.closed])),
             bucket=private.bucket.bucket,
-            policy=document(policies.private_bucket, bucket=private.bucket.bucket),
+            policy=document(decide, bucket=private.bucket.bucket, accounts=args.accounts),
         )
 
 

@@ -1,7 +1,7 @@
 """What every instance of petpark has, whatever it does: an identity, a log, a firewall, an image, and no way in."""
 
 import base64
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import pulumi
@@ -42,7 +42,9 @@ class Machine(Component):
         self.role = self._create_role()
         self.granted = self._grant(args)
         self.profile = aws.iam.InstanceProfile(**self.child("profile"), role=self.role.name, tags=self.tags)
-        self.firewall = self._create_firewall(args.vpc)
+        self.firewall, way_out = self._create_firewall(args.vpc)
+        self.ready = [*self.granted, way_out]
+        """What must exist before an instance starts: its rights, and a way to reach anything."""
         self.register_outputs({"role": self.role.arn, "log_group": self.log_group.name})
 
     def _create_log_group(self, days: int) -> aws.cloudwatch.LogGroup:
@@ -67,41 +69,40 @@ class Machine(Component):
             role=self.role.name,
             policy=document(args.grants, places=args.places.resolved(), log_group=self.log_group.arn),
         )
-        shell = aws.iam.RolePolicyAttachment(
-            **self.child("shell"), role=self.role.name, policy_arn=policies.SESSION_MANAGER
+        shell = aws.iam.RolePolicy(
+            **self.child("shell"), role=self.role.name, policy=policies.as_json(policies.session_manager())
         )
         return [own, shell]
 
-    def _create_firewall(self, vpc: pulumi.Input[str]) -> aws.ec2.SecurityGroup:
+    def _create_firewall(self, vpc: pulumi.Input[str]) -> tuple[aws.ec2.SecurityGroup, aws.vpc.SecurityGroupEgressRule]:
         group = aws.ec2.SecurityGroup(
             **self.child("firewall"),
             vpc_id=vpc,
             description=f"petpark: instances of the {self.args.purpose}",
             tags=self.tagged("firewall"),
         )
-        aws.vpc.SecurityGroupEgressRule(
+        way_out = aws.vpc.SecurityGroupEgressRule(
             **self.child("way-out"),
             security_group_id=group.id,
             ip_protocol="-1",
             cidr_ipv4="0.0.0.0/0",
             tags=self.tags,
         )
-        return group
+        return group, way_out
 
     def create_template(
         self,
         user_data: pulumi.Output[str],
         *,
-        market: aws.ec2.LaunchTemplateInstanceMarketOptionsArgsDict | None = None,
         at_shutdown: str = "stop",
+        depends_on: Sequence[pulumi.Resource] = (),
     ) -> aws.ec2.LaunchTemplate:
         """Make the launch template of such instances; `at_shutdown` says what their own shutdown does to them."""
         return aws.ec2.LaunchTemplate(
-            **self.child("template", pulumi.ResourceOptions(depends_on=self.granted)),
+            **self.child("template", pulumi.ResourceOptions(depends_on=[*self.ready, *depends_on])),
             image_id=self.image,
             instance_type=self.args.instance_type.name,
             instance_initiated_shutdown_behavior=at_shutdown,
-            instance_market_options=market,
             iam_instance_profile={"arn": self.profile.arn},
             vpc_security_group_ids=[self.firewall.id],
             metadata_options=METADATA_OPTIONS,

@@ -10,6 +10,7 @@ from infra import policies
 from infra.access_log import AccessLog, AccessLogArgs
 from infra.buckets import BucketArgs, PrivateBucket, forget_replaced
 from infra.component import Component, document
+from infra.policies import Accounts
 from registry.channel_policy import ChannelPolicy
 from registry.layout import Shelf, shelf_prefix
 
@@ -31,6 +32,8 @@ class ModelStoreArgs:
     """Unique id of the role that moves channels."""
     model: str
     channels: Mapping[str, ChannelPolicy]
+    accounts: Accounts
+    """Stacks in other accounts, whose endpoints read and verify."""
     object_lock_days: int
     """Days for which S3 itself keeps every object from being deleted for good; 0 for none."""
     log_days: int
@@ -70,6 +73,7 @@ class ModelStore(Component):
             **self.child("encryption", pulumi.ResourceOptions(protect=args.protect)),
             description="Encrypts petpark's model store",
             enable_key_rotation=True,
+            policy=document(policies.encryption_key, account=args.account, accounts=args.accounts),
             deletion_window_in_days=_KEY_DELETION_DAYS,
             tags=self.tagged("encryption"),
         )
@@ -82,7 +86,9 @@ class ModelStore(Component):
             description="Signs petpark's certificates",
             key_usage="SIGN_VERIFY",
             customer_master_key_spec="ECC_NIST_P256",
-            policy=document(policies.signing_key, account=args.account, certifier=args.certifier),
+            policy=document(
+                policies.signing_key, account=args.account, certifier=args.certifier, accounts=args.accounts
+            ),
             deletion_window_in_days=_KEY_DELETION_DAYS,
             tags=self.tagged("signing"),
         )
@@ -105,6 +111,7 @@ class ModelStore(Component):
                 promoter_id=args.promoter_id,
                 model=args.model,
                 channels=args.channels,
+                accounts=args.accounts,
             ),
         )
 

@@ -1,77 +1,58 @@
-"""What wakes somebody: alarms on an endpoint's errors and latency, and the topic that they speak to."""
+"""What wakes somebody: an alarm on each signal of the endpoint, and the topic that they speak to."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pulumi
 import pulumi_aws as aws
 
+from infra.alarms import Rule, Watched, rules
 from infra.component import Component
-from infra.endpoint import Signal
-
-_PERIOD_SECONDS = 60
-_PERIODS = 3
-_ERRORS_A_MINUTE = 5
+from infra.signals import Signal
 
 
 @dataclass(frozen=True, kw_only=True)
 class MonitoringArgs:
     """What is watched, from when on it is bad, and who hears of it."""
 
-    errors: Signal
-    latency: Signal
+    signals: Mapping[Watched, Signal]
     latency_ms: int
     email: str | None
     """Address that the alarms write to; None leaves the topic to other subscribers."""
 
 
 class Monitoring(Component):
-    """Alarms that go off after three bad minutes of five, and say so again when it is over."""
+    """Alarms that say when something is bad, and when that is over: the rules are in `infra.alarms`."""
 
     def __init__(self, name: str, args: MonitoringArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(name, opts)
         self.topic = aws.sns.Topic(**self.child("alarms"), tags=self.tagged("alarms"))
         self._subscribe(args.email)
-        self._watch_errors(args.errors)
-        self._watch_latency(args.latency, args.latency_ms)
+        for what, rule in rules(latency_ms=args.latency_ms).items():
+            if what in args.signals:
+                self._watch(what, rule, args.signals[what])
         self.register_outputs({"topic": self.topic.arn})
 
     def _subscribe(self, email: str | None) -> None:
         if email is not None:
             aws.sns.TopicSubscription(**self.child("email"), topic=self.topic.arn, protocol="email", endpoint=email)
 
-    def _watch_errors(self, signal: Signal) -> None:
+    def _watch(self, what: Watched, rule: Rule, signal: Signal) -> None:
+        percentile = rule.statistic.startswith("p")
         aws.cloudwatch.MetricAlarm(
-            **self.child("errors"),
-            alarm_description="The endpoint answers with errors (status 500 and above).",
+            **self.child(what),
+            alarm_description=rule.description,
             namespace=signal.namespace,
             metric_name=signal.metric,
             dimensions=signal.dimensions,
-            statistic="Sum",
-            comparison_operator="GreaterThanOrEqualToThreshold",
-            threshold=_ERRORS_A_MINUTE,
-            period=_PERIOD_SECONDS,
-            evaluation_periods=_PERIODS + 2,
-            datapoints_to_alarm=_PERIODS,
-            treat_missing_data="notBreaching",
-            alarm_actions=[self.topic.arn],
-            ok_actions=[self.topic.arn],
-            tags=self.tags,
-        )
-
-    def _watch_latency(self, signal: Signal, milliseconds: int) -> None:
-        aws.cloudwatch.MetricAlarm(
-            **self.child("latency"),
-            alarm_description=f"One answer in a hundred takes longer than {milliseconds} ms.",
-            namespace=signal.namespace,
-            metric_name=signal.metric,
-            dimensions=signal.dimensions,
-            extended_statistic="p99",
-            comparison_operator="GreaterThanThreshold",
-            threshold=milliseconds / signal.milliseconds,
-            period=_PERIOD_SECONDS,
-            evaluation_periods=_PERIODS + 2,
-            datapoints_to_alarm=_PERIODS,
-            treat_missing_data="notBreaching",
+            statistic=None if percentile else rule.statistic,
+            extended_statistic=rule.statistic if percentile else None,
+            comparison_operator=rule.comparison,
+            threshold=rule.threshold / signal.milliseconds,
+            period=rule.period,
+            evaluation_periods=rule.periods,
+            datapoints_to_alarm=rule.datapoints,
+            treat_missing_data=rule.missing,
             alarm_actions=[self.topic.arn],
             ok_actions=[self.topic.arn],
             tags=self.tags,

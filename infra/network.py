@@ -27,13 +27,28 @@ class Network(Component):
 
     def __init__(self, name: str, args: NetworkArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(name, opts)
-        self.vpc = aws.ec2.Vpc(**self.child("vpc"), cidr_block=args.cidr, tags=self.tagged("vpc"))
+        self.vpc = aws.ec2.Vpc(
+            **self.child("vpc"),
+            cidr_block=args.cidr,
+            # A gateway endpoint needs both with Amazon's DNS servers:
+            # https://docs.aws.amazon.com/vpc/latest/privatelink/vpc-endpoints-s3.html
+            enable_dns_support=True,
+            enable_dns_hostnames=True,
+            tags=self.tagged("vpc"),
+        )
         blocks = quarters(args.cidr)
         # Instances get public addresses from their subnet, not from a launch template: a template with a network
         # interface of its own could not be launched into a subnet that the caller names, as training instances are.
         self.doors = self._create_subnets("doors", args.zones, blocks[:2], public_addresses=False)
         self.machines = self._create_subnets("machines", args.zones, blocks[2:], public_addresses=True)
-        self._route_to_internet_and_s3(args.region)
+        self.by_zone = dict(zip(args.zones, self.machines, strict=True))
+        """Where instances are, by their zone."""
+        internet, routes = self._route_to_internet()
+        s3 = self._route_to_s3(args.region, routes)
+        self.ready_for_balancers = [internet, *self._associate(routes, self.doors, first=0)]
+        """A load balancer that faces the internet is refused until these exist."""
+        self.ready_for_instances = [internet, *self._associate(routes, self.machines, first=2), s3]
+        """An instance that boots before these exist cannot fetch its code, or loses its connection to S3."""
         self.register_outputs({"vpc": self.vpc.id})
 
     def _create_subnets(
@@ -51,20 +66,19 @@ class Network(Component):
             for zone, block in zip(zones, blocks, strict=True)
         ]
 
-    def _route_to_internet_and_s3(self, region: str) -> None:
+    def _route_to_internet(self) -> tuple[aws.ec2.Route, aws.ec2.RouteTable]:
         gateway = aws.ec2.InternetGateway(**self.child("gateway"), vpc_id=self.vpc.id, tags=self.tagged("gateway"))
         routes = aws.ec2.RouteTable(**self.child("routes"), vpc_id=self.vpc.id, tags=self.tagged("routes"))
-        aws.ec2.Route(
+        internet = aws.ec2.Route(
             **self.child("internet"),
             route_table_id=routes.id,
             destination_cidr_block="0.0.0.0/0",
             gateway_id=gateway.id,
         )
-        for position, subnet in enumerate([*self.doors, *self.machines]):
-            aws.ec2.RouteTableAssociation(
-                **self.child(f"routes-{position}"), route_table_id=routes.id, subnet_id=subnet.id
-            )
-        aws.ec2.VpcEndpoint(
+        return internet, routes
+
+    def _route_to_s3(self, region: str, routes: aws.ec2.RouteTable) -> aws.ec2.VpcEndpoint:
+        return aws.ec2.VpcEndpoint(
             **self.child("s3"),
             vpc_id=self.vpc.id,
             service_name=f"com.amazonaws.{region}.s3",
@@ -72,3 +86,13 @@ class Network(Component):
             route_table_ids=[routes.id],
             tags=self.tagged("s3"),
         )
+
+    def _associate(
+        self, routes: aws.ec2.RouteTable, subnets: list[aws.ec2.Subnet], *, first: int
+    ) -> list[aws.ec2.RouteTableAssociation]:
+        return [
+            aws.ec2.RouteTableAssociation(
+                **self.child(f"routes-{position}"), route_table_id=routes.id, subnet_id=subnet.id
+            )
+            for position, subnet in enumerate(subnets, start=first)
+        ]

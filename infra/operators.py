@@ -1,6 +1,6 @@
 """The roles that people and pipelines act in: one for each kind of writing to the registry, and one that only reads."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pulumi
@@ -9,7 +9,7 @@ import pulumi_aws as aws
 from infra import policies
 from infra.component import Component, document
 from infra.places import PlaceOutputs
-from registry.layout import Role
+from registry.layout import Role, api_keys_role
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,6 +17,8 @@ class OperatorsArgs:
     """Whose people may take the roles."""
 
     account: pulumi.Input[str]
+    others: Sequence[str]
+    """Accounts whose people may take the roles that every stack needs: the promoter's and the reader's."""
 
 
 class Operators(Component):
@@ -24,14 +26,18 @@ class Operators(Component):
 
     def __init__(self, name: str, args: OperatorsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(name, opts)
-        self.roles: Mapping[Role, aws.iam.Role] = {role: self._create_role(role, args.account) for role in Role}
+        self.roles: Mapping[Role, aws.iam.Role] = {role: self._create_role(role, args) for role in Role}
         self.register_outputs({role.value: made.arn for role, made in self.roles.items()})
 
-    def _create_role(self, role: Role, account: pulumi.Input[str]) -> aws.iam.Role:
+    def _create_role(self, role: Role, args: OperatorsArgs) -> aws.iam.Role:
         return aws.iam.Role(
             **self.child(role),
             description=f"petpark: what a {role} may do with models",
-            assume_role_policy=document(policies.trust_people, account=account),
+            assume_role_policy=document(
+                policies.trust_people,
+                account=args.account,
+                others=args.others if role in (Role.PROMOTER, Role.READER) else (),
+            ),
             tags=self.tagged(role),
         )
 
@@ -60,3 +66,36 @@ class Grants(Component):
                 ),
             )
         self.register_outputs({})
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeyKeepersArgs:
+    """Whose API keys are kept where."""
+
+    account: pulumi.Input[str]
+    parameters: pulumi.Input[str]
+    """ARN that the account's parameters begin with."""
+
+
+class KeyKeepers(Component):
+    """The roles for the API keys of a stack in an account of its own, which the platform's roles cannot reach."""
+
+    def __init__(self, name: str, args: KeyKeepersArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__(name, opts)
+        self.roles = {api_keys_role(role): self._create_role(role, args) for role in (Role.PROMOTER, Role.READER)}
+        self.register_outputs({**self.roles})
+
+    def _create_role(self, role: Role, args: KeyKeepersArgs) -> pulumi.Output[str]:
+        made = aws.iam.Role(
+            **self.child(role),
+            description=f"petpark: what a {role} may do with the API keys of this stack",
+            assume_role_policy=document(policies.trust_people, account=args.account),
+            tags=self.tagged(role),
+        )
+        stack = pulumi.get_stack()
+        aws.iam.RolePolicy(
+            **self.child(f"{role}-keys"),
+            role=made.name,
+            policy=document(policies.api_keys, role=role, parameters=args.parameters, stack=stack),
+        )
+        return made.arn

@@ -6,10 +6,11 @@ from typing import Any
 import pulumi
 
 from infra.code import Code
-from infra.endpoint import Endpoint
+from infra.endpoint_kind import EndpointKind
 from infra.monitoring import Monitoring
 from infra.platform import Platform
 from infra.settings import StackSettings
+from infra.settings_reader import NONE
 
 
 def export(
@@ -17,7 +18,7 @@ def export(
     platform: Platform,
     code: Code,
     training: pulumi.Input[Mapping[str, Any]],
-    endpoint: Endpoint,
+    endpoint: EndpointKind,
     monitoring: Monitoring,
 ) -> None:
     """Export what commands, other stacks and people need to know."""
@@ -36,6 +37,7 @@ def export(
         "training": training,
         "endpoint": endpoint.outputs,
         "alarms": monitoring.topic.arn,
+        "alarm_email": settings.alarm_email or NONE,
     }
     for key, value in outputs.items():
         pulumi.export(key, value)

@@ -10,7 +10,7 @@ import pulumi_aws as aws
 from infra.data_lake import DataLake, DataLakeArgs
 from infra.model_store import ModelStore, ModelStoreArgs
 from infra.network import Network
-from infra.operators import Grants, GrantsArgs, Operators, OperatorsArgs
+from infra.operators import Grants, GrantsArgs, KeyKeepers, KeyKeepersArgs, Operators, OperatorsArgs
 from infra.places import PlaceOutputs
 from infra.settings import StackSettings
 from infra.training import Training, TrainingArgs
@@ -52,6 +52,7 @@ def create_training(
             places=platform.places,
             bundle=bundle,
             log_days=settings.log_days,
+            publisher=pulumi.Output.from_input(platform.roles).apply(lambda roles: roles[Role.PUBLISHER]),
         ),
     )
     return training.outputs
@@ -59,8 +60,8 @@ def create_training(
 
 def _own(settings: StackSettings) -> Platform:
     account = aws.get_caller_identity_output().account_id
-    data_lake = DataLake("data", DataLakeArgs(protect=settings.protect_data))
-    operators = Operators("operators", OperatorsArgs(account=account))
+    data_lake = DataLake("data", DataLakeArgs(protect=settings.protect_data, accounts=settings.accounts))
+    operators = Operators("operators", OperatorsArgs(account=account, others=tuple(settings.accounts.values())))
     models = ModelStore(
         "models",
         ModelStoreArgs(
@@ -71,6 +72,7 @@ def _own(settings: StackSettings) -> Platform:
             promoter_id=operators.roles[Role.PROMOTER].unique_id,
             model=settings.model,
             channels=settings.channels,
+            accounts=settings.accounts,
             object_lock_days=settings.object_lock_days,
             log_days=settings.log_days,
         ),
@@ -106,11 +108,21 @@ def _refer(settings: StackSettings, stack: str) -> Platform:
             signing_key=owner.require_output("signing_key"),
             parameters=_parameters(settings),
         ),
-        roles=owner.require_output("roles"),
+        roles=_roles(settings, owner),
         channels=owner.require_output("channels"),
         gates=owner.require_output("gates"),
         owner=owner,
     )
+
+
+def _roles(settings: StackSettings, owner: pulumi.StackReference) -> pulumi.Output[Mapping[str, Any]]:
+    """The owner's roles; with some for its own API keys where this stack is in an account of its own."""
+    roles = owner.require_output("roles")
+    if pulumi.get_stack() not in settings.accounts:
+        return roles
+    account = aws.get_caller_identity_output().account_id
+    keepers = KeyKeepers("keys", KeyKeepersArgs(account=account, parameters=_parameters(settings)))
+    return pulumi.Output.all(roles, keepers.roles).apply(lambda both: {**both[0], **both[1]})
 
 
 def _parameters(settings: StackSettings) -> pulumi.Output[str]:

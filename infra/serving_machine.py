@@ -9,11 +9,11 @@ from typing import Any
 import pulumi
 
 from infra import policies
+from infra.endpoint_settings import EndpointSettings
 from infra.machine import Machine, MachineArgs
 from infra.network import Network
 from infra.places import PlaceOutputs
 from infra.policies import Places
-from infra.settings import EndpointSettings
 from infra.user_data import Bundle, serving_script
 from registry.channel_policy import STRICT
 from registry.layout import Role, Variable, api_keys_path

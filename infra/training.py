@@ -6,7 +6,7 @@ import pulumi
 import pulumi_aws as aws
 
 from infra import policies
-from infra.component import Component
+from infra.component import Component, document
 from infra.machine import Machine, MachineArgs
 from infra.network import Network
 from infra.places import PlaceOutputs
@@ -26,11 +26,14 @@ class TrainingArgs:
     places: PlaceOutputs
     bundle: pulumi.Output[Bundle]
     log_days: int
+    publisher: pulumi.Output[str]
+    """ARN of the role that launches."""
 
 
 class Training(Component):
     """A launch template: an instance of it, tagged with a job's id, runs that job.
 
+    Type, zone and spot or on-demand are the launcher's to say, which tries one after the other (`petpark.launches`).
     Three things end an instance: its job's end, its own watchdog, and whoever launched it. To shut down is to
     terminate, so none of them can leave one behind that costs money.
     """
@@ -41,9 +44,13 @@ class Training(Component):
         if args.settings.instances > 1:
             self._let_them_talk()
         self.template = self._create_template(args)
+        self._let_launch(args)
         self.outputs = {
             "launch_template": self.template.id,
-            "subnet": args.network.machines[0].id,
+            "subnets": {zone: subnet.id for zone, subnet in args.network.by_zone.items()},
+            "instance_types": [kind.name for kind in args.settings.instance_types],
+            "spot": args.settings.spot,
+            "tags": self.machine.tagged("instance"),
             "log_group": self.machine.log_group.name,
             "instances": args.settings.instances,
         }
@@ -54,7 +61,7 @@ class Training(Component):
             f"{self.name}-machine",
             MachineArgs(
                 purpose="training",
-                instance_type=args.settings.instance_type,
+                instance_type=args.settings.instance_types[0],
                 volume_gb=args.settings.volume_gb,
                 grants=policies.training,
                 places=args.places,
@@ -77,6 +84,19 @@ class Training(Component):
             tags=self.tags,
         )
 
+    def _let_launch(self, args: TrainingArgs) -> None:
+        """Let the publisher launch: what an instance may do is what the publisher may do."""
+        aws.iam.RolePolicy(
+            **self.child("launch"),
+            role=args.publisher.apply(lambda arn: arn.rpartition("/")[2]),
+            policy=document(
+                policies.launch,
+                template=self.template.arn,
+                subnets=[subnet.arn for subnet in args.network.machines],
+                role=self.machine.role.arn,
+            ),
+        )
+
     def _create_template(self, args: TrainingArgs) -> aws.ec2.LaunchTemplate:
         def script(values: tuple[Places, Bundle, str]) -> str:
             places, bundle, log_group = values
@@ -97,12 +117,7 @@ class Training(Component):
         facts = pulumi.Output.all(args.places.resolved(), args.bundle, self.machine.log_group.name)
         return self.machine.create_template(
             facts.apply(lambda values: script((values[0], values[1], values[2]))),
-            market=_SPOT if args.settings.spot else None,
             at_shutdown="terminate",
+            # Whoever has this template's id may start an instance, so it comes last.
+            depends_on=args.network.ready_for_instances,
         )
-
-
-_SPOT: aws.ec2.LaunchTemplateInstanceMarketOptionsArgsDict = {
-    "market_type": "spot",
-    "spot_options": {"spot_instance_type": "one-time", "instance_interruption_behavior": "terminate"},
-}

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from registry.layout import JOB_TAG, Variable
+from registry.layout import BOOTS, JOB_TAG, JOBS, Variable
 
 LIMIT_BYTES = 16_384
 """EC2's limit, before base64. https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/user-data.html"""
@@ -30,6 +30,7 @@ def training_script(*, region: str, bundle: Bundle, environment: Mapping[Variabl
     return "\n".join(
         [
             _HEAD,
+            _METADATA,
             _ENDING.format(minutes=max_minutes),
             _HOME,
             _names(region, environment),
@@ -42,7 +43,9 @@ def training_script(*, region: str, bundle: Bundle, environment: Mapping[Variabl
 
 def serving_script(*, region: str, bundle: Bundle, environment: Mapping[Variable, str]) -> str:
     """Start an endpoint that goes on for as long as the instance does."""
-    return "\n".join([_HEAD, _HOME, _names(region, environment), _fetch(bundle), _start("serving")])
+    return "\n".join(
+        [_HEAD, _METADATA, _HOME, _FAILURE, _names(region, environment), _fetch(bundle), _start("serving")]
+    )
 
 
 def _names(region: str, environment: Mapping[Variable, str]) -> str:
@@ -69,36 +72,93 @@ set -euo pipefail
 say() { echo "petpark: $*"; }
 """
 
-_HOME = """\
-export PETPARK_HOME="${PETPARK_HOME:-/opt/petpark}"
-mkdir -p "$PETPARK_HOME"
-exec > >(tee -a "$PETPARK_HOME/boot.log") 2>&1
+# IMDSv2: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/configuring-instance-metadata-service.html
+_METADATA = """\
+metadata="${AWS_EC2_METADATA_SERVICE_ENDPOINT:-http://169.254.169.254}"
+metadata="${metadata%/}/latest"
+ask() {
+  curl --silent --show-error --fail --noproxy '*' --max-time 5 --retry 8 --retry-delay 2 --retry-all-errors "$@"
+}
+fact() {
+  local token
+  token="$(ask -X PUT -H 'X-aws-ec2-metadata-token-ttl-seconds: 300' "$metadata/api/token")"
+  ask -H "X-aws-ec2-metadata-token: $token" "$metadata/meta-data/$1"
+}
+# What was said is in the file when nobody writes to it any more. Whoever sends it tells the console how that went.
+complete_log() {
+  if [ -z "${log_writer:-}" ]; then return; fi
+  exec >&3 2>&3
+  timeout 5 tail --pid="$log_writer" -s 0.1 -f /dev/null || true
+}
 """
 
-# The watchdog comes first: an instance that hangs in the very next line ends all the same. And a log that nobody reads
-# any more must not keep the ending from happening.
-_ENDING = """\
-shutdown -h +{minutes}
-finish() {{
+# The console's output is kept by EC2 for an hour at least after an instance has ended (GetConsoleOutput): a second
+# place to look where nothing could be sent.
+_HOME = """\
+umask 022  # a service that is not root reads the code
+export PETPARK_HOME="${PETPARK_HOME:-/opt/petpark}"
+mkdir -p "$PETPARK_HOME"
+exec 3>&1 > >(tee -a "$PETPARK_HOME/boot.log") 2>&1
+log_writer=$!
+"""
+
+# The watchdog comes first: an instance that hangs in the very next line ends all the same, and so does one that cannot
+# have a watchdog. A log that nobody reads any more, or that cannot be sent, must not keep the ending from happening. A
+# job's own log is in CloudWatch; what came before it, and why there is none, only here.
+_ENDING = f"""\
+keep_log() {{{{
+  local key="{JOBS}${{{{{Variable.JOB}:-none}}}}/{BOOTS}$instance.log"
+  timeout -k 5 60 aws s3 cp --only-show-errors "$PETPARK_HOME/boot.log" "s3://${Variable.WORKSPACE}/$key" &&
+    say "what it said is kept as $key"
+}}}}
+finish() {{{{
   local status=$?
   trap '' PIPE
   say "job ended with status $status" || true
+  if [ "$status" != 0 ]; then
+    complete_log || true
+    (keep_log) || say "what it said could not be kept" || true
+  fi
   shutdown -h now
+}}}}
+trap finish EXIT
+shutdown -h +{{minutes}}
+"""
+
+# Where an endpoint's log is looked for. Limits: 10,000 events and 1 MiB a call, none of them empty.
+# https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutLogEvents.html
+_FAILURE = f"""\
+keep_log() {{
+  local stream group="${Variable.LOG_GROUP}"
+  stream="boot/$(fact instance-id)" || return
+  python3 -c '
+import json, sys, time
+lines = open(sys.argv[1], "rb").read().splitlines()[-500:]
+said = [line[:2000].decode(errors="ignore") or " " for line in lines]
+print(json.dumps([{{"timestamp": int(1000 * time.time()), "message": line}} for line in said]))
+' "$PETPARK_HOME/boot.log" > "$PETPARK_HOME/boot.json" &&
+    timeout -k 5 60 aws logs create-log-stream --log-group-name "$group" --log-stream-name "$stream" &&
+    timeout -k 5 60 aws logs put-log-events --log-group-name "$group" --log-stream-name "$stream" \\
+      --log-events "file://$PETPARK_HOME/boot.json" > /dev/null &&
+    say "what it said is kept in $group, $stream"
+}}
+finish() {{
+  local status=$?
+  trap '' PIPE
+  if [ "$status" = 0 ]; then return; fi
+  say "the endpoint could not be started: status $status" || true
+  complete_log || true
+  (keep_log) || say "what it said could not be kept" || true
+  exit "$status"
 }}
 trap finish EXIT
 """
 
-# IMDSv2: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/configuring-instance-metadata-service.html
 _JOB = f"""\
-metadata="${{AWS_EC2_METADATA_SERVICE_ENDPOINT:-http://169.254.169.254}}"
-metadata="${{metadata%/}}/latest"
-ask() {{
-  curl --silent --show-error --fail --noproxy '*' --max-time 5 --retry 8 --retry-delay 2 --retry-all-errors "$@"
-}}
-token="$(ask -X PUT -H 'X-aws-ec2-metadata-token-ttl-seconds: 300' "$metadata/api/token")"
-{Variable.JOB}="$(ask -H "X-aws-ec2-metadata-token: $token" "$metadata/meta-data/tags/instance/{JOB_TAG}")"
+instance="$(fact instance-id)"
+{Variable.JOB}="$(fact tags/instance/{JOB_TAG})"
 export {Variable.JOB}
-say "job ${Variable.JOB}"
+say "job ${Variable.JOB} on $instance"
 """
 
 # A fresh instance's role can take some seconds to be usable, hence the patience; six tries are two minutes at most

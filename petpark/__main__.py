@@ -19,6 +19,7 @@ from petpark.commands import (
     experiment,
     jobs,
     models,
+    people,
     runs,
     search,
     train,
@@ -54,6 +55,7 @@ app.add_typer(models.app, name="models")
 app.add_typer(endpoints.app, name="endpoints")
 app.add_typer(camera.app, name="camera")
 app.add_typer(api_keys.app, name="keys")
+app.add_typer(people.app, name="people")
 app.add_typer(experiment.app, name="experiment")
 app.add_typer(rehearse.app, name="rehearse")
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from petpark.errors import NOT_SO, OperatorError
 from petpark.target import Target
-from registry.layout import Role, api_keys_path
+from registry.layout import Role, api_keys_path, api_keys_role
 from serving.keys.record import NAME, ApiKey, KeyScope, RecordMalformed, hash_of, new_key
 
 if TYPE_CHECKING:
@@ -163,4 +163,6 @@ def _parameter(target: Target, name: str) -> str:
 
 
 def _ssm(target: Target, role: Role) -> SSMClient:
-    return target.client("ssm", role=role)
+    # A stack in an account of its own has its keys there, and roles of its own for them.
+    own = api_keys_role(role)
+    return target.client("ssm", role=own if own in target.outputs.roles else role)

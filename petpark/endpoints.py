@@ -76,6 +76,8 @@ def status(target: Target) -> list[Answer]:
         followed = served.get("channel", channel)
         if followed != channel:
             verdict, problem = Verdict.DIFFERS, f"follows channel {followed}; `up` declared {channel}"
+        if verdict is Verdict.SILENT and place.leads_to:
+            problem += f"; {httpx.URL(place.url).host} has to lead to {place.leads_to}"
         return Answer(
             stack=outputs.stack,
             where=place.name,
@@ -132,12 +134,16 @@ class _Place:
     name: str
     url: str
     behind: bool
+    leads_to: str = ""
+    """What the name in the address has to lead to, where it is a name of the park's."""
 
 
 def _places(target: Target) -> Iterator[_Place]:
     endpoint = target.outputs.endpoint
     kind = "load balancer" if endpoint.kind == "autoscaled" else "instance"
-    yield _Place(name=kind, url=target.endpoint_urls.get(target.outputs.stack, endpoint.url), behind=False)
+    url = target.endpoint_urls.get(target.outputs.stack, endpoint.url)
+    leads_to = endpoint.load_balancer_name or "" if url.startswith("https://") else ""
+    yield _Place(name=kind, url=url, behind=False, leads_to=leads_to)
     if endpoint.target_group is not None:
         for instance, address, port in _instances(target, endpoint.target_group):
             yield _Place(name=instance, url=target.instance_url(instance, address, port), behind=True)

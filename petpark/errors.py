@@ -13,6 +13,8 @@ from botocore.exceptions import (
     TokenRetrievalError,
 )
 
+from petpark.refusals import REFUSALS
+
 NOT_SO = 1
 """Exit code: the thing that was asked for is not so."""
 
@@ -123,9 +125,13 @@ class JobInterrupted(OperatorError):
 
 
 class NoCapacity(OperatorError):
-    """The cloud has no instance of the wanted type at the wanted price now."""
+    """The cloud has no instance of the wanted types, in any zone, now."""
 
     exit_code = NOT_SO
+
+
+class QuotaReached(NoCapacity):
+    """The account may not run that many of these instances; in new accounts often none at all."""
 
 
 class TooManyInstances(OperatorError):
@@ -248,6 +254,8 @@ def _refused_by_aws(error: ClientError) -> Failure:
     if code in DENIED:
         step = "Ask for the right to do it, or use an identity that has it; `petpark doctor` shows who you are."
         return _environment("AccessDenied", said, step)
+    if known := REFUSALS.get(code):
+        return _environment(known.outcome, f"{known.sentence} {said}", known.next_step)
     return _environment("RequestRefused", said, "Read the reason above; `petpark doctor` checks the account.")
 
 

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from petpark import gates, jobs
+from petpark.launches import attempts
 from petpark.remedies import Usual, remedies
 from registry import layout
 from registry.gates import failed
@@ -13,9 +14,26 @@ from registry.gates import failed
 if TYPE_CHECKING:
     from petpark.gates import Judgement
     from petpark.jobs import JobSummary
+    from petpark.launches import Attempt
     from petpark.remedies import Remedy
     from petpark.target import Target
+    from registry.object_store import ObjectStore
     from training.job import JobResult, JobSpec
+
+
+_SHOWN_LINES = 20
+_SHOWN_BYTES = 8_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class BootLog:
+    """What an instance of the job said that ended otherwise than well, from its boot on."""
+
+    instance: str
+    key: str
+    """In the workspace."""
+    last: tuple[str, ...]
+    """Its last lines."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +48,10 @@ class JobDetails:
     judgement: Judgement | None
     remedies: tuple[Remedy, ...]
     """What to try about the gates that its version failed."""
+    launches: tuple[Attempt, ...]
+    """What EC2 answered when instances were launched for it."""
+    boot_log: BootLog | None
+    """Of the instance that ended last, if one ended otherwise than well."""
 
 
 def inspect(target: Target, job: str) -> JobDetails:
@@ -48,7 +70,19 @@ def inspect(target: Target, job: str) -> JobDetails:
         result=result,
         judgement=judged,
         remedies=() if judged is None else tuple(remedies(spec, judged, usual)),
+        launches=tuple(attempts(store, job)),
+        boot_log=_boot_log(store, job),
     )
+
+
+def _boot_log(store: ObjectStore, job: str) -> BootLog | None:
+    newest = min(store.stats(layout.boot_logs_prefix(job)), key=lambda kept: kept.age, default=None)
+    if newest is None:
+        return None
+    said = store.get(newest.key)[-_SHOWN_BYTES:].decode(errors="replace")
+    instance = newest.key.removeprefix(layout.boot_logs_prefix(job)).removesuffix(".log")
+    lines = ["".join(letter for letter in line if letter.isprintable()) for line in said.splitlines()]
+    return BootLog(instance=instance, key=newest.key, last=tuple(lines[-_SHOWN_LINES:]))
 
 
 def _judgement(target: Target, result: JobResult) -> Judgement | None:

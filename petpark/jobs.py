@@ -20,10 +20,10 @@ from petpark.errors import (
     JobFinished,
     JobInterrupted,
     JobOfStudy,
-    NoCapacity,
     TooManyInstances,
     WeightsMissing,
 )
+from petpark.launches import launch
 from petpark.target import Target
 from registry import layout
 from registry.gates import failed
@@ -36,9 +36,6 @@ if TYPE_CHECKING:
     from training.hyper_parameters import HyperParameters
     from training.job import EpochRecord, JobResult, JobSpec
 
-_FULL = frozenset(
-    {"InsufficientInstanceCapacity", "MaxSpotInstanceCountExceeded", "SpotMaxPriceTooLow", "VcpuLimitExceeded"}
-)
 _ALIVE = frozenset({"pending", "running"})
 _WEIGHTS = "weights.pt"
 _APPEARS_WITHIN = 60.0
@@ -186,50 +183,9 @@ def submit(target: Target, spec: JobSpec, *, weights: Path | None = None) -> str
     return job
 
 
-def launch(target: Target, job: str, *, token: str | None = None) -> str:
-    """Start the instances of `job` from the stack's launch template, all or none; raises `NoCapacity`.
-
-    Returns the id of the first, which leads; the others end with it. Raises training's `JobMissing`.
-    Launched with a `token`, it bears that as a tag, and launching with the same one again gives the same instance.
-    """
-    from training.job import load_spec
-
-    training = target.outputs.training
-    count = load_spec(_workspace(target), job).instances
-    ec2: EC2Client = target.client("ec2")
-    try:
-        started = ec2.run_instances(
-            LaunchTemplate={"LaunchTemplateId": training.launch_template, "Version": "$Latest"},
-            SubnetId=training.subnet,
-            MinCount=count,
-            MaxCount=count,
-            # A request that is sent again after a lost answer must not rent a second GPU.
-            ClientToken=token or f"{job}-{secrets.token_hex(4)}",
-            TagSpecifications=[
-                {
-                    "ResourceType": "instance",
-                    "Tags": [
-                        {"Key": layout.JOB_TAG, "Value": job},
-                        {"Key": "Name", "Value": f"petpark-training-{job}"},
-                        *([{"Key": layout.LAUNCH_TAG, "Value": token}] if token else []),
-                    ],
-                }
-            ],
-        )
-    except ClientError as error:
-        details = error.response.get("Error", {})
-        if details.get("Code") in _FULL:
-            wanted = "instance" if count == 1 else f"{count} instances"
-            raise NoCapacity(
-                f"No {wanted} could be had for job {job}: {details.get('Message', '')}",
-                next_step=f"Try again later (petpark train --resume {job}), or set another training_instance_type.",
-                job=job,
-            ) from None
-        raise
-    return min(started["Instances"], key=_place_in_launch).get("InstanceId", "")
-
-
-def resume(target: Target, job: str) -> str:
+def resume(
+    target: Target, job: str, *, on_demand: bool = False, tell: Callable[[str], object] = lambda _sentence: None
+) -> str:
     """Start another instance for a job that was interrupted; where one is at work already, return that one.
 
     Raises `JobFinished`, `JobOfStudy`, or training's `JobMissing`. The job goes on from its last checkpoint.
@@ -247,7 +203,7 @@ def resume(target: Target, job: str) -> str:
     instance = _newest_instance(target, job)
     if instance is not None and _state(instance) in _ALIVE:
         return instance.get("InstanceId", "")
-    return launch(target, job)
+    return launch(target, job, on_demand=on_demand, tell=tell)
 
 
 def launched(target: Target, study: str) -> dict[str, InstanceTypeDef]:
@@ -257,7 +213,7 @@ def launched(target: Target, study: str) -> dict[str, InstanceTypeDef]:
 
 def end(target: Target, instance_id: str) -> None:
     """End an instance, whatever it does."""
-    ec2: EC2Client = target.client("ec2")
+    ec2: EC2Client = target.client("ec2", role=layout.Role.PUBLISHER)
     ec2.terminate_instances(InstanceIds=[instance_id])
 
 
@@ -294,7 +250,8 @@ def watch(
             return
         if state not in _ALIVE:
             raise JobInterrupted(
-                f"The instance of job {job} is {state or 'gone'}, and the job has no result.",
+                f"The instance of job {job} is {state or 'gone'}{_reason(instance)}, and the job has no result."
+                f"{_last_words(store, job, instance)}",
                 next_step=f"petpark train --resume {job}",
                 job=job,
                 instance=instance_id,
@@ -374,7 +331,7 @@ def _workspace(target: Target) -> ObjectStore:
 
 
 def _instance(target: Target, instance_id: str) -> InstanceTypeDef | None:
-    ec2: EC2Client = target.client("ec2")
+    ec2: EC2Client = target.client("ec2", role=layout.Role.PUBLISHER)
     try:
         found = ec2.describe_instances(InstanceIds=[instance_id])
     except ClientError as error:
@@ -395,7 +352,7 @@ def _instances_by_job(target: Target, job: str = "*") -> dict[str, InstanceTypeD
 
 def _instances_by_tag(target: Target, key: str, values: str) -> dict[str, InstanceTypeDef]:
     """The newest instance for each value of a tag, of several the first; `values` may end with an asterisk."""
-    ec2: EC2Client = target.client("ec2")
+    ec2: EC2Client = target.client("ec2", role=layout.Role.PUBLISHER)
     pages = ec2.get_paginator("describe_instances").paginate(Filters=[{"Name": f"tag:{key}", "Values": [values]}])
     found = [machine for page in pages for entry in page["Reservations"] for machine in entry.get("Instances", [])]
     never = datetime.min.replace(tzinfo=UTC)
@@ -407,6 +364,18 @@ def _instances_by_tag(target: Target, key: str, values: str) -> dict[str, Instan
 
 def _place_in_launch(instance: InstanceTypeDef) -> int:
     return instance.get("AmiLaunchIndex", 0)
+
+
+def _reason(instance: InstanceTypeDef | None) -> str:
+    """Why EC2 ended it, as EC2 says: a spot interruption, no capacity after all, a key or snapshot out of reach."""
+    reason = "" if instance is None else instance.get("StateReason", {}).get("Message", "")
+    return f" ({reason})" if reason else ""
+
+
+def _last_words(store: ObjectStore, job: str, instance: InstanceTypeDef | None) -> str:
+    """Say where to read what it said, if it could keep that."""
+    kept = instance and store.stat(layout.boot_log_key(job, instance.get("InstanceId", "")))
+    return f" What it said: petpark jobs show {job}" if kept else ""
 
 
 def is_alive(instance: InstanceTypeDef) -> bool:

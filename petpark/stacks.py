@@ -11,10 +11,16 @@ from registry.gates import GatesInvalid, StackGates
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingOutputs:
-    """Where training instances start from."""
+    """Where training instances start from, and as what."""
 
     launch_template: str
-    subnet: str
+    subnets: Mapping[str, str]
+    """Zone -> its subnet."""
+    instance_types: tuple[str, ...]
+    """The most wanted first."""
+    spot: bool
+    tags: Mapping[str, str]
+    """Of instances and their volumes. A launch says them again: tags of its own take the place of the template's."""
     log_group: str
     instances: int = 1
     """The most that train one job together."""
@@ -35,6 +41,8 @@ class EndpointOutputs:
     autoscaling_group: str | None = None
     target_group: str | None = None
     load_balancer: str | None = None
+    load_balancer_name: str | None = None
+    """The load balancer's own name in the DNS, to which the name that clients call leads."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +86,10 @@ def parse(stack: str, outputs: Mapping[str, Any]) -> StackOutputs:
             gates=StackGates.from_dict(outputs["gates"]),
             training=TrainingOutputs(
                 launch_template=training["launch_template"],
-                subnet=training["subnet"],
+                subnets=dict(training["subnets"]),
+                instance_types=tuple(training["instance_types"]),
+                spot=training["spot"],
+                tags=dict(training["tags"]),
                 log_group=training["log_group"],
                 instances=int(training.get("instances", 1)),
             ),
@@ -93,6 +104,7 @@ def parse(stack: str, outputs: Mapping[str, Any]) -> StackOutputs:
                 autoscaling_group=endpoint.get("autoscaling_group"),
                 target_group=endpoint.get("target_group"),
                 load_balancer=endpoint.get("load_balancer"),
+                load_balancer_name=endpoint.get("load_balancer_name"),
             ),
         )
     except KeyError as missing:

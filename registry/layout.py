@@ -54,7 +54,12 @@ JOBS = "jobs/"
 
 def code_key(stack: str, sha256: str) -> str:
     """Key of the code bundle that `stack` runs; each stack uploads its own, named by its content."""
-    return f"{CODE}{stack}/{sha256}.zip"
+    return f"{code_prefix(stack)}{sha256}.zip"
+
+
+def code_prefix(stack: str) -> str:
+    """All code bundles of one stack."""
+    return f"{CODE}{stack}/"
 
 
 def job_prefix(job: str) -> str:
@@ -105,6 +110,29 @@ def checkpoint_key(job: str, step: int) -> str:
 def meeting_key(job: str, launch: str) -> str:
     """Where the first of several instances that were launched together listens to the others."""
     return f"{job_prefix(job)}meetings/{launch}.json"
+
+
+def attempts_prefix(job: str) -> str:
+    """What EC2 answered when instances were launched for the job: launch by launch, pool by pool."""
+    return f"{job_prefix(job)}launches/"
+
+
+def attempt_key(job: str, launch: str, number: int, instance_type: str, zone: str) -> str:
+    """What it answered about one pool of a launch, counted from 1."""
+    return f"{attempts_prefix(job)}{launch}/{number:06d}-{instance_type}-{zone}.json"
+
+
+BOOTS = "boots/"
+
+
+def boot_logs_prefix(job: str) -> str:
+    """What instances said that ended otherwise than well, from their boot on."""
+    return f"{job_prefix(job)}{BOOTS}"
+
+
+def boot_log_key(job: str, instance: str) -> str:
+    """What one of them said."""
+    return f"{boot_logs_prefix(job)}{instance}.log"
 
 
 def validation_key(job: str) -> str:
@@ -318,6 +346,11 @@ class Role(StrEnum):
     PROMOTER = "promoter"
     READER = "reader"
     COLLECTOR = "collector"
+
+
+def api_keys_role(role: Role) -> str:
+    """Under which name a stack in an account of its own exports the role that acts on its API keys as `role`."""
+    return f"{role}-of-api-keys"
 
 
 _SHELVES: Mapping[Role, tuple[Shelf, ...]] = MappingProxyType(

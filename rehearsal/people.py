@@ -6,11 +6,11 @@ petpark's own rule that says so, and not a permission that happens to be missing
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from infra import policies
 from petpark.people import Person
 from registry.layout import Role
 
@@ -35,15 +35,6 @@ CAST = (
     Member(name="olga", duty="keeper of the registry", role=Role.COLLECTOR),
 )
 
-WITHOUT_A_ROLE = (
-    "ec2:CreateTags",
-    "ec2:DescribeInstances",
-    "ec2:RunInstances",
-    "elasticloadbalancing:DescribeTargetHealth",
-    "iam:PassRole",
-)
-"""What the commands do as the person alone: launch a training instance, and see what runs behind an endpoint."""
-
 
 def hire(iam: IAMClient) -> tuple[Person, ...]:
     """Make the users, with a key each and no permission yet."""
@@ -52,11 +43,7 @@ def hire(iam: IAMClient) -> tuple[Person, ...]:
 
 def admit(iam: IAMClient, people: Sequence[Person], *, stack: str, roles: Iterable[str]) -> None:
     """Let `people` take the operator roles of `stack` (ARNs), do the little that needs no role, and nothing else."""
-    statements = [
-        {"Effect": "Allow", "Action": "sts:AssumeRole", "Resource": sorted(roles)},
-        {"Effect": "Allow", "Action": list(WITHOUT_A_ROLE), "Resource": "*"},
-    ]
-    policy = json.dumps({"Version": "2012-10-17", "Statement": statements})
+    policy = policies.as_json(policies.person(roles))
     for person in people:
         iam.put_user_policy(UserName=person.name, PolicyName=f"petpark-{stack}", PolicyDocument=policy)
 

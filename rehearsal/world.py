@@ -25,6 +25,13 @@ type EngineKind = Literal["embedded", "pulumi"]
 STACKS = ("test", "prod")
 
 _PASSPHRASE = "rehearsal"  # noqa: S105  it guards nothing: the state describes an emulator that ends with the run
+_WITHOUT_TLS = {
+    "petpark:allow_keys_over_http": "true",
+    "petpark:host_name": "none",
+    "petpark:dns_zone": "none",
+    "petpark:tls_certificate": "none",
+}
+"""Load balancers speak plain HTTP here, and only to this machine."""
 _CLEAN_ENVIRONMENT = {"aws:skipCredentialsValidation": "true", "aws:skipMetadataApiCheck": "true"}
 
 
@@ -80,7 +87,7 @@ class World:
 
     def engine(self, stack: str, on_event: Callable[[Any], None] | None = None) -> Engine:
         """The engine for one stack: each stack has its own, so that two can be deployed side by side."""
-        config = {stack: {**self._settings.get(stack, {}), **self._emulator_config()}}
+        config = {stack: {**_WITHOUT_TLS, **self._settings.get(stack, {}), **self._emulator_config()}}
         if self.kind == "pulumi":
             made: Engine = PulumiEngine(
                 self.project,

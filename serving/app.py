@@ -88,6 +88,7 @@ def create_app(
         Route("/v1/cameras/{agent}/{name}/thumbnail.jpg", door.guard(agents.thumbnail)),
         Route("/healthz/live", health.live),
         Route("/healthz/ready", health.ready),
+        Route("/healthz/in-service", health.in_service),
         Route("/metrics", health.metrics),
         Route("/v2", v2.server),
         Route("/v2/health/live", v2.server_live),

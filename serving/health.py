@@ -52,6 +52,13 @@ class HealthApi:
             raise Problem(NOT_READY, self._live.excuse, retry_after=2)
         return JSONResponse({"ready": True})
 
+    async def in_service(self, _request: Request) -> Response:
+        """Answer `GET /healthz/in-service`: callers should come here, and this instance should stay."""
+        if not self._live.in_service:
+            draining = "The endpoint is draining: it finishes what it began and ends."
+            raise Problem(NOT_READY, draining if self._live.draining else self._live.excuse, retry_after=2)
+        return JSONResponse({"in_service": True})
+
     async def model(self, _request: Request) -> Response:
         """Answer `GET /v1/model`: what this process really serves."""
         current = self._live.deployed

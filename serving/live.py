@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -54,6 +55,19 @@ class Live:
         self.refused: Refusal | None = None
         self.challenge: Challenge | None = None
         self.draining = False
+        self.settled = False
+        """Whether it was known once what to serve here: a version, or nothing, because the channel was empty."""
+        self.heard = time.monotonic()
+        """When the model store last answered, or this process began."""
+
+    @property
+    def in_service(self) -> bool:
+        """Whether a load balancer should send callers here, and an Auto Scaling group keep this instance.
+
+        Not `ready`: an instance whose channel is empty, or whose version was withdrawn, has nothing to serve, and a new
+        one in its place would not either. `docs/design/infrastructure.md` has the table.
+        """
+        return self.settled and not self.draining
 
     @property
     def ready(self) -> bool:

@@ -100,6 +100,7 @@ class Rollout:
     def _follow_channel(self) -> None:
         head = self._channel.head()
         if head is None:
+            self._live.settled = True
             return
         if self._seen is None or head.number != self._seen.number:
             self._follow(head)
@@ -215,6 +216,7 @@ class Rollout:
     def _put_into_force(self, move: Move, model: LoadedModel, *, instead_of: Move | None = None) -> None:
         before = self._live.deployed
         self._live.deployed = Deployed(model=model, move=move)  # the swap: one reference
+        self._live.settled = True
         self._keep(model)
         version = model.version
         self._metrics.serving.clear()
@@ -282,6 +284,7 @@ class Rollout:
 
     def _note_answer(self) -> None:
         self._metrics.polled.set_to_current_time()
+        self._live.heard = time.monotonic()
         if self._store_is_away:
             self._store_is_away = False
             logger.info("following the channel again")

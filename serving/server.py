@@ -24,6 +24,7 @@ from serving.live import Live
 from serving.registry_view import RegistryView
 from serving.roll_back import OpensDesk
 from serving.settings import Limits, ServingSettings
+from serving.state_report import report_state
 from serving.telemetry import Metrics
 from serving.workers import Workers
 
@@ -85,6 +86,7 @@ async def serve(
     with _following(followers, poll_seconds=settings.poll_seconds), _reading(ring):
         server.on_startup(lambda: logger.info("listening", extra={"host": settings.host, "port": settings.port}))
         summing_up = asyncio.create_task(sum_up(metrics, every_seconds=_SUMMING_UP_SECONDS))
+        reporting = asyncio.create_task(report_state(live))
         serving = asyncio.create_task(server.serve())
         stopping = asyncio.create_task(stop.wait())
         await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -98,6 +100,7 @@ async def serve(
         if grpc is not None:
             await grpc.stop(grace=None)  # what ran has ended, or had its time
         summing_up.cancel()
+        reporting.cancel()
     workers.close()
 
 

@@ -184,11 +184,12 @@ def _rule(environment: Mapping[str, str]) -> ChannelPolicy:
 
 
 def _cache(environment: Mapping[str, str]) -> Path | None:
-    """In the install root on an instance, otherwise where caches of this user are; None for a user without a home.
+    """Where systemd made a folder for it, in the install root, or where caches of this user are; None without a home.
 
-    https://specifications.freedesktop.org/basedir-spec/latest/
+    systemd.exec(5), CacheDirectory=; https://specifications.freedesktop.org/basedir-spec/latest/
     """
-    for name, below in ((Variable.HOME, "cache"), ("XDG_CACHE_HOME", "petpark"), ("HOME", ".cache/petpark")):
+    places = (("CACHE_DIRECTORY", ""), (Variable.HOME, "cache"), ("XDG_CACHE_HOME", "petpark"))
+    for name, below in (*places, ("HOME", ".cache/petpark")):
         folder = Path(environment.get(name) or "")
         if folder.is_absolute():
             return folder / below

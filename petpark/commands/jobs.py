@@ -44,6 +44,8 @@ def show(ctx: typer.Context, job: Annotated[str, typer.Argument(metavar="JOB", h
         **asdict(found.summary),
         "spec": asdict(found.spec),
         "result": found.result and asdict(found.result),
+        "boot_log": found.boot_log and asdict(found.boot_log),
+        "launches": [asdict(attempt) for attempt in found.launches],
         **verdicts.facts(found),
     }
     run.output.sections(_sections(found), facts=facts)
@@ -60,16 +62,36 @@ def _sections(found: JobDetails) -> dict[str, Section]:
         "instance" if spec.instances == 1 else f"first of {spec.instances} instances": summary.instance_id or "–",
         "result": _result(summary),
         "message": (result and result.message) or "",
+        "console": _console(found),
         "gates": verdicts.outcome(found.judgement),
     }
     return {
         f"Job {summary.job}": {name: value for name, value in head.items() if value},
         "Parameters, where not the usual ones": {name: str(value) for name, value in found.parameters.items()},
+        "Launches": {str(number): str(attempt) for number, attempt in enumerate(found.launches, start=1)},
         "Gates in force": gates.described(spec.evaluation.gates),
         "Checks": {name: str(value) for name, value in asdict(spec.evaluation.checks).items() if value != ""},
         "Metrics": measured(result.metrics) if result else {},
         **verdicts.failures(found),
+        **_last_words(found),
     }
+
+
+def _console(found: JobDetails) -> str:
+    """Where to look at an instance that could keep nothing. EC2 has it for an hour at least after its end.
+
+    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instance-console.html
+    """
+    if found.summary.stage is not Stage.INTERRUPTED or found.boot_log is not None:
+        return ""
+    return f"for an hour or so: aws ec2 get-console-output --instance-id {found.summary.instance_id}"
+
+
+def _last_words(found: JobDetails) -> dict[str, Section]:
+    if found.boot_log is None:
+        return {}
+    lines = {str(number): line for number, line in enumerate(found.boot_log.last, start=1)}
+    return {f"What {found.boot_log.instance} said last, whole in the workspace at {found.boot_log.key}": lines}
 
 
 def _row(job: JobSummary) -> tuple[Cell, ...]:

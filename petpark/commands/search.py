@@ -163,7 +163,9 @@ def _drive(run: Invocation, target: Target, study: str, *, publish: bool) -> Non
     store = _workspace(target)
     asked = Records(store, study).study()
     run.output.note(f"Study {study}. Should this program end, go on with: petpark search resume {study}")
-    table = Driver(store=store, name=study, machines=Instances(target=target), tell=run.output.note).drive()
+    table = Driver(
+        store=store, name=study, machines=Instances(target=target, tell=run.output.note), tell=run.output.note
+    ).drive()
     published: dict[str, Any] = {}
     if publish:
         job, instance = request.publish_best(target, table)

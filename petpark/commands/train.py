@@ -61,6 +61,9 @@ def train(
     instances: Annotated[
         int, typer.Option("--instances", help="Train on so many together, a process on each GPU of each.", min=1)
     ] = 1,
+    on_demand: Annotated[
+        bool, typer.Option("--on-demand", help="Do not rent spare capacity, even where the stack says spot.")
+    ] = False,
     watch: Annotated[bool, typer.Option("--watch", help="Stay until the job has ended.")] = False,
     resume: Annotated[
         str, typer.Option("--resume", metavar="JOB", help="Take up an interrupted job where it was.")
@@ -92,8 +95,15 @@ def train(
         ),
         lambda spec, file: jobs.submit(target, spec, weights=file),
     )
-    instance = jobs.resume(target, job) if resume else jobs.launch(target, job)
-    facts: dict[str, Any] = {"job": job, "instance": instance}
+    start = jobs.resume if resume else jobs.launch
+    answers: list[str] = []
+
+    def tell(answer: str) -> None:
+        answers.append(answer)
+        run.output.note(answer)
+
+    instance = start(target, job, on_demand=on_demand, tell=tell)
+    facts: dict[str, Any] = {"job": job, "instance": instance, "launched": "; ".join(answers)}
     if watch:
         run.output.note(f"Job {job} on {instance}")
         facts |= watch_job(run, target, job, instance)
@@ -166,6 +176,6 @@ def register(app: typer.Typer) -> None:
             "petpark train --dataset 3fa9 --recipe few-photos",
             "petpark train --dataset 3fa9 --gate accuracy=0.97 --check false_negative_cost=5",
             "petpark train --dataset 3fa9 --recipe gpu --instances 4",
-            "petpark train --resume 20260802-101500-3fa9",
+            "petpark train --resume 20260802-101500-3fa9 --on-demand",
         ),
     )(train)

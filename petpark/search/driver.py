@@ -51,10 +51,11 @@ class Instances:
     """The stack's training instances."""
 
     target: Target
+    tell: Tell = lambda _sentence: None
 
     def launch(self, job: str, token: str) -> None:
         """See Machines."""
-        jobs.launch(self.target, job, token=token)
+        jobs.launch(self.target, job, token=token, tell=self.tell)
 
     def alive(self, study: str) -> Mapping[str, bool]:
         """See Machines."""

@@ -133,6 +133,7 @@ _IDENTITY = (
     ),
     _type("iam/instanceProfile:InstanceProfile", "iam_instance_profile", autoname=_named(128), find="{name}"),
     _type("acm/certificate:Certificate", "acm_certificate", repeatable=True),
+    _type("acm/certificateValidation:CertificateValidation", "acm_certificate_validation", repeatable=True),
 )
 
 _RULE = Lookup(
@@ -208,6 +209,11 @@ _NETWORK = (
             result="arn",
         ),
     ),
+)
+
+_NAMES = (
+    # Records that the program makes have no set identifier: zone, name and type are one record's alone.
+    _type("route53/record:Record", "route53_record", find="{zone_id}_{name}_{type}"),
 )
 
 _COMPUTE = (
@@ -321,7 +327,7 @@ _MESSAGING = (
 )
 
 RESOURCES: Mapping[str, ResourceType] = {
-    row.token: row for row in (*_STORAGE, *_IDENTITY, *_NETWORK, *_COMPUTE, *_MONITORING, *_MESSAGING)
+    row.token: row for row in (*_STORAGE, *_IDENTITY, *_NETWORK, *_NAMES, *_COMPUTE, *_MONITORING, *_MESSAGING)
 }
 
 
@@ -338,6 +344,7 @@ DATA_SOURCES: Mapping[str, DataSourceType] = {
         _function("index/getPartition:getPartition", "partition"),
         _function("ec2/getAmi:getAmi", "ami"),
         _function("ssm/getParameter:getParameter", "ssm_parameter"),
+        _function("route53/getZone:getZone", "route53_zone"),
         _function("iam/getPolicyDocument:getPolicyDocument", "iam_policy_document"),
     )
 }

@@ -19,7 +19,7 @@ from rehearsal.sandbox.processes import descendants, send
 from rehearsal.sandbox.stand_ins import SANDBOX
 
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-FOLDERS = ("home", "journal", "opt/petpark", "run", "tmp")
+FOLDERS = ("etc", "home", "journal", "opt/petpark", "run", "tmp", "var")
 KILLED = "killed"
 ROOT = str(Path(__file__).resolve().parents[2])
 SUPERVISE = f"import sys; sys.path.insert(0, {ROOT!r}); from rehearsal.sandbox.supervisor import main; main()"

@@ -17,15 +17,6 @@ from typing import Any, NoReturn
 
 SANDBOX = "PETPARK_SANDBOX"
 COMMANDS_REFUSED = ("dnf", "yum", "apt-get", "apt", "sudo", "mount", "reboot")
-STOP_SECONDS = 5.0  # systemd's own is 90 s; nobody here waits so long for what does not hear
-PROPERTIES_WITHOUT_EFFECT = (
-    "Description",
-    "LimitNOFILE",
-    "MemoryMax",
-    "CPUQuota",
-    "KillMode",
-    "Type",
-)
 
 
 def refuse(sentence: str) -> NoReturn:
@@ -76,14 +67,16 @@ def poweroff(_arguments: Sequence[str]) -> int:
 
 
 def systemctl(arguments: Sequence[str]) -> int:
-    """`systemctl start|stop|restart|status|is-active UNIT…`, `systemctl poweroff`."""
+    """`systemctl enable UNIT-FILE`, `systemctl start|stop|restart|status|is-active UNIT…`, `systemctl poweroff`."""
     action, *names = [argument for argument in arguments if not argument.startswith("-")] or ["status"]
     if action in {"poweroff", "halt"}:
         return poweroff(names)
     if action in {"daemon-reload", "reset-failed"}:
         return 0
+    if action == "enable" and all(Path(name).is_absolute() for name in names) and len(names) == len(arguments) - 1:
+        return max((ask("enable", file=name) for name in names), default=0)
     if action not in {"start", "stop", "restart", "status", "is-active"}:
-        refuse(f"systemctl {action} is not rehearsed: units are made by systemd-run and live until the instance halts.")
+        refuse(f"systemctl {action} is not rehearsed so: units are made by systemd-run, or by enabling a file.")
     return max((ask("unit", action=action, name=name.removesuffix(".service")) for name in names), default=0)
 
 
@@ -97,8 +90,8 @@ def systemd_run(arguments: Sequence[str]) -> int:
         "-G": "--collect",
         "-q": "--quiet",
     }
-    unit: dict[str, Any] = {"name": f"run-{os.getpid()}", "directory": "/", "restart": "no", "restart_seconds": 0.1}
-    unit["stop_seconds"] = STOP_SECONDS
+    name, directory = f"run-{os.getpid()}", "/"
+    properties: list[str] = []
     environment: dict[str, str] = {}
     rest = list(arguments)
     while rest and rest[0].startswith("-"):
@@ -109,51 +102,22 @@ def systemd_run(arguments: Sequence[str]) -> int:
         if option in {"--unit", "--property", "--setenv", "--working-directory", "--description"} and not equals:
             value = rest.pop(0) if rest else refuse(f"systemd-run {option} wants a value.")
         if option == "--unit":
-            unit["name"] = value.removesuffix(".service")
+            name = value.removesuffix(".service")
         elif option == "--property":
-            _set_property(unit, environment, *value.split("=", 1))
+            properties.append(value)
         elif option == "--setenv":
-            name, given, setting = value.partition("=")
-            environment[name] = setting if given else os.environ.get(name, "")
+            variable, given, setting = value.partition("=")
+            environment[variable] = setting if given else os.environ.get(variable, "")
         elif option == "--working-directory":
-            unit["directory"] = value
+            directory = value
         elif option == "--same-dir":
-            unit["directory"] = str(Path.cwd())
+            directory = str(Path.cwd())
         elif option not in {"--collect", "--quiet", "--no-block", "--description"}:
             refuse(f"systemd-run {option} is not rehearsed: see docs/design/instances.md for the options that are.")
     if not rest:
         refuse("systemd-run wants a command to run.")
-    return ask("run-unit", **unit, command=rest, environment=environment)
-
-
-def _set_property(unit: dict[str, Any], environment: dict[str, str], key: str, value: str = "") -> None:
-    if key == "Restart":
-        unit["restart"] = value
-    elif key == "RestartSec":
-        unit["restart_seconds"] = _seconds(value)
-    elif key == "TimeoutStopSec":
-        unit["stop_seconds"] = _seconds(value)
-    elif key == "WorkingDirectory":
-        unit["directory"] = value
-    elif key == "Environment":
-        environment.update(_assignments(value))
-    elif key == "EnvironmentFile":
-        environment.update(_assignments(Path(value.removeprefix("-")).read_text()))
-    elif key not in PROPERTIES_WITHOUT_EFFECT:
-        refuse(f"systemd-run --property={key} is not rehearsed: see docs/design/instances.md for those that are.")
-
-
-def _assignments(text: str) -> dict[str, str]:
-    """Pairs NAME=VALUE, quoted as in a shell; comments are passed over."""
-    pairs = (word.partition("=") for word in shlex.split(text, comments=True))
-    return {name: value for name, _, value in pairs}
-
-
-def _seconds(text: str) -> float:
-    for suffix, factor in (("ms", 0.001), ("min", 60.0), ("s", 1.0)):
-        if text.endswith(suffix):
-            return float(text.removesuffix(suffix)) * factor
-    return float(text)
+    detail = {"command": rest, "properties": properties, "environment": environment, "directory": directory}
+    return ask("run-unit", name=name, **detail)
 
 
 def journalctl(arguments: Sequence[str]) -> int:

@@ -32,7 +32,7 @@ class Supervisor:
         self._run_folder = sandbox / "run"
         self._control = control
         self._minute = minute_seconds
-        self._units = Units(sandbox / "journal", self._unit_changed)
+        self._units = Units(sandbox, self._unit_changed)
         self._user_data: int | None = None
         self._killed = False
         self._scheduled: asyncio.TimerHandle | None = None
@@ -54,6 +54,8 @@ class Supervisor:
         server = await asyncio.start_unix_server(self._serve_stand_in, "control.sock")
         listening = asyncio.create_task(self._listen(reader))
         self._report("up")
+        for problem in self._units.boot():
+            self._say(problem)
         await self._halted.wait()
         listening.cancel()
         server.close()
@@ -158,6 +160,8 @@ class Supervisor:
                 return self._cancel()
             case "run-unit":
                 return self._units.create(request)
+            case "enable":
+                return self._units.enable(Path(request["file"]))
             case "unit":
                 return await self._units.control(request)
             case verb:

@@ -1,4 +1,4 @@
-"""Transient units, as `systemd-run` makes them and `systemctl` handles them."""
+"""Units: transient ones, as `systemd-run` makes them, and enabled ones, which come back when the instance boots."""
 
 import asyncio
 import contextlib
@@ -11,10 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from rehearsal.sandbox.processes import spawn
+from rehearsal.sandbox.properties import TARGET, PropertyNotRehearsed, Service, read_unit
 
 SLOWEST_RESTART_SECONDS = 5.0
 SETTLED_SECONDS = 10.0  # a unit that ran this long is restarted without back-off
 NOT_RUNNING, NOT_FOUND = 3, 5  # systemctl's exit codes
+USAGE = 64  # EX_USAGE
+UNIT_FILES = Path("etc", "systemd", "system")
+OWN = ("PETPARK_HOST", "AWS_EC2_METADATA_SERVICE_ENDPOINT", "AWS_ENDPOINT_URL")
+"""Variables that say where things are on this machine, now: no unit has them otherwise."""
 
 Answer = tuple[int, str]
 
@@ -63,12 +68,13 @@ class Unit:
 class Units:
     """The units of one instance. `changed(name, state, code)` hears of every start and end."""
 
-    def __init__(self, journal: Path, changed: Callable[[str, str, int | None], None]) -> None:
-        self._journal = journal
+    def __init__(self, sandbox: Path, changed: Callable[[str, str, int | None], None]) -> None:
+        self._sandbox = sandbox
+        self._files = sandbox / UNIT_FILES
         self._changed = changed
         self._units: dict[str, Unit] = {}
         # "All addresses" means one machine's on AWS; here it would mean all instances' and the host's own.
-        self._own_address = {name: os.environ[name] for name in ("PETPARK_HOST",) if name in os.environ}
+        self._own = {name: os.environ[name] for name in OWN if name in os.environ}
         self._closed = False
 
     def of_process(self, pid: int) -> Unit | None:
@@ -99,24 +105,83 @@ class Units:
         name = request["name"]
         if name in self._units and (self._units[name].pid or self._units[name].restarts()):
             return 1, f"Unit {name}.service is already loaded. Stop it first: systemctl stop {name}"
-        unit = self._units[name] = Unit(
-            name=name,
-            command=request["command"],
-            environment=dict(os.environ) | request["environment"] | self._own_address,
-            directory=request["directory"],
-            restart=request["restart"],
-            restart_seconds=float(request["restart_seconds"]),
-            stop_seconds=float(request["stop_seconds"]),
-        )
-        self._start(unit)
+        service = Service(sandbox=self._sandbox, command=request["command"], directory=request["directory"])
+        service.environment.update(request["environment"])
+        try:
+            for given in request["properties"]:
+                service.set(*given.split("=", 1))
+        except (PropertyNotRehearsed, OSError, TypeError, ValueError) as problem:
+            return USAGE, f"systemd-run --property: {problem}"
+        self._start(self._add(name, service))
         return 0, f"Running as unit: {name}.service"
+
+    def enable(self, file: Path) -> Answer:
+        """What `systemctl enable FILE` asks: the file is a unit from now on, and started at every boot."""
+        try:
+            service = read_unit(file, sandbox=self._sandbox)
+        except (PropertyNotRehearsed, OSError, ValueError) as problem:
+            return USAGE, f"{file}: {problem}"
+        if service.wanted_by != TARGET:
+            return USAGE, f"{file.name} is not rehearsed: its WantedBy is not {TARGET}."
+        for link in (self._files / file.name, self._wants / file.name):
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.unlink(missing_ok=True)
+            link.symlink_to(file)
+        return 0, f"Created symlink {self._wants / file.name} → {file}."
+
+    def boot(self) -> list[str]:
+        """Start what is enabled, in the order of its names; what cannot be started, as sentences."""
+        links = sorted(self._wants.iterdir()) if self._wants.is_dir() else []
+        problems: list[str] = []
+        for link in links:
+            unit, problem = self._load(link.stem)
+            problems += [problem] if problem else []
+            if unit:
+                self._start(unit)
+        return problems
+
+    @property
+    def _wants(self) -> Path:
+        return self._files / f"{TARGET}.wants"
+
+    def _load(self, name: str) -> tuple[Unit | None, str]:
+        """The unit as its file says now, or as `systemd-run` made it; or why there is none."""
+        file = self._files / f"{name}.service"
+        if not file.is_symlink():
+            return self._units.get(name), ""
+        try:
+            return self._add(name, read_unit(file, sandbox=self._sandbox)), ""
+        except (PropertyNotRehearsed, OSError, ValueError) as problem:
+            return None, f"{name}.service: {problem}"
+
+    def _add(self, name: str, service: Service) -> Unit:
+        """Take what a service is told; one that runs goes on and has it from its next start."""
+        told = Unit(
+            name=name,
+            command=service.command,
+            environment=dict(os.environ) | service.variables | self._own,
+            directory=service.directory,
+            restart=service.restart,
+            restart_seconds=service.restart_seconds,
+            stop_seconds=service.stop_seconds,
+        )
+        runs = self._units.get(name)
+        if runs is None or runs.pid is None:
+            self._units[name] = told
+            return told
+        for one in ("command", "environment", "directory", "restart", "restart_seconds", "stop_seconds"):
+            setattr(runs, one, getattr(told, one))
+        return runs
 
     async def control(self, request: Mapping[str, Any]) -> Answer:
         """What `systemctl` asks; a stop returns when the unit has stopped."""
-        action, unit = request["action"], self._units.get(request["name"])
+        action, name = request["action"], request["name"]
+        unit, problem = self._load(name) if action in {"start", "restart"} else (self._units.get(name), "")
         if unit is None:
-            name = request["name"]
-            return NOT_FOUND, f"Unit {name}.service could not be found: only units made by systemd-run are rehearsed."
+            return (
+                NOT_FOUND,
+                problem or f"Unit {name}.service could not be found: no file was enabled, and systemd-run made none.",
+            )
         if action in {"status", "is-active"}:
             state = "active" if unit.pid else "inactive"
             return (0 if unit.pid else NOT_RUNNING), unit.describe() if action == "status" else state
@@ -135,7 +200,7 @@ class Units:
             return
         unit.again = False
         unit.idle.clear()
-        log = self._journal / f"{unit.name}.log"
+        log = self._sandbox / "journal" / f"{unit.name}.log"
         unit.pid = spawn(unit.command, environment=unit.environment, directory=unit.directory, log=log)
         unit.started = time.monotonic()
         self._changed(unit.name, "started", None)

@@ -144,6 +144,11 @@ def _state() -> Json:
         "/healthz/ready": {
             "get": _get("state", "ready", "200 when a verified version answers", refusals=(problems.NOT_READY,))
         },
+        "/healthz/in-service": {
+            "get": _get(
+                "state", "in_service", "200 when a load balancer should send callers", refusals=(problems.NOT_READY,)
+            )
+        },
         "/metrics": {
             "get": {
                 "tags": ["state"],

@@ -37,6 +37,9 @@ class Declared:
     parent_type: str
     protect: bool
     retain: bool
+    urn: str
+    waits_for: frozenset[str]
+    """URNs of what must exist before: by its inputs, or by `depends_on`."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,6 +56,34 @@ class Deployment:
         assert len(found) == 1, f"{name}: {[resource.type for resource in found]}"
         return found[0]
 
+    def before(self, resource: Declared) -> set[str]:
+        """Names of everything that exists before `resource` is created."""
+        by_urn = {one.urn: one for one in self.resources}
+        found: set[str] = set()
+        left = [resource]
+        while left:
+            waits_for = [by_urn[urn] for urn in left.pop().waits_for if urn in by_urn]
+            left += [one for one in waits_for if one.urn not in found]
+            found |= {one.urn for one in waits_for}
+        return {by_urn[urn].name for urn in found}
+
+
+ACCOUNT = "123456789012"
+ARNS = {
+    "InstanceProfile": f"arn:aws:iam::{ACCOUNT}:instance-profile/",
+    "Key": f"arn:aws:kms:eu-west-1:{ACCOUNT}:key/",
+    "LaunchTemplate": f"arn:aws:ec2:eu-west-1:{ACCOUNT}:launch-template/",
+    "LogGroup": f"arn:aws:logs:eu-west-1:{ACCOUNT}:log-group:",
+    "Role": f"arn:aws:iam::{ACCOUNT}:role/",
+    "Subnet": f"arn:aws:ec2:eu-west-1:{ACCOUNT}:subnet/",
+}
+"""What the ARNs of the resources begin with that policies speak of."""
+
+
+def _arn(type_: str, name: str, inputs: Mapping[str, Any]) -> str:
+    beginning = ARNS.get(type_.rpartition(":")[2], f"arn:aws:mock::{ACCOUNT}:")
+    return f"{beginning}{inputs.get('name') or name}"
+
 
 class Cloud(pulumi_mocks.Mocks):
     """Answers as a cloud would, with names made from the resource's own."""
@@ -64,10 +95,20 @@ class Cloud(pulumi_mocks.Mocks):
         if args.typ == "pulumi:pulumi:StackReference":
             return args.name, {"name": args.name, "outputs": dict(self.other_stacks[args.name])}
         computed = {
-            "arn": f"arn:aws:mock::123456789012:{args.name}",
+            "arn": _arn(args.typ, args.name, args.inputs),
             "arnSuffix": f"app/{args.name}",
             "bucket": f"{args.name}-0a1b2c3",
             "dnsName": f"{args.name}.elb.example",
+            "domainValidationOptions": [
+                {
+                    "domainName": str(args.inputs.get("domainName")),
+                    "resourceRecordName": f"_proof.{args.inputs.get('domainName')}.",
+                    "resourceRecordType": "CNAME",
+                    "resourceRecordValue": "_proof.acm.example.",
+                }
+            ],
+            "fqdn": str(args.inputs.get("name")),
+            "zoneId": f"zone-of-{args.name}",
             "keyId": f"key-{args.name}",
             "latestVersion": 1,
             "name": f"{args.name}-0a1b2c3",
@@ -87,6 +128,8 @@ class Cloud(pulumi_mocks.Mocks):
                 }, []
             case "aws:ssm/getParameter:getParameter":
                 return {**args.args, "insecureValue": f"ami-for{args.args['name'].replace('/', '-')}", "arn": "a"}, []
+            case "aws:route53/getZone:getZone":
+                return {**args.args, "zoneId": f"Z-{args.args['name']}", "arn": "a", "id": "z"}, []
             case token:
                 raise AssertionError(f"the program asks for {token}, which no test knows")
 
@@ -100,6 +143,7 @@ class Monitor(pulumi_mocks.MockMonitor):
         self.outputs: dict[str, Any] = {}
 
     def RegisterResource(self, request: Any) -> Any:
+        registered = super().RegisterResource(request)
         if request.type != "pulumi:pulumi:Stack":
             parent_type, parent = request.parent.split("::")[2:]
             self.declared.append(
@@ -111,9 +155,11 @@ class Monitor(pulumi_mocks.MockMonitor):
                     parent_type=parent_type.split("$")[-1],
                     protect=request.protect,
                     retain=request.retainOnDelete,
+                    urn=registered.urn,
+                    waits_for=frozenset(request.dependencies),
                 )
             )
-        return super().RegisterResource(request)
+        return registered
 
     def RegisterResourceOutputs(self, request: Any) -> Any:
         if "pulumi:pulumi:Stack::" in request.urn:
@@ -150,10 +196,19 @@ def closing_event_loops(patch: pytest.MonkeyPatch) -> Generator[None]:
             loop.close()
 
 
-def configuration(stack: str) -> dict[str, str]:
+HOST = {"petpark:host_name": "photos.park.example", "petpark:dns_zone": "park.example"}
+"""What the shipped file leaves to its owner: the name by which clients call prod."""
+
+
+def shipped(stack: str) -> dict[str, str]:
     """The stack's YAML as Pulumi hands it to a program: everything is text, and what has parts is JSON."""
     config = yaml.safe_load((ROOT / f"Pulumi.{stack}.yaml").read_text())["config"]
     return {key: value if isinstance(value, str) else json.dumps(value) for key, value in config.items()}
+
+
+def configuration(stack: str) -> dict[str, str]:
+    """The stack's configuration when it can be deployed."""
+    return shipped(stack) | (HOST if stack == "prod" else {})
 
 
 def deploy(stack: str, folder: Path, others: Mapping[str, Deployment], **changes: str) -> Deployment:
@@ -210,6 +265,47 @@ def deployments(checkout: Path) -> dict[str, Deployment]:
     """Both stacks, as their YAML files say: prod refers to test."""
     test = deploy("test", checkout, {})
     return {"test": test, "prod": deploy("prod", checkout, {"test": test})}
+
+
+PROD_ACCOUNT = "210987654321"
+
+
+# An endpoint of kind instance has no certificate.
+PLAIN_HTTP = {"allow_keys_over_http": "true", "host_name": "none", "dns_zone": "none", "tls_certificate": "none"}
+
+
+@pytest.fixture(scope="session")
+def apart(checkout: Path) -> dict[str, Deployment]:
+    """The same, with prod in an account of its own."""
+    accounts = json.dumps({"prod": PROD_ACCOUNT})
+    test = deploy("test", checkout, {}, accounts=accounts)
+    return {"test": test, "prod": deploy("prod", checkout, {"test": test}, accounts=accounts)}
+
+
+@pytest.fixture(scope="session")
+def largest(checkout: Path) -> dict[str, Deployment]:
+    """Both stacks with the most and the longest that settings take, in other than their usual kinds."""
+    short = "s" + "-" * 30
+    movers = [f"somebody.with.a.name{number}@park.example" for number in range(20)]
+    channel = {"certificate": True, "two_people": True, "metric": "none", "gates": True, "movers": movers}
+    channels = {"test": channel, **{f"{short[:-2]}{number:02}": channel for number in range(9)}}
+    accounts = {"prod": PROD_ACCOUNT, **{f"{short[:-2]}{n:02}": f"{n:012}" for n in range(19)}}
+    sources = [f"{number:03}/{'x' * 46}" for number in range(20)]
+    common = {"model": short, "accounts": json.dumps(accounts), "training_instances": "64"}
+    test = deploy(
+        "test",
+        checkout,
+        {},
+        **common,
+        channels=json.dumps(channels),
+        photo_sources=json.dumps(sources),
+        object_lock_days="36500",
+        endpoint_kind="autoscaled",
+    )
+    return {
+        "test": test,
+        "prod": deploy("prod", checkout, {"test": test}, **common, **PLAIN_HTTP, endpoint_kind="instance"),
+    }
 
 
 @pytest.fixture(scope="session")

@@ -19,10 +19,11 @@ def _accepts_tags(type_: str) -> bool:
     return "tags" in inspect.signature(made._internal_init).parameters
 
 
-def test_every_component_has_the_type_token_of_its_class(everything):
+def test_every_component_has_the_type_token_of_its_class(everything, apart):
     known = {f"petpark:infra:{made.__name__}" for made in _components()}
-    used = {resource.type for resource in everything if resource.type.startswith("petpark:")}
-    assert used == known - {"petpark:infra:Component", "petpark:infra:Endpoint"}
+    made = (*everything, *apart["prod"].resources)
+    used = {resource.type for resource in made if resource.type.startswith("petpark:")}
+    assert used == known - {"petpark:infra:Component", "petpark:infra:EndpointKind"}
 
 
 def _components() -> set[type[Component]]:
@@ -169,21 +170,33 @@ def test_physical_names_are_left_to_pulumi_except_where_people_type_them(everyth
         for resource in everything
         if resource.type.startswith("aws:") and resource.inputs.get("name")
     }
-    assert fixed == {"LogGroup", "Alias"}
+    assert fixed == {"LogGroup", "Alias", "Record"}
 
 
 def test_a_training_instance_ends_with_its_job(deployments):
     template = deployments["test"].named("training-machine-template").inputs
     assert template["instanceInitiatedShutdownBehavior"] == "terminate"
-    assert template["instanceMarketOptions"]["marketType"] == "spot"
     assert template["metadataOptions"]["instanceMetadataTags"] == "enabled"
     script = base64.b64decode(template["userData"]).decode()
-    assert script.index("shutdown -h +720") < script.index("curl") < script.index("aws s3 cp")
+    assert (
+        script.index("shutdown -h +720") < script.index("$(fact ") < script.index("aws s3 cp --only-show-errors s3://")
+    )
 
 
-def test_without_spot_an_instance_is_rented_at_the_full_price(redeploy):
-    changed = redeploy("test", training_spot="false")
-    assert "instanceMarketOptions" not in changed.named("training-machine-template").inputs
+def test_zone_type_and_market_are_left_to_whoever_launches_and_are_told_in_the_outputs(deployments, redeploy):
+    """A template that says spot cannot be launched on demand, and one with a network interface in no other subnet."""
+    template = deployments["test"].named("training-machine-template").inputs
+    assert not {"instanceMarketOptions", "networkInterfaces", "placement"} & set(template)
+    training = deployments["test"].outputs["training"]
+    assert training["instance_types"] == ["g5.xlarge", "g6.xlarge"]
+    assert template["instanceType"] == "g5.xlarge"
+    zones = {r.name: r.inputs["availabilityZone"] for r in deployments["test"].resources if r.type.endswith(":Subnet")}
+    assert training["subnets"] == {
+        zone: f"{name}-id" for name, zone in zones.items() if name.startswith("network-machines")
+    }
+    assert training["spot"] is True
+    assert all(entry["tags"] == training["tags"] for entry in template["tagSpecifications"])
+    assert redeploy("test", training_spot="false").outputs["training"]["spot"] is False
 
 
 def test_gpu_instances_start_from_the_gpu_image_and_others_from_the_plain_one(deployments):
@@ -275,43 +288,14 @@ def test_each_stack_uploads_its_own_copy_of_the_code(deployments):
     assert keys == {"test": f"code/test/{sha256}.zip", "prod": f"code/prod/{sha256}.zip"}
 
 
-def test_an_autoscaled_endpoint_checks_readiness_and_lets_requests_finish(deployments):
+def test_an_autoscaled_endpoint_keeps_what_is_in_service_and_lets_requests_finish(deployments):
     targets = deployments["prod"].named("endpoint-targets").inputs
-    assert targets["healthCheck"]["path"] == "/healthz/ready"
+    # Not `ready`: before the first version nothing is, and the group would replace its instances for ever.
+    assert targets["healthCheck"]["path"] == "/healthz/in-service"
     assert targets["deregistrationDelay"] == 30
     group = deployments["prod"].named("endpoint-group").inputs
     assert group["healthCheckType"] == "ELB"
     assert group["launchTemplate"]["version"] == "1"
-
-
-def test_a_certificate_turns_the_listener_to_https(redeploy):
-    arn = "arn:aws:acm:eu-west-1:123456789012:certificate/1"
-    secured = redeploy("prod", tls_certificate=arn)
-    listener = secured.named("endpoint-listener").inputs
-    assert (listener["port"], listener["protocol"], listener["certificateArn"]) == (443, "HTTPS", arn)
-    assert secured.outputs["endpoint"]["url"].startswith("https://")
-    assert secured.named("endpoint-clients").inputs["fromPort"] == 443
-
-
-def test_alarms_watch_the_errors_and_the_latency_of_either_kind(deployments):
-    for deployment in deployments.values():
-        alarms = {r.name: r.inputs for r in deployment.resources if r.type.endswith(":MetricAlarm")}
-        assert set(alarms) == {"monitoring-errors", "monitoring-latency"}
-        assert all(alarm["alarmActions"] for alarm in alarms.values())
-    assert deployments["prod"].named("monitoring-latency").inputs["threshold"] == 0.5  # seconds
-    assert deployments["test"].named("monitoring-latency").inputs["threshold"] == 1000  # milliseconds
-
-
-def test_an_instances_alarms_read_what_its_log_filters_write(deployments):
-    filters = {
-        r.inputs["metricTransformation"]["name"]: r.inputs["metricTransformation"]["namespace"]
-        for r in deployments["test"].resources
-        if r.type.endswith(":LogMetricFilter")
-    }
-    watched = {
-        r.inputs["metricName"]: r.inputs["namespace"] for r in deployments["test"].resources if "metricName" in r.inputs
-    }
-    assert watched == filters
 
 
 def test_a_mail_address_is_subscribed_to_the_alarms(redeploy):

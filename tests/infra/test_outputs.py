@@ -15,7 +15,19 @@ def test_both_stacks_export_the_same_keys(deployments):
     test, prod = deployments["test"].outputs, deployments["prod"].outputs
     assert set(test) == set(prod)
     assert set(test["roles"]) == set(prod["roles"]) == {"publisher", "certifier", "promoter", "reader", "collector"}
-    assert set(test["training"]) == set(prod["training"]) == {"launch_template", "subnet", "log_group", "instances"}
+    assert (
+        set(test["training"])
+        == set(prod["training"])
+        == {
+            "launch_template",
+            "subnets",
+            "instance_types",
+            "spot",
+            "tags",
+            "log_group",
+            "instances",
+        }
+    )
 
 
 def test_prod_answers_from_the_platform_that_test_owns(deployments):
@@ -58,13 +70,14 @@ def test_an_endpoint_says_its_kind_and_what_belongs_to_it(deployments):
     common = {"kind", "channel", "api_keys", "url", "port", "log_group"}
     one, group = deployments["test"].outputs["endpoint"], deployments["prod"].outputs["endpoint"]
     assert set(one) == common | {"instance_id"}
-    assert set(group) == common | {"autoscaling_group", "target_group", "load_balancer"}
+    assert set(group) == common | {"autoscaling_group", "target_group", "load_balancer", "load_balancer_name"}
     assert (one["kind"], one["channel"], one["url"]) == ("instance", "test", "http://198.51.100.7:8080")
-    assert (group["kind"], group["channel"], group["port"]) == ("autoscaled", "prod", 80)
+    assert (group["kind"], group["channel"], group["port"]) == ("autoscaled", "prod", 443)
 
 
 def test_either_kind_of_endpoint_can_be_had_in_either_stack(redeploy):
-    assert redeploy("prod", endpoint_kind="instance").outputs["endpoint"]["kind"] == "instance"
+    plain = {"host_name": "none", "dns_zone": "none", "allow_keys_over_http": "true"}
+    assert redeploy("prod", endpoint_kind="instance", **plain).outputs["endpoint"]["kind"] == "instance"
     assert redeploy("test", endpoint_kind="autoscaled").outputs["endpoint"]["kind"] == "autoscaled"
 
 

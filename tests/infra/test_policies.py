@@ -251,6 +251,14 @@ def test_the_promoter_alone_makes_and_revokes_api_keys(stack, name, role):
     assert listing is (role in {Role.PROMOTER, Role.READER})
 
 
+@given(st.sampled_from(READS), st.text(max_size=20))
+def test_the_shell_of_session_manager_reads_no_parameter(action, path):
+    document = policies.session_manager()
+    assert not allows(document, action, parameter(f"/{path}"))
+    services = {entry.partition(":")[0] for s in document["Statement"] for entry in s["Action"]}
+    assert services == {"ssm", "ssmmessages"}
+
+
 def test_a_training_instance_knows_no_api_keys():
     document = policies.training(PLACES, LOG)
     assert not [action for statement in document["Statement"] for action in statement["Action"] if "ssm" in action]
@@ -377,13 +385,13 @@ def test_only_the_collector_deletes_even_where_a_policy_allows_it():
 
 @given(st.sampled_from(["s3:GetObject", "s3:ListBucket", "s3:PutObject"]))
 def test_no_bucket_speaks_plain_http(action):
-    for document in (STORE, policies.private_bucket("store")):
+    for document in (STORE, policies.lake_bucket("store", {}), policies.workspace_bucket("store", {})):
         assert refuses(document, action, in_store("pets/blobs/x"), aws__SecureTransport="false")
-    assert not refuses(policies.private_bucket("store"), action, in_store("pets/blobs/x"))
+    assert not refuses(policies.lake_bucket("store", {}), action, in_store("pets/blobs/x"))
 
 
 def test_signing_is_refused_to_everybody_else_by_the_key_itself():
-    document = policies.signing_key("1", "arn:aws:iam::1:role/certifier")
+    document = policies.signing_key("1", "arn:aws:iam::1:role/certifier", {})
     assert refuses(document, "kms:Sign", "*", aws__PrincipalArn="arn:aws:iam::1:role/admin")
     assert not refuses(document, "kms:Sign", "*", aws__PrincipalArn="arn:aws:iam::1:role/certifier")
     assert not refuses(document, "kms:Verify", "*", aws__PrincipalArn="arn:aws:iam::1:role/admin")

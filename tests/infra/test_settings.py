@@ -51,8 +51,9 @@ def test_what_is_none_is_absent():
         ("log_days", "31", "one of 1, 3, 5"),
         ("latency_alarm_ms", "0", "1 to 60000"),
         ("latency_alarm_ms", "٣", "whole number"),
-        ("training_instance_type", "large", "g5.xlarge"),
-        ("training_instance_type", "inf2.xlarge", "accelerator"),
+        ("training_instance_types", "g5.xlarge", "a list of 1 to 8 instance types"),
+        ("training_instance_types", "[3]", "a list of 1 to 8 instance types"),
+        ("training_instance_types", '["g5.xlarge", "g5.xlarge"]', "a list of 1 to 8 instance types"),
         ("training_volume_gb", "74", "75 to"),
         ("training_max_minutes", "1e3", "whole number"),
         ("training_instances", "0", "1 to 64"),
@@ -72,6 +73,11 @@ def test_what_is_none_is_absent():
         ("channels", "prod", "a map from channels"),
         ("channels", "[]", "a map from channels"),
         ("channels", None, "not set"),
+        ("accounts", "prod", "a map from at most 20 stacks"),
+        ("accounts", '{"prod": 210987654321}', "12 digits of their accounts, in quotes"),
+        ("accounts", '{"prod": "21098765432"}', "12 digits of their accounts, in quotes"),
+        ("accounts", '{"*": "210987654321"}', "12 digits of their accounts"),
+        ("accounts", json.dumps({f"s{n}": f"{n:012}" for n in range(21)}), "at most 20 stacks"),
         ("photo_sources", "park", "a list of buckets"),
         ("photo_sources", "{}", "a list of buckets"),
         ("photo_sources", "[3]", "a list of buckets"),
@@ -91,6 +97,29 @@ def test_a_wrong_value_is_refused_with_its_key_and_what_was_expected(key, value,
     line = next(line for line in str(refusal.value).splitlines() if f"petpark:{key} is" in line)
     assert told in line
     assert value is None or repr(value) in line
+
+
+@pytest.mark.parametrize(
+    ("types", "told"),
+    [
+        (["g5.xlarge", "large"], "not an EC2 instance type"),
+        (["g5.xlarge", "inf2.xlarge"], "accelerator"),
+        (["g5.xlarge", "c7i.large"], "all with a GPU or all without"),
+        (["c7i.large", "c7g.large"], "of one architecture"),
+        ([f"c7i.{size}xlarge" for size in range(9)], "1 to 8"),
+        ([], "1 to 8"),
+    ],
+)
+def test_training_instance_types_share_the_machine_image(types, told):
+    with pytest.raises(SettingsInvalid, match="petpark:training_instance_types is") as refusal:
+        _read(_values(training_instance_types=json.dumps(types)))
+    assert str(refusal.value).count("petpark:training_instance_types") == 1
+    assert told in str(refusal.value)
+
+
+def test_training_instance_types_keep_their_order():
+    found = _read(_values(training_instance_types='["g6.xlarge", "g5.2xlarge"]')).training
+    assert [kind.name for kind in found.instance_types] == ["g6.xlarge", "g5.2xlarge"]
 
 
 def _channels(channels: Mapping[str, Any], stack: str = "test") -> StackSettings:
@@ -161,6 +190,16 @@ def test_photos_come_from_nowhere_else_unless_the_owner_of_the_platform_says_so(
     assert _read(_values("test", photo_sources=named)).photo_sources == ("park-cameras", "archive/2026/summer")
     with pytest.raises(SettingsInvalid, match=r"expected \[\] where platform is not 'own'.*Pulumi\.test\.yaml"):
         _read(_values("prod", photo_sources=named))
+
+
+def test_more_movers_than_a_buckets_policy_can_name_are_refused():
+    def named(count: int) -> str:
+        movers = [f"somebody.with.a.name{number}@park.example" for number in range(count)]
+        return json.dumps({"test": {**TEST, "movers": movers}, "prod": {**PROD, "movers": movers}})
+
+    assert len(_read(_values(channels=named(100))).channels["prod"].movers) == 100
+    with pytest.raises(SettingsInvalid, match=r"channels.* at most 20,480 characters"):
+        _read(_values(channels=named(200)))
 
 
 def test_more_photo_sources_than_a_roles_policy_can_hold_are_refused():

@@ -48,7 +48,14 @@ def outputs(stack: str = "test", **endpoint: Any) -> dict[str, Any]:
             "prod": {"certificate": True, "two_people": True, "metric": "none", "gates": True, "movers": []},
         },
         "gates": {"data": {}, "model": {"accuracy": 0.7, "luck": 0.05}, "checks": {"photos": 50.0}},
-        "training": {"launch_template": "lt-1", "subnet": "subnet-1", "log_group": "/petpark/training"},
+        "training": {
+            "launch_template": "lt-1",
+            "subnets": {"eu-west-1a": "subnet-1", "eu-west-1b": "subnet-2"},
+            "instance_types": ["g5.xlarge", "g6.xlarge"],
+            "spot": True,
+            "tags": {"petpark:stack": stack, "Name": "petpark-training-instance"},
+            "log_group": "/petpark/training",
+        },
         "endpoint": {
             "kind": "instance",
             "channel": stack,
@@ -211,21 +218,26 @@ def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def started_ec2() -> Iterator[tuple[Any, dict[str, str]]]:
+def started_ec2() -> Iterator[tuple[Any, dict[str, Any]]]:
     """EC2 by moto with what a stack exports for training; one for a module, because moto takes its time to start."""
     with mock_aws():
         client: Any = boto3.client("ec2", region_name="eu-west-1")
         vpc = client.create_vpc(CidrBlock="10.20.0.0/16")["Vpc"]["VpcId"]
-        subnet = client.create_subnet(VpcId=vpc, CidrBlock="10.20.0.0/24")["Subnet"]["SubnetId"]
+        subnets = {
+            zone: client.create_subnet(VpcId=vpc, CidrBlock=f"10.20.{number}.0/24", AvailabilityZone=zone)["Subnet"][
+                "SubnetId"
+            ]
+            for number, zone in enumerate(("eu-west-1a", "eu-west-1b"))
+        }
         machine: Any = {"ImageId": "ami-12c6146b", "InstanceType": "g5.xlarge"}
         made = client.create_launch_template(LaunchTemplateName="training", LaunchTemplateData=machine)
         template = made["LaunchTemplate"]["LaunchTemplateId"]
-        yield client, {"launch_template": template, "subnet": subnet, "log_group": "x"}
+        yield client, {**outputs()["training"], "launch_template": template, "subnets": subnets}
 
 
 @pytest.fixture
-def ec2(started_ec2: tuple[Any, dict[str, str]], place: Place) -> Any:
-    """An EC2 client; `place` exports its launch template and subnet."""
+def ec2(started_ec2: tuple[Any, dict[str, Any]], place: Place) -> Any:
+    """An EC2 client; `place` exports its launch template and subnets."""
     client, training = started_ec2
     for stack in place.exported:
         place.exported[stack] = {**outputs(stack), "training": training}

@@ -14,6 +14,7 @@ from typer.testing import CliRunner, Result
 from petpark.__main__ import app
 from petpark.app import hoist
 from petpark.errors import StackNotDeployed, describe
+from petpark.refusals import REFUSALS
 from registry.errors import StoreRefused, StoreUnavailable, VersionMissing
 
 words = st.text(st.characters(categories=["Ll", "Nd"]), min_size=1, max_size=8)
@@ -55,6 +56,7 @@ FAILURES = [
     (client_error("AccessDenied"), 2, "AccessDenied"),
     (client_error("ExpiredToken"), 2, "CredentialsExpired"),
     (client_error("Whatever"), 2, "RequestRefused"),
+    *((client_error(code), 2, known.outcome) for code, known in REFUSALS.items()),
     (NoCredentialsError(), 2, "CredentialsMissing"),
     (EndpointConnectionError(endpoint_url="http://127.0.0.1:1"), 2, "Unreachable"),
 ]
@@ -68,6 +70,21 @@ def test_a_known_error_ends_in_a_sentence_and_its_exit_code(error: Exception, co
     assert said.stderr.startswith(f"{outcome}: ")
     assert "\nNext: " in said.stderr
     assert "Traceback" not in said.stderr
+
+
+@pytest.mark.parametrize(
+    ("code", "word"),
+    [
+        ("AuthFailure.ServiceLinkedRoleCreationNotPermitted", "create-service-linked-role"),
+        ("MaxSpotInstanceCountExceeded", "L-3819A6DF"),
+        ("VcpuLimitExceeded", "L-DB2E81BA"),
+        ("PendingVerification", "wait"),
+    ],
+)
+def test_what_a_new_account_lacks_is_told_with_the_step_that_gets_it(code: str, word: str) -> None:
+    said = failing(client_error(code))
+    assert word in said.stderr.partition("\nNext: ")[2]
+    assert code in said.stderr, "AWS's own words are there, too"
 
 
 @pytest.mark.parametrize(("error", "code", "outcome"), FAILURES, ids=[outcome for *_, outcome in FAILURES])

@@ -69,6 +69,7 @@ def test_all_promised_commands_are_there() -> None:
         "camera run",
         "camera status",
         "camera events",
+        "people policy",
         "experiment start",
         "experiment judge",
         "experiment stop",

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from petpark import jobs
-from petpark.errors import JobFailed, JobFinished, JobInterrupted, NoCapacity, TooManyInstances
+from petpark.errors import JobFailed, JobFinished, JobInterrupted, TooManyInstances
 from petpark.jobs import EpochSeen, Finished, InstanceSeen, Stage
 from registry import layout
 from registry.object_store import MemoryStore, ObjectStore
@@ -98,6 +98,19 @@ def test_a_job_names_who_asked_for_it_as_the_publisher(target: FakeTarget) -> No
 def test_an_instance_finds_its_job_by_its_tag(target: FakeTarget, ec2: Any, job: str) -> None:
     instance = jobs.launch(target, job)
     assert tags_of(ec2, instance)[layout.JOB_TAG] == job
+
+
+def test_an_instance_is_rented_as_the_stack_says_and_in_one_of_its_zones(
+    target: FakeTarget, ec2: Any, job: str
+) -> None:
+    told: list[str] = []
+    first = jobs.launch(target, job, tell=told.append)
+    (machine,) = ec2.describe_instances(InstanceIds=[first])["Reservations"][0]["Instances"]
+    assert machine["InstanceLifecycle"] == "spot"
+    assert machine["SubnetId"] == target.outputs.training.subnets["eu-west-1a"]
+    assert told == [f"{first} is a g5.xlarge (spot) in eu-west-1a"]
+    second = jobs.launch(target, job, on_demand=True)
+    assert "InstanceLifecycle" not in ec2.describe_instances(InstanceIds=[second])["Reservations"][0]["Instances"][0]
 
 
 def test_instances_that_train_together_are_launched_together_and_the_first_stands_for_them(
@@ -205,22 +218,42 @@ def test_what_is_finished_or_unknown_cannot_be_resumed(target: FakeTarget, works
         jobs.resume(target, "20200101-000000-ffff")
 
 
-def test_no_capacity_is_an_outcome_with_a_next_step(place: Place, ec2: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from botocore.exceptions import ClientError
+def test_why_ec2_ended_an_instance_is_said_with_the_interruption(target: FakeTarget, ec2: Any, job: str) -> None:
+    instance = jobs.launch(target, job)
+    ec2.terminate_instances(InstanceIds=[instance])
+    (found,) = ec2.describe_instances(InstanceIds=[instance])["Reservations"][0]["Instances"]
+    with pytest.raises(JobInterrupted) as interrupted:
+        list(jobs.watch(target, job, instance_id=instance))
+    assert found["StateReason"]["Message"] in interrupted.value.message
 
-    target = place.target()
 
-    class Full:
-        def run_instances(self, **_: Any) -> None:
-            raise ClientError(
-                {"Error": {"Code": "InsufficientInstanceCapacity", "Message": "none left"}}, "RunInstances"
-            )
+def test_a_job_shows_what_was_answered_when_its_instances_were_launched(
+    run: Run, target: FakeTarget, ec2: Any, job: str
+) -> None:
+    instance = jobs.launch(target, job)
+    assert f"{instance} is a g5.xlarge (spot) in eu-west-1a" in run("jobs", "show", job).stdout
+    (told,) = json.loads(run("jobs", "show", job, "--json").stdout)["launches"]
+    assert (told["instance"], told["zone"], told["code"]) == (instance, "eu-west-1a", None)
 
-    monkeypatch.setattr(FakeTarget, "client", lambda *_, **__: Full())
-    job = jobs.submit(target, JobSpec(dataset=DATASET, seed=3, requested_by=BOB, instances=2))
-    with pytest.raises(NoCapacity, match=r"No 2 instances could be had for job .*: none left") as full:
-        jobs.launch(target, job)
-    assert f"petpark train --resume {job}" in full.value.next_step
+
+def test_a_job_whose_instance_failed_to_boot_shows_what_it_said_last(
+    run: Run, target: FakeTarget, ec2: Any, workspace: ObjectStore, job: str
+) -> None:
+    instance = jobs.launch(target, job)
+    ec2.terminate_instances(InstanceIds=[instance])
+    assert f"aws ec2 get-console-output --instance-id {instance}" in " ".join(run("jobs", "show", job).stdout.split())
+    said = "".join(f"line {number}\n" for number in range(99)) + "[red]\x1b[2Jno space left\n"
+    workspace.create(layout.boot_log_key(job, instance), said.encode())
+    shown = run("jobs", "show", job)
+    assert "[red][2Jno space left" in shown.stdout, "neither colours nor a terminal's commands are taken from a log"
+    assert "line 98" in shown.stdout
+    assert "line 42" not in shown.stdout
+    assert layout.boot_log_key(job, instance) in shown.stdout
+    assert "get-console-output" not in shown.output
+    (told,) = [json.loads(run("jobs", "show", job, "--json").stdout)["boot_log"]]
+    assert (told["instance"], told["last"][-2]) == (instance, "line 98")
+    with pytest.raises(JobInterrupted, match=f"What it said: petpark jobs show {job}"):
+        list(jobs.watch(target, job, instance_id=instance))
 
 
 def test_the_list_says_how_far_every_job_is(run: Run, target: FakeTarget, ec2: Any, workspace: ObjectStore) -> None:

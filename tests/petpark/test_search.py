@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,7 @@ class InThisProcess:
     """An instance runs its job within the call that starts it."""
 
     target: Target
+    tell: Callable[[str], object]
 
     def launch(self, job: str, token: str) -> None:
         run_here(self.target, job)

@@ -69,7 +69,7 @@ def test_without_a_dataset_the_list_says_how_to_make_one(run: Run) -> None:
 def test_training_submits_a_job_and_starts_an_instance_for_it(run: Run, place: Place, dataset: str, ec2: Any) -> None:
     said = run("train", "--dataset", dataset[:8], "--set", "epochs=2", "--seed", "5", "--json")
     told = json.loads(said.stdout)
-    assert told["instance"].startswith("i-")
+    assert told["launched"] == f"{told['instance']} is a g5.xlarge (spot) in eu-west-1a"
     spec = JobSpec.from_json(place.buckets["workspace"].get(layout.job_spec_key(told["job"])))
     assert (spec.dataset, spec.seed, spec.hyper_parameters.epochs) == (dataset, 5, 2)
 

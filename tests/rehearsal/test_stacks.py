@@ -15,7 +15,7 @@ from petpark.errors import JobInterrupted
 from petpark.jobs import EpochSeen, Finished
 from registry.catalog import Catalog
 from registry.gates import MODEL_GATES
-from registry.layout import JOB_TAG, Role, epochs_prefix, job_prefix
+from registry.layout import JOB_TAG, Role, boot_log_key, epochs_prefix, job_prefix
 from rehearsal.beside import Beside
 from rehearsal.world import STACKS, World
 from training.dataset.generated import generate
@@ -52,13 +52,15 @@ def weights(world: World, version: int, folder: Path) -> bytes:
     return catalog.fetch(catalog.version(version), folder)["weights.pt"].read_bytes()
 
 
-def training_process(world: World, instance: str) -> int:
-    """The process of the instance that trains: its command line says so."""
+def kill_training(world: World, instance: str) -> None:
+    """Kill what trains on an instance, with the processes that it started."""
+    killed = 0
     for pid in world.runner.processes(instance):
         words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
         if words[1:3] == [b"-m", b"training"]:
-            return pid
-    raise AssertionError(f"no training process on {instance}: {world.runner.log(instance).read_text()}")
+            os.kill(pid, signal.SIGKILL)
+            killed += 1
+    assert killed, f"no training process on {instance}: {world.runner.log(instance).read_text()}"
 
 
 def working_on(world: World, job: str) -> list[str]:
@@ -87,8 +89,11 @@ def test_a_training_killed_in_the_middle_ends_with_the_weights_of_one_that_was_n
     with pytest.raises(JobInterrupted, match="no result") as interrupted:  # noqa: PT012  one wait, cut short
         for event in jobs.watch(target, hit, instance_id=instance, poll=0.1):
             if isinstance(event, EpochSeen) and event.record.epoch == 1:
-                os.kill(training_process(world, instance), signal.SIGKILL)
+                kill_training(world, instance)
     assert interrupted.value.next_step == f"petpark train --resume {hit}"
+    said = target.store(target.outputs.workspace, role=Role.PUBLISHER).get(boot_log_key(hit, instance)).decode()
+    assert said.splitlines()[-1] == "petpark: job ended with status 137"
+    assert f"petpark jobs show {hit}" in interrupted.value.message
     resumed = run_to_its_end(world, hit, jobs.resume(target, hit))
 
     assert resumed != undisturbed
@@ -105,7 +110,7 @@ def test_two_instances_train_one_model_and_when_one_is_gone_both_end_and_two_oth
     with pytest.raises(JobInterrupted, match="no result"):  # noqa: PT012  one wait, cut short
         for event in jobs.watch(target, job, instance_id=first, poll=0.1):
             if isinstance(event, EpochSeen) and event.record.epoch == 1:
-                os.kill(training_process(world, second), signal.SIGKILL)
+                kill_training(world, second)
     for instance in (first, second):
         world.runner.wait_for(instance, "terminated", timeout=60)
     assert "starts 1 processes" in world.runner.log(second).read_text()

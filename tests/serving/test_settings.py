@@ -104,6 +104,7 @@ def test_providers_are_read_in_their_order():
 @pytest.mark.parametrize(
     ("environment", "cache"),
     [
+        ({"CACHE_DIRECTORY": "/var/cache/petpark", "PETPARK_HOME": "/opt/petpark"}, Path("/var/cache/petpark")),
         ({"PETPARK_HOME": "/opt/petpark", "XDG_CACHE_HOME": "/x", "HOME": "/root"}, Path("/opt/petpark/cache")),
         ({"XDG_CACHE_HOME": "/x", "HOME": "/home/eve"}, Path("/x/petpark")),
         ({"XDG_CACHE_HOME": "not/absolute", "HOME": "/home/eve"}, Path("/home/eve/.cache/petpark")),

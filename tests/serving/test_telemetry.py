@@ -2,11 +2,14 @@
 
 import asyncio
 import logging
+from datetime import UTC, datetime, timedelta
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from serving.live import Live
 from serving.server import sum_up
+from serving.state_report import report_state, state_of
 from serving.telemetry import Metrics, Recent
 
 SECONDS = st.lists(st.floats(min_value=0, max_value=60), min_size=1, max_size=300)
@@ -53,3 +56,31 @@ def test_the_log_line_carries_what_the_alarms_read(caplog):
     (record,) = caplog.records
     assert record.getMessage() == "answered"
     assert (record.requests, record.errors, record.p99_milliseconds) == (1, 1, 250.0)  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def test_a_state_line_says_how_the_endpoint_is(caplog):
+    async def run() -> None:
+        task = asyncio.create_task(report_state(Live(), every_seconds=0.001, monotonic=lambda: 0.0))
+        while not caplog.records:
+            await asyncio.sleep(0.001)
+        task.cancel()
+
+    with caplog.at_level(logging.INFO):
+        asyncio.run(run())
+    record = caplog.records[0]
+    assert record.getMessage() == "state"
+    assert (record.in_service, record.refusing) == (0, 0)
+    assert not hasattr(record, "certificate_days")
+
+
+def test_the_state_of_a_served_version_has_the_days_that_its_certificate_lasts(endpoint):
+    at = datetime.fromisoformat(endpoint.model()["certificate"]["expires_at"]).astimezone(UTC) - timedelta(days=3.5)
+    state = state_of(endpoint.live, now=at, monotonic=endpoint.live.heard + 7)
+    assert state == {"in_service": 1, "refusing": 0, "store_silent_seconds": 7.0, "certificate_days": 3.5}
+
+
+def test_the_state_says_that_the_channels_version_is_refused_and_since_when_the_store_is_silent(endpoint, park):
+    park.release(park.publish(sharpness=2.0))
+    endpoint.follow()
+    state = state_of(endpoint.live, now=datetime.now(UTC), monotonic=endpoint.live.heard)
+    assert (state["in_service"], state["refusing"]) == (1, 1)

@@ -140,7 +140,7 @@ def test_an_instance_trains_in_two_processes_and_a_signal_ends_in_a_checkpoint(
     for key in lake.keys(""):
         photos.create(key, lake.get(key))
     submit(work, "job", JobSpec(dataset=ingestion.sha256, seed=3, requested_by=ASKER, hyper_parameters=MANY_EPOCHS))
-    variables = {Variable.PYTHON: sys.executable, Variable.PROCESSES: "2", "TMPDIR": str(tmp_path)}
+    variables = {Variable.PYTHON: sys.executable, Variable.PROCESSES: "2", Variable.HOME: str(tmp_path)}
     with subprocess.Popen(
         ["/bin/bash", str(ROOT / "bootstrap.sh"), "training"],
         env={**os.environ, **cloud, **variables},
@@ -166,4 +166,4 @@ def test_an_instance_trains_in_two_processes_and_a_signal_ends_in_a_checkpoint(
     assert assistant["rank"] == 1
     assert list(work.keys(checkpoints_prefix("job")))
     assert find_result(work, "job") is None
-    assert list(tmp_path.glob("petpark-*")) == [], "nothing is left behind"
+    assert list((tmp_path / "tmp").glob("petpark-*")) == [], "nothing is left behind"

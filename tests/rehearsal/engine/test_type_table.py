@@ -52,6 +52,7 @@ NEWER_THAN_THE_PROVIDER = {
     "scheduler_schedule": {"actionAfterCompletion"},
     "ami": {"allowUnsafeFilter"},
     "region": {"name"},
+    "route53_zone": {"enableAcceleratedRecovery"},
 }
 # What the provider has and the SDK does not, having dropped it with version 7.
 OLDER_THAN_THE_SDK = {

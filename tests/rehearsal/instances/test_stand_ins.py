@@ -115,7 +115,7 @@ journalctl -u park -n 5; journalctl -u nobody; echo "journalctl: $?"
     assert "\nactive\n" in console
     assert "inactive\nis-active: 3" in console
     assert "active (running)" in console or "park.service: inactive, last exit code -15" in console
-    assert "only units made by systemd-run" in console
+    assert "no file was enabled, and systemd-run made none" in console
     assert "status: 5" in console
     assert "journalctl: 1" in console
 
@@ -138,8 +138,10 @@ sleep 0.5; systemctl stop hasty patient
     [
         "dnf install git",
         "systemctl enable park",
+        "systemctl enable --now /etc/park.service",
+        "systemctl disable park",
         "systemd-run --scope true",
-        "systemd-run --property=DynamicUser=yes true",
+        "systemd-run --property=PrivateNetwork=yes true",
         "shutdown -r now",
         "journalctl --since today",
     ],

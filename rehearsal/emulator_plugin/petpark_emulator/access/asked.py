@@ -31,6 +31,8 @@ class Asked:
         """The ARN of a KMS key given by id, ARN, alias or alias ARN."""
         from localstack.services.kms.models import kms_stores
 
+        if ":key/" in identifier:
+            return identifier  # perhaps another account's
         name = identifier.rpartition(":")[2]
         if name.startswith("alias/"):
             alias = kms_stores[self.account][self.region].aliases.get(name)

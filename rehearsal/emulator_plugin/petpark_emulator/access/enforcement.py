@@ -11,9 +11,10 @@ import re
 
 from localstack.aws.api import CommonServiceException, RequestContext
 
+from petpark_emulator.access import storage
 from petpark_emulator.access.asked import Asked
 from petpark_emulator.access.identities import IAM_REGION, Caller, caller_of
-from petpark_emulator.access.policy import Principal, Question, Unsupported, Verdict, judge
+from petpark_emulator.access.policy import Principal, Question, Unsupported, Verdict, judge, refusal
 from petpark_emulator.access.policy import check as check_policy
 from petpark_emulator.access.questions import PREFIXES, questions
 
@@ -91,19 +92,22 @@ def _decide(caller: Caller, asked: Asked, question: Question) -> None:
     if caller.policies is not None:
         verdicts = [judge(document, question, principal) for document in caller.policies]
         identity = max(verdicts, key=lambda v: v.value, default=Verdict.SILENT)
-    if identity is Verdict.DENIED:
-        _refuse(caller, asked, question, "with an explicit deny in an identity-based policy")
 
     document, must_agree = _resource_policy(asked, question)
     of_resource = judge(document, question, principal) if document else Verdict.SILENT
-    if of_resource is Verdict.DENIED:
-        _refuse(caller, asked, question, "with an explicit deny in a resource-based policy")
-    if of_resource is Verdict.ALLOWED:
-        return
-    if must_agree and of_resource is Verdict.SILENT:
-        _refuse(caller, asked, question, "because no resource-based policy allows it")
-    if identity is not Verdict.ALLOWED:
-        _refuse(caller, asked, question, "because no identity-based policy allows it")
+    foreign = _owner(asked, question.resource) != principal.account
+    if reason := refusal(identity, of_resource, must_agree=must_agree, foreign=foreign):
+        _refuse(caller, asked, question, reason)
+
+
+def _owner(asked: Asked, resource: str | None) -> str:
+    """The account of a resource; a bucket's ARN does not tell, and what has no account is the caller's own."""
+    if resource is None or resource == "*":
+        return asked.account
+    if resource.startswith("arn:aws:s3:::"):
+        return storage.owner(asked, _bucket_name(resource))
+    parts = resource.split(":")
+    return (parts[4] if len(parts) > 4 else "") or asked.account
 
 
 def _ec2_service(asked: Asked) -> Principal | None:
@@ -131,24 +135,25 @@ def _resource_policy(asked: Asked, question: Question) -> tuple[str | None, bool
 
 
 def _bucket_policy(resource: str, asked: Asked) -> str | None:
-    from localstack.services.s3.models import s3_stores
-
-    name = resource.removeprefix("arn:aws:s3:::").partition("/")[0]
-    bucket = s3_stores[asked.account][asked.region].buckets.get(name)
+    bucket = storage.find_bucket(asked, _bucket_name(resource))
     return bucket.policy if bucket else None
+
+
+def _bucket_name(resource: str) -> str:
+    return resource.removeprefix("arn:aws:s3:::").partition("/")[0]
 
 
 def _trust_policy(resource: str, asked: Asked) -> str | None:
     from localstack.services.iam.models import iam_stores
 
-    role = iam_stores[asked.account][IAM_REGION].ROLES.get(resource.rpartition("/")[2])
+    role = iam_stores[_owner(asked, resource)][IAM_REGION].ROLES.get(resource.rpartition("/")[2])
     return role.role["AssumeRolePolicyDocument"] if role else None
 
 
 def _key_policy(resource: str, asked: Asked) -> str | None:
     from localstack.services.kms.models import kms_stores
 
-    key = kms_stores[asked.account][asked.region].keys.get(resource.rpartition("/")[2])
+    key = kms_stores[_owner(asked, resource)][asked.region].keys.get(resource.rpartition("/")[2])
     return key.policy if key else None
 
 

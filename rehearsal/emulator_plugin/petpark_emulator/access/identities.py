@@ -1,8 +1,9 @@
 """Who asks, and what their own policies say.
 
-The key `test` is the account's administrator: everything is allowed to it, unless a resource's policy denies it. It has
-the ARN and the id of AWS's root user, and two things which that has not: a user name, `root`, and a way into roles.
-Sessions of roles and users' keys have the policies of their role or user, inline and managed. Nobody else is let in.
+The key `test` is the account's administrator, in another account that account's id is: everything is allowed to it,
+unless a resource's policy denies it. It has the ARN and the id of AWS's root user, and two things which that has not: a
+user name, `root`, and a way into roles. Sessions of roles and users' keys have the policies of their role or user,
+inline and managed. Nobody else is let in.
 """
 
 from dataclasses import dataclass
@@ -49,7 +50,7 @@ def caller_of(context: RequestContext) -> Caller:
     from localstack.services.sts.models import sts_stores
 
     account, key = context.account_id, _access_key(context)
-    if key == ADMINISTRATOR_KEY:
+    if key in (ADMINISTRATOR_KEY, account):  # LocalStack takes twelve digits for that account's key
         root = f"arn:aws:iam::{account}:root"
         return Caller(
             arn=root,

@@ -19,6 +19,10 @@ KEYS = frozenset(
         "aws:userid",
         "aws:username",
         "cloudwatch:namespace",
+        "ec2:createaction",
+        "ec2:islaunchtemplateresource",
+        "ec2:launchtemplate",
+        "iam:passedtoservice",
         "kms:messagetype",
         "kms:signingalgorithm",
         "kms:viaservice",
@@ -32,7 +36,7 @@ KEYS = frozenset(
 )
 """Condition keys, in lower case, that `questions` and `enforcement` give a value to wherever AWS does."""
 
-KEY_FAMILIES = ("aws:resourcetag/", "ec2:resourcetag/", "kms:encryptioncontext:")
+KEY_FAMILIES = ("aws:requesttag/", "aws:resourcetag/", "ec2:resourcetag/", "kms:encryptioncontext:")
 
 VARIABLES = frozenset({"aws:username", "sts:rolesessionname"})
 """Keys, in lower case, whose values a condition may compare with, as `${key}`."""
@@ -109,6 +113,24 @@ def check(document: str) -> None:
         if statement.principals is None or "AWS" in statement.principals:
             for condition in statement.conditions:
                 _check(*condition)
+
+
+def refusal(identity: Verdict, resource: Verdict, *, must_agree: bool, foreign: bool) -> str | None:
+    """Why a request is refused, from what the caller's own policies and the resource's say; None if it is allowed.
+
+    `must_agree`: nothing goes without the consent of the resource's policy, as with roles and keys. `foreign`: the
+    resource belongs to another account, whose policy and the caller's own must both allow.
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic-cross-account.html
+    """
+    if identity is Verdict.DENIED:
+        return "with an explicit deny in an identity-based policy"
+    if resource is Verdict.DENIED:
+        return "with an explicit deny in a resource-based policy"
+    if resource is Verdict.ALLOWED and not foreign:
+        return None
+    if resource is Verdict.SILENT and (must_agree or foreign):
+        return "because no resource-based policy allows it"
+    return None if identity is Verdict.ALLOWED else "because no identity-based policy allows it"
 
 
 def judge(document: str, question: Question, principal: Principal) -> Verdict:

@@ -6,7 +6,7 @@ https://docs.aws.amazon.com/service-authorization/latest/reference/reference_pol
 
 from collections.abc import Callable, Iterator, Mapping
 
-from petpark_emulator.access import storage
+from petpark_emulator.access import launches, storage
 from petpark_emulator.access.asked import Asked
 from petpark_emulator.access.policy import Question
 
@@ -80,6 +80,9 @@ def _sts(asked: Asked) -> Iterator[Question]:
 def _ec2(asked: Asked) -> Iterator[Question]:
     from moto.ec2.models import ec2_backends
 
+    if asked.operation == "RunInstances":
+        yield from launches.questions(asked)
+        return
     instances = asked.values.get("InstanceIds") or [i for i in (asked.values.get("InstanceId"),) if i]
     if not instances:
         yield from _any_resource(asked)

@@ -100,25 +100,35 @@ def _silent(asked: Asked, bucket: str, key: str | None) -> Iterator[Question]:
         yield from _use_key(asked, "Decrypt", _default_key(asked, bucket))
 
 
-def _store(asked: Asked) -> Any:
+def owner(asked: Asked, bucket: str) -> str:
+    """The account that has a bucket; of one that does not exist, the account that made the request."""
+    return _store(asked, asked.account).global_bucket_map.get(bucket, asked.account)
+
+
+def find_bucket(asked: Asked, bucket: str) -> Any:
+    """A bucket of any account; None if there is none of that name."""
+    return _store(asked, owner(asked, bucket)).buckets.get(bucket)
+
+
+def _store(asked: Asked, account: str) -> Any:
     from localstack.services.s3.models import s3_stores
 
-    return s3_stores[asked.account][asked.region]
+    return s3_stores[account][asked.region]
 
 
 def _object(asked: Asked, bucket: str, key: str) -> Any:
-    found = _store(asked).buckets.get(bucket)
+    found = find_bucket(asked, bucket)
     return found.objects.get(key) if found else None
 
 
 def _default_key(asked: Asked, bucket: str) -> str | None:
-    found = _store(asked).buckets.get(bucket)
+    found = find_bucket(asked, bucket)
     rule = (found.encryption_rule or {}).get("ApplyServerSideEncryptionByDefault", {}) if found else {}
     return rule.get("KMSMasterKeyID") if rule.get("SSEAlgorithm") == "aws:kms" else None
 
 
 def _use_key(asked: Asked, action: str, key: str | None) -> Iterator[Question]:
-    if key is None or key == _store(asked).aws_managed_kms_key_id:  # S3's own key needs no permission
+    if key is None or key == _store(asked, asked.account).aws_managed_kms_key_id:  # S3's own key needs no permission
         return
     context = {"kms:viaservice": f"s3.{asked.region}.amazonaws.com"}
     yield Question(action=f"kms:{action}", resource=asked.key_arn(key), context=context)

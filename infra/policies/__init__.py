@@ -1,0 +1,39 @@
+"""Who may do what: IAM, bucket and key policies. Pure: names in, policy documents out.
+
+Prefixes come from `registry.layout`, so that a key that the code writes and a key that its role may write are one.
+Reading is granted by bucket: to follow a channel is to ask for objects that do not exist yet, and S3 answers such a
+question with 404 only to those who may list (403 otherwise).
+"""
+
+from infra.policies.buckets import ACCESS_LOG, access_log_bucket, lake_bucket, workspace_bucket, write_once_bucket
+from infra.policies.keys import encryption_key, signing_key
+from infra.policies.launching import launch, person
+from infra.policies.machines import endpoint, session_manager, training
+from infra.policies.operators import api_keys, operator
+from infra.policies.places import Places
+from infra.policies.statements import Accounts, Document, Statement, as_json
+from infra.policies.trust import trust_people, trust_service
+
+__all__ = [
+    "ACCESS_LOG",
+    "Accounts",
+    "Document",
+    "Places",
+    "Statement",
+    "access_log_bucket",
+    "api_keys",
+    "as_json",
+    "encryption_key",
+    "endpoint",
+    "lake_bucket",
+    "launch",
+    "operator",
+    "person",
+    "session_manager",
+    "signing_key",
+    "training",
+    "trust_people",
+    "trust_service",
+    "workspace_bucket",
+    "write_once_bucket",
+]

@@ -1,0 +1,69 @@
+"""What people and pipelines may do, by the role in which they act."""
+
+from collections.abc import Iterable
+
+from infra.policies.places import Places
+from infra.policies.statements import (
+    Document,
+    allow,
+    bucket_arn,
+    create,
+    delete,
+    document,
+    inspect,
+    keep_api_keys,
+    list_api_keys,
+    read,
+    read_sources,
+    use_key,
+    verify,
+)
+from registry.layout import DATASETS, JOBS, PHOTOS, STUDIES, Role, creates, deletes
+
+
+def api_keys(role: Role, parameters: str, stack: str) -> Document:
+    """What a promoter or a reader may do with the API keys of a stack in an account of its own.
+
+    The parameter store lets no other account's roles write, so such a stack has roles for this of its own.
+    https://docs.aws.amazon.com/systems-manager/latest/userguide/parameter-store-shared-parameters.html
+    """
+    if role is Role.PROMOTER:
+        return document(keep_api_keys(parameters, stack))
+    return document([list_api_keys(parameters, stack)])
+
+
+def operator(role: Role, places: Places, photo_sources: Iterable[str] = ()) -> Document:
+    """What a person or pipeline acting as `role` may do.
+
+    `photo_sources` are places outside of petpark that photos are ingested from: `bucket` or `bucket/prefix`.
+    """
+    statements = [
+        *read(places.model_store),
+        # An audit compares the registry with every revision that the bucket holds, not only the latest.
+        allow(["s3:ListBucketVersions"], [bucket_arn(places.model_store)]),
+        *create(places.model_store, creates(role, places.model)),
+        *delete(places.model_store, deletes(role, places.model)),
+        use_key(places.encryption_key, writes=bool(creates(role, places.model))),
+    ]
+    match role:
+        case Role.PUBLISHER:
+            statements += [
+                *read(places.data_lake),
+                *create(places.data_lake, (PHOTOS, DATASETS)),
+                *read(places.workspace),
+                *create(places.workspace, (JOBS, STUDIES)),
+                *read_sources(photo_sources),
+            ]
+        case Role.CERTIFIER:
+            statements += [allow(["kms:Sign"], [places.signing_key]), verify(places.signing_key)]
+        case Role.PROMOTER:
+            statements += [verify(places.signing_key), *keep_api_keys(places.parameters, "*")]
+        case Role.READER:
+            statements += [
+                verify(places.signing_key),
+                inspect(places.model_store),
+                list_api_keys(places.parameters, "*"),
+            ]
+        case Role.COLLECTOR:
+            pass
+    return document(statements)

@@ -1,0 +1,17 @@
+"""The names and ARNs that policies speak of."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Places:
+    """What policies speak of: a model's name, bucket names, the ARNs of the two keys, and where parameters are."""
+
+    model: str
+    model_store: str
+    data_lake: str
+    workspace: str
+    encryption_key: str
+    signing_key: str
+    parameters: str
+    """ARN that the account's parameters begin with: `arn:aws:ssm:<region>:<account>:parameter`."""

@@ -1,0 +1,33 @@
+"""`petpark people`."""
+
+import json
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from petpark import access
+from petpark.app import example, group, invocation
+from registry.layout import Role
+
+app = group("Who may act for the park, and what they need in AWS for it.")
+
+
+@app.command(
+    "policy",
+    epilog=example(
+        "petpark people policy --role promoter --role reader --stack prod > promoter.json",
+        "petpark people policy --role publisher",
+    ),
+)
+def policy(
+    ctx: typer.Context,
+    role: Annotated[list[Role], typer.Option(help="A role that the person acts in; may be given more than once.")],
+) -> None:
+    """Print the IAM policy of a person, for a user or a permission set: take these roles, and see what runs.
+
+    What each role may do is its own policy, which the stack made: to train, a person needs the publisher's.
+    """
+    run = invocation(ctx)
+    document = access.policy(run.target().outputs, role)
+    run.output.show(Text(json.dumps(document, indent=2)), facts=document, apart=False)

@@ -1,0 +1,45 @@
+"""How an endpoint is, once a minute in a line of its log: CloudWatch makes the metrics of its alarms from these."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from serving.live import Live
+
+logger = logging.getLogger(__name__)
+
+MESSAGE = "state"
+EVERY_SECONDS = 60.0
+
+_DAY = 24 * 60 * 60
+
+
+def state_of(live: Live, *, now: datetime, monotonic: float) -> dict[str, float]:
+    """The state in numbers.
+
+    `in_service` and `refusing` are 0 or 1; `certificate_days`, until the certificate of the version in force ends, is
+    left out where there is none.
+    """
+    deployed = live.deployed
+    left = deployed.model.certified_seconds(now) if deployed else None
+    state: dict[str, float] = {
+        "in_service": int(live.in_service),
+        "refusing": int(live.refused is not None),
+        "store_silent_seconds": round(monotonic - live.heard, 1),
+    }
+    return state if left is None else {**state, "certificate_days": round(left / _DAY, 2)}
+
+
+async def report_state(
+    live: Live,
+    *,
+    every_seconds: float = EVERY_SECONDS,
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    monotonic: Callable[[], float] = time.monotonic,
+) -> None:
+    """Log the state again and again, until cancelled."""
+    while True:
+        await asyncio.sleep(every_seconds)
+        logger.info(MESSAGE, extra=state_of(live, now=clock(), monotonic=monotonic()))

@@ -1,0 +1,47 @@
+"""`petpark people`: what a person needs in AWS."""
+
+import json
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from petpark import access
+from petpark.__main__ import app
+from petpark.errors import StackOutdated
+from petpark.stacks import parse
+from registry.layout import Role
+from tests.petpark.conftest import ACCOUNT, outputs
+
+OTHER = "210987654321"
+
+
+def printed(*words: str, **more: Any) -> Any:
+    target = SimpleNamespace(outputs=parse("test", {**outputs(), **more}))
+    said = CliRunner().invoke(app, ["people", "policy", *words], obj=lambda _kind, _stack: target)
+    assert said.exit_code == 0, said.output
+    return json.loads(said.stdout)
+
+
+@pytest.mark.parametrize("as_json", [(), ("--json",)])
+def test_a_person_is_let_take_their_roles_and_see_what_runs_and_nothing_else(as_json):
+    document = printed("--role", "promoter", "--role", "reader", *as_json)
+    taking, looking = document["Statement"]
+    assert taking["Action"] == ["sts:AssumeRole"]
+    assert taking["Resource"] == [f"arn:aws:iam::{ACCOUNT}:role/{role}" for role in ("promoter", "reader")]
+    assert looking["Action"] == ["ec2:DescribeInstances", "elasticloadbalancing:DescribeTargetHealth"]
+    assert len(document["Statement"]) == 2
+
+
+def test_where_a_stack_has_roles_for_its_api_keys_they_belong_to_the_promoter_and_the_reader():
+    keepers = {f"{role}-of-api-keys": f"arn:aws:iam::{OTHER}:role/{role}" for role in ("promoter", "reader")}
+    roles = {**outputs()["roles"], **keepers}
+    taken = printed("--role", "promoter", roles=roles)["Statement"][0]["Resource"]
+    assert taken == [f"arn:aws:iam::{ACCOUNT}:role/promoter", f"arn:aws:iam::{OTHER}:role/promoter"]
+    assert OTHER not in json.dumps(printed("--role", "certifier", roles=roles))
+
+
+def test_a_role_that_the_stack_lacks_is_named():
+    with pytest.raises(StackOutdated, match="no role collector"):
+        access.policy(parse("test", {**outputs(), "roles": {}}), [Role.COLLECTOR])
