@@ -136,12 +136,12 @@ def test_while_draining_requests_are_answered_but_new_ones_are_not_invited(endpo
 
 
 def test_draining_waits_for_what_is_running_but_not_for_ever():
-    live, metrics = Live(), Metrics()
+    live, metrics, workers = Live(), Metrics(), Workers(threads=1, queue=0)
     patient = Limits(drain_notice_seconds=0, drain_seconds=30)
 
     async def end_when_done() -> None:
         metrics.running = 1
-        draining = asyncio.create_task(drain(live, metrics, patient))
+        draining = asyncio.create_task(drain(live, metrics, patient, workers=workers))
         done, _ = await asyncio.wait({draining}, timeout=0.2)
         assert not done
         assert live.draining
@@ -150,7 +150,8 @@ def test_draining_waits_for_what_is_running_but_not_for_ever():
 
     async def end_when_out_of_patience() -> None:
         metrics.running = 1
-        await asyncio.wait_for(drain(live, metrics, Limits(drain_notice_seconds=0, drain_seconds=0.1)), 30)
+        impatient = Limits(drain_notice_seconds=0, drain_seconds=0.1)
+        await asyncio.wait_for(drain(live, metrics, impatient, workers=workers), 30)
 
     asyncio.run(end_when_done())
     asyncio.run(end_when_out_of_patience())
