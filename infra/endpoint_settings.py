@@ -12,6 +12,9 @@ https://docs.aws.amazon.com/acm/latest/APIReference/API_RequestCertificate.html"
 
 _AMAZONS = ".amazonaws.com"
 
+HEALTH_PORT = 8081
+"""Where instances answer their load balancer's probes: callers that use up all connections must not fail them."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class EndpointSettings:
@@ -56,6 +59,9 @@ def read_endpoint(values: Reader, region: str) -> EndpointSettings:
         values.refuse(
             "grpc_port", str(grpc_port), "0: the load balancer of an autoscaled endpoint passes on HTTP/1 only"
         )
+    port = values.integer("endpoint_port", 1, 65_535)
+    if kind == "autoscaled" and port == HEALTH_PORT:
+        values.refuse("endpoint_port", str(port), "another port: the load balancer asks for health on this one")
     fewest = values.integer("endpoint_min_instances", 0, 100)
     most = values.integer("endpoint_max_instances", 1, 100)
     if fewest > most:
@@ -70,7 +76,7 @@ def read_endpoint(values: Reader, region: str) -> EndpointSettings:
         volume_gb=values.integer("endpoint_volume_gb", machine.smallest_volume_gb, 16_384),
         min_instances=fewest,
         max_instances=most,
-        port=values.integer("endpoint_port", 1, 65_535),
+        port=port,
         clients=values.network("clients", range(33)),
         api_keys=api_keys,
         grpc_port=grpc_port,
