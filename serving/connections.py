@@ -168,7 +168,9 @@ class Connections:
         for port, seen in by_port.items():
             self._open.labels(port).set(len(seen))
             for line, reason in to_close(seen, self._limits, self._ports[port]).items():
-                if _shut(*descriptors[line][0]):
+                descriptor, inode = descriptors[line][0]
+                self._sockets[inode] = None  # its owner will close it; it counts no more
+                if _shut(descriptor, inode):
                     self._closed.labels(reason).inc()
         for line in before:
             if line not in descriptors:

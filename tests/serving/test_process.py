@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Generator, Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -120,9 +120,7 @@ class Process:
 
 @contextmanager
 def running(cloud: MotoCloud, registry: Registry, **changes: str) -> Generator[Process]:
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     environment = {
         "PATH": os.environ["PATH"],
         **cloud.environment,
@@ -215,6 +213,72 @@ def test_callers_that_break_off_or_break_http_are_not_counted_as_failures(cloud,
         assert answer.status_code == 200
         assert endpoint.end() == 0
     assert not [line for line in endpoint.lines if line["message"] == "request failed"]
+
+
+def free_port() -> int:
+    with closing(socket.socket()) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def asked(port: int, *parts: bytes) -> bytes:
+    """What comes back for these bytes, to the end of the connection."""
+    with socket.create_connection(("127.0.0.1", port), PATIENCE) as line:
+        with suppress(ConnectionError):  # the answer may come before all of it is sent
+            for part in parts:
+                line.sendall(part)
+        got = b""
+        with suppress(ConnectionError):
+            while more := line.recv(65536):
+                got += more
+        return got
+
+
+def test_somebody_who_takes_every_connection_takes_none_from_others(cloud, registry, make_photo):
+    registry.release(4.0)
+    health = free_port()
+    with running(cloud, registry, PETPARK_HEALTH_PORT=str(health)) as endpoint, ExitStack() as held:
+        endpoint.wait_for("version in force", version=1)
+        port = httpx.URL(endpoint.url).port or 0
+        lines = [
+            held.enter_context(socket.create_connection(("127.0.0.1", at), PATIENCE, source_address=("127.0.0.2", 0)))
+            for at in [port] * 1100 + [health] * 80
+        ]
+        for number, line in enumerate(lines):
+            with suppress(ConnectionError):  # cut off already
+                line.sendall((b"", b"G", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")[number % 3])
+        photo = {"content": make_photo(), "headers": {"content-type": "image/jpeg"}, "timeout": PATIENCE}
+        assert httpx.post(f"{endpoint.url}/v1/classify", **photo).status_code == 200
+        assert httpx.get(f"http://127.0.0.1:{health}/healthz/in-service", timeout=PATIENCE).status_code == 200
+        metrics = httpx.get(f"http://127.0.0.1:{health}/metrics", timeout=PATIENCE).text
+        assert 'petpark_connections_closed_total{reason="peer"}' in metrics
+        assert httpx.get(f"http://127.0.0.1:{health}/v1/model", timeout=PATIENCE).status_code == 404
+        assert endpoint.end() == 0
+
+
+def test_requests_that_break_http_get_a_400_of_ours(cloud, registry):
+    registry.release(4.0)
+    with running(cloud, registry) as endpoint:
+        endpoint.wait_for("version in force", version=1)
+        port = httpx.URL(endpoint.url).port or 0
+        get = b"GET /healthz/live HTTP/1.1\r\nConnection: close\r\n"
+        post = b"POST /v1/classify HTTP/1.1\r\nHost: park\r\nContent-Type: image/jpeg\r\n"
+        post += b"Transfer-Encoding: chunked\r\n\r\n"
+        trailers = b"".join(b"x-%d: 1\r\n" % number for number in range(30_000))
+        bad = [
+            (get, b"\r\n"),
+            (get, b"Host: a\r\nHost: b\r\n\r\n"),
+            (get, b"Host: a b\r\n\r\n"),
+            (post, b"5;" + b"a" * 65_536 + b"\r\nhello\r\n0\r\n\r\n"),
+            (post, b"5\r\nhello\r\n0\r\n" + trailers + b"\r\n"),
+        ]
+        for parts in bad:
+            answer = asked(port, *parts)
+            assert answer.startswith(b"HTTP/1.1 400 "), (parts[1][:20], answer[:200])
+            assert b"x-request-id" in answer
+            assert b"/docs#bad-request" in answer
+        assert asked(port, b"GET /healthz/live HTTP/1.0\r\n\r\n").startswith(b"HTTP/1.0 200 ")
+        assert not asked(port, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").startswith(b"HTTP/2")
 
 
 def test_an_endpoint_outlives_its_store(cloud, registry, make_photo):
