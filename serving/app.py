@@ -52,7 +52,7 @@ def create_app(
     Without a `door` there is one that knows no keys, so it is open or shut as the settings say. `view` is what the page
     Models shows, and `open_desk` lets an operator move the channel from there; None: not from here.
     """
-    bodies = bodies or Bodies(settings.limits)
+    bodies = bodies or Bodies(settings.limits, shares=not settings.behind_load_balancer)
     door = door or Door(None, required=settings.api_keys == "required", metrics=metrics)
     name = settings.model
     arms = Arms(live=live, shadow=shadow or Shadow())

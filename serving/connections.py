@@ -6,6 +6,7 @@ it. No byte of a request passes through here. docs/design/limits.md has the alte
 """
 
 import contextlib
+import functools
 import ipaddress
 import os
 import socket
@@ -78,6 +79,7 @@ class Seen:
         return peer_of(self.line[0])
 
 
+@functools.lru_cache(4096)
 def peer_of(host: str) -> str:
     """Give the address that connections are counted for; of IPv6, the network that one customer has."""
     try:

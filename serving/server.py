@@ -72,7 +72,7 @@ async def serve(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     workers = Workers(threads=settings.threads, queue=limits.queue, seconds=limits.answer_seconds)
-    bodies = Bodies(limits)
+    bodies = Bodies(limits, shares=not settings.behind_load_balancer)
     connections = Connections(limits, ports=_budgets(settings), metrics=metrics)
     door = Door(ring, required=settings.api_keys == "required", metrics=metrics)
     app = create_app(

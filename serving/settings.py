@@ -52,6 +52,8 @@ class Limits:
     """Largest body of one request."""
     held_bytes: int = 256 * _MEBIBYTE
     """Bodies of all requests together, read or half read."""
+    peer_held_bytes: int = 64 * _MEBIBYTE
+    """Bodies of one caller's address; not counted behind a load balancer."""
     body_seconds: float = 15.0
     """Time in which a body has to arrive."""
     header_seconds: float = 10.0
