@@ -77,12 +77,12 @@ def registry(cloud, tmp_path, make_version_files) -> Registry:
 class Process:
     """`python -m serving`, and its log lines as they come."""
 
-    def __init__(self, environment: dict[str, str], port: int) -> None:
+    def __init__(self, environment: dict[str, str], port: int, program: tuple[str, ...] = ("-m", "serving")) -> None:
         self.url = f"http://127.0.0.1:{port}"
         self.lines: list[dict[str, object]] = []
         self._news = threading.Condition()
         self.process = subprocess.Popen(
-            [sys.executable, "-W", "error", "-m", "serving"],
+            [sys.executable, "-W", "error", *program],
             cwd=ROOT,
             env=environment,
             stdout=subprocess.PIPE,
@@ -119,7 +119,9 @@ class Process:
 
 
 @contextmanager
-def running(cloud: MotoCloud, registry: Registry, **changes: str) -> Generator[Process]:
+def running(
+    cloud: MotoCloud, registry: Registry, program: tuple[str, ...] = ("-m", "serving"), **changes: str
+) -> Generator[Process]:
     port = free_port()
     environment = {
         "PATH": os.environ["PATH"],
@@ -135,7 +137,7 @@ def running(cloud: MotoCloud, registry: Registry, **changes: str) -> Generator[P
         "PETPARK_POLL_SECONDS": "0.1",
         **changes,
     }
-    process = Process(environment, port)
+    process = Process(environment, port, program)
     try:
         yield process
     finally:
@@ -185,6 +187,35 @@ def test_sigterm_lets_requests_under_way_finish_and_turns_balancers_away_first(c
         assert b'"label": "cat"' in answer
         assert endpoint.process.wait(PATIENCE) == 0
         assert endpoint.wait_for("drained")["cut_off"] == 0
+
+
+STUCK = """
+import runpy, threading
+from serving.arms import Arms
+from serving.settings import Limits
+Limits.__init__.__kwdefaults__.update(drain_notice_seconds=0, drain_seconds=0.1, end_seconds=0.5)
+Arms.classify = lambda *_, **__: threading.Event().wait()
+runpy.run_module("serving", run_name="__main__")
+"""
+"""An endpoint whose threads never come back, and that has little patience at its end."""
+
+
+def test_the_process_ends_in_time_whatever_its_threads_do_and_says_whom_it_cut_off(cloud, registry, make_photo):
+    registry.release(4.0)
+    body = make_photo()
+    head = "POST /v1/classify HTTP/1.1\r\nHost: park\r\nContent-Type: image/jpeg\r\n"
+    head += f"Content-Length: {len(body)}\r\n\r\n"
+    with running(cloud, registry, ("-c", STUCK)) as endpoint, ExitStack() as held:
+        endpoint.wait_for("version in force", version=1)
+        port = httpx.URL(endpoint.url).port or 0
+        for _ in range(2):
+            line = held.enter_context(socket.create_connection(("127.0.0.1", port), PATIENCE))
+            line.sendall(head.encode() + body)
+        while "petpark_requests_in_flight 3.0" not in httpx.get(f"{endpoint.url}/metrics").text:
+            assert endpoint.process.poll() is None
+        assert endpoint.end() == 0
+        drained = endpoint.wait_for("drained")
+        assert (drained["cut_off"], drained["unfinished_work"]) == (2, 2)
 
 
 def test_callers_that_break_off_or_break_http_are_not_counted_as_failures(cloud, registry, make_photo):
