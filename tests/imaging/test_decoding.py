@@ -187,7 +187,7 @@ def grainy(mode: str = "RGB", width: int = 100, height: int = 100) -> Image.Imag
 @pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
 @pytest.mark.parametrize("options", [{}, {"progressive": True}, {"restart_marker_blocks": 5}, {"subsampling": 0}])
 def test_a_jpeg_with_the_data_of_a_smaller_picture_is_no_whole_photo(mode: str, options: dict[str, object]):
-    data = encode(grainy(mode), **options)
+    data = encode(grainy(mode), "JPEG", **options)
     assert decode(data, 32).shape == (32, 32, 3)
     for size in ((100, 120), (3_000, 3_000), (2_000, 100)):
         with pytest.raises(PhotoUnreadable, match="ends before its last line"):

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -119,8 +119,14 @@ class Process:
 
 
 @contextmanager
-def running(
-    cloud: MotoCloud, registry: Registry, program: tuple[str, ...] = ("-m", "serving"), **changes: str
+def running(cloud: MotoCloud, registry: Registry, **changes: str) -> Generator[Process]:
+    with running_program(("-m", "serving"), cloud, registry, changes) as process:
+        yield process
+
+
+@contextmanager
+def running_program(
+    program: tuple[str, ...], cloud: MotoCloud, registry: Registry, changes: Mapping[str, str]
 ) -> Generator[Process]:
     port = free_port()
     environment = {
@@ -205,7 +211,7 @@ def test_the_process_ends_in_time_whatever_its_threads_do_and_says_whom_it_cut_o
     body = make_photo()
     head = "POST /v1/classify HTTP/1.1\r\nHost: park\r\nContent-Type: image/jpeg\r\n"
     head += f"Content-Length: {len(body)}\r\n\r\n"
-    with running(cloud, registry, ("-c", STUCK)) as endpoint, ExitStack() as held:
+    with running_program(("-c", STUCK), cloud, registry, {}) as endpoint, ExitStack() as held:
         endpoint.wait_for("version in force", version=1)
         port = httpx.URL(endpoint.url).port or 0
         for _ in range(2):
@@ -278,12 +284,13 @@ def test_somebody_who_takes_every_connection_takes_none_from_others(cloud, regis
         for number, line in enumerate(lines):
             with suppress(ConnectionError):  # cut off already
                 line.sendall((b"", b"G", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")[number % 3])
-        photo = {"content": make_photo(), "headers": {"content-type": "image/jpeg"}, "timeout": PATIENCE}
-        assert httpx.post(f"{endpoint.url}/v1/classify", **photo).status_code == 200
-        assert httpx.get(f"http://127.0.0.1:{health}/healthz/in-service", timeout=PATIENCE).status_code == 200
-        metrics = httpx.get(f"http://127.0.0.1:{health}/metrics", timeout=PATIENCE).text
-        assert 'petpark_connections_closed_total{reason="peer"}' in metrics
-        assert httpx.get(f"http://127.0.0.1:{health}/v1/model", timeout=PATIENCE).status_code == 404
+        with httpx.Client(timeout=PATIENCE) as caller:
+            kind = {"content-type": "image/jpeg"}
+            assert caller.post(f"{endpoint.url}/v1/classify", content=make_photo(), headers=kind).status_code == 200
+            probes = f"http://127.0.0.1:{health}"
+            assert caller.get(f"{probes}/healthz/in-service").status_code == 200
+            assert 'petpark_connections_closed_total{reason="peer"}' in caller.get(f"{probes}/metrics").text
+            assert caller.get(f"{probes}/v1/model").status_code == 404
         assert endpoint.end() == 0
 
 
