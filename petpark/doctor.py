@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import boto3
 import yaml
@@ -17,6 +18,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from petpark import machine, pulumi_cli
+from petpark.downloads.progress import megabytes
 from petpark.errors import (
     OperatorError,
     PulumiFailed,
@@ -35,15 +37,17 @@ ROOM_NEEDED = 4 * 1024**3
 
 _NOTHING_DEPLOYED = (StackNotDeployed, RehearsalNotRunning, PulumiMissing, PulumiFailed)
 
-EMULATOR_PYTHON = Path(".venv-emulator") / "bin" / "python"
-
 
 class Health(StrEnum):
-    """`missing` is needed and not there; `absent` is not there and not needed, but good to have."""
+    """`missing` is needed and not there; `absent` is not there and not needed, but good to have.
+
+    `unchecked` is what could not be looked at: neither good nor bad.
+    """
 
     FINE = "fine"
     ABSENT = "absent"
     MISSING = "missing"
+    UNCHECKED = "unchecked"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,12 +137,28 @@ def _packages(name: str, mend: str, *modules: str, needed: bool = True) -> Check
 def _pulumi(*, needed: bool) -> Check:
     program = pulumi_cli.find()
     if program is None:
-        where = "not on the PATH nor in ~/.pulumi"
-        return _not_there("Pulumi CLI", where, "petpark doctor --install-pulumi", needed=needed)
+        return _not_there("Pulumi CLI", _pulumi_to_fetch(), "petpark doctor --install-pulumi", needed=needed)
     try:
         return Check(name="Pulumi CLI", health=Health.FINE, found=f"{pulumi_cli.version(program)} at {program}")
     except OperatorError as error:
         return _not_there("Pulumi CLI", error.message, "petpark doctor --install-pulumi", needed=needed)
+
+
+def _pulumi_to_fetch() -> str:
+    from petpark.downloads import pulumi
+
+    try:
+        files = (pulumi.cli_file(), pulumi.plugin_file())
+    except OperatorError as error:
+        return error.message
+    sizes = [pulumi.size(files[0])]
+    sizes.append(pulumi.size(files[1]) if sizes[0] else None)  # the same server: it does not answer twice either
+    known = (
+        f"{file.name} ({megabytes(size) if size else 'size unknown: it does not answer'})"
+        for file, size in zip(files, sizes, strict=True)
+    )
+    where = urlsplit(files[0].url).hostname
+    return f"not on the PATH, in .tools nor in ~/.pulumi; to be fetched from {where}: {' and '.join(known)}"
 
 
 def _account() -> Check:
@@ -153,30 +173,48 @@ def _account() -> Check:
 
 
 def _emulator(root: Path) -> Check:
-    python = Path(os.environ.get("PETPARK_EMULATOR_PYTHON") or root / EMULATOR_PYTHON)
+    """The emulator that a rehearsal would start: the default, or the one that `$PETPARK_EMULATOR` names."""
+    from rehearsal.emulator import default_python
+    from rehearsal.emulators import DEFAULT, EMULATORS, VARIABLE
+
+    chosen = os.environ.get(VARIABLE) or DEFAULT.key
+    product = EMULATORS.get(chosen)
+    if product is None:
+        found = f"{VARIABLE} is {chosen}, not one of {', '.join(EMULATORS)}"
+        return Check(name="emulator", health=Health.MISSING, found=found, mend=f"unset {VARIABLE}")
+    python = default_python(product, root)
     if not python.exists():
-        return Check(name="emulator", health=Health.MISSING, found=f"no {python}", mend="make setup")
-    question = "from importlib.metadata import version; print(version('localstack-core'))"
+        found = f"{product.name}: no {python}"
+        return Check(name="emulator", health=Health.MISSING, found=found, mend=product.setup)
+    question = f"from importlib.metadata import version; print(version({product.distribution!r}))"
     try:
         done = subprocess.run([python, "-c", question], capture_output=True, text=True, timeout=30, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
-        return Check(name="emulator", health=Health.MISSING, found=str(error), mend="make setup")
+        return Check(name="emulator", health=Health.MISSING, found=str(error), mend=product.setup)
     if done.returncode != 0:
-        return Check(
-            name="emulator", health=Health.MISSING, found="its environment has no LocalStack", mend="make setup"
-        )
-    return Check(name="emulator", health=Health.FINE, found=f"LocalStack {done.stdout.strip()}")
+        found = f"its environment has no {product.name}"
+        return Check(name="emulator", health=Health.MISSING, found=found, mend=product.setup)
+    default = "the default" if product is DEFAULT else f"by {VARIABLE}"
+    return Check(name="emulator", health=Health.FINE, found=f"{product.name} {done.stdout.strip()}, {default}")
 
 
 def _provider(*, needed: bool) -> Check:
     """The AWS provider that the embedded engine drives; one engine is enough, so Pulumi makes it optional."""
-    from rehearsal.engine.errors import ProviderMissing
-    from rehearsal.engine.provider_binary import find_provider
+    from petpark.downloads.pins import provider_pins
+    from rehearsal.provider import fetching, mirrors
 
+    if (found := mirrors.installed()) is not None:
+        return Check(name="AWS provider", health=Health.FINE, found=str(found))
+    if chosen := os.environ.get(mirrors.VARIABLE):
+        said = f"{mirrors.VARIABLE} is {chosen}, which is neither an executable AWS provider nor a mirror with one"
+        return _not_there("AWS provider", said, f"unset {mirrors.VARIABLE}; make provider", needed=needed)
+    pins = provider_pins()
     try:
-        return Check(name="AWS provider", health=Health.FINE, found=str(find_provider()))
-    except ProviderMissing as error:
-        return _not_there("AWS provider", str(error), "petpark doctor --install-pulumi", needed=needed)
+        source = urlsplit(fetching.source(pins))
+    except OperatorError as error:
+        return _not_there("AWS provider", error.message, error.next_step, needed=needed)
+    said = f"not in Terraform's mirrors nor in .tools; to be fetched from {source.hostname}: {Path(source.path).name}"
+    return _not_there("AWS provider", f"{said} (some {megabytes(pins.packed)})", "make provider", needed=needed)
 
 
 # --- what is deployed ----------------------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 """What can go wrong for an operator: every failure has a name, one sentence, and what to do next."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from botocore.exceptions import (
@@ -30,6 +30,7 @@ _AROUND = frozenset(
         "AddressInUse",
         "DiskFull",
         "EmulatorFailed",
+        "EmulatorLacks",
         "EmulatorMissing",
         "NoRoom",
         "PhotosUnreachable",
@@ -84,6 +85,10 @@ class InstallFailed(OperatorError):
     """Something could not be fetched or installed."""
 
 
+class SettingsWrong(OperatorError):
+    """A stack's YAML is missing, or says something that cannot be used."""
+
+
 class JobFailed(OperatorError):
     """The job ended with a typed failure of its own."""
 
@@ -132,6 +137,10 @@ class NoCapacity(OperatorError):
 
 class QuotaReached(NoCapacity):
     """The account may not run that many of these instances; in new accounts often none at all."""
+
+    def __init__(self, message: str, *, next_step: str, quotas: Sequence[str], **facts: object) -> None:
+        super().__init__(message, next_step=next_step, quotas=list(quotas), **facts)
+        self.quotas = tuple(quotas)
 
 
 class TooManyInstances(OperatorError):

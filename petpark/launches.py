@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -183,6 +183,12 @@ class _Launcher:
                 raise
 
 
+def quota_step(quotas: Sequence[str]) -> str:
+    """How somebody comes to more, as the beginning of a sentence."""
+    names = " and ".join(f"'{name}'" for name in quotas)
+    return f"Have the quota {names} raised (console of Service Quotas, Amazon EC2; 0 in new accounts)"
+
+
 def _pairs(tags: Mapping[str, str]) -> list[TagTypeDef]:
     return [{"Key": key, "Value": value} for key, value in sorted(tags.items())]
 
@@ -198,12 +204,9 @@ def _out_of_room(job: str, count: int, refused: list[tuple[Pool, Attempt]]) -> N
         quota_name(pool, spot=answer.spot) for pool, answer in refused if SCOPES[answer.code or ""] is Scope.QUOTA
     )
     if limits:
-        names = " and ".join(f"'{name}'" for name in limits)
+        dearer = f", or rent on demand, which has another: {again} --on-demand" if spot else ""
         return QuotaReached(
-            message,
-            next_step=f"Have the quota {names} raised (console of Service Quotas, Amazon EC2; 0 in new accounts)"
-            f"{f', or rent on demand, which has another: {again} --on-demand' if spot else ''}. Then {again}",
-            job=job,
+            message, next_step=f"{quota_step(list(limits))}{dearer}. Then {again}", job=job, quotas=list(limits)
         )
     dearer = f", or rent on demand now ({again} --on-demand)" if spot else ""
     return NoCapacity(

@@ -7,6 +7,7 @@ the whole region. https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from math import inf
 from types import MappingProxyType
 
 
@@ -18,7 +19,7 @@ class Scope(StrEnum):
     ZONE = "zone"
     """The subnet or the zone's disks: no type gets one there."""
     QUOTA = "quota"
-    """The account's quota for a family of types in the whole region: other zones do not help."""
+    """The account's quota of vCPUs for a family of types in the whole region: only smaller types may fit."""
 
 
 SCOPES: Mapping[str, Scope] = MappingProxyType(
@@ -75,12 +76,23 @@ def worth_asking(left: Iterable[Pool], refused: Pool, scope: Scope) -> tuple[Poo
         case Scope.ZONE:
             return tuple(pool for pool in left if pool.zone != refused.zone)
         case Scope.QUOTA:
-            return tuple(pool for pool in left if quota(pool) != quota(refused))
+            return tuple(
+                pool for pool in left if quota(pool) != quota(refused) or vcpus(pool, unknown=inf) < vcpus(refused)
+            )
 
 
 def quota(pool: Pool) -> str:
     """The group of families that share a quota with this pool, as Service Quotas calls it."""
     return "Standard (A, C, D, H, I, M, R, T, Z)" if pool.family in _STANDARD else _QUOTAS.get(pool.family, pool.family)
+
+
+def vcpus(pool: Pool, *, unknown: float = 0) -> float:
+    """How many a type's size stands for; `unknown` for sizes that say nothing of it, such as `metal`."""
+    size = pool.instance_type.partition(".")[2]
+    if size == "large":
+        return 2
+    times = size.removesuffix("xlarge") if size.endswith("xlarge") else "?"
+    return 4 * int(times or 1) if (times or "1").isdecimal() else unknown
 
 
 def quota_name(pool: Pool, *, spot: bool) -> str:

@@ -1,4 +1,4 @@
-"""The official Pulumi CLI: where it is, which version it has, what a stack exports, and how to get it."""
+"""The official Pulumi CLI: where it is, which version it has, and what a stack exports."""
 
 import json
 import os
@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from petpark.errors import InstallFailed, PulumiFailed, PulumiMissing, StackNotDeployed
+from petpark.downloads import TOOLS
+from petpark.errors import PulumiFailed, PulumiMissing, StackNotDeployed
 
 _PROJECT = "Pulumi.yaml"
 _STACK = re.compile(r"Pulumi\.(?P<stack>.+)\.yaml")
@@ -18,19 +19,23 @@ _ABSENT = ("no stack named", "no stack selected", "no previous deployment")
 
 
 def find() -> Path | None:
-    """The `pulumi` program: on the PATH, else where Pulumi's own installers put it; the newest first."""
+    """The `pulumi` program: on the PATH, else what set-up fetched, else where Pulumi's own installers put it.
+
+    The newest of each place.
+    """
     on_path = shutil.which("pulumi")
     if on_path:
         return Path(on_path)
     home = Path.home() / ".pulumi"
+    fetched = sorted((TOOLS / "pulumi").glob("*/bin/pulumi"), key=_version_of, reverse=True)
     installed = sorted((home / "versions").glob("*/bin/pulumi"), key=_version_of, reverse=True)
-    candidates = [home / "bin" / "pulumi", *installed]
+    candidates = [*fetched, home / "bin" / "pulumi", *installed]
     return next((path for path in candidates if os.access(path, os.X_OK) and path.is_file()), None)
 
 
 def version(program: Path) -> str:
     """What `pulumi version` says; raises `PulumiFailed` when it says nothing."""
-    return _run(program, "version", cwd=Path.cwd(), timeout=30).strip().removeprefix("v")
+    return run(program, "version", cwd=Path.cwd(), timeout=30).strip().removeprefix("v")
 
 
 def project_root(start: Path | None = None) -> Path:
@@ -59,29 +64,19 @@ def outputs(stack: str, root: Path) -> Mapping[str, Any]:
             "The Pulumi CLI is not on this machine; it tells what a stack on AWS consists of.",
             next_step="petpark doctor --install-pulumi (or --target rehearsal, which does without it)",
         )
-    text = _run(program, "stack", "output", "--json", "--stack", stack, cwd=root, timeout=_OUTPUT_TIMEOUT)
+    text = run(program, "stack", "output", "--json", "--stack", stack, cwd=root, timeout=_OUTPUT_TIMEOUT)
     found = json.loads(text or "{}")
     if not found:
         raise _not_deployed(stack)
     return found
 
 
-def install() -> Path:
-    """Fetch the CLI that fits the installed SDK, into `~/.pulumi/versions`; raises `InstallFailed`."""
-    from pulumi.automation import PulumiCommand
+def run(program: Path, *words: str, cwd: Path, timeout: float, environment: Mapping[str, str] | None = None) -> str:
+    """What `pulumi` prints for `words` within `timeout` seconds; raises `StackNotDeployed` or `PulumiFailed`.
 
-    try:
-        installed = PulumiCommand.install()
-    except subprocess.CalledProcessError as error:
-        said = (error.output or b"").decode(errors="replace").strip().splitlines()
-        raise _cannot_install(said[-1] if said else f"the installer ended with {error.returncode}") from error
-    except OSError as error:  # URLError is one: no network, no such host, refused by a proxy
-        raise _cannot_install(f"get.pulumi.com cannot be reached ({error})") from error
-    return Path(installed.command)
-
-
-def _run(program: Path, *words: str, cwd: Path, timeout: float) -> str:
-    environment = {**os.environ, "PULUMI_SKIP_UPDATE_CHECK": "true"}
+    `environment` is ours if it is not given.
+    """
+    environment = {**(os.environ if environment is None else environment), "PULUMI_SKIP_UPDATE_CHECK": "true"}
     command = [str(program), "--non-interactive", *words]
     shown = " ".join(("pulumi", *words))
     try:
@@ -109,14 +104,6 @@ def _run(program: Path, *words: str, cwd: Path, timeout: float) -> str:
 
 def _not_deployed(stack: str) -> StackNotDeployed:
     return StackNotDeployed(f"Stack {stack} is not deployed.", next_step=f"pulumi up --stack {stack}")
-
-
-def _cannot_install(why: str) -> InstallFailed:
-    return InstallFailed(
-        f"The Pulumi CLI could not be installed: {why}.",
-        next_step="Open the way to get.pulumi.com, or install it by hand (https://www.pulumi.com/docs/install/). "
-        "The rehearsal works without it: petpark rehearse --engine embedded",
-    )
 
 
 def _version_of(program: Path) -> tuple[int, ...]:

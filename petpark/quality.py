@@ -53,7 +53,7 @@ def report(
     small network sees. Raises `TorchMissing`, training's `DatasetMissing`, `PhotoLost`.
     """
     if importlib.util.find_spec("torch") is None:
-        raise TorchMissing("PyTorch, which reads and compares photos, is not installed here.", next_step="uv sync")
+        raise TorchMissing("PyTorch, which reads and compares photos, is not installed here.", next_step="make setup")
     from training.dataset import load_manifest
     from training.dataset.quality.examine import examine, pictures
     from training.dataset.quality.page import render

@@ -1,4 +1,4 @@
-"""What AWS's refusals mean for somebody who operates petpark, and what to do about them: a table, by error code.
+"""What AWS's refusals mean for an operator of petpark, and what to do about them: a table, by error code.
 
 Source: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
 """

@@ -44,9 +44,6 @@ JOB_TAG = "petpark:job"
 LAUNCH_TAG = "petpark:launch"
 """Tag of an instance that a study started: the study's id and the number in its ledger."""
 
-METRIC_NAMESPACE = "petpark"
-"""CloudWatch namespace of everything that the code measures."""
-
 
 # --- workspace: code bundles, jobs, checkpoints, studies -----------------------------------------------------------
 

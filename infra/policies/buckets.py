@@ -37,7 +37,8 @@ def lake_bucket(bucket: str, accounts: Accounts) -> Document:
 def workspace_bucket(bucket: str, accounts: Accounts) -> Document:
     """Refuse plain HTTP; let each stack in another account keep its code bundles here, and its endpoints read them.
 
-    Whoever deploys that stack is its own account's to say. An object belongs to the bucket's account, whoever made it:
+    Its own account's policies say who deploys that stack. An object belongs to the bucket's account, also if another
+    account made it:
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/about-object-ownership.html
     """
     keep = ["s3:GetObject", "s3:GetObjectTagging", "s3:PutObject", "s3:PutObjectTagging"]

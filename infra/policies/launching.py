@@ -28,7 +28,7 @@ def launch(*, template: str, subnets: Sequence[str], role: str) -> Document:
             allow(run, [instances], of_a_job),
             allow(run, [images, f"{ours}:security-group/*"], as_in_template),
             allow(run, [template, *subnets, f"{ours}:network-interface/*", volumes], {"ArnEquals": from_template}),
-            # Knows no template. It is only asked for where the market is spot.
+            # Has no key for the template. AWS checks it only where the market is spot.
             allow(run, [f"{ours}:spot-instances-request/*"]),
             allow(["ec2:CreateTags"], [instances, volumes], {"StringEquals": {"ec2:CreateAction": "RunInstances"}}),
             allow(["ec2:TerminateInstances"], [instances], {"Null": {f"aws:ResourceTag/{JOB_TAG}": "false"}}),
@@ -39,7 +39,7 @@ def launch(*, template: str, subnets: Sequence[str], role: str) -> Document:
 
 
 def person(roles: Iterable[str]) -> Document:
-    """What somebody needs who acts in `roles` (ARNs): to take them, and to see what runs behind an endpoint.
+    """What a person needs who acts in `roles` (ARNs): to take them, and to see what runs behind an endpoint.
 
     For a user, a role of theirs, or a permission set of IAM Identity Center.
     """

@@ -36,7 +36,7 @@ def training(places: Places, log_group: str) -> Document:
             *read(places.model_store),
             *create(places.model_store, published),
             use_key(places.encryption_key, writes=True),
-            *tell(log_group),
+            tell(log_group),
         ]
     )
 
@@ -77,6 +77,6 @@ def endpoint(places: Places, log_group: str, stack: str) -> Document:
             verify(places.signing_key),
             add(places.data_lake, (EVENTS, EVENT_PICTURES)),
             list_api_keys(places.parameters, stack),
-            *tell(log_group),
+            tell(log_group),
         ]
     )

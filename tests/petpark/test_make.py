@@ -70,6 +70,6 @@ def test_a_system_that_cannot_run_it_is_told_before_anything_is_installed(checko
     (programs / "uname").chmod(0o700)
     (checkout / ".venv" / ".ready").unlink()
     path = f"{programs}{os.pathsep}{os.environ['PATH']}"
-    with pytest.raises(AssertionError, match=rf"make {target}: needs Linux.*uv sync"):
+    with pytest.raises(AssertionError, match=rf"make {target}: needs Linux.*make deploy-setup"):
         make(checkout, target, PATH=path)
     assert not (checkout / "record").exists()

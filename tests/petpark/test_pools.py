@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from math import inf
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from petpark.pools import SCOPES, Pool, Scope, pools, quota, quota_name, worth_asking
+from petpark.pools import SCOPES, Pool, Scope, pools, quota, quota_name, vcpus, worth_asking
 
 TYPES = [
     "g5.xlarge",
+    "g5.12xlarge",
+    "g5g.metal",
     "g6.xlarge",
     "gr6.4xlarge",
     "p4d.24xlarge",
@@ -45,7 +49,7 @@ def test_asking_ends_asks_no_pool_twice_and_none_that_a_refusal_spoke_for(
         for before, scope in refused:
             assert pool != before
             assert scope is not Scope.ZONE or pool.zone != before.zone
-            assert scope is not Scope.QUOTA or quota(pool) != quota(before)
+            assert scope is not Scope.QUOTA or quota(pool) != quota(before) or vcpus(pool, unknown=inf) < vcpus(before)
         scope = answers[len(refused)]
         refused.append((pool, scope))
         left = worth_asking(rest, pool, scope)
@@ -67,3 +71,14 @@ def test_quotas_are_named_as_service_quotas_names_them() -> None:
     assert named("p5.48xlarge", spot=False) == "Running On-Demand P instances"
     assert named("m7i.large", spot=True) == "All Standard (A, C, D, H, I, M, R, T, Z) Spot Instance Requests"
     assert named("x2idn.16xlarge", spot=False) == "Running On-Demand X instances"
+
+
+def test_a_smaller_type_may_fit_a_quota_that_a_larger_one_does_not() -> None:
+    large, *rest = every(["g5.12xlarge", "g5.xlarge", "g6.12xlarge", "g5g.metal", "c7i.large"], ["eu-west-1a"])
+    left = worth_asking(rest, large, Scope.QUOTA)
+    assert [pool.instance_type for pool in left] == ["g5.xlarge", "c7i.large"]
+    sizes = {size: vcpus(Pool(instance_type=f"m7i.{size}", zone="a", subnet="s")) for size in SIZES}
+    assert sizes == SIZES
+
+
+SIZES = {"large": 2, "xlarge": 4, "2xlarge": 8, "48xlarge": 192, "metal": 0, "medium": 0, "metal-24xl": 0}

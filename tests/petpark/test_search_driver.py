@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from petpark.errors import BudgetTooSmall, NoCapacity
+from petpark.errors import BudgetTooSmall, NoCapacity, QuotaReached
 from petpark.search.driver import Driver
 from petpark.search.records import MOST_LAUNCHES, Records, find, reservation
 from petpark.search.request import create
@@ -351,6 +351,20 @@ def test_without_capacity_what_runs_is_awaited_and_the_study_goes_on_later() -> 
     table = cloud.driver(name).drive()
     assert states(table) == ["succeeded"] * 4
     assert table.seconds == 4000, "a refused launch cost nothing"
+
+
+def test_a_quota_that_stops_a_study_is_named_with_the_studys_own_next_step() -> None:
+    class Limited(Cloud):
+        def launch(self, job: str, token: str) -> None:
+            raise QuotaReached("none left", next_step="petpark train --resume j", quotas=["All G Requests"])
+
+    cloud = Limited()
+    name = begin(cloud)
+    with pytest.raises(QuotaReached) as reached:
+        cloud.driver(name).drive()
+    assert "'All G Requests'" in reached.value.next_step
+    assert reached.value.next_step.endswith(f"petpark search resume {name}")
+    assert (reached.value.facts["study"], reached.value.facts["quotas"]) == (name, ["All G Requests"])
 
 
 def test_halving_trains_the_best_longer() -> None:

@@ -28,6 +28,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("PATH", "")
+    monkeypatch.setattr(pulumi_cli, "TOOLS", tmp_path / ".tools")
     monkeypatch.delenv("PETPARK_PERSON", raising=False)
     return tmp_path
 
@@ -215,6 +216,10 @@ def test_pulumi_is_found_where_its_installer_puts_it_the_newest_first(here: Path
     found = pulumi_cli.find()
     assert found is not None
     assert "3.100.1" in found.parts
+    fetched = here / ".tools" / "pulumi" / "3.99.0" / "bin" / "pulumi"
+    fetched.parent.mkdir(parents=True)
+    fetched.touch(mode=0o755)
+    assert pulumi_cli.find() == fetched
 
 
 def in_the_cloud(*people: Person, alone: str | None = None) -> Target:

@@ -1,4 +1,5 @@
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ def images(*colours):
     return np.stack([np.full((SIZE, SIZE, 3), palette[colour], dtype=np.uint8) for colour in colours])
 
 
-def request(batch, **more):
+def request(batch, **more: Any) -> dict[str, Any]:
     tensor = {"name": "image", "datatype": "UINT8", "shape": list(batch.shape), "data": batch.ravel().tolist()}
     return {"inputs": [tensor], **more}
 
@@ -60,9 +61,8 @@ def test_nested_numbers_are_taken_too(endpoint):
 
 
 def test_null_parameters_are_as_none(endpoint):
-    document = request(images("red"), parameters=None, outputs=[{"name": "embedding", "parameters": None}])
-    document["inputs"][0]["parameters"] = None
-    answer = infer(endpoint, document)
+    outputs = [{"name": "embedding", "parameters": None}]
+    answer = infer(endpoint, {**broken(parameters=None), "parameters": None, "outputs": outputs})
     assert answer.status_code == 200, answer.text
 
 

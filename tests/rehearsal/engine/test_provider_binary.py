@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from rehearsal.engine import ProviderMissing, find_provider
-from rehearsal.engine.provider_binary import newest_in
+from rehearsal.provider.mirrors import network_mirrors, newest_in
 
 ARCHITECTURE = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine().lower(), platform.machine().lower())
 HERE = f"{'darwin' if sys.platform == 'darwin' else 'linux'}_{ARCHITECTURE}"
@@ -30,7 +30,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def find(home: Path, root: Path, **environment: str) -> Path:
-    return find_provider({"HOME": str(home)} | environment, root=root)
+    return find_provider({"HOME": str(home)} | environment, root=root, tools=home.parent / ".tools")
 
 
 def test_the_variable_goes_before_everything(home: Path, tmp_path: Path):
@@ -80,10 +80,38 @@ def test_the_highest_version_wins_and_other_systems_do_not_count(tmp_path: Path)
     assert newest_in(tmp_path) == binaries[1]
 
 
-def test_a_missing_binary_is_reported_with_the_places_and_both_ways_out(home: Path, tmp_path: Path):
+def test_a_missing_binary_is_one_sentence_with_the_ways_out(home: Path, tmp_path: Path):
     with pytest.raises(ProviderMissing) as missing:
         find(home, tmp_path / "root")
     text = str(missing.value)
-    assert str(home / ".terraform.d" / "plugins") in text
+    assert "\n" not in text
+    assert "make provider" in text
     assert "petpark doctor --install-pulumi" in text
     assert "PETPARK_AWS_PROVIDER" in text
+
+
+def test_what_set_up_fetched_is_found_after_everything_else(home: Path, tmp_path: Path):
+    (fetched,) = mirror(tmp_path / ".tools", "5.100.0")
+    assert find(home, tmp_path / "root") == fetched
+    (own,) = mirror(tmp_path / "root" / "opt" / "terraform", "5.0.0")
+    assert find(home, tmp_path / "root") == own
+
+
+@pytest.mark.parametrize(
+    ("lines", "used"),
+    [
+        ("", True),
+        ('include = ["registry.terraform.io/*/*"]', True),
+        ('include = ["hashicorp/*"]', True),
+        ('include = ["example.com/*/*"]', False),
+        ('exclude = ["registry.terraform.io/hashicorp/*"]', False),
+        ('exclude = ["hashicorp/google"]', True),
+    ],
+)
+def test_a_network_mirror_of_terraforms_configuration_counts_where_it_is_meant_for_the_aws_provider(
+    home: Path, lines: str, used: bool
+):
+    home.mkdir()
+    block = f'network_mirror {{\n    url = "https://mirror.example/providers"\n    {lines}\n  }}'
+    (home / ".terraformrc").write_text(f"provider_installation {{\n  {block}\n}}\n")
+    assert network_mirrors({"HOME": str(home)}) == (["https://mirror.example/providers/"] if used else [])
