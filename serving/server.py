@@ -26,7 +26,7 @@ from serving.keys.ring import KeyRing
 from serving.live import Live
 from serving.registry_view import RegistryView
 from serving.roll_back import OpensDesk
-from serving.settings import Limits, ServingSettings, SettingInvalid
+from serving.settings import Limits, ServingSettings
 from serving.state_report import report_state
 from serving.telemetry import Metrics
 from serving.workers import Workers
@@ -64,7 +64,7 @@ async def serve(
     open_desk: OpensDesk | None = None,
 ) -> None:
     """Answer requests until SIGTERM or SIGINT; then finish what was begun and return. Raises `AddressInUse`."""
-    for port, variable in _ports(settings).items():
+    for port, variable in settings.ports.items():
         check_address(settings.host, port, advice=f"set {Variable.HOST} and {variable} to a free address")
     limits = settings.limits
     stop = asyncio.Event()
@@ -165,28 +165,12 @@ def end_in_time(seconds: float, *, end_process: Callable[[int], object] = end) -
     return timer
 
 
-def _ports(settings: ServingSettings) -> dict[int, Variable]:
-    """Where this endpoint listens, and the variable that says so. Raises `SettingInvalid` for two that are the same."""
-    named = (
-        (settings.port, Variable.PORT),
-        (settings.grpc_port, Variable.GRPC_PORT),
-        (settings.health_port, Variable.HEALTH_PORT),
-    )
-    ports: dict[int, Variable] = {}
-    for port, variable in named:
-        if port in ports:
-            raise SettingInvalid(f"{variable} is {port}, and so is {ports[port]}; give each a port of its own.")
-        if port:
-            ports[port] = variable
-    return ports
-
-
 def _budgets(settings: ServingSettings) -> dict[int, Budget]:
     limits = settings.limits
     a_peer = None if settings.behind_load_balancer else limits.peer_connections
     callers = Budget(in_all=limits.connections, a_peer=a_peer)
     probes = Budget(in_all=limits.probe_connections, a_peer=None)
-    return {port: probes if name is Variable.HEALTH_PORT else callers for port, name in _ports(settings).items()}
+    return {port: probes if name is Variable.HEALTH_PORT else callers for port, name in settings.ports.items()}
 
 
 async def _grpc(

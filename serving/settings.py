@@ -124,7 +124,7 @@ class ServingSettings:
                 f"Set it to the key's ARN, or set {Variable.REQUIRE_CERTIFICATE}=false where any version may answer."
             )
         api_keys, api_keys_path = _api_keys(read)
-        return cls(
+        settings = cls(
             model_store=read.text(Variable.MODEL_STORE, "the bucket of the model registry"),
             model=read.text(Variable.MODEL, "the name of the model to serve"),
             channel=read.text(Variable.CHANNEL, "the channel to follow, such as test or prod"),
@@ -147,6 +147,20 @@ class ServingSettings:
             instance=socket.gethostname(),
             cache=_cache(environment),
         )
+        _ = settings.ports  # raises where two are the same
+        return settings
+
+    @property
+    def ports(self) -> Mapping[int, Variable]:
+        """Where this endpoint listens, and the variable that says so. Raises `SettingInvalid` for a port named twice."""
+        named = {Variable.PORT: self.port, Variable.GRPC_PORT: self.grpc_port, Variable.HEALTH_PORT: self.health_port}
+        ports: dict[int, Variable] = {}
+        for variable, port in named.items():
+            if port in ports:
+                raise SettingInvalid(f"{variable} is {port}, and so is {ports[port]}; give each a port of its own.")
+            if port:
+                ports[port] = variable
+        return ports
 
 
 def usable_cores() -> int:
