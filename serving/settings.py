@@ -152,7 +152,7 @@ class ServingSettings:
 
     @property
     def ports(self) -> Mapping[int, Variable]:
-        """Where this endpoint listens, and the variable that says so. Raises `SettingInvalid` for a port named twice."""
+        """Where this endpoint listens, and which variable says so. Raises `SettingInvalid` for one named twice."""
         named = {Variable.PORT: self.port, Variable.GRPC_PORT: self.grpc_port, Variable.HEALTH_PORT: self.health_port}
         ports: dict[int, Variable] = {}
         for variable, port in named.items():

@@ -36,7 +36,7 @@ _KEPT = (
 
 
 def kinds(photo: bytes) -> tuple[Manner, ...]:
-    """Twenty-three ways to abuse an endpoint, with what must come of each."""
+    """Twenty-five ways to abuse an endpoint, with what must come of each."""
     known = {manner.name: manner for manner in manners(photo)}
     chunked = post_in_chunks()
     trailers = b"".join(b"x-%d: 1\r\n" % number for number in range(30_000))
