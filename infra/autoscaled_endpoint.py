@@ -7,6 +7,7 @@ import pulumi_aws as aws
 
 from infra.alarms import Watched
 from infra.endpoint_kind import EndpointKind
+from infra.endpoint_settings import HEALTH_PORT
 from infra.host_name import HostName, HostNameArgs
 from infra.serving_machine import EndpointArgs, create_machine, start_script
 from infra.signals import STATE, Signal, measure
@@ -54,25 +55,24 @@ class AutoscaledEndpoint(EndpointKind):
             cidr_ipv4=args.settings.clients,
             tags=self.tags,
         )
-        inside: dict[str, Any] = {
-            "ip_protocol": "tcp",
-            "from_port": args.settings.port,
-            "to_port": args.settings.port,
-            "tags": self.tags,
-        }
-        out = aws.vpc.SecurityGroupEgressRule(
-            **self.child("to-instances"),
-            security_group_id=door.id,
-            referenced_security_group_id=self.machine.firewall.id,
-            **inside,
-        )
-        into = aws.vpc.SecurityGroupIngressRule(
-            **self.child("from-balancer"),
-            security_group_id=self.machine.firewall.id,
-            referenced_security_group_id=door.id,
-            **inside,
-        )
-        return door, [out, into]
+        rules: list[pulumi.Resource] = []
+        for prefix, port in (("", args.settings.port), ("health-", HEALTH_PORT)):
+            inside: dict[str, Any] = {"ip_protocol": "tcp", "from_port": port, "to_port": port, "tags": self.tags}
+            rules += [
+                aws.vpc.SecurityGroupEgressRule(
+                    **self.child(f"{prefix}to-instances"),
+                    security_group_id=door.id,
+                    referenced_security_group_id=self.machine.firewall.id,
+                    **inside,
+                ),
+                aws.vpc.SecurityGroupIngressRule(
+                    **self.child(f"{prefix}from-balancer"),
+                    security_group_id=self.machine.firewall.id,
+                    referenced_security_group_id=door.id,
+                    **inside,
+                ),
+            ]
+        return door, rules
 
     def _create_balancer(self, args: EndpointArgs) -> aws.lb.LoadBalancer:
         return aws.lb.LoadBalancer(
@@ -95,6 +95,7 @@ class AutoscaledEndpoint(EndpointKind):
             deregistration_delay=_DRAIN_SECONDS,
             health_check={
                 "path": IN_SERVICE_PATH,
+                "port": str(HEALTH_PORT),
                 "matcher": "200",
                 "interval": 10,
                 "timeout": 5,
@@ -134,7 +135,7 @@ class AutoscaledEndpoint(EndpointKind):
         )
 
     def _create_group(self, args: EndpointArgs) -> aws.autoscaling.Group:
-        template = self.machine.create_template(start_script(args, self.machine))
+        template = self.machine.create_template(start_script(args, self.machine, behind_load_balancer=True))
         return aws.autoscaling.Group(
             **self.child(
                 "group",

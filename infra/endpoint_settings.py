@@ -12,6 +12,9 @@ https://docs.aws.amazon.com/acm/latest/APIReference/API_RequestCertificate.html"
 
 _AMAZONS = ".amazonaws.com"
 
+HEALTH_PORT = 8081
+"""Where instances answer their load balancer's probes: callers that use up all connections must not fail them."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class EndpointSettings:
@@ -59,6 +62,8 @@ def read_endpoint(values: Reader, region: str) -> EndpointSettings:
     port = values.integer("endpoint_port", 1, 65_535)
     if grpc_port == port:
         values.refuse("grpc_port", str(grpc_port), f"another port than endpoint_port, which is {port}, or 0")
+    if kind == "autoscaled" and port == HEALTH_PORT:
+        values.refuse("endpoint_port", str(port), "another port: the load balancer asks for health on this one")
     fewest = values.integer("endpoint_min_instances", 0, 100)
     most = values.integer("endpoint_max_instances", 1, 100)
     if fewest > most:

@@ -55,7 +55,7 @@ class InstanceEndpoint(EndpointKind):
             vpc_security_group_ids=[self.machine.firewall.id],
             metadata_options=METADATA_OPTIONS,
             root_block_device={"volume_size": args.settings.volume_gb, "volume_type": "gp3", "encrypted": True},
-            user_data=start_script(args, self.machine),
+            user_data=start_script(args, self.machine, behind_load_balancer=False),
             user_data_replace_on_change=True,
             tags=self.tagged("instance"),
         )

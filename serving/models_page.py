@@ -5,7 +5,7 @@ from starlette.responses import JSONResponse, Response
 
 from serving.problems import NOT_FOUND, Problem
 from serving.registry_view import RegistryView
-from serving.roll_back import RollBackApi, confidential
+from serving.roll_back import RollBackApi
 
 
 class ModelsApi:
@@ -20,5 +20,5 @@ class ModelsApi:
         if self._view is None:
             raise Problem(NOT_FOUND, "This endpoint was started without a registry to look at.")
         document = await self._view.read()
-        roll_back = {"possible": self._roll_back.possible, "confidential": confidential(request)}
+        roll_back = {"possible": self._roll_back.possible, "confidential": self._roll_back.confidential(request)}
         return JSONResponse({**document, "roll_back": roll_back}, headers={"cache-control": "no-store"})

@@ -117,6 +117,11 @@ def test_training_instance_types_share_the_machine_image(types, told):
     assert told in str(refusal.value)
 
 
+def test_callers_and_probes_of_a_load_balancer_have_ports_of_their_own():
+    with pytest.raises(SettingsInvalid, match=r"petpark:endpoint_port is .* the load balancer asks for health on this"):
+        _read(_values("prod", endpoint_port="8081"))
+
+
 def test_training_instance_types_keep_their_order():
     found = _read(_values(training_instance_types='["g6.xlarge", "g5.2xlarge"]')).training
     assert [kind.name for kind in found.instance_types] == ["g6.xlarge", "g5.2xlarge"]
