@@ -118,8 +118,8 @@ def fetch(
 
 
 def shown_url(url: str) -> str:
-    """`url` without a name and password that it may hold."""
-    return re.sub(r"//[^/@]*@", "//", url)
+    """`url` without what may be secret in it: name, password, and a query, which may hold a signature."""
+    return re.sub(r"//.*@", "//", url.partition("?")[0], flags=re.DOTALL) if "@" in url or "?" in url else url
 
 
 class _Part:
