@@ -16,7 +16,7 @@ LOCK = $(UV) pip compile --quiet $(UPGRADE) --python-version 3.13 --generate-has
 UPGRADE ?= --upgrade
 VERSITYGW := .tools/bin/versitygw
 
-.PHONY: help linux setup deploy-setup provider demo demo-down test check format bench lock clean
+.PHONY: help linux setup setup-emulator deploy-setup provider demo demo-down test test-emulator check format bench lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,15 +32,20 @@ deploy-setup: .venv/.deploy ## install what `pulumi` and the commands need, from
 provider: setup ## fetch the AWS provider into .tools where this machine has none; its hash is in requirements/downloads.toml
 	@$(RUN) -m rehearsal.provider embedded
 
-demo: setup ## rehearse the lifecycle: PHOTOS=dir for your own photos, KEEP=1 to leave it running, ENGINE=pulumi|embedded
+setup-emulator: setup $(if $(filter-out localstack,$(EMULATOR)),.venv-$(EMULATOR)/.ready) ## install EMULATOR=ministack|localemu beside LocalStack
+
+demo: setup-emulator ## rehearse the lifecycle: PHOTOS=dir for your own photos, KEEP=1 to leave it running, ENGINE=pulumi|embedded, EMULATOR=ministack
 	@$(RUN) -m rehearsal.provider $(ENGINE)
-	@$(RUN) -m petpark rehearse $${PHOTOS:+--photos "$$PHOTOS"} $(if $(KEEP),--keep) $(if $(ENGINE),--engine $(ENGINE))
+	@$(RUN) -m petpark rehearse $${PHOTOS:+--photos "$$PHOTOS"} $(if $(KEEP),--keep) $(if $(ENGINE),--engine $(ENGINE)) $(if $(EMULATOR),--emulator $(EMULATOR))
 
 demo-down: ## end a rehearsal that was kept running
 	@$(RUN) -m petpark rehearse down
 
 test: provider .tools/iam-simulate/.ready ## every test, on the embedded default; WORKERS=1 where memory is short
 	@$(RUN) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+
+test-emulator: setup-emulator ## what petpark needs of an emulator: EMULATOR=ministack|localemu for another than LocalStack
+	@$(RUN) -m pytest tests/rehearsal/emulator tests/rehearsal/test_emulators.py $(if $(EMULATOR),--emulator $(EMULATOR))
 
 check: setup ## format, lint, types, import rules
 	@$(RUN) -m ruff format --check .
@@ -60,11 +65,11 @@ lock: $(UV) ## write requirements/*.txt anew from pyproject.toml and requirement
 	@$(LOCK) --overrides requirements/overrides.txt pyproject.toml --group dev -o requirements/development.txt
 	@$(LOCK) --constraint requirements/development.txt pyproject.toml --group deploy -o requirements/deploy.txt
 	@for group in training serving camera; do $(LOCK) --group pyproject.toml:$$group -o requirements/$$group.txt; done
-	@for name in emulator benchmarks; do $(LOCK) requirements/$$name.in -o requirements/$$name.txt; done
+	@for name in emulator ministack localemu benchmarks; do $(LOCK) requirements/$$name.in -o requirements/$$name.txt; done
 
 clean: ## remove environments, caches and everything that a rehearsal left
 	@[ ! -x $(RUN) ] || $(RUN) -m petpark rehearse down
-	@rm -rf .venv .venv-emulator .venv-benchmarks .tools .rehearsal .pytest_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info build
+	@rm -rf .venv .venv-emulator .venv-ministack .venv-localemu .venv-benchmarks .tools .rehearsal .pytest_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info build
 
 # uv comes from the package index into an environment of its own. A pyenv that lacks 3.13 would refuse to run in this folder: then start from /.
 $(UV): requirements/tools.txt
@@ -98,6 +103,12 @@ $(UV): requirements/tools.txt
 	@echo "setup 3/4  emulator environment"
 	@[ -x .venv-emulator/bin/python ] || PYENV_VERSION=3.13 $(UV) venv --quiet --python 3.13 .venv-emulator
 	@$(UV) pip sync --compile-bytecode --python .venv-emulator/bin/python --require-hashes requirements/emulator.txt
+	@touch $@
+
+.venv-ministack/.ready .venv-localemu/.ready: .venv-%/.ready: requirements/%.txt | $(UV)
+	@echo "setup      environment of the emulator $*"
+	@[ -x .venv-$*/bin/python ] || PYENV_VERSION=3.13 $(UV) venv --quiet --python 3.13 .venv-$*
+	@$(UV) pip sync --compile-bytecode --python .venv-$*/bin/python --require-hashes requirements/$*.txt
 	@touch $@
 
 .venv-benchmarks/.ready: requirements/benchmarks.txt | $(UV)

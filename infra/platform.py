@@ -42,7 +42,7 @@ def create_training(
 ) -> pulumi.Input[Mapping[str, Any]]:
     """Make training where the platform is made; elsewhere refer to it. Returns its outputs."""
     if platform.owner is not None:
-        return platform.owner.require_output("training")
+        return _output(platform.owner, "training")
     training = Training(
         "training",
         TrainingArgs(
@@ -101,28 +101,47 @@ def _refer(settings: StackSettings, stack: str) -> Platform:
     return Platform(
         places=PlaceOutputs(
             model=settings.model,
-            model_store=owner.require_output("model_store"),
-            data_lake=owner.require_output("data_lake"),
-            workspace=owner.require_output("workspace"),
-            encryption_key=owner.require_output("encryption_key"),
-            signing_key=owner.require_output("signing_key"),
+            model_store=_output(owner, "model_store"),
+            data_lake=_output(owner, "data_lake"),
+            workspace=_output(owner, "workspace"),
+            encryption_key=_output(owner, "encryption_key"),
+            signing_key=_output(owner, "signing_key"),
             parameters=_parameters(settings),
         ),
         roles=_roles(settings, owner),
-        channels=owner.require_output("channels"),
-        gates=owner.require_output("gates"),
+        channels=_output(owner, "channels"),
+        gates=_output(owner, "gates"),
         owner=owner,
     )
 
 
 def _roles(settings: StackSettings, owner: pulumi.StackReference) -> pulumi.Output[Mapping[str, Any]]:
     """The owner's roles; with some for its own API keys where this stack is in an account of its own."""
-    roles = owner.require_output("roles")
+    roles = _output(owner, "roles")
     if pulumi.get_stack() not in settings.accounts:
         return roles
     account = aws.get_caller_identity_output().account_id
     keepers = KeyKeepers("keys", KeyKeepersArgs(account=account, parameters=_parameters(settings)))
     return pulumi.Output.all(roles, keepers.roles).apply(lambda both: {**both[0], **both[1]})
+
+
+def _output(owner: pulumi.StackReference, key: str) -> pulumi.Output[Any]:
+    """An output of the stack that owns the platform; ends the program with one sentence where it has none.
+
+    A stack that was never made is reported by Pulumi itself, as an unknown stack; one that was made and not deployed,
+    or destroyed since, has no outputs.
+    """
+
+    def required(name: str, outputs: Mapping[str, Any]) -> Any:
+        if key not in outputs:
+            stack = name.rpartition("/")[2]
+            raise pulumi.RunError(
+                f"stack {stack}, which owns the platform, has no output {key!r}: deploy it first, "
+                f"`pulumi up --stack {stack}`"
+            )
+        return outputs[key]
+
+    return pulumi.Output.all(owner.name, owner.outputs).apply(lambda both: required(both[0], both[1]))
 
 
 def _parameters(settings: StackSettings) -> pulumi.Output[str]:

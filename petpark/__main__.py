@@ -12,6 +12,7 @@ from petpark.app import Commands, TargetKind, begin, example
 from petpark.commands import (
     api_keys,
     camera,
+    costs,
     data,
     decisions,
     doctor,
@@ -45,6 +46,7 @@ def petpark(
 
 
 doctor.register(app)
+costs.register(app)
 train.register(app)
 decisions.register(app)
 app.add_typer(data.app, name="data")

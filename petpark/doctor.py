@@ -37,15 +37,17 @@ ROOM_NEEDED = 4 * 1024**3
 
 _NOTHING_DEPLOYED = (StackNotDeployed, RehearsalNotRunning, PulumiMissing, PulumiFailed)
 
-EMULATOR_PYTHON = Path(".venv-emulator") / "bin" / "python"
-
 
 class Health(StrEnum):
-    """`missing` is needed and not there; `absent` is not there and not needed, but good to have."""
+    """`missing` is needed and not there; `absent` is not there and not needed, but good to have.
+
+    `unchecked` is what could not be looked at: neither good nor bad.
+    """
 
     FINE = "fine"
     ABSENT = "absent"
     MISSING = "missing"
+    UNCHECKED = "unchecked"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,19 +173,29 @@ def _account() -> Check:
 
 
 def _emulator(root: Path) -> Check:
-    python = Path(os.environ.get("PETPARK_EMULATOR_PYTHON") or root / EMULATOR_PYTHON)
+    """The emulator that a rehearsal would start: the default, or the one that `$PETPARK_EMULATOR` names."""
+    from rehearsal.emulator import default_python
+    from rehearsal.emulators import DEFAULT, EMULATORS, VARIABLE
+
+    chosen = os.environ.get(VARIABLE) or DEFAULT.key
+    product = EMULATORS.get(chosen)
+    if product is None:
+        found = f"{VARIABLE} is {chosen}, not one of {', '.join(EMULATORS)}"
+        return Check(name="emulator", health=Health.MISSING, found=found, mend=f"unset {VARIABLE}")
+    python = default_python(product, root)
     if not python.exists():
-        return Check(name="emulator", health=Health.MISSING, found=f"no {python}", mend="make setup")
-    question = "from importlib.metadata import version; print(version('localstack-core'))"
+        found = f"{product.name}: no {python}"
+        return Check(name="emulator", health=Health.MISSING, found=found, mend=product.setup)
+    question = f"from importlib.metadata import version; print(version({product.distribution!r}))"
     try:
         done = subprocess.run([python, "-c", question], capture_output=True, text=True, timeout=30, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
-        return Check(name="emulator", health=Health.MISSING, found=str(error), mend="make setup")
+        return Check(name="emulator", health=Health.MISSING, found=str(error), mend=product.setup)
     if done.returncode != 0:
-        return Check(
-            name="emulator", health=Health.MISSING, found="its environment has no LocalStack", mend="make setup"
-        )
-    return Check(name="emulator", health=Health.FINE, found=f"LocalStack {done.stdout.strip()}")
+        found = f"its environment has no {product.name}"
+        return Check(name="emulator", health=Health.MISSING, found=found, mend=product.setup)
+    default = "the default" if product is DEFAULT else f"by {VARIABLE}"
+    return Check(name="emulator", health=Health.FINE, found=f"{product.name} {done.stdout.strip()}, {default}")
 
 
 def _provider(*, needed: bool) -> Check:

@@ -30,6 +30,7 @@ _AROUND = frozenset(
         "AddressInUse",
         "DiskFull",
         "EmulatorFailed",
+        "EmulatorLacks",
         "EmulatorMissing",
         "NoRoom",
         "PhotosUnreachable",
@@ -82,6 +83,10 @@ class PulumiFailed(OperatorError):
 
 class InstallFailed(OperatorError):
     """Something could not be fetched or installed."""
+
+
+class SettingsWrong(OperatorError):
+    """A stack's YAML is missing, or says something that cannot be used."""
 
 
 class JobFailed(OperatorError):

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -18,6 +19,7 @@ from petpark.app import example, invocation
 from petpark.errors import OperatorError
 from petpark.machine import unsupported
 from petpark.output import Output
+from rehearsal.emulators import EMULATORS, VARIABLE
 
 if TYPE_CHECKING:
     from rehearsal.run import RunOptions
@@ -33,6 +35,7 @@ _INTERRUPTED = 130
 _FEWEST_CLASSES = 2
 
 type EngineName = Literal["embedded", "pulumi"]
+type EmulatorName = Literal["localstack", "ministack", "localemu"]
 
 app = typer.Typer(
     help="Rehearse the whole lifecycle on this machine, offline.",
@@ -64,6 +67,9 @@ def rehearse(
         EngineName | None,
         typer.Option("--engine", help="Who deploys; by default Pulumi where it is installed, else the embedded one."),
     ] = None,
+    emulator: Annotated[
+        EmulatorName, typer.Option("--emulator", envvar=VARIABLE, help="What stands in for AWS.")
+    ] = "localstack",
     port: Annotated[int, typer.Option("--port", help="The emulated cloud's port; 0 takes a free one.")] = 0,
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="A hyper-parameter of both trainings, as key=value.")
@@ -77,7 +83,9 @@ def rehearse(
         raise SystemUnsupported(reason, next_step="petpark doctor shows what works here.")
     if keep and _LET_GO not in os.environ:
         raise typer.Exit(_host_elsewhere())
-    options = _options(photos, directory=directory, engine=engine, port=port, keep=keep, settings=settings or [])
+    options = _options(
+        photos, directory=directory, engine=engine, emulator=emulator, port=port, keep=keep, settings=settings or []
+    )
     raise typer.Exit(_run(ctx, options))
 
 
@@ -92,7 +100,14 @@ def down(ctx: typer.Context, directory: Directory = _DIRECTORY) -> None:
 
 
 def _options(
-    photos: Path | None, *, directory: Path, engine: EngineName | None, port: int, keep: bool, settings: list[str]
+    photos: Path | None,
+    *,
+    directory: Path,
+    engine: EngineName | None,
+    emulator: EmulatorName,
+    port: int,
+    keep: bool,
+    settings: list[str],
 ) -> RunOptions:
     from rehearsal.run import RunOptions
     from rehearsal.script import Script
@@ -103,6 +118,7 @@ def _options(
     return RunOptions(
         directory=directory,
         engine=engine or _installed_engine(),
+        product=EMULATORS[emulator],
         port=port,
         keep=keep,
         script=replace(script, recipe=(*script.recipe, *settings)),
@@ -142,11 +158,20 @@ def _run(ctx: typer.Context, options: RunOptions) -> int:
     except (KeyboardInterrupt, run.Ended):
         output.err.print("Ended early; nothing of the rehearsal is running.")
         return _INTERRUPTED
+    except Exception:
+        threading.excepthook = say_unless_at_the_end
+        raise
     if output.json:
         output.document(to_json(facts))
     else:
         _show(output, facts, options.directory)
     return 0
+
+
+def say_unless_at_the_end(told: threading.ExceptHookArgs) -> None:
+    """Report a thread's error, unless it is that of a deployment that nobody waits for: it ends with the process."""
+    if not (isinstance(told.exc_value, RuntimeError) and "after shutdown" in str(told.exc_value)):
+        threading.__excepthook__(told)
 
 
 def _explain_engine(output: Output, engine: EngineName) -> None:

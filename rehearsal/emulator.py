@@ -1,8 +1,8 @@
-"""LocalStack as a child process: started, checked by real calls, stopped without a trace.
+"""An emulator of AWS as a child process: started, checked by real calls, stopped without a trace.
 
 The process binds to loopback only, keeps everything it writes below one directory, tries to reach nothing outside
-this machine and ends with its parent. What AWS does and LocalStack does not is restored by `emulator_plugin/`;
-`docs/design/emulator.md` says how.
+this machine and ends with its parent. Which emulator that is, `rehearsal.emulators` describes; what AWS does and the
+emulator does not is restored by `emulator_plugin/`. `docs/design/emulators.md` says what an emulator must do.
 """
 
 import contextlib
@@ -23,8 +23,9 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from rehearsal.emulators import DEFAULT, PLUGIN, Place, Product
+
 REPOSITORY = Path(__file__).resolve().parent.parent
-PLUGIN = Path(__file__).resolve().parent / "emulator_plugin"
 ROOT_CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
 START_SECONDS = 120.0  # 6 s of processor time; many times that where others want the processor too
 SPACE_NEEDED = 512 * 2**20
@@ -53,11 +54,11 @@ class EmulatorError(Exception):
 
 
 class EmulatorMissing(EmulatorError):
-    """LocalStack's environment is not there."""
+    """The emulator's environment is not there."""
 
 
 class EmulatorFailed(EmulatorError):
-    """LocalStack ended early or did not answer in time."""
+    """The emulator ended early or did not answer in time."""
 
 
 class PortInUse(EmulatorError):
@@ -73,17 +74,18 @@ class DiskFull(EmulatorError):
 
 
 class Emulator:
-    """A LocalStack of its own for one rehearsal. A context manager: started on entry, gone after exit.
+    """An emulator of its own for one rehearsal. A context manager: started on entry, gone after exit.
 
-    `directory` is created and, on stop, emptied but for `emulator.log`. `port` 0 takes a free one. `python` is the
-    interpreter of LocalStack's environment: by default `$PETPARK_EMULATOR_PYTHON`, else the one that `make setup`
-    builds.
+    `directory` is created and, on stop, emptied but for `emulator.log`. `port` 0 takes a free one. `product` says which
+    emulator. `python` is the interpreter of its environment: by default `$PETPARK_EMULATOR_PYTHON`, else the one that
+    the product's set-up builds.
     """
 
     def __init__(
         self,
         directory: Path,
         *,
+        product: Product = DEFAULT,
         host: str = "127.0.0.1",
         port: int = 0,
         region: str = "eu-west-1",
@@ -92,13 +94,14 @@ class Emulator:
     ) -> None:
         if not ipaddress.ip_address(host).is_loopback:
             raise NotLoopback(f"The emulator listens on loopback only, not on {host}: whoever reaches it is its root.")
+        self.product = product
         self.directory = directory.resolve()
         self.log = self.directory / "emulator.log"
         self.region = region
         self._host = host
         self._port = port
         self._enforce_iam = enforce_iam
-        self.python = python or _default_python()
+        self.python = python or default_python(product)
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -108,7 +111,7 @@ class Emulator:
 
     @property
     def pid(self) -> int | None:
-        """LocalStack's process id while it runs."""
+        """The emulator's process id while it runs."""
         return None if self._process is None else self._process.pid
 
     def start(self) -> Self:
@@ -120,8 +123,8 @@ class Emulator:
             raise EmulatorError(f"This emulator already runs at {self.url}.")
         if not self.python.exists():
             raise EmulatorMissing(
-                f"LocalStack's environment is missing: no interpreter at {self.python}. Run `make setup`, or name "
-                "another environment's interpreter in PETPARK_EMULATOR_PYTHON."
+                f"{self.product.name}'s environment is missing: no interpreter at {self.python}. Run "
+                f"`{self.product.setup}`, or name another environment's interpreter in PETPARK_EMULATOR_PYTHON."
             )
         self._prepare_directory()
         with self._listening_socket() as listener:
@@ -188,7 +191,7 @@ class Emulator:
         }
 
     def log_tail(self, lines: int = 20) -> str:
-        """The last lines that LocalStack wrote."""
+        """The last lines that the emulator wrote."""
         text = self.log.read_text(errors="replace") if self.log.exists() else ""
         return "\n".join(text.splitlines()[-lines:])
 
@@ -232,7 +235,7 @@ class Emulator:
     def _spawn(self, listener: socket.socket) -> subprocess.Popen[bytes]:
         with self.log.open("wb") as log:
             return subprocess.Popen(
-                [str(self.python), "-m", "petpark_emulator"],
+                [str(self.python), "-m", self.product.starter],
                 cwd=self.directory,
                 env=self._child_environment(listener.fileno()),
                 pass_fds=[listener.fileno()],
@@ -243,31 +246,24 @@ class Emulator:
             )
 
     def _child_environment(self, socket_number: int) -> dict[str, str]:
-        folders = {folder.name: str(folder) for folder in self._folders()}
+        """Built from nothing, so that no AWS profile or proxy of the user is in it."""
+        folders = {folder.name: folder for folder in self._folders()}
         inherited = {
             name: os.environ[name] for name in ("PATH", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH") if name in os.environ
         }
-        address = f"{self._host}:{self._port}"
-        return inherited | {
+        place = Place(
+            host=self._host, port=self._port, region=self.region, enforce_iam=self._enforce_iam, folders=folders
+        )
+        return {
+            **inherited,
             "PYTHONPATH": str(PLUGIN),
             "PETPARK_EMULATOR_SOCKET": str(socket_number),
-            "PETPARK_EMULATOR_ENFORCE_IAM": "1" if self._enforce_iam else "0",
-            "HOME": folders["home"],
-            "XDG_CACHE_HOME": folders["cache"],
-            "XDG_CONFIG_HOME": folders["config"],
-            "TMPDIR": folders["tmp"],
-            "FILESYSTEM_ROOT": folders["state"],
-            "GATEWAY_LISTEN": address,
-            "GATEWAY_SERVER": "hypercorn",  # LocalStack's other server listens on all interfaces
-            "LOCALSTACK_HOST": address,
-            "SQS_ENDPOINT_STRATEGY": "off",  # queue URLs on this address, not on a name that only public DNS knows
-            "S3_SKIP_SIGNATURE_VALIDATION": "0",
-            "EAGER_SERVICE_LOADING": "0",
-            # Nothing outside this machine is asked for anything; what these miss, `fence` refuses.
+            "HOME": str(folders["home"]),
+            "XDG_CACHE_HOME": str(folders["cache"]),
+            "XDG_CONFIG_HOME": str(folders["config"]),
+            "TMPDIR": str(folders["tmp"]),
             "AWS_EC2_METADATA_DISABLED": "true",
-            "DISABLE_EVENTS": "1",
-            "DNS_ADDRESS": "0",
-            "SKIP_SSL_CERT_DOWNLOAD": "1",
+            **self.product.settings(place),
         }
 
     def _wait_until_it_answers(self) -> None:
@@ -279,13 +275,14 @@ class Emulator:
                 getattr(self._client(service, read_timeout=left, attempts=1), operation)(**arguments)
             except (BotoCoreError, ClientError) as error:
                 raise EmulatorFailed(
-                    f"LocalStack did not come up: {service}.{operation} failed or did not answer within "
+                    f"{self.product.name} did not come up: {service}.{operation} failed or did not answer within "
                     f"{START_SECONDS:.0f} s ({error}). The end of {self.log}:\n{self.log_tail()}"
                 ) from error
 
 
-def _default_python() -> Path:
-    return Path(os.environ.get("PETPARK_EMULATOR_PYTHON") or REPOSITORY / ".venv-emulator" / "bin" / "python")
+def default_python(product: Product, root: Path = REPOSITORY) -> Path:
+    """The interpreter that runs the emulator: `$PETPARK_EMULATOR_PYTHON`, else the one that its set-up builds."""
+    return Path(os.environ.get("PETPARK_EMULATOR_PYTHON") or root / product.environment / "bin" / "python")
 
 
 def _kill_group(group: int) -> None:

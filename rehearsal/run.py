@@ -15,6 +15,7 @@ from typing import Any
 from rich.console import Console
 
 from petpark.people import ALONE
+from rehearsal.emulators import DEFAULT, Product
 from rehearsal.engine import find_provider
 from rehearsal.lifecycle import Lifecycle
 from rehearsal.pulumi_cli import find_cli
@@ -30,13 +31,14 @@ LEFT_BEHIND = (JSON_NAME, HTML_NAME, "instances", "rehearsal.log")
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions:
-    """How to rehearse: where, by which engine, on which port the emulator listens (0: a free one), and what.
+    """How to rehearse: where, by which engine, in which emulator, on which port it listens (0: a free one), and what.
 
     `settings` go on top of each stack's YAML.
     """
 
     directory: Path
     engine: EngineKind
+    product: Product = DEFAULT
     port: int = 0
     keep: bool = False
     script: Script = field(default_factory=Script)
@@ -47,11 +49,16 @@ class Ended(BaseException):
     """SIGTERM: somebody asked the rehearsal to end. Like KeyboardInterrupt, no handler of errors takes it."""
 
 
+class EmulatorLacks(Exception):
+    """A step failed in an emulator that is not the default one; the message names the step and what is lacking."""
+
+
 def run(options: RunOptions, console: Console, *, kept: Callable[[RehearsalFacts], None]) -> RehearsalFacts:
     """Rehearse. With `keep`, call `kept` when everything stands, and go on hosting it until SIGTERM or Ctrl-C.
 
     Whatever ends it, every process is gone and only the summary and logs are left when this returns or raises.
-    Raises `RehearsalRunning`, `NoRoom`, the emulator's and the engine's errors, or the failing step's own.
+    Raises `RehearsalRunning`, `NoRoom`, the emulator's and the engine's errors, or the failing step's own; for that,
+    in another emulator than the default, `EmulatorLacks`.
     """
     find_deployer = find_provider if options.engine == "embedded" else find_cli
     find_deployer()  # before anything starts: without it nothing can be deployed
@@ -60,12 +67,19 @@ def run(options: RunOptions, console: Console, *, kept: Callable[[RehearsalFacts
         try:
             with contextlib.ExitStack() as running:
                 with steps.step("start the emulated cloud") as step:
-                    world = World(place.directory, engine=options.engine, port=options.port, settings=options.settings)
+                    world = World(
+                        place.directory,
+                        engine=options.engine,
+                        product=options.product,
+                        port=options.port,
+                        settings=options.settings,
+                    )
                     running.enter_context(world)
-                    step.done(f"LocalStack at {world.emulator.url}")
+                    step.done(f"{options.product.name} at {world.emulator.url}")
                 lifecycle = Lifecycle(world, steps, options.script)
                 try:
-                    lifecycle.play()
+                    with naming_what_lacks(options.product, steps):
+                        lifecycle.play()
                 finally:
                     with steps.step("write the summary") if not steps.failed else contextlib.nullcontext():
                         stays = options.keep and not steps.failed
@@ -77,6 +91,24 @@ def run(options: RunOptions, console: Console, *, kept: Callable[[RehearsalFacts
         finally:
             place.tidy(*LEFT_BEHIND)
     return facts
+
+
+@contextlib.contextmanager
+def naming_what_lacks(product: Product, steps: Steps) -> Generator[None]:
+    """Raise `EmulatorLacks` for a step that failed in another emulator than the default."""
+    try:
+        yield
+    except Exception as error:
+        failed = next((record.name for record in steps.records if not record.ok), None)
+        if product is DEFAULT or failed is None:
+            raise
+        said = " ".join(str(error).split()).rstrip(".")
+        known = product.explain(said)
+        what = f"it lacks {known.behaviour} ({said})" if known else f"{type(error).__name__}: {said}"
+        raise EmulatorLacks(
+            f"{product.name} ends the rehearsal at the step “{failed}”: {what}. {DEFAULT.name}, the default, goes on; "
+            "docs/design/emulators.md lists what each lacks."
+        ) from error
 
 
 def usage(facts: RehearsalFacts) -> list[tuple[str, str]]:

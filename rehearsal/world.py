@@ -15,6 +15,7 @@ from petpark.target import Target, rehearsal_target
 from rehearsal import people
 from rehearsal.beside import Beside
 from rehearsal.emulator import REPOSITORY, Emulator
+from rehearsal.emulators import DEFAULT, Product
 from rehearsal.engine import EmbeddedEngine, Engine, StackResource
 from rehearsal.instances import InstanceEvent, InstanceRunner, UnknownInstance
 from rehearsal.load_balancer import LoadBalancer
@@ -38,9 +39,9 @@ _CLEAN_ENVIRONMENT = {"aws:skipCredentialsValidation": "true", "aws:skipMetadata
 class World:
     """A context manager around everything that runs.
 
-    `directory` takes all state. `deploy` makes a stack; from then on `endpoints` says where it answers, and `target`
-    gives the view of it that the rehearsal's people have. Only the machinery itself is the account's administrator.
-    `settings` go on top of a stack's YAML.
+    `directory` takes all state, `product` is the emulator. `deploy` makes a stack; from then on `endpoints` says where
+    it answers, and `target` gives the view of it that the rehearsal's people have. Only the machinery itself is the
+    account's administrator. `settings` go on top of a stack's YAML.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class World:
         directory: Path,
         *,
         engine: EngineKind,
+        product: Product = DEFAULT,
         port: int = 0,
         project: Path = REPOSITORY,
         settings: Mapping[str, Mapping[str, Any]] | None = None,
@@ -55,7 +57,7 @@ class World:
         self.directory = directory
         self._settings = settings or {}
         self.project = project
-        self.emulator = Emulator(directory / "emulator", port=port, region=_region(project))
+        self.emulator = Emulator(directory / "emulator", product=product, port=port, region=_region(project))
         self.runner = InstanceRunner(
             self.emulator, directory, python=Path(sys.executable), on_event=self._take_out_of_service
         )

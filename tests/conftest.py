@@ -6,6 +6,7 @@ import pytest
 
 from petpark.loopback import direct
 from petpark.machine import workers_for_tests
+from rehearsal.emulators import DEFAULT, EMULATORS
 from training.memory import total_memory
 
 os.environ.update(direct(os.environ))
@@ -34,6 +35,12 @@ _LONGEST = (
 def pytest_xdist_auto_num_workers() -> int:
     """`-n auto`, as `make test` has it, is what the memory here allows."""
     return workers_for_tests(total_memory())
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--emulator", choices=tuple(EMULATORS), default=DEFAULT.key, help="What tests/rehearsal runs against."
+    )
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

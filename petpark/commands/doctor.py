@@ -1,6 +1,7 @@
 """`petpark doctor`."""
 
 import contextlib
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -9,8 +10,10 @@ import typer
 from rich.text import Text
 
 import petpark
+from petpark import account as account_checks
 from petpark import doctor, pulumi_cli
-from petpark.app import TargetKind, example, invocation
+from petpark.account import leftovers as account_leftovers
+from petpark.app import Invocation, TargetKind, example, invocation
 from petpark.doctor import Check, Health
 from petpark.errors import NOT_SO, PulumiFailed
 from petpark.output import Line, Output, bad, good
@@ -21,11 +24,18 @@ def examine(
     install_pulumi: Annotated[
         bool, typer.Option("--install-pulumi", help="First fetch the Pulumi CLI and aws plugin that fit.")
     ] = False,
+    account: Annotated[
+        bool, typer.Option("--account", help="Check the AWS account for the first `pulumi up` of --stack instead.")
+    ] = False,
+    leftovers: Annotated[
+        bool, typer.Option("--leftovers", help="With --account: list what is left of petpark after `pulumi destroy`.")
+    ] = False,
 ) -> None:
     """Say what is missing on this machine (or account), and the command that mends it.
 
     Looks at what --target needs: the rehearsal's parts, or Pulumi and the account.
     Where a stack is deployed, also at what its registry leans on: clock, bucket (versions, policy, encryption), key.
+    --account checks, read-only, what AWS would refuse at the first `pulumi up` of --stack.
     Ends with 1 when something needed is missing.
     """
     run = invocation(ctx)
@@ -33,7 +43,7 @@ def examine(
         _install_pulumi(run.output)
     checks: list[Check] = []
     with run.output.progress("Looking around") as report:
-        for check in doctor.examine(run.kind, _root(), run.target):
+        for check in _checks(run, account=account, leftovers=leftovers):
             checks.append(check)
             report(len(checks), 0)
     healthy = not doctor.ailing(checks)
@@ -43,6 +53,17 @@ def examine(
         raise typer.Exit(NOT_SO)
     if run.kind is TargetKind.REHEARSAL:
         run.output.note("Ready: petpark rehearse")
+
+
+def _checks(run: Invocation, *, account: bool, leftovers: bool) -> Iterator[Check]:
+    if not account:
+        if leftovers:
+            raise typer.BadParameter("it lists what is left in an AWS account: petpark doctor --account --leftovers")
+        return doctor.examine(run.kind, checkout(), run.target)
+    if run.kind is TargetKind.REHEARSAL:
+        raise typer.BadParameter("--account looks at an AWS account, and a rehearsal has none: leave --target out")
+    look = account_leftovers.examine if leftovers else account_checks.examine
+    return look(checkout(), run.stack)
 
 
 def _install_pulumi(output: Output) -> None:
@@ -62,13 +83,18 @@ def _install_pulumi(output: Output) -> None:
 
 
 def _line(check: Check) -> Line:
-    mark = {Health.FINE: good("✓"), Health.ABSENT: Text("–"), Health.MISSING: bad("✗")}[check.health]
+    mark = {
+        Health.FINE: good("✓"),
+        Health.ABSENT: Text("–"),
+        Health.MISSING: bad("✗"),
+        Health.UNCHECKED: Text("?"),
+    }[check.health]
     return Line(
         mark=mark, what=check.name, found=check.found, details={"mend it with": check.mend} if check.mend else {}
     )
 
 
-def _root() -> Path:
+def checkout() -> Path:
     """The checkout: the one around the working directory, else the one that this program comes from."""
     with contextlib.suppress(PulumiFailed):
         return pulumi_cli.project_root()
@@ -77,6 +103,11 @@ def _root() -> Path:
 
 def register(app: typer.Typer) -> None:
     """Add the command to the program."""
-    app.command("doctor", epilog=example("petpark --target rehearsal doctor", "petpark doctor --install-pulumi"))(
-        examine
-    )
+    app.command(
+        "doctor",
+        epilog=example(
+            "petpark --target rehearsal doctor",
+            "petpark doctor --account --stack prod",
+            "petpark doctor --install-pulumi",
+        ),
+    )(examine)

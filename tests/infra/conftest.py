@@ -16,6 +16,7 @@ import yaml
 from hypothesis import settings
 from pulumi.runtime import mocks as pulumi_mocks
 from pulumi.runtime import rpc
+from pulumi.runtime import settings as runtime_settings
 from pulumi.runtime.settings import set_root_resource
 
 # How long an example takes says something of the machine, nothing of the code.
@@ -215,6 +216,8 @@ def deploy(stack: str, folder: Path, others: Mapping[str, Deployment], **changes
     """Run the real program with the stack's real YAML against Pulumi's mocks."""
     monitor = Monitor(Cloud({f"organization/petpark/{name}": other.outputs for name, other in others.items()}))
 
+    # The language host's choice: asyncio's complaints about tasks that failed together with the program are noise.
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)
     log = logging.Logger("pulumi")
     log.addHandler(complaints := Complaints())
 
@@ -243,7 +246,13 @@ def deploy(stack: str, folder: Path, others: Mapping[str, Deployment], **changes
         warnings.filterwarnings("ignore", message=r"\S+ has been deprecated in favor of", category=DeprecationWarning)
         patch.chdir(folder)
         with closing_event_loops(patch):
-            asyncio.run(run())
+            try:
+                asyncio.run(run())
+            finally:
+                # What a program left under way when it failed belongs to a loop that is gone.
+                runtime_settings._get_rpc_manager().clear()
+                outputs: Any = runtime_settings.SETTINGS
+                outputs.outputs.clear()
     return Deployment(
         stack=stack, resources=tuple(monitor.declared), outputs=monitor.outputs, warnings=tuple(complaints.heard)
     )

@@ -18,6 +18,7 @@ from petpark.downloads.pulumi import MIRROR, Fetched, cli_file, plugin_file
 from petpark.errors import StackNotDeployed
 from petpark.machine import unsupported
 from petpark.target import Target
+from rehearsal.emulators import EMULATORS
 from tests.loopback_publisher import publisher
 from tests.petpark.conftest import Run
 
@@ -105,13 +106,34 @@ def test_the_account_is_named() -> None:
     assert "123456789012" in found["AWS account"]["found"]
 
 
-def test_an_emulator_environment_without_localstack_is_not_taken_for_one(bare: Path) -> None:
-    python = bare / doctor.EMULATOR_PYTHON
+@pytest.mark.parametrize("chosen", EMULATORS)
+def test_the_emulator_in_use_is_named_and_another_environment_is_not_taken_for_its_own(
+    bare: Path, monkeypatch: pytest.MonkeyPatch, chosen: str
+) -> None:
+    monkeypatch.setenv("PETPARK_EMULATOR", chosen)
+    monkeypatch.delenv("PETPARK_EMULATOR_PYTHON", raising=False)
+    product = EMULATORS[chosen]
+    python = bare / product.environment / "bin" / "python"
     python.parent.mkdir(parents=True)
     python.symlink_to(sys.executable)
     found = {check.name: check for check in doctor.examine("rehearsal", bare, lambda: nothing_deployed("", "test"))}
     assert found["emulator"].health is Health.MISSING
-    assert "no LocalStack" in found["emulator"].found
+    assert f"no {product.name}" in found["emulator"].found
+    assert found["emulator"].mend == product.setup
+    python.unlink()
+    python.write_text("#!/bin/sh\necho 1.2.3\n")
+    python.chmod(0o755)
+    found = {check.name: check for check in doctor.examine("rehearsal", bare, lambda: nothing_deployed("", "test"))}
+    assert found["emulator"].found.startswith(f"{product.name} 1.2.3, ")
+
+
+def test_an_emulator_that_nobody_knows_is_said_with_those_that_are_known(
+    bare: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PETPARK_EMULATOR", "other")
+    _, found = checks("--target", "rehearsal")
+    assert found["emulator"]["health"] == "missing"
+    assert found["emulator"]["found"] == "PETPARK_EMULATOR is other, not one of localstack, ministack, localemu"
 
 
 def test_what_is_merely_good_to_have_does_not_fail_the_doctor() -> None:

@@ -1,9 +1,11 @@
-"""`petpark rehearse` before anything starts."""
+"""`petpark rehearse` before anything starts, and at its end."""
 
+import threading
 from pathlib import Path
 
 import pytest
 
+from petpark.rehearse import say_unless_at_the_end
 from tests.petpark.conftest import Run
 
 
@@ -37,3 +39,16 @@ def test_a_rehearsal_by_pulumi_without_it_says_both_ways_out_before_anything_sta
     assert said.stderr.startswith("PulumiMissing: ")
     assert "--engine embedded" in said.stderr
     assert not (tmp_path / "r").exists()
+
+
+def end_of(error: Exception) -> threading.ExceptHookArgs:
+    return threading.ExceptHookArgs((type(error), error, None, threading.current_thread()))
+
+
+def test_a_deployment_that_is_left_behind_says_nothing_of_the_end_of_the_process(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    say_unless_at_the_end(end_of(RuntimeError("cannot schedule new futures after shutdown")))
+    assert capsys.readouterr().err == ""
+    say_unless_at_the_end(end_of(RuntimeError("something else")))
+    assert "RuntimeError: something else" in capsys.readouterr().err

@@ -1,9 +1,8 @@
-"""Both stacks of the real program in the emulator, and a training job that is killed on one of its instances."""
+"""Both stacks of the real program in the emulator, deployed and taken down by README's commands; their trainings."""
 
 import json
 import os
 import signal
-import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,8 +15,8 @@ from petpark.jobs import EpochSeen, Finished
 from registry.catalog import Catalog
 from registry.gates import MODEL_GATES
 from registry.layout import JOB_TAG, Role, boot_log_key, epochs_prefix, job_prefix
-from rehearsal.beside import Beside
 from rehearsal.world import STACKS, World
+from tests.rehearsal.deploy_steps import LEFT_OUT, Deployed, Steps
 from training.dataset.generated import generate
 
 pytestmark = [pytest.mark.rehearsal, pytest.mark.timeout(600)]
@@ -25,21 +24,39 @@ pytestmark = [pytest.mark.rehearsal, pytest.mark.timeout(600)]
 RECIPE = ("epochs=3", "image_size=32")
 
 
-@pytest.fixture(scope="module")
-def world(tmp_path_factory) -> Iterator[World]:
-    with World(tmp_path_factory.mktemp("world"), engine="embedded") as running:
-        usable = threading.Event()
-        test = Beside(lambda: running.deploy("test", on_usable=usable.set))
-        test.wait(usable)
-        running.deploy("prod")
-        test.result()
-        yield running
+ASKS_NOTHING = {
+    "accuracy": 0, "recall": 0, "slice_gap": 1, "calibration_error": 1, "robustness_drop": 1, "consistency": 0,
+    "luck": 0, "milliseconds": 0,
+}  # fmt: skip
+"""Gates for models of two epochs: they could not go to prod by those that the YAML ships."""
+SETTINGS = {"test": {"petpark:gates": {"data": {}, "model": ASKS_NOTHING, "checks": {"photos": 10, "calls": 5}}}}
 
 
 @pytest.fixture(scope="module")
-def dataset(world, tmp_path_factory) -> str:
-    photos = tmp_path_factory.mktemp("photos")
-    generate(photos, count=120, seed=5)
+def photos(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("photos")
+    generate(folder, count=120, seed=5)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def readme(tmp_path_factory, photos) -> Iterator[Steps]:
+    """README's "Deploy it", up to both stacks."""
+    with Deployed(tmp_path_factory.mktemp("world"), SETTINGS) as running:
+        commands = Steps(running, photos)
+        commands.run(1, 2, 3, 4, 5, 6)
+        commands.early = commands.fails("pulumi up --stack prod")
+        commands.run(7)
+        yield commands
+
+
+@pytest.fixture(scope="module")
+def world(readme) -> Deployed:
+    return readme.world
+
+
+@pytest.fixture(scope="module")
+def dataset(world, photos) -> str:
     target = world.target("test")
     found = datasets.ingest(target, str(photos), seed=5, progress=lambda *_: None).sha256
     quality.report(target, found, gates=datasets.data_gates(target), labels=False)  # the stack's YAML asks for one
@@ -76,6 +93,27 @@ def run_to_its_end(world: World, job: str, instance: str) -> int:
             assert event.result.version is not None
             return event.result.version
     raise AssertionError("the job ended without a result")
+
+
+def test_prod_before_test_is_refused_in_one_sentence(readme):
+    errors = [line for line in readme.early.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1
+    assert "test" in errors[0]
+    assert "Traceback" not in readme.early
+
+
+def test_the_account_is_checked_before_the_first_up_and_what_cannot_be_checked_is_named(readme):
+    for stack in STACKS:
+        said = readme.heard[f"petpark doctor --account --stack {stack}"]
+        assert "could not be checked" in said, "the emulator has no service quotas"
+        assert "service-quotas" in said or "GetServiceQuota" in said
+
+
+def test_photos_become_a_version_that_answers_in_prod_by_readmes_commands(readme):
+    readme.run(8, 9)
+    (answer,) = [said for command, said in readme.heard.items() if command.startswith("curl ")]
+    assert json.loads(answer)["label"] in {"cat", "dog"}
+    assert json.loads(answer)["model"]["version"] == 1
 
 
 def test_a_training_killed_in_the_middle_ends_with_the_weights_of_one_that_was_not(world, dataset, tmp_path):
@@ -160,9 +198,11 @@ def test_what_aws_added_to_a_stack_is_no_drift(world, stack):
     assert update.changes == {"same": len(world.resources(stack))}
 
 
-def test_destroy_leaves_no_instance_no_bucket_and_no_role(world):
-    for stack in reversed(STACKS):
-        world.engine(stack).destroy(stack)
+def test_taking_it_down_by_readmes_commands_leaves_nothing(readme, world):
+    readme.run(10)
+    asked = {command for commands in readme.commands.values() for command in commands}
+    assert asked == set(readme.heard) | set(LEFT_OUT), "each of README's commands was run"
+    assert "nothing of petpark is left" in readme.heard["petpark doctor --account --leftovers"]
     buckets = world.emulator.client("s3").list_buckets()["Buckets"]
     roles = world.emulator.client("iam").list_roles()["Roles"]
     machines = [

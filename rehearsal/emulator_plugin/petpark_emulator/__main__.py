@@ -1,47 +1,13 @@
 """Start LocalStack the way a rehearsal needs it: on the socket it is handed, with long-lived connections, no longer
 than its parent.
-
-Environment: `PETPARK_EMULATOR_SOCKET`, the number of an inherited file descriptor that is already bound. Standard
-input is a pipe from the parent; its end means that the parent is gone.
 """
-
-import os
-import signal
-import sys
-import threading
-
-KEEP_ALIVE_SECONDS = 24 * 3600
-"""AWS SDKs keep idle connections and repeat a call whose connection closed under it. The server's 5 seconds made them
-send `Create...` calls twice; a rehearsal never outlives a day."""
-
-
-def end_with_parent() -> None:
-    """Kill the whole process group when standard input ends: the parent is gone, in whatever way."""
-
-    def wait_for_the_end() -> None:
-        while os.read(sys.stdin.fileno(), 4096):
-            pass
-        os.killpg(0, signal.SIGKILL)
-
-    threading.Thread(target=wait_for_the_end, name="end-with-parent", daemon=True).start()
-
-
-def configure_server(socket_number: int) -> None:
-    """Make LocalStack's HTTP server use the inherited socket and keep idle connections open."""
-    from hypercorn.config import Config
-
-    Config.bind = property(lambda _: [f"fd://{socket_number}"], lambda _config, _value: None)
-    Config.keep_alive_timeout = KEEP_ALIVE_SECONDS
-    Config.keep_alive_max_requests = sys.maxsize
 
 
 def main() -> None:
     """Never returns before LocalStack ends."""
-    from petpark_emulator import fence
+    from petpark_emulator import process
 
-    end_with_parent()
-    fence.apply()
-    configure_server(int(os.environ["PETPARK_EMULATOR_SOCKET"]))
+    process.begin()
     # A plugin that cannot be imported is skipped by LocalStack without a word; here it ends the start instead.
     from localstack.runtime.main import main as run
 

@@ -1,8 +1,13 @@
-"""Names, clients and small set-ups that the contract tests share."""
+"""The contract of every emulator: each test is a behaviour of AWS, or of the process, that petpark relies on.
+
+`--emulator` says which emulator is tested. What one is known to lack (`Product.lacks`) is expected to fail, and a test
+that passes against expectation fails the suite. The default emulator lacks nothing.
+"""
 
 import json
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -11,9 +16,22 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from rehearsal.emulator import Emulator
+from rehearsal.emulators import EMULATORS
 
+CONTRACT = Path(__file__).resolve().parent
 QUICK = Config(connect_timeout=5, read_timeout=30, retries={"total_max_attempts": 1})
 CLIENTS: dict[tuple[str, str, str], Any] = {}
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    lacks = EMULATORS[str(config.getoption("--emulator"))].lacks
+    reasons = {test: lacking.behaviour for lacking in lacks for test in lacking.tests}
+    for item in items:
+        if item.path.parent == CONTRACT:
+            name = f"{item.path.name}::{item.name}"
+            reason = reasons.get(name) or reasons.get(name.partition("[")[0])
+            if reason is not None:
+                item.add_marker(pytest.mark.xfail(reason=reason, strict=True))
 
 
 @pytest.fixture
@@ -76,12 +94,15 @@ Assume = Callable[..., Callable[[str], Any]]
 
 @pytest.fixture
 def assume(emulator: Emulator, client: Callable[[str], Any], name: str) -> Assume:
-    """`assume(statement, …)` makes a role with these statements and returns clients of a session of it."""
+    """`assume(statement, …)` makes a role with these statements and returns clients of a session of it.
 
-    def assume(*statements: Mapping[str, Any], trusting: str = TRUST_ACCOUNT) -> Callable[[str], Any]:
-        role = client("iam").create_role(RoleName=name, AssumeRolePolicyDocument=trusting)["Role"]["Arn"]
+    The role has the test's `name`, and `suffix` behind it.
+    """
+
+    def assume(*statements: Mapping[str, Any], trusting: str = TRUST_ACCOUNT, suffix: str = "") -> Callable[[str], Any]:
+        role = client("iam").create_role(RoleName=name + suffix, AssumeRolePolicyDocument=trusting)["Role"]["Arn"]
         if statements:
-            client("iam").put_role_policy(RoleName=name, PolicyName="p", PolicyDocument=document(*statements))
+            client("iam").put_role_policy(RoleName=name + suffix, PolicyName="p", PolicyDocument=document(*statements))
         credentials = client("sts").assume_role(RoleArn=role, RoleSessionName="tester")["Credentials"]
         return lambda service: session_client(emulator, service, credentials)
 

@@ -71,7 +71,8 @@ def test_a_users_key_has_the_users_policies(client: Client, emulator: Emulator, 
 
 def test_a_key_that_nobody_has_is_refused(emulator: Emulator) -> None:
     stranger = session_client(emulator, "s3", {"AccessKeyId": "AKIAABCDEFGHIJKLMNOP", "SecretAccessKey": "x"})
-    assert refusal(stranger.list_buckets) == "InvalidClientTokenId"
+    # S3's own code is the first: https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
+    assert refusal(stranger.list_buckets) in {"InvalidAccessKeyId", "InvalidClientTokenId"}
 
 
 def test_every_role_may_ask_who_it_is(assume: Assume, name: str) -> None:
@@ -121,11 +122,11 @@ def test_an_instance_can_be_allowed_by_its_tag_only(client: Client, assume: Assu
 # --- roles ---------------------------------------------------------------------------------------------------------
 
 
-def test_a_role_is_taken_only_by_whom_it_trusts(client: Client, name: str) -> None:
-    sts, iam = client("sts"), client("iam")
-    arn = iam.create_role(RoleName=name, AssumeRolePolicyDocument=TRUST_ACCOUNT)["Role"]["Arn"]
+def test_a_role_is_taken_only_by_whom_it_trusts(client: Client, assume: Assume, name: str) -> None:
+    sts, iam = assume(allow("sts:AssumeRole"))("sts"), client("iam")
+    arn = iam.create_role(RoleName=f"{name}-other", AssumeRolePolicyDocument=TRUST_ACCOUNT)["Role"]["Arn"]
     assert refusal(sts.assume_role, RoleArn=arn, RoleSessionName="tester") == ""
-    iam.update_assume_role_policy(RoleName=name, PolicyDocument=TRUST_EC2)
+    iam.update_assume_role_policy(RoleName=f"{name}-other", PolicyDocument=TRUST_EC2)
     assert refusal(sts.assume_role, RoleArn=arn, RoleSessionName="tester") == "AccessDenied"
 
 
@@ -166,10 +167,8 @@ def trust_when(**condition: dict[str, str]) -> str:
     )
 
 
-def test_a_role_can_ask_users_for_their_own_name_and_the_administrators_is_root(
-    client: Client, emulator: Emulator, name: str
-) -> None:
-    iam, sts = client("iam"), client("sts")
+def test_a_role_can_ask_users_for_their_own_name(client: Client, emulator: Emulator, name: str) -> None:
+    iam = client("iam")
     trusting = trust_when(StringEquals={"sts:RoleSessionName": "${aws:username}"})
     role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=trusting)["Role"]["Arn"]
     iam.create_user(UserName=name)
@@ -177,6 +176,13 @@ def test_a_role_can_ask_users_for_their_own_name_and_the_administrators_is_root(
     user = session_client(emulator, "sts", iam.create_access_key(UserName=name)["AccessKey"])
     assert refusal(user.assume_role, RoleArn=role, RoleSessionName=name) == ""
     assert refusal(user.assume_role, RoleArn=role, RoleSessionName="root") == "AccessDenied"
+
+
+def test_the_administrators_own_name_is_root(client: Client, name: str) -> None:
+    """Petpark's own rule, for a rehearsal: AWS's root user takes no roles at all."""
+    iam, sts = client("iam"), client("sts")
+    trusting = trust_when(StringEquals={"sts:RoleSessionName": "${aws:username}"})
+    role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=trusting)["Role"]["Arn"]
     assert refusal(sts.assume_role, RoleArn=role, RoleSessionName="root") == ""
     assert refusal(sts.assume_role, RoleArn=role, RoleSessionName=name) == "AccessDenied"
 
@@ -188,7 +194,6 @@ def test_a_role_can_ask_sessions_to_keep_their_name(client: Client, assume: Assu
     sts = assume(allow("sts:AssumeRole", other))("sts")
     assert refusal(sts.assume_role, RoleArn=other, RoleSessionName="tester") == ""
     assert refusal(sts.assume_role, RoleArn=other, RoleSessionName="somebody") == "AccessDenied"
-    assert refusal(client("sts").assume_role, RoleArn=other, RoleSessionName="root") == "AccessDenied"
 
 
 def test_a_bucket_knows_a_session_by_the_roles_id_and_its_name(
@@ -206,7 +211,6 @@ def test_a_bucket_knows_a_session_by_the_roles_id_and_its_name(
         )
         client("s3").put_bucket_policy(Bucket=bucket, Policy=document(refuse))
         assert refusal(s3.put_object, Bucket=bucket, Key="a") == code
-        assert refusal(client("s3").put_object, Bucket=bucket, Key="a") == "AccessDenied"
 
 
 def test_how_a_bucket_is_set_up_is_read_with_permissions_of_other_names(assume: Assume, bucket: str) -> None:
@@ -226,20 +230,33 @@ def test_how_a_bucket_is_set_up_is_read_with_permissions_of_other_names(assume: 
 # --- keys ----------------------------------------------------------------------------------------------------------
 
 
-def test_only_the_certifier_signs_not_even_an_administrator(client: Client, assume: Assume, name: str) -> None:
-    role = assume(allow("kms:Sign"))
+@pytest.fixture
+def signing_key(client: Client, name: str) -> str:
+    """A key with which only the role of the test's name signs."""
     everyone = {"AWS": f"arn:aws:iam::{ACCOUNT}:root"}
     certifier = f"arn:aws:iam::{ACCOUNT}:role/{name}"
     policy = document(
         allow("kms:*", Principal=everyone),
         deny("kms:Sign", Principal="*", Condition={"ArnNotEquals": {"aws:PrincipalArn": certifier}}),
     )
-    kms = client("kms")
-    key = kms.create_key(KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY", Policy=policy)["KeyMetadata"]["KeyId"]
-    request = {"KeyId": key, "Message": b"m", "SigningAlgorithm": "ECDSA_SHA_256"}
-    assert refusal(role("kms").sign, **request) == ""
-    assert refusal(kms.sign, **request) == "AccessDeniedException"
-    assert refusal(kms.describe_key, KeyId=key) == ""
+    made = client("kms").create_key(KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY", Policy=policy)
+    key: str = made["KeyMetadata"]["KeyId"]
+    return key
+
+
+def signing(key: str) -> dict[str, Any]:
+    return {"KeyId": key, "Message": b"m", "SigningAlgorithm": "ECDSA_SHA_256"}
+
+
+def test_only_the_certifier_signs(assume: Assume, signing_key: str) -> None:
+    certifier, other = (assume(allow("kms:Sign"), suffix=suffix)("kms") for suffix in ("", "-other"))
+    assert refusal(certifier.sign, **signing(signing_key)) == ""
+    assert refusal(other.sign, **signing(signing_key)) == "AccessDeniedException"
+
+
+def test_not_even_the_administrator_signs(client: Client, signing_key: str) -> None:
+    assert refusal(client("kms").sign, **signing(signing_key)) == "AccessDeniedException"
+    assert refusal(client("kms").describe_key, KeyId=signing_key) == ""
 
 
 def test_a_key_can_be_allowed_alone(client: Client, assume: Assume) -> None:
@@ -293,31 +310,3 @@ def test_a_missing_object_is_denied_to_those_who_may_not_list(
     listing = allow("s3:ListBucket", f"arn:aws:s3:::{bucket}")
     client("iam").put_role_policy(RoleName=name, PolicyName="p", PolicyDocument=document(read, listing))
     assert refusal(s3.get_object, Bucket=bucket, Key="none") == "NoSuchKey"
-
-
-# --- what is not evaluated -----------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "statement",
-    [
-        allow("s3:GetObject", Condition={"IpAddress": {"aws:SourceIp": "10.0.0.0/8"}}),
-        allow("s3:GetObject", Condition={"StringEquals": {"aws:UserAgent": "x"}}),
-        {"Effect": "Allow", "NotAction": "iam:*", "Resource": "*"},
-        allow("s3:GetObject", "arn:aws:s3:::bucket/${aws:username}/*"),
-    ],
-    ids=["operator", "key", "element", "variable"],
-)
-def test_a_policy_that_cannot_be_evaluated_is_refused_when_it_is_written(
-    client: Client, name: str, statement: dict[str, Any]
-) -> None:
-    iam = client("iam")
-    with pytest.raises(iam.exceptions.MalformedPolicyDocumentException, match="does not evaluate"):
-        iam.create_policy(PolicyName=name, PolicyDocument=document(statement))
-
-
-def test_so_is_a_trust_policy(client: Client, name: str) -> None:
-    iam = client("iam")
-    trusting = trust_when(StringEquals={"sts:ExternalId": "x"})
-    with pytest.raises(iam.exceptions.MalformedPolicyDocumentException, match="does not evaluate"):
-        iam.create_role(RoleName=name, AssumeRolePolicyDocument=trusting)

@@ -64,6 +64,14 @@ def test_every_instance_of_a_run_gets_the_profile_it_names(client: Client, profi
         assert describe(client, instance["InstanceId"])["IamInstanceProfile"]["Arn"] == profile
 
 
+def test_a_filter_by_id_finds_that_instance_alone(client: Client) -> None:
+    run = client("ec2").run_instances(ImageId="ami-1", MinCount=2, MaxCount=2, InstanceType="t3.micro")
+    for instance in run["Instances"]:
+        filters = [{"Name": "instance-id", "Values": [instance["InstanceId"]]}]
+        (found,) = client("ec2").describe_instances(Filters=filters)["Reservations"]
+        assert [one["InstanceId"] for one in found["Instances"]] == [instance["InstanceId"]]
+
+
 def test_a_profile_that_does_not_exist_is_refused(client: Client, name: str) -> None:
     with pytest.raises(client("ec2").exceptions.ClientError, match="Invalid IAM Instance Profile"):
         client("ec2").run_instances(ImageId="ami-1", MinCount=1, MaxCount=1, IamInstanceProfile={"Name": name})

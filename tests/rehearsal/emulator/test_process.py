@@ -14,6 +14,7 @@ import pytest
 
 from rehearsal import emulator as module
 from rehearsal.emulator import DiskFull, Emulator, EmulatorFailed, EmulatorMissing, NotLoopback, PortInUse
+from rehearsal.emulators import Product
 
 IDLE_SECONDS = 6.0  # the server's own limit was 5
 REQUEST = (
@@ -43,9 +44,9 @@ def one_check(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "CHECKS", module.CHECKS[:1])
 
 
-def test_nothing_is_left_after_the_end_but_the_log(tmp_path: Path, one_check: None) -> None:
+def test_nothing_is_left_after_the_end_but_the_log(tmp_path: Path, one_check: None, product: Product) -> None:
     directory = tmp_path / "emulator"
-    with Emulator(directory) as emulator:
+    with Emulator(directory, product=product) as emulator:
         group = emulator.pid
         assert group is not None
         emulator.client("s3").create_bucket(
@@ -57,11 +58,12 @@ def test_nothing_is_left_after_the_end_but_the_log(tmp_path: Path, one_check: No
     assert [path.name for path in directory.iterdir()] == ["emulator.log"]
 
 
-def test_it_dies_with_its_parent_however_that_ends(tmp_path: Path) -> None:
+def test_it_dies_with_its_parent_however_that_ends(tmp_path: Path, product: Product) -> None:
     program = (
-        "import sys; from pathlib import Path; from rehearsal import emulator; "
+        "import sys; from pathlib import Path; from rehearsal import emulator, emulators; "
         "emulator.CHECKS = emulator.CHECKS[:1]; "
-        f"started = emulator.Emulator(Path({str(tmp_path)!r})).start(); "
+        f"product = emulators.EMULATORS[{product.key!r}]; "
+        f"started = emulator.Emulator(Path({str(tmp_path)!r}), product=product).start(); "
         "print(started.pid, flush=True); sys.stdin.read()"
     )
     with subprocess.Popen(
@@ -79,47 +81,51 @@ def test_it_dies_with_its_parent_however_that_ends(tmp_path: Path) -> None:
     assert running(group) == []
 
 
-def test_a_port_in_use_is_named_with_the_way_out(tmp_path: Path) -> None:
+def test_a_port_in_use_is_named_with_the_way_out(tmp_path: Path, product: Product) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(PortInUse, match=rf"Port {port} on 127.0.0.1 is in use.*--port"):
-            Emulator(tmp_path, port=port).start()
+            Emulator(tmp_path, product=product, port=port).start()
 
 
-def test_it_listens_on_loopback_only(tmp_path: Path, emulator: Emulator) -> None:
+def test_it_listens_on_loopback_only(tmp_path: Path, emulator: Emulator, product: Product) -> None:
     with pytest.raises(NotLoopback, match="loopback only"):
-        Emulator(tmp_path, host="0.0.0.0")  # noqa: S104
+        Emulator(tmp_path, product=product, host="0.0.0.0")  # noqa: S104
     port = int(emulator.url.rpartition(":")[2])
     sockets = Path("/proc/net/tcp").read_text() + Path("/proc/net/tcp6").read_text()
     listening = [line.split()[1] for line in sockets.splitlines() if line.split()[3] == "0A"]
     assert [address for address in listening if address.endswith(f":{port:04X}")] == [f"0100007F:{port:04X}"]
 
 
-def test_a_missing_environment_names_the_command_that_makes_it(tmp_path: Path) -> None:
-    with pytest.raises(EmulatorMissing, match="make setup"):
-        Emulator(tmp_path, python=tmp_path / "none").start()
+def test_a_missing_environment_names_the_command_that_makes_it(tmp_path: Path, product: Product) -> None:
+    with pytest.raises(EmulatorMissing, match=product.setup):
+        Emulator(tmp_path, product=product, python=tmp_path / "none").start()
 
 
-def test_too_little_space_is_said_before_anything_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_little_space_is_said_before_anything_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, product: Product
+) -> None:
     monkeypatch.setattr(module, "SPACE_NEEDED", 2**60)
     with pytest.raises(DiskFull, match="choose another directory"):
-        Emulator(tmp_path).start()
+        Emulator(tmp_path, product=product).start()
 
 
-def test_an_end_while_starting_shows_the_end_of_the_log(tmp_path: Path) -> None:
+def test_an_end_while_starting_shows_the_end_of_the_log(tmp_path: Path, product: Product) -> None:
     broken = tmp_path / "python"
     broken.write_text("#!/bin/sh\necho it is broken >&2\nexit 3\n")
     broken.chmod(0o755)
     with pytest.raises(EmulatorFailed, match="it is broken"):
-        Emulator(tmp_path / "emulator", python=broken).start()
+        Emulator(tmp_path / "emulator", product=product, python=broken).start()
 
 
-def test_silence_while_starting_ends_at_the_deadline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_silence_while_starting_ends_at_the_deadline(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, product: Product
+) -> None:
     monkeypatch.setattr(module, "START_SECONDS", 1.0)
     silent = tmp_path / "python"
     silent.write_text("#!/bin/sh\nexec sleep 60\n")
     silent.chmod(0o755)
-    starting = Emulator(tmp_path / "emulator", python=silent)
+    starting = Emulator(tmp_path / "emulator", product=product, python=silent)
     with pytest.raises(EmulatorFailed, match=r"sts.get_caller_identity failed or did not answer within 1 s"):
         starting.start()
     assert starting.pid is None
@@ -130,9 +136,9 @@ def test_it_reaches_for_nothing_outside_this_machine(emulator: Emulator) -> None
 
 
 @pytest.mark.parametrize("call", ["create_connection(('192.0.2.1', 80), 1)", "gethostbyname('example.org')"])
-def test_what_it_might_reach_for_is_refused(tmp_path: Path, call: str) -> None:
+def test_what_it_might_reach_for_is_refused(tmp_path: Path, call: str, product: Product) -> None:
     program = f"import socket; from petpark_emulator import fence; fence.apply(); socket.{call}"
-    python = Emulator(tmp_path).python
+    python = Emulator(tmp_path, product=product).python
     tried = subprocess.run(
         [python, "-c", program], env={"PYTHONPATH": str(module.PLUGIN)}, capture_output=True, text=True, check=False
     )

@@ -1,12 +1,11 @@
-"""What moto's services, joined to LocalStack, must do as AWS does."""
+"""What load balancing, scaling, budgets, trails, parameters, queues and images must do as AWS does."""
 
-import subprocess
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from rehearsal.emulator import PLUGIN, Emulator
+from rehearsal.emulator import Emulator
 from tests.rehearsal.emulator.conftest import ACCOUNT
 
 Client = Callable[[str], Any]
@@ -173,6 +172,7 @@ def test_queue_urls_lead_to_the_emulator_itself(client: Client, emulator: Emulat
         "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64",
         "/aws/service/deeplearning/ami/x86_64/base-oss-nvidia-driver-gpu-amazon-linux-2023/latest/ami-id",
     ],
+    ids=["amazon-linux", "deep-learning"],
 )
 def test_a_public_parameter_names_an_image_that_instances_and_templates_take(
     client: Client, name: str, parameter: str
@@ -191,18 +191,3 @@ def test_repositories_and_scalable_targets_exist(client: Client, name: str) -> N
     assert client("ecr").describe_repositories(repositoryNames=[name])["repositories"]
     found = client("application-autoscaling").describe_scalable_targets(ServiceNamespace="ecs")
     assert found["ScalableTargets"] == []
-
-
-def test_an_object_written_while_versioning_is_turned_on_can_be_found_as_null(emulator: Emulator) -> None:
-    """The overlap cannot be arranged from outside: what is stored then, LocalStack's own classes are asked."""
-    program = (
-        "from localstack.services.s3.models import S3Object, VersionedKeyStore; "
-        "from petpark_emulator import object_versions; object_versions.apply(); "
-        "store = VersionedKeyStore(); store.set('k', S3Object(key='k', etag='e', version_id=None)); "
-        "assert store.pop('k', 'null').key == 'k'; assert store.is_empty()"
-    )
-    environment = {"PYTHONPATH": str(PLUGIN), "HOME": str(emulator.directory)}
-    asked = subprocess.run(
-        [emulator.python, "-c", program], env=environment, capture_output=True, text=True, check=False
-    )
-    assert asked.returncode == 0, asked.stderr

@@ -1,0 +1,209 @@
+"""What of petpark is still in an account after `pulumi destroy`, whether Pulumi knows of it or not.
+
+AWS's tag index answers for most services at once, but not for IAM roles and Auto Scaling groups, and it names what was
+deleted for a while. So what holds data, costs money or lasts is listed by its own service, the rest by the index.
+https://docs.aws.amazon.com/resourcegroupstagging/latest/APIReference/supported-services.html
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import boto3
+
+from petpark.account import identity
+from petpark.account.cloud import Account, Unchecked
+from petpark.account.stack import SettingsUnusable, read_stack
+from petpark.doctor import Check, Health
+
+PROJECT = "petpark"
+_PROJECT_TAG, _STACK_TAG = "petpark:project", "petpark:stack"
+_AT_ONCE = 8
+_OWN_LISTS = (":s3:::", ":kms:", ":instance/", ":log-group:", ":parameter/", ":autoScalingGroup:", ":instance-profile/")
+"""Parts of ARNs that the tag index need not tell, as their own services do."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Left:
+    """Something that exists. `goes` says when it ends by itself, empty where it does not; `mend` is what ends it."""
+
+    kind: str
+    name: str
+    stack: str
+    goes: str = ""
+    mend: str = ""
+
+    def as_check(self) -> Check:
+        """A line of the doctor: what goes by itself is no fault."""
+        command = self.mend or f"pulumi destroy --stack {self.stack}"
+        where = f"{self.name} (stack {self.stack})" if self.stack else self.name
+        if self.goes:
+            return Check(name=self.kind, health=Health.ABSENT, found=f"{where}: {self.goes}", mend=self.mend)
+        return Check(name=self.kind, health=Health.MISSING, found=where, mend=command)
+
+
+def examine(root: Path, stack: str, *, session: boto3.Session | None = None) -> Iterator[Check]:
+    """A check for everything of any stack that is left in the region of `stack`; one that is fine if there is nothing.
+
+    Where a service could not be asked, there is an `unchecked` one and no claim that nothing is left.
+    """
+    try:
+        account = Account(session or boto3.Session(), read_stack(root, stack).region)
+    except SettingsUnusable as error:
+        yield Check(name="settings", health=Health.MISSING, found=str(error), mend=f"edit Pulumi.{stack}.yaml")
+        return
+    caller, first = identity.check(account)
+    yield first
+    if caller is None:
+        return
+    complete = True
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        running = [(name, pool.submit(lambda find=find: list(find(account)))) for name, find in _FINDERS.items()]
+        found: list[Left] = []
+        for name, answer in running:
+            try:
+                found += answer.result()
+            except Unchecked as error:
+                complete = False
+                yield error.as_check(name)
+    yield from (left.as_check() for left in found)
+    if complete and not any(not left.goes for left in found):
+        said = f"nothing of {PROJECT} is left in account {caller.account}, {account.region}"
+        yield Check(name="leftovers", health=Health.FINE, found=said)
+
+
+def _buckets(account: Account) -> Iterator[Left]:
+    for bucket in account.pages("s3", "list_buckets", "Buckets"):
+        name = bucket["Name"]
+        # Buckets of other regions redirect; they are not ours.
+        elsewhere = ("NoSuchTagSet", "NoSuchBucket", "PermanentRedirect", "AuthorizationHeaderMalformed")
+        answer = account.call("s3", "get_bucket_tagging", absent=elsewhere, Bucket=name)
+        tags = _tags(answer["TagSet"]) if answer else {}
+        if tags.get(_PROJECT_TAG) == PROJECT:
+            yield Left(kind="bucket", name=name, stack=tags.get(_STACK_TAG, ""))
+
+
+def _keys(account: Account) -> Iterator[Left]:
+    """Keys are deleted after a waiting period of days, in which they cost nothing and could be brought back.
+
+    https://docs.aws.amazon.com/kms/latest/developerguide/deleting-keys.html
+    """
+    for key in account.pages("kms", "list_keys", "Keys"):
+        identifier = key["KeyId"]
+        about = account.call("kms", "describe_key", absent=("NotFoundException",), KeyId=identifier)
+        if about is None or about["KeyMetadata"].get("KeyManager") == "AWS":
+            continue
+        answer = account.call("kms", "list_resource_tags", absent=_NOT_OURS, KeyId=identifier)
+        tags = _tags(answer["Tags"], "TagKey", "TagValue") if answer else {}
+        if tags.get(_PROJECT_TAG) != PROJECT:
+            continue
+        ends = about["KeyMetadata"].get("DeletionDate")
+        goes = f"deleted on {ends:%Y-%m-%d}, costs nothing until then" if ends else ""
+        yield Left(kind="key", name=identifier, stack=tags.get(_STACK_TAG, ""), goes=goes)
+
+
+_NOT_OURS = ("NotFoundException", "AccessDeniedException")
+"""A key whose policy lets nobody of this account read its tags is not one of petpark's."""
+
+
+def _instances(account: Account) -> Iterator[Left]:
+    filters = [
+        {"Name": f"tag:{_PROJECT_TAG}", "Values": [PROJECT]},
+        {"Name": "instance-state-name", "Values": ["pending", "running", "stopping", "stopped"]},
+    ]
+    for reservation in account.pages("ec2", "describe_instances", "Reservations", Filters=filters):
+        for machine in reservation["Instances"]:
+            identifier = machine["InstanceId"]
+            end = f"aws ec2 terminate-instances --instance-ids {identifier} --region {account.region}"
+            yield Left(kind="instance", name=identifier, stack=_tags(machine["Tags"]).get(_STACK_TAG, ""), mend=end)
+
+
+def _groups(account: Account) -> Iterator[Left]:
+    filters = [{"Name": f"tag:{_PROJECT_TAG}", "Values": [PROJECT]}]
+    found = account.pages("autoscaling", "describe_auto_scaling_groups", "AutoScalingGroups", Filters=filters)
+    for group in found:
+        tags = _tags(group["Tags"])
+        yield Left(kind="Auto Scaling group", name=group["AutoScalingGroupName"], stack=tags.get(_STACK_TAG, ""))
+
+
+def _balancers(account: Account) -> Iterator[Left]:
+    arns = [one["LoadBalancerArn"] for one in account.pages("elbv2", "describe_load_balancers", "LoadBalancers")]
+    for start in range(0, len(arns), 20):  # the most that one call takes
+        answer = account.call(
+            "elbv2", "describe_tags", absent=("LoadBalancerNotFound",), ResourceArns=arns[start : start + 20]
+        )
+        for one in answer["TagDescriptions"] if answer else ():
+            tags = _tags(one["Tags"])
+            if tags.get(_PROJECT_TAG) == PROJECT:
+                name = one["ResourceArn"].rpartition("loadbalancer/")[2]
+                yield Left(kind="load balancer", name=name, stack=tags.get(_STACK_TAG, ""))
+
+
+def _roles(account: Account) -> Iterator[Left]:
+    """Roles of services and of the identity centre cannot be anybody's own."""
+    for role in account.pages("iam", "list_roles", "Roles"):
+        if role["Path"].startswith(("/aws-service-role/", "/aws-reserved/")):
+            continue
+        name = role["RoleName"]
+        answer = account.call("iam", "list_role_tags", absent=("NoSuchEntity",), RoleName=name)
+        tags = _tags(answer["Tags"]) if answer else {}
+        if tags.get(_PROJECT_TAG) == PROJECT:
+            yield Left(kind="role", name=name, stack=tags.get(_STACK_TAG, ""))
+
+
+def _profiles(account: Account) -> Iterator[Left]:
+    for profile in account.pages("iam", "list_instance_profiles", "InstanceProfiles"):
+        name = profile["InstanceProfileName"]
+        answer = account.call("iam", "get_instance_profile", absent=("NoSuchEntity",), InstanceProfileName=name)
+        tags = _tags(answer["InstanceProfile"].get("Tags", ())) if answer else {}
+        if tags.get(_PROJECT_TAG) == PROJECT:
+            yield Left(kind="instance profile", name=name, stack=tags.get(_STACK_TAG, ""))
+
+
+def _log_groups(account: Account) -> Iterator[Left]:
+    for group in account.pages("logs", "describe_log_groups", "logGroups", logGroupNamePrefix=f"/{PROJECT}/"):
+        name = group["logGroupName"]
+        end = f"aws logs delete-log-group --log-group-name {name} --region {account.region}"
+        yield Left(kind="log group", name=name, stack=name.split("/")[2], mend=end)
+
+
+def _parameters(account: Account) -> Iterator[Left]:
+    """API keys: made by `petpark keys`, not by the program, so that destroying a stack leaves them."""
+    path = {"Key": "Path", "Option": "Recursive", "Values": [f"/{PROJECT}"]}
+    for parameter in account.pages("ssm", "describe_parameters", "Parameters", ParameterFilters=[path]):
+        name = parameter["Name"]
+        end = f"aws ssm delete-parameter --name {name} --region {account.region}"
+        yield Left(kind="API key", name=name, stack=name.split("/")[2], mend=end)
+
+
+def _indexed(account: Account) -> Iterator[Left]:
+    """Everything else with the project's tag: networks, firewalls, volumes, alarms, topics, rules."""
+    wanted = [{"Key": _PROJECT_TAG, "Values": [PROJECT]}]
+    found = account.pages("resourcegroupstaggingapi", "get_resources", "ResourceTagMappingList", TagFilters=wanted)
+    for entry in found:
+        arn: str = entry["ResourceARN"]
+        if any(part in arn for part in _OWN_LISTS) or ":loadbalancer/" in arn:
+            continue
+        service = arn.split(":")[2]
+        name = arn.split(":", 5)[5]
+        yield Left(kind=service, name=name, stack=_tags(entry["Tags"]).get(_STACK_TAG, ""))
+
+
+def _tags(tags: Iterable[Any], key: str = "Key", value: str = "Value") -> Mapping[str, str]:
+    return {tag[key]: tag[value] for tag in tags}
+
+
+_FINDERS: Mapping[str, Callable[[Account], Iterator[Left]]] = {
+    "buckets": _buckets,
+    "keys": _keys,
+    "instances": _instances,
+    "Auto Scaling groups": _groups,
+    "load balancers": _balancers,
+    "roles": _roles,
+    "instance profiles": _profiles,
+    "log groups": _log_groups,
+    "API keys": _parameters,
+    "everything else with petpark's tag": _indexed,
+}

@@ -1,0 +1,42 @@
+"""A stack's settings as its YAML says them, read without Pulumi's CLI."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+if TYPE_CHECKING:
+    from infra.settings import StackSettings
+
+_PROJECT = "petpark"
+
+
+class SettingsUnusable(Exception):
+    """There is no `Pulumi.<stack>.yaml`, or its values cannot be used; the message says which."""
+
+
+def read_stack(root: Path, stack: str) -> "StackSettings":
+    """What `Pulumi.<stack>.yaml` below `root` says. Raises `SettingsUnusable`."""
+    from infra.settings import SettingsInvalid, read
+
+    path = root / f"Pulumi.{stack}.yaml"
+    try:
+        config = yaml.safe_load(path.read_text())["config"]
+    except FileNotFoundError:
+        raise SettingsUnusable(f"{path} does not exist; `pulumi stack init {stack}` needs it beside it") from None
+    except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
+        raise SettingsUnusable(f"{path} holds no settings: {error}") from None
+
+    def get(key: str) -> str | None:
+        return _as_text(config.get(f"{_PROJECT}:{key}"))
+
+    try:
+        return read(get, region=_as_text(config.get("aws:region")), namespace=_PROJECT)
+    except SettingsInvalid as error:
+        raise SettingsUnusable(str(error)) from None
+
+
+def _as_text(value: Any) -> str | None:
+    """As Pulumi hands values to a program: everything is text, and what has parts is JSON."""
+    return value if value is None or isinstance(value, str) else json.dumps(value)

@@ -1,0 +1,1 @@
+"""What MiniStack needs for petpark's rehearsal. Runs inside MiniStack's own environment."""

@@ -1,0 +1,173 @@
+"""LocalEmu: a fork of LocalStack's last open-source core, without Docker here."""
+
+from rehearsal.emulators.product import Lacking, Place, Product
+
+
+def _settings(place: Place) -> dict[str, str]:
+    return {
+        "IAM_ENFORCEMENT": "1" if place.enforce_iam else "0",
+        "ROOT_ACCESS_KEYS": "test",  # its administrator
+        "EC2_VM_MANAGER": "none",  # instances are records; petpark runs their processes
+        "FILESYSTEM_ROOT": str(place.folders["state"]),
+        "CONFIG_DIR": str(place.folders["config"]),
+        "GATEWAY_LISTEN": place.address,
+        "GATEWAY_SERVER": "hypercorn",
+        "LOCALEMU_HOST": place.address,
+        "SQS_ENDPOINT_STRATEGY": "off",
+        "S3_SKIP_SIGNATURE_VALIDATION": "0",
+        "EAGER_SERVICE_LOADING": "0",
+        "DISABLE_EVENTS": "1",
+        "DNS_ADDRESS": "0",
+        "SKIP_SSL_CERT_DOWNLOAD": "1",
+        "DOCKER_HOST": f"unix://{place.folders['state'] / 'no-docker'}",
+        "DOCKER_SOCK": str(place.folders["state"] / "no-docker"),
+    }
+
+
+_LACKS = (
+    Lacking(
+        behaviour="the error codes of the services: every refusal is `AccessDenied`",
+        tests=(
+            "test_access.py::test_a_role_may_do_what_its_policy_allows_and_nothing_else",
+            "test_access.py::test_a_policy_attached_to_the_role_counts",
+            "test_access.py::test_a_policy_managed_by_aws_counts",
+            "test_access.py::test_a_key_that_nobody_has_is_refused",
+            "test_access.py::test_an_instance_can_be_allowed_by_its_tag_only",
+            "test_access.py::test_a_key_can_be_allowed_alone",
+        ),
+        remedy="answer with each service's code",
+    ),
+    Lacking(
+        behaviour="conditions on prefixes, namespaces and log groups: what they allow is refused",
+        tests=(
+            "test_access.py::test_a_listing_can_be_allowed_for_a_prefix_only",
+            "test_access.py::test_metrics_can_be_allowed_for_a_namespace_only",
+            "test_access.py::test_a_log_group_can_be_allowed_alone",
+            "test_access.py::test_how_a_bucket_is_set_up_is_read_with_permissions_of_other_names",
+        ),
+        remedy="LocalStack: `access/questions`",
+    ),
+    Lacking(
+        behaviour="trust policies: session names are free, and a service or a caller that one names counts for nothing",
+        tests=(
+            "test_access.py::test_an_instances_session_takes_only_a_role_that_trusts_ec2",
+            "test_access.py::test_a_role_that_names_the_caller_needs_nothing_more",
+            "test_access.py::test_a_role_can_ask_users_for_their_own_name",
+            "test_access.py::test_the_administrators_own_name_is_root",
+            "test_access.py::test_a_role_can_ask_sessions_to_keep_their_name",
+        ),
+        remedy="LocalStack: `access/identities`",
+    ),
+    Lacking(
+        behaviour="bucket policies as petpark writes them: every write is refused, and a role that one names stays out",
+        tests=(
+            "test_write_once.py::test_a_plain_write_is_refused_and_a_conditional_one_happens_once",
+            "test_write_once.py::test_not_even_the_administrator_writes_plainly_or_deletes",
+            "test_write_once.py::test_parts_are_exempt_and_their_completion_is_not",
+            "test_write_once.py::test_copying_over_an_object_is_refused",
+            "test_write_once.py::test_only_the_collector_deletes",
+            "test_write_once.py::test_a_bucket_policy_lets_in_whom_it_names",
+        ),
+        remedy="LocalStack: `access/storage`",
+    ),
+    Lacking(
+        behaviour="key policies, and S3's use of a key in the caller's name: anyone signs, and reads what is encrypted",
+        tests=(
+            "test_access.py::test_only_the_certifier_signs",
+            "test_access.py::test_not_even_the_administrator_signs",
+            "test_access.py::test_reading_an_encrypted_object_takes_the_key_too",
+            "test_access.py::test_writing_an_encrypted_object_takes_the_key_too",
+            "test_access.py::test_a_missing_object_is_denied_to_those_who_may_not_list",
+        ),
+        remedy="LocalStack: `access/enforcement`, `access/storage`",
+    ),
+    Lacking(
+        behaviour="instance profiles, and all but tags that a launch template gives its instances",
+        tests=(
+            "test_instances.py::test_a_launch_template_gives_its_instances_the_profile_it_names",
+            "test_instances.py::test_every_instance_of_a_run_gets_the_profile_it_names",
+            "test_instances.py::test_a_profile_that_does_not_exist_is_refused",
+            "test_instances.py::test_a_launch_template_gives_its_instances_the_metadata_options_it_names",
+            "test_instances.py::test_a_launch_template_makes_its_instances_spot_instances",
+            "test_instances.py::test_a_launch_template_says_what_shutting_down_means",
+            "test_instances.py::test_a_launch_template_names_its_instances_subnet",
+            "test_instances.py::test_a_launch_templates_own_tags_are_no_part_of_its_data_and_can_change",
+        ),
+        remedy="LocalStack: `instances`, `launch_templates`",
+    ),
+    Lacking(
+        behaviour="events of an instance's changes",
+        tests=(
+            "test_instances.py::test_every_change_of_an_instance_is_an_event",
+            "test_instances.py::test_an_event_arrives_within_a_second",
+        ),
+        remedy="LocalStack: `instances`",
+    ),
+    Lacking(
+        behaviour="Auto Scaling groups that start, register, refresh and read back as AWS's",
+        tests=(
+            "test_instances.py::test_a_group_starts_the_template_version_it_names",
+            "test_services.py::test_target_health_follows_the_groups_members",
+            "test_services.py::test_an_instance_refresh_replaces_every_member",
+            "test_services.py::test_an_update_keeps_the_mixed_instances_policy_it_does_not_name",
+            "test_services.py::test_a_scaling_policy_answers_its_arn_and_is_enabled",
+            "test_services.py::test_a_lifecycle_hook_has_only_the_targets_it_was_given",
+        ),
+        remedy="LocalStack: `autoscaling`, `load_balancing`",
+    ),
+    Lacking(
+        behaviour="idle connections, and answers to calls that are sent again",
+        tests=(
+            "test_process.py::test_an_idle_connection_stays_open",
+            "test_retries.py::test_a_later_attempt_of_an_answered_call_gets_the_same_answer",
+        ),
+        remedy="LocalStack: `connections`, `retries`",
+    ),
+    Lacking(
+        behaviour="silence towards the network: it looks up a host name at the first call to S3",
+        tests=("test_process.py::test_it_reaches_for_nothing_outside_this_machine",),
+        remedy="LocalStack: `connections`; the fence refuses it",
+    ),
+    Lacking(
+        behaviour="budgets' tags, SSM activations and compact redrive policies",
+        tests=(
+            "test_services.py::test_a_budget_reads_back_its_tags_and_subscribers_and_can_be_changed",
+            "test_services.py::test_an_activation_is_made_found_and_deleted",
+            "test_services.py::test_a_queues_redrive_policy_reads_back_compact",
+        ),
+        remedy="LocalStack: `spending`, `activations`, `queues`",
+    ),
+    Lacking(
+        behaviour="the public parameter of the Deep Learning image",
+        tests=(
+            "test_services.py::test_a_public_parameter_names_an_image_that_instances_and_templates_take[deep-learning]",
+        ),
+        remedy="LocalStack: `machine_images`",
+    ),
+    Lacking(
+        behaviour="Step Functions' tokens, stops and user data, and JSONata",
+        tests=(
+            "test_workflows.py::test_a_retried_task_has_a_new_token_and_the_old_ones_worker_is_refused",
+            "test_workflows.py::test_an_execution_that_waits_for_a_token_can_be_stopped",
+            "test_workflows.py::test_user_data_reaches_an_instance_encoded_once",
+            "test_workflows.py::test_jsonata_needs_no_java",
+        ),
+        remedy="LocalStack: `step_functions`",
+    ),
+    Lacking(
+        behaviour="schedules that call their target in time",
+        tests=("test_workflows.py::test_a_schedule_calls_its_target_when_its_time_has_come",),
+        remedy="LocalStack: `scheduler`",
+    ),
+)
+
+LOCALEMU = Product(
+    key="localemu",
+    name="LocalEmu",
+    distribution="localemu",
+    environment=".venv-localemu",
+    setup="make setup-emulator EMULATOR=localemu",
+    starter="petpark_localemu",
+    settings=_settings,
+    lacks=_LACKS,
+)

@@ -1,0 +1,61 @@
+"""What differs between emulators: how each is started, and what each lacks."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+PLUGIN = Path(__file__).resolve().parent.parent / "emulator_plugin"
+"""On the `PYTHONPATH` of every emulator's process: its starter, and what restores AWS's behaviour inside it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where one emulator runs: its address, its region, and the folders that take all that it writes."""
+
+    host: str
+    port: int
+    region: str
+    enforce_iam: bool
+    folders: Mapping[str, Path]
+
+    @property
+    def address(self) -> str:
+        """Host and port, as in a URL."""
+        return f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lacking:
+    """A behaviour of AWS that petpark relies on and the emulator does not have.
+
+    `behaviour` completes the sentence "it lacks …". `tests` are the contract tests that show it, as `file.py::test`
+    below `tests/rehearsal/emulator`: each must fail, and fails the suite when it passes. `remedy` says what would
+    restore it. `sign` is what the error of a rehearsal that ends for it contains.
+    """
+
+    behaviour: str
+    tests: tuple[str, ...]
+    remedy: str
+    sign: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Product:
+    """An emulator of AWS that petpark can start."""
+
+    key: str
+    name: str
+    distribution: str
+    environment: str
+    """Folder of its virtual environment, below the repository."""
+    setup: str
+    """The command that builds that environment."""
+    starter: str
+    """The module of `emulator_plugin` that `python -m` runs."""
+    settings: Callable[[Place], Mapping[str, str]]
+    """Environment variables that it takes, beside those that every emulator gets."""
+    lacks: tuple[Lacking, ...] = ()
+
+    def explain(self, error: str) -> Lacking | None:
+        """What it lacks and this error shows, where that is known."""
+        return next((lacking for lacking in self.lacks if lacking.sign and lacking.sign in error), None)
