@@ -213,10 +213,10 @@ class _Download:
                     raise self._too_large()
                 if answer.status_code != _BEYOND:
                     self._take(answer, total, deadline)
-        except httpx.InvalidURL as error:
+        except httpx.InvalidURL:
             raise ArchiveMissing(
-                f"{shown_url(self._url)} is not an address: {error}.", next_step=_CHECK_MIRROR
-            ) from error
+                f"{shown_url(self._url)} is not an address.", next_step=_CHECK_MIRROR
+            ) from None  # httpx quotes what it takes for a port, which may be a password's beginning
         if total is not None and self._part.size != total:
             raise _Broken(f"{self._part.size} of {total} bytes arrived")
 
