@@ -209,9 +209,18 @@ def _stored() -> Iterator[bytes]:
         lineage={"run": "r"},
     )
     yield version.to_bytes()
-    move = {"previous": None, "restores": None, "previous_sha256": None, "write_id": "0" * 32}
     yield Move(
-        channel="prod", number=1, version=1, digest=version.digest, by="mia", why="", at=_MOMENT, **move
+        channel="prod",
+        number=1,
+        version=1,
+        digest=version.digest,
+        by="mia",
+        why="",
+        at=_MOMENT,
+        write_id="0" * 32,
+        previous=None,
+        restores=None,
+        previous_sha256=None,
     ).to_bytes()
     certificate = Certificate(
         model="pets",
