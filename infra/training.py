@@ -94,6 +94,7 @@ class Training(Component):
                 template=self.template.arn,
                 subnets=[subnet.arn for subnet in args.network.machines],
                 role=self.machine.role.arn,
+                log_group=self.machine.log_group.arn,
             ),
         )
 

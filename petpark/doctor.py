@@ -27,6 +27,7 @@ from petpark.errors import (
     StackNotDeployed,
     describe,
 )
+from petpark.output import plural
 from petpark.target import Target
 from registry.layout import Role
 from training.memory import total_memory
@@ -36,6 +37,8 @@ ROOM_NEEDED = 4 * 1024**3
 """Bytes free for data, checkpoints and a rehearsal's emulator."""
 
 _NOTHING_DEPLOYED = (StackNotDeployed, RehearsalNotRunning, PulumiMissing, PulumiFailed)
+
+_NAMED = 10
 
 
 class Health(StrEnum):
@@ -245,6 +248,7 @@ def deployed(kind: str, root: Path, open_target: Callable[[], Target]) -> Iterat
         traces = "" if kind == "rehearsal" else ", then look for traces: petpark models fsck"
         yield from _guards(target, mend + traces)
         yield _signing_key(target, mend)
+        yield _data_lake(target)
 
 
 def _clock(target: Target) -> Check:
@@ -283,6 +287,26 @@ def _guards(target: Target, mend: str) -> Iterator[Check]:
         else:
             found = f"expected {guard.expected}; found {guard.error.actual}"
             yield Check(name=name, health=Health.MISSING, found=found, mend=mend)
+
+
+def _data_lake(target: Target) -> Check:
+    """What lies in it that petpark has not written; whoever may not look learns that."""
+    from petpark.foreign import foreign
+    from registry.errors import RegistryError
+
+    name = "data lake"
+    try:
+        found = foreign(target.store(target.outputs.data_lake, role=Role.PUBLISHER))
+    except RegistryError as error:
+        return Check(name=name, health=Health.UNCHECKED, found=f"cannot be looked at: {error.actual}", mend=error.next)
+    except (BotoCoreError, ClientError) as error:
+        return Check(name=name, health=Health.UNCHECKED, found=f"cannot be looked at: {error}")
+    if not found:
+        return Check(name=name, health=Health.FINE, found="nothing but what petpark writes")
+    named = ", ".join(found[:_NAMED]) + (", …" if len(found) > _NAMED else "")
+    said = f"{plural(len(found), 'object')} that petpark did not write, passed over everywhere: {named}"
+    look = f"aws s3api head-object --bucket {target.outputs.data_lake} --key '{found[0]}'"
+    return _not_there(name, said, f"{look}, and ask who wrote it: petpark removes nothing", needed=False)
 
 
 def _signing_key(target: Target, mend: str) -> Check:

@@ -10,7 +10,7 @@ import json
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from botocore.exceptions import ClientError
 
@@ -44,6 +44,16 @@ class Attempt:
     def to_json(self) -> bytes:
         """Write JSON."""
         return json.dumps(asdict(self), sort_keys=True).encode()
+
+    @classmethod
+    def from_json(cls, data: bytes) -> Self:
+        """Read what `to_json` wrote; training's `SpecMalformed` for anything else."""
+        from training.errors import SpecMalformed
+
+        try:
+            return cls(**json.loads(data))
+        except (ValueError, TypeError) as error:
+            raise SpecMalformed(f"this is no answer of EC2: {error}") from error
 
     def __str__(self) -> str:
         market = "spot" if self.spot else "on-demand"
@@ -93,7 +103,7 @@ def launch(
 
 def attempts(store: ObjectStore, job: str) -> list[Attempt]:
     """What EC2 answered whenever instances were launched for `job`, in order within each launch."""
-    return [Attempt(**json.loads(store.get(key))) for key in store.keys(layout.attempts_prefix(job))]
+    return [Attempt.from_json(store.get(key)) for key in store.keys(layout.attempts_prefix(job))]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,7 +136,7 @@ class _Launcher:
         return answer
 
     def _kept(self, key: str) -> Attempt:
-        return Attempt(**json.loads(self.store.get(key)))
+        return Attempt.from_json(self.store.get(key))
 
     def _run(self, pool: Pool) -> tuple[Attempt, list[str]]:
         ec2: EC2Client = self.target.client("ec2", role=layout.Role.PUBLISHER)

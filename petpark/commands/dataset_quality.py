@@ -46,7 +46,7 @@ def report(
             gates=limits,
             labels=not skip_labels,
             model=model,
-            progress=lambda _what, done, of: bar(done, of),
+            progress=lambda what, done, of: bar(done, of, what),
         )
     path = quality.write_page(made, out or Path(f"quality-{short(made.report.dataset)}.html")) if out or show else None
     if show and path is not None:

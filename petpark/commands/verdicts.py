@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from petpark.output import Cell, bad, good
+from petpark.output import Cell, Columns, bad, good
 
 if TYPE_CHECKING:
     from petpark.gates import Judgement, Verdict
@@ -19,7 +19,7 @@ def failures(found: JobDetails) -> dict[str, Section]:
     if judged is None or not judged.failed:
         return {}
     return {
-        "Gates failed": {verdict.name: bad(_said(verdict)) for verdict in judged.failed},
+        "Gates failed": Columns(("gate", "must be", "found", "why"), [_row(verdict) for verdict in judged.failed]),
         "What to look at": {verdict.name: verdict.advice for verdict in judged.failed if verdict.advice},
         "What to try": {remedy.what: remedy.command for remedy in found.remedies},
     }
@@ -44,7 +44,6 @@ def outcome(judged: Judgement | None) -> Cell:
     return bad(said) if judged.failed else good(said)
 
 
-def _said(verdict: Verdict) -> str:
-    if not verdict.why:
-        return "failed; its report says by how much"
-    return f"{verdict.why}: {verdict.asked}; found {verdict.found}"
+def _row(verdict: Verdict) -> tuple[Cell, ...]:
+    why = verdict.why or "its report says by how much"
+    return (verdict.name, verdict.asked or "–", bad(verdict.found or "failed"), why)
