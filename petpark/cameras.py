@@ -15,6 +15,7 @@ import httpx
 
 from petpark.errors import NOT_SO, OperatorError
 from registry.layout import Role, Variable, events_prefix
+from registry.masking import shown_address
 
 if TYPE_CHECKING:
     from petpark.target import Target
@@ -97,7 +98,7 @@ def ask_agent(url: str) -> Mapping[str, Any]:
         _ = facts["cameras"], facts["spool"], facts["forwarding"]
     except (httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError, TypeError) as error:
         raise AgentSilent(
-            f"No camera agent answers at {address}: {type(error).__name__}.",
+            f"No camera agent answers at {shown_address(url)}: {type(error).__name__}.",
             next_step="Start one (petpark camera run --source NAME=ADDRESS), or say where it is: --agent URL",
         ) from None
     return facts

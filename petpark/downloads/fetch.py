@@ -128,8 +128,8 @@ def unwritable(what: str, error: OSError, folder: Path) -> InstallFailed:
 
 
 def shown_url(url: str) -> str:
-    """`url` without a name and password that it may hold."""
-    return re.sub(r"//[^/@]*@", "//", url)
+    """`url` without what may be secret in it: name, password, and a query, which may hold a signature."""
+    return re.sub(r"//.*@", "//", url.partition("?")[0], flags=re.DOTALL) if "@" in url or "?" in url else url
 
 
 class _Part:
@@ -223,10 +223,10 @@ class _Download:
                     raise self._too_large()
                 if answer.status_code != _BEYOND:
                     self._take(answer, total, deadline)
-        except httpx.InvalidURL as error:
+        except httpx.InvalidURL:
             raise ArchiveMissing(
-                f"{shown_url(self._url)} is not an address: {error}.", next_step=_CHECK_MIRROR
-            ) from error
+                f"{shown_url(self._url)} is not an address.", next_step=_CHECK_MIRROR
+            ) from None  # httpx quotes what it takes for a port, which may be a password's beginning
         if total is not None and self._part.size != total:
             raise _Broken(f"{self._part.size} of {total} bytes arrived")
 
