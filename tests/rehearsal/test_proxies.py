@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -125,8 +126,8 @@ def test_an_instance_asks_its_metadata_service_directly_and_knows_of_no_proxy(pr
 
 
 def test_a_camera_asks_its_endpoint_directly(proxied: RecordingProxy):
-    with pytest.raises(NoAnswer, match="ConnectError"):
-        Classifier("http://127.8.8.8:9").classify(b"")
+    with closing(Classifier("http://127.8.8.8:9")) as classifier, pytest.raises(NoAnswer, match="ConnectError"):
+        classifier.classify(b"")
     assert proxied.seen == []
 
 
