@@ -65,6 +65,6 @@ def test_what_the_program_makes_and_aws_charges_for_is_in_the_sum(deployments):
 def test_the_figures_in_the_readme_are_those_that_the_command_prints():
     readme = (ROOT / "README.md").read_text()
     for stack, settings_ in (("test", TEST), ("prod", PROD)):
-        assert f"| stack `{stack}`, a month | {total(settings_):.0f} |" in readme
+        assert f"| stack `{stack}`, per month | {total(settings_):.0f} |" in readme
     assert f"| {costs.training_hour(TEST):.2f} |\n" in readme
     assert f"{costs.REGION} in {costs.READ}" in readme
