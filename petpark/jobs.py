@@ -319,7 +319,7 @@ def _finished(job: str, result: JobResult) -> Finished:
     if result.status == "failed":
         raise JobFailed(
             f"Job {job} failed: {result.error}, {result.message}",
-            next_step="Mend the cause and train again; `petpark jobs list` shows what was asked.",
+            next_step="Fix the cause and train again; `petpark jobs list` shows what was requested.",
             job=job,
             error=result.error,
         )
@@ -373,9 +373,9 @@ def _reason(instance: InstanceTypeDef | None) -> str:
 
 
 def _last_words(store: ObjectStore, job: str, instance: InstanceTypeDef | None) -> str:
-    """Say where to read what it said, if it could keep that."""
+    """Say where to read its boot log, if it could store one."""
     kept = instance and store.stat(layout.boot_log_key(job, instance.get("InstanceId", "")))
-    return f" What it said: petpark jobs show {job}" if kept else ""
+    return f" Its boot log: petpark jobs show {job}" if kept else ""
 
 
 def is_alive(instance: InstanceTypeDef) -> bool:

@@ -1,4 +1,4 @@
-"""Who may launch training instances, and what people need besides the roles that they take."""
+"""Who may launch training instances, and what people need besides the roles that they assume."""
 
 from collections.abc import Iterable, Sequence
 
@@ -7,7 +7,7 @@ from registry.layout import JOB_TAG
 
 
 def launch(*, template: str, subnets: Sequence[str], role: str) -> Document:
-    """Launch instances of one template with a job's tag, see them, and end them; nothing else of EC2. All are ARNs.
+    """Launch instances from one template with a job tag, see and terminate them; nothing else of EC2. All are ARNs.
 
     Who launches chooses type, subnet, market and tags, and may replace the user data: IAM has no key for that. So this
     belongs to a role that may already do what the instances may. Image and firewall are the template's. Only what bears
@@ -39,7 +39,7 @@ def launch(*, template: str, subnets: Sequence[str], role: str) -> Document:
 
 
 def person(roles: Iterable[str]) -> Document:
-    """What a person needs who acts in `roles` (ARNs): to take them, and to see what runs behind an endpoint.
+    """What a person needs who acts in `roles` (ARNs): to assume them, and to see what runs behind an endpoint.
 
     For a user, a role of theirs, or a permission set of IAM Identity Center.
     """

@@ -1,4 +1,4 @@
-"""A stack's settings as its YAML says them, read without Pulumi's CLI."""
+"""A stack's settings from its YAML, read without the Pulumi CLI."""
 
 import json
 from pathlib import Path
@@ -24,9 +24,9 @@ def read_stack(root: Path, stack: str) -> "StackSettings":
     try:
         config = yaml.safe_load(path.read_text())["config"]
     except FileNotFoundError:
-        raise SettingsUnusable(f"{path} does not exist; `pulumi stack init {stack}` needs it beside it") from None
+        raise SettingsUnusable(f"{path} does not exist; write it first, then `pulumi stack init {stack}`") from None
     except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
-        raise SettingsUnusable(f"{path} holds no settings: {error}") from None
+        raise SettingsUnusable(f"{path} has no settings: {error}") from None
 
     def get(key: str) -> str | None:
         return _as_text(config.get(f"{_PROJECT}:{key}"))
@@ -38,5 +38,5 @@ def read_stack(root: Path, stack: str) -> "StackSettings":
 
 
 def _as_text(value: Any) -> str | None:
-    """As Pulumi hands values to a program: everything is text, and what has parts is JSON."""
+    """As Pulumi passes values to a program: everything is text, and lists and objects are JSON."""
     return value if value is None or isinstance(value, str) else json.dumps(value)

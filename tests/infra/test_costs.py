@@ -44,7 +44,7 @@ def test_an_hour_of_training_grows_with_its_instances():
 
 def test_a_type_without_a_price_is_named():
     endpoint = dataclasses.replace(TEST.endpoint, instance_type=instance_type("m7i.large"))
-    with pytest.raises(costs.PriceUnknown, match=r"no price of m7i\.large"):
+    with pytest.raises(costs.PriceUnknown, match=r"no price for m7i\.large"):
         costs.monthly(dataclasses.replace(TEST, endpoint=endpoint))
 
 

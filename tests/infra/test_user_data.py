@@ -215,8 +215,8 @@ def test_what_cannot_be_sent_keeps_nothing_from_ending(machine, purpose, how):
     script = machine.training(sha256=sha256) if purpose == "training" else machine.serving(sha256=sha256)
     done = machine.run(script)
     assert done.returncode == 7
-    assert "could not be kept" in done.stdout
-    assert "is kept" not in done.stdout
+    assert "could not be stored" in done.stdout
+    assert "log stored" not in done.stdout
     assert (machine.calls[-1] == "shutdown -h now") is (purpose == "training")
 
 
