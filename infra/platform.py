@@ -28,6 +28,8 @@ class Platform:
     """What each channel asks of whoever moves it."""
     gates: pulumi.Input[Mapping[str, Any]]
     """What photos and models must show."""
+    certificate_days: pulumi.Input[int]
+    """The longest that a certificate may be valid."""
     owner: pulumi.StackReference | None
     """The stack that owns the platform; None if it is this one."""
 
@@ -92,6 +94,7 @@ def _own(settings: StackSettings) -> Platform:
         roles={role.value: made.arn for role, made in operators.roles.items()},
         channels={name: policy.to_dict() for name, policy in settings.channels.items()},
         gates=settings.gates.to_dict(),
+        certificate_days=settings.certificate_days,
         owner=None,
     )
 
@@ -111,6 +114,7 @@ def _refer(settings: StackSettings, stack: str) -> Platform:
         roles=_roles(settings, owner),
         channels=_output(owner, "channels"),
         gates=_output(owner, "gates"),
+        certificate_days=_output(owner, "certificate_days"),
         owner=owner,
     )
 

@@ -25,6 +25,9 @@ LOG_DAYS = (1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096,
 # https://docs.aws.amazon.com/AmazonS3/latest/API/API_DefaultRetention.html
 _LONGEST_LOCK_DAYS = 36_500
 
+LONGEST_CERTIFICATE_DAYS = 3_650
+"""A certificate says that somebody looked at a version; ten years on nobody has."""
+
 _SOURCE = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[^*?$/\s\"\\]+)*")
 """A bucket, or a part of one; nothing that IAM would read as a pattern or a variable."""
 
@@ -65,6 +68,8 @@ class StackSettings:
     """Refuse to destroy the platform's buckets while they hold anything."""
     object_lock_days: int
     """Days for which S3 keeps what is in the model store from being deleted for good; 0 for no Object Lock."""
+    certificate_days: int
+    """The longest that a certificate may be valid; the value of the stack that owns the platform counts."""
     channels: Mapping[str, ChannelPolicy]
     """What each channel asks of whoever moves it; empty in a stack that does not own the platform."""
     accounts: Mapping[str, str]
@@ -102,6 +107,7 @@ def read(get: Callable[[str], str | None], *, region: str | None, namespace: str
         model=values.name("model"),
         protect_data=values.boolean("protect_data"),
         object_lock_days=values.integer("object_lock_days", 0, _LONGEST_LOCK_DAYS),
+        certificate_days=values.integer("certificate_days", 1, LONGEST_CERTIFICATE_DAYS),
         channels=_channels(values, platform_stack, endpoint.channel),
         accounts=values.accounts("accounts", _MOST_ACCOUNTS),
         photo_sources=_photo_sources(values, platform_stack),

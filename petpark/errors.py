@@ -69,6 +69,14 @@ class StackNotDeployed(OperatorError):
     """The stack that was named has no outputs."""
 
 
+class RolesTogether(OperatorError):
+    """Roles that are for two people were to be given to one."""
+
+
+class CertificateTooLong(OperatorError):
+    """A certificate was to be valid for longer than the owner of the registry allows."""
+
+
 class StackOutdated(OperatorError):
     """The stack's outputs lack something that this petpark needs."""
 

@@ -111,7 +111,7 @@ def overview(target: Target, *, last: int | None = 20, at: datetime | None = Non
     from registry.catalog import Catalog
 
     catalog = Catalog(_store(target), target.outputs.model)
-    versions = catalog.versions() if last is None else catalog.recent(last)
+    versions = catalog.recent(len(catalog.numbers()) if last is None else last)
     heads = channel_heads(target)
     stand = _Stand(store=_store(target), verifier=target.verifier(role=Role.READER), heads=heads, at=at or now())
     with ThreadPoolExecutor(_READERS) as pool:

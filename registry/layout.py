@@ -277,6 +277,7 @@ class Shelf(StrEnum):
     CERTIFICATES = "certificates"
     CHANNELS = "channels"
     EXPERIMENTS = "experiments"
+    REPAIRS = "repairs"
 
 
 def shelf_prefix(model: str, shelf: Shelf) -> str:
@@ -324,6 +325,11 @@ def experiment_key(model: str, channel: str, number: int) -> str:
     return f"{experiments_prefix(model, channel)}{number:08d}.json"
 
 
+def repair_key(model: str, number: int) -> str:
+    """The `number`-th declaration that an object is no part of its log, counted from 1."""
+    return f"{shelf_prefix(model, Shelf.REPAIRS)}{number:08d}.json"
+
+
 # --- parameter store: the keys of whoever may call an endpoint ------------------------------------------------------
 
 
@@ -343,6 +349,7 @@ class Role(StrEnum):
     PROMOTER = "promoter"
     READER = "reader"
     COLLECTOR = "collector"
+    REPAIRER = "repairer"
 
 
 def api_keys_role(role: Role) -> str:
@@ -357,13 +364,31 @@ _SHELVES: Mapping[Role, tuple[Shelf, ...]] = MappingProxyType(
         Role.PROMOTER: (Shelf.CHANNELS, Shelf.EXPERIMENTS),
         Role.READER: (),
         Role.COLLECTOR: (),
+        Role.REPAIRER: (Shelf.REPAIRS,),
+    }
+)
+
+
+_NUMBERED = "0???????.json"
+"""Of an entry, as a pattern of IAM: no other names, and no number from 10,000,000 on, from which no log could go on.
+
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_resource.html
+"""
+_WITHIN: Mapping[Shelf, str] = MappingProxyType(
+    {
+        Shelf.BLOBS: "sha256/*",
+        Shelf.VERSIONS: _NUMBERED,
+        Shelf.CERTIFICATES: f"0???????/{_NUMBERED}",
+        Shelf.CHANNELS: f"*/{_NUMBERED}",
+        Shelf.EXPERIMENTS: f"*/{_NUMBERED}",
+        Shelf.REPAIRS: _NUMBERED,
     }
 )
 
 
 def creates(role: Role, model: str) -> tuple[str, ...]:
-    """Prefixes of the model store under which `role` may create objects."""
-    return tuple(shelf_prefix(model, shelf) for shelf in _SHELVES[role])
+    """Keys of the model store that `role` may create, as patterns of IAM."""
+    return tuple(f"{shelf_prefix(model, shelf)}{_WITHIN[shelf]}" for shelf in _SHELVES[role])
 
 
 def deletes(role: Role, model: str) -> tuple[str, ...]:

@@ -54,7 +54,7 @@ class Challenge:
             "share": experiment.share,
             "until": experiment.until,
             "state": self.state,
-            "refused": str(self.refused) if self.refused else None,
+            "refused": f"{self.refused.reason}: {self.refused.public}" if self.refused else None,
             "evidence": self.tally.evidence.to_dict(),
         }
 

@@ -6,6 +6,7 @@ from infra.policies.statements import (
     add,
     allow,
     create,
+    create_like,
     delete,
     document,
     list_api_keys,
@@ -34,7 +35,7 @@ def training(places: Places, log_group: str) -> Document:
             *create(places.workspace, (JOBS,)),
             *delete(places.workspace, (_CHECKPOINTS,)),
             *read(places.model_store),
-            *create(places.model_store, published),
+            *create_like(places.model_store, published),
             use_key(places.encryption_key, writes=True),
             tell(log_group),
         ]

@@ -8,6 +8,7 @@ from infra.policies.statements import (
     allow,
     bucket_arn,
     create,
+    create_like,
     delete,
     document,
     inspect,
@@ -41,7 +42,7 @@ def operator(role: Role, places: Places, photo_sources: Iterable[str] = ()) -> D
         *read(places.model_store),
         # An audit compares the registry with every revision that the bucket holds, not only the latest.
         allow(["s3:ListBucketVersions"], [bucket_arn(places.model_store)]),
-        *create(places.model_store, creates(role, places.model)),
+        *create_like(places.model_store, creates(role, places.model)),
         *delete(places.model_store, deletes(role, places.model)),
         use_key(places.encryption_key, writes=bool(creates(role, places.model))),
     ]
@@ -64,6 +65,6 @@ def operator(role: Role, places: Places, photo_sources: Iterable[str] = ()) -> D
                 inspect(places.model_store),
                 list_api_keys(places.parameters, "*"),
             ]
-        case Role.COLLECTOR:
+        case Role.COLLECTOR | Role.REPAIRER:
             pass
     return document(statements)

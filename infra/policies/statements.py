@@ -103,6 +103,12 @@ def create(bucket: str, prefixes: tuple[str, ...]) -> list[Statement]:
     return [allow(["s3:PutObject", "s3:AbortMultipartUpload"], objects)] if objects else []
 
 
+def create_like(bucket: str, patterns: tuple[str, ...]) -> list[Statement]:
+    """Create objects whose keys are like one of these patterns, in one piece or in parts."""
+    objects = [f"{bucket_arn(bucket)}/{pattern}" for pattern in patterns]
+    return [allow(["s3:PutObject", "s3:AbortMultipartUpload"], objects)] if objects else []
+
+
 def add(bucket: str, prefixes: tuple[str, ...]) -> Statement:
     """Let a role create objects in one piece each, and overwrite none."""
     objects = [objects_arn(bucket, prefix) for prefix in prefixes]

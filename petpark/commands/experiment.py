@@ -16,7 +16,7 @@ from petpark.experiments import Look
 from petpark.output import Cell, bad, good, moment, short
 from petpark.target import Target
 from registry.experiment import Conclusion, Entry, Experiment
-from registry.experiment_rule import Evidence, Rule, RuleInvalid
+from registry.experiment_rule import Arm, Evidence, Rule, RuleInvalid
 
 app = group("A challenger beside the version in force: shadow, canary, A/B.")
 
@@ -163,6 +163,10 @@ def _show(run: Invocation, found: Look) -> None:
     facts = {
         "experiment": asdict(experiment),
         "evidence": asdict(found.evidence),
+        "mean_milliseconds": {
+            "champion": _milliseconds(found.evidence.champion),
+            "challenger": _milliseconds(found.evidence.challenger),
+        },
         "silent": list(found.silent),
         "judgement": asdict(found.judgement),
         "conclusion": asdict(conclusion) if conclusion else None,
@@ -173,12 +177,24 @@ def _show(run: Invocation, found: Look) -> None:
 
 def _seen(evidence: Evidence) -> str:
     parts = [
-        f"champion {evidence.champion.answers} answers, {evidence.champion.failures} failed",
-        f"challenger {evidence.challenger.answers}, {evidence.challenger.failures} failed",
+        f"champion {_told(evidence.champion)}",
+        f"challenger {_told(evidence.challenger)}",
         f"{evidence.disagreed} of {evidence.compared} compared differ" if evidence.compared else "",
         f"{evidence.left_out} left out" if evidence.left_out else "",
     ]
     return "; ".join(filter(None, parts)) + f" ({evidence.endpoints} endpoint{'s' * (evidence.endpoints != 1)})"
+
+
+def _told(arm: Arm) -> str:
+    """What an arm did, with its mean time; nothing that was not measured is shown as a figure."""
+    milliseconds = _milliseconds(arm)
+    answers = "no answers yet" if milliseconds is None else f"{arm.answers} answers ({milliseconds:.1f} ms)"
+    return f"{answers}, {arm.failures} failed"
+
+
+def _milliseconds(arm: Arm) -> float | None:
+    """The mean time of an answer; None before the first."""
+    return 1000 * arm.seconds / arm.answers if arm.answers else None
 
 
 def _row(entry: Experiment, end: Conclusion | None) -> tuple[Cell, ...]:

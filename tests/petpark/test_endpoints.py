@@ -52,6 +52,18 @@ def test_an_endpoint_that_serves_what_its_channel_says_is_fine(
     assert "serves" in run("endpoints", "status").stdout
 
 
+def test_an_endpoint_that_goes_on_serving_a_revoked_version_is_shown_with_the_command_that_helps(
+    run: Run, place: Place, serve: Serve, in_test: Version
+) -> None:
+    only_test(place, serve(says(1, in_test.digest)))
+    assert run("certify", "1", "--decision", "revoked", "--note", "misses cats", "--yes").exit_code == 0
+    said = run("endpoints", "status", "--json")
+    (told,) = json.loads(said.stdout)["endpoints"]
+    assert (said.exit_code, told["verdict"], told["alarming"]) == (1, "revoked", True)
+    assert "revoked by vera" in told["reason"]
+    assert "petpark rollback --channel test" in told["reason"]
+
+
 @pytest.mark.parametrize(("version", "digest"), [(2, None), (1, "sha256:" + "0" * 64), (None, None)])
 def test_an_endpoint_that_serves_something_else_ends_with_1(
     run: Run, place: Place, serve: Serve, in_test: Version, version: int | None, digest: str | None

@@ -42,6 +42,7 @@ PEOPLE = {
     Role.PROMOTER: "mia",
     Role.READER: "rui",
     Role.COLLECTOR: "olga",
+    Role.REPAIRER: "iris",
 }
 TRAINER = f"arn:aws:sts::{ACCOUNT}:assumed-role/training/i-1"
 
