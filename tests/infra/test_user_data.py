@@ -179,7 +179,7 @@ def test_what_a_training_said_that_failed_is_kept_with_its_job_to_the_last_word(
     assert machine.sent() == ["s3://work/jobs/job-7/boots/i-7.log"]
     kept = (machine.folder / "sent" / "boot.log").read_text().splitlines()
     assert kept == ["petpark: job job-7 on i-7", "no space left", "petpark: job ended with status 7"]
-    assert "kept as jobs/job-7/boots/i-7.log" in done.stdout
+    assert "stored as jobs/job-7/boots/i-7.log" in done.stdout
 
 
 def test_code_that_cannot_be_fetched_or_is_refused_leaves_its_reason_with_the_job(machine):
