@@ -118,7 +118,7 @@ class AutoscaledEndpoint(EndpointKind):
         return HostName(f"{self.name}-host", facts, pulumi.ResourceOptions(parent=self))
 
     def _listen(self, args: EndpointArgs) -> aws.lb.Listener:
-        """Answer HTTPS alone where there is a name, and HTTP alone where there is none.
+        """Listen on HTTPS only if there is a host name, and on HTTP only if there is none.
 
         Nothing on port 80 sends callers on to 443: a program that calls the wrong address would have sent its key and
         its photo in the clear before it hears so.
@@ -147,11 +147,11 @@ class AutoscaledEndpoint(EndpointKind):
             vpc_zone_identifiers=[subnet.id for subnet in args.network.machines],
             target_group_arns=[self.targets.arn],
             launch_template={"id": template.id, "version": template.latest_version.apply(str)},
-            # What is not in service is replaced, and an instance refresh waits until what is new is in service.
+            # Instances not in service are replaced, and an instance refresh waits until new ones are in service.
             health_check_type="ELB",
             health_check_grace_period=_GRACE_SECONDS,
             wait_for_capacity_timeout="0",  # instances boot for minutes, and nothing in the stack needs them
-            # New code or a new image: add instances first, take the old ones away when those answer.
+            # New code or a new image: start new instances first, terminate the old ones when the new ones answer.
             instance_refresh={
                 "strategy": "Rolling",
                 "preferences": {"min_healthy_percentage": 100, "max_healthy_percentage": 200},
@@ -174,7 +174,7 @@ class AutoscaledEndpoint(EndpointKind):
         )
 
     def _signals(self, args: EndpointArgs) -> dict[Watched, Signal]:
-        """Name the load balancer's own metrics, which see what clients see, and measure what only instances know.
+        """Use the load balancer's own metrics, which see what clients see, and the log for what only instances know.
 
         https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-cloudwatch-metrics.html
         https://docs.aws.amazon.com/acm/latest/userguide/cloudwatch-metrics.html
@@ -188,7 +188,7 @@ class AutoscaledEndpoint(EndpointKind):
 
         signals[Watched.ERRORS] = balancers("HTTPCode_Target_5XX_Count")
         signals[Watched.LATENCY] = balancers("TargetResponseTime", 1000.0)
-        if args.settings.min_instances > 0:  # none at all is no trouble where that is asked for
+        if args.settings.min_instances > 0:  # otherwise no instance at all is intended
             signals[Watched.IN_SERVICE] = balancers("HealthyHostCount")
         if self.host:
             dimensions = {"CertificateArn": self.host.certificate}
@@ -206,7 +206,7 @@ class AutoscaledEndpoint(EndpointKind):
             "autoscaling_group": self.group.name,
             "target_group": self.targets.arn,
             "load_balancer": self.balancer.arn,
-            # Where a name that is kept outside of Route 53 has to lead, as a CNAME.
+            # The target of the CNAME for a host name outside of Route 53.
             "load_balancer_name": self.balancer.dns_name,
             "log_group": self.machine.log_group.name,
         }

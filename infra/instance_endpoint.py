@@ -10,7 +10,7 @@ from infra.signals import ANSWERED, STATE, measure
 
 
 class InstanceEndpoint(EndpointKind):
-    """One instance that clients reach directly: the cheap twin of the other kind, with the same software."""
+    """One instance that clients reach directly: cheaper than the other kind, with the same software."""
 
     def __init__(self, name: str, args: EndpointArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(name, opts)

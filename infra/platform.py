@@ -120,7 +120,7 @@ def _refer(settings: StackSettings, stack: str) -> Platform:
 
 
 def _roles(settings: StackSettings, owner: pulumi.StackReference) -> pulumi.Output[Mapping[str, Any]]:
-    """The owner's roles; with some for its own API keys where this stack is in an account of its own."""
+    """The owner's roles, and roles for its API keys if this stack has its own account."""
     roles = _output(owner, "roles")
     if pulumi.get_stack() not in settings.accounts:
         return roles
@@ -130,7 +130,7 @@ def _roles(settings: StackSettings, owner: pulumi.StackReference) -> pulumi.Outp
 
 
 def _output(owner: pulumi.StackReference, key: str) -> pulumi.Output[Any]:
-    """An output of the stack that owns the platform; ends the program with one sentence where it has none.
+    """An output of the stack that owns the platform; ends the program with one sentence if it has none.
 
     A stack that was never made is reported by Pulumi itself, as an unknown stack; one that was made and not deployed,
     or destroyed since, has no outputs.

@@ -55,7 +55,7 @@ class TrainingSettings:
     """What a training instance is."""
 
     instance_types: tuple[InstanceType, ...]
-    """The most wanted first; the others where EC2 has none of those before. One machine image fits all."""
+    """In order of preference; later ones if EC2 has no capacity for earlier ones. One machine image fits all."""
     spot: bool
     volume_gb: int
     max_minutes: int
@@ -81,7 +81,7 @@ class StackSettings:
     channels: Mapping[str, ChannelPolicy]
     """What each channel asks of whoever moves it; empty in a stack that does not own the platform."""
     accounts: Mapping[str, str]
-    """Stacks in an AWS account of their own, and its id; all others are in the owner's account."""
+    """Stacks that have their own AWS account, and its id; all others are in the owner's account."""
     photo_sources: tuple[str, ...]
     """`bucket` or `bucket/prefix` from which the publisher may ingest photos; none in a stack without the platform."""
     gates: StackGates
@@ -150,7 +150,7 @@ def _channels(values: Reader, platform_stack: str | None, followed: str) -> Mapp
 
 
 def _refuse_too_many_names(values: Reader, settings: StackSettings) -> None:
-    """Movers and accounts are named in the policy of the model store's bucket, which has an end."""
+    """Movers and accounts are named in the policy of the model store's bucket, whose size is limited."""
     role = f"arn:aws:iam::{'0' * 12}:role/{'r' * 64}"
     document = write_once_bucket(
         "b" * 63, role, role, "AROA" + "A" * 17, settings.model, settings.channels, settings.accounts

@@ -1,4 +1,4 @@
-"""Reads single values of a stack's configuration and remembers which of them cannot be used."""
+"""Reads single values of a stack's configuration and collects those that cannot be used."""
 
 import ipaddress
 import json
@@ -22,7 +22,7 @@ _LABEL = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 SHORT_NAME = "a short name of lower-case letters, digits and hyphens"
 
 _MOST_TYPES = 8
-"""How many instance types may stand in for each other: each is tried in every zone before a launch is given up."""
+"""The most alternative instance types: each is tried in every zone before a launch fails."""
 
 
 _SHOWN = 400
@@ -83,9 +83,9 @@ class Reader:
         return None if value == NONE else value
 
     def host_name(self, key: str) -> str | None:
-        """Read a name of the DNS, in lower case; None where it is deliberately empty."""
+        """Read a DNS name, in lower case; None where it is deliberately empty."""
         fits = re.compile(rf"{NONE}|(?=.{{4,253}}$)({_LABEL}\.)+[a-z][a-z0-9-]*[a-z0-9]")
-        expected = f"a name of the DNS such as photos.park.example, in lower case, or {NONE!r}"
+        expected = f"a DNS name such as photos.park.example, in lower case, or {NONE!r}"
         value = self._read(key, lambda text: text if fits.fullmatch(text) else None, expected, NONE)
         return None if value == NONE else value
 
@@ -147,7 +147,7 @@ class Reader:
             return instance_type("t3.micro")
 
     def instance_types(self, key: str) -> tuple[InstanceType, ...]:
-        """Read a list of instance types that one machine image fits, the most wanted first."""
+        """Read a list of instance types that one machine image fits, in order of preference."""
         expected = f"a list of 1 to {_MOST_TYPES} instance types, such as [g5.xlarge, g6.xlarge]"
         names = self.texts(key, re.compile(r"\S+"), expected, least=1)
         try:
@@ -193,7 +193,7 @@ class Reader:
             }
             return MappingProxyType(fitting) if len(fitting) == len(found) else None
 
-        expected = f"a map from at most {most} stacks to the 12 digits of their accounts, in quotes, or {{}}"
+        expected = f"a map from at most {most} stacks to their account ids (12 digits, in quotes), or {{}}"
         return self._read(key, parse, expected, MappingProxyType({}))
 
     def texts(self, key: str, each: re.Pattern[str], expected: str, *, least: int = 0) -> tuple[str, ...]:

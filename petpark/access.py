@@ -1,4 +1,4 @@
-"""What a person needs in AWS to act in petpark's roles: one policy, made of what the stack exports."""
+"""What a person needs in AWS to act in petpark's roles: one policy, made from the stack's outputs."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ _APART = {Role.PUBLISHER: Role.CERTIFIER, Role.CERTIFIER: Role.PUBLISHER}
 
 
 def policy(outputs: StackOutputs, roles: Sequence[Role]) -> Document:
-    """The policy of a user, or of a permission set, of a person who acts in these `roles` of a stack.
+    """The policy for the user, or the permission set, of a person who acts in these `roles` of a stack.
 
     A stack in an account of its own has roles for its API keys there, which belong to the promoter's and the reader's.
     Whoever trains is denied the certifier's role, and the other way round; a denial wins over whatever else somebody is

@@ -164,7 +164,7 @@ def promote(
         declared = ", ".join(sorted(target.outputs.channels)) or "none"
         raise ChannelUnknown(
             f"There is no channel {channel}. Channels that a stack declares: {declared}.",
-            next_step="Correct --channel. To begin a channel of that name, which then lasts for ever: --create-channel",
+            next_step="Correct --channel. To start a channel of that name, which cannot be deleted: --create-channel",
         )
     return here.promote(number, by=target.identity(role=Role.PROMOTER), why=why, now=clock())
 

@@ -1,4 +1,4 @@
-"""What petpark needs around it, and the command that mends what is missing."""
+"""What petpark needs around it, and the command that fixes what is missing."""
 
 import importlib.util
 import os
@@ -55,7 +55,7 @@ class Health(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Check:
-    """One thing that was looked at; `mend` is the command that mends it, empty when nothing is to mend."""
+    """One thing that was checked; `mend` is the command that fixes it, empty if there is nothing to fix."""
 
     name: str
     health: Health
@@ -106,7 +106,7 @@ def _memory() -> Check:
     if total >= machine.REHEARSAL_MEMORY:
         return Check(name="memory", health=Health.FINE, found=f"{total / 1e9:.1f} GB")
     wanted = f"{total / 1e9:.1f} GB; a rehearsal may need {machine.REHEARSAL_MEMORY / 1e9:.0f}"
-    return _not_there("memory", wanted, "end other programs before make demo", needed=False)
+    return _not_there("memory", wanted, "close other programs before make demo", needed=False)
 
 
 def _python() -> Check:
@@ -157,11 +157,11 @@ def _pulumi_to_fetch() -> str:
     sizes = [pulumi.size(files[0])]
     sizes.append(pulumi.size(files[1]) if sizes[0] else None)  # the same server: it does not answer twice either
     known = (
-        f"{file.name} ({megabytes(size) if size else 'size unknown: it does not answer'})"
+        f"{file.name} ({megabytes(size) if size else 'size unknown: the server does not answer'})"
         for file, size in zip(files, sizes, strict=True)
     )
     where = urlsplit(files[0].url).hostname
-    return f"not on the PATH, in .tools nor in ~/.pulumi; to be fetched from {where}: {' and '.join(known)}"
+    return f"not on the PATH, in .tools or in ~/.pulumi; can be downloaded from {where}: {' and '.join(known)}"
 
 
 def _account() -> Check:
@@ -197,7 +197,7 @@ def _emulator(root: Path) -> Check:
     if done.returncode != 0:
         found = f"its environment has no {product.name}"
         return Check(name="emulator", health=Health.MISSING, found=found, mend=product.setup)
-    default = "the default" if product is DEFAULT else f"by {VARIABLE}"
+    default = "the default" if product is DEFAULT else f"set by {VARIABLE}"
     return Check(name="emulator", health=Health.FINE, found=f"{product.name} {done.stdout.strip()}, {default}")
 
 
@@ -216,7 +216,7 @@ def _provider(*, needed: bool) -> Check:
         source = urlsplit(fetching.source(pins))
     except OperatorError as error:
         return _not_there("AWS provider", error.message, error.next_step, needed=needed)
-    said = f"not in Terraform's mirrors nor in .tools; to be fetched from {source.hostname}: {Path(source.path).name}"
+    said = f"not in a Terraform mirror or in .tools; can be downloaded from {source.hostname}: {Path(source.path).name}"
     return _not_there("AWS provider", f"{said} (some {megabytes(pins.packed)})", "make provider", needed=needed)
 
 

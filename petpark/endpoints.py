@@ -85,7 +85,7 @@ def status(target: Target) -> list[Answer]:
         if verdict is Verdict.SERVES and revoked:
             verdict, problem = Verdict.REVOKED, f'{revoked}; petpark rollback --channel {channel} --why "…"'
         if verdict is Verdict.SILENT and place.leads_to:
-            problem += f"; {httpx.URL(place.url).host} has to lead to {place.leads_to}"
+            problem += f"; {httpx.URL(place.url).host} needs a CNAME to {place.leads_to}"
         return Answer(
             stack=outputs.stack,
             where=place.name,
@@ -156,7 +156,7 @@ class _Place:
     url: str
     behind: bool
     leads_to: str = ""
-    """What the name in the address has to lead to, where it is a name of the park's."""
+    """What the host name in the address must resolve to, if it is a name of the operator's own."""
 
 
 def _places(target: Target) -> Iterator[_Place]:

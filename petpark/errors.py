@@ -171,13 +171,13 @@ class JobInterrupted(OperatorError):
 
 
 class NoCapacity(OperatorError):
-    """The cloud has no instance of the wanted types, in any zone, now."""
+    """AWS has no capacity for the wanted instance types, in any zone, at the moment."""
 
     exit_code = NOT_SO
 
 
 class QuotaReached(NoCapacity):
-    """The account may not run that many of these instances; in new accounts often none at all."""
+    """The account's quota does not allow that many of these instances; in new accounts it is often 0."""
 
     def __init__(self, message: str, *, next_step: str, quotas: Sequence[str], **facts: object) -> None:
         super().__init__(message, next_step=next_step, quotas=list(quotas), **facts)
@@ -201,7 +201,7 @@ class SourceClosed(OperatorError):
 
 
 class ChannelUnknown(OperatorError):
-    """No stack declares the channel and it has no entry: most likely a slip of the keyboard."""
+    """No stack declares the channel and it has no entry: most likely a typing error."""
 
     exit_code = NOT_SO
 

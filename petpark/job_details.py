@@ -28,7 +28,7 @@ _SHOWN_BYTES = 8_000
 
 @dataclass(frozen=True, kw_only=True)
 class BootLog:
-    """What an instance of the job said that ended otherwise than well, from its boot on."""
+    """The boot log of an instance of the job that failed."""
 
     instance: str
     key: str
@@ -52,7 +52,7 @@ class JobDetails:
     launches: tuple[Attempt, ...]
     """What EC2 answered when instances were launched for it."""
     boot_log: BootLog | None
-    """Of the instance that ended last, if one ended otherwise than well."""
+    """Of the instance that failed last, if any did."""
 
 
 def inspect(target: Target, job: str) -> JobDetails:

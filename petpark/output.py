@@ -45,11 +45,11 @@ _PIPE_WIDTH = 400
 
 
 _CONTROL = {code: ascii(chr(code))[1:-1] for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\n\t"}
-"""Characters that a terminal obeys. They stand in names that others chose: of files, classes, cameras, keys."""
+"""Control characters of terminals. They can be in names that others chose: of files, classes, cameras, keys."""
 
 
 _JSON_CONTROL = {code: f"\\u{code:04x}" for code in range(0x7F, 0xA0)}
-"""The control characters that JSON lets stand as they are."""
+"""The control characters that JSON does not escape."""
 
 
 class SafeConsole(Console):

@@ -20,10 +20,10 @@ class TrainingOutputs:
     subnets: Mapping[str, str]
     """Zone -> its subnet."""
     instance_types: tuple[str, ...]
-    """The most wanted first."""
+    """In order of preference."""
     spot: bool
     tags: Mapping[str, str]
-    """Of instances and their volumes. A launch says them again: tags of its own take the place of the template's."""
+    """Of instances and their volumes. A launch repeats them, because its own tags replace the template's."""
     log_group: str
     instances: int = 1
     """The most that train one job together."""
@@ -45,7 +45,7 @@ class EndpointOutputs:
     target_group: str | None = None
     load_balancer: str | None = None
     load_balancer_name: str | None = None
-    """The load balancer's own name in the DNS, to which the name that clients call leads."""
+    """The load balancer's own DNS name, to which the host name that clients call resolves."""
 
 
 @dataclass(frozen=True, kw_only=True)

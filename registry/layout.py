@@ -125,12 +125,12 @@ BOOTS = "boots/"
 
 
 def boot_logs_prefix(job: str) -> str:
-    """What instances said that ended otherwise than well, from their boot on."""
+    """The boot logs of instances that failed."""
     return f"{job_prefix(job)}{BOOTS}"
 
 
 def boot_log_key(job: str, instance: str) -> str:
-    """What one of them said."""
+    """The boot log of one of them."""
     return f"{boot_logs_prefix(job)}{instance}.log"
 
 
@@ -355,7 +355,7 @@ class Role(StrEnum):
 
 
 def api_keys_role(role: Role) -> str:
-    """Under which name a stack in an account of its own exports the role that acts on its API keys as `role`."""
+    """The output in which a stack with its own account exports the role for its API keys that belongs to `role`."""
     return f"{role}-of-api-keys"
 
 

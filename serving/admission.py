@@ -46,7 +46,7 @@ class Named(Protocol):
 class VersionRefused(Exception):
     """A channel entry names a version that must not answer here.
 
-    `curable`: the same version may pass later, for the store or the certifier can mend what is missing.
+    `curable`: the same version may pass later, for the store or the certifier can fix what is missing.
     `standing`: set where a decision is missing; the next one may bring it.
     `public`: what callers may read of `detail`, which names certifiers by their ARN and repeats their notes.
     """

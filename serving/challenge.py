@@ -18,7 +18,7 @@ from serving.tally import Tally, TallyCollector
 logger = logging.getLogger(__name__)
 
 _RETRY_SECONDS = 30.0
-"""How long a refused challenger waits before it is looked at again, if what it lacks can be mended."""
+"""How long a refused challenger waits before it is looked at again, if what it lacks can be fixed."""
 
 type State = Literal["answers", "tripped", "refused"]
 

@@ -24,7 +24,7 @@ _KEPT = 2
 """Models in memory: the one in force and the one before it, for a rollback without loading."""
 
 _RETRY_SECONDS = (4.0, 8.0, 16.0, 32.0, 60.0)
-"""How long a refused version waits before it is looked at again, if what it lacks can be mended."""
+"""How long a refused version waits before it is looked at again, if what it lacks can be fixed."""
 
 
 @dataclass(kw_only=True)

@@ -1,4 +1,4 @@
-"""Who may launch training instances, and what people need besides the roles that they take."""
+"""Who may launch training instances, and what people need besides the roles that they assume."""
 
 from collections.abc import Iterable, Sequence
 
@@ -40,7 +40,7 @@ def launch(*, template: str, subnets: Sequence[str], role: str, log_group: str) 
 
 
 def person(roles: Iterable[str]) -> Document:
-    """What a person needs who acts in `roles` (ARNs): to take them, and to see what runs behind an endpoint.
+    """What a person needs who acts in `roles` (ARNs): to assume them, and to see what runs behind an endpoint.
 
     For a user, a role of theirs, or a permission set of IAM Identity Center.
     """

@@ -19,7 +19,7 @@ from infra.policies.statements import (
 from registry.layout import CODE, EVENT_PICTURES, EVENTS, JOBS, Role, checkpoints_prefix, creates
 
 _CHECKPOINTS = checkpoints_prefix("*")
-"""The checkpoints of every job: a policy cannot know which job an instance will run."""
+"""The checkpoints of every job, because a policy cannot know which job an instance will run."""
 
 
 def training(places: Places, log_group: str) -> Document:

@@ -23,7 +23,7 @@ from registry.layout import DATASETS, JOBS, PHOTOS, STUDIES, Role, creates, dele
 
 
 def api_keys(role: Role, parameters: str, stack: str) -> Document:
-    """What a promoter or a reader may do with the API keys of a stack in an account of its own.
+    """What a promoter or a reader may do with the API keys of a stack that has its own account.
 
     The parameter store lets no other account's roles write, so such a stack has roles for this of its own.
     https://docs.aws.amazon.com/systems-manager/latest/userguide/parameter-store-shared-parameters.html

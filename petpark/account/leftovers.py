@@ -1,4 +1,4 @@
-"""What of petpark is still in an account after `pulumi destroy`, whether Pulumi knows of it or not.
+"""What is left of petpark in an account after `pulumi destroy`, whether Pulumi knows of it or not.
 
 AWS's tag index answers for most services at once, but not for IAM roles and Auto Scaling groups, and it names what was
 deleted for a while. So what holds data, costs money or lasts is listed by its own service, the rest by the index.
@@ -22,12 +22,12 @@ PROJECT = "petpark"
 _PROJECT_TAG, _STACK_TAG = "petpark:project", "petpark:stack"
 _AT_ONCE = 8
 _OWN_LISTS = (":s3:::", ":kms:", ":instance/", ":log-group:", ":parameter/", ":autoScalingGroup:", ":instance-profile/")
-"""Parts of ARNs that the tag index need not tell, as their own services do."""
+"""Parts of ARNs to skip in the tag index, because their own services list them."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Left:
-    """Something that exists. `goes` says when it ends by itself, empty where it does not; `mend` is what ends it."""
+    """Something that exists. `goes` says when AWS deletes it by itself, empty if never; `mend` deletes it."""
 
     kind: str
     name: str
@@ -36,7 +36,7 @@ class Left:
     mend: str = ""
 
     def as_check(self) -> Check:
-        """A line of the doctor: what goes by itself is no fault."""
+        """A check of the doctor: what AWS deletes by itself is no fault."""
         command = self.mend or f"pulumi destroy --stack {self.stack}"
         where = f"{self.name} (stack {self.stack})" if self.stack else self.name
         if self.goes:
@@ -45,7 +45,7 @@ class Left:
 
 
 def examine(root: Path, stack: str, *, session: boto3.Session | None = None) -> Iterator[Check]:
-    """A check for everything of any stack that is left in the region of `stack`; one that is fine if there is nothing.
+    """A check for each thing that any stack left in the region of `stack`; a single `fine` one if there is nothing.
 
     Where a service could not be asked, there is an `unchecked` one and no claim that nothing is left.
     """
@@ -163,7 +163,7 @@ def _balancers(account: Account) -> Iterator[Left]:
 
 
 def _roles(account: Account) -> Iterator[Left]:
-    """Roles of services and of the identity centre cannot be anybody's own."""
+    """Skips service-linked roles and those of IAM Identity Center, which petpark cannot have made."""
     for role in account.pages("iam", "list_roles", "Roles"):
         if role["Path"].startswith(("/aws-service-role/", "/aws-reserved/")):
             continue
@@ -191,7 +191,7 @@ def _log_groups(account: Account) -> Iterator[Left]:
 
 
 def _parameters(account: Account) -> Iterator[Left]:
-    """API keys: made by `petpark keys`, not by the program, so that destroying a stack leaves them."""
+    """API keys: made by `petpark keys`, not by the program, so destroying a stack leaves them."""
     path = {"Key": "Path", "Option": "Recursive", "Values": [f"/{PROJECT}"]}
     for parameter in account.pages("ssm", "describe_parameters", "Parameters", ParameterFilters=[path]):
         name = parameter["Name"]
@@ -200,7 +200,7 @@ def _parameters(account: Account) -> Iterator[Left]:
 
 
 def _indexed(account: Account) -> Iterator[Left]:
-    """Everything else with the project's tag: networks, firewalls, volumes, alarms, topics, rules."""
+    """Everything else with the project's tag: networks, security groups, volumes, alarms, topics, rules."""
     wanted = [{"Key": _PROJECT_TAG, "Values": [PROJECT]}]
     found = account.pages("resourcegroupstaggingapi", "get_resources", "ResourceTagMappingList", TagFilters=wanted)
     for entry in found:

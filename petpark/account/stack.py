@@ -1,4 +1,4 @@
-"""A stack's settings as its YAML says them, read without Pulumi's CLI."""
+"""A stack's settings from its YAML, read without the Pulumi CLI."""
 
 import json
 from pathlib import Path

@@ -96,7 +96,7 @@ def promote(
     channel: Channel,
     why: Why,
     create_channel: Annotated[
-        bool, typer.Option("--create-channel", help="Begin a channel that no stack declares.")
+        bool, typer.Option("--create-channel", help="Start a channel that no stack declares.")
     ] = False,
 ) -> None:
     """Move a channel to a version; its endpoints follow within seconds.
@@ -117,7 +117,7 @@ def rollback(
     to: Annotated[
         int | None, typer.Option("--to", help="Go back to this version (default: the one before).", min=1)
     ] = None,
-    again: Annotated[bool, typer.Option("--yes", help="Also to a version that was rolled back from.")] = False,
+    again: Annotated[bool, typer.Option("--yes", help="Even to a version that was rolled back from before.")] = False,
 ) -> None:
     """Move a channel back to the version before, or to an older one, and say why that one had left.
 

@@ -133,7 +133,7 @@ def _sections(found: JobDetails) -> dict[str, Section]:
 
 
 def _console(found: JobDetails) -> str:
-    """Where to look at an instance that could keep nothing. EC2 has it for an hour at least after its end.
+    """Where to look for the output of an instance that stored no log. EC2 keeps it for at least an hour.
 
     https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instance-console.html
     """
@@ -146,7 +146,9 @@ def _last_words(found: JobDetails) -> dict[str, Section]:
     if found.boot_log is None:
         return {}
     lines = {str(number): line for number, line in enumerate(found.boot_log.last, start=1)}
-    return {f"What {found.boot_log.instance} said last, whole in the workspace at {found.boot_log.key}": lines}
+    return {
+        f"End of the boot log of {found.boot_log.instance}; whole log in the workspace at {found.boot_log.key}": lines
+    }
 
 
 def _row(job: JobSummary) -> tuple[Cell, ...]:

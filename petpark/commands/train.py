@@ -63,7 +63,7 @@ def train(
         int, typer.Option("--instances", help="Train on so many together, a process on each GPU of each.", min=1)
     ] = 1,
     on_demand: Annotated[
-        bool, typer.Option("--on-demand", help="Do not rent spare capacity, even where the stack says spot.")
+        bool, typer.Option("--on-demand", help="Do not use spot instances, even if the stack's settings say so.")
     ] = False,
     watch: Annotated[bool, typer.Option("--watch", help="Stay until the job has ended.")] = False,
     resume: Annotated[

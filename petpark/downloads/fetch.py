@@ -56,7 +56,7 @@ def open_client(patience: Patience) -> httpx.Client:
         trusted.load_default_certs()
     except OSError as error:
         raise PublisherUnreachable(
-            f"The certificates that SSL_CERT_FILE or SSL_CERT_DIR names cannot be read: {error}",
+            f"The certificates in SSL_CERT_FILE or SSL_CERT_DIR cannot be read: {error}",
             next_step="Correct the variable, or unset it.",
         ) from error
     try:
@@ -68,7 +68,7 @@ def open_client(patience: Patience) -> httpx.Client:
         )
     except (ValueError, ImportError) as error:  # an unknown scheme, or SOCKS, which httpx needs another package for
         raise PublisherUnreachable(
-            f"The proxy that the environment names cannot be used: {error}",
+            f"The proxy from the environment cannot be used: {error}",
             next_step="Correct HTTPS_PROXY, HTTP_PROXY or ALL_PROXY; it must be an HTTP proxy.",
         ) from error
 
@@ -103,14 +103,14 @@ def fetch(
             download.run(opened)
             digest = _sha256(part.file)
             if accepted is not None and digest not in accepted and resumed:
-                part.discard()  # the part that was there may be to blame; once more from the start
+                part.discard()  # the resumed part may be the cause: try once more from the start
                 download.run(opened)
                 digest = _sha256(part.file)
         if accepted is not None and digest not in accepted:
             part.discard()
             raise ArchiveRefused(
                 f"{shown_url(url)} has the SHA-256 {digest}, which is not a pinned one; it was deleted.",
-                next_step="A proxy or mirror between here and the publisher changes files: use another way.",
+                next_step="A proxy or mirror may change files: download from the publisher or another mirror.",
             )
         part.complete()
     except OSError as error:
@@ -133,7 +133,7 @@ def shown_url(url: str) -> str:
 
 
 class _Part:
-    """What is on disk of a download, and of which version of which file it is a part."""
+    """The part of a download that is on disk, and which version of which file it belongs to."""
 
     def __init__(self, target: Path) -> None:
         self.file = target.with_name(f"{target.name}.part")
@@ -145,7 +145,7 @@ class _Part:
         return self.file.stat().st_size if self.file.exists() else 0
 
     def validator(self, url: str) -> str | None:
-        """The `If-Range` by which the download of `url` can go on; None if it has to begin again."""
+        """The `If-Range` value with which the download of `url` can resume; None if it must start again."""
         try:
             source = json.loads(self._source.read_text(encoding="utf-8"))
         except (OSError, ValueError):
@@ -163,7 +163,7 @@ class _Part:
         self._source.unlink(missing_ok=True)
 
     def complete(self) -> None:
-        """Give the file its name, once it is surely on disk."""
+        """Give the file its final name, once it is synced to disk."""
         with self.file.open("rb") as file:
             os.fsync(file.fileno())
         self.file.replace(self._target)
@@ -269,7 +269,7 @@ class _Download:
     def _refuse_downgrade(self, answer: httpx.Response) -> None:
         if answer.history and self._url.startswith("https:") and answer.url.scheme != "https":
             raise ArchiveMissing(
-                f"{shown_url(self._url)} leads to {answer.url.host} without TLS.", next_step=_CHECK_MIRROR
+                f"{shown_url(self._url)} redirects to {answer.url.host} without TLS.", next_step=_CHECK_MIRROR
             )
 
     def _too_large(self) -> ArchiveRefused:
@@ -282,17 +282,21 @@ class _Download:
     def _unreachable(self, why: Exception | None) -> PublisherUnreachable:
         host = httpx.URL(self._url).host
         said = str(why) or type(why).__name__
-        ways = "Open the way to it (HTTPS_PROXY and NO_PROXY are respected), or run it where the internet is open."
+        ways = (
+            "Allow access to it (HTTPS_PROXY and NO_PROXY are respected), or run it on a machine with internet access."
+        )
         if isinstance(why, httpx.ConnectError) and "CERTIFICATE_VERIFY_FAILED" in said:
-            ways = "If a proxy of your company opens TLS, name its certificate authority: SSL_CERT_FILE=/path/to/ca.pem"
+            ways = "If a company proxy intercepts TLS, name its certificate authority: SSL_CERT_FILE=/path/to/ca.pem"
         return PublisherUnreachable(f"{host} cannot be reached ({said})", next_step=ways)
 
 
-_CHECK_MIRROR = "Check the address of the mirror, if one is configured; otherwise the publisher has moved the file."
+_CHECK_MIRROR = (
+    "Check the address of the mirror, if one is configured; otherwise the publisher may have moved the file."
+)
 
 
 def sync_folder(folder: Path) -> None:
-    """Make what was renamed in `folder` survive a power cut."""
+    """Make a rename in `folder` survive a power failure."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -301,14 +305,14 @@ def sync_folder(folder: Path) -> None:
 
 
 def _hopeless(error: Exception | None) -> bool:
-    """Whether another attempt cannot end otherwise."""
+    """Whether another attempt cannot have another result."""
     return isinstance(error, httpx.UnsupportedProtocol | httpx.TooManyRedirects) or (
         isinstance(error, httpx.ConnectError) and "CERTIFICATE_VERIFY_FAILED" in str(error)
     )
 
 
 def _strong(answer: httpx.Response) -> str | None:
-    """What tells this version of the file from others; a weak ETag may not be used for a range (RFC 9110, 13.1.5)."""
+    """What identifies this version of the file; a weak ETag may not be used for a range (RFC 9110, 13.1.5)."""
     tag = answer.headers.get("etag", "")
     return tag if tag and not tag.startswith("W/") else answer.headers.get("last-modified")
 

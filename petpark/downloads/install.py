@@ -49,9 +49,9 @@ def download(
     needed = max(0, archive.packed - there) + archive.unpacked + _SPARE
     if (space := free(folder)) < needed:
         raise NoSpace(
-            f"{archive.name} needs {megabytes(needed)} to be fetched and unpacked; {megabytes(space)} are free on the "
+            f"{archive.name} needs {megabytes(needed)} to download and unpack; {megabytes(space)} are free on the "
             f"disk of {folder}.",
-            next_step="Make space there, then run it again.",
+            next_step="Free some space there, then run it again.",
         )
     for number, url in enumerate(archive.urls, start=1):
         try:
@@ -68,7 +68,7 @@ def download(
                 raise
         else:
             return file, digest
-    raise ArchiveMissing(f"No address is known for {archive.name}.", next_step="Name a mirror that has it.")
+    raise ArchiveMissing(f"No address is known for {archive.name}.", next_step="Configure a mirror that has it.")
 
 
 def place(archive: Path, destination: Path, *, unpacked: int, arrange: Callable[[Path], Path]) -> None:
@@ -103,7 +103,7 @@ def place(archive: Path, destination: Path, *, unpacked: int, arrange: Callable[
 
 @contextlib.contextmanager
 def locked(name: str, tools: Path, *, waiting: Callable[[], None]) -> Generator[None]:
-    """Let one process at a time fetch `name`; `waiting` is called once if another one is at it.
+    """Let one process at a time download `name`; `waiting` is called once if another one is doing so.
 
     The kernel releases the lock when a process ends, however it ends. Raises `FolderNotWritable`.
     """

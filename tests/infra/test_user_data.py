@@ -179,7 +179,7 @@ def test_what_a_training_said_that_failed_is_kept_with_its_job_to_the_last_word(
     assert machine.sent() == ["s3://work/jobs/job-7/boots/i-7.log"]
     kept = (machine.folder / "sent" / "boot.log").read_text().splitlines()
     assert kept == ["petpark: job job-7 on i-7", "no space left", "petpark: job ended with status 7"]
-    assert "kept as jobs/job-7/boots/i-7.log" in done.stdout
+    assert "stored as jobs/job-7/boots/i-7.log" in done.stdout
 
 
 def test_code_that_cannot_be_fetched_or_is_refused_leaves_its_reason_with_the_job(machine):
@@ -215,8 +215,8 @@ def test_what_cannot_be_sent_keeps_nothing_from_ending(machine, purpose, how):
     script = machine.training(sha256=sha256) if purpose == "training" else machine.serving(sha256=sha256)
     done = machine.run(script)
     assert done.returncode == 7
-    assert "could not be kept" in done.stdout
-    assert "is kept" not in done.stdout
+    assert "could not be stored" in done.stdout
+    assert "log stored" not in done.stdout
     assert (machine.calls[-1] == "shutdown -h now") is (purpose == "training")
 
 

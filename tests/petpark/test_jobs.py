@@ -258,7 +258,7 @@ def test_a_job_whose_instance_failed_to_boot_shows_what_it_said_last(
     assert "get-console-output" not in shown.output
     (told,) = [json.loads(run("jobs", "show", job, "--json").stdout)["boot_log"]]
     assert (told["instance"], told["last"][-2]) == (instance, "line 98")
-    with pytest.raises(JobInterrupted, match=f"What it said: petpark jobs show {job}"):
+    with pytest.raises(JobInterrupted, match=f"Its boot log: petpark jobs show {job}"):
         list(jobs.watch(target, job, instance_id=instance))
 
 

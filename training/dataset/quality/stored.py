@@ -94,7 +94,7 @@ def refuse_doubtful(lake: ObjectStore, dataset: str, gates: DataGates | None) ->
         said = "; ".join(f"{result.name}: {result.asked}, found {result.found}" for result in wanting)
         raise DatasetRefused(
             f"quality report {found.number} of dataset {dataset[:12]} does not pass {said}. See which photos, and how "
-            f"to mend them: petpark data report {dataset[:12]}"
+            f"to fix them: petpark data report {dataset[:12]}"
         )
 
 
