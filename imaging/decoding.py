@@ -20,9 +20,10 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
+from PIL.JpegImagePlugin import JpegImageFile
 
 from imaging.errors import PhotoError, PhotoTooLarge, PhotoUnreadable
-from imaging.jpeg import has_more_scans
+from imaging.jpeg import has_more_scans, with_longer_scans
 
 FORMATS: Final = ("JPEG", "PNG", "WEBP")
 MAX_PIXELS: Final = 50_000_000
@@ -51,6 +52,9 @@ _WEBP_BYTES: Final = 12
 
 _ROWS: Final = 64
 
+_GREY: Final = (127, 128)
+"""Of the middle brightness and no colour, in every mode; CMYK is stored the other way round."""
+
 _TRANSPOSITIONS: Final = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -71,7 +75,10 @@ def decode(data: bytes, size: int, *, max_pixels: int = MAX_PIXELS) -> npt.NDArr
         whole = image.width * image.height
         image.draft(None, (size, size))
         _refuse_memory(image, whole)
-        turned = _upright(_resize(_flat(image), size), orientation(image))
+        flat = _flat(image)
+        if isinstance(image, JpegImageFile) and _ends_grey(image) and _ends_early(data):
+            raise PhotoUnreadable("the picture ends before its last line; the file is not whole")
+        turned = _upright(_resize(flat, size), orientation(image))
         return np.array(turned.convert("RGB"), dtype=np.uint8)
 
 
@@ -92,6 +99,24 @@ def open_photo(data: bytes, *, max_pixels: int) -> Generator[ImageFile.ImageFile
         raise PhotoUnreadable(str(error) or type(error).__name__) from error
 
 
+def _ends_grey(image: ImageFile.ImageFile) -> bool:
+    """Whether the last pixel is what libjpeg makes of a block that is missing. In a good photo it hardly ever is."""
+    last = image.getpixel((image.width - 1, image.height - 1))
+    return all(value in _GREY for value in (last if isinstance(last, tuple) else (last,)))
+
+
+def _ends_early(data: bytes) -> bool:
+    """Whether a JPEG's data end before its picture does. Decodes twice, at an eighth of the size."""
+    longer = with_longer_scans(data)
+    return longer is not None and _eighth(data) != _eighth(longer)
+
+
+def _eighth(data: bytes) -> bytes:
+    with Image.open(io.BytesIO(data), formats=("JPEG",)) as image:
+        image.draft(None, (1, 1))
+        return image.tobytes()
+
+
 def _unidentified(data: bytes) -> str:
     """Why bytes are no photo for us. Formats that cameras and phones write are named, with how to convert them."""
     if not data:
@@ -110,7 +135,7 @@ def _refuse_bombs(image: ImageFile.ImageFile, data: bytes, max_pixels: int) -> N
         raise PhotoTooLarge(f"{shape}; the limit is {max_pixels:,} pixels")
     if max(image.width, image.height) > MAX_SIDE:
         raise PhotoTooLarge(f"{shape}; the limit is {MAX_SIDE:,} pixels along one side")
-    if image.format == "JPEG" and has_more_scans(data, MAX_SCANS):
+    if isinstance(image, JpegImageFile) and has_more_scans(data, MAX_SCANS):
         raise PhotoTooLarge(f"more than {MAX_SCANS} scans, which no camera writes; save it as a usual JPEG")
 
 

@@ -1,6 +1,8 @@
 """What a JPEG's markers say before anything is decoded. ITU-T T.81, annex B."""
 
+import random
 import re
+from collections.abc import Iterator
 from typing import Final
 
 _MARKER: Final = re.compile(rb"\xff+([\x01-\xcf\xd8-\xfe])")
@@ -10,6 +12,14 @@ _ALONE: Final = frozenset({0x01, 0xD8})
 """Markers without a length: TEM and SOI."""
 
 _SCAN, _END = 0xDA, 0xD9
+_HUFFMAN: Final = frozenset({0xC0, 0xC1, 0xC2})
+"""Frames whose scans are Huffman codes, sequential and progressive; others are rare, and coded in other ways."""
+
+_FRAMES: Final = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
+
+_BLOCKS: Final = bytes(value for value in random.Random(81).randbytes(256) if value != 0xFF)  # noqa: S311 - no secret
+_MORE: Final = b"".join(_BLOCKS + bytes((0xFF, restart)) for restart in (*range(0xD0, 0xD8), 0xD0)) + _BLOCKS
+"""Codes of any blocks, and every restart: a scan that has restarts takes nothing before the next one."""
 
 
 def has_more_scans(data: bytes, most: int) -> bool:
@@ -17,15 +27,38 @@ def has_more_scans(data: bytes, most: int) -> bool:
 
     A progressive file sends a picture in several scans, and nothing but the file says how many.
     """
-    place, scans = 0, 0
+    scans = 0
+    for marker, _, _ in _markers(data):
+        scans += marker == _SCAN
+        if scans > most:
+            return True
+    return False
+
+
+def with_longer_scans(data: bytes) -> bytes | None:
+    """Give the first picture in `data` with more data at the end of each scan; None for kinds that do not take it.
+
+    A decoder passes over what follows the last block of a whole scan, so a whole picture has the same pixels with it.
+    One that ends early has others: libjpeg fills up missing blocks with grey, and says nothing of it that Pillow hears.
+    """
+    pieces: list[bytes] = []
+    place, in_scan, frame = 0, False, None
+    for marker, begin, _ in _markers(data):
+        if in_scan:
+            pieces += (data[place:begin], _MORE)
+            place = begin
+        in_scan = marker == _SCAN
+        frame = marker if marker in _FRAMES else frame
+    return b"".join((*pieces, data[place:])) if frame in _HUFFMAN else None
+
+
+def _markers(data: bytes) -> Iterator[tuple[int, int, int]]:
+    """Markers of the first picture: each one, where it begins, and where what belongs to it does."""
+    place = 0
     while (found := _MARKER.search(data, place)) is not None:
         marker, place = found[1][0], found.end()
+        yield marker, found.start(), place
         if marker == _END:
-            break
-        if marker == _SCAN:
-            scans += 1
-            if scans > most:
-                return True
+            return
         if marker not in _ALONE:
             place += max(2, int.from_bytes(data[place : place + 2]))  # past the segment, and a thumbnail in it
-    return False

@@ -1,4 +1,4 @@
-"""What is watched by default, and from when on it is bad. Pure: which signals there are says the endpoint."""
+"""What is monitored by default, and the thresholds. Pure: the endpoint says which signals it has."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ class Watched(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Rule:
-    """From when on a signal is bad: `datapoints` of the last `periods` beyond `threshold`."""
+    """When an alarm fires: `datapoints` of the last `periods` beyond `threshold`."""
 
     description: str
     statistic: str
@@ -44,7 +44,7 @@ class Rule:
     periods: int = 5
     datapoints: int = 3
     missing: Missing
-    """What a period without a value counts for.
+    """What a period without data counts as.
     https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/alarms-and-missing-data.html"""
 
 
@@ -71,14 +71,14 @@ def rules(*, latency_ms: int) -> Mapping[Watched, Rule]:
             comparison="LessThanThreshold",
             threshold=1,
             datapoints=5,  # an instance that boots, or is replaced, takes some minutes
-            missing="breaching",  # an endpoint that is gone says nothing
+            missing="breaching",  # a dead endpoint logs nothing
         ),
         Watched.REFUSED: Rule(
             description="An instance refuses the version that the channel names: petpark endpoints status",
             statistic="Maximum",
             comparison="GreaterThanOrEqualToThreshold",
             threshold=1,
-            missing="notBreaching",  # silence is the matter of another alarm
+            missing="notBreaching",  # missing data is another alarm's concern
         ),
         Watched.STORE: Rule(
             description=f"The model store has not answered an instance for {_SILENT_SECONDS} s; it serves what it has.",

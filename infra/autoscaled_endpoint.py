@@ -7,6 +7,7 @@ import pulumi_aws as aws
 
 from infra.alarms import Watched
 from infra.endpoint_kind import EndpointKind
+from infra.endpoint_settings import HEALTH_PORT
 from infra.host_name import HostName, HostNameArgs
 from infra.serving_machine import EndpointArgs, create_machine, start_script
 from infra.signals import STATE, Signal, measure
@@ -54,25 +55,24 @@ class AutoscaledEndpoint(EndpointKind):
             cidr_ipv4=args.settings.clients,
             tags=self.tags,
         )
-        inside: dict[str, Any] = {
-            "ip_protocol": "tcp",
-            "from_port": args.settings.port,
-            "to_port": args.settings.port,
-            "tags": self.tags,
-        }
-        out = aws.vpc.SecurityGroupEgressRule(
-            **self.child("to-instances"),
-            security_group_id=door.id,
-            referenced_security_group_id=self.machine.firewall.id,
-            **inside,
-        )
-        into = aws.vpc.SecurityGroupIngressRule(
-            **self.child("from-balancer"),
-            security_group_id=self.machine.firewall.id,
-            referenced_security_group_id=door.id,
-            **inside,
-        )
-        return door, [out, into]
+        rules: list[pulumi.Resource] = []
+        for prefix, port in (("", args.settings.port), ("health-", HEALTH_PORT)):
+            inside: dict[str, Any] = {"ip_protocol": "tcp", "from_port": port, "to_port": port, "tags": self.tags}
+            rules += [
+                aws.vpc.SecurityGroupEgressRule(
+                    **self.child(f"{prefix}to-instances"),
+                    security_group_id=door.id,
+                    referenced_security_group_id=self.machine.firewall.id,
+                    **inside,
+                ),
+                aws.vpc.SecurityGroupIngressRule(
+                    **self.child(f"{prefix}from-balancer"),
+                    security_group_id=self.machine.firewall.id,
+                    referenced_security_group_id=door.id,
+                    **inside,
+                ),
+            ]
+        return door, rules
 
     def _create_balancer(self, args: EndpointArgs) -> aws.lb.LoadBalancer:
         return aws.lb.LoadBalancer(
@@ -95,6 +95,7 @@ class AutoscaledEndpoint(EndpointKind):
             deregistration_delay=_DRAIN_SECONDS,
             health_check={
                 "path": IN_SERVICE_PATH,
+                "port": str(HEALTH_PORT),
                 "matcher": "200",
                 "interval": 10,
                 "timeout": 5,
@@ -117,7 +118,7 @@ class AutoscaledEndpoint(EndpointKind):
         return HostName(f"{self.name}-host", facts, pulumi.ResourceOptions(parent=self))
 
     def _listen(self, args: EndpointArgs) -> aws.lb.Listener:
-        """Answer HTTPS alone where there is a name, and HTTP alone where there is none.
+        """Listen on HTTPS only if there is a host name, and on HTTP only if there is none.
 
         Nothing on port 80 sends callers on to 443: a program that calls the wrong address would have sent its key and
         its photo in the clear before it hears so.
@@ -134,7 +135,7 @@ class AutoscaledEndpoint(EndpointKind):
         )
 
     def _create_group(self, args: EndpointArgs) -> aws.autoscaling.Group:
-        template = self.machine.create_template(start_script(args, self.machine))
+        template = self.machine.create_template(start_script(args, self.machine, behind_load_balancer=True))
         return aws.autoscaling.Group(
             **self.child(
                 "group",
@@ -146,11 +147,11 @@ class AutoscaledEndpoint(EndpointKind):
             vpc_zone_identifiers=[subnet.id for subnet in args.network.machines],
             target_group_arns=[self.targets.arn],
             launch_template={"id": template.id, "version": template.latest_version.apply(str)},
-            # What is not in service is replaced, and an instance refresh waits until what is new is in service.
+            # Instances not in service are replaced, and an instance refresh waits until new ones are in service.
             health_check_type="ELB",
             health_check_grace_period=_GRACE_SECONDS,
             wait_for_capacity_timeout="0",  # instances boot for minutes, and nothing in the stack needs them
-            # New code or a new image: add instances first, take the old ones away when those answer.
+            # New code or a new image: start new instances first, terminate the old ones when the new ones answer.
             instance_refresh={
                 "strategy": "Rolling",
                 "preferences": {"min_healthy_percentage": 100, "max_healthy_percentage": 200},
@@ -173,7 +174,7 @@ class AutoscaledEndpoint(EndpointKind):
         )
 
     def _signals(self, args: EndpointArgs) -> dict[Watched, Signal]:
-        """Name the load balancer's own metrics, which see what clients see, and measure what only instances know.
+        """Use the load balancer's own metrics, which see what clients see, and the log for what only instances know.
 
         https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-cloudwatch-metrics.html
         https://docs.aws.amazon.com/acm/latest/userguide/cloudwatch-metrics.html
@@ -187,7 +188,7 @@ class AutoscaledEndpoint(EndpointKind):
 
         signals[Watched.ERRORS] = balancers("HTTPCode_Target_5XX_Count")
         signals[Watched.LATENCY] = balancers("TargetResponseTime", 1000.0)
-        if args.settings.min_instances > 0:  # none at all is no trouble where that is asked for
+        if args.settings.min_instances > 0:  # otherwise no instance at all is intended
             signals[Watched.IN_SERVICE] = balancers("HealthyHostCount")
         if self.host:
             dimensions = {"CertificateArn": self.host.certificate}
@@ -205,7 +206,7 @@ class AutoscaledEndpoint(EndpointKind):
             "autoscaling_group": self.group.name,
             "target_group": self.targets.arn,
             "load_balancer": self.balancer.arn,
-            # Where a name that is kept outside of Route 53 has to lead, as a CNAME.
+            # The target of the CNAME for a host name outside of Route 53.
             "load_balancer_name": self.balancer.dns_name,
             "log_group": self.machine.log_group.name,
         }

@@ -1,7 +1,7 @@
-"""What a stack costs as it is configured, by AWS's list prices. Pure: settings in, lines out.
+"""What a stack costs with its settings, at AWS's list prices. Pure: settings in, lines out.
 
 The prices are those of `REGION` in `READ`, in US dollars, without tax, free tier, savings plans and credits. AWS
-changes them, and other regions have others: https://calculator.aws says what is true today.
+changes them, and other regions have others: https://calculator.aws has today's.
 """
 
 from collections.abc import Iterator, Mapping
@@ -13,7 +13,7 @@ from infra.settings import StackSettings
 REGION = "us-east-1"
 READ = "October 2026"
 HOURS = 730
-"""Hours of a month, as AWS's own calculator takes it."""
+"""Hours per month, as in AWS's own calculator."""
 
 INSTANCE_HOUR: Mapping[str, float] = MappingProxyType(
     {
@@ -40,10 +40,10 @@ ALARM_MONTH, METRIC_MONTH, LOG_GB = 0.10, 0.30, 0.50
 STORAGE_GB_MONTH = 0.023
 
 DATA_GB, LOGS_GB, ALARMS = 50, 2, 10
-"""Assumptions: photos and models kept, logs written in a month, alarms at most."""
+"""Assumptions: GB of photos and models, GB of logs per month, the most alarms."""
 
 METRICS: Mapping[str, int] = MappingProxyType({"instance": 6, "autoscaled": 3})
-"""Metrics that are made of log lines, by kind of endpoint; a load balancer has its own for nothing."""
+"""Metrics made from log lines, by kind of endpoint; a load balancer's own metrics are free."""
 
 _BALANCER_ZONES = 2
 _KEYS = 2
@@ -51,7 +51,7 @@ _KEYS = 2
 
 @dataclass(frozen=True, kw_only=True)
 class Item:
-    """Something that is paid for by the month."""
+    """Something with a monthly cost."""
 
     name: str
     month: float
@@ -62,7 +62,7 @@ class PriceUnknown(ValueError):
 
 
 def monthly(settings: StackSettings) -> list[Item]:
-    """What the stack costs in a month in which nobody trains, with the fewest instances of its endpoint.
+    """What the stack costs per month without training, with the fewest instances of its endpoint.
 
     Raises `PriceUnknown`.
     """
@@ -72,7 +72,7 @@ def monthly(settings: StackSettings) -> list[Item]:
 def training_hour(settings: StackSettings) -> float:
     """What an hour of training costs at most: instances on demand, disks, addresses. Raises `PriceUnknown`.
 
-    Spare capacity (spot) is usually less than half of it, and its price moves: https://aws.amazon.com/ec2/spot/pricing/.
+    Spot is usually less than half of it, at a price that changes: https://aws.amazon.com/ec2/spot/pricing/.
     """
     training = settings.training
     price = _hour(training.instance_types[0].name)
@@ -98,13 +98,13 @@ def _endpoint(settings: StackSettings) -> Iterator[Item]:
 def _monitoring(settings: StackSettings) -> Iterator[Item]:
     yield Item(name=f"{ALARMS} alarms at most", month=ALARMS * ALARM_MONTH)
     metrics = METRICS[settings.endpoint.kind]
-    yield Item(name=f"{metrics} metrics out of the log", month=metrics * METRIC_MONTH)
+    yield Item(name=f"{metrics} metrics from the log", month=metrics * METRIC_MONTH)
     yield Item(name=f"logs, {LOGS_GB} GB written", month=LOGS_GB * LOG_GB)
 
 
 def _platform(settings: StackSettings) -> Iterator[Item]:
     if settings.platform_stack is None:
-        yield Item(name=f"{_KEYS} keys of KMS", month=_KEYS * KEY_MONTH)
+        yield Item(name=f"{_KEYS} KMS keys", month=_KEYS * KEY_MONTH)
         yield Item(name=f"S3, {DATA_GB} GB of photos and models", month=DATA_GB * STORAGE_GB_MONTH)
 
 
@@ -113,4 +113,4 @@ def _hour(type_: str) -> float:
         return INSTANCE_HOUR[type_]
     except KeyError:
         known = ", ".join(INSTANCE_HOUR)
-        raise PriceUnknown(f"infra/costs.py has no price of {type_}; it has {known}: add it there") from None
+        raise PriceUnknown(f"infra/costs.py has no price for {type_}, only for {known}: add it there") from None

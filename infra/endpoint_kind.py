@@ -1,4 +1,4 @@
-"""What the rest of the stack wants to know of an endpoint of any kind."""
+"""What the rest of the stack needs to know of an endpoint of either kind."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,4 +13,4 @@ class EndpointKind(Component):
 
     outputs: dict[str, Any]
     signals: Mapping[Watched, Signal]
-    """How it is doing; what it has no signal for has no alarm."""
+    """Its metrics; without a signal there is no alarm."""

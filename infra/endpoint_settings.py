@@ -7,10 +7,13 @@ from infra.instance_types import InstanceType
 from infra.settings_reader import NONE, Reader
 
 _LONGEST_CERTIFIED = 64
-"""Characters of a name that ACM makes a certificate for.
+"""The longest name, in characters, for which ACM issues a certificate.
 https://docs.aws.amazon.com/acm/latest/APIReference/API_RequestCertificate.html"""
 
 _AMAZONS = ".amazonaws.com"
+
+HEALTH_PORT = 8081
+"""Where instances answer their load balancer's probes: callers that use up all connections must not fail them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,13 +36,13 @@ class EndpointSettings:
     grpc_port: int
     """Where instances answer gRPC; 0: nowhere."""
     providers: str
-    """What models compute on, the most wanted first, by ONNX Runtime's short names."""
+    """ONNX Runtime's execution providers, by their short names, in order of preference."""
     host_name: str | None
-    """Name by which clients call it, over HTTPS; None: plain HTTP."""
+    """Host name at which clients call it, over HTTPS; None: plain HTTP."""
     dns_zone: str | None
-    """Hosted zone of Route 53 that the name is in; None: the name is kept elsewhere."""
+    """Route 53 hosted zone of the name; None: its DNS is elsewhere."""
     tls_certificate: str | None
-    """ARN of a certificate for the name; None: one is made in the zone."""
+    """ARN of a certificate for the name; None: one is requested and validated in the zone."""
 
 
 def read_endpoint(values: Reader, region: str) -> EndpointSettings:
@@ -54,8 +57,13 @@ def read_endpoint(values: Reader, region: str) -> EndpointSettings:
     grpc_port = values.integer("grpc_port", 0, 65_535)
     if kind == "autoscaled" and grpc_port:
         values.refuse(
-            "grpc_port", str(grpc_port), "0: the load balancer of an autoscaled endpoint passes on HTTP/1 only"
+            "grpc_port", str(grpc_port), "0: the load balancer of an autoscaled endpoint forwards only HTTP/1"
         )
+    port = values.integer("endpoint_port", 1, 65_535)
+    if grpc_port == port:
+        values.refuse("grpc_port", str(grpc_port), f"another port than endpoint_port, which is {port}, or 0")
+    if kind == "autoscaled" and port == HEALTH_PORT:
+        values.refuse("endpoint_port", str(port), "another port: the load balancer asks for health on this one")
     fewest = values.integer("endpoint_min_instances", 0, 100)
     most = values.integer("endpoint_max_instances", 1, 100)
     if fewest > most:
@@ -70,7 +78,7 @@ def read_endpoint(values: Reader, region: str) -> EndpointSettings:
         volume_gb=values.integer("endpoint_volume_gb", machine.smallest_volume_gb, 16_384),
         min_instances=fewest,
         max_instances=most,
-        port=values.integer("endpoint_port", 1, 65_535),
+        port=port,
         clients=values.network("clients", range(33)),
         api_keys=api_keys,
         grpc_port=grpc_port,
@@ -82,7 +90,7 @@ def read_endpoint(values: Reader, region: str) -> EndpointSettings:
 
 
 def _host(values: Reader, kind: str, region: str) -> tuple[str | None, str | None, str | None]:
-    """Read name, hosted zone and certificate: no one of them means anything without another."""
+    """Read host name, hosted zone and certificate: none of them makes sense alone."""
     host, zone = values.host_name("host_name"), values.host_name("dns_zone")
     certificate = values.optional("tls_certificate", NONE)
     if kind == "instance":
@@ -97,27 +105,27 @@ def _host(values: Reader, kind: str, region: str) -> tuple[str | None, str | Non
                 values.refuse(key, value, f"{NONE}, or host_name as well: {why}")
         return None, None, None
     if host.endswith(_AMAZONS):
-        values.refuse("host_name", host, "a name of yours: nobody can have a certificate for one of Amazon's")
+        values.refuse("host_name", host, "a name of your own: you cannot get a certificate for one of Amazon's")
     elif zone is None and certificate is None:
-        values.refuse("host_name", host, "dns_zone, in which a certificate is made, or tls_certificate as well")
+        values.refuse("host_name", host, "dns_zone, in which a certificate is validated, or tls_certificate as well")
     if zone and host != zone and not host.endswith(f".{zone}"):
         values.refuse("host_name", host, f"a name in the zone, such as photos.{zone}")
     if certificate and not re.fullmatch(
         rf"arn:aws[a-z-]*:acm:{re.escape(region)}:\d{{12}}:certificate/.+", certificate
     ):
-        expected = f"the ARN of a certificate of ACM in {region}, where the load balancer is"
+        expected = f"the ARN of an ACM certificate in {region}, where the load balancer is"
         values.refuse("tls_certificate", certificate, expected)
     if certificate is None and len(host) > _LONGEST_CERTIFIED:
-        values.refuse("host_name", host, f"at most {_LONGEST_CERTIFIED} characters, as ACM takes no more")
+        values.refuse("host_name", host, f"at most {_LONGEST_CERTIFIED} characters, ACM's limit")
     return host, zone, certificate
 
 
 def _keys_in_the_clear(kind: str) -> str:
-    """Say what there is to choose from where keys would travel over plain HTTP."""
+    """Say what the choices are if keys would be sent over plain HTTP."""
     secured = "host_name with dns_zone or tls_certificate"
     if kind == "instance":
         secured = f"endpoint_kind autoscaled and {secured}"
     return (
-        f"{secured}, because over plain HTTP everybody on the way can read a key; "
-        "or allow_keys_over_http: true, where you trust the way"
+        f"{secured}, because over plain HTTP anybody on the network path can read a key; "
+        "or allow_keys_over_http: true, if you trust the network"
     )

@@ -1,4 +1,4 @@
-"""The name by which clients call an endpoint, and the certificate that shows that it is the right one."""
+"""The host name at which clients call an endpoint, and its certificate."""
 
 from dataclasses import dataclass
 
@@ -10,18 +10,18 @@ from infra.component import Component
 
 @dataclass(frozen=True, kw_only=True)
 class HostNameArgs:
-    """A name, who keeps its DNS, and what it leads to."""
+    """A host name, where its DNS is, and what it resolves to."""
 
     name: str
     zone: str | None
-    """Name of the public hosted zone in Route 53; None: the name is led to the load balancer by hand."""
+    """Name of the Route 53 public hosted zone; None: the operator creates a CNAME to the load balancer."""
     certificate: str | None
-    """ARN of a certificate that covers the name; None: one is made, which needs the zone."""
+    """ARN of a certificate that covers the name; None: one is requested, which needs the zone."""
     balancer: aws.lb.LoadBalancer
 
 
 class HostName(Component):
-    """A certificate for a name, and the name's own record; nobody can have one for a load balancer's own name.
+    """A certificate for a name, and the name's record; a load balancer's own name cannot have a certificate.
 
     https://docs.aws.amazon.com/acm/latest/userguide/dns-validation.html
     """
@@ -53,7 +53,7 @@ class HostName(Component):
 
     def _certify(self, name: str, zone: pulumi.Input[str] | None) -> pulumi.Output[str]:
         if zone is None:
-            raise ValueError(f"a certificate for {name} can be made in a hosted zone only")
+            raise ValueError(f"a certificate for {name} can be validated only in a hosted zone")
         certificate = aws.acm.Certificate(
             **self.child("certificate"), domain_name=name, validation_method="DNS", tags=self.tagged("certificate")
         )

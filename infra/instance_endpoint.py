@@ -10,7 +10,7 @@ from infra.signals import ANSWERED, STATE, measure
 
 
 class InstanceEndpoint(EndpointKind):
-    """One instance that clients reach directly: the cheap twin of the other kind, with the same software."""
+    """One instance that clients reach directly: cheaper than the other kind, with the same software."""
 
     def __init__(self, name: str, args: EndpointArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(name, opts)
@@ -55,7 +55,7 @@ class InstanceEndpoint(EndpointKind):
             vpc_security_group_ids=[self.machine.firewall.id],
             metadata_options=METADATA_OPTIONS,
             root_block_device={"volume_size": args.settings.volume_gb, "volume_type": "gp3", "encrypted": True},
-            user_data=start_script(args, self.machine),
+            user_data=start_script(args, self.machine, behind_load_balancer=False),
             user_data_replace_on_change=True,
             tags=self.tagged("instance"),
         )

@@ -44,7 +44,7 @@ class Machine(Component):
         self.profile = aws.iam.InstanceProfile(**self.child("profile"), role=self.role.name, tags=self.tags)
         self.firewall, way_out = self._create_firewall(args.vpc)
         self.ready = [*self.granted, way_out]
-        """What must exist before an instance starts: its rights, and a way to reach anything."""
+        """What must exist before an instance starts: its role's policies, and its egress rules."""
         self.register_outputs({"role": self.role.arn, "log_group": self.log_group.name})
 
     def _create_log_group(self, days: int) -> aws.cloudwatch.LogGroup:

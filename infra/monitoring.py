@@ -1,4 +1,4 @@
-"""What wakes somebody: an alarm on each signal of the endpoint, and the topic that they speak to."""
+"""An alarm on each signal of the endpoint, and the topic that alarms notify."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class MonitoringArgs:
 
 
 class Monitoring(Component):
-    """Alarms that say when something is bad, and when that is over: the rules are in `infra.alarms`."""
+    """Alarms that notify when something is wrong, and when it is over: the rules are in `infra.alarms`."""
 
     def __init__(self, name: str, args: MonitoringArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(name, opts)

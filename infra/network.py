@@ -42,11 +42,11 @@ class Network(Component):
         self.doors = self._create_subnets("doors", args.zones, blocks[:2], public_addresses=False)
         self.machines = self._create_subnets("machines", args.zones, blocks[2:], public_addresses=True)
         self.by_zone = dict(zip(args.zones, self.machines, strict=True))
-        """Where instances are, by their zone."""
+        """The subnet for instances in each zone."""
         internet, routes = self._route_to_internet()
         s3 = self._route_to_s3(args.region, routes)
         self.ready_for_balancers = [internet, *self._associate(routes, self.doors, first=0)]
-        """A load balancer that faces the internet is refused until these exist."""
+        """An internet-facing load balancer is refused until these exist."""
         self.ready_for_instances = [internet, *self._associate(routes, self.machines, first=2), s3]
         """An instance that boots before these exist cannot fetch its code, or loses its connection to S3."""
         self.register_outputs({"vpc": self.vpc.id})

@@ -18,7 +18,7 @@ class OperatorsArgs:
 
     account: pulumi.Input[str]
     others: Sequence[str]
-    """Accounts whose people may take the roles that every stack needs: the promoter's and the reader's."""
+    """Accounts whose people may assume the roles that every stack needs: promoter and reader."""
 
 
 class Operators(Component):
@@ -78,7 +78,7 @@ class KeyKeepersArgs:
 
 
 class KeyKeepers(Component):
-    """The roles for the API keys of a stack in an account of its own, which the platform's roles cannot reach."""
+    """The roles for the API keys of a stack that has its own account, which the platform's roles cannot reach."""
 
     def __init__(self, name: str, args: KeyKeepersArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(name, opts)

@@ -32,6 +32,7 @@ def export(
         "signing_key": platform.places.signing_key,
         "roles": platform.roles,
         "channels": platform.channels,
+        "certificate_days": platform.certificate_days,
         "gates": platform.gates,
         "code_bundle": code.sha256,
         "training": training,

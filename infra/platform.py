@@ -28,6 +28,8 @@ class Platform:
     """What each channel asks of whoever moves it."""
     gates: pulumi.Input[Mapping[str, Any]]
     """What photos and models must show."""
+    certificate_days: pulumi.Input[int]
+    """The longest that a certificate may be valid."""
     owner: pulumi.StackReference | None
     """The stack that owns the platform; None if it is this one."""
 
@@ -92,6 +94,7 @@ def _own(settings: StackSettings) -> Platform:
         roles={role.value: made.arn for role, made in operators.roles.items()},
         channels={name: policy.to_dict() for name, policy in settings.channels.items()},
         gates=settings.gates.to_dict(),
+        certificate_days=settings.certificate_days,
         owner=None,
     )
 
@@ -111,12 +114,13 @@ def _refer(settings: StackSettings, stack: str) -> Platform:
         roles=_roles(settings, owner),
         channels=_output(owner, "channels"),
         gates=_output(owner, "gates"),
+        certificate_days=_output(owner, "certificate_days"),
         owner=owner,
     )
 
 
 def _roles(settings: StackSettings, owner: pulumi.StackReference) -> pulumi.Output[Mapping[str, Any]]:
-    """The owner's roles; with some for its own API keys where this stack is in an account of its own."""
+    """The owner's roles, and roles for its API keys if this stack has its own account."""
     roles = _output(owner, "roles")
     if pulumi.get_stack() not in settings.accounts:
         return roles
@@ -126,7 +130,7 @@ def _roles(settings: StackSettings, owner: pulumi.StackReference) -> pulumi.Outp
 
 
 def _output(owner: pulumi.StackReference, key: str) -> pulumi.Output[Any]:
-    """An output of the stack that owns the platform; ends the program with one sentence where it has none.
+    """An output of the stack that owns the platform; ends the program with one sentence if it has none.
 
     A stack that was never made is reported by Pulumi itself, as an unknown stack; one that was made and not deployed,
     or destroyed since, has no outputs.

@@ -9,7 +9,7 @@ from typing import Any
 import pulumi
 
 from infra import policies
-from infra.endpoint_settings import EndpointSettings
+from infra.endpoint_settings import HEALTH_PORT, EndpointSettings
 from infra.machine import Machine, MachineArgs
 from infra.network import Network
 from infra.places import PlaceOutputs
@@ -52,8 +52,12 @@ def create_machine(name: str, args: EndpointArgs, parent: pulumi.Resource) -> Ma
     )
 
 
-def start_script(args: EndpointArgs, machine: Machine) -> pulumi.Output[str]:
-    """User data of an endpoint's instances."""
+def start_script(args: EndpointArgs, machine: Machine, *, behind_load_balancer: bool) -> pulumi.Output[str]:
+    """User data of an endpoint's instances.
+
+    `behind_load_balancer`: the firewall lets nobody else in, so what it says about a caller's way is believed, and it
+    asks for their health on a port of its own.
+    """
     stack = pulumi.get_stack()
 
     def script(
@@ -76,6 +80,8 @@ def start_script(args: EndpointArgs, machine: Machine) -> pulumi.Output[str]:
                 Variable.API_KEYS: settings.api_keys,
                 Variable.API_KEYS_PATH: api_keys_path(stack),
                 Variable.GRPC_PORT: str(settings.grpc_port),
+                Variable.HEALTH_PORT: str(HEALTH_PORT if behind_load_balancer else 0),
+                Variable.BEHIND_LOAD_BALANCER: str(behind_load_balancer).lower(),
                 Variable.PROVIDERS: settings.providers,
                 Variable.PROMOTER_ROLE: roles[Role.PROMOTER],
                 Variable.CHANNEL_RULE: json.dumps(channels.get(settings.channel, STRICT.to_dict()), sort_keys=True),

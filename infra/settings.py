@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from ipaddress import IPv4Network
 from types import MappingProxyType
 
 import pulumi
@@ -10,7 +11,7 @@ import pulumi
 from infra.endpoint_settings import EndpointSettings, read_endpoint
 from infra.instance_types import InstanceType
 from infra.policies import as_json, write_once_bucket
-from infra.settings_reader import NAME, NONE, SHORT_NAME, Reader, SettingsInvalid
+from infra.settings_reader import NAME, SHORT_NAME, Reader, SettingsInvalid
 from registry.channel_policy import ChannelPolicy
 from registry.gates import StackGates
 
@@ -24,6 +25,16 @@ LOG_DAYS = (1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096,
 
 # https://docs.aws.amazon.com/AmazonS3/latest/API/API_DefaultRetention.html
 _LONGEST_LOCK_DAYS = 36_500
+
+LONGEST_CERTIFICATE_DAYS = 3_650
+"""A certificate says that somebody looked at a version; ten years on nobody has."""
+
+# Names of regions in the partition `aws`, which every ARN here is of.
+# https://docs.aws.amazon.com/IAM/latest/UserGuide/reference-arns.html
+_REGION = re.compile(r"(?!cn-|us-gov-|[a-z]{2}-iso|eusc-)[a-z]{2}(-[a-z]+)+-[0-9]{1,2}")
+
+# https://www.iana.org/assignments/iana-ipv4-special-registry: no network can have these. The rest is for AWS to judge.
+_NO_NETWORKS = tuple(map(IPv4Network, ("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/3")))
 
 _SOURCE = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[^*?$/\s\"\\]+)*")
 """A bucket, or a part of one; nothing that IAM would read as a pattern or a variable."""
@@ -44,7 +55,7 @@ class TrainingSettings:
     """What a training instance is."""
 
     instance_types: tuple[InstanceType, ...]
-    """The most wanted first; the others where EC2 has none of those before. One machine image fits all."""
+    """In order of preference; later ones if EC2 has no capacity for earlier ones. One machine image fits all."""
     spot: bool
     volume_gb: int
     max_minutes: int
@@ -65,10 +76,12 @@ class StackSettings:
     """Refuse to destroy the platform's buckets while they hold anything."""
     object_lock_days: int
     """Days for which S3 keeps what is in the model store from being deleted for good; 0 for no Object Lock."""
+    certificate_days: int
+    """The longest that a certificate may be valid; the value of the stack that owns the platform counts."""
     channels: Mapping[str, ChannelPolicy]
     """What each channel asks of whoever moves it; empty in a stack that does not own the platform."""
     accounts: Mapping[str, str]
-    """Stacks in an AWS account of their own, and its id; all others are in the owner's account."""
+    """Stacks that have their own AWS account, and its id; all others are in the owner's account."""
     photo_sources: tuple[str, ...]
     """`bucket` or `bucket/prefix` from which the publisher may ingest photos; none in a stack without the platform."""
     gates: StackGates
@@ -92,9 +105,10 @@ def load() -> StackSettings:
 def read(get: Callable[[str], str | None], *, region: str | None, namespace: str) -> StackSettings:
     """Check all values that `get` gives. Raises `SettingsInvalid` naming every wrong key, not only the first."""
     values = Reader(get, namespace)
-    if not region:
-        values.refuse("aws:region", region, "a region such as eu-west-1")
-    platform_stack = values.optional("platform", OWN)
+    if not _REGION.fullmatch(region or ""):
+        expected = "a region such as eu-west-1; not one of China, GovCloud or another partition, whose ARNs are others"
+        values.refuse("aws:region", region, expected)
+    platform_stack = values.stack("platform", OWN)
     endpoint = read_endpoint(values, region or "")
     settings = StackSettings(
         region=region or "",
@@ -102,15 +116,16 @@ def read(get: Callable[[str], str | None], *, region: str | None, namespace: str
         model=values.name("model"),
         protect_data=values.boolean("protect_data"),
         object_lock_days=values.integer("object_lock_days", 0, _LONGEST_LOCK_DAYS),
+        certificate_days=values.integer("certificate_days", 1, LONGEST_CERTIFICATE_DAYS),
         channels=_channels(values, platform_stack, endpoint.channel),
         accounts=values.accounts("accounts", _MOST_ACCOUNTS),
         photo_sources=_photo_sources(values, platform_stack),
         gates=_gates(values, platform_stack),
-        network=values.network("network", range(16, 23)),
+        network=_network(values),
         zones=values.zones("zones", region or ""),
         log_days=values.one_of("log_days", LOG_DAYS),
         latency_alarm_ms=values.integer("latency_alarm_ms", 1, 60_000),
-        alarm_email=values.optional("alarm_email", NONE),
+        alarm_email=values.email("alarm_email"),
         training=_training(values),
         endpoint=endpoint,
     )
@@ -135,7 +150,7 @@ def _channels(values: Reader, platform_stack: str | None, followed: str) -> Mapp
 
 
 def _refuse_too_many_names(values: Reader, settings: StackSettings) -> None:
-    """Movers and accounts are named in the policy of the model store's bucket, which has an end."""
+    """Movers and accounts are named in the policy of the model store's bucket, whose size is limited."""
     role = f"arn:aws:iam::{'0' * 12}:role/{'r' * 64}"
     document = write_once_bucket(
         "b" * 63, role, role, "AROA" + "A" * 17, settings.model, settings.channels, settings.accounts
@@ -144,6 +159,14 @@ def _refuse_too_many_names(values: Reader, settings: StackSettings) -> None:
     if size > _BUCKET_POLICY:
         expected = f"fewer movers, so that the bucket's policy has at most {_BUCKET_POLICY:,} characters"
         values.refuse("channels", f"movers that make a policy of {size:,} characters", expected)
+
+
+def _network(values: Reader) -> str:
+    """Read the stack's own block of addresses; one that machines cannot have is refused."""
+    block = values.network("network", range(16, 23))
+    if block and any(IPv4Network(block).overlaps(other) for other in _NO_NETWORKS):
+        values.refuse("network", block, "a private block such as 10.20.0.0/16: machines cannot have such addresses")
+    return block
 
 
 def _photo_sources(values: Reader, platform_stack: str | None) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Reads single values of a stack's configuration and remembers which of them cannot be used."""
+"""Reads single values of a stack's configuration and collects those that cannot be used."""
 
 import ipaddress
 import json
@@ -22,7 +22,14 @@ _LABEL = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 SHORT_NAME = "a short name of lower-case letters, digits and hyphens"
 
 _MOST_TYPES = 8
-"""How many instance types may stand in for each other: each is tried in every zone before a launch is given up."""
+"""The most alternative instance types: each is tried in every zone before a launch fails."""
+
+
+_SHOWN = 400
+"""Characters of a wrong value that are shown."""
+
+# https://www.rfc-editor.org/rfc/rfc5321#section-4.5.3.1
+_EMAIL = re.compile(rf"[^\s@\"<>]{{1,64}}@({_LABEL}\.)+{_LABEL}", re.IGNORECASE)
 
 
 class SettingsInvalid(ValueError):
@@ -51,17 +58,34 @@ class Reader:
 
     def refuse(self, key: str, value: str | None, expected: str) -> None:
         """Remember that `key` cannot be used, and what was expected of it."""
-        self._wrong.append(f"{self._full(key)} is {'not set' if value is None else repr(value)}; expected {expected}")
+        found = "not set" if value is None else repr(value)
+        self._wrong.append(f"{self._full(key)} is {_shown(found)}; expected {_shown(expected)}")
 
     def optional(self, key: str, absent: str) -> str | None:
         """Read a text; None where it is the word for "deliberately empty"."""
         value = self._read(key, lambda text: text or None, f"a value, or {absent!r}", "")
         return None if value == absent else value
 
+    def stack(self, key: str, absent: str) -> str | None:
+        """Read the name of a stack; None where it is the word for "deliberately empty".
+
+        https://www.pulumi.com/docs/iac/concepts/stacks/
+        """
+        fits = re.compile(r"[A-Za-z0-9_.-]{1,100}")
+        expected = f"the name of a stack, or {absent!r}"
+        value = self._read(key, lambda text: text if fits.fullmatch(text) else None, expected, absent)
+        return None if value == absent else value
+
+    def email(self, key: str) -> str | None:
+        """Read an address of e-mail; None where it is deliberately empty."""
+        expected = f"an address such as park@example.org, or {NONE!r}"
+        value = self._read(key, lambda text: text if text == NONE or _EMAIL.fullmatch(text) else None, expected, NONE)
+        return None if value == NONE else value
+
     def host_name(self, key: str) -> str | None:
-        """Read a name of the DNS, in lower case; None where it is deliberately empty."""
+        """Read a DNS name, in lower case; None where it is deliberately empty."""
         fits = re.compile(rf"{NONE}|(?=.{{4,253}}$)({_LABEL}\.)+[a-z][a-z0-9-]*[a-z0-9]")
-        expected = f"a name of the DNS such as photos.park.example, in lower case, or {NONE!r}"
+        expected = f"a DNS name such as photos.park.example, in lower case, or {NONE!r}"
         value = self._read(key, lambda text: text if fits.fullmatch(text) else None, expected, NONE)
         return None if value == NONE else value
 
@@ -75,9 +99,10 @@ class Reader:
 
     def integer(self, key: str, lowest: int, highest: int) -> int:
         """Read a whole number within bounds, both included."""
+        digits = re.compile(r"[0-9]{1,9}")
 
         def parse(text: str) -> int | None:
-            return int(text) if text.isascii() and text.isdigit() and lowest <= int(text) <= highest else None
+            return int(text) if digits.fullmatch(text) and lowest <= int(text) <= highest else None
 
         return self._read(key, parse, f"a whole number from {lowest} to {highest}", lowest)
 
@@ -122,7 +147,7 @@ class Reader:
             return instance_type("t3.micro")
 
     def instance_types(self, key: str) -> tuple[InstanceType, ...]:
-        """Read a list of instance types that one machine image fits, the most wanted first."""
+        """Read a list of instance types that one machine image fits, in order of preference."""
         expected = f"a list of 1 to {_MOST_TYPES} instance types, such as [g5.xlarge, g6.xlarge]"
         names = self.texts(key, re.compile(r"\S+"), expected, least=1)
         try:
@@ -150,10 +175,7 @@ class Reader:
         """Read a structured value, which Pulumi gives to programs as JSON; None for a wrong one."""
 
         def parse(text: str) -> dict[str, Any] | None:
-            try:
-                value = json.loads(text)
-            except ValueError:
-                return None
+            value = _structure(text)
             return cast("dict[str, Any]", value) if isinstance(value, dict) else None
 
         return self._read(key, parse, expected, None)
@@ -162,10 +184,7 @@ class Reader:
         """Read a map from stacks to the ids of their AWS accounts."""
 
         def parse(text: str) -> Mapping[str, str] | None:
-            try:
-                value = json.loads(text)
-            except ValueError:
-                return None
+            value = _structure(text)
             if not isinstance(value, dict) or len(cast("dict[str, Any]", value)) > most:
                 return None
             found = cast("dict[str, object]", value)
@@ -174,17 +193,14 @@ class Reader:
             }
             return MappingProxyType(fitting) if len(fitting) == len(found) else None
 
-        expected = f"a map from at most {most} stacks to the 12 digits of their accounts, in quotes, or {{}}"
+        expected = f"a map from at most {most} stacks to their account ids (12 digits, in quotes), or {{}}"
         return self._read(key, parse, expected, MappingProxyType({}))
 
     def texts(self, key: str, each: re.Pattern[str], expected: str, *, least: int = 0) -> tuple[str, ...]:
         """Read a list of texts, each like the pattern and none twice."""
 
         def parse(text: str) -> tuple[str, ...] | None:
-            try:
-                value = json.loads(text)
-            except ValueError:
-                return None
+            value = _structure(text)
             if not isinstance(value, list):
                 return None
             items = cast("list[object]", value)
@@ -219,6 +235,18 @@ class Reader:
             return parsed
         self.refuse(key, value, expected)
         return instead
+
+
+def _shown(text: str) -> str:
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+
+
+def _structure(text: str) -> object:
+    """What a structured value holds; None for what is no JSON, or nested as deeply as nobody writes it."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
 
 
 def _is_account(value: object) -> TypeGuard[str]:

@@ -1,4 +1,4 @@
-"""The CloudWatch metrics by which an endpoint is watched: AWS's own, and those made from the lines of its log."""
+"""The CloudWatch metrics of an endpoint: AWS's own, and those made from its log lines."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,25 +12,25 @@ from infra.component import Component
 
 @dataclass(frozen=True, kw_only=True)
 class Signal:
-    """A CloudWatch metric that tells how an endpoint is doing."""
+    """A CloudWatch metric of an endpoint."""
 
     namespace: str
     metric: str
     dimensions: Mapping[str, pulumi.Input[str]]
     milliseconds: float = 1.0
-    """For times: how many milliseconds make one unit of the metric."""
+    """For times: milliseconds per unit of the metric."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class LogValue:
-    """A number in a line of the endpoint's log."""
+    """A number in a log line of the endpoint."""
 
     message: str
     field: str
 
     @property
     def pattern(self) -> str:
-        """The lines that have it: a filter gives values only of fields that its pattern names.
+        """The lines that have it: a filter can only extract fields that its pattern names.
 
         https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/FilterAndPatternSyntaxForMetricFilters.html
         https://docs.aws.amazon.com/cdk/api/v2/docs/aws-cdk-lib.aws_logs.MetricFilterOptions.html#metricvalue

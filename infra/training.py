@@ -94,6 +94,7 @@ class Training(Component):
                 template=self.template.arn,
                 subnets=[subnet.arn for subnet in args.network.machines],
                 role=self.machine.role.arn,
+                log_group=self.machine.log_group.arn,
             ),
         )
 
@@ -118,6 +119,6 @@ class Training(Component):
         return self.machine.create_template(
             facts.apply(lambda values: script((values[0], values[1], values[2]))),
             at_shutdown="terminate",
-            # Whoever has this template's id may start an instance, so it comes last.
+            # An instance can start as soon as this template's id is known, so it comes last.
             depends_on=args.network.ready_for_instances,
         )

@@ -84,7 +84,7 @@ fact() {
   token="$(ask -X PUT -H 'X-aws-ec2-metadata-token-ttl-seconds: 300' "$metadata/api/token")"
   ask -H "X-aws-ec2-metadata-token: $token" "$metadata/meta-data/$1"
 }
-# What was said is in the file when nobody writes to it any more. Whoever sends it tells the console how that went.
+# The output is complete in the file once its writers have ended. The upload reports its result to the console.
 complete_log() {
   if [ -z "${log_writer:-}" ]; then return; fi
   exec >&3 2>&3
@@ -92,8 +92,8 @@ complete_log() {
 }
 """
 
-# The console's output is kept by EC2 for an hour at least after an instance has ended (GetConsoleOutput): a second
-# place to look where nothing could be sent.
+# EC2 keeps the console output for at least an hour after an instance has ended (GetConsoleOutput): a second place to
+# look if nothing could be uploaded.
 _HOME = """\
 umask 022  # a service that is not root reads the code
 export PETPARK_HOME="${PETPARK_HOME:-/opt/petpark}"
@@ -102,14 +102,14 @@ exec 3>&1 > >(tee -a "$PETPARK_HOME/boot.log") 2>&1
 log_writer=$!
 """
 
-# The watchdog comes first: an instance that hangs in the very next line ends all the same, and so does one that cannot
-# have a watchdog. A log that nobody reads any more, or that cannot be sent, must not keep the ending from happening. A
-# job's own log is in CloudWatch; what came before it, and why there is none, only here.
+# The watchdog comes first: an instance that hangs in the very next line ends all the same, and so does one whose
+# watchdog cannot start. A log that cannot be read or uploaded must not keep the instance from ending. A job's own log
+# is in CloudWatch; what came before it, and why there is none, is only here.
 _ENDING = f"""\
 keep_log() {{{{
   local key="{JOBS}${{{{{Variable.JOB}:-none}}}}/{BOOTS}$instance.log"
   timeout -k 5 60 aws s3 cp --only-show-errors "$PETPARK_HOME/boot.log" "s3://${Variable.WORKSPACE}/$key" &&
-    say "what it said is kept as $key"
+    say "boot log stored as $key"
 }}}}
 finish() {{{{
   local status=$?
@@ -117,7 +117,7 @@ finish() {{{{
   say "job ended with status $status" || true
   if [ "$status" != 0 ]; then
     complete_log || true
-    (keep_log) || say "what it said could not be kept" || true
+    (keep_log) || say "boot log could not be stored" || true
   fi
   shutdown -h now
 }}}}
@@ -125,7 +125,7 @@ trap finish EXIT
 shutdown -h +{{minutes}}
 """
 
-# Where an endpoint's log is looked for. Limits: 10,000 events and 1 MiB a call, none of them empty.
+# Where people look for an endpoint's log. Limits: 10,000 events and 1 MiB per call; no event may be empty.
 # https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutLogEvents.html
 _FAILURE = f"""\
 keep_log() {{
@@ -140,7 +140,7 @@ print(json.dumps([{{"timestamp": int(1000 * time.time()), "message": line}} for 
     timeout -k 5 60 aws logs create-log-stream --log-group-name "$group" --log-stream-name "$stream" &&
     timeout -k 5 60 aws logs put-log-events --log-group-name "$group" --log-stream-name "$stream" \\
       --log-events "file://$PETPARK_HOME/boot.json" > /dev/null &&
-    say "what it said is kept in $group, $stream"
+    say "boot log stored in $group, $stream"
 }}
 finish() {{
   local status=$?
@@ -148,7 +148,7 @@ finish() {{
   if [ "$status" = 0 ]; then return; fi
   say "the endpoint could not be started: status $status" || true
   complete_log || true
-  (keep_log) || say "what it said could not be kept" || true
+  (keep_log) || say "boot log could not be stored" || true
   exit "$status"
 }}
 trap finish EXIT

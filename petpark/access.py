@@ -1,25 +1,42 @@
-"""What a person needs in AWS to act in petpark's roles: one policy, made of what the stack exports."""
+"""What a person needs in AWS to act in petpark's roles: one policy, made from the stack's outputs."""
 
 from collections.abc import Sequence
 
 from infra.policies import Document, person
-from petpark.errors import StackOutdated
+from petpark.errors import RolesTogether, StackOutdated
 from petpark.stacks import StackOutputs
 from registry.layout import Role, api_keys_role
 
+_APART = {Role.PUBLISHER: Role.CERTIFIER, Role.CERTIFIER: Role.PUBLISHER}
+"""Roles that are for two people, as `registry.promotion` has it of those who trained a version."""
+
 
 def policy(outputs: StackOutputs, roles: Sequence[Role]) -> Document:
-    """The policy of a user, or of a permission set, of a person who acts in these `roles` of a stack.
+    """The policy for the user, or the permission set, of a person who acts in these `roles` of a stack.
 
     A stack in an account of its own has roles for its API keys there, which belong to the promoter's and the reader's.
-    Raises `StackOutdated`.
+    Whoever trains is denied the certifier's role, and the other way round; a denial wins over whatever else somebody is
+    given. https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html
+    Raises `StackOutdated`, `RolesTogether`.
     """
     names = [name for role in roles for name in (role.value, api_keys_role(role))]
     arns = {name: outputs.roles[name] for name in names if name in outputs.roles}
+    if any(_APART.get(role) in roles for role in roles):
+        raise RolesTogether(
+            "One person was to act as publisher and as certifier: whoever trains could vouch for it, around every "
+            "check of petpark's.",
+            next_step="Print one policy for each of two people.",
+        )
     missing = [role.value for role in roles if role.value not in arns]
     if missing:
         raise StackOutdated(
             f"Stack {outputs.stack} has no role {', '.join(missing)}.",
             next_step=f"pulumi up --stack {outputs.stack}",
         )
-    return person(arns.values())
+    document = person(arns.values())
+    others = [outputs.roles[other] for role in roles if (other := _APART.get(role)) and other in outputs.roles]
+    if others:
+        document["Statement"].append(
+            {"Sid": "NotTheOthersToo", "Effect": "Deny", "Action": ["sts:AssumeRole"], "Resource": others}
+        )
+    return document

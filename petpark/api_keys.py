@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from petpark.errors import NOT_SO, OperatorError
+from petpark.ids import complete
 from petpark.target import Target
 from registry.layout import Role, api_keys_path, api_keys_role
 from serving.keys.record import NAME, ApiKey, KeyScope, RecordMalformed, hash_of, new_key
@@ -107,12 +108,21 @@ def revoke(target: Target, name: str) -> None:
         raise _unknown(target, name) from None
 
 
+def resolve(target: Target, beginning: str) -> str:
+    """The one key of the stack whose name begins so, as promoter; raises `IdAmbiguous`."""
+    names = (path.rpartition("/")[2] for path, _ in _parameters(target, Role.PROMOTER))
+    return complete("keys", beginning, names, listing="petpark keys list")
+
+
 def listed(target: Target) -> list[Listed]:
     """All keys of the stack's endpoint by name, as reader; what is no record is listed as such."""
-    pages = _ssm(target, Role.READER).get_paginator("get_parameters_by_path")
-    found = pages.paginate(Path=api_keys_path(target.outputs.stack))
-    parameters = [parameter for page in found for parameter in page["Parameters"]]
-    return sorted(_listed((one.get("Name", ""), one.get("Value", "")) for one in parameters), key=lambda one: one.name)
+    return sorted(_listed(_parameters(target, Role.READER)), key=lambda one: one.name)
+
+
+def _parameters(target: Target, role: Role) -> Iterator[tuple[str, str]]:
+    pages = _ssm(target, role).get_paginator("get_parameters_by_path")
+    for page in pages.paginate(Path=api_keys_path(target.outputs.stack)):
+        yield from ((one.get("Name", ""), one.get("Value", "")) for one in page["Parameters"])
 
 
 def _listed(parameters: Iterator[tuple[str, str]]) -> Iterator[Listed]:

@@ -15,6 +15,7 @@ import httpx
 
 from petpark.errors import NOT_SO, OperatorError
 from registry.layout import Role, Variable, events_prefix
+from registry.masking import shown_address
 
 if TYPE_CHECKING:
     from petpark.target import Target
@@ -25,7 +26,13 @@ _LIBRARIES = ("av", "cv2", "granian", "prometheus_client", "starlette")
 _PATIENCE = httpx.Timeout(5.0, connect=2.0)
 _STATE = "petpark/camera"
 _AT_ONCE = 8
-_SHOWN = ("at", "camera", "label", "kind", "score", "seconds", "why", "recorded_at", "sequence")
+_SHOWN: Mapping[str, type | tuple[type, ...]] = {
+    **dict.fromkeys(("at", "camera", "label", "kind", "recorded_at"), str),
+    **dict.fromkeys(("score", "seconds"), (int, float)),
+    "why": (str, type(None)),
+    "sequence": int,
+}
+"""What is shown of an event, or sorted by."""
 
 
 class LibrariesMissing(OperatorError):
@@ -36,10 +43,6 @@ class AgentSilent(OperatorError):
     """Nobody answers as a camera agent does."""
 
     exit_code = NOT_SO
-
-
-class EventUnreadable(OperatorError):
-    """An object among a camera's events is none."""
 
 
 def default_home() -> Path:
@@ -95,7 +98,7 @@ def ask_agent(url: str) -> Mapping[str, Any]:
         _ = facts["cameras"], facts["spool"], facts["forwarding"]
     except (httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError, TypeError) as error:
         raise AgentSilent(
-            f"No camera agent answers at {address}: {type(error).__name__}.",
+            f"No camera agent answers at {shown_address(url)}: {type(error).__name__}.",
             next_step="Start one (petpark camera run --source NAME=ADDRESS), or say where it is: --agent URL",
         ) from None
     return facts
@@ -109,23 +112,24 @@ def recorded(home: Path | None, *, count: int, camera: str | None) -> tuple[list
     return read_events(folder, count=count, camera=camera), read_counts(folder)
 
 
-def in_lake(target: Target, *, camera: str, day: date) -> list[dict[str, Any]]:
+def in_lake(target: Target, *, camera: str, day: date) -> tuple[list[dict[str, Any]], list[str]]:
     """What reached the data lake of a day (UTC) of one camera, newest first, from whatever machine it came.
 
-    Events as the agent wrote them: "An event in the lake", `docs/design/interfaces.md`. Raises `EventUnreadable`.
+    Events as the agent wrote them: "An event in the lake", `docs/design/interfaces.md`. Beside them the keys of what
+    lies among them and is no event.
     """
     lake = target.store(target.outputs.data_lake, role=Role.PUBLISHER)
 
-    def read(key: str) -> dict[str, Any]:
+    def read(key: str) -> tuple[str, dict[str, Any] | None]:
         try:
             event: dict[str, Any] = json.loads(lake.get(key))
-            _ = [event[name] for name in _SHOWN]
+            known = all(isinstance(event[name], kind) for name, kind in _SHOWN.items())
         except (ValueError, KeyError, TypeError):
-            raise EventUnreadable(
-                f"{key} in the data lake is no event of a camera agent.", next_step="Find out who wrote it."
-            ) from None
-        return event
+            known, event = False, {}
+        return key, event if known else None
 
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        events = list(pool.map(read, lake.keys(events_prefix(camera, day.isoformat()))))
-    return sorted(events, key=lambda event: (event["recorded_at"], event["sequence"]), reverse=True)
+        found = list(pool.map(read, lake.keys(events_prefix(camera, day.isoformat()))))
+    events = [event for _, event in found if event is not None]
+    newest = sorted(events, key=lambda event: (event["recorded_at"], event["sequence"]), reverse=True)
+    return newest, [key for key, event in found if event is None]

@@ -34,6 +34,8 @@ class DatasetSummary:
     photos: int
     labels: Mapping[str, int]
     splits: Mapping[str, int]
+    problem: str = ""
+    """Why it cannot be read; then it has no photos here."""
 
 
 def ingest(
@@ -172,14 +174,20 @@ def compare(target: Target, before: str, after: str) -> DatasetComparison:
 
 
 def summaries(target: Target) -> list[DatasetSummary]:
-    """All datasets of the data lake, by hash."""
+    """All datasets of the data lake, by hash, and what lies among them and cannot be read."""
     from training.dataset import load_manifest
     from training.dataset.manifest import list_datasets
+    from training.errors import DatasetMissing, ManifestMalformed
 
     store = _lake(target)
     found: list[DatasetSummary] = []
     for sha256 in list_datasets(store):
-        photos = load_manifest(store, sha256).photos
+        try:
+            photos = load_manifest(store, sha256).photos
+        except (DatasetMissing, ManifestMalformed) as error:
+            problem = f"{layout.manifest_key(sha256)}: {error}"
+            found.append(DatasetSummary(sha256=sha256, photos=0, labels={}, splits={}, problem=problem))
+            continue
         found.append(
             DatasetSummary(
                 sha256=sha256,

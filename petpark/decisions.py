@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from petpark.errors import ChannelUnknown, ReportMissing
+from petpark.errors import CertificateTooLong, ChannelUnknown, ReportMissing
 from petpark.target import Target
 from registry.channel_policy import STRICT, ChannelPolicy
 from registry.identity import person
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from registry.channel import Move
     from registry.promotion import Desk
     from registry.version import Version
+
+USUAL_DAYS = 90
+"""How long a certificate is valid unless somebody says otherwise."""
 
 type Clock = Callable[[], datetime]
 
@@ -39,19 +42,23 @@ def certify(
     decision: Decision,
     note: str,
     report: Path | None = None,
-    days: int = 90,
+    days: int | None = None,
+    despite: Sequence[str] = (),
     clock: Clock = now,
 ) -> Certificate:
     """Sign `decision` about exactly the bytes of version `number`, as the stack's certifier.
 
     The certificate names `report` by its hash (by default the version's own); a revocation needs none. Approval ends
-    after `days` days; a refusal or revocation does not end.
-    Raises `ReportMissing`, or the registry's `ReasonMissing`, `VersionMissing`, `SelfCertified` or `DecidedMeanwhile`.
+    after `days` days (None: 90, or the longest that the stack allows); a refusal or revocation does not end.
+    `despite` names each gate that the version did not pass; the certificate keeps them.
+    Raises `ReportMissing`, `CertificateTooLong`, or the registry's `ReasonMissing`, `VersionMissing`, `SelfCertified`,
+    `GatesNotNamed` or `DecidedMeanwhile`.
     """
     from registry import promotion
     from registry.catalog import Catalog
     from registry.certificate import Certificates
 
+    valid = _valid_days(target, days) if decision == "certified" else 0
     store = target.store(target.outputs.model_store, role=Role.CERTIFIER)
     version = Catalog(store, target.outputs.model).version(number)
     return promotion.certify(
@@ -61,9 +68,86 @@ def certify(
         signer=target.signer(role=Role.CERTIFIER),
         by=target.identity(role=Role.CERTIFIER),
         report_sha256=_report_hash(version, report, needed=decision != "revoked"),
-        expires_at=clock() + timedelta(days=days) if decision == "certified" else None,
+        expires_at=clock() + timedelta(days=valid) if decision == "certified" else None,
         note=note,
+        despite=despite,
     )
+
+
+def _valid_days(target: Target, days: int | None) -> int:
+    longest = target.outputs.certificate_days
+    if days is not None and days > longest:
+        raise CertificateTooLong(
+            f"A certificate is valid for {longest} days at most (petpark:certificate_days); --days is {days}.",
+            next_step=f"--days {longest}, and look at the version again then.",
+        )
+    return min(USUAL_DAYS, longest) if days is None else days
+
+
+@dataclass(frozen=True, kw_only=True)
+class Consequence:
+    """What becomes of a channel that is at a version which is refused or revoked."""
+
+    channel: str
+    version: int
+    withdrawn: bool
+    """Whether its endpoints stop serving it: where the channel asks for certificates."""
+    instead: int | None
+    """The version that they go back to, or that a rollback would bring; None if none is left."""
+
+    @property
+    def told(self) -> str:
+        """For people, with the command that helps."""
+        back = f'petpark rollback --channel {self.channel} --why "…"'
+        other = f"petpark models list; petpark certify N …; petpark promote N --channel {self.channel} …"
+        if not self.withdrawn:
+            stays = f"{self.channel} asks for no certificate: its endpoints go on serving version {self.version}."
+            return f"{stays} To take it out of force: {other if self.instead is None else back}"
+        if self.instead is None:
+            return (
+                f"{self.channel} has no other certified version to go back to: its endpoints answer 503 until there is "
+                f"one: {other}"
+            )
+        gone = f"Endpoints that follow {self.channel} go back to version {self.instead} at their next poll"
+        return f"{gone}, and say that they do not serve what the channel names. To move it, too: {back}"
+
+
+def consequences(target: Target, number: int, *, clock: Clock = now) -> list[Consequence]:
+    """What happens on each channel that is at version `number`, if that is refused or revoked."""
+    from petpark import models
+
+    heads = models.channel_heads(target)
+    return [
+        Consequence(
+            channel=name,
+            version=number,
+            withdrawn=rule(target, name).certificate,
+            instead=_instead(target, name, head, clock),
+        )
+        for name, head in heads.items()
+        if head.version == number
+    ]
+
+
+def _instead(target: Target, name: str, head: Move, clock: Clock) -> int | None:
+    """The first that may be in force of the versions that roll back after roll back would bring back."""
+    from registry.errors import NotCertified, NothingToRollBackTo
+
+    here = desk(target, name, role=Role.READER)
+    here.channel.head()
+    move = head
+    while True:
+        try:
+            move = here.channel.before(move)
+        except NothingToRollBackTo:
+            return None
+        if move.version == head.version:
+            continue
+        try:
+            here.hold(here.catalog.version(move.version, digest=move.digest), now=clock())
+        except NotCertified:
+            continue
+        return move.version
 
 
 def promote(
@@ -80,7 +164,7 @@ def promote(
         declared = ", ".join(sorted(target.outputs.channels)) or "none"
         raise ChannelUnknown(
             f"There is no channel {channel}. Channels that a stack declares: {declared}.",
-            next_step="Correct --channel. To begin a channel of that name, which then lasts for ever: --create-channel",
+            next_step="Correct --channel. To start a channel of that name, which cannot be deleted: --create-channel",
         )
     return here.promote(number, by=target.identity(role=Role.PROMOTER), why=why, now=clock())
 
@@ -139,21 +223,21 @@ def successors(target: Target, certificate: Certificate) -> list[Successors]:
     ]
 
 
-def desk(target: Target, channel: str) -> Desk:
-    """Where `channel` is moved by its rule, as the stack's promoter."""
+def desk(target: Target, channel: str, *, role: Role = Role.PROMOTER) -> Desk:
+    """Where `channel` is moved by its rule, as the stack's promoter; as its reader, only to look."""
     from registry.catalog import Catalog
     from registry.certificate import Certificates
     from registry.channel import Channel
     from registry.promotion import Desk
 
     model = target.outputs.model
-    store = target.store(target.outputs.model_store, role=Role.PROMOTER)
+    store = target.store(target.outputs.model_store, role=role)
     return Desk(
         catalog=Catalog(store, model),
         channel=Channel(store, model, channel),
         certificates=Certificates(store, model),
         policy=rule(target, channel),
-        verifier=target.verifier(role=Role.PROMOTER),
+        verifier=target.verifier(role=role),
     )
 
 

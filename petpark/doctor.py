@@ -1,4 +1,4 @@
-"""What petpark needs around it, and the command that mends what is missing."""
+"""What petpark needs around it, and the command that fixes what is missing."""
 
 import importlib.util
 import os
@@ -27,6 +27,7 @@ from petpark.errors import (
     StackNotDeployed,
     describe,
 )
+from petpark.output import plural
 from petpark.target import Target
 from registry.layout import Role
 from training.memory import total_memory
@@ -36,6 +37,8 @@ ROOM_NEEDED = 4 * 1024**3
 """Bytes free for data, checkpoints and a rehearsal's emulator."""
 
 _NOTHING_DEPLOYED = (StackNotDeployed, RehearsalNotRunning, PulumiMissing, PulumiFailed)
+
+_NAMED = 10
 
 
 class Health(StrEnum):
@@ -52,7 +55,7 @@ class Health(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Check:
-    """One thing that was looked at; `mend` is the command that mends it, empty when nothing is to mend."""
+    """One thing that was checked; `mend` is the command that fixes it, empty if there is nothing to fix."""
 
     name: str
     health: Health
@@ -103,7 +106,7 @@ def _memory() -> Check:
     if total >= machine.REHEARSAL_MEMORY:
         return Check(name="memory", health=Health.FINE, found=f"{total / 1e9:.1f} GB")
     wanted = f"{total / 1e9:.1f} GB; a rehearsal may need {machine.REHEARSAL_MEMORY / 1e9:.0f}"
-    return _not_there("memory", wanted, "end other programs before make demo", needed=False)
+    return _not_there("memory", wanted, "close other programs before make demo", needed=False)
 
 
 def _python() -> Check:
@@ -154,11 +157,11 @@ def _pulumi_to_fetch() -> str:
     sizes = [pulumi.size(files[0])]
     sizes.append(pulumi.size(files[1]) if sizes[0] else None)  # the same server: it does not answer twice either
     known = (
-        f"{file.name} ({megabytes(size) if size else 'size unknown: it does not answer'})"
+        f"{file.name} ({megabytes(size) if size else 'size unknown: the server does not answer'})"
         for file, size in zip(files, sizes, strict=True)
     )
     where = urlsplit(files[0].url).hostname
-    return f"not on the PATH, in .tools nor in ~/.pulumi; to be fetched from {where}: {' and '.join(known)}"
+    return f"not on the PATH, in .tools or in ~/.pulumi; can be downloaded from {where}: {' and '.join(known)}"
 
 
 def _account() -> Check:
@@ -194,7 +197,7 @@ def _emulator(root: Path) -> Check:
     if done.returncode != 0:
         found = f"its environment has no {product.name}"
         return Check(name="emulator", health=Health.MISSING, found=found, mend=product.setup)
-    default = "the default" if product is DEFAULT else f"by {VARIABLE}"
+    default = "the default" if product is DEFAULT else f"set by {VARIABLE}"
     return Check(name="emulator", health=Health.FINE, found=f"{product.name} {done.stdout.strip()}, {default}")
 
 
@@ -213,7 +216,7 @@ def _provider(*, needed: bool) -> Check:
         source = urlsplit(fetching.source(pins))
     except OperatorError as error:
         return _not_there("AWS provider", error.message, error.next_step, needed=needed)
-    said = f"not in Terraform's mirrors nor in .tools; to be fetched from {source.hostname}: {Path(source.path).name}"
+    said = f"not in a Terraform mirror or in .tools; can be downloaded from {source.hostname}: {Path(source.path).name}"
     return _not_there("AWS provider", f"{said} (some {megabytes(pins.packed)})", "make provider", needed=needed)
 
 
@@ -245,6 +248,7 @@ def deployed(kind: str, root: Path, open_target: Callable[[], Target]) -> Iterat
         traces = "" if kind == "rehearsal" else ", then look for traces: petpark models fsck"
         yield from _guards(target, mend + traces)
         yield _signing_key(target, mend)
+        yield _data_lake(target)
 
 
 def _clock(target: Target) -> Check:
@@ -283,6 +287,26 @@ def _guards(target: Target, mend: str) -> Iterator[Check]:
         else:
             found = f"expected {guard.expected}; found {guard.error.actual}"
             yield Check(name=name, health=Health.MISSING, found=found, mend=mend)
+
+
+def _data_lake(target: Target) -> Check:
+    """What lies in it that petpark has not written; whoever may not look learns that."""
+    from petpark.foreign import foreign
+    from registry.errors import RegistryError
+
+    name = "data lake"
+    try:
+        found = foreign(target.store(target.outputs.data_lake, role=Role.PUBLISHER))
+    except RegistryError as error:
+        return Check(name=name, health=Health.UNCHECKED, found=f"cannot be looked at: {error.actual}", mend=error.next)
+    except (BotoCoreError, ClientError) as error:
+        return Check(name=name, health=Health.UNCHECKED, found=f"cannot be looked at: {error}")
+    if not found:
+        return Check(name=name, health=Health.FINE, found="nothing but what petpark writes")
+    named = ", ".join(found[:_NAMED]) + (", …" if len(found) > _NAMED else "")
+    said = f"{plural(len(found), 'object')} that petpark did not write, passed over everywhere: {named}"
+    look = f"aws s3api head-object --bucket {target.outputs.data_lake} --key '{found[0]}'"
+    return _not_there(name, said, f"{look}, and ask who wrote it: petpark removes nothing", needed=False)
 
 
 def _signing_key(target: Target, mend: str) -> Check:

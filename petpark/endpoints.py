@@ -12,11 +12,14 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from petpark.target import Target
+from registry.identity import person
 from registry.layout import Role
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
     from mypy_boto3_elbv2 import ElasticLoadBalancingv2Client
+
+    from registry.channel import Move
 
 _PATIENCE = httpx.Timeout(5.0, connect=2.0)
 _ATTEMPTS = 2
@@ -32,6 +35,8 @@ class Verdict(StrEnum):
     DIFFERS = "differs"
     EMPTY = "empty"
     """The channel names no version yet, and nothing is served."""
+    REVOKED = "revoked"
+    """Serves what the channel names, and that was revoked: the channel asks for no certificate."""
     SILENT = "silent"
     UNSEEN = "unseen"
     """An instance behind a load balancer that cannot be reached from here; the load balancer speaks for it."""
@@ -39,7 +44,7 @@ class Verdict(StrEnum):
     @property
     def alarming(self) -> bool:
         """Whether someone must act."""
-        return self in {Verdict.DIFFERS, Verdict.SILENT}
+        return self in {Verdict.DIFFERS, Verdict.REVOKED, Verdict.SILENT}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +73,7 @@ def status(target: Target) -> list[Answer]:
     head = Channel(target.store(outputs.model_store, role=Role.READER), outputs.model, channel).head()
     wanted = None if head is None else head.version
     wanted_digest = None if head is None else head.digest
+    revoked = "" if head is None else _revoked(target, head)
 
     def ask(place: _Place) -> Answer:
         served, problem = _ask(place.url, trust_env=target.aws_url is None)
@@ -76,8 +82,10 @@ def status(target: Target) -> list[Answer]:
         followed = served.get("channel", channel)
         if followed != channel:
             verdict, problem = Verdict.DIFFERS, f"follows channel {followed}; `up` declared {channel}"
+        if verdict is Verdict.SERVES and revoked:
+            verdict, problem = Verdict.REVOKED, f'{revoked}; petpark rollback --channel {channel} --why "…"'
         if verdict is Verdict.SILENT and place.leads_to:
-            problem += f"; {httpx.URL(place.url).host} has to lead to {place.leads_to}"
+            problem += f"; {httpx.URL(place.url).host} needs a CNAME to {place.leads_to}"
         return Answer(
             stack=outputs.stack,
             where=place.name,
@@ -95,6 +103,19 @@ def status(target: Target) -> list[Answer]:
     places = list(_places(target))
     with ThreadPoolExecutor(max_workers=min(16, len(places))) as pool:
         return list(pool.map(ask, places))
+
+
+def _revoked(target: Target, head: Move) -> str:
+    """Who revoked the version that a channel names, and when; empty if nobody did."""
+    from registry.catalog import Catalog
+    from registry.certificate import Certificates
+
+    store = target.store(target.outputs.model_store, role=Role.READER)
+    version = Catalog(store, target.outputs.model).version(head.version, digest=head.digest)
+    latest = Certificates(store, version.model).look(version, target.verifier(role=Role.READER)).latest
+    if latest is None or latest.decision != "revoked":
+        return ""
+    return f"revoked by {person(latest.by)} on {latest.at[:10]}: {latest.note}"
 
 
 def ask_everyone(target: Target) -> tuple[list[dict[str, Any]], list[str]]:
@@ -135,7 +156,7 @@ class _Place:
     url: str
     behind: bool
     leads_to: str = ""
-    """What the name in the address has to lead to, where it is a name of the park's."""
+    """What the host name in the address must resolve to, if it is a name of the operator's own."""
 
 
 def _places(target: Target) -> Iterator[_Place]:

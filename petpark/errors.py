@@ -1,6 +1,7 @@
 """What can go wrong for an operator: every failure has a name, one sentence, and what to do next."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from botocore.exceptions import (
@@ -69,6 +70,14 @@ class StackNotDeployed(OperatorError):
     """The stack that was named has no outputs."""
 
 
+class RolesTogether(OperatorError):
+    """Roles that are for two people were to be given to one."""
+
+
+class CertificateTooLong(OperatorError):
+    """A certificate was to be valid for longer than the owner of the registry allows."""
+
+
 class StackOutdated(OperatorError):
     """The stack's outputs lack something that this petpark needs."""
 
@@ -91,6 +100,38 @@ class SettingsWrong(OperatorError):
 
 class JobFailed(OperatorError):
     """The job ended with a typed failure of its own."""
+
+    exit_code = NOT_SO
+
+
+class JobCancelled(OperatorError):
+    """Somebody ended the job on purpose."""
+
+    exit_code = NOT_SO
+
+
+class StillRunning(OperatorError):
+    """Somebody stopped watching what goes on without being watched."""
+
+    exit_code = 130  # as shells have it for an interrupt
+
+
+class VersionUnknown(OperatorError):
+    """No version has this digest."""
+
+    exit_code = NOT_SO
+
+
+class ReasonMissing(OperatorError):
+    """Something is recorded with its reason, and there is none."""
+
+
+class IdAmbiguous(OperatorError):
+    """More than one thing has an id that begins so."""
+
+
+class LogMissing(OperatorError):
+    """A job has said nothing that is kept."""
 
     exit_code = NOT_SO
 
@@ -130,13 +171,13 @@ class JobInterrupted(OperatorError):
 
 
 class NoCapacity(OperatorError):
-    """The cloud has no instance of the wanted types, in any zone, now."""
+    """AWS has no capacity for the wanted instance types, in any zone, at the moment."""
 
     exit_code = NOT_SO
 
 
 class QuotaReached(NoCapacity):
-    """The account may not run that many of these instances; in new accounts often none at all."""
+    """The account's quota does not allow that many of these instances; in new accounts it is often 0."""
 
     def __init__(self, message: str, *, next_step: str, quotas: Sequence[str], **facts: object) -> None:
         super().__init__(message, next_step=next_step, quotas=list(quotas), **facts)
@@ -164,7 +205,7 @@ class SourceClosed(OperatorError):
 
 
 class ChannelUnknown(OperatorError):
-    """No stack declares the channel and it has no entry: most likely a slip of the keyboard."""
+    """No stack declares the channel and it has no entry: most likely a typing error."""
 
     exit_code = NOT_SO
 
@@ -195,6 +236,15 @@ class ConfirmationNeeded(OperatorError):
 
 class NotImplementedYet(OperatorError):
     """A way of saying something that petpark does not understand yet."""
+
+
+@contextmanager
+def unwatched(message: str, next_step: str) -> Generator[None]:
+    """Turn Ctrl-C within the block into `StillRunning`: what goes on, and the commands for it."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise StillRunning(message, next_step=next_step) from None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,15 +5,16 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from petpark import gates, jobs
+from petpark import gates, job_summaries, jobs
 from petpark.launches import attempts
+from petpark.output import printable
 from petpark.remedies import Usual, remedies
 from registry import layout
 from registry.gates import failed
 
 if TYPE_CHECKING:
     from petpark.gates import Judgement
-    from petpark.jobs import JobSummary
+    from petpark.job_summaries import JobSummary
     from petpark.launches import Attempt
     from petpark.remedies import Remedy
     from petpark.target import Target
@@ -27,7 +28,7 @@ _SHOWN_BYTES = 8_000
 
 @dataclass(frozen=True, kw_only=True)
 class BootLog:
-    """What an instance of the job said that ended otherwise than well, from its boot on."""
+    """The boot log of an instance of the job that failed."""
 
     instance: str
     key: str
@@ -51,7 +52,7 @@ class JobDetails:
     launches: tuple[Attempt, ...]
     """What EC2 answered when instances were launched for it."""
     boot_log: BootLog | None
-    """Of the instance that ended last, if one ended otherwise than well."""
+    """Of the instance that failed last, if any did."""
 
 
 def inspect(target: Target, job: str) -> JobDetails:
@@ -64,7 +65,7 @@ def inspect(target: Target, job: str) -> JobDetails:
     usual = Usual(parameters=jobs.usual_parameters(target), evaluation=gates.plan(target, (), ()))
     before = asdict(usual.parameters)
     return JobDetails(
-        summary=jobs.summary(target, job),
+        summary=job_summaries.summary(target, job),
         spec=spec,
         parameters={name: value for name, value in asdict(spec.hyper_parameters).items() if value != before[name]},
         result=result,
@@ -81,7 +82,7 @@ def _boot_log(store: ObjectStore, job: str) -> BootLog | None:
         return None
     said = store.get(newest.key)[-_SHOWN_BYTES:].decode(errors="replace")
     instance = newest.key.removeprefix(layout.boot_logs_prefix(job)).removesuffix(".log")
-    lines = ["".join(letter for letter in line if letter.isprintable()) for line in said.splitlines()]
+    lines = [printable(line) for line in said.splitlines()]
     return BootLog(instance=instance, key=newest.key, last=tuple(lines[-_SHOWN_LINES:]))
 
 

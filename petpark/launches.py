@@ -1,4 +1,4 @@
-"""Launching the instances of a job: pool after pool until one has room, and never twice.
+"""Launching the instances of a job: pool after pool until one has capacity, and never twice.
 
 Which pools, and which refusals lead to the next: `petpark.pools`. Why not EC2 Fleet: `docs/design/training.md`.
 """
@@ -10,7 +10,7 @@ import json
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from botocore.exceptions import ClientError
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from registry.object_store import ObjectStore
 
 type Tell = Callable[[str], object]
-"""Hears in a sentence what happens."""
+"""Called with a sentence about each step."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +44,16 @@ class Attempt:
     def to_json(self) -> bytes:
         """Write JSON."""
         return json.dumps(asdict(self), sort_keys=True).encode()
+
+    @classmethod
+    def from_json(cls, data: bytes) -> Self:
+        """Read what `to_json` wrote; training's `SpecMalformed` for anything else."""
+        from training.errors import SpecMalformed
+
+        try:
+            return cls(**json.loads(data))
+        except (ValueError, TypeError) as error:
+            raise SpecMalformed(f"this is no answer of EC2: {error}") from error
 
     def __str__(self) -> str:
         market = "spot" if self.spot else "on-demand"
@@ -93,7 +103,7 @@ def launch(
 
 def attempts(store: ObjectStore, job: str) -> list[Attempt]:
     """What EC2 answered whenever instances were launched for `job`, in order within each launch."""
-    return [Attempt(**json.loads(store.get(key))) for key in store.keys(layout.attempts_prefix(job))]
+    return [Attempt.from_json(store.get(key)) for key in store.keys(layout.attempts_prefix(job))]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,7 +136,7 @@ class _Launcher:
         return answer
 
     def _kept(self, key: str) -> Attempt:
-        return Attempt(**json.loads(self.store.get(key)))
+        return Attempt.from_json(self.store.get(key))
 
     def _run(self, pool: Pool) -> tuple[Attempt, list[str]]:
         ec2: EC2Client = self.target.client("ec2", role=layout.Role.PUBLISHER)
@@ -142,13 +152,13 @@ class _Launcher:
         return Attempt(**where, instance=first), [machine.get("InstanceId", "") for machine in started]
 
     def _request(self, pool: Pool) -> RunInstancesRequestTypeDef:
-        """Override the template's type, and say what a template cannot be launched without: subnet and market.
+        """Override the template's type, and set what the template leaves out: subnet and market.
 
         What a request says takes the place of the template's, so the template's tags are said again.
         https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_RunInstances.html
         """
         training = self.target.outputs.training
-        # A request that is sent again after a lost answer must not rent a second GPU. The same token with another
+        # A request that is sent again after a lost answer must not start a second instance. The same token with another
         # request is refused (IdempotentParameterMismatch), so each pool has one of its own.
         what = f"{pool.instance_type} {pool.subnet} {self.spot}"
         own = {layout.JOB_TAG: self.job, "Name": f"petpark-training-{self.job}"}
@@ -173,7 +183,7 @@ class _Launcher:
         return request
 
     def _end(self, instances: list[str]) -> None:
-        """End what another launcher has instead of us; where we may not, its job ends it: it finds its work done."""
+        """End instances that another launcher's answer made redundant; if denied, they end when the job is done."""
         ec2: EC2Client = self.target.client("ec2", role=layout.Role.PUBLISHER)
         try:
             if instances:
@@ -184,9 +194,9 @@ class _Launcher:
 
 
 def quota_step(quotas: Sequence[str]) -> str:
-    """How somebody comes to more, as the beginning of a sentence."""
+    """How to raise the quotas, as the beginning of a sentence."""
     names = " and ".join(f"'{name}'" for name in quotas)
-    return f"Have the quota {names} raised (console of Service Quotas, Amazon EC2; 0 in new accounts)"
+    return f"Request an increase of {names} (Service Quotas console, Amazon EC2; often 0 in new accounts)"
 
 
 def _pairs(tags: Mapping[str, str]) -> list[TagTypeDef]:
@@ -194,21 +204,21 @@ def _pairs(tags: Mapping[str, str]) -> list[TagTypeDef]:
 
 
 def _out_of_room(job: str, count: int, refused: list[tuple[Pool, Attempt]]) -> NoCapacity:
-    """Say what nobody had, and how to go on."""
+    """Say that no pool had capacity, and what to do."""
     wanted = "instance" if count == 1 else f"{count} instances"
     reasons = "; ".join(f"{answer}, {answer.message}".rstrip(", ") for _, answer in refused)
-    message = f"No {wanted} could be had for job {job}: {reasons}"
+    message = f"No {wanted} could be started for job {job}: {reasons}"
     spot = any(answer.spot for _, answer in refused)
     again = f"petpark train --resume {job}"
     limits = dict.fromkeys(
         quota_name(pool, spot=answer.spot) for pool, answer in refused if SCOPES[answer.code or ""] is Scope.QUOTA
     )
     if limits:
-        dearer = f", or rent on demand, which has another: {again} --on-demand" if spot else ""
+        dearer = f", or run on demand, which has a separate quota: {again} --on-demand" if spot else ""
         return QuotaReached(
             message, next_step=f"{quota_step(list(limits))}{dearer}. Then {again}", job=job, quotas=list(limits)
         )
-    dearer = f", or rent on demand now ({again} --on-demand)" if spot else ""
+    dearer = f", or run on demand now ({again} --on-demand)" if spot else ""
     return NoCapacity(
         message,
         next_step=f"Try again later ({again}){dearer}, or add types to training_instance_types.",

@@ -19,7 +19,7 @@ _ONLY_GRPC = "no_grpc_proxy"  # where it is set, gRPC does not look at no_proxy
 
 
 def direct(environment: Mapping[str, str]) -> dict[str, str]:
-    """`environment` with loopback among what its proxies are not used for; the user's own exceptions stay.
+    """`environment` with loopback among the exceptions from its proxies; the user's own exceptions stay.
 
     Without a proxy nothing is added: a set `NO_PROXY` would make Python overlook the proxies of macOS's settings.
     """

@@ -6,7 +6,7 @@ import sys
 from typing import Final
 
 REHEARSAL_MEMORY: Final = 4 * 10**9
-"""Bytes. A rehearsal's processes take 2.9 GB together where its two stacks and a training meet; the rest is room."""
+"""Bytes. A rehearsal's processes take up to 2.9 GB together, while it deploys two stacks and trains."""
 
 _WORKER_MEMORY: Final = 2.5 * 10**9
 _REST_MEMORY: Final = 10**9  # the system and an editor
@@ -35,5 +35,5 @@ def unsupported(platform: str = sys.platform) -> str | None:
 
 
 def workers_for_tests(memory: int) -> int:
-    """How many processes run the tests: four, since they wait much, or fewer where `memory` (bytes) is short."""
+    """How many processes run the tests: four, because they mostly wait, or fewer if `memory` (bytes) is short."""
     return max(1, min(_MOST_WORKERS, int((memory - _REST_MEMORY) // _WORKER_MEMORY)))

@@ -5,23 +5,25 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from petpark.decisions import REPORT, now
-from petpark.errors import FileInTheWay, ReportMissing
+from petpark.errors import FileInTheWay, ReportMissing, VersionUnknown
+from petpark.ids import complete
 from petpark.proof import Proof, prove
 from petpark.target import Target
 from registry.identity import person
 from registry.layout import Role, Shelf, blob_key, shelf_prefix
 
 if TYPE_CHECKING:
+    from registry.catalog import Catalog
     from registry.certificate import Certificate
     from registry.channel import Channel, Move
-    from registry.errors import NotCertified
+    from registry.errors import NotCertified, RegistryError
     from registry.object_store import ObjectStore
     from registry.signing import Verifier
     from registry.version import StoredFile, Version
@@ -74,6 +76,8 @@ class Overview:
     standings: Sequence[Standing]
     total: int
     heads: Mapping[str, Move]
+    problems: Mapping[int, RegistryError] = field(default_factory=dict[int, "RegistryError"])
+    """Numbers among the newest at which there is no version that can be read, and why."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,12 +115,48 @@ def overview(target: Target, *, last: int | None = 20, at: datetime | None = Non
     from registry.catalog import Catalog
 
     catalog = Catalog(_store(target), target.outputs.model)
-    versions = catalog.versions() if last is None else catalog.recent(last)
+    numbers = catalog.numbers()
+    versions, problems = _readable(catalog, numbers if last is None else numbers[-last:])
     heads = channel_heads(target)
     stand = _Stand(store=_store(target), verifier=target.verifier(role=Role.READER), heads=heads, at=at or now())
     with ThreadPoolExecutor(_READERS) as pool:
         standings = list(pool.map(stand.of, reversed(versions)))
-    return Overview(standings=standings, total=versions[-1].number if versions else 0, heads=heads)
+    return Overview(standings=standings, total=len(numbers), heads=heads, problems=problems)
+
+
+def _readable(catalog: Catalog, numbers: Sequence[int]) -> tuple[list[Version], dict[int, RegistryError]]:
+    """The versions of these numbers, and what is wrong with those that are none."""
+    from registry.errors import NameRefused, VersionMalformed, VersionMissing
+
+    def read(number: int) -> Version | RegistryError:
+        try:
+            return catalog.version(number)
+        except (NameRefused, VersionMalformed, VersionMissing) as error:
+            return error
+
+    with ThreadPoolExecutor(_READERS) as pool:
+        found = dict(zip(numbers, pool.map(read, numbers), strict=True))
+    problems = {number: one for number, one in found.items() if isinstance(one, Exception)}
+    return [one for one in found.values() if not isinstance(one, Exception)], problems
+
+
+def resolve(target: Target, named: str) -> int:
+    """The number of a version that is named by it, or by the beginning of its digest.
+
+    Digits alone are a number; `sha256:` before them makes them a digest. Raises `IdAmbiguous`, `VersionUnknown`.
+    """
+    from registry.catalog import Catalog
+
+    if named.isdecimal():
+        return int(named)
+    catalog = Catalog(_store(target), target.outputs.model)
+    versions, _ = _readable(catalog, catalog.numbers())
+    by_digest = {version.digest: version.number for version in versions}
+    beginning = f"sha256:{named.removeprefix('sha256:')}"
+    whole = complete("versions", beginning, by_digest, listing="petpark models list --all")
+    if whole not in by_digest:
+        raise VersionUnknown(f"No version has a digest that begins with {named!r}.", next_step="petpark models list")
+    return by_digest[whole]
 
 
 def standing(target: Target, number: int, *, at: datetime | None = None) -> Standing:

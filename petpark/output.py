@@ -7,12 +7,10 @@ import json
 import sys
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, override
+from typing import Any, Protocol, override
 
 import typer
-from rich import box
 from rich.console import Console, ConsoleOptions, Group, RenderableType
-from rich.padding import Padding
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -29,22 +27,29 @@ from rich.table import Table
 from rich.text import Text
 
 from petpark.errors import ConfirmationNeeded, Failure
+from petpark.table import Cell, fields, table
 
-type Cell = str | Text
-type Report = Callable[[int, int], None]
-"""Progress as (done, of how many)."""
+
+class Report(Protocol):
+    """Hears how far something is."""
+
+    def __call__(self, done: int, of: int, what: str = "") -> None:
+        """`done` of how many, and of what, where a command does one thing after another."""
+        ...
+
 
 _KILO = 1024
+_INDENT = 2
 _PIPE_WIDTH = 400
 """Columns when nobody looks: a line is never cut where another program reads it."""
 
 
 _CONTROL = {code: ascii(chr(code))[1:-1] for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\n\t"}
-"""Characters that a terminal obeys. They stand in names that others chose: of files, classes, cameras, keys."""
+"""Control characters of terminals. They can be in names that others chose: of files, classes, cameras, keys."""
 
 
 _JSON_CONTROL = {code: f"\\u{code:04x}" for code in range(0x7F, 0xA0)}
-"""The control characters that JSON lets stand as they are."""
+"""The control characters that JSON does not escape."""
 
 
 class SafeConsole(Console):
@@ -107,18 +112,18 @@ class Output:
         elif not rows:
             self.out.print(empty)
         else:
-            self.out.print(_table(columns, rows, framed=self.out.is_terminal, whole=not self.out.is_terminal))
+            self._print(self._table(columns, rows, framed=self.out.is_terminal))
 
     def record(self, fields: Mapping[str, Cell], *, facts: object) -> None:
         """Print one thing, a line per field; `facts` for programs."""
-        self.show(self._grid(fields), facts=facts)
+        self.show(self._fields(fields), facts=facts)
 
     def sections(self, sections: Mapping[str, Section], *, facts: object) -> None:
         """Print one thing of many sides, each below its heading, without those that have nothing to say."""
         fields = [section for section in sections.values() if not isinstance(section, Columns)]
         width = max((len(name) for section in fields for name in section), default=0)
         parts = [
-            Group(Text(heading, style="bold"), Padding(self._section(section, width), (0, 0, 0, 2)))
+            Group(Text(heading, style="bold"), self._section(section, width))
             for heading, section in sections.items()
             if (section.rows if isinstance(section, Columns) else section)
         ]
@@ -137,20 +142,25 @@ class Output:
         for number, part in enumerate(parts):
             if number and apart:
                 self.out.print()
-            self.out.print(part, soft_wrap=isinstance(part, Text))
+            self._print(part)
 
-    def _section(self, section: Section, width: int) -> Table:
+    def _print(self, part: RenderableType) -> None:
+        # Never cropped: what is wider than the terminal is one thing, and is whole in what is copied.
+        self.out.print(part, soft_wrap=isinstance(part, Text), crop=False)
+
+    def _section(self, section: Section, names: int) -> RenderableType:
         if isinstance(section, Columns):
-            return _table(section.columns, section.rows, framed=False, whole=not self.out.is_terminal)
-        return self._grid(section, width=width)
+            return self._table(section.columns, section.rows, framed=False, indent=_INDENT)
+        return self._fields(section, names=names, indent=_INDENT)
 
-    def _grid(self, fields: Mapping[str, Cell], *, width: int = 0) -> Table:
-        grid = Table.grid(padding=(0, 2))
-        grid.add_column(style="dim" if self.out.is_terminal else "", no_wrap=True, min_width=width)
-        grid.add_column(overflow="fold")
-        for name, value in fields.items():
-            grid.add_row(Text(name), value if isinstance(value, Text) else Text(value))
-        return grid
+    def _table(
+        self, columns: Sequence[str], rows: Sequence[Sequence[Cell]], *, framed: bool, indent: int = 0
+    ) -> RenderableType:
+        width = self.out.width if self.out.is_terminal else None
+        return table(columns, rows, framed=framed, width=width, indent=indent)
+
+    def _fields(self, named: Mapping[str, Cell], *, names: int = 0, indent: int = 0) -> RenderableType:
+        return fields(named, width=self.out.width, dim=self.out.is_terminal, names=names, indent=indent)
 
     def _line(self, line: Line, width: int) -> RenderableType:
         if not self.out.is_terminal:
@@ -163,7 +173,7 @@ class Output:
         grid.add_column(no_wrap=True, width=width + 1)
         grid.add_column(overflow="fold")
         grid.add_row(line.mark, line.what, line.found)
-        return Group(grid, Padding(self._grid(line.details), (0, 0, 1, 4))) if line.details else grid
+        return Group(grid, self._fields(line.details, indent=4), Text("")) if line.details else grid
 
     def say(self, sentence: str) -> None:
         """Print a sentence for people, below what it is about; programs have it among their facts."""
@@ -190,9 +200,20 @@ class Output:
             raise ConfirmationNeeded(f"{question} Nobody is here to be asked.", next_step="Say so beforehand: --yes")
         return typer.confirm(question, err=True)
 
+    def stage(self, sentence: str) -> None:
+        """Tell how far a long command is: a person as it happens, a pipe or a log in the same words."""
+        if not self.json:
+            self.err.print(Text(sentence, style="dim" if self.watched else ""), soft_wrap=True)
+
     @contextlib.contextmanager
     def progress(self, what: str) -> Generator[Report]:
-        """A bar on stderr while the block runs; nothing where nobody watches."""
+        """A bar on stderr while the block runs; in a pipe a line a tenth, of each thing that is reported.
+
+        Nothing of what is done at once, and nothing for programs.
+        """
+        if not self.watched:
+            yield _Tenths(self.stage, what)
+            return
         bar = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}"),
@@ -202,17 +223,35 @@ class Output:
             TimeElapsedColumn(),
             TimeRemainingColumn(),
             console=self.err,
-            disable=not self.watched,
             transient=True,
         )
+
+        def report(done: int, of: int, what: str = what) -> None:
+            bar.update(task, completed=done, total=of or None, description=what)
+
         with bar:
             task = bar.add_task(what, total=None)
-            yield lambda done, total: bar.update(task, completed=done, total=total or None)
+            yield report
 
     def document(self, facts: object) -> None:
         """Print `facts` as the one JSON document of this command."""
         text = json.dumps(facts, indent=2, ensure_ascii=False, default=_plain)
         self.out.file.write(text.translate(_JSON_CONTROL) + "\n")
+
+
+@dataclass
+class _Tenths:
+    """Reports in lines, at most eleven for each thing, however many steps that has."""
+
+    tell: Callable[[str], None]
+    what: str
+    _told: tuple[str, int] | None = None
+
+    def __call__(self, done: int, of: int, what: str = "") -> None:
+        now = (what or self.what, 10 * done // of if of else 0)
+        if now != self._told:
+            self._told = now
+            self.tell(f"{now[0]}: {done:,} of {of:,}" if of else f"{now[0]} …")
 
 
 class _Rate(ProgressColumn):
@@ -222,6 +261,11 @@ class _Rate(ProgressColumn):
     def render(self, task: Task) -> Text:
         speed = task.finished_speed or task.speed
         return Text("" if speed is None else f"{speed:,.1f}/s", style="progress.data.speed")
+
+
+def printable(text: str) -> str:
+    """The text without what a terminal obeys: of a log, where escapes would only be in the way."""
+    return "".join(letter for letter in text if letter.isprintable())
 
 
 def good(text: str) -> Text:
@@ -261,16 +305,6 @@ def moment(stored: str) -> str:
 def plural(count: int, thing: str) -> str:
     """`1 blob`, `2 blobs`."""
     return f"{count:,} {thing}" if count == 1 else f"{count:,} {thing}s"
-
-
-def _table(columns: Sequence[str], rows: Sequence[Sequence[Cell]], *, framed: bool, whole: bool) -> Table:
-    """`framed` for people; `whole`: no cell is wrapped, however long the line gets."""
-    table = Table(box=box.SIMPLE_HEAD if framed else None, header_style="bold" if framed else "", pad_edge=framed)
-    for column in columns:
-        table.add_column(column, no_wrap=whole, overflow="fold")
-    for row in rows:
-        table.add_row(*(cell if isinstance(cell, Text) else Text(cell) for cell in row))
-    return table
 
 
 def _plain(value: Any) -> object:

@@ -1,4 +1,4 @@
-"""Where an instance can come from, in which order, and what EC2's refusals say of the rest. Pure.
+"""Where an instance can come from, in which order, and what EC2's error codes say about the rest. Pure.
 
 A pool is one instance type in one zone: capacity and prices are those of a pool, quotas those of a family of types in
 the whole region. https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html says what codes mean.
@@ -12,12 +12,12 @@ from types import MappingProxyType
 
 
 class Scope(StrEnum):
-    """What a refusal is about, and so which pools are not worth asking any more."""
+    """What an error is about, and so which pools are no longer worth trying."""
 
     POOL = "pool"
-    """This type in this zone, now: another zone or another type may have room."""
+    """This type in this zone, now: another zone or another type may have capacity."""
     ZONE = "zone"
-    """The subnet or the zone's disks: no type gets one there."""
+    """The subnet's addresses or the zone's volumes: no type can start there."""
     QUOTA = "quota"
     """The account's quota of vCPUs for a family of types in the whole region: only smaller types may fit."""
 
@@ -37,7 +37,7 @@ SCOPES: Mapping[str, Scope] = MappingProxyType(
         "MaxSpotInstanceCountExceeded": Scope.QUOTA,
     }
 )
-"""Refusals after which another pool may have what this one has not; all others end a launch."""
+"""Errors after which another pool may succeed; all others end a launch."""
 
 # https://docs.aws.amazon.com/ec2/latest/instancetypes/ec2-instance-quotas.html: by the letters of the family.
 _STANDARD = frozenset("acdhimrtz")
@@ -60,7 +60,7 @@ class Pool:
 
 
 def pools(instance_types: Sequence[str], subnets: Mapping[str, str]) -> tuple[Pool, ...]:
-    """Every pool, the most wanted first: all zones of a type before the next type."""
+    """Every pool, in order of preference: all zones of a type before the next type."""
     return tuple(
         Pool(instance_type=instance_type, zone=zone, subnet=subnets[zone])
         for instance_type in instance_types
@@ -69,7 +69,7 @@ def pools(instance_types: Sequence[str], subnets: Mapping[str, str]) -> tuple[Po
 
 
 def worth_asking(left: Iterable[Pool], refused: Pool, scope: Scope) -> tuple[Pool, ...]:
-    """What of the pools that are left may answer otherwise than the one that refused."""
+    """Those of the remaining pools that may succeed although one refused."""
     match scope:
         case Scope.POOL:
             return tuple(left)
@@ -87,7 +87,7 @@ def quota(pool: Pool) -> str:
 
 
 def vcpus(pool: Pool, *, unknown: float = 0) -> float:
-    """How many a type's size stands for; `unknown` for sizes that say nothing of it, such as `metal`."""
+    """How many vCPUs a type's size stands for; `unknown` for sizes that do not say, such as `metal`."""
     size = pool.instance_type.partition(".")[2]
     if size == "large":
         return 2

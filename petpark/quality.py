@@ -108,7 +108,7 @@ def write_page(made: Made, path: Path) -> Path:
 
 
 def require(made: Made, *, where: str) -> None:
-    """Raise `QualityRefused` if the dataset fails a gate, with the first photos and the commands that mend it."""
+    """Raise `QualityRefused` if the dataset fails a gate, with the first photos and the commands that fix it."""
     from training.dataset.quality.report import remedies
 
     found = made.report

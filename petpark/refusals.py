@@ -1,4 +1,4 @@
-"""What AWS's refusals mean for an operator of petpark, and what to do about them: a table, by error code.
+"""What AWS's errors mean for an operator of petpark, and what to do about them: a table, by error code.
 
 Source: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
 """
@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 @dataclass(frozen=True, kw_only=True)
 class Refusal:
-    """The outcome's name, what is so, and the next step."""
+    """The outcome's name, the cause, and the next step."""
 
     outcome: str
     sentence: str
@@ -21,7 +21,7 @@ _SPOT_ROLE = Refusal(
     outcome="SpotRoleMissing",
     sentence="The account has never used spot instances: it lacks their service-linked role.",
     # https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/service-linked-roles-spot-instance-requests.html
-    next_step="An administrator creates it once: aws iam create-service-linked-role --aws-service-name "
+    next_step="Ask an administrator to create it once: aws iam create-service-linked-role --aws-service-name "
     "spot.amazonaws.com. Or train without spot: petpark train --on-demand.",
 )
 
@@ -31,24 +31,24 @@ _SPOT_QUOTA = Refusal(
     sentence="The account's quota of spot vCPUs for this family of types is used up; new accounts often have none.",
     next_step="Request an increase of 'All G and VT Spot Instance Requests' (aws service-quotas "
     "request-service-quota-increase --service-code ec2 --quota-code L-3819A6DF --desired-value 4); "
-    "`petpark doctor` checks the account.",
+    "`petpark doctor --account` checks the quotas.",
 )
 _QUOTA = Refusal(
     outcome="QuotaReached",
     sentence="The account's quota of vCPUs for this family of types is used up; new accounts often have none.",
     next_step="Request an increase of 'Running On-Demand G and VT instances' (aws service-quotas "
     "request-service-quota-increase --service-code ec2 --quota-code L-DB2E81BA --desired-value 4), or the quota of "
-    "the family that you use; `petpark doctor` checks the account.",
+    "the family that you use; `petpark doctor --account` checks the quotas.",
 )
 _NEW_ACCOUNT = Refusal(
     outcome="AccountNotReady",
     sentence="AWS has not yet enabled this account, region or service.",
-    next_step="Finish signing up (payment and telephone), enable the region in the account's settings, and wait: "
-    "AWS says that it may take some hours.",
+    next_step="Finish signing up (payment and phone verification), enable the region in the account's settings, and "
+    "wait: AWS says that it may take some hours.",
 )
 _TOO_FAST = Refusal(
     outcome="Throttled",
-    sentence="AWS asks for fewer requests.",
+    sentence="AWS throttles the requests.",
     next_step="Wait a minute, then run the command again.",
 )
 
@@ -67,29 +67,29 @@ REFUSALS: Mapping[str, Refusal] = MappingProxyType(
         "ThrottlingException": _TOO_FAST,
         "InsufficientInstanceCapacity": Refusal(
             outcome="NoCapacity",
-            sentence="AWS has no instance of this type in this zone now.",
+            sentence="AWS has no capacity for this instance type in this zone at the moment.",
             next_step="Try again later, or set other instance types.",
         ),
         "Unsupported": Refusal(
             outcome="NotOfferedHere",
             sentence="AWS does not offer this instance type in this zone.",
-            next_step="Set another instance type, or other zones, and pulumi up.",
+            next_step="Set another instance type, or other zones, and run pulumi up.",
         ),
         "InvalidAMIID.NotFound": Refusal(
             outcome="ImageGone",
-            sentence="The machine image that the launch template names does not exist any more.",
-            next_step="pulumi up takes the newest image.",
+            sentence="The machine image that the launch template names no longer exists.",
+            next_step="Run pulumi up, which takes the newest image.",
         ),
         "InvalidLaunchTemplateId.NotFound": Refusal(
             outcome="StackOutdated",
             sentence="The launch template that the stack's outputs name does not exist in this account and region.",
-            next_step="pulumi refresh and pulumi up; check with `petpark doctor` which account you are in.",
+            next_step="Check with `petpark doctor` which account you are in, then run pulumi refresh and pulumi up.",
         ),
         "KMSInvalidStateException": Refusal(
             outcome="KeyDisabled",
-            sentence="The KMS key is disabled or waits for its deletion.",
-            next_step="aws kms cancel-key-deletion and enable-key bring it back while it waits.",
+            sentence="The KMS key is disabled or pending deletion.",
+            next_step="Before it is deleted, aws kms cancel-key-deletion and enable-key restore it.",
         ),
     }
 )
-"""Every other code is told with AWS's own words alone."""
+"""Every other code is reported with AWS's own message only."""

@@ -68,7 +68,7 @@ def rehearse(
         typer.Option("--engine", help="Who deploys; by default Pulumi where it is installed, else the embedded one."),
     ] = None,
     emulator: Annotated[
-        EmulatorName, typer.Option("--emulator", envvar=VARIABLE, help="What stands in for AWS.")
+        EmulatorName, typer.Option("--emulator", envvar=VARIABLE, help="The emulator of AWS.")
     ] = "localstack",
     port: Annotated[int, typer.Option("--port", help="The emulated cloud's port; 0 takes a free one.")] = 0,
     settings: Annotated[

@@ -8,6 +8,9 @@ from petpark.errors import StackOutdated
 from registry.channel_policy import ChannelPolicy, ChannelPolicyInvalid
 from registry.gates import GatesInvalid, StackGates
 
+LONGEST_DAYS = 365
+"""Of a certificate, where the stack was deployed before it could say so."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingOutputs:
@@ -17,10 +20,10 @@ class TrainingOutputs:
     subnets: Mapping[str, str]
     """Zone -> its subnet."""
     instance_types: tuple[str, ...]
-    """The most wanted first."""
+    """In order of preference."""
     spot: bool
     tags: Mapping[str, str]
-    """Of instances and their volumes. A launch says them again: tags of its own take the place of the template's."""
+    """Of instances and their volumes. A launch repeats them, because its own tags replace the template's."""
     log_group: str
     instances: int = 1
     """The most that train one job together."""
@@ -42,7 +45,7 @@ class EndpointOutputs:
     target_group: str | None = None
     load_balancer: str | None = None
     load_balancer_name: str | None = None
-    """The load balancer's own name in the DNS, to which the name that clients call leads."""
+    """The load balancer's own DNS name, to which the host name that clients call resolves."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +64,8 @@ class StackOutputs:
     roles: Mapping[str, str] = field(default_factory=dict[str, str])
     channels: Mapping[str, ChannelPolicy] = field(default_factory=dict[str, ChannelPolicy])
     """The channels that the owner of the registry declares; of any other, `registry.channel_policy.STRICT` is true."""
+    certificate_days: int = LONGEST_DAYS
+    """The longest that a certificate may be valid, as the owner of the registry declares it."""
     gates: StackGates = field(default_factory=StackGates)
     """What photos and models must show, and how models are tested, as the owner of the registry declares it."""
     training: TrainingOutputs
@@ -83,6 +88,7 @@ def parse(stack: str, outputs: Mapping[str, Any]) -> StackOutputs:
             code_bundle=outputs["code_bundle"],
             roles=dict(outputs["roles"]),
             channels={name: ChannelPolicy.from_dict(policy) for name, policy in outputs["channels"].items()},
+            certificate_days=int(outputs.get("certificate_days", LONGEST_DAYS)),
             gates=StackGates.from_dict(outputs["gates"]),
             training=TrainingOutputs(
                 launch_template=training["launch_template"],

@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import boto3
-from botocore.config import Config
 
 from petpark import pulumi_cli
 from petpark.errors import RehearsalNotRunning, StackNotDeployed, StackOutdated
 from petpark.people import FILE, Person, chosen, players, read_people
+from petpark.role_session import client_of, role_session
 from petpark.stacks import StackOutputs, parse
-from registry import identity
 from registry.layout import Role
 
 if TYPE_CHECKING:
@@ -31,10 +30,6 @@ type Locate = Callable[[str], str | None]
 SUMMARY = Path(".rehearsal") / "summary.json"
 """Where a rehearsal says what it consists of."""
 
-_PATIENCE = Config(
-    connect_timeout=5, read_timeout=60, retries={"mode": "standard", "total_max_attempts": 4}, max_pool_connections=32
-)
-
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
@@ -43,8 +38,8 @@ class Target:
     `endpoint_urls` are the endpoints of all stacks as they are reached from here. In a rehearsal `aws_url` is the
     emulator's address, and `locate` says where an instance answers on this machine. A `role` (a key of
     `outputs.roles`) makes a client act as that operator role, assumed by STS, so that least privilege holds for
-    people too. It is assumed by whoever `players` name for it, else by `session`, whose own permissions also serve
-    what needs no role.
+    people too, for as long as a command takes (`petpark.role_session`). It is assumed by whoever `players` name for it,
+    else by `session`, whose own permissions also serve what needs no role.
     """
 
     kind: str
@@ -64,7 +59,7 @@ class Target:
         """A boto3 client of `service`."""
         if (service, role) not in self._clients:
             session = self.session if role is None else self._assume(role)
-            self._clients[service, role] = _client(session, service, self.aws_url)
+            self._clients[service, role] = client_of(session, service, self.aws_url)
         return self._clients[service, role]
 
     def store(self, bucket: str, *, role: str | None = None) -> PrunableStore:
@@ -114,15 +109,7 @@ class Target:
                     f"Stack {self.outputs.stack} has no role {role}.",
                     next_step=f"pulumi up --stack {self.outputs.stack}",
                 )
-            sts: STSClient = _client(self.players.get(role, self.session), "sts", self.aws_url)
-            name = identity.session_name(sts.get_caller_identity()["Arn"])
-            found = sts.assume_role(RoleArn=arn, RoleSessionName=name, DurationSeconds=3600)["Credentials"]
-            self._assumed[role] = boto3.Session(
-                aws_access_key_id=found["AccessKeyId"],
-                aws_secret_access_key=found["SecretAccessKey"],
-                aws_session_token=found["SessionToken"],
-                region_name=self.outputs.region,
-            )
+            self._assumed[role] = role_session(self.players.get(role, self.session), arn, self.aws_url)
         return self._assumed[role]
 
 
@@ -205,12 +192,6 @@ def _recorded_address(directory: Path, instance_id: str) -> str | None:
     """What the rehearsal in `directory` wrote down about an instance that it runs."""
     record = directory / "instances" / instance_id / "address"
     return record.read_text().strip() if record.is_file() else None
-
-
-def _client(session: boto3.Session, service: str, url: str | None) -> Any:
-    # Buckets as part of the path: the emulator's host name is an address, which takes no subdomain.
-    config = _PATIENCE if url is None else _PATIENCE.merge(Config(s3={"addressing_style": "path"}, proxies={}))
-    return session.client(service, endpoint_url=url, config=config)  # pyright: ignore[reportCallIssue, reportArgumentType]
 
 
 def _read_summary(path: Path) -> Mapping[str, Any]:

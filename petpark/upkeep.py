@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from petpark.target import Target
@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from registry.collection import Collector, Garbage
     from registry.inspection import Inspection
     from registry.object_store import Stored
+    from registry.obstacles import Obstacle
+    from registry.repairs import Repair
 
 
 def inspect(target: Target, *, deep: bool, progress: Callable[[int, int], None]) -> Inspection:
@@ -31,6 +33,32 @@ def find_garbage(target: Target) -> Garbage:
 def collect(target: Target, garbage: Garbage) -> Iterator[Stored]:
     """Remove the old ones, as the registry's collector; gives each that is gone."""
     return _collector(target).collect(garbage)
+
+
+def obstacles(target: Target) -> list[Obstacle]:
+    """What stands in the way of the registry's logs; raises the registry's `ObjectRewritten`."""
+    from registry import obstacles
+
+    return obstacles.find(target.store(target.outputs.model_store, role=Role.REPAIRER), target.outputs.model)
+
+
+def declare_void(target: Target, found: Sequence[Obstacle], *, why: str) -> list[Repair]:
+    """Record, as the registry's repairer, that these objects are no part of their logs. Raises `ReasonMissing`."""
+    from registry import obstacles
+    from registry.promotion import require_reason
+    from registry.repairs import Repairs
+
+    require_reason("a reason", why)
+    repairs = Repairs(target.store(target.outputs.model_store, role=Role.REPAIRER), target.outputs.model)
+    by = target.identity(role=Role.REPAIRER)
+    return [obstacles.declare(repairs, each, by=by, why=why) for each in found]
+
+
+def repairs(target: Target) -> list[Repair]:
+    """Every repair so far."""
+    from registry.repairs import Repairs
+
+    return Repairs(target.store(target.outputs.model_store, role=Role.READER), target.outputs.model).all()
 
 
 def _collector(target: Target) -> Collector:

@@ -13,10 +13,19 @@ from pathlib import Path
 from registry import layout
 from registry.blob_cache import BlobCache
 from registry.encoding import format_time
-from registry.errors import DigestMismatch, FileCorrupted, NumberTaken, ObjectMissing, VersionMalformed, VersionMissing
+from registry.errors import (
+    DigestMismatch,
+    FileCorrupted,
+    NumberTaken,
+    ObjectMissing,
+    RegistryError,
+    VersionMalformed,
+    VersionMissing,
+)
 from registry.local_files import sha256_of
-from registry.log import Log
+from registry.log import Log, unbroken
 from registry.object_store import ObjectStore
+from registry.repairs import Repairs
 from registry.sending import GRACE, Sending
 from registry.version import StoredFile, Version, check_name
 
@@ -42,7 +51,8 @@ class Catalog:
         self._cache = cache
         self._clock = clock
         self._monotonic = monotonic
-        self._log = Log(
+        self._repairs = Repairs(store, model)
+        self.log = Log(
             store=store,
             prefix=layout.shelf_prefix(model, layout.Shelf.VERSIONS),
             key=lambda number: layout.version_key(model, number),
@@ -86,7 +96,7 @@ class Catalog:
 
         With `digest`, for instance a move's, only if it is the version of that digest; DigestMismatch.
         """
-        body = self._log.read(number) if number > 0 else None
+        body = self.log.read(number) if number > 0 else None
         if body is None:
             raise VersionMissing(self.model, number)
         version = self._parse(number, body)
@@ -96,16 +106,37 @@ class Catalog:
 
     def latest(self) -> Version | None:
         """The version with the highest number; None if there is none."""
-        number = self.last_number()
-        return self.version(number) if number else None
+        return next(iter(self.recent(1)), None)
 
-    def last_number(self) -> int:
-        """The highest number of a version; 0 if there is none."""
-        return self._log.last()
+    def numbers(self) -> list[int]:
+        """The numbers that are taken, ascending: 1, 2, 3 … What lies behind a hole is no version yet."""
+        found = self.log.numbers()
+        return found[: unbroken(found)]
+
+    def next_number(self) -> int:
+        """The number that the next version will have, unless another writer is faster."""
+        return len(self.numbers()) + 1
 
     def versions(self) -> list[Version]:
-        """All versions, ascending; HistoryBroken if a number is missing."""
-        return [self._parse(number, body) for number, body in enumerate(self._log.read_all(), start=1)]
+        """All versions, ascending, of a registry in which nothing is damaged: what the collector relies on.
+
+        VersionMalformed for an object that is none, HistoryBroken for one behind a hole, unless a repair declared it
+        void.
+        """
+        numbers = self.log.numbers()
+        end = unbroken(numbers)
+        found: list[Version] = []
+        for number, body in zip(numbers, self.log.read_each(numbers), strict=True):
+            try:
+                version = self._parse(number, body)
+                if number > end:
+                    raise self.log.hole(end + 1)
+            except RegistryError:
+                if not self._repairs.void(self.log.key(number), body):
+                    raise
+            else:
+                found.append(version)
+        return found
 
     def fetch(self, version: Version, directory: Path) -> dict[str, Path]:
         """Every file of `version` under `directory`, by name, each verified now; FileCorrupted.
@@ -125,8 +156,14 @@ class Catalog:
             Catalog(self._store, self.model).fetch(version, Path(directory))
 
     def recent(self, count: int) -> list[Version]:
-        """The last `count` versions, ascending; HistoryBroken if a number among them is missing."""
-        return [self._parse(number, body) for number, body in self._log.tail(count)]
+        """The last `count` versions, ascending; objects among them that are none are passed over."""
+        numbers, found = self.numbers(), list[Version]()
+        while numbers and len(found) < count:
+            wanted = count - len(found)
+            numbers, batch = numbers[:-wanted], numbers[-wanted:]
+            read = zip(batch, self.log.read_each(batch), strict=True)
+            found = [*filter(None, (self._version_or_none(number, body) for number, body in read)), *found]
+        return found
 
     def _send(self, files: Mapping[str, Path], latest: Sequence[Version]) -> list[StoredFile]:
         """Store what is not stored. Takes so long at most that no blob that was seen can be collected meanwhile."""
@@ -136,7 +173,7 @@ class Catalog:
             sending = Sending(self._store, self.model, known=known)
             sent = sending.send(files)
             if not sending.old.keys() <= known:
-                known |= {file.sha256 for version in self.versions() for file in version.files}
+                known |= {file.sha256 for version in self.recent(len(self.numbers())) for file in version.files}
             sending.refuse_forgotten(known)
             if self._monotonic() - began < GRACE.total_seconds() / 4:
                 return sent
@@ -147,13 +184,18 @@ class Catalog:
             if earlier.same_content(draft):
                 return earlier
         last = latest[-1].number if latest else 0
-        for number in itertools.count(last + 1):
-            if wanted not in (None, number):
-                raise NumberTaken(self.model, wanted)
-            standing = self._parse(number, self._log.append(number, replace(draft, number=number).to_bytes()))
-            if standing.same_content(draft):
+        for number in itertools.count(last + 1) if wanted is None else (wanted,):
+            standing = self._version_or_none(number, self.log.append(number, replace(draft, number=number).to_bytes()))
+            if standing is not None and standing.same_content(draft):
                 return standing
-        raise AssertionError("unreachable: numbers do not end")
+        raise NumberTaken(self.model, wanted or 0)
+
+    def _version_or_none(self, number: int, body: bytes) -> Version | None:
+        """The version that these bytes are; None where they are none: whoever may publish must not stop the others."""
+        try:
+            return self._parse(number, body)
+        except RegistryError:
+            return None
 
     def _parse(self, number: int, body: bytes) -> Version:
         version = Version.from_bytes(body)

@@ -5,7 +5,7 @@ A certificate is an in-toto Statement v1 (https://github.com/in-toto/attestation
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Literal, Self, cast, get_args
 
@@ -19,8 +19,9 @@ from securesystemslib.signer import (
 
 from registry import layout
 from registry.encoding import NAME, SHA256, canonical, format_time, parse_canonical, parse_time
-from registry.errors import CertificateMalformed, DecidedMeanwhile, Malformed, NotCertified, Reason
-from registry.log import Log
+from registry.errors import CertificateMalformed, DecidedMeanwhile, LogShorter, Malformed, NotCertified, Reason
+from registry.identity import person
+from registry.log import Log, unbroken
 from registry.object_store import ObjectStore
 from registry.signing import KmsSigner, KmsVerifier, Verifier
 from registry.version import Version, check_name
@@ -49,6 +50,8 @@ class Certificate:
     expires_at: str | None  # always set for `certified`; a refusal or revocation does not expire
     report_sha256: str | None
     note: str
+    despite: tuple[str, ...] = ()
+    """Gates that the version did not pass, and that whoever certified it named one by one."""
 
     def __post_init__(self) -> None:
         try:
@@ -93,6 +96,8 @@ class Certificate:
                     "expires_at": self.expires_at,
                     "report_sha256": self.report_sha256,
                     "note": self.note,
+                    # Only where there is one, so that every other certificate is what it always was.
+                    **({"despite": list(self.despite)} if self.despite else {}),
                 },
             }
         )
@@ -119,6 +124,7 @@ class Certificate:
                 expires_at=predicate.optional_text("expires_at"),
                 report_sha256=predicate.optional_text("report_sha256"),
                 note=predicate.text("note"),
+                despite=predicate.optional_texts("despite"),
             )
             for nested in (fields, subject, digest, predicate):
                 nested.done()
@@ -142,8 +148,22 @@ def parse_envelope(data: bytes) -> Envelope:
         raise CertificateMalformed(str(error)) from error
 
 
+@dataclass(frozen=True, kw_only=True)
+class Look:
+    """What a look at the decisions about a version showed."""
+
+    latest: Certificate | None
+    """The valid decision with the highest number."""
+    next_number: int
+    """Where the next decision goes: the first free number behind `latest`. Signers and followers agree on it."""
+    passed_over: int
+    """How many entries with a higher number than `latest` are not valid."""
+    problem: NotCertified | None
+    """What is wrong with the highest of them."""
+
+
 class Certificates:
-    """The decisions about the versions of `model`."""
+    """The decisions about the versions of `model`. This object never accepts fewer of them than it once saw."""
 
     def __init__(
         self, store: ObjectStore, model: str, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
@@ -151,6 +171,10 @@ class Certificates:
         self.model = check_name("model", model)
         self._store = store
         self._clock = clock
+        self._there: dict[int, int] = {}
+        """Version -> the highest number that was read, valid or not."""
+        self._valid: dict[tuple[str, str], int] = {}
+        """Digest of a version and id of a key -> number of the latest valid decision that was seen."""
 
     def sign(
         self,
@@ -162,86 +186,135 @@ class Certificates:
         report_sha256: str | None,
         expires_at: datetime | None,
         note: str,
+        despite: tuple[str, ...] = (),
     ) -> Certificate:
         """Decide about `version`; the latest decision counts. Returns what was signed and stored.
 
-        Two who decide at once: a refusal or revocation goes behind the other decision, but `certified` raises
-        DecidedMeanwhile, for it may have been a revocation that was not seen. Also raises CertificateMalformed
-        (`certified` needs `expires_at`, with a time zone), StatementTooLong, KeyUnavailable.
+        `despite` names gates that the version did not pass. Two who decide at once: a refusal or revocation goes behind
+        the other decision, but `certified` raises DecidedMeanwhile, for it may have been a revocation that was not
+        seen. Objects that are no decision are passed over. Also raises CertificateMalformed (`certified` needs
+        `expires_at`, with a time zone), StatementTooLong, KeyUnavailable, LogShorter.
         """
         log = self._log(version.number)
-        number = log.last()
+        number = 0
         while True:
-            number += 1
             certificate = Certificate(
                 model=self.model,
                 version=version.number,
                 digest=version.digest,
-                number=number,
+                number=max(number, 1),
                 decision=decision,
                 by=by,
                 at=format_time(self._clock()),
                 expires_at=_format_expiry(expires_at),
                 report_sha256=report_sha256,
                 note=note,
+                despite=despite,
             )
+            if not number:  # only now: what cannot be signed is refused before anything is asked
+                number = self._look(version, signer.public_key).next_number
+                certificate = replace(certificate, number=number)
             envelope = Envelope(certificate.statement(), PAYLOAD_TYPE, {})
             envelope.sign(signer)
             body = canonical(envelope.to_dict())  # an ECDSA signature is random: it is the write id
             standing = log.append(number, body)
             if standing == body:
                 return certificate
-            if decision == "certified":
-                raise DecidedMeanwhile(version.title, expected=number - 1, actual=_summary(standing))
+            other = self._judged(standing, version, number, signer.public_key)
+            if decision == "certified" and isinstance(other, Certificate):
+                raise DecidedMeanwhile(version.title, expected=number - 1, actual=_summary(other))
+            number += 1
 
     def decided_after(self, version: Version, number: int) -> bool:
         """Whether anything was decided about `version` after decision `number` (0: at all). One request.
 
-        What an endpoint asks again and again about the version that it serves; `require` then says what it means.
+        What an endpoint asks again and again about the version that it serves, with the number before the one that
+        `look` says the next decision gets; another look then says what it means.
         """
-        return self._log(version.number).read(number + 1) is not None
+        if self._log(version.number).read(number + 1) is None:
+            return False
+        self._saw(version, number + 1)
+        return True
 
-    def count(self, version: Version) -> int:
-        """How many decisions there are about `version`, valid or not."""
-        return self._log(version.number).last()
+    def numbers(self, version: Version) -> list[int]:
+        """The numbers of the entries about `version`, valid or not, ascending."""
+        return self._log(version.number).numbers()
+
+    def check_unbroken(self, version: Version) -> None:
+        """HistoryBroken if a number is missing among the entries: one was deleted, or somebody left numbers out."""
+        numbers = self.numbers(version)
+        if (end := unbroken(numbers)) < len(numbers):
+            raise self._log(version.number).hole(end + 1)
 
     def of(self, version: Version) -> list[Certificate]:
         """All decisions about `version`, oldest first, not verified; CertificateMalformed."""
-        return [
-            Certificate.from_statement(parse_envelope(body).payload) for body in self._log(version.number).read_all()
-        ]
+        log = self._log(version.number)
+        bodies = log.read_each(self.numbers(version))
+        return [Certificate.from_statement(parse_envelope(body).payload) for body in bodies]
+
+    def look(self, version: Version, verifier: Verifier) -> Look:
+        """The latest decision with a valid signature over this digest and this place in the log.
+
+        Entries that are not valid are passed over: who can write but not sign can neither certify nor revoke nor hide a
+        revocation. LogShorter where the store shows less than this object saw before.
+        """
+        return self._look(version, verifier.key)
 
     def require(self, version: Version, verifier: Verifier, *, now: datetime) -> Certificate:
-        """The certificate in force for exactly these bytes; otherwise NotCertified, whose `reason` says why.
-
-        The latest entry with a valid signature over this digest and this place in the log decides. Entries that are not
-        valid are passed over: who can write but not sign can neither certify nor revoke nor hide a revocation.
-        """
-        log = self._log(version.number)
-        problem: NotCertified | None = None
-        for number in reversed(log.numbers()):  # those that are there: a junk entry far off must not cost the way to it
-            body = log.read(number)
-            try:
-                certificate = self._verified(body, version, number, verifier.key)
-            except NotCertified as error:
-                problem = problem or error
-            else:
-                return _in_force(certificate, version, now)
-        raise problem or NotCertified(version.title, reason="none", actual="no decision about it")
+        """The certificate in force for exactly these bytes; NotCertified, whose `reason` says why. See `look`."""
+        return require_in_force(self.look(version, verifier), version, now=now)
 
     def entries(self, version: Version, verifier: Verifier) -> dict[int, Certificate | NotCertified]:
-        """Every decision by its number, ascending; in place of one that `require` passes over, what is wrong with it.
-
-        Like `require`, it does not mind a number that is missing.
-        """
+        """Every decision by its number, ascending; in place of one that `look` passes over, what is wrong with it."""
         log = self._log(version.number)
         return {number: self._judged(log.read(number), version, number, verifier.key) for number in log.numbers()}
 
     def invalid(self, version: Version, verifier: Verifier) -> list[NotCertified]:
-        """What is wrong with the entries that `require` passes over; HistoryBroken if one is missing."""
-        bodies = enumerate(self._log(version.number).read_all(), start=1)
-        judged = [self._judged(body, version, number, verifier.key) for number, body in bodies]
-        return [entry for entry in judged if isinstance(entry, NotCertified)]
+        """What is wrong with the entries that `look` passes over."""
+        return [entry for entry in self.entries(version, verifier).values() if isinstance(entry, NotCertified)]
+
+    def _look(self, version: Version, key: Key) -> Look:
+        log = self._log(version.number)
+        numbers = log.numbers()
+        known = self._there.get(version.number, 0)
+        if known and known not in numbers:
+            raise LogShorter(
+                f"decisions about {version.title}",
+                expected=known,
+                actual=f"a listing that ends at {numbers[-1]}" if numbers else "an empty listing",
+            )
+        latest: Certificate | None = None
+        problems: list[NotCertified] = []
+        for number in reversed(numbers):  # those that are there: an entry far off must not cost the way to it
+            judged = self._judged(log.read(number), version, number, key)
+            if isinstance(judged, Certificate):
+                latest = judged
+                break
+            problems.append(judged)
+        self._hold(version, key, latest)
+        taken, free = set(numbers), (latest.number if latest else 0) + 1
+        while free in taken:
+            free += 1
+        self._saw(version, free - 1)
+        return Look(
+            latest=latest, next_number=free, passed_over=len(problems), problem=problems[0] if problems else None
+        )
+
+    def _hold(self, version: Version, key: Key, latest: Certificate | None) -> None:
+        """LogShorter where a decision that was valid is valid no more: bytes do not change, so these are not them."""
+        known = self._valid.get((version.digest, key.keyid), 0)
+        if (latest.number if latest else 0) < known:
+            raise LogShorter(
+                f"decisions about {version.title}",
+                expected=known,
+                actual=f"decision {latest.number} as the last that is valid" if latest else "none that is valid",
+            )
+        if latest is not None:
+            self._valid[version.digest, key.keyid] = latest.number
+
+    def _saw(self, version: Version, number: int) -> None:
+        if number:
+            self._there[version.number] = max(number, self._there.get(version.number, 0))
 
     def _judged(self, body: bytes | None, version: Version, number: int, key: Key) -> Certificate | NotCertified:
         try:
@@ -281,22 +354,30 @@ class Certificates:
         )
 
 
+def require_in_force(look: Look, version: Version, *, now: datetime) -> Certificate:
+    """The certificate in force by this look; otherwise NotCertified."""
+    if look.latest is None:
+        raise look.problem or NotCertified(version.title, reason="none", actual="no decision about it")
+    return _in_force(look.latest, version, now)
+
+
 def _in_force(certificate: Certificate, version: Version, now: datetime) -> Certificate:
+    who = f"{person(certificate.by)} on {certificate.at}"
     said = f"{certificate.by} on {certificate.at}: {certificate.note or '(no note)'}"
     if certificate.decision != "certified":
-        raise NotCertified(version.title, reason=certificate.decision, actual=f"{certificate.decision} by {said}")
-    if certificate.expires_at is None or parse_time(certificate.expires_at) <= now:
         raise NotCertified(
-            version.title, reason="expired", actual=f"a certificate that expired {certificate.expires_at}, by {said}"
+            version.title,
+            reason=certificate.decision,
+            actual=f"{certificate.decision} by {said}",
+            public=f"{certificate.decision} by {who}",
         )
+    if certificate.expires_at is None or parse_time(certificate.expires_at) <= now:
+        ended = f"a certificate that expired {certificate.expires_at}, by"
+        raise NotCertified(version.title, reason="expired", actual=f"{ended} {said}", public=f"{ended} {who}")
     return certificate
 
 
-def _summary(body: bytes) -> str:
-    try:
-        other = Certificate.from_statement(parse_envelope(body).payload)
-    except CertificateMalformed as error:
-        return f"an entry that is no certificate ({error.actual})"
+def _summary(other: Certificate) -> str:
     return f"`{other.decision}` by {other.by}: {other.note}"
 
 

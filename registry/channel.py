@@ -1,13 +1,13 @@
 """A channel: which version is in force, as a numbered log of moves that only grows."""
 
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from itertools import pairwise
 from typing import Self
 
 from registry import layout
+from registry.chain import MOST_JUNK, Chain
 from registry.encoding import (
     DIGEST,
     NAME,
@@ -19,9 +19,17 @@ from registry.encoding import (
     parse_time,
     sha256_hex,
 )
-from registry.errors import ChannelMoved, HistoryBroken, MoveMalformed, NothingToRollBackTo
+from registry.errors import (
+    ChannelMoved,
+    HistoryBroken,
+    MoveMalformed,
+    NothingToRollBackTo,
+    RegistryError,
+    StoreConflict,
+)
 from registry.log import Log
 from registry.object_store import ObjectStore
+from registry.repairs import Repairs
 from registry.version import Version, check_name
 
 
@@ -85,7 +93,9 @@ class Move:
         return move
 
     def _check_order(self) -> None:
-        if (self.number == 1) != (self.previous_sha256 is None) or (self.number == 1) != (self.previous is None):
+        # The first entry need not have number 1: what lies there may be none.
+        first = self.previous_sha256 is None
+        if first != (self.previous is None) or (self.number == 1 and not first):
             raise ValueError("exactly the first entry has nothing before it")
         if self.restores is not None and self.restores >= self.number:
             raise ValueError(f"entry {self.number} cannot restore entry {self.restores}")
@@ -105,42 +115,44 @@ class Channel:
         self.model = check_name("model", model)
         self.name = check_name("channel", name)
         self._clock = clock
-        self._seen: Move | None = None
         self._log = Log(
             store=store,
             prefix=layout.channel_prefix(model, name),
             key=lambda number: layout.move_key(model, name, number),
         )
+        self.chain = Chain(self._log, what=f"channel {name}", parse=self._parse, repairs=Repairs(store, model))
 
     def head(self) -> Move | None:
         """The move in force; None for a channel that never moved. What followers poll.
 
-        From nothing in O(log n) requests; from then on one request, and one more for each move since. HistoryBroken if
-        a move since does not carry the hash of the one before: this object then stays where it was.
+        From nothing a listing and a request for each entry, all of which are checked; from then on one request, and one
+        more for each move since. HistoryBroken if an entry does not carry the hash of the one before.
         """
-        last = self._seen
-        if last is None:
-            number = self._log.last()
-            self._seen = self._entry(number) if number else None
-            return self._seen
-        while (following := self.after(last.number)) is not None:
-            _check_chain(self.name, last, following)
-            last = following
-        self._seen = last
-        return last
+        return self.chain.follow()
+
+    @property
+    def sure(self) -> Move | None:
+        """The last entry that was read and that the chain vouches for, also where `head` raises HistoryBroken."""
+        return self.chain.head
+
+    @property
+    def passed_over(self) -> dict[int, RegistryError]:
+        """What lies between the entries that were read and is none, by number, and why not."""
+        return dict(self.chain.passed_over)
 
     def after(self, number: int) -> Move | None:
-        """The move that follows entry `number` (0: the first); None until it exists. One request."""
+        """The object that follows entry `number` (0: the first); None until it exists. One request. MoveMalformed."""
         body = self._log.read(number + 1)
         return None if body is None else self._parse(number + 1, body)
 
     def history(self) -> list[Move]:
         """All moves, oldest first; HistoryBroken if one is missing or does not carry the hash of the one before."""
-        return self._chain(enumerate(self._log.read_all(), start=1))
+        self.chain.follow()
+        return list(self.chain.entries)
 
     def recent(self, count: int) -> list[Move]:
-        """The last `count` moves, oldest first, chained among themselves; HistoryBroken."""
-        return self._chain(self._log.tail(count))
+        """The last `count` moves, oldest first; HistoryBroken."""
+        return self.history()[-count:]
 
     def move(self, version: Version, *, by: str, why: str, expected: int | None = None) -> Move:
         """Put `version` in force. `expected`: the number of the entry the decision was based on (0: none yet).
@@ -150,7 +162,7 @@ class Channel:
         each move since.
         This is the mechanism; the rule of who may be moved to where is `registry.promotion`.
         """
-        seen = self._seen
+        seen = self.chain.head
         head = seen if seen is not None and seen.number == expected else self.head()
         if expected is not None and expected != _number(head):
             raise ChannelMoved(self.name, expected=expected, head=head)
@@ -190,89 +202,63 @@ class Channel:
     def _append(
         self, head: Move | None, *, version: int, digest: str, by: str, why: str, restores: int | None = None
     ) -> Move:
-        move = Move(
-            channel=self.name,
-            number=_number(head) + 1,
-            version=version,
-            digest=digest,
-            by=by,
-            why=why,
-            previous=head.version if head else None,
-            restores=restores,
-            at=format_time(self._clock()),
-            write_id=secrets.token_hex(16),
-            previous_sha256=head.sha256 if head else None,
-        )
-        standing = self._log.append(move.number, move.to_bytes())
-        if standing != move.to_bytes():
-            winner = self._parse(move.number, standing)
-            if head is not None:
-                _check_chain(self.name, head, winner)
-            self._seen = winner
-            raise ChannelMoved(self.name, expected=_number(head), head=self.head())
-        self._seen = move
-        return move
+        for _ in range(MOST_JUNK):
+            if self.chain.head != head:  # it was read on meanwhile: what follows must carry the hash of the last entry
+                raise ChannelMoved(self.name, expected=_number(head), head=self.chain.head)
+            move = Move(
+                channel=self.name,
+                number=self.chain.next_number,
+                version=version,
+                digest=digest,
+                by=by,
+                why=why,
+                previous=head.version if head else None,
+                restores=restores,
+                at=format_time(self._clock()),
+                write_id=secrets.token_hex(16),
+                previous_sha256=head.sha256 if head else None,
+            )
+            winner = self.chain.take(self._log.append(move.number, move.to_bytes()))
+            if winner == move:
+                return move
+            if winner is not None:
+                raise ChannelMoved(self.name, expected=_number(head), head=self.head())
+        raise StoreConflict(f"append to channel {self.name}", f"{MOST_JUNK} objects that are no entries")
 
     def before(self, head: Move) -> Move:
         """The last entry with another version, seen from where `head`'s version came into force.
 
-        What `roll_back` brings back; NothingToRollBackTo.
+        What `roll_back` brings back; NothingToRollBackTo. No request.
         """
-        number = (head.restores or head.number) - 1
-        while number:
-            move = self._entry(number)
+        move = self.chain.before(head.restores or head.number)
+        while move is not None:
             if move.version != head.version:
                 return move
-            number = (move.restores or move.number) - 1
+            move = self.chain.before(move.restores or move.number)
         raise NothingToRollBackTo(
             self.name, expected=f"a version before {head.version}", actual=f"version {head.version} as the first"
         )
 
     def left(self, version: int, *, before: int) -> Move | None:
         """The entry that took `version` out of force the last time before entry `before`; None if none did."""
-        for number in range(before - 1, 1, -1):
-            move = self._entry(number)
-            if move.previous == version and move.version != version:
-                return move
-        return None
+        earlier = (move for move in reversed(self.chain.entries) if move.number < before)
+        return next((move for move in earlier if move.previous == version and move.version != version), None)
 
     def _last_with(self, version: int, *, before: Move) -> Move:
         if version == before.version:
             raise NothingToRollBackTo(self.name, expected=f"version {version} as an earlier one", actual="it in force")
-        for number in range(before.number - 1, 0, -1):
-            move = self._entry(number)
-            if move.version == version:
+        for move in reversed(self.chain.entries):
+            if move.number < before.number and move.version == version:
                 return move
         raise NothingToRollBackTo(self.name, expected=f"version {version}", actual="it was never in force here")
 
-    def _chain(self, entries: Iterable[tuple[int, bytes]]) -> list[Move]:
-        moves = [self._parse(number, body) for number, body in entries]
-        for before, move in pairwise(moves):
-            _check_chain(self.name, before, move)
-        return moves
-
-    def _entry(self, number: int) -> Move:
-        body = self._log.read(number)
-        if body is None:
-            raise HistoryBroken(f"channel {self.name}", expected=f"entry {number}", actual="a hole")
-        return self._parse(number, body)
-
     def _parse(self, number: int, body: bytes) -> Move:
         move = Move.from_bytes(body)
-        if (move.channel, move.number) != (self.name, number):
-            raise MoveMalformed(
-                f"entry {move.number} of channel {move.channel}", key=layout.move_key(self.model, self.name, number)
-            )
+        if move.channel != self.name:
+            raise MoveMalformed(f"an entry of channel {move.channel}", key=self._log.key(number))
+        if move.number != number:
+            raise HistoryBroken(f"channel {self.name}", expected=f"entry {number}", actual=f"entry {move.number}")
         return move
-
-
-def _check_chain(channel: str, before: Move, move: Move) -> None:
-    if move.previous_sha256 != before.sha256:
-        raise HistoryBroken(
-            f"channel {channel}",
-            expected=f"entry {move.number} carrying {before.sha256}, the hash of entry {before.number}",
-            actual=f"{move.previous_sha256}, written by {move.by} at {move.at}",
-        )
 
 
 def _number(move: Move | None) -> int:

@@ -15,6 +15,7 @@ import re
 from collections.abc import Callable, Generator
 from concurrent.futures import TimeoutError as Overdue
 from functools import cached_property
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote, urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -34,7 +35,8 @@ from awscrt.s3 import (
     create_default_s3_signing_config,
 )
 
-from registry.errors import StoreRefused, StoreUnavailable
+from registry.errors import ForeignAnswer, StoreRefused, StoreUnavailable
+from registry.s3_answers import check_headers
 from registry.s3_outcomes import outcome, outcomes
 
 if TYPE_CHECKING:
@@ -78,9 +80,18 @@ class CrtTransfer:
         request = self._request("PUT", bucket, key, io.BytesIO(body))
         request.headers.add("Content-Length", str(len(body)))
         request.headers.add("If-None-Match", "*")
+        seen: Headers = {}
         checks = S3ChecksumConfig(algorithm=S3ChecksumAlgorithm.CRC32, location=S3ChecksumLocation.HEADER)
         with _outcomes("write", key):
-            self._await(f"write {key}", len(body), request, S3RequestType.PUT_OBJECT, checksum_config=checks)
+            self._await(
+                f"write {key}",
+                len(body),
+                request,
+                S3RequestType.PUT_OBJECT,
+                checksum_config=checks,
+                on_headers=_noting(seen),
+            )
+        check_headers(f"write {key}", seen)
 
     def receive(self, bucket: str, key: str, take: Callable[[bytes], object], *, size: int | None) -> Headers:
         """Hand the object's bytes to `take`, in order, from another thread; the response's headers.
@@ -89,9 +100,6 @@ class CrtTransfer:
         """
         seen: Headers = {}
         failed: list[BaseException] = []
-
-        def on_headers(*, status_code: int, headers: list[tuple[str, str]], **_: object) -> None:  # noqa: ARG001
-            seen.update({name.lower(): value for name, value in headers})
 
         def on_body(*, chunk: bytes, **_: object) -> None:
             try:
@@ -105,7 +113,7 @@ class CrtTransfer:
                 size or PARTS_FROM_BYTES,
                 self._request("GET", bucket, key),
                 S3RequestType.GET_OBJECT,
-                on_headers=on_headers,
+                on_headers=_noting(seen),
                 on_body=on_body,
             )
         if failed:
@@ -129,7 +137,7 @@ class CrtTransfer:
 
     @cached_property
     def _client(self) -> S3Client:
-        credentials = AwsCredentialsProvider.new_delegate(lambda: self._credentials)
+        credentials = AwsCredentialsProvider.new_delegate(self._current)
         return S3Client(
             region=self._region,
             tls_mode=S3RequestTlsMode.ENABLED if self._secure else S3RequestTlsMode.DISABLED,
@@ -140,8 +148,17 @@ class CrtTransfer:
             connect_timeout_ms=CONNECT_MILLISECONDS,
         )
 
+    def _current(self) -> AwsCredentials | None:
+        """Credentials for one request of a transfer, which may take longer than a role's session.
+
+        The library asks from threads whose errors nobody hears: where renewing fails, the store refuses what expired.
+        """
+        with contextlib.suppress(Exception):
+            self._refresh_credentials()
+        return self._credentials
+
     def _refresh_credentials(self) -> None:
-        """Renew here what is about to expire: the library asks from threads whose errors nobody hears."""
+        """Renew what is about to expire; errors are raised to the caller of the transfer."""
         found = self._session.get_credentials()
         if found is None:
             raise StoreRefused("sign a request", "no AWS credentials")
@@ -160,6 +177,13 @@ def crt_transfer(session: "boto3.Session", client: "BotoClient") -> CrtTransfer 
     return None if proxied or (trusted and endpoint.scheme == "https") else CrtTransfer(session, client)
 
 
+def _noting(seen: Headers) -> Callable[..., None]:
+    def on_headers(*, status_code: int, headers: list[tuple[str, str]], **_: object) -> None:  # noqa: ARG001
+        seen.update({name.lower(): value for name, value in headers})
+
+    return on_headers
+
+
 @contextlib.contextmanager
 def _outcomes(action: str, key: str) -> Generator[None]:
     """Turn the library's exceptions into ours, and botocore's, which knows the credentials."""
@@ -169,11 +193,14 @@ def _outcomes(action: str, key: str) -> Generator[None]:
     except S3ResponseError as error:
         body = (error.body or b"").decode("utf-8", "replace")
         code = re.search(r"<Code>(\w+)</Code>", body)
+        status = int(cast("int", error.status_code))
+        if body and code is None and status < HTTPStatus.INTERNAL_SERVER_ERROR:
+            raise ForeignAnswer(f"{action} {key}", f"status {status} without S3's document") from error
         raise outcome(
             f"{action} {key}",
             key,
             code=code[1] if code else "",
-            status=int(cast("int", error.status_code)),
+            status=status,
             said=body or str(error),
         ) from error
     except AwsCrtError as error:

@@ -137,6 +137,14 @@ class Fields:
             raise _wrong(name, "is not a list of strings")
         return tuple(cast("list[str]", values))
 
+    def optional_texts(self, name: str) -> tuple[str, ...]:
+        """A list of strings that is not empty; () where it is not there."""
+        if name not in self._values:
+            return ()
+        if not (texts := self.texts(name)):
+            raise _wrong(name, "is empty")
+        return texts
+
     def counts(self, name: str) -> tuple[int, ...]:
         """A list of integers of at least 0."""
         values = self._list(name)

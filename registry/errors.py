@@ -3,6 +3,8 @@
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from registry.channel import Move
 
 
@@ -67,6 +69,30 @@ class StoreConflict(StoreUnavailable):
 
 class StreamTorn(StoreUnavailable):
     """An object's bytes ended before they were complete, however often they were asked for."""
+
+
+class ForeignAnswer(StoreUnavailable):
+    """Something answered in the store's place, or changed its answer on the way. It is believed in nothing."""
+
+    def __init__(self, action: str, reason: str) -> None:
+        super().__init__(action, f"an answer that is not the store's: {reason}")
+        self.next = (
+            "A network that wants you to sign in first, a proxy, or another address than the store's answers here. "
+            "Nothing was decided by it; whether a write took effect is unknown. Put it right, then run it again."
+        )
+        self.args = (f"expected {self.expected}; found {self.actual}. {self.next}",)
+
+
+class StoreUnable(RegistryError):
+    """The store does not know what the registry is built on."""
+
+    def __init__(self, action: str, reason: str) -> None:
+        super().__init__(
+            expected=f"a store that can {action} only where nothing is yet (If-None-Match: *)",
+            actual=reason,
+            next="This store cannot do it, so it cannot hold a registry: use S3, or a store with conditional writes. "
+            "Nothing was written.",
+        )
 
 
 class StoreRefused(RegistryError):
@@ -221,6 +247,23 @@ class ForeignObject(Malformed):
     what = "only what petpark writes"
 
 
+class RepairMalformed(Malformed):
+    """A repair that does not parse, or says something impossible."""
+
+    what = "a repair"
+
+
+class LogShorter(RegistryError):
+    """A store showed fewer decisions than it did before. They are never deleted, so this decides nothing."""
+
+    def __init__(self, where: str, *, expected: int, actual: str) -> None:
+        super().__init__(
+            expected=f"{where} with decision {expected}, which was there before",
+            actual=actual,
+            next="Nothing was changed. The store lags, or something else answers in its place: look again.",
+        )
+
+
 class HistoryBroken(RegistryError):
     """A log has a hole, or an entry does not carry the hash of the entry before: somebody rewrote history."""
 
@@ -228,7 +271,9 @@ class HistoryBroken(RegistryError):
         super().__init__(
             expected=f"{where}: {expected}",
             actual=actual,
-            next="Do not move this channel. Restore the entry's first revision (the bucket keeps it); ask who wrote.",
+            next="Nothing goes on from here, at any endpoint. `petpark models fsck` shows what the bucket remembers: "
+            "what was deleted or rewritten is restored; what nobody should have written is declared void: "
+            "`petpark models repair`.",
         )
 
 
@@ -315,9 +360,11 @@ class NotCertified(RegistryError):
         "malformed": "Look at who wrote the certificate's object; then certify this version again.",
     }
 
-    def __init__(self, version: str, *, reason: Reason, actual: str) -> None:
+    def __init__(self, version: str, *, reason: Reason, actual: str, public: str = "") -> None:
+        """`public` says the same to those who may not know a certifier's ARN and note."""
         super().__init__(expected=f"a certificate in force for {version}", actual=actual, next=self._NEXT[reason])
         self.reason: Reason = reason
+        self.public = public or actual
 
 
 class SelfCertified(RegistryError):
@@ -329,6 +376,7 @@ class SelfCertified(RegistryError):
             actual=f"{by}; it was trained by {trained_by}",
             next="Ask somebody else to certify it.",
         )
+        self.public = "a certificate by somebody who trained it"
 
 
 class SamePerson(RegistryError):
@@ -378,6 +426,25 @@ class GatesFailed(RegistryError):
         self.failed = failed
 
 
+class GatesNotNamed(RegistryError):
+    """Gates stand against a version, and whoever certifies it must name each of them. Nothing was signed."""
+
+    def __init__(self, version: str, *, number: int, against: "Mapping[str, str]", despite: "Sequence[str]") -> None:
+        said = ", ".join(f"{name} ({why})" for name, why in against.items())
+        others = sorted(set(despite) - set(against))
+        parts = [f"named: {', '.join(despite) or 'none'}", f"not among them: {', '.join(others)}" if others else ""]
+        options = " ".join(f"--despite {name}" for name in against)
+        super().__init__(
+            expected=f"each gate that stands against {version} named: {said}"
+            if against
+            else f"no gate named: {version} passed every one that it was held against",
+            actual="; ".join(filter(None, parts)),
+            next=f"Read what they say: `petpark models report {number}`. "
+            + (f"To certify it all the same: {options}" if against else "Leave --despite out."),
+        )
+        self.against = dict(against)
+
+
 class NumberTaken(RegistryError):
     """Another version was published under the number that this one names in its files. Nothing was published."""
 
@@ -398,6 +465,20 @@ class ReasonMissing(RegistryError):
             actual="an empty one",
             next="Write a few words for those who read the log later.",
         )
+
+
+class DecidedAfterMove(RegistryError):
+    """While a channel was moved to a version, somebody decided against that version. The channel was moved."""
+
+    def __init__(self, move: "Move", *, actual: str) -> None:
+        super().__init__(
+            expected=f"a certificate in force for version {move.version} when entry {move.number} of channel "
+            f"{move.channel} was written",
+            actual=actual,
+            next="The channel names that version now, and endpoints that ask for certificates do not serve it. "
+            f"Move it again: `petpark rollback --channel {move.channel}`.",
+        )
+        self.move = move
 
 
 class DecidedMeanwhile(RegistryError):

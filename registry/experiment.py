@@ -3,12 +3,12 @@
 import hashlib
 import secrets
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
-from itertools import pairwise
 from typing import Literal, cast, get_args
 
 from registry import layout
+from registry.chain import MOST_JUNK, Chain
 from registry.channel import Move
 from registry.encoding import (
     DIGEST,
@@ -22,11 +22,12 @@ from registry.encoding import (
     parse_time,
     sha256_hex,
 )
-from registry.errors import HistoryBroken
+from registry.errors import HistoryBroken, RegistryError, StoreConflict
 from registry.experiment_errors import ExperimentEnded, ExperimentMalformed, ExperimentRunning, SameVersion
 from registry.experiment_rule import Evidence, Mode, Rule
 from registry.log import Log
 from registry.object_store import ObjectStore
+from registry.repairs import Repairs
 from registry.version import Version, check_name
 
 MODES: tuple[Mode, ...] = get_args(Mode.__value__)
@@ -93,8 +94,8 @@ class Conclusion:
     def __post_init__(self) -> None:
         if self.outcome not in _OUTCOMES:
             raise ValueError(f"outcome cannot be {self.outcome!r}; expected one of {', '.join(_OUTCOMES)}")
-        if self.experiment != self.number - 1:
-            raise ValueError(f"entry {self.number} cannot end experiment {self.experiment}: the one before it does")
+        if self.experiment >= self.number:
+            raise ValueError(f"entry {self.number} cannot end experiment {self.experiment}, which is not before it")
 
     def to_bytes(self) -> bytes:
         """What is stored."""
@@ -118,29 +119,30 @@ class Experiments:
         self.model = check_name("model", model)
         self.channel = check_name("channel", channel)
         self._clock = clock
-        self._last: Entry | None = None
         self._log = Log(
             store=store,
             prefix=layout.experiments_prefix(model, channel),
             key=lambda number: layout.experiment_key(model, channel, number),
         )
+        self.chain = Chain(
+            self._log,
+            what=f"experiments of {channel}",
+            parse=self._parse,
+            repairs=Repairs(store, model),
+            check=self._check_order,
+        )
 
     def head(self) -> Entry | None:
-        """The last entry; what followers poll. From nothing O(log n) requests, then one and one for each entry since.
+        """The last entry; what followers poll.
 
-        HistoryBroken, ExperimentMalformed; this object then stays where it was.
+        From nothing a listing and a request for each entry, then one and one for each entry since. HistoryBroken.
         """
-        last = self._last
-        if last is None:
-            number = self._log.last()
-            self._last = self._entry(number) if number else None
-            return self._last
-        while (body := self._log.read(last.number + 1)) is not None:
-            following = self._parse(last.number + 1, body)
-            _check_chain(self.channel, last, following)
-            last = following
-        self._last = last
-        return last
+        return self.chain.follow()
+
+    @property
+    def passed_over(self) -> dict[int, RegistryError]:
+        """What lies between the entries that were read and is none, by number, and why not."""
+        return dict(self.chain.passed_over)
 
     def running(self, champion: Move | None) -> Experiment | None:
         """The experiment that holds now, with `champion` in force; None if there is none, or it is void."""
@@ -150,11 +152,9 @@ class Experiments:
         return head if self._clock() < parse_time(head.until) else None
 
     def history(self) -> list[Entry]:
-        """All entries, oldest first; HistoryBroken, ExperimentMalformed."""
-        entries = [self._parse(number, body) for number, body in enumerate(self._log.read_all(), start=1)]
-        for before, entry in pairwise(entries):
-            _check_chain(self.channel, before, entry)
-        return entries
+        """All entries, oldest first; HistoryBroken."""
+        self.chain.follow()
+        return list(self.chain.entries)
 
     def start(
         self,
@@ -180,7 +180,7 @@ class Experiments:
             raise ExperimentRunning(self.channel, number=head.number, version=head.version, by=head.by, at=head.at)
         started = Experiment(
             channel=self.channel,
-            number=(head.number if head else 0) + 1,
+            number=self.chain.next_number,
             version=version.number,
             digest=version.digest,
             champion=champion.version,
@@ -196,8 +196,8 @@ class Experiments:
             previous_sha256=sha256_hex(head.to_bytes()) if head else None,
         )
         standing = self._append(started)
-        if isinstance(standing, Experiment) and standing == started:
-            return started
+        if isinstance(standing, Experiment) and standing.write_id == started.write_id:
+            return standing
         raise ExperimentRunning(
             self.channel,
             number=standing.number,
@@ -210,12 +210,11 @@ class Experiments:
         self, experiment: Experiment, *, outcome: Outcome, reasons: tuple[str, ...], evidence: Evidence, by: str
     ) -> Conclusion:
         """End it. Raises ExperimentEnded where somebody did already, with what they said."""
-        head = self.head()
-        if isinstance(head, Conclusion) and head.experiment == experiment.number:
-            raise ExperimentEnded(self.channel, experiment.number, outcome=head.outcome, by=head.by, at=head.at)
+        if self.head() != experiment:
+            raise self._ended(experiment)
         ended = Conclusion(
             channel=self.channel,
-            number=experiment.number + 1,
+            number=self.chain.next_number,
             experiment=experiment.number,
             outcome=outcome,
             reasons=reasons,
@@ -226,24 +225,41 @@ class Experiments:
             previous_sha256=sha256_hex(experiment.to_bytes()),
         )
         standing = self._append(ended)
-        if isinstance(standing, Conclusion) and standing != ended:
-            raise ExperimentEnded(
-                self.channel, experiment.number, outcome=standing.outcome, by=standing.by, at=standing.at
-            )
-        return ended
-
-    def _append(self, entry: Entry) -> Entry:
-        standing = self._parse(entry.number, self._log.append(entry.number, entry.to_bytes()))
-        if entry.number > 1 and standing.previous_sha256 != entry.previous_sha256:
-            raise _broken(self.channel, standing, expected=str(entry.previous_sha256))
-        self._last = standing
+        if not isinstance(standing, Conclusion) or standing.write_id != ended.write_id:
+            raise self._ended(experiment)
         return standing
 
-    def _entry(self, number: int) -> Entry:
-        body = self._log.read(number)
-        if body is None:
-            raise HistoryBroken(f"experiments of {self.channel}", expected=f"entry {number}", actual="a hole")
-        return self._parse(number, body)
+    def _ended(self, experiment: Experiment) -> ExperimentEnded:
+        """What to raise where the experiment is not the last entry: its end stands behind it."""
+        ends = (entry for entry in self.chain.entries if isinstance(entry, Conclusion))
+        end = next((entry for entry in ends if entry.experiment == experiment.number), None)
+        return ExperimentEnded(
+            self.channel,
+            experiment.number,
+            outcome=end.outcome if end else "it is not there",
+            by=end.by if end else "nobody",
+            at=end.at if end else experiment.at,
+        )
+
+    def _append(self, entry: Entry) -> Entry:
+        """The entry that stands where this one should: itself, behind what is none, or another's."""
+        for _ in range(MOST_JUNK):
+            entry = replace(entry, number=self.chain.next_number)
+            standing = self.chain.take(self._log.append(entry.number, entry.to_bytes()))
+            if standing is not None:
+                return standing
+        raise StoreConflict(f"append to the experiments of {self.channel}", f"{MOST_JUNK} objects that are no entries")
+
+    def _check_order(self, before: Entry | None, entry: Entry) -> None:
+        """HistoryBroken unless beginnings and ends take turns, and each end is that of the beginning before it."""
+        begun = before if isinstance(before, Experiment) else None
+        fits = begun is None if isinstance(entry, Experiment) else begun and entry.experiment == begun.number
+        if not fits:
+            raise HistoryBroken(
+                f"experiments of {self.channel}",
+                expected=f"entry {entry.number} to {f'end experiment {begun.number}' if begun else 'begin one'}",
+                actual=f"another, written by {entry.by} at {entry.at}",
+            )
 
     def _parse(self, number: int, body: bytes) -> Entry:
         try:
@@ -257,10 +273,12 @@ class Experiments:
 
 def _check_place(entry: Entry, channel: str, number: int) -> None:
     parse_time(entry.at)
-    if (entry.channel, entry.number) != (channel, number):
-        raise ValueError(f"it is entry {entry.number} of channel {entry.channel}")
-    if isinstance(entry, Experiment) and (number == 1) != (entry.previous_sha256 is None):
-        raise ValueError("exactly the first entry has nothing before it")
+    if entry.channel != channel:
+        raise ValueError(f"it is an entry of channel {entry.channel}")
+    if entry.number != number:
+        raise HistoryBroken(f"experiments of {channel}", expected=f"entry {number}", actual=f"entry {entry.number}")
+    if isinstance(entry, Experiment) and number == 1 and entry.previous_sha256 is not None:
+        raise ValueError("the first entry has nothing before it")
 
 
 def _read(fields: Fields) -> Entry:
@@ -304,23 +322,4 @@ def _read_end(fields: Fields) -> Conclusion:
         at=fields.text("at"),
         write_id=fields.text("write_id", WRITE_ID),
         previous_sha256=fields.text("previous_sha256", SHA256),
-    )
-
-
-def _check_chain(channel: str, before: Entry, entry: Entry) -> None:
-    if isinstance(before, Experiment) == isinstance(entry, Experiment):
-        raise HistoryBroken(
-            f"experiments of {channel}",
-            expected=f"entry {entry.number} to {'end' if isinstance(before, Experiment) else 'begin'} one",
-            actual=f"another, written by {entry.by} at {entry.at}",
-        )
-    if entry.previous_sha256 != sha256_hex(before.to_bytes()):
-        raise _broken(channel, entry, expected=sha256_hex(before.to_bytes()))
-
-
-def _broken(channel: str, entry: Entry, *, expected: str) -> HistoryBroken:
-    return HistoryBroken(
-        f"experiments of {channel}",
-        expected=f"entry {entry.number} carrying {expected}, the hash of the entry before",
-        actual=f"{entry.previous_sha256}, written by {entry.by} at {entry.at}",
     )

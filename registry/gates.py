@@ -7,7 +7,7 @@ hold the same names.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
@@ -130,6 +130,22 @@ def figures(metrics: Mapping[str, float]) -> dict[str, float]:
 def failed(metrics: Mapping[str, float]) -> tuple[str, ...]:
     """Name the gates that a version with these metrics did not pass: failed, or not measured."""
     return tuple(name for name, passed in judged(metrics).items() if not passed)
+
+
+ALL: Final = "all"
+"""Stands for every gate, of a version that was never held against any."""
+
+
+def open_gates(metrics: Mapping[str, float], asked: Collection[str] = ()) -> dict[str, str]:
+    """The gates that stand against a version with these metrics, and why; those `asked` count if nobody measured them.
+
+    Empty where it passed them all. A version that was held against none has the one entry `all`.
+    """
+    known = states(metrics)
+    if not known:
+        return {ALL: "never held against any gate"}
+    against = {name: str(state) for name, state in known.items() if state is not State.PASSED}
+    return dict(sorted((against | {name: "not measured" for name in asked if name not in known}).items()))
 
 
 class GatesInvalid(ValueError):

@@ -5,6 +5,7 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html#iden
 
 import re
 
+_ARN = re.compile(r"\barn:aws[a-z-]*:[a-z0-9-]*:[a-z0-9-]*:[0-9]*:[^\s;,)]*[^\s;,):.]")
 _ASSUMED = "assumed-role"
 _NOT_IN_SESSION_NAMES = re.compile(r"[^\w+=,.@-]", re.ASCII)
 
@@ -12,6 +13,11 @@ _NOT_IN_SESSION_NAMES = re.compile(r"[^\w+=,.@-]", re.ASCII)
 def person(arn: str) -> str:
     """The name of whoever acts: a user's name, or the name of a role's session; `arn` itself if it is no ARN."""
     return arn.rpartition(":")[2].rpartition("/")[2]
+
+
+def without_arns(text: str) -> str:
+    """The text with the name alone in place of each ARN: an account's id and its roles are nobody else's business."""
+    return _ARN.sub(lambda found: person(found[0]), text)
 
 
 def session_name(arn: str) -> str:

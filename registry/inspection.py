@@ -28,7 +28,9 @@ from registry.errors import (
 )
 from registry.experiment import Experiments
 from registry.layout import Shelf
+from registry.log import Log, unbroken
 from registry.object_store import PrunableStore, Revision, Stored
+from registry.repairs import Repairs
 from registry.signing import Verifier
 from registry.version import StoredFile, Version
 
@@ -40,6 +42,7 @@ _SHELVES: Mapping[Shelf, re.Pattern[str]] = {
     Shelf.CHANNELS: re.compile(rf"(?P<name>[a-z0-9][a-z0-9-]{{0,62}})/{_NUMBERED}"),
     Shelf.EXPERIMENTS: re.compile(rf"(?P<name>[a-z0-9][a-z0-9-]{{0,62}})/{_NUMBERED}"),
     Shelf.CERTIFICATES: re.compile(rf"(?P<name>\d{{8}})/{_NUMBERED}"),
+    Shelf.REPAIRS: re.compile(rf"(?P<name>{_NUMBERED})"),
 }
 
 type Progress = Callable[[int, int], None]
@@ -78,6 +81,8 @@ class Inspection:
     unused: int = 0
     """Blobs that no version uses; `Collector` says which of them may go."""
     unused_bytes: int = 0
+    repairs: int = 0
+    """Objects that somebody declared void; they are no findings any more."""
     findings: list[Finding] = field(default_factory=list[Finding])
 
     @property
@@ -113,12 +118,22 @@ def inspect(
     """
     seen = Inspection()
     found = _shelve(store, model, seen)
-    versions = _versions(store, model, seen)
+    repairs = Repairs(store, model).all()
+    seen.repairs = len(repairs)
+    declared = frozenset(repair.key for repair in repairs)
+    versions = _versions(store, model, declared, seen)
     for name in sorted({name for name, _ in found[Shelf.CHANNELS]}):
-        seen.moves += len(inspect_channel(store, model, name, versions, seen))
+        seen.moves += len(inspect_channel(store, model, name, versions, seen, declared=declared))
     for name in sorted({name for name, _ in found[Shelf.EXPERIMENTS]}):
-        with seen.noting(Severity.DAMAGE, f"experiments of channel {name}"):
-            Experiments(store, model, name).history()
+        where = f"experiments of channel {name}"
+        with seen.noting(Severity.DAMAGE, where):
+            log = Experiments(store, model, name)
+            log.history()
+            _note_passed_over(
+                {layout.experiment_key(model, name, number): error for number, error in log.passed_over.items()},
+                declared,
+                seen,
+            )
     for name in sorted({name for name, _ in found[Shelf.CERTIFICATES]}):
         seen.certificates += _certificates(store, model, int(name), versions, verifier, seen)
     blobs = dict(found[Shelf.BLOBS])
@@ -130,17 +145,29 @@ def inspect(
 
 
 def inspect_channel(
-    store: PrunableStore, model: str, channel: str, versions: Mapping[int, Version] | None, seen: Inspection
+    store: PrunableStore,
+    model: str,
+    channel: str,
+    versions: Mapping[int, Version] | None,
+    seen: Inspection,
+    *,
+    declared: Container[str] = (),
 ) -> list[Move]:
     """Hold one channel's log against itself, against `versions` (None: not), and against what the bucket remembers.
 
     Returns its moves; none if they are no history. With `versions` None, the bucket's memory of this channel is asked
-    here.
+    here. `declared`: keys that a repair declared void, which are no finding.
     """
     where = f"channel {channel}"
     moves: list[Move] = []
     with seen.noting(Severity.DAMAGE, where):
-        moves = Channel(store, model, channel).history()
+        log = Channel(store, model, channel)
+        moves = log.history()
+        _note_passed_over(
+            {layout.move_key(model, channel, number): error for number, error in log.passed_over.items()},
+            declared,
+            seen,
+        )
         for move in moves if versions is not None else ():
             with seen.noting(Severity.DAMAGE, f"{where}, move {move.number}"):
                 version = (versions or {}).get(move.version)
@@ -169,18 +196,33 @@ def _shelve(store: PrunableStore, model: str, seen: Inspection) -> Mapping[Shelf
     return shelves
 
 
-def _versions(store: PrunableStore, model: str, seen: Inspection) -> dict[int, Version]:
+def _note_passed_over(passed_over: Mapping[str, RegistryError], declared: Container[str], seen: Inspection) -> None:
+    """What lies in a chained log and is no part of it: readers go on behind it, but somebody wrote it."""
+    for key, error in passed_over.items():
+        if key not in declared:
+            with seen.noting(Severity.TRACE, key):
+                raise error
+
+
+def _versions(store: PrunableStore, model: str, declared: Container[str], seen: Inspection) -> dict[int, Version]:
     """Every version that can be read, one by one: one that is damaged must not hide the others."""
     catalog = Catalog(store, model)
+    log = Log(
+        store=store,
+        prefix=layout.shelf_prefix(model, Shelf.VERSIONS),
+        key=lambda number: layout.version_key(model, number),
+    )
     versions: dict[int, Version] = {}
-    last = 0
-    with seen.noting(Severity.DAMAGE, "versions"):
-        last = catalog.last_number()
+    there = log.numbers()
+    end = unbroken(there)
     with ThreadPoolExecutor(READERS) as pool:
-        reading = {number: pool.submit(catalog.version, number) for number in range(1, last + 1)}
+        reading = {number: pool.submit(catalog.version, number) for number in there}
     for number, read in reading.items():
-        with seen.noting(Severity.DAMAGE, f"version {number}"):
-            versions[number] = read.result()
+        if layout.version_key(model, number) not in declared:
+            with seen.noting(Severity.DAMAGE, f"version {number}"):
+                versions[number] = read.result()
+                if number > end:
+                    raise log.hole(end + 1)
     seen.versions = len(versions)
     return versions
 
@@ -200,10 +242,11 @@ def _certificates(
         if version is None:
             raise VersionMissing(model, number)
         certificates = Certificates(store, model)
-        count = certificates.count(version)
+        count = len(certificates.numbers(version))
         for problem in certificates.invalid(version, verifier) if verifier is not None else ():
             with seen.noting(Severity.TRACE, where):
                 raise problem
+        certificates.check_unbroken(version)
     return count
 
 

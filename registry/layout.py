@@ -26,6 +26,8 @@ class Variable(StrEnum):
     API_KEYS = "PETPARK_API_KEYS"
     API_KEYS_PATH = "PETPARK_API_KEYS_PATH"
     GRPC_PORT = "PETPARK_GRPC_PORT"
+    HEALTH_PORT = "PETPARK_HEALTH_PORT"
+    BEHIND_LOAD_BALANCER = "PETPARK_BEHIND_LOAD_BALANCER"
     PROVIDERS = "PETPARK_PROVIDERS"
     CAMERAS = "PETPARK_CAMERAS"
     PROMOTER_ROLE = "PETPARK_PROMOTER_ROLE"
@@ -123,12 +125,12 @@ BOOTS = "boots/"
 
 
 def boot_logs_prefix(job: str) -> str:
-    """What instances said that ended otherwise than well, from their boot on."""
+    """The boot logs of instances that failed."""
     return f"{job_prefix(job)}{BOOTS}"
 
 
 def boot_log_key(job: str, instance: str) -> str:
-    """What one of them said."""
+    """The boot log of one of them."""
     return f"{boot_logs_prefix(job)}{instance}.log"
 
 
@@ -277,6 +279,7 @@ class Shelf(StrEnum):
     CERTIFICATES = "certificates"
     CHANNELS = "channels"
     EXPERIMENTS = "experiments"
+    REPAIRS = "repairs"
 
 
 def shelf_prefix(model: str, shelf: Shelf) -> str:
@@ -324,6 +327,11 @@ def experiment_key(model: str, channel: str, number: int) -> str:
     return f"{experiments_prefix(model, channel)}{number:08d}.json"
 
 
+def repair_key(model: str, number: int) -> str:
+    """The `number`-th declaration that an object is no part of its log, counted from 1."""
+    return f"{shelf_prefix(model, Shelf.REPAIRS)}{number:08d}.json"
+
+
 # --- parameter store: the keys of whoever may call an endpoint ------------------------------------------------------
 
 
@@ -343,10 +351,11 @@ class Role(StrEnum):
     PROMOTER = "promoter"
     READER = "reader"
     COLLECTOR = "collector"
+    REPAIRER = "repairer"
 
 
 def api_keys_role(role: Role) -> str:
-    """Under which name a stack in an account of its own exports the role that acts on its API keys as `role`."""
+    """The output in which a stack with its own account exports the role for its API keys that belongs to `role`."""
     return f"{role}-of-api-keys"
 
 
@@ -357,13 +366,31 @@ _SHELVES: Mapping[Role, tuple[Shelf, ...]] = MappingProxyType(
         Role.PROMOTER: (Shelf.CHANNELS, Shelf.EXPERIMENTS),
         Role.READER: (),
         Role.COLLECTOR: (),
+        Role.REPAIRER: (Shelf.REPAIRS,),
+    }
+)
+
+
+_NUMBERED = "0???????.json"
+"""Of an entry, as a pattern of IAM: no other names, and no number from 10,000,000 on, from which no log could go on.
+
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_resource.html
+"""
+_WITHIN: Mapping[Shelf, str] = MappingProxyType(
+    {
+        Shelf.BLOBS: "sha256/*",
+        Shelf.VERSIONS: _NUMBERED,
+        Shelf.CERTIFICATES: f"0???????/{_NUMBERED}",
+        Shelf.CHANNELS: f"*/{_NUMBERED}",
+        Shelf.EXPERIMENTS: f"*/{_NUMBERED}",
+        Shelf.REPAIRS: _NUMBERED,
     }
 )
 
 
 def creates(role: Role, model: str) -> tuple[str, ...]:
-    """Prefixes of the model store under which `role` may create objects."""
-    return tuple(shelf_prefix(model, shelf) for shelf in _SHELVES[role])
+    """Keys of the model store that `role` may create, as patterns of IAM."""
+    return tuple(f"{shelf_prefix(model, shelf)}{_WITHIN[shelf]}" for shelf in _SHELVES[role])
 
 
 def deletes(role: Role, model: str) -> tuple[str, ...]:

@@ -4,13 +4,13 @@ import re
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
 
-from registry.errors import ForeignObject, HistoryBroken, ObjectExists, ObjectMissing, StoreUnavailable
+from registry.errors import HistoryBroken, ObjectExists, ObjectMissing, StoreUnavailable
 from registry.object_store import ObjectStore
 
 READERS = 8
-_NUMBER = re.compile(r"(\d{1,12})\.json")
+_NUMBER = re.compile(r"(\d{8})\.json")
+"""Eight digits, so that keys sort as their numbers do."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,8 +19,7 @@ class Log:
 
     store: ObjectStore
     prefix: str
-    key: Callable[[int], str]  # number -> key; keys sort as their numbers do
-    page: int = 1000  # keys that the store lists in one request
+    key: Callable[[int], str]  # number -> key
 
     def read(self, number: int) -> bytes | None:
         """The entry's bytes; None while there is none. One request."""
@@ -47,68 +46,31 @@ class Log:
             return standing
         return body
 
-    def last(self) -> int:
-        """The highest number; 0 for an empty log. O(log n) requests, one for up to 1,000 entries.
-
-        Gallops, then bisects, on "is there any key behind this one?", which a listing with `StartAfter` answers. Unlike
-        "is there an entry n?" this stays monotone if somebody deleted an entry, so a hole can never make an older state
-        look like the newest.
-        """
-        low, jump = 0, 0  # entry `low` exists (or is 0)
-        high: int | None = None  # no entry lies behind `high`
-        while high is None or low < high:
-            probe = self._probe(low, jump, high)
-            numbers = self._page_after(probe)
-            if not numbers:
-                high = probe
-            elif len(numbers) < self.page:
-                return numbers[-1]
-            else:
-                low = numbers[-1]
-                jump = max(self.page, 2 * jump)
-        return low
-
     def numbers(self) -> list[int]:
-        """The numbers that are there, ascending, holes or not; ForeignObject."""
-        return [self._number(key) for key in self.store.keys(self.prefix)]
+        """The numbers that are there, ascending, holes or not; a request for each 1,000.
 
-    def tail(self, count: int) -> list[tuple[int, bytes]]:
-        """The last `count` entries with their numbers, ascending; HistoryBroken if one among them is missing."""
-        last = self.last()
-        numbers = range(max(1, last - count + 1), last + 1)
-        return list(zip(numbers, self._read_each(numbers), strict=True))
+        A name that is no entry's is passed over: whoever may write here must not stop those who read. fsck names it.
+        """
+        found = (_NUMBER.fullmatch(key.removeprefix(self.prefix)) for key in self.store.keys(self.prefix))
+        return sorted(int(match[1]) for match in found if match and int(match[1]) > 0)
 
-    def read_all(self) -> list[bytes]:
-        """All entries, ascending; HistoryBroken if a number is missing."""
-        numbers = self.numbers()
-        for expected, number in enumerate(numbers, start=1):
-            if number != expected:
-                raise HistoryBroken(self.prefix, expected=f"entry {expected}", actual=f"entry {number} in its place")
-        return self._read_each(numbers)
+    def read_each(self, numbers: Sequence[int]) -> list[bytes]:
+        """These entries; HistoryBroken if one is missing."""
 
-    def _read_each(self, numbers: Sequence[int]) -> list[bytes]:
         def read(number: int) -> bytes:
             body = self.read(number)
             if body is None:
-                raise HistoryBroken(self.prefix, expected=f"entry {number}", actual="a hole")
+                raise self.hole(number)
             return body
 
         with ThreadPoolExecutor(READERS) as pool:
             return list(pool.map(read, numbers))
 
-    def _probe(self, low: int, jump: int, high: int | None) -> int:
-        if high is None:
-            return low + jump
-        if high - low <= self.page:
-            return low  # the page behind it shows such a window whole
-        return (low + high) // 2
+    def hole(self, number: int) -> HistoryBroken:
+        """What to raise where entry `number` is missing."""
+        return HistoryBroken(self.prefix, expected=f"entry {number}", actual="a hole")
 
-    def _page_after(self, number: int) -> list[int]:
-        keys = islice(self.store.keys(self.prefix, after=self.key(number) if number else ""), self.page)
-        return [self._number(key) for key in keys]
 
-    def _number(self, key: str) -> int:
-        match = _NUMBER.fullmatch(key.removeprefix(self.prefix))
-        if match is None or int(match[1]) < 1 or self.key(int(match[1])) != key:
-            raise ForeignObject(f"{key!r} in the log {self.prefix}", key=key)
-        return int(match[1])
+def unbroken(numbers: Sequence[int]) -> int:
+    """How many of these ascending numbers are 1, 2, 3 …; those behind lie beyond a hole."""
+    return next((place for place, number in enumerate(numbers) if number != place + 1), len(numbers))

@@ -4,24 +4,30 @@ The endpoints hold the rule about certificates again by themselves (`Certificate
 and the bucket policy the one about movers, so a writer that goes around this module serves nothing by it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from registry.catalog import Catalog
-from registry.certificate import Certificate, Certificates, Decision
+from registry.certificate import Certificate, Certificates, Decision, require_in_force
 from registry.channel import Channel, Move
 from registry.channel_policy import ChannelPolicy
 from registry.errors import (
+    DecidedAfterMove,
     GatesFailed,
+    GatesNotNamed,
+    KeyUnavailable,
+    LogShorter,
     MetricBelow,
     MoverRefused,
+    NotCertified,
     ReasonMissing,
     RolledBackBefore,
     SamePerson,
     SelfCertified,
+    StoreUnavailable,
 )
-from registry.gates import failed, judged
+from registry.gates import failed, judged, open_gates
 from registry.identity import person, same_hands
 from registry.signing import Signer, Verifier
 from registry.version import Version
@@ -40,16 +46,22 @@ def certify(
     report_sha256: str | None,
     expires_at: datetime | None,
     note: str,
+    despite: Collection[str] = (),
+    asked: Collection[str] = (),
 ) -> Certificate:
     """Sign a decision about `version` by somebody who did not train it.
 
-    Raises ReasonMissing (an empty note), SelfCertified, and what `sign` raises.
+    `despite` names each gate that it did not pass, if it is to be certified all the same; `asked` are the gates that it
+    must have been held against. Raises ReasonMissing (an empty note), SelfCertified, GatesNotNamed, and what `sign`
+    raises.
 
     Anybody may revoke: who sees a danger in their own work must be able to stop it.
     """
     require_reason("a note", note)
     if decision != "revoked":
         refuse_trainer(version.title, version.lineage, by=by)
+    if decision == "certified":
+        refuse_unnamed(version, despite=despite, asked=asked)
     return certificates.sign(
         version,
         decision=decision,
@@ -58,7 +70,15 @@ def certify(
         report_sha256=report_sha256,
         expires_at=expires_at,
         note=note,
+        despite=tuple(sorted(set(despite))) if decision == "certified" else (),
     )
+
+
+def refuse_unnamed(version: Version, *, despite: Collection[str], asked: Collection[str]) -> None:
+    """GatesNotNamed unless `despite` names exactly the gates that stand against `version`."""
+    against = open_gates(version.metrics, asked)
+    if set(despite) != set(against):
+        raise GatesNotNamed(version.title, number=version.number, against=against, despite=tuple(despite))
 
 
 def require_reason(what: str, text: str) -> None:
@@ -91,7 +111,7 @@ class Desk:
         """Put version `number` in force. `expected`: the channel entry that the decision was based on.
 
         Raises ReasonMissing, VersionMissing, MoverRefused, GatesFailed, NotCertified, SamePerson, MetricBelow,
-        ChannelMoved.
+        ChannelMoved; DecidedAfterMove where the channel was moved, and a decision against it landed meanwhile.
         """
         require_reason("a reason", why)
         version = self.candidate(number, by=by, now=now)
@@ -99,7 +119,9 @@ class Desk:
         if self.policy.metric is not None and head is not None:
             self._refuse_worse(version, self.catalog.version(head.version, digest=head.digest), self.policy.metric)
         based_on = expected if expected is not None else head.number if head else 0
-        return self.channel.move(version, by=by, why=why, expected=based_on)
+        move = self.channel.move(version, by=by, why=why, expected=based_on)
+        self._look_back(move, version, now)
+        return move
 
     def candidate(self, number: int, *, by: str, now: datetime | None = None) -> Version:
         """Give version `number` if `by` may put it before callers, as far as it does not depend on what is in force.
@@ -109,7 +131,7 @@ class Desk:
         self._refuse_stranger(by)
         version = self.catalog.version(number)
         self._refuse_failed(version)  # before its certificate: nobody need look at what may not come into force anyway
-        certificate = self._certificate(version, now)
+        certificate = self.hold(version, now)
         if self.policy.two_people and certificate is not None and same_hands(certificate.by, by):
             raise SamePerson(self.channel.name, version.title, by=by, certified_by=certificate.by)
         return version
@@ -130,22 +152,43 @@ class Desk:
         It was promoted once, so only what may have changed since is asked again: a certificate in force, and a mover's
         name. Whoever notices at night must not need a second person.
         Raises ReasonMissing, NothingToRollBackTo, RolledBackBefore, MoverRefused, DigestMismatch, ChannelMoved,
-        NotCertified (revoked or expired: name another with `to`).
+        NotCertified (revoked or expired: name another with `to`); DecidedAfterMove as `promote` does.
         """
         require_reason("a reason", why)
         self._refuse_stranger(by)
 
         def check(target: Move) -> None:
-            self._certificate(self.catalog.version(target.version, digest=target.digest), now)
+            self.hold(self.catalog.version(target.version, digest=target.digest), now)
             if not again:
                 self._refuse_left(target.version)
 
-        return self.channel.roll_back(by=by, why=why, to=to, expected=expected, check=check)
+        move = self.channel.roll_back(by=by, why=why, to=to, expected=expected, check=check)
+        self._look_back(move, self.catalog.version(move.version, digest=move.digest), now)
+        return move
 
-    def _certificate(self, version: Version, now: datetime | None) -> Certificate | None:
-        if not self.policy.certificate:
-            return None
-        return self.certificates.require(version, self.verifier, now=now or datetime.now(UTC))
+    def hold(self, version: Version, now: datetime | None) -> Certificate | None:
+        """The certificate in force. Where the channel asks for none, NotCertified only if the version was revoked."""
+        now = now or datetime.now(UTC)
+        if self.policy.certificate:
+            certificate = self.certificates.require(version, self.verifier, now=now)
+            refuse_trainer(version.title, version.lineage, by=certificate.by)  # as endpoints do
+            return certificate
+        look = self.certificates.look(version, self.verifier)
+        if look.latest is not None and look.latest.decision == "revoked":
+            require_in_force(look, version, now=now)
+        return None
+
+    def _look_back(self, move: Move, version: Version, now: datetime | None) -> None:
+        """DecidedAfterMove if the version may not be where it was put just now.
+
+        A store that does not answer any more says nothing about the move, which was written.
+        """
+        try:
+            self.hold(version, now)
+        except NotCertified as error:
+            raise DecidedAfterMove(move, actual=error.actual) from error
+        except (StoreUnavailable, KeyUnavailable, LogShorter):
+            return
 
     def _refuse_left(self, version: int) -> None:
         """RolledBackBefore if `version` went out of force by a rollback the last time."""

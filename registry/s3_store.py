@@ -8,7 +8,7 @@ import hashlib
 import io
 import random
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -22,6 +22,7 @@ from registry.encoding import format_time, sha256_hex
 from registry.errors import (
     ClockSkewed,
     FileChanged,
+    ForeignAnswer,
     ObjectExists,
     ObjectMissing,
     StoreConflict,
@@ -29,7 +30,8 @@ from registry.errors import (
     StreamTorn,
 )
 from registry.local_files import written_whole
-from registry.s3_outcomes import outcomes, store_time
+from registry.s3_answers import check_deleted, check_headers, check_listing, check_object, check_written, store_time
+from registry.s3_outcomes import outcomes
 from registry.stored import Revision, Stored
 from registry.transfer import Transfer, in_order
 
@@ -44,6 +46,7 @@ CHUNK_BYTES = 1024 * 1024
 RANGE_BYTES = 4 * 1024 * 1024
 """What `chunks` asks for at a time; some five of them are in memory."""
 
+_LISTED = ("Contents", "Versions", "DeleteMarkers")
 BEYOND_ITS_END = "InvalidRange"
 CLOCK_TOLERANCE = timedelta(minutes=15)
 """How far AWS lets a clock be off. https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html"""
@@ -123,10 +126,10 @@ class S3Store:
             if transfer is not None:
                 body = io.BytesIO()
                 headers = transfer.receive(self._bucket, key, body.write, size=None)
-                self._check_clock({"ResponseMetadata": {"HTTPHeaders": headers}})
+                self._check_received(key, headers)
                 return body.getvalue()
             with outcomes("read", key):
-                return self._ask(self._client.get_object, Key=key)["Body"].read()
+                return self._object(Key=key)["Body"].read()
 
         return _repeat(read, on=StreamTorn)
 
@@ -134,12 +137,13 @@ class S3Store:
         """See ObjectStore. Asked for range by range: no connection stays open while nobody takes anything."""
         with outcomes("read", key):
             whole = self._ask(self._client.head_object, Key=key)
+            check_object(f"read {key}", whole)
 
         def read(start: int) -> bytes:
             last = min(start + RANGE_BYTES, whole["ContentLength"]) - 1
             with outcomes("read", key):
                 wanted = {"Range": f"bytes={start}-{last}", "IfMatch": whole["ETag"]}
-                return self._ask(self._client.get_object, Key=key, **wanted)["Body"].read()
+                return self._object(Key=key, **wanted)["Body"].read()
 
         try:
             yield from in_order(
@@ -162,7 +166,7 @@ class S3Store:
 
                 if self._transfer is not None:
                     headers = self._transfer.receive(self._bucket, key, take, size=size)
-                    self._check_clock({"ResponseMetadata": {"HTTPHeaders": headers}})
+                    self._check_received(key, headers)
                     return seen.hexdigest()
                 for chunk in self._parts_of(key, size) if size and size > PART_BYTES else self._stream(key):
                     take(chunk)
@@ -175,6 +179,7 @@ class S3Store:
         try:
             with outcomes("read", key):
                 answer = self._ask(self._client.head_object, Key=key)
+                check_object(f"read {key}", answer)
         except ObjectMissing:
             return None
         age = (store_time(answer) or self._clock()) - answer["LastModified"]
@@ -195,7 +200,7 @@ class S3Store:
     def delete(self, key: str) -> None:
         """See PrunableStore."""
         with outcomes("delete", key):
-            self._client.delete_object(Bucket=self._bucket, Key=key)
+            check_deleted(f"delete {key}", self._client.delete_object(Bucket=self._bucket, Key=key))
 
     def revisions(self, prefix: str) -> Iterator[Revision]:
         """See PrunableStore."""
@@ -217,16 +222,20 @@ class S3Store:
                 page = next(remaining, None)
             if page is None:
                 return
+            listed = [found["Key"] for kind in _LISTED for found in page.get(kind, [])]
+            action, after = f"list {question['Prefix']}", question.get("StartAfter", "")
+            check_listing(action, page, listed, bucket=self._bucket, prefix=question["Prefix"], after=after)
             self._check_clock(page)
             yield page
 
     def _put(self, key: str, body: bytes) -> None:
         with outcomes("write", key):
-            self._client.put_object(Bucket=self._bucket, Key=key, Body=body, IfNoneMatch="*")
+            answer = self._client.put_object(Bucket=self._bucket, Key=key, Body=body, IfNoneMatch="*")
+            check_written(f"write {key}", answer, body)
 
     def _stream(self, key: str) -> Iterator[bytes]:
         with outcomes("read", key):
-            yield from self._ask(self._client.get_object, Key=key)["Body"].iter_chunks(CHUNK_BYTES)
+            yield from self._object(Key=key)["Body"].iter_chunks(CHUNK_BYTES)
 
     def _parts_of(self, key: str, size: int) -> Iterator[bytes]:
         """The object in order, its parts asked for side by side; the last part has all that is there."""
@@ -236,7 +245,7 @@ class S3Store:
             wanted = f"bytes={start}-" if last else f"bytes={start}-{start + PART_BYTES - 1}"
             with outcomes("read", key):
                 try:
-                    return self._ask(self._client.get_object, Key=key, Range=wanted)["Body"].read()
+                    return self._object(Key=key, Range=wanted)["Body"].read()
                 except ClientError as error:
                     if error.response.get("Error", {}).get("Code") == BEYOND_ITS_END:
                         return b""  # the object is shorter than it should be, which its hash will show
@@ -248,18 +257,21 @@ class S3Store:
         """A multipart upload whose completion is conditional; aborted unless it completes. `check` may refuse to."""
         with outcomes("write", key):
             upload = self._client.create_multipart_upload(Bucket=self._bucket, Key=key, ChecksumAlgorithm="CRC32")
+            if not upload.get("UploadId"):
+                raise ForeignAnswer(f"write {key}", "an answer without an UploadId")
         try:
             with outcomes("write", key):
                 send = partial(self._send_part, key, upload["UploadId"])
                 parts = list(in_order(send, enumerate(chunks, start=1)))
                 check()
-                self._client.complete_multipart_upload(
+                completed = self._client.complete_multipart_upload(
                     Bucket=self._bucket,
                     Key=key,
                     UploadId=upload["UploadId"],
                     MultipartUpload={"Parts": parts},
                     IfNoneMatch="*",
                 )
+                check_written(f"write {key}", completed)
         except BaseException:
             # Best effort: parts that stay behind are invisible, and the bucket's lifecycle rule removes them.
             with contextlib.suppress(BotoCoreError, ClientError):
@@ -276,10 +288,26 @@ class S3Store:
             Body=body,
             ChecksumAlgorithm="CRC32",
         )
+        check_written(f"write {key}", answer, body)
         sent: CompletedPartTypeDef = {"PartNumber": number, "ETag": answer["ETag"]}
         if "ChecksumCRC32" in answer:
             sent["ChecksumCRC32"] = answer["ChecksumCRC32"]
         return sent
+
+    def _object(self, **question: str) -> Any:
+        """The answer to a request for an object, or a part of one."""
+        answer = self._ask(self._client.get_object, **question)
+        try:
+            check_object(f"read {question['Key']}", answer)
+        except ForeignAnswer:
+            answer["Body"].close()  # or its connection would stay open, with what nobody wants to read
+            raise
+        return answer
+
+    def _check_received(self, key: str, headers: Mapping[str, str]) -> None:
+        """ForeignAnswer, ClockSkewed, by the headers of what the transfer received."""
+        check_headers(f"read {key}", headers)
+        self._check_clock({"ResponseMetadata": {"HTTPHeaders": headers}})
 
     def _ask(self, read: Callable[..., Any], **question: str) -> Any:
         """The answer to a reading request; ClockSkewed whatever it is, if the store's clock is not this machine's."""
@@ -288,7 +316,12 @@ class S3Store:
         except ClientError as error:
             self._check_clock(error.response)
             raise
-        self._check_clock(answer)
+        try:
+            self._check_clock(answer)
+        except (ClockSkewed, ForeignAnswer):
+            if "Body" in answer:
+                answer["Body"].close()
+            raise
         return answer
 
     def _check_clock(self, answer: Any) -> None:

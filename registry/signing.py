@@ -53,7 +53,7 @@ class KmsVerifier:
     def _fetch(self) -> Key:
         try:
             der = self._client.get_public_key(KeyId=self._key_arn)["PublicKey"]
-        except (BotoCoreError, ClientError) as error:
+        except (BotoCoreError, ClientError, KeyError) as error:  # KeyError: something else answered in KMS's place
             raise KeyUnavailable(self._key_arn, str(error)) from error
         try:
             key = SSlibKey.from_crypto(load_der_public_key(der))
@@ -98,9 +98,10 @@ class KmsSigner(Signer):
             answer = self._client.sign(
                 KeyId=self._key_arn, Message=payload, MessageType="RAW", SigningAlgorithm="ECDSA_SHA_256"
             )
-        except (BotoCoreError, ClientError) as error:
+            signature = answer["Signature"].hex()
+        except (BotoCoreError, ClientError, KeyError) as error:
             raise KeyUnavailable(self._key_arn, str(error)) from error
-        return Signature(self.public_key.keyid, answer["Signature"].hex())
+        return Signature(self.public_key.keyid, signature)
 
 
 class MemorySigner(CryptoSigner):

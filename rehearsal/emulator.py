@@ -1,4 +1,4 @@
-"""An emulator of AWS as a child process: started, checked by real calls, stopped without a trace.
+"""An emulator of AWS as a child process: started, checked by real calls, stopped with only its log left.
 
 The process binds to loopback only, keeps everything it writes below one directory, tries to reach nothing outside
 this machine and ends with its parent. Which emulator that is, `rehearsal.emulators` describes; what AWS does and the
@@ -54,7 +54,7 @@ class EmulatorError(Exception):
 
 
 class EmulatorMissing(EmulatorError):
-    """The emulator's environment is not there."""
+    """The emulator's environment is missing."""
 
 
 class EmulatorFailed(EmulatorError):
@@ -74,7 +74,7 @@ class DiskFull(EmulatorError):
 
 
 class Emulator:
-    """An emulator of its own for one rehearsal. A context manager: started on entry, gone after exit.
+    """One rehearsal's emulator. A context manager: started on entry, stopped on exit.
 
     `directory` is created and, on stop, emptied but for `emulator.log`. `port` 0 takes a free one. `product` says which
     emulator. `python` is the interpreter of its environment: by default `$PETPARK_EMULATOR_PYTHON`, else the one that
@@ -246,7 +246,7 @@ class Emulator:
             )
 
     def _child_environment(self, socket_number: int) -> dict[str, str]:
-        """Built from nothing, so that no AWS profile or proxy of the user is in it."""
+        """Inherits nothing, so that no AWS profile or proxy of the user is in it."""
         folders = {folder.name: folder for folder in self._folders()}
         inherited = {
             name: os.environ[name] for name in ("PATH", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH") if name in os.environ
@@ -275,7 +275,7 @@ class Emulator:
                 getattr(self._client(service, read_timeout=left, attempts=1), operation)(**arguments)
             except (BotoCoreError, ClientError) as error:
                 raise EmulatorFailed(
-                    f"{self.product.name} did not come up: {service}.{operation} failed or did not answer within "
+                    f"{self.product.name} did not start: {service}.{operation} failed or did not answer within "
                     f"{START_SECONDS:.0f} s ({error}). The end of {self.log}:\n{self.log_tail()}"
                 ) from error
 

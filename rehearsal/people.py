@@ -1,4 +1,4 @@
-"""Who acts in a rehearsal: five users of the emulated account, who take petpark's operator roles as people would.
+"""Who acts in a rehearsal: six users of the emulated account, who take petpark's operator roles as people would.
 
 All of them may take all of the roles, as in a small team. So where one person may not do what another has to, it is
 petpark's own rule that says so, and not a permission that happens to be missing.
@@ -33,6 +33,7 @@ CAST = (
     Member(name="mia", duty="park operator", role=Role.PROMOTER),
     Member(name="rui", duty="auditor", role=Role.READER),
     Member(name="olga", duty="keeper of the registry", role=Role.COLLECTOR),
+    Member(name="iris", duty="repairs the registry", role=Role.REPAIRER),
 )
 
 

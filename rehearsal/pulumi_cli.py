@@ -27,11 +27,11 @@ from rehearsal.engine.loopback import require_loopback
 from rehearsal.pulumi_process import Operation
 
 OLDEST = (3, 150)
-"""The first CLI that has all that is used here: `toolchain: pip`, and previews as a stream of events."""
+"""The first CLI version with everything used here: `toolchain: pip`, and previews as a stream of events."""
 
 _ENDPOINTS = "aws:endpoints"
 _SECONDS = 120.0
-"""What a command may take that changes nothing in the cloud."""
+"""Seconds for a command that changes nothing in the cloud."""
 
 _WORDS: Mapping[Kind, tuple[str, ...]] = {
     "preview": ("preview",),
@@ -40,7 +40,7 @@ _WORDS: Mapping[Kind, tuple[str, ...]] = {
     "destroy": ("destroy", "--yes", "--skip-preview"),
 }
 _UNHEARD = ("PULUMI_STACK", "PULUMI_CONFIG_PASSPHRASE_FILE", "PULUMI_CONFIG", "PULUMI_PYTHON_CMD")
-"""Settings of the caller's own Pulumi that would lead the CLI elsewhere."""
+"""Settings of the caller's own Pulumi that would redirect the CLI."""
 
 _SECRET_SIGNATURE = "4dabf18193072939515e22adb298388d"  # noqa: S105  the key under which Pulumi marks a special value
 
@@ -57,7 +57,7 @@ def find_cli() -> Path:
     found = re.match(r"(\d+)\.(\d+)", said)
     if found is None:
         raise PulumiFailed(
-            f"{program} does not say its version, but {said!r}: an unknown build.",
+            f"{program} prints no version but {said!r}: an unknown build.",
             next_step="Install a release: petpark doctor --install-pulumi, or: petpark rehearse --engine embedded",
         )
     version = int(found[1]), int(found[2])
@@ -160,7 +160,7 @@ class PulumiEngine:
             self._running = None
         errors = tuple(heard.errors)
         if ended.status != 0 and not errors:
-            errors = (ended.said or f"pulumi {kind} ended with {ended.status} and said nothing",)
+            errors = (ended.said or f"pulumi {kind} ended with exit status {ended.status} and no message",)
         failed = ended.status != 0
         update = Update(
             kind=kind,
@@ -217,7 +217,7 @@ class PulumiEngine:
         )
 
     def _surroundings(self, stack: str) -> dict[str, str]:
-        """The CLI's environment: the caller's, with our backend, the emulator, and the CLI's own folder on the PATH.
+        """The CLI's environment: the caller's, with our backend, the emulator, and the CLI's folder on the PATH.
 
         The language host and the plugins of an unpacked archive lie beside the program, which may be a link. A CLI that
         set-up fetched, as `pulumi/<version>/bin/pulumi`, has its plugins in `pulumi/home`, which no login ever uses.
@@ -271,7 +271,7 @@ class _Heard:
 
 
 def _link(project: Path, folder: Path) -> None:
-    """Links to all of the project's own files; its stacks' settings and hidden files are not among them."""
+    """Link all of the project's files, except its stacks' settings and hidden files."""
     for link in folder.iterdir():
         if link.is_symlink():
             link.unlink()

@@ -1,4 +1,4 @@
-"""An operation of the Pulumi CLI as a child process: its events while it runs, and no process of it afterwards."""
+"""An operation of the Pulumi CLI as a child process: its events while it runs, and no process left afterwards."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from typing import Any
 from rehearsal.engine import process
 
 PATIENCE = 5.0
-"""Seconds that an operation has to end by itself after each of two requests."""
+"""Seconds that an operation has to end after each of two SIGTERMs."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ended:
-    """How an operation ended: its exit status (negative: a signal's number) and what it printed that is no event."""
+    """How an operation ended: its exit status (negative: a signal's number) and its output besides events."""
 
     status: int
     said: str
 
 
 class Operation:
-    """One run of the CLI with `--json`, by which it prints engine events (apitype.EngineEvent), one a line.
+    """One run of the CLI with `--json`, so that it prints engine events (apitype.EngineEvent), one per line.
 
     The CLI gets a session of its own, so that Ctrl-C in a terminal reaches only us, and is killed when the thread that
     runs it ends, however it ends. Its language host and plugins are in process groups of their own, but stay in its
@@ -49,7 +49,7 @@ class Operation:
         environment: Mapping[str, str],
         on_event: Callable[[Mapping[str, Any]], None],
     ) -> Ended:
-        """Run `command` (an absolute path first) and return when no process of it is left.
+        """Run `command` (an absolute path first) and return when none of its processes is left.
 
         Whatever is raised meanwhile, by `on_event` or a signal's handler, ends the operation first.
         """
@@ -78,7 +78,7 @@ class Operation:
             return Ended(status=status, said=(errors.read().decode(errors="replace") + "".join(printed)).strip())
 
     def end(self) -> None:
-        """From any thread: ask it to end, ask again, then kill it; return when no process of it is left.
+        """From any thread: ask it to end, ask again, then kill it; return when none of its processes is left.
 
         The CLI records what is in flight after the first SIGTERM and stops at once after the second. May be called
         before, while and after it runs.
@@ -98,13 +98,13 @@ class Operation:
 
 
 def _clear(running: subprocess.Popen[str]) -> None:
-    """When the CLI has ended, kill what it left: something that holds its standard output would keep us reading."""
+    """When the CLI has ended, kill what it left: a process with its standard output open would keep us reading."""
     running.wait()
     _kill(running)
 
 
 def _kill(running: subprocess.Popen[str]) -> None:
-    # A session's number is not given to another one while any process is in it.
+    # A session id is not reused while any process is in the session.
     for pid in _session(running.pid):
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)

@@ -31,7 +31,7 @@ LEFT_BEHIND = (JSON_NAME, HTML_NAME, "instances", "rehearsal.log")
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions:
-    """How to rehearse: where, by which engine, in which emulator, on which port it listens (0: a free one), and what.
+    """How to rehearse: where, with which engine, in which emulator, on which port it listens (0: a free one), and what.
 
     `settings` go on top of each stack's YAML.
     """
@@ -50,7 +50,7 @@ class Ended(BaseException):
 
 
 class EmulatorLacks(Exception):
-    """A step failed in an emulator that is not the default one; the message names the step and what is lacking."""
+    """A step failed in an emulator other than the default; the message names the step and what the emulator lacks."""
 
 
 def run(options: RunOptions, console: Console, *, kept: Callable[[RehearsalFacts], None]) -> RehearsalFacts:
@@ -106,8 +106,8 @@ def naming_what_lacks(product: Product, steps: Steps) -> Generator[None]:
         known = product.explain(said)
         what = f"it lacks {known.behaviour} ({said})" if known else f"{type(error).__name__}: {said}"
         raise EmulatorLacks(
-            f"{product.name} ends the rehearsal at the step “{failed}”: {what}. {DEFAULT.name}, the default, goes on; "
-            "docs/design/emulators.md lists what each lacks."
+            f"The rehearsal with {product.name} ended at the step “{failed}”: {what}. {DEFAULT.name}, the default, "
+            "supports every step; docs/design/emulators.md lists what each lacks."
         ) from error
 
 

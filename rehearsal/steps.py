@@ -33,17 +33,25 @@ class StepRecord:
 
 
 class Step:
-    """A step under way: `progress` says what it does just now, `done` what came of it."""
+    """A step under way: `progress` and `stage` say what it does just now, `done` what came of it."""
 
-    def __init__(self, name: str, show: Callable[[str], None]) -> None:
+    def __init__(
+        self, name: str, show: Callable[[str], None] | None = None, write: Callable[[str], None] | None = None
+    ) -> None:
         self.name = name
         self.detail = ""
         self.by = ""
-        self._show = show
+        self._show = show or (lambda _: None)
+        self._write = write or (lambda _: None)
 
     def progress(self, text: str) -> None:
         """Replace the words behind the step's name on the screen."""
         self._show(f"{self.name}  [dim]{text}[/dim]")
+
+    def stage(self, text: str) -> None:
+        """As `progress`; where there is no screen, a line of its own."""
+        self.progress(text)
+        self._write(f"… {self.name}: {text}")
 
     def done(self, detail: str, *, by: str = "") -> None:
         """What came of the step, in a few words, and the ARN of the person who did it; shown in its final line."""
@@ -73,7 +81,7 @@ class Steps:
     def step(self, name: str) -> Generator[Step]:
         """Run the block as step `name`; an exception marks it failed and passes through."""
         status = self._console.status(name) if self._console.is_terminal else None
-        step = Step(name, status.update if status else lambda _: None)
+        step = Step(name, show=status.update) if status else Step(name, write=self._console.print)
         if status is None:
             self._console.print(f"… {name}")
         else:
@@ -90,7 +98,7 @@ class Steps:
     @contextlib.contextmanager
     def beside(self, name: str, step: Step | None = None) -> Generator[Step]:
         """As `step`, for work that runs beside the step that has the spinner."""
-        step = step or Step(name, lambda _: None)
+        step = step or Step(name)
         started = time.monotonic()
         try:
             yield step

@@ -9,16 +9,20 @@ from pathlib import Path
 from typing import Protocol
 
 from registry.catalog import Catalog
-from registry.certificate import Certificate, Certificates, Verifier
+from registry.certificate import Certificate, Certificates, Verifier, require_in_force
 from registry.decision import DECISION_FILE, Decision
 from registry.errors import (
     ClockSkewed,
     KeyUnavailable,
+    LogShorter,
     NotCertified,
     RegistryError,
+    SelfCertified,
     StoreRefused,
     StoreUnavailable,
 )
+from registry.identity import without_arns
+from registry.promotion import refuse_trainer
 from registry.version import Version
 from serving.model import LoadedModel, Standing
 from serving.probes import ProbesFailed, reproduce
@@ -42,14 +46,18 @@ class Named(Protocol):
 class VersionRefused(Exception):
     """A channel entry names a version that must not answer here.
 
-    `curable`: the same version may pass later, for the store or the certifier can mend what is missing.
+    `curable`: the same version may pass later, for the store or the certifier can fix what is missing.
     `standing`: set where a decision is missing; the next one may bring it.
+    `public`: what callers may read of `detail`, which names certifiers by their ARN and repeats their notes.
     """
 
-    def __init__(self, reason: str, detail: str, *, curable: bool, standing: Standing | None = None) -> None:
+    def __init__(
+        self, reason: str, detail: str, *, curable: bool, standing: Standing | None = None, public: str = ""
+    ) -> None:
         super().__init__(f"{reason}: {detail}")
         self.reason = reason
         self.detail = detail
+        self.public = without_arns(public or detail)
         self.curable = curable
         self.standing = standing
 
@@ -116,12 +124,20 @@ class Admission:
     def _certificate(self, version: Version, *, now: datetime) -> tuple[Certificate | None, Standing | None]:
         if self._verifier is None:
             return None, None
-        # Counted before they are read: what is decided in between is looked at twice rather than never.
-        standing = Standing(version=version, decisions=self._certificates.count(version))
+        look = self._certificates.look(version, self._verifier)
+        standing = Standing(version=version, decisions=look.next_number - 1)
         try:
-            return self._certificates.require(version, self._verifier, now=now), standing
+            certificate = require_in_force(look, version, now=now)
+            refuse_trainer(version.title, version.lineage, by=certificate.by)
         except NotCertified as error:
-            raise VersionRefused(error.outcome, str(error), curable=True, standing=standing) from error
+            raise VersionRefused(
+                error.outcome, str(error), curable=True, standing=standing, public=error.public
+            ) from error
+        except SelfCertified as error:
+            raise VersionRefused(
+                error.outcome, str(error), curable=True, standing=standing, public=error.public
+            ) from error
+        return certificate, standing
 
     def _load(
         self, version: Version, certificate: Certificate | None, standing: Standing | None, files: dict[str, Path]
@@ -157,7 +173,7 @@ def _refusals() -> Generator[None]:
     """Turn what is wrong with a version into a refusal that carries the outcome's name."""
     try:
         yield
-    except (StoreUnavailable, StoreRefused, KeyUnavailable, ClockSkewed):
+    except (StoreUnavailable, StoreRefused, KeyUnavailable, ClockSkewed, LogShorter):
         raise
     except RegistryError as error:
         raise VersionRefused(error.outcome, str(error), curable=True) from error

@@ -1,6 +1,6 @@
 """The endpoint's addresses."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 from starlette.applications import Starlette
@@ -16,6 +16,7 @@ from serving.arms import Arms
 from serving.batch import BatchApi
 from serving.body import Bodies
 from serving.classify import ClassifyApi
+from serving.connections import Connections
 from serving.gate import Gate
 from serving.health import HealthApi
 from serving.inference_protocol import InferenceProtocolApi
@@ -43,6 +44,7 @@ def create_app(
     shadow: Shadow | None = None,
     view: RegistryView | None = None,
     open_desk: OpensDesk | None = None,
+    connections: Connections | None = None,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> Gate:
     """Make the ASGI application of one endpoint; `live` decides which version answers, `door` who may ask.
@@ -50,22 +52,13 @@ def create_app(
     Without a `door` there is one that knows no keys, so it is open or shut as the settings say. `view` is what the page
     Models shows, and `open_desk` lets an operator move the channel from there; None: not from here.
     """
-    bodies = bodies or Bodies(settings.limits)
+    bodies = bodies or Bodies(settings.limits, shares=not settings.behind_load_balancer)
     door = door or Door(None, required=settings.api_keys == "required", metrics=metrics)
     name = settings.model
     arms = Arms(live=live, shadow=shadow or Shadow())
     classify = ClassifyApi(live=live, arms=arms, bodies=bodies, workers=workers, metrics=metrics)
     batch = BatchApi(live=live, bodies=bodies, workers=workers, metrics=metrics, door=door, most=settings.limits.batch)
-    health = HealthApi(
-        live=live,
-        metrics=metrics,
-        name=name,
-        channel=settings.channel,
-        instance=settings.instance,
-        door=door,
-        providers=settings.providers,
-        clock=clock,
-    )
+    health = _health(settings, live=live, metrics=metrics, door=door, clock=clock)
     v2 = InferenceProtocolApi(
         live=live, bodies=bodies, workers=workers, name=name, batch=settings.limits.batch, door=door
     )
@@ -75,6 +68,7 @@ def create_app(
         bodies=bodies,
         open_desk=open_desk,
         moved=view.forget if view else lambda: None,
+        behind_load_balancer=settings.behind_load_balancer,
     )
     models = ModelsApi(view=view, roll_back=roll_back)
     photo = Route("/v1/classify", door.guard(classify.classify), methods=["POST"])
@@ -87,10 +81,7 @@ def create_app(
         Route("/v1/roll-back", door.guard(roll_back.roll_back, KeyScope.ADMIN), methods=["POST"]),
         Route("/v1/cameras", door.guard(agents.cameras)),
         Route("/v1/cameras/{agent}/{name}/thumbnail.jpg", door.guard(agents.thumbnail)),
-        Route("/healthz/live", health.live),
-        Route("/healthz/ready", health.ready),
-        Route("/healthz/in-service", health.in_service),
-        Route("/metrics", health.metrics),
+        *_probes(health),
         Route("/v2", v2.server),
         Route("/v2/health/live", v2.server_live),
         Route("/v2/health/ready", v2.server_ready),
@@ -108,6 +99,48 @@ def create_app(
         Route("/pages/{file}", pages.asset),
         Route("/openapi.json", pages.openapi),
     ]
+    return Gate(Shortcut(photo, _starlette(routes)), live=live, metrics=metrics, connections=connections)
+
+
+def create_probe_app(
+    settings: ServingSettings,
+    *,
+    live: Live,
+    metrics: Metrics,
+    door: Door,
+    connections: Connections | None = None,
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> Gate:
+    """Make the ASGI application of the health port: what load balancers and Prometheus ask, and nothing else."""
+    routes = _probes(_health(settings, live=live, metrics=metrics, door=door, clock=clock))
+    return Gate(_starlette(routes), live=live, metrics=metrics, connections=connections)
+
+
+def _health(
+    settings: ServingSettings, *, live: Live, metrics: Metrics, door: Door, clock: Callable[[], datetime]
+) -> HealthApi:
+    return HealthApi(
+        live=live,
+        metrics=metrics,
+        name=settings.model,
+        channel=settings.channel,
+        instance=settings.instance,
+        door=door,
+        providers=settings.providers,
+        clock=clock,
+    )
+
+
+def _probes(health: HealthApi) -> list[Route]:
+    return [
+        Route("/healthz/live", health.live),
+        Route("/healthz/ready", health.ready),
+        Route("/healthz/in-service", health.in_service),
+        Route("/metrics", health.metrics),
+    ]
+
+
+def _starlette(routes: Sequence[Route]) -> Starlette:
     app = Starlette(
         routes=routes,
         exception_handlers={
@@ -118,7 +151,7 @@ def create_app(
         },
     )
     app.router.redirect_slashes = False
-    return Gate(Shortcut(photo, app), live=live, metrics=metrics)
+    return app
 
 
 class Shortcut:
@@ -162,9 +195,16 @@ async def _on_http_exception(request: Request, error: Exception) -> Response:
 
 
 async def _on_caller_left(request: Request, _error: Exception) -> Response:
-    """Nobody reads this answer. It is for the metrics: a caller that hung up, or sent a body that breaks HTTP."""
-    detail = "The body ended before it was complete."
-    return problems.response(problems.CALLER_LEFT, detail, request_id=request.state.request_id)
+    """Answer whoever sent a part of a body: the server says the same of one that hung up and of one that breaks HTTP.
+
+    A body of a known length only ends early when its caller hangs up; nobody reads that answer, it is for the metrics.
+    One in chunks also does where the server cannot read on, and then somebody waits for an answer.
+    """
+    in_chunks = "transfer-encoding" in request.headers
+    kind = problems.BAD_REQUEST if in_chunks else problems.CALLER_LEFT
+    more = " Its chunks, their extensions or its trailers are not well-formed, or too long." if in_chunks else ""
+    detail = f"The body ended before it was complete.{more}"
+    return problems.response(kind, detail, request_id=request.state.request_id)
 
 
 async def _on_failure(request: Request, _error: Exception) -> Response:

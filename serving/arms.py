@@ -46,9 +46,10 @@ class Arms:
             caller if challenge.experiment.mode == "ab" else request
         )
         if challenge.experiment.mode == "shadow":
+            began = time.perf_counter()
             found = current.model.classify(photo, explain=explain)
             if drawn:
-                self._look_later(challenge, photo, found)
+                self._look_later(challenge, photo, found, seconds=time.perf_counter() - began)
             return Answer(model=current.model, found=found, arm="champion")
         if drawn and challenge.model is not None:
             found = _try(challenge, challenge.model, photo, explain=explain)
@@ -57,13 +58,13 @@ class Arms:
         found = _timed(challenge.tally, "champion", current.model, photo, explain=explain)
         return Answer(model=current.model, found=found, arm="champion")
 
-    def _look_later(self, challenge: Challenge, photo: bytes, theirs: Classification) -> None:
+    def _look_later(self, challenge: Challenge, photo: bytes, theirs: Classification, *, seconds: float) -> None:
         def look() -> None:
             if challenge.state != "answers" or challenge.model is None:
                 return
             ours = _try(challenge, challenge.model, photo, explain=False)
             if ours is not None:
-                challenge.tally.answered("champion", seconds=0.0, confidence=max(theirs.probabilities.values()))
+                challenge.tally.answered("champion", seconds=seconds, confidence=max(theirs.probabilities.values()))
                 challenge.tally.compared(agree=ours.label == theirs.label)
 
         if not self._shadow.offer(look):

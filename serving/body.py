@@ -1,22 +1,29 @@
 """Bodies of requests: read within limits, so that no caller can fill the memory or hold a place by dawdling."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager
 
 from starlette.requests import Request
 
+from serving.connections import peer_of
 from serving.content_encoding import decoder
 from serving.problems import BAD_REQUEST, BODY_TOO_SLOW, OVERLOADED, TOO_LARGE, Problem
 from serving.settings import Limits
 
 
 class Bodies:
-    """Reads bodies and knows how many bytes of all of them together are held right now. For one event loop."""
+    """Reads bodies and knows how many bytes of all of them together are held right now. For one event loop.
 
-    def __init__(self, limits: Limits) -> None:
+    `shares`: whether each caller's address has a share of its own; behind a load balancer all callers have its address.
+    """
+
+    def __init__(self, limits: Limits, *, shares: bool = True) -> None:
         self._limits = limits
+        self._shares = shares
         self._held = 0
+        self._peers: Counter[str] = Counter()
 
     @property
     def held(self) -> int:
@@ -33,13 +40,14 @@ class Bodies:
         """
         self._check_announced(request)
         decoding = decoder(request.headers.get("content-encoding"))
+        peer = peer_of(request.client.host) if self._shares and request.client else None
         chunks: list[bytes] = []
         size = 0
         try:
             async with self._in_time():
                 async for chunk in request.stream():
                     for piece in decoding.pieces(chunk):
-                        self._hold(len(piece))
+                        self._hold(len(piece), peer)
                         size += len(piece)
                         self._check_size(size)
                         chunks.append(piece)
@@ -48,16 +56,16 @@ class Bodies:
             decoding.end()
             yield chunks[0] if len(chunks) == 1 else b"".join(chunks)
         finally:
-            self._held -= size
+            self._release(size, peer)
 
     @contextmanager
     def holding(self, size: int) -> Generator[None]:
         """Count `size` bytes that came by another way than HTTP. Raises `Problem` (503)."""
-        self._hold(size)
+        self._hold(size, None)
         try:
             yield
         finally:
-            self._held -= size
+            self._release(size, None)
 
     def _check_announced(self, request: Request) -> None:
         announced = request.headers.get("content-length", "0")
@@ -69,10 +77,22 @@ class Bodies:
         if size > self._limits.body_bytes:
             raise Problem(TOO_LARGE, f"The body has {size:,} bytes or more; the limit is {self._limits.body_bytes:,}.")
 
-    def _hold(self, size: int) -> None:
+    def _hold(self, size: int, peer: str | None) -> None:
         if self._held + size > self._limits.held_bytes:
             raise Problem(OVERLOADED, "Too many large bodies at once. Try again after a moment.", retry_after=1)
+        if peer is not None:
+            if self._peers[peer] + size > self._limits.peer_held_bytes:
+                detail = "Too many large bodies from your address at once. Try again after a moment."
+                raise Problem(OVERLOADED, detail, retry_after=1)
+            self._peers[peer] += size
         self._held += size
+
+    def _release(self, size: int, peer: str | None) -> None:
+        self._held -= size
+        if peer is not None:
+            self._peers[peer] -= size
+            if not self._peers[peer]:
+                del self._peers[peer]
 
     @asynccontextmanager
     async def _in_time(self) -> AsyncGenerator[None]:

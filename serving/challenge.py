@@ -18,7 +18,7 @@ from serving.tally import Tally, TallyCollector
 logger = logging.getLogger(__name__)
 
 _RETRY_SECONDS = 30.0
-"""How long a refused challenger waits before it is looked at again, if what it lacks can be mended."""
+"""How long a refused challenger waits before it is looked at again, if what it lacks can be fixed."""
 
 type State = Literal["answers", "tripped", "refused"]
 
@@ -54,7 +54,7 @@ class Challenge:
             "share": experiment.share,
             "until": experiment.until,
             "state": self.state,
-            "refused": str(self.refused) if self.refused else None,
+            "refused": f"{self.refused.reason}: {self.refused.public}" if self.refused else None,
             "evidence": self.tally.evidence.to_dict(),
         }
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from serving.problems import UNREADABLE, WRONG_TYPE, Problem
 
 _PIECE = 256 * 1024
-"""Most bytes that come out at once, so that what a small body becomes can be refused before it is in memory."""
+"""The most bytes decompressed at once, so that an excessive body is refused before it is in memory."""
 
 _GZIP_OR_ZLIB, _RAW = 32 + zlib.MAX_WBITS, -zlib.MAX_WBITS
 
@@ -23,7 +23,7 @@ class Identity:
 
 
 class Compressed:
-    """A gzip or deflate body. Raises `Problem` (422) for what is neither, is cut off, or goes on after its end."""
+    """A gzip or deflate body. Raises `Problem` (422) if it is neither, truncated, or followed by more data."""
 
     def __init__(self) -> None:
         self._decoder = zlib.decompressobj(_GZIP_OR_ZLIB)
@@ -47,19 +47,19 @@ class Compressed:
             chunk = self._decoder.unconsumed_tail or self._decoder.unused_data
 
     def end(self) -> None:
-        """Check that it came to its end."""
+        """Check that the compressed data is complete."""
         if not self._decoder.eof:
             raise _broken("it is cut off")
 
 
 def _frame(head: bytes) -> int:
-    """Choose by the first two bytes: some clients take `deflate` for the bare algorithm, without zlib's frame."""
+    """Choose by the first two bytes: some clients send `deflate` as raw data, without zlib's header."""
     framed = head.startswith(b"\x1f\x8b") or (head[0] & 0x0F == zlib.DEFLATED and int.from_bytes(head[:2]) % 31 == 0)
     return _GZIP_OR_ZLIB if framed else _RAW
 
 
 def decoder(header: str | None) -> Identity | Compressed:
-    """Choose by the header's value. Raises `Problem` (415) for a coding, or several, that are not taken."""
+    """Choose by the header's value. Raises `Problem` (415) for unsupported codings, and for several."""
     coding = (header or "identity").strip().lower()
     if coding == "identity":
         return Identity()

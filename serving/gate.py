@@ -9,6 +9,8 @@ from starlette.datastructures import Headers
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from serving import problems
+from serving.connections import Connections, Line
 from serving.live import Live
 from serving.telemetry import Metrics
 
@@ -16,14 +18,18 @@ logger = logging.getLogger(__name__)
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 
+_HOST = re.compile(rb"[A-Za-z0-9\-._~%!$&'()*+,;=:\[\]]+")
+"""RFC 3986, section 3.2: host and port."""
+
 _EVERY_ANSWER = [(b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer")]
 
 
 class Gate:
-    """ASGI middleware around the whole application."""
+    """ASGI middleware around the whole application. `connections` None: nobody watches them."""
 
-    def __init__(self, app: ASGIApp, *, live: Live, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, *, live: Live, metrics: Metrics, connections: Connections | None = None) -> None:
         self.app = app
+        self._connections = connections
         self._live = live
         self._metrics = metrics
 
@@ -45,12 +51,21 @@ class Gate:
             await send(message)
 
         self._metrics.running += 1
+        line = _line(scope) if self._connections else None
+        if self._connections and line:
+            self._connections.begin(line)
         try:
-            await self.app(scope, receive, send_marked)
+            if (wrong := wrong_host(scope)) is None:
+                await self.app(scope, receive, send_marked)
+            else:
+                refusal = problems.response(problems.BAD_REQUEST, wrong, request_id=request_id)
+                await refusal(scope, receive, send_marked)
         except Exception:
             logger.exception("request failed", extra={"request_id": request_id, "path": scope["path"]})
         finally:
             self._metrics.running -= 1
+            if self._connections and line:
+                self._connections.end(line)
             route = _route(scope)
             self._metrics.requests.labels(route, status).inc()
             seconds = time.perf_counter() - began
@@ -65,6 +80,28 @@ class Gate:
 def request_id_of(given: str | None) -> str:
     """Keep the caller's id where it is harmless to log and send back; otherwise make one."""
     return given if given is not None and _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+
+
+def wrong_host(scope: Scope) -> str | None:
+    """Say what is wrong with the header line Host, which whoever is on the way may have understood in another way.
+
+    RFC 9112, section 3.2: there is one, with a valid value, in every request of HTTP/1.1. Granian makes an empty one
+    where there is none.
+    """
+    hosts = [value for name, value in scope["headers"] if name == b"host"]
+    if len(hosts) > 1:
+        return f"There are {len(hosts)} Host header lines; send one."
+    if hosts and _HOST.fullmatch(hosts[0]):
+        return None
+    if not any(hosts):
+        return "There is no Host header line; send one." if scope["http_version"] == "1.1" else None
+    return "The Host header line is no host; send a name or an address, with a port or without."
+
+
+def _line(scope: Scope) -> Line | None:
+    """Name the connection that a request came over."""
+    client, server = scope.get("client"), scope.get("server")
+    return (client[0], str(client[1]), str(server[1])) if client and server else None
 
 
 def _route(scope: Scope) -> str:

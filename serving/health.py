@@ -8,12 +8,16 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from registry.identity import person
 from serving.keys.door import Door
 from serving.live import Live
 from serving.model import LoadedModel
 from serving.problems import NOT_READY, Problem
 from serving.providers import fell_back
 from serving.telemetry import Metrics
+
+_NOT_FOR_CALLERS = frozenset({"note", "despite"})
+"""Of a certificate: what colleagues write to each other."""
 
 
 class HealthApi:
@@ -98,4 +102,5 @@ class HealthApi:
         if model.certificate is None:
             return None
         left = model.certified_seconds(self._clock())
-        return {**model.certificate.to_dict(), "expired": left is not None and left <= 0}
+        told = {name: value for name, value in model.certificate.to_dict().items() if name not in _NOT_FOR_CALLERS}
+        return {**told, "by": person(model.certificate.by), "expired": left is not None and left <= 0}

@@ -30,6 +30,7 @@ class Refusal:
     version: int
     reason: str
     detail: str
+    """What callers may read: no ARN, no note."""
     at: datetime
 
     def to_json(self) -> dict[str, object]:

@@ -8,11 +8,17 @@ from typing import Any
 
 import watchtower
 
+from registry.masking import Secrets
+
 _ORDINARY = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
 class JsonLines(logging.Formatter):
-    """One JSON object a line: time, level, logger, message, and whatever was passed as `extra`."""
+    """One JSON object a line: time, level, logger, message, and whatever was passed as `extra`; without `secrets`."""
+
+    def __init__(self, secrets: Secrets | None = None) -> None:
+        super().__init__()
+        self._secrets = secrets or Secrets()
 
     def format(self, record: logging.LogRecord) -> str:
         """Render one record."""
@@ -25,13 +31,13 @@ class JsonLines(logging.Formatter):
         line |= {name: value for name, value in vars(record).items() if name not in _ORDINARY}
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return json.dumps(line, default=str, ensure_ascii=False)
+        return json.dumps(self._secrets.hide_in(line), default=str, ensure_ascii=False)
 
 
-def log_to_stdout() -> None:
-    """Send everything from INFO up to standard output."""
+def log_to_stdout(secrets: Secrets | None = None) -> None:
+    """Send everything from INFO up to standard output, without `secrets`."""
     handler = logging.StreamHandler(sys.stdout)
-    handler.setFormatter(JsonLines())
+    handler.setFormatter(JsonLines(secrets))
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(logging.INFO)

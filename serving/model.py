@@ -33,7 +33,7 @@ class Standing:
 
     version: Version
     decisions: int
-    """How many there were, valid or not. One more is news; the same ones over again are not, junk included."""
+    """The number before the one that the next decision gets (`registry.certificate.Look`): that one is news."""
 
 
 @dataclass(frozen=True, kw_only=True)

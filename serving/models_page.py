@@ -6,7 +6,7 @@ from starlette.responses import JSONResponse, Response
 from registry.errors import ObjectMissing, RegistryError, VersionMissing
 from serving.problems import NOT_FOUND, UPSTREAM, Problem
 from serving.registry_view import RegistryView
-from serving.roll_back import RollBackApi, confidential
+from serving.roll_back import RollBackApi
 
 REPORT_HEADERS = {
     # The file has its styles and pictures inside, and no script. A training instance made it: scripts stay forbidden,
@@ -32,7 +32,7 @@ class ModelsApi:
         if self._view is None:
             raise Problem(NOT_FOUND, "This endpoint was started without a registry to look at.")
         document = await self._view.read()
-        roll_back = {"possible": self._roll_back.possible, "confidential": confidential(request)}
+        roll_back = {"possible": self._roll_back.possible, "confidential": self._roll_back.confidential(request)}
         return JSONResponse({**document, "roll_back": roll_back}, headers={"cache-control": "no-store"})
 
     async def report(self, request: Request) -> Response:

@@ -18,6 +18,7 @@ from registry.encoding import NAME, parse_time, sha256_hex
 from registry.errors import FileCorrupted, NothingToRollBackTo, RegistryError
 from registry.experiment import Experiment, Experiments
 from registry.gates import figures, states
+from registry.identity import person, without_arns
 from registry.layout import Shelf, blob_key, shelf_prefix
 from registry.object_store import ObjectStore
 from registry.signing import Verifier
@@ -134,7 +135,7 @@ class RegistryView:
                 self._moves[name] = channel.recent(SHOWN)
         except RegistryError as problem:
             error = str(problem)
-        moves = [move.to_dict() for move in reversed(self._moves.get(name, ()))]
+        moves = [{**move.to_dict(), "by": person(move.by)} for move in reversed(self._moves.get(name, ()))]
         return {"name": name, "moves": moves, "error": error}
 
     def _before(self) -> int | None:
@@ -174,7 +175,7 @@ class RegistryView:
             "metrics": figures(version.metrics),
             "report": version.file(REPORT) is not None,
             "gates": dict(states(version.metrics)),
-            "lineage": {name: version.lineage[name] for name in _MAKERS if name in version.lineage},
+            "lineage": {name: without_arns(version.lineage[name]) for name in _MAKERS if name in version.lineage},
             "certificate": certificate,
         }
 
@@ -184,13 +185,14 @@ class RegistryView:
             return {"state": "unchecked"}
         known = self._decisions.get(version.digest)
         if known is None or self._certificates.decided_after(version, known[0]):
-            entries = self._certificates.entries(version, self._verifier)
-            valid = [entry for entry in entries.values() if isinstance(entry, Certificate)]
-            known = (max(entries, default=0), valid[-1] if valid else None)
+            look = self._certificates.look(version, self._verifier)
+            known = (look.next_number - 1, look.latest)
             self._decisions[version.digest] = known
         certificate = known[1]
         return (
-            {"state": "none"} if certificate is None else {"state": self._state(certificate), **certificate.to_dict()}
+            {"state": "none"}
+            if certificate is None
+            else {"state": self._state(certificate), **certificate.to_dict(), "by": person(certificate.by)}
         )
 
     def _state(self, certificate: Certificate) -> str:

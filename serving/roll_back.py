@@ -90,9 +90,15 @@ class RollBackApi:
     """`open_desk` None: this endpoint knows no role for it, and says so."""
 
     def __init__(
-        self, *, bodies: Bodies, open_desk: OpensDesk | None, moved: Callable[[], None] = lambda: None
+        self,
+        *,
+        bodies: Bodies,
+        open_desk: OpensDesk | None,
+        moved: Callable[[], None] = lambda: None,
+        behind_load_balancer: bool = False,
     ) -> None:
         self._bodies = bodies
+        self._behind_load_balancer = behind_load_balancer
         self._open_desk = open_desk
         self._moved = moved
 
@@ -101,9 +107,13 @@ class RollBackApi:
         """Whether the channel can be moved from here."""
         return self._open_desk is not None
 
+    def confidential(self, request: Request) -> bool:
+        """Whether credentials may come the way that this request came."""
+        return confidential(request, behind_load_balancer=self._behind_load_balancer)
+
     async def roll_back(self, request: Request) -> Response:
         """Answer `POST /v1/roll-back`."""
-        if not confidential(request):
+        if not self.confidential(request):
             raise Problem(
                 FORBIDDEN,
                 "Credentials are taken over TLS, or on the endpoint's own machine (forward its port), and not over "
@@ -181,11 +191,18 @@ class PromotersDesk:
         )
 
 
-def confidential(request: Request) -> bool:
-    """Whether nobody on the way could read the request: TLS up to the load balancer, or never off this machine."""
-    told = request.headers.get("x-forwarded-proto")
-    if told is not None:
-        return told.strip().lower() == "https"
+def confidential(request: Request, *, behind_load_balancer: bool) -> bool:
+    """Whether nobody on the way could read the request: TLS up to the load balancer, or never off this machine.
+
+    `X-Forwarded-Proto` is what anybody may write, except where nobody but a load balancer can connect, which writes its
+    own. Where it says that the way was open, it is believed in any case: nobody gains by that.
+    https://docs.aws.amazon.com/elasticloadbalancing/latest/application/x-forwarded-headers.html
+    """
+    told = [value.strip().lower() for value in request.headers.getlist("x-forwarded-proto")]
+    if any(value != "https" for value in told):
+        return False
+    if told and behind_load_balancer:
+        return True
     try:
         return request.client is not None and ipaddress.ip_address(request.client.host).is_loopback
     except ValueError:

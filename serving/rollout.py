@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 
 from registry.certificate import Certificate
 from registry.channel import Channel, Move
-from registry.errors import NothingToRollBackTo
+from registry.errors import HistoryBroken, NothingToRollBackTo
 from serving.admission import Admission, VersionRefused
 from serving.live import Deployed, Live, Refusal
 from serving.model import LoadedModel
@@ -24,7 +24,7 @@ _KEPT = 2
 """Models in memory: the one in force and the one before it, for a rollback without loading."""
 
 _RETRY_SECONDS = (4.0, 8.0, 16.0, 32.0, 60.0)
-"""How long a refused version waits before it is looked at again, if what it lacks can be mended."""
+"""How long a refused version waits before it is looked at again, if what it lacks can be fixed."""
 
 
 @dataclass(kw_only=True)
@@ -67,6 +67,7 @@ class Rollout:
         self._kept: list[LoadedModel] = []
         self._refused: _Refused | None = None
         self._expired: Certificate | None = None
+        self._passed_over: set[int] = set()
         self._began = 0.0
         self._store_is_away = False
 
@@ -98,12 +99,30 @@ class Rollout:
         return True
 
     def _follow_channel(self) -> None:
-        head = self._channel.head()
+        try:
+            head = self._channel.head()
+        except HistoryBroken:
+            self._follow_what_is_sure()
+            raise
+        self._note_passed_over()
         if head is None:
             self._live.settled = True
             return
         if self._seen is None or head.number != self._seen.number:
             self._follow(head)
+        elif self._refused is not None:
+            self._look_again(self._refused)
+
+    def _follow_what_is_sure(self) -> None:
+        """Where the channel's log is broken and nothing is in force, serve what comes before the break.
+
+        Endpoints that ran before it serve that too: a new one must not differ from them, nor answer nothing.
+        """
+        sure = self._channel.sure
+        if sure is None or self._live.deployed is not None:
+            return
+        if self._seen is None or self._seen.number != sure.number:
+            self._follow(sure)
         elif self._refused is not None:
             self._look_again(self._refused)
 
@@ -251,7 +270,7 @@ class Rollout:
                 entry=move.number,
                 version=move.version,
                 reason=refusal.reason,
-                detail=refusal.detail,
+                detail=refusal.public,
                 at=datetime.now(UTC),
             )
             self._metrics.refusals.labels(refusal.reason).inc()
@@ -262,6 +281,14 @@ class Rollout:
             extra={"version": move.version, "entry": move.number, "reason": refusal.reason, "detail": refusal.detail},
         )
         return self._refused
+
+    def _note_passed_over(self) -> None:
+        """Say once of each object in the log that is no entry what it is; `petpark models fsck` says more."""
+        for number, problem in self._channel.passed_over.items():
+            if number not in self._passed_over:
+                logger.error("object in the channel's log passed over", extra={"entry": number, "error": str(problem)})
+        self._passed_over = set(self._channel.passed_over)
+        self._metrics.passed_over.set(len(self._passed_over))
 
     def _note_expiry(self) -> None:
         """Say once that the certificate of what answers has run out."""

@@ -3,11 +3,12 @@
 import asyncio
 import contextlib
 import logging
+import resource
 import signal
 import socket
 import threading
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from granian.constants import HTTPModes, Interfaces
@@ -16,8 +17,10 @@ from granian.server.embed import Server
 from starlette.types import ASGIApp
 
 from registry.layout import Variable
-from serving.app import create_app
+from serving.app import create_app, create_probe_app
 from serving.body import Bodies
+from serving.connections import Budget, Connections
+from serving.ending import end
 from serving.keys.door import Door
 from serving.keys.ring import KeyRing
 from serving.live import Live
@@ -33,7 +36,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_CONNECTIONS = 1024
+_ROOM = 4
+_OPEN_FILES = 8192
 _MOMENT = 0.05
 _SUMMING_UP_SECONDS = 30.0
 
@@ -60,16 +64,16 @@ async def serve(
     open_desk: OpensDesk | None = None,
 ) -> None:
     """Answer requests until SIGTERM or SIGINT; then finish what was begun and return. Raises `AddressInUse`."""
-    check_address(settings.host, settings.port, advice=f"set {Variable.HOST} and {Variable.PORT} to a free address")
-    if settings.grpc_port:
-        advice = f"set {Variable.HOST} and {Variable.GRPC_PORT} to a free address"
-        check_address(settings.host, settings.grpc_port, advice=advice)
+    for port, variable in settings.ports.items():
+        check_address(settings.host, port, advice=f"set {Variable.HOST} and {variable} to a free address")
+    limits = settings.limits
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    workers = Workers(threads=settings.threads, queue=settings.limits.queue)
-    bodies = Bodies(settings.limits)
+    workers = Workers(threads=settings.threads, queue=limits.queue, seconds=limits.answer_seconds)
+    bodies = Bodies(limits, shares=not settings.behind_load_balancer)
+    connections = Connections(limits, ports=_budgets(settings), metrics=metrics)
     door = Door(ring, required=settings.api_keys == "required", metrics=metrics)
     app = create_app(
         settings,
@@ -80,13 +84,21 @@ async def serve(
         bodies=bodies,
         view=view,
         open_desk=open_desk,
+        connections=connections,
     )
-    server = _server(app, settings)
-    grpc = await _grpc(settings, live=live, metrics=metrics, workers=workers, door=door, bodies=bodies)
-    with _following(followers, poll_seconds=settings.poll_seconds), _reading(ring):
+    server = _server(app, settings, settings.port, limits.connections)
+    probes = None
+    if settings.health_port:
+        probe_app = create_probe_app(settings, live=live, metrics=metrics, door=door, connections=connections)
+        probes = _server(probe_app, settings, settings.health_port, limits.probe_connections)
+    grpc = await _grpc(
+        settings, live=live, metrics=metrics, workers=workers, door=door, bodies=bodies, connections=connections
+    )
+    with _following(followers, poll_seconds=settings.poll_seconds), _reading(ring), _guarding(connections):
         server.on_startup(lambda: logger.info("listening", extra={"host": settings.host, "port": settings.port}))
         summing_up = asyncio.create_task(sum_up(metrics, every_seconds=_SUMMING_UP_SECONDS))
         reporting = asyncio.create_task(report_state(live))
+        probing = asyncio.create_task(probes.serve()) if probes else None
         serving = asyncio.create_task(server.serve())
         stopping = asyncio.create_task(stop.wait())
         await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -94,9 +106,13 @@ async def serve(
             stopping.cancel()
             serving.result()
             raise RuntimeError("The HTTP server ended by itself; its last log lines say why.")
-        await drain(live, metrics, settings.limits)
+        await drain(live, metrics, limits, workers=workers)
+        end_in_time(limits.end_seconds)
         server.stop()
         await serving
+        if probes is not None and probing is not None:
+            probes.stop()
+            await probing
         if grpc is not None:
             await grpc.stop(grace=None)  # what ran has ended, or had its time
         summing_up.cancel()
@@ -125,19 +141,47 @@ def check_address(host: str, port: int, *, advice: str) -> None:
             ) from error
 
 
-async def drain(live: Live, metrics: Metrics, limits: Limits) -> None:
-    """Tell balancers to look away, answer a moment longer, then wait until nothing is running."""
+async def drain(live: Live, metrics: Metrics, limits: Limits, *, workers: Workers) -> None:
+    """Tell balancers to look away, answer a moment longer, then wait until nothing is running, but not for ever."""
     live.draining = True
     logger.info("draining")
     await asyncio.sleep(limits.drain_notice_seconds)
     end = time.monotonic() + limits.drain_seconds
     while metrics.running and time.monotonic() < end:
         await asyncio.sleep(_MOMENT)
-    logger.info("drained", extra={"cut_off": metrics.running})
+    logger.info("drained", extra={"cut_off": metrics.running, "unfinished_work": workers.taken})
+
+
+def end_in_time(seconds: float, *, end_process: Callable[[int], object] = end) -> threading.Timer:
+    """End the process after `seconds`, whatever still holds it: a thread that decodes, a store that does not answer."""
+
+    def end_now() -> None:
+        logger.warning("ended while something was still running")
+        end_process(0)
+
+    timer = threading.Timer(seconds, end_now)
+    timer.daemon = True
+    timer.start()
+    return timer
+
+
+def _budgets(settings: ServingSettings) -> dict[int, Budget]:
+    limits = settings.limits
+    a_peer = None if settings.behind_load_balancer else limits.peer_connections
+    callers = Budget(in_all=limits.connections, a_peer=a_peer)
+    probes = Budget(in_all=limits.probe_connections, a_peer=None)
+    return {port: probes if name is Variable.HEALTH_PORT else callers for port, name in settings.ports.items()}
 
 
 async def _grpc(
-    settings: ServingSettings, *, live: Live, metrics: Metrics, workers: Workers, door: Door, bodies: Bodies
+    settings: ServingSettings,
+    *,
+    live: Live,
+    metrics: Metrics,
+    workers: Workers,
+    door: Door,
+    bodies: Bodies,
+    connections: Connections,
 ) -> "GrpcServer | None":
     """Start gRPC where it is wanted; elsewhere its library is not even loaded."""
     if not settings.grpc_port:
@@ -150,6 +194,8 @@ async def _grpc(
         workers=workers,
         door=door,
         bodies=bodies,
+        connections=connections,
+        port=settings.grpc_port,
         name=settings.model,
         batch=settings.limits.batch,
     )
@@ -184,16 +230,45 @@ def _following(followers: Sequence[Follower], *, poll_seconds: float) -> Generat
         stop.set()  # a daemon: a store that does not answer cannot hold the process back
 
 
-def _server(app: ASGIApp, settings: ServingSettings) -> Server:
+@contextlib.contextmanager
+def _guarding(connections: Connections) -> Generator[None]:
+    """Close connections that go beyond the limits, from a thread of its own: a busy event loop is no excuse."""
+    stop = threading.Event()
+    threading.Thread(target=connections.run, args=(stop,), name="connections", daemon=True).start()
+    try:
+        yield
+    finally:
+        stop.set()
+
+
+def _server(app: ASGIApp, settings: ServingSettings, port: int, connections: int) -> Server:
+    """HTTP/1.1 alone: load balancers speak it to their targets, and HTTP/2's tables of header lines cost memory.
+
+    Granian takes `_ROOM` times as many connections as there may be: those beyond the limit are closed by the guard,
+    which knows which of them are worth least; Granian would leave whoever comes next waiting.
+    """
+    limits = settings.limits
     return Server(
         app,
         address=settings.host,
-        port=settings.port,
+        port=port,
         interface=Interfaces.ASGINL,
-        http=HTTPModes.auto,
+        http=HTTPModes.http1,
         websockets=False,
-        backlog=_CONNECTIONS,
-        backpressure=_CONNECTIONS,
-        http1_settings=HTTP1Settings(header_read_timeout=int(settings.limits.header_seconds * 1000)),
+        backlog=connections,
+        backpressure=min(_ROOM * connections, open_files() // 2),
+        http1_settings=HTTP1Settings(
+            header_read_timeout=int(limits.keep_alive_seconds * 1000), max_buffer_size=limits.header_bytes
+        ),
         log_enabled=False,
     )
+
+
+def open_files() -> int:
+    """Raise this process's limit of open files as far as it may itself, and give it. systemd.exec(5), LimitNOFILE."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, _OPEN_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        return wanted
+    return _OPEN_FILES if soft == resource.RLIM_INFINITY else soft

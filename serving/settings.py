@@ -26,16 +26,38 @@ class SettingInvalid(ValueError):
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """What one endpoint takes on at most; beyond it a caller gets 413, 408 or 503, never a slower neighbour."""
+    """What one endpoint takes on at most; beyond it a caller is refused or cut off, never a neighbour slowed down.
 
+    docs/design/limits.md says what the caller gets beyond each.
+    """
+
+    connections: int = 1024
+    """Connections of all callers to one port."""
+    peer_connections: int = 128
+    """Connections of one caller's address to one port; not counted behind a load balancer, whose addresses are few."""
+    probe_connections: int = 64
+    """Connections to the port of health and metrics."""
+    header_bytes: int = 64 * 1024
+    """Header lines of one request; more, and they are refused unread."""
+    keep_alive_seconds: float = 75.0
+    """Time that a connection stays open for a next request. More than the 60 s after which a load balancer drops it:
+    https://docs.aws.amazon.com/elasticloadbalancing/latest/application/edit-load-balancer-attributes.html"""
+    answer_seconds: float = 30.0
+    """Time that one piece of work may wait and take before its caller is told to come back."""
+    peer_messages: int = 4
+    """gRPC messages of one caller's address that may arrive at the same time."""
+    peer_calls: int = 64
+    """gRPC calls of one caller's address that may wait or run."""
     body_bytes: int = 20 * _MEBIBYTE
     """Largest body of one request."""
     held_bytes: int = 256 * _MEBIBYTE
     """Bodies of all requests together, read or half read."""
+    peer_held_bytes: int = 64 * _MEBIBYTE
+    """Bodies of one caller's address; not counted behind a load balancer."""
     body_seconds: float = 15.0
     """Time in which a body has to arrive."""
     header_seconds: float = 10.0
-    """Time in which the header lines have to arrive."""
+    """Time in which the header lines of a connection's first request have to arrive."""
     queue: int = 32
     """Requests that may wait for a free thread."""
     pixels: int = 50_000_000
@@ -46,6 +68,8 @@ class Limits:
     """Time that running requests have to finish after SIGTERM."""
     drain_notice_seconds: float = 1.0
     """Time that the endpoint still answers after it said that it is not ready, so that balancers look away first."""
+    end_seconds: float = 5.0
+    """Time that the process has to end after that, whatever its threads do."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +92,10 @@ class ServingSettings:
     """Path in the parameter store below which the records of keys are; None: no key is known here."""
     grpc_port: int = 0
     """Where gRPC answers; 0: nowhere."""
+    health_port: int = 0
+    """Where health and metrics answer as well, with connections of their own; 0: nowhere."""
+    behind_load_balancer: bool = False
+    """Whether nobody but a load balancer can connect: what it says about the way to it is believed then."""
     providers: tuple[str, ...] = CPU_ONLY
     """What the model shall compute on, the most wanted first."""
     cameras: tuple[str, ...] = ()
@@ -96,7 +124,7 @@ class ServingSettings:
                 f"Set it to the key's ARN, or set {Variable.REQUIRE_CERTIFICATE}=false where any version may answer."
             )
         api_keys, api_keys_path = _api_keys(read)
-        return cls(
+        settings = cls(
             model_store=read.text(Variable.MODEL_STORE, "the bucket of the model registry"),
             model=read.text(Variable.MODEL, "the name of the model to serve"),
             channel=read.text(Variable.CHANNEL, "the channel to follow, such as test or prod"),
@@ -110,6 +138,8 @@ class ServingSettings:
             api_keys=api_keys,
             api_keys_path=api_keys_path,
             grpc_port=int(read.number(Variable.GRPC_PORT, default=0, lowest=0, highest=65535)),
+            health_port=int(read.number(Variable.HEALTH_PORT, default=0, lowest=0, highest=65535)),
+            behind_load_balancer=read.boolean(Variable.BEHIND_LOAD_BALANCER, default=False),
             providers=_providers(environment),
             cameras=_cameras(environment),
             promoter_role=environment.get(Variable.PROMOTER_ROLE) or None,
@@ -117,6 +147,20 @@ class ServingSettings:
             instance=socket.gethostname(),
             cache=_cache(environment),
         )
+        _ = settings.ports  # raises where two are the same
+        return settings
+
+    @property
+    def ports(self) -> Mapping[int, Variable]:
+        """Where this endpoint listens, and which variable says so. Raises `SettingInvalid` for one named twice."""
+        named = {Variable.PORT: self.port, Variable.GRPC_PORT: self.grpc_port, Variable.HEALTH_PORT: self.health_port}
+        ports: dict[int, Variable] = {}
+        for variable, port in named.items():
+            if port in ports:
+                raise SettingInvalid(f"{variable} is {port}, and so is {ports[port]}; give each a port of its own.")
+            if port:
+                ports[port] = variable
+        return ports
 
 
 def usable_cores() -> int:

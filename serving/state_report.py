@@ -1,4 +1,4 @@
-"""How an endpoint is, once a minute in a line of its log: CloudWatch makes the metrics of its alarms from these."""
+"""The state of an endpoint, once a minute in a log line, from which CloudWatch makes the metrics of its alarms."""
 
 import asyncio
 import logging
@@ -39,7 +39,7 @@ async def report_state(
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     monotonic: Callable[[], float] = time.monotonic,
 ) -> None:
-    """Log the state again and again, until cancelled."""
+    """Log the state periodically, until cancelled."""
     while True:
         await asyncio.sleep(every_seconds)
         logger.info(MESSAGE, extra=state_of(live, now=clock(), monotonic=monotonic()))

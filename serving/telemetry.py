@@ -89,6 +89,9 @@ class Metrics:
             "petpark_provider_fallback", "1 when something else computes than what was most wanted", registry=at
         )
         self.store_errors = Counter("petpark_store_errors", "Polls of the model store that failed", registry=at)
+        self.passed_over = Gauge(
+            "petpark_entries_passed_over", "Objects in the channel's log that are no entries of it", registry=at
+        )
         self.polled = Gauge("petpark_last_poll_timestamp_seconds", "When the model store last answered", registry=at)
 
         self.experiment = TallyCollector()

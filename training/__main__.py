@@ -31,10 +31,10 @@ from training.errors import Interrupted, JobMissing, SpecMalformed
 from training.evaluation.comparison import PROD
 from training.group import Group, processes_here
 from training.interruption import Interruption
-from training.job import JobResult, JobSpec, load_spec
+from training.job import JobResult, JobSpec, load_spec, store_result
 from training.logs import Log, say_here
 from training.meeting import meet
-from training.run import run_job, store_result
+from training.run import run_job
 from training.trackers import tracked
 
 SUCCEEDED, FAILED, UNUSABLE, INTERRUPTED, UNREACHABLE = range(5)

@@ -12,7 +12,8 @@ from typing import Final
 from registry.errors import RegistryError
 from registry.layout import epoch_key
 from registry.object_store import ObjectStore
-from training.job import EpochRecord
+from training.errors import SpecMalformed
+from training.job import EpochRecord, written
 from training.patience import PAUSES, create_patiently
 
 type Say = Callable[[str, Mapping[str, object]], None]
@@ -56,8 +57,10 @@ class Epochs:
             pauses = () if self._away else self._pauses
             key = epoch_key(self._job, record.epoch)
             # There already: an earlier machine came as far, but was stopped before its checkpoint.
-            create_patiently(self._store, key, record.to_json(), pauses=pauses, pause=self._pause)
+            create_patiently(self._store, key, written(record), pauses=pauses, pause=self._pause)
             self._away = False
+        except SpecMalformed as error:  # its reader would refuse it, and every listing after that
+            self._say(NOT_STORED, {"epoch": record.epoch, "message": str(error)})
         except RegistryError as error:
             self._away = True
             self._say(NOT_STORED, {"epoch": record.epoch, "message": str(error)})

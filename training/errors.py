@@ -45,6 +45,10 @@ class JobExists(TrainingError):
     """Another job has this id."""
 
 
+class JobCancelled(TrainingError):
+    """Somebody ended the job on purpose while it ran."""
+
+
 class SpecMalformed(TrainingError):
     """A job's description, or a record of it, cannot be read."""
 

@@ -4,8 +4,9 @@ The defaults learn the generated photo set in well under a minute on two cores. 
 `name=value`; `docs/design/training.md` has those for real photos, with what they reached.
 """
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from types import MappingProxyType
 from typing import Final
 
@@ -17,8 +18,14 @@ _SHARES: Final = (
     *("warm_up", "label_smoothing", "ema_decay", "crop_scale", "light", "class_balance"),
     *("greyscale", "blur", "infrared", "jpeg", "glare", "bars"),
 )
+_SWITCHES: Final = ("deterministic", "flips", "compile")
 ARCHITECTURES: Final = ("resnet8", "resnet10", "resnet18", "mobilenet_v3_small", "efficientnet_b0", "convnext_tiny")
 """Names of what `training.model` builds, for whoever has no torch."""
+
+_SIDES: Final = (8, 1024)  # pixels: below nothing is seen, above one batch fills a GPU
+_SIDES_OF: Final[Mapping[str, int]] = MappingProxyType({"convnext_tiny": 32})  # it halves a photo five times
+_MOST_EPOCHS: Final = 100_000
+_MOST_PHOTOS: Final = 65_536  # in a batch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,14 +64,34 @@ class HyperParameters(Settings):
 
     def __post_init__(self) -> None:
         """Refuse what no training can mean; SpecMalformed."""
-        for name in ("image_size", "epochs", "batch_size", "learning_rate"):
+        for name, there in (("architecture", ARCHITECTURES), ("optimiser", OPTIMISERS)):
+            if getattr(self, name) not in there:
+                raise SpecMalformed(f"unknown {name} {getattr(self, name)!r}; choose one of: {', '.join(there)}")
+        for name in ("epochs", "batch_size", "learning_rate", "crop_scale"):
             if not getattr(self, name) > 0:
                 raise SpecMalformed(f"{name} must be above 0, not {getattr(self, name)}")
-        if self.optimiser not in OPTIMISERS:
-            raise SpecMalformed(f"unknown optimiser {self.optimiser!r}; choose one of: {', '.join(OPTIMISERS)}")
+        for name in ("weight_decay", "mixup", "rotation"):
+            if not getattr(self, name) >= 0:
+                raise SpecMalformed(f"{name} must be 0 or above, not {getattr(self, name)}")
         for name in _SHARES:
             if not 0 <= getattr(self, name) <= 1:
                 raise SpecMalformed(f"{name} is a share: from 0 to 1, not {getattr(self, name)}")
+        for name in _SWITCHES:
+            if getattr(self, name) not in (0, 1):
+                raise SpecMalformed(f"{name} is a switch: 0 or 1, not {getattr(self, name)}")
+        least = _SIDES_OF.get(self.architecture, _SIDES[0])
+        for name, most, low in (
+            ("image_size", _SIDES[1], least),
+            ("start_size", self.image_size, least if self.start_size else 0),
+            ("epochs", _MOST_EPOCHS, 1),
+            ("batch_size", _MOST_PHOTOS, 1),
+            ("rotation", 180, 0),
+        ):
+            if not low <= getattr(self, name) <= most:
+                raise SpecMalformed(f"{name} must be from {low} to {most}, not {getattr(self, name)}")
+        for name, value in asdict(self).items():
+            if isinstance(value, float) and not math.isfinite(value):
+                raise SpecMalformed(f"{name} must be a number, not {value}")
 
 
 FOR_GPUS: Final = HyperParameters(

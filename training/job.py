@@ -5,13 +5,14 @@ A job's id is the name of its folder in the workspace (`registry.layout`); nothi
 
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from types import MappingProxyType
-from typing import Final, Literal, Self
+from typing import Final, Literal, Protocol, Self
 
 from registry.encoding import NAME, SHA256, Fields, canonical, parse_canonical
 from registry.errors import ObjectExists, ObjectMissing
-from registry.layout import job_prefix, job_result_key, job_spec_key
+from registry.layout import epochs_prefix, job_prefix, job_result_key, job_spec_key
 from registry.object_store import ObjectStore
 from training.dataset.quality.gates import DataGates
 from training.errors import JobExists, JobMissing, SpecMalformed
@@ -110,17 +111,18 @@ class JobResult:
     """How a job ended."""
 
     job: str
-    status: Literal["succeeded", "failed"]
+    status: Literal["succeeded", "failed", "cancelled"]
     version: int | None = None
     digest: str | None = None
     metrics: Mapping[str, float] = field(default_factory=dict[str, float])
     error: str | None = None  # name of the outcome, such as DatasetRefused
     message: str | None = None  # what a person should know about it
     seconds: float = 0.0  # on the machine that finished it
+    by: str | None = None  # ARN of who cancelled it; None where nobody did
 
     def to_json(self) -> bytes:
-        """Write canonical JSON."""
-        return canonical(asdict(self))
+        """Write canonical JSON. Without `by` where nobody cancelled it, so that code of before reads it."""
+        return canonical({name: fact for name, fact in asdict(self).items() if name != "by" or fact is not None})
 
     @classmethod
     def from_json(cls, data: bytes) -> Self:
@@ -128,7 +130,7 @@ class JobResult:
 
         def read(fields: Fields) -> Self:
             status = fields.text("status")
-            if status not in ("succeeded", "failed"):
+            if status not in ("succeeded", "failed", "cancelled"):
                 raise ValueError(f"status cannot be {status!r}")
             return cls(
                 job=fields.text("job"),
@@ -139,9 +141,22 @@ class JobResult:
                 error=fields.optional_text("error"),
                 message=fields.optional_text("message"),
                 seconds=fields.number("seconds"),
+                by=fields.text("by", IDENTITY) if "by" in fields.rest() else None,
             )
 
         return read_strictly("result", data, read)
+
+
+def epoch_records(workspace: ObjectStore, job: str) -> tuple[list[EpochRecord], dict[str, str]]:
+    """Give the records of a job's epochs, in order; and what else lies among them, by key, with why it is none."""
+    found: list[EpochRecord] = []
+    others: dict[str, str] = {}
+    for key in workspace.keys(epochs_prefix(job)):
+        try:
+            found.append(EpochRecord.from_json(workspace.get(key)))
+        except SpecMalformed as error:
+            others[key] = str(error)
+    return found, others
 
 
 def initial_weights_key(job: str) -> str:
@@ -149,10 +164,34 @@ def initial_weights_key(job: str) -> str:
     return f"{job_prefix(job)}initial.pt"
 
 
-def submit(workspace: ObjectStore, job: str, spec: JobSpec) -> None:
-    """Store a job for whichever machine will run it; JobExists."""
+class Record(Protocol):
+    """What is stored as canonical JSON, and read strictly."""
+
+    def to_json(self) -> bytes:
+        """Write canonical JSON; ValueError for what JSON cannot say."""
+        ...
+
+    @classmethod
+    def from_json(cls, data: bytes) -> Self:
+        """Read it; SpecMalformed or ValueError."""
+        ...
+
+
+def written(record: Record) -> bytes:
+    """Give a record's bytes to store, once its own reader took them; SpecMalformed: nobody could read it again."""
     try:
-        workspace.create(job_spec_key(job), spec.to_json())
+        data = record.to_json()
+        type(record).from_json(data)
+    except ValueError as error:
+        raise SpecMalformed(f"this cannot be stored: {error}") from error
+    return data
+
+
+def submit(workspace: ObjectStore, job: str, spec: JobSpec) -> None:
+    """Store a job for whichever machine will run it; JobExists, SpecMalformed."""
+    body = written(spec)
+    try:
+        workspace.create(job_spec_key(job), body)
     except ObjectExists as error:
         raise JobExists(f"job {job} exists already; choose another id") from error
 
@@ -171,6 +210,22 @@ def find_result(workspace: ObjectStore, job: str) -> JobResult | None:
         return JobResult.from_json(workspace.get(job_result_key(job)))
     except ObjectMissing:
         return None
+
+
+def store_result(workspace: ObjectStore, result: JobResult) -> JobResult:
+    """Store how a job ended; gives what is stored, which is another machine's result if it was first.
+
+    A result that no reader would take, such as one with a figure that is no number, is stored as a failure saying so.
+    """
+    try:
+        body = written(result)
+    except SpecMalformed as error:
+        result = JobResult(job=result.job, status="failed", error=result.error or "SpecMalformed", message=ascii(error))
+        body = written(result)
+    with suppress(ObjectExists):
+        workspace.create(job_result_key(result.job), body)
+        return result
+    return find_result(workspace, result.job) or result
 
 
 def read_strictly[T](what: str, data: bytes, read: Callable[[Fields], T]) -> T:

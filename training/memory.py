@@ -1,4 +1,4 @@
-"""How much memory there is for this process: the machine's, or less where a container has a limit of its own.
+"""How much memory there is for this process: the machine's, or less if its container has a limit.
 
 Linux has both in files (proc_meminfo(5); https://docs.kernel.org/admin-guide/cgroup-v2.html#memory). Elsewhere only
 the machine's size is known. Standard library only.
@@ -18,7 +18,7 @@ def total_memory(root: Path = _ROOT) -> int:
 
 
 def free_memory(root: Path = _ROOT) -> int:
-    """Bytes that can be had now without swapping; half of the machine's where that is not known."""
+    """Bytes that are available now without swapping; half of the machine's memory if that is not known."""
     machine = _machine(root, "MemAvailable")
     if machine is None:
         machine = _pages() // 2
@@ -38,7 +38,7 @@ def _pages() -> int:
 
 
 def _limits(root: Path) -> list[tuple[int, int]]:
-    """Limit and use of each control group that this process is in, without what the kernel can drop at once."""
+    """Limit and use of each control group that this process is in, without memory that the kernel can reclaim."""
     found: list[tuple[int, int]] = []
     for folder, limit_file, used_file, droppable in _groups(root):
         try:

@@ -4,7 +4,7 @@ import hashlib
 import io
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
@@ -15,15 +15,13 @@ import torch
 from torch import Tensor
 
 from imaging import decode
-from registry.catalog import Catalog
+from registry.catalog import LOOK_BACK, Catalog
 from registry.channel import Channel
 from registry.decision import DECISION_FILE, Decision
 from registry.encoding import canonical
 from registry.errors import NumberTaken, ObjectExists, ObjectMissing
 from registry.gates import State, states
 from registry.layout import (
-    epochs_prefix,
-    job_result_key,
     machine_key,
     machines_prefix,
     study_weights_key,
@@ -31,15 +29,13 @@ from registry.layout import (
 )
 from registry.object_store import ObjectStore
 from registry.version import Version
+from training.admission import admit
 from training.checkpoint import Checkpoints, CheckpointStore
-from training.dataset.leakage import refuse_leaks
-from training.dataset.manifest import Manifest, Photo, load_manifest
-from training.dataset.quality import refuse_unfit
-from training.dataset.quality.stored import refuse_doubtful
+from training.dataset.manifest import Manifest, Photo
 from training.dataset.split import Split
 from training.epochs import Epochs
-from training.errors import Interrupted, TookTooLong, TrainingError, WeightsRefused
-from training.evaluation.assess import Assessment, assess, positive_class
+from training.errors import Interrupted, JobCancelled, TookTooLong, TrainingError, WeightsRefused
+from training.evaluation.assess import Assessment, assess
 from training.evaluation.comparison import Incumbent, NotCompared, find_incumbent
 from training.evaluation.exhibits import SIDE
 from training.evaluation.gates import GateResult, as_metrics, judge
@@ -48,7 +44,7 @@ from training.evaluation.report import Report, write_model_card, write_report
 from training.evaluation.temperature import choose_temperature
 from training.export import ExportedModel, Pixels, answer_logits, check_parity, export_onnx, write_probes
 from training.group import Group
-from training.job import EpochRecord, JobResult, JobSpec, find_result, initial_weights_key
+from training.job import JobResult, JobSpec, epoch_records, find_result, initial_weights_key, store_result
 from training.machine import describe
 from training.model import Classifier, build_model
 from training.pixels import LabelledPixels, fetch, load_pixels
@@ -129,14 +125,6 @@ def run_job(
     return store_result(workspace, result)
 
 
-def store_result(workspace: ObjectStore, result: JobResult) -> JobResult:
-    """Store how a job ended; gives what is stored, which is another machine's result if it was first."""
-    with suppress(ObjectExists):
-        workspace.create(job_result_key(result.job), result.to_json())
-        return result
-    return find_result(workspace, result.job) or result
-
-
 def find_version(catalog: Catalog, job: str) -> Version | None:
     """Give the version that a job published; None if it has not."""
     return next((version for version in reversed(catalog.versions()) if version.lineage.get("run") == job), None)
@@ -161,7 +149,7 @@ class _Run:
     group: Group | None  # of which this process is the leader; None: it trains alone
 
     def build(self) -> Version:
-        manifest = self._manifest()
+        manifest = admit(self.spec, self.lake)
         tested = fair_test(manifest, self._lessons.of_weights(self.spec.initial_weights))
         learn, validate, test = self._load(
             manifest, manifest.part(Split.TRAIN), manifest.part(Split.VALIDATION), tested
@@ -185,7 +173,7 @@ class _Run:
 
     def try_out(self) -> dict[str, float]:
         """Train, and give the figures of the validation photos; what was answered is kept for comparing trials."""
-        manifest = self._manifest()
+        manifest = admit(self.spec, self.lake)
         learn, validate = self._load(manifest, manifest.part(Split.TRAIN), manifest.part(Split.VALIDATION))
         answers = answer(self._train(manifest, learn, validate), manifest.labels, validate)
         with suppress(ObjectExists):  # an earlier machine came as far; its answers are the same
@@ -193,14 +181,6 @@ class _Run:
         metrics = answers.metrics()
         self.say("tried", metrics)
         return metrics
-
-    def _manifest(self) -> Manifest:
-        manifest = load_manifest(self.lake, self.spec.dataset)
-        refuse_unfit(manifest)
-        refuse_leaks(manifest)
-        refuse_doubtful(self.lake, self.spec.dataset, self.spec.data_gates)
-        positive_class(self.spec.evaluation.checks, manifest.labels)
-        return manifest
 
     def _load(self, manifest: Manifest, *splits: tuple[Photo, ...]) -> list[LabelledPixels]:
         parameters = self.spec.hyper_parameters
@@ -331,13 +311,12 @@ class _Run:
         }
         for name, content in contents.items():
             (self.directory / name).write_text(json.dumps(content, indent=1))
-        records = [self.workspace.get(key) for key in self.workspace.keys(epochs_prefix(self.job))]
         report = Report(
             title=f"{self.catalog.model}, version {number}",
             job=self.job,
             assessment=assessment,
             gates=gates,
-            epochs=[EpochRecord.from_json(record) for record in records],
+            epochs=epoch_records(self.workspace, self.job)[0],
             counts=manifest.counts(),
             hyper_parameters=asdict(self.spec.hyper_parameters),
             lineage=self._lineage(),
@@ -350,18 +329,30 @@ class _Run:
     def _publish(
         self, manifest: Manifest, files: dict[str, Path], assessment: Assessment, gates: tuple[GateResult, ...]
     ) -> Version:
+        if find_result(self.workspace, self.job):  # one small read, and no version of a job that nobody wants any more
+            raise JobCancelled("the job was ended while it ran; nothing was published")
         metrics = assessment.metrics() | as_metrics(gates)
         version = None
-        while version is None:
-            number = self.catalog.last_number() + 1
+        for number in self._numbers():
             files |= self._report(number, manifest, assessment, gates, metrics)
             with suppress(NumberTaken):  # another job was first: its report names this number, so ours names the next
                 version = self.catalog.publish(
                     files, labels=manifest.labels, metrics=metrics, lineage=self._lineage(), number=number
                 )
+                break
+        assert version is not None  # noqa: S101 - numbers do not end
         self.say("evaluated", metrics)
         self.say("published", {"version": version.number, "digest": version.digest})
         return version
+
+    def _numbers(self) -> Iterator[int]:
+        """Numbers for the version, until one is taken by it: first those that this job has published under already.
+
+        An instance may end between publishing and saying so. Its successor names the same number in the same report.
+        """
+        yield from (version.number for version in self.catalog.recent(LOOK_BACK) if version.lineage == self._lineage())
+        while True:
+            yield self.catalog.next_number()
 
     def _lineage(self) -> dict[str, str]:
         spec = self.spec

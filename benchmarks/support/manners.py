@@ -27,10 +27,10 @@ class Manner:
     lasting: bool = False
     """Whether it is the endpoint's patience that ends it, after seconds."""
 
-    def meet(self, port: int) -> str:
-        """Do it once; the status, `CUT` or `LEFT`."""
+    def meet(self, port: int, host: str = "127.0.0.1") -> str:
+        """Do it once, from the address `host`; the status, `CUT` or `LEFT`."""
         try:
-            with socket.create_connection(("127.0.0.1", port), _PATIENCE) as line:
+            with socket.create_connection(("127.0.0.1", port), _PATIENCE, source_address=(host, 0)) as line:
                 return self.act(line)
         except ConnectionError:
             return CUT
@@ -49,20 +49,21 @@ def manners(photo: bytes) -> tuple[Manner, ...]:
         Manner(name="header lines that never end", act=_endless_headers, expected=("408", CUT), lasting=True),
         Manner(name="body that never ends", act=_endless_body(head), expected=("408",), lasting=True),
         Manner(name="body torn off", act=_torn(head), expected=(LEFT,)),
-        Manner(name="half a photo", act=_says(_post(head)), expected=("422",)),
-        Manner(name="tail of a photo", act=_says(_post(tail)), expected=("422",)),
-        Manner(name="text as a photo", act=_says(_post(b"no photo")), expected=("422",)),
-        Manner(name="empty photo", act=_says(_post(b"")), expected=("422",)),
-        Manner(name="200 million pixels", act=_says(_post(bomb.getvalue(), "image/png")), expected=("413",)),
+        Manner(name="half a photo", act=_says(post(head)), expected=("422",)),
+        Manner(name="tail of a photo", act=_says(post(tail)), expected=("422",)),
+        Manner(name="text as a photo", act=_says(post(b"no photo")), expected=("422",)),
+        Manner(name="empty photo", act=_says(post(b"")), expected=("422",)),
+        Manner(name="200 million pixels", act=_says(post(bomb.getvalue(), "image/png")), expected=("413",)),
         Manner(name="huge body, announced", act=_announced, expected=("413",)),
         Manner(name="huge body, in chunks", act=_chunks, expected=("413", CUT)),
-        Manner(name="wrong type", act=_says(_post(photo, "text/plain")), expected=("415",)),
+        Manner(name="wrong type", act=_says(post(photo, "text/plain")), expected=("415",)),
         Manner(name="wrong method", act=_says(b"PUT /v1/classify HTTP/1.1\r\nHost: x\r\n\r\n"), expected=("405",)),
         Manner(name="wrong address", act=_says(b"GET /wp-login.php HTTP/1.1\r\nHost: x\r\n\r\n"), expected=("404",)),
     )
 
 
-def _post(body: bytes, kind: str = "image/jpeg") -> bytes:
+def post(body: bytes, kind: str = "image/jpeg") -> bytes:
+    """Give a whole request that classifies `body`."""
     return _head(f"Content-Type: {kind}", f"Content-Length: {len(body)}") + body
 
 
@@ -73,12 +74,13 @@ def _head(*lines: str) -> bytes:
 def _says(what: bytes) -> Callable[[socket.socket], str]:
     def act(line: socket.socket) -> str:
         line.sendall(what)
-        return _status(line)
+        return status(line)
 
     return act
 
 
-def _status(line: socket.socket) -> str:
+def status(line: socket.socket) -> str:
+    """Read the status of an answer; `CUT` where none comes."""
     answer = b""
     while len(answer) < 12:
         got = line.recv(4096)
@@ -121,4 +123,4 @@ def _chunks(line: socket.socket) -> str:
             line.sendall(piece)
     except ConnectionError:
         pass  # the answer may have come before
-    return _status(line)
+    return status(line)

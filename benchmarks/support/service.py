@@ -102,7 +102,7 @@ class Service:
         """End it and its children."""
         if self.process is None:
             return
-        children = _tree(self.pid)[1:]
+        children = tree(self.pid)[1:]
         self.process.send_signal(signal.SIGCONT)
         stop(self.process, patience=10)
         for pid in children:
@@ -121,7 +121,7 @@ class Service:
 
     def usage(self) -> Usage:
         """Of all its processes together, now."""
-        pids = _tree(self.pid)
+        pids = tree(self.pid)
         return Usage(cpu_seconds=sum(map(cpu_seconds, pids)), pss_mb=sum(map(_pss_mb, pids)))
 
     def resident_mb(self) -> float:
@@ -156,8 +156,15 @@ def _pss_mb(pid: int) -> float:
     return int(found[1]) / 1024 if found else 0.0
 
 
-def _tree(root: int) -> list[int]:
-    """`root` and all that descend from it."""
+def machine_cpu_seconds() -> float:
+    """Processor time that everybody on this machine has used so far, what a host kept for itself included. proc(5)."""
+    fields = [int(field) for field in Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]
+    user, nice, system, _idle, _waiting, *interrupts_and_stolen = fields
+    return (user + nice + system + sum(interrupts_and_stolen)) / os.sysconf("SC_CLK_TCK")
+
+
+def tree(root: int) -> list[int]:
+    """Give `root` and all that descend from it."""
     parents: dict[int, int] = {}
     for folder in Path("/proc").iterdir():
         if folder.name.isdigit():

@@ -1,4 +1,4 @@
-"""What buckets themselves take and refuse."""
+"""What the buckets' own policies allow and deny."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -19,7 +19,7 @@ from registry.channel_policy import ChannelPolicy
 from registry.layout import EVENT_PICTURES, EVENTS, channel_prefix, code_prefix, experiments_prefix
 
 ACCESS_LOG = "model-store/"
-"""Where S3 puts the model store's access log in the bucket of its own."""
+"""Prefix of the model store's access log in its bucket."""
 
 
 def lake_bucket(bucket: str, accounts: Accounts) -> Document:
@@ -54,7 +54,7 @@ def workspace_bucket(bucket: str, accounts: Accounts) -> Document:
 
 
 def access_log_bucket(bucket: str, source: str, account: str) -> Document:
-    """Take from S3 the records of access to the bucket `source`, and refuse plain HTTP.
+    """Let S3 deliver the access log of the bucket `source`, and refuse plain HTTP.
 
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/enable-server-access-logging.html
     """
@@ -78,7 +78,7 @@ def write_once_bucket(
     channels: Mapping[str, ChannelPolicy],
     accounts: Accounts = MappingProxyType({}),
 ) -> Document:
-    """Refuse what would change the past of the model store, even to an administrator: see `registry`.
+    """Deny whatever would change the history of the model store, even to an administrator: see `registry`.
 
     A write must say `If-None-Match: *`; the calls that prepare a multipart upload cannot, and are exempt (the call
     that completes it is not). https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes-enforce.html

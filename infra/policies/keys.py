@@ -1,4 +1,4 @@
-"""What the keys themselves allow and refuse."""
+"""What the keys' own policies allow and deny."""
 
 from infra.policies.statements import Accounts, Document, Statement, document, let_endpoints_in, refuse
 
@@ -6,7 +6,7 @@ _THROUGH_S3 = {"StringLike": {"kms:ViaService": "s3.*.amazonaws.com"}}
 
 
 def encryption_key(account: str, accounts: Accounts) -> Document:
-    """Leave the key to the account's policies, and let endpoints in other accounts decrypt what S3 gives them.
+    """Leave the key to the account's IAM policies, and let endpoints in other accounts decrypt what S3 gives them.
 
     Without other accounts this is, to the letter, what KMS gives to a key without a policy.
     https://docs.aws.amazon.com/kms/latest/developerguide/key-policy-default.html
@@ -17,7 +17,7 @@ def encryption_key(account: str, accounts: Accounts) -> Document:
 
 
 def signing_key(account: str, certifier: str, accounts: Accounts) -> Document:
-    """Leave the key to the account's policies, but signing to the certifier alone, even against an administrator.
+    """Leave the key to the account's IAM policies, but let only the certifier sign, not even an administrator.
 
     Endpoints in other accounts may verify.
     """

@@ -1,4 +1,4 @@
-"""Who may launch training instances, and what people need besides the roles that they take."""
+"""Who may launch training instances, and what people need besides the roles that they assume."""
 
 from collections.abc import Iterable, Sequence
 
@@ -6,8 +6,8 @@ from infra.policies.statements import Document, allow, document
 from registry.layout import JOB_TAG
 
 
-def launch(*, template: str, subnets: Sequence[str], role: str) -> Document:
-    """Launch instances of one template with a job's tag, see them, and end them; nothing else of EC2. All are ARNs.
+def launch(*, template: str, subnets: Sequence[str], role: str, log_group: str) -> Document:
+    """Launch instances of one template with a job's tag, see them, read what they log, and end them. All are ARNs.
 
     Who launches chooses type, subnet, market and tags, and may replace the user data: IAM has no key for that. So this
     belongs to a role that may already do what the instances may. Image and firewall are the template's. Only what bears
@@ -33,13 +33,14 @@ def launch(*, template: str, subnets: Sequence[str], role: str) -> Document:
             allow(["ec2:CreateTags"], [instances, volumes], {"StringEquals": {"ec2:CreateAction": "RunInstances"}}),
             allow(["ec2:TerminateInstances"], [instances], {"Null": {f"aws:ResourceTag/{JOB_TAG}": "false"}}),
             allow(["ec2:DescribeInstances"], ["*"]),
+            allow(["logs:GetLogEvents"], [f"{log_group}:*"]),
             allow(["iam:PassRole"], [role], {"StringEquals": {"iam:PassedToService": "ec2.amazonaws.com"}}),
         ]
     )
 
 
 def person(roles: Iterable[str]) -> Document:
-    """What a person needs who acts in `roles` (ARNs): to take them, and to see what runs behind an endpoint.
+    """What a person needs who acts in `roles` (ARNs): to assume them, and to see what runs behind an endpoint.
 
     For a user, a role of theirs, or a permission set of IAM Identity Center.
     """

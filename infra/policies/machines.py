@@ -6,6 +6,7 @@ from infra.policies.statements import (
     add,
     allow,
     create,
+    create_like,
     delete,
     document,
     list_api_keys,
@@ -18,7 +19,7 @@ from infra.policies.statements import (
 from registry.layout import CODE, EVENT_PICTURES, EVENTS, JOBS, Role, checkpoints_prefix, creates
 
 _CHECKPOINTS = checkpoints_prefix("*")
-"""The checkpoints of every job: a policy cannot know which job an instance will run."""
+"""The checkpoints of every job, because a policy cannot know which job an instance will run."""
 
 
 def training(places: Places, log_group: str) -> Document:
@@ -34,7 +35,7 @@ def training(places: Places, log_group: str) -> Document:
             *create(places.workspace, (JOBS,)),
             *delete(places.workspace, (_CHECKPOINTS,)),
             *read(places.model_store),
-            *create(places.model_store, published),
+            *create_like(places.model_store, published),
             use_key(places.encryption_key, writes=True),
             tell(log_group),
         ]

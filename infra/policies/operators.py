@@ -8,6 +8,7 @@ from infra.policies.statements import (
     allow,
     bucket_arn,
     create,
+    create_like,
     delete,
     document,
     inspect,
@@ -22,7 +23,7 @@ from registry.layout import DATASETS, JOBS, PHOTOS, STUDIES, Role, creates, dele
 
 
 def api_keys(role: Role, parameters: str, stack: str) -> Document:
-    """What a promoter or a reader may do with the API keys of a stack in an account of its own.
+    """What a promoter or a reader may do with the API keys of a stack that has its own account.
 
     The parameter store lets no other account's roles write, so such a stack has roles for this of its own.
     https://docs.aws.amazon.com/systems-manager/latest/userguide/parameter-store-shared-parameters.html
@@ -41,7 +42,7 @@ def operator(role: Role, places: Places, photo_sources: Iterable[str] = ()) -> D
         *read(places.model_store),
         # An audit compares the registry with every revision that the bucket holds, not only the latest.
         allow(["s3:ListBucketVersions"], [bucket_arn(places.model_store)]),
-        *create(places.model_store, creates(role, places.model)),
+        *create_like(places.model_store, creates(role, places.model)),
         *delete(places.model_store, deletes(role, places.model)),
         use_key(places.encryption_key, writes=bool(creates(role, places.model))),
     ]
@@ -64,6 +65,6 @@ def operator(role: Role, places: Places, photo_sources: Iterable[str] = ()) -> D
                 inspect(places.model_store),
                 list_api_keys(places.parameters, "*"),
             ]
-        case Role.COLLECTOR:
+        case Role.COLLECTOR | Role.REPAIRER:
             pass
     return document(statements)

@@ -1,11 +1,11 @@
-"""The names and ARNs that policies speak of."""
+"""The names and ARNs that policies refer to."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, kw_only=True)
 class Places:
-    """What policies speak of: a model's name, bucket names, the ARNs of the two keys, and where parameters are."""
+    """What policies refer to: a model's name, bucket names, the ARNs of the two keys, and where parameters are."""
 
     model: str
     model_store: str

@@ -9,14 +9,14 @@ from registry.layout import api_keys_path
 type Document = dict[str, Any]
 type Statement = dict[str, Any]
 type Accounts = Mapping[str, str]
-"""Stacks in an AWS account of their own: name of the stack -> id of the account."""
+"""Stacks that have their own AWS account: stack name -> account id."""
 
 ENDPOINT_ROLE = "endpoint-machine-role"
-"""What the names of the roles of endpoints' instances begin with, in every stack."""
+"""Prefix of the role names of endpoints' instances, in every stack."""
 
 
 def as_json(policy: Document) -> str:
-    """Write a policy as AWS stores it, without a space too many."""
+    """Write a policy as AWS stores it, without unnecessary spaces."""
     return json.dumps(policy, separators=(",", ":"))
 
 
@@ -48,7 +48,7 @@ def let_in(sid: str, account: str, actions: list[str], resources: list[str]) -> 
 def let_endpoints_in(
     sid: str, accounts: Accounts, actions: list[str], resources: list[str], conditions: Mapping[str, Any] | None = None
 ) -> list[Statement]:
-    """Do the same for all `accounts`, and the roles of their endpoints alone: by how the names begin that Pulumi gives.
+    """Do the same for all `accounts`, but only their endpoints' roles, by the prefix of the names that Pulumi gives.
 
     A role that is named as a principal would have to exist first.
     """
@@ -83,7 +83,7 @@ def read(bucket: str) -> list[Statement]:
 
 
 def read_sources(sources: Iterable[str]) -> list[Statement]:
-    """Read what is named and nothing beside it: `park/2026` is that object and what lies below it, not `park/2026-old`.
+    """Read only what is named: `park/2026` is that object and what is below it, not `park/2026-old`.
 
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/amazon-s3-policy-keys.html#condition-key-bucket-ops-2
     """
@@ -100,6 +100,12 @@ def read_sources(sources: Iterable[str]) -> list[Statement]:
 def create(bucket: str, prefixes: tuple[str, ...]) -> list[Statement]:
     """Create objects below prefixes, in one piece or in parts."""
     objects = [objects_arn(bucket, prefix) for prefix in prefixes]
+    return [allow(["s3:PutObject", "s3:AbortMultipartUpload"], objects)] if objects else []
+
+
+def create_like(bucket: str, patterns: tuple[str, ...]) -> list[Statement]:
+    """Create objects whose keys are like one of these patterns, in one piece or in parts."""
+    objects = [f"{bucket_arn(bucket)}/{pattern}" for pattern in patterns]
     return [allow(["s3:PutObject", "s3:AbortMultipartUpload"], objects)] if objects else []
 
 
@@ -162,5 +168,5 @@ def keep_api_keys(parameters: str, stack: str) -> list[Statement]:
 
 
 def tell(log_group: str) -> Statement:
-    """Let a machine write its own log; metrics are read out of it. Both actions are about streams of the group."""
+    """Let an instance write its own log; metrics are made from it. Both actions are on streams of the group."""
     return allow(["logs:CreateLogStream", "logs:PutLogEvents"], [f"{log_group}:*"])

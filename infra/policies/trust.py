@@ -1,4 +1,4 @@
-"""Who may take a role."""
+"""Who may assume a role."""
 
 from collections.abc import Iterable
 
@@ -6,12 +6,12 @@ from infra.policies.statements import Document, document
 
 
 def trust_service(service: str) -> Document:
-    """Let an AWS service take the role."""
+    """Let an AWS service assume the role."""
     return document([{"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": service}}])
 
 
 def trust_people(account: str, others: Iterable[str] = ()) -> Document:
-    """Let people of the account, and of `others`, take the role under their own names, as their own policies allow it.
+    """Let people of the account, and of `others`, assume the role under their own names, if their policies allow it.
 
     A user's session is called as the user is. Who is in a role already, as people signed in through an identity
     provider are, keeps the name of that session; so it is worth what that role's own trust makes of it. `aws:userid`

@@ -16,7 +16,7 @@ from petpark.account.stack import SettingsUnusable, read_stack
 from petpark.doctor import Check, Health
 
 _AT_ONCE = 6
-"""Checks that run side by side: they wait for AWS, not for the processor."""
+"""Checks that run at the same time: they wait for AWS, not for the CPU."""
 
 
 def examine(root: Path, stack: str, *, session: boto3.Session | None = None) -> Iterator[Check]:

@@ -1,4 +1,4 @@
-"""A budget that writes to somebody before the bill does."""
+"""A budget that notifies somebody before the bill arrives."""
 
 import json
 from collections.abc import Sequence
@@ -11,13 +11,13 @@ _SUGGESTED_USD = "200"
 
 
 def check(account: Account, caller: Caller) -> Sequence[Check]:
-    """Whether some budget of the account would notify anybody."""
+    """Whether any budget of the account notifies anybody."""
     found = account.pages("budgets", "describe_budgets", "Budgets", AccountId=caller.account)
     names = [budget["BudgetName"] for budget in found]
     told = [name for name in names if _notifies(account, caller, name)]
     if told:
-        return [Check(name="budget", health=Health.FINE, found=f"{', '.join(told)} would notify")]
-    said = f"{', '.join(names)} would notify nobody" if names else "there is none"
+        return [Check(name="budget", health=Health.FINE, found=f"notifications from {', '.join(told)}")]
+    said = f"no notifications from {', '.join(names)}" if names else "there is none"
     return [Check(name="budget", health=Health.ABSENT, found=said, mend=_create(caller))]
 
 

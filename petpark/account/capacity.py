@@ -48,7 +48,7 @@ def _type(
     common: Sequence[str],
     only: bool,
 ) -> Check:
-    """Judge one type; `only` says that nothing can stand in for it."""
+    """Judge one type; `only` says that there is no alternative to it."""
     name = f"instance type: {type_}"
     lacking = [zone for zone in settings.zones if zone not in offered]
     if not lacking:

@@ -12,12 +12,12 @@ if TYPE_CHECKING:
     from infra.settings import StackSettings
 
 LEAST_LEFT = timedelta(days=14)
-"""Certificates of ACM renew themselves 60 days before they end: one with less than this does not.
+"""ACM renews its certificates 60 days before expiry: one with fewer days left is not being renewed.
 https://docs.aws.amazon.com/acm/latest/userguide/managed-renewal.html"""
 
 
 def covers(name: str, host: str) -> bool:
-    """Whether a certificate's `name` is good for `host`; a wildcard stands for one label.
+    """Whether a certificate's `name` covers `host`; a wildcard stands for one label.
 
     https://www.rfc-editor.org/rfc/rfc6125#section-6.4.3
     """
@@ -66,7 +66,7 @@ def _certificate(account: Account, stack: str, arn: str, host: str | None) -> Ch
         return wrong(f"is for {', '.join(dict.fromkeys(names))}, not for {host}")
     ends = found.get("NotAfter")
     if ends is not None and ends < datetime.now(UTC) + LEAST_LEFT:
-        return wrong(f"ends on {ends:%Y-%m-%d}", "renew it, or import a new one: aws acm import-certificate")
+        return wrong(f"expires on {ends:%Y-%m-%d}", "renew it, or import a new one: aws acm import-certificate")
     until = "" if ends is None else f", until {ends:%Y-%m-%d}"
     return Check(name="certificate", health=Health.FINE, found=f"issued for {found['DomainName']}{until}")
 
@@ -89,20 +89,20 @@ def _zone(account: Account, zone: str, host: str) -> Check:
     ]
     if not public:
         create = f"aws route53 create-hosted-zone --name {zone} --caller-reference petpark"
-        mend = f"{create}, then let {zone} point at its name servers"
+        mend = f"{create}, then delegate {zone} to its name servers"
         return Check(name="host name", health=Health.MISSING, found=f"there is no public hosted zone {zone}", mend=mend)
     return Check(name="host name", health=Health.FINE, found=f"{host} in the hosted zone of {zone}")
 
 
 def _resolves(host: str) -> Check:
-    """A name outside of Route 53 can only be pointed at the load balancer once there is one."""
+    """A name outside of Route 53 can only get its CNAME once there is a load balancer."""
     try:
         addresses = socket.getaddrinfo(host, 443, proto=socket.IPPROTO_TCP)
     except OSError as error:
         found = f"{host} does not resolve yet ({error})"
-        mend = "after the first up: a CNAME from it to the output endpoint.load_balancer_name"
+        mend = "after the first up, create a CNAME from it to the output endpoint.load_balancer_name"
         return Check(name="host name", health=Health.ABSENT, found=found, mend=mend)
-    return Check(name="host name", health=Health.FINE, found=f"{host} is {addresses[0][4][0]}")
+    return Check(name="host name", health=Health.FINE, found=f"{host} resolves to {addresses[0][4][0]}")
 
 
 def _guarded(name: str, check: Callable[[], Check]) -> Check:

@@ -15,7 +15,7 @@ _PATIENCE = Config(
     connect_timeout=5, read_timeout=20, retries={"mode": "standard", "total_max_attempts": 3}, max_pool_connections=16
 )
 _HOME: Mapping[str, str] = {"budgets": "us-east-1", "iam": "us-east-1", "route53": "us-east-1"}
-"""Where services without regions have their one endpoint.
+"""The region in which global services have their only endpoint.
 https://docs.aws.amazon.com/general/latest/gr/rande.html#global-endpoints"""
 
 # https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html
@@ -40,9 +40,11 @@ class Unchecked(Exception):
         self.needs = needs
 
     def as_check(self, name: str) -> Check:
-        """The same as a line of the doctor."""
+        """The same as a check of the doctor."""
         if self.needs:
-            return unchecked(name, f"needs {self.needs}", f"let the deployer's policy allow {self.needs}, or ask AWS")
+            return unchecked(
+                name, f"needs {self.needs}", f"allow {self.needs} in your policy, or check it in the AWS console"
+            )
         return unchecked(name, self.reason)
 
 

@@ -1,4 +1,4 @@
-"""What a stack asks of an account, in numbers. Pure: settings in, figures out."""
+"""What a stack needs from an account, in numbers. Pure: settings in, figures out."""
 
 import re
 from collections.abc import Mapping
@@ -46,18 +46,18 @@ LOAD_BALANCERS = Quota(service="elasticloadbalancing", code="L-53DA6B97", name="
 
 @dataclass(frozen=True, kw_only=True)
 class Fleet:
-    """Instances that a stack runs at most, all of one of `types`, whichever there is."""
+    """The most instances that a stack runs, each of one of `types`, whichever is available."""
 
     purpose: str
     types: tuple[str, ...]
     spot: bool
     instances: int
     peak: int
-    """While they are replaced by new ones, which start before the old ones end."""
+    """The most at once while they are replaced: new ones start before the old ones end."""
 
 
 def fleets(settings: "StackSettings") -> tuple[Fleet, ...]:
-    """All instances that the stack asks for; training only where the stack owns the platform."""
+    """All instances that the stack needs; training only if the stack owns the platform."""
     endpoint = settings.endpoint
     most = endpoint.max_instances if endpoint.kind == "autoscaled" else 1
     serving = Fleet(purpose="endpoint", types=(endpoint.instance_type.name,), spot=False, instances=most, peak=2 * most)
@@ -75,7 +75,7 @@ def fleets(settings: "StackSettings") -> tuple[Fleet, ...]:
 
 
 def vcpu_quota(type_: str, *, spot: bool) -> Quota | None:
-    """The quota that counts the virtual CPUs of an instance type; None for a family that no entry here covers."""
+    """The vCPU quota that an instance type counts against; None for a family that no entry here covers."""
     match = _TYPE.match(type_)
     if match is None:
         return None

@@ -1,4 +1,4 @@
-"""Who calls, and whether the region takes them."""
+"""Who the caller is, and whether the credentials work in the region."""
 
 from dataclasses import dataclass
 
@@ -15,13 +15,13 @@ class Caller:
 
 
 def check(account: Account) -> tuple[Caller | None, Check]:
-    """The caller, None where there is none, and what to show of them."""
+    """The caller, or None without credentials, and the check to show."""
     name = "credentials"
     try:
         found = account.call("sts", "get_caller_identity")
     except Unchecked as error:
         step = (
-            "aws configure (or: aws sso login); if they are good elsewhere, the region may be off: "
+            "aws configure (or: aws sso login); if they work elsewhere, the region may not be enabled: "
             f"aws account enable-region --region-name {account.region}"
         )
         return None, Check(name=name, health=Health.MISSING, found=f"{account.region}: {error.reason}", mend=step)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def check(account: Account, settings: "StackSettings") -> Sequence[Check]:
-    """A check for each machine image: AWS publishes them in each region for itself."""
+    """A check for each machine image: AWS publishes them separately in each region."""
     types = {settings.endpoint.instance_type}
     if settings.platform_stack is None:
         types.update(settings.training.instance_types)

@@ -1,4 +1,4 @@
-"""What of petpark is still in an account after `pulumi destroy`, whether Pulumi knows of it or not.
+"""What is left of petpark in an account after `pulumi destroy`, whether Pulumi knows of it or not.
 
 AWS's tag index answers for most services at once, but not for IAM roles and Auto Scaling groups, and it names what was
 deleted for a while. So what holds data, costs money or lasts is listed by its own service, the rest by the index.
@@ -22,12 +22,12 @@ PROJECT = "petpark"
 _PROJECT_TAG, _STACK_TAG = "petpark:project", "petpark:stack"
 _AT_ONCE = 8
 _OWN_LISTS = (":s3:::", ":kms:", ":instance/", ":log-group:", ":parameter/", ":autoScalingGroup:", ":instance-profile/")
-"""Parts of ARNs that the tag index need not tell, as their own services do."""
+"""Parts of ARNs to skip in the tag index, because their own services list them."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Left:
-    """Something that exists. `goes` says when it ends by itself, empty where it does not; `mend` is what ends it."""
+    """Something that exists. `goes` says when AWS deletes it by itself, empty if never; `mend` deletes it."""
 
     kind: str
     name: str
@@ -36,7 +36,7 @@ class Left:
     mend: str = ""
 
     def as_check(self) -> Check:
-        """A line of the doctor: what goes by itself is no fault."""
+        """A check of the doctor: what AWS deletes by itself is no fault."""
         command = self.mend or f"pulumi destroy --stack {self.stack}"
         where = f"{self.name} (stack {self.stack})" if self.stack else self.name
         if self.goes:
@@ -45,7 +45,7 @@ class Left:
 
 
 def examine(root: Path, stack: str, *, session: boto3.Session | None = None) -> Iterator[Check]:
-    """A check for everything of any stack that is left in the region of `stack`; one that is fine if there is nothing.
+    """A check for each thing that any stack left in the region of `stack`; a single `fine` one if there is nothing.
 
     Where a service could not be asked, there is an `unchecked` one and no claim that nothing is left.
     """
@@ -60,29 +60,49 @@ def examine(root: Path, stack: str, *, session: boto3.Session | None = None) -> 
         return
     complete = True
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        running = [(name, pool.submit(lambda find=find: list(find(account)))) for name, find in _FINDERS.items()]
+        running = [(name, pool.submit(_gather, find, account)) for name, find in _FINDERS.items()]
         found: list[Left] = []
         for name, answer in running:
-            try:
-                found += answer.result()
-            except Unchecked as error:
+            some, refused = answer.result()
+            found += some
+            if refused is not None:
                 complete = False
-                yield error.as_check(name)
+                yield refused.as_check(name)
     yield from (left.as_check() for left in found)
     if complete and not any(not left.goes for left in found):
         said = f"nothing of {PROJECT} is left in account {caller.account}, {account.region}"
         yield Check(name="leftovers", health=Health.FINE, found=said)
 
 
+def _gather(find: Callable[[Account], Iterator[Left]], account: Account) -> tuple[list[Left], Unchecked | None]:
+    """What a finder found, and why it may not have found all."""
+    found: list[Left] = []
+    try:
+        found.extend(find(account))
+    except Unchecked as error:
+        return found, error
+    return found, None
+
+
 def _buckets(account: Account) -> Iterator[Left]:
+    """Somebody else's bucket may refuse to show its tags: that is told after all others were looked at."""
+    refused: Unchecked | None = None
     for bucket in account.pages("s3", "list_buckets", "Buckets"):
         name = bucket["Name"]
         # Buckets of other regions redirect; they are not ours.
         elsewhere = ("NoSuchTagSet", "NoSuchBucket", "PermanentRedirect", "AuthorizationHeaderMalformed")
-        answer = account.call("s3", "get_bucket_tagging", absent=elsewhere, Bucket=name)
+        try:
+            answer = account.call("s3", "get_bucket_tagging", absent=elsewhere, Bucket=name)
+        except Unchecked as error:
+            if not error.needs:  # nobody answers: the next bucket would only cost more time
+                raise
+            refused = refused or Unchecked(error.reason, needs=f"{error.needs} on {name}")
+            continue
         tags = _tags(answer["TagSet"]) if answer else {}
         if tags.get(_PROJECT_TAG) == PROJECT:
             yield Left(kind="bucket", name=name, stack=tags.get(_STACK_TAG, ""))
+    if refused is not None:
+        raise refused
 
 
 def _keys(account: Account) -> Iterator[Left]:
@@ -95,17 +115,18 @@ def _keys(account: Account) -> Iterator[Left]:
         about = account.call("kms", "describe_key", absent=("NotFoundException",), KeyId=identifier)
         if about is None or about["KeyMetadata"].get("KeyManager") == "AWS":
             continue
-        answer = account.call("kms", "list_resource_tags", absent=_NOT_OURS, KeyId=identifier)
+        answer = account.call("kms", "list_resource_tags", absent=_HIDDEN, KeyId=identifier)
         tags = _tags(answer["Tags"], "TagKey", "TagValue") if answer else {}
-        if tags.get(_PROJECT_TAG) != PROJECT:
+        described = answer is None and PROJECT in about["KeyMetadata"].get("Description", "")
+        if tags.get(_PROJECT_TAG) != PROJECT and not described:
             continue
         ends = about["KeyMetadata"].get("DeletionDate")
         goes = f"deleted on {ends:%Y-%m-%d}, costs nothing until then" if ends else ""
         yield Left(kind="key", name=identifier, stack=tags.get(_STACK_TAG, ""), goes=goes)
 
 
-_NOT_OURS = ("NotFoundException", "AccessDeniedException")
-"""A key whose policy lets nobody of this account read its tags is not one of petpark's."""
+_HIDDEN = ("NotFoundException", "AccessDeniedException")
+"""Who may not read a key's tags knows petpark's keys by their descriptions (`infra.model_store`)."""
 
 
 def _instances(account: Account) -> Iterator[Left]:
@@ -142,7 +163,7 @@ def _balancers(account: Account) -> Iterator[Left]:
 
 
 def _roles(account: Account) -> Iterator[Left]:
-    """Roles of services and of the identity centre cannot be anybody's own."""
+    """Skips service-linked roles and those of IAM Identity Center, which petpark cannot have made."""
     for role in account.pages("iam", "list_roles", "Roles"):
         if role["Path"].startswith(("/aws-service-role/", "/aws-reserved/")):
             continue
@@ -170,7 +191,7 @@ def _log_groups(account: Account) -> Iterator[Left]:
 
 
 def _parameters(account: Account) -> Iterator[Left]:
-    """API keys: made by `petpark keys`, not by the program, so that destroying a stack leaves them."""
+    """API keys: made by `petpark keys`, not by the program, so destroying a stack leaves them."""
     path = {"Key": "Path", "Option": "Recursive", "Values": [f"/{PROJECT}"]}
     for parameter in account.pages("ssm", "describe_parameters", "Parameters", ParameterFilters=[path]):
         name = parameter["Name"]
@@ -179,7 +200,7 @@ def _parameters(account: Account) -> Iterator[Left]:
 
 
 def _indexed(account: Account) -> Iterator[Left]:
-    """Everything else with the project's tag: networks, firewalls, volumes, alarms, topics, rules."""
+    """Everything else with the project's tag: networks, security groups, volumes, alarms, topics, rules."""
     wanted = [{"Key": _PROJECT_TAG, "Values": [PROJECT]}]
     found = account.pages("resourcegroupstaggingapi", "get_resources", "ResourceTagMappingList", TagFilters=wanted)
     for entry in found:

@@ -1,4 +1,4 @@
-"""Service quotas against what the stack asks for. New accounts often have 0 for GPU instances."""
+"""Service quotas against what the stack needs. In new accounts those of GPU instances are often 0."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
@@ -31,7 +31,9 @@ def _instances(account: Account, stack: str, asked: Sequence[Fleet]) -> Iterator
             quota = vcpu_quota(type_, spot=fleet.spot)
             if quota is None:
                 name = f"quota for {type_}"
-                yield unchecked(name, "petpark knows no quota of this family", "see Service Quotas in the console")
+                yield unchecked(
+                    name, "petpark does not know the quota of this family", "see Service Quotas in the console"
+                )
             elif fleet not in by_quota[quota]:
                 by_quota[quota].append(fleet)
     for quota, counted in by_quota.items():
@@ -39,7 +41,7 @@ def _instances(account: Account, stack: str, asked: Sequence[Fleet]) -> Iterator
 
 
 def _vcpus(account: Account, stack: str, quota: Quota, counted: Sequence[Fleet]) -> Check:
-    """Hold the quota against the largest of each fleet's types that counts against it."""
+    """Compare the quota with the largest of each fleet's types that counts against it."""
     limit = _limit(account, quota)
     running = _running(account, stack, quota)
     types = {fleet: [one for one in fleet.types if vcpu_quota(one, spot=fleet.spot) == quota] for fleet in counted}
@@ -49,20 +51,20 @@ def _vcpus(account: Account, stack: str, quota: Quota, counted: Sequence[Fleet])
     needed = sum(fleet.instances * largest[fleet] for fleet in counted)
     peak = sum(fleet.peak * largest[fleet] for fleet in counted)
     asked = ", ".join(f"{fleet.instances} {' or '.join(types[fleet])} for {fleet.purpose}" for fleet in counted)
-    used = f", {others} in use besides" if others else ""
+    used = f", {others} more in use" if others else ""
     found = f"{limit:.0f} vCPUs; needed {needed} ({asked}){used}"
     name = f"quota: {quota.name}"
     if limit < others + needed:
         return Check(name=name, health=Health.MISSING, found=found, mend=_increase(account, quota, others + peak))
     if limit < others + peak:
-        found += f"; {peak} while they are replaced"
+        found += f"; {peak} while instances are replaced"
         return Check(name=name, health=Health.ABSENT, found=found, mend=_increase(account, quota, others + peak))
     return Check(name=name, health=Health.FINE, found=found)
 
 
 def _count(account: Account, quota: Quota, others: int, needed: int) -> Check:
     limit = _limit(account, quota)
-    found = f"{limit:.0f}; needed {needed}, {others} in use besides"
+    found = f"{limit:.0f}; needed {needed}, {others} more in use"
     name = f"quota: {quota.name}"
     if limit < others + needed:
         return Check(name=name, health=Health.MISSING, found=found, mend=_increase(account, quota, others + needed))
@@ -70,7 +72,7 @@ def _count(account: Account, quota: Quota, others: int, needed: int) -> Check:
 
 
 def _limit(account: Account, quota: Quota) -> float:
-    """The account's own value, else AWS's default: an account that never had another may have none of its own.
+    """The account's applied value, else AWS's default: if it was never changed there may be no applied value.
 
     https://docs.aws.amazon.com/servicequotas/2019-06-24/apireference/API_GetServiceQuota.html
     """
@@ -89,7 +91,7 @@ def _vcpus_of(account: Account, types: Sequence[str]) -> dict[str, int]:
 
 
 def _running(account: Account, stack: str, quota: Quota) -> list[str]:
-    """Types of the instances that run already and count against `quota`, without those of the stack itself."""
+    """Types of the running instances that count against `quota`, without those of the stack itself."""
     filters = [{"Name": "instance-state-name", "Values": list(_ALIVE)}]
     found = account.pages("ec2", "describe_instances", "Reservations", Filters=filters)
     return [
@@ -116,7 +118,7 @@ def _tag(resource: Any, key: str) -> str | None:
 
 
 def _guarded(quota: Quota, check: Callable[[], Check]) -> Check:
-    """One quota that cannot be read says nothing of the next."""
+    """If one quota cannot be read, the next may be."""
     try:
         return check()
     except Unchecked as error:

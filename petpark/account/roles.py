@@ -1,4 +1,4 @@
-"""Service-linked roles: AWS makes each at first use, for a caller who may make it, and fails the use otherwise."""
+"""Service-linked roles: AWS creates each at first use if the caller may create it; otherwise the call fails."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ LOAD_BALANCING = LinkedRole(name="AWSServiceRoleForElasticLoadBalancing", servic
 
 
 def needed(settings: "StackSettings") -> tuple[LinkedRole, ...]:
-    """The roles that the stack's parts cannot be without."""
+    """The service-linked roles that the stack needs."""
     training = settings.platform_stack is None and settings.training.spot
     autoscaled = settings.endpoint.kind == "autoscaled"
     return ((SPOT,) if training else ()) + ((AUTO_SCALING, LOAD_BALANCING) if autoscaled else ())
@@ -55,14 +55,14 @@ def _role(account: Account, caller: Caller, role: LinkedRole) -> Check:
         unsure = error.as_check(name)
         return Check(name=name, health=unsure.health, found=unsure.found, mend=create)
     if allowed:
-        found = "does not exist; AWS makes it when you first need it, and may not for others"
+        found = "does not exist; AWS creates it at first use by you, but may not for other callers"
         return Check(name=name, health=Health.ABSENT, found=found, mend=create)
-    found = "does not exist, and you may not make it (iam:CreateServiceLinkedRole)"
-    return Check(name=name, health=Health.MISSING, found=found, mend=f"an administrator: {create}")
+    found = "does not exist, and you may not create it (iam:CreateServiceLinkedRole)"
+    return Check(name=name, health=Health.MISSING, found=found, mend=f"ask an administrator to run: {create}")
 
 
 def _may_create(account: Account, caller: Caller, role: LinkedRole) -> bool:
-    """What IAM's own simulator says. It wants the ARN of a user or a role, not of a session.
+    """What IAM's policy simulator says. It takes the ARN of a user or a role, not of a session.
 
     https://docs.aws.amazon.com/IAM/latest/APIReference/API_SimulatePrincipalPolicy.html
     """

@@ -1,4 +1,4 @@
-"""A stack's settings as its YAML says them, read without Pulumi's CLI."""
+"""A stack's settings from its YAML, read without the Pulumi CLI."""
 
 import json
 from pathlib import Path
@@ -22,11 +22,14 @@ def read_stack(root: Path, stack: str) -> "StackSettings":
 
     path = root / f"Pulumi.{stack}.yaml"
     try:
-        config = yaml.safe_load(path.read_text())["config"]
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise SettingsUnusable(f"{path} does not exist; `pulumi stack init {stack}` needs it beside it") from None
-    except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
+    except (OSError, yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise SettingsUnusable(f"{path} holds no settings: {error}") from None
+    config: Any = document.get("config") if isinstance(document, dict) else None
+    if not isinstance(config, dict):
+        raise SettingsUnusable(f"{path} holds no settings: it has no map named `config`")
 
     def get(key: str) -> str | None:
         return _as_text(config.get(f"{_PROJECT}:{key}"))
@@ -39,4 +42,4 @@ def read_stack(root: Path, stack: str) -> "StackSettings":
 
 def _as_text(value: Any) -> str | None:
     """As Pulumi hands values to a program: everything is text, and what has parts is JSON."""
-    return value if value is None or isinstance(value, str) else json.dumps(value)
+    return value if value is None or isinstance(value, str) else json.dumps(value, default=str)

@@ -1,4 +1,4 @@
-"""What a stack's settings say that AWS takes and people regret."""
+"""Settings that AWS accepts and people regret."""
 
 import ipaddress
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ def _clients(stack: str, settings: "StackSettings") -> Check:
         found = f"{block} is reserved for documentation: nobody can connect to the endpoint"
         return Check(name="clients", health=Health.ABSENT, found=found, mend=choose)
     if not block.prefixlen and settings.endpoint.api_keys == "open":
-        found = f"{block} with api_keys: open: everybody may use the endpoint"
+        found = f"{block} with api_keys: open: anybody may use the endpoint"
         return Check(name="clients", health=Health.ABSENT, found=found, mend=choose)
     return Check(name="clients", health=Health.FINE, found=str(block))
 
@@ -35,4 +35,4 @@ def _alarms(stack: str, settings: "StackSettings") -> Check:
     if settings.alarm_email:
         return Check(name="alarm e-mail", health=Health.FINE, found=settings.alarm_email)
     mend = f"pulumi config set petpark:alarm_email YOU@EXAMPLE.ORG --stack {stack}"
-    return Check(name="alarm e-mail", health=Health.ABSENT, found="none: alarms reach nobody", mend=mend)
+    return Check(name="alarm e-mail", health=Health.ABSENT, found="none: alarms notify nobody", mend=mend)

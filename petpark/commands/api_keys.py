@@ -62,14 +62,17 @@ def rotate(
 ) -> None:
     """Make a new key under the old name and print it, this once; the old one stays good for a while."""
     run = invocation(ctx)
-    _show(run.output, api_keys.rotate(run.target(), name, grace=_time(grace)))
+    target = run.target()
+    _show(run.output, api_keys.rotate(target, api_keys.resolve(target, name), grace=_time(grace)))
 
 
 @app.command("revoke", epilog=example("petpark keys revoke gate-camera --stack prod"))
 def revoke(ctx: typer.Context, name: _Name) -> None:
     """Take a key back. Endpoints hear of it within 20 seconds."""
     run = invocation(ctx)
-    api_keys.revoke(run.target(), name)
+    target = run.target()
+    name = api_keys.resolve(target, name)
+    api_keys.revoke(target, name)
     run.output.record(
         {"revoked": name, "in force": f"within {HEARD_WITHIN} s"},
         facts={"revoked": name, "in_force_within_seconds": HEARD_WITHIN},

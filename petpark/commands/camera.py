@@ -122,9 +122,13 @@ def events(
         if camera is None or home is not None:
             raise typer.BadParameter("--lake takes --camera and no --home: the lake is asked by camera and day.")
         when = (day or datetime.now(UTC)).date()
-        kept = cameras.in_lake(run.target(), camera=camera, day=when)[:count]
+        events, others = cameras.in_lake(run.target(), camera=camera, day=when)
+        kept = events[:count]
         empty = f"Nothing of camera {camera} reached the data lake on {when}."
-        run.output.table(_COLUMNS, [(*_event(one), good("in the lake")) for one in kept], facts=kept, empty=empty)
+        rows = [(*_event(one), good("in the lake")) for one in kept]
+        rows += [("–", camera, "–", "–", "–", "–", "", bad(f"unreadable: {key}")) for key in others]
+        facts = [*kept, *({"key": key, "problem": "no event of a camera agent"} for key in others)]
+        run.output.table(_COLUMNS, rows, facts=facts, empty=empty)
         return
     if day is not None:
         raise typer.BadParameter("--day goes with --lake: this machine's events are listed newest first.")

@@ -9,7 +9,7 @@ from petpark.errors import SettingsWrong
 
 
 def costs(ctx: typer.Context) -> None:
-    """Say what the stack of --stack costs in a month as its YAML configures it, by AWS's list prices."""
+    """Say what the stack of --stack costs per month with its current settings, at AWS's list prices."""
     from infra import costs as prices
 
     run = invocation(ctx)
@@ -20,7 +20,7 @@ def costs(ctx: typer.Context) -> None:
     except (SettingsUnusable, prices.PriceUnknown) as error:
         raise SettingsWrong(str(error), next_step=f"Edit Pulumi.{run.stack}.yaml, or infra/costs.py.") from None
     total = sum(item.month for item in items)
-    rows = [(item.name, f"{item.month:.2f}") for item in items] + [("together", f"{total:.2f}")]
+    rows = [(item.name, f"{item.month:.2f}") for item in items] + [("total", f"{total:.2f}")]
     facts = {
         "stack": run.stack,
         "currency": "USD",
@@ -31,11 +31,11 @@ def costs(ctx: typer.Context) -> None:
         "training_hour": None if hour is None else round(hour, 2),
     }
     if hour is not None:
-        rows.append(("and an hour of training on demand", f"{hour:.2f}"))
-    columns = (f"stack {run.stack}", f"USD a month, list prices of {prices.REGION} in {prices.READ}")
+        rows.append(("plus, per hour of on-demand training", f"{hour:.2f}"))
+    columns = (f"stack {run.stack}", f"USD per month, list prices for {prices.REGION} in {prices.READ}")
     run.output.table(columns, rows, facts=facts, empty="")
     run.output.note(
-        "Without tax and traffic; spot is usually less than half. https://calculator.aws has other regions."
+        "Without tax and data transfer; spot is usually less than half. Other regions: https://calculator.aws"
     )
 
 

@@ -1,5 +1,6 @@
 """`petpark data`."""
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from enum import StrEnum
 from typing import Annotated
@@ -9,6 +10,7 @@ import typer
 from petpark import datasets, quality
 from petpark.app import example, group, invocation
 from petpark.commands import dataset_changes, dataset_diff, dataset_quality
+from petpark.output import bad
 
 app = group("Dataset versions in the data lake.")
 dataset_changes.register(app)
@@ -100,11 +102,16 @@ def list_datasets(ctx: typer.Context) -> None:
         found = datasets.summaries(target)
     run.output.table(
         ("dataset", "photos", "labels", "splits"),
-        [(entry.sha256[:16], str(entry.photos), _counts(entry.labels), _counts(entry.splits)) for entry in found],
+        [
+            (entry.sha256[:16], bad("unreadable"), bad(entry.problem), "")
+            if entry.problem
+            else (entry.sha256[:16], str(entry.photos), _counts(entry.labels), _counts(entry.splits))
+            for entry in found
+        ],
         facts={"datasets": [asdict(entry) for entry in found]},
         empty="No dataset yet: petpark data ingest DIR",
     )
 
 
-def _counts(counts: object) -> str:
-    return ", ".join(f"{name} {count}" for name, count in counts.items()) if isinstance(counts, dict) else ""
+def _counts(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in counts.items())

@@ -35,7 +35,7 @@ def report(
     out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Where to put the page.")] = None,
     show: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
 ) -> None:
-    """Say what a dataset is worth: five characteristics, the photos concerned, and how to mend it."""
+    """Say what a dataset is worth: five characteristics, the photos concerned, and how to fix it."""
     run = invocation(ctx)
     target = run.target()
     limits = datasets.data_gates(target, gates or ())
@@ -46,7 +46,7 @@ def report(
             gates=limits,
             labels=not skip_labels,
             model=model,
-            progress=lambda _what, done, of: bar(done, of),
+            progress=lambda what, done, of: bar(done, of, what),
         )
     path = quality.write_page(made, out or Path(f"quality-{short(made.report.dataset)}.html")) if out or show else None
     if show and path is not None:

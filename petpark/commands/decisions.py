@@ -11,7 +11,8 @@ import typer
 from petpark import decisions
 from petpark.app import Invocation, example, invocation
 from petpark.decisions import Successors
-from petpark.output import Cell, moment, short
+from petpark.errors import NOT_SO
+from petpark.output import Cell, bad, moment, short
 from petpark.target import Target
 from registry.channel import Move
 from registry.channel_policy import ChannelPolicy
@@ -38,15 +39,30 @@ def certify(
     report: Annotated[
         Path | None, typer.Option("--report", help="The report it rests on (default: the version's own).")
     ] = None,
-    days: Annotated[int, typer.Option("--days", help="Days until the certificate ends.", min=1)] = 90,
+    days: Annotated[
+        int | None,
+        typer.Option("--days", help="Days until the certificate ends (default: 90, or the most allowed).", min=1),
+    ] = None,
+    despite: Annotated[
+        list[str] | None,
+        typer.Option("--despite", help="A gate that it did not pass, to certify it all the same; once for each."),
+    ] = None,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Do not ask before what is in force is refused or revoked.")
+    ] = False,
 ) -> None:
     """Sign a decision about exactly these bytes, as the stack's certifier.
 
     Nobody certifies or refuses what they trained or asked for; anybody may revoke.
+    Each gate that stands against a version must be named, and the certificate keeps it.
     """
     run = invocation(ctx)
     target = run.target()
-    certificate = decisions.certify(target, version, decision=decision.value, note=note, report=report, days=days)
+    if decision is not Decision.CERTIFIED:
+        _warn(run, target, version, decision, yes=yes)
+    certificate = decisions.certify(
+        target, version, decision=decision.value, note=note, report=report, days=days, despite=despite or ()
+    )
     after = decisions.successors(target, certificate) if decision is Decision.CERTIFIED else []
     fields: dict[str, Cell] = {
         "version": str(version),
@@ -56,8 +72,22 @@ def certify(
         "report": short(certificate.report_sha256) if certificate.report_sha256 else "none",
         "note": note,
     }
+    if certificate.despite:
+        fields["despite"] = bad(", ".join(certificate.despite))
     fields |= {f"next, for {entry.channel}": _who(entry) for entry in after}
     run.output.record(fields, facts={**asdict(certificate), "may_promote": [asdict(entry) for entry in after]})
+
+
+def _warn(run: Invocation, target: Target, version: int, decision: Decision, *, yes: bool) -> None:
+    """Say what becomes of the channels that are at `version`, and ask."""
+    follows = decisions.consequences(target, version)
+    for each in follows:
+        run.output.err.print(each.told, markup=False, soft_wrap=True)
+    if follows and not yes:
+        names = ", ".join(each.channel for each in follows)
+        if not run.output.confirm(f"Version {version} is in force on {names}. Sign `{decision}` all the same?"):
+            run.output.err.print("Nothing was signed.")
+            raise typer.Exit(NOT_SO)
 
 
 def promote(
@@ -66,7 +96,7 @@ def promote(
     channel: Channel,
     why: Why,
     create_channel: Annotated[
-        bool, typer.Option("--create-channel", help="Begin a channel that no stack declares.")
+        bool, typer.Option("--create-channel", help="Start a channel that no stack declares.")
     ] = False,
 ) -> None:
     """Move a channel to a version; its endpoints follow within seconds.
@@ -87,7 +117,7 @@ def rollback(
     to: Annotated[
         int | None, typer.Option("--to", help="Go back to this version (default: the one before).", min=1)
     ] = None,
-    again: Annotated[bool, typer.Option("--yes", help="Also to a version that was rolled back from.")] = False,
+    again: Annotated[bool, typer.Option("--yes", help="Even to a version that was rolled back from before.")] = False,
 ) -> None:
     """Move a channel back to the version before, or to an older one, and say why that one had left.
 

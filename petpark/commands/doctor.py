@@ -22,21 +22,21 @@ from petpark.output import Line, Output, bad, good
 def examine(
     ctx: typer.Context,
     install_pulumi: Annotated[
-        bool, typer.Option("--install-pulumi", help="First fetch the Pulumi CLI and aws plugin that fit.")
+        bool, typer.Option("--install-pulumi", help="First download the Pulumi CLI and aws plugin that fit the SDK.")
     ] = False,
     account: Annotated[
-        bool, typer.Option("--account", help="Check the AWS account for the first `pulumi up` of --stack instead.")
+        bool, typer.Option("--account", help="Check instead whether the AWS account is ready for --stack.")
     ] = False,
     leftovers: Annotated[
         bool, typer.Option("--leftovers", help="With --account: list what is left of petpark after `pulumi destroy`.")
     ] = False,
 ) -> None:
-    """Say what is missing on this machine (or account), and the command that mends it.
+    """Say what is missing on this machine (or in this account), and how to fix it.
 
     Looks at what --target needs: the rehearsal's parts, or Pulumi and the account.
-    Where a stack is deployed, also at what its registry leans on: clock, bucket (versions, policy, encryption), key.
+    If a stack is deployed, also at what its registry depends on: clock, bucket (versions, policy, encryption), key.
     --account checks, read-only, what AWS would refuse at the first `pulumi up` of --stack.
-    Ends with 1 when something needed is missing.
+    Ends with 1 if something necessary is missing.
     """
     run = invocation(ctx)
     if install_pulumi:
@@ -61,24 +61,26 @@ def _checks(run: Invocation, *, account: bool, leftovers: bool) -> Iterator[Chec
             raise typer.BadParameter("it lists what is left in an AWS account: petpark doctor --account --leftovers")
         return doctor.examine(run.kind, checkout(), run.target)
     if run.kind is TargetKind.REHEARSAL:
-        raise typer.BadParameter("--account looks at an AWS account, and a rehearsal has none: leave --target out")
+        raise typer.BadParameter("--account checks an AWS account, and a rehearsal has none: omit --target")
     look = account_leftovers.examine if leftovers else account_checks.examine
     return look(checkout(), run.stack)
 
 
 def _install_pulumi(output: Output) -> None:
-    """Fetch the CLI and its aws plugin, and print what was fetched with its hash, for the list of pins."""
+    """Download the CLI and its aws plugin, and print their hashes, for the list of pins."""
     from petpark.downloads import TOOLS, progress, pulumi
 
     def waiting() -> None:
-        output.err.print("Another petpark is fetching it; waiting.")
+        output.err.print("Another petpark process is downloading it; waiting.")
 
     fetched = pulumi.install(lambda name: progress.shown(name, output.err), waiting=waiting, tools=TOOLS)
     for file in fetched:
-        output.err.print(f"Fetched {file.name}\n  SHA-256 {file.sha256}, checked against {file.trust}", soft_wrap=True)
+        output.err.print(
+            f"Downloaded {file.name}\n  SHA-256 {file.sha256}, checked against {file.trust}", soft_wrap=True
+        )
     if not fetched:
         output.err.print(
-            f"Nothing to fetch: the Pulumi CLI and its aws plugin are in {TOOLS / 'pulumi'}", soft_wrap=True
+            f"Nothing to download: the Pulumi CLI and its aws plugin are in {TOOLS / 'pulumi'}", soft_wrap=True
         )
 
 
@@ -89,9 +91,7 @@ def _line(check: Check) -> Line:
         Health.MISSING: bad("✗"),
         Health.UNCHECKED: Text("?"),
     }[check.health]
-    return Line(
-        mark=mark, what=check.name, found=check.found, details={"mend it with": check.mend} if check.mend else {}
-    )
+    return Line(mark=mark, what=check.name, found=check.found, details={"fix": check.mend} if check.mend else {})
 
 
 def checkout() -> Path:

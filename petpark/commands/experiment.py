@@ -11,12 +11,12 @@ import typer
 from petpark import experiments
 from petpark.app import Invocation, example, group, invocation
 from petpark.commands.decisions import Channel, Version, Why
-from petpark.errors import NOT_SO, StackNotDeployed
+from petpark.errors import NOT_SO, StackNotDeployed, unwatched
 from petpark.experiments import Look
 from petpark.output import Cell, bad, good, moment, short
 from petpark.target import Target
 from registry.experiment import Conclusion, Entry, Experiment
-from registry.experiment_rule import Evidence, Rule, RuleInvalid
+from registry.experiment_rule import Arm, Evidence, Rule, RuleInvalid
 
 app = group("A challenger beside the version in force: shadow, canary, A/B.")
 
@@ -107,10 +107,18 @@ def judge(
     run = invocation(ctx)
     targets = _targets(run)
     found = experiments.look(targets, channel)
-    while watch and found.conclusion is None:
-        run.output.note(f"{_seen(found.evidence)}: {'; '.join(found.judgement.reasons)}")
-        time.sleep(every)
-        found = experiments.look(targets, channel)
+    looks = 0
+    with unwatched(
+        f"The experiment on {channel} goes on, and nobody decides about it.",
+        f"Have it decided: petpark experiment judge --channel {channel} --watch. "
+        f"End it: petpark experiment stop --channel {channel} --why ...",
+    ):
+        while watch and found.conclusion is None:
+            looks += 1
+            said = f"{_seen(found.evidence)}: {'; '.join(found.judgement.reasons)}"
+            (run.output.stage if looks.bit_count() == 1 else run.output.note)(said)  # in a log ever more rarely
+            time.sleep(every)
+            found = experiments.look(targets, channel)
     _show(run, found)
     if found.conclusion is not None and found.conclusion.outcome != "promoted":
         raise typer.Exit(NOT_SO)
@@ -163,6 +171,10 @@ def _show(run: Invocation, found: Look) -> None:
     facts = {
         "experiment": asdict(experiment),
         "evidence": asdict(found.evidence),
+        "mean_milliseconds": {
+            "champion": _milliseconds(found.evidence.champion),
+            "challenger": _milliseconds(found.evidence.challenger),
+        },
         "silent": list(found.silent),
         "judgement": asdict(found.judgement),
         "conclusion": asdict(conclusion) if conclusion else None,
@@ -173,12 +185,24 @@ def _show(run: Invocation, found: Look) -> None:
 
 def _seen(evidence: Evidence) -> str:
     parts = [
-        f"champion {evidence.champion.answers} answers, {evidence.champion.failures} failed",
-        f"challenger {evidence.challenger.answers}, {evidence.challenger.failures} failed",
+        f"champion {_told(evidence.champion)}",
+        f"challenger {_told(evidence.challenger)}",
         f"{evidence.disagreed} of {evidence.compared} compared differ" if evidence.compared else "",
         f"{evidence.left_out} left out" if evidence.left_out else "",
     ]
     return "; ".join(filter(None, parts)) + f" ({evidence.endpoints} endpoint{'s' * (evidence.endpoints != 1)})"
+
+
+def _told(arm: Arm) -> str:
+    """What an arm did, with its mean time; nothing that was not measured is shown as a figure."""
+    milliseconds = _milliseconds(arm)
+    answers = "no answers yet" if milliseconds is None else f"{arm.answers} answers ({milliseconds:.1f} ms)"
+    return f"{answers}, {arm.failures} failed"
+
+
+def _milliseconds(arm: Arm) -> float | None:
+    """The mean time of an answer; None before the first."""
+    return 1000 * arm.seconds / arm.answers if arm.answers else None
 
 
 def _row(entry: Experiment, end: Conclusion | None) -> tuple[Cell, ...]:

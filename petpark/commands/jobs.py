@@ -5,16 +5,19 @@ from typing import Annotated
 
 import typer
 
-from petpark import gates, job_details, jobs
+from petpark import cancellation, gates, job_details, job_logs, job_summaries, jobs
 from petpark.app import example, group, invocation
 from petpark.commands import verdicts
 from petpark.commands.words import measured
+from petpark.errors import LogMissing, unwatched
 from petpark.job_details import JobDetails
-from petpark.jobs import JobSummary, Stage
+from petpark.job_summaries import JobSummary, Stage
 from petpark.output import Cell, Section, bad, good, short
 from registry.identity import person
 
 app = group("Training jobs: what was asked, how far it is, what came of it.")
+
+Job = Annotated[str, typer.Argument(metavar="JOB", help="The job's id, or the beginning of it.")]
 
 
 @app.command("list", epilog=example("petpark jobs list", "petpark jobs list --limit 5 --json"))
@@ -24,7 +27,7 @@ def list_jobs(
 ) -> None:
     """Show the newest jobs and what came of them."""
     run = invocation(ctx)
-    found = jobs.summaries(run.target(), limit=limit)
+    found = job_summaries.summaries(run.target(), limit=limit)
     run.output.table(
         ("job", "asked by", "stage", "epochs", "checkpoints", "dataset", "instance", "result"),
         [_row(job) for job in found],
@@ -36,10 +39,11 @@ def list_jobs(
 
 
 @app.command("show", epilog=example("petpark jobs show 20260802-101500-3fa9"))
-def show(ctx: typer.Context, job: Annotated[str, typer.Argument(metavar="JOB", help="The job's id.")]) -> None:
+def show(ctx: typer.Context, job: Job) -> None:
     """Show one job: what was asked, the gates in force, which its version failed, by how much, and what to try."""
     run = invocation(ctx)
-    found = job_details.inspect(run.target(), job)
+    target = run.target()
+    found = job_details.inspect(target, jobs.resolve(target, job))
     facts = {
         **asdict(found.summary),
         "spec": asdict(found.spec),
@@ -49,6 +53,57 @@ def show(ctx: typer.Context, job: Annotated[str, typer.Argument(metavar="JOB", h
         **verdicts.facts(found),
     }
     run.output.sections(_sections(found), facts=facts)
+
+
+@app.command("cancel", epilog=example('petpark jobs cancel 20260802-101500-3fa9 --why "wrong dataset"'))
+def cancel(
+    ctx: typer.Context,
+    job: Job,
+    why: Annotated[str, typer.Option("--why", help="The reason, recorded with your name.")],
+) -> None:
+    """End a job for ever, and the instances that run it; what it wrote stays, and nobody resumes it."""
+    run = invocation(ctx)
+    target = run.target()
+    ended = cancellation.cancel(target, jobs.resolve(target, job), why=why)
+    fields: dict[str, Cell] = {
+        "job": ended.job,
+        "cancelled by": person(ended.by),
+        "why": ended.why,
+        "instances ended": ", ".join(ended.instances) or "none was at work",
+    }
+    run.output.record(fields, facts=asdict(ended))
+
+
+@app.command("logs", epilog=example("petpark jobs logs 20260802-101500-3fa9", "petpark jobs logs 20260802 --follow"))
+def logs(
+    ctx: typer.Context,
+    job: Job,
+    follow: Annotated[bool, typer.Option("--follow", help="Stay until the job has ended.")] = False,
+) -> None:
+    """Print what a job said, and the boot logs of instances that ended otherwise than well."""
+    run = invocation(ctx)
+    target = run.target()
+    name = jobs.resolve(target, job)
+    jobs.load_spec(target, name)
+    said: list[job_logs.Said] = []
+    with unwatched(f"Job {name} is as it was.", f"Stop it: petpark jobs cancel {name} --why ..."):
+        for line in job_logs.said(target, name, follow=follow):
+            said.append(line)
+            run.output.say(str(line))
+    booted = job_logs.boot_logs(target, name)
+    for log in booted:
+        run.output.say(f"{log.instance}, from its boot on (workspace, {log.key}):")
+        for line in log.lines:
+            run.output.say(f"  {line}")
+    if not said and not booted:
+        raise LogMissing(
+            f"Job {name} has said nothing that is kept: no instance of it has begun, or the log group "
+            f"{target.outputs.training.log_group} has forgotten it.",
+            next_step=f"petpark jobs show {name}",
+        )
+    if run.output.json:
+        facts = {"job": name, "log": [asdict(line) for line in said], "boot_logs": [asdict(log) for log in booted]}
+        run.output.document(facts)
 
 
 def _sections(found: JobDetails) -> dict[str, Section]:
@@ -78,7 +133,7 @@ def _sections(found: JobDetails) -> dict[str, Section]:
 
 
 def _console(found: JobDetails) -> str:
-    """Where to look at an instance that could keep nothing. EC2 has it for an hour at least after its end.
+    """Where to look for the output of an instance that stored no log. EC2 keeps it for at least an hour.
 
     https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instance-console.html
     """
@@ -91,19 +146,21 @@ def _last_words(found: JobDetails) -> dict[str, Section]:
     if found.boot_log is None:
         return {}
     lines = {str(number): line for number, line in enumerate(found.boot_log.last, start=1)}
-    return {f"What {found.boot_log.instance} said last, whole in the workspace at {found.boot_log.key}": lines}
+    return {
+        f"End of the boot log of {found.boot_log.instance}; whole log in the workspace at {found.boot_log.key}": lines
+    }
 
 
 def _row(job: JobSummary) -> tuple[Cell, ...]:
     progress = (str(job.epochs), str(job.checkpoints))
-    last = (short(job.dataset), job.instance_id or "–", _result(job))
+    last = (short(job.dataset) or "–", job.instance_id or "–", _result(job))
     return (job.job, person(job.requested_by), _stage(job.stage), *progress, *last)
 
 
 def _stage(stage: Stage) -> Cell:
     if stage is Stage.SUCCEEDED:
         return good(stage)
-    return bad(stage) if stage in {Stage.FAILED, Stage.INTERRUPTED} else stage
+    return bad(stage) if stage in {Stage.FAILED, Stage.INTERRUPTED, Stage.UNREADABLE} else stage
 
 
 def _result(job: JobSummary) -> Cell:

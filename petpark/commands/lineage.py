@@ -12,8 +12,9 @@ from rich.tree import Tree
 
 from petpark import lineage as lineages
 from petpark.app import example, invocation
-from petpark.commands.words import accuracy, brief
+from petpark.commands.words import Named, accuracy, brief
 from petpark.lineage import DeadEnd, Origin, Run
+from petpark.models import resolve
 from petpark.output import bad, moment, plural, short
 from registry.identity import person
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 def lineage(
     ctx: typer.Context,
-    version: Annotated[int, typer.Argument(metavar="VERSION", help="Number of the version.", min=1)],
+    version: Named,
     photos: Annotated[bool, typer.Option("--photos", help="Name every photo that it was made from.")] = False,
 ) -> None:
     """Walk from a version back to what it was made of: run, dataset, photos, and the version it began with.
@@ -31,8 +32,9 @@ def lineage(
     What cannot be found any more is said: the workspace forgets jobs after 90 days.
     """
     run = invocation(ctx)
+    target = run.target()
     with run.output.progress("Walking back"):
-        origin = lineages.walk(run.target(), version)
+        origin = lineages.walk(target, resolve(target, version))
     run.output.show(_tree(origin, photos=photos), facts=_facts(origin, photos=photos))
 
 

@@ -12,7 +12,7 @@ import typer
 from petpark import models
 from petpark.app import example, group, invocation
 from petpark.commands import comparison, history, lineage, upkeep
-from petpark.commands.words import accuracy, brief, measured, show_proofs
+from petpark.commands.words import Named, accuracy, brief, measured, show_proofs
 from petpark.errors import NOT_SO
 from petpark.models import Judged, Overview, Standing, Validity
 from petpark.output import Cell, Columns, Section, bad, good, moment, short, size
@@ -21,10 +21,9 @@ from registry.identity import person
 
 if TYPE_CHECKING:
     from registry.channel import Move
+    from registry.errors import RegistryError
 
 app = group("The registry: versions, channels, certificates.")
-
-Number = Annotated[int, typer.Argument(metavar="VERSION", help="Number of the version.", min=1)]
 
 
 @app.command("list", epilog=example("petpark models list", "petpark models list --last 50 --json"))
@@ -39,7 +38,14 @@ def list_versions(
         found = models.overview(run.target(), last=None if everything else last)
     run.output.table(
         ("version", "digest", "created (UTC)", "accuracy", "decision", "channels", "dataset"),
-        [_row(entry) for entry in found.standings],
+        sorted(
+            [
+                *(_row(entry) for entry in found.standings),
+                *(_broken(number, problem) for number, problem in found.problems.items()),
+            ],
+            key=lambda row: int(str(row[0])),
+            reverse=True,
+        ),
         facts=_overview_facts(found),
         empty="No version yet: petpark train --dataset SHA",
     )
@@ -47,15 +53,17 @@ def list_versions(
         run.output.out.print()
         columns = ("channel", "version", "since (UTC)", "moved by", "why")
         run.output.table(columns, [_head(name, move) for name, move in found.heads.items()], facts=None, empty="")
-    if found.total > len(found.standings):
-        run.output.note(f"The newest {len(found.standings)} of {found.total} versions; --last N or --all show more.")
+    listed = len(found.standings) + len(found.problems)
+    if found.total > listed:
+        run.output.note(f"The newest {listed} of {found.total} versions; --last N or --all show more.")
 
 
 @app.command("show", epilog=example("petpark models show 12"))
-def show(ctx: typer.Context, version: Number) -> None:
+def show(ctx: typer.Context, version: Named) -> None:
     """Show one version: its files, metrics, origin, every decision about it, and what to read next."""
     run = invocation(ctx)
-    found = models.standing(run.target(), version)
+    target = run.target()
+    found = models.standing(target, models.resolve(target, version))
     told = found.version
     gates = states(told.metrics)
     sections: dict[str, Section] = {
@@ -81,7 +89,7 @@ def show(ctx: typer.Context, version: Number) -> None:
 @app.command("report", epilog=example("petpark models report 12", "petpark models report 12 --out reports/"))
 def report(
     ctx: typer.Context,
-    version: Number,
+    version: Named,
     out: Annotated[
         Path | None, typer.Option("--out", help="File, or folder, to put it in (default: MODEL-VERSION-report.html).")
     ] = None,
@@ -89,26 +97,29 @@ def report(
 ) -> None:
     """Fetch a version's report, verified by its hash, and print where it is."""
     run = invocation(ctx)
-    found = models.fetch_report(run.target(), version, out, force=force)
+    target = run.target()
+    number = models.resolve(target, version)
+    found = models.fetch_report(target, number, out, force=force)
     if run.output.json:
-        run.output.document({"version": version, **asdict(found)})
+        run.output.document({"version": number, **asdict(found)})
     else:
         run.output.out.print(str(found.path), soft_wrap=True, markup=False)
     run.output.note(f"{size(found.bytes)}, sha256 {found.sha256}" + ("" if found.fetched else ", was there already"))
 
 
 @app.command("verify", epilog=example("petpark models verify 12"))
-def verify(ctx: typer.Context, version: Number) -> None:
+def verify(ctx: typer.Context, version: Named) -> None:
     """Read every byte of a version from the store, and check its certificate and the channels that name it.
 
     Ends with 1 when something is wrong.
     """
     run = invocation(ctx)
     target = run.target()
-    with run.output.progress(f"Verifying version {version}"):
-        proofs = models.verify(target, version)
+    number = models.resolve(target, version)
+    with run.output.progress(f"Verifying version {number}"):
+        proofs = models.verify(target, number)
     sound = all(proof.ok for proof in proofs)
-    facts = {"version": version, "sound": sound, "findings": [proof.to_dict() for proof in proofs]}
+    facts = {"version": number, "sound": sound, "findings": [proof.to_dict() for proof in proofs]}
     show_proofs(run.output, proofs, facts=facts)
     if not sound:
         raise typer.Exit(NOT_SO)
@@ -129,6 +140,10 @@ def _row(entry: Standing) -> tuple[Cell, ...]:
         ", ".join(entry.channels),
         short(version.lineage.get("dataset", "–")),
     )
+
+
+def _broken(number: int, problem: RegistryError) -> tuple[Cell, ...]:
+    return (str(number), "–", "–", "–", bad(f"unreadable: {problem.actual}"), "", "")
 
 
 def _head(name: str, move: Move) -> tuple[Cell, ...]:
@@ -169,6 +184,7 @@ def _overview_facts(found: Overview) -> Mapping[str, Any]:
         "total": found.total,
         "versions": [_facts(entry) for entry in found.standings],
         "channels": {name: asdict(move) for name, move in found.heads.items()},
+        "problems": {number: problem.actual for number, problem in found.problems.items()},
     }
 
 

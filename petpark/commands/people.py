@@ -10,7 +10,7 @@ from petpark import access
 from petpark.app import example, group, invocation
 from registry.layout import Role
 
-app = group("Who may act for the park, and what they need in AWS for it.")
+app = group("People who operate petpark, and the permissions that they need in AWS.")
 
 
 @app.command(
@@ -22,9 +22,9 @@ app = group("Who may act for the park, and what they need in AWS for it.")
 )
 def policy(
     ctx: typer.Context,
-    role: Annotated[list[Role], typer.Option(help="A role that the person acts in; may be given more than once.")],
+    role: Annotated[list[Role], typer.Option(help="A role that the person may assume; can be given more than once.")],
 ) -> None:
-    """Print the IAM policy of a person, for a user or a permission set: take these roles, and see what runs.
+    """Print the IAM policy for a person (a user or a permission set): assume these roles, and see what runs.
 
     What each role may do is its own policy, which the stack made: to train, a person needs the publisher's.
     """

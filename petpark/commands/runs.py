@@ -7,6 +7,7 @@ import typer
 
 from petpark import runs
 from petpark.app import example, group, invocation
+from petpark.jobs import resolve
 
 app = group("Training runs beside each other: what was asked, how it went, what differs.")
 
@@ -14,7 +15,7 @@ app = group("Training runs beside each other: what was asked, how it went, what 
 @app.command("compare", epilog=example("petpark runs compare 20260802-101500-3fa9 20260803-090000-77aa"))
 def compare(
     ctx: typer.Context,
-    jobs: Annotated[list[str], typer.Argument(metavar="JOB...", help="Jobs, running or ended.")],
+    jobs: Annotated[list[str], typer.Argument(metavar="JOB...", help="Jobs, by their ids or the beginnings of them.")],
     page: Annotated[Path, typer.Option("--page", metavar="FILE", help="Where the page is written.")] = Path(
         "runs.html"
     ),
@@ -22,7 +23,8 @@ def compare(
     """Show in what jobs differ, and write their curves side by side as one HTML page."""
     run = invocation(ctx)
     target = run.target()
-    found = [runs.load(target, job) for job in dict.fromkeys(jobs)]
+    names = dict.fromkeys(resolve(target, job) for job in jobs)
+    found = [runs.load(target, name) for name in names]
     runs.write_page(found, page)
     different = runs.differences(found)
     run.output.table(
@@ -31,4 +33,7 @@ def compare(
         facts={"runs": [one.facts() for one in found], "differences": different, "page": str(page)},
         empty="These jobs ask for the same.",
     )
+    for one in found:
+        for key, problem in one.problems.items():
+            run.output.say(f"Passed over {key} in the workspace: {problem}")
     run.output.note(f"Curves side by side: {page}")

@@ -12,10 +12,11 @@ import typer
 from petpark import datasets, jobs
 from petpark.app import Invocation, example, group, invocation
 from petpark.commands.train import submit, watch_job
+from petpark.errors import unwatched
 from petpark.output import Cell, bad, good, plural, short
 from petpark.search import page, request, words
 from petpark.search.driver import Driver, Instances
-from petpark.search.records import Records, find
+from petpark.search.records import Listed, Records, listed, resolve
 from petpark.search.table import Row, State, Table
 from petpark.target import Target
 from registry.identity import person
@@ -31,7 +32,7 @@ app = group("Which settings train best: each trial a job, within a budget of hou
 _Publish = Annotated[
     bool, typer.Option("--publish-best", help="Then train the best once more and publish it, beyond the budget.")
 ]
-_Id = Annotated[str, typer.Argument(metavar="STUDY", help="The study's id.")]
+_Id = Annotated[str, typer.Argument(metavar="STUDY", help="The study's id, or the beginning of it.")]
 
 
 @app.command(
@@ -62,7 +63,7 @@ def run_search(
     metric: Annotated[
         str, typer.Option("--metric", help="Choose by the lower bound of: balanced_accuracy, accuracy, recall_<class>.")
     ] = "balanced_accuracy",
-    seed: Annotated[int, typer.Option("--seed", help="Seeds the draws and every training.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", help="Seeds the draws and every training.", min=0)] = 0,
     parallel: Annotated[int, typer.Option("--parallel", help="Instances at once.", min=1)] = 1,
     max_hours: Annotated[float | None, typer.Option("--max-hours", help="Most hours of all instances.")] = None,
     max_usd: Annotated[float | None, typer.Option("--max-usd", help="Most that they may cost.")] = None,
@@ -116,7 +117,8 @@ def run_search(
 def resume(ctx: typer.Context, study: _Id, publish_best: _Publish = False) -> None:
     """Go on with a study wherever it is: after a lost connection, without capacity, on another machine."""
     run = invocation(ctx)
-    _drive(run, run.target(), study, publish=publish_best)
+    target = run.target()
+    _drive(run, target, resolve(_workspace(target), study), publish=publish_best)
 
 
 @app.command("show", epilog=example("petpark search show 20260802-101500-3fa9 --out study.html"))
@@ -128,8 +130,8 @@ def show(
     """Show a study's trials, under way or ended: settings, metric with interval, hours, cost."""
     run = invocation(ctx)
     target = run.target()
-    records = Records(_workspace(target), study)
-    table = records.ended() or records.table(records.look(Instances(target=target).alive(study)))
+    records = Records(_workspace(target), resolve(_workspace(target), study))
+    table = records.ended() or records.table(records.look(Instances(target=target).alive(records.name)))
     asked = records.study()
     if out is not None:
         page.write_page(table, asked, out)
@@ -143,16 +145,19 @@ def list_studies(
 ) -> None:
     """Show the newest studies."""
     run = invocation(ctx)
-    store = _workspace(run.target())
-    found = [(name, Records(store, name)) for name in find(store, limit)]
-    rows = [(name, records.study(), records.ended()) for name, records in found]
+    found = listed(_workspace(run.target()), limit)
     run.output.table(
         ("study", "asked by", "dataset", "searched", "trials", "best", "outcome"),
-        [_summary(name, study, table) for name, study, table in rows],
+        [_summary(one) for one in found],
         facts={
             "studies": [
-                {"study": name, "asked": asdict(study), "table": None if table is None else asdict(table)}
-                for name, study, table in rows
+                {
+                    "study": one.name,
+                    "asked": one.study and asdict(one.study),
+                    "table": one.table and asdict(one.table),
+                    "problem": one.problem or None,
+                }
+                for one in found
             ]
         },
         empty="No study yet: petpark search run --dataset SHA --grid learning_rate=0.001,0.003",
@@ -162,14 +167,18 @@ def list_studies(
 def _drive(run: Invocation, target: Target, study: str, *, publish: bool) -> None:
     store = _workspace(target)
     asked = Records(store, study).study()
-    run.output.note(f"Study {study}. Should this program end, go on with: petpark search resume {study}")
-    table = Driver(
-        store=store, name=study, machines=Instances(target=target, tell=run.output.note), tell=run.output.note
-    ).drive()
+    run.output.stage(f"Study {study}. Should this program end, go on with: petpark search resume {study}")
+    machines = Instances(target=target, tell=run.output.stage)
+    with unwatched(
+        f"Trials of study {study} that have begun run on; no other begins.",
+        f"Go on with it: petpark search resume {study}. See it: petpark search show {study}. "
+        "Stop a trial that runs: petpark jobs cancel JOB --why ...",
+    ):
+        table = Driver(store=store, name=study, machines=machines, tell=run.output.stage).drive()
     published: dict[str, Any] = {}
     if publish:
         job, instance = request.publish_best(target, table)
-        run.output.note(f"The best is trained again, to be published: job {job} on {instance}")
+        run.output.stage(f"The best is trained again, to be published: job {job} on {instance}")
         published = {"job": job, "instance": instance, **watch_job(run, target, job, instance)}
     _print(run, table, asked, published=published)
     request.best_row(table)  # a study in which nothing succeeded ends with 1
@@ -202,7 +211,10 @@ def _row(table: Table, row: Row, names: tuple[str, ...]) -> tuple[Cell, ...]:
     return (str(row.trial), *values, str(row.epochs), *figures, *cost, state, mark)
 
 
-def _summary(name: str, study: Study, table: Table | None) -> tuple[Cell, ...]:
+def _summary(one: Listed) -> tuple[Cell, ...]:
+    name, study, table = one.name, one.study, one.table
+    if study is None:
+        return (name, "–", "–", "–", "–", "", bad(f"unreadable: {one.problem}"))
     searched, asked_by = ", ".join(words.searched(study)), person(study.spec.requested_by)
     best = "" if table is None or table.best is None else f"trial {table.best}: {table.row(table.best).value:.3f}"
     outcome = "not ended" if table is None else (table.outcome or "").partition(":")[0]

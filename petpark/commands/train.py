@@ -14,8 +14,9 @@ import typer
 from petpark import datasets, job_details, jobs
 from petpark.app import Invocation, example, invocation
 from petpark.commands import verdicts
-from petpark.errors import GATES_FAILED, WeightsMissing
-from petpark.jobs import EpochSeen, Finished, InstanceSeen
+from petpark.commands.words import measured
+from petpark.errors import GATES_FAILED, WeightsMissing, unwatched
+from petpark.jobs import EpochSeen, Finished, InstanceSeen, Skipped
 from petpark.output import Cell
 from petpark.pretrained import fetch_pretrained
 from petpark.target import Target
@@ -49,7 +50,7 @@ def train(
         typer.Option("--check", help="How it is tested, as key=value: positive, false_negative_cost, photos, int8, …"),
     ] = None,
     max_minutes: Annotated[int, typer.Option("--max-minutes", help="End the job after this time.", min=1)] = 60,
-    seed: Annotated[int, typer.Option("--seed", help="Seeds everything that is random.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", help="Seeds everything that is random.", min=0)] = 0,
     weights: Annotated[
         str,
         typer.Option(
@@ -62,7 +63,7 @@ def train(
         int, typer.Option("--instances", help="Train on so many together, a process on each GPU of each.", min=1)
     ] = 1,
     on_demand: Annotated[
-        bool, typer.Option("--on-demand", help="Do not rent spare capacity, even where the stack says spot.")
+        bool, typer.Option("--on-demand", help="Do not use spot instances, even if the stack's settings say so.")
     ] = False,
     watch: Annotated[bool, typer.Option("--watch", help="Stay until the job has ended.")] = False,
     resume: Annotated[
@@ -77,44 +78,50 @@ def train(
         raise typer.BadParameter("give either --dataset SHA for a new job, or --resume JOB for an interrupted one")
     run = invocation(ctx)
     target = run.target()
-    job = resume or submit(
-        target,
-        dataset,
-        weights,
-        lambda sha256, initial: jobs.plan(
+    job = (
+        jobs.resolve(target, resume)
+        if resume
+        else submit(
             target,
-            sha256,
-            settings or [],
-            seed=seed,
-            max_minutes=max_minutes,
-            initial_weights=initial,
-            gates=gates or [],
-            checks=checks or [],
-            recipe=recipe,
-            instances=instances,
-        ),
-        lambda spec, file: jobs.submit(target, spec, weights=file),
+            dataset,
+            weights,
+            lambda sha256, initial: jobs.plan(
+                target,
+                sha256,
+                settings or [],
+                seed=seed,
+                max_minutes=max_minutes,
+                initial_weights=initial,
+                gates=gates or [],
+                checks=checks or [],
+                recipe=recipe,
+                instances=instances,
+            ),
+            lambda spec, file: jobs.submit(target, spec, weights=file),
+        )
     )
     start = jobs.resume if resume else jobs.launch
     answers: list[str] = []
 
     def tell(answer: str) -> None:
         answers.append(answer)
-        run.output.note(answer)
+        run.output.stage(answer)
 
     instance = start(target, job, on_demand=on_demand, tell=tell)
     facts: dict[str, Any] = {"job": job, "instance": instance, "launched": "; ".join(answers)}
     if watch:
-        run.output.note(f"Job {job} on {instance}")
+        run.output.stage(f"Job {job} on {instance}")
         facts |= watch_job(run, target, job, instance)
-    shown: dict[str, Cell] = {name: str(value) for name, value in facts.items() if name != "epochs"}
+    shown: dict[str, Cell] = {
+        name: str(value) for name, value in facts.items() if name not in {"epochs", "metrics"} and value is not None
+    }
     if not watch:
         run.output.record(shown, facts=facts)
         run.output.note("See how it does: petpark jobs list")
         return
     found = job_details.inspect(target, job)
     shown["gates"] = verdicts.outcome(found.judgement)
-    sections = {f"Job {job}": shown, **verdicts.failures(found)}
+    sections = {f"Job {job}": shown, "Metrics": measured(facts["metrics"]), **verdicts.failures(found)}
     run.output.sections(sections, facts={**facts, **verdicts.facts(found)})
     if found.summary.gates_failed:
         raise typer.Exit(GATES_FAILED)
@@ -127,16 +134,20 @@ def submit(
     plan: Callable[[str, str | None], JobSpec],
     hand_in: Callable[[JobSpec, Path | None], str],
 ) -> str:
-    """Plan by dataset and initial weights, and hand the plan in with the weights' file, if they are no version's."""
+    """Plan by dataset and initial weights, and hand the plan in with the weights' file, if they are no version's.
+
+    What could not succeed is refused before weights are fetched or anything is stored: see `jobs.admit`.
+    """
     sha256 = datasets.resolve(target, dataset)
+    bare = plan(sha256, None)
+    jobs.admit(target, bare)
     if not weights:
-        return hand_in(plan(sha256, None), None)
+        return hand_in(bare, None)
     if weights.isdecimal():
         return hand_in(plan(sha256, jobs.weights_of(target, int(weights))), None)
     with tempfile.TemporaryDirectory() as directory:
         if weights == _IMAGENET:
-            architecture = plan(sha256, None).hyper_parameters.architecture
-            file = fetch_pretrained(architecture, Path(directory))
+            file = fetch_pretrained(bare.hyper_parameters.architecture, Path(directory))
         else:
             file = _file(weights)
         return hand_in(plan(sha256, hashlib.sha256(file.read_bytes()).hexdigest()), file)
@@ -153,15 +164,21 @@ def watch_job(run: Invocation, target: Target, job: str, instance: str) -> dict[
     """Show the job's events as they come; the facts of its end."""
     epochs: list[dict[str, Any]] = []
     ended: dict[str, Any] = {}
-    with run.output.progress(f"Job {job}") as report:
+    on_its_own = unwatched(
+        f"Job {job} runs on, on {instance}.",
+        f"Watch it again: petpark train --resume {job} --watch. Stop it: petpark jobs cancel {job} --why ...",
+    )
+    with on_its_own, run.output.progress(f"Job {job}") as report:
         for event in jobs.watch(target, job, instance_id=instance):
             match event:
                 case InstanceSeen():
-                    run.output.note(f"instance {event.instance_id} is {event.state}")
+                    run.output.stage(f"instance {event.instance_id} is {event.state}")
                 case EpochSeen():
                     epochs.append(asdict(event.record))
                     report(event.record.epoch, event.record.of)
-                    run.output.note(jobs.sentence(event.record))
+                    run.output.note(jobs.sentence(event.record))  # a pipe has the bar's tenths
+                case Skipped():
+                    run.output.stage(f"passed over {event.key} in the workspace: {event.problem}")
                 case Finished():
                     ended = asdict(event.result)
     return {**ended, "epochs": epochs}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -11,13 +12,14 @@ from petpark import upkeep
 from petpark.app import Invocation, example, invocation
 from petpark.commands.words import details
 from petpark.errors import NOT_SO
-from petpark.output import Line, bad, good, plural, size
+from petpark.output import Line, bad, good, plural, short, size
 from petpark.target import Target
 
 if TYPE_CHECKING:
     from registry.collection import Garbage
     from registry.inspection import Inspection
     from registry.object_store import Stored
+    from registry.repairs import Repair
 
 _SHOWN = 20
 """Findings that people are shown; whoever wants the hundreds behind them takes --json."""
@@ -93,6 +95,36 @@ def gc(
         run.output.out.print(f"Removed {_amount_text(removed)}.")
 
 
+def repair(
+    ctx: typer.Context,
+    why: Annotated[str, typer.Option("--why", help="The reason, kept in the registry.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Declare void what nobody should have written and no log can go on from, as the stack's repairer.
+
+    Nothing is deleted: a record says which object, by whom and why, and whoever reads the registry passes it over.
+    Where the bucket remembers that something was deleted or rewritten, that must be restored first.
+    """
+    run = invocation(ctx)
+    target = run.target()
+    done: list[Repair] = []
+    while found := upkeep.obstacles(target):
+        for each in found:
+            said = f"{each.key} (sha256 {short(each.sha256)}): {each.problem.actual}"
+            run.output.err.print(said, markup=False, soft_wrap=True)
+        if not yes and not run.output.confirm(f"Declare {plural(len(found), 'object')} void?"):
+            run.output.err.print("Nothing more was declared.")
+            raise typer.Exit(NOT_SO)
+        done += upkeep.declare_void(target, found, why=why)
+    rows = [(str(each.number), each.key, each.by, each.why) for each in done]
+    run.output.table(
+        ("repair", "object", "by", "why"),
+        rows,
+        facts=[asdict(each) for each in done],
+        empty="Nothing stands in the way of any log.",
+    )
+
+
 def _summary(target: Target, seen: Inspection, *, deep: bool) -> Line:
     counts = ", ".join(
         plural(count, thing)
@@ -110,7 +142,7 @@ def _summary(target: Target, seen: Inspection, *, deep: bool) -> Line:
 
 
 def _facts(seen: Inspection, *, deep: bool) -> Mapping[str, Any]:
-    counted = ("versions", "moves", "certificates", "blobs", "bytes", "unused", "unused_bytes")
+    counted = ("versions", "moves", "certificates", "blobs", "bytes", "unused", "unused_bytes", "repairs")
     return {
         "sound": seen.sound,
         "deep": deep,
@@ -158,4 +190,5 @@ def _amount_text(blobs: Sequence[Stored]) -> str:
 def register(app: typer.Typer) -> None:
     """Add the commands to their group."""
     app.command("fsck", epilog=example("petpark models fsck", "petpark models fsck --deep --json"))(fsck)
+    app.command("repair", epilog=example('petpark models repair --why "written by hand, by mistake"'))(repair)
     app.command("gc", epilog=example("petpark models gc --dry-run", "petpark models gc --yes"))(gc)

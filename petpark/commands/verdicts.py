@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from petpark.output import Cell, bad, good
+from petpark.output import Cell, Columns, bad, good
 
 if TYPE_CHECKING:
     from petpark.gates import Judgement, Verdict
@@ -20,7 +20,7 @@ def failures(found: JobDetails) -> dict[str, Section]:
         return {}
     advised = [verdict for verdict in (*judged.failed, *judged.unmeasured) if verdict.advice]
     return {
-        "Gates failed": {verdict.name: bad(_said(verdict)) for verdict in judged.failed},
+        "Gates failed": Columns(("gate", "must be", "found", "why"), [_row(verdict) for verdict in judged.failed]),
         "Gates not measured": {verdict.name: bad(_why_not(verdict)) for verdict in judged.unmeasured},
         "What to look at": {verdict.name: verdict.advice for verdict in advised},
         "What to try": {remedy.what: remedy.command for remedy in found.remedies},
@@ -50,10 +50,9 @@ def outcome(judged: Judgement | None) -> Cell:
     return good(said) if passed == of else bad(said)
 
 
-def _said(verdict: Verdict) -> str:
-    if not verdict.why:
-        return "failed; its report says by how much"
-    return f"{verdict.why}: {verdict.asked}; found {verdict.found}"
+def _row(verdict: Verdict) -> tuple[Cell, ...]:
+    why = verdict.why or "its report says by how much"
+    return (verdict.name, verdict.asked or "–", bad(verdict.found or "failed"), why)
 
 
 def _why_not(verdict: Verdict) -> str:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from petpark.output import Cell, Line, Output, bad, good, percent, short
 from registry.identity import person
@@ -13,8 +15,25 @@ if TYPE_CHECKING:
     from petpark.proof import Proof
     from registry.errors import RegistryError
 
+_NUMBER = re.compile(r"[1-9]\d{0,7}")
+_BEGINNING = re.compile(r"(sha256:)?[0-9a-f]{4,64}")
 _HASH = re.compile(r"(sha256:)?[0-9a-f]{64}")
 _BOUNDS = ("_low", "_high")
+
+
+def _checked(named: str) -> str:
+    if not (_NUMBER.fullmatch(named) or _BEGINNING.fullmatch(named)):
+        raise typer.BadParameter(f"{named!r} is neither a version's number nor the beginning of a digest.")
+    return named
+
+
+Named = Annotated[
+    str,
+    typer.Argument(
+        metavar="VERSION", help="Number of the version, or four digits or more of its digest.", callback=_checked
+    ),
+]
+"""A version of those that there are; `petpark.models.resolve` says which."""
 
 
 def accuracy(metrics: Mapping[str, float]) -> str:

@@ -1,14 +1,14 @@
-"""How a download can end without an archive. None of these leaves anything that could be used by mistake."""
+"""How a download can fail. None of these leaves anything that could be used by mistake."""
 
 from petpark.errors import InstallFailed
 
 
 class PublisherUnreachable(InstallFailed):
-    """Nobody answered, or the connection broke more often than is worth another attempt."""
+    """The server did not answer, or the connection broke too often."""
 
 
 class ArchiveMissing(InstallFailed):
-    """The server answered that it does not have the file, or does not serve it to us."""
+    """The server answered that it does not have the file, or refused to serve it."""
 
 
 class ArchiveRefused(InstallFailed):
@@ -16,7 +16,7 @@ class ArchiveRefused(InstallFailed):
 
 
 class NoSpace(InstallFailed):
-    """The disk has no space for the archive and what it unpacks to."""
+    """The disk has not enough space for the archive and what it unpacks to."""
 
 
 class FolderNotWritable(InstallFailed):
@@ -24,4 +24,4 @@ class FolderNotWritable(InstallFailed):
 
 
 class PlatformUnsupported(InstallFailed):
-    """The publisher has no archive for this operating system and processor that petpark was made for."""
+    """petpark knows no archive for this operating system and processor."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -15,13 +16,16 @@ from pathlib import Path
 
 import httpx
 
-from petpark.downloads.errors import ArchiveMissing, ArchiveRefused, NoSpace, PublisherUnreachable
+from petpark.downloads.errors import ArchiveMissing, ArchiveRefused, FolderNotWritable, NoSpace, PublisherUnreachable
 from petpark.downloads.progress import Report
+from petpark.errors import InstallFailed
 
 _WHOLE, _PART, _BEYOND = 200, 206, 416  # RFC 9110, 15.3.1, 15.3.7 and 15.5.17
 _TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504})
 _LOOPBACK = ("all://127.0.0.1", "all://localhost", "all://[::1]")
-_RANGE = re.compile(r"bytes (?P<first>\d+)-(?P<last>\d+)/(?P<total>\d+)")
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_NUMBER = re.compile("[0-9]{1,15}")
+_RANGE = re.compile(r"bytes (?P<first>[0-9]{1,15})-(?P<last>[0-9]{1,15})/(?P<total>[0-9]{1,15})")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +56,7 @@ def open_client(patience: Patience) -> httpx.Client:
         trusted.load_default_certs()
     except OSError as error:
         raise PublisherUnreachable(
-            f"The certificates that SSL_CERT_FILE or SSL_CERT_DIR names cannot be read: {error}",
+            f"The certificates in SSL_CERT_FILE or SSL_CERT_DIR cannot be read: {error}",
             next_step="Correct the variable, or unset it.",
         ) from error
     try:
@@ -64,7 +68,7 @@ def open_client(patience: Patience) -> httpx.Client:
         )
     except (ValueError, ImportError) as error:  # an unknown scheme, or SOCKS, which httpx needs another package for
         raise PublisherUnreachable(
-            f"The proxy that the environment names cannot be used: {error}",
+            f"The proxy from the environment cannot be used: {error}",
             next_step="Correct HTTPS_PROXY, HTTP_PROXY or ALL_PROXY; it must be an HTTP proxy.",
         ) from error
 
@@ -83,47 +87,53 @@ def fetch(
 
     A file that is there already is used if it has such a hash. What a broken download left is continued with `Range`
     and `If-Range` (RFC 9110, 13.1.5 and 14.2). `limit` is the greatest size in bytes; without a `client` one is opened
-    by `open_client`. Raises `PublisherUnreachable`, `ArchiveMissing`, `ArchiveRefused` or `NoSpace`; then `target` does
-    not exist.
+    by `open_client`. Raises `PublisherUnreachable`, `ArchiveMissing`, `ArchiveRefused`, `NoSpace` or
+    `FolderNotWritable`; then `target` does not exist.
     """
     patience = patience or Patience()
-    if target.exists():
-        if accepted is not None and (digest := _sha256(target)) in accepted:
-            return digest
-        target.unlink()
     part = _Part(target)
     download = _Download(url, part, limit=limit, report=report, patience=patience)
     try:
+        if target.exists():
+            if accepted is not None and (digest := _sha256(target)) in accepted:
+                return digest
+            target.unlink()
         with contextlib.nullcontext(client) if client else open_client(patience) as opened:
             resumed = part.size > 0
             download.run(opened)
             digest = _sha256(part.file)
             if accepted is not None and digest not in accepted and resumed:
-                part.discard()  # the part that was there may be to blame; once more from the start
+                part.discard()  # the resumed part may be the cause: try once more from the start
                 download.run(opened)
                 digest = _sha256(part.file)
         if accepted is not None and digest not in accepted:
             part.discard()
             raise ArchiveRefused(
                 f"{shown_url(url)} has the SHA-256 {digest}, which is not a pinned one; it was deleted.",
-                next_step="A proxy or mirror between here and the publisher changes files: use another way.",
+                next_step="A proxy or mirror may change files: download from the publisher or another mirror.",
             )
         part.complete()
     except OSError as error:
-        part.discard()
-        raise NoSpace(
-            f"{target.name} could not be written: {error}.", next_step="Make space on this disk, then run it again."
-        ) from error
+        with contextlib.suppress(OSError):
+            part.discard()
+        raise unwritable(f"{target.name} could not be written", error, target.parent) from error
     return digest
 
 
+def unwritable(what: str, error: OSError, folder: Path) -> InstallFailed:
+    """Say of an error in `folder` whether the disk is full, or what lies there is in the way."""
+    if error.errno in _FULL:
+        return NoSpace(f"{what}: {error}.", next_step="Make space on this disk, then run it again.")
+    return FolderNotWritable(f"{what}: {error}.", next_step=f"Remove {folder}, as its owner, then run it again.")
+
+
 def shown_url(url: str) -> str:
-    """`url` without a name and password that it may hold."""
-    return re.sub(r"//[^/@]*@", "//", url)
+    """`url` without what may be secret in it: name, password, and a query, which may hold a signature."""
+    return re.sub(r"//.*@", "//", url.partition("?")[0], flags=re.DOTALL) if "@" in url or "?" in url else url
 
 
 class _Part:
-    """What is on disk of a download, and of which version of which file it is a part."""
+    """The part of a download that is on disk, and which version of which file it belongs to."""
 
     def __init__(self, target: Path) -> None:
         self.file = target.with_name(f"{target.name}.part")
@@ -135,7 +145,7 @@ class _Part:
         return self.file.stat().st_size if self.file.exists() else 0
 
     def validator(self, url: str) -> str | None:
-        """The `If-Range` by which the download of `url` can go on; None if it has to begin again."""
+        """The `If-Range` value with which the download of `url` can resume; None if it must start again."""
         try:
             source = json.loads(self._source.read_text(encoding="utf-8"))
         except (OSError, ValueError):
@@ -153,7 +163,7 @@ class _Part:
         self._source.unlink(missing_ok=True)
 
     def complete(self) -> None:
-        """Give the file its name, once it is surely on disk."""
+        """Give the file its final name, once it is synced to disk."""
         with self.file.open("rb") as file:
             os.fsync(file.fileno())
         self.file.replace(self._target)
@@ -213,10 +223,10 @@ class _Download:
                     raise self._too_large()
                 if answer.status_code != _BEYOND:
                     self._take(answer, total, deadline)
-        except httpx.InvalidURL as error:
+        except httpx.InvalidURL:
             raise ArchiveMissing(
-                f"{shown_url(self._url)} is not an address: {error}.", next_step=_CHECK_MIRROR
-            ) from error
+                f"{shown_url(self._url)} is not an address.", next_step=_CHECK_MIRROR
+            ) from None  # httpx quotes what it takes for a port, which may be a password's beginning
         if total is not None and self._part.size != total:
             raise _Broken(f"{self._part.size} of {total} bytes arrived")
 
@@ -230,7 +240,7 @@ class _Download:
                 raise _Broken("the server sent another part than it was asked for")
             return int(ranged["total"])
         if status == _BEYOND:
-            if answer.headers.get("content-range", "") == f"bytes */{have}":
+            if have and answer.headers.get("content-range", "") == f"bytes */{have}":
                 return have  # complete, but not yet checked when the last attempt ended
             self._part.discard()
             raise _Broken("the file is now smaller than the part that is here")
@@ -242,7 +252,7 @@ class _Download:
             )
         self._part.begin(self._url, _strong(answer))
         length = answer.headers.get("content-length", "")
-        return int(length) if length.isdigit() else None
+        return int(length) if _NUMBER.fullmatch(length) else None
 
     def _take(self, answer: httpx.Response, total: int | None, deadline: float) -> None:
         done = self._part.size
@@ -259,7 +269,7 @@ class _Download:
     def _refuse_downgrade(self, answer: httpx.Response) -> None:
         if answer.history and self._url.startswith("https:") and answer.url.scheme != "https":
             raise ArchiveMissing(
-                f"{shown_url(self._url)} leads to {answer.url.host} without TLS.", next_step=_CHECK_MIRROR
+                f"{shown_url(self._url)} redirects to {answer.url.host} without TLS.", next_step=_CHECK_MIRROR
             )
 
     def _too_large(self) -> ArchiveRefused:
@@ -272,17 +282,21 @@ class _Download:
     def _unreachable(self, why: Exception | None) -> PublisherUnreachable:
         host = httpx.URL(self._url).host
         said = str(why) or type(why).__name__
-        ways = "Open the way to it (HTTPS_PROXY and NO_PROXY are respected), or run it where the internet is open."
+        ways = (
+            "Allow access to it (HTTPS_PROXY and NO_PROXY are respected), or run it on a machine with internet access."
+        )
         if isinstance(why, httpx.ConnectError) and "CERTIFICATE_VERIFY_FAILED" in said:
-            ways = "If a proxy of your company opens TLS, name its certificate authority: SSL_CERT_FILE=/path/to/ca.pem"
+            ways = "If a company proxy intercepts TLS, name its certificate authority: SSL_CERT_FILE=/path/to/ca.pem"
         return PublisherUnreachable(f"{host} cannot be reached ({said})", next_step=ways)
 
 
-_CHECK_MIRROR = "Check the address of the mirror, if one is configured; otherwise the publisher has moved the file."
+_CHECK_MIRROR = (
+    "Check the address of the mirror, if one is configured; otherwise the publisher may have moved the file."
+)
 
 
 def sync_folder(folder: Path) -> None:
-    """Make what was renamed in `folder` survive a power cut."""
+    """Make a rename in `folder` survive a power failure."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -291,21 +305,21 @@ def sync_folder(folder: Path) -> None:
 
 
 def _hopeless(error: Exception | None) -> bool:
-    """Whether another attempt cannot end otherwise."""
+    """Whether another attempt cannot have another result."""
     return isinstance(error, httpx.UnsupportedProtocol | httpx.TooManyRedirects) or (
         isinstance(error, httpx.ConnectError) and "CERTIFICATE_VERIFY_FAILED" in str(error)
     )
 
 
 def _strong(answer: httpx.Response) -> str | None:
-    """What tells this version of the file from others; a weak ETag may not be used for a range (RFC 9110, 13.1.5)."""
+    """What identifies this version of the file; a weak ETag may not be used for a range (RFC 9110, 13.1.5)."""
     tag = answer.headers.get("etag", "")
     return tag if tag and not tag.startswith("W/") else answer.headers.get("last-modified")
 
 
 def _retry_after(answer: httpx.Response) -> float:
     said = answer.headers.get("retry-after", "")
-    return min(float(said), 60.0) if said.isdigit() else 0.0
+    return min(float(said), 60.0) if _NUMBER.fullmatch(said) else 0.0
 
 
 def _sha256(file: Path) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Generator
 from pathlib import Path
 
 from petpark.downloads.errors import ArchiveMissing, ArchiveRefused, FolderNotWritable, NoSpace, PublisherUnreachable
-from petpark.downloads.fetch import Patience, fetch, sync_folder
+from petpark.downloads.fetch import Patience, fetch, sync_folder, unwritable
 from petpark.downloads.pins import Archive
 from petpark.downloads.progress import Report, megabytes
 from petpark.downloads.unpack import unpack
@@ -49,9 +49,9 @@ def download(
     needed = max(0, archive.packed - there) + archive.unpacked + _SPARE
     if (space := free(folder)) < needed:
         raise NoSpace(
-            f"{archive.name} needs {megabytes(needed)} to be fetched and unpacked; {megabytes(space)} are free on the "
+            f"{archive.name} needs {megabytes(needed)} to download and unpack; {megabytes(space)} are free on the "
             f"disk of {folder}.",
-            next_step="Make space there, then run it again.",
+            next_step="Free some space there, then run it again.",
         )
     for number, url in enumerate(archive.urls, start=1):
         try:
@@ -68,7 +68,7 @@ def download(
                 raise
         else:
             return file, digest
-    raise ArchiveMissing(f"No address is known for {archive.name}.", next_step="Name a mirror that has it.")
+    raise ArchiveMissing(f"No address is known for {archive.name}.", next_step="Configure a mirror that has it.")
 
 
 def place(archive: Path, destination: Path, *, unpacked: int, arrange: Callable[[Path], Path]) -> None:
@@ -95,9 +95,7 @@ def place(archive: Path, destination: Path, *, unpacked: int, arrange: Callable[
         archive.unlink()
         raise
     except OSError as error:
-        raise NoSpace(
-            f"{archive.name} could not be unpacked: {error}.", next_step="Make space on this disk, then run it again."
-        ) from error
+        raise unwritable(f"{archive.name} could not be unpacked", error, archive.parent) from error
     finally:
         for leftover in (fresh, old):
             shutil.rmtree(leftover, ignore_errors=True)
@@ -105,7 +103,7 @@ def place(archive: Path, destination: Path, *, unpacked: int, arrange: Callable[
 
 @contextlib.contextmanager
 def locked(name: str, tools: Path, *, waiting: Callable[[], None]) -> Generator[None]:
-    """Let one process at a time fetch `name`; `waiting` is called once if another one is at it.
+    """Let one process at a time download `name`; `waiting` is called once if another one is doing so.
 
     The kernel releases the lock when a process ends, however it ends. Raises `FolderNotWritable`.
     """

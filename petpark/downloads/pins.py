@@ -85,7 +85,7 @@ def machine() -> tuple[str, str]:
     )
     if system is None or processor is None:
         raise PlatformUnsupported(
-            f"Set-up fetches programs for Linux and macOS on x86-64 and arm64, not for {sys.platform} on "
+            f"Set-up downloads programs for Linux and macOS on x86-64 and arm64, not for {sys.platform} on "
             f"{platform.machine()}.",
             next_step="Use one of these, or a virtual machine with Linux.",
         )

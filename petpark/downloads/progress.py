@@ -1,4 +1,4 @@
-"""How far a download is: a bar on a terminal, a line now and then in a pipe."""
+"""The progress of a download: a bar on a terminal, a line now and then in a pipe."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
 type Report = Callable[[int, int | None], None]
-"""Bytes that are there, of how many if that is known."""
+"""Called with bytes done, and bytes in total if known."""
 
 _EVERY = 10.0
 """Seconds between two lines in a pipe."""

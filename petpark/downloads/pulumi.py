@@ -23,20 +23,20 @@ from petpark.errors import InstallFailed
 
 PUBLISHER = "https://get.pulumi.com"
 MIRROR = "PETPARK_PULUMI_MIRROR"
-"""Names a server with the publisher's paths, to be used instead of it; with TLS, unless it is on this machine."""
+"""Environment variable: a server with the publisher's paths to use instead; with TLS, unless it is on this machine."""
 
 _CLI_SIZES, _PLUGIN_SIZES = (150_000_000, 500_000_000), (250_000_000, 1_000_000_000)
-"""(packed, unpacked), in bytes: rounded up generously, for the check of disk space; `size` says what is true."""
+"""(packed, unpacked), in bytes: rounded up generously, for the check of disk space; `size` asks for the real size."""
 
 _WAYS_OUT = (
-    f"Open the way to get.pulumi.com (HTTPS_PROXY, NO_PROXY, SSL_CERT_FILE and {MIRROR} are respected), or install it "
-    "by hand (https://www.pulumi.com/docs/install/); a rehearsal does without it: petpark rehearse --engine embedded"
+    f"Allow access to get.pulumi.com (HTTPS_PROXY, NO_PROXY, SSL_CERT_FILE and {MIRROR} are respected), or install it "
+    "by hand (https://www.pulumi.com/docs/install/); a rehearsal can do without it: petpark rehearse --engine embedded"
 )
 _CHECKSUMS_LIMIT = 1_000_000
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 type Showing = Callable[[str], AbstractContextManager[Report]]
-"""Opens a display of progress for the download of a file's name."""
+"""Opens a progress display for the download of the named file."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +76,7 @@ def plugin_file(environment: Mapping[str, str] = os.environ) -> File:
 
 
 def home(tools: Path = TOOLS) -> Path:
-    """The PULUMI_HOME whose plugins are those that were fetched; credentials of `pulumi login` are not in it."""
+    """The PULUMI_HOME with the downloaded plugins; credentials of `pulumi login` are not in it."""
     return tools / "pulumi" / "home"
 
 
@@ -98,7 +98,7 @@ def install(
     environment: Mapping[str, str] = os.environ,
     patience: Patience | None = None,
 ) -> list[Fetched]:
-    """Fetch the CLI and the aws plugin into `tools`, as far as they are missing there; raises an `InstallFailed`.
+    """Download the CLI and the aws plugin into `tools` unless they are there; raises an `InstallFailed`.
 
     The CLI becomes `tools/pulumi/VERSION/bin/pulumi`. It installs the plugin itself, into `home()`, so that no
     PULUMI_HOME of the caller's changes.
@@ -149,7 +149,9 @@ def _verified(
     elif stated is not None:
         trust = "the publisher's list of checksums"
     else:
-        trust = "nothing but TLS: the first download" if recorded is None else "the hash of the first download"
+        trust = (
+            "nothing but TLS, as this is the first download" if recorded is None else "the hash of the first download"
+        )
     return path, Fetched(name=file.name, sha256=digest, trust=trust)
 
 
@@ -222,5 +224,5 @@ def _require_tls(file: File, environment: Mapping[str, str]) -> None:
     if address.scheme != "https" and address.hostname not in _LOOPBACK:
         raise ArchiveRefused(
             f"{file.name} has no hash in the repository yet, and {environment.get(MIRROR)} serves it without TLS.",
-            next_step=f"Give {MIRROR} an address with https.",
+            next_step=f"Set {MIRROR} to an https address.",
         )

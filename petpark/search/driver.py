@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from botocore.exceptions import ClientError
 
-from petpark import jobs
+from petpark import jobs, training_instances
 from petpark.errors import DENIED, NoCapacity, QuotaReached
 from petpark.launches import quota_step
 from petpark.search.records import Look, Records, reservation
@@ -60,14 +60,15 @@ class Instances:
 
     def alive(self, study: str) -> Mapping[str, bool]:
         """See Machines."""
-        return {token: jobs.is_alive(found) for token, found in jobs.launched(self.target, study).items()}
+        launched = training_instances.launched(self.target, study)
+        return {token: training_instances.is_alive(found) for token, found in launched.items()}
 
     def end(self, study: str, token: str) -> bool:
         """See Machines."""
-        found = jobs.launched(self.target, study).get(token)
+        found = training_instances.launched(self.target, study).get(token)
         try:
             if found is not None:
-                jobs.end(self.target, found.get("InstanceId", ""))
+                training_instances.end(self.target, [found.get("InstanceId", "")])
         except ClientError as error:
             if error.response.get("Error", {}).get("Code") not in DENIED:
                 raise
@@ -125,17 +126,17 @@ class Driver:
         return NoCapacity(full.message, next_step=f"Try again later: {again}", study=self.name)
 
     def _start(self, look: Look, trial: Trial) -> None:
-        from training.job import JobExists, submit
+        from training.job import JobExists, submit, written
         from training.search.study import Launch, spec_of
 
         number, job = len(look.entries) + 1, layout.trial_job(self.name, trial.number)
         with suppress(ObjectExists):
-            self.store.create(layout.trial_key(self.name, trial.number), trial.to_json())
+            self.store.create(layout.trial_key(self.name, trial.number), written(trial))
         with suppress(JobExists):
             submit(self.store, job, spec_of(look.study, self.name, trial))
         launch = Launch(trial=trial.number, seconds=reservation(look.study))
         try:
-            self.store.create(layout.launch_key(self.name, number), launch.to_json())
+            self.store.create(layout.launch_key(self.name, number), written(launch))
         except ObjectExists:
             return  # another driver was first, or we were, and lost the answer: the ledger says
         self._asked.add(number)
@@ -175,9 +176,11 @@ class Driver:
                 self.tell(f"trial {trial.number} {state}{found}{why}")
 
     def _end(self, records: Records, look: Look) -> Table:
+        from training.job import written
+
         table = records.table(look, _outcome(look))
         with suppress(ObjectExists):  # another driver ended it with the same rows
-            self.store.create(layout.table_key(self.name), table.to_json())
+            self.store.create(layout.table_key(self.name), written(table))
         return records.ended() or table
 
 

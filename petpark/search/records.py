@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from itertools import islice
 from typing import TYPE_CHECKING, Final, cast
 
 from petpark.errors import StudyMissing
+from petpark.ids import complete, folders
 from petpark.search.table import Row, State, Table
 from registry import layout
 from registry.errors import ObjectMissing
@@ -250,13 +250,35 @@ def reservation(study: Study) -> int:
     return study.spec.max_seconds + AROUND
 
 
-def find(store: ObjectStore, limit: int) -> list[str]:
-    """The newest studies, newest first; skips from one to the next, however many trials each has."""
-    names: list[str] = []
-    after = ""
-    while (key := next(iter(store.keys(layout.STUDIES, after=after)), None)) is not None:
-        name = key.removeprefix(layout.STUDIES).partition("/")[0]
-        names.append(name)
-        after = f"{layout.study_prefix(name)}~"
-    newest = (name for name in reversed(names) if store.stat(layout.study_key(name)) is not None)
-    return list(islice(newest, limit))
+@dataclass(frozen=True, kw_only=True)
+class Listed:
+    """A study among others. `study` is None where its records are not what petpark writes; `problem` says why."""
+
+    name: str
+    study: Study | None
+    table: Table | None
+    problem: str = ""
+
+
+def listed(store: ObjectStore, limit: int) -> list[Listed]:
+    """The newest studies by id, newest first, and whatever else lies among them."""
+    names = list(folders(store, layout.STUDIES, ""))
+    return [_listed(store, name) for name in reversed(names[-limit:])]
+
+
+def _listed(store: ObjectStore, name: str) -> Listed:
+    from training.errors import SpecMalformed
+
+    records = Records(store, name)
+    try:
+        return Listed(name=name, study=records.study(), table=records.ended())
+    except SpecMalformed as error:
+        return Listed(name=name, study=None, table=None, problem=f"{layout.study_prefix(name)}: {error}")
+    except StudyMissing:
+        return Listed(name=name, study=None, table=None, problem=f"there is no {layout.study_key(name)}")
+
+
+def resolve(store: ObjectStore, beginning: str) -> str:
+    """The one study whose id begins so; raises `IdAmbiguous`."""
+    found = folders(store, layout.STUDIES, beginning)
+    return complete("studies", beginning, found, listing="petpark search list")

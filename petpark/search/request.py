@@ -72,15 +72,17 @@ def create(store: ObjectStore, study: Study, *, weights: Path | None = None) -> 
 
     `weights` is the file of `study.spec.initial_weights`, where that is not a version's.
     """
+    from training.job import written
+
     if not study.budget.allows(reservation(study)):
         raise BudgetTooSmall(
             f"One trial may take {reservation(study) / 3600:.2f} hours, and the budget allows no such instance.",
             next_step="Give more with --max-hours or --max-usd, or less time to each trial with --max-minutes.",
         )
-    name = jobs.new_id()
+    body, name = written(study), jobs.new_id()
     if weights is not None:
         store.create_from(layout.study_weights_key(name), weights)
-    store.create(layout.study_key(name), study.to_json())
+    store.create(layout.study_key(name), body)
     return name
 
 

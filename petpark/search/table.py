@@ -19,6 +19,7 @@ class State(StrEnum):
     INTERRUPTED = "interrupted"
     SUCCEEDED = "succeeded"
     FAILED = "failed"
+    CANCELLED = "cancelled"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,10 +74,15 @@ class Table:
 
     @classmethod
     def from_json(cls, data: bytes) -> Self:
-        """Read what `to_json` wrote."""
-        facts = cast("dict[str, Any]", json.loads(data))
-        rows = tuple(Row(**(row | _state(row))) for row in facts.pop("rows"))
-        return cls(**facts, rows=rows)
+        """Read what `to_json` wrote; training's `SpecMalformed` for anything else."""
+        from training.errors import SpecMalformed
+
+        try:
+            facts = cast("dict[str, Any]", json.loads(data))
+            rows = tuple(Row(**(row | _state(row))) for row in facts.pop("rows"))
+            return cls(**facts, rows=rows)
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise SpecMalformed(f"this is no table of a study: {error}") from error
 
 
 def _state(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from rehearsal.emulators.product import PLUGIN, Lacking, Place, Product
 
 DEFAULT = LOCALSTACK
 VARIABLE = "PETPARK_EMULATOR"
-"""Environment variable that names another emulator than the default."""
+"""Environment variable: an emulator other than the default."""
 
 EMULATORS: Mapping[str, Product] = MappingProxyType(
     {product.key: product for product in (LOCALSTACK, MINISTACK, LOCALEMU)}

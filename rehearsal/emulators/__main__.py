@@ -4,7 +4,7 @@ from rehearsal.emulators import EMULATORS, Product
 
 
 def table(product: Product) -> str:
-    """Markdown: a line for each behaviour that is lacking, with the number of contract tests that show it."""
+    """Markdown: a row for each behaviour that it lacks, with the number of contract tests that show it."""
     lines = ["| it lacks | tests | what would restore it |", "|---|---|---|"]
     lines += [f"| {one.behaviour} | {len(one.tests)} | {one.remedy} |" for one in product.lacks]
     return "\n".join(lines)

@@ -13,7 +13,7 @@ def _settings(place: Place) -> dict[str, str]:
         "AWS_SECRET_ACCESS_KEY": "test",
         "S3_DATA_DIR": str(place.folders["state"] / "s3"),
         "STATE_DIR": str(place.folders["state"]),
-        # Listeners of their own, on ports that other programs may want, and containers: petpark uses neither.
+        # Services with listeners on separate ports, which other programs may need, or with containers: none is used.
         "IOT_MTLS_ENABLED": "0",
         "SFTP_ENABLED": "0",
         "DOCKER_HOST": f"unix://{place.folders['state'] / 'no-docker'}",

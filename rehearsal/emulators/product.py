@@ -10,7 +10,7 @@ PLUGIN = Path(__file__).resolve().parent.parent / "emulator_plugin"
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """Where one emulator runs: its address, its region, and the folders that take all that it writes."""
+    """Where one emulator runs: its address, its region, and the folders for everything that it writes."""
 
     host: str
     port: int
@@ -53,9 +53,9 @@ class Product:
     starter: str
     """The module of `emulator_plugin` that `python -m` runs."""
     settings: Callable[[Place], Mapping[str, str]]
-    """Environment variables that it takes, beside those that every emulator gets."""
+    """Environment variables that it needs, besides those that every emulator gets."""
     lacks: tuple[Lacking, ...] = ()
 
     def explain(self, error: str) -> Lacking | None:
-        """What it lacks and this error shows, where that is known."""
+        """The missing behaviour that this error shows, if known."""
         return next((lacking for lacking in self.lacks if lacking.sign and lacking.sign in error), None)

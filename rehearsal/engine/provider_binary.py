@@ -23,7 +23,7 @@ def find_provider(environment: Mapping[str, str] = os.environ, *, root: Path = P
             f"{VARIABLE} is {chosen}, which is neither an executable AWS provider nor a mirror that holds one."
         )
     raise ProviderMissing(
-        "No AWS provider binary is on this machine, so the embedded engine cannot deploy: fetch it (`make provider`), "
-        f"or name the one that you have in {VARIABLE}, or deploy by the Pulumi CLI (`petpark doctor --install-pulumi`, "
+        "No AWS provider binary is on this machine, so the embedded engine cannot deploy: download it (`make provider`)"
+        f", or set {VARIABLE} to the one you have, or deploy with the Pulumi CLI (`petpark doctor --install-pulumi`, "
         "then `--engine pulumi`)."
     )

@@ -1,1 +1,1 @@
-"""The AWS provider binary on this machine: found, or fetched from its publisher. See docs/design/setup.md."""
+"""The AWS provider binary on this machine: found, or downloaded from its publisher. See docs/design/setup.md."""

@@ -1,4 +1,4 @@
-"""`python -m rehearsal.provider [ENGINE]`: how `make` gets what deploys a rehearsal, where it is missing."""
+"""`python -m rehearsal.provider [ENGINE]`: `make` downloads with it what a rehearsal's engine needs, if missing."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rehearsal.provider.mirrors import VARIABLE, installed
 
 
 def main(engine: str) -> int:
-    """Get what `engine` (`embedded`, `pulumi`, or empty for the one that `petpark rehearse` takes) lacks; an exit code.
+    """Download what `engine` (`embedded`, `pulumi`, or empty: `petpark rehearse`'s default) lacks; an exit code.
 
     Prints nothing and imports nothing large where nothing is missing.
     """
@@ -63,11 +63,11 @@ def _fetch_pulumi() -> int:
 
 
 def _waiting() -> None:
-    say("setup      another set-up is fetching it; waiting")
+    say("setup      another set-up is downloading it; waiting")
 
 
 def say(sentence: str) -> None:
-    """Tell the person in front of `make`, at once."""
+    """Print a line at once."""
     sys.stdout.write(sentence + "\n")
     sys.stdout.flush()
 
@@ -82,4 +82,4 @@ if __name__ == "__main__":
     try:
         sys.exit(main(sys.argv[1] if len(sys.argv) > 1 else ""))
     except KeyboardInterrupt:
-        sys.exit(_failed("interrupted; run it again to go on where it stopped") + 128)
+        sys.exit(_failed("interrupted; run it again to resume") + 128)

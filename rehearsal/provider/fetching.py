@@ -1,4 +1,4 @@
-"""The pinned AWS provider, fetched from its publisher or a mirror into `.tools/`."""
+"""The pinned AWS provider, downloaded from its publisher or a mirror into `.tools/`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from rehearsal.provider.mirrors import network_mirrors, newest_in, packed, place
 
 PUBLISHER = "https://releases.hashicorp.com"
 MIRROR = "PETPARK_PROVIDER_MIRROR"
-"""Names a server with the publisher's paths, to be used instead of it."""
+"""Environment variable: a server with the publisher's paths to use instead."""
 
 _INDEX_LIMIT = 1_000_000
 
@@ -82,7 +82,7 @@ def fetch_provider(
 
 
 def _checked(folder: Path, pins: ProviderPins, platform: str) -> Path:
-    """`folder` itself, if it holds a provider that starts and, where the hash is known, nothing else than it should."""
+    """`folder` itself, if it has a provider that starts and, where the hash is known, exactly the pinned content."""
     binaries = list(folder.glob(f"terraform-provider-aws_v{pins.version}*"))
     if len(binaries) != 1 or not binaries[0].is_file():
         raise _refused(pins, f"holds {len(binaries)} programs named terraform-provider-aws_v{pins.version}")
@@ -112,7 +112,7 @@ def _start(binary: Path, pins: ProviderPins) -> None:
 def _mirrored(
     platform: str, pins: ProviderPins, tools: Path, environment: Mapping[str, str], patience: Patience | None
 ) -> list[str]:
-    """What Terraform's network mirrors say of the archive; mirrors that say nothing are passed over.
+    """Addresses of the archive in Terraform's network mirrors; mirrors without an answer are skipped.
 
     https://developer.hashicorp.com/terraform/internals/provider-network-mirror-protocol
     """
@@ -135,7 +135,7 @@ def _mirrored(
 def _ways_out(pins: ProviderPins, tools: Path) -> str:
     return (
         f"download {PUBLISHER}/terraform-provider-aws/{pins.version}/{archive_name(pins)} by hand into "
-        f"{downloads(tools)}, or open the way to it (HTTPS_PROXY, NO_PROXY, SSL_CERT_FILE and {MIRROR} are respected), "
+        f"{downloads(tools)}, or allow access to it (HTTPS_PROXY, NO_PROXY, SSL_CERT_FILE and {MIRROR} are respected), "
         "or install Pulumi and rehearse with `make demo ENGINE=pulumi`"
     )
 

@@ -116,7 +116,7 @@ def _configurations(environment: Mapping[str, str], home: Path) -> Iterator[str]
     files = [environment.get("TF_CLI_CONFIG_FILE"), environment.get("TERRAFORM_CONFIG"), str(home / ".terraformrc")]
     for file in filter(None, files):
         with contextlib.suppress(OSError):
-            yield Path(file).read_text(encoding="utf-8")
+            yield Path(file).read_text(encoding="utf-8", errors="replace")
 
 
 def _below(folder: Path) -> Iterator[Path]:

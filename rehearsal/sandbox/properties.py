@@ -1,4 +1,4 @@
-"""What systemd is told of a service: by a unit file, or by the options of `systemd-run`. Only what is used is known.
+"""What systemd is told about a service, by a unit file or by options of `systemd-run`. Only what petpark uses is known.
 
 https://www.freedesktop.org/software/systemd/man/252/systemd.exec.html and systemd.service.html beside it.
 """
@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-STOP_SECONDS = 5.0  # systemd's own is 90 s; nobody here waits so long for what does not hear
+STOP_SECONDS = 5.0  # systemd's default is 90 s; no rehearsal waits so long for a process that ignores SIGTERM
 TARGET = "multi-user.target"
 WITHOUT_EFFECT = frozenset(
     {
@@ -42,7 +42,7 @@ WITHOUT_EFFECT = frozenset(
         "Wants",
     }
 )
-"""Known and passed over: a rehearsed instance is one user's processes, and its units are always started again."""
+"""Known and ignored: a rehearsed instance is one user's processes, and its units are always restarted."""
 
 
 _VARIABLE = re.compile(r'^([A-Za-z_]\w*)="((?:[^"\\]|\\.)*)"\n', re.MULTILINE | re.DOTALL)
@@ -50,18 +50,18 @@ _ESCAPED = re.compile(r'\\(["\\$`])')
 
 
 class PropertyNotRehearsed(ValueError):
-    """A property, or a value of one, that systemd may know and the rehearsal does not."""
+    """A property, or a value of one, that systemd may know but the rehearsal does not."""
 
 
 @dataclass(kw_only=True)
 class Service:
-    """A service as far as it was told."""
+    """A service, as its properties define it."""
 
     sandbox: Path
     command: list[str] = field(default_factory=list[str])
     environment: dict[str, str] = field(default_factory=dict[str, str])
     files: dict[str, str] = field(default_factory=dict[str, str])
-    """Variables out of files, which override the others."""
+    """Variables from files, which override the others."""
     directory: str = "/"
     restart: str = "no"
     restart_seconds: float = 0.1
@@ -70,11 +70,11 @@ class Service:
 
     @property
     def variables(self) -> dict[str, str]:
-        """What its processes find in their environment."""
+        """The environment of its processes."""
         return {**self.environment, **self.files}
 
     def set(self, key: str, value: str) -> None:
-        """Take one property. Raises `PropertyNotRehearsed`, and `OSError` where a file that it names is missing."""
+        """Set one property. Raises `PropertyNotRehearsed`, and `OSError` if a file that it names is missing."""
         setters: dict[str, Callable[[str], None]] = {
             "CacheDirectory": self._set_cache,
             "Environment": lambda text: self.environment.update(assignments(self._expand(text))),
@@ -108,7 +108,7 @@ class Service:
         self.files.update(variables_of(Path(self._expand(path.removeprefix("-"))).read_text()))
 
     def _expand(self, text: str) -> str:
-        """Replace the specifiers %C (where caches are) and %%."""
+        """Replace the specifiers %C (the cache directory) and %%."""
         parts = text.split("%%")
         cache = str(self.sandbox / "var" / "cache")
         expanded = [part.replace("%C", cache) for part in parts]
@@ -134,13 +134,13 @@ def read_unit(file: Path, *, sandbox: Path) -> Service:
 
 
 def assignments(text: str) -> dict[str, str]:
-    """Pairs NAME=VALUE, separated by spaces, quoted where they hold some."""
+    """Pairs NAME=VALUE, separated by spaces; values with spaces are quoted."""
     pairs = (word.partition("=") for word in shlex.split(text))
     return {name: value for name, _, value in pairs}
 
 
 def variables_of(text: str) -> dict[str, str]:
-    """Read a file of variables as `bootstrap.sh` writes it: each on a line of its own, in double quotes.
+    """Read a file of variables as `bootstrap.sh` writes it: one per line, in double quotes.
 
     Within them a backslash is before a double quote, a backslash, a dollar sign or a backtick, and no other is an
     escape: systemd.exec(5), EnvironmentFile=. Raises `PropertyNotRehearsed` for what is written otherwise.
@@ -152,7 +152,7 @@ def variables_of(text: str) -> dict[str, str]:
 
 
 def seconds(text: str) -> float:
-    """A span of time as systemd writes it: seconds unless a unit is said."""
+    """A time span in systemd's notation: seconds unless it has a unit."""
     for suffix, factor in (("ms", 0.001), ("min", 60.0), ("s", 1.0)):
         if text.endswith(suffix):
             return float(text.removesuffix(suffix)) * factor

@@ -76,7 +76,9 @@ def systemctl(arguments: Sequence[str]) -> int:
     if action == "enable" and all(Path(name).is_absolute() for name in names) and len(names) == len(arguments) - 1:
         return max((ask("enable", file=name) for name in names), default=0)
     if action not in {"start", "stop", "restart", "status", "is-active"}:
-        refuse(f"systemctl {action} is not rehearsed so: units are made by systemd-run, or by enabling a file.")
+        refuse(
+            f"this use of systemctl {action} is not rehearsed: units are made by systemd-run, or by enabling a file."
+        )
     return max((ask("unit", action=action, name=name.removesuffix(".service")) for name in names), default=0)
 
 

@@ -19,7 +19,7 @@ NOT_RUNNING, NOT_FOUND = 3, 5  # systemctl's exit codes
 USAGE = 64  # EX_USAGE
 UNIT_FILES = Path("etc", "systemd", "system")
 OWN = ("PETPARK_HOST", "AWS_EC2_METADATA_SERVICE_ENDPOINT", "AWS_ENDPOINT_URL")
-"""Variables that say where things are on this machine, now: no unit has them otherwise."""
+"""Variables with addresses of this machine at this boot: they override those of any unit."""
 
 Answer = tuple[int, str]
 
@@ -116,7 +116,7 @@ class Units:
         return 0, f"Running as unit: {name}.service"
 
     def enable(self, file: Path) -> Answer:
-        """What `systemctl enable FILE` asks: the file is a unit from now on, and started at every boot."""
+        """Do what `systemctl enable FILE` does: the file becomes a unit, and is started at every boot."""
         try:
             service = read_unit(file, sandbox=self._sandbox)
         except (PropertyNotRehearsed, OSError, ValueError) as problem:
@@ -130,7 +130,7 @@ class Units:
         return 0, f"Created symlink {self._wants / file.name} → {file}."
 
     def boot(self) -> list[str]:
-        """Start what is enabled, in the order of its names; what cannot be started, as sentences."""
+        """Start the enabled units, by name; return a sentence for each that cannot be started."""
         links = sorted(self._wants.iterdir()) if self._wants.is_dir() else []
         problems: list[str] = []
         for link in links:
@@ -145,7 +145,7 @@ class Units:
         return self._files / f"{TARGET}.wants"
 
     def _load(self, name: str) -> tuple[Unit | None, str]:
-        """The unit as its file says now, or as `systemd-run` made it; or why there is none."""
+        """The unit as its file defines it now, or as `systemd-run` made it; or why there is none."""
         file = self._files / f"{name}.service"
         if not file.is_symlink():
             return self._units.get(name), ""
@@ -155,7 +155,7 @@ class Units:
             return None, f"{name}.service: {problem}"
 
     def _add(self, name: str, service: Service) -> Unit:
-        """Take what a service is told; one that runs goes on and has it from its next start."""
+        """Set what defines the service; if it runs, the change takes effect at its next start."""
         told = Unit(
             name=name,
             command=service.command,
@@ -180,7 +180,8 @@ class Units:
         if unit is None:
             return (
                 NOT_FOUND,
-                problem or f"Unit {name}.service could not be found: no file was enabled, and systemd-run made none.",
+                problem
+                or f"Unit {name}.service could not be found: no file was enabled and systemd-run did not make it.",
             )
         if action in {"status", "is-active"}:
             state = "active" if unit.pid else "inactive"

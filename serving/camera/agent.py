@@ -4,15 +4,15 @@ import logging
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+from registry.masking import shown_address
 from serving.camera.camera import Camera, State
 from serving.camera.classifier import Classifier, KeyFile
 from serving.camera.forward import Creates, Forwarder
 from serving.camera.privacy import Blur, Cascades, Detector
 from serving.camera.recorder import Recorder
 from serving.camera.settings import AgentSettings
-from serving.camera.source import without_password
 from serving.camera.spool import Spool
 from serving.camera.telemetry import AgentMetrics
 from serving.camera.timing import Clock, SystemClock, moment
@@ -104,12 +104,12 @@ class Agent:
             classifier.close()
 
     def to_dict(self) -> dict[str, Any]:
-        """How everything is, as `/v1/cameras` says it."""
+        """How everything is, as `/v1/cameras` says it; without secrets."""
         link = self.forwarder.link
         midnight = moment(self._clock.wall()).astimezone().replace(hour=0, minute=0, second=0, microsecond=0)
         today = self.spool.begun(since=midnight.timestamp())
-        return {
-            "endpoint": self.settings.endpoint,
+        facts = {
+            "endpoint": shown_address(self.settings.endpoint),
             "cameras": [_facts(camera, today.get(camera.settings.name, 0)) for camera in self.cameras],
             "spool": self.spool.counts().to_dict(),
             "forwarding": {
@@ -118,10 +118,13 @@ class Agent:
                 "last_error": link.last_error,
             },
         }
+        return cast("dict[str, Any]", self.settings.secrets.hide_in(facts))
 
     def measure(self) -> bytes:
         """The metrics, with what the spool holds now."""
         counts = self.spool.counts()
+        for camera in self.cameras:
+            self.metrics.connected.labels(camera.settings.name).set(camera.state is State.LIVE)
         self.metrics.waiting.set(counts.waiting)
         self.metrics.spool_bytes.set(counts.bytes)
         self.metrics.evicted.set(counts.evicted)
@@ -143,7 +146,7 @@ def _facts(camera: Camera, visits_today: int) -> Mapping[str, Any]:
     name = camera.settings.name
     return {
         "name": name,
-        "url": without_password(camera.settings.url),
+        "url": shown_address(camera.settings.url),
         "state": camera.state.value,
         "reason": camera.reason if camera.state is not State.LIVE else "",
         "frames": dict(camera.counts),

@@ -19,7 +19,7 @@ from serving.camera.mailbox import Mailbox
 from serving.camera.recorder import Recorder
 from serving.camera.sampling import HEIGHT, WIDTH, Sampler
 from serving.camera.settings import CameraSettings
-from serving.camera.source import Frame, SourceEnded, SourceLost, frames
+from serving.camera.source import READ_SECONDS, WHOLE_SECONDS, Frame, SourceEnded, SourceLost, frames, scheme_of
 from serving.camera.telemetry import AgentMetrics
 from serving.camera.timing import Clock, FrameTimes, Stamp
 from serving.camera.visitor_log import Snapshot, VisitorLog
@@ -29,6 +29,8 @@ logger = logging.getLogger(__name__)
 _FIRST_WAIT, _LONGEST_WAIT = 0.5, 30.0
 _STEADY_SECONDS = 10.0
 """A connection that held for this long was none of those that fail at once."""
+_SILENT_SECONDS = READ_SECONDS + WHOLE_SECONDS
+"""After this time without a whole frame a camera is not live; the source itself notices before."""
 _TICK = 0.5
 _RECENT = 512
 _FATES: tuple[str, ...] = ("received", "damaged", "still", "replaced", "classified", "unanswered")
@@ -72,8 +74,9 @@ class Camera:
         source: random.Random | None = None,
     ) -> None:
         self.settings = settings
-        self.state = State.CONNECTING
-        self.reason = ""
+        self._state = State.CONNECTING
+        self._reason = ""
+        self._whole_at = 0.0
         self.counts = dict.fromkeys(_FATES, 0)
         self._unanswered = False
         self.last: Shot | None = None
@@ -90,6 +93,21 @@ class Camera:
         self._sampler = Sampler(per_second=settings.per_second, still_seconds=settings.still_seconds)
         self._backoff = Backoff(first=_FIRST_WAIT, most=_LONGEST_WAIT, source=source or random.Random())  # noqa: S311 - spreads waits
         self._pause_until = 0.0
+
+    @property
+    def state(self) -> State:
+        """How the camera is. Live takes frames, whatever the thread that reads believes: FFmpeg may not return."""
+        return State.LOST if self._silent() else self._state
+
+    @property
+    def reason(self) -> str:
+        """Why it is not live."""
+        return f"no whole frame for {_SILENT_SECONDS:.0f} s" if self._silent() else self._reason
+
+    def _silent(self) -> bool:
+        if self._state is not State.LIVE or not scheme_of(self.settings.url):
+            return False  # a file is played at its own pace, however slow
+        return self._clock.monotonic() - self._whole_at >= _SILENT_SECONDS
 
     # --- reading ---------------------------------------------------------------------------------------------------
 
@@ -109,16 +127,16 @@ class Camera:
                 logger.exception("reading failed", extra={"camera": self.settings.name})
                 self._lost(f"reading failed: {type(error).__name__}", began)
             stop.wait(self._backoff.failed())
-            self._become(State.CONNECTING, self.reason)
-        self._metrics.connected.labels(self.settings.name).set(0)
+            self._become(State.CONNECTING, self._reason)
         self._mailbox.close()
 
     def _read_once(self, stop: threading.Event) -> None:
         times = FrameTimes(tolerance=self._tolerance)
         for frame in self._play(self.settings.url, stop):
-            if self.state is not State.LIVE:
-                self._become(State.LIVE, "")
-                self._metrics.connected.labels(self.settings.name).set(1)
+            if frame is not None and not frame.damaged:
+                self._whole_at = self._clock.monotonic()
+                if self._state is not State.LIVE:
+                    self._become(State.LIVE, "")
             self._take(frame, times)
 
     def _take(self, frame: Frame | None, times: FrameTimes) -> None:
@@ -153,17 +171,16 @@ class Camera:
 
     def _lost(self, reason: str, began: float) -> None:
         self._metrics.losses.labels(self.settings.name).inc()
-        self._metrics.connected.labels(self.settings.name).set(0)
         if self._clock.monotonic() - began >= _STEADY_SECONDS:
             self._backoff.succeeded()
-        if self.state is State.LIVE or reason != self.reason:
+        if self._state is State.LIVE or reason != self._reason:
             logger.warning("camera lost", extra={"camera": self.settings.name, "reason": reason})
         self._become(State.LOST, reason)
 
     def _become(self, state: State, reason: str) -> None:
         if state is State.LIVE:
             logger.info("camera live", extra={"camera": self.settings.name})
-        self.state, self.reason = state, reason
+        self._state, self._reason = state, reason
 
     # --- asking ----------------------------------------------------------------------------------------------------
 
@@ -173,7 +190,7 @@ class Camera:
             shot = self._mailbox.take(_TICK)
             if shot is not None:
                 self._answer(shot)
-            elif self.state is State.ENDED:
+            elif self._state is State.ENDED:
                 break
             self.log.elapse(self._clock.monotonic())
         self.log.close()

@@ -1,5 +1,6 @@
 """Questions to the endpoint: one frame, one answer, no second try, for the next frame is newer."""
 
+import asyncio
 import contextlib
 import io
 from collections.abc import Mapping
@@ -67,12 +68,19 @@ class Classifier:
     """One camera's line to the endpoint; not for several threads at once."""
 
     def __init__(
-        self, endpoint: str, *, key: KeyFile | None = None, transport: httpx.BaseTransport | None = None
+        self,
+        endpoint: str,
+        *,
+        key: KeyFile | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
+        answer_seconds: float = _ANSWER_SECONDS,
     ) -> None:
         self._key = key
-        self._client = httpx.Client(
+        self._seconds = answer_seconds
+        self._runner = asyncio.Runner()
+        self._client = httpx.AsyncClient(
             base_url=endpoint,
-            timeout=httpx.Timeout(_ANSWER_SECONDS, connect=_CONNECT_SECONDS),
+            timeout=httpx.Timeout(answer_seconds, connect=_CONNECT_SECONDS),
             headers={"content-type": "image/jpeg"},
             transport=transport,
             trust_env=False,
@@ -82,16 +90,23 @@ class Classifier:
         """Ask about one JPEG. Raises `NoAnswer`."""
         headers = {} if self._key is None else {"authorization": f"Bearer {self._key.read()}"}
         try:
-            response = self._client.post("/v1/classify", content=photo, headers=headers)
-        except httpx.HTTPError as error:
+            response = self._runner.run(self._ask(photo, headers))
+        except (httpx.HTTPError, TimeoutError) as error:
             raise NoAnswer(f"the endpoint does not answer: {type(error).__name__}") from None
         if response.status_code != 200:
             raise self._refused(response)
         return _answer(response)
 
     def close(self) -> None:
-        """Hang up."""
-        self._client.close()
+        """Hang up; more than once is no fault."""
+        if not self._client.is_closed:
+            self._runner.run(self._client.aclose())
+        self._runner.close()
+
+    async def _ask(self, photo: bytes, headers: Mapping[str, str]) -> httpx.Response:
+        """Give the answer within the deadline for all of it: httpx's own is for each piece, and a byte is one."""
+        async with asyncio.timeout(self._seconds):
+            return await self._client.post("/v1/classify", content=photo, headers=headers)
 
     def _refused(self, response: httpx.Response) -> NoAnswer:
         status = response.status_code

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import signal
+import threading
 from collections.abc import Callable
 
 import boto3
@@ -32,7 +33,8 @@ def run(settings: AgentSettings, *, store: Creates | None = None) -> None:
 
     Raises `AddressInUse`, `SpoolInUse`, `SpoolUnusable`.
     """
-    log_to_stdout()
+    log_to_stdout(settings.secrets)
+    threading.excepthook = _log_death
     logging.getLogger("httpx").setLevel(logging.WARNING)
     quiet_ffmpeg()
     check_address(_HOST, settings.port, advice="name another with --port")
@@ -67,6 +69,12 @@ async def _serve(agent: Agent, port: int) -> None:
     server.stop()
     await serving
     logger.info("agent ended")
+
+
+def _log_death(died: threading.ExceptHookArgs) -> None:
+    """Into the log, where secrets are removed, instead of standard error."""
+    name = None if died.thread is None else died.thread.name
+    logger.critical("thread %s died", name, exc_info=died.exc_value)
 
 
 async def _until(true: Callable[[], bool]) -> None:

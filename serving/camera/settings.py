@@ -3,18 +3,22 @@
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
+from functools import cached_property
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
+import httpx
 import yaml
 
 from registry.encoding import NAME
+from registry.masking import HIDDEN, Address, AddressUnclear, Secrets
 from serving.camera.visits import VisitRules
 
 _MEBIBYTE = 1024 * 1024
-_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
+_SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
 _PLAYABLE = ("rtsp", "rtsps", "http", "https")
+_MAY_BE_SECRET = {"url", "cameras", "endpoint"}
+_WORD = re.compile(r"\w{1,40}")
 _BLUR = ("found", "everything")
 
 EXAMPLE = """\
@@ -36,8 +40,8 @@ class CameraSettings:
     """One camera."""
 
     name: str
-    url: str
-    """`rtsp://`, `rtsps://`, `http://` or `https://` (MJPEG), or a file's path; may hold a password."""
+    url: str = field(repr=False)
+    """`rtsp://`, `rtsps://`, `http://` or `https://` (MJPEG), or a file's path; may hold a password, as it is typed."""
     per_second: float = 5.0
     """Frames looked at in a second."""
     still_seconds: float = 2.0
@@ -51,7 +55,7 @@ class AgentSettings:
 
     cameras: tuple[CameraSettings, ...]
     home: Path
-    endpoint: str = "http://127.0.0.1:8080"
+    endpoint: str = field(default="http://127.0.0.1:8080", repr=False)
     api_key_file: Path | None = None
     """File with the key for an endpoint that asks for one; None: it asks for none."""
     data_lake: str | None = None
@@ -63,6 +67,11 @@ class AgentSettings:
     blur: str = "found"
     skew_seconds: float = 5.0
     """How far a camera's clock may be off before the time of arrival counts instead."""
+
+    @cached_property
+    def secrets(self) -> Secrets:
+        """What these settings hold that must not leave the process."""
+        return Secrets.of_addresses([self.endpoint, *(camera.url for camera in self.cameras)])
 
 
 def parse_settings(document: object, *, where: str, defaults: Mapping[str, object] | None = None) -> AgentSettings:
@@ -97,9 +106,17 @@ def load_settings(path: Path, *, overrides: Mapping[str, object]) -> AgentSettin
     except OSError as error:
         raise SettingsInvalid(f"{path}: {error.strerror}. Name a file like:\n{EXAMPLE}") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise SettingsInvalid(f"{path} is not YAML: {' '.join(str(error).split())}") from None
+        raise SettingsInvalid(f"{path} is not YAML: {_place(error)}") from None
     said = {name: value for name, value in overrides.items() if value is not None}
     return parse_settings({**document, **said} if isinstance(document, dict) else document, where=str(path))
+
+
+def _place(error: Exception) -> str:
+    """Where a file is broken: the parser's own sentence quotes the line, in which a password may stand."""
+    if not isinstance(error, yaml.MarkedYAMLError) or error.problem_mark is None:
+        return type(error).__name__
+    problem = re.sub(r"'[^']{2,}'", HIDDEN, error.problem or "")
+    return f"line {error.problem_mark.line + 1}, column {error.problem_mark.column + 1}: {problem}"
 
 
 def parse_source(text: str) -> dict[str, str]:
@@ -107,7 +124,7 @@ def parse_source(text: str) -> dict[str, str]:
     name, separator, url = text.partition("=")
     if not separator or not NAME.fullmatch(name) or not url:
         raise SettingsInvalid(
-            f"--source {text!r} is not NAME=ADDRESS, such as gate=rtsp://192.0.2.7/stream1; "
+            "--source takes NAME=ADDRESS, such as gate=rtsp://192.0.2.7/stream1; "
             "a name is of small letters, digits and dashes."
         )
     return {"name": name, "url": url}
@@ -115,15 +132,20 @@ def parse_source(text: str) -> dict[str, str]:
 
 def _camera(item: object, where: str) -> CameraSettings:
     if not isinstance(item, Mapping):
-        raise SettingsInvalid(f"{where} is {item!r:.80}; expected `name` and `url`.")
+        raise SettingsInvalid(f"{where} is a {type(item).__name__}; expected `name` and `url`.")
     given = _Given(item, where)
     name = given.text("name", required="what the camera is called in events")
     if not NAME.fullmatch(name):
         raise given.wrong("name", name, "small letters, digits and dashes, at most 63")
     url = given.text("url", required="where the camera's pictures come from")
     scheme = _SCHEME.match(url)
-    if scheme and urlsplit(url).scheme.lower() not in _PLAYABLE:
+    if scheme and scheme[1].lower() not in _PLAYABLE:
         raise given.wrong("url", scheme[0], "rtsp://, rtsps://, http://, https:// or the path of a file")
+    if scheme:
+        try:
+            Address.parse(url)
+        except AddressUnclear as error:
+            raise SettingsInvalid(f"{where}: `url` cannot be taken apart: {error}.") from None
     camera = CameraSettings(
         name=name,
         url=url,
@@ -166,7 +188,8 @@ class _Given:
         self._where = where
 
     def wrong(self, name: str, value: object, expected: str) -> SettingsInvalid:
-        return SettingsInvalid(f"{self._where}: `{name}` is {value!r:.80}; expected {expected}.")
+        shown = f"a {type(value).__name__}" if name in _MAY_BE_SECRET and value is not None else f"{value!r:.80}"
+        return SettingsInvalid(f"{self._where}: `{name}` is {shown}; expected {expected}.")
 
     def text(self, name: str, *, required: str | None = None) -> str:
         value = self.values.get(name)
@@ -196,13 +219,18 @@ class _Given:
 
     def endpoint(self, name: str, usual: str) -> str:
         value = self.values.get(name, usual)
-        parts = urlsplit(value) if isinstance(value, str) else None
-        if parts is None or parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise self.wrong(name, value, "an endpoint's address, such as http://127.0.0.1:8080")
-        return str(value)
+        try:
+            address = Address.parse(value) if isinstance(value, str) else None
+            if address is not None and address.scheme in {"http", "https"}:
+                httpx.URL(address.encoded)
+                return address.encoded
+        except (AddressUnclear, httpx.InvalidURL):
+            pass
+        raise self.wrong(name, value, "an endpoint's address, such as http://127.0.0.1:8080")
 
     def refuse_unknown(self, known: Iterable[str]) -> None:
         names = sorted(known)
         for name in self.values:
             if name not in names:
-                raise SettingsInvalid(f"{self._where}: `{name}` is no setting. There are: {', '.join(names)}.")
+                shown = f"`{name}`" if _WORD.fullmatch(str(name)) else "a name with other characters than letters"
+                raise SettingsInvalid(f"{self._where}: {shown} is no setting. There are: {', '.join(names)}.")

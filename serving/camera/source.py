@@ -1,5 +1,7 @@
 """A camera as a stream of frames: RTSP, MJPEG over HTTP, or a file, opened by FFmpeg (PyAV) with deadlines."""
 
+from __future__ import annotations
+
 import logging
 import struct
 import time
@@ -7,18 +9,21 @@ from collections.abc import Generator
 from contextlib import closing
 from dataclasses import dataclass
 from threading import Event
-from urllib.parse import urlsplit, urlunsplit
 
 import av
 from av import logging as av_logging
 from av.container import InputContainer
 from av.error import FFmpegError
 from av.packet import Packet
+from av.stream import Stream
 from av.video.frame import VideoFrame
-from av.video.stream import VideoStream
+
+from registry.masking import Address
 
 OPEN_SECONDS = 10.0
 READ_SECONDS = 5.0
+WHOLE_SECONDS = 20.0
+"""Longest time without an undamaged frame, from opening on. Cameras send a picture that needs no other every few s."""
 _LOOK_SECONDS = 1.0
 """How much of a stream FFmpeg may look at before its first frame."""
 _BAD_PACKETS = 100
@@ -36,7 +41,7 @@ _PROTOCOLS = {
 
 
 class SourceLost(Exception):
-    """The stream could not be opened, broke, or stalled; the message says which, without the address's password."""
+    """The stream could not be opened, broke, or gave no frames any more; the message says which, no address."""
 
 
 class SourceEnded(Exception):
@@ -55,24 +60,23 @@ class Frame:
 
 def scheme_of(url: str) -> str:
     """The kind of source: `rtsp`, `rtsps`, `http`, `https`, or the empty string for a file."""
-    scheme = urlsplit(url).scheme.lower()
-    return scheme if scheme in _NETWORK else ""
-
-
-def without_password(url: str) -> str:
-    """The address as it may be shown and logged."""
-    parts = urlsplit(url)
-    if "@" not in parts.netloc:
-        return url
-    return urlunsplit(parts._replace(netloc="…@" + parts.netloc.rpartition("@")[2]))
+    scheme, separator, _ = url.partition("://")
+    return scheme.lower() if separator and scheme.lower() in _NETWORK else ""
 
 
 def frames(
-    url: str, stop: Event, *, open_seconds: float = OPEN_SECONDS, read_seconds: float = READ_SECONDS
+    url: str,
+    stop: Event,
+    *,
+    open_seconds: float = OPEN_SECONDS,
+    read_seconds: float = READ_SECONDS,
+    whole_seconds: float = WHOLE_SECONDS,
 ) -> Generator[Frame | None]:
     """Decode a source until `stop`; a file at the pace at which it was recorded. None stands for a broken packet.
 
-    Raises `SourceLost`, or `SourceEnded` for a file.
+    What keeps a stream alive is frames that were decoded, not bytes: sound that goes on, or packets that decode to
+    nothing, do not. Raises `SourceLost` after `read_seconds` without a frame or `whole_seconds` without an undamaged
+    one, and `SourceEnded` for a file.
     """
     live = scheme_of(url) != ""
     with closing(_open(url, open_seconds, read_seconds)) as container:
@@ -81,19 +85,17 @@ def frames(
         stream = container.streams.video[0]
         stream.codec_context.thread_count = 1  # threads of frames would hold back as many frames
         pace = _Pace(stop)
+        alive = _Alive(read_seconds, whole_seconds)
         bad = 0
-        heard = time.monotonic()
-        for packet in _packets(container, stream):
+        for packet in _packets(container):
             if stop.is_set():
                 return
-            silence, heard = time.monotonic() - heard, time.monotonic()
             # FFmpeg answers a deadline with the packet that it holds, and waits as long again before it fails.
-            if live and silence >= read_seconds:
-                raise SourceLost(f"stalled: no packet for {silence:.1f} s")
-            try:
-                images = packet.decode()
-            except FFmpegError:
-                images = None
+            if live:
+                alive.check()
+            if packet.stream.index != stream.index:
+                continue
+            images = _decoded(packet)
             bad = bad + 1 if images is None else 0
             if bad > _BAD_PACKETS:
                 raise SourceLost(f"{bad} packets in a row could not be decoded")
@@ -104,10 +106,34 @@ def frames(
             for image in images:
                 if not live:
                     pace.wait(image.time)
-                yield Frame(image=image, position=image.time, camera=camera, damaged=bool(image.is_corrupt))
+                damaged = bool(image.is_corrupt)
+                alive.came(damaged=damaged)
+                yield Frame(image=image, position=image.time, camera=camera, damaged=damaged)
     if not live:
-        raise SourceEnded(without_password(url))
+        raise SourceEnded("the file was played to its end")
     raise SourceLost("the stream ended")
+
+
+class _Alive:
+    """Holds the times of frames against the longest silence."""
+
+    def __init__(self, read_seconds: float, whole_seconds: float) -> None:
+        self._read_seconds = read_seconds
+        self._whole_seconds = whole_seconds
+        self._frame: float | None = None
+        self._whole = time.monotonic()
+
+    def came(self, *, damaged: bool) -> None:
+        self._frame = time.monotonic()
+        if not damaged:
+            self._whole = self._frame
+
+    def check(self) -> None:
+        now = time.monotonic()
+        if self._frame is not None and (silence := now - self._frame) >= self._read_seconds:
+            raise SourceLost(f"stalled: no frame for {silence:.1f} s")
+        if (silence := now - self._whole) >= self._whole_seconds:
+            raise SourceLost(f"stalled: no whole frame for {silence:.1f} s")
 
 
 def _open(url: str, open_seconds: float, read_seconds: float) -> InputContainer:
@@ -119,20 +145,33 @@ def _open(url: str, open_seconds: float, read_seconds: float) -> InputContainer:
         options |= {"rw_timeout": _microseconds(read_seconds), "fflags": "nobuffer"}
         options |= {"use_wallclock_as_timestamps": "1", "follow": "0", "reconnect": "0"}
     try:
-        return av.open(url, options=options, timeout=(open_seconds, read_seconds))
+        return av.open(
+            Address.parse(url).encoded if scheme else url, options=options, timeout=(open_seconds, read_seconds)
+        )
     except (FFmpegError, OSError, ValueError) as error:
         raise SourceLost(f"cannot be opened: {_reason(error)}") from None
 
 
-def _packets(container: InputContainer, stream: VideoStream) -> "Generator[Packet[VideoStream]]":
-    """What the stream brings; the packet that asks a decoder to give up its last frames comes at the end."""
+def _packets(container: InputContainer) -> Generator[Packet[Stream]]:
+    """What all streams bring, for a wait for video alone would not return while only sound comes.
+
+    The packets that ask decoders to give up their last frames come at the end.
+    """
     try:
-        yield from container.demux(stream)
+        yield from container.demux()
     except (FFmpegError, OSError) as error:
         raise SourceLost(f"broke: {_reason(error)}") from None
 
 
-def _camera_clock(packet: "Packet[VideoStream]") -> float | None:
+def _decoded(packet: Packet[Stream]) -> list[VideoFrame] | None:
+    """The frames of a packet of video, perhaps none; None if it is broken."""
+    try:
+        return [image for image in packet.decode() if isinstance(image, VideoFrame)]
+    except FFmpegError:
+        return None
+
+
+def _camera_clock(packet: Packet[Stream]) -> float | None:
     """The camera's wall clock for this packet, which FFmpeg computes from RTCP sender reports (RFC 3550, 6.4.1).
 
     AVProducerReferenceTime: microseconds since 1970 as int64, then flags.

@@ -13,6 +13,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from serving.camera.event import Event
+from serving.camera.spool_schema import (
+    MANY_PICTURES_EXPIRE,
+    MANY_RECORDED_NOW,
+    MANY_REMOVED,
+    SCHEMA,
+    TOTALS,
+    TOTALS_OF_ALL,
+)
 
 FILE = "events.sqlite"
 _LOCK = "agent.lock"
@@ -21,21 +29,8 @@ _PATIENCE = 10.0
 _ROW_BYTES = 64
 """What a row takes beside its text and picture."""
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS events (
-    sequence INTEGER PRIMARY KEY AUTOINCREMENT,
-    id TEXT NOT NULL UNIQUE,
-    recorded REAL NOT NULL,
-    forwarded INTEGER NOT NULL DEFAULT 0,
-    bytes INTEGER NOT NULL,
-    camera TEXT NOT NULL,
-    facts TEXT NOT NULL,
-    picture BLOB
-);
-CREATE INDEX IF NOT EXISTS by_state ON events (forwarded, sequence, bytes);
-CREATE TABLE IF NOT EXISTS counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
-INSERT OR IGNORE INTO counters VALUES ('evicted', 0), ('pictures_expired', 0), ('forwarded', 0);
-"""
+_AT_ONCE = 200
+"""Rows that retention touches before an event that has to be added may come between."""
 
 
 class SpoolInUse(Exception):
@@ -132,15 +127,9 @@ class Spool:
 
         What seems to come from the future was recorded before a clock was set back; its time starts now.
         """
-        with self._transaction() as database:
-            database.execute("UPDATE events SET recorded = ? WHERE recorded > ?", (now, now))
-            database.execute("DELETE FROM events WHERE forwarded = 1 AND recorded < ?", (before,))
-            expired = database.execute(
-                "UPDATE events SET bytes = bytes - length(picture), picture = NULL "
-                "WHERE recorded < ? AND picture IS NOT NULL",
-                (before,),
-            ).rowcount
-            _count(database, "pictures_expired", expired)
+        self._in_pieces(MANY_RECORDED_NOW, {"now": now})
+        self._in_pieces(MANY_REMOVED, {"before": before})
+        self._in_pieces(MANY_PICTURES_EXPIRE, {"before": before}, counter="pictures_expired")
         with self._mutex:
             self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
@@ -166,15 +155,22 @@ class Spool:
             self._lock.close()
 
     def _make_room(self, database: sqlite3.Connection, most: int) -> None:
-        (used,) = database.execute("SELECT coalesce(sum(bytes), 0) FROM events").fetchone()
+        (used,) = database.execute("SELECT bytes FROM totals").fetchone()
         while used > most:
-            sequence, size, forwarded = database.execute(
-                "SELECT sequence, bytes, forwarded FROM events ORDER BY forwarded DESC, sequence LIMIT 1"
-            ).fetchone()
+            sequence, size, forwarded = _first_to_go(database)
             database.execute("DELETE FROM events WHERE sequence = ?", (sequence,))
             used -= size
             if not forwarded:
                 _count(database, "evicted", 1)
+
+    def _in_pieces(self, statement: str, values: dict[str, float], *, counter: str | None = None) -> None:
+        """Repeat a change of `:most` rows until none is left; an event that has to be added waits for one piece."""
+        changed = _AT_ONCE
+        while changed == _AT_ONCE:
+            with self._transaction() as database:
+                changed = database.execute(statement, {**values, "most": _AT_ONCE}).rowcount
+                if counter is not None:
+                    _count(database, counter, changed)
 
     @contextlib.contextmanager
     def _transaction(self) -> Generator[sqlite3.Connection]:
@@ -219,7 +215,8 @@ def _opened(folder: Path) -> sqlite3.Connection:
     try:
         # A power cut must not take what was committed; what was deleted must not stay in the file.
         database.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA secure_delete=ON;")
-        database.executescript(_SCHEMA)
+        database.executescript(SCHEMA)
+        database.executescript(TOTALS)
     except sqlite3.Error:
         database.close()
         raise
@@ -241,9 +238,24 @@ def _count(database: sqlite3.Connection, name: str, more: int) -> None:
     database.execute("UPDATE counters SET value = value + ? WHERE name = ?", (more, name))
 
 
+def _first_to_go(database: sqlite3.Connection) -> tuple[int, int, int]:
+    """Number, size and state of the oldest that was forwarded, or else of the oldest that waits; there is one.
+
+    One query for each state: an index cannot give "forwarded first, then by age", and sorting takes all rows.
+    """
+    for forwarded in (1, 0):
+        found = database.execute(
+            "SELECT sequence, bytes, forwarded FROM events WHERE forwarded = ? ORDER BY sequence LIMIT 1", (forwarded,)
+        ).fetchone()
+        if found is not None:
+            return found
+    raise sqlite3.DatabaseError("the totals speak of events that are not there")
+
+
 def _counts(database: sqlite3.Connection) -> SpoolCounts:
+    known = database.execute("SELECT 1 FROM sqlite_schema WHERE name = 'totals'").fetchone()
     waiting, kept, size = database.execute(
-        "SELECT coalesce(sum(forwarded = 0), 0), count(*), coalesce(sum(bytes), 0) FROM events"
+        "SELECT waiting, kept, bytes FROM totals" if known else TOTALS_OF_ALL  # none yet: an earlier petpark's spool
     ).fetchone()
     counters = dict(database.execute("SELECT name, value FROM counters"))
     return SpoolCounts(waiting=waiting, kept=kept, bytes=size, **counters)

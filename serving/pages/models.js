@@ -184,7 +184,8 @@ function seen(evidence) {
     const mean = (sum) => (arm.answers ? sum / arm.answers : null);
     const seconds = mean(arm.seconds);
     const sure = mean(arm.confidence);
-    return [text(`experiment.${name}`), number(arm.answers), number(arm.failures),
+    const answers = arm.answers ? number(arm.answers) : text("experiment.no-answers");
+    return [text(`experiment.${name}`), answers, number(arm.failures),
       seconds === null ? "–" : number(seconds * 1000, 1), sure === null ? "–" : percent(sure)];
   });
   const compared = text("experiment.compared", { compared: number(evidence.compared), disagreed: number(evidence.disagreed) });

@@ -2,9 +2,10 @@
 
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import unquote
 
 import grpc
 import grpc.aio
@@ -13,13 +14,15 @@ from google.protobuf.message import DecodeError, Message
 
 from serving.body import Bodies
 from serving.classify import deployed
+from serving.connections import Connections, Line
 from serving.gate import request_id_of
 from serving.inference_protocol import describe
-from serving.keys.door import Door
+from serving.keys.door import Caller, Door
 from serving.live import Live
 from serving.model import LoadedModel
 from serving.problems import INTERNAL, NOT_FOUND, UNREADABLE, Problem
 from serving.rpc import open_inference_pb2 as pb
+from serving.rpc.arrivals import Arrivals
 from serving.session import Scores
 from serving.settings import Limits
 from serving.telemetry import Metrics
@@ -35,6 +38,7 @@ CODES: Mapping[int, grpc.StatusCode] = {
     401: grpc.StatusCode.UNAUTHENTICATED,
     403: grpc.StatusCode.PERMISSION_DENIED,
     404: grpc.StatusCode.NOT_FOUND,
+    408: grpc.StatusCode.DEADLINE_EXCEEDED,
     413: grpc.StatusCode.INVALID_ARGUMENT,
     422: grpc.StatusCode.INVALID_ARGUMENT,
     429: grpc.StatusCode.RESOURCE_EXHAUSTED,
@@ -43,8 +47,11 @@ CODES: Mapping[int, grpc.StatusCode] = {
 }
 """A problem's HTTP status, as gRPC says it."""
 
+_MOST_CALLS = 1024
+"""Calls of all callers; beyond it gRPC itself answers RESOURCE_EXHAUSTED. One caller has `Limits.peer_calls`."""
+
 type Context = grpc.aio.ServicerContext[Any, Any]
-type Call = Callable[[Any, Context], Awaitable[Any]]
+type Call = Callable[[Any, Context, Caller | None], Awaitable[Any]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,16 +65,24 @@ class InferenceService:
     bodies: Bodies
     name: str
     batch: int
+    connections: Connections | None = None
+    port: int = 0
 
-    async def server_live(self, _request: pb.ServerLiveRequest, _context: Context) -> pb.ServerLiveResponse:
+    async def server_live(
+        self, _request: pb.ServerLiveRequest, _context: Context, _caller: Caller | None
+    ) -> pb.ServerLiveResponse:
         """Answer `ServerLive`."""
         return pb.ServerLiveResponse(live=True)
 
-    async def server_ready(self, _request: pb.ServerReadyRequest, _context: Context) -> pb.ServerReadyResponse:
+    async def server_ready(
+        self, _request: pb.ServerReadyRequest, _context: Context, _caller: Caller | None
+    ) -> pb.ServerReadyResponse:
         """Answer `ServerReady`: false while nothing is in force or the endpoint is draining."""
         return pb.ServerReadyResponse(ready=self.live.ready)
 
-    async def model_ready(self, request: pb.ModelReadyRequest, _context: Context) -> pb.ModelReadyResponse:
+    async def model_ready(
+        self, request: pb.ModelReadyRequest, _context: Context, _caller: Caller | None
+    ) -> pb.ModelReadyResponse:
         """Answer `ModelReady`: false for another model or version than the one in force."""
         try:
             self._asked_for(request.name, request.version)
@@ -75,11 +90,15 @@ class InferenceService:
             return pb.ModelReadyResponse(ready=False)
         return pb.ModelReadyResponse(ready=self.live.ready)
 
-    async def server_metadata(self, _request: pb.ServerMetadataRequest, _context: Context) -> pb.ServerMetadataResponse:
+    async def server_metadata(
+        self, _request: pb.ServerMetadataRequest, _context: Context, _caller: Caller | None
+    ) -> pb.ServerMetadataResponse:
         """Answer `ServerMetadata`."""
         return pb.ServerMetadataResponse(name="petpark", version="1", extensions=[])
 
-    async def model_metadata(self, request: pb.ModelMetadataRequest, _context: Context) -> pb.ModelMetadataResponse:
+    async def model_metadata(
+        self, request: pb.ModelMetadataRequest, _context: Context, _caller: Caller | None
+    ) -> pb.ModelMetadataResponse:
         """Answer `ModelMetadata`."""
         found = describe(self._asked_for(request.name, request.version))
         tensor = pb.ModelMetadataResponse.TensorMetadata
@@ -91,14 +110,19 @@ class InferenceService:
             outputs=[tensor(name=one.name, datatype=one.datatype, shape=one.shape) for one in found.outputs],
         )
 
-    async def model_infer(self, body: bytes, context: Context) -> bytes:
-        """Answer `ModelInfer`; outputs come as raw contents. Large messages are read and written on a thread."""
+    def admit(self, context: Context) -> Caller:
+        """Look at the key before anything of a message is read. Raises `Problem` (401, 403, 429, 503)."""
         caller = self.door.enter(_header_lines(context))
         deployed(self.live)
+        return caller
+
+    async def model_infer(self, body: bytes, context: Context, caller: Caller | None) -> bytes:
+        """Answer `ModelInfer`; outputs come as raw contents. Large messages are read and written on a thread."""
         with self.bodies.holding(len(body)):
             answer, images = await self.workers.run(self._infer, body)
-        self.door.charge(caller, images)
-        context.set_trailing_metadata(tuple(caller.headers.items()))
+        if caller is not None:
+            self.door.charge(caller, images)
+            context.set_trailing_metadata(tuple(caller.headers.items()))
         return answer
 
     def _infer(self, body: bytes) -> tuple[bytes, int]:
@@ -122,16 +146,20 @@ class InferenceService:
 async def start(service: InferenceService, *, host: str, port: int, limits: Limits) -> tuple[grpc.aio.Server, int]:
     """Listen on `host:port` and give the port: 0 takes a free one.
 
-    A call beyond those whose messages fit into the memory that bodies may take is refused (`RESOURCE_EXHAUSTED`).
+    Every call is declared as one that streams its request, which is the same on the wire: gRPC then reads no message
+    before the handler wants it, so the key is looked at first, and arriving has a deadline.
     """
     server = grpc.aio.server(
-        maximum_concurrent_rpcs=max(1, limits.held_bytes // limits.body_bytes),
+        maximum_concurrent_rpcs=_MOST_CALLS,
         options=[
             ("grpc.so_reuseport", 0),
             ("grpc.max_receive_message_length", limits.body_bytes),
             ("grpc.max_metadata_size", 16 * 1024),
+            ("grpc.max_concurrent_streams", limits.peer_calls),
+            ("grpc.server_handshake_timeout_ms", int(limits.header_seconds * 1000)),
         ],
     )
+    arrivals = Arrivals(limits)
     calls: dict[str, tuple[Call, type[Message] | None]] = {
         "ServerLive": (service.server_live, pb.ServerLiveRequest),
         "ServerReady": (service.server_ready, pb.ServerReadyRequest),
@@ -141,8 +169,8 @@ async def start(service: InferenceService, *, host: str, port: int, limits: Limi
         "ModelInfer": (service.model_infer, None),
     }
     handlers = {
-        name: grpc.unary_unary_rpc_method_handler(
-            _guarded(call, kind, route=f"/{SERVICE}/{name}", metrics=service.metrics),
+        name: grpc.stream_unary_rpc_method_handler(
+            _guarded(call, kind, route=f"/{SERVICE}/{name}", service=service, arrivals=arrivals),
             response_serializer=_serialized,
         )
         for name, (call, kind) in calls.items()
@@ -154,21 +182,31 @@ async def start(service: InferenceService, *, host: str, port: int, limits: Limi
 
 
 def _guarded(
-    call: Call, kind: type[Message] | None, *, route: str, metrics: Metrics
-) -> Callable[[bytes, Context], Awaitable[Any]]:
+    call: Call, kind: type[Message] | None, *, route: str, service: InferenceService, arrivals: Arrivals
+) -> Callable[[AsyncIterator[bytes], Context], Awaitable[Any]]:
     """Count and time every call, and end those that cannot be answered as the HTTP side ends them.
 
-    `kind` None: the call reads its message itself. Left to gRPC, bytes that are no message would be a traceback in the
-    log.
+    `kind` None: the call works, so it takes a key, and it reads its message itself. Left to gRPC, bytes that are no
+    message would be a traceback in the log.
     """
+    metrics = service.metrics
 
-    async def guarded(body: bytes, context: Context) -> Any:
+    async def answer(messages: AsyncIterator[bytes], context: Context) -> Any:
+        caller = service.admit(context) if kind is None else None
+        async with arrivals.of(_line(context, service.port)[0]) as arriving:
+            body = await arriving.message(messages)
+            return await call(body if kind is None else _parsed(kind, body), context, caller)
+
+    async def guarded(messages: AsyncIterator[bytes], context: Context) -> Any:
         began = time.perf_counter()
         request_id = request_id_of(_header_lines(context).get("x-request-id"))
         status = 500
         metrics.running += 1
+        line = _line(context, service.port)
+        if service.connections:
+            service.connections.begin(line)
         try:
-            answer = await call(body if kind is None else _parsed(kind, body), context)
+            answered = await answer(messages, context)
             status = 200
         except Problem as problem:
             status = problem.kind.status
@@ -179,15 +217,23 @@ def _guarded(
             detail = f"Something unforeseen happened; the endpoint's log has it under {request_id}."
             await context.abort(CODES[INTERNAL.status], detail)
         else:
-            return answer
+            return answered
         finally:
             metrics.running -= 1
+            if service.connections:
+                service.connections.end(line)
             seconds = time.perf_counter() - began
             metrics.requests.labels(route, status).inc()
             metrics.request_seconds.labels(route).observe(seconds)
             metrics.recent.add(route, status, seconds)
 
     return guarded
+
+
+def _line(context: Context, here: int) -> Line:
+    """Name the connection: `peer` is `ipv4:127.0.0.1:50000` or `ipv6:%5B::1%5D:50000`."""
+    host, _, port = unquote(context.peer()).partition(":")[2].rpartition(":")
+    return host.strip("[]"), port, str(here)
 
 
 def _parsed[M: Message](kind: type[M], body: bytes) -> M:

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import re
 import struct
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from imaging import PhotoError, PhotoTooLarge, PhotoUnreadable, decode
-from imaging.jpeg import has_more_scans
+from imaging.jpeg import has_more_scans, with_longer_scans
 
 
 def scene(width: int = 96, height: int = 64) -> Image.Image:
@@ -159,6 +160,63 @@ def test_a_jpeg_with_more_scans_than_any_camera_writes_is_refused_unread():
     assert decode(with_scans(32), 32).shape == (32, 32, 3)
     with pytest.raises(PhotoTooLarge, match="more than 32 scans"):
         decode(with_scans(33), 32)
+
+
+def test_a_picture_of_several_pictures_is_held_to_the_same_scans():
+    several = io.BytesIO()
+    scene().save(several, "MPO", save_all=True, append_images=[scene()], progressive=True)
+    data = several.getvalue()
+    scan = data.index(b"\xff\xda")
+    body = data[scan : data.index(b"\xff\xda", scan + 2)]
+    with pytest.raises(PhotoTooLarge, match="more than 32 scans"):
+        decode(data[:scan] + body * 40 + data[scan:], 32)
+
+
+def declared(data: bytes, width: int, height: int) -> bytes:
+    """The same data, said to be of another size. ITU-T T.81, B.2.2."""
+    frame = re.search(rb"\xff[\xc0-\xc2]", data)
+    assert frame
+    return data[: frame.end() + 3] + struct.pack(">HH", height, width) + data[frame.end() + 7 :]
+
+
+def grainy(mode: str = "RGB", width: int = 100, height: int = 100) -> Image.Image:
+    noise = np.random.default_rng(0).integers(0, 255, (height, width, 3), dtype=np.uint8)
+    return Image.fromarray(noise).convert(mode)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"restart_marker_blocks": 5}, {"subsampling": 0}])
+def test_a_jpeg_with_the_data_of_a_smaller_picture_is_no_whole_photo(mode: str, options: dict[str, object]):
+    data = encode(grainy(mode), "JPEG", **options)
+    assert decode(data, 32).shape == (32, 32, 3)
+    for size in ((100, 120), (3_000, 3_000), (2_000, 100)):
+        with pytest.raises(PhotoUnreadable, match="ends before its last line"):
+            decode(declared(data, *size), 64)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    width=st.integers(1, 90),
+    height=st.integers(1, 90),
+    mode=st.sampled_from(["RGB", "L", "CMYK"]),
+    grey=st.booleans(),
+    options=st.sampled_from(
+        [{}, {"progressive": True}, {"optimize": True}, {"restart_marker_rows": 1}, {"subsampling": 2, "quality": 10}]
+    ),
+)
+def test_more_data_behind_the_scans_of_a_whole_jpeg_change_no_pixel(width, height, mode, grey, options):
+    """So a good photo is taken, even one that is as grey as what is missing of a bad one."""
+    image = Image.new("L", (width, height), 128) if grey else grainy(width=width, height=height)
+    data = encode(image.convert(mode), **options)
+    longer = with_longer_scans(data)
+    assert longer is not None
+    assert len(longer) > len(data)
+    assert np.array_equal(decode(longer, 48), decode(data, 48))
+
+
+@given(st.binary(max_size=300))
+def test_any_bytes_are_lengthened_or_left_without_an_error(data: bytes):
+    assert (with_longer_scans(data) or data)[:2] == data[:2]
 
 
 def test_a_thumbnail_inside_a_jpeg_does_not_count_and_neither_does_what_follows_it():

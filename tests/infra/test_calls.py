@@ -95,7 +95,9 @@ ROLES: Mapping[str, tuple[Document, ...]] = {
     "training": (policies.training(PLACES, "l"), policies.session_manager()),
     "people": (
         policies.person(["r"]),
-        policies.launch(template="arn:aws:ec2:eu-west-1:1:launch-template/lt-1", subnets=["s"], role="r"),
+        policies.launch(
+            template="arn:aws:ec2:eu-west-1:1:launch-template/lt-1", subnets=["s"], role="r", log_group="l"
+        ),
         *(policies.operator(role, PLACES, ["photos"]) for role in Role),
         *(policies.api_keys(role, "p", "prod") for role in (Role.PROMOTER, Role.READER)),
     ),

@@ -10,6 +10,7 @@ import pulumi_aws
 import pytest
 
 from infra.component import Component
+from infra.endpoint_settings import HEALTH_PORT
 
 
 def _accepts_tags(type_: str) -> bool:
@@ -296,6 +297,26 @@ def test_an_autoscaled_endpoint_keeps_what_is_in_service_and_lets_requests_finis
     group = deployments["prod"].named("endpoint-group").inputs
     assert group["healthCheckType"] == "ELB"
     assert group["launchTemplate"]["version"] == "1"
+
+
+def test_a_load_balancer_asks_for_health_on_a_port_that_callers_cannot_use_up(deployments):
+    prod = deployments["prod"]
+    script = prod.named("endpoint-machine-template").inputs["userData"]
+    if not script.startswith("#!"):
+        script = base64.b64decode(script).decode()
+    assert f"PETPARK_HEALTH_PORT={HEALTH_PORT}" in script
+    assert "PETPARK_BEHIND_LOAD_BALANCER=true" in script
+    assert prod.named("endpoint-targets").inputs["healthCheck"]["port"] == str(HEALTH_PORT)
+    for side in ("to-instances", "from-balancer"):
+        ways = [prod.named(f"endpoint-{prefix}{side}").inputs for prefix in ("", "health-")]
+        assert [way["fromPort"] for way in ways] == [8080, HEALTH_PORT]
+        assert all("referencedSecurityGroupId" in way and "cidrIpv4" not in way for way in ways)
+
+
+def test_what_a_caller_says_about_the_way_is_not_believed_where_callers_connect_directly(deployments):
+    script = deployments["test"].named("endpoint-instance").inputs["userData"]
+    assert "PETPARK_BEHIND_LOAD_BALANCER=false" in script
+    assert "PETPARK_HEALTH_PORT=0" in script
 
 
 def test_a_mail_address_is_subscribed_to_the_alarms(redeploy):

@@ -44,7 +44,7 @@ def test_an_hour_of_training_grows_with_its_instances():
 
 def test_a_type_without_a_price_is_named():
     endpoint = dataclasses.replace(TEST.endpoint, instance_type=instance_type("m7i.large"))
-    with pytest.raises(costs.PriceUnknown, match=r"no price of m7i\.large"):
+    with pytest.raises(costs.PriceUnknown, match=r"no price for m7i\.large"):
         costs.monthly(dataclasses.replace(TEST, endpoint=endpoint))
 
 
@@ -65,6 +65,6 @@ def test_what_the_program_makes_and_aws_charges_for_is_in_the_sum(deployments):
 def test_the_figures_in_the_readme_are_those_that_the_command_prints():
     readme = (ROOT / "README.md").read_text()
     for stack, settings_ in (("test", TEST), ("prod", PROD)):
-        assert f"| stack `{stack}`, a month | {total(settings_):.0f} |" in readme
+        assert f"| stack `{stack}`, per month | {total(settings_):.0f} |" in readme
     assert f"| {costs.training_hour(TEST):.2f} |\n" in readme
     assert f"{costs.REGION} in {costs.READ}" in readme

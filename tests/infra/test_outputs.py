@@ -14,7 +14,9 @@ ROOT = Path(__file__).resolve().parents[2]
 def test_both_stacks_export_the_same_keys(deployments):
     test, prod = deployments["test"].outputs, deployments["prod"].outputs
     assert set(test) == set(prod)
-    assert set(test["roles"]) == set(prod["roles"]) == {"publisher", "certifier", "promoter", "reader", "collector"}
+    roles = {"publisher", "certifier", "promoter", "reader", "collector", "repairer"}
+    assert set(test["roles"]) == set(prod["roles"]) == roles
+    assert test["certificate_days"] == prod["certificate_days"] == 365
     assert (
         set(test["training"])
         == set(prod["training"])

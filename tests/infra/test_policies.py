@@ -25,13 +25,14 @@ PLACES = Places(
 LOG = "arn:aws:logs:eu-west-1:1:log-group:/petpark/test/training"
 
 HEX = st.text("0123456789abcdef", min_size=64, max_size=64)
-NUMBER = st.integers(1, 99_999_999)
+NUMBER = st.integers(1, 9_999_999)
 NAME = st.from_regex(r"[a-z][a-z0-9-]{0,10}", fullmatch=True)
 KEYS = st.one_of(
     HEX.map(lambda sha256: layout.blob_key("pets", sha256)),
     NUMBER.map(lambda number: layout.version_key("pets", number)),
     st.tuples(NUMBER, NUMBER).map(lambda both: layout.certificate_key("pets", *both)),
     st.tuples(NAME, NUMBER).map(lambda both: layout.move_key("pets", *both)),
+    NUMBER.map(lambda number: layout.repair_key("pets", number)),
 )
 WRITES = (
     "s3:PutObject",
@@ -71,6 +72,31 @@ def in_store(key: str) -> str:
 def test_every_key_of_the_registry_has_exactly_one_role_that_creates_it(key):
     writers = [role for role in Role if allows(policies.operator(role, PLACES), "s3:PutObject", in_store(key))]
     assert len(writers) == 1
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "pets/versions/99999999.json",
+        "pets/versions/notes.txt",
+        "pets/channels/prod/99999999.json",
+        "pets/channels/prod/00000007.json/x",
+        "pets/certificates/00000001/99999999.json",
+        "pets/certificates/x",
+        "pets/repairs/99999999.json",
+        "pets/blobs/x",
+        "pets/notes.txt",
+    ],
+)
+def test_nobody_writes_under_a_name_behind_which_no_log_could_go_on(key):
+    documents = [policies.training(PLACES, LOG), *(policies.operator(role, PLACES) for role in Role)]
+    assert not any(allows(document, "s3:PutObject", in_store(key)) for document in documents)
+
+
+def test_a_training_instance_decides_nothing():
+    """It publishes, and may write nothing at all by which a channel, a decision or a repair is made."""
+    for key in ("channels/test/00000001.json", "certificates/00000001/00000001.json", "repairs/00000001.json"):
+        assert not allows(policies.training(PLACES, LOG), "s3:PutObject", in_store(f"pets/{key}"))
 
 
 @given(KEYS, st.sampled_from(list(Role)), st.sampled_from(list(Role)), st.sampled_from(WRITES))

@@ -61,7 +61,7 @@ class Asker:
 
 def askers() -> Iterator[Asker]:
     log = f"arn:aws:logs:eu-west-1:{OWNER}:log-group:/petpark/test/endpoint"
-    launch = policies.launch(template=TEMPLATE, subnets=[f"{EC2}:subnet/subnet-1"], role=TRAINING_ROLE)
+    launch = policies.launch(template=TEMPLATE, subnets=[f"{EC2}:subnet/subnet-1"], role=TRAINING_ROLE, log_group=log)
     for role in Role:
         documents = (policies.operator(role, PLACES, ["photos/2026"]), *([launch] if role is Role.PUBLISHER else []))
         yield Asker(role=f"arn:aws:iam::{OWNER}:role/operators-{role}-1", session="mia", policies=documents)

@@ -179,7 +179,7 @@ def test_what_a_training_said_that_failed_is_kept_with_its_job_to_the_last_word(
     assert machine.sent() == ["s3://work/jobs/job-7/boots/i-7.log"]
     kept = (machine.folder / "sent" / "boot.log").read_text().splitlines()
     assert kept == ["petpark: job job-7 on i-7", "no space left", "petpark: job ended with status 7"]
-    assert "kept as jobs/job-7/boots/i-7.log" in done.stdout
+    assert "stored as jobs/job-7/boots/i-7.log" in done.stdout
 
 
 def test_code_that_cannot_be_fetched_or_is_refused_leaves_its_reason_with_the_job(machine):
@@ -215,8 +215,8 @@ def test_what_cannot_be_sent_keeps_nothing_from_ending(machine, purpose, how):
     script = machine.training(sha256=sha256) if purpose == "training" else machine.serving(sha256=sha256)
     done = machine.run(script)
     assert done.returncode == 7
-    assert "could not be kept" in done.stdout
-    assert "is kept" not in done.stdout
+    assert "could not be stored" in done.stdout
+    assert "log stored" not in done.stdout
     assert (machine.calls[-1] == "shutdown -h now") is (purpose == "training")
 
 
@@ -297,7 +297,7 @@ def test_what_is_deployed_is_what_is_tested_here(deployments):
     told = {Variable.MODEL_STORE, Variable.MODEL, Variable.CHANNEL, Variable.SIGNING_KEY, Variable.REQUIRE_CERTIFICATE}
     told |= {Variable.LOG_GROUP, Variable.PORT, Variable.POLL_SECONDS, Variable.HOME}
     told |= {Variable.API_KEYS, Variable.API_KEYS_PATH, Variable.GRPC_PORT, Variable.PROVIDERS}
-    told |= {Variable.PROMOTER_ROLE, Variable.CHANNEL_RULE}
+    told |= {Variable.PROMOTER_ROLE, Variable.CHANNEL_RULE, Variable.HEALTH_PORT, Variable.BEHIND_LOAD_BALANCER}
     assert variables == {str(variable) for variable in told}
     assert script.startswith("#!/bin/bash\n")
     assert os.linesep * 3 not in script

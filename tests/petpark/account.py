@@ -65,6 +65,7 @@ class FakeAccount:
     may_link: bool = True
     called: set[str] = field(default_factory=set[str])
     _answers: dict[str, Answer] = field(default_factory=dict[str, Answer])
+    _hidden: dict[str, str] = field(default_factory=dict[str, str])
 
     def __post_init__(self) -> None:
         self.session.events.register("provide-client-params", self._remember)
@@ -75,6 +76,7 @@ class FakeAccount:
     def reset(self) -> None:
         """Be as at first: no fault, enough of everything, nothing called."""
         self.called.clear()
+        self._hidden.clear()
         self.may_link = True
         self.quotas = dict(ENOUGH)
         self.parameters = {
@@ -103,6 +105,10 @@ class FakeAccount:
 
         self._answers[operation] = refuse
 
+    def hides(self, operation: str, name: str) -> None:
+        """Let `service.Operation` refuse the resource whose `name` is in the request's address, and no other."""
+        self._hidden[operation] = name
+
     def is_silent(self, operation: str) -> None:
         """Let nobody answer `service.Operation`."""
 
@@ -118,13 +124,15 @@ class FakeAccount:
     def _answer(self, model: Any, params: Mapping[str, Any], **_: Any) -> tuple[AWSResponse, dict[str, Any]] | None:
         operation = f"{model.service_model.service_name}.{model.name}"
         answer = self._answers.get(operation)
+        hidden = self._hidden.get(operation)
+        if hidden is not None and hidden in str(params["url"]):
+            return _refusal("AccessDenied")
         if answer is None:
             return None
         try:
             return _response(200), answer(_asked(params))
         except Refusal as refused:
-            body = {"Error": {"Code": refused.code, "Message": "no"}, "ResponseMetadata": {"HTTPStatusCode": 400}}
-            return _response(400), body
+            return _refusal(refused.code)
 
     def _quota(self, asked: Mapping[str, Any]) -> dict[str, Any]:
         code = str(asked["QuotaCode"])
@@ -150,6 +158,11 @@ def _asked(params: Mapping[str, Any]) -> Mapping[str, Any]:
         return json.loads(body)
     except (TypeError, ValueError):
         return {}
+
+
+def _refusal(code: str) -> tuple[AWSResponse, dict[str, Any]]:
+    body = {"Error": {"Code": code, "Message": "no"}, "ResponseMetadata": {"HTTPStatusCode": 400}}
+    return _response(400), body
 
 
 def _response(status: int) -> AWSResponse:

@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, override
 
 import boto3
@@ -47,6 +48,7 @@ def outputs(stack: str = "test", **endpoint: Any) -> dict[str, Any]:
             "test": {"certificate": False, "two_people": False, "metric": "none", "gates": False, "movers": []},
             "prod": {"certificate": True, "two_people": True, "metric": "none", "gates": True, "movers": []},
         },
+        "certificate_days": 365.0,
         "gates": {"data": {}, "model": {"accuracy": 0.7, "luck": 0.05}, "checks": {"photos": 50.0}},
         "training": {
             "launch_template": "lt-1",
@@ -192,7 +194,11 @@ def publish(place: Place, tmp_path: Path) -> Callable[..., Version]:
     made = iter(range(1, 1000))
 
     def make(
-        *, trained_by: str = "arn:aws:sts::1:assumed-role/training/i-1", report: bool = True, **lineage: str
+        *,
+        trained_by: str = "arn:aws:sts::1:assumed-role/training/i-1",
+        report: bool = True,
+        gates: Mapping[str, float] = MappingProxyType({"accuracy": 1}),
+        **lineage: str,
     ) -> Version:
         number = next(made)
         names = ["model.onnx", "report.html"] if report else ["model.onnx"]
@@ -202,7 +208,7 @@ def publish(place: Place, tmp_path: Path) -> Callable[..., Version]:
         return place.catalog.publish(
             files,
             labels=["cat", "dog"],
-            metrics={"accuracy": 0.9 + number / 100, "gate_accuracy": 1},
+            metrics={"accuracy": 0.9 + number / 100, **{f"gate_{name}": value for name, value in gates.items()}},
             lineage={"trained_by": trained_by, "dataset": "d" * 64, **lineage},
         )
 

@@ -31,7 +31,7 @@ from petpark.account import certificates
 from petpark.account.certificates import covers
 from petpark.account.cloud import Account, permission
 from petpark.account.demand import fleets, vcpu_quota
-from petpark.account.stack import read_stack
+from petpark.account.stack import SettingsUnusable, read_stack
 from petpark.doctor import Check, Health
 from tests.petpark.account import ACCOUNT, REGION, ROOT, FakeAccount, settings
 
@@ -151,7 +151,7 @@ def test_what_others_use_counts_and_what_the_stack_itself_uses_does_not(aws: Fak
     aws.quotas["L-1216C47A"] = 5
     check = examine(aws, settings(tmp_path, "test"))[QUOTA_STANDARD]
     assert check.health is Health.MISSING
-    assert check.found == "5 vCPUs; needed 2 (1 c7i.large for endpoint), 4 in use besides"
+    assert check.found == "5 vCPUs; needed 2 (1 c7i.large for endpoint), 4 more in use"
 
 
 def test_a_region_full_of_networks_is_found(aws: FakeAccount, tmp_path: Path) -> None:
@@ -253,7 +253,7 @@ def test_a_certificate_that_cannot_be_used_is_found(aws: FakeAccount, tmp_path: 
     pending = acm.request_certificate(DomainName="park.example.org", ValidationMethod="DNS")["CertificateArn"]
     asked = acm.describe_certificate(CertificateArn=pending)["Certificate"]
     wrong = {
-        certificate(aws, days=13): "ends on",
+        certificate(aws, days=13): "expires on",
         f"arn:aws:acm:{REGION}:{ACCOUNT}:certificate/00000000-0000-0000-0000-000000000000": "does not exist",
     }
     for arn, why in wrong.items():
@@ -336,7 +336,7 @@ def test_an_account_without_a_budget_that_tells_anybody_gets_the_command_for_one
     aws.answers("budgets.DescribeNotificationsForBudget", {"Notifications": []})
     silent = examine(aws, tmp_path)["budget"]
     assert (none.health, none.found) == (Health.ABSENT, "there is none")
-    assert (silent.health, silent.found) == (Health.ABSENT, "all would notify nobody")
+    assert (silent.health, silent.found) == (Health.ABSENT, "no notifications from all")
     assert f"--account-id {ACCOUNT}" in none.mend
 
 
@@ -345,7 +345,7 @@ def test_settings_as_shipped_are_said_to_reach_nobody(aws: FakeAccount, tmp_path
     assert {found[name].health for name in ("clients", "alarm e-mail")} == {Health.ABSENT}
     assert "documentation" in found["clients"].found
     everybody = examine(aws, settings(tmp_path, "test", clients="0.0.0.0/0"))["clients"]
-    assert "everybody may use the endpoint" in everybody.found
+    assert "anybody may use the endpoint" in everybody.found
 
 
 def test_what_may_not_be_read_or_does_not_answer_neither_passes_nor_fails(aws: FakeAccount, tmp_path: Path) -> None:
@@ -441,3 +441,25 @@ def test_what_a_stack_asks_for_grows_with_its_settings(tmp_path: Path) -> None:
     alone, four = (fleets(replace(shipped, training=replace(shipped.training, instances=number))) for number in (1, 4))
     assert (alone[0].instances, four[0].instances) == (1, 4)
     assert alone[1:] == four[1:]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"",
+        b"config:",
+        b"config: [1]",
+        b"config: park",
+        b"config: {a: \xff}",
+        b"config: " + b"[" * 5000,
+        b"config: {petpark:alarm_email: 2026-01-01}",
+        b"config: {petpark:accounts: !!set {a, b}}",
+        b"config: {petpark:alarm_email: !!binary aGVsbG8=}",
+        b"config: !!python/object:os.system x",
+    ],
+    ids=lambda text: str(text[:30]),
+)
+def test_a_file_that_holds_no_settings_is_told_in_a_sentence(tmp_path: Path, text: bytes) -> None:
+    (tmp_path / "Pulumi.test.yaml").write_bytes(text)
+    with pytest.raises(SettingsUnusable, match=r"holds no settings|cannot be used"):
+        read_stack(tmp_path, "test")

@@ -27,13 +27,13 @@ def test_the_parts_make_the_sum_and_the_prices_have_a_place_and_a_date(
     assert facts["region"]
     assert facts["read"]
     table = run(tmp_path, monkeypatch=monkeypatch).stdout
-    assert f"list prices of {facts['region']} in {facts['read']}" in table
+    assert f"list prices for {facts['region']} in {facts['read']}" in table
     assert f"{facts['training_hour']:.2f}" in table
 
 
 @pytest.mark.parametrize(
     ("changes", "said"),
-    [({"endpoint_instance_type": "m7i.large"}, "no price of m7i.large"), ({"clients": "all"}, "petpark:clients")],
+    [({"endpoint_instance_type": "m7i.large"}, "no price for m7i.large"), ({"clients": "all"}, "petpark:clients")],
 )
 def test_what_cannot_be_priced_is_one_sentence_with_where_to_change_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, str], said: str

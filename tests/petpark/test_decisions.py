@@ -5,15 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
 import pytest
 
 from petpark import decisions
+from registry.certificate import Certificates
 from registry.channel import Channel
 from registry.channel_policy import STRICT, ChannelPolicy
+from registry.encoding import parse_time
 from registry.errors import NotCertified, SelfCertified
 from registry.version import Version
 from tests.petpark.conftest import ACCOUNT, Place, Run
@@ -82,6 +84,80 @@ def test_nobody_rolls_back_to_a_version_whose_certificate_was_revoked(run: Run, 
     certify(run, 1, "revoked")
     said = run("rollback", "--channel", "prod", "--why", "x")
     assert (said.exit_code, said.stderr.startswith("NotCertified: ")) == (1, True)
+
+
+def test_gates_that_a_version_failed_are_named_one_by_one_or_nothing_is_signed(
+    run: Run, place: Place, publish: Publish
+) -> None:
+    publish(gates={"accuracy": 0.0, "recall": 1.0, "luck": 0.0})
+    for named in ([], ["accuracy"], ["accuracy", "luck", "recall"], ["acuracy", "luck"]):
+        options = [word for name in named for word in ("--despite", name)]
+        said = run("certify", "1", "--decision", "certified", "--note", "x", *options)
+        assert (said.exit_code, said.stderr.partition(":")[0]) == (1, "GatesNotNamed")
+        assert "accuracy (failed), luck (failed)" in " ".join(said.stderr.split())
+        assert "--despite accuracy --despite luck" in " ".join(said.stderr.split())
+    options = ["--despite", "luck", "--despite", "accuracy"]
+    told = json.loads(run("certify", "1", "--decision", "certified", "--note", "x", *options, "--json").stdout)
+    assert told["despite"] == ["accuracy", "luck"]
+    (certificate,) = Certificates(place.buckets["models"], "pets").of(place.catalog.version(1))
+    assert certificate.despite == ("accuracy", "luck")
+    assert run("certify", "1", "--decision", "refused", "--note", "x").exit_code == 0, "a refusal names nothing"
+
+
+def test_a_version_that_was_never_judged_is_certified_only_by_saying_so(run: Run, publish: Publish) -> None:
+    publish(gates={})
+    assert run("certify", "1", "--decision", "certified", "--note", "x").exit_code == 1
+    assert run("certify", "1", "--decision", "certified", "--note", "x", "--despite", "all").exit_code == 0
+
+
+def test_a_certificate_is_valid_for_no_longer_than_the_stack_allows(run: Run, place: Place, publish: Publish) -> None:
+    publish()
+    for exported in place.exported.values():
+        exported["certificate_days"] = 30.0
+    said = run("certify", "1", "--decision", "certified", "--note", "x", "--days", "31")
+    assert "CertificateTooLong" in said.stderr
+    assert "petpark:certificate_days" in " ".join(said.stderr.split())
+    told = json.loads(run("certify", "1", "--decision", "certified", "--note", "x", "--json").stdout)
+    assert parse_time(told["expires_at"]) - parse_time(told["at"]) <= timedelta(days=30, seconds=1)
+
+
+@pytest.mark.parametrize("decision", ["revoked", "refused"])
+def test_what_is_in_force_is_not_forbidden_before_somebody_read_what_happens(
+    run: Run, publish: Publish, place: Place, decision: str
+) -> None:
+    publish()
+    certify(run, 1)
+    assert run("promote", "1", "--channel", "prod", "--why", "x").exit_code == 0
+    assert run("promote", "1", "--channel", "test", "--why", "x").exit_code == 0
+    said = run("certify", "1", "--decision", decision, "--note", "eats memory")
+    assert said.exit_code != 0
+    told = " ".join(said.stderr.split())
+    assert "prod has no other certified version to go back to: its endpoints answer 503" in told
+    assert "test asks for no certificate: its endpoints go on serving version 1" in told
+    assert "ConfirmationNeeded" in told
+    assert len(Certificates(place.buckets["models"], "pets").of(place.catalog.version(1))) == 1
+    assert run("certify", "1", "--decision", decision, "--note", "eats memory", "--yes").exit_code == 0
+
+
+def test_a_revocation_says_what_endpoints_go_back_to_and_how_to_move_the_channel(run: Run, publish: Publish) -> None:
+    for number in (1, 2, 3):
+        publish()
+        certify(run, number)
+        assert run("promote", str(number), "--channel", "prod", "--why", "x").exit_code == 0
+    certify(run, 2, "revoked")
+    said = run("certify", "3", "--decision", "revoked", "--note", "x", "--yes")
+    told = " ".join(said.stderr.split())
+    assert "Endpoints that follow prod go back to version 1 at their next poll" in told
+    assert 'petpark rollback --channel prod --why "…"' in told
+
+
+def test_a_revoked_version_comes_into_force_nowhere_not_even_where_no_certificate_is_asked_for(
+    run: Run, publish: Publish
+) -> None:
+    publish()
+    certify(run, 1, "revoked")
+    said = run("promote", "1", "--channel", "test", "--why", "x")
+    assert (said.exit_code, said.stderr.partition(":")[0]) == (1, "NotCertified")
 
 
 def test_there_must_be_something_to_roll_back_to(run: Run) -> None:

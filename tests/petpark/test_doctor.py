@@ -159,7 +159,7 @@ def test_what_would_be_fetched_is_told_with_its_source_and_size(bare: Path, monk
             server.files[urlsplit(file.url).path] = bytes(size)
         _, found = checks("--target", "rehearsal")
     assert found["Pulumi CLI"]["found"].endswith(
-        f"to be fetched from 127.0.0.1: {files[0].name} (2 MB) and {files[1].name} (3 MB)"
+        f"can be downloaded from 127.0.0.1: {files[0].name} (2 MB) and {files[1].name} (3 MB)"
     )
     assert found["Pulumi CLI"]["mend"] == "petpark doctor --install-pulumi"
 
@@ -170,7 +170,7 @@ def test_the_provider_that_would_be_fetched_is_told_with_its_source_and_size(
     monkeypatch.setattr("rehearsal.provider.mirrors.installed", lambda: None)
     _, found = checks("--target", "rehearsal")
     told = found["AWS provider"]
-    assert "to be fetched from releases.hashicorp.com: terraform-provider-aws_5.100.0_" in told["found"]
+    assert "can be downloaded from releases.hashicorp.com: terraform-provider-aws_5.100.0_" in told["found"]
     assert told["found"].endswith("(some 150 MB)")
     assert told["mend"] == "make provider"
 
@@ -181,4 +181,4 @@ def test_install_pulumi_tells_what_it_fetched_with_its_hash(
     fetched = [Fetched(name="pulumi-v3.tar.gz", sha256="c0de" * 16, trust="the publisher's list of checksums")]
     monkeypatch.setattr("petpark.downloads.pulumi.install", lambda *_, **__: fetched)
     said = run("doctor", "--install-pulumi")
-    assert f"Fetched pulumi-v3.tar.gz\n  SHA-256 {'c0de' * 16}, checked against the publisher's list" in said.stderr
+    assert f"Downloaded pulumi-v3.tar.gz\n  SHA-256 {'c0de' * 16}, checked against the publisher's list" in said.stderr

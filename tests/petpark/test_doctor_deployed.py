@@ -16,6 +16,7 @@ from petpark import doctor
 from petpark.doctor import Check, Health
 from petpark.errors import PulumiFailed, RehearsalNotRunning, StackNotDeployed, StackOutdated
 from petpark.target import SUMMARY, Target, open_rehearsal, rehearsal_target
+from registry import layout
 from registry.errors import ClockSkewed, KeyUnavailable, StoreUnavailable
 from registry.memory_store import MemoryStore
 from tests.petpark.conftest import FakeTarget, Place, outputs
@@ -59,7 +60,7 @@ def deployed(place: Place, root: Path, kind: Kind = "aws") -> dict[str, Check]:
 
 def test_a_platform_as_infra_declares_it_is_fine(place: Place, tmp_path: Path, bucket: Any) -> None:
     found = deployed(place, tmp_path)
-    assert list(found) == ["clock", *GUARDS, "signing key"]
+    assert list(found) == ["clock", *GUARDS, "signing key", "data lake"]
     assert {check.health for check in found.values()} == {Health.FINE}
 
 
@@ -177,3 +178,45 @@ def test_the_command_ends_with_1_where_the_bucket_is_loose(place: Place, bucket:
     code, found = checks("--target", "rehearsal", opener=place.target)
     assert code == 1
     assert found["model store: plain HTTP"]["health"] == "missing"
+
+
+def test_an_object_in_the_data_lake_that_petpark_did_not_write_is_named(
+    place: Place, tmp_path: Path, bucket: Any
+) -> None:
+    lake = place.target().store("lake")
+    ours = (
+        layout.photo_key("a" * 64),
+        layout.manifest_key("b" * 64),
+        layout.change_key("b" * 64, "c" * 64),
+        layout.ingestion_key("b" * 64, "c" * 64),
+        layout.quality_key("b" * 64, 1, "html"),
+        layout.quality_key("b" * 64, 1, "json"),
+        layout.event_key("gate", "2026-11-26", "e" * 32),
+        layout.event_picture_key("gate", "2026-11-26", "e" * 32),
+    )
+    for key in ours:
+        lake.create(key, b"ours")
+    assert deployed(place, tmp_path)["data lake"].health is Health.FINE
+    foreign = ("photos/sha256/x", "photos/notes.txt", "datasets/readme.md", "events/gate/today.json")
+    for key in foreign:
+        lake.create(key, b"theirs")
+    found = deployed(place, tmp_path)["data lake"]
+    assert (found.health, found.found[:9]) == (Health.ABSENT, "4 objects")
+    assert all(key in found.found for key in foreign)
+
+
+def test_a_data_lake_that_somebody_may_not_see_does_not_fail_the_doctor(
+    place: Place, tmp_path: Path, bucket: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_words: Any, role: str | None = None) -> Any:
+        raise ClientError({"Error": {"Code": "AccessDenied", "Message": f"not as {role}"}}, "AssumeRole")
+
+    target = place.target()
+    store = type(target).store
+    monkeypatch.setattr(
+        type(target),
+        "store",
+        lambda self, bucket, *, role=None: refused(role=role) if bucket == "lake" else store(self, bucket, role=role),
+    )
+    found = deployed(place, tmp_path)["data lake"]
+    assert (found.health, "not as publisher" in found.found) == (Health.UNCHECKED, True)

@@ -52,6 +52,18 @@ def test_an_endpoint_that_serves_what_its_channel_says_is_fine(
     assert "serves" in run("endpoints", "status").stdout
 
 
+def test_an_endpoint_that_goes_on_serving_a_revoked_version_is_shown_with_the_command_that_helps(
+    run: Run, place: Place, serve: Serve, in_test: Version
+) -> None:
+    only_test(place, serve(says(1, in_test.digest)))
+    assert run("certify", "1", "--decision", "revoked", "--note", "misses cats", "--yes").exit_code == 0
+    said = run("endpoints", "status", "--json")
+    (told,) = json.loads(said.stdout)["endpoints"]
+    assert (said.exit_code, told["verdict"], told["alarming"]) == (1, "revoked", True)
+    assert "revoked by vera" in told["reason"]
+    assert "petpark rollback --channel test" in told["reason"]
+
+
 @pytest.mark.parametrize(("version", "digest"), [(2, None), (1, "sha256:" + "0" * 64), (None, None)])
 def test_an_endpoint_that_serves_something_else_ends_with_1(
     run: Run, place: Place, serve: Serve, in_test: Version, version: int | None, digest: str | None
@@ -116,8 +128,8 @@ def test_every_stack_is_asked(run: Run, place: Place, serve: Serve, in_test: Ver
     assert said.exit_code == 1
 
 
-@pytest.mark.parametrize(("scheme", "told"), [("https", "127.0.0.1 has to lead to lb.example"), ("http", "")])
-def test_a_name_that_does_not_answer_is_told_with_what_it_has_to_lead_to(
+@pytest.mark.parametrize(("scheme", "told"), [("https", "127.0.0.1 needs a CNAME to lb.example"), ("http", "")])
+def test_a_name_that_does_not_answer_is_told_with_the_cname_that_it_needs(
     run: Run, place: Place, in_test: Version, scheme: str, told: str
 ) -> None:
     place.exported["test"] = outputs("test", kind="autoscaled", load_balancer_name="lb.example")
@@ -125,7 +137,7 @@ def test_a_name_that_does_not_answer_is_told_with_what_it_has_to_lead_to(
     answer = json.loads(run("endpoints", "status", "--json").stdout)["endpoints"][0]
     assert answer["verdict"] == "silent"
     assert told in answer["reason"]
-    assert ("lead to" in answer["reason"]) == bool(told)
+    assert ("CNAME" in answer["reason"]) == bool(told)
 
 
 def test_instances_behind_a_load_balancer_are_asked_one_by_one(

@@ -255,3 +255,11 @@ def test_settings_that_make_no_sense_are_refused_before_anything_is_written(
 def test_the_rule_that_was_stated_is_the_rule_that_is_held(run: Run, place: Place, begun: Experiment) -> None:
     assert begun.rule.least == 100
     assert replace(begun.rule, least=500) == type(begun.rule)()
+
+
+def test_an_arm_without_answers_shows_no_figure_for_its_time(run: Run, place: Place, begun: Experiment) -> None:
+    said = run("experiment", "judge", "--channel", "test", "--json")
+    assert json.loads(said.stdout)["mean_milliseconds"] == {"champion": None, "challenger": None}
+    shown = " ".join(run("experiment", "judge", "--channel", "test").stdout.split())
+    assert "champion no answers yet, 0 failed; challenger no answers yet, 0 failed" in shown
+    assert " ms" not in shown

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import boto3
 import pytest
 
 from petpark import jobs
-from petpark.errors import JobFailed, JobFinished, JobInterrupted, TooManyInstances
-from petpark.jobs import EpochSeen, Finished, InstanceSeen, Stage
+from petpark.cancellation import cancel
+from petpark.errors import JobCancelled, JobFailed, JobFinished, JobInterrupted, ReasonMissing, TooManyInstances
+from petpark.job_logs import said
+from petpark.job_summaries import Stage, summary
+from petpark.jobs import EpochSeen, Finished, InstanceSeen, Skipped
 from registry import layout
 from registry.object_store import MemoryStore, ObjectStore
 from tests.petpark.conftest import ACCOUNT, FakeTarget, Place, Run
 from training.errors import JobMissing, SpecMalformed
 from training.hyper_parameters import FOR_FEW_PHOTOS, HyperParameters
 from training.job import EpochRecord, JobResult, JobSpec, load_spec
+from training.logs import Log
 
 DATASET = "d" * 64
 ALICE = f"arn:aws:sts::{ACCOUNT}:assumed-role/publisher/alice"
@@ -126,7 +132,7 @@ def test_instances_that_train_together_are_launched_together_and_the_first_stand
     places = {machine["InstanceId"]: machine["AmiLaunchIndex"] for machine in reservation["Instances"]}
     assert sorted(places.values()) == [0, 1, 2]
     assert places[first] == 0
-    assert jobs.summary(target, job).instance_id == first
+    assert summary(target, job).instance_id == first
     assert jobs.resume(target, job) == first, "they are at work already"
 
 
@@ -252,7 +258,7 @@ def test_a_job_whose_instance_failed_to_boot_shows_what_it_said_last(
     assert "get-console-output" not in shown.output
     (told,) = [json.loads(run("jobs", "show", job, "--json").stdout)["boot_log"]]
     assert (told["instance"], told["last"][-2]) == (instance, "line 98")
-    with pytest.raises(JobInterrupted, match=f"What it said: petpark jobs show {job}"):
+    with pytest.raises(JobInterrupted, match=f"Its boot log: petpark jobs show {job}"):
         list(jobs.watch(target, job, instance_id=instance))
 
 
@@ -282,3 +288,151 @@ def test_the_list_says_how_far_every_job_is(run: Run, target: FakeTarget, ec2: A
 
 def test_without_a_job_the_list_says_how_to_start_one(run: Run, ec2: Any) -> None:
     assert "petpark train" in run("jobs", "list").stdout
+
+
+def test_a_record_that_cannot_be_read_is_a_row_of_the_list_and_the_others_are_listed(
+    run: Run, workspace: ObjectStore, ec2: Any, job: str
+) -> None:
+    workspace.create(layout.job_spec_key("20990101-000000-bad0"), b'{"seed":-1}')
+    workspace.create(f"{layout.JOBS}foreign/notes.txt", b"hello")
+    workspace.create(f"{layout.JOBS}foreign.txt", b"hello")
+    said = run("jobs", "list")
+    assert said.exit_code == 0, said.output
+    told = {entry["job"]: entry for entry in json.loads(run("jobs", "list", "--json").stdout)["jobs"]}
+    assert told[job]["stage"] == Stage.WAITING
+    for bad in ("20990101-000000-bad0", "foreign", "foreign.txt"):
+        assert told[bad]["stage"] == Stage.UNREADABLE
+        assert f"jobs/{bad}" in told[bad]["error"]
+        assert bad in said.stdout
+
+
+def test_a_job_is_known_by_the_beginning_of_its_id(run: Run, target: FakeTarget, ec2: Any, job: str) -> None:
+    assert f"Job {job}" in run("jobs", "show", job[:-2]).stdout
+    other = jobs.submit(target, JobSpec(dataset=DATASET, seed=3, requested_by=BOB))
+    said = run("jobs", "show", job[:8])
+    assert (said.exit_code, said.stderr.startswith("IdAmbiguous: 2 jobs begin with")) == (2, True)
+    assert job in said.stderr
+    assert other in said.stderr
+    assert run("jobs", "show", "19").stderr.startswith("JobMissing: ")
+
+
+def test_an_id_that_others_begin_with_is_itself(target: FakeTarget, workspace: ObjectStore, job: str) -> None:
+    workspace.create(layout.job_spec_key(f"{job}-000001"), workspace.get(layout.job_spec_key(job)))
+    assert jobs.resolve(target, job) == job
+    assert jobs.resolve(target, f"{job}-0") == f"{job}-000001"
+
+
+def test_a_job_that_is_cancelled_ends_its_instances_and_says_who_and_why(
+    run: Run, place: Place, ec2: Any, workspace: ObjectStore
+) -> None:
+    place.exported["test"]["training"] = {**place.exported["test"]["training"], "instances": 2.0}
+    target = place.target()
+    job = jobs.submit(target, jobs.plan(target, DATASET, [], seed=0, instances=2))
+    first = jobs.launch(target, job)
+    other = jobs.launch(target, jobs.submit(target, JobSpec(dataset=DATASET, seed=3, requested_by=BOB)))
+    told = json.loads(run("jobs", "cancel", job[:-1], "--why", "wrong dataset", "--json").stdout)
+    assert (told["job"], told["by"], told["why"]) == (job, ALICE, "wrong dataset")
+    assert first in told["instances"]
+    assert len(told["instances"]) == 2
+    states = {
+        machine["InstanceId"]: machine["State"]["Name"]
+        for entry in ec2.describe_instances()["Reservations"]
+        for machine in entry["Instances"]
+    }
+    assert {states[each] for each in told["instances"]} <= {"shutting-down", "terminated"}
+    assert states[other] in {"pending", "running"}
+    assert summary(target, job).stage is Stage.CANCELLED
+    with pytest.raises(JobCancelled, match=r"alice cancelled job .*: wrong dataset"):
+        list(jobs.watch(target, job))
+    with pytest.raises(JobFinished):
+        jobs.resume(target, job)
+
+
+def test_cancelling_again_ends_what_was_left_and_keeps_the_first_reason(target: FakeTarget, ec2: Any, job: str) -> None:
+    assert cancel(target, job, why="first").instances == ()
+    late = jobs.launch(target, job)
+    again = cancel(target, job, why="second")
+    assert (again.why, again.instances) == ("first", (late,))
+
+
+def test_what_has_ended_is_unknown_or_lacks_a_reason_is_not_cancelled(
+    target: FakeTarget, workspace: ObjectStore, job: str
+) -> None:
+    with pytest.raises(ReasonMissing):
+        cancel(target, job, why=" ")
+    with pytest.raises(JobMissing):
+        cancel(target, "nothing", why="wrong")
+    finish(workspace, job)
+    with pytest.raises(JobFinished, match="version 1"):
+        cancel(target, job, why="too late")
+
+
+@pytest.fixture
+def logs(target: FakeTarget, ec2: Any) -> Any:
+    client: Any = boto3.client("logs", region_name="eu-west-1")
+    client.create_log_group(logGroupName=target.outputs.training.log_group)
+    yield client
+    client.delete_log_group(logGroupName=target.outputs.training.log_group)
+
+
+def test_what_a_job_said_is_printed_with_what_its_instances_said(
+    run: Run, target: FakeTarget, workspace: ObjectStore, logs: Any, job: str
+) -> None:
+    assert run("jobs", "logs", job).stderr.startswith("LogMissing: ")
+    log = Log(job, group=target.outputs.training.log_group, client=logs)
+    log.say("epoch", {"epoch": 1, "loss": 0.25, "usage": {"cpu": 0.5}})
+    log.say("failed\x1b[2J", {"message": None})
+    workspace.create(layout.boot_log_key(job, "i-1"), b"no space left")
+    said = run("jobs", "logs", job[:-1])
+    assert "epoch: epoch 1, loss 0.25, usage (cpu 0.5)" in said.stdout
+    assert "no space left" in said.stdout
+    assert "\x1b" not in said.stdout
+    told = json.loads(run("jobs", "logs", job, "--json").stdout)
+    assert [line["event"] for line in told["log"]] == ["epoch", "failed\x1b[2J"]
+    assert told["boot_logs"][0]["lines"] == ["no space left"]
+
+
+def test_a_log_is_followed_until_the_job_has_ended(
+    target: FakeTarget, workspace: ObjectStore, logs: Any, job: str
+) -> None:
+    log = Log(job, group=target.outputs.training.log_group, client=logs)
+
+    def later() -> None:
+        log.say("epoch", {"epoch": 2})
+        finish(workspace, job)
+
+    steps = iter([lambda: log.say("epoch", {"epoch": 1}), later])
+    waited: list[float] = []
+
+    def pause(seconds: float) -> None:
+        waited.append(seconds)
+        next(steps, lambda: None)()
+        assert len(waited) < 10, "followed on, although the job has ended"
+
+    lines = [str(line.facts.get("epoch")) for line in said(target, job, follow=True, pause=pause)]
+    assert lines == ["1", "2"]
+
+
+def test_who_stops_watching_is_told_that_the_job_runs_on_and_how_to_stop_it(
+    run: Run, target: FakeTarget, ec2: Any, job: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(_seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(jobs, "watch", functools.partial(jobs.watch, pause=interrupt))
+    ended = run("train", "--resume", job, "--watch")
+    assert ended.exit_code == 130
+    assert f"Job {job} runs on" in ended.stderr
+    assert f"petpark train --resume {job} --watch" in ended.stderr
+    assert f"petpark jobs cancel {job} --why" in ended.stderr
+
+
+def test_a_watch_passes_over_what_is_no_record_of_an_epoch(
+    target: FakeTarget, workspace: ObjectStore, job: str
+) -> None:
+    instance = jobs.launch(target, job)
+    workspace.create(f"{layout.epochs_prefix(job)}000001.json", b"junk")
+    finish(workspace, job)
+    events = list(jobs.watch(target, job, instance_id=instance))
+    assert [event.key for event in events if isinstance(event, Skipped)] == [layout.epoch_key(job, 1)]
+    assert isinstance(events[-1], Finished)

@@ -150,7 +150,7 @@ def test_no_room_anywhere_is_an_outcome_that_says_how_to_go_on() -> None:
     with pytest.raises(NoCapacity) as full:
         jobs.launch(target, job_on(target, instances=2))
     assert type(full.value) is NoCapacity
-    assert "No 2 instances could be had for job j" in full.value.message
+    assert "No 2 instances could be started for job j" in full.value.message
     assert full.value.message.count("so EC2 says") == 4
     assert "petpark train --resume j --on-demand" in full.value.next_step
     assert "training_instance_types" in full.value.next_step

@@ -114,6 +114,24 @@ def test_where_a_service_cannot_be_asked_nobody_claims_that_nothing_is_left(aws:
         assert "needs " in found[0].found
 
 
+def test_a_bucket_that_hides_its_tags_hides_no_other(aws: FakeAccount, root: Path) -> None:
+    leave_everything(aws)
+    shown = aws.client("s3").get_bucket_tagging(Bucket="lake")["TagSet"]
+    aws.hides("s3.GetBucketTagging", "lake")
+    make_bucket(aws, "zoo")
+    aws.client("s3").put_bucket_tagging(Bucket="zoo", Tagging={"TagSet": shown})
+    found = {check.name: check for check in examine(aws, root)}
+    assert found["bucket"].found == "zoo (stack test)"
+    assert "needs s3:GetBucketTagging on lake" in found["buckets"].found
+    assert "leftovers" not in found
+
+
+def test_a_key_is_found_by_who_may_not_read_tags(aws: FakeAccount, root: Path) -> None:
+    aws.client("kms").create_key(Description="Signs petpark's certificates")
+    aws.refuses("kms.ListResourceTags", "AccessDeniedException")
+    assert [check.name for check in examine(aws, root)] == ["key"]
+
+
 def test_the_command_ends_with_1_while_something_is_left(
     aws: FakeAccount, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -43,7 +43,7 @@ def train(place: Place, tmp_path: Path) -> Train:
     lake, workspace = (place.buckets.setdefault(name, MemoryStore()) for name in ("lake", "workspace"))
 
     def make(*, initial_weights: str | None = None) -> Version:
-        number = (place.catalog.last_number()) + 1
+        number = len(place.catalog.numbers()) + 1
         job = f"job-{number}"
         dataset = store_manifest(lake, DATASET)
         parameters = HyperParameters(epochs=2)

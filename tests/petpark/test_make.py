@@ -18,7 +18,8 @@ printf '\\n' >> "$RECORD"
 def checkout(tmp_path: Path) -> Path:
     """A folder in which set-up is done: every program writes down its arguments."""
     folder = tmp_path / "Ana's pet park"
-    for file in ("requirements/tools.txt", "requirements/development.txt", "requirements/emulator.txt"):
+    for lock in ("tools", "development", "deploy", "emulator"):
+        file = f"requirements/{lock}.txt"
         (folder / file).parent.mkdir(parents=True, exist_ok=True)
         (folder / file).touch()
     (folder / "pyproject.toml").touch()
@@ -73,3 +74,24 @@ def test_a_system_that_cannot_run_it_is_told_before_anything_is_installed(checko
     with pytest.raises(AssertionError, match=rf"make {target}: needs Linux.*make deploy-setup"):
         make(checkout, target, PATH=path)
     assert not (checkout / "record").exists()
+
+
+def test_targets_that_fill_the_same_environment_wait_for_each_other(checkout: Path):
+    (checkout / ".venv" / ".ready").unlink()
+    called = make(checkout, "--jobs=4", "setup", "deploy-setup")
+    synced = [call for call in called if "sync" in call or "--requirement" in call]
+    assert [call[-1] for call in synced] == ["requirements/development.txt", "requirements/deploy.txt"]
+    assert "--exact" not in synced[-1]  # that would take away what the first one installed
+
+
+@pytest.mark.parametrize("folder", [".venv", ".venv-emulator"])
+def test_an_environment_whose_python_is_gone_is_made_anew(checkout: Path, folder: str):
+    python = checkout / folder / "bin" / "python"
+    (checkout / folder / ".ready").unlink()
+    python.unlink()
+    python.symlink_to(checkout / "gone")
+    uv = checkout / ".tools" / "bin" / "uv"
+    remade = f'if [ "$1" = venv ]; then rm {folder}/bin/python && cp .tools/bin/python {folder}/bin/python; fi\n'
+    uv.write_text(RECORD + remade)
+    made = [call for call in make(checkout, "setup") if call[0] == "venv"]
+    assert [(call[-1], "--clear" in call) for call in made] == [(folder, True)]

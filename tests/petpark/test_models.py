@@ -16,7 +16,7 @@ from petpark.models import Validity, judge
 from registry.certificate import Certificate, Certificates, Decision
 from registry.channel import Channel
 from registry.errors import NotCertified
-from registry.layout import blob_key, certificate_key, move_key
+from registry.layout import blob_key, certificate_key, move_key, version_key
 from registry.object_store import MemoryStore
 from registry.signing import MemorySigner
 from registry.version import Version
@@ -40,7 +40,12 @@ def promote(run: Run, version: int, channel: str) -> None:
 
 def test_an_empty_registry_says_how_it_gets_a_version(run: Run) -> None:
     assert "petpark train" in run("models", "list").stdout
-    assert json.loads(run("models", "list", "--json").stdout) == {"total": 0, "versions": [], "channels": {}}
+    assert json.loads(run("models", "list", "--json").stdout) == {
+        "total": 0,
+        "versions": [],
+        "channels": {},
+        "problems": {},
+    }
 
 
 def test_the_list_shows_the_newest_first_with_its_decision_and_its_channels(run: Run, publish: Publish) -> None:
@@ -298,3 +303,26 @@ def test_verify_finds_a_channel_whose_history_is_broken_and_looks_at_the_rest(
     assert code == 1
     assert [what for what, each in found.items() if not each["ok"]] == ["channel prod"]
     assert found["channel test"]["detail"] == "moves 1, 2: to this digest"
+
+
+def test_a_version_is_known_by_the_beginning_of_its_digest(run: Run, place: Place, publish: Any) -> None:
+    versions = [publish(), publish()]
+    for version in versions:
+        for named in (version.digest, version.digest[:19], version.digest.removeprefix("sha256:")[:40]):
+            assert models.resolve(place.target(), named) == version.number
+    told = json.loads(run("models", "show", versions[1].digest[:19], "--json").stdout)
+    assert told["number"] == 2
+    assert run("models", "show", "sha256:" + "0" * 60).stderr.startswith("VersionUnknown: ")
+
+
+def test_a_version_that_cannot_be_read_is_a_row_and_the_others_are_listed(run: Run, place: Place, publish: Any) -> None:
+    for _ in range(3):
+        publish()
+    place.replace(version_key("pets", 2), b"junk")
+    said = run("models", "list")
+    assert said.exit_code == 0, said.output
+    rows = [line.split()[:2] for line in said.stdout.splitlines()[1:]]
+    assert [row[0] for row in rows] == ["3", "2", "1"]
+    assert "unreadable" in said.stdout
+    told = json.loads(run("models", "list", "--json").stdout)
+    assert list(told["problems"]) == ["2"]

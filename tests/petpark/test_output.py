@@ -2,14 +2,16 @@
 
 import io
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.cells import cell_len
 from rich.text import Text
 
 from petpark.errors import Failure
-from petpark.output import Line, Output, SafeConsole, bad
+from petpark.output import Columns, Line, Output, SafeConsole, bad
 
 HOSTILE = "cat\x1b[2J\x1b]0;owned\x07\x9b31m\r"
 
@@ -44,3 +46,93 @@ def test_no_control_character_reaches_a_terminal(text: str):
 def test_json_still_says_exactly_what_the_name_is():
     documents = shown(json=True).split("\n{")
     assert json.loads(documents[0])["name"] == HOSTILE
+
+
+JOB, INSTANCE, DIGEST = "20261130-015510-3fa9", "i-0123456789abcdef0", "sha256:" + "0123456789abcdef" * 4
+COLUMNS = ("job", "asked by", "stage", "epochs", "checkpoints", "dataset", "instance", "result")
+ROW = (
+    JOB,
+    "alexandra",
+    "running",
+    "12",
+    "12",
+    "3fa9d01c77e0",
+    INSTANCE,
+    "version 4, failed robustness_drop, slice_gap",
+)
+
+
+def at(width: int, *, terminal: bool = True) -> tuple[Output, io.StringIO]:
+    file = io.StringIO()
+    console = SafeConsole(file=file, width=width, highlight=False, force_terminal=terminal, color_system=None)
+    return Output(json=False, out=console, err=console), file
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 132, 400])
+def test_an_id_in_a_table_is_never_broken_however_narrow_the_terminal(width: int):
+    output, file = at(width)
+    output.table(COLUMNS, [ROW], facts=None, empty="")
+    lines = file.getvalue().splitlines()
+    for each in (JOB, INSTANCE, "3fa9d01c77e0"):
+        assert sum(each in line for line in lines) == 1, each
+    assert max(map(len, lines)) <= width
+
+
+@pytest.mark.parametrize("width", [40, 80])
+def test_an_id_that_is_longer_than_the_terminal_is_one_line_all_the_same(width: int):
+    output, file = at(width)
+    output.record({"dataset": DIGEST, "photos": "48"}, facts=None)
+    output.sections({"Job": {"digest": DIGEST}, "Files": Columns(("name", "sha256"), [("a", DIGEST)])}, facts=None)
+    assert sum(DIGEST in line for line in file.getvalue().splitlines()) == 3
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.from_regex(r"[0-9a-f]{8,40}", fullmatch=True).filter(lambda word: any(map(str.isdigit, word))),
+            st.text("abc żółw", max_size=60),
+            st.from_regex(r"i-[0-9a-f]{8,17}0", fullmatch=True),
+        ),
+        min_size=1,
+        max_size=4,
+    ),
+    st.integers(50, 200),
+)
+def test_whatever_is_listed_fits_and_its_ids_are_whole(rows: list[tuple[str, str, str]], width: int):
+    output, file = at(width)
+    output.table(("id", "what it says", "instance"), rows, facts=None, empty="")
+    lines = file.getvalue().splitlines()
+    assert all(cell_len(line) <= width for line in lines)
+    for first, _, last in rows:
+        assert any(first in line for line in lines)
+        assert any(last in line for line in lines)
+
+
+def test_a_pipe_gets_a_line_for_each_tenth_of_a_long_command_and_no_more():
+    output, file = at(80, terminal=False)
+    with output.progress("Ingesting photos") as report:
+        for done in range(10_001):
+            report(done, 10_000)
+    lines = file.getvalue().splitlines()
+    assert lines[0] == "Ingesting photos: 0 of 10,000"
+    assert lines[-1] == "Ingesting photos: 10,000 of 10,000"
+    assert len(lines) == 11
+
+
+def test_a_pipe_is_told_each_stage_and_a_program_nothing():
+    output, file = at(80, terminal=False)
+    with output.progress("Examining") as report:
+        report(0, 3, "Reading photos")
+        report(0, 3, "Training small networks")
+    output.stage("epoch 1 of 3")
+    assert file.getvalue().splitlines() == [
+        "Reading photos: 0 of 3",
+        "Training small networks: 0 of 3",
+        "epoch 1 of 3",
+    ]
+    programs, silent = at(80, terminal=False)
+    programs = replace(programs, json=True)
+    with programs.progress("Examining") as report:
+        report(1, 3)
+    programs.stage("epoch 1 of 3")
+    assert silent.getvalue() == ""

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from petpark import access
 from petpark.__main__ import app
-from petpark.errors import StackOutdated
+from petpark.errors import RolesTogether, StackOutdated
 from petpark.stacks import parse
 from registry.layout import Role
 from tests.petpark.conftest import ACCOUNT, outputs
@@ -40,6 +40,15 @@ def test_where_a_stack_has_roles_for_its_api_keys_they_belong_to_the_promoter_an
     taken = printed("--role", "promoter", roles=roles)["Statement"][0]["Resource"]
     assert taken == [f"arn:aws:iam::{ACCOUNT}:role/promoter", f"arn:aws:iam::{OTHER}:role/promoter"]
     assert OTHER not in json.dumps(printed("--role", "certifier", roles=roles))
+
+
+@pytest.mark.parametrize(("own", "other"), [("publisher", "certifier"), ("certifier", "publisher")])
+def test_nobody_is_given_what_training_and_certifying_take_and_each_is_denied_the_other(own, other):
+    denial = printed("--role", own, "--role", "reader")["Statement"][-1]
+    assert (denial["Effect"], denial["Action"]) == ("Deny", ["sts:AssumeRole"])
+    assert denial["Resource"] == [f"arn:aws:iam::{ACCOUNT}:role/{other}"]
+    with pytest.raises(RolesTogether, match="publisher and as certifier"):
+        access.policy(parse("test", outputs()), [Role(own), Role(other)])
 
 
 def test_a_role_that_the_stack_lacks_is_named():

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from petpark import jobs
+from petpark.runs import chart, differences, load
 from registry import layout
 from registry.encoding import canonical
 from registry.object_store import MemoryStore
@@ -56,6 +58,9 @@ def test_the_page_stands_alone_draws_every_job_and_escapes_what_it_was_told(
     html = page.read_text()
     assert html.count("<polyline") == 2 * 5
     assert 'points="0.0,0.0 210.0,150.0 420.0,200.0"' in html
+    assert html.count("<circle") == 2 + 5 * (3 + 1), "the run of one epoch has no line, but a point in each chart"
+    assert html.count(">epoch</text>") == 5
+    assert 'name="viewport"' in html
     assert "version 4" in html
     assert "0.910" in html
     assert "&lt;b&gt;3&lt;/b&gt;" in html
@@ -70,3 +75,44 @@ def test_a_job_that_is_not_there_is_a_sentence(run: Run, place: Place, tmp_path:
     assert said.exit_code == 1
     assert said.stderr.startswith("JobMissing: ")
     assert not (tmp_path / "page.html").exists()
+
+
+def test_a_single_epoch_is_drawn_in_the_middle_of_its_chart(place: Place, run: Run, two: list[str]) -> None:
+    runs = [load(place.target(), two[1])]
+    drawn = chart([replace(runs[0], epochs=tuple(replace(each, of=1) for each in runs[0].epochs))], "loss")
+    assert drawn.lines[0].dots == (("210.0", "100.0"),)
+    assert [tick.text for tick in drawn.across] == ["1"]
+    assert [tick.text for tick in drawn.up] == ["0.5", "0.75", "1", "1.25", "1.5"]
+
+
+def test_what_is_no_record_of_a_job_is_named_and_passed_over(
+    run: Run, place: Place, two: list[str], tmp_path: Path
+) -> None:
+    workspace = place.buckets["workspace"]
+    for key in (f"{layout.epochs_prefix(two[0])}foreign", layout.machine_key(two[0], 2), layout.job_result_key(two[1])):
+        workspace.create(key, b"junk")
+    page = tmp_path / "page.html"
+    said = run("runs", "compare", *two, "--page", str(page))
+    assert said.exit_code == 0, said.output
+    for named in (f"{layout.epochs_prefix(two[0])}foreign", layout.job_result_key(two[1])):
+        assert f"Passed over {named}" in said.stdout
+        assert named in page.read_text()
+
+
+def test_jobs_are_compared_by_the_beginnings_of_their_ids(run: Run, two: list[str], tmp_path: Path) -> None:
+    page = str(tmp_path / "page.html")
+    said = run("runs", "compare", *(job[:-1] for job in two), "--page", page, "--json")
+    assert [one["job"] for one in json.loads(said.stdout)["runs"]] == two
+    ambiguous = run("runs", "compare", two[0][:4], "--page", page)
+    assert ambiguous.exit_code == 2
+    assert all(job in ambiguous.stderr for job in two)
+
+
+def test_gates_and_other_facts_within_facts_differ_one_by_one(run: Run, place: Place, two: list[str]) -> None:
+    runs = [load(place.target(), job) for job in two]
+    spec = runs[1].spec
+    assert spec is not None
+    gates = replace(spec.evaluation.gates, accuracy=0.9)
+    other = replace(runs[1], spec=replace(spec, evaluation=replace(spec.evaluation, gates=gates)))
+    assert differences([runs[0], other])["evaluation.gates.accuracy"] == ["0.6", "0.9"]
+    assert not any("{" in value for value in other.settings().values())

@@ -24,8 +24,8 @@ from registry.object_store import MemoryStore
 from tests.petpark.conftest import Place, Run
 from tests.petpark.test_search_driver import STUDY, Cloud, Fate, begin
 from tests.training.photos import write_photos
-from training.job import JobResult, find_result, load_spec, submit
-from training.run import run_job, store_result
+from training.job import JobResult, find_result, load_spec, store_result, submit
+from training.run import run_job
 from training.search.space import Space
 
 TINY = ("--set", "epochs=1", "--set", "image_size=16", "--set", "batch_size=8")
@@ -194,3 +194,20 @@ def test_an_axis_is_in_proportion_by_logarithm_or_even() -> None:
     assert page.axis(["48"]) == ([0.5], {0.5: "48"})
     crowded = [str(number) for number in range(100)]
     assert list(page.axis(crowded)[1].values()) == ["0", "99"]
+
+
+def test_a_study_that_cannot_be_read_is_a_row_and_studies_are_known_by_the_beginnings_of_their_ids(
+    run: Run, place: Place, ec2: Any
+) -> None:
+    workspace = place.buckets.setdefault("workspace", MemoryStore())
+    study = request.create(workspace, STUDY)
+    workspace.create(layout.study_key("bad"), b"{}")
+    workspace.create(f"{layout.STUDIES}foreign/notes.txt", b"hello")
+    workspace.create(f"{layout.STUDIES}ż/ż", b"hello")
+    said = run("search", "list")
+    assert said.exit_code == 0, said.output
+    assert study in said.stdout
+    told = {one["study"]: one for one in json.loads(run("search", "list", "--json").stdout)["studies"]}
+    assert {name for name, one in told.items() if one["problem"]} == {"bad", "foreign", "ż"}
+    assert layout.study_prefix("bad") in said.stdout
+    assert study in run("search", "show", study[:-1], "--json").stdout

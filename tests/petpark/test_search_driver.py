@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from petpark.errors import BudgetTooSmall, NoCapacity, QuotaReached
 from petpark.search.driver import Driver
-from petpark.search.records import MOST_LAUNCHES, Records, find, reservation
+from petpark.search.records import MOST_LAUNCHES, Records, listed, reservation
 from petpark.search.request import create
 from petpark.search.table import State, Table
 from registry import layout
@@ -165,7 +165,7 @@ def test_all_trials_are_run_so_many_at_once_and_the_best_is_found() -> None:
     assert table.luck is not None
     assert 0.05 < table.luck <= 1
     assert [row.seconds for row in table.rows] == [1000] * 4
-    assert find(cloud.store, 5) == [name]
+    assert [one.name for one in listed(cloud.store, 5)] == [name]
 
 
 def test_a_study_that_has_ended_is_read_not_run_even_when_its_jobs_are_gone() -> None:

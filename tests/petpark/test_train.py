@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from petpark import jobs
+from petpark import gates, jobs
+from petpark.errors import GATES_FAILED
 from registry import layout
 from registry.object_store import MemoryStore
 from tests.petpark.conftest import Place, Run
@@ -165,3 +166,83 @@ def test_weights_that_are_nowhere_are_refused_before_anything_starts(
         said = run("train", "--dataset", dataset, "--weights", weights)
         assert said.stderr.startswith("WeightsMissing: "), said.stderr
     assert list(place.buckets.setdefault("workspace", MemoryStore()).keys(layout.JOBS)) == []
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ("--set", "mixup=-1"),
+        ("--set", "architecture=resnet999"),
+        ("--set", "weight_decay=nan"),
+        ("--set", "epochs=0"),
+        ("--set", "start_size=-8"),
+        ("--set", "image_size=100000"),
+        ("--check", "positive=cow"),
+        ("--check", "false_negative_cost=nan"),
+        ("--seed", str(2**60)),
+        ("--seed", "-1"),
+    ],
+)
+def test_a_training_that_cannot_be_is_refused_before_anything_is_stored_or_launched(
+    run: Run, place: Place, dataset: str, ec2: Any, tmp_path: Path, wrong: tuple[str, str]
+) -> None:
+    before = len(ec2.describe_instances()["Reservations"])
+    (tmp_path / "weights.pt").write_bytes(b"weights")
+    for words in (("train",), ("search", "run", "--grid", "learning_rate=0.1,0.2")):
+        said = run(*words, "--dataset", dataset, "--weights", str(tmp_path / "weights.pt"), *wrong)
+        assert said.exit_code == 2, said.output
+    assert list(place.buckets.setdefault("workspace", MemoryStore()).keys("")) == []
+    assert len(ec2.describe_instances()["Reservations"]) == before
+    assert run("jobs", "list").exit_code == 0
+
+
+def test_a_dataset_without_the_report_that_its_stack_asks_for_is_refused_before_anything_is_launched(
+    run: Run, place: Place, dataset: str, ec2: Any
+) -> None:
+    place.exported["test"]["gates"] = {**place.exported["test"]["gates"], "data": {"label_noise": 0.05}}
+    for words in (("train",), ("search", "run", "--grid", "learning_rate=0.1,0.2")):
+        said = run(*words, "--dataset", dataset)
+        assert (said.exit_code, said.stderr.startswith("DatasetRefused: ")) == (1, True), said.output
+        assert f"petpark data report {dataset[:12]}" in said.stderr
+    assert list(place.buckets.setdefault("workspace", MemoryStore()).keys("")) == []
+
+
+def test_a_search_whose_settings_do_not_go_together_is_refused_before_anything_is_stored(
+    run: Run, place: Place, dataset: str, ec2: Any
+) -> None:
+    wrong = ("--grid", "image_size=16,64", "--grid", "start_size=32,0")
+    said = run("search", "run", "--dataset", dataset, *wrong)
+    assert (said.exit_code, "start_size must be from 8 to 16" in said.stderr) == (2, True)
+    assert list(place.buckets.setdefault("workspace", MemoryStore()).keys("")) == []
+
+
+def test_gates_that_failed_are_a_table_and_no_figure_is_shown_as_code(
+    run: Run, place: Place, dataset: str, ec2: Any, monkeypatch: pytest.MonkeyPatch, publish: Any
+) -> None:
+    workspace = place.buckets.setdefault("workspace", MemoryStore())
+    version = publish()
+    metrics = {"accuracy": 0.5, "accuracy_low": 0.4, "accuracy_high": 0.6, "gate_accuracy": 0.0}
+
+    def end(_seconds: float) -> None:
+        (job,) = {key.split("/")[1] for key in workspace.keys(layout.JOBS)}
+        result = JobResult(job=job, status="succeeded", version=version.number, metrics=metrics)
+        workspace.create(layout.job_result_key(job), result.to_json())
+
+    monkeypatch.setattr(jobs, "watch", functools.partial(jobs.watch, pause=end))
+    monkeypatch.setattr(gates, "judgement", lambda _target, number: gates.briefly(number, metrics))
+    said = run("train", "--dataset", dataset, "--watch")
+    assert said.exit_code == GATES_FAILED
+    assert "0.5 (0.4 to 0.6)" in said.stdout
+    assert not set("{}[]") & set(said.stdout)
+    header = next(line for line in said.stdout.splitlines() if "must be" in line)
+    assert header.split() == ["gate", "must", "be", "found", "why"]
+
+
+def test_a_manifest_that_cannot_be_read_is_a_row_of_the_list(run: Run, place: Place, dataset: str) -> None:
+    place.buckets["lake"].create(layout.manifest_key("foreign"), b"hello")
+    place.buckets["lake"].create(layout.manifest_key("0" * 64), b"hello")
+    said = run("data", "list")
+    assert said.exit_code == 0, said.output
+    assert "cat 24, dog 24" in said.stdout
+    assert layout.manifest_key("foreign") in said.stdout
+    assert layout.manifest_key("0" * 64) in said.stdout

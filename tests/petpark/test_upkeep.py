@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, override
 
@@ -13,9 +14,10 @@ from typer.testing import CliRunner
 from petpark import upkeep
 from petpark.__main__ import app
 from petpark.output import Output
+from registry.channel import Channel
 from registry.encoding import sha256_hex
 from registry.errors import KeyUnavailable, StoreUnavailable
-from registry.layout import blob_key, move_key
+from registry.layout import Role, blob_key, move_key
 from registry.object_store import MemoryStore
 from registry.version import Version
 from tests.petpark.conftest import FakeTarget, Place, Run
@@ -216,3 +218,59 @@ def test_removing_is_done_as_the_collector_alone(litter: None, place: Place) -> 
     target = place.target()
     assert len(list(upkeep.collect(target, upkeep.find_garbage(target)))) == 2
     assert set(target.acted) == {"collector"}
+
+
+def test_what_nobody_should_have_written_is_declared_void_and_the_channel_moves_again(
+    run: Run, place: Place, publish: Publish
+) -> None:
+    publish()
+    assert run("promote", "1", "--channel", "test", "--why", "x").exit_code == 0
+    store = place.buckets["models"]
+    head = Channel(store, "pets", "test").head()
+    assert head is not None
+    for number in (2, 4):
+        foreign = replace(head, number=number, previous=1, previous_sha256="0" * 64)
+        store.create(move_key("pets", "test", number), foreign.to_bytes())
+    store.create("pets/versions/00000007.json", b"{}")
+    stopped = run("promote", "1", "--channel", "test", "--why", "x")
+    assert (stopped.exit_code, stopped.stderr.partition(":")[0]) == (1, "HistoryBroken")
+    assert "petpark models repair" in stopped.stderr
+    assert run("models", "gc", "--dry-run").exit_code == 1
+    asked = run("models", "repair", "--why", "by mistake")
+    assert "ConfirmationNeeded" in asked.stderr
+    assert run("models", "repair", "--why", " ", "--yes").exit_code == 1
+    done = run("models", "repair", "--why", "by mistake", "--yes", "--json")
+    assert done.exit_code == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert [repair["key"].removeprefix("pets/") for repair in told] == [
+        "versions/00000007.json",
+        "channels/test/00000002.json",
+        "channels/test/00000004.json",
+    ]
+    assert {(repair["by"], repair["why"]) for repair in told} == {
+        (place.target().identity(role=Role.REPAIRER), "by mistake")
+    }
+    moved = json.loads(run("promote", "1", "--channel", "test", "--why", "x", "--json").stdout)
+    assert moved["number"] == 3
+    assert run("models", "gc", "--dry-run").exit_code == 0
+    assert run("models", "fsck").exit_code == 0
+    assert json.loads(run("models", "repair", "--why", "x", "--yes", "--json").stdout) == []
+
+
+def test_what_was_deleted_is_restored_and_not_declared_void(run: Run, place: Place, publish: Publish) -> None:
+    publish()
+    for _ in range(3):
+        run("promote", "1", "--channel", "test", "--why", "x")
+    place.buckets["models"].delete(move_key("pets", "test", 2))
+    said = run("models", "repair", "--why", "x", "--yes")
+    assert (said.exit_code, said.stderr.partition(":")[0]) == (1, "ObjectRewritten")
+    assert list(place.buckets["models"].keys("pets/repairs/")) == []
+
+
+def test_a_training_instance_that_writes_what_is_no_version_stops_no_publish(place: Place, publish: Publish) -> None:
+    publish()
+    store = place.buckets["models"]
+    for number in (2, 3, 9_999_999):
+        store.create(f"pets/versions/{number:08d}.json", b"{}")
+    assert publish().number == 4
+    assert [version.number for version in place.catalog.recent(10)] == [1, 4]

@@ -34,6 +34,27 @@ class S3Fault:
     query: str = ""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What something else says."""
+
+    status: str = "200 OK"
+    headers: tuple[tuple[str, str], ...] = (("Content-Type", "text/html"),)
+    body: bytes = b"<html><body>Please sign in to the park's network.<br></body></html>"
+
+
+def _nobody(_: dict[str, Any]) -> Answer | None:
+    return None
+
+
+def asked(app: Any, environ: dict[str, Any]) -> Answer:
+    """What the store itself would say."""
+    told: list[Any] = []
+    body = b"".join(app(environ, lambda status, headers, *_: told.extend((status, headers))))
+    status, headers = told
+    return Answer(status=status, headers=tuple(h for h in headers if h[0].lower() != "content-length"), body=body)
+
+
 @dataclass
 class S3Server:
     """moto behind HTTP, one request at a time (moto itself checks and writes in two steps), with faults on request."""
@@ -42,10 +63,16 @@ class S3Server:
     faults: list[S3Fault] = field(default_factory=list[S3Fault])
     requests: list[tuple[str, str, str | None]] = field(default_factory=list[tuple[str, str, str | None]])
     app: Any = None
+    instead: "Callable[[dict[str, Any]], Answer | None]" = _nobody
+    """What answers in the store's place, request by request; None lets it through."""
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
         method, query = environ["REQUEST_METHOD"], environ.get("QUERY_STRING", "")
         self.requests.append((method, query, environ.get("HTTP_IF_NONE_MATCH")))
+        if (answer := self.instead(environ)) is not None:
+            environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+            start_response(answer.status, [*answer.headers, ("Content-Length", str(len(answer.body)))])
+            return [] if method == "HEAD" else [answer.body]
         fault = next((f for f in self.faults if f.times and f.method == method and f.query in query), None)
         if fault is None:
             return self.app(environ, start_response)

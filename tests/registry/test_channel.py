@@ -192,9 +192,9 @@ def test_rewritten_history_is_found() -> None:
 
 def test_reordered_history_is_found() -> None:
     first, second, third = moved(MemoryStore(), 1, 2, 3).history()
-    with pytest.raises(MoveMalformed):
+    with pytest.raises(HistoryBroken):
         rewritten([first, third, second]).history()
-    with pytest.raises(MoveMalformed):
+    with pytest.raises(HistoryBroken):
         rewritten([first, third]).head()
 
 

@@ -99,8 +99,8 @@ def test_a_promotion_that_is_cut_off_happened_or_not_and_leaves_a_sound_registry
             verifier=MemoryVerifier(signer),
         )  # fmt: skip
 
-    # the version; its decisions and the channel (a listing and the last each); the version in place; the move
-    for store, faulty in each_call(MemoryStore, fault, calls=7):
+    # the version; its decisions, the channel (a listing and the last each); the version in place; the move; decisions
+    for store, faulty in each_call(MemoryStore, fault, calls=9):
         for run in ("r-1", "r-2"):
             Certificates(store, "pets").sign(
                 publish(store, files, run=run),
@@ -117,7 +117,7 @@ def test_a_promotion_that_is_cut_off_happened_or_not_and_leaves_a_sound_registry
 
 @every_fault
 def test_a_roll_back_that_is_cut_off_happened_or_not(files: dict[str, Path], fault: Fault) -> None:
-    # one listing, the entry in force, the entry before, the new entry
+    # one listing, both entries, the new entry
     for store, faulty in each_call(MemoryStore, fault, calls=4):
         prod = Channel(store, "pets", "prod")
         for run in ("r-1", "r-2"):

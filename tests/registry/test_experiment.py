@@ -143,10 +143,15 @@ def a_beginning() -> Experiment:
 
 
 @pytest.mark.parametrize("body", [b"junk", b"{}", b'{"kind":"start"}'])
-def test_an_entry_that_petpark_did_not_write_is_named_and_followed_by_nobody(store, experiments, champion, body):
+def test_an_object_that_is_no_entry_is_named_and_stops_nobody(store, experiments, champion, body):
     store.create(experiment_key("pets", "prod", 1), body)
-    with pytest.raises(ExperimentMalformed, match="experiments/prod/00000001"):
-        experiments.running(champion)
+    assert experiments.running(champion) is None
+    assert isinstance(experiments.passed_over[1], ExperimentMalformed)
+    begun = begin(experiments, champion)
+    store.create(experiment_key("pets", "prod", 3), body)
+    ended = end(experiments, begun)
+    assert (begun.number, ended.number, ended.experiment) == (2, 4, 2)
+    assert Experiments(store, "pets", "prod").history() == [begun, ended]
 
 
 def test_a_log_that_was_rewritten_is_noticed(store, experiments, champion):

@@ -63,6 +63,12 @@ def blob(content: bytes) -> str:
     return f"pets/blobs/sha256/{sha256_hex(content)}"
 
 
+def chained(store: PrunableStore, number: int, previous: str) -> bytes:
+    """A well-formed move of that number that carries this hash of the one before."""
+    fields = parse_canonical(store.get(PROD.format(3))).rest()
+    return canonical({**fields, "number": number, "previous_sha256": previous})
+
+
 def forge_move(store: PrunableStore, number: int, **changes: object) -> None:
     fields = {**parse_canonical(store.get(PROD.format(number))).rest(), **changes}
     replaced(store, PROD.format(number), canonical(fields))
@@ -83,7 +89,7 @@ DAMAGES: dict[str, tuple[Callable[[PrunableStore], None], set[tuple[str, str]]]]
     ),
     "a version is gone": (
         lambda store: store.delete("pets/versions/00000001.json"),
-        {("damage", "VersionMissing"), ("trace", "ObjectRewritten")},
+        {("damage", "VersionMissing"), ("damage", "HistoryBroken"), ("trace", "ObjectRewritten")},
     ),
     "a version is cut": (
         lambda store: replaced(store, "pets/versions/00000002.json", store.get("pets/versions/00000002.json")[:-9]),
@@ -96,11 +102,11 @@ DAMAGES: dict[str, tuple[Callable[[PrunableStore], None], set[tuple[str, str]]]]
     "the newest move is gone": (lambda store: store.delete(PROD.format(3)), {("trace", "ObjectRewritten")}),
     "a move is cut": (
         lambda store: replaced(store, PROD.format(2), store.get(PROD.format(2))[:-5]),
-        {("damage", "MoveMalformed"), ("trace", "ObjectRewritten")},
+        {("damage", "HistoryBroken"), ("trace", "ObjectRewritten")},
     ),
     "two moves changed places": (
         lambda store: replaced(store, PROD.format(1), store.get(PROD.format(2))),
-        {("damage", "MoveMalformed"), ("trace", "ObjectRewritten")},
+        {("damage", "HistoryBroken"), ("trace", "ObjectRewritten")},
     ),
     "a move was rewritten": (
         lambda store: forge_move(store, 2, by="eve"),
@@ -125,7 +131,27 @@ DAMAGES: dict[str, tuple[Callable[[PrunableStore], None], set[tuple[str, str]]]]
     "a foreign object": (lambda store: store.create("pets/notes.txt", b"hello"), {("trace", "ForeignObject")}),
     "a foreign object in a log": (
         lambda store: store.create("pets/channels/prod/notes.txt", b"hello"),
-        {("trace", "ForeignObject"), ("damage", "ForeignObject")},
+        {("trace", "ForeignObject")},
+    ),
+    "an object that is no move where the next one goes": (
+        lambda store: store.create(PROD.format(4), b"{}"),
+        {("trace", "MoveMalformed")},
+    ),
+    "a move that does not continue the chain": (
+        lambda store: store.create(PROD.format(4), chained(store, 4, "0" * 64)),
+        {("damage", "HistoryBroken")},
+    ),
+    "a move far behind the last": (
+        lambda store: store.create(PROD.format(99_999_999), chained(store, 99_999_999, "0" * 64)),
+        {("damage", "HistoryBroken")},
+    ),
+    "an object far behind the last version": (
+        lambda store: store.create("pets/versions/99999999.json", b"{}"),
+        {("damage", "VersionMalformed")},
+    ),
+    "a decision that leaves numbers out": (
+        lambda store: store.create("pets/certificates/00000001/00000009.json", b"{}"),
+        {("trace", "NotCertified"), ("damage", "HistoryBroken")},
     ),
 }  # fmt: skip
 

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,6 +13,7 @@ from registry.channel import Channel
 from registry.channel_policy import STRICT, ChannelPolicy
 from registry.errors import (
     ChannelMoved,
+    DecidedAfterMove,
     DigestMismatch,
     GatesFailed,
     MetricBelow,
@@ -277,6 +279,35 @@ def test_a_version_that_failed_gates_is_refused_before_anybody_has_to_certify_it
     number = park.catalog.publish(files, labels=["cat"], metrics={"gate_recall": 0.0}, lineage={"run": "g-1"}).number
     with pytest.raises(GatesFailed):
         park.promote(number)
+
+
+@pytest.mark.parametrize("back", [False, True], ids=["promoting", "rolling back"])
+def test_a_revocation_that_lands_during_a_move_is_said(park: Park, monkeypatch: pytest.MonkeyPatch, back: bool) -> None:
+    for number in (1, 2):
+        park.decide(number)
+    park.promote(1)
+    if back:
+        park.promote(2)
+    move = Channel._append
+
+    def slowly(*args: Any, **how: Any) -> Any:
+        park.decide(1 if back else 2, "revoked")
+        return move(*args, **how)
+
+    monkeypatch.setattr(Channel, "_append", slowly)
+    with pytest.raises(DecidedAfterMove, match="petpark rollback --channel prod") as said:
+        _ = park.roll_back() if back else park.promote(2)
+    assert park.prod.head() == said.value.move, "it was moved, and that is said, too"
+
+
+def test_a_certificate_by_who_trained_the_version_opens_no_channel(park: Park, trained: int) -> None:
+    """Signed around `certify`, by kms:Sign and PutObject."""
+    park.certificates.sign(
+        park.catalog.version(trained), decision="certified", signer=SIGNER, by=ANA.replace("publisher", "certifier"),
+        report_sha256=None, expires_at=NOW + timedelta(days=1), note="x",
+    )  # fmt: skip
+    with pytest.raises(SelfCertified):
+        park.promote(trained, by=MIA)
 
 
 def test_going_back_asks_for_no_gates(park: Park, files: dict[str, Path]) -> None:

@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
+from registry import layout
 from registry.catalog import Catalog
 from registry.certificate import Certificates, Decision
 from registry.channel import Channel
@@ -24,6 +25,7 @@ from registry.errors import (
     FileForgotten,
     NotCertified,
     NothingToRollBackTo,
+    ObjectExists,
     StoreUnavailable,
 )
 from registry.faulty_store import Crashed, Fault, FaultyStore, only_at
@@ -36,6 +38,7 @@ from tests.registry.aging_store import AgingStore
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 SIGNER = MemorySigner()
+VERIFIER = MemoryVerifier(SIGNER)
 
 RUNS = st.sampled_from("ab")
 A_WHILE = st.sampled_from([timedelta(0), GRACE / 4 - timedelta(minutes=1)])
@@ -215,9 +218,10 @@ class Registry(Publishing):
         try:
             desk.promote(number, by="mia", why="better", now=NOW)
         except NotCertified:
-            assert certified
             assert self.model.decisions.get(number) != "certified"
+            assert certified or self.model.decisions[number] == "revoked"
         else:
+            assert self.model.decisions.get(number) != "revoked"
             assert not certified or self.model.decisions[number] == "certified"
             self.model.move(number)
 
@@ -260,10 +264,66 @@ class Registry(Publishing):
         assert self.prod().after(len(self.model.moves)) is None
 
 
+class Littered(Registry):
+    """The same, while somebody writes into channels and decisions what is none: nobody is stopped, nothing is hidden.
+
+    `follower` and `endpoint` looked long ago and only ever read on, as running endpoints do.
+    """
+
+    def __init__(self, new_store: Callable[[], PrunableStore]) -> None:
+        super().__init__(new_store)
+        self.follower = self.prod()
+        self.endpoint = Certificates(self.store, "pets")
+        self.standing: dict[int, int] = {}
+
+    def litter(self, key: str) -> None:
+        with suppress(ObjectExists):
+            self.store.create(key, b"<html>please sign in</html>")
+
+    @rule(ahead=st.sampled_from([0, 0, 1, 2]), far=st.booleans())
+    def litter_the_channel(self, ahead: int, far: bool) -> None:
+        there = [int(key[-13:-5]) for key in self.store.keys("pets/channels/prod/0")]
+        self.litter(layout.move_key("pets", "prod", 99_999_999 if far else max(there, default=0) + 1 + ahead))
+
+    @precondition(lambda self: self.model.published)
+    @rule(data=st.data(), ahead=st.sampled_from([0, 0, 1, 2]), far=st.booleans())
+    def litter_the_decisions(self, data: st.DataObject, ahead: int, far: bool) -> None:
+        number = data.draw(st.integers(1, len(self.model.published)))
+        last = Certificates(self.store, "pets").look(self.catalog().version(number), VERIFIER).next_number
+        self.litter(layout.certificate_key("pets", number, 99_999_999 if far else last + ahead))
+
+    @invariant()
+    def the_channel_is_where_it_was_moved(self) -> None:
+        for channel in (self.prod(), self.follower):
+            head = channel.head()
+            assert [move.version for move in channel.history()] == self.model.moves
+            assert (head and head.version) == (self.model.undo[-1] if self.model.undo else None)
+
+    @invariant()
+    def whoever_asks_for_the_next_decision_alone_hears_of_each(self) -> None:
+        for number in range(1, len(self.model.published) + 1):
+            version = self.catalog().version(number)
+            if number in self.standing and not self.endpoint.decided_after(version, self.standing[number]):
+                continue  # nothing is new
+            look = self.endpoint.look(version, VERIFIER)
+            self.standing[number] = look.next_number - 1
+            assert (look.latest and look.latest.decision) == self.model.decisions.get(number)
+        for number, heard in self.model.decisions.items():
+            latest = self.endpoint.look(self.catalog().version(number), VERIFIER).latest
+            assert latest is not None
+            assert latest.decision == heard
+            assert self.standing[number] >= latest.number, "it was heard of by one request"
+
+    @invariant()
+    def nothing_is_damaged_and_every_version_is_whole(self) -> None:
+        outcomes = {finding.error.outcome for finding in inspect(self.store, "pets", verifier=VERIFIER).findings}
+        assert outcomes <= {"MoveMalformed", "NotCertified", "HistoryBroken", "VersionMissing"}
+
+
 @pytest.mark.parametrize(
     ("kind", "machine", "examples"),
-    [("memory", Publishing, 80), ("memory", Registry, 40), ("s3", Registry, 2)],
-    ids=["publishers and collectors in memory", "in memory", "s3"],
+    [("memory", Publishing, 80), ("memory", Registry, 30), ("memory", Littered, 25), ("s3", Registry, 2)],
+    ids=["publishers and collectors in memory", "in memory", "among foreign objects", "s3"],
 )
 def test_the_registry_behaves_as_its_model(
     kind: str, machine: type[Publishing], examples: int, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch

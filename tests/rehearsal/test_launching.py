@@ -70,6 +70,7 @@ def field(emulator: Emulator) -> Field:
         template=f"arn:aws:ec2:{emulator.region}:{ACCOUNT}:launch-template/{templates[0]}",
         subnets=[subnets[0]["SubnetArn"]],
         role=iam.get_role(RoleName=f"training-{mark}")["Role"]["Arn"],
+        log_group=f"arn:aws:logs:{emulator.region}:{ACCOUNT}:log-group:training-{mark}",
     )
     role = iam.create_role(RoleName=f"publisher-{mark}", AssumeRolePolicyDocument=TRUST_ACCOUNT)["Role"]["Arn"]
     iam.put_role_policy(RoleName=f"publisher-{mark}", PolicyName="p", PolicyDocument=policies.as_json(granted))

@@ -42,6 +42,7 @@ PEOPLE = {
     Role.PROMOTER: "mia",
     Role.READER: "rui",
     Role.COLLECTOR: "olga",
+    Role.REPAIRER: "iris",
 }
 TRAINER = f"arn:aws:sts::{ACCOUNT}:assumed-role/training/i-1"
 
@@ -125,7 +126,7 @@ def publish(target: Target, folder: Path, *, accuracy: float, begun_with: Versio
     """What a training leaves behind, as the publisher."""
     catalog = Catalog(target.store(target.outputs.model_store, role=Role.PUBLISHER), "pets")
     dataset = store_manifest(target.store(target.outputs.data_lake, role=Role.PUBLISHER), DATASET)
-    number = catalog.last_number() + 1
+    number = len(catalog.numbers()) + 1
     weights = begun_with.file("weights.pt") if begun_with else None
     spec = JobSpec(
         dataset=dataset,

@@ -6,14 +6,15 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import boto3
 import pytest
 
-from petpark import target
 from petpark.loopback import direct
+from petpark.role_session import client_of
 from rehearsal.emulator import Emulator
 from rehearsal.engine import EmbeddedEngine
 from rehearsal.instances.cloud import Instance
@@ -43,6 +44,7 @@ INSTANCE = Instance(
 ASK = """
 import sys
 from petpark.loopback import direct
+from petpark.role_session import client_of
 import os
 os.environ.update(direct(os.environ))
 from urllib.request import urlopen
@@ -95,7 +97,7 @@ def proxied(proxy: RecordingProxy, monkeypatch: pytest.MonkeyPatch) -> Recording
 def test_the_emulator_and_an_operators_target_are_reached_directly(proxied: RecordingProxy, emulator: Emulator):
     assert emulator.client("sts").get_caller_identity()["Account"] == "000000000000"
     session = boto3.Session(aws_access_key_id="test", aws_secret_access_key="test", region_name=emulator.region)
-    assert target._client(session, "sts", emulator.url).get_caller_identity()["Account"] == "000000000000"
+    assert client_of(session, "sts", emulator.url).get_caller_identity()["Account"] == "000000000000"
     assert proxied.seen == []
 
 
@@ -125,8 +127,8 @@ def test_an_instance_asks_its_metadata_service_directly_and_knows_of_no_proxy(pr
 
 
 def test_a_camera_asks_its_endpoint_directly(proxied: RecordingProxy):
-    with pytest.raises(NoAnswer, match="ConnectError"):
-        Classifier("http://127.8.8.8:9").classify(b"")
+    with closing(Classifier("http://127.8.8.8:9")) as classifier, pytest.raises(NoAnswer, match="ConnectError"):
+        classifier.classify(b"")
     assert proxied.seen == []
 
 

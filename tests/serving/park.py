@@ -2,10 +2,11 @@
 
 import io
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import onnx
@@ -97,6 +98,8 @@ class FaultyStore(MemoryStore):
         self.away = False
         self.away_for: Callable[[str], bool] = lambda _: False
         self.asked: list[str] = []
+        self.listed: Callable[[list[str]], list[str]] = lambda keys: keys
+        """What a listing shows of what is there."""
 
     def get(self, key: str) -> bytes:
         self._check(key)
@@ -104,7 +107,7 @@ class FaultyStore(MemoryStore):
 
     def keys(self, prefix: str, *, after: str = "") -> Iterator[str]:
         self._check(prefix)
-        return super().keys(prefix, after=after)
+        return iter(self.listed(list(super().keys(prefix, after=after))))
 
     def damage(self, key: str, body: bytes) -> None:
         self.lose(key)
@@ -141,24 +144,27 @@ class Park:
         change: Callable[[dict[str, Path]], object] | None = None,
         labels=LABELS,
         model_labels=None,
+        lineage: Mapping[str, str] = MappingProxyType({}),
     ) -> Version:
         directory = self.directory / f"{len(list(self.directory.iterdir()))}"
         files = version_files(directory, sharpness=sharpness, labels=model_labels or labels)
         if change:
             change(files)
         return self.catalog.publish(
-            files, labels=labels, metrics={"sharpness": sharpness}, lineage={"run": directory.name}
+            files, labels=labels, metrics={"sharpness": sharpness}, lineage={"run": directory.name, **lineage}
         )
 
-    def certify(self, version: Version, *, decision: Decision = "certified", days: float = 30) -> Certificate:
+    def certify(
+        self, version: Version, *, decision: Decision = "certified", days: float = 30, by: str = "quinn", note: str = ""
+    ) -> Certificate:
         return self.certificates.sign(
             version,
             decision=decision,
             signer=self.signer,
-            by="quinn",
+            by=by,
             report_sha256=None,
             expires_at=self.now + timedelta(days=days) if decision == "certified" else None,
-            note="",
+            note=note,
         )
 
     def pass_days(self, days: int) -> None:
@@ -169,7 +175,7 @@ class Park:
 
     def litter(self, version: int, body: bytes = b"junk") -> None:
         """Append to a version's decisions what everybody could who may write there, but has no key."""
-        number = self.certificates.count(self.catalog.version(version)) + 1
+        number = max(self.certificates.numbers(self.catalog.version(version)), default=0) + 1
         self.store.create(certificate_key("pets", version, number), body)
 
     def release(self, version: Version) -> Move:

@@ -65,9 +65,9 @@ def test_a_small_body_that_becomes_a_large_one_is_refused_before_it_is_in_memory
     most = 0
     hold = endpoint.bodies._hold
 
-    def watched(size: int) -> None:
+    def watched(size: int, peer: str | None) -> None:
         nonlocal most
-        hold(size)
+        hold(size, peer)
         most = max(most, endpoint.bodies.held)
 
     endpoint.bodies._hold = watched

@@ -116,6 +116,15 @@ def test_a_shadow_is_compared_and_never_returned(trial, park):
     assert evidence["challenger"]["answers"] == evidence["champion"]["answers"] == 5
 
 
+def test_a_shadow_tells_how_long_the_champion_really_took(trial, challenger):
+    trial.begin(challenger, mode="shadow", share=1.0)
+    trial.ask(3)
+    trial.endpoint.shadow.settle()
+    evidence = trial.endpoint.model()["experiment"]["evidence"]
+    assert evidence["champion"]["answers"] == 3
+    assert evidence["champion"]["seconds"] > 0
+
+
 def test_a_shadow_that_is_busy_leaves_photos_out_and_counts_them(trial, challenger, monkeypatch):
     trial.begin(challenger, mode="shadow", share=1.0)
     monkeypatch.setattr(trial.endpoint.shadow, "offer", lambda _work: False)
@@ -284,7 +293,7 @@ def test_a_quiet_poll_of_a_running_experiment_makes_two_requests(trial, challeng
 
 
 def test_trouble_with_experiments_touches_no_answer(trial, park, endpoint):
-    park.store.create("pets/experiments/prod/00000001.json", b"junk")
+    park.store.away_for = lambda key: key.startswith("pets/experiments/")
     assert not trial.step()
     assert trial.ask() == [(1, None)]
     assert endpoint.http.get("/healthz/ready").status_code == 200

@@ -1,7 +1,7 @@
 """The Open Inference Protocol over gRPC, by gRPC's own client on loopback."""
 
 import asyncio
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import grpc
 import grpc.aio
@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from serving import problems
 from serving.rpc import open_inference_pb2 as pb
+from serving.rpc.arrivals import Arrivals
 from serving.rpc.service import CODES, SERVICE, InferenceService, start
 from serving.settings import Limits
 
@@ -62,6 +63,79 @@ def ask(endpoint, *calls, **metadata):
         return answers
 
     return asyncio.run(run())
+
+
+async def left_open(channel, count, name="ModelInfer"):
+    """Calls whose message never comes."""
+    method = channel.stream_unary(f"/{SERVICE}/{name}")
+    return [method() for _ in range(count)]
+
+
+def test_a_call_without_a_key_ends_before_its_message_arrives(guarded):
+    async def run():
+        async with served(guarded) as channel:
+            calls = await left_open(channel, 3)
+            return [await asyncio.wait_for(call.code(), 30) for call in calls]
+
+    assert asyncio.run(run()) == [grpc.StatusCode.UNAUTHENTICATED] * 3
+
+
+@pytest.mark.parametrize("name", list(ANSWERS))
+def test_a_message_that_does_not_arrive_is_not_waited_for_for_ever(park, open_endpoint, name):
+    park.release(park.certified())
+    endpoint = open_endpoint(limits=Limits(body_seconds=0.05))
+    endpoint.follow()
+
+    async def run():
+        async with served(endpoint) as channel:
+            (call,) = await left_open(channel, 1, name)
+            return await asyncio.wait_for(call.code(), 30)
+
+    assert asyncio.run(run()) is grpc.StatusCode.DEADLINE_EXCEEDED
+    assert endpoint.metrics.running == 0
+
+
+def test_half_sent_calls_hold_up_their_own_caller_and_nobody_else(park, open_endpoint):
+    park.release(park.certified())
+    endpoint = open_endpoint(limits=Limits(peer_messages=2, peer_calls=4, body_seconds=20))
+    endpoint.follow()
+    body = request(images("red")).SerializeToString()
+    messages = asyncio.Event()
+
+    async def never():
+        await messages.wait()
+        yield b""
+
+    async def good():
+        yield body
+
+    async def run():
+        arrivals = Arrivals(endpoint.settings.limits)
+        async with AsyncExitStack() as stack:
+            bad = [await stack.enter_async_context(arrivals.of("192.0.2.1")) for _ in range(4)]
+            waiting = [asyncio.create_task(one.message(never())) for one in bad]
+            with pytest.raises(problems.Problem, match="4 calls from your address"):
+                await stack.enter_async_context(arrivals.of("192.0.2.1"))
+            other = await stack.enter_async_context(arrivals.of("192.0.2.2"))
+            assert await asyncio.wait_for(other.message(good()), 10) == body
+            for one in waiting:
+                one.cancel()
+            await asyncio.wait(waiting)
+        async with arrivals.of("192.0.2.1") as again:
+            assert await again.message(good()) == body
+        assert arrivals._peers == {}
+
+    asyncio.run(run())
+
+
+def test_a_call_without_a_message_is_refused(endpoint):
+    async def run():
+        async with served(endpoint) as channel:
+            call = channel.stream_unary(f"/{SERVICE}/ModelInfer")()
+            await call.done_writing()
+            return await asyncio.wait_for(call.code(), 30)
+
+    assert asyncio.run(run()) is grpc.StatusCode.INVALID_ARGUMENT
 
 
 def images(*colours):

@@ -8,7 +8,7 @@ import pytest
 
 from serving.live import Live
 from serving.problems import Problem
-from serving.server import drain
+from serving.server import drain, end_in_time
 from serving.settings import Limits
 from serving.telemetry import Metrics
 from serving.workers import Workers
@@ -136,12 +136,12 @@ def test_while_draining_requests_are_answered_but_new_ones_are_not_invited(endpo
 
 
 def test_draining_waits_for_what_is_running_but_not_for_ever():
-    live, metrics = Live(), Metrics()
+    live, metrics, workers = Live(), Metrics(), Workers(threads=1, queue=0)
     patient = Limits(drain_notice_seconds=0, drain_seconds=30)
 
     async def end_when_done() -> None:
         metrics.running = 1
-        draining = asyncio.create_task(drain(live, metrics, patient))
+        draining = asyncio.create_task(drain(live, metrics, patient, workers=workers))
         done, _ = await asyncio.wait({draining}, timeout=0.2)
         assert not done
         assert live.draining
@@ -150,7 +150,48 @@ def test_draining_waits_for_what_is_running_but_not_for_ever():
 
     async def end_when_out_of_patience() -> None:
         metrics.running = 1
-        await asyncio.wait_for(drain(live, metrics, Limits(drain_notice_seconds=0, drain_seconds=0.1)), 30)
+        impatient = Limits(drain_notice_seconds=0, drain_seconds=0.1)
+        await asyncio.wait_for(drain(live, metrics, impatient, workers=workers), 30)
 
     asyncio.run(end_when_done())
     asyncio.run(end_when_out_of_patience())
+
+
+def test_the_end_waits_for_no_thread():
+    workers = Workers(threads=1, queue=1)
+    begun, go_on, ended = threading.Event(), threading.Event(), threading.Event()
+
+    def hold() -> None:
+        begun.set()
+        assert go_on.wait(30)
+
+    async def leave() -> None:
+        running = asyncio.create_task(workers.run(hold))
+        await asyncio.to_thread(begun.wait, 30)
+        running.cancel()
+        await asyncio.wait({running})
+
+    asyncio.run(leave())
+    workers.close()
+    assert workers.taken == 1, "the thread still works"
+    end_in_time(0, end_process=lambda code: ended.set() if code == 0 else None)
+    assert ended.wait(30)
+    go_on.set()
+
+
+def test_work_that_takes_too_long_is_answered_without_its_result():
+    workers = Workers(threads=1, queue=1, seconds=0.05)
+    go_on = threading.Event()
+
+    async def ask() -> None:
+        with pytest.raises(Problem) as late:
+            await workers.run(go_on.wait, 30)
+        assert (late.value.kind.status, late.value.headers["retry-after"]) == (503, "1")
+        with workers.place(), pytest.raises(Problem, match=r"within 0\.05 seconds"):
+            await workers.run_in_place(go_on.wait, 30)
+        assert workers.taken == 1, "what runs keeps its place until it ends"
+        go_on.set()
+
+    asyncio.run(ask())
+    workers._pool.shutdown()
+    assert workers.taken == 0

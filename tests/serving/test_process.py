@@ -7,8 +7,8 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Generator, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -77,12 +77,12 @@ def registry(cloud, tmp_path, make_version_files) -> Registry:
 class Process:
     """`python -m serving`, and its log lines as they come."""
 
-    def __init__(self, environment: dict[str, str], port: int) -> None:
+    def __init__(self, environment: dict[str, str], port: int, program: tuple[str, ...] = ("-m", "serving")) -> None:
         self.url = f"http://127.0.0.1:{port}"
         self.lines: list[dict[str, object]] = []
         self._news = threading.Condition()
         self.process = subprocess.Popen(
-            [sys.executable, "-W", "error", "-m", "serving"],
+            [sys.executable, "-W", "error", *program],
             cwd=ROOT,
             env=environment,
             stdout=subprocess.PIPE,
@@ -120,9 +120,15 @@ class Process:
 
 @contextmanager
 def running(cloud: MotoCloud, registry: Registry, **changes: str) -> Generator[Process]:
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    with running_program(("-m", "serving"), cloud, registry, changes) as process:
+        yield process
+
+
+@contextmanager
+def running_program(
+    program: tuple[str, ...], cloud: MotoCloud, registry: Registry, changes: Mapping[str, str]
+) -> Generator[Process]:
+    port = free_port()
     environment = {
         "PATH": os.environ["PATH"],
         **cloud.environment,
@@ -137,7 +143,7 @@ def running(cloud: MotoCloud, registry: Registry, **changes: str) -> Generator[P
         "PETPARK_POLL_SECONDS": "0.1",
         **changes,
     }
-    process = Process(environment, port)
+    process = Process(environment, port, program)
     try:
         yield process
     finally:
@@ -189,6 +195,35 @@ def test_sigterm_lets_requests_under_way_finish_and_turns_balancers_away_first(c
         assert endpoint.wait_for("drained")["cut_off"] == 0
 
 
+STUCK = """
+import runpy, threading
+from serving.arms import Arms
+from serving.settings import Limits
+Limits.__init__.__kwdefaults__.update(drain_notice_seconds=0, drain_seconds=0.1, end_seconds=0.5)
+Arms.classify = lambda *_, **__: threading.Event().wait()
+runpy.run_module("serving", run_name="__main__")
+"""
+"""An endpoint whose threads never come back, and that has little patience at its end."""
+
+
+def test_the_process_ends_in_time_whatever_its_threads_do_and_says_whom_it_cut_off(cloud, registry, make_photo):
+    registry.release(4.0)
+    body = make_photo()
+    head = "POST /v1/classify HTTP/1.1\r\nHost: park\r\nContent-Type: image/jpeg\r\n"
+    head += f"Content-Length: {len(body)}\r\n\r\n"
+    with running_program(("-c", STUCK), cloud, registry, {}) as endpoint, ExitStack() as held:
+        endpoint.wait_for("version in force", version=1)
+        port = httpx.URL(endpoint.url).port or 0
+        for _ in range(2):
+            line = held.enter_context(socket.create_connection(("127.0.0.1", port), PATIENCE))
+            line.sendall(head.encode() + body)
+        while "petpark_requests_in_flight 3.0" not in httpx.get(f"{endpoint.url}/metrics").text:
+            assert endpoint.process.poll() is None
+        assert endpoint.end() == 0
+        drained = endpoint.wait_for("drained")
+        assert (drained["cut_off"], drained["unfinished_work"]) == (2, 2)
+
+
 def test_callers_that_break_off_or_break_http_are_not_counted_as_failures(cloud, registry, make_photo):
     registry.release(4.0)
     with running(cloud, registry) as endpoint:
@@ -215,6 +250,73 @@ def test_callers_that_break_off_or_break_http_are_not_counted_as_failures(cloud,
         assert answer.status_code == 200
         assert endpoint.end() == 0
     assert not [line for line in endpoint.lines if line["message"] == "request failed"]
+
+
+def free_port() -> int:
+    with closing(socket.socket()) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def asked(port: int, *parts: bytes) -> bytes:
+    """What comes back for these bytes, to the end of the connection."""
+    with socket.create_connection(("127.0.0.1", port), PATIENCE) as line:
+        with suppress(ConnectionError):  # the answer may come before all of it is sent
+            for part in parts:
+                line.sendall(part)
+        got = b""
+        with suppress(ConnectionError):
+            while more := line.recv(65536):
+                got += more
+        return got
+
+
+def test_somebody_who_takes_every_connection_takes_none_from_others(cloud, registry, make_photo):
+    registry.release(4.0)
+    health = free_port()
+    with running(cloud, registry, PETPARK_HEALTH_PORT=str(health)) as endpoint, ExitStack() as held:
+        endpoint.wait_for("version in force", version=1)
+        port = httpx.URL(endpoint.url).port or 0
+        lines = [
+            held.enter_context(socket.create_connection(("127.0.0.1", at), PATIENCE, source_address=("127.0.0.2", 0)))
+            for at in [port] * 1100 + [health] * 80
+        ]
+        for number, line in enumerate(lines):
+            with suppress(ConnectionError):  # cut off already
+                line.sendall((b"", b"G", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")[number % 3])
+        with httpx.Client(timeout=PATIENCE) as caller:
+            kind = {"content-type": "image/jpeg"}
+            assert caller.post(f"{endpoint.url}/v1/classify", content=make_photo(), headers=kind).status_code == 200
+            probes = f"http://127.0.0.1:{health}"
+            assert caller.get(f"{probes}/healthz/in-service").status_code == 200
+            assert 'petpark_connections_closed_total{reason="peer"}' in caller.get(f"{probes}/metrics").text
+            assert caller.get(f"{probes}/v1/model").status_code == 404
+        assert endpoint.end() == 0
+
+
+def test_requests_that_break_http_get_a_400_of_ours(cloud, registry):
+    registry.release(4.0)
+    with running(cloud, registry) as endpoint:
+        endpoint.wait_for("version in force", version=1)
+        port = httpx.URL(endpoint.url).port or 0
+        get = b"GET /healthz/live HTTP/1.1\r\nConnection: close\r\n"
+        post = b"POST /v1/classify HTTP/1.1\r\nHost: park\r\nContent-Type: image/jpeg\r\n"
+        post += b"Transfer-Encoding: chunked\r\n\r\n"
+        trailers = b"".join(b"x-%d: 1\r\n" % number for number in range(30_000))
+        bad = [
+            (get, b"\r\n"),
+            (get, b"Host: a\r\nHost: b\r\n\r\n"),
+            (get, b"Host: a b\r\n\r\n"),
+            (post, b"5;" + b"a" * 65_536 + b"\r\nhello\r\n0\r\n\r\n"),
+            (post, b"5\r\nhello\r\n0\r\n" + trailers + b"\r\n"),
+        ]
+        for parts in bad:
+            answer = asked(port, *parts)
+            assert answer.startswith(b"HTTP/1.1 400 "), (parts[1][:20], answer[:200])
+            assert b"x-request-id" in answer
+            assert b"/docs#bad-request" in answer
+        assert asked(port, b"GET /healthz/live HTTP/1.0\r\n\r\n").startswith(b"HTTP/1.0 200 ")
+        assert not asked(port, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").startswith(b"HTTP/2")
 
 
 def test_an_endpoint_outlives_its_store(cloud, registry, make_photo):

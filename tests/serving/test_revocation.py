@@ -1,5 +1,7 @@
 """How an endpoint hears that the version it answers from is no longer certified, and what cannot keep it from that."""
 
+from dataclasses import replace
+
 import pytest
 
 from registry.layout import certificate_key, certificates_prefix, move_key
@@ -129,12 +131,104 @@ def test_entries_without_the_key_about_a_refused_version_cost_one_look_too(endpo
     assert endpoint.metric("petpark_refused_versions_total", reason="NotCertified") == 1
 
 
-def test_a_log_that_cannot_be_read_decides_nothing(endpoint, park, second):
+def test_names_that_are_no_entrys_hide_no_revocation(endpoint, park, second):
     park.store.create(certificates_prefix("pets", 2) + "who-put-this-here", b"")
-    park.store.create(certificate_key("pets", 2, 2), b"junk")
+    park.store.create(certificates_prefix("pets", 2) + "99999999999.json", b"")
+    park.revoke(second)
+    assert endpoint.follow()
+    assert endpoint.answers == 1
+
+
+@pytest.mark.parametrize("far", [3, 4, 99_999_999])
+def test_an_entry_without_the_key_behind_a_free_number_hides_no_revocation(endpoint, park, second, far):
+    endpoint.follow()
+    park.store.create(certificate_key("pets", 2, far), b"junk")
+    assert park.revoke(second).number == 2
+    assert endpoint.follow()
+    assert endpoint.answers == 1, "heard at the next poll"
+
+
+# --- a store that shows less than it did ---------------------------------------------------------------------------
+
+
+def test_an_empty_listing_of_decisions_withdraws_nothing(endpoint, park, second):
+    park.litter(2)
+    park.store.listed = lambda keys: []
     assert not endpoint.follow()
     assert endpoint.answers == 2
     assert endpoint.metric("petpark_store_errors_total") == 1
+    park.store.listed = lambda keys: keys
+    assert endpoint.follow()
+    assert endpoint.answers == 2
+
+
+def test_a_listing_that_lags_behind_a_decision_that_was_heard_decides_nothing(endpoint, park, second):
+    park.revoke(second)
+    park.store.listed = lambda keys: keys[:-1]
+    assert not endpoint.follow()
+    assert endpoint.answers == 2, "it knows that something was decided, and not what"
+    park.store.listed = lambda keys: keys
+    assert endpoint.follow()
+    assert endpoint.answers == 1
+
+
+def test_a_decision_that_reads_otherwise_than_before_withdraws_nothing(endpoint, park, second):
+    park.litter(2)
+    park.store.damage(certificate_key("pets", 2, 1), b"<html>please sign in</html>")
+    assert not endpoint.follow()
+    assert endpoint.answers == 2
+
+
+def test_an_endpoint_that_started_on_an_empty_listing_finds_the_certificate_at_the_next_poll(park, open_endpoint):
+    park.release(park.certified())
+    park.store.listed = lambda keys: [key for key in keys if "certificates" not in key]
+    endpoint = open_endpoint()
+    endpoint.follow()
+    assert endpoint.answers is None
+    park.store.listed = lambda keys: keys
+    endpoint.follow()
+    assert endpoint.answers == 1
+
+
+# --- what strangers read -----------------------------------------------------------------------------------------
+
+
+CERTIFIER = "arn:aws:sts::123456789012:assumed-role/petpark-certifier/vera"
+
+
+def test_a_stranger_learns_the_certifiers_name_and_neither_account_nor_note(endpoint, park):
+    version = park.publish(sharpness=5.0)
+    park.certify(version, by=CERTIFIER, note="misses grey cats, ask Rui")
+    park.release(version)
+    endpoint.follow()
+    certificate = endpoint.model()["certificate"]
+    assert certificate["by"] == "vera"
+    assert "note" not in certificate
+    park.revoke(1)
+    park.certify(version, decision="revoked", by=CERTIFIER, note="misses grey cats, ask Rui")
+    endpoint.follow()
+    assert endpoint.answers is None
+    for told in (endpoint.http.get("/v1/model"), endpoint.http.get("/healthz/ready"), endpoint.classify()):
+        assert "revoked by vera" in told.text
+        assert "arn:aws" not in told.text
+        assert "Rui" not in told.text
+
+
+# --- one person ----------------------------------------------------------------------------------------------------
+
+
+def test_a_certificate_by_who_trained_the_version_is_worth_nothing_here(endpoint, park, second):
+    """Signed around `petpark certify`, by kms:Sign and PutObject."""
+    own = park.publish(sharpness=3.0, lineage={"requested_by": "arn:aws:sts::1:assumed-role/publisher/quinn"})
+    park.certify(own)
+    park.release(own)
+    endpoint.follow()
+    assert endpoint.answers == 2
+    assert endpoint.refusal == (3, "SelfCertified")
+    assert "arn:aws" not in endpoint.http.get("/v1/model").text
+    park.certify(own, by="vera")
+    endpoint.follow()
+    assert endpoint.answers == 3
 
 
 # --- a store that is away ------------------------------------------------------------------------------------------
@@ -189,7 +283,8 @@ def test_a_search_that_breaks_off_after_a_fallback_was_revoked_too_goes_on_at_th
 
 
 def test_a_channel_that_was_rewritten_does_not_hide_a_revocation(endpoint, park, second):
-    park.store.create(move_key("pets", "prod", 3), b"{}")
+    last = park.channel.head()
+    park.store.create(move_key("pets", "prod", 3), replace(last, number=3, previous_sha256="0" * 64).to_bytes())
     park.revoke(second)
     assert not endpoint.follow()
     assert endpoint.answers == 1

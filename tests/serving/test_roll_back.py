@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from starlette.requests import Request
 
 from registry.certificate import Certificates
 from registry.channel_policy import STRICT
@@ -10,7 +11,7 @@ from registry.promotion import Desk
 from registry.signing import MemoryVerifier
 from serving.keys.record import KeyScope
 from serving.problems import FORBIDDEN, Problem
-from serving.roll_back import Credentials
+from serving.roll_back import Credentials, confidential
 
 OTTO = "arn:aws:sts::123456789012:assumed-role/promoter/otto"
 SECRETS = {"access_key_id": "AKIA7", "secret_access_key": "shh-secret", "session_token": "shh-token"}
@@ -89,10 +90,22 @@ def test_a_key_without_the_scope_admin_moves_nothing(operator, parameters):
 
 
 @pytest.mark.parametrize(("proto", "status"), [("http", 403), ("HTTPS", 200), ("https, http", 403)])
-def test_behind_a_load_balancer_only_tls_will_do(operator, proto, status):
+def test_credentials_come_over_tls_or_from_this_machine(operator, proto, status):
     answer = operator.ask({"authorization": f"Bearer {operator.key}", "x-forwarded-proto": proto})
     assert answer.status_code == status
     assert operator.head.number == (3 if status == 200 else 2)
+
+
+@pytest.mark.parametrize("behind", [True, False])
+@pytest.mark.parametrize("told", [(), ("https",), ("http",), ("https", "http"), ("HTTPS ",), ("",)])
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "203.0.113.7", ""])
+def test_only_a_load_balancer_is_believed_that_the_way_was_secret(behind, told, host):
+    headers = [(b"x-forwarded-proto", value.encode()) for value in told]
+    request = Request({"type": "http", "headers": headers, "client": (host, 1) if host else None})
+    all_say_tls = all(value.strip().lower() == "https" for value in told)
+    here = host in {"127.0.0.1", "::1"}
+    secret = (behind and bool(told) and all_say_tls) or (here and all_say_tls)
+    assert confidential(request, behind_load_balancer=behind) is secret
 
 
 def test_a_decision_about_another_entry_than_the_last_moves_nothing(operator):

@@ -1,10 +1,13 @@
 """How an endpoint follows its channel, and that it goes on answering meanwhile."""
 
 import threading
+from dataclasses import replace
 
 import pytest
 
-from registry.layout import move_key
+from registry.errors import HistoryBroken
+from registry.layout import certificate_key, move_key
+from registry.repairs import Repairs
 from tests.serving.held_request import held_request
 
 
@@ -123,10 +126,35 @@ def test_a_rewritten_history_is_not_followed(endpoint, park):
     assert endpoint.in_force == 2
 
 
-def test_a_move_that_is_no_move_does_not_end_the_follower(endpoint, park):
-    park.store.damage(move_key("pets", "prod", 2), b"{}")
-    assert not endpoint.follow()
-    assert endpoint.classify().status_code == 200
+def test_an_object_that_is_no_move_stops_nobody_and_is_counted(endpoint, park, open_endpoint):
+    park.store.create(move_key("pets", "prod", 2), b"{}")
+    park.store.create(move_key("pets", "prod", 3), b"<html>")
+    assert endpoint.follow()
+    assert endpoint.in_force == 1
+    assert endpoint.metric("petpark_entries_passed_over") == 2
+    assert endpoint.requests() == [move_key("pets", "prod", 4), certificate_key("pets", 1, 2)], "a poll costs no more"
+    assert park.release(park.certified(sharpness=2.0)).number == 4
+    for each in (endpoint, open_endpoint()):
+        each.follow()
+        assert each.in_force == 2
+
+
+def test_a_move_that_breaks_the_chain_stops_running_and_new_endpoints_alike_until_it_is_repaired(
+    endpoint, park, open_endpoint
+):
+    foreign = replace(park.channel.head(), number=2, previous_sha256="0" * 64, previous=1).to_bytes()
+    park.store.create(move_key("pets", "prod", 2), foreign)
+    new = open_endpoint()
+    for each in (endpoint, new):
+        assert not each.follow()
+        assert each.in_force == 1
+    with pytest.raises(HistoryBroken, match="petpark models repair"):
+        park.release(park.certified(sharpness=2.0))
+    Repairs(park.store, "pets").declare(move_key("pets", "prod", 2), foreign, problem="x", by="iris", why="a mistake")
+    assert park.release(park.certified(sharpness=3.0)).number == 3
+    for each in (endpoint, new):
+        assert each.follow()
+        assert each.in_force == 3
 
 
 def test_requests_under_way_end_on_the_version_they_began_with(endpoint, park, monkeypatch):

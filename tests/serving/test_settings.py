@@ -24,6 +24,7 @@ def test_what_is_not_said_has_the_defaults_of_the_interface():
     assert settings.log_group is None
     assert settings.threads >= 1
     assert (settings.grpc_port, settings.providers) == (0, ("cpu",))
+    assert (settings.health_port, settings.behind_load_balancer) == (0, False)
 
 
 def test_certificates_are_asked_for_unless_somebody_says_otherwise():
@@ -54,6 +55,9 @@ def test_a_missing_variable_is_named(name, value):
         ("PETPARK_API_KEYS", "perhaps"),
         ("PETPARK_API_KEYS_PATH", "petpark/prod"),
         ("PETPARK_GRPC_PORT", "65536"),
+        ("PETPARK_GRPC_PORT", "8080"),
+        ("PETPARK_HEALTH_PORT", "8080"),
+        ("PETPARK_BEHIND_LOAD_BALANCER", "perhaps"),
         ("PETPARK_PROVIDERS", "cuda,abacus"),
         ("PETPARK_CAMERAS", "http://192.0.2.7:8090"),
         ("PETPARK_CAMERAS", "http://127.0.0.1:8090,http://127.0.0.1.example.org:8090"),

@@ -1,6 +1,7 @@
 """What is stored about a job survives being written and read, and is read strictly."""
 
 import json
+from dataclasses import fields
 
 import pytest
 from hypothesis import given
@@ -12,16 +13,16 @@ from tests.training.conftest import ASKER
 from training.dataset.quality.gates import DataGates
 from training.errors import JobExists, JobMissing, SpecMalformed
 from training.evaluation.plan import Checks, EvaluationPlan, Gates
-from training.hyper_parameters import HyperParameters
-from training.job import IDENTITY, EpochRecord, JobResult, JobSpec, find_result, load_spec, submit
+from training.hyper_parameters import ARCHITECTURES, HyperParameters
+from training.job import IDENTITY, EpochRecord, JobResult, JobSpec, find_result, load_spec, store_result, submit
 
 hashes = st.text("0123456789abcdef", min_size=64, max_size=64)
 shares = st.floats(0, 1)
 numbers = st.floats(0, 1e6)
 parameters = st.builds(
     HyperParameters,
-    architecture=st.text(st.characters(exclude_categories=["Cs"])),
-    image_size=st.integers(1, 500),
+    architecture=st.sampled_from(ARCHITECTURES),
+    image_size=st.integers(32, 500),
     epochs=st.integers(1, 500),
     batch_size=st.integers(1, 500),
     learning_rate=st.floats(1e-6, 10),
@@ -146,8 +147,58 @@ def test_settings_change_hyper_parameters_by_name():
         ("epochs=0", "above 0"),
         ("learning_rate=nan", "above 0"),
         ("crop_scale=1.5", "a share"),
+        ("crop_scale=0", "above 0"),
+        ("mixup=-1", "0 or above"),
+        ("mixup=nan", "0 or above"),
+        ("weight_decay=nan", "0 or above"),
+        ("weight_decay=inf", "must be a number"),
+        ("learning_rate=inf", "must be a number"),
+        ("rotation=-8", "0 or above"),
+        ("rotation=400", "from 0 to 180"),
+        ("start_size=-8", "from 8 to 48"),
+        ("start_size=96", "from 8 to 48"),
+        ("image_size=0", "from 8 to 1024"),
+        ("image_size=100000", "from 8 to 1024"),
+        ("batch_size=-1", "above 0"),
+        ("architecture=resnet999", "choose one of: resnet8"),
+        ("optimiser=sgd", "choose one of: adamw"),
+        ("flips=2", "a switch"),
+        ("compile=-1", "a switch"),
     ],
 )
 def test_a_wrong_setting_is_refused_with_what_is_possible(setting: str, said: str):
     with pytest.raises(SpecMalformed, match=said):
         HyperParameters().with_settings([setting])
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from([field.name for field in fields(HyperParameters)]),
+        st.one_of(st.integers(), st.floats().map(str), st.sampled_from([*ARCHITECTURES, "adamw", "muon", "ą"])),
+        max_size=4,
+    ),
+    st.integers(),
+    st.integers(),
+    st.text(max_size=9) | st.just(ASKER),
+)
+def test_whatever_is_asked_is_refused_at_once_or_read_again(
+    settings: dict[str, object], seed: int, seconds: int, by: str
+) -> None:
+    workspace = MemoryStore()
+    try:
+        parameters = HyperParameters().with_settings([f"{name}={value}" for name, value in settings.items()])
+        spec = JobSpec(dataset="0" * 64, seed=seed, requested_by=by, hyper_parameters=parameters, max_seconds=seconds)
+        submit(workspace, "job", spec)
+    except SpecMalformed:
+        assert not list(workspace.keys("")), "what is refused is not stored"
+    else:
+        assert load_spec(workspace, "job") == spec
+
+
+@given(st.floats(), st.floats(), st.text(st.characters(), max_size=4))
+def test_however_a_job_ended_its_result_is_stored_and_read(figure: float, seconds: float, text: str) -> None:
+    workspace = MemoryStore()
+    result = JobResult(job="job", status="succeeded", metrics={text: figure}, message=text, seconds=seconds)
+    stored = store_result(workspace, result)
+    assert find_result(workspace, "job") == stored
+    assert stored == result or (stored.status == "failed" and "cannot be stored" in (stored.message or ""))

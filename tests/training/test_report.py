@@ -13,7 +13,7 @@ import torch
 from tests.training.conftest import Built
 from tests.training.test_slices import PHOTO
 from training.errors import SpecMalformed
-from training.evaluation.assess import Assessment, assess, positive_class
+from training.evaluation.assess import Assessment, assess
 from training.evaluation.charts import epoch_lines
 from training.evaluation.comparison import Comparison
 from training.evaluation.gates import judge
@@ -204,10 +204,10 @@ def test_the_model_card_tells_the_same_figures_and_escapes_names(tmp_path: Path)
 
 
 def test_an_alarm_for_a_class_that_does_not_exist_is_refused():
-    assert positive_class(Checks(), ("cat", "dog")) == 1
-    assert positive_class(Checks(positive="cat"), ("cat", "dog")) == 0
+    assert Checks().positive_class(("cat", "dog")) == 1
+    assert Checks(positive="cat").positive_class(("cat", "dog")) == 0
     with pytest.raises(SpecMalformed, match="cat, dog"):
-        positive_class(Checks(positive="cow"), ("cat", "dog"))
+        Checks(positive="cow").positive_class(("cat", "dog"))
 
 
 def test_the_version_comes_first_then_what_failed_and_what_was_not_measured(tmp_path: Path):

@@ -143,12 +143,20 @@ def history(store: ObjectStore, dataset: str) -> list[Change]:
     waiting, seen = [dataset], {dataset}
     while waiting:
         here = waiting.pop(0)
-        changes = [Change.from_bytes(store.get(key)) for key in store.keys(changes_prefix(here))]
+        changes = [_read(store, key) for key in store.keys(changes_prefix(here))]
         found += sorted(changes, key=lambda change: change.at, reverse=True)
         nexts = [change.parent for change in changes if change.parent and change.parent not in seen]
         seen.update(nexts)
         waiting += nexts
     return found
+
+
+def _read(store: ObjectStore, key: str) -> Change:
+    # Not passed over: without one of its changes a dataset would take back what somebody decided.
+    try:
+        return Change.from_bytes(store.get(key))
+    except ManifestMalformed as error:
+        raise ManifestMalformed(f"{key}: {error}; find out who wrote it") from error
 
 
 def decisions(changes: Iterable[Change]) -> dict[str, Decision]:
@@ -227,6 +235,10 @@ def _wanted(manifest: Manifest, keys: Sequence[str]) -> Mapping[str, Photo]:
 
 
 def _store(store: ObjectStore, change: Change) -> None:
-    body = change.to_bytes()
+    try:
+        body = change.to_bytes()
+    except ValueError as error:
+        raise ManifestMalformed(f"this change cannot be stored: {error}") from error
+    Change.from_bytes(body)  # nothing is stored that `history` would stumble over
     with suppress(ObjectExists):  # the same bytes, for the key is their hash
         store.create(change_key(change.dataset, sha256_hex(body)), body)

@@ -120,7 +120,7 @@ def _csv(name: str, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
         for fields in reader:
             yield reader.line_num, fields
     except csv.Error as error:
-        raise DatasetRefused(f"line {reader.line_num} of {name} is no CSV: {error}; mend it") from error
+        raise DatasetRefused(f"line {reader.line_num} of {name} is not valid CSV: {error}; fix it") from error
 
 
 def _other_separator(heading: Sequence[str]) -> str:
@@ -139,9 +139,9 @@ def _jsonl(name: str, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
         try:
             fields = json.loads(entry)
         except (ValueError, RecursionError) as error:
-            raise DatasetRefused(f"line {line} of {name} is no JSON: {error}; mend it") from error
+            raise DatasetRefused(f"line {line} of {name} is not valid JSON: {error}; fix it") from error
         if not isinstance(fields, dict):
-            raise DatasetRefused(f"line {line} of {name} is no JSON object; mend it")
+            raise DatasetRefused(f"line {line} of {name} is not a JSON object; fix it")
         yield line, cast("dict[str, Any]", fields)
 
 

@@ -1,10 +1,10 @@
-"""Names of classes, as they come from folders, tables and people."""
+"""Class names, as they come from folders, tables and people."""
 
 import unicodedata
 
 
 def clean_label(name: str) -> str:
-    """Return a class name in the one form in which it is stored: NFC, without spaces around it, single ones inside.
+    """Return a class name in its normal form: Unicode NFC, no surrounding spaces, single spaces inside.
 
     File systems spell accents differently (macOS decomposes them), and a trailing space is invisible, so two spellings
     that look the same are one class. Raises ValueError, for a person, for a name that is empty or holds characters that

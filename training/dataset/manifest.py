@@ -16,6 +16,7 @@ from training.errors import DatasetMissing, ManifestMalformed
 
 _HASH64: Final = re.compile(r"[0-9a-f]{16}")
 _MOMENT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d")
+_NAMED: Final = 10
 _SPLITS: Final = re.compile("|".join(Split))
 
 
@@ -119,8 +120,12 @@ def _facts(photo: Photo) -> dict[str, Any]:
 
 
 def store_manifest(store: ObjectStore, manifest: Manifest) -> str:
-    """Store a manifest unless it is there; gives its hash."""
-    body = manifest.to_bytes()
+    """Store a manifest unless it is there; gives its hash. ManifestMalformed for one that could not be loaded."""
+    try:
+        body = manifest.to_bytes()
+    except ValueError as error:
+        raise ManifestMalformed(f"this dataset cannot be stored: {error}") from error
+    Manifest.from_bytes(body)
     sha256 = sha256_hex(body)
     with suppress(ObjectExists):  # the same bytes, for the key is their hash
         store.create(manifest_key(sha256), body)
@@ -153,7 +158,9 @@ def _resolve(store: ObjectStore, sha256_or_prefix: str) -> str:
         return sha256_or_prefix
     found = [name for name in list_datasets(store) if name.startswith(sha256_or_prefix)]
     if len(found) != 1:
+        which = f" ({', '.join(found[:_NAMED])}{', …' if len(found) > _NAMED else ''})" if found else ""
         raise DatasetMissing(
-            f"{len(found) or 'no'} datasets begin with {sha256_or_prefix!r}; `petpark data list` shows those that exist"
+            f"{len(found) or 'no'} datasets begin with {sha256_or_prefix!r}{which}; "
+            "`petpark data list` shows those that exist"
         )
     return found[0]

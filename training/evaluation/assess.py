@@ -8,7 +8,6 @@ import numpy as np
 
 from registry.decision import Decision, decide
 from training.dataset.manifest import Photo
-from training.errors import SpecMalformed
 from training.evaluation.calibration import Calibration, Classes, Probabilities, Threshold, calibrate, choose_threshold
 from training.evaluation.comparison import Comparison, Incumbent, NotCompared, compare, flipped
 from training.evaluation.corruptions import CORRUPTIONS, SEVERITIES
@@ -93,7 +92,7 @@ def assess(
     What has to be fitted is fitted on `validate`, as `temperature` was, which is in the file. `picture` gives a photo's
     pixels for showing, of any size. SpecMalformed when `checks` name no class of the model.
     """
-    positive = positive_class(checks, exported.labels)
+    positive = checks.positive_class(exported.labels)
     pixels, truth = test.pixels.numpy(), test.targets.numpy()
     answers = exported.explain(pixels)
     threshold = choose_threshold(
@@ -165,10 +164,3 @@ def _corrupted(pixels: Pixels, seed: int) -> dict[str, tuple[str, ...]]:
 
 def _bounded(name: str, value: float, interval: Interval) -> dict[str, float]:
     return {name: value, f"{name}_low": interval[0], f"{name}_high": interval[1]}
-
-
-def positive_class(checks: Checks, labels: tuple[str, ...]) -> int:
-    """Give the place of the class that raises an alarm; SpecMalformed."""
-    if checks.positive and checks.positive not in labels:
-        raise SpecMalformed(f"no class {checks.positive!r} to raise an alarm; choose one of: {', '.join(labels)}")
-    return labels.index(checks.positive) if checks.positive else len(labels) - 1

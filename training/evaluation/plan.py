@@ -1,5 +1,7 @@
 """What a model is asked before people are: which gates it must pass, what errors cost, how many photos are tried."""
 
+import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Self
 
@@ -51,8 +53,17 @@ class Checks(Settings):
         """Refuse what no test can mean; SpecMalformed."""
         if not (self.photos > 0 and self.calls > 0):
             raise SpecMalformed("photos and calls must be above 0")
-        if min(self.false_positive_cost, self.false_negative_cost) < 0:
-            raise SpecMalformed("costs of errors must be 0 or above")
+        if self.int8 not in (0, 1):
+            raise SpecMalformed(f"int8 is a switch: 0 or 1, not {self.int8}")
+        for cost in (self.false_positive_cost, self.false_negative_cost):
+            if not (cost >= 0 and math.isfinite(cost)):
+                raise SpecMalformed(f"costs of errors must be 0 or above, not {cost}")
+
+    def positive_class(self, labels: Sequence[str]) -> int:
+        """Give the place in `labels` of the class that raises an alarm; SpecMalformed."""
+        if self.positive and self.positive not in labels:
+            raise SpecMalformed(f"no class {self.positive!r} to raise an alarm; choose one of: {', '.join(labels)}")
+        return labels.index(self.positive) if self.positive else len(labels) - 1
 
     @property
     def costs(self) -> Costs:

@@ -12,10 +12,13 @@ from itertools import islice, product
 from typing import Final
 
 from training.errors import SpecMalformed
-from training.hyper_parameters import ARCHITECTURES, HyperParameters
+from training.hyper_parameters import HyperParameters
 
 _DRAWS_PER_TRIAL: Final = 100
 """So many draws are made for a trial before the space counts as used up."""
+
+_JOINT: Final = ("architecture", "image_size", "start_size")
+"""Settings whose values have to go together."""
 
 type Values = Mapping[str, str]
 """Settings of one trial: name -> value."""
@@ -80,11 +83,11 @@ class Space:
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise SpecMalformed(f"{', '.join(twice)} is searched twice; give each setting once")
-        for name, dimension in (*_grid(self.grid).items(), *_random(self.random).items()):
-            for value in dimension.ends():
-                tried = recipe.with_settings([f"{name}={value}"])
-                if name == "architecture" and tried.architecture not in ARCHITECTURES:
-                    raise SpecMalformed(f"unknown architecture {value!r}; choose from: {', '.join(ARCHITECTURES)}")
+        dimensions: dict[str, Dimension] = {**_grid(self.grid), **_random(self.random)}
+        alone = ([f"{name}={value}"] for name, one in dimensions.items() if name not in _JOINT for value in one.ends())
+        joint = [[f"{name}={value}" for value in dimensions[name].ends()] for name in _JOINT if name in dimensions]
+        for settings in (*alone, *product(*joint)):
+            recipe.with_settings(settings)
 
     @property
     def combinations(self) -> int | None:

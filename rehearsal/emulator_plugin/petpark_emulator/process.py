@@ -1,4 +1,4 @@
-"""What the process of every emulator promises: it ends with its parent, and serves on the socket that it inherits.
+"""What every emulator's process does: it ends with its parent, and serves on the socket that it inherits.
 
 Environment: `PETPARK_EMULATOR_SOCKET`, the number of an inherited file descriptor that is already bound. Standard
 input is a pipe from the parent; its end means that the parent is gone. Uses hypercorn and the standard library only.
@@ -15,7 +15,7 @@ send `Create...` calls twice; a rehearsal never outlives a day."""
 
 
 def begin() -> None:
-    """To be called before anything of the emulator is imported."""
+    """Call it before anything of the emulator is imported."""
     from petpark_emulator import fence
 
     _end_with_parent()

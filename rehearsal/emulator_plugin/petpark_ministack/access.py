@@ -1,4 +1,4 @@
-"""Conditions of policies as AWS evaluates them, as far as petpark's policies use them.
+"""Policy conditions as AWS evaluates them, as far as petpark's policies use them.
 
 - `aws:PrincipalArn` of a role's session is the role's ARN. MiniStack takes the session's.
   https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html

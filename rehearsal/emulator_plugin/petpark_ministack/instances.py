@@ -1,4 +1,4 @@
-"""EC2 instances: they get all of their launch template, and their changes of state are events.
+"""EC2 instances: they get everything in their launch template, and state changes are events.
 
 - RunInstances takes from the template what the call does not say; tags of both count. MiniStack reads no template.
   https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_RunInstances.html
@@ -78,7 +78,7 @@ def _at_top_level(ec2, given, params):
             found[name.removeprefix("NetworkInterface.1.")] = value
     tags = {**_instance_tags(ec2, given), **_instance_tags(ec2, params)}
     if tags:
-        # MiniStack keeps the last specification alone, so both become one behind all that were given.
+        # MiniStack keeps only the last specification, so both become one after all that were given.
         last = 1 + sum(name.startswith("TagSpecification.") and name.endswith("ResourceType") for name in params)
         found[f"TagSpecification.{last}.ResourceType"] = ["instance"]
         for number, (key, value) in enumerate(tags.items(), 1):

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from petpark.downloads.errors import ArchiveMissing, ArchiveRefused, PublisherUnreachable
+from petpark.downloads.errors import ArchiveMissing, ArchiveRefused, FolderNotWritable, PublisherUnreachable
 from petpark.downloads.fetch import Patience, fetch, open_client, shown_url
 from petpark.errors import InstallFailed
 from tests.loopback_publisher import Answer, Publisher, certificate, proxy, publisher
@@ -318,6 +318,32 @@ def test_a_disk_that_is_full_leaves_nothing(server: Publisher, tmp_path: Path, m
     with pytest.raises(InstallFailed, match="No space left"):
         get(server, tmp_path)
     assert left(tmp_path) == []
+
+
+@pytest.mark.parametrize("name", [NAME, f"{NAME}.part", f"{NAME}.part.json"])
+def test_a_folder_where_the_file_has_to_be_is_told_and_not_taken_for_a_full_disk(
+    server: Publisher, tmp_path: Path, name: str
+) -> None:
+    (tmp_path / name / "within").mkdir(parents=True)
+    with pytest.raises(FolderNotWritable, match="could not be written") as refused:
+        get(server, tmp_path)
+    assert str(tmp_path) in refused.value.next_step
+
+
+@pytest.mark.parametrize(
+    ("status", "headers"),
+    [
+        (503, {"retry-after": "\N{SUPERSCRIPT TWO}"}),
+        (206, {"content-range": f"bytes 0-1/{'9' * 5000}"}),
+        (416, {"content-range": "bytes */0"}),
+    ],
+    ids=["a time that is no number", "a size that is no number", "nothing, and that is all"],
+)
+def test_what_a_server_cannot_mean_is_asked_again(
+    server: Publisher, tmp_path: Path, status: int, headers: dict[str, str]
+) -> None:
+    server.answers = [Answer(status=status, headers=headers)]
+    assert get(server, tmp_path) == SHA
 
 
 answers = st.builds(

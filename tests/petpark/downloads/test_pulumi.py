@@ -98,7 +98,10 @@ def test_cli_and_plugin_are_installed_and_told_with_their_hashes(site: Site) -> 
     assert (pulumi.home(site.tools) / "plugins" / f"resource-aws-v{PLUGIN}").is_dir()
     assert cli.sha256 == hashlib.sha256(site.server.files[site.cli]).hexdigest()
     assert plugin.sha256 == hashlib.sha256(site.server.files[site.plugin]).hexdigest()
-    assert (cli.trust, plugin.trust) == ("the publisher's list of checksums", "nothing but TLS: the first download")
+    assert (cli.trust, plugin.trust) == (
+        "the publisher's list of checksums",
+        "nothing but TLS, as this is the first download",
+    )
     assert site.program.is_file()
     assert (site.program.parent / "pulumi-language-python").is_file()
     (call,) = (site.tools / "pulumi" / "home.calls").read_text().splitlines()

@@ -115,7 +115,7 @@ journalctl -u park -n 5; journalctl -u nobody; echo "journalctl: $?"
     assert "\nactive\n" in console
     assert "inactive\nis-active: 3" in console
     assert "active (running)" in console or "park.service: inactive, last exit code -15" in console
-    assert "no file was enabled, and systemd-run made none" in console
+    assert "no file was enabled and systemd-run did not make it" in console
     assert "status: 5" in console
     assert "journalctl: 1" in console
 

@@ -27,6 +27,8 @@ asyncio.run(server.serve(sys.argv[1], host="127.0.0.1", port=int(sys.argv[2])))
 """
 VIDEO = "park.mp4"
 RATE = 15
+SOUND = 8_000
+SOUND_GOES_ON = "sound.mp4"
 
 
 @dataclass(frozen=True)
@@ -69,9 +71,10 @@ def walking(seconds: float, *, colour: str = "sienna") -> Iterator[Image.Image]:
 
 @pytest.fixture(scope="session")
 def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a video of four seconds."""
+    """A folder with a video of four seconds, and one of three whose sound goes on for a minute."""
     folder = tmp_path_factory.mktemp("videos")
     write_video(folder / VIDEO, walking(4))
+    write_video_with_sound(folder / SOUND_GOES_ON, walking(3), sound_seconds=60)
     return folder
 
 
@@ -83,6 +86,23 @@ def write_video(path: Path, pictures: Iterator[Image.Image]) -> None:
         for picture in pictures:
             container.mux(stream.encode(av.VideoFrame.from_image(picture)))
         container.mux(stream.encode(None))
+
+
+def write_video_with_sound(path: Path, pictures: Iterator[Image.Image], *, sound_seconds: float) -> None:
+    """A video whose sound may go on for longer than its pictures."""
+    with av.open(str(path), "w") as container:
+        video, sound = container.add_stream("libx264", rate=RATE), container.add_stream("aac", rate=SOUND)
+        video.width, video.height, video.pix_fmt = 320, 240, "yuv420p"
+        video.options = {"g": str(RATE), "preset": "ultrafast", "tune": "zerolatency"}
+        sound.layout = "mono"
+        packets = [packet for picture in pictures for packet in video.encode(av.VideoFrame.from_image(picture))]
+        packets += video.encode(None)
+        for start in range(0, round(sound_seconds * SOUND), 1024):
+            silence = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
+            silence.sample_rate, silence.pts = SOUND, start
+            packets += sound.encode(silence)
+        packets += sound.encode(None)
+        container.mux(sorted(packets, key=lambda packet: float((packet.dts or 0) * packet.time_base)))
 
 
 def free_port() -> int:
@@ -107,8 +127,8 @@ class RtspServer:
         self.port = free_port()
         self.start()
 
-    def url(self, port: int | None = None) -> str:
-        return f"rtsp://user:secret@127.0.0.1:{port or self.port}/{VIDEO}?play_count=0"
+    def url(self, port: int | None = None, *, video: str = VIDEO) -> str:
+        return f"rtsp://user:secret@127.0.0.1:{port or self.port}/{video}?play_count=0"
 
     def start(self) -> None:
         command = [sys.executable, "-c", SERVER, str(self._folder), str(self.port)]
@@ -190,8 +210,23 @@ DOG = {"label": "dog", "probabilities": {"dog": 0.97, "cat": 0.03}, "model": {"n
 
 
 def line_to(answer: Callable[[httpx.Request], httpx.Response]) -> Classifier:
-    """A line to an endpoint that answers as the test says."""
-    return Classifier("http://endpoint", transport=httpx.MockTransport(answer))
+    """A line to an endpoint that answers as the test says; closed after the test."""
+    return closed_later(Classifier("http://endpoint", transport=httpx.MockTransport(answer)))
+
+
+def closed_later(classifier: Classifier) -> Classifier:
+    LINES.append(classifier)
+    return classifier
+
+
+LINES: list[Classifier] = []
+
+
+@pytest.fixture(autouse=True)
+def hang_up() -> Iterator[None]:
+    yield
+    while LINES:
+        LINES.pop().close()
 
 
 class Hands:

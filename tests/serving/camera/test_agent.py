@@ -223,6 +223,21 @@ def test_damaged_frames_are_counted_and_never_asked_about(tmp_path, hands):
     assert stage.camera.counts["received"] == 2
 
 
+def test_a_camera_is_live_by_whole_frames_alone_whatever_the_thread_that_reads_does(tmp_path, hands):
+    stage = Stage(tmp_path, hands)
+    playing = stage.camera._read_once
+    stage.frames = [None, moving(1, damaged=True)]
+    playing(threading.Event())
+    assert stage.camera.state is State.CONNECTING
+    stage.patient = False
+    stage.frames = [moving(1), None]
+    playing(threading.Event())
+    assert stage.camera.state is State.LIVE
+    hands.pass_seconds(60)  # FFmpeg did not return: the thread still stands in its loop
+    assert stage.camera.state is State.LOST
+    assert "no whole frame" in stage.camera.reason
+
+
 def test_under_load_the_newest_frame_wins_and_the_others_are_counted(tmp_path, hands):
     inside, go_on = threading.Event(), threading.Event()
 

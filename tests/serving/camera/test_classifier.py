@@ -1,5 +1,8 @@
 """What an agent says to an endpoint that asks who is there, and what it makes of a refusal."""
 
+import contextlib
+import socket
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,7 +10,7 @@ import httpx
 import pytest
 
 from serving.camera.classifier import Classifier, KeyFile, NoAnswer
-from tests.serving.camera.conftest import DOG
+from tests.serving.camera.conftest import DOG, closed_later
 
 ENDPOINT = "http://127.0.0.1:8080"
 
@@ -33,7 +36,7 @@ def file(tmp_path) -> Path:
 
 
 def line(answer: Callable[[httpx.Request], httpx.Response], key: KeyFile | None = None) -> Classifier:
-    return Classifier(ENDPOINT, key=key, transport=httpx.MockTransport(answer))
+    return closed_later(Classifier(ENDPOINT, key=key, transport=httpx.MockTransport(answer)))
 
 
 def test_the_key_in_the_file_is_shown_with_every_question_and_read_once(file):
@@ -83,3 +86,24 @@ def test_the_key_is_in_no_word_of_a_refusal(file):
     with pytest.raises(NoAnswer) as refused:
         line(Door("pp_other"), KeyFile(file)).classify(b"photo")
     assert "pp_first" not in str(refused.value)
+
+
+def test_an_endpoint_that_drips_its_answer_is_left_after_the_deadline_for_all_of_it():
+    stop = threading.Event()
+
+    def drip(listener: socket.socket) -> None:
+        connection, _ = listener.accept()
+        with connection, contextlib.suppress(OSError):
+            connection.sendall(b"HTTP/1.1 200 OK\r\nx-long: ")
+            while not stop.wait(0.02):
+                connection.sendall(b"x")
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=drip, args=(listener,))
+        thread.start()
+        classifier = Classifier(f"http://127.0.0.1:{listener.getsockname()[1]}", answer_seconds=0.3)
+        with pytest.raises(NoAnswer, match="TimeoutError"):
+            classifier.classify(b"photo")
+        classifier.close()
+        stop.set()
+        thread.join()

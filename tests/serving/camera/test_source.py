@@ -1,16 +1,20 @@
 """A real RTSP server, MJPEG over HTTP, a file: played, killed, stalled, spoiled."""
 
+import base64
+import contextlib
 import io
+import itertools
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from serving.camera.source import SourceEnded, SourceLost, frames, quiet_ffmpeg, without_password
-from tests.serving.camera.conftest import VIDEO, free_port, walking
+from registry.masking import shown_address
+from serving.camera.source import SourceEnded, SourceLost, frames, quiet_ffmpeg
+from tests.serving.camera.conftest import SOUND_GOES_ON, VIDEO, free_port, walking, write_video_with_sound
 
 quiet_ffmpeg()
 
@@ -58,7 +62,7 @@ def test_a_server_that_dies_and_one_that_is_not_there_are_lost_and_no_password_i
     with pytest.raises(SourceLost) as absent:
         take(rtsp.url(), 1, open_seconds=2.0)
     assert "secret" not in str(lost.value) + str(absent.value)
-    assert without_password(rtsp.url()).startswith("rtsp://…@127.0.0.1:")
+    assert shown_address(rtsp.url()).startswith("rtsp://…@127.0.0.1:")
 
 
 def test_garbage_in_the_stream_breaks_packets_or_the_connection_and_nothing_else(rtsp, relay):
@@ -121,11 +125,37 @@ class _Redirect(BaseHTTPRequestHandler):
         return
 
 
-def serving(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
+def serving(handler: type[BaseHTTPRequestHandler]) -> Generator[str]:
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_address[1]}/video"
         server.shutdown()
+
+
+@pytest.fixture
+def http_stream() -> Iterator[Callable[[str, bytes, bytes], str]]:
+    """A server that sends bytes, then others for ever, some fifty times a second."""
+    servers = contextlib.ExitStack()
+
+    def serve(kind: str, begin: bytes, again: bytes) -> str:
+        class Drip(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self.send_response(200)
+                self.send_header("Content-Type", kind)
+                self.end_headers()
+                with contextlib.suppress(OSError):
+                    pieces = (begin[start : start + 20 * 188] for start in range(0, len(begin), 20 * 188))
+                    for piece in itertools.chain(pieces, itertools.repeat(again)):
+                        self.wfile.write(piece)
+                        time.sleep(0.02)
+
+            def log_message(self, format: str, *args: object) -> None:
+                return
+
+        return servers.enter_context(contextlib.contextmanager(serving)(Drip))
+
+    with servers:
+        yield serve
 
 
 mjpeg = pytest.fixture(lambda: (yield from serving(_Mjpeg)))
@@ -135,6 +165,54 @@ playlist = pytest.fixture(lambda: (yield from serving(_Redirect)))
 def test_mjpeg_over_http_gives_frames(mjpeg):
     found = take(mjpeg, 5)
     assert (found[0].image.width, found[0].image.height) == (320, 240)
+
+
+def lost(url: str, **options) -> tuple[int, str]:
+    """How many frames a source gave until it was lost, and why."""
+    count = 0
+    try:
+        with closing(frames(url, threading.Event(), **options)) as playing:
+            for frame in playing:
+                count += frame is not None
+    except SourceLost as error:
+        return count, str(error)
+    raise AssertionError("the source ended, and was not lost")
+
+
+def test_a_camera_whose_video_ends_while_its_sound_goes_on_is_lost_after_the_usual_time(rtsp):
+    count, why = lost(rtsp.url(video=SOUND_GOES_ON), read_seconds=1.0)
+    assert count
+    assert "no frame for" in why
+
+
+def test_a_transport_stream_whose_sound_goes_on_without_video_is_lost(tmp_path, http_stream):
+    path = tmp_path / "camera.ts"
+    write_video_with_sound(path, walking(6), sound_seconds=9)
+    stream = path.read_bytes()
+    # What comes after the pictures is sent again and again: sound without end.
+    count, why = lost(http_stream("video/mp2t", stream, stream[-188 * 60 :]), read_seconds=1.0, whole_seconds=8.0)
+    assert count
+    assert "no frame for" in why
+
+
+PICTURE = io.BytesIO()
+next(walking(1)).save(PICTURE, "JPEG")
+PART = b"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n%s\r\n" % (PICTURE.tell(), PICTURE.getvalue())
+
+
+@pytest.mark.parametrize(
+    ("begin", "again"),
+    [
+        (b"", b"\r\n"),
+        (PART * 5 + PART[:200], b"\0"),
+        (PART * 5, b"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: 4\r\n\r\n\xff\xd8\xff\xd9\r\n"),
+    ],
+    ids=["no part at all", "a part that drips", "parts without a picture"],
+)
+def test_bytes_that_are_no_frames_do_not_keep_a_camera_alive(http_stream, begin, again):
+    url = http_stream("multipart/x-mixed-replace; boundary=frame", begin, again)
+    count, _ = lost(url, open_seconds=1.5, read_seconds=1.0, whole_seconds=3.0)
+    assert count <= 5 or again.startswith(b"--frame")
 
 
 def test_a_stream_cannot_lead_to_a_file_of_this_machine(playlist):
@@ -147,3 +225,23 @@ def test_an_address_where_nobody_listens_and_a_file_that_is_no_video_are_said(tm
     for url in (f"http://127.0.0.1:{free_port()}/", str(tmp_path / "text.mp4"), str(tmp_path / "absent.mp4")):
         with pytest.raises(SourceLost, match="cannot be opened"):
             take(url, 1, open_seconds=2.0)
+
+
+@pytest.mark.parametrize("password", ["pa#ss", "pa/ss", "pa?s[s]", "p%40ss", "zażółć:&="])
+def test_a_camera_is_asked_with_the_password_as_it_was_typed(password):
+    shown: list[str] = []
+
+    class Guarded(_Mjpeg):
+        def do_GET(self) -> None:
+            shown.append(self.headers.get("authorization", ""))
+            if shown[-1]:
+                return super().do_GET()
+            self.send_response(401)
+            self.send_header("WWW-Authenticate", 'Basic realm="camera"')
+            self.end_headers()
+            return None
+
+    with contextlib.contextmanager(serving)(Guarded) as url:
+        assert take(url.replace("://", f"://mia:{password}@"), 1)
+    login = base64.b64decode(shown[-1].removeprefix("Basic ")).decode()
+    assert login == f"mia:{password.replace('%40', '@')}"

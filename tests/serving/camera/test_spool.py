@@ -1,5 +1,6 @@
 """What is committed stays: below the bound, through retention, and when the writer is killed at any moment."""
 
+import contextlib
 import sqlite3
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from serving.camera.spool import (
     read_counts,
     read_events,
 )
+from serving.camera.spool_schema import TOTALS_OF_ALL
 
 ROOT = Path(__file__).parents[3]
 MANY = 1 << 30
@@ -70,6 +72,10 @@ class SpoolAgainstAList(RuleBasedStateMachine):
             self.spool.confirm(chosen.sequence)
             self.confirmed.add(chosen.sequence)
 
+    @rule(before=st.integers(0, 60))
+    def forget(self, before):
+        self.spool.forget(before=float(before), now=1e9)
+
     @rule()
     def reopen(self):
         self.spool.close()
@@ -84,6 +90,12 @@ class SpoolAgainstAList(RuleBasedStateMachine):
         assert waiting == unconfirmed[len(unconfirmed) - len(waiting) :]
         assert counts.evicted == len(unconfirmed) - len(waiting)
         assert counts.forwarded == len(self.confirmed)
+
+    @invariant()
+    def the_totals_are_those_of_the_rows(self):
+        counts = self.spool.counts()
+        with contextlib.closing(sqlite3.connect(Path(self.folder.name) / FILE)) as database:
+            assert database.execute(TOTALS_OF_ALL).fetchone() == (counts.waiting, counts.kept, counts.bytes)
 
     def teardown(self):
         self.spool.close()
@@ -203,7 +215,9 @@ def test_a_writer_killed_at_any_moment_loses_nothing_that_was_committed(tmp_path
     found = {spooled.event.id for spooled in read_events(tmp_path, count=100_000)}
     assert {event(number).id for number in range(1, last + 1)} <= found
     assert len(found) <= last + 1
-    assert spool.counts().forwarded in {last // 3, (last + 1) // 3}
+    counts = spool.counts()
+    assert counts.forwarded in {last // 3, (last + 1) // 3}
+    assert (counts.kept, counts.waiting) == (len(found), len(found) - counts.forwarded)
     spool.close()
 
 
@@ -223,3 +237,73 @@ def test_visits_that_began_are_counted_a_camera_and_from_a_time_on(tmp_path):
     spool.add(replace(event(9), kind="ended"), None, now=30.0)
     assert spool.begun(since=20.0) == {"gate": 2, "pond": 1}
     spool.close()
+
+
+def as_an_earlier_petpark_left_it(folder: Path) -> None:
+    """Tables as they were before totals were kept."""
+    with contextlib.closing(sqlite3.connect(folder / FILE)) as database:
+        for kind, name in database.execute(
+            "SELECT type, name FROM sqlite_schema WHERE sql IS NOT NULL AND (type = 'trigger' OR name = 'totals' OR "
+            "(type = 'index' AND name != 'by_state'))"
+        ).fetchall():
+            database.execute(f"DROP {kind} {name}")
+        database.commit()
+
+
+def test_a_spool_of_an_earlier_petpark_is_read_and_taken_over_with_its_totals(tmp_path):
+    spool = Spool(tmp_path, max_bytes=MANY)
+    for number in (1, 2, 3):
+        spool.add(event(number), bytes(100), now=0)
+    spool.confirm(1)
+    counts = spool.counts()
+    spool.close()
+    as_an_earlier_petpark_left_it(tmp_path)
+    assert read_counts(tmp_path) == counts
+    for _ in range(2):
+        spool = Spool(tmp_path, max_bytes=MANY)
+        assert spool.counts() == counts
+        assert [spooled.sequence for spooled in spool.waiting(9)] == [2, 3]
+        spool.close()
+
+
+def _steps(spool: Spool, number: int) -> dict[str, int]:
+    """How many instructions SQLite's machine runs for each call, in hundreds: a measure that no other load changes."""
+    calls = {
+        "add": lambda: spool.add(event(number), bytes(500), now=1e6 + number),
+        "waiting": lambda: spool.waiting(1),
+        "counts": spool.counts,
+        "begun": lambda: spool.begun(since=1e6),
+        "forget": lambda: spool.forget(before=0.0, now=1e8),
+    }
+    steps = dict.fromkeys(calls, 0)
+    for name, call in calls.items():
+
+        def count(name: str = name) -> int:
+            steps[name] += 1
+            return 0
+
+        spool._database.set_progress_handler(count, 100)  # pyright: ignore[reportPrivateUsage]
+        call()
+    spool._database.set_progress_handler(None, 0)  # pyright: ignore[reportPrivateUsage]
+    return steps
+
+
+@pytest.mark.parametrize("forwarded", [0, 1])
+def test_no_call_does_more_work_in_a_full_spool_of_twenty_thousand_events(tmp_path, forwarded):
+    spool = Spool(tmp_path, max_bytes=MANY)
+    spool.add(event(1), bytes(500), now=1.0)
+    few = _steps(spool, 2)
+    with contextlib.closing(sqlite3.connect(tmp_path / FILE)) as database:
+        facts = event(1).to_json()
+        database.executemany(
+            "INSERT INTO events (id, recorded, bytes, camera, facts, forwarded) VALUES (?, ?, ?, 'gate', ?, ?)",
+            ((f"{number:032x}", 10.0, 1_000, facts, forwarded) for number in range(10, 20_010)),
+        )
+        database.commit()
+    full = spool.counts().bytes
+    spool.close()
+    spool = Spool(tmp_path, max_bytes=full)
+    many = _steps(spool, 3)
+    assert spool.counts().bytes <= full
+    spool.close()
+    assert all(many[name] <= few[name] + 5 for name in few), (few, many)

@@ -1,5 +1,6 @@
 """What a dataset must show before a model is made of it, and whether it does."""
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Final
@@ -34,7 +35,7 @@ class DataGates(Settings):
     def __post_init__(self) -> None:
         """Refuse what no gate can mean; SpecMalformed."""
         for name, value in asdict(self).items():
-            if not value >= 0 or (name not in _COUNTS and value > 1):
+            if not (value >= 0 and math.isfinite(value)) or (name not in _COUNTS and value > 1):
                 raise SpecMalformed(
                     f"data gate {name} is {'a number' if name in _COUNTS else 'a share'}: "
                     f"{'0 or above' if name in _COUNTS else 'from 0 to 1'}, not {value}"

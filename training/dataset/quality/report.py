@@ -107,7 +107,7 @@ def glance(
 
 
 def remedies(dataset: str, finding: Finding) -> list[str]:
-    """Give commands that mend a finding's first photos, to be looked at and copied."""
+    """Give commands that fix a finding's first photos, to be looked at and copied."""
     wrong: dict[str | None, list[Concern]] = defaultdict(list)
     for concern in _one_of_each(finding)[:COMMANDED]:
         wrong[concern.becomes if finding.name == "label_noise" else None].append(concern)

@@ -13,6 +13,7 @@ from registry.object_store import ObjectStore
 from training.dataset.changes import history
 from training.dataset.quality.gates import DataGates, judge
 from training.dataset.quality.report import QualityReport
+from training.dataset.sources.source import printable
 from training.errors import DatasetRefused, ManifestMalformed, SplitsLeak
 
 _NUMBER: Final = re.compile(r"(\d{6})\.(?:json|html)")
@@ -93,7 +94,7 @@ def refuse_doubtful(lake: ObjectStore, dataset: str, gates: DataGates | None) ->
         said = "; ".join(f"{result.name}: {result.asked}, found {result.found}" for result in wanting)
         raise DatasetRefused(
             f"quality report {found.number} of dataset {dataset[:12]} does not pass {said}. See which photos, and how "
-            f"to mend them: petpark data report {dataset[:12]}"
+            f"to fix them: petpark data report {dataset[:12]}"
         )
 
 
@@ -101,9 +102,9 @@ def record_skipped(
     lake: ObjectStore, dataset: str, *, source: str, skipped: Sequence[tuple[str, str]], at: str
 ) -> None:
     """Keep what an ingestion left out, which the manifest does not say, for later reports."""
-    body = canonical(
-        {"dataset": dataset, "source": source, "at": at, "skipped": [{"key": key, "why": why} for key, why in skipped]}
-    )
+    left_out = [{"key": printable(key), "why": printable(why)} for key, why in skipped]
+    body = canonical({"dataset": dataset, "source": printable(source), "at": at, "skipped": left_out})
+    _read_ingestion(body)  # nothing is stored that a report would stumble over
     with suppress(ObjectExists):  # the same bytes, for the key is their hash
         lake.create(ingestion_key(dataset, sha256_hex(body)), body)
 

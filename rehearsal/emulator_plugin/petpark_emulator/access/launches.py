@@ -11,11 +11,11 @@ from petpark_emulator.access.identities import IAM_REGION
 from petpark_emulator.access.policy import Question
 
 OVERRIDES = {"image": "ImageId", "instance": "InstanceType", "security-group": "SecurityGroupIds", "subnet": "SubnetId"}
-"""Members of a request that take the place of what the template says of a resource."""
+"""Members of a request that override what the template says about a resource."""
 
 
 def questions(asked: Asked) -> Iterator[Question]:
-    """All that must be allowed for a launch to be."""
+    """Everything that must be allowed for a launch."""
     template, data = _template(asked)
     given = {**data, **asked.values}
     profile = given.get("IamInstanceProfile") or {}

@@ -1,0 +1,50 @@
+"""Ending a job on purpose: who did it, and why, is how the job ended."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from petpark import training_instances
+from petpark.errors import JobFinished, ReasonMissing
+from registry.layout import Role
+
+if TYPE_CHECKING:
+    from petpark.target import Target
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cancelled:
+    """A job that was cancelled, by whom, and the instances that were ended for it."""
+
+    job: str
+    by: str
+    why: str
+    instances: tuple[str, ...]
+
+
+def cancel(target: Target, job: str, *, why: str) -> Cancelled:
+    """End `job` for ever, and its instances; repeated, it ends what was left over the first time.
+
+    The job's result comes first, create-only: an instance that boots later finds it, and ends itself. A trial that is
+    cancelled is one that failed; its study goes on. Raises `JobFinished` where the job ended otherwise, training's
+    `JobMissing`.
+    """
+    from training.job import JobResult, load_spec, store_result
+
+    if not why.strip():
+        raise ReasonMissing("No reason was given.", next_step='Say why, for those who ask later: --why "..."')
+    store = target.store(target.outputs.workspace, role=Role.PUBLISHER)
+    load_spec(store, job)
+    by = target.identity(role=Role.PUBLISHER)
+    ended = store_result(store, JobResult(job=job, status="cancelled", error="Cancelled", message=why, by=by))
+    if ended.status != "cancelled":
+        said = f"version {ended.version}" if ended.version else ended.error or ended.status
+        raise JobFinished(f"Job {job} has ended already: {said}.", next_step=f"petpark jobs show {job}", job=job)
+    alive = [
+        instance.get("InstanceId", "")
+        for instance in training_instances.of_job(target, job)
+        if training_instances.is_alive(instance)
+    ]
+    training_instances.end(target, alive)
+    return Cancelled(job=job, by=ended.by or by, why=ended.message or why, instances=tuple(alive))

@@ -1,0 +1,147 @@
+"""A log whose entries carry the hash of the entry before: what all readers agree on, whatever else lies there.
+
+The rules (docs/design/decisions.md): bytes that are no entry of this log at this place are passed over. An entry that
+is one, but does not continue the chain, breaks it for everybody, unless a repair declared it void.
+"""
+
+from bisect import bisect_left
+from collections.abc import Callable
+from typing import Protocol
+
+from registry.encoding import sha256_hex
+from registry.errors import HistoryBroken, Malformed, RegistryError, StoreUnavailable
+from registry.log import Log, unbroken
+from registry.repairs import Repairs
+
+MOST_JUNK = 1000
+"""How many objects that are no entries a writer passes over before it gives up."""
+
+
+class Link(Protocol):
+    """An entry of a chained log."""
+
+    @property
+    def number(self) -> int: ...  # noqa: D102
+    @property
+    def previous_sha256(self) -> str | None: ...  # noqa: D102
+    @property
+    def by(self) -> str: ...  # noqa: D102
+    @property
+    def at(self) -> str: ...  # noqa: D102
+    def to_bytes(self) -> bytes: ...  # noqa: D102
+
+
+class Chain[Entry: Link]:
+    """The entries of one log as far as they were read, from the first one on. It only ever grows."""
+
+    def __init__(
+        self,
+        log: Log,
+        *,
+        what: str,
+        parse: Callable[[int, bytes], Entry],
+        repairs: Repairs,
+        check: Callable[[Entry | None, Entry], None] = lambda *_: None,
+    ) -> None:
+        """`parse` raises a Malformed for what is no entry of this log, HistoryBroken for one of another place in it.
+
+        `check` raises HistoryBroken for an entry that cannot follow another.
+        """
+        self.entries: list[Entry] = []
+        self.passed_over: dict[int, RegistryError] = {}
+        """What lies between the entries and is none, and why not."""
+        self.log = log
+        self._what = what
+        self._parse = parse
+        self._repairs = repairs
+        self._check = check
+        self._begun = False
+
+    @property
+    def head(self) -> Entry | None:
+        """The last entry that was read."""
+        return self.entries[-1] if self.entries else None
+
+    @property
+    def next_number(self) -> int:
+        """Where the next entry goes: the first number that was not read yet. Every reader and writer agrees on it."""
+        last = self.entries[-1].number if self.entries else 0
+        return max(last, max(self.passed_over, default=0)) + 1
+
+    def follow(self) -> Entry | None:
+        """Read on, and give the last entry. From nothing a listing and all entries; then one request and one for each.
+
+        HistoryBroken; what was read before the break stays.
+        """
+        if self._begun:
+            while (body := self.log.read(self.next_number)) is not None:
+                self.take(body)
+        else:
+            self._begin()
+        return self.head
+
+    def take(self, body: bytes) -> Entry | None:
+        """The object at `next_number` has these bytes: the entry that they are, or None where they are none."""
+        number = self.next_number
+        try:
+            entry = self._parse(number, body)
+            self._continue(entry)
+        except Malformed as problem:
+            self._read_again(number, body)
+            self.passed_over[number] = problem
+            return None
+        except HistoryBroken as problem:
+            if not self._repairs.void(self.log.key(number), body):
+                raise
+            self.passed_over[number] = problem
+            return None
+        self.entries.append(entry)
+        return entry
+
+    def before(self, number: int) -> Entry | None:
+        """The last entry whose number is below `number`; None if there is none."""
+        place = bisect_left(self.entries, number, key=lambda entry: entry.number)
+        return self.entries[place - 1] if place else None
+
+    def _begin(self) -> None:
+        numbers = self.log.numbers()
+        end = unbroken(numbers)
+        for body in self.log.read_each(range(self.next_number, end + 1)):
+            self.take(body)
+        for number in numbers[end:]:
+            self._refuse_beyond(number, hole=end + 1)
+        self._begun = True
+
+    def _refuse_beyond(self, number: int, *, hole: int) -> None:
+        """HistoryBroken if an entry lies behind a hole: one before it was deleted, or somebody left numbers out."""
+        body, who = self.log.read(number) or b"", ""
+        try:
+            entry = self._parse(number, body)
+            who = f", by {entry.by} at {entry.at}"
+        except Malformed:
+            return
+        except HistoryBroken:
+            pass
+        if not self._repairs.void(self.log.key(number), body):
+            raise HistoryBroken(
+                self._what,
+                expected=f"entry {hole}",
+                actual=f"a hole before entry {number}{who}",
+            )
+
+    def _continue(self, entry: Entry) -> None:
+        before = self.head
+        expected = sha256_hex(before.to_bytes()) if before else None
+        if entry.previous_sha256 != expected:
+            after = f"the hash of entry {before.number}" if before else "as the first"
+            raise HistoryBroken(
+                self._what,
+                expected=f"entry {entry.number} carrying {expected}, {after}",
+                actual=f"{entry.previous_sha256}, written by {entry.by} at {entry.at}",
+            )
+        self._check(before, entry)
+
+    def _read_again(self, number: int, body: bytes) -> None:
+        """What is passed over is passed over for good, so it must be what the store holds and no accident."""
+        if self.log.read(number) != body:
+            raise StoreUnavailable(f"read {self.log.key(number)}", "other bytes the second time")

@@ -1,0 +1,78 @@
+"""Whether an answer is one of an S3 store, and not of something that stands in its place: a portal, a proxy, a cache.
+
+What is looked at is what every S3 store says of itself: an ETag with an object, the bucket's name and the prefix with a
+listing, a code in the document of an error. docs/design/decisions.md, "Foreign answers".
+https://docs.aws.amazon.com/AmazonS3/latest/API/RESTCommonResponseHeaders.html
+"""
+
+import base64
+import re
+import zlib
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from typing import Any
+
+from registry.errors import ForeignAnswer
+
+_ETAG = re.compile(r'(W/)?"[^"]*"')
+
+
+def check_object(action: str, answer: Mapping[str, Any]) -> None:
+    """ForeignAnswer unless it tells of an object: an ETag and, of one that is there, its length and its time."""
+    _check_etag(action, answer.get("ETag"))
+    for name in ("ContentLength", "LastModified"):
+        if name not in answer:
+            raise ForeignAnswer(action, f"an answer without {name}")
+
+
+def check_written(action: str, answer: Mapping[str, Any], body: bytes | None = None) -> None:
+    """ForeignAnswer unless it says that an object, or a part of one, was stored; with `body`, also these bytes."""
+    _check_etag(action, answer.get("ETag"))
+    said = answer.get("ChecksumCRC32")
+    if body is not None and said is not None:
+        sent = base64.b64encode(zlib.crc32(body).to_bytes(4)).decode()
+        if said != sent:
+            raise ForeignAnswer(action, f"checksum {said} of what was stored, where {sent} was sent")
+
+
+def check_headers(action: str, headers: Mapping[str, str]) -> None:
+    """The same by the headers alone, names in lower case."""
+    _check_etag(action, headers.get("etag"))
+
+
+def check_deleted(action: str, answer: Mapping[str, Any]) -> None:
+    """ForeignAnswer unless it is S3's answer to a deletion: 204."""
+    status = answer["ResponseMetadata"].get("HTTPStatusCode")
+    if status != HTTPStatus.NO_CONTENT:
+        raise ForeignAnswer(action, f"status {status}, where S3 says 204")
+
+
+def check_listing(
+    action: str, page: Mapping[str, Any], keys: Iterable[str], *, bucket: str, prefix: str, after: str = ""
+) -> None:
+    """ForeignAnswer unless it lists this bucket and this prefix."""
+    if page.get("Name") != bucket or page.get("Prefix", "") != prefix:
+        said = f"one of {page.get('Prefix', '')!r} in bucket {page.get('Name')!r}"
+        raise ForeignAnswer(action, f"no listing of {prefix!r} in bucket {bucket!r}, but {said}")
+    other = next((key for key in keys if not key.startswith(prefix) or key <= after), None)
+    if other is not None:
+        raise ForeignAnswer(action, f"key {other!r} in a listing of what begins with {prefix!r} behind {after!r}")
+
+
+def store_time(answer: Mapping[str, Any]) -> datetime | None:
+    """When the store answered, by its own clock; None where it does not say. ForeignAnswer for a date that is none."""
+    said = answer["ResponseMetadata"].get("HTTPHeaders", {}).get("date")
+    if not said:
+        return None
+    try:
+        moment = parsedate_to_datetime(said)
+    except ValueError as error:
+        raise ForeignAnswer("tell the time", f"Date: {said!r:.80}, which is no date") from error
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)  # "-0000" is a time without a zone
+
+
+def _check_etag(action: str, etag: object) -> None:
+    if not isinstance(etag, str) or not _ETAG.fullmatch(etag):
+        raise ForeignAnswer(action, "an answer without an ETag" if etag is None else f"ETag {etag!r:.80}")

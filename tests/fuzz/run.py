@@ -1,0 +1,31 @@
+"""Fuzz one target, guided by coverage: `python tests/fuzz/run.py TARGET FOLDER [libFuzzer's options]`.
+
+Needs atheris (https://github.com/google/atheris), which petpark itself does not: `uv pip install atheris` into an
+environment of its own, with petpark's beside it on PYTHONPATH. FOLDER, outside of the repository, keeps what was found
+to reach new code; a finding is written to `crash-*`: make it small and add it to `tests/fuzz/corpus/TARGET/`.
+"""
+
+import importlib
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+CODE = ["imaging", "registry", "serving", "training", "petpark", "python_multipart", "tarfile", "zipfile", "rfc8785"]
+
+
+def main() -> None:
+    """Fuzz until libFuzzer's options say to stop, or something is found."""
+    atheris = importlib.import_module("atheris")
+    sys.path.insert(0, str(ROOT))
+    with atheris.instrument_imports(include=CODE):
+        targets = importlib.import_module("tests.fuzz.targets").TARGETS
+    name, folder = sys.argv[1], Path(sys.argv[2])
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, seed in enumerate(targets[name].seeds()):
+        (folder / f"seed-{number}").write_bytes(seed)
+    atheris.Setup([sys.argv[0], str(folder), *sys.argv[3:]], targets[name].play)
+    atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,178 @@
+"""Whatever is written is read again: each writer of stored records against the reader that others have.
+
+What cannot be read is refused by its writer, with an outcome that petpark names.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from petpark.launches import Attempt
+from petpark.search.table import Row, State, Table
+from registry.memory_store import MemoryStore
+from serving.keys.record import ApiKey, KeyScope, RecordMalformed
+from training.dataset.changes import Change, Ruling, Subject, history, record_ingestion
+from training.dataset.manifest import Manifest, Photo, load_manifest, store_manifest
+from training.dataset.quality.stored import record_skipped, recorded_skipped
+from training.dataset.split import Split
+from training.errors import TrainingError
+from training.job import EpochRecord, written
+from training.search.choice import Answers
+from training.search.study import Launch, Trial
+
+NOW = datetime(2026, 11, 30, tzinfo=UTC)
+hashes = st.text("0123456789abcdef", min_size=64, max_size=64) | st.text(max_size=3)
+words = st.text(st.characters(exclude_categories=[]), max_size=5)  # lone surrogates too: names of files may have them
+counts = st.integers(-1, 2**60)
+numbers = st.floats(-1e6, 1e6) | st.integers(-1, 5) | st.sampled_from([float("nan"), float("inf"), -float("inf")])
+
+
+@given(hashes, hashes | st.none(), words, words)
+def test_an_ingestion_that_is_recorded_is_in_the_history(dataset: str, parent: str | None, by: str, why: str) -> None:
+    store = MemoryStore()
+    with suppress(TrainingError):
+        record_ingestion(store, dataset, parent=parent, by=by, why=why, now=NOW)
+    assert len(history(store, dataset)) == len(list(store.keys("")))
+
+
+@given(hashes, words, words, words, hashes)
+def test_a_change_is_read_as_it_was_written(dataset: str, by: str, why: str, key: str, photo: str) -> None:
+    change = Change(
+        ruling=Ruling.RELABEL,
+        dataset=dataset,
+        parent=dataset,
+        by=by,
+        why=why,
+        at="2026",
+        becomes="cat",
+        photos=(Subject(key=key, sha256=photo, label="dog"),),
+    )
+    with suppress(TrainingError):
+        assert Change.from_bytes(change.to_bytes()) == change
+
+
+@given(hashes, words, st.lists(st.tuples(words, words), max_size=3))
+def test_what_an_ingestion_left_out_is_read_as_it_was_recorded(
+    dataset: str, source: str, skipped: list[tuple[str, str]]
+) -> None:
+    store = MemoryStore()
+    with suppress(TrainingError):
+        record_skipped(store, dataset, source=source, skipped=skipped, at="2026")
+        sayable = [tuple(word.encode(errors="backslashreplace").decode() for word in pair) for pair in skipped]
+        assert recorded_skipped(store, dataset) == sayable
+    if not list(store.keys("")):
+        assert recorded_skipped(store, dataset) is None
+
+
+@given(
+    st.builds(
+        Photo,
+        key=words,
+        sha256=hashes,
+        width=counts,
+        height=counts,
+        label=words,
+        split=st.sampled_from(Split),
+        group=words,
+        captured_at=st.none() | words,
+        perceptual_hash=st.text("0123456789abcdef", min_size=16, max_size=16),
+        brightness=numbers,
+        sharpness=numbers,
+    )
+)
+def test_a_manifest_is_stored_only_if_it_can_be_loaded(photo: Photo) -> None:
+    store = MemoryStore()
+    manifest = Manifest.of([photo])
+    with suppress(TrainingError):
+        store_manifest(store, manifest)
+    for key in store.keys(""):
+        assert load_manifest(store, key.removeprefix("datasets/").removesuffix(".jsonl")) == manifest
+
+
+@given(words, hashes, numbers, counts, st.sets(st.sampled_from(KeyScope)), st.none() | st.timedeltas())
+def test_a_key_that_can_be_is_read_as_it_was_written(
+    name: str, digest: str, rate: float, burst: int, scopes: set[KeyScope], lifetime: timedelta | None
+) -> None:
+    with suppress(RecordMalformed, OverflowError):
+        key = ApiKey(
+            name=name,
+            hash=digest,
+            rate=rate,
+            burst=burst,
+            created=NOW,
+            expires=None if lifetime is None else NOW + lifetime,
+            scopes=frozenset(scopes),
+        )
+        read = ApiKey.from_json(name, key.to_json())
+        assert (read.hash, read.rate, read.burst, read.scopes) == (key.hash, key.rate, key.burst, key.scopes)
+        if key.expires is not None:
+            assert read.expires is not None
+            assert abs(read.expires - key.expires) < timedelta(seconds=1)
+
+
+@given(
+    st.one_of(
+        st.builds(Trial, number=counts, rung=counts, parent=st.none() | counts, values=st.dictionaries(words, words)),
+        st.builds(Launch, trial=counts, seconds=counts),
+        st.builds(
+            Answers,
+            labels=st.lists(words, max_size=2).map(tuple),
+            truth=st.lists(counts, max_size=2).map(tuple),
+            answered=st.lists(counts, max_size=2).map(tuple),
+        ),
+        st.builds(
+            EpochRecord,
+            epoch=counts,
+            of=counts,
+            train_loss=numbers,
+            loss=numbers,
+            accuracy=numbers,
+            learning_rate=numbers,
+            seconds=numbers,
+            usage=st.dictionaries(words, numbers, max_size=2),
+        ),
+        st.builds(Attempt, instance_type=words, zone=words, spot=st.booleans(), code=st.none() | words),
+    )
+)
+def test_a_record_of_a_job_or_a_study_is_read_as_it_was_written(
+    record: Trial | Launch | Answers | EpochRecord | Attempt,
+) -> None:
+    with suppress(TrainingError):
+        assert type(record).from_json(written(record)) == record
+
+
+@given(words, numbers, st.sampled_from(State))
+def test_a_table_of_a_study_is_read_as_it_was_written(text: str, number: float, state: State) -> None:
+    row = Row(
+        trial=1,
+        job=text,
+        rung=1,
+        parent=None,
+        settings={text: text},
+        epochs=1,
+        state=state,
+        launches=1,
+        seconds=number,
+        usd=number,
+    )
+    table = Table(
+        study=text,
+        metric=text,
+        dataset=text,
+        requested_by=text,
+        created_at=text,
+        budget={"max_hours": number},
+        rows=(row,),
+        seconds=number,
+        usd=None,
+        best=None,
+        second=None,
+        luck=None,
+    )
+    with suppress(TrainingError):
+        assert asdict(Table.from_json(written(table))) == asdict(table)
