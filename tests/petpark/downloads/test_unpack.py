@@ -79,6 +79,7 @@ def test_a_name_that_leads_out_is_refused_before_anything_is_written(tmp_path: P
         entry("device", kind=tarfile.CHRTYPE),
         entry("pipe", kind=tarfile.FIFOTYPE),
     ],
+    ids=["link out", "link inside", "hard link", "device", "pipe"],  # an archive holds the time at which it was made
 )
 def test_links_and_devices_in_a_tar_are_refused(tmp_path: Path, content: bytes) -> None:
     with pytest.raises(ArchiveRefused, match="no regular file"):
