@@ -184,6 +184,8 @@ class Catalog:
             if earlier.same_content(draft):
                 return earlier
         last = latest[-1].number if latest else 0
+        if wanted is not None and wanted != self.next_number():
+            raise NumberTaken(self.model, wanted)
         for number in itertools.count(last + 1) if wanted is None else (wanted,):
             standing = self._version_or_none(number, self.log.append(number, replace(draft, number=number).to_bytes()))
             if standing is not None and standing.same_content(draft):
