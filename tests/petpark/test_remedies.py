@@ -31,7 +31,8 @@ SPECS = st.builds(
         HyperParameters,
         epochs=st.integers(1, 90),
         image_size=st.integers(16, 300),
-        **{name: st.floats(0, 1) for name in ("crop_scale", "light", "blur", "jpeg", "label_smoothing")},
+        crop_scale=st.floats(0.01, 1),
+        **{name: st.floats(0, 1) for name in ("light", "blur", "jpeg", "label_smoothing")},
     ),
     evaluation=st.builds(
         EvaluationPlan,
