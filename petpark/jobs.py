@@ -289,4 +289,4 @@ def _workspace(target: Target) -> ObjectStore:
 def _last_words(store: ObjectStore, job: str, instance: InstanceTypeDef | None) -> str:
     """Say where to read its boot log, if it could store one."""
     kept = instance and store.stat(layout.boot_log_key(job, instance.get("InstanceId", "")))
-    return f" What it said: petpark jobs show {job}" if kept else ""
+    return f" Its boot log: petpark jobs show {job}" if kept else ""

@@ -88,6 +88,7 @@ def cloud() -> Iterator[tuple[Cloud, Target]]:
             self.send_response(status)
             self.send_header("Content-Type", "application/xml")
             self.send_header("Content-Length", str(len(text)))
+            self.send_header("ETag", '"0"')
             self.send_header("Last-Modified", "Mon, 03 Aug 2026 10:00:00 GMT")
             self.end_headers()
             if self.command != "HEAD":

@@ -197,7 +197,7 @@ def test_only_what_nobody_uses_is_collected_and_no_guard_minds(released: Park, m
 def test_the_doctor_finds_the_platform_as_it_should_be(park: Park, tmp_path: Path) -> None:
     checks = list(doctor.deployed("rehearsal", tmp_path, lambda: park.target))
     assert [check for check in checks if check.health is not Health.FINE] == []
-    assert len(checks) == 8
+    assert len(checks) == 9
 
 
 def test_the_doctor_finds_a_bucket_that_somebody_loosened(park: Park, tmp_path: Path, emulator: Emulator) -> None:

@@ -81,7 +81,7 @@ def test_a_training_on_leaking_splits_fails_by_name_before_a_photo_is_read(inges
     dataset = store_manifest(lake, Manifest.of(photos))
     result = run_job(
         "job",
-        JobSpec(dataset=dataset, seed=1, requested_by="ana"),
+        JobSpec(dataset=dataset, seed=1, requested_by="arn:aws:iam::123456789012:user/ana"),
         workspace=MemoryStore(),
         lake=lake,
         catalog=Catalog(MemoryStore(), "pets"),
