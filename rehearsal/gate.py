@@ -37,6 +37,8 @@ class Gate:
             settings = {
                 "endpoint": self._endpoint,
                 "data_lake": self._target.outputs.data_lake,
+                # A training wants the same cores: what is shown is that each frame is answered, not how fast.
+                "answer_seconds": 30,
                 "cameras": [{"name": CAMERA, "url": camera.url, "per_second": 2, "leave_seconds": 2}],
             }
             self._agent = CameraAgent(self._runner, self.instance, settings, api_key=self._api_key)

@@ -138,7 +138,7 @@ class Agent:
 
 def _connect(settings: AgentSettings) -> Classifier:
     key = None if settings.api_key_file is None else KeyFile(settings.api_key_file)
-    return Classifier(settings.endpoint, key=key)
+    return Classifier(settings.endpoint, key=key, answer_seconds=settings.answer_seconds)
 
 
 def _facts(camera: Camera, visits_today: int) -> Mapping[str, Any]:

@@ -65,6 +65,8 @@ class AgentSettings:
     spool_bytes: int = 256 * _MEBIBYTE
     retention_hours: float = 72.0
     blur: str = "found"
+    answer_seconds: float = 2.0
+    """How long the endpoint may take for a whole answer; a frame that gets none in time is counted as not answered."""
     skew_seconds: float = 5.0
     """How far a camera's clock may be off before the time of arrival counts instead."""
 
@@ -92,6 +94,7 @@ def parse_settings(document: object, *, where: str, defaults: Mapping[str, objec
         spool_bytes=int(given.number("spool_bytes", AgentSettings.spool_bytes, _MEBIBYTE, 2**40)),
         retention_hours=given.number("retention_hours", AgentSettings.retention_hours, 0.01, 24 * 366),
         blur=given.choice("blur", AgentSettings.blur, _BLUR),
+        answer_seconds=given.number("answer_seconds", AgentSettings.answer_seconds, 0.1, 60),
         skew_seconds=given.number("skew_seconds", AgentSettings.skew_seconds, 0.1, 86400),
     )
     given.refuse_unknown(known.name for known in fields(AgentSettings))

@@ -26,12 +26,13 @@ def test_json_is_yaml_and_every_setting_is_taken():
         {
             **GOOD,
             "retention_hours": 1,
+            "answer_seconds": 30,
             "api_key_file": "/etc/petpark/key",
             "cameras": [{**GATE, "enter": 0.9, "stay": 0.7, "per_second": 2, "background": ["nobody"]}],
         },
         where="x",
     )
-    assert (read.retention_hours, read.api_key_file) == (1, Path("/etc/petpark/key"))
+    assert (read.retention_hours, read.answer_seconds, read.api_key_file) == (1, 30, Path("/etc/petpark/key"))
     rules = read.cameras[0].rules
     assert (rules.enter, rules.stay, rules.background) == (0.9, 0.7, frozenset({"nobody"}))
     assert read.home == Path("/srv/camera")
