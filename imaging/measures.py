@@ -58,6 +58,16 @@ def perceptual_hash(data: bytes, *, max_pixels: int = MAX_PIXELS) -> int:
     return _difference_hash(_luma(decode(data, _SIDE, max_pixels=max_pixels)))
 
 
+def mirrored_hash(value: int) -> int:
+    """Give the difference hash that the mirror image of a photo with this hash has.
+
+    The cells lie symmetrically, so what was brighter to the right is now brighter to the left. Cells of equal
+    brightness, which a photo hardly has outside of plain surfaces, make a bit differ.
+    """
+    rows = np.unpackbits(np.frombuffer(value.to_bytes(8, "big"), dtype=np.uint8)).reshape(8, 8)
+    return int.from_bytes(np.packbits(1 - rows[:, ::-1]).tobytes(), "big")
+
+
 def _captured_at(image: Image.Image) -> str | None:
     try:
         text = str(image.getexif().get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.DateTimeOriginal])

@@ -12,14 +12,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import httpx
+from botocore.exceptions import BotoCoreError, ClientError
 
-from petpark.errors import EndpointUnfit
+from petpark.errors import EndpointUnfit, OperatorError
 from petpark.target import Target
+from registry.errors import DigestMismatch, RegistryError
 from registry.layout import Role
 
 if TYPE_CHECKING:
+    from registry.catalog import Catalog
+    from registry.version import Version
     from training.dataset.index import Index, Row
-    from training.evaluation.acceptance import Acceptance, Answered, Claim
+    from training.evaluation.acceptance import Acceptance, Claim
+    from training.evaluation.copies import Grid
+    from training.evaluation.lessons import Learned, Overlap
 
 KEY: Final = "PETPARK_API_KEY"
 """Environment variable with the API key for an endpoint that asks for one."""
@@ -41,8 +47,10 @@ class Tested:
     found: Acceptance
     claim: Claim | None
     """What the version's own test says; None where nobody knows."""
-    learned: int | None
-    """Photos that the version learned from, which were left out; None where nobody can tell."""
+    left_out: Mapping[str, Overlap] | None
+    """Photos that the version learned from, in these or other bytes; None where nobody can tell."""
+    unknown: str
+    """Why claim or left-out photos cannot be told; empty where they can."""
     skipped: Sequence[tuple[str, str]]
 
 
@@ -54,7 +62,23 @@ class Subject:
     labels: Sequence[str]
     answer: Answer
     claim: Claim | None
-    known: frozenset[str] | None
+    known: Learned | None
+    unknown: str = ""
+    """Why claim or known photos are None."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Photo:
+    """A photo of the folder: what it shows, how it looks, and what was answered."""
+
+    key: str
+    row: Row
+    sha256: str
+    perceptual_hash: str
+    brightness: float
+    captured_at: str | None
+    small: Grid | None
+    answer: str
 
 
 def answer_folder(
@@ -64,15 +88,14 @@ def answer_folder(
 
     Subfolders of a class folder are a group. Raises training's `DatasetRefused`.
     """
-    from registry.encoding import sha256_hex
     from training.dataset.sources import FolderSource
     from training.dataset.sources.source import Passed, Unreadable
     from training.errors import DatasetRefused
     from training.evaluation.acceptance import Answered, measure
 
     source = FolderSource(folder)
-    total, done, learned = source.count() or 0, 0, 0
-    answered: list[Answered] = []
+    total, done = source.count() or 0, 0
+    photos: list[_Photo] = []
     skipped: list[tuple[str, str]] = []
     for some in batched(source, _AT_ONCE, strict=False):
         taken: list[tuple[str, Row, bytes]] = []
@@ -91,40 +114,82 @@ def answer_folder(
                     f"{found.key} shows {row.label!r}, which {subject.what} does not know; it knows: "
                     f"{', '.join(subject.labels)}. Rename the folder, or take it out"
                 )
-            if subject.known is not None and sha256_hex(data) in subject.known:
-                learned += 1
-            else:
-                taken.append((found.key, row, data))
-        labels = subject.answer([data for _, _, data in taken])
-        for (key, row, _), label in zip(taken, labels, strict=True):
-            if label is None:
-                skipped.append((key, "no photo that can be read"))
-            else:
-                answered.append(Answered(key=key, truth=row.label, answer=label, groups=_groups(row)))
+            taken.append((found.key, row, data))
+        answered, unread = _answer_some(taken, subject)
+        photos += answered
+        skipped += [(key, "no photo that can be read") for key in unread]
         done += len(some)
         progress(done, total)
-    if not answered:
+    left_out = None if subject.known is None else _left_out(photos, subject.known)
+    tested = [
+        Answered(key=photo.key, truth=photo.row.label, answer=photo.answer, groups=_groups(photo.row))
+        for photo in photos
+        if photo.key not in (left_out or ())
+    ]
+    if not tested:
         first = f": {skipped[0][0]}, {skipped[0][1]}" if skipped else ""
         raise DatasetRefused(
-            f"no photo in {folder} is left to test on ({learned} that it learned from, {len(skipped)} skipped{first}); "
-            "give a folder with one subfolder of photos for each class"
+            f"no photo in {folder} is left to test on ({len(left_out or ())} that it learned from, {len(skipped)} "
+            f"skipped{first}); give a folder with one subfolder of photos for each class"
         )
     return Tested(
         what=subject.what,
-        found=measure(answered),
+        found=measure(tested),
         claim=subject.claim,
-        learned=None if subject.known is None else learned,
+        left_out=left_out,
+        unknown=subject.unknown,
         skipped=skipped,
     )
+
+
+def _answer_some(taken: Sequence[tuple[str, Row, bytes]], subject: Subject) -> tuple[list[_Photo], list[str]]:
+    """Give the photos with what was answered, and the keys of those that cannot be read."""
+    from imaging import PhotoError, measure
+    from registry.encoding import sha256_hex
+    from training.evaluation.copies import grid
+
+    labels = subject.answer([data for _, _, data in taken])
+    photos: list[_Photo] = []
+    for (key, row, data), label in zip(taken, labels, strict=True):
+        if label is None:
+            continue
+        try:  # looked at only where there is something to compare with
+            looks = measure(data) if subject.known else None
+            small = grid(data) if subject.known else None
+        except PhotoError:  # an endpoint may read what this machine cannot
+            looks, small = None, None
+        photos.append(
+            _Photo(
+                key=key,
+                row=row,
+                sha256=sha256_hex(data),
+                perceptual_hash=f"{looks.perceptual_hash if looks else 0:016x}",
+                brightness=looks.brightness if looks else 0.0,
+                captured_at=row.captured_at or (looks.captured_at if looks else None),
+                small=small,
+                answer=label,
+            )
+        )
+    return photos, [key for (key, _, _), label in zip(taken, labels, strict=True) if label is None]
+
+
+def _left_out(photos: Sequence[_Photo], known: Learned) -> dict[str, Overlap]:
+    """Give what of the folder the version learned from, by key."""
+
+    def small(place: int) -> Grid:
+        found = photos[place].small
+        assert found is not None  # noqa: S101 - one that could not be read has a plain hash, which is like no other
+        return found
+
+    overlaps = known.overlaps(photos, small)
+    return {photo.key: overlap for photo, overlap in zip(photos, overlaps, strict=True) if overlap}
 
 
 def of_version(target: Target, number: int, directory: Path) -> Subject:
     """A version of the registry, answering as it will when served; raises the registry's errors."""
     from registry.catalog import Catalog
     from registry.decision import DECISION_FILE, Decision
-    from training.evaluation.acceptance import Claim
     from training.evaluation.assess import decided
-    from training.evaluation.lessons import Lessons, Unknown
     from training.export import ExportedModel
 
     # Photos of the data lake are for the publisher to read, and what a version learned from is written there.
@@ -133,7 +198,7 @@ def of_version(target: Target, number: int, directory: Path) -> Subject:
     files = catalog.fetch(version, directory)
     model = ExportedModel(files["model.onnx"])
     rule = Decision.from_json(files[DECISION_FILE].read_bytes(), model.labels) if DECISION_FILE in files else None
-    known = Lessons(catalog, target.store(target.outputs.data_lake, role=Role.PUBLISHER)).of_version(version)
+    facts = _facts(target, catalog, version)
 
     def answer(photos: Sequence[bytes]) -> list[str | None]:
         import numpy as np
@@ -160,13 +225,57 @@ def of_version(target: Target, number: int, directory: Path) -> Subject:
         what=f"version {number}",
         labels=model.labels,
         answer=answer,
-        claim=Claim.of(version.metrics),
-        known=None if isinstance(known, Unknown) else known,
+        claim=facts.claim,
+        known=facts.known,
+        unknown=facts.unknown,
     )
 
 
-def of_endpoint(url: str) -> Subject:
-    """An endpoint by its URL, with the key in `PETPARK_API_KEY` if there is one; raises `EndpointUnfit`."""
+@dataclass(frozen=True, kw_only=True)
+class _Facts:
+    """What the registry and the data lake say of a version."""
+
+    claim: Claim | None = None
+    known: Learned | None = None
+    unknown: str = ""
+
+
+def _facts(target: Target, catalog: Catalog, version: Version) -> _Facts:
+    from training.evaluation.acceptance import Claim
+    from training.evaluation.lessons import Lessons, Unknown
+
+    claim = Claim.of(version.metrics)
+    found = Lessons(catalog, target.store(target.outputs.data_lake, role=Role.PUBLISHER)).of_version(version)
+    reasons = [
+        *([] if claim else [f"version {version.number} carries no figures of its test"]),
+        *([found.because] if isinstance(found, Unknown) else []),
+    ]
+    return _Facts(claim=claim, known=None if isinstance(found, Unknown) else found, unknown="; ".join(reasons))
+
+
+def _looked_up(open_target: Callable[[], Target], number: object, digest: object) -> _Facts:
+    """What is known of the version that an endpoint serves. Nothing, with the reason, where it cannot be looked up."""
+    from registry.catalog import Catalog
+
+    if not isinstance(number, int) or not isinstance(digest, str):
+        return _Facts(unknown="the endpoint does not say which version it serves")
+    try:
+        target = open_target()
+        catalog = Catalog(target.store(target.outputs.model_store, role=Role.PUBLISHER), target.outputs.model)
+        return _facts(target, catalog, catalog.version(number, digest=digest))
+    except DigestMismatch:
+        return _Facts(unknown=f"version {number} of this registry is another one than the endpoint serves")
+    except (RegistryError, OperatorError, BotoCoreError, ClientError) as error:
+        said = error.message if isinstance(error, OperatorError) else str(error)
+        return _Facts(unknown=f"the registry cannot be asked: {said}")
+
+
+def of_endpoint(url: str, open_target: Callable[[], Target]) -> Subject:
+    """An endpoint by its URL, with the key in `PETPARK_API_KEY` if there is one; raises `EndpointUnfit`.
+
+    `open_target` gives the stack whose registry knows the version that is served. Where it cannot, the endpoint is
+    tested all the same.
+    """
     key = os.environ.get(KEY)
     client = httpx.Client(
         base_url=url,
@@ -202,12 +311,14 @@ def of_endpoint(url: str) -> Subject:
     labels = served.get("labels")
     if not isinstance(labels, list) or not labels:
         raise EndpointUnfit(f"{url} serves no model now.", next_step="petpark endpoints status")
+    facts = _looked_up(open_target, served.get("version"), served.get("digest"))
     return Subject(
         what=f"version {served.get('version')} at {url}",
         labels=[str(label) for label in labels],  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
         answer=answer,
-        claim=None,
-        known=None,
+        claim=facts.claim,
+        known=facts.known,
+        unknown=facts.unknown,
     )
 
 

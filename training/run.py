@@ -37,10 +37,12 @@ from training.epochs import Epochs
 from training.errors import Interrupted, JobCancelled, TookTooLong, TrainingError, WeightsRefused
 from training.evaluation.assess import Assessment, assess
 from training.evaluation.comparison import Incumbent, NotCompared, find_incumbent
+from training.evaluation.copies import Grid, grid
 from training.evaluation.exhibits import SIDE
 from training.evaluation.gates import GateResult, as_metrics, judge
 from training.evaluation.lessons import Lessons, fair_test
 from training.evaluation.report import Report, write_model_card, write_report
+from training.evaluation.robustness import stratified
 from training.evaluation.temperature import choose_temperature
 from training.export import ExportedModel, Pixels, answer_logits, check_parity, export_onnx, write_probes
 from training.group import Group
@@ -127,7 +129,12 @@ def run_job(
 
 def find_version(catalog: Catalog, job: str) -> Version | None:
     """Give the version that a job published; None if it has not."""
-    return next((version for version in reversed(catalog.versions()) if version.lineage.get("run") == job), None)
+    return next((version for version in reversed(_readable(catalog)) if version.lineage.get("run") == job), None)
+
+
+def _readable(catalog: Catalog) -> list[Version]:
+    """All versions, ascending; a damaged one stops no training."""
+    return catalog.recent(len(catalog.numbers()))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,7 +157,7 @@ class _Run:
 
     def build(self) -> Version:
         manifest = admit(self.spec, self.lake)
-        tested = fair_test(manifest, self._lessons.of_weights(self.spec.initial_weights))
+        tested = fair_test(manifest, self._lessons.of_weights(self.spec.initial_weights), self._small)
         learn, validate, test = self._load(
             manifest, manifest.part(Split.TRAIN), manifest.part(Split.VALIDATION), tested
         )
@@ -277,6 +284,9 @@ class _Run:
     def _lessons(self) -> Lessons:
         return Lessons(self.catalog, self.lake)
 
+    def _small(self, photo: Photo) -> Grid:
+        return grid(fetch(self.lake, photo))
+
     def _incumbent(self, manifest: Manifest, test: LabelledPixels) -> Incumbent | NotCompared | None:
         def pixels(size: int) -> Pixels:
             return load_pixels(self.lake, test.photos, manifest.labels, size, check=self._check).pixels.numpy()
@@ -291,6 +301,8 @@ class _Run:
             photos=test.photos,
             pixels=pixels,
             lessons=self._lessons,
+            picture=self._small,
+            tried=stratified(test.targets.numpy(), self.spec.evaluation.checks.photos),
             initial_weights=self.spec.initial_weights,
         )
 
@@ -382,7 +394,7 @@ class _Run:
         return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
 
     def _published_file(self, sha256: str) -> bytes:
-        for version in reversed(self.catalog.versions()):
+        for version in reversed(_readable(self.catalog)):
             for file in version.files:
                 if file.sha256 == sha256:
                     return self.catalog.fetch(version, self.directory / "initial")[file.name].read_bytes()

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from petpark.acceptance import Tested
     from training.evaluation.acceptance import Share
 
-_WRONG = 10
-"""Wrong answers that are named; --json names all."""
+_NAMED = 10
+"""Photos that are named, of those that were left out and of wrong answers; --json names all."""
 
 
 def run_test(
@@ -38,7 +38,7 @@ def run_test(
 ) -> None:
     """Test a version, or an endpoint, on photos of yours, with intervals, and beside what its report claims.
 
-    Nothing is stored. Photos that the version learned from are left out, by hash.
+    Nothing is stored. Photos that the version learned from are left out, copies of them in other bytes too.
     """
     if bool(version) == bool(endpoint):
         raise typer.BadParameter("give either --version N or --endpoint URL")
@@ -52,7 +52,7 @@ def run_test(
         if version:
             subject = acceptance.of_version(run.target(), version, Path(directory))
         else:
-            subject = acceptance.of_endpoint(endpoint)
+            subject = acceptance.of_endpoint(endpoint, run.target)
         tested = acceptance.answer_folder(folder, subject, index=rows, progress=report)
     run.output.sections(_sections(tested), facts=_facts(tested))
 
@@ -64,11 +64,9 @@ def _sections(tested: Tested) -> dict[str, Section]:
         head["its report says"] = (
             f"{_figure(tested.claim.accuracy, tested.claim.interval)}, {tested.claim.photos} photos"
         )
-    head["left out"] = (
-        "nobody can tell from here which photos it learned from"
-        if tested.learned is None
-        else f"{plural(tested.learned, 'photo')} that it learned from"
-    )
+    head["left out"] = _left_out(tested)
+    if tested.unknown:
+        head["not known"] = tested.unknown
     head["what it is worth"] = _meaning(tested)
     if tested.skipped:
         key, reason = tested.skipped[0]
@@ -83,9 +81,20 @@ def _sections(tested: Tested) -> dict[str, Section]:
         title = f"By {column}, worst first"
         title += f"; {plural(few, 'group')} of fewer than 5 photos not shown" if few else ""
         sections[title] = Columns(columns, [_row(each) for each in found.groups if each.column == column])
+    if tested.left_out:
+        shown = list(tested.left_out.items())[:_NAMED]
+        sections[f"Left out: {len(tested.left_out)}"] = {key: overlap.reason for key, overlap in shown}
     if found.wrong:
-        sections[f"Wrong: {len(found.wrong)}"] = {each.key: f"called {each.answer}" for each in found.wrong[:_WRONG]}
+        sections[f"Wrong: {len(found.wrong)}"] = {each.key: f"called {each.answer}" for each in found.wrong[:_NAMED]}
     return sections
+
+
+def _left_out(tested: Tested) -> str:
+    if tested.left_out is None:
+        return "nobody can tell from here which photos it learned from"
+    copies = sum(overlap.copy for overlap in tested.left_out.values())
+    said = f"{plural(len(tested.left_out), 'photo')} that it learned from"
+    return f"{said}, {copies} of them as {'a copy' if copies == 1 else 'copies'} in other bytes" if copies else said
 
 
 def _row(each: Share) -> tuple[Cell, ...]:
@@ -115,7 +124,13 @@ def _facts(tested: Tested) -> dict[str, Any]:
         **found.all.facts(),
         "balanced_accuracy": {"value": balanced, "low": interval[0], "high": interval[1]},
         "claim": tested.claim and asdict(tested.claim),
-        "learned": tested.learned,
+        "learned": None if tested.left_out is None else len(tested.left_out),
+        "left_out": None
+        if tested.left_out is None
+        else [
+            {"key": key, "learned_as": overlap.key, "copy": overlap.copy} for key, overlap in tested.left_out.items()
+        ],
+        "unknown": tested.unknown or None,
         "classes": [each.facts() for each in found.classes],
         "groups": [each.facts() for each in found.groups],
         "unlisted": dict(found.unlisted),

@@ -14,6 +14,7 @@ from tests.training.conftest import Built
 from tests.training.test_slices import PHOTO
 from training.errors import SpecMalformed
 from training.evaluation.assess import Assessment, assess
+from training.evaluation.beside import Beside, Figure, Flip, SliceBeside, Worse
 from training.evaluation.charts import epoch_lines
 from training.evaluation.comparison import Comparison
 from training.evaluation.gates import judge
@@ -24,6 +25,9 @@ from training.export import Answers, ExportedModel
 from training.job import EpochRecord
 from training.pixels import LabelledPixels
 
+SLICE = SliceBeside(
+    column="breed", value="siam", photos=40, ours=0.8, theirs=0.8, interval=(-0.1, 0.1), p_value=1
+)  # fmt: skip
 EVIL = "<script>alert('cat')</script>"
 EPOCH = EpochRecord(epoch=1, of=1, train_loss=0.5, loss=0.4, accuracy=0.8, learning_rate=0.1, seconds=1)
 
@@ -232,9 +236,54 @@ def test_the_version_comes_first_then_what_failed_and_what_was_not_measured(tmp_
 def test_what_changed_against_prod_is_shown_photo_by_photo(tmp_path: Path):
     good = assessment(99, 100)
     compared = Comparison(
-        version=2, photos=90, left_out=10, accuracy=0.9, accuracy_theirs=0.8, only_ours=12, only_theirs=3,
-        p_value=0.035, difference_interval=(0.02, 0.18), recalls={"cat": (0.9, 0.7, 45)},
+        version=2, photos=90, left_out=10, copies=4, accuracy=0.9, accuracy_theirs=0.8, only_ours=12, only_theirs=3,
+        p_value=0.035, difference_interval=(0.02, 0.18),
     )  # fmt: skip
-    html = page(tmp_path, replace(good, comparison=compared, lost=good.samples[:1], gained=good.samples[:2]))
-    for said in ("10 test photos are left out here", "+10.0 points (+2.0 to +18.0)", "+20.0", "Lost: only version 2"):
-        assert said in html, said
+    flips = tuple(Flip(key=f"{EVIL}{n}", truth="cat", ours="dog", theirs="cat") for n in range(3))
+    beside = Beside(
+        figures=(
+            Figure(name="accuracy", photos=90, ours=0.9, theirs=0.8, interval=(0.02, 0.18)),
+            Figure(name="drop", photos=80, ours=0.3, theirs=0.2, interval=(0.01, 0.2), more_is_better=False),
+            Figure(name="kept", photos=80, ours=0.3, theirs=0.4, interval=(-0.3, 0.1)),
+        ),
+        bins=good.calibration.bins,
+        bins_theirs=good.calibration.bins,
+        tried=80,
+        worse=Worse(clean=0.9, clean_theirs=0.8, curves=good.robustness.curves, curves_theirs=good.robustness.curves),
+        slices=(
+            replace(SLICE, value="<pug>", ours=0.5, theirs=0.9, interval=(-0.6, -0.2), p_value=0.01),
+            SLICE,
+        ),
+        lost=flips,
+        gained=(),
+    )  # fmt: skip
+    shown = [replace(each, theirs=("cat", 0.71)) for each in good.samples[:2]]
+    html = page(tmp_path, replace(good, comparison=compared, beside=beside, lost=shown[:1], gained=shown))
+    assert "10 test photos are left out in this section" in html
+    assert "from 4 of these as copies in other bytes" in html
+    rows = [re.sub(r"<[^>]+>|\s+", " ", row).split() for row in re.findall(r"<tr><td>.*?</tr>", html, re.DOTALL)]
+    assert ["accuracy", "90", "90.0", "%", "80.0", "%", "+10.0", "+2.0", "to", "+18.0", "▲", "better"] in rows
+    assert ["drop", "80", "30.0", "%", "20.0", "%", "+10.0", "+1.0", "to", "+20.0", "▼", "worse"] in rows
+    assert ["kept", "80", "30.0", "%", "40.0", "%", "−10.0", "−30.0", "to", "+10.0"] in rows
+    assert "Beyond luck: breed &lt;pug&gt; (−40.0 points)." in " ".join(html.split())
+    assert html.count('aria-label="Reliability') == 3
+    assert "of both versions" in html
+    assert html.count("version 2: cat 71.0") == 3
+    assert "All 3 by name" in html
+    balance = Balance()
+    balance.feed(html.replace("/>", ">"))
+    assert balance.open == []
+
+
+def test_what_was_not_compared_is_said_without_a_version_where_none_is_known(tmp_path: Path):
+    what = replace(
+        assessment(99, 100), comparison=Comparison(version=None, photos=0, unmeasured="channel prod cannot be read")
+    )
+    html = page(tmp_path, what, gates=judge(Gates(), what))
+    assert "Beside what is now in prod" in html
+    assert "<strong>Not compared</strong>, because channel prod cannot be read." in html
+    write_model_card(report(what), tmp_path / "card.md")
+    assert (
+        "Beside what is in prod: not compared, because channel prod cannot be read."
+        in (tmp_path / "card.md").read_text()
+    )

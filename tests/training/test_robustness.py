@@ -5,7 +5,7 @@ import pytest
 
 from training.evaluation.corruptions import CORRUPTIONS, Pixels
 from training.evaluation.latency import measure_latency
-from training.evaluation.robustness import measure_consistency, measure_robustness, stratified
+from training.evaluation.robustness import measure_consistency, measure_robustness, stratified, try_corruptions
 
 PHOTOS = np.random.default_rng(0).integers(0, 256, (40, 16, 16, 3), dtype=np.uint8)
 TRUTH = np.arange(40) % 2
@@ -22,7 +22,7 @@ def knows_the_photos(pixels: Pixels) -> np.ndarray:
 
 
 def test_a_model_that_does_not_look_loses_nothing():
-    found = measure_robustness(always_the_first, PHOTOS, TRUTH, seed=1)
+    found = measure_robustness(try_corruptions(always_the_first, PHOTOS, seed=1), TRUTH)
     assert (found.clean, found.drop, found.drop_interval) == (0.5, 0, (0, 0))
     assert set(found.curves) == set(CORRUPTIONS)
     assert all(share == 0.5 for curve in found.curves.values() for share, _ in curve)
@@ -30,7 +30,7 @@ def test_a_model_that_does_not_look_loses_nothing():
 
 
 def test_a_model_that_learned_by_heart_loses_nearly_all():
-    found = measure_robustness(knows_the_photos, PHOTOS, TRUTH, seed=1)
+    found = measure_robustness(try_corruptions(knows_the_photos, PHOTOS, seed=1), TRUTH)
     assert found.clean == 1
     assert found.drop > 0.95  # few bars hide nothing of so small a picture
     assert found.weakest in CORRUPTIONS
@@ -43,7 +43,7 @@ def test_the_interval_of_the_drop_is_of_pairs():
     def night_blind(pixels: Pixels) -> np.ndarray:
         return np.where(pixels.mean(axis=(1, 2, 3)) < 100, 0, np.resize(TRUTH, len(pixels)))
 
-    found = measure_robustness(night_blind, PHOTOS, TRUTH, seed=1)
+    found = measure_robustness(try_corruptions(night_blind, PHOTOS, seed=1), TRUTH)
     assert found.curves["night"][4][0] == 0.5
     assert found.drop_interval[0] < found.drop < found.drop_interval[1]
     assert 0 < found.drop < 0.2

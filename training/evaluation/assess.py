@@ -5,9 +5,11 @@ from dataclasses import asdict, dataclass
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from registry.decision import Decision, decide
 from training.dataset.manifest import Photo
+from training.evaluation.beside import Beside, Model, Tries, put_beside
 from training.evaluation.calibration import Calibration, Classes, Probabilities, Threshold, calibrate, choose_threshold
 from training.evaluation.comparison import Comparison, Incumbent, NotCompared, compare, flipped
 from training.evaluation.corruptions import CORRUPTIONS, SEVERITIES
@@ -21,6 +23,7 @@ from training.evaluation.robustness import (
     measure_consistency,
     measure_robustness,
     stratified,
+    try_corruptions,
 )
 from training.evaluation.slices import Slice, measure_slices, worst
 from training.evaluation.temperature import Temperature
@@ -48,6 +51,7 @@ class Assessment:
     consistency: Consistency
     latency: Latency
     comparison: Comparison | None  # with the version in prod
+    beside: Beside | None  # figures of both; None where nothing could be compared
     unseen_groups: tuple[UnseenGroups, ...]  # what is left of the accuracy for groups that were left out
     lost: tuple[Exhibit, ...]  # photos that only the version in prod gets right
     gained: tuple[Exhibit, ...]  # photos that only this one gets right
@@ -111,21 +115,40 @@ def assess(
     def answer_all(photos: Pixels) -> Classes:
         return decided(exported.classify(photos), exported.labels, decision)
 
-    def show(place: int) -> Exhibit:
-        photo, answer = test.photos[place], int(answered[place])
+    def show(place: int, answer: int, theirs: Probabilities | None = None) -> Exhibit:
+        photo = test.photos[place]
         return exhibit(
             photo,
             picture(photo),
             answer=exported.labels[answer],
             confidence=float(answers.probabilities[place, answer]),
             activation=answers.activation_map[place, answer],
+            theirs=None if theirs is None else (exported.labels[int(theirs.argmax())], float(theirs.max())),
         )
+
+    def show_flipped(places: npt.NDArray[np.intp]) -> tuple[Exhibit, ...]:
+        if not isinstance(incumbent, Incumbent):
+            return ()
+        likeliest = answers.probabilities.argmax(axis=1)
+        return tuple(show(place, int(likeliest[place]), incumbent.probabilities[place]) for place in map(int, places))
+
+    corrupted = try_corruptions(exported.classify, pixels[tried], seed=seed)
 
     wrong = np.flatnonzero(answered != truth)
     wrong = wrong[np.argsort(-answers.probabilities[wrong, answered[wrong]], kind="stable")][:MOST_ERRORS]
     right = np.flatnonzero(answered == truth)
     right = right[np.linspace(0, len(right) - 1, min(MOST_SAMPLES, len(right))).astype(int)]
     lost, gained = flipped(incumbent, truth, answers.probabilities)
+    beside = None
+    if isinstance(incumbent, Incumbent):
+        beside = put_beside(
+            incumbent,
+            Model(exported.classify, exported.labels, answers.probabilities),
+            test.photos,
+            truth,
+            Tries(places=tried, pixels=pixels[tried], answers=corrupted),
+            seed=seed,
+        )
     return Assessment(
         evaluation=evaluate(truth, answered, exported.labels),
         auroc={
@@ -135,15 +158,18 @@ def assess(
         threshold=threshold,
         decision=decision,
         slices=measure_slices(test.photos, answered == truth),
-        robustness=measure_robustness(answer_all, pixels[tried], truth[tried], seed=seed),
+        robustness=measure_robustness(
+            corrupted.map(lambda each: decided(each, exported.labels, decision)), truth[tried]
+        ),
         consistency=measure_consistency(answer_all, pixels[tried]),
         latency=measure_latency(exported.classify, pixels, calls=checks.calls),
-        comparison=compare(incumbent, truth, answers.probabilities, exported.labels) if incumbent else None,
+        comparison=compare(incumbent, truth, answers.probabilities) if incumbent else None,
+        beside=beside,
         unseen_groups=measure_unseen_groups(test.photos, answers.embedding, truth),
-        lost=tuple(show(int(place)) for place in lost[:MOST_FLIPPED]),
-        gained=tuple(show(int(place)) for place in gained[:MOST_FLIPPED]),
-        errors=tuple(show(int(place)) for place in wrong),
-        samples=tuple(show(int(place)) for place in right),
+        lost=show_flipped(lost[:MOST_FLIPPED]),
+        gained=show_flipped(gained[:MOST_FLIPPED]),
+        errors=tuple(show(int(place), int(answered[place])) for place in wrong),
+        samples=tuple(show(int(place), int(answered[place])) for place in right),
         corrupted=_corrupted(picture(test.photos[int((right if len(right) else wrong)[0])]), seed),
     )
 

@@ -19,6 +19,9 @@ from training.job import EpochRecord
 LINES: Final = ("first", "second", "third")
 """Classes of several lines in one chart, in their order."""
 
+type Curves = Mapping[str, Sequence[tuple[float, Interval]]]
+"""Corruption -> accuracy and its interval at severity 1 to 5."""
+
 _EPOCHS_WIDTH: Final = 640
 _EPOCHS_HEIGHT: Final = 180
 
@@ -80,8 +83,11 @@ def forest(slices: Sequence[Slice], overall: float, *, width: int = 960) -> Mark
     return _svg((0, -6, width, height + 32), "Accuracy of each slice with its 95 % interval", parts)
 
 
-def small_multiples(curves: Mapping[str, Sequence[tuple[float, Interval]]], start: float) -> Markup:
-    """Draw accuracy over severity, a panel for each corruption; severity 0 is the photo as it is."""
+def small_multiples(curves: Curves, start: float, *, other: Curves | None = None, other_start: float = 0.0) -> Markup:
+    """Draw accuracy over severity, a panel for each corruption; severity 0 is the photo as it is.
+
+    With `other`, that of another model on the same photos is drawn too, as the second line.
+    """
     side, gap, columns = 200, 40, 4
     parts: list[Markup] = []
     for place, (name, curve) in enumerate(curves.items()):
@@ -94,15 +100,21 @@ def small_multiples(curves: Mapping[str, Sequence[tuple[float, Interval]]], star
         lower = [at(n, low) for n, (_, (low, _)) in enumerate(curve, start=1)]
         parts += [
             *(_line(at(0, share), at(5, share), "grid") for share in (0, 0.5, 1)),
-            _line(at(0, start), at(5, start), "ideal"),
+            _line(at(0, start), at(5, start), "ideal") if other is None else Markup(),
             Markup('<polygon class="band" points="{}"/>').format(_points([*upper, *reversed(lower)])),
-            _polyline([at(0, start), *(at(n, share) for n, (share, _) in enumerate(curve, start=1))], "line"),
+            _polyline([at(0, start), *(at(n, share) for n, (share, _) in enumerate(curve, start=1))], LINES[0]),
             _text(left, top - 8, name, "start", "name"),
-            _text(left + side, top - 8, f"{curve[-1][0]:.0%} at 5", "end"),
         ]
+        end = f"{curve[-1][0]:.0%} at 5"
+        if other is not None:
+            theirs = [at(0, other_start), *(at(n, share) for n, (share, _) in enumerate(other[name], start=1))]
+            parts.append(_polyline(theirs, LINES[1]))
+            end = f"{curve[-1][0]:.0%}, {other[name][-1][0]:.0%} at 5"
+        parts.append(_text(left + side, top - 8, end, "end"))
     rows = -(-len(curves) // columns)
     box = (-4, -26, columns * (side + gap) - gap + 8, rows * (side / 2 + 52) - 14)
-    return _svg(box, "Accuracy from 0 to 100 % over severity 0 to 5, for each corruption", parts)
+    said = "Accuracy from 0 to 100 % over severity 0 to 5, for each corruption"
+    return _svg(box, said if other is None else f"{said}, of both versions", parts)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,7 +1,7 @@
 """A model beside the one in force, on the same photos: those that the other one never learned from."""
 
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -11,16 +11,21 @@ import numpy.typing as npt
 
 from registry.catalog import Catalog
 from registry.channel import Channel
+from registry.errors import RegistryError, StoreUnavailable
 from registry.version import Version
 from training.dataset.manifest import Photo
+from training.errors import OutOfMemory
+from training.evaluation.copies import Grid
 from training.evaluation.lessons import Lessons, Unknown
-from training.evaluation.metrics import Z95, Interval, wilson_interval
-from training.evaluation.significance import mcnemar
+from training.evaluation.metrics import Interval, wilson_interval
+from training.evaluation.significance import mcnemar, paired_interval
 from training.export import ExportedModel, Numbers, Pixels
 
 PROD: Final = "prod"
 _MODEL: Final = "model.onnx"
 
+type Classify = Callable[[Pixels], Numbers]
+"""Pixels [N, S, S, 3] to probabilities [N, classes]."""
 
 FEWEST_PHOTOS: Final = 20
 """With fewer photos two models cannot be told apart: even a model that is clearly worse would seldom be found out."""
@@ -33,14 +38,18 @@ class Incumbent:
     version: int
     probabilities: Numbers  # [test photos, classes]
     unseen: npt.NDArray[np.bool_]  # [test photos]
+    copies: int = 0  # of the others, those that it learned from in other bytes
     continued: bool = False  # whether this model went on from its weights
+    classify: Classify | None = None  # answers further pixels
+    tried: Pixels = field(default_factory=lambda: np.empty((0, 1, 1, 3), dtype=np.uint8))
+    """Pixels of the photos that are made worse, of its size."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class NotCompared:
     """The version in force could not be asked about the test photos."""
 
-    version: int
+    version: int | None  # None where even that cannot be told
     because: str
 
 
@@ -52,16 +61,15 @@ class Comparison:
     answer, and the figures are then of whatever photos are left.
     """
 
-    version: int
+    version: int | None  # None where nobody can tell which is in force
     photos: int  # that were compared
     left_out: int = 0  # test photos that the other model learned from
+    copies: int = 0  # of these, those that it learned from in other bytes
     accuracy: float = 0.0  # of this model
     accuracy_interval: Interval = (0.0, 1.0)
     accuracy_theirs: float = 0.0
     accuracy_theirs_interval: Interval = (0.0, 1.0)
     difference_interval: Interval = (-1.0, 1.0)  # of this model's accuracy minus the other's, photo by photo
-    recalls: Mapping[str, tuple[float, float, int]] = field(default_factory=dict[str, tuple[float, float, int]])
-    """Class -> share found by this one and by the other, and photos."""
     only_ours: int = 0
     only_theirs: int = 0
     p_value: float = 1.0  # of McNemar's exact test that both are equally good
@@ -78,28 +86,89 @@ def find_incumbent(
     photos: Sequence[Photo],
     pixels: Callable[[int], Pixels],
     lessons: Lessons,
+    picture: Callable[[Photo], Grid],
+    tried: npt.NDArray[np.intp],
     initial_weights: str | None = None,
 ) -> Incumbent | NotCompared | None:
     """Let the version in force answer the test photos; `pixels(size)` decodes them as it sees them.
 
-    None without one. `initial_weights` is the hash of the file that this model began with. Raises registry errors.
+    None without one. `initial_weights` is the hash of the file that this model began with, `tried` are places of the
+    photos that will be made worse, `picture` gives a photo's small picture (`copies.grid`). A version that cannot be
+    read, loaded or asked is not compared, and stops nothing. Raises StoreUnavailable, for a store that is away now will
+    answer later; and what else `pixels` and `picture` raise.
     """
-    move = channel.head()
-    if move is None:
-        return None
-    version = catalog.version(move.version, digest=move.digest)
-    if version.labels != labels:
-        return NotCompared(version=version.number, because=_other_classes(version, labels))
-    known = lessons.of_version(version)
-    if isinstance(known, Unknown):
-        return NotCompared(version=version.number, because=known.because)
-    model = ExportedModel(catalog.fetch(version, directory)[_MODEL])
+    number: int | None = None
+    try:
+        move = channel.head()
+        if move is None:
+            return None
+        number = move.version
+        version = catalog.version(number, digest=move.digest)
+        if version.labels != labels:
+            return NotCompared(version=version.number, because=_other_classes(version, labels))
+        known = lessons.of_version(version)
+        if isinstance(known, Unknown):
+            return NotCompared(version=version.number, because=known.because)
+        files = catalog.fetch(version, directory)
+    except StoreUnavailable:
+        raise
+    except RegistryError as error:
+        what = f"channel {channel.name}" if number is None else f"version {number} in {channel.name}"
+        return NotCompared(version=number, because=f"{what} cannot be read: {error}")
+    try:
+        model, probabilities, shown = _ask(files.get(_MODEL), labels, pixels)
+    except _Unanswered as error:
+        because = f"version {version.number} in {channel.name} does not answer here: {error}"
+        return NotCompared(version=version.number, because=because)
+    overlaps = known.overlaps(photos, lambda place: picture(photos[place]))
     return Incumbent(
         version=version.number,
-        probabilities=model.classify(pixels(model.size)),
-        unseen=np.array([photo.sha256 not in known for photo in photos]),
+        probabilities=probabilities,
+        unseen=np.array([overlap is None for overlap in overlaps]),
+        copies=sum(overlap is not None and overlap.copy for overlap in overlaps),
         continued=initial_weights in {file.sha256 for file in version.files},
+        classify=model.classify,
+        tried=shown[tried],
     )
+
+
+class _Unanswered(Exception):
+    """A model gave nothing that can be compared; the message says why."""
+
+
+def _ask(
+    path: Path | None, labels: tuple[str, ...], pixels: Callable[[int], Pixels]
+) -> tuple[ExportedModel, Numbers, Pixels]:
+    """Give the model, its probabilities of the photos, and these as it saw them; _Unanswered."""
+    if path is None:
+        raise _Unanswered(f"it has no {_MODEL}")
+    with _answering():
+        model = ExportedModel(path)
+    if model.labels != labels:
+        raise _Unanswered(f"its file answers {', '.join(model.labels)}")
+    shown = _decode(pixels, model.size)
+    with _answering():
+        probabilities = model.classify(shown)
+    if probabilities.shape != (len(shown), len(labels)) or not np.isfinite(probabilities).all():
+        raise _Unanswered("its file gives no probabilities of its classes")
+    return model, probabilities, shown
+
+
+@contextmanager
+def _answering() -> Generator[None]:
+    """The file is what somebody published, and ONNX Runtime raises whatever it wants."""
+    try:
+        yield
+    except Exception as error:
+        said = str(error).strip().partition("\n")[0]
+        raise _Unanswered(f"{type(error).__name__}: {said}" if said else type(error).__name__) from error
+
+
+def _decode(pixels: Callable[[int], Pixels], size: int) -> Pixels:
+    try:
+        return pixels(size)
+    except (OutOfMemory, MemoryError) as error:
+        raise _Unanswered(f"the test photos at its {size} pixels do not fit into memory") from error
 
 
 def _other_classes(version: Version, labels: tuple[str, ...]) -> str:
@@ -112,7 +181,6 @@ def compare(
     incumbent: Incumbent | NotCompared,
     truth: npt.NDArray[np.int64],
     probabilities: Numbers,
-    labels: Sequence[str] = (),
 ) -> Comparison:
     """Count whose likeliest class is right where the other's is wrong, on photos that the other never learned from.
 
@@ -123,48 +191,24 @@ def compare(
     fair = incumbent.unseen
     ours = (probabilities.argmax(axis=1) == truth)[fair]
     theirs = (incumbent.probabilities.argmax(axis=1) == truth)[fair]
-    photos, left_out = int(fair.sum()), int((~fair).sum())
+    photos, others = int(fair.sum()), int((~fair).sum())
     only_ours, only_theirs = int((ours & ~theirs).sum()), int((theirs & ~ours).sum())
     return Comparison(
         version=incumbent.version,
         photos=photos,
-        left_out=left_out,
+        left_out=others,
+        copies=incumbent.copies,
         accuracy=float(ours.mean()) if photos else 0.0,
         accuracy_interval=wilson_interval(int(ours.sum()), photos),
         accuracy_theirs=float(theirs.mean()) if photos else 0.0,
         accuracy_theirs_interval=wilson_interval(int(theirs.sum()), photos),
-        difference_interval=_paired(ours, theirs),
-        recalls=_recalls(labels, truth[fair], ours, theirs),
+        difference_interval=paired_interval(ours, theirs),
         only_ours=only_ours,
         only_theirs=only_theirs,
         p_value=mcnemar(only_ours, only_theirs),
         continued=incumbent.continued,
-        unmeasured=_too_few(incumbent.version, photos, left_out) if photos < FEWEST_PHOTOS else "",
+        unmeasured=_too_few(incumbent.version, photos, others) if photos < FEWEST_PHOTOS else "",
     )
-
-
-def _paired(ours: npt.NDArray[np.bool_], theirs: npt.NDArray[np.bool_]) -> Interval:
-    """Give the 95 % interval of the difference of two shares on the same photos (Wald's, with half a photo added to
-    each kind of disagreement: Agresti & Min, Statistics in Medicine 2005).
-    """
-    photos = len(ours)
-    if not photos:
-        return (-1.0, 1.0)
-    first, second, count = (ours & ~theirs).sum() + 0.5, (theirs & ~ours).sum() + 0.5, photos + 2
-    difference = (first - second) / count
-    half = Z95 * math.sqrt(max(0.0, (first + second) / count - difference**2) / count)
-    return float(max(-1.0, difference - half)), float(min(1.0, difference + half))
-
-
-def _recalls(
-    labels: Sequence[str], truth: npt.NDArray[np.int64], ours: npt.NDArray[np.bool_], theirs: npt.NDArray[np.bool_]
-) -> dict[str, tuple[float, float, int]]:
-    inside = {label: truth == place for place, label in enumerate(labels)}
-    return {
-        label: (float(ours[those].mean()), float(theirs[those].mean()), int(those.sum()))
-        for label, those in inside.items()
-        if those.any()
-    }
 
 
 def flipped(
@@ -178,8 +222,14 @@ def flipped(
     return np.flatnonzero(incumbent.unseen & theirs & ~ours), np.flatnonzero(incumbent.unseen & ours & ~theirs)
 
 
-def _too_few(version: int, photos: int, left_out: int) -> str:
+def left_out(comparison: Comparison) -> str:
+    """Say how many test photos the other version learned from, and how many of these in other bytes."""
+    said = f"{comparison.left_out} left out, which version {comparison.version} learned from"
+    return f"{said} ({comparison.copies} as copies in other bytes)" if comparison.copies else said
+
+
+def _too_few(version: int, photos: int, others: int) -> str:
     left = f"{photos} test photos are left to compare on"
-    if left_out:
-        left += f", as version {version} learned from {left_out} of {photos + left_out}"
+    if others:
+        left += f", as version {version} learned from {others} of {photos + others}"
     return f"{left}; {FEWEST_PHOTOS} are needed"

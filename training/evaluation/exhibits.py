@@ -25,9 +25,18 @@ class Exhibit:
     confidence: float
     picture: str  # data URI
     evidence: str  # data URI: where in the photo the evidence for the answer lies
+    theirs: tuple[str, float] | None = None  # what the version in prod says, and how sure it is
 
 
-def exhibit(photo: Photo, pixels: Pixels, *, answer: str, confidence: float, activation: Numbers) -> Exhibit:
+def exhibit(
+    photo: Photo,
+    pixels: Pixels,
+    *,
+    answer: str,
+    confidence: float,
+    activation: Numbers,
+    theirs: tuple[str, float] | None = None,
+) -> Exhibit:
     """Show a photo; `pixels` may be of any size, `activation` [h, w] is that of the answer."""
     return Exhibit(
         key=photo.key,
@@ -36,6 +45,7 @@ def exhibit(photo: Photo, pixels: Pixels, *, answer: str, confidence: float, act
         confidence=confidence,
         picture=data_uri(pixels),
         evidence=data_uri(_lit(pixels, activation)),
+        theirs=theirs,
     )
 
 

@@ -7,7 +7,7 @@ from typing import Final
 from registry.gates import PREFIX, UNMEASURED
 from training.evaluation.assess import Assessment
 from training.evaluation.calibration import Calibration
-from training.evaluation.comparison import Comparison
+from training.evaluation.comparison import Comparison, left_out
 from training.evaluation.plan import Gates
 from training.evaluation.slices import LEAST_PHOTOS, worst
 from training.evaluation.words import percent
@@ -106,12 +106,15 @@ def _judge(gates: Gates, assessment: Assessment) -> Iterable[GateResult]:
 
 
 def _beside(comparison: Comparison, luck: float) -> GateResult:
-    name, other = "not_worse_than_prod", f"version {comparison.version}"
+    name = "not_worse_than_prod"
+    other = "what is" if comparison.version is None else f"version {comparison.version}"
     asked = f"not worse than {other} in prod, beyond luck (p < {luck:g})"
     if comparison.unmeasured:
         return _unmeasured(
             name, asked, comparison.unmeasured,
-            f"Test both on photos that neither learned from: petpark test FOLDER --version {comparison.version}. "
+            "Look at the channel and at what it names: petpark models history --channel prod; petpark models fsck."
+            if comparison.version is None
+            else f"Test both on photos that neither learned from: petpark test FOLDER --version {comparison.version}. "
             "Photos ingested upon the dataset of the version in prod (--base) keep their splits, and can be compared.",
         )  # fmt: skip
     worse = comparison.only_theirs > comparison.only_ours and comparison.p_value < luck
@@ -124,12 +127,12 @@ def _beside(comparison: Comparison, luck: float) -> GateResult:
         )
     else:
         advice = f"Keep {other}, or start from its weights (--weights {comparison.version})."
-    left_out = f"; {comparison.left_out} left out, which {other} learned from" if comparison.left_out else ""
+    without = f"; {left_out(comparison)}" if comparison.left_out else ""
     return GateResult(
         name=name,
         passed=not worse,
         asked=asked,
-        found=f"p = {comparison.p_value:.3g} on {comparison.photos} photos{left_out}",
+        found=f"p = {comparison.p_value:.3g} on {comparison.photos} photos{without}",
         why=f"{comparison.only_ours} photos only this version gets right, {comparison.only_theirs} only {other}",
         advice=advice,
     )

@@ -29,7 +29,7 @@ class Bin:
 def reliability(probabilities: Probabilities, truth: Classes) -> tuple[Bin, ...]:
     """Sort photos by the probability of their answer into bins of equal width."""
     confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == truth
-    places = np.minimum((confidence * BINS).astype(int), BINS - 1)
+    places = bin_of(confidence)
     bins: list[Bin] = []
     for place in range(BINS):
         inside = places == place
@@ -45,6 +45,11 @@ def reliability(probabilities: Probabilities, truth: Classes) -> tuple[Bin, ...]
             )
         )
     return tuple(bins)
+
+
+def bin_of(confidence: npt.NDArray[np.floating]) -> npt.NDArray[np.intp]:
+    """Give the place of each confidence's bin."""
+    return np.minimum((confidence * BINS).astype(np.intp), BINS - 1)
 
 
 def calibration_error(bins: tuple[Bin, ...]) -> float:

@@ -10,7 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from training.evaluation import charts
 from training.evaluation.assess import Assessment
 from training.evaluation.gates import GateResult
-from training.evaluation.words import percent
+from training.evaluation.words import percent, points
 from training.job import EpochRecord
 
 _ROOM: Final = Path(__file__).parent
@@ -85,6 +85,7 @@ def _render(template: str, report: Report, **more: object) -> str:
         keep_trailing_newline=True,
     )
     environment.filters["percent"] = percent
+    environment.filters["points"] = points
     return environment.get_template(template).render(
         report=report,
         tested=report.assessment,

@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from training.evaluation.corruptions import CORRUPTIONS, SEVERITIES, Pixels, reencoded, shifted
-from training.evaluation.metrics import Z95, Interval, wilson_interval
+from training.evaluation.metrics import Interval, wilson_interval
+from training.evaluation.significance import mean_difference_interval
 
 type Classes = npt.NDArray[np.int64]
 type Answer = Callable[[Pixels], Classes]
@@ -53,30 +54,61 @@ def stratified(truth: Classes, most: int) -> npt.NDArray[np.intp]:
     return np.sort(by_class[np.linspace(0, len(truth) - 1, most).round().astype(int)])
 
 
-def measure_robustness(answer: Answer, pixels: Pixels, truth: Classes, *, seed: int) -> Robustness:
-    """Corrupt every photo in every way and severity; the interval of the drop is that of a mean of paired differences.
+@dataclass(frozen=True, kw_only=True)
+class Tried[T]:
+    """What was answered [N, ...] of photos as they are and made worse."""
 
-    Photos are corrupted as the model sees them. One photo keeps its seed over the severities, so that a curve shows
-    the severity and not the luck of a streak's direction.
+    clean: T
+    worse: Mapping[str, tuple[T, ...]]  # corruption -> severity 1 to 5
+
+    def map[S](self, change: Callable[[T], S]) -> "Tried[S]":
+        """Change every answer."""
+        worse = {name: tuple(change(each) for each in levels) for name, levels in self.worse.items()}
+        return Tried(clean=change(self.clean), worse=worse)
+
+
+def try_corruptions[T](answer: Callable[[Pixels], T], pixels: Pixels, *, seed: int) -> Tried[T]:
+    """Corrupt every photo in every way and severity, at the size that the model sees.
+
+    One photo keeps its seed over the severities, so that a curve shows the severity and not the luck of a streak's
+    direction.
     """
-    before = answer(pixels) == truth
-    after: dict[str, npt.NDArray[np.bool_]] = {}
-    for name, corrupt in CORRUPTIONS.items():
-        worse = np.stack([corrupt(photo, level, seed + n) for level in SEVERITIES for n, photo in enumerate(pixels)])
-        after[name] = (answer(worse) == np.tile(truth, len(SEVERITIES))).reshape(len(SEVERITIES), -1)
-    lost = before - np.concatenate(list(after.values())).mean(axis=0)
-    half = Z95 * float(lost.std(ddof=1)) / len(lost) ** 0.5 if len(lost) > 1 else 1.0
+    worse = {
+        name: tuple(
+            answer(np.stack([corrupt(photo, level, seed + n) for n, photo in enumerate(pixels)]))
+            for level in SEVERITIES
+        )
+        for name, corrupt in CORRUPTIONS.items()
+    }
+    return Tried(clean=answer(pixels), worse=worse)
+
+
+def lost(right: Tried[npt.NDArray[np.bool_]]) -> npt.NDArray[np.float64]:
+    """Give what corruptions cost each photo [N]: right as it is, minus the share of all that leave it right."""
+    after = np.concatenate([np.stack(levels) for levels in right.worse.values()])
+    return right.clean - after.mean(axis=0)
+
+
+def measure_robustness(answers: Tried[Classes], truth: Classes) -> Robustness:
+    """Compare with the truth; the interval of the drop is that of a mean of paired differences."""
+    right = answers.map(lambda each: each == truth)
+    cost = lost(right)
     return Robustness(
         photos=len(truth),
-        clean=float(before.mean()),
-        clean_interval=wilson_interval(int(before.sum()), len(truth)),
-        curves={
-            name: tuple((float(row.mean()), wilson_interval(int(row.sum()), len(row))) for row in right)
-            for name, right in after.items()
-        },
-        drop=float(lost.mean()),
-        drop_interval=(max(-1.0, float(lost.mean()) - half), min(1.0, float(lost.mean()) + half)),
+        clean=float(right.clean.mean()),
+        clean_interval=wilson_interval(int(right.clean.sum()), len(truth)),
+        curves=curves(right),
+        drop=float(cost.mean()),
+        drop_interval=mean_difference_interval(cost),
     )
+
+
+def curves(right: Tried[npt.NDArray[np.bool_]]) -> dict[str, tuple[tuple[float, Interval], ...]]:
+    """Give the share that is right of each corruption, severity 1 to 5, with its interval."""
+    return {
+        name: tuple((float(row.mean()), wilson_interval(int(row.sum()), len(row))) for row in levels)
+        for name, levels in right.worse.items()
+    }
 
 
 def measure_consistency(answer: Answer, pixels: Pixels) -> Consistency:
@@ -84,19 +116,22 @@ def measure_consistency(answer: Answer, pixels: Pixels) -> Consistency:
 
     A pixel is one that the model sees: a bigger step than a camera's pixel, hence a stricter question.
     """
-    before = answer(pixels)
-    moved = [answer(shifted(pixels, down, right)) == before for down, right in _STEPS]
-    again = [answer(np.stack([reencoded(photo, quality) for photo in pixels])) == before for quality in JPEG_QUALITIES]
-    kept = np.all([*moved, *again], axis=0)
+    parts = try_harmless(answer, pixels)
+    kept = np.all(list(parts.values()), axis=0)
     return Consistency(
         photos=len(pixels),
         share=float(kept.mean()),
         interval=wilson_interval(int(kept.sum()), len(kept)),
-        parts={
-            "moved by one pixel, four ways": float(np.all(moved, axis=0).mean()),
-            **{
-                f"JPEG of quality {quality}": float(row.mean())
-                for quality, row in zip(JPEG_QUALITIES, again, strict=True)
-            },
-        },
+        parts={name: float(row.mean()) for name, row in parts.items()},
     )
+
+
+def try_harmless(answer: Answer, pixels: Pixels) -> dict[str, npt.NDArray[np.bool_]]:
+    """Give for what was done which photos [N] keep their answer."""
+    before = answer(pixels)
+    moved = [answer(shifted(pixels, down, right)) == before for down, right in _STEPS]
+    again = {
+        f"JPEG of quality {quality}": answer(np.stack([reencoded(photo, quality) for photo in pixels])) == before
+        for quality in JPEG_QUALITIES
+    }
+    return {"moved by one pixel, four ways": np.all(moved, axis=0), **again}

@@ -3,7 +3,10 @@
 import math
 from collections.abc import Sequence
 
-from training.evaluation.metrics import Interval, wilson_interval
+import numpy as np
+import numpy.typing as npt
+
+from training.evaluation.metrics import Z95, Interval, wilson_interval
 
 
 def mcnemar(only_first: int, only_second: int) -> float:
@@ -44,6 +47,28 @@ def difference_interval(right: int, of: int, other_right: int, other_of: int) ->
         difference - math.hypot(share - low, other_high - other),
         difference + math.hypot(high - share, other - other_low),
     )
+
+
+def paired_interval(ours: npt.NDArray[np.bool_], theirs: npt.NDArray[np.bool_]) -> Interval:
+    """Give the 95 % interval of the difference of two shares on the same photos (Wald's, with half a photo added to
+    each kind of disagreement: Agresti & Min, Statistics in Medicine 2005).
+    """
+    photos = len(ours)
+    if not photos:
+        return (-1.0, 1.0)
+    first, second, count = (ours & ~theirs).sum() + 0.5, (theirs & ~ours).sum() + 0.5, photos + 2
+    difference = (first - second) / count
+    half = Z95 * math.sqrt(max(0.0, (first + second) / count - difference**2) / count)
+    return float(max(-1.0, difference - half)), float(min(1.0, difference + half))
+
+
+def mean_difference_interval(differences: npt.NDArray[np.floating]) -> Interval:
+    """Give the 95 % interval of the mean of differences, one a photo (normal); -1 to 1 for a single one."""
+    if len(differences) < 2:
+        return (-1.0, 1.0)
+    mean = float(differences.mean())
+    half = Z95 * float(differences.std(ddof=1)) / len(differences) ** 0.5
+    return max(-1.0, mean - half), min(1.0, mean + half)
 
 
 def _log_ways(of: int, chosen: int) -> float:
