@@ -109,7 +109,7 @@ def small_multiples(curves: Curves, start: float, *, other: Curves | None = None
         if other is not None:
             theirs = [at(0, other_start), *(at(n, share) for n, (share, _) in enumerate(other[name], start=1))]
             parts.append(_polyline(theirs, LINES[1]))
-            end = f"{curve[-1][0]:.0%}, {other[name][-1][0]:.0%} at 5"
+            end = f"{curve[-1][0]:.0%} / {other[name][-1][0]:.0%}"
         parts.append(_text(left + side, top - 8, end, "end"))
     rows = -(-len(curves) // columns)
     box = (-4, -26, columns * (side + gap) - gap + 8, rows * (side / 2 + 52) - 14)

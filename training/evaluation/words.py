@@ -3,7 +3,7 @@
 
 def percent(share: float) -> str:
     """Write a share as percent; its sign never stands alone on the next line."""
-    return f"{share * 100:.1f}\u00a0%"
+    return f"{share * 100:.1f}\u00a0%".replace("-", "\u2212")
 
 
 def points(difference: float) -> str:
