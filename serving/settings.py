@@ -48,6 +48,10 @@ class Limits:
     """gRPC messages of one caller's address that may arrive at the same time."""
     peer_calls: int = 64
     """gRPC calls of one caller's address that may wait or run."""
+    calls: int = 1024
+    """gRPC calls of all callers; beyond it gRPC itself answers RESOURCE_EXHAUSTED."""
+    metadata_bytes: int = 16 * 1024
+    """Metadata of one gRPC call."""
     body_bytes: int = 20 * _MEBIBYTE
     """Largest body of one request."""
     held_bytes: int = 256 * _MEBIBYTE
@@ -59,7 +63,7 @@ class Limits:
     header_seconds: float = 10.0
     """Time in which the header lines of a connection's first request have to arrive."""
     queue: int = 32
-    """Requests that may wait for a free thread."""
+    """Requests that may wait for a free thread. Callers share the queue: who holds most of it is refused first."""
     pixels: int = 50_000_000
     """Pixels of a photo, counted before it is decoded."""
     batch: int = 64
