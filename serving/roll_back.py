@@ -32,7 +32,8 @@ from serving.settings import ServingSettings
 
 logger = logging.getLogger(__name__)
 
-_BODY_BYTES = 16 * 1024
+BODY_BYTES = 16 * 1024
+"""Largest body of a roll back."""
 _WHY = 500
 _SECONDS = 900
 """The shortest session that STS gives."""
@@ -122,8 +123,8 @@ class RollBackApi:
         if self._open_desk is None:
             raise Problem(NOT_FOUND, "This endpoint knows no promoter's role. Use `petpark rollback`.")
         async with self._bodies.read(request) as body:
-            if len(body) > _BODY_BYTES:
-                raise Problem(TOO_LARGE, f"A roll back takes {_BODY_BYTES:,} bytes at most.")
+            if len(body) > BODY_BYTES:
+                raise Problem(TOO_LARGE, f"A roll back takes {BODY_BYTES:,} bytes at most.")
             wish = Wish.from_json(body)
         move = await asyncio.to_thread(self._act, self._open_desk, wish)
         self._moved()

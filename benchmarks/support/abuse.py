@@ -46,7 +46,7 @@ def kinds(photo: bytes) -> tuple[Manner, ...]:
         *(known[name] for name in _KEPT),
         Manner(name="idle connections", act=_held(b""), expected=(CUT,)),
         Manner(name="connections with one byte", act=_held(b"P"), expected=(CUT,)),
-        Manner(name="connections that speak HTTP/2", act=_held(_http2()), expected=(CUT,)),
+        Manner(name="connections that speak HTTP/2", act=_held(http2()), expected=(CUT,)),
         Manner(name="two Hosts", act=says(b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n"), expected=("400",)),
         Manner(name="no Host", act=says(b"GET / HTTP/1.1\r\n\r\n"), expected=("400",)),
         Manner(
@@ -61,8 +61,8 @@ def kinds(photo: bytes) -> tuple[Manner, ...]:
         ),
         Manner(name="chunks of no size", act=says(chunked + b"zz\r\nhello\r\n"), expected=("400", CUT)),
         Manner(name="200 MB in gzip", act=says(encoded + bomb), expected=("413",)),
-        Manner(name="40 scans", act=says(post(_many_scans())), expected=("413",)),
-        Manner(name="data of a smaller photo", act=says(post(_ends_early(photo))), expected=("422",)),
+        Manner(name="40 scans", act=says(post(many_scans())), expected=("413",)),
+        Manner(name="data of a smaller photo", act=says(post(said_to_be(photo, 4000, 4000))), expected=("422",)),
         Manner(name="a line of 50 million pixels", act=says(post(_line(), "image/png")), expected=("413",)),
         Manner(
             name="10,000 parts",
@@ -123,15 +123,16 @@ def post_in_chunks() -> bytes:
     return head("Content-Type: image/jpeg", "Transfer-Encoding: chunked")
 
 
-def _http2() -> bytes:
-    """A client's preface and a table of header lines that is said to be huge. RFC 9113, sections 3.4 and 6.5."""
+def http2() -> bytes:
+    """Give a client's preface and a table of header lines that is said to be huge. RFC 9113, sections 3.4 and 6.5."""
     settings = struct.pack(">HI", 1, 2**31 - 1)
     return b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + struct.pack(">HBBBI", 0, len(settings), 4, 0, 0) + settings
 
 
-def _many_scans() -> bytes:
+def many_scans(width: int = 1200, height: int = 900) -> bytes:
+    """Give a progressive JPEG whose last scan is there 40 times."""
     file = io.BytesIO()
-    Image.fromarray(np.random.default_rng(7).integers(0, 256, (900, 1200), dtype=np.uint8)).save(
+    Image.fromarray(np.random.default_rng(7).integers(0, 256, (height, width), dtype=np.uint8)).save(
         file, "JPEG", progressive=True
     )
     data = file.getvalue()
@@ -139,11 +140,11 @@ def _many_scans() -> bytes:
     return data[:last] + data[last:-2] * 40 + data[-2:]
 
 
-def _ends_early(photo: bytes) -> bytes:
-    """The same data, said to be of 4000×4000 pixels. ITU-T T.81, B.2.2."""
+def said_to_be(photo: bytes, width: int, height: int) -> bytes:
+    """Give the same data of a JPEG with another size. ITU-T T.81, B.2.2."""
     frame = re.search(rb"\xff[\xc0-\xc2]", photo)
     assert frame is not None
-    return photo[: frame.end() + 3] + struct.pack(">HH", 4000, 4000) + photo[frame.end() + 7 :]
+    return photo[: frame.end() + 3] + struct.pack(">HH", height, width) + photo[frame.end() + 7 :]
 
 
 def _line() -> bytes:
