@@ -34,7 +34,8 @@ logger = logging.getLogger(__name__)
 
 BODY_BYTES = 16 * 1024
 """Largest body of a roll back."""
-_WHY = 500
+WHY = 500
+"""Longest reason, in characters."""
 _SECONDS = 900
 """The shortest session that STS gives."""
 _AWS = Config(connect_timeout=5, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 3})
@@ -67,7 +68,7 @@ class Wish:
             wish = cls(
                 expected=_whole(values["expected"]),
                 to=None if values.get("to") is None else _whole(values["to"]),
-                why=_text(values["why"], _WHY),
+                why=_text(values["why"], WHY),
                 credentials=Credentials(
                     access_key_id=_text(secrets["access_key_id"], 128),
                     secret_access_key=_text(secrets["secret_access_key"], 256),

@@ -15,6 +15,9 @@ from serving.providers import CPU_ONLY, ProviderUnknown, parse_providers
 
 _MEBIBYTE = 1024 * 1024
 
+HEADER_LINES = 100
+"""Header lines of one request: the HTTP library's own limit."""
+
 
 class SettingMissing(ValueError):
     """An environment variable that the endpoint cannot do without is not set."""
@@ -74,6 +77,11 @@ class Limits:
     """Time that the endpoint still answers after it said that it is not ready, so that balancers look away first."""
     end_seconds: float = 5.0
     """Time that the process has to end after that, whatever its threads do."""
+
+    @property
+    def messages(self) -> int:
+        """GRPC messages that may arrive at the same time: as many of the largest as there may be in memory."""
+        return max(1, self.held_bytes // self.body_bytes)
 
 
 @dataclass(frozen=True, kw_only=True)
