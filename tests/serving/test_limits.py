@@ -92,7 +92,7 @@ def refused(endpoint: Limited, what: bytes, *, host: str = BAD) -> tuple[int, st
 
 def test_header_lines_that_do_not_arrive_end_the_connection(endpoint, lasting):
     assert lasting["header"].result(PATIENCE) == (0, b"")
-    assert endpoint.closed("silent") >= 1
+    endpoint.wait_until(lambda: endpoint.closed("silent") >= 1)
 
 
 def test_a_connection_without_a_next_request_is_closed(lasting):
@@ -109,7 +109,7 @@ def test_a_message_that_does_not_arrive_is_deadline_exceeded(lasting):
 
 def test_work_that_takes_too_long_is_a_503(lasting):
     status, answer = lasting["work"].result(PATIENCE)
-    assert (status, RETRY in answer, b"within 3 seconds" in answer) == (503, True, True)
+    assert (status, RETRY in answer, b"There was no answer within" in answer) == (503, True, True)
 
 
 # --- connections -----------------------------------------------------------------------------------------------------
@@ -274,10 +274,12 @@ def test_who_fills_the_queue_is_refused_and_others_have_their_turn(endpoint):
         )
         endpoint.wait_until(lambda: sum(one.done() for one in crowd) >= 3)
         endpoint.go_on.set()
-        statuses = sorted(one.result(PATIENCE)[0] for one in crowd)
+        answers = [one.result(PATIENCE) for one in crowd]
         assert answered.result(PATIENCE)[0] == 200
-    assert statuses[-3:] == [503] * 3
-    assert statuses[0] == 200
+    refusals = [answer for status, answer in answers if status == 503]
+    assert len(refusals) >= 3
+    assert all(b"are running or waiting" in answer for answer in refusals)
+    assert len(refusals) < len(answers)
 
 
 def test_a_key_beyond_its_rate_is_a_429(endpoint):
