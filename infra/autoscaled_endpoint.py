@@ -179,7 +179,8 @@ class AutoscaledEndpoint(EndpointKind):
         https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-cloudwatch-metrics.html
         https://docs.aws.amazon.com/acm/latest/userguide/cloudwatch-metrics.html
         """
-        where = {"LoadBalancer": self.balancer.arn_suffix, "TargetGroup": self.targets.arn_suffix}
+        itself = {"LoadBalancer": self.balancer.arn_suffix}
+        where = {**itself, "TargetGroup": self.targets.arn_suffix}
         known_to_instances = {what: STATE[what] for what in STATE if what is not Watched.IN_SERVICE}
         signals = measure(self, self.machine.log_group, known_to_instances)
 
@@ -187,6 +188,8 @@ class AutoscaledEndpoint(EndpointKind):
             return Signal(namespace=_BALANCERS, metric=metric, dimensions=where, milliseconds=milliseconds)
 
         signals[Watched.ERRORS] = balancers("HTTPCode_Target_5XX_Count")
+        # Published for the load balancer alone: no target answered.
+        signals[Watched.BALANCER] = Signal(namespace=_BALANCERS, metric="HTTPCode_ELB_5XX_Count", dimensions=itself)
         signals[Watched.LATENCY] = balancers("TargetResponseTime", 1000.0)
         if args.settings.min_instances > 0:  # otherwise no instance at all is intended
             signals[Watched.IN_SERVICE] = balancers("HealthyHostCount")

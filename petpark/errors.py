@@ -319,7 +319,7 @@ def _refused_by_aws(error: ClientError) -> Failure:
         return _environment("AccessDenied", said, step)
     if known := REFUSALS.get(code):
         return _environment(known.outcome, f"{known.sentence} {said}", known.next_step)
-    return _environment("RequestRefused", said, "Read the reason above; `petpark doctor` checks the account.")
+    return _environment("RequestRefused", said, "Read the reason above; `petpark doctor --account` checks the account.")
 
 
 def _no_way_to_aws(error: BotoCoreError) -> Failure:

@@ -80,6 +80,19 @@ REFUSALS: Mapping[str, Refusal] = MappingProxyType(
             sentence="The machine image that the launch template names no longer exists.",
             next_step="Run pulumi up, which takes the newest image.",
         ),
+        # https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-idempotency.html
+        "IdempotentParameterMismatch": Refusal(
+            outcome="LaunchChanged",
+            sentence="The instance was already requested, and the stack has changed since.",
+            next_step="Look whether it runs (petpark jobs list). Then restore the stack's settings (pulumi up) and go "
+            "on (petpark search resume STUDY), or start a new study (petpark search run).",
+        ),
+        # https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html
+        "InvalidInstanceID.NotFound": Refusal(
+            outcome="InstanceUnknown",
+            sentence="EC2 does not know the instance: it started seconds ago, or ended more than an hour ago.",
+            next_step="Run the command again after a minute; `petpark jobs list` shows which jobs have an instance.",
+        ),
         "InvalidLaunchTemplateId.NotFound": Refusal(
             outcome="StackOutdated",
             sentence="The launch template that the stack's outputs name does not exist in this account and region.",

@@ -21,6 +21,7 @@ import yaml
 from petpark import pulumi_cli
 from petpark.errors import PulumiFailed, PulumiMissing
 from petpark.loopback import direct
+from registry.strict_yaml import read_yaml
 from rehearsal.engine import Cancelled, DeploymentFailed, Event, StackResource, Step, Update
 from rehearsal.engine.events import Operation as Kind
 from rehearsal.engine.loopback import require_loopback
@@ -185,11 +186,11 @@ class PulumiEngine:
         folder = self._mirror(stack)
         folder.mkdir(parents=True, exist_ok=True)
         _link(self._project, folder)
-        project = yaml.safe_load((self._project / "Pulumi.yaml").read_text())
+        project = read_yaml((self._project / "Pulumi.yaml").read_text())
         project["runtime"] = {"name": "python", "options": {"toolchain": "pip", "virtualenv": sys.prefix}}
         (folder / "Pulumi.yaml").write_text(yaml.safe_dump(project))
         settings = folder / f"Pulumi.{stack}.yaml"
-        own = yaml.safe_load((self._project / settings.name).read_text())
+        own = read_yaml((self._project / settings.name).read_text())
         before = yaml.safe_load(settings.read_text()) if settings.exists() else {}
         added = {key: value for key, value in self._config[stack].items() if key != _ENDPOINTS}
         salt = {key: before[key] for key in ("encryptionsalt",) if key in before}

@@ -7,11 +7,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
 
-import yaml
-
 from petpark.people import FILE, Person, write_people
 from petpark.stacks import StackOutputs, parse
 from petpark.target import Target, rehearsal_target
+from registry.strict_yaml import read_yaml
 from rehearsal import people
 from rehearsal.beside import Beside
 from rehearsal.emulator import REPOSITORY, Emulator
@@ -204,5 +203,5 @@ class World:
 
 def _region(project: Path) -> str:
     """The region that the stacks name: the emulator pretends to be it."""
-    settings = yaml.safe_load((project / f"Pulumi.{STACKS[0]}.yaml").read_text())
+    settings = read_yaml((project / f"Pulumi.{STACKS[0]}.yaml").read_text())
     return str(settings["config"]["aws:region"])

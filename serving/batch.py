@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from imaging import PhotoError
 from serving.body import Bodies
-from serving.classify import FORM_TYPE, as_json, deployed
+from serving.classify import FORM_TYPE, as_json, deployed, peer_of
 from serving.explanation import Explain, explain_of, explanation
 from serving.keys.door import Door
 from serving.live import Live
@@ -42,12 +42,13 @@ class BatchApi:
         if kind != FORM_TYPE:
             raise Problem(WRONG_TYPE, f"The Content-Type is {kind or 'missing'}; send {FORM_TYPE}, a part a photo.")
         explain = explain_of(request)
+        peer = peer_of(self._workers, request)
         deployed(self._live)  # say so before the caller sends megabytes
         async with self._bodies.read(request) as body:
-            photos = await self._workers.run(photos_of, body, content_type, most=self._most)
+            photos = await self._workers.run(peer, photos_of, body, content_type, most=self._most)
             self._door.charge(request.state.caller, len(photos))
             model = deployed(self._live).model  # one version for the whole batch
-            results = await self._all(model, photos, explain)
+            results = await self._all(peer, model, photos, explain)
         answer: dict[str, object] = {
             "model": model.identity,
             "request_id": request.state.request_id,
@@ -55,24 +56,26 @@ class BatchApi:
         }
         if model.rule is not None:
             answer["decision"] = model.rule
-        return Response(await self._workers.run_in_place(as_json, answer), media_type="application/json")
+        return Response(await self._workers.run_in_place(peer, as_json, answer), media_type="application/json")
 
-    async def _all(self, model: LoadedModel, photos: list[SentPhoto], explain: Explain) -> list[dict[str, object]]:
+    async def _all(
+        self, peer: str, model: LoadedModel, photos: list[SentPhoto], explain: Explain
+    ) -> list[dict[str, object]]:
         results: list[dict[str, object]] = [{} for _ in photos]
         waiting = iter(range(len(photos)))
 
         async def lane() -> None:
             for number in waiting:
-                results[number] = await self._workers.run_in_place(self._one, model, photos[number], explain)
+                results[number] = await self._workers.run_in_place(peer, self._one, model, photos[number], explain)
 
         async def further_lane() -> None:
             try:
-                with self._workers.place():
+                with self._workers.place(peer):
                     await lane()
             except Problem:
                 return  # a busy endpoint: the first lane does it all
 
-        with self._workers.place():
+        with self._workers.place(peer):
             async with asyncio.TaskGroup() as lanes:
                 lanes.create_task(lane())
                 for _ in range(min(self._workers.threads, len(photos)) - 1):

@@ -2,13 +2,14 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, AsyncIterator, Generator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 
 from starlette.requests import Request
 
 from serving.connections import peer_of
-from serving.content_encoding import decoder
+from serving.content_encoding import Compressed, Identity, decoder
 from serving.problems import BAD_REQUEST, BODY_TOO_SLOW, OVERLOADED, TOO_LARGE, Problem
 from serving.settings import Limits
 
@@ -22,6 +23,7 @@ class Bodies:
     def __init__(self, limits: Limits, *, shares: bool = True) -> None:
         self._limits = limits
         self._shares = shares
+        self._decoding = ThreadPoolExecutor(1, thread_name_prefix="decode-body")
         self._held = 0
         self._peers: Counter[str] = Counter()
 
@@ -46,13 +48,11 @@ class Bodies:
         try:
             async with self._in_time():
                 async for chunk in request.stream():
-                    for piece in decoding.pieces(chunk):
+                    async for piece in self._decoded(decoding, chunk):
                         self._hold(len(piece), peer)
                         size += len(piece)
                         self._check_size(size)
                         chunks.append(piece)
-                        if piece is not chunk:
-                            await asyncio.sleep(0)  # decompressing takes time that others want, too
             decoding.end()
             yield chunks[0] if len(chunks) == 1 else b"".join(chunks)
         finally:
@@ -66,6 +66,18 @@ class Bodies:
             yield
         finally:
             self._release(size, None)
+
+    async def _decoded(self, decoding: Identity | Compressed, chunk: bytes) -> AsyncIterator[bytes]:
+        """Decode on a thread: in the event loop, a compressed body would hold up everybody.
+
+        One thread for all, which decodes a piece of each body in turn: compressed bodies take one core at most.
+        """
+        if isinstance(decoding, Identity):
+            yield chunk
+            return
+        pieces, loop = decoding.pieces(chunk), asyncio.get_running_loop()
+        while (piece := await loop.run_in_executor(self._decoding, next, pieces, None)) is not None:
+            yield piece
 
     def _check_announced(self, request: Request) -> None:
         announced = request.headers.get("content-length", "0")

@@ -33,6 +33,11 @@ def deployed(live: Live) -> Deployed:
     return current
 
 
+def peer_of(workers: Workers, request: Request) -> str:
+    """Return whose turn this request takes among the workers."""
+    return workers.peer(request.state.caller, request.client.host if request.client else None)
+
+
 class ClassifyApi:
     """Reads a photo, has it classified on a thread, writes the answer."""
 
@@ -50,9 +55,10 @@ class ClassifyApi:
         deployed(self._live)  # say so before the caller sends megabytes
         request_id: str = request.state.request_id
         caller = _caller(request)
+        peer = peer_of(self._workers, request)
         async with self._bodies.read(request) as body:
             answer, arm = await self._workers.run(
-                self._answer, body, unwrap, explain=explain, request_id=request_id, caller=caller
+                peer, self._answer, body, unwrap, explain=explain, request_id=request_id, caller=caller
             )
         headers = {arms.HEADER: arm} if arm else None
         return Response(answer, media_type="application/json", headers=headers)

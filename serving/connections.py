@@ -17,7 +17,6 @@ from collections import defaultdict
 from collections.abc import Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
 
 from prometheus_client import Counter, Gauge
 
@@ -26,7 +25,7 @@ from serving.telemetry import Metrics
 
 SWEEP_SECONDS = 0.25
 
-_DESCRIPTORS = Path("/dev/fd")
+_DESCRIPTORS = "/dev/fd"
 _IPV6_NETWORK = 64
 """One customer of a provider has a /64 at least. RFC 6177."""
 
@@ -63,7 +62,7 @@ class Asked:
     last: float = 0.0
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True, slots=True)
 class Seen:
     """One connection at one moment. `quiet`: seconds since it was opened, or since its last request began or ended."""
 
@@ -165,8 +164,9 @@ class Connections:
         before = list(self._asked)
         descriptors = self._descriptors()
         by_port: dict[str, list[Seen]] = {port: [] for port in self._ports}
-        for line in descriptors:
-            by_port[line[2]].append(self._seen(line, descriptors[line][1]))
+        now = self._clock()
+        for line, (_, since) in descriptors.items():
+            by_port[line[2]].append(self._seen(line, since, now))
         for port, seen in by_port.items():
             self._open.labels(port).set(len(seen))
             for line, reason in to_close(seen, self._limits, self._ports[port]).items():
@@ -178,8 +178,8 @@ class Connections:
             if line not in descriptors:
                 self._asked.pop(line, None)
 
-    def _seen(self, line: Line, since: float) -> Seen:
-        now, asked = self._clock(), self._asked.get(line)
+    def _seen(self, line: Line, since: float, now: float) -> Seen:
+        asked = self._asked.get(line)
         return Seen(
             line=line,
             age=now - since,
@@ -192,16 +192,19 @@ class Connections:
         """Callers' connections: descriptor and inode of each, and since when it has been known."""
         found: dict[Line, tuple[tuple[int, int], float]] = {}
         sockets: dict[int, tuple[Line, float] | None] = {}
-        for descriptor in (int(entry.name) for entry in _DESCRIPTORS.iterdir()):
-            with contextlib.suppress(OSError):  # closed since
+        before = self._sockets
+        for descriptor in map(int, os.listdir(_DESCRIPTORS)):  # noqa: PTH208 - paths take longer than all the rest
+            try:
                 status = os.fstat(descriptor)
                 if not stat.S_ISSOCK(status.st_mode):
                     continue
                 inode = status.st_ino
-                known = self._sockets[inode] if inode in self._sockets else self._identify(descriptor, inode)
-                sockets[inode] = known
-                if known is not None:
-                    found[known[0]] = (descriptor, inode), known[1]
+                known = before[inode] if inode in before else self._identify(descriptor, inode)
+            except OSError:  # closed since
+                continue
+            sockets[inode] = known
+            if known is not None:
+                found[known[0]] = (descriptor, inode), known[1]
         self._sockets = sockets
         return found
 

@@ -14,7 +14,7 @@ from serving.model import Classification, LoadedModel
 from serving.problems import UNREADABLE, Problem
 from serving.session import Pixels
 
-_SIDE = 448
+SIDE = 448
 _OPAQUE = 185
 """Of 255: how much of the photo the strongest place hides."""
 
@@ -48,15 +48,15 @@ def explanation(model: LoadedModel, found: Classification, explain: Explain) -> 
 
 
 def overlay(pixels: Pixels, activation: npt.NDArray[np.float32]) -> bytes:
-    """Lay the map of one class [h, w] over what the model saw [size, size, 3]; give a PNG of 448 pixels a side.
+    """Lay the map of one class [h, w] over what the model saw [size, size, 3]; give a PNG of `SIDE` pixels a side.
 
     The strength runs from the map's least to its greatest value: it compares places of one photo, not photos. The
     colours are those of the endpoint's own page.
     """
     span = float(np.ptp(activation)) or 1.0
     cells = Image.fromarray(((activation - activation.min()) / span).astype(np.float32))
-    strength = np.asarray(cells.resize((_SIDE, _SIDE), Image.Resampling.BICUBIC)).clip(0, 1)[..., np.newaxis]
-    photo = np.asarray(Image.fromarray(pixels).resize((_SIDE, _SIDE), Image.Resampling.BICUBIC), dtype=np.float32)
+    strength = np.asarray(cells.resize((SIDE, SIDE), Image.Resampling.BICUBIC)).clip(0, 1)[..., np.newaxis]
+    photo = np.asarray(Image.fromarray(pixels).resize((SIDE, SIDE), Image.Resampling.BICUBIC), dtype=np.float32)
     heat = np.concatenate([np.full_like(strength, 255), 210 * (1 - strength), np.zeros_like(strength)], axis=-1)
     hidden = strength * (_OPAQUE / 255)
     file = io.BytesIO()

@@ -6,7 +6,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from serving.body import Bodies
-from serving.classify import deployed
+from serving.classify import deployed, peer_of
 from serving.keys.door import Door
 from serving.live import Deployed, Live
 from serving.model import LoadedModel
@@ -102,7 +102,9 @@ class InferenceProtocolApi:
         self._asked_for(request)
         length = _json_length(request)
         async with self._bodies.read(request) as body:
-            answer, header_length, images = await self._workers.run(self._infer, request, body, length)
+            answer, header_length, images = await self._workers.run(
+                peer_of(self._workers, request), self._infer, request, body, length
+            )
         self._door.charge(request.state.caller, images)
         if header_length is None:
             return Response(answer, media_type="application/json")

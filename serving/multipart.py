@@ -7,7 +7,8 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 
 from serving.problems import TOO_LARGE, UNREADABLE, Problem
 
-_MAX_PARTS = 16
+OTHER_PARTS = 16
+"""Parts of a form, and in a form of several photos the parts beside as many as it may have."""
 _LONGEST_NAME = 255
 
 
@@ -61,7 +62,7 @@ class _Form:
 
 def photo_of(body: bytes, content_type: str) -> bytes:
     """Give the content of the one part that has a file name. Raises `Problem` (422)."""
-    photos = _files(body, content_type, most_parts=_MAX_PARTS)
+    photos = _files(body, content_type, most_parts=OTHER_PARTS)
     if len(photos) != 1:
         raise Problem(UNREADABLE, f"The form has {len(photos)} parts with a file name; send exactly one photo.")
     return photos[0].content
@@ -69,7 +70,7 @@ def photo_of(body: bytes, content_type: str) -> bytes:
 
 def photos_of(body: bytes, content_type: str, *, most: int) -> list[SentPhoto]:
     """Give all parts that have a file name, in their order. Raises `Problem` (422, 413 for more than `most`)."""
-    photos = _files(body, content_type, most_parts=most + _MAX_PARTS)
+    photos = _files(body, content_type, most_parts=most + OTHER_PARTS)
     if not photos:
         raise Problem(UNREADABLE, "The form has no part with a file name; send at least one photo.")
     if len(photos) > most:

@@ -32,8 +32,10 @@ from serving.settings import ServingSettings
 
 logger = logging.getLogger(__name__)
 
-_BODY_BYTES = 16 * 1024
-_WHY = 500
+BODY_BYTES = 16 * 1024
+"""Largest body of a roll back."""
+WHY = 500
+"""Longest reason, in characters."""
 _SECONDS = 900
 """The shortest session that STS gives."""
 _AWS = Config(connect_timeout=5, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 3})
@@ -66,7 +68,7 @@ class Wish:
             wish = cls(
                 expected=_whole(values["expected"]),
                 to=None if values.get("to") is None else _whole(values["to"]),
-                why=_text(values["why"], _WHY),
+                why=_text(values["why"], WHY),
                 credentials=Credentials(
                     access_key_id=_text(secrets["access_key_id"], 128),
                     secret_access_key=_text(secrets["secret_access_key"], 256),
@@ -122,8 +124,8 @@ class RollBackApi:
         if self._open_desk is None:
             raise Problem(NOT_FOUND, "This endpoint knows no promoter's role. Use `petpark rollback`.")
         async with self._bodies.read(request) as body:
-            if len(body) > _BODY_BYTES:
-                raise Problem(TOO_LARGE, f"A roll back takes {_BODY_BYTES:,} bytes at most.")
+            if len(body) > BODY_BYTES:
+                raise Problem(TOO_LARGE, f"A roll back takes {BODY_BYTES:,} bytes at most.")
             wish = Wish.from_json(body)
         move = await asyncio.to_thread(self._act, self._open_desk, wish)
         self._moved()

@@ -62,16 +62,22 @@ async def serve(
     ring: KeyRing | None = None,
     view: RegistryView | None = None,
     open_desk: OpensDesk | None = None,
+    stop: asyncio.Event | None = None,
 ) -> None:
-    """Answer requests until SIGTERM or SIGINT; then finish what was begun and return. Raises `AddressInUse`."""
+    """Answer requests until `stop`; then finish what was begun and return. Raises `AddressInUse`.
+
+    `stop` None: until SIGTERM or SIGINT.
+    """
     for port, variable in settings.ports.items():
         check_address(settings.host, port, advice=f"set {Variable.HOST} and {variable} to a free address")
     limits = settings.limits
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    workers = Workers(threads=settings.threads, queue=limits.queue, seconds=limits.answer_seconds)
+    stop = stop or _stopped_by_signals()
+    workers = Workers(
+        threads=settings.threads,
+        queue=limits.queue,
+        seconds=limits.answer_seconds,
+        shares=not settings.behind_load_balancer,
+    )
     bodies = Bodies(limits, shares=not settings.behind_load_balancer)
     connections = Connections(limits, ports=_budgets(settings), metrics=metrics)
     door = Door(ring, required=settings.api_keys == "required", metrics=metrics)
@@ -118,6 +124,13 @@ async def serve(
         summing_up.cancel()
         reporting.cancel()
     workers.close()
+
+
+def _stopped_by_signals() -> asyncio.Event:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    return stop
 
 
 async def sum_up(metrics: Metrics, *, every_seconds: float) -> None:
@@ -168,8 +181,8 @@ def end_in_time(seconds: float, *, end_process: Callable[[int], object] = end) -
 def _budgets(settings: ServingSettings) -> dict[int, Budget]:
     limits = settings.limits
     a_peer = None if settings.behind_load_balancer else limits.peer_connections
-    callers = Budget(in_all=limits.connections, a_peer=a_peer)
-    probes = Budget(in_all=limits.probe_connections, a_peer=None)
+    callers = Budget(in_all=affordable(limits.connections), a_peer=a_peer)
+    probes = Budget(in_all=affordable(limits.probe_connections), a_peer=None)
     return {port: probes if name is Variable.HEALTH_PORT else callers for port, name in settings.ports.items()}
 
 
@@ -256,12 +269,20 @@ def _server(app: ASGIApp, settings: ServingSettings, port: int, connections: int
         http=HTTPModes.http1,
         websockets=False,
         backlog=connections,
-        backpressure=min(_ROOM * connections, open_files() // 2),
+        backpressure=_ROOM * affordable(connections),
         http1_settings=HTTP1Settings(
             header_read_timeout=int(limits.keep_alive_seconds * 1000), max_buffer_size=limits.header_bytes
         ),
         log_enabled=False,
     )
+
+
+def affordable(connections: int) -> int:
+    """Return how many of the wanted connections there may be where the system allows fewer open files.
+
+    At the moment when the guard looks, `_ROOM` times as many may be open, and half of the files are others'.
+    """
+    return max(1, min(connections, open_files() // (2 * _ROOM)))
 
 
 def open_files() -> int:

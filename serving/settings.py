@@ -15,6 +15,9 @@ from serving.providers import CPU_ONLY, ProviderUnknown, parse_providers
 
 _MEBIBYTE = 1024 * 1024
 
+HEADER_LINES = 100
+"""Header lines of one request: the HTTP library's own limit."""
+
 
 class SettingMissing(ValueError):
     """An environment variable that the endpoint cannot do without is not set."""
@@ -48,6 +51,10 @@ class Limits:
     """gRPC messages of one caller's address that may arrive at the same time."""
     peer_calls: int = 64
     """gRPC calls of one caller's address that may wait or run."""
+    calls: int = 1024
+    """gRPC calls of all callers; beyond it gRPC itself answers RESOURCE_EXHAUSTED."""
+    metadata_bytes: int = 16 * 1024
+    """Metadata of one gRPC call."""
     body_bytes: int = 20 * _MEBIBYTE
     """Largest body of one request."""
     held_bytes: int = 256 * _MEBIBYTE
@@ -59,7 +66,7 @@ class Limits:
     header_seconds: float = 10.0
     """Time in which the header lines of a connection's first request have to arrive."""
     queue: int = 32
-    """Requests that may wait for a free thread."""
+    """Requests that may wait for a free thread. Callers share the queue: who holds most of it is refused first."""
     pixels: int = 50_000_000
     """Pixels of a photo, counted before it is decoded."""
     batch: int = 64
@@ -70,6 +77,11 @@ class Limits:
     """Time that the endpoint still answers after it said that it is not ready, so that balancers look away first."""
     end_seconds: float = 5.0
     """Time that the process has to end after that, whatever its threads do."""
+
+    @property
+    def messages(self) -> int:
+        """GRPC messages that may arrive at the same time: as many of the largest as there may be in memory."""
+        return max(1, self.held_bytes // self.body_bytes)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,18 +5,16 @@ import io
 import re
 import socket
 import struct
-import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from typing import Self
 
 import numpy as np
 from PIL import Image
 
-from benchmarks.support.manners import CUT, LEFT, Manner, manners, post, status
+from benchmarks.support.crowd import Crowd, Turn
+from benchmarks.support.manners import CUT, LEFT, Manner, head, manners, post, says
 
 _LINES = 400
 """Connections of those who open many: more than one caller's, and three of them more than all callers'."""
@@ -41,79 +39,47 @@ def kinds(photo: bytes) -> tuple[Manner, ...]:
     chunked = post_in_chunks()
     trailers = b"".join(b"x-%d: 1\r\n" % number for number in range(30_000))
     bomb = gzip.compress(bytes(200 * 2**20), 6)
-    encoded = _head("Content-Type: image/jpeg", "Content-Encoding: gzip", f"Content-Length: {len(bomb)}")
+    encoded = head("Content-Type: image/jpeg", "Content-Encoding: gzip", f"Content-Length: {len(bomb)}")
     parts = b"--b\r\nContent-Disposition: form-data; name=x\r\n\r\n\r\n" * 10_000
-    key = _head("Content-Type: image/jpeg", "Authorization: Bearer pp_guessed", f"Content-Length: {len(photo)}")
+    key = head("Content-Type: image/jpeg", "Authorization: Bearer pp_guessed", f"Content-Length: {len(photo)}")
     return (
         *(known[name] for name in _KEPT),
         Manner(name="idle connections", act=_held(b""), expected=(CUT,)),
         Manner(name="connections with one byte", act=_held(b"P"), expected=(CUT,)),
-        Manner(name="connections that speak HTTP/2", act=_held(_http2()), expected=(CUT,)),
-        Manner(name="two Hosts", act=_says(b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n"), expected=("400",)),
-        Manner(name="no Host", act=_says(b"GET / HTTP/1.1\r\n\r\n"), expected=("400",)),
+        Manner(name="connections that speak HTTP/2", act=_held(http2()), expected=(CUT,)),
+        Manner(name="two Hosts", act=says(b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n"), expected=("400",)),
+        Manner(name="no Host", act=says(b"GET / HTTP/1.1\r\n\r\n"), expected=("400",)),
         Manner(
             name="64 kB of a chunk's extension",
-            act=_says(chunked + b"5;" + b"a" * 65_536 + b"\r\nhello\r\n0\r\n\r\n"),
+            act=says(chunked + b"5;" + b"a" * 65_536 + b"\r\nhello\r\n0\r\n\r\n"),
             expected=("400", CUT),
         ),
         Manner(
             name="30,000 trailers",
-            act=_says(chunked + b"5\r\nhello\r\n0\r\n" + trailers + b"\r\n"),
+            act=says(chunked + b"5\r\nhello\r\n0\r\n" + trailers + b"\r\n"),
             expected=("400", CUT),
         ),
-        Manner(name="chunks of no size", act=_says(chunked + b"zz\r\nhello\r\n"), expected=("400", CUT)),
-        Manner(name="200 MB in gzip", act=_says(encoded + bomb), expected=("413",)),
-        Manner(name="40 scans", act=_says(post(_many_scans())), expected=("413",)),
-        Manner(name="data of a smaller photo", act=_says(post(_ends_early(photo))), expected=("422",)),
-        Manner(name="a line of 50 million pixels", act=_says(post(_line(), "image/png")), expected=("413",)),
+        Manner(name="chunks of no size", act=says(chunked + b"zz\r\nhello\r\n"), expected=("400", CUT)),
+        Manner(name="200 MB in gzip", act=says(encoded + bomb), expected=("413",)),
+        Manner(name="40 scans", act=says(post(many_scans())), expected=("413",)),
+        Manner(name="data of a smaller photo", act=says(post(said_to_be(photo, 4000, 4000))), expected=("422",)),
+        Manner(name="a line of 50 million pixels", act=says(post(_line(), "image/png")), expected=("413",)),
         Manner(
             name="10,000 parts",
-            act=_says(post(parts + b"--b--\r\n", "multipart/form-data; boundary=b")),
+            act=says(post(parts + b"--b--\r\n", "multipart/form-data; boundary=b")),
             expected=("422",),
         ),
-        Manner(name="a guessed key", act=_says(key + photo), expected=("401",)),
+        Manner(name="a guessed key", act=says(key + photo), expected=("401",)),
         Manner(name="answers that nobody reads", act=_reads_nothing, expected=(LEFT, CUT)),
     )
 
 
-class Abuse:
+class Abuse(Crowd):
     """Every kind at once, each from its own address, one act after the other, until told to stop."""
 
     def __init__(self, port: int, manners: Sequence[Manner], *, every: float) -> None:
-        self._port, self._every = port, every
-        self.met: Counter[tuple[str, str]] = Counter()
-        """How often each kind met which end."""
-        self._manners = manners
-        self._stop = threading.Event()
-        self._threads = [
-            threading.Thread(target=self._run, args=(manner, f"127.0.1.{number}"))
-            for number, manner in enumerate(manners, 1)
-        ]
-
-    @property
-    def unexpected(self) -> list[str]:
-        """Ends that no kind may meet, and kinds that met none."""
-        expected = {manner.name: manner.expected for manner in self._manners}
-        wrong = [f"{name}: {end}, {n} times" for (name, end), n in self.met.items() if end not in expected[name]]
-        seen = {name for name, _ in self.met}
-        return wrong + [f"{manner.name}: never tried" for manner in self._manners if manner.name not in seen]
-
-    def __enter__(self) -> Self:
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        for thread in self._threads:
-            thread.join()
-
-    def _run(self, manner: Manner, host: str) -> None:
-        while True:
-            end = manner.meet(self._port, host)
-            self.met[manner.name, end] += 1
-            if self._stop.wait(self._every):
-                return
+        turns = [Turn(f"127.0.1.{number}", (manner,)) for number, manner in enumerate(manners, 1)]
+        super().__init__(port, turns, every=every)
 
 
 @dataclass(frozen=True)
@@ -142,15 +108,6 @@ def _held(says: bytes) -> Callable[[socket.socket], str]:
     return _Many(says)
 
 
-def _says(what: bytes) -> Callable[[socket.socket], str]:
-    def act(line: socket.socket) -> str:
-        with suppress(ConnectionError):  # the answer may have come before
-            line.sendall(what)
-        return status(line)
-
-    return act
-
-
 def _reads_nothing(line: socket.socket) -> str:
     ask = b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n" * 50
     line.settimeout(2)
@@ -161,24 +118,21 @@ def _reads_nothing(line: socket.socket) -> str:
     return LEFT
 
 
-def _head(*lines: str) -> bytes:
-    return "\r\n".join(("POST /v1/classify HTTP/1.1", "Host: x", *lines, "", "")).encode()
-
-
 def post_in_chunks() -> bytes:
     """Give the head of a request whose body comes in chunks."""
-    return _head("Content-Type: image/jpeg", "Transfer-Encoding: chunked")
+    return head("Content-Type: image/jpeg", "Transfer-Encoding: chunked")
 
 
-def _http2() -> bytes:
-    """A client's preface and a table of header lines that is said to be huge. RFC 9113, sections 3.4 and 6.5."""
+def http2() -> bytes:
+    """Give a client's preface and a table of header lines that is said to be huge. RFC 9113, sections 3.4 and 6.5."""
     settings = struct.pack(">HI", 1, 2**31 - 1)
     return b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + struct.pack(">HBBBI", 0, len(settings), 4, 0, 0) + settings
 
 
-def _many_scans() -> bytes:
+def many_scans(width: int = 1200, height: int = 900) -> bytes:
+    """Give a progressive JPEG whose last scan is there 40 times."""
     file = io.BytesIO()
-    Image.fromarray(np.random.default_rng(7).integers(0, 256, (900, 1200), dtype=np.uint8)).save(
+    Image.fromarray(np.random.default_rng(7).integers(0, 256, (height, width), dtype=np.uint8)).save(
         file, "JPEG", progressive=True
     )
     data = file.getvalue()
@@ -186,11 +140,11 @@ def _many_scans() -> bytes:
     return data[:last] + data[last:-2] * 40 + data[-2:]
 
 
-def _ends_early(photo: bytes) -> bytes:
-    """The same data, said to be of 4000×4000 pixels. ITU-T T.81, B.2.2."""
+def said_to_be(photo: bytes, width: int, height: int) -> bytes:
+    """Give the same data of a JPEG with another size. ITU-T T.81, B.2.2."""
     frame = re.search(rb"\xff[\xc0-\xc2]", photo)
     assert frame is not None
-    return photo[: frame.end() + 3] + struct.pack(">HH", 4000, 4000) + photo[frame.end() + 7 :]
+    return photo[: frame.end() + 3] + struct.pack(">HH", height, width) + photo[frame.end() + 7 :]
 
 
 def _line() -> bytes:

@@ -1,24 +1,32 @@
-"""Callers with bad manners, beside the good ones, until told to stop."""
+"""Callers with bad manners, beside the good ones, until told to stop, and what became of them."""
 
 import threading
 from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import cycle
 from typing import Self
 
 from benchmarks.support.manners import Manner, manners
 
 
-class Crowd:
-    """One thread for all quick manners in turns, one for each lasting one."""
+@dataclass(frozen=True)
+class Turn:
+    """Manners that come from one address, one after the other."""
 
-    def __init__(self, port: int, photo: bytes, *, every: float) -> None:
+    host: str
+    manners: tuple[Manner, ...]
+
+
+class Crowd:
+    """One thread for each turn; `every`: seconds between two acts of it."""
+
+    def __init__(self, port: int, turns: Sequence[Turn], *, every: float) -> None:
         self._port, self._every = port, every
         self.met: Counter[tuple[str, str]] = Counter()
         """How often each manner met which end."""
-        self.manners = manners(photo)
+        self.manners = tuple(manner for turn in turns for manner in turn.manners)
         self._stop = threading.Event()
-        quick = tuple(manner for manner in self.manners if not manner.lasting)
-        turns = [quick, *((manner,) for manner in self.manners if manner.lasting)]
         self._threads = [threading.Thread(target=self._run, args=(turn,)) for turn in turns]
 
     @property
@@ -39,9 +47,17 @@ class Crowd:
         for thread in self._threads:
             thread.join()
 
-    def _run(self, turn: tuple[Manner, ...]) -> None:
-        for manner in cycle(turn):
-            end = manner.meet(self._port)
+    def _run(self, turn: Turn) -> None:
+        for manner in cycle(turn.manners):
+            end = manner.meet(self._port, turn.host)
             self.met[manner.name, end] += 1
             if self._stop.wait(self._every):
                 return
+
+
+def crowd(port: int, photo: bytes, *, every: float) -> Crowd:
+    """All manners from one address: the quick ones in turns, each lasting one by itself."""
+    known = manners(photo)
+    quick = tuple(manner for manner in known if not manner.lasting)
+    turns = [quick, *((manner,) for manner in known if manner.lasting)]
+    return Crowd(port, [Turn("127.0.0.1", turn) for turn in turns], every=every)

@@ -3,6 +3,7 @@
 import io
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from PIL import Image
@@ -42,38 +43,42 @@ def manners(photo: bytes) -> tuple[Manner, ...]:
     """All of them; `photo` is a good one, which they abuse."""
     bomb = io.BytesIO()
     Image.new("1", (20_000, 10_000)).save(bomb, "PNG")
-    head, tail = photo[: len(photo) // 2], photo[len(photo) // 2 :]
+    first, second = photo[: len(photo) // 2], photo[len(photo) // 2 :]
     return (
-        Manner(name="garbage instead of HTTP", act=_says(b"\x16\x03\x01" + bytes(range(256))), expected=("400", CUT)),
+        Manner(name="garbage instead of HTTP", act=says(b"\x16\x03\x01" + bytes(range(256))), expected=("400", CUT)),
         Manner(name="10,000 header lines", act=_many_headers, expected=("400", "431", CUT)),
         Manner(name="header lines that never end", act=_endless_headers, expected=("408", CUT), lasting=True),
-        Manner(name="body that never ends", act=_endless_body(head), expected=("408",), lasting=True),
-        Manner(name="body torn off", act=_torn(head), expected=(LEFT,)),
-        Manner(name="half a photo", act=_says(post(head)), expected=("422",)),
-        Manner(name="tail of a photo", act=_says(post(tail)), expected=("422",)),
-        Manner(name="text as a photo", act=_says(post(b"no photo")), expected=("422",)),
-        Manner(name="empty photo", act=_says(post(b"")), expected=("422",)),
-        Manner(name="200 million pixels", act=_says(post(bomb.getvalue(), "image/png")), expected=("413",)),
+        Manner(name="body that never ends", act=_endless_body(first), expected=("408",), lasting=True),
+        Manner(name="body torn off", act=_torn(first), expected=(LEFT,)),
+        Manner(name="half a photo", act=says(post(first)), expected=("422",)),
+        Manner(name="tail of a photo", act=says(post(second)), expected=("422",)),
+        Manner(name="text as a photo", act=says(post(b"no photo")), expected=("422",)),
+        Manner(name="empty photo", act=says(post(b"")), expected=("422",)),
+        Manner(name="200 million pixels", act=says(post(bomb.getvalue(), "image/png")), expected=("413",)),
         Manner(name="huge body, announced", act=_announced, expected=("413",)),
         Manner(name="huge body, in chunks", act=_chunks, expected=("413", CUT)),
-        Manner(name="wrong type", act=_says(post(photo, "text/plain")), expected=("415",)),
-        Manner(name="wrong method", act=_says(b"PUT /v1/classify HTTP/1.1\r\nHost: x\r\n\r\n"), expected=("405",)),
-        Manner(name="wrong address", act=_says(b"GET /wp-login.php HTTP/1.1\r\nHost: x\r\n\r\n"), expected=("404",)),
+        Manner(name="wrong type", act=says(post(photo, "text/plain")), expected=("415",)),
+        Manner(name="wrong method", act=says(b"PUT /v1/classify HTTP/1.1\r\nHost: x\r\n\r\n"), expected=("405",)),
+        Manner(name="wrong address", act=says(b"GET /wp-login.php HTTP/1.1\r\nHost: x\r\n\r\n"), expected=("404",)),
     )
 
 
 def post(body: bytes, kind: str = "image/jpeg") -> bytes:
     """Give a whole request that classifies `body`."""
-    return _head(f"Content-Type: {kind}", f"Content-Length: {len(body)}") + body
+    return head(f"Content-Type: {kind}", f"Content-Length: {len(body)}") + body
 
 
-def _head(*lines: str) -> bytes:
+def head(*lines: str) -> bytes:
+    """Give the head of a request that classifies, with these header lines more."""
     return "\r\n".join(("POST /v1/classify HTTP/1.1", "Host: x", *lines, "", "")).encode()
 
 
-def _says(what: bytes) -> Callable[[socket.socket], str]:
+def says(what: bytes) -> Callable[[socket.socket], str]:
+    """Send it, and read the status of the answer, which may come before all is sent."""
+
     def act(line: socket.socket) -> str:
-        line.sendall(what)
+        with suppress(ConnectionError):
+            line.sendall(what)
         return status(line)
 
     return act
@@ -92,31 +97,31 @@ def status(line: socket.socket) -> str:
 
 def _many_headers(line: socket.socket) -> str:
     lines = b"".join(b"x-%d: %d\r\n" % (number, number) for number in range(10_000))
-    return _says(b"GET /healthz/live HTTP/1.1\r\nHost: x\r\n" + lines + b"\r\n")(line)
+    return says(b"GET /healthz/live HTTP/1.1\r\nHost: x\r\n" + lines + b"\r\n")(line)
 
 
 def _endless_headers(line: socket.socket) -> str:
-    return _says(b"GET /healthz/live HTTP/1.1\r\nHost: x\r\nX-Never")(line)
+    return says(b"GET /healthz/live HTTP/1.1\r\nHost: x\r\nX-Never")(line)
 
 
-def _endless_body(head: bytes) -> Callable[[socket.socket], str]:
-    return _says(_head("Content-Type: image/jpeg", f"Content-Length: {len(head) + 1}") + head)
+def _endless_body(first: bytes) -> Callable[[socket.socket], str]:
+    return says(head("Content-Type: image/jpeg", f"Content-Length: {len(first) + 1}") + first)
 
 
-def _torn(head: bytes) -> Callable[[socket.socket], str]:
+def _torn(first: bytes) -> Callable[[socket.socket], str]:
     def act(line: socket.socket) -> str:
-        line.sendall(_head("Content-Type: image/jpeg", f"Content-Length: {2 * len(head)}") + head)
+        line.sendall(head("Content-Type: image/jpeg", f"Content-Length: {2 * len(first)}") + first)
         return LEFT
 
     return act
 
 
 def _announced(line: socket.socket) -> str:
-    return _says(_head("Content-Type: image/jpeg", f"Content-Length: {_BODY_LIMIT + 1}"))(line)
+    return says(head("Content-Type: image/jpeg", f"Content-Length: {_BODY_LIMIT + 1}"))(line)
 
 
 def _chunks(line: socket.socket) -> str:
-    line.sendall(_head("Content-Type: image/jpeg", "Transfer-Encoding: chunked"))
+    line.sendall(head("Content-Type: image/jpeg", "Transfer-Encoding: chunked"))
     piece = b"%x\r\n" % 2**20 + bytes(2**20) + b"\r\n"
     try:
         for _ in range(_BODY_LIMIT // 2**20 + 1):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.support.callers import Answers, Callers, call_for, per_second
-from benchmarks.support.crowd import Crowd
+from benchmarks.support.crowd import Crowd, crowd
 from benchmarks.support.figures import Trend
 from benchmarks.support.in_force import foreign_answers
 from benchmarks.support.stand import Endpoint, Stand, wait_until
@@ -75,15 +75,15 @@ class Soak:
         rate = min(plan.share * full, plan.most_per_second)
         seen = Soaked(full_per_second=full, rate=rate)
         self._tell(f"full load {full:.0f} photos/s; {rate:.0f} from now on")
-        crowd = Crowd(port, self._photo.read_bytes(), every=plan.manner_every)
-        with Callers(port, self._photo, connections=plan.connections, rate=rate) as callers, crowd:
+        bad = crowd(port, self._photo.read_bytes(), every=plan.manner_every)
+        with Callers(port, self._photo, connections=plan.connections, rate=rate) as callers, bad:
             self._began = time.monotonic()
             for event in timetable(plan):
                 self._wait(event.at, seen)
                 self._do(event.action, seen)
             self._wait(plan.seconds, seen)
             answers = callers.finish()
-        self._look(seen, answers, crowd)
+        self._look(seen, answers, bad)
         return seen
 
     def _wait(self, until: float, seen: Soaked) -> None:
@@ -174,14 +174,14 @@ class Soak:
         shown = self._endpoint.model()["experiment"]
         return shown["evidence"]["compared"] if shown and shown["number"] == experiment.number else 0
 
-    def _look(self, seen: Soaked, answers: Answers, crowd: Crowd) -> None:
+    def _look(self, seen: Soaked, answers: Answers, bad: Crowd) -> None:
         """Everything that nobody asked for."""
         seen.latency = answers
         seen.good = Counter(answers["status"].tolist())
-        seen.bad = crowd.met
+        seen.bad = bad.met
         strange = {status: n for status, n in seen.good.items() if status != 200}
         seen.unasked += [f"good callers: status {status}, {n} times" for status, n in strange.items()]
-        seen.unasked += [f"bad callers: {what}" for what in crowd.unexpected]
+        seen.unasked += [f"bad callers: {what}" for what in bad.unexpected]
         if foreign := foreign_answers(answers, self._endpoint.log_lines("version in force")):
             seen.unasked.append(f"{foreign} answers came from a version that was not in force")
         if not self._endpoint.alive:

@@ -78,9 +78,10 @@ class Stand:
         """Move the channel to `version`."""
         return self.channel.move(version, by="benchmark", why="to measure it")
 
-    def endpoint(self, name: str, *, poll_seconds: float = 2.0) -> "Endpoint":
-        """An endpoint that follows the channel, not started yet."""
-        return Endpoint(self.directory / name, self._environment(), poll_seconds=poll_seconds)
+    def endpoint(self, name: str, *, poll_seconds: float = 2.0, program: tuple[str, ...] = ()) -> "Endpoint":
+        """An endpoint that follows the channel, not started yet; `program`: other arguments of Python than its own."""
+        environment = self._environment()
+        return Endpoint(self.directory / name, environment, poll_seconds=poll_seconds, program=program)
 
     def _environment(self) -> dict[str, str]:
         return {
@@ -107,11 +108,13 @@ class Stand:
 class Endpoint(Service):
     """`python -m serving` with an install root of its own."""
 
-    def __init__(self, home: Path, environment: Mapping[str, str], *, poll_seconds: float) -> None:
+    def __init__(
+        self, home: Path, environment: Mapping[str, str], *, poll_seconds: float, program: tuple[str, ...] = ()
+    ) -> None:
         home.mkdir(parents=True)
         port = free_port()
         super().__init__(
-            [sys.executable, "-m", "serving"],
+            [sys.executable, *(program or ("-m", "serving"))],
             port=port,
             log=home / "log.jsonl",
             environment={

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from registry.strict_yaml import place, read_yaml
+
 if TYPE_CHECKING:
     from infra.settings import StackSettings
 
@@ -22,11 +24,13 @@ def read_stack(root: Path, stack: str) -> "StackSettings":
 
     path = root / f"Pulumi.{stack}.yaml"
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        document = read_yaml(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise SettingsUnusable(f"{path} does not exist; `pulumi stack init {stack}` needs it beside it") from None
-    except (OSError, yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        raise SettingsUnusable(f"{path} holds no settings: {error}") from None
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        raise SettingsUnusable(f"{path} holds no settings: {place(error)}") from None
+    except OSError as error:
+        raise SettingsUnusable(f"{path} cannot be read: {error.strerror}") from None
     config: Any = document.get("config") if isinstance(document, dict) else None
     if not isinstance(config, dict):
         raise SettingsUnusable(f"{path} holds no settings: it has no map named `config`")

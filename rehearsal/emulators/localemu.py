@@ -1,25 +1,18 @@
 """LocalEmu: a fork of LocalStack's last open-source core, without Docker here."""
 
-from rehearsal.emulators.product import Lacking, Place, Product
+from rehearsal.emulators.localstack import gateway
+from rehearsal.emulators.product import Lacking, Place, optional, without_docker
 
 
 def _settings(place: Place) -> dict[str, str]:
     return {
+        **gateway(place),
+        **without_docker(place),
         "IAM_ENFORCEMENT": "1" if place.enforce_iam else "0",
         "ROOT_ACCESS_KEYS": "test",  # its administrator
         "EC2_VM_MANAGER": "none",  # instances are records; petpark runs their processes
-        "FILESYSTEM_ROOT": str(place.folders["state"]),
         "CONFIG_DIR": str(place.folders["config"]),
-        "GATEWAY_LISTEN": place.address,
-        "GATEWAY_SERVER": "hypercorn",
         "LOCALEMU_HOST": place.address,
-        "SQS_ENDPOINT_STRATEGY": "off",
-        "S3_SKIP_SIGNATURE_VALIDATION": "0",
-        "EAGER_SERVICE_LOADING": "0",
-        "DISABLE_EVENTS": "1",
-        "DNS_ADDRESS": "0",
-        "SKIP_SSL_CERT_DOWNLOAD": "1",
-        "DOCKER_HOST": f"unix://{place.folders['state'] / 'no-docker'}",
         "DOCKER_SOCK": str(place.folders["state"] / "no-docker"),
     }
 
@@ -161,13 +154,4 @@ _LACKS = (
     ),
 )
 
-LOCALEMU = Product(
-    key="localemu",
-    name="LocalEmu",
-    distribution="localemu",
-    environment=".venv-localemu",
-    setup="make setup-emulator EMULATOR=localemu",
-    starter="petpark_localemu",
-    settings=_settings,
-    lacks=_LACKS,
-)
+LOCALEMU = optional("LocalEmu", settings=_settings, lacks=_LACKS)

@@ -3,13 +3,12 @@
 from rehearsal.emulators.product import Place, Product
 
 
-def _settings(place: Place) -> dict[str, str]:
+def gateway(place: Place) -> dict[str, str]:
+    """Where it listens and writes, for LocalStack and its forks, and that it contacts nothing outside this machine."""
     return {
-        "PETPARK_EMULATOR_ENFORCE_IAM": "1" if place.enforce_iam else "0",
         "FILESYSTEM_ROOT": str(place.folders["state"]),
         "GATEWAY_LISTEN": place.address,
         "GATEWAY_SERVER": "hypercorn",  # LocalStack's other server listens on all interfaces
-        "LOCALSTACK_HOST": place.address,
         "SQS_ENDPOINT_STRATEGY": "off",  # queue URLs on this address, not on a name that only public DNS knows
         "S3_SKIP_SIGNATURE_VALIDATION": "0",
         "EAGER_SERVICE_LOADING": "0",
@@ -17,6 +16,14 @@ def _settings(place: Place) -> dict[str, str]:
         "DISABLE_EVENTS": "1",
         "DNS_ADDRESS": "0",
         "SKIP_SSL_CERT_DOWNLOAD": "1",
+    }
+
+
+def _settings(place: Place) -> dict[str, str]:
+    return {
+        **gateway(place),
+        "PETPARK_EMULATOR_ENFORCE_IAM": "1" if place.enforce_iam else "0",
+        "LOCALSTACK_HOST": place.address,
     }
 
 

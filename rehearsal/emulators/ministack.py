@@ -1,6 +1,6 @@
 """MiniStack: MIT licence, pure Python, no Docker for what petpark uses."""
 
-from rehearsal.emulators.product import Lacking, Place, Product
+from rehearsal.emulators.product import Lacking, Place, optional, without_docker
 
 
 def _settings(place: Place) -> dict[str, str]:
@@ -16,7 +16,7 @@ def _settings(place: Place) -> dict[str, str]:
         # Services with listeners on separate ports, which other programs may need, or with containers: none is used.
         "IOT_MTLS_ENABLED": "0",
         "SFTP_ENABLED": "0",
-        "DOCKER_HOST": f"unix://{place.folders['state'] / 'no-docker'}",
+        **without_docker(place),
     }
 
 
@@ -105,13 +105,4 @@ _LACKS = (
     ),
 )
 
-MINISTACK = Product(
-    key="ministack",
-    name="MiniStack",
-    distribution="ministack",
-    environment=".venv-ministack",
-    setup="make setup-emulator EMULATOR=ministack",
-    starter="petpark_ministack",
-    settings=_settings,
-    lacks=_LACKS,
-)
+MINISTACK = optional("MiniStack", settings=_settings, lacks=_LACKS)

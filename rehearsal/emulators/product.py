@@ -59,3 +59,23 @@ class Product:
     def explain(self, error: str) -> Lacking | None:
         """The missing behaviour that this error shows, if known."""
         return next((lacking for lacking in self.lacks if lacking.sign and lacking.sign in error), None)
+
+
+def optional(name: str, *, settings: Callable[[Place], Mapping[str, str]], lacks: tuple[Lacking, ...]) -> Product:
+    """Describe an emulator besides the default: everything that belongs to it is named after it."""
+    key = name.lower()
+    return Product(
+        key=key,
+        name=name,
+        distribution=key,
+        environment=f".venv-{key}",
+        setup=f"make setup-emulator EMULATOR={key}",
+        starter=f"petpark_{key}",
+        settings=settings,
+        lacks=lacks,
+    )
+
+
+def without_docker(place: Place) -> dict[str, str]:
+    """Point an emulator at a Docker that does not exist, so that it uses none that runs here."""
+    return {"DOCKER_HOST": f"unix://{place.folders['state'] / 'no-docker'}"}

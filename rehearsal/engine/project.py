@@ -10,6 +10,8 @@ from typing import Any, cast
 
 import yaml
 
+from registry.strict_yaml import place
+from registry.strict_yaml import read_yaml as read_strictly
 from rehearsal.engine.errors import ConfigurationRefused
 
 
@@ -75,11 +77,11 @@ class Project:
 def read_yaml(file: Path) -> dict[str, Any]:
     """The map in a YAML file; raises `ConfigurationRefused` when there is none."""
     try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+        content = read_strictly(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigurationRefused(f"{file} cannot be read: {error.strerror}.") from error
     except yaml.YAMLError as error:
-        raise ConfigurationRefused(f"{file} is not YAML: {error}") from error
+        raise ConfigurationRefused(f"{file} is not YAML: {place(error)}.") from error
     if content is None:
         return {}
     if not isinstance(content, dict):

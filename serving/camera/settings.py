@@ -12,6 +12,7 @@ import yaml
 
 from registry.encoding import NAME
 from registry.masking import HIDDEN, Address, AddressUnclear, Secrets
+from registry.strict_yaml import place, read_yaml
 from serving.camera.visits import VisitRules
 
 _MEBIBYTE = 1024 * 1024
@@ -105,7 +106,7 @@ def parse_settings(document: object, *, where: str, defaults: Mapping[str, objec
 def load_settings(path: Path, *, overrides: Mapping[str, object]) -> AgentSettings:
     """Read a settings file; what `overrides` has (other than None) wins. Raises `SettingsInvalid`."""
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        document = read_yaml(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise SettingsInvalid(f"{path}: {error.strerror}. Name a file like:\n{EXAMPLE}") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -116,10 +117,9 @@ def load_settings(path: Path, *, overrides: Mapping[str, object]) -> AgentSettin
 
 def _place(error: Exception) -> str:
     """Where a file is broken: the parser's own sentence quotes the line, in which a password may stand."""
-    if not isinstance(error, yaml.MarkedYAMLError) or error.problem_mark is None:
+    if not isinstance(error, yaml.MarkedYAMLError):
         return type(error).__name__
-    problem = re.sub(r"'[^']{2,}'", HIDDEN, error.problem or "")
-    return f"line {error.problem_mark.line + 1}, column {error.problem_mark.column + 1}: {problem}"
+    return re.sub(r"'[^']{2,}'", HIDDEN, place(error))
 
 
 def parse_source(text: str) -> dict[str, str]:

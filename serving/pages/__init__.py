@@ -48,7 +48,10 @@ class PagesApi:
             for language in LANGUAGES
         }
         self._openapi = document(
-            settings.limits, keys_required=settings.api_keys == "required", grpc_port=settings.grpc_port
+            settings.limits,
+            keys_required=settings.api_keys == "required",
+            grpc_port=settings.grpc_port,
+            behind_load_balancer=settings.behind_load_balancer,
         )
 
     async def page(self, request: Request) -> Response:

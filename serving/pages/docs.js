@@ -100,7 +100,7 @@ function write(api) {
   }));
   element("operations").querySelector("details").open = true;
   element("operations").removeAttribute("aria-busy");
-  element("limits").replaceChildren(table(["limit", "value"], Object.entries(api.info["x-limits"]), text("docs.limits")));
+  element("limits").replaceChildren(table(["limit", "value", "beyond"], api.info["x-limits"].map((row) => [row.limit, row.value, row.beyond]), text("docs.limits")));
   element("problems").replaceChildren(...Object.entries(api.components.responses).map(([kind, problem]) => {
     const row = make("tr", "", make("td", "", String(problem["x-status"])), make("td", "", make("code", "", kind)));
     row.append(make("td", "", problem.description));

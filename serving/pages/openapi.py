@@ -1,6 +1,7 @@
 """The endpoint's OpenAPI 3.1 document: the address book that `/docs` shows and clients are made from."""
 
 from serving import problems
+from serving.pages.limits import described
 from serving.pages.schemas import BINARY, STRING, Json, json_answer, outputs, problem_response, reference, schemas
 from serving.settings import Limits
 
@@ -23,7 +24,9 @@ _KEYS = {
 }
 
 
-def document(limits: Limits, *, keys_required: bool = False, grpc_port: int = 0) -> Json:
+def document(
+    limits: Limits, *, keys_required: bool = False, grpc_port: int = 0, behind_load_balancer: bool = False
+) -> Json:
     """Make the whole document of an endpoint; `grpc_port` 0: there is no gRPC."""
     return {
         "openapi": "3.1.0",
@@ -31,7 +34,7 @@ def document(limits: Limits, *, keys_required: bool = False, grpc_port: int = 0)
             "title": "petpark endpoint",
             "version": "1",
             "description": f"{_DESCRIPTION} {_KEYS[keys_required]}{_grpc(grpc_port)}",
-            "x-limits": _limits(limits),
+            "x-limits": described(limits, addresses=not behind_load_balancer, grpc=bool(grpc_port)),
         },
         "tags": [
             {"name": "classify", "description": "Photos in, classes out"},
@@ -39,7 +42,10 @@ def document(limits: Limits, *, keys_required: bool = False, grpc_port: int = 0)
             {"name": "operators", "description": "What the pages Live and Models show and do"},
             {"name": "inference protocol", "description": "Open Inference Protocol v2, for its many clients"},
         ],
-        "paths": _classify(keys_required) | _state() | _operators(keys_required) | _inference_protocol(keys_required),
+        "paths": _classify(limits, keys_required)
+        | _state()
+        | _operators(keys_required)
+        | _inference_protocol(keys_required),
         "components": {
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer", "description": "An API key: pp_…"},
@@ -48,17 +54,6 @@ def document(limits: Limits, *, keys_required: bool = False, grpc_port: int = 0)
             "schemas": schemas(),
             "responses": {kind.name: problem_response(kind) for kind in problems.KINDS},
         },
-    }
-
-
-def _limits(limits: Limits) -> Json:
-    return {
-        "body": f"{limits.body_bytes:,} bytes, within {limits.body_seconds:g} seconds",
-        "photo": f"{limits.pixels:,} pixels",
-        "tensor or batch": f"{limits.batch} images",
-        "header lines": f"within {limits.header_seconds:g} seconds",
-        "waiting requests": f"{limits.queue}; beyond them 503 with Retry-After",
-        "API key": "photos a second and at once, as its RateLimit-Policy says; beyond them 429 with Retry-After",
     }
 
 
@@ -89,7 +84,7 @@ def _explain() -> Json:
     }
 
 
-def _classify(keys_required: bool) -> Json:
+def _classify(limits: Limits, keys_required: bool) -> Json:
     batch: Json = {
         "tags": ["classify"],
         "operationId": "classify_batch",
@@ -101,7 +96,9 @@ def _classify(keys_required: bool) -> Json:
                 "multipart/form-data": {
                     "schema": {
                         "type": "object",
-                        "properties": {"photo": {"type": "array", "items": BINARY, "minItems": 1}},
+                        "properties": {
+                            "photo": {"type": "array", "items": BINARY, "minItems": 1, "maxItems": limits.batch}
+                        },
                         "required": ["photo"],
                     }
                 }

@@ -1,6 +1,9 @@
 """Shapes of what the endpoint takes and gives, for its OpenAPI document."""
 
 from serving import problems
+from serving.explanation import SIDE
+from serving.registry_view import SHOWN
+from serving.roll_back import WHY
 
 type Json = dict[str, object]
 
@@ -97,7 +100,7 @@ def _classification() -> Json:
             },
             "activation_overlay": {
                 "type": "string",
-                "description": "With explain=png: a PNG of 448 pixels a side, as a data: URL",
+                "description": f"With explain=png: a PNG of {SIDE} pixels a side, as a data: URL",
             },
         },
         optional=("decision", "activation_map", "activation_overlay"),
@@ -216,7 +219,7 @@ def _move() -> Json:
 
 
 def _registry() -> Json:
-    moves: Json = {"type": "array", "items": reference("Move"), "description": "The newest 50, newest first"}
+    moves: Json = {"type": "array", "items": reference("Move"), "description": f"The newest {SHOWN}, newest first"}
     channel = _object({"name": STRING, "moves": moves, "error": _or_null("string")})
     metrics: Json = {"type": "object", "additionalProperties": {"type": "number"}}
     certificate = _object(
@@ -263,7 +266,7 @@ def _roll_back() -> Json:
         {
             "expected": INTEGER | expected,
             "to": _or_null("integer") | to,
-            "why": STRING | {"minLength": 1, "maxLength": 500},
+            "why": STRING | {"minLength": 1, "maxLength": WHY},
             "credentials": credentials
             | {"description": "The operator's own, used once and kept nowhere: aws configure export-credentials"},
         },

@@ -27,7 +27,7 @@ class Arrivals:
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self._places = asyncio.Semaphore(max(1, limits.held_bytes // limits.body_bytes))
+        self._places = asyncio.Semaphore(limits.messages)
         self._peers: dict[str, _Peer] = {}
 
     @asynccontextmanager

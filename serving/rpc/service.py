@@ -47,9 +47,6 @@ CODES: Mapping[int, grpc.StatusCode] = {
 }
 """A problem's HTTP status, as gRPC says it."""
 
-_MOST_CALLS = 1024
-"""Calls of all callers; beyond it gRPC itself answers RESOURCE_EXHAUSTED. One caller has `Limits.peer_calls`."""
-
 type Context = grpc.aio.ServicerContext[Any, Any]
 type Call = Callable[[Any, Context, Caller | None], Awaitable[Any]]
 
@@ -119,7 +116,8 @@ class InferenceService:
     async def model_infer(self, body: bytes, context: Context, caller: Caller | None) -> bytes:
         """Answer `ModelInfer`; outputs come as raw contents. Large messages are read and written on a thread."""
         with self.bodies.holding(len(body)):
-            answer, images = await self.workers.run(self._infer, body)
+            peer = self.workers.peer(caller, _line(context, self.port)[0])
+            answer, images = await self.workers.run(peer, self._infer, body)
         if caller is not None:
             self.door.charge(caller, images)
             context.set_trailing_metadata(tuple(caller.headers.items()))
@@ -150,11 +148,13 @@ async def start(service: InferenceService, *, host: str, port: int, limits: Limi
     before the handler wants it, so the key is looked at first, and arriving has a deadline.
     """
     server = grpc.aio.server(
-        maximum_concurrent_rpcs=_MOST_CALLS,
+        maximum_concurrent_rpcs=limits.calls,
         options=[
             ("grpc.so_reuseport", 0),
             ("grpc.max_receive_message_length", limits.body_bytes),
-            ("grpc.max_metadata_size", 16 * 1024),
+            # Between these two sizes gRPC would refuse some calls and take others, by chance.
+            ("grpc.max_metadata_size", limits.metadata_bytes),
+            ("grpc.absolute_max_metadata_size", limits.metadata_bytes),
             ("grpc.max_concurrent_streams", limits.peer_calls),
             ("grpc.server_handshake_timeout_ms", int(limits.header_seconds * 1000)),
         ],

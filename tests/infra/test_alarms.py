@@ -18,6 +18,7 @@ OF_TARGETS = frozenset({"LoadBalancer", "TargetGroup"})
 PUBLISHED_BY_AWS = {
     # namespace, metric: dimensions, statistics that make sense, source
     ("AWS/ApplicationELB", "HTTPCode_Target_5XX_Count"): (OF_TARGETS, {"Sum"}, BALANCERS),
+    ("AWS/ApplicationELB", "HTTPCode_ELB_5XX_Count"): (frozenset({"LoadBalancer"}), {"Sum"}, BALANCERS),
     ("AWS/ApplicationELB", "TargetResponseTime"): (OF_TARGETS, {"Average", "p99"}, BALANCERS),
     ("AWS/ApplicationELB", "HealthyHostCount"): (OF_TARGETS, {"Average", "Minimum", "Maximum"}, BALANCERS),
     ("AWS/CertificateManager", "DaysToExpiry"): (frozenset({"CertificateArn"}), {"Minimum"}, CERTIFICATES),
@@ -38,7 +39,7 @@ def _filters(deployment) -> dict[tuple[str, str], dict[str, Any]]:
 def test_both_kinds_of_endpoint_are_watched_for_all_that_must_be_known(deployments):
     asked = {"errors", "latency", "in-service", "refused", "store", "certification"}
     assert set(_alarms(deployments["test"])) == asked
-    assert set(_alarms(deployments["prod"])) == asked | {"tls"}
+    assert set(_alarms(deployments["prod"])) == asked | {"balancer", "tls"}
     for deployment in deployments.values():
         for alarm in _alarms(deployment).values():
             assert alarm["alarmActions"] == alarm["okActions"] == ["arn:aws:mock::123456789012:monitoring-alarms"]
@@ -102,6 +103,7 @@ def test_an_endpoint_that_is_gone_is_told_and_what_nobody_asked_is_not():
     missing = {what: rule.missing for what, rule in rules(latency_ms=500).items()}
     assert missing == {
         Watched.ERRORS: "notBreaching",
+        Watched.BALANCER: "notBreaching",
         Watched.LATENCY: "notBreaching",
         Watched.IN_SERVICE: "breaching",
         Watched.REFUSED: "notBreaching",

@@ -79,9 +79,12 @@ def test_a_known_error_ends_in_a_sentence_and_its_exit_code(error: Exception, co
         ("MaxSpotInstanceCountExceeded", "L-3819A6DF"),
         ("VcpuLimitExceeded", "L-DB2E81BA"),
         ("PendingVerification", "wait"),
+        ("IdempotentParameterMismatch", "petpark search resume"),
+        ("InvalidInstanceID.NotFound", "petpark jobs list"),
+        ("AnyOtherCode", "petpark doctor --account"),
     ],
 )
-def test_what_a_new_account_lacks_is_told_with_the_step_that_gets_it(code: str, word: str) -> None:
+def test_what_aws_refuses_is_told_with_the_step_that_gets_it(code: str, word: str) -> None:
     said = failing(client_error(code))
     assert word in said.stderr.partition("\nNext: ")[2]
     assert code in said.stderr, "AWS's own words are there, too"

@@ -108,9 +108,9 @@ def test_a_busy_endpoint_takes_a_batch_with_one_thread_and_a_full_one_refuses_it
     endpoint = open_endpoint(threads=2, limits=Limits(queue=0))
     endpoint.follow()
     photos = [("x", make_photo())] * 4
-    with endpoint.workers.place():
+    with endpoint.workers.place(""):
         assert [result["label"] for result in send(endpoint, *photos).json()["results"]] == ["cat"] * 4
-        with endpoint.workers.place():
+        with endpoint.workers.place(""):
             refused = send(endpoint, *photos)
     assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
     assert endpoint.workers.taken == 0

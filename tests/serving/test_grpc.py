@@ -256,7 +256,7 @@ def test_more_work_than_there_is_room_for_is_refused(park, open_endpoint):
     park.release(park.certified())
     endpoint = open_endpoint(threads=1, limits=Limits(queue=0))
     endpoint.follow()
-    with endpoint.workers.place():
+    with endpoint.workers.place(""):
         (refused,) = ask(endpoint, ("ModelInfer", request(images("red"))))
     assert refused.code() is grpc.StatusCode.UNAVAILABLE
     (answered,) = ask(endpoint, ("ModelInfer", request(images("red"))))

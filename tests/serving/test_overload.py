@@ -70,12 +70,12 @@ def test_a_caller_that_leaves_gives_its_place_back():
         assert go_on.wait(30)
 
     async def leave() -> None:
-        running = asyncio.create_task(workers.run(hold))
+        running = asyncio.create_task(workers.run("", hold))
         await asyncio.to_thread(begun.wait, 30)
-        waiting = asyncio.create_task(workers.run(hold))
+        waiting = asyncio.create_task(workers.run("", hold))
         await asyncio.sleep(0)
         with pytest.raises(Problem):
-            await workers.run(hold)
+            await workers.run("", hold)
         waiting.cancel()
         running.cancel()
         await asyncio.wait({running, waiting})
@@ -166,7 +166,7 @@ def test_the_end_waits_for_no_thread():
         assert go_on.wait(30)
 
     async def leave() -> None:
-        running = asyncio.create_task(workers.run(hold))
+        running = asyncio.create_task(workers.run("", hold))
         await asyncio.to_thread(begun.wait, 30)
         running.cancel()
         await asyncio.wait({running})
@@ -185,10 +185,10 @@ def test_work_that_takes_too_long_is_answered_without_its_result():
 
     async def ask() -> None:
         with pytest.raises(Problem) as late:
-            await workers.run(go_on.wait, 30)
+            await workers.run("", go_on.wait, 30)
         assert (late.value.kind.status, late.value.headers["retry-after"]) == (503, "1")
-        with workers.place(), pytest.raises(Problem, match=r"within 0\.05 seconds"):
-            await workers.run_in_place(go_on.wait, 30)
+        with workers.place(""), pytest.raises(Problem, match=r"within 0\.05 seconds"):
+            await workers.run_in_place("", go_on.wait, 30)
         assert workers.taken == 1, "what runs keeps its place until it ends"
         go_on.set()
 

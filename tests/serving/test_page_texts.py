@@ -22,7 +22,8 @@ _DYNAMIC = {
     "metric.": {"accuracy", "balanced_accuracy", "calibration_error", "robustness_drop", "consistency"},
     "models.": {"entry", "version", "move", "by", "when", "why", "certificate", "gates", "metrics", "made"},
     "try.": {"none", "working", "no-photo", "arm-champion", "arm-challenger", "head"},
-    "docs.": {"member", "type", "meaning", "name", "content-type", "header", "status", "limit", "value", "head"},
+    "docs.": {"member", "type", "meaning", "name", "content-type", "header", "status", "limit", "value"}
+    | {"beyond", "head"},
 }
 """Names that scripts put together from what the endpoint says."""
 

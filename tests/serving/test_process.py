@@ -295,6 +295,30 @@ def test_somebody_who_takes_every_connection_takes_none_from_others(cloud, regis
         assert endpoint.end() == 0
 
 
+FEW_FILES = """
+import resource, runpy
+resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256))
+runpy.run_module("serving", run_name="__main__")
+"""
+"""An endpoint whose system allows few open files, an eighth of which are callers' connections to a port."""
+
+
+def test_with_few_open_files_there_are_fewer_connections_and_good_callers_are_answered(cloud, registry, make_photo):
+    registry.release(4.0)
+    with running_program(("-c", FEW_FILES), cloud, registry, {}) as endpoint, ExitStack() as held:
+        endpoint.wait_for("version in force", version=1)
+        port = httpx.URL(endpoint.url).port or 0
+        for number in range(120):
+            at = (f"127.0.0.{2 + number % 8}", 0)
+            held.enter_context(socket.create_connection(("127.0.0.1", port), PATIENCE, source_address=at))
+        kind = {"content-type": "image/jpeg"}
+        with httpx.Client(timeout=PATIENCE) as caller:
+            assert caller.post(f"{endpoint.url}/v1/classify", content=make_photo(), headers=kind).status_code == 200
+            while 'petpark_connections_closed_total{reason="all"}' not in caller.get(f"{endpoint.url}/metrics").text:
+                assert endpoint.process.poll() is None, "it looks at its connections some times a second"
+            assert caller.post(f"{endpoint.url}/v1/classify", content=make_photo(), headers=kind).status_code == 200
+
+
 def test_requests_that_break_http_get_a_400_of_ours(cloud, registry):
     registry.release(4.0)
     with running(cloud, registry) as endpoint:

@@ -157,7 +157,9 @@ def test_a_value_encrypted_for_the_official_cli_is_refused_with_the_way_out(fold
         Project.read(folder).config("test")
 
 
-@pytest.mark.parametrize("text", ["", "name: x", "name: x\nruntime: nodejs", "- a", "{"])
+@pytest.mark.parametrize(
+    "text", ["", "name: x", "name: x\nruntime: nodejs", "- a", "{", "name: x\nruntime: python\nname: x"]
+)
 def test_a_folder_that_is_no_python_project_is_refused(folder: Path, text: str):
     (folder / "Pulumi.yaml").write_text(text)
     with pytest.raises(ConfigurationRefused, match=r"Pulumi\.yaml"):

@@ -66,7 +66,7 @@ def test_what_is_wrong_is_named_with_what_would_be_right(change, said):
     assert said in str(refused.value)
 
 
-@pytest.mark.parametrize("text", ["", "- gate", "cameras: [", "\x00"])
+@pytest.mark.parametrize("text", ["", "- gate", "cameras: [", "\x00", "cameras: {}\ncameras: {}"])
 def test_a_file_that_is_none_is_said(tmp_path, text):
     (tmp_path / "c.yaml").write_text(text)
     with pytest.raises(SettingsInvalid, match=r"c\.yaml"):
