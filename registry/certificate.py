@@ -7,6 +7,7 @@ A certificate is an in-toto Statement v1 (https://github.com/in-toto/attestation
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from itertools import takewhile
 from typing import Literal, Self, cast, get_args
 
 from securesystemslib.dsse import Envelope
@@ -263,6 +264,14 @@ class Certificates:
     def require(self, version: Version, verifier: Verifier, *, now: datetime) -> Certificate:
         """The certificate in force for exactly these bytes; NotCertified, whose `reason` says why. See `look`."""
         return require_in_force(self.look(version, verifier), version, now=now)
+
+    def approvals(self, version: Version, verifier: Verifier) -> list[Certificate]:
+        """The valid `certified` decisions with no other decision behind them, the latest first: it, and what it renews.
+
+        A request for each decision about the version.
+        """
+        valid = [entry for entry in self.entries(version, verifier).values() if isinstance(entry, Certificate)]
+        return list(takewhile(lambda certificate: certificate.decision == "certified", reversed(valid)))
 
     def entries(self, version: Version, verifier: Verifier) -> dict[int, Certificate | NotCertified]:
         """Every decision by its number, ascending; in place of one that `look` passes over, what is wrong with it."""

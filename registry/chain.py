@@ -98,6 +98,12 @@ class Chain[Entry: Link]:
         self.entries.append(entry)
         return entry
 
+    def at(self, number: int) -> Entry | None:
+        """The entry with this number, if it was read."""
+        place = bisect_left(self.entries, number, key=lambda entry: entry.number)
+        found = self.entries[place] if place < len(self.entries) else None
+        return found if found is not None and found.number == number else None
+
     def before(self, number: int) -> Entry | None:
         """The last entry whose number is below `number`; None if there is none."""
         place = bisect_left(self.entries, number, key=lambda entry: entry.number)

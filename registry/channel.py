@@ -120,7 +120,13 @@ class Channel:
             prefix=layout.channel_prefix(model, name),
             key=lambda number: layout.move_key(model, name, number),
         )
-        self.chain = Chain(self._log, what=f"channel {name}", parse=self._parse, repairs=Repairs(store, model))
+        self.chain = Chain(
+            self._log,
+            what=f"channel {name}",
+            parse=self._parse,
+            repairs=Repairs(store, model),
+            check=self._check_restored,
+        )
 
     def head(self) -> Move | None:
         """The move in force; None for a channel that never moved. What followers poll.
@@ -239,6 +245,10 @@ class Channel:
             self.name, expected=f"a version before {head.version}", actual=f"version {head.version} as the first"
         )
 
+    def origin(self, move: Move) -> Move:
+        """The move forward that put into force what `move`, an entry that was read, has in force. No request."""
+        return move if move.restores is None else self.chain.at(move.restores) or move
+
     def left(self, version: int, *, before: int) -> Move | None:
         """The entry that took `version` out of force the last time before entry `before`; None if none did."""
         earlier = (move for move in reversed(self.chain.entries) if move.number < before)
@@ -251,6 +261,22 @@ class Channel:
             if move.number < before.number and move.version == version:
                 return move
         raise NothingToRollBackTo(self.name, expected=f"version {version}", actual="it was never in force here")
+
+    def _check_restored(self, _before: Move | None, move: Move) -> None:
+        """HistoryBroken where a roll back brings back what no move forward put into force: nobody decided on that."""
+        if move.restores is None:
+            return
+        restored = self.chain.at(move.restores)
+        if (
+            restored is None
+            or restored.is_rollback
+            or (restored.version, restored.digest) != (move.version, move.digest)
+        ):
+            raise HistoryBroken(
+                f"channel {self.name}",
+                expected=f"entry {move.number} to restore what entry {move.restores} put into force",
+                actual=f"version {move.version} ({move.digest}), written by {move.by} at {move.at}",
+            )
 
     def _parse(self, number: int, body: bytes) -> Move:
         move = Move.from_bytes(body)

@@ -388,6 +388,7 @@ class SamePerson(RegistryError):
             actual=f"{by}; it was certified by {certified_by}",
             next="Ask somebody else to promote it.",
         )
+        self.public = "one person who certified and promoted it"
 
 
 class MoverRefused(RegistryError):

@@ -81,6 +81,7 @@ def _followers(
         verifier=verifier if settings.require_certificate else None,
         clock=lambda: datetime.now(UTC),
         max_pixels=settings.limits.pixels,
+        two_people=settings.rule.two_people,
         providers=settings.providers,
     )
     channel = Channel(store, settings.model, settings.channel)
