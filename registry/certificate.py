@@ -21,7 +21,6 @@ from securesystemslib.signer import (
 from registry import layout
 from registry.encoding import NAME, SHA256, canonical, format_time, parse_canonical, parse_time
 from registry.errors import CertificateMalformed, DecidedMeanwhile, LogShorter, Malformed, NotCertified, Reason
-from registry.identity import person
 from registry.log import Log, unbroken
 from registry.object_store import ObjectStore
 from registry.signing import KmsSigner, KmsVerifier, Verifier
@@ -371,18 +370,17 @@ def require_in_force(look: Look, version: Version, *, now: datetime) -> Certific
 
 
 def _in_force(certificate: Certificate, version: Version, now: datetime) -> Certificate:
-    who = f"{person(certificate.by)} on {certificate.at}"
     said = f"{certificate.by} on {certificate.at}: {certificate.note or '(no note)'}"
     if certificate.decision != "certified":
         raise NotCertified(
             version.title,
             reason=certificate.decision,
             actual=f"{certificate.decision} by {said}",
-            public=f"{certificate.decision} by {who}",
+            public=f"{certificate.decision} on {certificate.at}",
         )
     if certificate.expires_at is None or parse_time(certificate.expires_at) <= now:
-        ended = f"a certificate that expired {certificate.expires_at}, by"
-        raise NotCertified(version.title, reason="expired", actual=f"{ended} {said}", public=f"{ended} {who}")
+        ended = f"a certificate that expired {certificate.expires_at}"
+        raise NotCertified(version.title, reason="expired", actual=f"{ended}, by {said}", public=ended)
     return certificate
 
 

@@ -43,13 +43,11 @@ def certify(
     expires_at: datetime | None,
     note: str,
     despite: Collection[str] = (),
-    asked: Collection[str] = (),
 ) -> Certificate:
     """Sign a decision about `version` by somebody who did not train it.
 
-    `despite` names each gate that it did not pass, if it is to be certified all the same; `asked` are the gates that it
-    must have been held against. Raises ReasonMissing (an empty note), SelfCertified, GatesNotNamed, and what `sign`
-    raises.
+    `despite` names each gate that it did not pass, if it is to be certified all the same. Raises
+    ReasonMissing (an empty note), SelfCertified, GatesNotNamed, and what `sign` raises.
 
     Anybody may revoke: who sees a danger in their own work must be able to stop it.
     """
@@ -57,7 +55,7 @@ def certify(
     if decision != "revoked":
         refuse_trainer(version.title, version.lineage, by=by)
     if decision == "certified":
-        refuse_unnamed(version, despite=despite, asked=asked)
+        refuse_unnamed(version, despite=despite)
     return certificates.sign(
         version,
         decision=decision,
@@ -70,9 +68,9 @@ def certify(
     )
 
 
-def refuse_unnamed(version: Version, *, despite: Collection[str], asked: Collection[str]) -> None:
+def refuse_unnamed(version: Version, *, despite: Collection[str]) -> None:
     """GatesNotNamed unless `despite` names exactly the gates that stand against `version`."""
-    against = open_gates(version.metrics, asked)
+    against = open_gates(version.metrics)
     if set(despite) != set(against):
         raise GatesNotNamed(version.title, number=version.number, against=against, despite=tuple(despite))
 

@@ -7,10 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from registry.certificate import Certificate
 from registry.errors import SamePerson, SelfCertified
-from registry.identity import same_hands
-
-TRAINERS = ("trained_by", "requested_by")
-"""What a version's lineage says about who made it: the machine's identity, and the person's who asked for it."""
+from registry.identity import TRAINERS, same_hands
 
 
 def refuse_trainer(title: str, lineage: Mapping[str, str], *, by: str) -> None:

@@ -39,10 +39,10 @@ def test_without_a_good_version_left_nothing_answers_and_it_is_said_why(endpoint
     park.revoke(second)
     assert endpoint.follow()
     assert endpoint.answers is None
-    assert "revoked by quinn" in endpoint.classify().json()["detail"]
+    assert "revoked on" in endpoint.classify().json()["detail"]
     ready = endpoint.http.get("/healthz/ready")
     assert ready.status_code == 503
-    assert "revoked by quinn" in ready.json()["detail"]
+    assert "revoked on" in ready.json()["detail"]
     model = endpoint.model()
     assert (model["version"], model["digest"], model["entry"], model["certificate"]) == (None, None, None, None)
     assert model["refused"]["version"] == 2
@@ -198,21 +198,21 @@ def test_an_endpoint_that_started_on_an_empty_listing_finds_the_certificate_at_t
 CERTIFIER = "arn:aws:sts::123456789012:assumed-role/petpark-certifier/vera"
 
 
-def test_a_stranger_learns_the_certifiers_name_and_neither_account_nor_note(endpoint, park):
+def test_a_stranger_learns_neither_the_certifiers_name_nor_account_nor_note(endpoint, park):
     version = park.publish(sharpness=5.0)
     park.certify(version, by=CERTIFIER, note="misses grey cats, ask Rui")
     park.release(version)
     endpoint.follow()
     certificate = endpoint.model()["certificate"]
-    assert certificate["by"] == "vera"
+    assert "by" not in certificate
     assert "note" not in certificate
     park.revoke(1)
     park.certify(version, decision="revoked", by=CERTIFIER, note="misses grey cats, ask Rui")
     endpoint.follow()
     assert endpoint.answers is None
     for told in (endpoint.http.get("/v1/model"), endpoint.http.get("/healthz/ready"), endpoint.classify()):
-        assert "revoked by vera" in told.text
-        assert "arn:aws" not in told.text
+        assert "revoked on" in told.text
+        assert "vera" not in told.text
         assert "Rui" not in told.text
 
 
@@ -321,7 +321,7 @@ def test_a_revoked_version_never_answers_again_though_the_store_goes_away_in_the
     for _ in range(2):
         assert not endpoint.follow()
         assert endpoint.answers is None
-        assert "revoked by quinn" in endpoint.model()["refused"]["detail"]
+        assert "revoked on" in endpoint.model()["refused"]["detail"]
     park.store.away_for = lambda _: False
     assert endpoint.follow()
     assert endpoint.answers == 1, "at the first poll that the store answers"
