@@ -4,7 +4,7 @@ A certificate is an in-toto Statement v1 (https://github.com/in-toto/attestation
 (https://github.com/secure-systems-lab/dsse), signed by a key that trainers cannot use.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import takewhile
@@ -240,9 +240,8 @@ class Certificates:
         """The numbers of the entries about `version`, valid or not, ascending."""
         return self._log(version.number).numbers()
 
-    def check_unbroken(self, version: Version) -> None:
+    def check_unbroken(self, version: Version, numbers: Sequence[int]) -> None:
         """HistoryBroken if a number is missing among the entries: one was deleted, or somebody left numbers out."""
-        numbers = self.numbers(version)
         if (end := unbroken(numbers)) < len(numbers):
             raise self._log(version.number).hole(end + 1)
 
@@ -272,14 +271,27 @@ class Certificates:
         valid = [entry for entry in self.entries(version, verifier).values() if isinstance(entry, Certificate)]
         return list(takewhile(lambda certificate: certificate.decision == "certified", reversed(valid)))
 
-    def entries(self, version: Version, verifier: Verifier) -> dict[int, Certificate | NotCertified]:
-        """Every decision by its number, ascending; in place of one that `look` passes over, what is wrong with it."""
-        log = self._log(version.number)
-        return {number: self._judged(log.read(number), version, number, verifier.key) for number in log.numbers()}
+    def entries(
+        self, version: Version, verifier: Verifier, numbers: Sequence[int] | None = None
+    ) -> dict[int, Certificate | NotCertified]:
+        """Every decision by its number, ascending; in place of one that `look` passes over, what is wrong with it.
 
-    def invalid(self, version: Version, verifier: Verifier) -> list[NotCertified]:
-        """What is wrong with the entries that `look` passes over."""
-        return [entry for entry in self.entries(version, verifier).values() if isinstance(entry, NotCertified)]
+        `numbers`: those that are there, where they were listed already.
+        """
+        log = self._log(version.number)
+        there = log.numbers() if numbers is None else numbers
+        return {number: self._judged(log.read(number), version, number, verifier.key) for number in there}
+
+        `numbers`: those that are there, where they were listed already.
+        """
+        log = self._log(version.number)
+        there = log.numbers() if numbers is None else numbers
+        return {number: self._judged(log.read(number), version, number, verifier.key) for number in there}
+
+    def invalid(self, version: Version, verifier: Verifier, numbers: Sequence[int] | None = None) -> list[NotCertified]:
+        """What is wrong with the entries that `look` passes over; `numbers` as in `entries`."""
+        found = self.entries(version, verifier, numbers).values()
+        return [entry for entry in found if isinstance(entry, NotCertified)]
 
     def _look(self, version: Version, key: Key) -> Look:
         log = self._log(version.number)

@@ -5,7 +5,7 @@ is one, but does not continue the chain, breaks it for everybody, unless a repai
 """
 
 from bisect import bisect_left
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from registry.encoding import sha256_hex
@@ -79,6 +79,31 @@ class Chain[Entry: Link]:
         else:
             self._begin()
         return self.head
+
+    def walk(self) -> Iterator[Entry]:
+        """Every entry from the first on, checked as by `follow`, in bounded memory: only the last one is kept here.
+
+        For a chain from which nothing was read yet. HistoryBroken; what comes before the break is given first.
+        """
+        end, beyond = 0, list[int]()
+
+        def unbroken_part() -> Iterator[int]:
+            nonlocal end
+            for number in self.log.listed():
+                if number == end + 1:
+                    end = number
+                    yield number
+                else:
+                    beyond.append(number)
+
+        for body in self.log.read_ahead(unbroken_part()):
+            entry = self.take(body)
+            if entry is not None:
+                del self.entries[:-1]
+                yield entry
+        for number in beyond:
+            self._refuse_beyond(number, hole=end + 1)
+        self._begun = True
 
     def take(self, body: bytes) -> Entry | None:
         """The object at `next_number` has these bytes: the entry that they are, or None where they are none."""
