@@ -223,4 +223,4 @@ def _log(target: Target, channel: str, clock: Clock, *, role: Role = Role.PROMOT
     from registry.experiment import Experiments
 
     store = target.store(target.outputs.model_store, role=role)
-    return Experiments(store, target.outputs.model, channel, clock=clock)
+    return Experiments(store, target.outputs.model, channel, clock=clock, memory=target.chains())

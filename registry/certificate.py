@@ -282,12 +282,6 @@ class Certificates:
         there = log.numbers() if numbers is None else numbers
         return {number: self._judged(log.read(number), version, number, verifier.key) for number in there}
 
-        `numbers`: those that are there, where they were listed already.
-        """
-        log = self._log(version.number)
-        there = log.numbers() if numbers is None else numbers
-        return {number: self._judged(log.read(number), version, number, verifier.key) for number in there}
-
     def invalid(self, version: Version, verifier: Verifier, numbers: Sequence[int] | None = None) -> list[NotCertified]:
         """What is wrong with the entries that `look` passes over; `numbers` as in `entries`."""
         found = self.entries(version, verifier, numbers).values()

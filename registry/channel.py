@@ -1,6 +1,9 @@
 """A channel: which version is in force, as a numbered log of moves that only grows."""
 
+import hashlib
 import secrets
+import sys
+from array import array
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -8,6 +11,7 @@ from typing import Self
 
 from registry import layout
 from registry.chain import MOST_JUNK, Chain
+from registry.chain_memory import ChainMemory
 from registry.encoding import (
     DIGEST,
     NAME,
@@ -33,7 +37,7 @@ from registry.repairs import Repairs
 from registry.version import Version, check_name
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Move:
     """One entry of a channel: from here on, this version is in force."""
 
@@ -73,11 +77,11 @@ class Move:
         try:
             fields = parse_canonical(data)
             move = cls(
-                channel=fields.text("channel", NAME),
+                channel=sys.intern(fields.text("channel", NAME)),  # of the same few in every entry
                 number=fields.count("number"),
                 version=fields.count("version"),
-                digest=fields.text("digest", DIGEST),
-                by=fields.text("by"),
+                digest=sys.intern(fields.text("digest", DIGEST)),
+                by=sys.intern(fields.text("by")),
                 why=fields.text("why"),
                 previous=fields.optional_count("previous"),
                 restores=fields.optional_count("restores"),
@@ -111,10 +115,12 @@ class Channel:
         name: str,
         *,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        memory: ChainMemory | None = None,
     ) -> None:
         self.model = check_name("model", model)
         self.name = check_name("channel", name)
         self._clock = clock
+        self._forward = array("Q")
         self._log = Log(
             store=store,
             prefix=layout.channel_prefix(model, name),
@@ -126,13 +132,15 @@ class Channel:
             parse=self._parse,
             repairs=Repairs(store, model),
             check=self._check_restored,
+            memory=memory,
         )
 
     def head(self) -> Move | None:
         """The move in force; None for a channel that never moved. What followers poll.
 
-        From nothing a listing and a request for each entry, all of which are checked; from then on one request, and one
-        more for each move since. HistoryBroken if an entry does not carry the hash of the one before.
+        From nothing a listing and a request for each entry that this machine does not remember, all of which are
+        checked; from then on one request, and one more for each move since. HistoryBroken if an entry does not carry
+        the hash of the one before.
         """
         return self.chain.follow()
 
@@ -263,15 +271,16 @@ class Channel:
         raise NothingToRollBackTo(self.name, expected=f"version {version}", actual="it was never in force here")
 
     def _check_restored(self, _before: Move | None, move: Move) -> None:
-        """HistoryBroken where a roll back brings back what no move forward put into force: nobody decided on that."""
+        """HistoryBroken where a roll back brings back what no move forward put into force: nobody decided on that.
+
+        What was put into force is kept in 8 bytes a move, for walks that keep no moves.
+        """
+        self._forward.extend([0] * (move.number + 1 - len(self._forward)))
+        self._forward[move.number] = 0
+        named = int.from_bytes(hashlib.sha256(f"{move.version} {move.digest}".encode()).digest()[:8])
         if move.restores is None:
-            return
-        restored = self.chain.at(move.restores)
-        if (
-            restored is None
-            or restored.is_rollback
-            or (restored.version, restored.digest) != (move.version, move.digest)
-        ):
+            self._forward[move.number] = named
+        elif self._forward[move.restores] != named:
             raise HistoryBroken(
                 f"channel {self.name}",
                 expected=f"entry {move.number} to restore what entry {move.restores} put into force",

@@ -46,16 +46,17 @@ class Log:
             return standing
         return body
 
-    def numbers(self) -> list[int]:
-        """The numbers that are there, ascending, holes or not; a request for each 1,000.
+    def numbers(self, *, after: int = 0) -> list[int]:
+        """The numbers behind `after` that are there, ascending, holes or not; a request for each 1,000.
 
         A name that is no entry's is passed over: whoever may write here must not stop those who read. fsck names it.
         """
-        return sorted(self.listed())
+        return sorted(self.listed(after=after))
 
-    def listed(self) -> Iterator[int]:
+    def listed(self, *, after: int = 0) -> Iterator[int]:
         """The same one by one as they are listed, by a store that lists in order."""
-        found = (_NUMBER.fullmatch(key.removeprefix(self.prefix)) for key in self.store.keys(self.prefix))
+        begin = self.key(after) if after else ""
+        found = (_NUMBER.fullmatch(key.removeprefix(self.prefix)) for key in self.store.keys(self.prefix, after=begin))
         return (int(match[1]) for match in found if match and int(match[1]) > 0)
 
     def read_each(self, numbers: Sequence[int]) -> list[bytes]:
