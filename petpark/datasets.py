@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from petpark.errors import SourceClosed
-from petpark.target import Target
+from petpark.target import Target, machine_cache
 from registry import layout
 
 if TYPE_CHECKING:
@@ -220,7 +219,7 @@ def _source(target: Target, source: str) -> Source:
     from training.dataset.sources.prefix import Address
 
     if terms(source):
-        return OxfordPetsSource.fetch(_cache(), by_breed=source == OXFORD_BREEDS)
+        return OxfordPetsSource.fetch(machine_cache(), by_breed=source == OXFORD_BREEDS)
     packed = source.lower().endswith(SUFFIXES)
     if source.startswith("s3://"):
         address = Address.parse(source)
@@ -251,11 +250,6 @@ def _open(target: Target, address: Address) -> ObjectStore:
             "of its own, must let the role in, too.",
         ) from error
     return store
-
-
-def _cache() -> Path:
-    """Where public sets are kept, so that a second ingestion need not fetch them."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "petpark"
 
 
 def _index(target: Target, index: str, groups: Sequence[str]) -> Index:

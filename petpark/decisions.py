@@ -234,7 +234,7 @@ def desk(target: Target, channel: str, *, role: Role = Role.PROMOTER) -> Desk:
     store = target.store(target.outputs.model_store, role=role)
     return Desk(
         catalog=Catalog(store, model),
-        channel=Channel(store, model, channel),
+        channel=Channel(store, model, channel, memory=target.chains()),
         certificates=Certificates(store, model),
         policy=rule(target, channel),
         verifier=target.verifier(role=role),

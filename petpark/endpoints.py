@@ -70,7 +70,8 @@ def status(target: Target) -> list[Answer]:
 
     outputs = target.outputs
     channel = outputs.endpoint.channel
-    head = Channel(target.store(outputs.model_store, role=Role.READER), outputs.model, channel).head()
+    store = target.store(outputs.model_store, role=Role.READER)
+    head = Channel(store, outputs.model, channel, memory=target.chains()).head()
     wanted = None if head is None else head.version
     wanted_digest = None if head is None else head.digest
     revoked = "" if head is None else _revoked(target, head)

@@ -16,6 +16,8 @@ from registry.layout import Role
 if TYPE_CHECKING:
     from registry.channel import Move
     from registry.experiment import Conclusion, Entry, Experiment, Experiments, Outcome
+    from registry.promotion import Desk
+    from registry.version import Version
 
 type Clock = Callable[[], datetime]
 
@@ -54,7 +56,7 @@ def start(
 
     What the channel asks of a promotion is asked now (but for the metric, which the experiment is there to find), so
     that a win can be carried out. Raises what `decisions.promote` raises, and `NoChampion`, `ExperimentRunning`,
-    `SameVersion`.
+    `SameVersion`; `ExperimentVoid` where it was begun, and what it rests on changed meanwhile.
     """
     from registry.experiment_errors import NoChampion
     from registry.promotion import require_reason
@@ -66,7 +68,7 @@ def start(
     champion = desk.channel.head()
     if champion is None:
         raise NoChampion(channel)
-    return _log(target, channel, clock).start(
+    begun = _log(target, channel, clock).start(
         version,
         champion,
         mode=mode,
@@ -76,6 +78,29 @@ def start(
         by=by,
         why=why,
     )
+    _look_back(desk, begun, version, clock)
+    return begun
+
+
+def _look_back(desk: Desk, begun: Experiment, version: Version, clock: Clock) -> None:
+    """`ExperimentVoid` if the channel moved, or somebody decided against the challenger, while it was begun.
+
+    A store that does not answer any more says nothing about the experiment, which was written.
+    """
+    from registry.errors import KeyUnavailable, LogShorter, NotCertified, StoreUnavailable
+    from registry.experiment_errors import ExperimentVoid
+
+    try:
+        desk.hold(version, clock())
+        head = desk.channel.head()
+    except NotCertified as error:
+        expected = f"a certificate in force for version {version.number}"
+        raise ExperimentVoid(begun.channel, begun.number, expected=expected, actual=error.actual) from error
+    except (StoreUnavailable, KeyUnavailable, LogShorter):
+        return
+    if head is not None and head.number != begun.entry:
+        moved = f"entry {head.number}: version {head.version} by {head.by} ({head.why})"
+        raise ExperimentVoid(begun.channel, begun.number, expected=f"the channel at entry {begun.entry}", actual=moved)
 
 
 def history(target: Target, channel: str) -> list[Entry]:
@@ -198,4 +223,4 @@ def _log(target: Target, channel: str, clock: Clock, *, role: Role = Role.PROMOT
     from registry.experiment import Experiments
 
     store = target.store(target.outputs.model_store, role=role)
-    return Experiments(store, target.outputs.model, channel, clock=clock)
+    return Experiments(store, target.outputs.model, channel, clock=clock, memory=target.chains())

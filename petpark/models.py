@@ -180,7 +180,7 @@ def channel(target: Target, name: str) -> Channel:
     """Channel `name`, to look at; raises the registry's `NameRefused`."""
     from registry.channel import Channel
 
-    return Channel(_store(target), target.outputs.model, name)
+    return Channel(_store(target), target.outputs.model, name, memory=target.chains())
 
 
 def channels(target: Target) -> list[str]:

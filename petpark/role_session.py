@@ -10,6 +10,7 @@ from botocore.config import Config
 from botocore.credentials import CredentialProvider, CredentialResolver, RefreshableCredentials
 
 from registry import identity
+from registry.transfer import REQUESTS_AT_ONCE
 
 if TYPE_CHECKING:
     from mypy_boto3_sts import STSClient
@@ -21,7 +22,10 @@ https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html
 """
 
 _PATIENCE: Final = Config(
-    connect_timeout=5, read_timeout=60, retries={"mode": "standard", "total_max_attempts": 4}, max_pool_connections=32
+    connect_timeout=5,
+    read_timeout=60,
+    retries={"mode": "standard", "total_max_attempts": 4},
+    max_pool_connections=REQUESTS_AT_ONCE,
 )
 
 

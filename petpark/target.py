@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from mypy_boto3_sts import STSClient
 
     from registry.certificate import Signer, Verifier
+    from registry.chain_memory import ChainMemory
     from registry.object_store import PrunableStore
     from registry.transfer import Transfer
 
@@ -68,6 +70,12 @@ class Target:
 
         return S3Store(self.client("s3", role=role), bucket, transfer=self._transfer(role))
 
+    def chains(self) -> ChainMemory:
+        """What this machine remembers of the logs in the model store."""
+        from registry.chain_memory import ChainMemory
+
+        return ChainMemory(machine_cache(), store=f"{self.aws_url or 'aws'}/{self.outputs.model_store}")
+
     def signer(self, *, role: str | None = None) -> Signer:
         """Who signs certificates: the stack's KMS key."""
         from registry.certificate import KmsSigner
@@ -111,6 +119,11 @@ class Target:
                 )
             self._assumed[role] = role_session(self.players.get(role, self.session), arn, self.aws_url)
         return self._assumed[role]
+
+
+def machine_cache() -> Path:
+    """Where this user's caches of petpark lie: https://specifications.freedesktop.org/basedir-spec/latest/"""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "petpark"
 
 
 def open_target(kind: str, stack: str) -> Target:

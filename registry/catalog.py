@@ -4,7 +4,7 @@ import itertools
 import secrets
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -123,10 +123,13 @@ class Catalog:
         VersionMalformed for an object that is none, HistoryBroken for one behind a hole, unless a repair declared it
         void.
         """
+        return list(self.each())
+
+    def each(self) -> Iterator[Version]:
+        """The same one by one, in bounded memory."""
         numbers = self.log.numbers()
         end = unbroken(numbers)
-        found: list[Version] = []
-        for number, body in zip(numbers, self.log.read_each(numbers), strict=True):
+        for number, body in zip(numbers, self.log.read_ahead(numbers), strict=True):
             try:
                 version = self._parse(number, body)
                 if number > end:
@@ -135,8 +138,7 @@ class Catalog:
                 if not self._repairs.void(self.log.key(number), body):
                     raise
             else:
-                found.append(version)
-        return found
+                yield version
 
     def fetch(self, version: Version, directory: Path) -> dict[str, Path]:
         """Every file of `version` under `directory`, by name, each verified now; FileCorrupted.

@@ -4,9 +4,10 @@ A certificate is an in-toto Statement v1 (https://github.com/in-toto/attestation
 (https://github.com/secure-systems-lab/dsse), signed by a key that trainers cannot use.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from itertools import takewhile
 from typing import Literal, Self, cast, get_args
 
 from securesystemslib.dsse import Envelope
@@ -20,7 +21,6 @@ from securesystemslib.signer import (
 from registry import layout
 from registry.encoding import NAME, SHA256, canonical, format_time, parse_canonical, parse_time
 from registry.errors import CertificateMalformed, DecidedMeanwhile, LogShorter, Malformed, NotCertified, Reason
-from registry.identity import person
 from registry.log import Log, unbroken
 from registry.object_store import ObjectStore
 from registry.signing import KmsSigner, KmsVerifier, Verifier
@@ -240,9 +240,8 @@ class Certificates:
         """The numbers of the entries about `version`, valid or not, ascending."""
         return self._log(version.number).numbers()
 
-    def check_unbroken(self, version: Version) -> None:
+    def check_unbroken(self, version: Version, numbers: Sequence[int]) -> None:
         """HistoryBroken if a number is missing among the entries: one was deleted, or somebody left numbers out."""
-        numbers = self.numbers(version)
         if (end := unbroken(numbers)) < len(numbers):
             raise self._log(version.number).hole(end + 1)
 
@@ -264,14 +263,29 @@ class Certificates:
         """The certificate in force for exactly these bytes; NotCertified, whose `reason` says why. See `look`."""
         return require_in_force(self.look(version, verifier), version, now=now)
 
-    def entries(self, version: Version, verifier: Verifier) -> dict[int, Certificate | NotCertified]:
-        """Every decision by its number, ascending; in place of one that `look` passes over, what is wrong with it."""
-        log = self._log(version.number)
-        return {number: self._judged(log.read(number), version, number, verifier.key) for number in log.numbers()}
+    def approvals(self, version: Version, verifier: Verifier) -> list[Certificate]:
+        """The valid `certified` decisions with no other decision behind them, the latest first: it, and what it renews.
 
-    def invalid(self, version: Version, verifier: Verifier) -> list[NotCertified]:
-        """What is wrong with the entries that `look` passes over."""
-        return [entry for entry in self.entries(version, verifier).values() if isinstance(entry, NotCertified)]
+        A request for each decision about the version.
+        """
+        valid = [entry for entry in self.entries(version, verifier).values() if isinstance(entry, Certificate)]
+        return list(takewhile(lambda certificate: certificate.decision == "certified", reversed(valid)))
+
+    def entries(
+        self, version: Version, verifier: Verifier, numbers: Sequence[int] | None = None
+    ) -> dict[int, Certificate | NotCertified]:
+        """Every decision by its number, ascending; in place of one that `look` passes over, what is wrong with it.
+
+        `numbers`: those that are there, where they were listed already.
+        """
+        log = self._log(version.number)
+        there = log.numbers() if numbers is None else numbers
+        return {number: self._judged(log.read(number), version, number, verifier.key) for number in there}
+
+    def invalid(self, version: Version, verifier: Verifier, numbers: Sequence[int] | None = None) -> list[NotCertified]:
+        """What is wrong with the entries that `look` passes over; `numbers` as in `entries`."""
+        found = self.entries(version, verifier, numbers).values()
+        return [entry for entry in found if isinstance(entry, NotCertified)]
 
     def _look(self, version: Version, key: Key) -> Look:
         log = self._log(version.number)
@@ -362,18 +376,17 @@ def require_in_force(look: Look, version: Version, *, now: datetime) -> Certific
 
 
 def _in_force(certificate: Certificate, version: Version, now: datetime) -> Certificate:
-    who = f"{person(certificate.by)} on {certificate.at}"
     said = f"{certificate.by} on {certificate.at}: {certificate.note or '(no note)'}"
     if certificate.decision != "certified":
         raise NotCertified(
             version.title,
             reason=certificate.decision,
             actual=f"{certificate.decision} by {said}",
-            public=f"{certificate.decision} by {who}",
+            public=f"{certificate.decision} on {certificate.at}",
         )
     if certificate.expires_at is None or parse_time(certificate.expires_at) <= now:
-        ended = f"a certificate that expired {certificate.expires_at}, by"
-        raise NotCertified(version.title, reason="expired", actual=f"{ended} {said}", public=f"{ended} {who}")
+        ended = f"a certificate that expired {certificate.expires_at}"
+        raise NotCertified(version.title, reason="expired", actual=f"{ended}, by {said}", public=ended)
     return certificate
 
 

@@ -4,12 +4,14 @@ The rules (docs/design/decisions.md): bytes that are no entry of this log at thi
 is one, but does not continue the chain, breaks it for everybody, unless a repair declared it void.
 """
 
+import json
 from bisect import bisect_left
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
+from registry.chain_memory import WORTH_KEEPING, ChainMemory
 from registry.encoding import sha256_hex
-from registry.errors import HistoryBroken, Malformed, RegistryError, StoreUnavailable
+from registry.errors import ForeignObject, HistoryBroken, Malformed, RegistryError, StoreUnavailable
 from registry.log import Log, unbroken
 from registry.repairs import Repairs
 
@@ -42,10 +44,11 @@ class Chain[Entry: Link]:
         parse: Callable[[int, bytes], Entry],
         repairs: Repairs,
         check: Callable[[Entry | None, Entry], None] = lambda *_: None,
+        memory: ChainMemory | None = None,
     ) -> None:
         """`parse` raises a Malformed for what is no entry of this log, HistoryBroken for one of another place in it.
 
-        `check` raises HistoryBroken for an entry that cannot follow another.
+        `check` raises HistoryBroken for an entry that cannot follow another. `memory`: what this machine knows already.
         """
         self.entries: list[Entry] = []
         self.passed_over: dict[int, RegistryError] = {}
@@ -55,7 +58,11 @@ class Chain[Entry: Link]:
         self._parse = parse
         self._repairs = repairs
         self._check = check
+        self._memory = memory
+        self._remembered = 0
+        """How many entries the memory has."""
         self._begun = False
+        self._head_sha256: str | None = None
 
     @property
     def head(self) -> Entry | None:
@@ -69,16 +76,43 @@ class Chain[Entry: Link]:
         return max(last, max(self.passed_over, default=0)) + 1
 
     def follow(self) -> Entry | None:
-        """Read on, and give the last entry. From nothing a listing and all entries; then one request and one for each.
+        """Read on, and give the last entry. HistoryBroken; what was read before the break stays.
 
-        HistoryBroken; what was read before the break stays.
+        From nothing a listing and all entries, many at a time; with a memory, only those that came since. Then one
+        request, and one for each entry.
         """
         if self._begun:
             while (body := self.log.read(self.next_number)) is not None:
                 self.take(body)
         else:
             self._begin()
+        self._remember()
         return self.head
+
+    def walk(self) -> Iterator[Entry]:
+        """Every entry from the first on, checked as by `follow`, in bounded memory: only the last one is kept here.
+
+        For a chain from which nothing was read yet. HistoryBroken; what comes before the break is given first.
+        """
+        end, beyond = 0, list[int]()
+
+        def unbroken_part() -> Iterator[int]:
+            nonlocal end
+            for number in self.log.listed():
+                if number == end + 1:
+                    end = number
+                    yield number
+                else:
+                    beyond.append(number)
+
+        for body in self.log.read_ahead(unbroken_part()):
+            entry = self.take(body)
+            if entry is not None:
+                del self.entries[:-1]
+                yield entry
+        for number in beyond:
+            self._refuse_beyond(number, hole=end + 1)
+        self._begun = True
 
     def take(self, body: bytes) -> Entry | None:
         """The object at `next_number` has these bytes: the entry that they are, or None where they are none."""
@@ -95,8 +129,14 @@ class Chain[Entry: Link]:
                 raise
             self.passed_over[number] = problem
             return None
-        self.entries.append(entry)
+        self._append(entry, body)
         return entry
+
+    def at(self, number: int) -> Entry | None:
+        """The entry with this number, if it was read."""
+        place = bisect_left(self.entries, number, key=lambda entry: entry.number)
+        found = self.entries[place] if place < len(self.entries) else None
+        return found if found is not None and found.number == number else None
 
     def before(self, number: int) -> Entry | None:
         """The last entry whose number is below `number`; None if there is none."""
@@ -104,13 +144,53 @@ class Chain[Entry: Link]:
         return self.entries[place - 1] if place else None
 
     def _begin(self) -> None:
-        numbers = self.log.numbers()
+        if self._memory is not None and self.head is None:
+            self._recall(self._memory)
+        first = self.next_number
+        numbers = [number - first + 1 for number in self.log.numbers(after=first - 1)]
         end = unbroken(numbers)
-        for body in self.log.read_each(range(self.next_number, end + 1)):
+        for body in self.log.read_ahead(range(first, first + end)):
             self.take(body)
         for number in numbers[end:]:
-            self._refuse_beyond(number, hole=end + 1)
+            self._refuse_beyond(first - 1 + number, hole=first + end)
         self._begun = True
+
+    def _recall(self, memory: ChainMemory) -> None:
+        """Take over what this machine verified before, if it still fits together and the log has the last of it.
+
+        Each entry is held against the one before as if it had just been read. One request, for the last.
+        """
+        try:
+            for body in memory.load(self.log.prefix):
+                number = int(json.loads(body)["number"])  # the rest of it is looked at below
+                if number - self.next_number > MOST_JUNK:
+                    raise ValueError(f"number {number}")  # noqa: TRY301
+                for passed_over in range(self.next_number, number):
+                    self.passed_over[passed_over] = ForeignObject(
+                        "an object that this machine passed over before", key=self.log.key(passed_over)
+                    )
+                entry = self._parse(number, body)
+                self._continue(entry)
+                self._append(entry, body)
+        except (ValueError, LookupError, TypeError, RegistryError):
+            self._forget()
+        if self.head is not None and self.log.read(self.head.number) != self.head.to_bytes():
+            self._forget()
+        self._remembered = len(self.entries)
+
+    def _append(self, entry: Entry, body: bytes) -> None:
+        self.entries.append(entry)
+        self._head_sha256 = sha256_hex(body)
+
+    def _forget(self) -> None:
+        self._head_sha256 = None
+        self.entries.clear()
+        self.passed_over.clear()
+
+    def _remember(self) -> None:
+        if self._memory is not None and len(self.entries) - self._remembered >= WORTH_KEEPING:
+            self._memory.keep(self.log.prefix, (entry.to_bytes() for entry in self.entries))
+            self._remembered = len(self.entries)
 
     def _refuse_beyond(self, number: int, *, hole: int) -> None:
         """HistoryBroken if an entry lies behind a hole: one before it was deleted, or somebody left numbers out."""
@@ -131,7 +211,7 @@ class Chain[Entry: Link]:
 
     def _continue(self, entry: Entry) -> None:
         before = self.head
-        expected = sha256_hex(before.to_bytes()) if before else None
+        expected = self._head_sha256
         if entry.previous_sha256 != expected:
             after = f"the hash of entry {before.number}" if before else "as the first"
             raise HistoryBroken(

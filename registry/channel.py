@@ -1,6 +1,9 @@
 """A channel: which version is in force, as a numbered log of moves that only grows."""
 
+import hashlib
 import secrets
+import sys
+from array import array
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -8,6 +11,7 @@ from typing import Self
 
 from registry import layout
 from registry.chain import MOST_JUNK, Chain
+from registry.chain_memory import ChainMemory
 from registry.encoding import (
     DIGEST,
     NAME,
@@ -33,7 +37,7 @@ from registry.repairs import Repairs
 from registry.version import Version, check_name
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Move:
     """One entry of a channel: from here on, this version is in force."""
 
@@ -73,11 +77,11 @@ class Move:
         try:
             fields = parse_canonical(data)
             move = cls(
-                channel=fields.text("channel", NAME),
+                channel=sys.intern(fields.text("channel", NAME)),  # of the same few in every entry
                 number=fields.count("number"),
                 version=fields.count("version"),
-                digest=fields.text("digest", DIGEST),
-                by=fields.text("by"),
+                digest=sys.intern(fields.text("digest", DIGEST)),
+                by=sys.intern(fields.text("by")),
                 why=fields.text("why"),
                 previous=fields.optional_count("previous"),
                 restores=fields.optional_count("restores"),
@@ -111,22 +115,32 @@ class Channel:
         name: str,
         *,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        memory: ChainMemory | None = None,
     ) -> None:
         self.model = check_name("model", model)
         self.name = check_name("channel", name)
         self._clock = clock
+        self._forward = array("Q")
         self._log = Log(
             store=store,
             prefix=layout.channel_prefix(model, name),
             key=lambda number: layout.move_key(model, name, number),
         )
-        self.chain = Chain(self._log, what=f"channel {name}", parse=self._parse, repairs=Repairs(store, model))
+        self.chain = Chain(
+            self._log,
+            what=f"channel {name}",
+            parse=self._parse,
+            repairs=Repairs(store, model),
+            check=self._check_restored,
+            memory=memory,
+        )
 
     def head(self) -> Move | None:
         """The move in force; None for a channel that never moved. What followers poll.
 
-        From nothing a listing and a request for each entry, all of which are checked; from then on one request, and one
-        more for each move since. HistoryBroken if an entry does not carry the hash of the one before.
+        From nothing a listing and a request for each entry that this machine does not remember, all of which are
+        checked; from then on one request, and one more for each move since. HistoryBroken if an entry does not carry
+        the hash of the one before.
         """
         return self.chain.follow()
 
@@ -239,6 +253,10 @@ class Channel:
             self.name, expected=f"a version before {head.version}", actual=f"version {head.version} as the first"
         )
 
+    def origin(self, move: Move) -> Move:
+        """The move forward that put into force what `move`, an entry that was read, has in force. No request."""
+        return move if move.restores is None else self.chain.at(move.restores) or move
+
     def left(self, version: int, *, before: int) -> Move | None:
         """The entry that took `version` out of force the last time before entry `before`; None if none did."""
         earlier = (move for move in reversed(self.chain.entries) if move.number < before)
@@ -251,6 +269,23 @@ class Channel:
             if move.number < before.number and move.version == version:
                 return move
         raise NothingToRollBackTo(self.name, expected=f"version {version}", actual="it was never in force here")
+
+    def _check_restored(self, _before: Move | None, move: Move) -> None:
+        """HistoryBroken where a roll back brings back what no move forward put into force: nobody decided on that.
+
+        What was put into force is kept in 8 bytes a move, for walks that keep no moves.
+        """
+        self._forward.extend([0] * (move.number + 1 - len(self._forward)))
+        self._forward[move.number] = 0
+        named = int.from_bytes(hashlib.sha256(f"{move.version} {move.digest}".encode()).digest()[:8])
+        if move.restores is None:
+            self._forward[move.number] = named
+        elif self._forward[move.restores] != named:
+            raise HistoryBroken(
+                f"channel {self.name}",
+                expected=f"entry {move.number} to restore what entry {move.restores} put into force",
+                actual=f"version {move.version} ({move.digest}), written by {move.by} at {move.at}",
+            )
 
     def _parse(self, number: int, body: bytes) -> Move:
         move = Move.from_bytes(body)

@@ -10,6 +10,9 @@ from registry import layout
 from registry.catalog import Catalog
 from registry.object_store import PrunableStore, Stored
 from registry.sending import GRACE
+from registry.transfer import REQUESTS_AT_ONCE, in_order
+
+REMOVERS = REQUESTS_AT_ONCE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,15 +48,21 @@ class Collector:
     def collect(self, garbage: Garbage) -> Iterator[Stored]:
         """Remove the old ones, each looked at once more just before; gives each one that is gone."""
         used = self._used()
-        for blob in garbage.old:
+
+        def remove(blob: Stored) -> Stored | None:
             now = self._store.stat(blob.key)
-            if blob.key not in used and now is not None and now.age > GRACE:
-                self._store.delete(blob.key)
-                yield now
+            if now is None or now.age <= GRACE:
+                return None
+            self._store.delete(blob.key)
+            return now
+
+        unused = (blob for blob in garbage.old if blob.key not in used)
+        gone = in_order(remove, unused, at_once=REMOVERS, waiting=REMOVERS)
+        return (blob for blob in gone if blob is not None)
 
     def _used(self) -> set[str]:
         return {
             layout.blob_key(self._catalog.model, file.sha256)
-            for version in self._catalog.versions()
+            for version in self._catalog.each()
             for file in version.files
         }

@@ -361,7 +361,7 @@ class NotCertified(RegistryError):
     }
 
     def __init__(self, version: str, *, reason: Reason, actual: str, public: str = "") -> None:
-        """`public` says the same to those who may not know a certifier's ARN and note."""
+        """`public` says the same to those who may not know a certifier's name and note."""
         super().__init__(expected=f"a certificate in force for {version}", actual=actual, next=self._NEXT[reason])
         self.reason: Reason = reason
         self.public = public or actual
@@ -388,6 +388,7 @@ class SamePerson(RegistryError):
             actual=f"{by}; it was certified by {certified_by}",
             next="Ask somebody else to promote it.",
         )
+        self.public = "one person who certified and promoted it"
 
 
 class MoverRefused(RegistryError):

@@ -9,6 +9,7 @@ from typing import Literal, cast, get_args
 
 from registry import layout
 from registry.chain import MOST_JUNK, Chain
+from registry.chain_memory import ChainMemory
 from registry.channel import Move
 from registry.encoding import (
     DIGEST,
@@ -115,6 +116,7 @@ class Experiments:
         channel: str,
         *,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        memory: ChainMemory | None = None,
     ) -> None:
         self.model = check_name("model", model)
         self.channel = check_name("channel", channel)
@@ -130,6 +132,7 @@ class Experiments:
             parse=self._parse,
             repairs=Repairs(store, model),
             check=self._check_order,
+            memory=memory,
         )
 
     def head(self) -> Entry | None:

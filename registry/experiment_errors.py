@@ -31,6 +31,18 @@ class ExperimentEnded(RegistryError):
         )
 
 
+class ExperimentVoid(RegistryError):
+    """While an experiment was begun, what it was decided upon changed. It was begun, and no endpoint takes it up."""
+
+    def __init__(self, channel: str, number: int, *, expected: str, actual: str) -> None:
+        super().__init__(
+            expected=f"{expected} when experiment {number} of channel {channel} was begun",
+            actual=actual,
+            next="The experiment stands in the log, and endpoints do not take it up as it is. End it: "
+            f"petpark experiment stop --channel {channel} --why ...",
+        )
+
+
 class NoExperiment(RegistryError):
     """There is no experiment to judge or to stop."""
 

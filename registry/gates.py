@@ -7,7 +7,7 @@ hold the same names.
 """
 
 import math
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
@@ -136,16 +136,16 @@ ALL: Final = "all"
 """Stands for every gate, of a version that was never held against any."""
 
 
-def open_gates(metrics: Mapping[str, float], asked: Collection[str] = ()) -> dict[str, str]:
-    """The gates that stand against a version with these metrics, and why; those `asked` count if nobody measured them.
+def open_gates(metrics: Mapping[str, float]) -> dict[str, str]:
+    """The gates that stand against a version with these metrics, and why: failed, or not measured.
 
+    A training names each gate that it was asked for in the metrics, those too that it could not measure.
     Empty where it passed them all. A version that was held against none has the one entry `all`.
     """
     known = states(metrics)
     if not known:
         return {ALL: "never held against any gate"}
-    against = {name: str(state) for name, state in known.items() if state is not State.PASSED}
-    return dict(sorted((against | {name: "not measured" for name in asked if name not in known}).items()))
+    return dict(sorted((name, str(state)) for name, state in known.items() if state is not State.PASSED))
 
 
 class GatesInvalid(ValueError):

@@ -5,6 +5,9 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html#iden
 
 import re
 
+TRAINERS = ("trained_by", "requested_by")
+"""What a version's lineage says about who made it: the machine's identity, and the person's who asked for it."""
+
 _ARN = re.compile(r"\barn:aws[a-z-]*:[a-z0-9-]*:[a-z0-9-]*:[0-9]*:[^\s;,)]*[^\s;,):.]")
 _ASSUMED = "assumed-role"
 _NOT_IN_SESSION_NAMES = re.compile(r"[^\w+=,.@-]", re.ASCII)

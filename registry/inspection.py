@@ -1,9 +1,7 @@
 """fsck: every object of a model's registry, held against what it must be. Reads everything, changes nothing."""
 
-import re
 import tempfile
 from collections.abc import Callable, Container, Generator, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -14,6 +12,8 @@ from registry import layout
 from registry.catalog import Catalog
 from registry.certificate import Certificates
 from registry.channel import Channel, Move
+from registry.contents import Contents
+from registry.encoding import SHA256
 from registry.errors import (
     ClockSkewed,
     DigestMismatch,
@@ -28,22 +28,15 @@ from registry.errors import (
 )
 from registry.experiment import Experiments
 from registry.layout import Shelf
-from registry.log import Log, unbroken
-from registry.object_store import PrunableStore, Revision, Stored
+from registry.log import unbroken
+from registry.object_store import PrunableStore, Revision
 from registry.repairs import Repairs
 from registry.signing import Verifier
-from registry.version import StoredFile, Version
+from registry.transfer import REQUESTS_AT_ONCE, in_order
+from registry.version import StoredFile
 
-READERS = 8
-_NUMBERED = r"\d{8}\.json"
-_SHELVES: Mapping[Shelf, re.Pattern[str]] = {
-    Shelf.BLOBS: re.compile(r"sha256/(?P<name>[0-9a-f]{64})"),
-    Shelf.VERSIONS: re.compile(rf"(?P<name>{_NUMBERED})"),
-    Shelf.CHANNELS: re.compile(rf"(?P<name>[a-z0-9][a-z0-9-]{{0,62}})/{_NUMBERED}"),
-    Shelf.EXPERIMENTS: re.compile(rf"(?P<name>[a-z0-9][a-z0-9-]{{0,62}})/{_NUMBERED}"),
-    Shelf.CERTIFICATES: re.compile(rf"(?P<name>\d{{8}})/{_NUMBERED}"),
-    Shelf.REPAIRS: re.compile(rf"(?P<name>{_NUMBERED})"),
-}
+READERS = REQUESTS_AT_ONCE
+_DOWNLOADS = 8
 
 type Progress = Callable[[int, int], None]
 """Blobs that were read, of how many."""
@@ -103,6 +96,23 @@ class Inspection:
         except RegistryError as error:
             self.findings.append(Finding(severity=severity, where=where, error=error))
 
+    def add(self, other: "Inspection") -> None:
+        """Take in what was found elsewhere."""
+        self.certificates += other.certificates
+        self.findings += other.findings
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChannelLook:
+    """What a look at one channel's log found: 0 moves and no head where they are no history."""
+
+    moves: int = 0
+    head: Move | None = None
+
+
+type DigestOf = Callable[[int], str]
+"""The digest of the version of that number; raises a RegistryError where there is none."""
+
 
 def inspect(
     store: PrunableStore,
@@ -114,33 +124,26 @@ def inspect(
 ) -> Inspection:
     """Look at every object of `model`; `deep`: read and hash every blob, too.
 
+    Requests go out READERS at a time. What is kept of an object is a few hundred bytes of a blob or a version, and
+    nothing of a channel's entry.
     `verifier` None: signatures are not checked. What the store itself refuses, or does not answer, is raised.
     """
     seen = Inspection()
-    found = _shelve(store, model, seen)
+    found = Contents.of(store, model)
+    seen.blobs, seen.bytes = len(found.blobs), found.bytes
+    for key in found.foreign:
+        with seen.noting(Severity.TRACE, key):
+            raise ForeignObject("an object that petpark did not write", key=key)
     repairs = Repairs(store, model).all()
     seen.repairs = len(repairs)
-    declared = frozenset(repair.key for repair in repairs)
-    versions = _versions(store, model, declared, seen)
-    for name in sorted({name for name, _ in found[Shelf.CHANNELS]}):
-        seen.moves += len(inspect_channel(store, model, name, versions, seen, declared=declared))
-    for name in sorted({name for name, _ in found[Shelf.EXPERIMENTS]}):
-        where = f"experiments of channel {name}"
-        with seen.noting(Severity.DAMAGE, where):
-            log = Experiments(store, model, name)
-            log.history()
-            _note_passed_over(
-                {layout.experiment_key(model, name, number): error for number, error in log.passed_over.items()},
-                declared,
-                seen,
-            )
-    for name in sorted({name for name, _ in found[Shelf.CERTIFICATES]}):
-        seen.certificates += _certificates(store, model, int(name), versions, verifier, seen)
-    blobs = dict(found[Shelf.BLOBS])
-    used = _files(versions, blobs, model, seen)
-    _revisions(store.revisions(f"{model}/"), seen, used=used)
+    look = _Look(store, model, found, frozenset(repair.key for repair in repairs), verifier)
+    look.at_versions(seen)
+    look.at_logs(seen)
+    seen.unused = sum(sha256 not in look.used for sha256 in found.blobs)
+    seen.unused_bytes = sum(size for sha256, size in found.blobs.items() if sha256 not in look.used)
+    _revisions(store.revisions(f"{model}/"), seen, used=look.used)
     if deep:
-        _hash_blobs(store, blobs.values(), used, seen, progress)
+        look.at_bytes(seen, progress)
     return seen
 
 
@@ -148,52 +151,164 @@ def inspect_channel(
     store: PrunableStore,
     model: str,
     channel: str,
-    versions: Mapping[int, Version] | None,
+    digest_of: DigestOf | None,
     seen: Inspection,
     *,
     declared: Container[str] = (),
-) -> list[Move]:
-    """Hold one channel's log against itself, against `versions` (None: not), and against what the bucket remembers.
+    see: Callable[[Move], None] = lambda _: None,
+) -> ChannelLook:
+    """Hold one channel's log against itself, against the versions that it names, and against what the bucket remembers.
 
-    Returns its moves; none if they are no history. With `versions` None, the bucket's memory of this channel is asked
-    here. `declared`: keys that a repair declared void, which are no finding.
+    With `digest_of` None, versions are not looked at, and the bucket's memory of this channel is asked here. `see` gets
+    each move in turn, also those before a break. `declared`: keys that a repair declared void, which are no finding.
     """
     where = f"channel {channel}"
-    moves: list[Move] = []
+    look = ChannelLook()
     with seen.noting(Severity.DAMAGE, where):
         log = Channel(store, model, channel)
-        moves = log.history()
-        _note_passed_over(
-            {layout.move_key(model, channel, number): error for number, error in log.passed_over.items()},
-            declared,
-            seen,
-        )
-        for move in moves if versions is not None else ():
-            with seen.noting(Severity.DAMAGE, f"{where}, move {move.number}"):
-                version = (versions or {}).get(move.version)
-                if version is None:
-                    raise VersionMissing(model, move.version)
-                if version.digest != move.digest:
-                    raise DigestMismatch(version.title, expected=move.digest, actual=version.digest)
-    if versions is None:
+        moves = 0
+        for move in log.chain.walk():
+            moves += 1
+            see(move)
+            if digest_of is not None:
+                with seen.noting(Severity.DAMAGE, f"{where}, move {move.number}"):
+                    digest = digest_of(move.version)
+                    if digest != move.digest:
+                        raise DigestMismatch(f"{model} version {move.version}", expected=move.digest, actual=digest)
+        look = ChannelLook(moves=moves, head=log.sure)
+        passed_over = {layout.move_key(model, channel, number): error for number, error in log.passed_over.items()}
+        _note_passed_over(passed_over, declared, seen)
+    if digest_of is None:
         _revisions(store.revisions(layout.channel_prefix(model, channel)), seen)
-    return moves
+    return look
 
 
-def _shelve(store: PrunableStore, model: str, seen: Inspection) -> Mapping[Shelf, list[tuple[str, Stored]]]:
-    """Every object by shelf, with the name of its blob, channel or version; what fits nowhere is found."""
-    shelves: dict[Shelf, list[tuple[str, Stored]]] = {shelf: [] for shelf in Shelf}
-    for stored in store.stats(f"{model}/"):
-        shelf, _, rest = stored.key.removeprefix(f"{model}/").partition("/")
-        match = _SHELVES[Shelf(shelf)].fullmatch(rest) if shelf in set(Shelf) else None
-        if match is None:
-            with seen.noting(Severity.TRACE, stored.key):
-                raise ForeignObject("an object that petpark did not write", key=stored.key)
-        else:
-            shelves[Shelf(shelf)].append((match["name"], stored))
-    seen.blobs = len(shelves[Shelf.BLOBS])
-    seen.bytes = sum(stored.bytes for entries in shelves.values() for _, stored in entries)
-    return shelves
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _ReadVersion:
+    """One version with the decisions about it; `digest` None where it cannot be read."""
+
+    number: int
+    digest: str | None
+    files: tuple[StoredFile, ...]
+    seen: Inspection
+
+
+class _Look:
+    """One look at a registry whose objects are listed."""
+
+    def __init__(
+        self, store: PrunableStore, model: str, found: Contents, declared: Container[str], verifier: Verifier | None
+    ) -> None:
+        self.used: dict[bytes, str] = {}
+        """SHA-256 of a blob -> the name of a file that it is, in some version."""
+        self._store = store
+        self._model = model
+        self._found = found
+        self._declared = declared
+        self._verifier = verifier
+        self._catalog = Catalog(store, model)
+        self._digests: dict[int, str | None] = {}
+        self._unbroken = unbroken(found.versions)
+
+    def at_versions(self, seen: Inspection) -> None:
+        """Every version, and what was decided about it: one that is damaged must not hide the others."""
+        if self._verifier is not None and self._found.certificates:
+            _ = self._verifier.key  # asked for once, and not by all readers at once
+        numbers = (
+            number for number in self._found.versions if layout.version_key(self._model, number) not in self._declared
+        )
+        for read in in_order(self._read, numbers, at_once=READERS, waiting=READERS):
+            seen.add(read.seen)
+            self._digests[read.number] = read.digest
+            seen.versions += read.digest is not None
+            for file in read.files:
+                self._use(read.number, file, seen)
+        for number in sorted(self._found.certificates.keys() - self._digests.keys()):
+            with seen.noting(Severity.DAMAGE, f"certificates of version {number}"):
+                raise VersionMissing(self._model, number)
+
+    def at_logs(self, seen: Inspection) -> None:
+        """Every channel and its experiments."""
+        for name in sorted(self._found.channels):
+            look = inspect_channel(self._store, self._model, name, self._digest_of, seen, declared=self._declared)
+            seen.moves += look.moves
+        for name in sorted(self._found.experiments):
+            self._experiments(name, seen)
+
+    def at_bytes(self, seen: Inspection, progress: Progress) -> None:
+        """Every byte of every blob."""
+        with tempfile.TemporaryDirectory(prefix="petpark-fsck-") as folder:
+
+            def read(blob: tuple[bytes, int]) -> tuple[str, str]:
+                expected, size = blob[0].hex(), blob[1]
+                path = Path(folder) / expected
+                actual = self._store.download(layout.blob_key(self._model, expected), path, size=size)
+                path.unlink()
+                return expected, actual
+
+            blobs = self._found.blobs
+            hashes = in_order(read, blobs.items(), at_once=min(_DOWNLOADS, READERS))
+            for done, (expected, actual) in enumerate(hashes, start=1):
+                progress(done, len(blobs))
+                if actual != expected:
+                    with seen.noting(Severity.DAMAGE, layout.blob_key(self._model, expected)):
+                        name = self.used.get(bytes.fromhex(expected), "(of no version)")
+                        raise FileCorrupted(name, expected=f"sha256 {expected}", actual=f"sha256 {actual}")
+
+    def _read(self, number: int) -> _ReadVersion:
+        seen = Inspection()
+        digest, files = None, ()
+        entries = self._found.certificates.get(number, [])
+        with seen.noting(Severity.DAMAGE, f"version {number}"):
+            version = self._catalog.version(number)
+            digest, files = version.digest, version.files
+            if entries:
+                with seen.noting(Severity.DAMAGE, where := f"certificates of version {number}"):
+                    certificates = Certificates(self._store, self._model)
+                    seen.certificates = len(entries)
+                    for problem in certificates.invalid(version, self._verifier, entries) if self._verifier else ():
+                        with seen.noting(Severity.TRACE, where):
+                            raise problem
+                    certificates.check_unbroken(version, entries)
+            if number > self._unbroken:
+                raise self._catalog.log.hole(self._unbroken + 1)
+        if digest is None and entries:
+            with seen.noting(Severity.DAMAGE, f"certificates of version {number}"):
+                raise VersionMissing(self._model, number)
+        return _ReadVersion(number=number, digest=digest, files=files, seen=seen)
+
+    def _use(self, number: int, file: StoredFile, seen: Inspection) -> None:
+        """Its blob must be there, as long as it was; one that was sent since blobs were listed is there as well."""
+        sha256 = bytes.fromhex(file.sha256)
+        self.used.setdefault(sha256, file.name)
+        actual = self._found.blobs.get(sha256)
+        if actual is None and (blob := self._store.stat(layout.blob_key(self._model, file.sha256))) is not None:
+            actual = blob.bytes
+        if actual != file.bytes:
+            with seen.noting(Severity.DAMAGE, f"{self._model} version {number}"):
+                raise FileCorrupted(
+                    file.name,
+                    expected=f"{file.bytes} bytes of sha256 {file.sha256}",
+                    actual="no such blob" if actual is None else f"{actual} bytes",
+                )
+
+    def _digest_of(self, number: int) -> str:
+        """As it was read; a version that was published since versions were listed is read now."""
+        if number not in self._digests:
+            return self._catalog.version(number).digest
+        digest = self._digests[number]
+        if digest is None:
+            raise VersionMissing(self._model, number)
+        return digest
+
+    def _experiments(self, name: str, seen: Inspection) -> None:
+        with seen.noting(Severity.DAMAGE, f"experiments of channel {name}"):
+            log = Experiments(self._store, self._model, name)
+            for _ in log.chain.walk():
+                pass
+            errors = log.passed_over.items()
+            passed_over = {layout.experiment_key(self._model, name, number): error for number, error in errors}
+            _note_passed_over(passed_over, self._declared, seen)
 
 
 def _note_passed_over(passed_over: Mapping[str, RegistryError], declared: Container[str], seen: Inspection) -> None:
@@ -204,107 +319,22 @@ def _note_passed_over(passed_over: Mapping[str, RegistryError], declared: Contai
                 raise error
 
 
-def _versions(store: PrunableStore, model: str, declared: Container[str], seen: Inspection) -> dict[int, Version]:
-    """Every version that can be read, one by one: one that is damaged must not hide the others."""
-    catalog = Catalog(store, model)
-    log = Log(
-        store=store,
-        prefix=layout.shelf_prefix(model, Shelf.VERSIONS),
-        key=lambda number: layout.version_key(model, number),
-    )
-    versions: dict[int, Version] = {}
-    there = log.numbers()
-    end = unbroken(there)
-    with ThreadPoolExecutor(READERS) as pool:
-        reading = {number: pool.submit(catalog.version, number) for number in there}
-    for number, read in reading.items():
-        if layout.version_key(model, number) not in declared:
-            with seen.noting(Severity.DAMAGE, f"version {number}"):
-                versions[number] = read.result()
-                if number > end:
-                    raise log.hole(end + 1)
-    seen.versions = len(versions)
-    return versions
+def _hash_in(key: str) -> bytes:
+    name = key.rpartition("/")[2]
+    return bytes.fromhex(name) if SHA256.fullmatch(name) else b""
 
 
-def _certificates(
-    store: PrunableStore,
-    model: str,
-    number: int,
-    versions: Mapping[int, Version],
-    verifier: Verifier | None,
-    seen: Inspection,
-) -> int:
-    where = f"certificates of version {number}"
-    count = 0
-    with seen.noting(Severity.DAMAGE, where):
-        version = versions.get(number)
-        if version is None:
-            raise VersionMissing(model, number)
-        certificates = Certificates(store, model)
-        count = len(certificates.numbers(version))
-        for problem in certificates.invalid(version, verifier) if verifier is not None else ():
-            with seen.noting(Severity.TRACE, where):
-                raise problem
-        certificates.check_unbroken(version)
-    return count
-
-
-def _files(
-    versions: Mapping[int, Version], blobs: Mapping[str, Stored], model: str, seen: Inspection
-) -> Mapping[str, StoredFile]:
-    """The blobs that versions use, by key; each must be there, as long as it was."""
-    used: dict[str, StoredFile] = {}
-    for version in versions.values():
-        for file in version.files:
-            used[layout.blob_key(model, file.sha256)] = file
-            blob = blobs.get(file.sha256)
-            if blob is None or blob.bytes != file.bytes:
-                with seen.noting(Severity.DAMAGE, version.title):
-                    actual = "no such blob" if blob is None else f"{blob.bytes} bytes"
-                    raise FileCorrupted(
-                        file.name, expected=f"{file.bytes} bytes of sha256 {file.sha256}", actual=actual
-                    )
-    unused = [blob for blob in blobs.values() if blob.key not in used]
-    seen.unused, seen.unused_bytes = len(unused), sum(blob.bytes for blob in unused)
-    return used
-
-
-def _revisions(revisions: Iterable[Revision], seen: Inspection, *, used: Container[str] = ()) -> None:
+def _revisions(revisions: Iterable[Revision], seen: Inspection, *, used: Container[bytes] = ()) -> None:
     """Each key has had one state. A blob may have been collected, and sent again, while no version used it."""
     for key, group in groupby(revisions, key=lambda revision: revision.key):
         states = list(group)
         deletions = sum(state.deleted for state in states)
         gone = states[0].deleted
         if f"/{Shelf.BLOBS}/" in key:
-            right = len(states) - deletions <= deletions + 1 and not (gone and key in used)
+            needed = gone and _hash_in(key) in used
+            right = len(states) - deletions <= deletions + 1 and not needed
         else:
             right = len(states) == 1 and not gone
         if not right:
             with seen.noting(Severity.TRACE, key):
                 raise ObjectRewritten(key, revisions=len(states), deleted=gone)
-
-
-def _hash_blobs(
-    store: PrunableStore,
-    blobs: Iterable[Stored],
-    used: Mapping[str, StoredFile],
-    seen: Inspection,
-    progress: Progress,
-) -> None:
-    blobs = list(blobs)
-    with tempfile.TemporaryDirectory(prefix="petpark-fsck-") as folder, ThreadPoolExecutor(READERS) as pool:
-
-        def read(blob: Stored) -> str:
-            path = Path(folder) / blob.key.rpartition("/")[2]
-            sha256 = store.download(blob.key, path, size=blob.bytes)
-            path.unlink()
-            return sha256
-
-        for done, (blob, sha256) in enumerate(zip(blobs, pool.map(read, blobs), strict=True), start=1):
-            expected = blob.key.rpartition("/")[2]
-            progress(done, len(blobs))
-            if sha256 != expected:
-                with seen.noting(Severity.DAMAGE, blob.key):
-                    name = used[blob.key].name if blob.key in used else "(of no version)"
-                    raise FileCorrupted(name, expected=f"sha256 {expected}", actual=f"sha256 {sha256}")

@@ -1,14 +1,14 @@
 """A numbered log of write-once objects: 1, 2, 3 … without a hole. Versions, channels and certificates are such logs."""
 
 import re
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from registry.errors import HistoryBroken, ObjectExists, ObjectMissing, StoreUnavailable
 from registry.object_store import ObjectStore
+from registry.transfer import REQUESTS_AT_ONCE, in_order
 
-READERS = 8
+READERS = REQUESTS_AT_ONCE
 _NUMBER = re.compile(r"(\d{8})\.json")
 """Eight digits, so that keys sort as their numbers do."""
 
@@ -46,16 +46,25 @@ class Log:
             return standing
         return body
 
-    def numbers(self) -> list[int]:
-        """The numbers that are there, ascending, holes or not; a request for each 1,000.
+    def numbers(self, *, after: int = 0) -> list[int]:
+        """The numbers behind `after` that are there, ascending, holes or not; a request for each 1,000.
 
         A name that is no entry's is passed over: whoever may write here must not stop those who read. fsck names it.
         """
-        found = (_NUMBER.fullmatch(key.removeprefix(self.prefix)) for key in self.store.keys(self.prefix))
-        return sorted(int(match[1]) for match in found if match and int(match[1]) > 0)
+        return sorted(self.listed(after=after))
+
+    def listed(self, *, after: int = 0) -> Iterator[int]:
+        """The same one by one as they are listed, by a store that lists in order."""
+        begin = self.key(after) if after else ""
+        found = (_NUMBER.fullmatch(key.removeprefix(self.prefix)) for key in self.store.keys(self.prefix, after=begin))
+        return (int(match[1]) for match in found if match and int(match[1]) > 0)
 
     def read_each(self, numbers: Sequence[int]) -> list[bytes]:
         """These entries; HistoryBroken if one is missing."""
+        return list(self.read_ahead(numbers))
+
+    def read_ahead(self, numbers: Iterable[int]) -> Iterator[bytes]:
+        """The same one by one, as many of them in memory at a time as are read at once. HistoryBroken."""
 
         def read(number: int) -> bytes:
             body = self.read(number)
@@ -63,8 +72,7 @@ class Log:
                 raise self.hole(number)
             return body
 
-        with ThreadPoolExecutor(READERS) as pool:
-            return list(pool.map(read, numbers))
+        return in_order(read, numbers, at_once=READERS, waiting=READERS)
 
     def hole(self, number: int) -> HistoryBroken:
         """What to raise where entry `number` is missing."""

@@ -13,6 +13,8 @@ from registry.local_files import written_whole
 from registry.stored import Revision, Stored
 
 _CHUNK_BYTES = 64 * 1024
+_PAGE = 1000
+"""Keys that are listed at a time, as S3 does: what changes behind them meanwhile is listed as it is by then."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +31,7 @@ class MemoryStore:
         self._objects: dict[str, _Kept] = {}
         self._past: dict[str, list[_Kept]] = {}
         self._sorted: list[str] = []
+        self._ever: list[str] = []
         self._lock = threading.Lock()
 
     def create(self, key: str, body: bytes) -> None:
@@ -37,6 +40,8 @@ class MemoryStore:
             if key in self._objects:
                 raise ObjectExists(key)
             self._objects[key] = _Kept(body=bytes(body), at=self._clock())
+            if key not in self._past:
+                bisect.insort(self._ever, key)
             self._past.setdefault(key, []).append(self._objects[key])
             bisect.insort(self._sorted, key)
 
@@ -75,19 +80,12 @@ class MemoryStore:
 
     def keys(self, prefix: str, *, after: str = "") -> Iterator[str]:
         """See ObjectStore."""
-        with self._lock:
-            first = max(bisect.bisect_right(self._sorted, after), bisect.bisect_left(self._sorted, prefix))
-            found = self._sorted[first:]
-        for key in found:
-            if not key.startswith(prefix):
-                return
-            yield key
+        return self._listed(self._sorted, prefix, after)
 
     def stats(self, prefix: str) -> Iterator[Stored]:
         """See ObjectStore."""
-        with self._lock:
-            found = [(key, self._objects[key]) for key in self._sorted if key.startswith(prefix)]
-        yield from (self._stored(key, kept) for key, kept in found)
+        found = ((key, self._objects.get(key)) for key in self._listed(self._sorted, prefix))
+        return (self._stored(key, kept) for key, kept in found if kept is not None)
 
     def delete(self, key: str) -> None:
         """See PrunableStore."""
@@ -98,11 +96,22 @@ class MemoryStore:
 
     def revisions(self, prefix: str) -> Iterator[Revision]:
         """See PrunableStore."""
-        with self._lock:
-            found = [(key, list(self._past[key])) for key in sorted(self._past) if key.startswith(prefix)]
-        for key, past in found:
-            for place, kept in enumerate(reversed(past)):
+        for key in self._listed(self._ever, prefix):
+            for place, kept in enumerate(reversed(list(self._past[key]))):
                 yield Revision(key=key, latest=place == 0, deleted=kept.body is None)
+
+    def _listed(self, keys: list[str], prefix: str, after: str = "") -> Iterator[str]:
+        while True:
+            with self._lock:
+                first = max(bisect.bisect_right(keys, after), bisect.bisect_left(keys, prefix))
+                page = keys[first : first + _PAGE]
+            for key in page:
+                if not key.startswith(prefix):
+                    return
+                yield key
+            if not page:
+                return
+            after = page[-1]
 
     def _stored(self, key: str, kept: _Kept) -> Stored:
         return Stored(key=key, bytes=len(kept.body or b""), age=self._clock() - kept.at)

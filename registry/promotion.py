@@ -4,7 +4,7 @@ The endpoints hold the rule about certificates again by themselves (`Certificate
 and the bucket policy the one about movers, so a writer that goes around this module serves nothing by it.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -23,17 +23,13 @@ from registry.errors import (
     NotCertified,
     ReasonMissing,
     RolledBackBefore,
-    SamePerson,
-    SelfCertified,
     StoreUnavailable,
 )
 from registry.gates import failed, judged, open_gates
-from registry.identity import person, same_hands
+from registry.identity import person
 from registry.signing import Signer, Verifier
+from registry.two_people import refuse_same_person, refuse_trainer
 from registry.version import Version
-
-TRAINERS = ("trained_by", "requested_by")
-"""What a version's lineage says about who made it: the machine's identity, and the person's who asked for it."""
 
 
 def certify(
@@ -47,13 +43,11 @@ def certify(
     expires_at: datetime | None,
     note: str,
     despite: Collection[str] = (),
-    asked: Collection[str] = (),
 ) -> Certificate:
     """Sign a decision about `version` by somebody who did not train it.
 
-    `despite` names each gate that it did not pass, if it is to be certified all the same; `asked` are the gates that it
-    must have been held against. Raises ReasonMissing (an empty note), SelfCertified, GatesNotNamed, and what `sign`
-    raises.
+    `despite` names each gate that it did not pass, if it is to be certified all the same. Raises
+    ReasonMissing (an empty note), SelfCertified, GatesNotNamed, and what `sign` raises.
 
     Anybody may revoke: who sees a danger in their own work must be able to stop it.
     """
@@ -61,7 +55,7 @@ def certify(
     if decision != "revoked":
         refuse_trainer(version.title, version.lineage, by=by)
     if decision == "certified":
-        refuse_unnamed(version, despite=despite, asked=asked)
+        refuse_unnamed(version, despite=despite)
     return certificates.sign(
         version,
         decision=decision,
@@ -74,9 +68,9 @@ def certify(
     )
 
 
-def refuse_unnamed(version: Version, *, despite: Collection[str], asked: Collection[str]) -> None:
+def refuse_unnamed(version: Version, *, despite: Collection[str]) -> None:
     """GatesNotNamed unless `despite` names exactly the gates that stand against `version`."""
-    against = open_gates(version.metrics, asked)
+    against = open_gates(version.metrics)
     if set(despite) != set(against):
         raise GatesNotNamed(version.title, number=version.number, against=against, despite=tuple(despite))
 
@@ -85,14 +79,6 @@ def require_reason(what: str, text: str) -> None:
     """ReasonMissing if `text`, which the log keeps as `what`, is blank."""
     if not text.strip():
         raise ReasonMissing(what)
-
-
-def refuse_trainer(title: str, lineage: Mapping[str, str], *, by: str) -> None:
-    """SelfCertified if `by` made the version, or asked for it to be made."""
-    for role in TRAINERS:
-        trainer = lineage.get(role)
-        if trainer is not None and same_hands(trainer, by):
-            raise SelfCertified(title, by=by, trained_by=trainer)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,8 +118,8 @@ class Desk:
         version = self.catalog.version(number)
         self._refuse_failed(version)  # before its certificate: nobody need look at what may not come into force anyway
         certificate = self.hold(version, now)
-        if self.policy.two_people and certificate is not None and same_hands(certificate.by, by):
-            raise SamePerson(self.channel.name, version.title, by=by, certified_by=certificate.by)
+        if self.policy.two_people and certificate is not None:
+            refuse_same_person(self.channel.name, version.title, certificates=[certificate], by=by)
         return version
 
     def roll_back(

@@ -33,7 +33,7 @@ from registry.local_files import written_whole
 from registry.s3_answers import check_deleted, check_headers, check_listing, check_object, check_written, store_time
 from registry.s3_outcomes import outcomes
 from registry.stored import Revision, Stored
-from registry.transfer import Transfer, in_order
+from registry.transfer import REQUESTS_AT_ONCE, Transfer, in_order
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -61,7 +61,7 @@ def s3_client(endpoint_url: str | None = None, region: str | None = None) -> "S3
         connect_timeout=3,
         read_timeout=20,
         retries={"mode": "standard", "total_max_attempts": 5},
-        max_pool_connections=32,
+        max_pool_connections=REQUESTS_AT_ONCE,
         s3={"addressing_style": "path"} if endpoint_url else {},
     )
     return boto3.client("s3", endpoint_url=endpoint_url, region_name=region, config=config)
@@ -204,15 +204,15 @@ class S3Store:
 
     def revisions(self, prefix: str) -> Iterator[Revision]:
         """See PrunableStore."""
-        found: list[Revision] = []
         for page in self._pages("list_object_versions", Prefix=prefix):
-            for kind, deleted in (("Versions", False), ("DeleteMarkers", True)):
-                found += (
-                    Revision(key=entry["Key"], latest=entry["IsLatest"], deleted=deleted)
-                    for entry in page.get(kind, [])
-                )
-        # A page lists revisions and deletions apart; together they are ordered by key, the newest first.
-        yield from sorted(found, key=lambda revision: (revision.key, not revision.latest))
+            found = [
+                Revision(key=entry["Key"], latest=entry["IsLatest"], deleted=deleted)
+                for kind, deleted in (("Versions", False), ("DeleteMarkers", True))
+                for entry in page.get(kind, [])
+            ]
+            # A page lists revisions and deletions apart; together they are ordered by key, the newest first, and so
+            # are the pages. https://docs.aws.amazon.com/AmazonS3/latest/userguide/list-obj-version-enabled-bucket.html
+            yield from sorted(found, key=lambda revision: (revision.key, not revision.latest))
 
     def _pages(self, operation: str, **question: str) -> Iterator[Any]:
         paginator: Any = self._client.get_paginator(operation)  # pyright: ignore[reportArgumentType, reportCallIssue]

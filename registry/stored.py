@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Stored:
     """An object: its key, its size, and how long it has been there, all by the store's own account."""
 
@@ -14,7 +14,7 @@ class Stored:
     """By the store's own clock, so that no machine of ours can make it older or younger."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Revision:
     """One of the states that a key has had; `deleted` is the state of not being there any more."""
 

@@ -1,4 +1,4 @@
-"""Moving whole objects: what may do it, and the parts of one side by side."""
+"""Moving whole objects: what may do it, and many requests side by side in bounded memory."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -6,6 +6,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Protocol
 
 PARTS_AT_ONCE = 4
+REQUESTS_AT_ONCE = 64
+"""For small objects; clients keep as many connections open."""
 
 
 class Transfer(Protocol):
@@ -20,14 +22,16 @@ class Transfer(Protocol):
         ...
 
 
-def in_order[A, B](work: Callable[[A], B], items: Iterable[A]) -> Iterator[B]:
-    """The results in order, at most PARTS_AT_ONCE at work and one waiting."""
-    with ThreadPoolExecutor(PARTS_AT_ONCE) as pool:
+def in_order[A, B](
+    work: Callable[[A], B], items: Iterable[A], *, at_once: int = PARTS_AT_ONCE, waiting: int = 1
+) -> Iterator[B]:
+    """The results in the order of `items`: at most `at_once` at work, and `waiting` more taken from `items`."""
+    with ThreadPoolExecutor(at_once) as pool:
         ahead: deque[Future[B]] = deque()
         try:
             for item in items:
                 ahead.append(pool.submit(work, item))
-                if len(ahead) > PARTS_AT_ONCE:
+                if len(ahead) >= at_once + waiting:
                     yield ahead.popleft().result()
             while ahead:
                 yield ahead.popleft().result()

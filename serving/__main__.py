@@ -12,6 +12,7 @@ from botocore.config import Config
 from registry.blob_cache import BlobCache
 from registry.catalog import Catalog
 from registry.certificate import Certificates, KmsVerifier, Verifier
+from registry.chain_memory import ChainMemory
 from registry.channel import Channel
 from registry.crt_transfer import crt_transfer
 from registry.experiment import Experiments
@@ -81,10 +82,12 @@ def _followers(
         verifier=verifier if settings.require_certificate else None,
         clock=lambda: datetime.now(UTC),
         max_pixels=settings.limits.pixels,
+        two_people=settings.rule.two_people,
         providers=settings.providers,
     )
-    channel = Channel(store, settings.model, settings.channel)
-    experiments = Experiments(store, settings.model, settings.channel)
+    memory = ChainMemory(settings.cache, store=settings.model_store) if settings.cache else None
+    channel = Channel(store, settings.model, settings.channel, memory=memory)
+    experiments = Experiments(store, settings.model, settings.channel, memory=memory)
     return (
         Rollout(channel=channel, admission=admission, live=live, metrics=metrics),
         Challenger(experiments=experiments, admission=admission, live=live, collector=metrics.experiment),

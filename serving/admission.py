@@ -17,12 +17,13 @@ from registry.errors import (
     LogShorter,
     NotCertified,
     RegistryError,
+    SamePerson,
     SelfCertified,
     StoreRefused,
     StoreUnavailable,
 )
-from registry.identity import without_arns
-from registry.promotion import refuse_trainer
+from registry.identity import same_hands, without_arns
+from registry.two_people import refuse_same_person, refuse_trainer
 from registry.version import Version
 from serving.model import LoadedModel, Standing
 from serving.probes import ProbesFailed, reproduce
@@ -35,12 +36,16 @@ _BEFORE_EVERY_EXPIRY = datetime.min.replace(tzinfo=UTC)
 
 
 class Named(Protocol):
-    """An entry of a log that names a version by number and digest: a channel's move, or an experiment."""
+    """An entry of a log that puts a version before callers: a channel's move forward, or an experiment."""
 
     @property
     def version(self) -> int: ...  # noqa: D102
     @property
     def digest(self) -> str: ...  # noqa: D102
+    @property
+    def channel(self) -> str: ...  # noqa: D102
+    @property
+    def by(self) -> str: ...  # noqa: D102
 
 
 class VersionRefused(Exception):
@@ -63,7 +68,7 @@ class VersionRefused(Exception):
 
 
 class Admission:
-    """Loads versions and verifies them: the entry's digest, the certificate, every file's hash, the probe photos."""
+    """Loads versions and verifies them: the entry's digest and author, certificate, file hashes, probe photos."""
 
     def __init__(
         self,
@@ -73,14 +78,19 @@ class Admission:
         verifier: Verifier | None,
         clock: Callable[[], datetime],
         max_pixels: int,
+        two_people: bool,
         providers: tuple[str, ...] = CPU_ONLY,
     ) -> None:
-        """`verifier` None: uncertified versions are admitted too."""
+        """`verifier` None: uncertified versions are admitted too.
+
+        `two_people`: whoever put a version into force must not be the only one who certified it.
+        """
         self._catalog = catalog
         self._certificates = certificates
         self._verifier = verifier
         self._clock = clock
         self._max_pixels = max_pixels
+        self._two_people = two_people
         self._providers = providers
 
     def admit(self, entry: Named) -> LoadedModel:
@@ -91,25 +101,25 @@ class Admission:
         """
         with _refusals():
             version = self._catalog.version(entry.version, digest=entry.digest)
-            certificate, standing = self._certificate(version, now=self._clock())
+            certificate, standing = self._certificate(version, entry, now=self._clock())
             with tempfile.TemporaryDirectory(prefix="petpark-version-") as directory:
                 return self._load(version, certificate, standing, self._catalog.fetch(version, Path(directory)))
 
-    def admit_again(self, model: LoadedModel) -> LoadedModel:
+    def admit_again(self, model: LoadedModel, entry: Named) -> LoadedModel:
         """Admit a model that is still in memory: its bytes are proved, but it may have been revoked since."""
         with _refusals():
-            certificate, standing = self._certificate(model.version, now=self._clock())
+            certificate, standing = self._certificate(model.version, entry, now=self._clock())
             return replace(model, certificate=certificate, standing=standing)
 
-    def confirm(self, model: LoadedModel) -> LoadedModel:
-        """Give the model that answers, with the certificate that counts now. Raises `VersionRefused`.
+    def confirm(self, model: LoadedModel, entry: Named) -> LoadedModel:
+        """Give the model that `entry` has answer, with the certificate that counts now. Raises `VersionRefused`.
 
         Only a decision takes a version out of force: that its certificate ran out meanwhile does not, nor does a log of
         decisions that cannot be read, whose error passes through. One request while nothing was decided.
         """
         if not self.has_news(model.standing):
             return model
-        certificate, standing = self._certificate(model.version, now=_BEFORE_EVERY_EXPIRY)
+        certificate, standing = self._certificate(model.version, entry, now=_BEFORE_EVERY_EXPIRY)
         return replace(model, certificate=certificate, standing=standing)
 
     def has_news(self, standing: Standing | None) -> bool:
@@ -121,7 +131,9 @@ class Admission:
         left = model.certified_seconds(self._clock())
         return left is not None and left <= 0
 
-    def _certificate(self, version: Version, *, now: datetime) -> tuple[Certificate | None, Standing | None]:
+    def _certificate(
+        self, version: Version, entry: Named, *, now: datetime
+    ) -> tuple[Certificate | None, Standing | None]:
         if self._verifier is None:
             return None, None
         look = self._certificates.look(version, self._verifier)
@@ -129,11 +141,10 @@ class Admission:
         try:
             certificate = require_in_force(look, version, now=now)
             refuse_trainer(version.title, version.lineage, by=certificate.by)
-        except NotCertified as error:
-            raise VersionRefused(
-                error.outcome, str(error), curable=True, standing=standing, public=error.public
-            ) from error
-        except SelfCertified as error:
+            if self._two_people and same_hands(certificate.by, entry.by):  # only then is more to be read
+                approvals = self._certificates.approvals(version, self._verifier)
+                refuse_same_person(entry.channel, version.title, certificates=approvals, by=entry.by)
+        except (NotCertified, SelfCertified, SamePerson) as error:
             raise VersionRefused(
                 error.outcome, str(error), curable=True, standing=standing, public=error.public
             ) from error

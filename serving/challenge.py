@@ -136,7 +136,7 @@ class Challenger:
     def _confirm(self, challenge: Challenge, model: LoadedModel) -> None:
         """Ask whether anything was decided about the challenger; a revoked one answers no more."""
         try:
-            confirmed = self._admission.confirm(model)
+            confirmed = self._admission.confirm(model, challenge.experiment)
         except VersionRefused as refused:
             self._set(replace(challenge, model=None, refused=refused))
             self._say("challenger withdrawn", challenge.experiment, refused)

@@ -14,6 +14,7 @@ from serving.live import Live
 from serving.model import LoadedModel
 from serving.problems import NOT_READY, Problem
 from serving.providers import fell_back
+from serving.strangers import for_strangers
 from serving.telemetry import Metrics
 
 _NOT_FOR_CALLERS = frozenset({"note", "despite"})
@@ -63,11 +64,11 @@ class HealthApi:
             raise Problem(NOT_READY, draining if self._live.draining else self._live.excuse, retry_after=2)
         return JSONResponse({"in_service": True})
 
-    async def model(self, _request: Request) -> Response:
-        """Answer `GET /v1/model`: what this process really serves."""
+    async def model(self, request: Request) -> Response:
+        """Answer `GET /v1/model`: what this process really serves, and who certified it to callers with a key."""
         current = self._live.deployed
         refused, challenge = self._live.refused, self._live.challenge
-        document = {
+        document: object = {
             "name": self._name,
             "version": current.model.version.number if current else None,
             "digest": current.model.identity["digest"] if current else None,
@@ -83,6 +84,8 @@ class HealthApi:
             "providers_wanted": list(self._providers),
             "api_keys": self._door.to_json(),
         }
+        if not self._door.knows(request.headers):
+            document = for_strangers(document)
         return JSONResponse(document, headers={"cache-control": "no-store"})
 
     async def metrics(self, _request: Request) -> Response:

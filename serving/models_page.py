@@ -1,12 +1,16 @@
 """What the page Models asks: the registry as it is, and whether its channel can be moved from here."""
 
+from typing import cast
+
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from registry.errors import ObjectMissing, RegistryError, VersionMissing
+from serving.keys.door import Caller
 from serving.problems import NOT_FOUND, UPSTREAM, Problem
-from serving.registry_view import RegistryView
+from serving.registry_view import Json, RegistryView
 from serving.roll_back import RollBackApi
+from serving.strangers import for_strangers
 
 REPORT_HEADERS = {
     # The file has its styles and pictures inside, and no script. A training instance made it: scripts stay forbidden,
@@ -28,12 +32,15 @@ class ModelsApi:
         self._roll_back = roll_back
 
     async def registry(self, request: Request) -> Response:
-        """Answer `GET /v1/registry`."""
+        """Answer `GET /v1/registry`: to callers without a key without what names people, or was written by them."""
         if self._view is None:
             raise Problem(NOT_FOUND, "This endpoint was started without a registry to look at.")
-        document = await self._view.read()
+        document: object = await self._view.read()
+        caller: Caller = request.state.caller
+        if caller.key is None:
+            document = for_strangers(document)
         roll_back = {"possible": self._roll_back.possible, "confidential": self._roll_back.confidential(request)}
-        return JSONResponse({**document, "roll_back": roll_back}, headers={"cache-control": "no-store"})
+        return JSONResponse({**cast("Json", document), "roll_back": roll_back}, headers={"cache-control": "no-store"})
 
     async def report(self, request: Request) -> Response:
         """Answer `GET /v1/versions/{number}/report.html`: the file of that version, as it was published."""

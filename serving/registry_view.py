@@ -153,7 +153,7 @@ class RegistryView:
         entry = self._experiments.head()
         if entry is None:
             return None
-        return {"kind": "start" if isinstance(entry, Experiment) else "end", **asdict(entry)}
+        return {"kind": "start" if isinstance(entry, Experiment) else "end", **asdict(entry), "by": person(entry.by)}
 
     def _describe(self, moves: Iterable[Move]) -> list[Json]:
         newest_first = sorted(moves, key=lambda move: -move.version)

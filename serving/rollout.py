@@ -156,7 +156,7 @@ class Rollout:
         if deployed is None:
             return
         try:
-            model = self._admission.confirm(deployed.model)
+            model = self._admission.confirm(deployed.model, self._channel.origin(deployed.move))
         except VersionRefused as refusal:
             self._withdraw(deployed, refusal)
         else:
@@ -219,8 +219,8 @@ class Rollout:
             return None
 
     def _admit(self, move: Move) -> LoadedModel:
-        model = self._in_memory(move)
-        return self._admission.admit(move) if model is None else self._admission.admit_again(model)
+        model, origin = self._in_memory(move), self._channel.origin(move)  # a roll back needs no second person
+        return self._admission.admit(origin) if model is None else self._admission.admit_again(model, origin)
 
     def _in_memory(self, move: Move) -> LoadedModel | None:
         for model in self._kept:

@@ -72,6 +72,17 @@ class Door:
         self._callers.labels("anonymous" if caller.key is None else "key").inc()
         return caller
 
+    def knows(self, headers: Mapping[str, str]) -> bool:
+        """Whether a key is shown that holds now; nothing is counted or refused."""
+        try:
+            shown = _shown(headers)
+            if shown is None:
+                return False
+            self._known(shown)
+        except Problem:
+            return False
+        return True
+
     def charge(self, caller: Caller, photos: int) -> None:
         """Count the photos of a request beyond its first."""
         if caller.key is not None and photos > 1:

@@ -145,8 +145,13 @@ export function table(heads, rows, label) {
   return scroll;
 }
 
-/* An ARN by the name at its end; the whole is there to be read. */
+/* An ARN by the name at its end; the whole is there to be read. Callers without a key are told no names. */
 export function who(arn) {
+  if (!arn) {
+    const hidden = make("span", "who", text("app.somebody"));
+    hidden.title = text("app.names-with-a-key");
+    return hidden;
+  }
   const name = make("span", "who", arn.split(/[/:]/).at(-1));
   name.title = arn;
   return name;
@@ -154,6 +159,6 @@ export function who(arn) {
 
 export function certificate(held) {
   if (!held) return text("cert.not-asked");
-  const by = { by: held.by?.split(/[/:]/).at(-1), date: held.expires_at ? day(held.expires_at) : "" };
+  const by = { by: held.by?.split(/[/:]/).at(-1) ?? text("app.somebody"), date: held.expires_at ? day(held.expires_at) : "" };
   return text(held.expired ? "cert.expired" : "cert.in-force", by);
 }

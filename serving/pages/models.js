@@ -68,13 +68,18 @@ function channel(told) {
   const since = text("models.in-force", { version: head.version, date: dayAndTime(head.at) });
   const heads = ["entry", "version", "move", "by", "when", "why"].map((name) => text(`models.${name}`));
   const rows = told.moves.map((move) => [
-    String(move.number), String(move.version), kind(move), who(move.by), dayAndTime(move.at), move.why,
+    String(move.number), String(move.version), kind(move), who(move.by), dayAndTime(move.at), move.why ?? "",
   ]);
   const history = make("details", "", make("summary", "", text("models.history", { count: rows.length })));
   history.append(table(heads, rows, text("models.history-of", { name: told.name })));
   history.open = Boolean(followed(told));
   const back = followed(told) ? rollBack(told) : [];
-  return card(title, make("p", "in-force", since), make("p", "quiet", who(head.by), ": ", head.why), ...back, history);
+  return card(title, make("p", "in-force", since), make("p", "quiet", ...spoken(head)), ...back, history);
+}
+
+/* Who did something, and why, as far as this caller may know it. */
+function spoken(entry) {
+  return entry.why ? [who(entry.by), ": ", entry.why] : [who(entry.by)];
 }
 
 function kind(move) {
@@ -123,7 +128,7 @@ async function download(event, link, name) {
 
 function decided(held) {
   const name = held.state.replace(" ", "-");
-  const values = { by: held.by?.split(/[/:]/).at(-1), date: held.expires_at ? day(held.expires_at) : "" };
+  const values = { by: held.by?.split(/[/:]/).at(-1) ?? text("app.somebody"), date: held.expires_at ? day(held.expires_at) : "" };
   const line = make("span", held.state === "in force" ? "good" : "alarm", text(`cert.${name}`, values));
   if (held.by) line.title = held.by;
   return held.note ? make("div", "", line, make("p", "quiet small", held.note)) : line;
@@ -164,12 +169,12 @@ function experiment() {
   const parts = [];
   if (entry?.kind === "start") {
     const values = { ...entry, share: percent(entry.share), until: dayAndTime(entry.until) };
-    parts.push(make("p", "", text("experiment.start", values)), make("p", "quiet", who(entry.by), ": ", entry.why));
+    parts.push(make("p", "", text("experiment.start", values)), make("p", "quiet", ...spoken(entry)));
   }
   if (entry?.kind === "end") {
     const outcome = text(`experiment.${entry.outcome}`);
     parts.push(make("p", "", text("experiment.end", { experiment: entry.experiment, outcome, date: dayAndTime(entry.at) })));
-    parts.push(foreign("quiet", entry.reasons.join(" ")));
+    parts.push(foreign("quiet", entry.reasons?.join(" ") ?? ""));
   }
   if (running) parts.push(make("p", running.state === "answers" ? "good" : "alarm", text(`experiment.${running.state}`)));
   const evidence = running?.evidence ?? entry?.evidence;

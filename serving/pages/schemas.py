@@ -185,7 +185,7 @@ def _served_model() -> Json:
             | {"description": _THRESHOLD + " Null where the likeliest class is the answer."},
             "certificate": {
                 "type": ["object", "null"],
-                "description": "Who certified the version, until when, and whether that is over",
+                "description": "Until when the version is certified, whether that is over; with an API key, by whom",
             },
             "providers": {"type": "array", "items": STRING, "description": "What the model computes on"},
             "providers_wanted": {"type": "array", "items": STRING, "description": "What it was wanted to compute on"},
@@ -214,7 +214,8 @@ def _move() -> Json:
             "at": STRING,
             "write_id": STRING,
             "previous_sha256": _or_null("string"),
-        }
+        },
+        optional=("by", "why"),  # for callers with a key
     )
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from petpark import experiments
+from registry.certificate import Certificates
 from registry.channel import Channel, Move
 from registry.experiment import Experiment, Experiments
 from registry.experiment_rule import Arm, Evidence
@@ -222,6 +223,30 @@ def test_a_channel_that_never_moved_has_no_champion(run: Run, place: Place, publ
     publish()
     said = run("experiment", "start", "1", "--channel", "test", "--why", "x")
     assert (said.exit_code, said.stderr.startswith("NoChampion")) == (1, True)
+
+
+@pytest.mark.parametrize("what", ["the channel moves", "the challenger is revoked"])
+def test_what_changes_while_an_experiment_is_begun_is_said(
+    run: Run, place: Place, versions: list[Version], monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    begin = Experiments.start
+
+    def slowly(*args: Any, **how: Any) -> Experiment:
+        begun = begin(*args, **how)
+        if what == "the channel moves":
+            Channel(place.buckets["models"], "pets", "test").move(versions[1], by="otto", why="in a hurry")
+        else:
+            Certificates(place.buckets["models"], "pets").sign(
+                versions[1], decision="revoked", signer=place.key, by="vera", report_sha256=None, expires_at=None,
+                note="bites",
+            )  # fmt: skip
+        return begun
+
+    monkeypatch.setattr(Experiments, "start", slowly)
+    said = run("experiment", "start", "2", "--channel", "test", "--why", "x")
+    assert (said.exit_code, said.stderr.startswith("ExperimentVoid")) == (1, True)
+    assert "petpark experiment stop" in said.stderr
+    assert isinstance(log(place).head(), Experiment), "it was begun, and that is said, too"
 
 
 def test_a_stop_keeps_what_was_seen_and_frees_the_channel(

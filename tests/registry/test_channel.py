@@ -221,3 +221,18 @@ def test_a_stored_move_of_another_shape_is_malformed(change: dict[str, object]) 
     document = json.dumps({**move.to_dict(), **change}, separators=(",", ":"), sort_keys=True).encode()
     with pytest.raises(MoveMalformed):
         Move.from_bytes(document)
+
+
+def test_a_walk_that_keeps_nothing_holds_roll_backs_against_what_was_put_into_force(store: PrunableStore) -> None:
+    channel = Channel(store, "pets", "prod")
+    for number in (1, 2, 3):
+        channel.move(version(number), by="otto", why="x")
+    channel.roll_back(by="otto", why="x")
+    channel.roll_back(by="otto", why="x")
+    walked = list(Channel(store, "pets", "prod").chain.walk())
+    assert walked == channel.history()
+    head = channel.history()[-1]
+    forged = replace(head, number=6, previous=1, restores=3, previous_sha256=head.sha256)
+    store.create(layout.move_key("pets", "prod", 6), forged.to_bytes())
+    with pytest.raises(HistoryBroken, match="to restore what entry 3 put into force"):
+        list(Channel(store, "pets", "prod").chain.walk())

@@ -1,6 +1,6 @@
 """fsck: every kind of damage has a name and a place, and sound registries have none."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from registry.certificate import Certificates
 from registry.channel import Channel
 from registry.encoding import canonical, parse_canonical, sha256_hex
 from registry.inspection import Inspection, Severity, inspect, inspect_channel
-from registry.object_store import PrunableStore
+from registry.object_store import MemoryStore, PrunableStore, Stored
 from registry.signing import MemorySigner, MemoryVerifier
 
 SIGNER = MemorySigner()
@@ -188,8 +188,37 @@ def test_what_the_collector_removed_and_a_publisher_sent_again_is_no_trace(regis
 
 def test_one_channel_can_be_looked_at_alone(registry: PrunableStore) -> None:
     seen = Inspection()
-    assert len(inspect_channel(registry, "pets", "prod", None, seen)) == 3
+    assert inspect_channel(registry, "pets", "prod", None, seen).moves == 3
     assert seen.sound
     registry.delete(PROD.format(3))
-    assert len(inspect_channel(registry, "pets", "prod", None, seen)) == 2
+    assert inspect_channel(registry, "pets", "prod", None, seen).moves == 2
     assert [(finding.severity, finding.where) for finding in seen.findings] == [(Severity.TRACE, PROD.format(3))]
+
+
+class Overtaken(MemoryStore):
+    """Somebody publishes, and moves a channel, as soon as this store was listed once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.meanwhile: list[Callable[[PrunableStore], None]] = []
+
+    def stats(self, prefix: str) -> Iterator[Stored]:
+        yield from super().stats(prefix)
+        acts, self.meanwhile = self.meanwhile, []
+        for act in acts:
+            act(self)
+
+
+def test_what_is_published_and_promoted_while_it_looks_is_no_damage(files: dict[str, Path], tmp_path: Path) -> None:
+    def publish(store: PrunableStore) -> None:
+        (tmp_path / "new").write_bytes(b"a file that was not listed")
+        new = {**files, "new": tmp_path / "new"}
+        version = Catalog(store, "pets").publish(new, labels=["cat"], metrics={}, lineage={"run": "r-2"})
+        Channel(store, "pets", "prod").move(version, by="mia", why="")
+
+    store = Overtaken()
+    first = Catalog(store, "pets").publish(files, labels=["cat"], metrics={}, lineage={"run": "r-1"})
+    Channel(store, "pets", "prod").move(first, by="mia", why="")
+    store.meanwhile = [publish]
+    assert look(store).sound
+    assert Catalog(store, "pets").numbers() == [1, 2]

@@ -61,6 +61,7 @@ class Endpoint:
         park: Park,
         *,
         require_certificate: bool = True,
+        two_people: bool = True,
         limits: Limits | None = None,
         threads: int = 2,
         cache: Path | None = None,
@@ -89,6 +90,7 @@ class Endpoint:
             verifier=MemoryVerifier(park.signer) if require_certificate else None,
             clock=lambda: park.now,
             max_pixels=self.settings.limits.pixels,
+            two_people=two_people,
         )
         self.rollout = Rollout(
             channel=Channel(park.store, "pets", "prod"),  # its own: what the writer remembers is not known here

@@ -178,11 +178,11 @@ class Park:
         number = max(self.certificates.numbers(self.catalog.version(version)), default=0) + 1
         self.store.create(certificate_key("pets", version, number), body)
 
-    def release(self, version: Version) -> Move:
-        return self.channel.move(version, by="otto", why="test")
+    def release(self, version: Version, *, by: str = "otto") -> Move:
+        return self.channel.move(version, by=by, why="test")
 
-    def roll_back(self) -> Move:
-        return self.channel.roll_back(by="otto", why="test")
+    def roll_back(self, *, by: str = "otto") -> Move:
+        return self.channel.roll_back(by=by, why="test")
 
     def certified(self, *, sharpness: float = 4.0) -> Version:
         version = self.publish(sharpness=sharpness)

@@ -21,7 +21,7 @@ class Trial:
         self.park, self.endpoint = park, endpoint
         self.log = Experiments(park.store, "pets", "prod", clock=lambda: park.now)
 
-    def begin(self, version, *, mode: Mode = "canary", share=0.5, hours=1.0):
+    def begin(self, version, *, mode: Mode = "canary", share=0.5, hours=1.0, by="otto"):
         begun = self.log.start(
             version,
             self.park.channel.head(),
@@ -29,7 +29,7 @@ class Trial:
             share=share,
             rule=Rule(),
             until=self.park.now + timedelta(hours=hours),
-            by="otto",
+            by=by,
             why="test",
         )
         assert self.step()
@@ -252,6 +252,16 @@ def test_an_uncertified_challenger_answers_nobody_until_it_is_certified(trial, p
     assert "NotCertified" in trial.told["refused"]
     assert trial.ask() == [(1, "champion")]
     park.certify(version)
+    trial.step()
+    assert trial.ask() == [(2, "challenger")]
+
+
+def test_a_challenger_of_who_certified_it_answers_nobody(trial, challenger, park):
+    trial.begin(challenger, share=1.0, by="quinn")
+    assert trial.told["state"] == "refused"
+    assert trial.told["refused"].startswith("SamePerson")
+    assert trial.ask() == [(1, "champion")]
+    park.certify(challenger, by="vera")
     trial.step()
     assert trial.ask() == [(2, "challenger")]
 

@@ -167,7 +167,7 @@ def test_a_chosen_photo_gets_label_probabilities_heat_map_version_and_certificat
     expect(page.locator(".scores li")).to_have_count(2)
     expect(page.locator("#answer")).to_contain_text("Answered by version 2")
     expect(page.locator("#heat")).to_be_visible()
-    expect(page.locator("#model")).to_contain_text("signed by quinn, until")
+    expect(page.locator("#model")).to_contain_text("signed by somebody, until")
     page.get_by_role("button", name="Heat map").press("Enter")
     expect(page.locator("#heat")).to_be_hidden()
 

@@ -87,7 +87,7 @@ def report(what: Assessment, **changes: object) -> Report:
         epochs=[EPOCH],
         counts={f.label: {"train": 1, "validation": 2, "test": 3} for f in what.evaluation.classes},
         hyper_parameters={"epochs": 1, "image_size": 8, "architecture": "coin"},
-        lineage={"run": EVIL},
+        lineage={"run": EVIL, "requested_by": "arn:aws:sts::1:assumed-role/publisher/tina"},
     )
     return replace(made, **changes)  # pyright: ignore[reportArgumentType] - tests name fields that exist
 
@@ -102,6 +102,10 @@ def test_names_of_photos_and_classes_are_escaped(tmp_path: Path):
     assert "<script" not in html
     assert "&lt;script&gt;" in html
     assert "<td><b></td>" not in html
+
+
+def test_a_report_names_nobody(tmp_path: Path):
+    assert "tina" not in page(tmp_path, assessment(8, 10))
 
 
 def test_the_report_of_a_job_needs_nothing_else(built: Built):

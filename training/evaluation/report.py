@@ -7,6 +7,7 @@ from typing import Final
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from registry.identity import TRAINERS
 from training.evaluation import charts
 from training.evaluation.assess import Assessment
 from training.evaluation.gates import GateResult
@@ -28,6 +29,11 @@ class Report:
     counts: Mapping[str, Mapping[str, int]]  # label -> split -> photos
     hyper_parameters: Mapping[str, object]
     lineage: Mapping[str, str]
+
+    @property
+    def provenance(self) -> dict[str, str]:
+        """Give the lineage without people: an endpoint shows the report to its callers. The version has all of it."""
+        return {name: value for name, value in self.lineage.items() if name not in TRAINERS}
 
     @property
     def failed(self) -> list[GateResult]:
