@@ -200,6 +200,10 @@ class WeightsMissing(OperatorError):
     """Weights to start from were named, and are not there."""
 
 
+class WeightsOfAnother(OperatorError):
+    """Weights to start from are those of a network that the job does not train."""
+
+
 class SourceClosed(OperatorError):
     """Photos, or their index, lie where the publisher's role may not read."""
 

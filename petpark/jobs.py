@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from mypy_boto3_ec2.type_defs import InstanceTypeDef
 
     from registry.object_store import ObjectStore
+    from registry.version import Version
     from training.hyper_parameters import HyperParameters
     from training.job import EpochRecord, JobResult, JobSpec
 
@@ -141,18 +142,15 @@ def usual_parameters(target: Target, recipe: str = "") -> HyperParameters:
     return find_recipe(recipe or ("two-cores" if target.kind == "rehearsal" else "gpu"))
 
 
-def weights_of(target: Target, number: int) -> str:
-    """Hash of the weights of version `number`; raises the registry's `VersionMissing`, or `WeightsMissing`."""
-    from registry.catalog import Catalog
-
-    store = target.store(target.outputs.model_store, role=layout.Role.READER)
-    version = Catalog(store, target.outputs.model).version(number)
-    found = next((file.sha256 for file in version.files if file.name == _WEIGHTS), None)
+def weights_of(version: Version) -> str:
+    """Hash of the weights of a version; `WeightsMissing`."""
+    found = version.file(_WEIGHTS)
     if found is None:
         raise WeightsMissing(
-            f"Version {number} has no file {_WEIGHTS}.", next_step="Give a version that petpark trained, or a file."
+            f"Version {version.number} has no file {_WEIGHTS}.",
+            next_step="Give a version that petpark trained, or a file.",
         )
-    return found
+    return found.sha256
 
 
 def new_id() -> str:

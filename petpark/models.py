@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -138,6 +139,15 @@ def _readable(catalog: Catalog, numbers: Sequence[int]) -> tuple[list[Version], 
         found = dict(zip(numbers, pool.map(read, numbers), strict=True))
     problems = {number: one for number, one in found.items() if isinstance(one, Exception)}
     return [one for one in found.values() if not isinstance(one, Exception)], problems
+
+
+_NUMBER = re.compile(r"[1-9]\d{0,7}")
+_BEGINNING = re.compile(r"(sha256:)?[0-9a-f]{4,64}")
+
+
+def names_a_version(named: str) -> bool:
+    """Whether it can be a version's number, or the beginning of a digest: four digits or more."""
+    return bool(_NUMBER.fullmatch(named) or _BEGINNING.fullmatch(named))
 
 
 def resolve(target: Target, named: str) -> int:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from petpark import acceptance
+from petpark import acceptance, models
 from petpark.app import example, invocation
+from petpark.commands.words import named_option
 from petpark.output import Cell, Columns, Section, percent, plural
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ _NAMED = 10
 def run_test(
     ctx: typer.Context,
     folder: Annotated[Path, typer.Argument(help="Photos, with one subfolder for each class.")],
-    version: Annotated[int, typer.Option("--version", help="Test this version of the registry, here.", min=0)] = 0,
+    version: Annotated[str, named_option("--version", "Test this version of the registry, here.")] = "",
     endpoint: Annotated[
         str,
         typer.Option(
@@ -50,7 +51,8 @@ def run_test(
         rows = read_index(index.name, index.read_bytes(), None)
     with tempfile.TemporaryDirectory(prefix="petpark-test-") as directory, run.output.progress("Testing") as report:
         if version:
-            subject = acceptance.of_version(run.target(), version, Path(directory))
+            target = run.target()
+            subject = acceptance.of_version(target, models.resolve(target, version), Path(directory))
         else:
             subject = acceptance.of_endpoint(endpoint, run.target)
         tested = acceptance.answer_folder(folder, subject, index=rows, progress=report)

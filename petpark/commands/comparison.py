@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from petpark import comparison
+from petpark import comparison, models
 from petpark.app import example, invocation
 from petpark.commands.photos import by_change, by_class, photo_facts
-from petpark.commands.words import brief, figure, measured
+from petpark.commands.words import NAMED, brief, figure, measured, named
 from petpark.comparison import Comparison
 from petpark.lineage import DeadEnd
 from petpark.output import Cell, Columns, Section, bad, moment, short, size
@@ -23,14 +23,15 @@ if TYPE_CHECKING:
 
 def diff(
     ctx: typer.Context,
-    before: Annotated[int, typer.Argument(metavar="A", help="The version to compare with.", min=1)],
-    after: Annotated[int, typer.Argument(metavar="B", help="The version that is compared.", min=1)],
+    before: Annotated[str, named("A", f"The version to compare with. {NAMED}")],
+    after: Annotated[str, named("B", "The version that is compared.")],
     photos: Annotated[bool, typer.Option("--photos", help="Name every photo, not only some.")] = False,
 ) -> None:
     """Show what differs between two versions: metrics, labels, lineage, files, and the photos of their datasets."""
     run = invocation(ctx)
+    target = run.target()
     with run.output.progress("Comparing"):
-        found = comparison.compare(run.target(), before, after)
+        found = comparison.compare(target, models.resolve(target, before), models.resolve(target, after))
     difference = found.difference
     sections: dict[str, Section] = {
         f"{found.before.title} → {found.after.number}": {

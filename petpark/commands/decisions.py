@@ -8,8 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
-from petpark import decisions
+from petpark import decisions, models
 from petpark.app import Invocation, example, invocation
+from petpark.commands.words import Named, named_option
 from petpark.decisions import Successors
 from petpark.errors import NOT_SO
 from petpark.output import Cell, bad, moment, short
@@ -18,7 +19,6 @@ from registry.channel import Move
 from registry.channel_policy import ChannelPolicy
 from registry.identity import person
 
-Version = Annotated[int, typer.Argument(help="Number of the version.", min=1)]
 Channel = Annotated[str, typer.Option("--channel", help="The channel to move, such as test or prod.")]
 Why = Annotated[str, typer.Option("--why", help="The reason, kept in the channel's log.")]
 
@@ -33,7 +33,7 @@ class Decision(StrEnum):
 
 def certify(
     ctx: typer.Context,
-    version: Version,
+    version: Named,
     decision: Annotated[Decision, typer.Option("--decision", help="The decision to sign.")],
     note: Annotated[str, typer.Option("--note", help="What was looked at, and what was seen.")],
     report: Annotated[
@@ -58,14 +58,15 @@ def certify(
     """
     run = invocation(ctx)
     target = run.target()
+    number = models.resolve(target, version)
     if decision is not Decision.CERTIFIED:
-        _warn(run, target, version, decision, yes=yes)
+        _warn(run, target, number, decision, yes=yes)
     certificate = decisions.certify(
-        target, version, decision=decision.value, note=note, report=report, days=days, despite=despite or ()
+        target, number, decision=decision.value, note=note, report=report, days=days, despite=despite or ()
     )
     after = decisions.successors(target, certificate) if decision is Decision.CERTIFIED else []
     fields: dict[str, Cell] = {
-        "version": str(version),
+        "version": str(number),
         "decision": decision,
         "by": certificate.by,
         "until": moment(certificate.expires_at) if certificate.expires_at else "for good",
@@ -92,7 +93,7 @@ def _warn(run: Invocation, target: Target, version: int, decision: Decision, *, 
 
 def promote(
     ctx: typer.Context,
-    version: Version,
+    version: Named,
     channel: Channel,
     why: Why,
     create_channel: Annotated[
@@ -107,16 +108,15 @@ def promote(
     run = invocation(ctx)
     target = run.target()
     _say_undeclared(run, target, channel)
-    _show(run, target, decisions.promote(target, version, channel=channel, why=why, create_channel=create_channel))
+    number = models.resolve(target, version)
+    _show(run, target, decisions.promote(target, number, channel=channel, why=why, create_channel=create_channel))
 
 
 def rollback(
     ctx: typer.Context,
     channel: Channel,
     why: Why,
-    to: Annotated[
-        int | None, typer.Option("--to", help="Go back to this version (default: the one before).", min=1)
-    ] = None,
+    to: Annotated[str, named_option("--to", "Go back to this version (default: the one before).")] = "",
     again: Annotated[bool, typer.Option("--yes", help="Even to a version that was rolled back from before.")] = False,
 ) -> None:
     """Move a channel back to the version before, or to an older one, and say why that one had left.
@@ -127,7 +127,8 @@ def rollback(
     run = invocation(ctx)
     target = run.target()
     _say_undeclared(run, target, channel)
-    done = decisions.roll_back(target, channel=channel, why=why, to=to, again=again)
+    number = models.resolve(target, to) if to else None
+    done = decisions.roll_back(target, channel=channel, why=why, to=number, again=again)
     _show(run, target, done.move, left=done.left)
 
 

@@ -8,9 +8,10 @@ from typing import Annotated, Any
 
 import typer
 
-from petpark import experiments
+from petpark import experiments, models
 from petpark.app import Invocation, example, group, invocation
-from petpark.commands.decisions import Channel, Version, Why
+from petpark.commands.decisions import Channel, Why
+from petpark.commands.words import Named
 from petpark.errors import NOT_SO, StackNotDeployed, unwatched
 from petpark.experiments import Look
 from petpark.output import Cell, bad, good, moment, short
@@ -44,7 +45,7 @@ def _limit(name: str, help: str) -> Any:
 )
 def start(
     ctx: typer.Context,
-    version: Version,
+    version: Named,
     channel: Channel,
     why: Why,
     mode: Annotated[
@@ -75,8 +76,10 @@ def start(
         raise typer.BadParameter(str(error)) from error
     if not 0 < share <= 1:
         raise typer.BadParameter(f"--share is {share:g}; it must be above 0 and at most 1")
+    target = run.target()
+    number = models.resolve(target, version)
     begun = experiments.start(
-        run.target(), version, channel=channel, mode=mode.value, share=share, rule=rule, hours=hours, why=why
+        target, number, channel=channel, mode=mode.value, share=share, rule=rule, hours=hours, why=why
     )
     fields: dict[str, Cell] = {
         "experiment": str(begun.number),

@@ -110,7 +110,7 @@ def run_search(
         )
         return request.create(store, study, weights=file)
 
-    _drive(run, target, submit(target, dataset, weights, plan, hand_in), publish=publish_best)
+    _drive(run, target, submit(run, target, dataset, weights, plan, hand_in), publish=publish_best)
 
 
 @app.command("resume", epilog=example("petpark search resume 20260802-101500-3fa9"))

@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
-import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from petpark import datasets, job_details, jobs
+from petpark import datasets, job_details, jobs, weights
 from petpark.app import Invocation, example, invocation
 from petpark.commands import verdicts
 from petpark.commands.words import measured
-from petpark.errors import GATES_FAILED, WeightsMissing, unwatched
+from petpark.errors import GATES_FAILED, unwatched
 from petpark.jobs import EpochSeen, Finished, InstanceSeen, Skipped
 from petpark.output import Cell
-from petpark.pretrained import fetch_pretrained
 from petpark.target import Target
 
 if TYPE_CHECKING:
     from training.job import JobSpec
-
-_IMAGENET = "imagenet"
 
 
 def train(
@@ -51,7 +46,7 @@ def train(
     ] = None,
     max_minutes: Annotated[int, typer.Option("--max-minutes", help="End the job after this time.", min=1)] = 60,
     seed: Annotated[int, typer.Option("--seed", help="Seeds everything that is random.", min=0)] = 0,
-    weights: Annotated[
+    initial: Annotated[
         str,
         typer.Option(
             "--weights",
@@ -78,86 +73,85 @@ def train(
         raise typer.BadParameter("give either --dataset SHA for a new job, or --resume JOB for an interrupted one")
     run = invocation(ctx)
     target = run.target()
-    job = (
-        jobs.resolve(target, resume)
-        if resume
-        else submit(
+
+    def plan(sha256: str, initial_weights: str | None) -> JobSpec:
+        return jobs.plan(
             target,
-            dataset,
-            weights,
-            lambda sha256, initial: jobs.plan(
-                target,
-                sha256,
-                settings or [],
-                seed=seed,
-                max_minutes=max_minutes,
-                initial_weights=initial,
-                gates=gates or [],
-                checks=checks or [],
-                recipe=recipe,
-                instances=instances,
-            ),
-            lambda spec, file: jobs.submit(target, spec, weights=file),
+            sha256,
+            settings or [],
+            seed=seed,
+            max_minutes=max_minutes,
+            initial_weights=initial_weights,
+            gates=gates or [],
+            checks=checks or [],
+            recipe=recipe,
+            instances=instances,
         )
-    )
-    start = jobs.resume if resume else jobs.launch
+
+    if resume:
+        job, start = jobs.resolve(target, resume), jobs.resume
+    else:
+        job = submit(run, target, dataset, initial, plan, lambda spec, file: jobs.submit(target, spec, weights=file))
+        start = jobs.launch
+    launched = _start(run, lambda tell: start(target, job, on_demand=on_demand, tell=tell))
+    facts: dict[str, Any] = {"job": job, **launched}
+    if watch:
+        _watch(run, target, facts)
+    else:
+        run.output.record(_shown(facts), facts=facts)
+        run.output.note("See how it does: petpark jobs list")
+
+
+def _start(run: Invocation, start: Callable[[Callable[[str], object]], str]) -> dict[str, str]:
+    """Start the job's instance, say what is going on, and give the facts of it."""
     answers: list[str] = []
 
     def tell(answer: str) -> None:
         answers.append(answer)
         run.output.stage(answer)
 
-    instance = start(target, job, on_demand=on_demand, tell=tell)
-    facts: dict[str, Any] = {"job": job, "instance": instance, "launched": "; ".join(answers)}
-    if watch:
-        run.output.stage(f"Job {job} on {instance}")
-        facts |= watch_job(run, target, job, instance)
-    shown: dict[str, Cell] = {
-        name: str(value) for name, value in facts.items() if name not in {"epochs", "metrics"} and value is not None
-    }
-    if not watch:
-        run.output.record(shown, facts=facts)
-        run.output.note("See how it does: petpark jobs list")
-        return
+    return {"instance": start(tell), "launched": "; ".join(answers)}
+
+
+def _watch(run: Invocation, target: Target, facts: dict[str, Any]) -> None:
+    """Stay until the job has ended, and show what came of it; ends with 3 where its model failed gates."""
+    job, instance = facts["job"], facts["instance"]
+    run.output.stage(f"Job {job} on {instance}")
+    facts = facts | watch_job(run, target, job, instance)
     found = job_details.inspect(target, job)
-    shown["gates"] = verdicts.outcome(found.judgement)
+    shown = _shown(facts) | {"gates": verdicts.outcome(found.judgement)}
     sections = {f"Job {job}": shown, "Metrics": measured(facts["metrics"]), **verdicts.failures(found)}
     run.output.sections(sections, facts={**facts, **verdicts.facts(found)})
     if found.summary.gates_failed:
         raise typer.Exit(GATES_FAILED)
 
 
+def _shown(facts: Mapping[str, Any]) -> dict[str, Cell]:
+    return {
+        name: str(value) for name, value in facts.items() if name not in {"epochs", "metrics"} and value is not None
+    }
+
+
 def submit(
+    run: Invocation,
     target: Target,
     dataset: str,
-    weights: str,
+    named: str,
     plan: Callable[[str, str | None], JobSpec],
     hand_in: Callable[[JobSpec, Path | None], str],
 ) -> str:
     """Plan by dataset and initial weights, and hand the plan in with the weights' file, if they are no version's.
 
-    What could not succeed is refused before weights are fetched or anything is stored: see `jobs.admit`.
+    What could not succeed is refused before weights are fetched or anything is stored: see `jobs.admit` and
+    `petpark.weights`.
     """
     sha256 = datasets.resolve(target, dataset)
     bare = plan(sha256, None)
     jobs.admit(target, bare)
-    if not weights:
+    if not named:
         return hand_in(bare, None)
-    if weights.isdecimal():
-        return hand_in(plan(sha256, jobs.weights_of(target, int(weights))), None)
-    with tempfile.TemporaryDirectory() as directory:
-        if weights == _IMAGENET:
-            file = fetch_pretrained(bare.hyper_parameters.architecture, Path(directory))
-        else:
-            file = _file(weights)
-        return hand_in(plan(sha256, hashlib.sha256(file.read_bytes()).hexdigest()), file)
-
-
-def _file(weights: str) -> Path:
-    path = Path(weights)
-    if not path.is_file():
-        raise WeightsMissing(f"{weights} is neither a version's number nor a file.", next_step="petpark models list")
-    return path
+    with weights.initial(target, named, bare.hyper_parameters.architecture, tell=run.output.stage) as found:
+        return hand_in(plan(sha256, found.sha256), found.file)
 
 
 def watch_job(run: Invocation, target: Target, job: str, instance: str) -> dict[str, Any]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from petpark.models import names_a_version
 from petpark.output import Cell, Line, Output, bad, good, percent, short
 from registry.identity import person
 
@@ -15,25 +16,35 @@ if TYPE_CHECKING:
     from petpark.proof import Proof
     from registry.errors import RegistryError
 
-_NUMBER = re.compile(r"[1-9]\d{0,7}")
-_BEGINNING = re.compile(r"(sha256:)?[0-9a-f]{4,64}")
 _HASH = re.compile(r"(sha256:)?[0-9a-f]{64}")
 _BOUNDS = ("_low", "_high")
 
 
-def _checked(named: str) -> str:
-    if not (_NUMBER.fullmatch(named) or _BEGINNING.fullmatch(named)):
-        raise typer.BadParameter(f"{named!r} is neither a version's number nor the beginning of a digest.")
-    return named
+def _checked(told: str) -> str:
+    if not names_a_version(told):
+        raise typer.BadParameter(f"{told!r} is neither a version's number nor the beginning of a digest.")
+    return told
 
 
-Named = Annotated[
-    str,
-    typer.Argument(
-        metavar="VERSION", help="Number of the version, or four digits or more of its digest.", callback=_checked
-    ),
-]
-"""A version of those that there are; `petpark.models.resolve` says which."""
+def _checked_if_given(told: str) -> str:
+    return _checked(told) if told else told
+
+
+NAMED = "Number of the version, or four digits or more of its digest."
+
+
+def named(metavar: str, help: str) -> Any:
+    """Make a typer.Argument that takes a version; `petpark.models.resolve` says which."""
+    return typer.Argument(metavar=metavar, help=help, callback=_checked)
+
+
+def named_option(option: str, help: str) -> Any:
+    """Make a typer.Option likewise, empty where it is left out."""
+    return typer.Option(option, metavar="VERSION", help=help, callback=_checked_if_given)
+
+
+Named = Annotated[str, named("VERSION", NAMED)]
+"""A version of those that there are."""
 
 
 def accuracy(metrics: Mapping[str, float]) -> str:

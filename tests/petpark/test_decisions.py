@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from petpark import decisions
+from petpark import decisions, models
 from registry.certificate import Certificates
 from registry.channel import Channel
 from registry.channel_policy import STRICT, ChannelPolicy
@@ -54,6 +55,53 @@ def test_a_refused_version_does_not_reach_prod(run: Run, publish: Publish) -> No
     publish()
     certify(run, 1, "refused")
     assert run("promote", "1", "--channel", "prod", "--why", "anyway").exit_code == 1
+
+
+def test_wherever_a_version_is_taken_the_beginning_of_its_digest_will_do(run: Run, publish: Publish) -> None:
+    first, second = (f"sha256:{publish().digest.removeprefix('sha256:')[:8]}" for _ in range(2))
+    for words in (
+        ("certify", first, "--decision", "certified", "--note", "looked"),
+        ("promote", first, "--channel", "test", "--why", "x"),
+        ("experiment", "start", second, "--channel", "test", "--why", "x"),
+        ("promote", second, "--channel", "test", "--why", "x"),
+        ("rollback", "--channel", "test", "--to", first, "--why", "x"),
+        ("models", "diff", first, second),
+    ):
+        said = run(*words)
+        assert said.exit_code == 0, (words, said.stderr)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("certify", "{}", "--decision", "certified", "--note", "looked"),
+        ("promote", "{}", "--channel", "test", "--why", "x"),
+        ("experiment", "start", "{}", "--channel", "test", "--why", "x"),
+        ("rollback", "--channel", "test", "--to", "{}", "--why", "x"),
+        ("models", "diff", "{}", "1"),
+        ("test", "photos", "--version", "{}"),
+    ],
+)
+def test_a_beginning_that_several_versions_have_is_refused_with_all_of_them(
+    run: Run, publish: Publish, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], place: Place
+) -> None:
+    monkeypatch.setattr(models, "_BEGINNING", re.compile(r"sha256:[0-9a-f]+"))  # of 17, two begin with the same digit
+    seen: dict[str, list[str]] = {}
+    for _ in range(17):
+        digest = publish().digest
+        seen.setdefault(digest.removeprefix("sha256:")[0], []).append(digest)
+    digit, several = next((digit, digests) for digit, digests in seen.items() if len(digests) > 1)
+    said = run(*(word.format(f"sha256:{digit}") for word in words))
+    assert (said.exit_code, said.stderr.startswith("IdAmbiguous: ")) == (2, True)
+    assert all(digest in said.stderr for digest in several)
+    before = [key for key in place.buckets["models"].keys("pets/") if "/versions/" not in key and "/blobs/" not in key]
+    assert before == []
+
+
+@pytest.mark.parametrize("named", ["0", "-1", "abc", "sha256:", "xyzq1234"])
+def test_what_can_be_no_version_is_bad_usage(run: Run, publish: Publish, named: str) -> None:
+    publish()
+    assert run("promote", "--channel", "test", "--why", "x", "--", named).exit_code == 2
 
 
 def test_a_version_that_does_not_exist_is_named(run: Run) -> None:

@@ -17,6 +17,7 @@ from petpark.errors import GATES_FAILED
 from registry import layout
 from registry.object_store import MemoryStore
 from tests.petpark.conftest import Place, Run
+from training import pretrained
 from training.hyper_parameters import FOR_FEW_PHOTOS
 from training.job import JobResult, JobSpec, initial_weights_key
 
@@ -166,6 +167,53 @@ def test_weights_that_are_nowhere_are_refused_before_anything_starts(
         said = run("train", "--dataset", dataset, "--weights", weights)
         assert said.stderr.startswith("WeightsMissing: "), said.stderr
     assert list(place.buckets.setdefault("workspace", MemoryStore()).keys(layout.JOBS)) == []
+
+
+def test_weights_of_another_network_are_refused_before_anything_is_stored_or_launched(
+    run: Run, place: Place, dataset: str, ec2: Any, tmp_path: Path
+) -> None:
+    workspace = place.buckets.setdefault("workspace", MemoryStore())
+    (tmp_path / "weights.pt").write_bytes(b"trained before")
+    job = json.loads(run("train", "--dataset", dataset, "--set", "architecture=resnet18", "--json").stdout)["job"]
+    larger = place.catalog.publish(
+        {"weights.pt": tmp_path / "weights.pt"}, labels=["cat", "dog"], metrics={}, lineage={"run": job}
+    )
+    before = list(workspace.keys(""))
+    instances = len(ec2.describe_instances()["Reservations"])
+    for weights, architecture in ((larger.digest[:14], "mobilenet_v3_small"), (str(larger.number), "convnext_tiny")):
+        for words in (("train",), ("search", "run", "--grid", "learning_rate=0.1,0.2")):
+            said = run(
+                *words, "--dataset", dataset, "--weights", weights, "--set", f"architecture={architecture}",
+                "--set", "image_size=64",
+            )  # fmt: skip
+            assert said.stderr.startswith("WeightsOfAnother: "), said.stderr
+    assert (list(workspace.keys("")), len(ec2.describe_instances()["Reservations"])) == (before, instances)
+    fits = run("train", "--dataset", dataset, "--weights", larger.digest[:14], "--set", "architecture=resnet10")
+    assert fits.exit_code == 0, fits.stderr
+
+
+def test_a_file_of_torchvision_is_known_by_name_and_hash_and_of_any_other_it_is_said_that_it_is_not(
+    run: Run, dataset: str, ec2: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = b"published by torchvision"
+    name = f"resnet18-{hashlib.sha256(body).hexdigest()[:8]}.pth"
+    monkeypatch.setattr(pretrained, "PRETRAINED", {"resnet18": f"https://example.org/models/{name}"})
+    for path, content in (("known", body), ("changed", b"other bytes")):
+        (tmp_path / path).mkdir()
+        (tmp_path / path / name).write_bytes(content)
+    to = ("train", "--dataset", dataset, "--set", "architecture=efficientnet_b0", "--weights")
+    assert run(*to, str(tmp_path / "known" / name)).stderr.startswith("WeightsOfAnother: ")
+    other = run(*to, str(tmp_path / "changed" / name))
+    assert (other.exit_code, "is not known here" in other.stderr) == (0, True)
+
+
+def test_a_search_over_networks_starts_from_no_weights(run: Run, dataset: str, tmp_path: Path) -> None:
+    (tmp_path / "weights.pt").write_bytes(b"weights")
+    said = run(
+        "search", "run", "--dataset", dataset, "--weights", str(tmp_path / "weights.pt"),
+        "--grid", "architecture=resnet8,resnet18",
+    )  # fmt: skip
+    assert (said.exit_code, "weights fit one network" in said.stderr) == (2, True)
 
 
 @pytest.mark.parametrize(

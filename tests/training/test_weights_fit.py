@@ -1,0 +1,22 @@
+"""What is said of networks without torch, held against the networks."""
+
+import pytest
+
+from training.errors import WeightsRefused
+from training.model import build_model, load_initial_weights
+from training.weights_fit import fits
+
+SMALL = ("resnet8", "resnet10", "resnet18", "mobilenet_v3_small")
+
+
+@pytest.mark.parametrize("architecture", SMALL)
+def test_a_network_starts_from_just_those_weights_that_are_said_to_fit(architecture: str):
+    model = build_model(architecture, 2)
+    took: set[str] = set()
+    for other in SMALL:
+        try:
+            load_initial_weights(model, build_model(other, 2).state_dict())
+        except WeightsRefused:
+            continue
+        took.add(other)
+    assert took == {other for other in SMALL if fits(architecture, weights_of=other)}
