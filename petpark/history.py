@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,11 +10,11 @@ from petpark import models
 from petpark.proof import Proof, failed, prove
 from petpark.target import Target
 from registry.layout import Role
+from registry.transfer import REQUESTS_AT_ONCE, in_order
 
 if TYPE_CHECKING:
     from registry.channel import Move
-
-_READERS = 8
+    from registry.inspection import ChannelLook
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +50,8 @@ def history(target: Target, channel: str, *, last: int = 20) -> History:
 def prove_history(target: Target, channel: str, *, since: str | None = None) -> ProvenHistory:
     """Prove that `channel` has only ever grown: its chain of hashes, the bucket's memory, the versions it names.
 
+    Entries are read one by one and not kept.
+
     `since`: the SHA-256 of an entry that was noted elsewhere. That it is still there is what shows that nobody took
     back the newest entries, for nothing later carries their hashes.
     """
@@ -59,48 +60,56 @@ def prove_history(target: Target, channel: str, *, since: str | None = None) -> 
     store, model = target.store(target.outputs.model_store, role=Role.READER), target.outputs.model
     seen = Inspection()
     models.channel(target, channel)  # refuses a name that is none
-    moves = inspect_channel(store, model, channel, versions=None, seen=seen)
+    named: dict[tuple[int, str], int] = {}
+    noted: list[int] = []
+
+    def see(move: Move) -> None:
+        named.setdefault((move.version, move.digest), move.number)
+        if since is not None and move.sha256 == since:
+            noted.append(move.number)
+
+    look = inspect_channel(store, model, channel, None, seen, see=see)
     broken = [failed("chain", found.error) for found in seen.findings if found.severity is Severity.DAMAGE]
     rewritten = [
         failed("first writes", found.error) for found in seen.findings if found.severity is not Severity.DAMAGE
     ]
-    chain = _count(len(moves), "each with the hash of the one before") if moves else "it was never moved"
+    chain = _count(look.moves, "each with the hash of the one before") if look.moves else "it was never moved"
     proofs = broken or [Proof(what="chain", detail=chain)]
     proofs += rewritten or [Proof(what="first writes", detail="the bucket remembers no other state of any entry")]
     if not broken:
-        proofs += _versions(target, moves)
-        proofs += [] if since is None else [prove("noted entry", lambda: _still_there(channel, moves, since))]
-    return ProvenHistory(channel=channel, proofs=proofs, moves=len(moves), head=moves[-1] if moves else None)
+        proofs += _versions(target, named)
+        if since is not None:
+            proofs += [prove("noted entry", lambda: _still_there(channel, look, since, noted))]
+    return ProvenHistory(channel=channel, proofs=proofs, moves=look.moves, head=look.head)
 
 
-def _versions(target: Target, moves: Sequence[Move]) -> list[Proof]:
+def _versions(target: Target, named: Mapping[tuple[int, str], int]) -> list[Proof]:
     """That each version that was ever in force is there, with the digest that was moved to."""
     from registry.catalog import Catalog
 
     catalog = Catalog(target.store(target.outputs.model_store, role=Role.READER), target.outputs.model)
-    first = {(move.version, move.digest): move for move in reversed(moves)}
 
-    def look(move: Move) -> Proof:
-        return prove(f"move {move.number}", lambda: catalog.version(move.version, digest=move.digest).title)
+    def look(first: tuple[tuple[int, str], int]) -> Proof:
+        (version, digest), move = first
+        return prove(f"move {move}", lambda: catalog.version(version, digest=digest).title)
 
-    with ThreadPoolExecutor(_READERS) as pool:
-        proofs = list(pool.map(look, first.values()))
+    proofs = in_order(look, named.items(), at_once=REQUESTS_AT_ONCE, waiting=REQUESTS_AT_ONCE)
     wrong = [proof for proof in proofs if not proof.ok]
-    named = len({move.version for move in moves})
-    return wrong or [Proof(what="versions", detail=f"{named} named, each there with the digest that was moved to")]
+    count = len({version for version, _ in named})
+    return wrong or [Proof(what="versions", detail=f"{count} named, each there with the digest that was moved to")]
 
 
-def _still_there(channel: str, moves: Sequence[Move], since: str) -> str:
+def _still_there(channel: str, look: ChannelLook, since: str, noted: Sequence[int]) -> str:
     from registry.errors import HistoryBroken
 
-    noted = next((move for move in moves if move.sha256 == since), None)
-    if noted is None:
+    if not noted:
         raise HistoryBroken(
             f"channel {channel}",
             expected=f"the noted entry with hash {since}",
-            actual=_count(len(moves), "none with that hash: the newest were taken back, or it is of another channel"),
+            actual=_count(look.moves, "none with that hash: the newest were taken back, or it is of another channel"),
         )
-    return f"it is move {noted.number}, and {len(moves) - noted.number} came behind it"
+    last = look.head.number if look.head else 0
+    return f"it is move {noted[0]}, and {last - noted[0]} came behind it"
 
 
 def _count(moves: int, what: str) -> str:

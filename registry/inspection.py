@@ -33,7 +33,7 @@ from registry.object_store import PrunableStore, Revision
 from registry.repairs import Repairs
 from registry.signing import Verifier
 from registry.transfer import REQUESTS_AT_ONCE, in_order
-from registry.version import StoredFile
+from registry.version import StoredFile, Version
 
 READERS = REQUESTS_AT_ONCE
 _DOWNLOADS = 8
@@ -257,11 +257,11 @@ class _Look:
 
     def _read(self, number: int) -> _ReadVersion:
         seen = Inspection()
-        digest, files = None, ()
+        found: list[Version] = []
         entries = self._found.certificates.get(number, [])
         with seen.noting(Severity.DAMAGE, f"version {number}"):
             version = self._catalog.version(number)
-            digest, files = version.digest, version.files
+            found.append(version)
             if entries:
                 with seen.noting(Severity.DAMAGE, where := f"certificates of version {number}"):
                     certificates = Certificates(self._store, self._model)
@@ -272,9 +272,10 @@ class _Look:
                     certificates.check_unbroken(version, entries)
             if number > self._unbroken:
                 raise self._catalog.log.hole(self._unbroken + 1)
-        if digest is None and entries:
+        if not found and entries:
             with seen.noting(Severity.DAMAGE, f"certificates of version {number}"):
                 raise VersionMissing(self._model, number)
+        digest, files = (found[0].digest, found[0].files) if found else (None, ())
         return _ReadVersion(number=number, digest=digest, files=files, seen=seen)
 
     def _use(self, number: int, file: StoredFile, seen: Inspection) -> None:

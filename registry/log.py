@@ -53,9 +53,10 @@ class Log:
         """
         return sorted(self.listed())
 
-    def listed(self) -> Iterator[int]:
-        """The same one by one as they are listed, by a store that lists in order."""
-        found = (_NUMBER.fullmatch(key.removeprefix(self.prefix)) for key in self.store.keys(self.prefix))
+    def listed(self, *, after: int = 0) -> Iterator[int]:
+        """The same one by one as they are listed, by a store that lists in order; those above `after`."""
+        keys = self.store.keys(self.prefix, after=self.key(after)) if after else self.store.keys(self.prefix)
+        found = (_NUMBER.fullmatch(key.removeprefix(self.prefix)) for key in keys)
         return (int(match[1]) for match in found if match and int(match[1]) > 0)
 
     def read_each(self, numbers: Sequence[int]) -> list[bytes]:
