@@ -2,8 +2,8 @@
 
 fsck, gc, the proof of a channel's history and `rollback --to`, for registries that grow tenfold and tenfold again, in
 a store in memory in which every request takes 25 ms. Printed are requests, depth (the longest chain of requests, of
-which each was sent after one had returned), seconds, processor seconds, and how far memory grew. Every run is a process of
-its own. The reference is the depth that no reader gets below: one listing, and then everything else at once.
+which each was sent after one had returned), seconds, processor seconds, and how far memory grew. Every run is a process
+of its own. The reference is the depth that no reader gets below: one listing, and then everything else at once.
 
 Ends with 1 if the largest takes more than two minutes, or memory grows by more than is promised.
 """
