@@ -73,10 +73,7 @@ def park(emulator: Emulator, tmp_path_factory: pytest.TempPathFactory) -> Park:
     for bucket in buckets.values():
         s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": emulator.region})
     iam = emulator.client("iam")
-    parameters = f"arn:aws:ssm:{emulator.region}:{ACCOUNT}:parameter"
-    places = policies.Places(
-        model="pets", encryption_key=encryption, signing_key=signing, parameters=parameters, **buckets
-    )
+    places = policies.Places(model="pets", encryption_key=encryption, signing_key=signing, **buckets)
     roles = {role: make_role(iam, role, mark, places) for role in Role}
     guard(s3, places, collector=roles[Role.COLLECTOR])
     exported = {
@@ -232,7 +229,7 @@ def test_an_endpoint_reads_its_own_keys_and_writes_none(park: Park, emulator: Em
         model_store=bucket,
         data_lake="d",
         workspace="w",
-        encryption_key="arn:aws:kms:eu-west-1:1:key/e",
+        encryption_key=park.target.outputs.encryption_key,
         signing_key="arn:aws:kms:eu-west-1:1:key/s",
     )
     name = f"endpoint-{uuid.uuid4().hex[:6]}"

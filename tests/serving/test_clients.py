@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from serving.keys.key_log import KeyLog
 from serving.keys.record import hash_of
 from serving.keys.ring import KeyRing
 from serving.telemetry import Metrics
@@ -28,11 +29,10 @@ def free_port() -> int:
 
 
 @pytest.fixture
-def key(cloud, parameters) -> str:
+def key(registry, parameters) -> str:
     made = parameters.create("camera", rate=100, burst=100)
-    s3 = cloud.client("s3")
-    for stored in parameters.store.keys(KEYS):
-        s3.put_object(Bucket="store", Key=stored, Body=parameters.store.get(stored))
+    record = parameters.log.latest().records["camera"]
+    KeyLog(registry.store, KEYS).change(lambda _: {"camera": record}, by="mia", what="create")
     return made
 
 

@@ -34,7 +34,7 @@ def record(name: str, secret: str = "pp_1") -> ApiKey:  # noqa: S107
     )
 
 
-def change(log: KeyLog, **changes: ApiKey | None) -> KeyState:
+def change(log: KeyLog, changes: Changes) -> KeyState:
     return log.change(lambda _: changes, by="mia", what="test")
 
 
@@ -57,23 +57,23 @@ class Overtaken(KeyLog):
 def test_two_who_change_keys_at_once_lose_nothing(others, own):
     store = MemoryStore()
     rival = KeyLog(store, PREFIX)
-    change(rival, gate=record("gate"))
+    change(rival, {"gate": record("gate")})
 
     def changes(name: str, made: bool, secret: str) -> dict[str, ApiKey | None]:
         return {name: record(name, secret) if made else None}
 
     def rush() -> None:
         for number, (name, made) in enumerate(others):
-            change(rival, **changes(name, made, f"pp_other_{number}"))
+            change(rival, changes(name, made, f"pp_other_{number}"))
 
     expected = {"gate": record("gate")}
     steps = [changes(name, made, f"pp_other_{number}") for number, (name, made) in enumerate(others)]
-    for step in [*steps, changes(*own, "pp_own")]:
+    for step in [*steps, changes(own[0], own[1], "pp_own")]:
         for name, made in step.items():
             expected.pop(name, None)
             if made is not None:
                 expected[name] = made
-    done = Overtaken(store, rush).change(lambda _: changes(*own, "pp_own"), by="vera", what="own")
+    done = Overtaken(store, rush).change(lambda _: changes(own[0], own[1], "pp_own"), by="vera", what="own")
     assert done.records == expected == KeyLog(store, PREFIX).latest().records
     assert done.number == len(others) + 2
 
@@ -85,7 +85,7 @@ def test_many_writers_at_once_lose_no_key():
 
     def make(name: str) -> None:
         start.wait()
-        change(KeyLog(store, PREFIX), **{name: record(name)})
+        change(KeyLog(store, PREFIX), {name: record(name)})
 
     threads = [threading.Thread(target=make, args=(name,)) for name in names]
     for thread in threads:
@@ -117,7 +117,7 @@ def test_hearing_that_nothing_changed_takes_one_request_and_any_number_of_change
     writer, reader = KeyLog(store, PREFIX), KeyLog(store, PREFIX)
     nothing = reader.latest()
     for number in range(30):
-        change(writer, **{f"key-{number}": record(f"key-{number}")})
+        change(writer, {f"key-{number}": record(f"key-{number}")})
     store.asked.clear()
     state = reader.latest(nothing)
     assert (len(state.records), store.asked) == (30, ["get", "list", "get"])
@@ -133,17 +133,17 @@ JUNK = [b"", b"{}", b"\xff", b"[" * 10_000, canonical({"keys": {}, "log": PREFIX
 def test_what_is_no_state_is_passed_over_and_takes_no_key_away(junk):
     store = MemoryStore()
     log = KeyLog(store, PREFIX)
-    before = change(log, gate=record("gate"))
+    before = change(log, {"gate": record("gate")})
     store.create(api_keys_key(PREFIX, 2), junk)
     assert log.latest(before).records == log.latest().records == before.records
-    after = change(log, ops=record("ops"))
+    after = change(log, {"ops": record("ops")})
     assert (after.number, sorted(log.latest().records)) == (3, ["gate", "ops"])
 
 
 def test_the_state_of_another_stack_or_place_is_none_of_this_log():
     store = MemoryStore()
     other = KeyLog(store, "api_keys/test/")
-    change(other, intruder=record("intruder"))
+    change(other, {"intruder": record("intruder")})
     body = store.get(api_keys_key("api_keys/test/", 1))
     store.create(api_keys_key(PREFIX, 1), body)
     assert KeyLog(store, PREFIX).latest().records == {}
@@ -154,22 +154,22 @@ def test_the_state_of_another_stack_or_place_is_none_of_this_log():
 def test_an_entry_far_behind_decides_nothing():
     store = MemoryStore()
     log = KeyLog(store, PREFIX)
-    change(log, gate=record("gate"))
+    change(log, {"gate": record("gate")})
     forged = KeyLog(MemoryStore(), PREFIX)
-    change(forged, intruder=record("intruder"))
+    change(forged, {"intruder": record("intruder")})
     store.create(api_keys_key(PREFIX, 9_999_999), store.get(api_keys_key(PREFIX, 1)))
     assert sorted(log.latest().records) == ["gate"]
-    assert change(log, ops=record("ops")).number == 2
+    assert change(log, {"ops": record("ops")}).number == 2
 
 
 def test_a_record_that_is_not_understood_is_kept_by_whoever_changes_another(parameters):
     parameters.create("gate")
     parameters.spoil("newer", {"hash": "0" * 64, "quota": 3})
-    change(parameters.log, ops=record("ops"))
+    change(parameters.log, {"ops": record("ops")})
     state = parameters.log.latest()
     assert state.documents["newer"] == {"hash": "0" * 64, "quota": 3}
     assert (sorted(state.records), sorted(state.problems)) == (["gate", "ops"], ["newer"])
-    change(parameters.log, newer=None)
+    change(parameters.log, {"newer": None})
     assert not parameters.log.latest().problems
 
 
