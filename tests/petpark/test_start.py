@@ -78,7 +78,9 @@ def test_help_and_completion_load_no_command_and_none_of_aws(tmp_path):
 
 @pytest.mark.parametrize("name", Program.table)
 def test_what_the_listing_says_of_a_command_is_what_the_command_says(name):
-    command = get_command(app).commands[name]
+    program = get_command(app)
+    assert isinstance(program, Program)
+    command = program.commands[name]
     said = " ".join((command.help or "").split("\n\n")[0].split())
     assert Program.table[name].help == said
     assert command.name == name
