@@ -9,7 +9,7 @@ import pulumi_aws as aws
 from infra import policies
 from infra.component import Component, document
 from infra.places import PlaceOutputs
-from registry.layout import Role, api_keys_role
+from registry.layout import Role
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,36 +66,3 @@ class Grants(Component):
                 ),
             )
         self.register_outputs({})
-
-
-@dataclass(frozen=True, kw_only=True)
-class KeyKeepersArgs:
-    """Whose API keys are kept where."""
-
-    account: pulumi.Input[str]
-    parameters: pulumi.Input[str]
-    """ARN that the account's parameters begin with."""
-
-
-class KeyKeepers(Component):
-    """The roles for the API keys of a stack that has its own account, which the platform's roles cannot reach."""
-
-    def __init__(self, name: str, args: KeyKeepersArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__(name, opts)
-        self.roles = {api_keys_role(role): self._create_role(role, args) for role in (Role.PROMOTER, Role.READER)}
-        self.register_outputs({**self.roles})
-
-    def _create_role(self, role: Role, args: KeyKeepersArgs) -> pulumi.Output[str]:
-        made = aws.iam.Role(
-            **self.child(role),
-            description=f"petpark: what a {role} may do with the API keys of this stack",
-            assume_role_policy=document(policies.trust_people, account=args.account),
-            tags=self.tagged(role),
-        )
-        stack = pulumi.get_stack()
-        aws.iam.RolePolicy(
-            **self.child(f"{role}-keys"),
-            role=made.name,
-            policy=document(policies.api_keys, role=role, parameters=args.parameters, stack=stack),
-        )
-        return made.arn

@@ -17,7 +17,6 @@ class PlaceOutputs:
     workspace: pulumi.Output[str]
     encryption_key: pulumi.Output[str]
     signing_key: pulumi.Output[str]
-    parameters: pulumi.Output[str]
 
     def resolved(self) -> pulumi.Output[Places]:
         """The same, for the pure functions that decide over names."""
@@ -28,5 +27,4 @@ class PlaceOutputs:
             workspace=self.workspace,
             encryption_key=self.encryption_key,
             signing_key=self.signing_key,
-            parameters=self.parameters,
         ).apply(lambda names: Places(**names))

@@ -10,7 +10,7 @@ import pulumi_aws as aws
 from infra.data_lake import DataLake, DataLakeArgs
 from infra.model_store import ModelStore, ModelStoreArgs
 from infra.network import Network
-from infra.operators import Grants, GrantsArgs, KeyKeepers, KeyKeepersArgs, Operators, OperatorsArgs
+from infra.operators import Grants, GrantsArgs, Operators, OperatorsArgs
 from infra.places import PlaceOutputs
 from infra.settings import StackSettings
 from infra.training import Training, TrainingArgs
@@ -86,7 +86,6 @@ def _own(settings: StackSettings) -> Platform:
         workspace=data_lake.workspace.name_when_ready,
         encryption_key=models.encryption_key.arn,
         signing_key=models.signing_key.arn,
-        parameters=_parameters(settings),
     )
     Grants("grants", GrantsArgs(roles=operators.roles, places=places, photo_sources=settings.photo_sources))
     return Platform(
@@ -109,24 +108,13 @@ def _refer(settings: StackSettings, stack: str) -> Platform:
             workspace=_output(owner, "workspace"),
             encryption_key=_output(owner, "encryption_key"),
             signing_key=_output(owner, "signing_key"),
-            parameters=_parameters(settings),
         ),
-        roles=_roles(settings, owner),
+        roles=_output(owner, "roles"),
         channels=_output(owner, "channels"),
         gates=_output(owner, "gates"),
         certificate_days=_output(owner, "certificate_days"),
         owner=owner,
     )
-
-
-def _roles(settings: StackSettings, owner: pulumi.StackReference) -> pulumi.Output[Mapping[str, Any]]:
-    """The owner's roles, and roles for its API keys if this stack has its own account."""
-    roles = _output(owner, "roles")
-    if pulumi.get_stack() not in settings.accounts:
-        return roles
-    account = aws.get_caller_identity_output().account_id
-    keepers = KeyKeepers("keys", KeyKeepersArgs(account=account, parameters=_parameters(settings)))
-    return pulumi.Output.all(roles, keepers.roles).apply(lambda both: {**both[0], **both[1]})
 
 
 def _output(owner: pulumi.StackReference, key: str) -> pulumi.Output[Any]:
@@ -146,9 +134,3 @@ def _output(owner: pulumi.StackReference, key: str) -> pulumi.Output[Any]:
         return outputs[key]
 
     return pulumi.Output.all(owner.name, owner.outputs).apply(lambda both: required(both[0], both[1]))
-
-
-def _parameters(settings: StackSettings) -> pulumi.Output[str]:
-    """Where the parameters of the stack's own account and region are."""
-    account = aws.get_caller_identity_output().account_id
-    return pulumi.Output.concat("arn:aws:ssm:", settings.region, ":", account, ":parameter")

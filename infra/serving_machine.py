@@ -16,7 +16,7 @@ from infra.places import PlaceOutputs
 from infra.policies import Places
 from infra.user_data import Bundle, serving_script
 from registry.channel_policy import STRICT
-from registry.layout import Role, Variable, api_keys_path
+from registry.layout import Role, Variable, api_keys_prefix
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +78,7 @@ def start_script(args: EndpointArgs, machine: Machine, *, behind_load_balancer: 
                 Variable.PORT: str(settings.port),
                 Variable.POLL_SECONDS: str(settings.poll_seconds),
                 Variable.API_KEYS: settings.api_keys,
-                Variable.API_KEYS_PATH: api_keys_path(stack),
+                Variable.API_KEYS_PREFIX: api_keys_prefix(stack),
                 Variable.GRPC_PORT: str(settings.grpc_port),
                 Variable.HEALTH_PORT: str(HEALTH_PORT if behind_load_balancer else 0),
                 Variable.BEHIND_LOAD_BALANCER: str(behind_load_balancer).lower(),

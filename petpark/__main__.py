@@ -7,28 +7,65 @@ from typing import Annotated
 
 import typer
 
-from petpark import rehearse
 from petpark.app import Commands, TargetKind, begin, example
-from petpark.commands import (
-    acceptance,
-    api_keys,
-    camera,
-    costs,
-    data,
-    decisions,
-    doctor,
-    endpoints,
-    experiment,
-    jobs,
-    models,
-    people,
-    runs,
-    search,
-    train,
-)
+from petpark.lazy_commands import Listed
 from petpark.loopback import direct
 
-app = typer.Typer(cls=Commands, no_args_is_help=True, rich_markup_mode="rich", pretty_exceptions_enable=False)
+
+class Program(Commands):
+    """All commands."""
+
+    table = {  # noqa: RUF012  stated by LazyGroup as of the class
+        "doctor": Listed(
+            "petpark.commands.doctor", "Say what is missing on this machine (or in this account), and how to fix it."
+        ),
+        "costs": Listed(
+            "petpark.commands.costs",
+            "Say what the stack of --stack costs per month with its current settings, at AWS's list prices.",
+        ),
+        "train": Listed(
+            "petpark.commands.train",
+            "Train on an instance of the stack, or several, from a dataset (--dataset) or an interrupted job "
+            "(--resume).",
+        ),
+        "test": Listed(
+            "petpark.commands.acceptance",
+            "Test a version, or an endpoint, on photos of yours, with intervals, and beside what its report claims.",
+        ),
+        "certify": Listed(
+            "petpark.commands.decisions", "Sign a decision about exactly these bytes, as the stack's certifier."
+        ),
+        "promote": Listed(
+            "petpark.commands.decisions", "Move a channel to a version; its endpoints follow within seconds."
+        ),
+        "rollback": Listed(
+            "petpark.commands.decisions",
+            "Move a channel back to the version before, or to an older one, and say why that one had left.",
+        ),
+        "data": Listed("petpark.commands.data", "Dataset versions in the data lake."),
+        "jobs": Listed("petpark.commands.jobs", "Training jobs: what was asked, how far it is, what came of it."),
+        "runs": Listed(
+            "petpark.commands.runs", "Training runs beside each other: what was asked, how it went, what differs."
+        ),
+        "search": Listed(
+            "petpark.commands.search",
+            "Which settings train best: each trial a job, within a budget of hours and money.",
+        ),
+        "models": Listed("petpark.commands.models", "The registry: versions, channels, certificates."),
+        "endpoints": Listed("petpark.commands.endpoints", "What answers in the park."),
+        "camera": Listed("petpark.commands.camera", "The agent beside a camera."),
+        "keys": Listed("petpark.commands.api_keys", "Who may call an endpoint: its API keys."),
+        "people": Listed(
+            "petpark.commands.people", "People who operate petpark, and the permissions that they need in AWS."
+        ),
+        "experiment": Listed(
+            "petpark.commands.experiment", "A challenger beside the version in force: shadow, canary, A/B."
+        ),
+        "rehearse": Listed("petpark.rehearse", "Rehearse the whole lifecycle on this machine, offline."),
+    }
+
+
+app = typer.Typer(cls=Program, no_args_is_help=True, rich_markup_mode="rich", pretty_exceptions_enable=False)
 
 
 @app.callback(epilog=example("petpark --target rehearsal endpoints status", "petpark models list --json"))
@@ -44,24 +81,6 @@ def petpark(
 ) -> None:
     """Operate an image classifier as code: photos, training, registry, release. Global options may stand anywhere."""
     begin(ctx, kind=target, stack=stack, json=json)
-
-
-doctor.register(app)
-costs.register(app)
-train.register(app)
-acceptance.register(app)
-decisions.register(app)
-app.add_typer(data.app, name="data")
-app.add_typer(jobs.app, name="jobs")
-app.add_typer(runs.app, name="runs")
-app.add_typer(search.app, name="search")
-app.add_typer(models.app, name="models")
-app.add_typer(endpoints.app, name="endpoints")
-app.add_typer(camera.app, name="camera")
-app.add_typer(api_keys.app, name="keys")
-app.add_typer(people.app, name="people")
-app.add_typer(experiment.app, name="experiment")
-app.add_typer(rehearse.app, name="rehearse")
 
 
 def main() -> None:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from infra.policies import Document, person
 from petpark.errors import RolesTogether, StackOutdated
 from petpark.stacks import StackOutputs
-from registry.layout import Role, api_keys_role
+from registry.layout import Role
 
 _APART = {Role.PUBLISHER: Role.CERTIFIER, Role.CERTIFIER: Role.PUBLISHER}
 """Roles that are for two people, as `registry.promotion` has it of those who trained a version."""
@@ -14,13 +14,11 @@ _APART = {Role.PUBLISHER: Role.CERTIFIER, Role.CERTIFIER: Role.PUBLISHER}
 def policy(outputs: StackOutputs, roles: Sequence[Role]) -> Document:
     """The policy for the user, or the permission set, of a person who acts in these `roles` of a stack.
 
-    A stack in an account of its own has roles for its API keys there, which belong to the promoter's and the reader's.
     Whoever trains is denied the certifier's role, and the other way round; a denial wins over whatever else somebody is
     given. https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html
     Raises `StackOutdated`, `RolesTogether`.
     """
-    names = [name for role in roles for name in (role.value, api_keys_role(role))]
-    arns = {name: outputs.roles[name] for name in names if name in outputs.roles}
+    arns = {role.value: outputs.roles[role] for role in roles if role in outputs.roles}
     if any(_APART.get(role) in roles for role in roles):
         raise RolesTogether(
             "One person was to act as publisher and as certifier: whoever trains could vouch for it, around every "

@@ -1,23 +1,21 @@
-"""API keys of a stack's endpoint: made, listed, rotated and revoked in the parameter store, which holds hashes only."""
+"""API keys of a stack's endpoint: made, listed, rotated and revoked in a log that holds hashes only."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import contextlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
 
 from petpark.errors import NOT_SO, OperatorError
 from petpark.ids import complete
 from petpark.target import Target
-from registry.layout import Role, api_keys_path, api_keys_role
-from serving.keys.record import NAME, ApiKey, KeyScope, RecordMalformed, hash_of, new_key
-
-if TYPE_CHECKING:
-    from mypy_boto3_ssm import SSMClient
+from registry.layout import Role, api_keys_prefix
+from serving.keys.key_log import Changes, KeyLog, KeyState
+from serving.keys.record import ApiKey, KeyScope, RecordMalformed, hash_of, new_key
 
 HEARD_WITHIN = 20
-"""Seconds until every endpoint knows of a change: it reads the keys every 15 s."""
+"""Seconds until every endpoint knows of a change: it looks for changes every 15 s."""
 
 
 class KeyExists(OperatorError):
@@ -44,9 +42,15 @@ class MadeKey:
     key: str
 
 
+class KeysMigrated(OperatorError):
+    """The log has entries already, so parameters are not copied: one of them may have been revoked since."""
+
+    exit_code = NOT_SO
+
+
 @dataclass(frozen=True, kw_only=True)
 class Listed:
-    """What the parameter store holds below the path: a record, or why it is none."""
+    """What the log holds under a name: a record, or why it is none."""
 
     name: str
     record: ApiKey | None
@@ -78,101 +82,122 @@ def create(
         )
     except RecordMalformed as error:
         raise KeyRefused(f"This is no key that can be: {error}.", next_step="petpark keys create --help") from None
-    ssm = _ssm(target, Role.PROMOTER)
-    try:
-        _put(ssm, target, record, overwrite=False)
-    except ssm.exceptions.ParameterAlreadyExists:
-        raise KeyExists(
-            f"Stack {target.outputs.stack} has a key {name} already.",
-            next_step=f"petpark keys rotate {name}, or choose another name",
-        ) from None
+
+    def add(state: KeyState) -> Changes:
+        if name in state.documents:
+            raise KeyExists(
+                f"Stack {target.outputs.stack} has a key {name} already.",
+                next_step=f"petpark keys rotate {name}, or choose another name",
+            )
+        return {name: record}
+
+    _change(target, add, f"create {name}")
     return MadeKey(record=record, key=key)
 
 
 def rotate(target: Target, name: str, *, grace: timedelta, now: datetime | None = None) -> MadeKey:
     """Make a new key under an old name; the old key stays good for `grace`. Raises `KeyUnknown`, `KeyRefused`."""
-    ssm = _ssm(target, Role.PROMOTER)
     key = new_key()
-    record = _read(ssm, target, name).rotated(hash_of(key), now=now or datetime.now(UTC), grace=grace)
-    _put(ssm, target, record, overwrite=True)
-    return MadeKey(record=record, key=key)
+
+    def replace(state: KeyState) -> Changes:
+        record = _record(target, state, name)
+        return {name: record.rotated(hash_of(key), now=now or datetime.now(UTC), grace=grace)}
+
+    return MadeKey(record=_change(target, replace, f"rotate {name}").records[name], key=key)
 
 
 def revoke(target: Target, name: str) -> None:
     """Take a key back, and with it the one before its last rotation. Raises `KeyUnknown`."""
-    _check_name(target, name)
-    ssm = _ssm(target, Role.PROMOTER)
-    try:
-        ssm.delete_parameter(Name=_parameter(target, name))
-    except ssm.exceptions.ParameterNotFound:
-        raise _unknown(target, name) from None
+
+    def remove(state: KeyState) -> Changes:
+        if name not in state.documents:
+            raise _unknown(target, name)
+        return {name: None}
+
+    _change(target, remove, f"revoke {name}")
 
 
 def resolve(target: Target, beginning: str) -> str:
     """The one key of the stack whose name begins so, as promoter; raises `IdAmbiguous`."""
-    names = (path.rpartition("/")[2] for path, _ in _parameters(target, Role.PROMOTER))
+    names = _log(target, Role.PROMOTER).latest().documents
     return complete("keys", beginning, names, listing="petpark keys list")
 
 
 def listed(target: Target) -> list[Listed]:
     """All keys of the stack's endpoint by name, as reader; what is no record is listed as such."""
-    return sorted(_listed(_parameters(target, Role.READER)), key=lambda one: one.name)
+    state = _log(target, Role.READER).latest()
+    return [
+        Listed(name=name, record=state.records.get(name), problem=state.problems.get(name, ""))
+        for name in sorted(state.documents)
+    ]
 
 
-def _parameters(target: Target, role: Role) -> Iterator[tuple[str, str]]:
-    pages = _ssm(target, role).get_paginator("get_parameters_by_path")
-    for page in pages.paginate(Path=api_keys_path(target.outputs.stack)):
-        yield from ((one.get("Name", ""), one.get("Value", "")) for one in page["Parameters"])
+@dataclass(frozen=True, kw_only=True)
+class Migration:
+    """What became of the parameters that earlier versions of petpark kept."""
+
+    copied: Sequence[str] = ()
+    malformed: Sequence[str] = ()
+    """Parameters that are no records, and were left."""
+    deleted: Sequence[str] = ()
 
 
-def _listed(parameters: Iterator[tuple[str, str]]) -> Iterator[Listed]:
-    for path, text in parameters:
-        name = path.rpartition("/")[2]
-        try:
-            yield Listed(name=name, record=ApiKey.from_json(name, text))
-        except RecordMalformed as error:
-            yield Listed(name=name, record=None, problem=str(error))
+def migrate(target: Target, *, delete: bool = False) -> Migration:
+    """Copy the keys that are parameters into the log, or `delete` the parameters once endpoints read the log.
+
+    Parameters are read with the caller's own permissions. Keys are copied into an empty log only, all at once.
+    Raises `KeysMigrated`; with `delete`, `KeyUnknown` where nothing was copied yet.
+    """
+    from petpark.account import old_keys
+
+    ssm, stack = target.client("ssm"), target.outputs.stack
+    found = old_keys.read(ssm, stack)
+    if delete:
+        if found and not _log(target, Role.READER).latest().number:
+            raise KeyUnknown(
+                f"The log of stack {stack} has no keys, and {len(found)} are parameters.",
+                next_step=f"petpark keys migrate --stack {stack}",
+            )
+        old_keys.delete(ssm, stack, found)
+        return Migration(deleted=sorted(found))
+    records: dict[str, ApiKey] = {}
+    for name, text in found.items():
+        with contextlib.suppress(RecordMalformed):
+            records[name] = ApiKey.from_json(name, text)
+
+    def add(state: KeyState) -> Changes:
+        if state.number:
+            raise KeysMigrated(
+                f"The log of stack {stack} has {state.number} entries already, so its {len(found)} parameters are not "
+                "copied: one of them may have been revoked since.",
+                next_step=f"petpark keys list --stack {stack}; create what is missing, then petpark keys migrate "
+                f"--delete --stack {stack}",
+            )
+        return dict(records)
+
+    if records:
+        _change(target, add, f"migrate {len(records)} parameters")
+    return Migration(copied=sorted(records), malformed=sorted(found.keys() - records.keys()))
 
 
-def _read(ssm: SSMClient, target: Target, name: str) -> ApiKey:
-    _check_name(target, name)
-    try:
-        found = ssm.get_parameter(Name=_parameter(target, name))["Parameter"].get("Value", "")
-        return ApiKey.from_json(name, found)
-    except ssm.exceptions.ParameterNotFound:
-        raise _unknown(target, name) from None
-    except RecordMalformed as error:
+def _change(target: Target, decide: Callable[[KeyState], Changes], what: str) -> KeyState:
+    return _log(target, Role.PROMOTER).change(decide, by=target.identity(role=Role.PROMOTER), what=what)
+
+
+def _record(target: Target, state: KeyState, name: str) -> ApiKey:
+    if name in state.problems:
         raise KeyRefused(
-            f"{_parameter(target, name)} holds no record of a key: {error}.",
+            f"What is stored as key {name} is no record of a key: {state.problems[name]}.",
             next_step=f"petpark keys revoke {name}, then petpark keys create {name}",
-        ) from None
-
-
-def _put(ssm: SSMClient, target: Target, record: ApiKey, *, overwrite: bool) -> None:
-    # A plain parameter: it holds no secret, and so needs no key of KMS that every endpoint would have to use.
-    ssm.put_parameter(
-        Name=_parameter(target, record.name),
-        Value=record.to_json(),
-        Type="String",
-        Overwrite=overwrite,
-        Description="petpark: an API key's hash, allowance and scopes",
-    )
-
-
-def _check_name(target: Target, name: str) -> None:
-    if not NAME.fullmatch(name):
+        )
+    if name not in state.records:
         raise _unknown(target, name)
+    return state.records[name]
 
 
 def _unknown(target: Target, name: str) -> KeyUnknown:
     return KeyUnknown(f"Stack {target.outputs.stack} has no key {name!r}.", next_step="petpark keys list")
 
 
-def _parameter(target: Target, name: str) -> str:
-    return f"{api_keys_path(target.outputs.stack)}/{name}"
-
-
-def _ssm(target: Target, role: Role) -> SSMClient:
-    # A stack in an account of its own has its keys there, and roles of its own for them.
-    own = api_keys_role(role)
-    return target.client("ssm", role=own if own in target.outputs.roles else role)
+def _log(target: Target, role: Role) -> KeyLog:
+    return KeyLog(target.store(target.outputs.model_store, role=role), api_keys_prefix(target.outputs.stack))

@@ -1,18 +1,22 @@
 """The frame of every command: global options, the error that becomes a sentence, the exit code."""
 
+from __future__ import annotations
+
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, cast, override
+from typing import TYPE_CHECKING, Any, cast, override
 
 import typer
-from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
 from petpark.errors import ENVIRONMENT, Failure, describe
+from petpark.lazy_commands import LazyGroup
 from petpark.output import Output
-from petpark.target import Target, open_target
+
+if TYPE_CHECKING:
+    from petpark.target import Target
 
 TRACEBACK = "PETPARK_TRACEBACK"
 """Set to anything, an error that petpark does not know is shown with its traceback."""
@@ -46,7 +50,7 @@ class Invocation:
         return self.opener(self.kind, stack or self.stack)
 
 
-class Commands(TyperGroup):
+class Commands(LazyGroup):
     """The root: global options may stand anywhere, and a known error ends in a sentence and an exit code."""
 
     @override
@@ -98,7 +102,13 @@ def invocation(ctx: typer.Context) -> Invocation:
 def begin(ctx: typer.Context, *, kind: TargetKind, stack: str, json: bool) -> None:
     """Called once, before any command: keep the global options (a test hands in its own way to open a target)."""
     given = cast("OpenTarget | None", ctx.obj)
-    ctx.obj = Invocation(kind=kind, stack=stack, output=Output.open(json=json), opener=given or open_target)
+    ctx.obj = Invocation(kind=kind, stack=stack, output=Output.open(json=json), opener=given or _open_target)
+
+
+def _open_target(kind: str, stack: str) -> Target:
+    from petpark.target import open_target
+
+    return open_target(kind, stack)
 
 
 def hoist(args: Sequence[str]) -> list[str]:

@@ -1,20 +1,16 @@
 """What can go wrong for an operator: every failure has a name, one sentence, and what to do next."""
 
+from __future__ import annotations
+
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-    ConnectionError,
-    NoCredentialsError,
-    NoRegionError,
-    ProfileNotFound,
-    TokenRetrievalError,
-)
+from typing import TYPE_CHECKING
 
 from petpark.refusals import REFUSALS
+
+if TYPE_CHECKING:
+    from botocore.exceptions import BotoCoreError, ClientError
 
 NOT_SO = 1
 """Exit code: the thing that was asked for is not so."""
@@ -277,6 +273,8 @@ def describe(error: Exception) -> Failure | None:
             exit_code=error.exit_code,
             facts=error.facts,
         )
+    from botocore.exceptions import BotoCoreError, ClientError  # here: most commands start without AWS's libraries
+
     if isinstance(error, ClientError):
         return _refused_by_aws(error)
     if isinstance(error, BotoCoreError):
@@ -327,6 +325,14 @@ def _refused_by_aws(error: ClientError) -> Failure:
 
 
 def _no_way_to_aws(error: BotoCoreError) -> Failure:
+    from botocore.exceptions import (
+        ConnectionError,
+        NoCredentialsError,
+        NoRegionError,
+        ProfileNotFound,
+        TokenRetrievalError,
+    )
+
     if isinstance(error, NoCredentialsError | TokenRetrievalError | ProfileNotFound):
         return _environment(
             "CredentialsMissing",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import tempfile
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -19,6 +18,7 @@ from petpark.proof import Proof, prove
 from petpark.target import Target
 from registry.identity import person
 from registry.layout import Role, Shelf, blob_key, shelf_prefix
+from registry.transfer import REQUESTS_AT_ONCE, in_order
 
 if TYPE_CHECKING:
     from registry.catalog import Catalog
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from registry.object_store import ObjectStore
     from registry.signing import Verifier
     from registry.version import StoredFile, Version
-
-_READERS = 8
 
 
 class Validity(StrEnum):
@@ -120,9 +118,8 @@ def overview(target: Target, *, last: int | None = 20, at: datetime | None = Non
     versions, problems = _readable(catalog, numbers if last is None else numbers[-last:])
     heads = channel_heads(target)
     stand = _Stand(store=_store(target), verifier=target.verifier(role=Role.READER), heads=heads, at=at or now())
-    with ThreadPoolExecutor(_READERS) as pool:
-        standings = list(pool.map(stand.of, reversed(versions)))
-    return Overview(standings=standings, total=len(numbers), heads=heads, problems=problems)
+    standings = in_order(stand.of, reversed(versions), at_once=REQUESTS_AT_ONCE, waiting=REQUESTS_AT_ONCE)
+    return Overview(standings=list(standings), total=len(numbers), heads=heads, problems=problems)
 
 
 def _readable(catalog: Catalog, numbers: Sequence[int]) -> tuple[list[Version], dict[int, RegistryError]]:
@@ -135,8 +132,8 @@ def _readable(catalog: Catalog, numbers: Sequence[int]) -> tuple[list[Version], 
         except (NameRefused, VersionMalformed, VersionMissing) as error:
             return error
 
-    with ThreadPoolExecutor(_READERS) as pool:
-        found = dict(zip(numbers, pool.map(read, numbers), strict=True))
+    read_ahead = in_order(read, numbers, at_once=REQUESTS_AT_ONCE, waiting=REQUESTS_AT_ONCE)
+    found = dict(zip(numbers, read_ahead, strict=True))
     problems = {number: one for number, one in found.items() if isinstance(one, Exception)}
     return [one for one in found.values() if not isinstance(one, Exception)], problems
 

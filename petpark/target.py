@@ -9,16 +9,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import boto3
-
 from petpark import pulumi_cli
 from petpark.errors import RehearsalNotRunning, StackNotDeployed, StackOutdated
 from petpark.people import FILE, Person, chosen, players, read_people
-from petpark.role_session import client_of, role_session
 from petpark.stacks import StackOutputs, parse
 from registry.layout import Role
 
 if TYPE_CHECKING:
+    import boto3
     from mypy_boto3_sts import STSClient
 
     from registry.certificate import Signer, Verifier
@@ -49,10 +47,10 @@ class Target:
     outputs: StackOutputs
     endpoint_urls: Mapping[str, str]
     session: boto3.Session
-    players: Mapping[str, boto3.Session] = field(default_factory=dict[str, boto3.Session])
+    players: Mapping[str, boto3.Session] = field(default_factory=dict[str, "boto3.Session"])
     aws_url: str | None = None
     locate: Locate | None = None
-    _assumed: dict[str, boto3.Session] = field(default_factory=dict[str, boto3.Session], repr=False, compare=False)
+    _assumed: dict[str, boto3.Session] = field(default_factory=dict[str, "boto3.Session"], repr=False, compare=False)
     _clients: dict[tuple[str, str | None], Any] = field(
         default_factory=dict[tuple[str, str | None], Any], repr=False, compare=False
     )
@@ -60,6 +58,8 @@ class Target:
     def client(self, service: str, *, role: str | None = None) -> Any:
         """A boto3 client of `service`."""
         if (service, role) not in self._clients:
+            from petpark.role_session import client_of
+
             session = self.session if role is None else self._assume(role)
             self._clients[service, role] = client_of(session, service, self.aws_url)
         return self._clients[service, role]
@@ -117,6 +117,8 @@ class Target:
                     f"Stack {self.outputs.stack} has no role {role}.",
                     next_step=f"pulumi up --stack {self.outputs.stack}",
                 )
+            from petpark.role_session import role_session
+
             self._assumed[role] = role_session(self.players.get(role, self.session), arn, self.aws_url)
         return self._assumed[role]
 
@@ -135,6 +137,8 @@ def open_aws(stack: str) -> Target:
     """The account that the caller is signed in to; raises `PulumiMissing`, `StackNotDeployed` or `StackOutdated`."""
     root = pulumi_cli.project_root()
     outputs = parse(stack, pulumi_cli.outputs(stack, root))
+    import boto3  # only now: the answers before need no library of AWS's
+
     return Target(
         kind="aws",
         stacks=pulumi_cli.stacks(root),
@@ -182,6 +186,7 @@ def rehearsal_target(
     Each role is played by its own of the `people`, or every one by the person named `alone` (`PersonUnknown`); what
     needs no role is done by whoever plays the publisher. Without people the account's administrator does everything.
     """
+    import boto3
 
     def signed_in(key: str, secret: str) -> boto3.Session:
         return boto3.Session(aws_access_key_id=key, aws_secret_access_key=secret, region_name=outputs.region)

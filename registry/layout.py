@@ -24,7 +24,7 @@ class Variable(StrEnum):
     PORT = "PETPARK_PORT"
     POLL_SECONDS = "PETPARK_POLL_SECONDS"
     API_KEYS = "PETPARK_API_KEYS"
-    API_KEYS_PATH = "PETPARK_API_KEYS_PATH"
+    API_KEYS_PREFIX = "PETPARK_API_KEYS_PREFIX"
     GRPC_PORT = "PETPARK_GRPC_PORT"
     HEALTH_PORT = "PETPARK_HEALTH_PORT"
     BEHIND_LOAD_BALANCER = "PETPARK_BEHIND_LOAD_BALANCER"
@@ -332,12 +332,20 @@ def repair_key(model: str, number: int) -> str:
     return f"{shelf_prefix(model, Shelf.REPAIRS)}{number:08d}.json"
 
 
-# --- parameter store: the keys of whoever may call an endpoint ------------------------------------------------------
+# --- model store: the API keys of endpoints -------------------------------------------------------------------------
+
+API_KEYS = "api_keys/"
+"""Beside the registries of models, none of which can have such a name (`registry.encoding.NAME`)."""
 
 
-def api_keys_path(stack: str) -> str:
-    """Where the records of an endpoint's API keys are, one parameter a key; they hold hashes, never a key."""
-    return f"/petpark/{stack}/api-keys"
+def api_keys_prefix(stack: str) -> str:
+    """The log of the API keys of a stack's endpoint; it holds hashes, never a key."""
+    return f"{API_KEYS}{stack}/"
+
+
+def api_keys_key(prefix: str, number: int) -> str:
+    """The `number`-th state of such a log, counted from 1."""
+    return f"{prefix}{number:08d}.json"
 
 
 # --- who may write where -------------------------------------------------------------------------------------------
@@ -352,11 +360,6 @@ class Role(StrEnum):
     READER = "reader"
     COLLECTOR = "collector"
     REPAIRER = "repairer"
-
-
-def api_keys_role(role: Role) -> str:
-    """The output in which a stack with its own account exports the role for its API keys that belongs to `role`."""
-    return f"{role}-of-api-keys"
 
 
 _SHELVES: Mapping[Role, tuple[Shelf, ...]] = MappingProxyType(
@@ -390,7 +393,13 @@ _WITHIN: Mapping[Shelf, str] = MappingProxyType(
 
 def creates(role: Role, model: str) -> tuple[str, ...]:
     """Keys of the model store that `role` may create, as patterns of IAM."""
-    return tuple(f"{shelf_prefix(model, shelf)}{_WITHIN[shelf]}" for shelf in _SHELVES[role])
+    registry = tuple(f"{shelf_prefix(model, shelf)}{_WITHIN[shelf]}" for shelf in _SHELVES[role])
+    return (*registry, f"{API_KEYS}*/{_NUMBERED}") if role is Role.PROMOTER else registry
+
+
+def reads(role: Role, model: str) -> tuple[str, ...]:
+    """Prefixes of the model store under which `role` may read objects."""
+    return (f"{model}/", API_KEYS) if role in (Role.PROMOTER, Role.READER) else (f"{model}/",)
 
 
 def deletes(role: Role, model: str) -> tuple[str, ...]:

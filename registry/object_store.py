@@ -2,13 +2,24 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from registry.memory_store import MemoryStore
-from registry.s3_store import S3Store, s3_client
 from registry.stored import Revision, Stored
 
+if TYPE_CHECKING:
+    from registry.s3_store import S3Store, s3_client
+
 __all__ = ["MemoryStore", "ObjectStore", "PrunableStore", "Revision", "S3Store", "Stored", "s3_client"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the store on S3 where it is used: who only names the verbs needs no client of AWS."""
+    if name not in ("S3Store", "s3_client"):
+        raise AttributeError(name)
+    from registry import s3_store
+
+    return getattr(s3_store, name)
 
 
 class ObjectStore(Protocol):

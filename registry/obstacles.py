@@ -17,9 +17,10 @@ from registry.encoding import NAME, sha256_hex
 from registry.errors import HistoryBroken, ObjectRewritten, RegistryError, StoreUnavailable
 from registry.experiment import Experiments
 from registry.layout import Shelf
-from registry.log import Log, unbroken
+from registry.log import READERS, Log, unbroken
 from registry.object_store import PrunableStore
 from registry.repairs import Repair, Repairs
+from registry.transfer import in_order
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,18 +66,24 @@ def _versions(store: PrunableStore, model: str) -> Iterator[Obstacle]:
     log = catalog.log
     numbers = log.numbers()
     end = unbroken(numbers)
-    for number in numbers:
+
+    def problem_at(number: int) -> RegistryError | None:
         try:
             catalog.version(number)
-            if number > end:
-                raise log.hole(end + 1)
         except StoreUnavailable:
             raise
         except RegistryError as problem:
-            obstacle = _obstacle(log, number, problem)
-            if not repairs.void(obstacle.key, obstacle.body):
-                _refuse_rewritten(store, log.prefix)
-                yield obstacle
+            return problem
+        return log.hole(end + 1) if number > end else None
+
+    found = in_order(problem_at, numbers, at_once=READERS, waiting=READERS)
+    for number, problem in zip(numbers, found, strict=True):
+        if problem is None:
+            continue
+        obstacle = _obstacle(log, number, problem)
+        if not repairs.void(obstacle.key, obstacle.body):
+            _refuse_rewritten(store, log.prefix)
+            yield obstacle
 
 
 def _obstacle(log: Log, number: int, problem: RegistryError) -> Obstacle:

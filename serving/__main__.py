@@ -20,6 +20,7 @@ from registry.object_store import ObjectStore, S3Store
 from serving.admission import Admission
 from serving.challenge import Challenger
 from serving.ending import end
+from serving.keys.key_log import KeyLog
 from serving.keys.ring import KeyRing
 from serving.live import Live
 from serving.logs import log_to_cloudwatch, log_to_stdout
@@ -65,8 +66,8 @@ def _serve(settings: ServingSettings) -> None:
     if settings.promoter_role and settings.signing_key:
         open_desk = PromotersDesk(settings, role=settings.promoter_role, signing_key=settings.signing_key)
     ring = None
-    if settings.api_keys_path:
-        ring = KeyRing(boto3.client("ssm", config=_AWS), settings.api_keys_path, metrics=metrics)
+    if settings.api_keys_prefix:
+        ring = KeyRing(KeyLog(store, settings.api_keys_prefix), metrics=metrics)
     uvloop.run(
         serve(settings, followers=followers, live=live, metrics=metrics, ring=ring, view=view, open_desk=open_desk)
     )

@@ -10,7 +10,7 @@ from typing import Any, Literal, cast
 from urllib.parse import urlsplit
 
 from registry.channel_policy import STRICT, ChannelPolicy, ChannelPolicyInvalid
-from registry.layout import Variable
+from registry.layout import API_KEYS, Variable
 from serving.providers import CPU_ONLY, ProviderUnknown, parse_providers
 
 _MEBIBYTE = 1024 * 1024
@@ -100,8 +100,8 @@ class ServingSettings:
     threads: int = 1
     api_keys: Literal["required", "open"] = "open"
     """Whether whoever has no API key may classify. What takes the scope `admin` takes a key in any case."""
-    api_keys_path: str | None = None
-    """Path in the parameter store below which the records of keys are; None: no key is known here."""
+    api_keys_prefix: str | None = None
+    """Where the log of API keys is in the model store; None: no key is known here."""
     grpc_port: int = 0
     """Where gRPC answers; 0: nowhere."""
     health_port: int = 0
@@ -135,7 +135,7 @@ class ServingSettings:
                 f"{Variable.SIGNING_KEY} is not set: certificates cannot be checked without the key that signs them. "
                 f"Set it to the key's ARN, or set {Variable.REQUIRE_CERTIFICATE}=false where any version may answer."
             )
-        api_keys, api_keys_path = _api_keys(read)
+        api_keys, api_keys_prefix = _api_keys(read)
         settings = cls(
             model_store=read.text(Variable.MODEL_STORE, "the bucket of the model registry"),
             model=read.text(Variable.MODEL, "the name of the model to serve"),
@@ -148,7 +148,7 @@ class ServingSettings:
             poll_seconds=read.number(Variable.POLL_SECONDS, default=2.0, lowest=0.05, highest=3600),
             threads=usable_cores(),
             api_keys=api_keys,
-            api_keys_path=api_keys_path,
+            api_keys_prefix=api_keys_prefix,
             grpc_port=int(read.number(Variable.GRPC_PORT, default=0, lowest=0, highest=65535)),
             health_port=int(read.number(Variable.HEALTH_PORT, default=0, lowest=0, highest=65535)),
             behind_load_balancer=read.boolean(Variable.BEHIND_LOAD_BALANCER, default=False),
@@ -182,19 +182,19 @@ def usable_cores() -> int:
 
 def _api_keys(read: "_Reader") -> tuple[Literal["required", "open"], str | None]:
     """Nobody opens an endpoint by forgetting to say something: there is no default."""
-    path = read.environment.get(Variable.API_KEYS_PATH, "").strip().rstrip("/") or None
-    if path is not None and not path.startswith("/"):
-        raise SettingInvalid(f"{Variable.API_KEYS_PATH} is {path!r}; expected a path such as /petpark/prod/api-keys.")
+    prefix = read.environment.get(Variable.API_KEYS_PREFIX, "").strip() or None
+    if prefix is not None and not (prefix.startswith(API_KEYS) and prefix.endswith("/")):
+        raise SettingInvalid(f"{Variable.API_KEYS_PREFIX} is {prefix!r}; expected a prefix such as {API_KEYS}prod/.")
     match read.text(Variable.API_KEYS, "'required' where callers need an API key, 'open' where they do not"):
         case "required":
-            if path is None:
+            if prefix is None:
                 raise SettingMissing(
-                    f"{Variable.API_KEYS_PATH} is not set: required keys have to be read from somewhere. "
-                    f"Set it to their path in the parameter store, or set {Variable.API_KEYS}=open."
+                    f"{Variable.API_KEYS_PREFIX} is not set: required keys have to be read from somewhere. "
+                    f"Set it to the prefix of their log in the model store, or set {Variable.API_KEYS}=open."
                 )
-            return "required", path
+            return "required", prefix
         case "open":
-            return "open", path
+            return "open", prefix
         case other:
             raise SettingInvalid(f"{Variable.API_KEYS} is {other!r}; expected required or open.")
 

@@ -9,7 +9,7 @@ from infra.policies.buckets import ACCESS_LOG, access_log_bucket, lake_bucket, w
 from infra.policies.keys import encryption_key, signing_key
 from infra.policies.launching import launch, person
 from infra.policies.machines import endpoint, session_manager, training
-from infra.policies.operators import api_keys, operator
+from infra.policies.operators import operator
 from infra.policies.places import Places
 from infra.policies.statements import Accounts, Document, Statement, as_json
 from infra.policies.trust import trust_people, trust_service
@@ -21,7 +21,6 @@ __all__ = [
     "Places",
     "Statement",
     "access_log_bucket",
-    "api_keys",
     "as_json",
     "encryption_key",
     "endpoint",

@@ -9,14 +9,24 @@ from infra.policies.statements import (
     create_like,
     delete,
     document,
-    list_api_keys,
     objects_arn,
     read,
+    read_below,
     tell,
     use_key,
     verify,
 )
-from registry.layout import CODE, EVENT_PICTURES, EVENTS, JOBS, Role, checkpoints_prefix, creates
+from registry.layout import (
+    CODE,
+    EVENT_PICTURES,
+    EVENTS,
+    JOBS,
+    Role,
+    api_keys_prefix,
+    checkpoints_prefix,
+    creates,
+    reads,
+)
 
 _CHECKPOINTS = checkpoints_prefix("*")
 """The checkpoints of every job, because a policy cannot know which job an instance will run."""
@@ -34,7 +44,7 @@ def training(places: Places, log_group: str) -> Document:
             *read(places.workspace),
             *create(places.workspace, (JOBS,)),
             *delete(places.workspace, (_CHECKPOINTS,)),
-            *read(places.model_store),
+            *read_below(places.model_store, reads(Role.PUBLISHER, places.model)),
             *create_like(places.model_store, published),
             use_key(places.encryption_key, writes=True),
             tell(log_group),
@@ -73,11 +83,10 @@ def endpoint(places: Places, log_group: str, stack: str) -> Document:
     return document(
         [
             allow(["s3:GetObject"], [objects_arn(places.workspace, CODE)]),
-            *read(places.model_store),
+            *read_below(places.model_store, (f"{places.model}/", api_keys_prefix(stack))),
             use_key(places.encryption_key, writes=False),
             verify(places.signing_key),
             add(places.data_lake, (EVENTS, EVENT_PICTURES)),
-            list_api_keys(places.parameters, stack),
             tell(log_group),
         ]
     )

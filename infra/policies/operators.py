@@ -12,25 +12,13 @@ from infra.policies.statements import (
     delete,
     document,
     inspect,
-    keep_api_keys,
-    list_api_keys,
     read,
+    read_below,
     read_sources,
     use_key,
     verify,
 )
-from registry.layout import DATASETS, JOBS, PHOTOS, STUDIES, Role, creates, deletes
-
-
-def api_keys(role: Role, parameters: str, stack: str) -> Document:
-    """What a promoter or a reader may do with the API keys of a stack that has its own account.
-
-    The parameter store lets no other account's roles write, so such a stack has roles for this of its own.
-    https://docs.aws.amazon.com/systems-manager/latest/userguide/parameter-store-shared-parameters.html
-    """
-    if role is Role.PROMOTER:
-        return document(keep_api_keys(parameters, stack))
-    return document([list_api_keys(parameters, stack)])
+from registry.layout import DATASETS, JOBS, PHOTOS, STUDIES, Role, creates, deletes, reads
 
 
 def operator(role: Role, places: Places, photo_sources: Iterable[str] = ()) -> Document:
@@ -39,7 +27,7 @@ def operator(role: Role, places: Places, photo_sources: Iterable[str] = ()) -> D
     `photo_sources` are places outside of petpark that photos are ingested from: `bucket` or `bucket/prefix`.
     """
     statements = [
-        *read(places.model_store),
+        *read_below(places.model_store, reads(role, places.model)),
         # An audit compares the registry with every revision that the bucket holds, not only the latest.
         allow(["s3:ListBucketVersions"], [bucket_arn(places.model_store)]),
         *create_like(places.model_store, creates(role, places.model)),
@@ -58,13 +46,9 @@ def operator(role: Role, places: Places, photo_sources: Iterable[str] = ()) -> D
         case Role.CERTIFIER:
             statements += [allow(["kms:Sign"], [places.signing_key]), verify(places.signing_key)]
         case Role.PROMOTER:
-            statements += [verify(places.signing_key), *keep_api_keys(places.parameters, "*")]
+            statements += [verify(places.signing_key)]
         case Role.READER:
-            statements += [
-                verify(places.signing_key),
-                inspect(places.model_store),
-                list_api_keys(places.parameters, "*"),
-            ]
+            statements += [verify(places.signing_key), inspect(places.model_store)]
         case Role.COLLECTOR | Role.REPAIRER:
             pass
     return document(statements)

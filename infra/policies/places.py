@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Places:
-    """What policies refer to: a model's name, bucket names, the ARNs of the two keys, and where parameters are."""
+    """What policies refer to: a model's name, bucket names, and the ARNs of the two keys."""
 
     model: str
     model_store: str
@@ -13,5 +13,3 @@ class Places:
     workspace: str
     encryption_key: str
     signing_key: str
-    parameters: str
-    """ARN that the account's parameters begin with: `arn:aws:ssm:<region>:<account>:parameter`."""

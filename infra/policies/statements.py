@@ -4,8 +4,6 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from registry.layout import api_keys_path
-
 type Document = dict[str, Any]
 type Statement = dict[str, Any]
 type Accounts = Mapping[str, str]
@@ -82,6 +80,12 @@ def read(bucket: str) -> list[Statement]:
     return [allow(["s3:ListBucket"], [bucket_arn(bucket)]), allow(["s3:GetObject"], [objects_arn(bucket, "")])]
 
 
+def read_below(bucket: str, prefixes: Iterable[str]) -> list[Statement]:
+    """List a bucket, which names its objects and no more, and read the objects below prefixes."""
+    objects = [objects_arn(bucket, prefix) for prefix in prefixes]
+    return [allow(["s3:ListBucket"], [bucket_arn(bucket)]), allow(["s3:GetObject"], objects)]
+
+
 def read_sources(sources: Iterable[str]) -> list[Statement]:
     """Read only what is named: `park/2026` is that object and what is below it, not `park/2026-old`.
 
@@ -144,27 +148,6 @@ def use_key(key: str, *, writes: bool) -> Statement:
 def verify(key: str) -> Statement:
     """Check signatures, by KMS or with the public key."""
     return allow(["kms:GetPublicKey", "kms:Verify"], [key])
-
-
-def list_api_keys(parameters: str, stack: str) -> Statement:
-    """Let a role read what is below the path of a stack's API keys.
-
-    A path that may be read is read as a whole: "if a user has permission to access path /a, then the user can also
-    access /a/b". The resource that AWS authorizes is the path as it was requested, without an asterisk: its refusals
-    name `parameter/a`, also where `parameter/a/*` was granted.
-    https://docs.aws.amazon.com/systems-manager/latest/userguide/sysman-paramstore-access.html
-    https://github.com/aws/aws-dotnet-extensions-configuration/issues/108
-    """
-    return allow(["ssm:GetParametersByPath"], [f"{parameters}{api_keys_path(stack)}"])
-
-
-def keep_api_keys(parameters: str, stack: str) -> list[Statement]:
-    """Let a role make, change and revoke the API keys of a stack's endpoint."""
-    one = f"{parameters}{api_keys_path(stack)}/*"
-    return [
-        list_api_keys(parameters, stack),
-        allow(["ssm:DeleteParameter", "ssm:GetParameter", "ssm:PutParameter"], [one]),
-    ]
 
 
 def tell(log_group: str) -> Statement:

@@ -191,7 +191,7 @@ def _log_groups(account: Account) -> Iterator[Left]:
 
 
 def _parameters(account: Account) -> Iterator[Left]:
-    """API keys: made by `petpark keys`, not by the program, so destroying a stack leaves them."""
+    """API keys that an earlier petpark kept as parameters: no stack created them, so destroying one leaves them."""
     path = {"Key": "Path", "Option": "Recursive", "Values": [f"/{PROJECT}"]}
     for parameter in account.pages("ssm", "describe_parameters", "Parameters", ParameterFilters=[path]):
         name = parameter["Name"]

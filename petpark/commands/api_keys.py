@@ -1,6 +1,7 @@
 """`petpark keys`."""
 
 import re
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
@@ -92,6 +93,28 @@ def list_keys(ctx: typer.Context) -> None:
         facts={"stack": target.outputs.stack, "keys": [_facts(one) for one in found]},
         empty=f"Stack {target.outputs.stack} has no API keys; petpark keys create NAME makes one.",
     )
+
+
+@app.command(
+    "migrate", epilog=example("petpark keys migrate --stack prod", "petpark keys migrate --delete --stack prod")
+)
+def migrate(
+    ctx: typer.Context,
+    delete: Annotated[
+        bool, typer.Option("--delete", help="Delete the parameters, once the stack's endpoint was updated.")
+    ] = False,
+) -> None:
+    """Copy keys that an earlier petpark kept as parameters, with your own permissions, before updating the endpoint."""
+    run = invocation(ctx)
+    target = run.target()
+    done = api_keys.migrate(target, delete=delete)
+    fields: dict[str, Cell] = {
+        "copied": ", ".join(done.copied) or "none",
+        "deleted": ", ".join(done.deleted) or "none",
+    }
+    if done.malformed:
+        fields["no records"] = bad(", ".join(done.malformed))
+    run.output.record(fields, facts={"stack": target.outputs.stack, **asdict(done)})
 
 
 def _show(output: Output, made: MadeKey) -> None:

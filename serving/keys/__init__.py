@@ -1,1 +1,1 @@
-"""Who may call: records of API keys, where they are read from, how often each may ask, and the door that asks."""
+"""Who may call: records of API keys, the log that they are read from, their rates, and authentication."""

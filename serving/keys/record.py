@@ -1,4 +1,4 @@
-"""The record of an API key: what the parameter store holds of it, which is never the key itself.
+"""The record of an API key: what is stored of it, which is never the key itself.
 
 A key is 256 bits from the operating system's generator, and the record has its SHA-256. Slow hashes (argon2, scrypt)
 make the *guessing* of passwords slow; nobody guesses one of 2^256 however fast the hash is, and a slow one would cost
@@ -37,7 +37,7 @@ class KeyScope(StrEnum):
 
 
 class RecordMalformed(ValueError):
-    """A parameter does not hold the record of an API key; the message says why."""
+    """What is stored is not the record of an API key; the message says why."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,8 +79,8 @@ class ApiKey:
         """Give the record with a new key; the present one stays good for `grace`."""
         return replace(self, hash=new_hash, previous=Previous(hash=self.hash, until=now + grace))
 
-    def to_json(self) -> str:
-        """Write the record as the parameter store holds it; the name is the parameter's."""
+    def to_dict(self) -> dict[str, object]:
+        """The JSON object that is stored under the key's name."""
         document: dict[str, object] = {
             "hash": self.hash,
             "rate": self.rate,
@@ -91,13 +91,21 @@ class ApiKey:
         }
         if self.previous is not None:
             document["previous"] = {"hash": self.previous.hash, "until": _text(self.previous.until)}
-        return json.dumps(document)
+        return document
 
     @classmethod
     def from_json(cls, name: str, text: str) -> "ApiKey":
-        """Read a record. Strict, because what is misread might let somebody in. Raises `RecordMalformed`."""
+        """Read a record from JSON; `RecordMalformed`."""
         try:
             value = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise RecordMalformed(f"it is not JSON ({type(error).__name__})") from None
+        return cls.from_dict(name, value)
+
+    @classmethod
+    def from_dict(cls, name: str, value: object) -> "ApiKey":
+        """Read a record. Strict, because what is misread might let somebody in. Raises `RecordMalformed`."""
+        try:
             document = cast("dict[str, Any]", value) if isinstance(value, dict) else {}
             _check(set(document) >= _MEMBERS - {"previous"}, "members are missing")
             _check(set(document) <= _MEMBERS, "it has members that nobody knows")

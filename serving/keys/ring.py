@@ -1,16 +1,16 @@
-"""The keys that an endpoint knows, read from the parameter store at the start and again and again."""
+"""The API keys that an endpoint knows, read at the start and looked for again and again."""
 
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Literal, Protocol
 
 from prometheus_client import Gauge
 
-from serving.keys.record import ApiKey, RecordMalformed, hash_of
+from serving.keys.key_log import KeyLog, KeyState
+from serving.keys.record import ApiKey, hash_of
 from serving.telemetry import Metrics
 
 logger = logging.getLogger(__name__)
@@ -19,26 +19,18 @@ POLL_SECONDS = 15.0
 """How long a new key, a rotation or a revocation takes to reach an endpoint, at most."""
 
 LONGEST_SECONDS = 24 * 3600.0
-"""For how long the last known keys are trusted while the parameter store does not answer."""
-
-
-class ParameterReader(Protocol):
-    """The call of boto3's SSM client that a ring needs."""
-
-    def get_paginator(self, operation_name: Literal["get_parameters_by_path"], /) -> Any:
-        """Give a paginator, as boto3 does."""
-        ...
+"""For how long the last known keys are trusted while the store does not answer."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Known:
     """One reading. Immutable, so that a request sees the keys before a change or after it."""
 
+    state: KeyState = field(default_factory=KeyState)
     by_hash: Mapping[str, tuple[ApiKey, datetime | None]] = field(
         default_factory=dict[str, tuple[ApiKey, datetime | None]]
     )
     """Hash of a key -> its record, and until when that hash is good if a rotation replaced it."""
-    keys: int = 0
     read_at: float | None = None
     """By the monotonic clock; None before the first reading."""
 
@@ -48,26 +40,26 @@ class KeyRing:
 
     def __init__(
         self,
-        ssm: ParameterReader,
-        path: str,
+        log: KeyLog,
         *,
         metrics: Metrics,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._ssm = ssm
-        self._path = path
+        self._log = log
         self._clock = clock
         self._monotonic = monotonic
         self._known = _Known()
         self._complained: set[str] = set()
         self._away = False
         at = metrics.registry
-        Gauge("petpark_api_keys", "API keys known here", registry=at).set_function(lambda: self._known.keys)
+        Gauge("petpark_api_keys", "API keys known here", registry=at).set_function(
+            lambda: len(self._known.state.records)
+        )
         Gauge(
             "petpark_api_keys_age_seconds", "Time since the API keys were last read; NaN before", registry=at
         ).set_function(lambda: float("nan") if self.age is None else self.age)
-        self._malformed = Gauge("petpark_api_keys_malformed", "Parameters that are no record of a key", registry=at)
+        self._malformed = Gauge("petpark_api_keys_malformed", "Stored records of keys that cannot be read", registry=at)
 
     @property
     def age(self) -> float | None:
@@ -83,7 +75,7 @@ class KeyRing:
     def to_json(self) -> dict[str, object]:
         """Give it as `/v1/model` shows it."""
         age = self.age
-        return {"known": self._known.keys, "read_seconds_ago": None if age is None else round(age, 1)}
+        return {"known": len(self._known.state.records), "read_seconds_ago": None if age is None else round(age, 1)}
 
     def find(self, key: str) -> ApiKey | None:
         """Give the record of `key`, expired or not; None for one that nobody made, or that a rotation ended.
@@ -103,9 +95,9 @@ class KeyRing:
             stop.wait(poll_seconds if self.refresh() or self.age is not None else min(2.0, poll_seconds))
 
     def refresh(self) -> bool:
-        """Read all keys once. Where that fails, what is known stays; True when the store answered."""
+        """Look for changes once: one request where there are none. False where that failed: what is known stays."""
         try:
-            parameters = list(self._read())
+            state = self._log.latest(self._known.state)
         except Exception as error:  # noqa: BLE001 - whatever happens here must not end the poller
             level = logging.DEBUG if self._away else logging.ERROR
             self._away = True
@@ -114,30 +106,19 @@ class KeyRing:
         if self._away:
             self._away = False
             logger.info("reading the API keys again")
-        records = list(self._records(parameters))
-        by_hash: dict[str, tuple[ApiKey, datetime | None]] = {}
-        for record in records:
-            if record.previous is not None:
-                by_hash[record.previous.hash] = (record, record.previous.until)
-        by_hash |= {record.hash: (record, None) for record in records}
-        self._malformed.set(len(parameters) - len(records))
-        self._known = _Known(by_hash=by_hash, keys=len(records), read_at=self._monotonic())
+        by_hash = self._known.by_hash if state is self._known.state else self._by_hash(state)
+        self._known = _Known(state=state, by_hash=by_hash, read_at=self._monotonic())
         return True
 
-    def _read(self) -> Iterator[tuple[str, str]]:
-        pages = self._ssm.get_paginator("get_parameters_by_path").paginate(Path=self._path)
-        for page in pages:
-            for parameter in page["Parameters"]:
-                yield parameter["Name"].rpartition("/")[2], parameter["Value"]
-
-    def _records(self, parameters: list[tuple[str, str]]) -> Iterator[ApiKey]:
-        """Those that can be read; one that cannot spoils no other, and is complained of once."""
-        complaints: set[str] = set()
-        for name, text in parameters:
-            try:
-                yield ApiKey.from_json(name, text)
-            except RecordMalformed as error:
-                complaints.add(name)
-                if name not in self._complained:
-                    logger.warning("no record of an API key", extra={"parameter": name, "detail": str(error)})
-        self._complained = complaints
+    def _by_hash(self, state: KeyState) -> Mapping[str, tuple[ApiKey, datetime | None]]:
+        """One record that cannot be read spoils no other, and is logged once."""
+        for name, problem in state.problems.items():
+            if name not in self._complained:
+                logger.warning("no record of an API key", extra={"key": name, "detail": problem})
+        if state.seen > max(state.number, self._known.state.seen):
+            logger.warning("objects in the log of API keys that are none of its states", extra={"last": state.seen})
+        self._complained = set(state.problems)
+        self._malformed.set(len(state.problems))
+        records = state.records.values()
+        old = {each.previous.hash: (each, each.previous.until) for each in records if each.previous is not None}
+        return {**old, **{record.hash: (record, None) for record in records}}

@@ -286,7 +286,7 @@ def _cameras() -> Iterator[bytes]:
 def key(data: bytes) -> None:
     """Read the record of an API key."""
     with suppress(RecordMalformed):
-        ApiKey.from_json("edge", data.decode("utf-8", "replace")).to_json()
+        ApiKey.from_json("edge", data.decode("utf-8", "replace")).to_dict()
 
 
 def _keys() -> Iterator[bytes]:

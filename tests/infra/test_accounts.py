@@ -1,7 +1,6 @@
 """A prod stack in an AWS account of its own: what it is let do, by both sides, and what stays closed."""
 
 import json
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -23,7 +22,6 @@ PLACES = Places(
     workspace="work",
     encryption_key=f"arn:aws:kms:eu-west-1:{OWNER}:key/encrypt",
     signing_key=f"arn:aws:kms:eu-west-1:{OWNER}:key/sign",
-    parameters=f"arn:aws:ssm:eu-west-1:{PROD_ACCOUNT}:parameter",
 )
 ENDPOINT = policies.endpoint(PLACES, f"arn:aws:logs:eu-west-1:{PROD_ACCOUNT}:log-group:/petpark/prod/endpoint", "prod")
 EVERYTHING: Document = {
@@ -150,21 +148,13 @@ def test_people_of_the_other_account_take_the_promoters_and_the_readers_role_alo
     assert (PROD_ACCOUNT in trust) is (role in {Role.PROMOTER, Role.READER})
 
 
-def test_the_stack_apart_keeps_its_api_keys_by_roles_of_its_own(apart):
+def test_the_stack_apart_has_its_api_keys_in_the_owners_store(apart):
     prod = apart["prod"]
-    roles = prod.outputs["roles"]
-    assert set(roles) == {*map(str, Role), "promoter-of-api-keys", "reader-of-api-keys"}
-    assert roles["promoter-of-api-keys"] == prod_role(prod, "keys-promoter")
-    keeper = json.loads(prod.named("keys-promoter-keys").inputs["policy"])
-    (listing, keeping) = keeper["Statement"]
-    assert listing["Resource"] == ["arn:aws:ssm:eu-west-1:123456789012:parameter/petpark/prod/api-keys"]
-    assert keeping["Resource"] == [f"{listing['Resource'][0]}/*"]
-    looking = json.loads(prod.named("keys-reader-keys").inputs["policy"])
-    assert [statement["Action"] for statement in looking["Statement"]] == [["ssm:GetParametersByPath"]]
-
-
-def prod_role(prod: Any, name: str) -> str:
-    return f"arn:aws:iam::{OWNER}:role/{prod.named(name).name}"
+    assert set(prod.outputs["roles"]) == set(map(str, Role))
+    statements = json.loads(prod.named("endpoint-machine-grants").inputs["policy"])["Statement"]
+    readable = [each["Resource"] for each in statements if each["Action"] == ["s3:GetObject"]]
+    store = prod.outputs["model_store"]
+    assert [f"arn:aws:s3:::{store}/pets/*", f"arn:aws:s3:::{store}/api_keys/prod/*"] in readable
 
 
 def test_what_is_let_in_reaches_the_policies_of_buckets_and_keys(apart):

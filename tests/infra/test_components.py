@@ -158,11 +158,11 @@ def test_each_endpoint_is_told_where_its_own_keys_are_and_may_read_them(deployme
     for stack, asks in (("test", "open"), ("prod", "required")):
         deployment = deployments[stack]
         policy = deployment.named("endpoint-machine-grants").inputs["policy"]
-        assert f"arn:aws:ssm:eu-west-1:123456789012:parameter/petpark/{stack}/api-keys" in policy
+        assert f"/api_keys/{stack}/*" in policy
         assert deployment.outputs["endpoint"]["api_keys"] == asks
     script = deployments["test"].named("endpoint-instance").inputs["userData"]
     assert "export PETPARK_API_KEYS=open" in script
-    assert "export PETPARK_API_KEYS_PATH=/petpark/test/api-keys" in script
+    assert "export PETPARK_API_KEYS_PREFIX=api_keys/test/" in script
 
 
 def test_physical_names_are_left_to_pulumi_except_where_people_type_them(everything):

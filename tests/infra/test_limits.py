@@ -6,8 +6,7 @@ from collections import defaultdict
 import pytest
 
 from infra import policies
-from registry.layout import Role, api_keys_path
-from serving.keys.record import NAME
+from registry.layout import Role
 from tests.infra.documents import Written, written
 
 # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html: white space does not count, and there is
@@ -134,11 +133,3 @@ def test_tags_are_as_short_as_aws_wants_them(stacks):
             for key, value in tags.items() if isinstance(tags, dict) else ((t["key"], t["value"]) for t in tags):
                 assert len(key) <= 128
                 assert len(value) + LONGEST_STACK - len(stack.stack) <= 256
-
-
-def test_the_longest_parameter_of_an_api_key_has_a_name_that_aws_takes():
-    """1,011 characters with the ARN before them. https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_PutParameter.html"""
-    arn = "arn:aws:ssm:ap-southeast-2:123456789012:parameter"
-    name = "n" * 64
-    assert not NAME.fullmatch(f"{name}n"), "longer names are refused"
-    assert len(f"{arn}{api_keys_path('s' * LONGEST_STACK)}/{name}") <= 1_011

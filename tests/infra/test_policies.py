@@ -20,7 +20,6 @@ PLACES = Places(
     workspace="work",
     encryption_key="arn:aws:kms:eu-west-1:1:key/encrypt",
     signing_key="arn:aws:kms:eu-west-1:1:key/sign",
-    parameters="arn:aws:ssm:eu-west-1:1:parameter",
 )
 LOG = "arn:aws:logs:eu-west-1:1:log-group:/petpark/test/training"
 
@@ -247,33 +246,31 @@ def parameter(path: str) -> str:
 READS = ("ssm:GetParameter", "ssm:GetParameters", "ssm:GetParametersByPath", "ssm:GetParameterHistory")
 
 
-@given(NAME, NAME, st.sampled_from([*READS, "ssm:PutParameter", "ssm:DeleteParameter"]))
-def test_an_endpoint_reads_the_api_keys_of_its_own_stack_and_changes_none(stack, name, action):
+def state(stack: str, number: int = 1) -> str:
+    return f"arn:aws:s3:::store/{layout.api_keys_key(layout.api_keys_prefix(stack), number)}"
+
+
+@given(NAME, st.integers(1, 9_999_999), st.sampled_from(["s3:GetObject", "s3:PutObject", "s3:DeleteObject"]))
+def test_an_endpoint_reads_the_api_keys_of_its_own_stack_and_changes_none(stack, number, action):
     document = policies.endpoint(PLACES, LOG, "prod")
-    path = layout.api_keys_path(stack)
-    whole = allows(document, action, parameter(path))
-    assert whole == (stack == "prod" and action == "ssm:GetParametersByPath")
-    assert not allows(document, action, parameter(f"{path}/{name}"))
-    assert not allows(document, action, parameter(f"/{name}"))
+    assert allows(document, action, state(stack, number)) == (stack == "prod" and action == "s3:GetObject")
+    assert allows(document, "s3:GetObject", state("prod", number))
 
 
-def test_an_endpoint_reads_exactly_its_own_path():
+def test_an_endpoint_reads_exactly_its_own_keys():
     document = policies.endpoint(PLACES, LOG, "prod")
-    assert allows(document, "ssm:GetParametersByPath", parameter("/petpark/prod/api-keys"))
-    for path in ("/petpark", "/petpark/prod", "/petpark/prod/api-keys-of-others", "/petpark/test/api-keys", "/"):
-        assert not allows(document, "ssm:GetParametersByPath", parameter(path))
+    assert allows(document, "s3:GetObject", state("prod"))
+    for key in ("api_keys/prod2/00000001.json", "api_keys/test/00000001.json", "api_keys/prod", "cars/versions/1"):
+        assert not allows(document, "s3:GetObject", f"arn:aws:s3:::store/{key}")
 
 
-@given(NAME, NAME, st.sampled_from(list(Role)))
-def test_the_promoter_alone_makes_and_revokes_api_keys(stack, name, role):
+@given(NAME, st.integers(1, 9_999_999), st.sampled_from(list(Role)))
+def test_the_promoter_alone_makes_and_revokes_api_keys_and_the_reader_sees_them(stack, number, role):
     document = policies.operator(role, PLACES)
-    key = parameter(f"{layout.api_keys_path(stack)}/{name}")
-    for action in ("ssm:PutParameter", "ssm:DeleteParameter", "ssm:GetParameter"):
-        assert allows(document, action, key) is (role is Role.PROMOTER)
-        assert not allows(document, action, parameter(f"/{name}"))
-        assert not allows(document, action, parameter(f"/petpark/{stack}/{name}"))
-    listing = allows(document, "ssm:GetParametersByPath", parameter(layout.api_keys_path(stack)))
-    assert listing is (role in {Role.PROMOTER, Role.READER})
+    assert allows(document, "s3:PutObject", state(stack, number)) is (role is Role.PROMOTER)
+    assert allows(document, "s3:GetObject", state(stack, number)) is (role in {Role.PROMOTER, Role.READER})
+    assert not allows(document, "s3:DeleteObject", state(stack, number))
+    assert not allows(document, "s3:PutObject", f"arn:aws:s3:::store/api_keys/{stack}/notes.txt")
 
 
 @given(st.sampled_from(READS), st.text(max_size=20))
@@ -284,9 +281,16 @@ def test_the_shell_of_session_manager_reads_no_parameter(action, path):
     assert services == {"ssm", "ssmmessages"}
 
 
-def test_a_training_instance_knows_no_api_keys():
-    document = policies.training(PLACES, LOG)
-    assert not [action for statement in document["Statement"] for action in statement["Action"] if "ssm" in action]
+@given(st.sampled_from(["s3:GetObject", "s3:PutObject"]))
+def test_a_training_instance_knows_no_api_keys(action):
+    assert not allows(policies.training(PLACES, LOG), action, state("prod"))
+
+
+@given(st.sampled_from(list(Role)))
+def test_nobody_reaches_a_parameter(role):
+    documents = [*_machines(), policies.operator(role, PLACES)]
+    actions = [action for document in documents for each in document["Statement"] for action in each["Action"]]
+    assert not [action for action in actions if action.startswith("ssm:")]
 
 
 SOURCES = ("park-cameras", "archive/2026", "archive/old.tar")

@@ -30,7 +30,6 @@ PLACES = Places(
     workspace="work",
     encryption_key=f"{KMS}/11111111-1111-1111-1111-111111111111",
     signing_key=f"{KMS}/22222222-2222-2222-2222-222222222222",
-    parameters=f"arn:aws:ssm:eu-west-1:{OWNER}:parameter",
 )
 ACCOUNTS = {"prod": PROD}
 COLLECTOR, CERTIFIER = (f"arn:aws:iam::{OWNER}:role/operators-{role}-1" for role in (Role.COLLECTOR, Role.CERTIFIER))
@@ -70,7 +69,6 @@ def askers() -> Iterator[Asker]:
         yield Asker(role=f"arn:aws:iam::{account}:role/endpoint-machine-role-1", session="i-1", policies=endpoint)
     yield Asker(role=TRAINING_ROLE, session="i-2", policies=(policies.training(PLACES, log),))
     people = (policies.person([f"arn:aws:iam::{OWNER}:role/operators-promoter-1"]),)
-    keepers = (policies.api_keys(Role.PROMOTER, PLACES.parameters, "prod"),)
     for account in (OWNER, PROD):
         yield Asker(role=f"arn:aws:iam::{account}:role/people", session="mia", policies=people)
         everything: Document = {
@@ -78,7 +76,6 @@ def askers() -> Iterator[Asker]:
             "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}],
         }
         yield Asker(role=f"arn:aws:iam::{account}:role/administrator", session="root", policies=(everything,))
-    yield Asker(role=f"arn:aws:iam::{OWNER}:role/keys-promoter-1", session="mia", policies=keepers)
 
 
 STORE = policies.write_once_bucket(
@@ -136,6 +133,9 @@ OBJECTS = tuple(
         "store/pets/channels/prod2/00000001.json",
         "store/pets/experiments/prod/00000001.json",
         "store/cars/channels/prod/00000001.json",
+        "store/api_keys/test/00000001.json",
+        "store/api_keys/prod/00000001.json",
+        "store/api_keys/prod/notes.txt",
         "lake/photos/sha256/f",
         "lake/events/gate/2030-01-02/f.json",
         "lake/event-pictures/gate/2030-01-02/f.jpg",
@@ -150,10 +150,6 @@ OBJECTS = tuple(
 )
 BUCKETS = tuple(f"arn:aws:s3:::{bucket}" for bucket in ("store", "lake", "work", "photos", "elsewhere"))
 KEYS = (PLACES.encryption_key, PLACES.signing_key)
-PARAMETERS = tuple(
-    f"{PLACES.parameters}/petpark/{path}"
-    for path in ("test/api-keys", "prod/api-keys", "test/api-keys/gate", "prod/api-keys/gate", "test/other")
-)
 LOGS = tuple(f"arn:aws:logs:eu-west-1:{OWNER}:log-group:/petpark/test/{end}:log-stream:i" for end in ("endpoint", "x"))
 INSTANCES = (f"{EC2}:instance/i-1",)
 ROLES = (*(arn for arn in GUARDS if ":role/" in arn), TRAINING_ROLE)
@@ -170,7 +166,6 @@ ASKED: tuple[tuple[tuple[str, ...], tuple[str, ...], tuple[dict[str, str], ...]]
         ({}, {"kms:ViaService": "s3.eu-west-1.amazonaws.com"}, {"kms:ViaService": "ssm.eu-west-1.amazonaws.com"}),
     ),
     (("kms:Sign", "kms:Verify", "kms:GetPublicKey"), KEYS, ({},)),
-    (("ssm:GetParametersByPath", "ssm:GetParameter", "ssm:PutParameter", "ssm:DeleteParameter"), PARAMETERS, ({},)),
     (("logs:CreateLogStream", "logs:PutLogEvents"), LOGS, ({},)),
     (
         ("ec2:RunInstances",),

@@ -1,40 +1,33 @@
-"""`petpark keys`: what operators do with the keys of an endpoint, against SSM by moto."""
+"""`petpark keys`: what operators do with the keys of an endpoint."""
 
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import boto3
 import pytest
 from moto import mock_aws
 
-from registry.layout import Role
-from serving.keys.record import ApiKey, KeyScope, hash_of
+from registry.encoding import canonical
+from registry.layout import Role, api_keys_prefix
+from registry.object_store import MemoryStore
+from serving.keys.key_log import KeyLog
+from serving.keys.record import KeyScope, hash_of, new_key
 from serving.keys.ring import KeyRing
 from serving.telemetry import Metrics
 
 
-@pytest.fixture(scope="module")
-def ssm():
-    """SSM by moto; one client for the module, because making one takes its time."""
+@pytest.fixture
+def ssm(place, monkeypatch):
+    """SSM by moto, where keys were kept before."""
     with mock_aws():
-        yield boto3.client("ssm", region_name="eu-west-1")
+        client = boto3.client("ssm", region_name="eu-west-1")
 
+        def opened(_target, service, *, role=None):
+            assert (service, role) == ("ssm", None), "no role of petpark reaches parameters"
+            return client
 
-@pytest.fixture(autouse=True)
-def asked(ssm, place, monkeypatch) -> Iterator[list[tuple[str, str | None]]]:
-    """Which services were asked for, in which roles. Whether a role suffices is shown where roles are enforced."""
-    seen: list[tuple[str, str | None]] = []
-
-    def client(_target, service, *, role=None):
-        seen.append((service, role))
-        return ssm
-
-    monkeypatch.setattr(type(place.target()), "client", client)
-    yield seen
-    for page in ssm.get_paginator("get_parameters_by_path").paginate(Path="/", Recursive=True):
-        for parameter in page["Parameters"]:
-            ssm.delete_parameter(Name=parameter["Name"])
+        monkeypatch.setattr(type(place.target()), "client", opened)
+        yield client
 
 
 @pytest.fixture
@@ -48,12 +41,16 @@ def tell(run):
     return do
 
 
+def log(place, stack: str = "test") -> KeyLog:
+    return KeyLog(place.buckets.setdefault("models", MemoryStore()), api_keys_prefix(stack))
+
+
 @pytest.fixture
-def ring(ssm):
+def ring(place):
     """The keys as a stack's endpoint sees them."""
 
     def read(stack: str = "test") -> KeyRing:
-        opened = KeyRing(ssm, f"/petpark/{stack}/api-keys", metrics=Metrics())
+        opened = KeyRing(log(place, stack), metrics=Metrics())
         assert opened.refresh()
         return opened
 
@@ -71,13 +68,14 @@ def test_a_made_key_opens_its_own_endpoint_and_no_other(tell, ring):
     assert ring("prod").find(made["key"]) is None
 
 
-def test_what_is_stored_is_a_plain_parameter_with_the_hash_and_never_the_key(tell, ssm):
+def test_what_is_stored_is_the_hash_and_who_made_it_and_never_the_key(tell, place):
     made, _ = tell("create", "gate")
-    (stored,) = ssm.get_parameters_by_path(Path="/petpark/test/api-keys")["Parameters"]
-    assert stored.get("Type") == "String"
-    assert stored.get("Name") == "/petpark/test/api-keys/gate"
-    assert made["key"] not in json.dumps(stored, default=str)
-    assert ApiKey.from_json("gate", stored.get("Value", "")).hash == hash_of(made["key"])
+    (key,) = place.buckets["models"].keys("")
+    body = place.buckets["models"].get(key)
+    assert (key, made["key"].encode() in body) == ("api_keys/test/00000001.json", False)
+    stored = json.loads(body)
+    assert stored["keys"]["gate"]["hash"] == hash_of(made["key"])
+    assert (stored["change"], stored["by"].rpartition("/")[2]) == ("create gate", "mia")
 
 
 def test_a_key_is_shown_to_people_once_and_not_in_the_list(run, ring):
@@ -149,22 +147,34 @@ def test_a_key_may_be_for_ever_and_an_expired_one_shows_as_such(tell, run):
     assert "expired" in run("keys", "list").stdout
 
 
-def test_a_parameter_that_is_no_record_is_listed_as_such_and_can_be_revoked(tell, run, ssm):
-    ssm.put_parameter(Name="/petpark/test/api-keys/junk", Value="junk", Type="String")
+def test_what_is_no_record_is_listed_as_such_and_can_be_revoked(tell, run, place):
     tell("create", "gate")
+    key = "api_keys/test/{:08d}.json"
+    stored = json.loads(place.buckets["models"].get(key.format(1)))
+    spoiled = {**stored, "number": 2, "keys": {**stored["keys"], "junk": "junk"}}
+    place.buckets["models"].create(key.format(2), canonical(spoiled))
     listed = tell("list")[0]["keys"]
     assert [key["name"] for key in listed] == ["gate", "junk"]
     assert listed[1]["problem"]
     assert "no record" in run("keys", "list").stdout
     assert tell("rotate", "junk")[0]["error"]["outcome"] == "KeyRefused"
     assert tell("revoke", "junk")[1] == 0
+    assert [key["name"] for key in tell("list")[0]["keys"]] == ["gate"]
 
 
-def test_the_promoter_makes_keys_and_the_reader_lists_them(run, asked):
+def test_the_promoter_makes_keys_and_the_reader_lists_them(run, monkeypatch, place):
+    asked: list[str | None] = []
+    store = type(place.target()).store
+
+    def noting(target, bucket, *, role=None):
+        asked.append(role)
+        return store(target, bucket, role=role)
+
+    monkeypatch.setattr(type(place.target()), "store", noting)
     for words in (("create", "gate"), ("rotate", "gate"), ("revoke", "gate"), ("list",)):
         assert run("keys", *words).exit_code == 0
-    assert asked[-1] == ("ssm", Role.READER)
-    assert set(asked[:-1]) == {("ssm", Role.PROMOTER)}
+    assert asked[-1] == Role.READER
+    assert set(asked[:-1]) == {Role.PROMOTER}
 
 
 def test_a_key_is_known_by_the_beginning_of_its_name_unless_others_begin_so(tell):
@@ -175,3 +185,50 @@ def test_a_key_is_known_by_the_beginning_of_its_name_unless_others_begin_so(tell
     assert (told["error"]["outcome"], code) == ("IdAmbiguous", 2)
     assert told["error"]["candidates"] == ["gate", "gate-camera"]
     assert tell("revoke", "gate")[0]["revoked"] == "gate", "what is one name is no beginning of another"
+
+
+# --- keys of an earlier petpark ------------------------------------------------------------------------------------
+
+
+def keep(ssm, name: str, text: str) -> None:
+    ssm.put_parameter(Name=f"/petpark/test/api-keys/{name}", Value=text, Type="String")
+
+
+@pytest.fixture
+def old(ssm) -> dict[str, str]:
+    """Twelve keys as parameters (they come ten a page), and a parameter that is none."""
+    keys = {f"gate-{number}": new_key() for number in range(12)}
+    for name, key in keys.items():
+        made = {"hash": hash_of(key), "rate": 5.0, "burst": 9, "created": "2026-01-01T00:00:00+00:00"}
+        keep(ssm, name, json.dumps({**made, "expires": None, "scopes": ["classify"]}))
+    keep(ssm, "junk", "junk")
+    return keys
+
+
+def test_keys_that_were_parameters_open_their_endpoint_after_a_migration(tell, ring, old, ssm):
+    told, code = tell("migrate")
+    assert (told["copied"], told["malformed"], code) == (sorted(old), ["junk"], 0)
+    known = ring()
+    assert {name: known.find(key).name for name, key in old.items()} == {name: name for name in old}
+    assert len(ssm.describe_parameters()["Parameters"]) > 0, "endpoints that were not updated yet read them"
+    told, code = tell("migrate", "--delete")
+    assert (len(told["deleted"]), code, ssm.describe_parameters()["Parameters"]) == (13, 0, [])
+
+
+def test_a_migration_brings_back_no_key_that_was_revoked_since(tell, ring, old):
+    tell("migrate")
+    tell("revoke", "gate-3")
+    told, code = tell("migrate")
+    assert (told["error"]["outcome"], code) == ("KeysMigrated", 1)
+    assert ring().find(old["gate-3"]) is None
+
+
+def test_parameters_are_not_deleted_before_they_were_copied(tell, old, ssm):
+    told, code = tell("migrate", "--delete")
+    assert (told["error"]["outcome"], code) == ("KeyUnknown", 1)
+    assert ssm.describe_parameters()["Parameters"]
+
+
+def test_where_nothing_is_to_be_migrated_nothing_is_written(tell, place, ssm):
+    told, code = tell("migrate")
+    assert (told["copied"], code, place.buckets.get("models")) == ([], 0, None)

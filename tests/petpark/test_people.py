@@ -34,14 +34,6 @@ def test_a_person_is_let_take_their_roles_and_see_what_runs_and_nothing_else(as_
     assert len(document["Statement"]) == 2
 
 
-def test_where_a_stack_has_roles_for_its_api_keys_they_belong_to_the_promoter_and_the_reader():
-    keepers = {f"{role}-of-api-keys": f"arn:aws:iam::{OTHER}:role/{role}" for role in ("promoter", "reader")}
-    roles = {**outputs()["roles"], **keepers}
-    taken = printed("--role", "promoter", roles=roles)["Statement"][0]["Resource"]
-    assert taken == [f"arn:aws:iam::{ACCOUNT}:role/promoter", f"arn:aws:iam::{OTHER}:role/promoter"]
-    assert OTHER not in json.dumps(printed("--role", "certifier", roles=roles))
-
-
 @pytest.mark.parametrize(("own", "other"), [("publisher", "certifier"), ("certifier", "publisher")])
 def test_nobody_is_given_what_training_and_certifying_take_and_each_is_denied_the_other(own, other):
     denial = printed("--role", own, "--role", "reader")["Statement"][-1]

@@ -328,8 +328,9 @@ class Littered(Registry):
 def test_the_registry_behaves_as_its_model(
     kind: str, machine: type[Publishing], examples: int, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for workers in ("registry.sending.WORKERS", "registry.log.READERS", "registry.inspection.READERS"):
-        monkeypatch.setattr(workers, 1)  # so that call number n is the same one every time
+    workers = ("sending.WORKERS", "log.READERS", "inspection.READERS", "collection.REMOVERS")
+    for name in workers:
+        monkeypatch.setattr(f"registry.{name}", 1)  # so that call number n is the same one every time
     new_store = MemoryStore if kind == "memory" else request.getfixturevalue("new_s3_store")
 
     class Machine(machine):

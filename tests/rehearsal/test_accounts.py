@@ -9,7 +9,7 @@ import pytest
 
 from infra import policies
 from infra.policies import Places
-from registry.layout import code_key, event_key, version_key
+from registry.layout import api_keys_key, api_keys_prefix, code_key, event_key, version_key
 from rehearsal.emulator import Emulator
 from tests.rehearsal.emulator.conftest import ACCOUNT, TRUST_EC2, refusal, session_client
 
@@ -48,7 +48,6 @@ def two(emulator: Emulator) -> Two:
         workspace=f"work-{mark}",
         encryption_key=encryption["KeyMetadata"]["Arn"],
         signing_key=signing["KeyMetadata"]["Arn"],
-        parameters=f"arn:aws:ssm:{emulator.region}:{PROD}:parameter",
     )
     store = policies.write_once_bucket(
         places.model_store, places.encryption_key, "arn:aws:iam::1:role/c", "AROA1", "pets", {}, ACCOUNTS
@@ -65,6 +64,8 @@ def two(emulator: Emulator) -> Two:
     rules = {"Rules": [{"ApplyServerSideEncryptionByDefault": by_key}]}
     s3.put_bucket_encryption(Bucket=places.model_store, ServerSideEncryptionConfiguration=rules)
     s3.put_object(Bucket=places.model_store, Key=VERSION, Body=b"{}", IfNoneMatch="*")
+    for stack in ("prod", "test"):
+        s3.put_object(Bucket=places.model_store, Key=api_keys(stack, 1), Body=b"{}", IfNoneMatch="*")
     s3.put_object(Bucket=places.workspace, Key=code_key("prod", "f" * 64), Body=b"zip")
     granted = policies.as_json(policies.endpoint(places, f"arn:aws:logs:eu-west-1:{PROD}:log-group:/x", "prod"))
     endpoint, other = (take(emulator, f"{name}-{mark}", granted) for name in ("endpoint-machine-role", "batch"))
@@ -74,6 +75,10 @@ def two(emulator: Emulator) -> Two:
         kms=session_client(emulator, "kms", endpoint),
         other_s3=session_client(emulator, "s3", other),
     )
+
+
+def api_keys(stack: str, number: int) -> str:
+    return api_keys_key(api_keys_prefix(stack), number)
 
 
 def take(emulator: Emulator, name: str, granted: str) -> Any:
@@ -96,6 +101,15 @@ def test_an_endpoint_of_the_other_account_reads_models_and_code_and_verifies(two
     assert refusal(two.s3.get_object, Bucket=places.model_store, Key=version_key("pets", 2)) == "NoSuchKey"
     assert refusal(two.s3.get_object, Bucket=places.workspace, Key=code_key("prod", "f" * 64)) == ""
     assert refusal(two.kms.get_public_key, KeyId=places.signing_key) == ""
+
+
+def test_it_reads_the_api_keys_of_its_own_stack_in_the_owners_store_and_writes_none(two: Two) -> None:
+    store = two.places.model_store
+    assert refusal(two.s3.get_object, Bucket=store, Key=api_keys("prod", 1)) == ""
+    assert refusal(two.s3.get_object, Bucket=store, Key=api_keys("prod", 2)) == "NoSuchKey"
+    assert refusal(two.s3.get_object, Bucket=store, Key=api_keys("test", 1)) == "AccessDenied"
+    written = {"Bucket": store, "Key": api_keys("prod", 2), "Body": b"{}", "IfNoneMatch": "*"}
+    assert refusal(two.s3.put_object, **written) == "AccessDenied"
 
 
 def test_it_adds_events_and_writes_nothing_else(two: Two) -> None:

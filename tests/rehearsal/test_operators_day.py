@@ -11,7 +11,6 @@ from typing import Any
 
 import boto3
 import pytest
-from botocore.exceptions import ClientError
 from typer.testing import CliRunner
 
 from infra import policies
@@ -23,9 +22,12 @@ from petpark.stacks import parse
 from petpark.target import Target, rehearsal_target
 from registry.catalog import Catalog
 from registry.encoding import sha256_hex
-from registry.layout import Role, blob_key
+from registry.errors import StoreRefused
+from registry.layout import Role, api_keys_prefix, blob_key
+from registry.object_store import S3Store
 from registry.version import Version
 from rehearsal.emulator import Emulator
+from serving.keys.key_log import KeyLog
 from serving.keys.ring import KeyRing
 from serving.telemetry import Metrics
 from tests.petpark.conftest import outputs
@@ -71,10 +73,7 @@ def park(emulator: Emulator, tmp_path_factory: pytest.TempPathFactory) -> Park:
     for bucket in buckets.values():
         s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": emulator.region})
     iam = emulator.client("iam")
-    parameters = f"arn:aws:ssm:{emulator.region}:{ACCOUNT}:parameter"
-    places = policies.Places(
-        model="pets", encryption_key=encryption, signing_key=signing, parameters=parameters, **buckets
-    )
+    places = policies.Places(model="pets", encryption_key=encryption, signing_key=signing, **buckets)
     roles = {role: make_role(iam, role, mark, places) for role in Role}
     guard(s3, places, collector=roles[Role.COLLECTOR])
     exported = {
@@ -217,21 +216,21 @@ def test_the_promoter_keeps_the_keys_of_endpoints_and_the_reader_sees_them(park:
     assert park.run("keys", "rotate", "gate")["key"] != made["key"]
     assert [key["name"] for key in park.run("keys", "list")["keys"]] == ["gate"]
     for role in set(Role) - {Role.PROMOTER}:
-        with pytest.raises(ClientError, match="AccessDenied"):
-            park.target.client("ssm", role=role).delete_parameter(Name="/petpark/test/api-keys/gate")
+        with pytest.raises(StoreRefused):
+            park.target.store(park.target.outputs.model_store, role=role).create("api_keys/test/00000009.json", b"x")
     assert park.run("keys", "revoke", "gate")["revoked"] == "gate"
 
 
-def test_an_endpoint_reads_its_own_keys_and_nothing_else_of_the_parameter_store(park: Park, emulator: Emulator) -> None:
+def test_an_endpoint_reads_its_own_keys_and_writes_none(park: Park, emulator: Emulator) -> None:
     iam, sts = emulator.client("iam"), emulator.client("sts")
+    bucket = park.target.outputs.model_store
     places = policies.Places(
         model="pets",
-        model_store="m",
+        model_store=bucket,
         data_lake="d",
         workspace="w",
-        encryption_key="arn:aws:kms:eu-west-1:1:key/e",
+        encryption_key=park.target.outputs.encryption_key,
         signing_key="arn:aws:kms:eu-west-1:1:key/s",
-        parameters=f"arn:aws:ssm:{emulator.region}:{ACCOUNT}:parameter",
     )
     name = f"endpoint-{uuid.uuid4().hex[:6]}"
     trusting = policies.as_json(policies.trust_service("ec2.amazonaws.com"))
@@ -239,19 +238,20 @@ def test_an_endpoint_reads_its_own_keys_and_nothing_else_of_the_parameter_store(
     granted = policies.as_json(policies.endpoint(places, "arn:aws:logs:eu-west-1:1:log-group:/x", "test"))
     iam.put_role_policy(RoleName=name, PolicyName="p", PolicyDocument=granted)
     found = sts.assume_role(RoleArn=arn, RoleSessionName="i-0123456789abcdef0")["Credentials"]
-    ssm: Any = boto3.client(
-        "ssm",
+    s3: Any = boto3.client(
+        "s3",
         endpoint_url=emulator.url,
         region_name=emulator.region,
         aws_access_key_id=found["AccessKeyId"],
         aws_secret_access_key=found["SecretAccessKey"],
         aws_session_token=found["SessionToken"],
     )
+    store = S3Store(s3, bucket)
     key = park.run("keys", "create", "camera")["key"]
-    ring = KeyRing(ssm, "/petpark/test/api-keys", metrics=Metrics())
+    ring = KeyRing(KeyLog(store, api_keys_prefix("test")), metrics=Metrics())
     assert ring.refresh()
     assert (record := ring.find(key)) is not None
     assert record.name == "camera"
-    assert not KeyRing(ssm, "/petpark/prod/api-keys", metrics=Metrics()).refresh()
-    with pytest.raises(ClientError, match="AccessDenied"):
-        ssm.put_parameter(Name="/petpark/test/api-keys/mine", Value="x", Type="String")
+    assert not KeyRing(KeyLog(store, api_keys_prefix("prod")), metrics=Metrics()).refresh()
+    with pytest.raises(StoreRefused):
+        store.create("api_keys/test/00000009.json", b"x")

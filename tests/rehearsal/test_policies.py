@@ -63,7 +63,6 @@ def registry(emulator: Emulator) -> Registry:
         workspace="work",
         encryption_key=key,
         signing_key=key,
-        parameters=f"arn:aws:ssm:{emulator.region}:{ACCOUNT}:parameter",
     )
     for role in Role:
         granted = policies.as_json(policies.operator(role, places, [f"archive-{mark}/2026"]))

@@ -19,6 +19,7 @@ from serving.app import create_app
 from serving.body import Bodies
 from serving.challenge import Challenger
 from serving.keys.door import Door
+from serving.keys.key_log import KeyLog
 from serving.keys.rate import Rates
 from serving.keys.ring import KeyRing
 from serving.live import Live
@@ -102,8 +103,7 @@ class Endpoint:
         self.ring = None
         if parameters is not None:
             self.ring = KeyRing(
-                parameters,
-                parameters.path,
+                KeyLog(parameters.store, parameters.prefix),
                 metrics=self.metrics,
                 clock=lambda: park.now,
                 monotonic=lambda: park.seconds,

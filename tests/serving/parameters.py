@@ -1,21 +1,53 @@
-"""A parameter store in memory, as far as an endpoint reads it, which can go away."""
+"""The log of an endpoint's API keys in memory, in a store that can go away."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from typing import Any
 
+from registry.encoding import canonical, parse_canonical
+from registry.errors import StoreUnavailable
+from registry.layout import api_keys_key, api_keys_prefix
+from registry.object_store import MemoryStore
+from serving.keys.key_log import KeyLog
 from serving.keys.record import ApiKey, KeyScope, hash_of, new_key
 from tests.serving.park import NOW
+
+
+class _Store(MemoryStore):
+    def __init__(self) -> None:
+        super().__init__()
+        self.away = False
+        self.asked: list[str] = []
+
+    def get(self, key: str) -> bytes:
+        self._ask(key)
+        return super().get(key)
+
+    def keys(self, prefix: str, *, after: str = "") -> Iterator[str]:
+        self._ask(prefix)
+        return super().keys(prefix, after=after)
+
+    def _ask(self, what: str) -> None:
+        self.asked.append(what)
+        if self.away:
+            raise StoreUnavailable(f"read {what}", "the store is away")
 
 
 class Parameters:
     """Keys are made here as `petpark keys create` makes them."""
 
-    path = "/petpark/prod/api-keys"
+    prefix = api_keys_prefix("prod")
 
     def __init__(self) -> None:
-        self.values: dict[str, str] = {}
-        self.away = False
+        self.store = _Store()
+        self.log = KeyLog(self.store, self.prefix, clock=lambda: NOW)
+
+    @property
+    def away(self) -> bool:
+        return self.store.away
+
+    @away.setter
+    def away(self, away: bool) -> None:
+        self.store.away = away
 
     def create(
         self,
@@ -42,19 +74,23 @@ class Parameters:
 
     def rotate(self, name: str, *, now: datetime, grace: timedelta) -> str:
         key = new_key()
-        self.keep(ApiKey.from_json(name, self.values[name]).rotated(hash_of(key), now=now, grace=grace))
+        self.log.change(
+            lambda state: {name: state.records[name].rotated(hash_of(key), now=now, grace=grace)}, by="mia", what=""
+        )
         return key
 
+    def revoke(self, name: str) -> None:
+        self.log.change(lambda _: {name: None}, by="mia", what="")
+
     def keep(self, record: ApiKey) -> None:
-        self.values[record.name] = record.to_json()
+        away, self.away = self.away, False  # it is away from the endpoint
+        self.log.change(lambda _: {record.name: record}, by="mia", what="")
+        self.away = away
 
-    def get_paginator(self, operation: Any) -> "Parameters":
-        assert operation == "get_parameters_by_path"
-        return self
-
-    def paginate(self, *, Path: str) -> Iterator[dict[str, Any]]:  # noqa: N803
-        assert Path == self.path
-        if self.away:
-            raise ConnectionError("the parameter store is away")
-        for name, value in self.values.items():  # a page each
-            yield {"Parameters": [{"Name": f"{Path}/{name}", "Value": value}]}
+    def spoil(self, name: str, document: object) -> None:
+        """Put something else where a record should be, as another version of petpark might."""
+        state = self.log.latest()
+        key = api_keys_key(self.prefix, state.seen)
+        fields = parse_canonical(self.store.get(key)).rest()
+        changed = {"number": state.seen + 1, "keys": {**state.documents, name: document}}
+        self.store.create(api_keys_key(self.prefix, state.seen + 1), canonical({**fields, **changed}))

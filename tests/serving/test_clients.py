@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from serving.keys.key_log import KeyLog
 from serving.keys.record import hash_of
 from serving.keys.ring import KeyRing
 from serving.telemetry import Metrics
@@ -18,7 +19,7 @@ from tests.serving import test_process
 from tests.serving.test_process import PATIENCE, running
 
 cloud, registry = test_process.cloud, test_process.registry  # fixtures
-KEYS = "/petpark/prod/api-keys"
+KEYS = "api_keys/prod/"
 
 
 def free_port() -> int:
@@ -28,17 +29,17 @@ def free_port() -> int:
 
 
 @pytest.fixture
-def key(cloud, parameters) -> str:
+def key(registry, parameters) -> str:
     made = parameters.create("camera", rate=100, burst=100)
-    ssm = cloud.client("ssm")
-    ssm.put_parameter(Name=f"{KEYS}/camera", Value=parameters.values["camera"], Type="String", Overwrite=True)
+    record = parameters.log.latest().records["camera"]
+    KeyLog(registry.store, KEYS).change(lambda _: {"camera": record}, by="mia", what="create")
     return made
 
 
 def test_a_public_client_gets_its_answers_over_http_and_over_grpc(cloud, registry, key):
     registry.release(4.0)
     port = free_port()
-    settings = {"PETPARK_API_KEYS": "required", "PETPARK_API_KEYS_PATH": KEYS, "PETPARK_GRPC_PORT": str(port)}
+    settings = {"PETPARK_API_KEYS": "required", "PETPARK_API_KEYS_PREFIX": KEYS, "PETPARK_GRPC_PORT": str(port)}
     with running(cloud, registry, **settings) as endpoint:
         endpoint.wait_for("listening for gRPC")
         endpoint.wait_for("version in force", version=1)
@@ -90,7 +91,7 @@ def test_callers_with_bad_manners_get_nothing_and_others_their_answer(cloud, reg
 
 
 def test_keys_are_read_again_until_the_end_and_soon_after_a_start_without_a_store(parameters):
-    ring = KeyRing(parameters, parameters.path, metrics=Metrics())
+    ring = KeyRing(parameters.log, metrics=Metrics())
     read, stop = threading.Semaphore(0), threading.Event()
     refresh = ring.refresh
 

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from registry.encoding import canonical
 from serving.keys.rate import Rates
 from serving.keys.record import ApiKey, KeyScope, RecordMalformed, hash_of, new_key
 from serving.keys.ring import LONGEST_SECONDS
@@ -35,23 +36,28 @@ def call(endpoint, key=None, **headers):
     return endpoint.http.post("/v1/classify", content=endpoint.photo, headers=sent)
 
 
+def stored(record):
+    """As it is after it was written and read."""
+    return json.loads(canonical(record.to_dict()))
+
+
 # --- records -------------------------------------------------------------------------------------------------------
 
 
 @FEW
 @given(RECORDS, HASHES, MOMENTS)
 def test_what_was_written_is_read(record, new_hash, now):
-    assert ApiKey.from_json(record.name, record.to_json()) == record
+    assert ApiKey.from_dict(record.name, stored(record)) == record
     rotated = record.rotated(new_hash, now=now, grace=timedelta(hours=1))
-    assert ApiKey.from_json(record.name, rotated.to_json()) == rotated
+    assert ApiKey.from_dict(record.name, stored(rotated)) == rotated
 
 
 @FEW
 @given(RECORDS, st.sampled_from(["hash", "rate", "burst", "created", "expires", "scopes", "previous", "admin"]), VALUES)
 def test_a_damaged_record_is_malformed_or_another_record_and_nothing_else_happens(record, member, value):
-    document = json.loads(record.to_json()) | {member: value}
+    document = stored(record) | {member: value}
     try:
-        read = ApiKey.from_json(record.name, json.dumps(document))
+        read = ApiKey.from_dict(record.name, document)
     except RecordMalformed:
         return
     assert read.rate > 0
@@ -181,7 +187,7 @@ def test_a_rotation_needs_no_restart_and_leaves_time_to_change_over(guarded, par
 def test_a_revoked_key_is_gone_at_the_next_reading(guarded, parameters):
     key = parameters.create()
     guarded.ring.refresh()
-    del parameters.values["camera"]
+    parameters.revoke("camera")
     guarded.ring.refresh()
     assert call(guarded, key).status_code == 401
 
@@ -258,7 +264,7 @@ def test_what_takes_the_admin_scope_takes_a_key_even_where_all_may_classify(endp
     assert refused.value.kind.status == 401
 
 
-# --- a parameter store that goes away ------------------------------------------------------------------------------
+# --- a store that goes away ----------------------------------------------------------------------------------------
 
 
 def test_the_last_known_keys_are_good_while_the_store_is_away_and_their_age_is_said(guarded, parameters, park):
@@ -288,10 +294,10 @@ def test_before_the_first_reading_no_key_is_judged(park, open_endpoint, paramete
     assert call(endpoint).status_code == 401
 
 
-@pytest.mark.parametrize("junk", ["", "{}", "[]", "null", '{"hash": "x"}', "[" * 10_000])
-def test_a_parameter_that_is_no_record_spoils_no_other_and_is_counted(guarded, parameters, junk, caplog):
+@pytest.mark.parametrize("junk", ["", {}, [], None, {"hash": "x"}])
+def test_what_is_no_record_spoils_no_other_and_is_counted(guarded, parameters, junk, caplog):
     key = parameters.create()
-    parameters.values["junk"] = junk
+    parameters.spoil("junk", junk)
     assert guarded.ring.refresh()
     assert guarded.ring.refresh()
     assert call(guarded, key).status_code == 200

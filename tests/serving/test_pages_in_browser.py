@@ -14,6 +14,8 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from registry.channel_policy import ChannelPolicy
+from registry.layout import api_keys_prefix
+from serving.keys.key_log import KeyLog
 from serving.keys.record import ApiKey, KeyScope, hash_of, new_key
 from serving.pages import LANGUAGES, PAGES
 from tests.moto_cloud import MotoCloud
@@ -21,7 +23,7 @@ from tests.serving.browser import chromium
 from tests.serving.park import photo
 from tests.serving.test_process import Process, Registry, running
 
-KEYS = "/petpark/prod/api-keys"
+KEYS = api_keys_prefix("prod")
 ROLE = "arn:aws:iam::123456789012:role/promoter"
 RULE = ChannelPolicy(two_people=False, gates=False)
 expect.set_options(timeout=30_000)  # patience for busy machines
@@ -98,8 +100,8 @@ def registry(cloud, tmp_path_factory) -> Registry:
 
 
 @pytest.fixture(scope="module")
-def keys(cloud) -> dict[KeyScope, str]:
-    """A key of each scope, in the parameter store."""
+def keys(cloud, registry) -> dict[KeyScope, str]:
+    """A key of each scope, in the model store."""
     made: dict[KeyScope, str] = {}
     for scope in KeyScope:
         made[scope] = new_key()
@@ -112,14 +114,14 @@ def keys(cloud) -> dict[KeyScope, str]:
             expires=None,
             scopes=frozenset({scope}),
         )
-        cloud.client("ssm").put_parameter(Name=f"{KEYS}/{record.name}", Value=record.to_json(), Type="String")
+        KeyLog(registry.store, KEYS).change(lambda _, made=record: {made.name: made}, by="mia", what="create")
     return made
 
 
 @pytest.fixture(scope="module")
 def endpoint(cloud, registry, keys, agent) -> Iterator[Process]:
     settings = {
-        "PETPARK_API_KEYS_PATH": KEYS,
+        "PETPARK_API_KEYS_PREFIX": KEYS,
         "PETPARK_CAMERAS": agent.url,
         "PETPARK_PROMOTER_ROLE": ROLE,
         "PETPARK_CHANNEL_RULE": json.dumps(RULE.to_dict()),
@@ -289,7 +291,7 @@ def test_models_show_channels_history_and_who_certified(page):
 
 
 def test_where_keys_are_required_a_page_asks_for_one_and_remembers_it_in_its_tab(browser, cloud, registry, keys):
-    settings = {"PETPARK_API_KEYS": "required", "PETPARK_API_KEYS_PATH": KEYS}
+    settings = {"PETPARK_API_KEYS": "required", "PETPARK_API_KEYS_PREFIX": KEYS}
     with running(cloud, registry, **settings) as endpoint:
         endpoint.wait_for("version in force")
         with opened(browser, endpoint) as context:

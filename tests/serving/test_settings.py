@@ -13,7 +13,7 @@ COMPLETE = {
     "PETPARK_SIGNING_KEY": "arn:aws:kms:eu-west-1:123456789012:key/1",
     "PETPARK_REQUIRE_CERTIFICATE": "true",
     "PETPARK_API_KEYS": "required",
-    "PETPARK_API_KEYS_PATH": "/petpark/prod/api-keys",
+    "PETPARK_API_KEYS_PREFIX": "api_keys/prod/",
 }
 
 
@@ -53,7 +53,7 @@ def test_a_missing_variable_is_named(name, value):
         ("PETPARK_POLL_SECONDS", "-1"),
         ("PETPARK_POLL_SECONDS", "nan"),
         ("PETPARK_API_KEYS", "perhaps"),
-        ("PETPARK_API_KEYS_PATH", "petpark/prod"),
+        ("PETPARK_API_KEYS_PREFIX", "petpark/prod"),
         ("PETPARK_GRPC_PORT", "65536"),
         ("PETPARK_GRPC_PORT", "8080"),
         ("PETPARK_HEALTH_PORT", "8080"),
@@ -81,9 +81,9 @@ def test_without_certificates_no_key_is_needed():
 
 def test_an_endpoint_may_be_open_and_know_keys_all_the_same():
     opened = ServingSettings.from_environment(COMPLETE | {"PETPARK_API_KEYS": "open"})
-    assert (opened.api_keys, opened.api_keys_path) == ("open", "/petpark/prod/api-keys")
-    ignorant = ServingSettings.from_environment(COMPLETE | {"PETPARK_API_KEYS": "open", "PETPARK_API_KEYS_PATH": ""})
-    assert ignorant.api_keys_path is None
+    assert (opened.api_keys, opened.api_keys_prefix) == ("open", "api_keys/prod/")
+    ignorant = ServingSettings.from_environment(COMPLETE | {"PETPARK_API_KEYS": "open", "PETPARK_API_KEYS_PREFIX": ""})
+    assert ignorant.api_keys_prefix is None
 
 
 def test_cameras_rule_and_role_of_the_pages_are_read():
