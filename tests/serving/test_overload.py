@@ -195,3 +195,74 @@ def test_work_that_takes_too_long_is_answered_without_its_result():
     asyncio.run(ask())
     workers._pool.shutdown()
     assert workers.taken == 0
+
+
+class Held:
+    """Workers whose first piece of work keeps the one thread until it is told to go on; then work notes its name."""
+
+    def __init__(self, queue: int) -> None:
+        self.workers = Workers(threads=1, queue=queue)
+        self.go_on, self.began, self.done = threading.Event(), threading.Event(), list[str]()
+
+    def hold(self) -> None:
+        self.began.set()
+        assert self.go_on.wait(30)
+
+    async def begin(self) -> asyncio.Task[None]:
+        first = asyncio.create_task(self.workers.run("first", self.hold))
+        await asyncio.to_thread(self.began.wait, 30)
+        return first
+
+    async def ask(self, peer: str) -> asyncio.Task[None]:
+        task = asyncio.create_task(self.workers.run(peer, self.done.append, peer))
+        await asyncio.sleep(0)
+        return task
+
+
+def test_callers_have_their_turns_whoever_came_first():
+    held = Held(queue=5)
+
+    async def run() -> None:
+        tasks = [await held.begin(), *[await held.ask(peer) for peer in ("many", "many", "many", "few", "other")]]
+        held.go_on.set()
+        await asyncio.wait_for(asyncio.gather(*tasks), 30)
+
+    asyncio.run(run())
+    held.workers.close()
+    assert held.done == ["many", "few", "other", "many", "many"]
+
+
+def test_a_full_queue_refuses_the_newest_request_of_who_has_most_places():
+    held = Held(queue=4)
+
+    async def run() -> list[object]:
+        tasks = [await held.begin(), *[await held.ask(peer) for peer in ("many", "many", "many", "two")]]
+        tasks += [await held.ask("two"), await held.ask("two"), await held.ask("many")]
+        held.go_on.set()
+        return await asyncio.gather(*tasks, return_exceptions=True)
+
+    first, *others = asyncio.run(run())
+    held.workers.close()
+    assert first is None
+    # The third of "many" makes room for the second of "two"; then nobody has two places more than who asks.
+    assert [isinstance(one, Problem) for one in others] == [False, False, True, False, False, True, True]
+    assert held.workers.taken == 0
+
+
+def test_a_place_that_several_pieces_of_work_share_is_not_taken_away():
+    held = Held(queue=3)
+
+    async def run() -> None:
+        first = await held.begin()
+        with held.workers.place("many"), held.workers.place("many"), held.workers.place("many"):
+            batch = asyncio.create_task(held.workers.run_in_place("many", held.done.append, "photo"))
+            await asyncio.sleep(0)
+            with pytest.raises(Problem):
+                await held.workers.run("other", held.done.append, "other")
+            held.go_on.set()
+            await asyncio.wait_for(asyncio.gather(first, batch), 30)
+
+    asyncio.run(run())
+    held.workers.close()
+    assert held.done == ["photo"]
+    assert held.workers.taken == 0
