@@ -18,6 +18,7 @@ from serving.camera.spool import (
     FILE,
     EventTooLarge,
     Spool,
+    SpoolClosed,
     SpoolInUse,
     SpoolUnusable,
     read_counts,
@@ -157,6 +158,22 @@ def test_two_agents_do_not_share_a_folder(tmp_path):
         Spool(tmp_path, max_bytes=MANY)
     spool.close()
     Spool(tmp_path, max_bytes=MANY).close()
+
+
+def test_a_spool_that_was_closed_says_so_to_every_caller(tmp_path):
+    spool = Spool(tmp_path, max_bytes=MANY)
+    spool.close()
+    spool.close()
+    for call in (
+        lambda: spool.add(event(1), None, now=0),
+        lambda: spool.waiting(1),
+        lambda: spool.confirm(1),
+        lambda: spool.forget(before=0, now=0),
+        lambda: spool.begun(since=0),
+        spool.counts,
+    ):
+        with pytest.raises(SpoolClosed, match="petpark camera events"):
+            call()
 
 
 def test_events_are_read_from_beside_a_running_agent(tmp_path):
