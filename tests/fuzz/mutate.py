@@ -23,6 +23,24 @@ _ODD: tuple[Any, ...] = (
 )  # fmt: skip
 
 
+def by_bytes(data: bytes, source: random.Random) -> bytes:
+    """Change, remove, insert or copy bytes in one to four places."""
+    changed = bytearray(data)
+    for _ in range(source.choice((1, 1, 2, 4))):
+        place, size = source.randint(0, len(changed)), source.choice((1, 1, 2, 4, 16))
+        match source.randrange(4):
+            case 0:
+                changed[place : place + size] = source.randbytes(size)
+            case 1:
+                del changed[place : place + size]
+            case 2:
+                changed[place:place] = source.choice((b"\0", b"\xff", b"\n", b'"', b"9" * size, source.randbytes(size)))
+            case _:
+                start = source.randint(0, len(changed))
+                changed[place : place + size] = changed[start : start + size]
+    return bytes(changed)
+
+
 def documents(data: bytes, source: random.Random) -> bytes:
     """Change a JSON document in one to four places."""
     try:
@@ -46,7 +64,7 @@ def tar_checksums(data: bytes, _source: random.Random) -> bytes:
     """Give every block that looks like a header its checksum (POSIX ustar: the sum with the field itself as spaces)."""
     blocks = bytearray(data)
     for start in range(0, len(blocks) - _BLOCK + 1, _BLOCK):
-        if blocks[start] and blocks[start + 257 : start + 262] == b"ustar":
+        if blocks[start] and blocks.startswith(b"ustar", start + 257):
             block = blocks[start : start + _BLOCK]
             block[_CHECKSUM] = b" " * 8
             blocks[start + 148 : start + 156] = b"%06o\0 " % sum(block)
