@@ -4,7 +4,7 @@ Frame to answer: a video with an animal in motion, played by a real RTSP server 
 about, with an endpoint of petpark beside the agent; everything shares this machine. Reference: the same work without
 video and HTTP, one frame after the other: make the JPEG, decode it, run the model. Link loss: ten minutes without the
 lake in the middle of twenty, by a clock that the benchmark moves; the spool writes to a real disk. Memory: the agent's
-own, while it watches. Spool: the time that an event takes to the disk, with few events there and with many.
+own, while it watches. `benchmarks/spool.py` fills the spool.
 """
 
 import argparse
@@ -12,7 +12,6 @@ import json
 import multiprocessing
 import os
 import socket
-import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -20,7 +19,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 import av
@@ -42,7 +41,7 @@ from serving.camera.event import Event, new_id, written
 from serving.camera.forward import Forwarder
 from serving.camera.settings import parse_settings
 from serving.camera.source import quiet_ffmpeg
-from serving.camera.spool import FILE, Spool
+from serving.camera.spool import Spool
 from serving.camera.telemetry import AgentMetrics
 from serving.session import Session
 
@@ -61,7 +60,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=180, help="how long the agent watches")
     parser.add_argument("--model", type=Path, help="an ONNX file to the contract; by default mobilenet_v3_small")
-    parser.add_argument("--events", type=int, default=400_000, help="how many events fill the spool")
     options = parser.parse_args()
     quiet_ffmpeg()
     with tempfile.TemporaryDirectory() as name:
@@ -71,7 +69,6 @@ def main() -> None:
         photo.write_bytes(make_photo())
         film(folder / "park.mp4")
         kept = lose_the_link(folder / "link")
-        fill_the_spool(folder / "spool", events=options.events)
         with stand(folder) as at, rtsp_server(folder) as rtsp:
             at.promote(at.publish(elsewhere(version_files, model, photo, folder / "version"), run="benchmark"))
             with at.endpoint("endpoint") as server:
@@ -206,38 +203,6 @@ def lose_the_link(home: Path) -> bool:
     )
     spool.close()
     return exact
-
-
-def fill_the_spool(home: Path, *, events: int) -> None:
-    """How long an event takes to be committed: to an empty spool, beside many events, and above the bound."""
-    spool = Spool(home, max_bytes=2**40)
-    empty = commit_ms(spool)
-    with closing(sqlite3.connect(home / FILE)) as database:
-        facts = event(1.9e9).to_json()
-        database.executemany(
-            "INSERT INTO events (id, recorded, bytes, camera, facts) VALUES (?, 1.9e9, ?, 'park', ?)",
-            ((new_id(), 6_000, facts) for _ in range(events)),
-        )
-        database.commit()
-    many = commit_ms(spool)
-    full = spool.counts().bytes
-    spool.close()
-    spool = Spool(home, max_bytes=full)
-    print(
-        f"an event to the disk      {empty:.1f} ms in an empty spool, {many:.1f} ms beside {events:,} events, "
-        f"{commit_ms(spool):.1f} ms above the bound (medians of 100)"
-    )
-    spool.close()
-
-
-def commit_ms(spool: Spool) -> float:
-    """Median time of `add` with a picture of 6 kB."""
-    times: list[float] = []
-    for _ in range(100):
-        began = time.perf_counter()
-        spool.add(event(1.9e9), bytes(6_000), now=1.9e9)
-        times.append((time.perf_counter() - began) * 1000)
-    return float(np.median(times))
 
 
 def event(wall: float) -> Event:

@@ -19,8 +19,8 @@ from serving.camera.timing import Clock, SystemClock, moment
 
 logger = logging.getLogger(__name__)
 
-_LAST_WORDS_SECONDS = 20.0
-"""Time that events of the end have to reach the disk."""
+STOP_SECONDS = 45.0
+"""How long an end may take; systemd kills after TimeoutStopSec of `docs/petpark-camera.service`, which is more."""
 
 
 class Agent:
@@ -70,6 +70,7 @@ class Agent:
             for camera, classifier in zip(settings.cameras, self._classifiers, strict=True)
         )
         self._asking: list[threading.Thread] = []
+        self._ending: threading.Thread | None = None
         self._recording = threading.Thread(target=self.recorder.run, name="recorder", daemon=True)
         self._forwarding = threading.Thread(
             target=self.forwarder.run, args=(self._stop_forwarding,), name="forwarder", daemon=True
@@ -87,24 +88,44 @@ class Agent:
         """Whether every source was played to its end: files are, cameras never."""
         return bool(self._asking) and not any(thread.is_alive() for thread in self._asking)
 
-    def stop(self) -> None:
-        """End the visits under way, record them, send what can be sent at once; the rest waits in the spool."""
+    def stop(self, *, patience: float = STOP_SECONDS) -> bool:
+        """End the visits under way, record them, send what can be sent at once; the rest waits in the spool.
+
+        False after `patience` seconds without an end. What is under way then goes on, and the spool stays open and
+        locked until it is done, or until the process ends.
+        """
         self._stop.set()
+        if self._ending is None:
+            self._ending = threading.Thread(target=self._end, name="end", daemon=True)
+            self._ending.start()
+        self._ending.join(patience)
+        if self._ending.is_alive():
+            logger.warning("not ended yet; events that are not on the disk by the end of the process are lost")
+            return False
+        return True
+
+    def _end(self) -> None:
+        """Wait for each thread before what it uses is closed: cameras write to the recorder, all others to the spool.
+
+        No wait here has a limit: one that gave up would close the spool under an event that is being written.
+        """
         for thread in self._asking:
-            thread.join(_LAST_WORDS_SECONDS)
+            thread.join()
         self.recorder.finish()
-        self._recording.join(_LAST_WORDS_SECONDS)
+        self._recording.join()
         self._stop_forwarding.set()
-        self._forwarding.join(_LAST_WORDS_SECONDS)
-        if not self._forwarding.is_alive():
+        self._forwarding.join()
+        try:
             if self.forwarder.link.last_error is None:
                 self.forwarder.step()
-            self.spool.close()
+        except Exception:  # what was not sent waits in the spool
+            logger.exception("cannot forward")
+        self.spool.close()
         for classifier in self._classifiers:
             classifier.close()
 
     def to_dict(self) -> dict[str, Any]:
-        """How everything is, as `/v1/cameras` says it; without secrets."""
+        """How everything is, as `/v1/cameras` says it; without secrets. Raises `SpoolClosed` after the end."""
         link = self.forwarder.link
         midnight = moment(self._clock.wall()).astimezone().replace(hour=0, minute=0, second=0, microsecond=0)
         today = self.spool.begun(since=midnight.timestamp())
@@ -121,7 +142,7 @@ class Agent:
         return cast("dict[str, Any]", self.settings.secrets.hide_in(facts))
 
     def measure(self) -> bytes:
-        """The metrics, with what the spool holds now."""
+        """The metrics, with what the spool holds now. Raises `SpoolClosed` after the end."""
         counts = self.spool.counts()
         for camera in self.cameras:
             self.metrics.connected.labels(camera.settings.name).set(camera.state is State.LIVE)

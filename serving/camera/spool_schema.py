@@ -14,6 +14,7 @@ CREATE TABLE IF NOT EXISTS events (
 CREATE INDEX IF NOT EXISTS by_state ON events (forwarded, sequence, bytes);
 CREATE INDEX IF NOT EXISTS by_age ON events (forwarded, recorded);
 CREATE INDEX IF NOT EXISTS by_picture_age ON events (recorded) WHERE picture IS NOT NULL;
+CREATE INDEX IF NOT EXISTS by_camera ON events (camera);
 CREATE INDEX IF NOT EXISTS by_beginning ON events (recorded, camera) WHERE json_extract(facts, '$.kind') = 'began';
 CREATE TABLE IF NOT EXISTS counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 INSERT OR IGNORE INTO counters VALUES ('evicted', 0), ('pictures_expired', 0), ('forwarded', 0);
@@ -21,23 +22,23 @@ INSERT OR IGNORE INTO counters VALUES ('evicted', 0), ('pictures_expired', 0), (
 
 TOTALS_OF_ALL = "SELECT coalesce(sum(forwarded = 0), 0), count(*), coalesce(sum(bytes), 0) FROM events"
 
+HAS_TOTALS = "SELECT 1 FROM sqlite_schema WHERE name = 'totals'"
+
 # What `counts` and the bound need, kept by the database itself, so that it is committed with the change and no writer
 # can forget it: adding up all rows would take longer with each event. The totals of a spool that an earlier petpark
-# made are added up once, when it is opened.
+# made are added up once, when it is opened: the table comes with its row and triggers, or not at all.
 TOTALS = """
 BEGIN IMMEDIATE;
-CREATE TABLE IF NOT EXISTS totals (waiting INTEGER NOT NULL, kept INTEGER NOT NULL, bytes INTEGER NOT NULL);
-INSERT INTO totals
-    SELECT coalesce(sum(forwarded = 0), 0), count(*), coalesce(sum(bytes), 0) FROM events
-    HAVING NOT EXISTS (SELECT 1 FROM totals);
-CREATE TRIGGER IF NOT EXISTS added AFTER INSERT ON events BEGIN
+CREATE TABLE totals (waiting INTEGER NOT NULL, kept INTEGER NOT NULL, bytes INTEGER NOT NULL);
+INSERT INTO totals SELECT coalesce(sum(forwarded = 0), 0), count(*), coalesce(sum(bytes), 0) FROM events;
+CREATE TRIGGER added AFTER INSERT ON events BEGIN
     UPDATE totals SET waiting = waiting + (NEW.forwarded = 0), kept = kept + 1, bytes = bytes + NEW.bytes;
 END;
-CREATE TRIGGER IF NOT EXISTS changed AFTER UPDATE OF forwarded, bytes ON events BEGIN
+CREATE TRIGGER changed AFTER UPDATE OF forwarded, bytes ON events BEGIN
     UPDATE totals SET
         waiting = waiting + (NEW.forwarded = 0) - (OLD.forwarded = 0), bytes = bytes + NEW.bytes - OLD.bytes;
 END;
-CREATE TRIGGER IF NOT EXISTS removed AFTER DELETE ON events BEGIN
+CREATE TRIGGER removed AFTER DELETE ON events BEGIN
     UPDATE totals SET waiting = waiting - (OLD.forwarded = 0), kept = kept - 1, bytes = bytes - OLD.bytes;
 END;
 COMMIT;

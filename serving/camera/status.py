@@ -12,8 +12,10 @@ from starlette.routing import Route
 
 from serving import problems
 from serving.camera.agent import Agent
+from serving.camera.spool import SpoolClosed
 
 _FRESH = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
+_ENDED = problems.Kind("ended", 503, "The camera agent has ended")
 _HOSTS = ["127.0.0.1", "localhost"]
 """A page from elsewhere that had its name point here is refused by the name it asks for."""
 
@@ -58,10 +60,14 @@ def create_status_app(agent: Agent) -> Starlette:
             Route("/healthz/live", api.live),
         ],
         middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=_HOSTS)],
-        exception_handlers={HTTPException: _on_http_exception},
+        exception_handlers={HTTPException: _on_http_exception, SpoolClosed: _on_spool_closed},
     )
 
 
 async def _on_http_exception(_request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for nothing else
     return problems.response(problems.of_status(error.status_code), f"{error.detail}.", request_id="")
+
+
+async def _on_spool_closed(_request: Request, error: Exception) -> Response:
+    return problems.response(_ENDED, str(error), request_id="")

@@ -6,8 +6,10 @@ to reach new code; a finding is written to `crash-*`: make it small and add it t
 """
 
 import importlib
+import random
 import sys
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[2]
 CODE = ["imaging", "registry", "serving", "training", "petpark", "python_multipart", "tarfile", "zipfile", "rfc8785"]
@@ -23,8 +25,28 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for number, seed in enumerate(targets[name].seeds()):
         (folder / f"seed-{number}").write_bytes(seed)
-    atheris.Setup([sys.argv[0], str(folder), *sys.argv[3:]], targets[name].play)
+    arguments = [sys.argv[0], str(folder), *sys.argv[3:]]
+    if (mutate := targets[name].mutate) is None:
+        atheris.Setup(arguments, targets[name].play)
+    else:
+        atheris.Setup(arguments, targets[name].play, custom_mutator=_mutator(mutate))
     atheris.Fuzz()
+
+
+def _mutator(mutate: Any) -> Any:
+    """By turns: bytes changed at random, what the target would change, and both.
+
+    libFuzzer's own changes cannot be called from here: atheris 3.1 refuses `Mutate` under `Fuzz`.
+    """
+    by_bytes = importlib.import_module("tests.fuzz.mutate").by_bytes
+
+    def mutated(data: bytes, most: int, seed: int) -> bytes:
+        source = random.Random(seed)  # noqa: S311 - libFuzzer's own seed: a run can be repeated
+        way = source.randrange(3)
+        changed = data if way == 1 else by_bytes(data, source)
+        return (changed if way == 0 else mutate(changed, source))[:most]
+
+    return mutated
 
 
 if __name__ == "__main__":

@@ -39,6 +39,7 @@ from serving.keys.record import ApiKey, RecordMalformed
 from serving.multipart import photo_of, photos_of
 from serving.problems import Problem
 from serving.tensors import read_request
+from tests.fuzz.mutate import Mutate, behind, documents, framed, png_checksums, tar_checksums
 from training.dataset.index import read_index
 from training.dataset.sources.archive import ArchiveSource
 from training.errors import DatasetRefused
@@ -50,10 +51,11 @@ _LATER = "2031-01-01T00:00:00.000000Z"
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """`play` takes any bytes; `seeds` are those to begin with."""
+    """`play` takes any bytes; `seeds` are those to begin with; `mutate` gives changes that pass the first checks."""
 
     play: Callable[[bytes], None]
     seeds: Callable[[], Iterator[bytes]]
+    mutate: Mutate | None = None
 
 
 def photo(data: bytes) -> None:
@@ -304,14 +306,14 @@ def _keys() -> Iterator[bytes]:
 
 
 TARGETS = {
-    "photo": Target(play=photo, seeds=_photos),
+    "photo": Target(play=photo, seeds=_photos, mutate=png_checksums),
     "form": Target(play=form, seeds=_forms),
-    "tensor": Target(play=tensor, seeds=_tensors),
+    "tensor": Target(play=tensor, seeds=_tensors, mutate=framed),
     "body": Target(play=body, seeds=_bodies),
     "index": Target(play=index, seeds=_indexes),
-    "archive": Target(play=archive, seeds=_tars),
-    "download": Target(play=download, seeds=_downloads),
-    "stored": Target(play=stored, seeds=_stored),
-    "cameras": Target(play=cameras, seeds=_cameras),
-    "key": Target(play=key, seeds=_keys),
+    "archive": Target(play=archive, seeds=_tars, mutate=tar_checksums),
+    "download": Target(play=download, seeds=_downloads, mutate=behind(1, tar_checksums)),
+    "stored": Target(play=stored, seeds=_stored, mutate=documents),
+    "cameras": Target(play=cameras, seeds=_cameras, mutate=documents),
+    "key": Target(play=key, seeds=_keys, mutate=documents),
 }

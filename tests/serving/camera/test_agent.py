@@ -18,11 +18,11 @@ from serving.camera.camera import Camera, State
 from serving.camera.recorder import Recorder, Unblurred
 from serving.camera.settings import AgentSettings, CameraSettings, parse_settings
 from serving.camera.source import Frame, SourceLost
-from serving.camera.spool import read_events
+from serving.camera.spool import Spool, SpoolInUse, read_events
 from serving.camera.status import create_status_app
 from serving.camera.telemetry import AgentMetrics
 from serving.camera.visits import VisitRules
-from tests.serving.camera.conftest import DOG, VIDEO, Hands, line_to, wait_until
+from tests.serving.camera.conftest import DOG, PATIENCE, VIDEO, Hands, line_to, wait_until
 
 QUICK = {"confirm_seconds": 0.5, "leave_seconds": 1.0}
 
@@ -325,3 +325,29 @@ def test_the_status_shows_cameras_and_only_pictures_as_they_may_be_stored(videos
     assert "petpark_camera_frames_total" in client.get("/metrics").text
     assert client.get("/v1/cameras", host="evil.example").status_code == 400
     agent.stop()
+
+
+def test_an_agent_that_stops_keeps_the_spool_open_until_the_last_event_is_written(videos, tmp_path):
+    searching, go_on = threading.Event(), threading.Event()
+
+    def slow_search(_pixels):
+        searching.set()
+        assert go_on.wait(PATIENCE)
+        return []
+
+    settings = settings_of(tmp_path, str(videos / VIDEO))
+    agent = Agent(settings, store=None, connect=lambda _: line_to(dog), detector=slow_search)
+    agent.start()
+    try:
+        assert searching.wait(PATIENCE)
+        assert not agent.stop(patience=0)
+        with pytest.raises(SpoolInUse):
+            Spool(tmp_path, max_bytes=1 << 20)
+    finally:
+        go_on.set()
+    assert agent.stop(patience=PATIENCE)
+    assert [found.event.kind for found in read_events(tmp_path, count=9)] == ["ended", "began"]
+    assert not agent.metrics.registry.get_sample_value("petpark_camera_unrecorded_events_total", {"camera": "camera-1"})
+    for address in ("/v1/cameras", "/metrics"):
+        assert Visitor(agent).get(address).status_code == 503
+    Spool(tmp_path, max_bytes=1 << 20).close()

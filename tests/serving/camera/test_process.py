@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from serving.camera.agent import STOP_SECONDS
 from tests.serving.camera.conftest import VIDEO
 
 ROOT = Path(__file__).parents[3]
@@ -65,3 +66,9 @@ def test_what_cannot_run_says_why_and_ends_with_two(arguments, said):
     assert ended.returncode == 2
     assert said in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_systemd_waits_for_longer_than_an_end_may_take():
+    unit = configparser.ConfigParser(interpolation=None, strict=False)
+    unit.read(UNIT)
+    assert unit.getint("Service", "TimeoutStopSec") > STOP_SECONDS
