@@ -29,7 +29,7 @@ _GAIN: Final = 0.5
 """Share of a bucket's comparisons that its bands must save."""
 _SAMPLE: Final = 4096
 _BLOCK: Final = 1 << 20
-"""Comparisons at a time: some 30 MB."""
+"""Comparisons at a time, which bounds memory."""
 
 type Hashes64 = npt.NDArray[np.uint64]
 type Places = npt.NDArray[np.intp]
