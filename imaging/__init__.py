@@ -2,7 +2,7 @@
 
 from imaging.decoding import MAX_DECODED_BYTES, MAX_PIXELS, decode
 from imaging.errors import PhotoError, PhotoTooLarge, PhotoUnreadable
-from imaging.measures import PhotoMeasures, measure, perceptual_hash
+from imaging.measures import PhotoMeasures, captured_at, measure, perceptual_hash
 
 __all__ = [
     "MAX_DECODED_BYTES",
@@ -11,6 +11,7 @@ __all__ = [
     "PhotoMeasures",
     "PhotoTooLarge",
     "PhotoUnreadable",
+    "captured_at",
     "decode",
     "measure",
     "perceptual_hash",

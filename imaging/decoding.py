@@ -72,14 +72,19 @@ def decode(data: bytes, size: int, *, max_pixels: int = MAX_PIXELS) -> npt.NDArr
     Raises `PhotoTooLarge` before anything is decoded, and `PhotoUnreadable` for bytes that are no whole photo.
     """
     with open_photo(data, max_pixels=max_pixels) as image:
-        whole = image.width * image.height
-        image.draft(None, (size, size))
-        _refuse_memory(image, whole)
-        flat = _flat(image)
-        if isinstance(image, JpegImageFile) and _ends_grey(image) and _ends_early(data):
-            raise PhotoUnreadable("the picture ends before its last line; the file is not whole")
-        turned = _upright(_resize(flat, size), orientation(image))
-        return np.array(turned.convert("RGB"), dtype=np.uint8)
+        return pixels_of(image, data, size)
+
+
+def pixels_of(image: ImageFile.ImageFile, data: bytes, size: int) -> npt.NDArray[np.uint8]:
+    """As `decode`, for a photo that `open_photo` opened, and within its block; the image is of no use afterwards."""
+    whole = image.width * image.height
+    image.draft(None, (size, size))
+    _refuse_memory(image, whole)
+    flat = _flat(image)
+    if isinstance(image, JpegImageFile) and _ends_grey(image) and _ends_early(data):
+        raise PhotoUnreadable("the picture ends before its last line; the file is not whole")
+    turned = _upright(_resize(flat, size), orientation(image))
+    return np.array(turned.convert("RGB"), dtype=np.uint8)
 
 
 @contextmanager

@@ -12,6 +12,7 @@ _ALONE: Final = frozenset({0x01, 0xD8})
 """Markers without a length: TEM and SOI."""
 
 _SCAN, _END = 0xDA, 0xD9
+_SCAN_BYTES: Final = bytes((0xFF, _SCAN))
 _HUFFMAN: Final = frozenset({0xC0, 0xC1, 0xC2})
 """Frames whose scans are Huffman codes, sequential and progressive; others are rare, and coded in other ways."""
 
@@ -27,6 +28,8 @@ def has_more_scans(data: bytes, most: int) -> bool:
 
     A progressive file sends a picture in several scans, and nothing but the file says how many.
     """
+    if data.count(_SCAN_BYTES) <= most:  # a scan's marker is never anything else, so there are no more scans than these
+        return False
     scans = 0
     for marker, _, _ in _markers(data):
         scans += marker == _SCAN

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import ExifTags, Image
 
-from imaging.decoding import MAX_PIXELS, decode, open_photo, orientation
+from imaging.decoding import MAX_PIXELS, decode, open_photo, orientation, pixels_of
 
 _SIDE: Final = 128
 _SIDEWAYS: Final = frozenset({5, 6, 7, 8})
@@ -24,9 +24,7 @@ class PhotoMeasures:
     format: str  # JPEG, PNG or WEBP
     captured_at: str | None  # by the camera's own clock, without time zone, as YYYY-MM-DDTHH:MM:SS
     brightness: float  # mean luma, 0 (black) to 1 (white)
-    contrast: float  # standard deviation of luma, 0 to 0.5
     sharpness: float  # variance of the Laplacian of luma (Pech-Pacheco et al., 2000); below some 0.0005 is blurred
-    colourfulness: float  # mean distance of the channels from their mean; about 0 for infra-red and greyscale
     perceptual_hash: int  # as `perceptual_hash` gives it
 
 
@@ -37,20 +35,23 @@ def measure(data: bytes, *, max_pixels: int = MAX_PIXELS) -> PhotoMeasures:
         captured_at = _captured_at(image)
         if orientation(image) in _SIDEWAYS:
             width, height = height, width
-    pixels = decode(data, _SIDE, max_pixels=max_pixels)
+        pixels = pixels_of(image, data, _SIDE)
     luma = _luma(pixels)
-    rgb = pixels.astype(np.float32) / 255
     return PhotoMeasures(
         width=width,
         height=height,
         format=kind,
         captured_at=captured_at,
         brightness=round(float(luma.mean()), 4),
-        contrast=round(float(luma.std()), 4),
         sharpness=round(float(_laplacian(luma).var()), 6),
-        colourfulness=round(float(np.abs(rgb - rgb.mean(axis=2, keepdims=True)).mean()), 4),
         perceptual_hash=_difference_hash(luma),
     )
+
+
+def captured_at(data: bytes, *, max_pixels: int = MAX_PIXELS) -> str | None:
+    """Give when a photo was taken, as `measure` does, without decoding it; PhotoError."""
+    with open_photo(data, max_pixels=max_pixels) as image:
+        return _captured_at(image)
 
 
 def perceptual_hash(data: bytes, *, max_pixels: int = MAX_PIXELS) -> int:

@@ -174,25 +174,28 @@ def compare(target: Target, before: str, after: str) -> DatasetComparison:
 
 def summaries(target: Target) -> list[DatasetSummary]:
     """All datasets of the data lake, by hash, and what lies among them and cannot be read."""
-    from training.dataset import load_manifest
-    from training.dataset.manifest import list_datasets
+    from training.dataset.manifest import count_photos, list_datasets
     from training.errors import DatasetMissing, ManifestMalformed
 
     store = _lake(target)
     found: list[DatasetSummary] = []
     for sha256 in list_datasets(store):
         try:
-            photos = load_manifest(store, sha256).photos
+            counted = count_photos(store, sha256)
         except (DatasetMissing, ManifestMalformed) as error:
             problem = f"{layout.manifest_key(sha256)}: {error}"
             found.append(DatasetSummary(sha256=sha256, photos=0, labels={}, splits={}, problem=problem))
             continue
+        labels, splits = Counter[str](), Counter[str]()
+        for (label, split), photos in counted.items():
+            labels[label] += photos
+            splits[split] += photos
         found.append(
             DatasetSummary(
                 sha256=sha256,
-                photos=len(photos),
-                labels=dict(sorted(Counter(photo.label for photo in photos).items())),
-                splits=dict(sorted(Counter(str(photo.split) for photo in photos).items())),
+                photos=counted.total(),
+                labels=dict(sorted(labels.items())),
+                splits=dict(sorted(splits.items())),
             )
         )
     return found

@@ -4,9 +4,9 @@ import io
 
 import numpy as np
 import pytest
-from PIL import Image, ImageFilter
+from PIL import ExifTags, Image, ImageFilter
 
-from imaging import PhotoUnreadable, measure, perceptual_hash
+from imaging import PhotoUnreadable, captured_at, measure, perceptual_hash
 
 
 def picture(seed: int = 0) -> Image.Image:
@@ -40,9 +40,23 @@ def test_brightness_runs_from_black_to_white():
     assert measure(jpeg(Image.new("RGB", (64, 64), "white"))).brightness == pytest.approx(1)
 
 
-def test_a_grey_photo_has_no_colour():
-    assert measure(jpeg(picture().convert("L"))).colourfulness == 0
-    assert measure(jpeg(picture())).colourfulness > 0.05
+def test_the_time_is_told_without_decoding_as_it_is_with():
+    exif = Image.Exif()
+    exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.DateTimeOriginal] = "2026:03:01 21:04:05"
+    for data in (jpeg(picture(), exif=exif), jpeg(picture())):
+        assert captured_at(data) == measure(data).captured_at
+    assert captured_at(jpeg(picture(), exif=exif)[:-300]) == "2026-03-01T21:04:05"
+
+
+def test_measures_are_what_manifests_of_earlier_times_hold():
+    """Photos of many ingestions are compared: a measure that changed would no longer mean what stored manifests say."""
+    across, down = np.meshgrid(np.arange(200), np.arange(150))
+    pixels = np.stack([across * 7 % 256, (across * down) % 256, (across // 9 * 31 + down) % 256], axis=2)
+    file = io.BytesIO()
+    Image.fromarray(pixels.astype(np.uint8)).save(file, "PNG")
+    found = measure(file.getvalue())
+    assert f"{found.perceptual_hash:016x}" == "d4d496969696b6b6"
+    assert (found.brightness, found.sharpness) == (pytest.approx(0.4869, abs=1e-4), pytest.approx(0.407935, abs=1e-6))
 
 
 def test_a_re_encoded_or_rescaled_photo_keeps_its_hash_and_another_does_not():

@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from registry.encoding import sha256_hex
 from registry.layout import manifest_key
 from registry.object_store import MemoryStore
-from training.dataset.manifest import Manifest, Photo, load_manifest, store_manifest
+from training.dataset.manifest import Manifest, Photo, count_photos, load_manifest, store_manifest
 from training.dataset.split import Split
 from training.errors import DatasetMissing, ManifestMalformed
 
@@ -118,3 +119,26 @@ def test_a_photo_without_groups_has_the_line_that_it_always_had() -> None:
     assert b"groups" not in Manifest.of([plain]).to_bytes()
     grouped = dataclasses.replace(plain, groups=(("breed", "Bengal"),))
     assert Manifest.from_bytes(Manifest.of([grouped]).to_bytes()).photos == (grouped,)
+
+
+@given(manifests)
+def test_counting_a_stored_dataset_needs_no_more_than_its_lines(manifest: Manifest):
+    store = MemoryStore()
+    counted = count_photos(store, store_manifest(store, manifest))
+    counts = manifest.counts()
+    assert {(label, str(split)): photos for (label, split), photos in counted.items()} == {
+        (label, split): photos for label, each in counts.items() for split, photos in each.items() if photos
+    }
+
+
+def test_counting_refuses_other_bytes_than_the_name_promises_and_what_is_no_photo():
+    store = MemoryStore()
+    store.create(manifest_key("0" * 64), Manifest.of([photo()]).to_bytes())
+    with pytest.raises(ManifestMalformed, match="other bytes"):
+        count_photos(store, "0" * 64)
+    body = b'{"label":"cat"}\n'
+    store.create(manifest_key(sha256_hex(body)), body)
+    with pytest.raises(ManifestMalformed, match="line 1"):
+        count_photos(store, sha256_hex(body))
+    with pytest.raises(DatasetMissing):
+        count_photos(store, "1" * 64)

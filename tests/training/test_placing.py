@@ -7,11 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from registry.encoding import sha256_hex
+from tests.training import photo_by_photo
 from tests.training.test_manifest import photo
 from training.dataset.balance import least_photos
 from training.dataset.leakage import find_leaks
 from training.dataset.manifest import Manifest, Photo
-from training.dataset.placing import place
+from training.dataset.placing import _Placing, place
 from training.dataset.quality.fitness import MIN_PHOTOS_PER_CLASS, refuse_unfit
 from training.dataset.split import Split, SplitBy, camera_of, split_of, unit_of
 from training.errors import DatasetRefused
@@ -69,6 +70,24 @@ def test_nothing_leaks_between_splits_whatever_was_added(old: list[Photo], new: 
     assert find_leaks(Manifest.of(before)).pairs == 0
     both = {shot.sha256: shot for shot in (*new, *old)}.values()
     assert find_leaks(Manifest.of(place(both, seed=seed, by=by, base=before).photos)).pairs == 0
+
+
+in_splits = st.lists(
+    st.builds(lambda shot, split: replace(shot, split=split), shots, st.sampled_from(Split)), max_size=14
+)
+
+
+@settings(deadline=None)
+@given(in_splits, albums, seeds, ways, st.sampled_from([0, 10_000]))
+def test_photos_go_where_the_rule_puts_them_one_by_one(
+    old: list[Photo], new: list[Photo], seed: int, by: SplitBy, listed: int
+):
+    base = list({shot.sha256: shot for shot in old}.values())
+    given = list({shot.sha256: shot for shot in (*new, *base)}.values())
+    work = _Placing(given, seed=seed, by=by, base=base, listed=listed)
+    work.place_all()
+    done = work.result(given)
+    assert (list(done.photos), list(done.excluded)) == photo_by_photo.place(given, seed=seed, by=by, base=base)
 
 
 @settings(deadline=None)

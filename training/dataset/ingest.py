@@ -5,17 +5,17 @@ is a row for each photo: of the index, of the manifest, of what the lake has.
 """
 
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
-from imaging import PhotoError, measure
-from registry.encoding import SHA256, sha256_hex
+from imaging import PhotoError, captured_at, measure
+from registry.encoding import sha256_hex
 from registry.errors import ObjectExists, StoreUnavailable
-from registry.layout import PHOTOS, photo_key
+from registry.layout import photo_key
 from registry.object_store import ObjectStore
 from training.dataset.changes import Decision, Ruling
 from training.dataset.index import Index, Row
@@ -25,6 +25,7 @@ from training.dataset.placing import place
 from training.dataset.quality import Quality, assess, refuse_unfit
 from training.dataset.sources import Candidate, FolderSource, Passed, Source, Unreadable
 from training.dataset.split import SplitBy, split_of
+from training.dataset.stored_photos import EarlierPhotos, StoredPhotos
 
 WORKERS: Final = 32
 """Threads that read, check and send photos; most of the time they wait for the data lake."""
@@ -146,9 +147,8 @@ class _Clerk:
         self._index = index
         self._decisions: Mapping[str, Decision] = base.decisions if base else {}
         self._known = {photo.sha256: photo for photo in base.manifest.photos} if base else {}
-        # By hash; anything else that somebody put there is no photo of ours, and in nobody's way.
-        names = (key.removeprefix(photo_key("")) for key in store.keys(PHOTOS))
-        self._stored: Set[bytes] = {bytes.fromhex(name) for name in names if SHA256.fullmatch(name)}
+        self._stored = StoredPhotos(store)
+        self._earlier = EarlierPhotos(store)
         self._sent: set[str] = set()
 
     @property
@@ -184,11 +184,13 @@ class _Clerk:
             return row
         try:
             data = found.read()
-            photo = self._describe(found.key, data, row)
+            sha256 = sha256_hex(data)
+            stored = self._stored.has(sha256)
+            photo = self._describe(found.key, data, row, sha256, stored=stored)
         except (PhotoError, Unreadable) as error:
             return str(error)
-        if isinstance(photo, Photo) and bytes.fromhex(photo.sha256) not in self._stored:
-            self._send(photo.sha256, data)
+        if isinstance(photo, Photo) and not stored:
+            self._send(sha256, data)
         return photo
 
     def _row(self, key: str) -> Row | str:
@@ -206,8 +208,7 @@ class _Clerk:
     def _unlisted(self, key: str) -> str:
         return _NOT_IN_INDEX if key.lower().endswith(_PHOTO_SUFFIXES) else ""
 
-    def _describe(self, key: str, data: bytes, row: Row) -> Photo | str:
-        sha256 = sha256_hex(data)
+    def _describe(self, key: str, data: bytes, row: Row, sha256: str, *, stored: bool) -> Photo | str:
         decision = self._decisions.get(sha256)
         if decision is not None and decision.label == row.label:  # the source still says what was decided about
             if decision.ruling is Ruling.EXCLUDE:
@@ -221,6 +222,16 @@ class _Clerk:
                 group=row.camera or known.group,
                 captured_at=row.captured_at or known.captured_at,
                 groups=row.groups or known.groups,
+            )
+        if stored and (earlier := self._earlier.get(sha256)):  # nor here, but this dataset does not go on from that
+            return replace(
+                earlier,
+                key=key,
+                label=row.label,
+                split=split_of(self._seed, row.camera or sha256),
+                group=row.camera or sha256,
+                captured_at=row.captured_at or (earlier.captured_at and captured_at(data)),
+                groups=row.groups,
             )
         return describe(key, data, seed=self._seed, row=row)
 

@@ -1,8 +1,13 @@
 """Near-duplicates on both sides of a split: a model that learned one of them has seen the other's answer. Pure."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+import numpy as np
+import numpy.typing as npt
+
+from training.dataset.hamming import near_pairs
 from training.dataset.manifest import Manifest, Photo
 from training.dataset.near import Hashes
 from training.dataset.split import Split
@@ -10,6 +15,12 @@ from training.errors import SplitsLeak
 
 NAMED: Final = 20
 _SHOWN: Final = 3
+_SPLITS: Final = tuple(Split)
+_MEETS: Final[dict[Split, tuple[Split, ...]]] = {
+    Split.TRAIN: (),
+    Split.VALIDATION: (Split.TRAIN,),
+    Split.TEST: (Split.TRAIN, Split.VALIDATION),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,23 +43,42 @@ class Leakage:
 
 
 def find_leaks(manifest: Manifest) -> Leakage:
-    """Compare every photo with those of the other splits: by the smaller splits, so that little is compared twice."""
+    """Count all pairs of photos that look the same in different splits, and name the first."""
     photos = manifest.photos
     hashes = Hashes([photo.perceptual_hash for photo in photos])
-    pairs = 0
-    examples: list[Leak] = []
+    splits = np.array([_SPLITS.index(photo.split) for photo in photos], dtype=np.intp)
+    counts = np.zeros((len(hashes.distinct), len(_SPLITS)), dtype=np.int64)
+    """Photos by hash and split."""
+    telling = hashes.looks >= 0
+    np.add.at(counts, (hashes.looks[telling], splits[telling]), 1)
+    around = counts > 0
+    """The splits that have photos near to a hash."""
+    pairs = int(_crossing(counts, counts).sum()) // 2
+    for ones, others in near_pairs(hashes.distinct):
+        pairs += int(_crossing(counts[ones], counts[others]).sum())
+        np.logical_or.at(around, ones, counts[others] > 0)
+        np.logical_or.at(around, others, counts[ones] > 0)
+    return Leakage(pairs=pairs, examples=tuple(_examples(photos, hashes, around)) if pairs else ())
+
+
+def _crossing(ones: npt.NDArray[np.int64], others: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Pairs in different splits between photos that are counted by split."""
+    return ones.sum(axis=1) * others.sum(axis=1) - (ones * others).sum(axis=1)
+
+
+def _examples(photos: Sequence[Photo], hashes: Hashes, around: npt.NDArray[np.bool_]) -> Iterator[Leak]:
+    """The first `NAMED` pairs by key. Each is met once: validation meets train, test meets both."""
+    left = NAMED
     for place, photo in enumerate(photos):
-        if photo.split is Split.TRAIN:
-            continue  # each of its pairs is met from the other side
-        for found in hashes.near(place):
-            other = photos[int(found)]
-            # Validation meets train only; test meets both.
-            if other.split is photo.split or (photo.split is Split.VALIDATION and other.split is Split.TEST):
-                continue
-            pairs += 1
-            if len(examples) < NAMED:
-                examples.append(Leak(one=photo, other=other, distance=hashes.distance(place, int(found))))
-    return Leakage(pairs=pairs, examples=tuple(examples))
+        meets = _MEETS[photo.split]
+        if hashes.looks[place] < 0 or not around[hashes.looks[place]][[_SPLITS.index(each) for each in meets]].any():
+            continue
+        crossing = [other for other in hashes.near(place).tolist() if photos[other].split in meets][:left]
+        for other in crossing:
+            yield Leak(one=photo, other=photos[other], distance=hashes.distance(place, other))
+        left -= len(crossing)
+        if not left:
+            return
 
 
 def refuse_leaks(manifest: Manifest) -> None:

@@ -1,10 +1,13 @@
 """A dataset's manifest: one line a photo, sorted by key, named by its own hash, written once."""
 
+import json
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
+from functools import cached_property
+from hashlib import sha256 as sha256_of
 from typing import Any, Final, Self
 
 from registry.encoding import SHA256, canonical, parse_canonical, sha256_hex
@@ -17,10 +20,14 @@ from training.errors import DatasetMissing, ManifestMalformed
 _HASH64: Final = re.compile(r"[0-9a-f]{16}")
 _MOMENT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d")
 _NAMED: Final = 10
+_CUT_OFF: Final = "the manifest's last line is cut off; ingest the photos again"
+
+MANIFEST_SUFFIX: Final = ".jsonl"
+"""Of a manifest's key; other records lie beside, under longer names."""
 _SPLITS: Final = re.compile("|".join(Split))
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Photo:
     """One photo of a dataset; its bytes lie in the data lake under their hash."""
 
@@ -40,23 +47,26 @@ class Photo:
     @classmethod
     def from_line(cls, line: bytes) -> Self:
         """Read one line of a manifest, strictly; ValueError naming the field."""
-        fields = parse_canonical(line)
-        numbers = {name: fields.number(name) for name in ("brightness", "sharpness")}
+        facts = parse_canonical(line)
+        numbers = {name: facts.number(name) for name in ("brightness", "sharpness")}
         photo = cls(
-            key=fields.text("key"),
-            sha256=fields.text("sha256", SHA256),
-            width=fields.count("width"),
-            height=fields.count("height"),
-            label=fields.text("label"),
-            split=Split(fields.text("split", _SPLITS)),
-            group=fields.text("group"),
-            captured_at=fields.optional_text("captured_at", _MOMENT),
-            perceptual_hash=fields.text("perceptual_hash", _HASH64),
-            groups=tuple(sorted(fields.mapping_to_text("groups").items())) if "groups" in fields.rest() else (),
+            key=facts.text("key"),
+            sha256=facts.text("sha256", SHA256),
+            width=facts.count("width"),
+            height=facts.count("height"),
+            label=facts.text("label"),
+            split=Split(facts.text("split", _SPLITS)),
+            group=facts.text("group"),
+            captured_at=facts.optional_text("captured_at", _MOMENT),
+            perceptual_hash=facts.text("perceptual_hash", _HASH64),
+            groups=tuple(sorted(facts.mapping_to_text("groups").items())) if "groups" in facts.rest() else (),
             **numbers,
         )
-        fields.done()
+        facts.done()
         return photo
+
+
+_FACTS: Final = tuple(each.name for each in fields(Photo) if each.name != "groups")
 
 
 @dataclass(frozen=True)
@@ -80,7 +90,7 @@ class Manifest:
         """The class names, ascending: a model's outputs are in this order."""
         return tuple(sorted({photo.label for photo in self.photos}))
 
-    @property
+    @cached_property
     def sha256(self) -> str:
         """The dataset's name."""
         return sha256_hex(self.to_bytes())
@@ -102,7 +112,7 @@ class Manifest:
     def from_bytes(cls, data: bytes) -> Self:
         """Read JSON Lines, strictly; ManifestMalformed names the line."""
         if data and not data.endswith(b"\n"):
-            raise ManifestMalformed("the manifest's last line is cut off; ingest the photos again")
+            raise ManifestMalformed(_CUT_OFF)
         photos: list[Photo] = []
         for number, line in enumerate(data.split(b"\n")[:-1], start=1):
             try:
@@ -114,8 +124,7 @@ class Manifest:
 
 def _facts(photo: Photo) -> dict[str, Any]:
     """Groups are left out where there are none, so that a dataset without keeps the hash that it always had."""
-    facts = asdict(photo)
-    del facts["groups"]
+    facts = {name: getattr(photo, name) for name in _FACTS}
     return facts | ({"groups": dict(photo.groups)} if photo.groups else {})
 
 
@@ -147,10 +156,48 @@ def load_manifest(store: ObjectStore, sha256_or_prefix: str) -> Manifest:
     return Manifest.from_bytes(body)
 
 
+def read_lines(store: ObjectStore, sha256: str) -> Iterator[bytes]:
+    """Yield a dataset's lines, one a photo, in bounded memory; not checked but for the dataset's name.
+
+    DatasetMissing; at the end ManifestMalformed, if what was read is not what the name promises.
+    """
+    digest = sha256_of()
+    rest = b""
+    try:
+        for chunk in store.chunks(manifest_key(sha256)):
+            digest.update(chunk)
+            *lines, rest = (rest + chunk).split(b"\n")
+            yield from lines
+    except ObjectMissing as error:
+        raise DatasetMissing(f"no dataset {sha256}; `petpark data list` shows those that exist") from error
+    if digest.hexdigest() != sha256:
+        raise ManifestMalformed(f"dataset {sha256} has other bytes than its name promises; ingest the photos again")
+    if rest:
+        raise ManifestMalformed(_CUT_OFF)
+
+
+def count_photos(store: ObjectStore, sha256: str) -> Counter[tuple[str, Split]]:
+    """Count a dataset's photos by label and split, in bounded memory; DatasetMissing, ManifestMalformed.
+
+    Of a photo nothing else is looked at: `load_manifest` is strict.
+    """
+    counted: Counter[tuple[str, Split]] = Counter()
+    wrong: ManifestMalformed | None = None
+    for number, line in enumerate(read_lines(store, sha256), start=1):
+        try:
+            facts = json.loads(line)
+            counted[facts["label"], Split(facts["split"])] += 1
+        except (ValueError, TypeError, KeyError) as error:
+            wrong = wrong or ManifestMalformed(f"line {number} of the manifest is no photo: {error}")
+    if wrong:
+        raise wrong
+    return counted
+
+
 def list_datasets(store: ObjectStore) -> list[str]:
     """Give the hashes of all datasets."""
     names = (key.removeprefix(DATASETS) for key in store.keys(DATASETS))
-    return [name.removesuffix(".jsonl") for name in names if name.endswith(".jsonl")]  # changes lie beside
+    return [name.removesuffix(MANIFEST_SUFFIX) for name in names if name.endswith(MANIFEST_SUFFIX)]
 
 
 def _resolve(store: ObjectStore, sha256_or_prefix: str) -> str:

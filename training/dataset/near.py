@@ -1,59 +1,81 @@
 """Photos that look the same: re-encoded, resized, or taken a moment later. Pure.
 
-Hashes that differ in at most three bits agree in at least one of four bands of 16 bits (the pigeonhole principle), so
-only photos that share a band are compared (multi-index hashing: Norouzi et al., https://arxiv.org/abs/1307.2982).
+A fixed camera takes the same picture many times. So all work is done on distinct hashes, however many photos have them.
 """
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-NEAR: Final = 3
-"""Bits in which near-duplicates may differ. Among 1,641 real photos no two differ in fewer than six."""
+from training.dataset.hamming import BITS, NEAR, Places, components
 
-_BANDS: Final = NEAR + 1
 _PLAIN: Final = 5
 """A hash with so few ones, or zeros, is that of a plain surface (a black night, a covered lens) and says nothing."""
 
-_BITS: Final = 64
-_WIDTH: Final = _BITS // _BANDS
-
 
 class Hashes:
-    """Perceptual hashes, to be asked who is near."""
+    """Perceptual hashes of photos, to be compared. A photo with a plain one looks like no other, nor like itself."""
 
     def __init__(self, perceptual_hashes: Sequence[str]) -> None:
         """16 hexadecimal digits each."""
-        self._hashes = np.array([int(text, 16) for text in perceptual_hashes], dtype=np.uint64)
-        ones = np.bitwise_count(self._hashes)
-        self._telling = (ones > _PLAIN) & (ones < _BITS - _PLAIN)
-        shifts = np.arange(_BANDS, dtype=np.uint64) * np.uint64(_WIDTH)
-        self._values = (self._hashes[:, None] >> shifts & np.uint64(2**_WIDTH - 1)).astype(np.intp)
-        self._bands = [_Band(self._values[:, band], self._telling) for band in range(_BANDS)]
+        self._all = np.array([int(text, 16) for text in perceptual_hashes], dtype=np.uint64)
+        ones = np.bitwise_count(self._all)
+        telling = (ones > _PLAIN) & (ones < BITS - _PLAIN)
+        self.distinct: npt.NDArray[np.uint64]
+        """Every hash that is not plain, once."""
+        self.distinct, looks = np.unique(self._all[telling], return_inverse=True)
+        self.looks: Places = np.full(len(self._all), -1, dtype=np.intp)
+        """For each photo its place in `distinct`; -1 for a plain one."""
+        self.looks[telling] = looks
 
-    def near(self, place: int) -> npt.NDArray[np.intp]:
-        """Places of the photos that look like the one at `place`, itself included, ascending; none for a plain one."""
-        if not self._telling[place]:
+    def __len__(self) -> int:
+        return len(self._all)
+
+    def photos(self, look: int) -> Places:
+        """Places of the photos with this hash of `distinct`, ascending."""
+        return self._sorted[self._starts[look] : self._starts[look + 1]]
+
+    def near(self, place: int) -> Places:
+        """Places of the photos that look like the one at `place`, itself included, ascending; none for a plain one.
+
+        Looks at every hash: to ask of a few photos. `hamming.near_pairs` of `distinct` finds all pairs.
+        """
+        if self.looks[place] < 0:
             return np.empty(0, dtype=np.intp)
-        found = [band.sharing(int(value)) for band, value in zip(self._bands, self._values[place], strict=True)]
-        candidates = np.concatenate(found)
-        close = np.bitwise_count(self._hashes[candidates] ^ self._hashes[place]) <= NEAR
-        return np.unique(candidates[close])
+        close = np.flatnonzero(np.bitwise_count(self.distinct ^ self._all[place]) <= NEAR)
+        return np.sort(np.concatenate([self.photos(int(look)) for look in close]))
 
     def distance(self, one: int, other: int) -> int:
         """Bits in which two differ."""
-        return int(np.bitwise_count(self._hashes[one] ^ self._hashes[other]))
+        return int(np.bitwise_count(self._all[one] ^ self._all[other]))
 
+    def lowest(self, places: Places) -> Places:
+        """For each of `distinct` the lowest of these places whose photo has it; the number of photos if none."""
+        found = np.full(len(self.distinct), len(self), dtype=np.intp)
+        telling = places[self.looks[places] >= 0]
+        np.minimum.at(found, self.looks[telling], telling)
+        return found
 
-class _Band:
-    """Places by the value of one band."""
+    @cached_property
+    def first(self) -> Places:
+        """For each photo the first of all that it looks like, directly or through others; itself for a plain one."""
+        first = np.arange(len(self))
+        telling = self.looks >= 0
+        whole = components(self.distinct)[self.looks[telling]]
+        lowest = np.full(len(self.distinct), len(self), dtype=np.intp)
+        np.minimum.at(lowest, whole, first[telling])
+        first[telling] = lowest[whole]
+        return first
 
-    def __init__(self, values: npt.NDArray[np.intp], telling: npt.NDArray[np.bool_]) -> None:
-        places = np.flatnonzero(telling)
-        self._places = places[np.argsort(values[places], kind="stable")]
-        self._starts = np.searchsorted(values[self._places], np.arange(2**_WIDTH + 1))
+    @cached_property
+    def _sorted(self) -> Places:
+        """Places of photos by hash; within a hash, ascending."""
+        order = np.argsort(self.looks, kind="stable")
+        return order[np.searchsorted(self.looks[order], 0) :]
 
-    def sharing(self, value: int) -> npt.NDArray[np.intp]:
-        return self._places[self._starts[value] : self._starts[value + 1]]
+    @cached_property
+    def _starts(self) -> Places:
+        return np.searchsorted(self.looks[self._sorted], np.arange(len(self.distinct) + 1))

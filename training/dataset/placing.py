@@ -12,8 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from training.dataset.balance import Unit, moves
+from training.dataset.hamming import Places
 from training.dataset.manifest import Photo
 from training.dataset.near import Hashes
+from training.dataset.neighbourhood import LISTED, Neighbourhood
 from training.dataset.split import Split, SplitBy, camera_of, split_of, unit_of
 
 _SPLITS: Final = tuple(Split)
@@ -54,10 +56,18 @@ def place(photos: Iterable[Photo], *, seed: int, by: SplitBy = SplitBy.CAMERA, b
 
 
 class _Placing:
-    """Photos by place: those of the base first, then the new ones, ascending by hash."""
+    """Photos by place: those of the base first, then the new ones, ascending by hash.
 
-    def __init__(self, photos: Sequence[Photo], *, seed: int, by: SplitBy, base: Sequence[Photo]) -> None:
+    Most photos need no look at their neighbours: all that they look like, directly or through others, has one wish, or
+    none. Only the others, which are `disputed`, are placed one after the other.
+    """
+
+    def __init__(
+        self, photos: Sequence[Photo], *, seed: int, by: SplitBy, base: Sequence[Photo], listed: int = LISTED
+    ) -> None:
+        """Up to `listed` neighbours are kept in lists."""
         self._seed = seed
+        self._listed = listed
         self._by = by
         known = {photo.sha256 for photo in base}
         new = sorted((photo for photo in photos if photo.sha256 not in known), key=lambda photo: photo.sha256)
@@ -67,6 +77,7 @@ class _Placing:
         self._hashes = Hashes([photo.perceptual_hash for photo in self._photos])
         self._units = _units(base, by)
         self._moved: dict[str, Split] = {}
+        self._near: Neighbourhood | None = None
         self.start_again({})
 
     def start_again(self, moved: Mapping[str, Split]) -> None:
@@ -81,14 +92,19 @@ class _Placing:
 
     def place_all(self) -> None:
         """Give every new photo its split."""
-        self.follow_units()
-        self.follow_neighbours()
-        self.found_groups()
+        wished = self._wishes()
+        disputed = self._disputed(wished)
+        self._place_undisputed(wished, disputed)
+        if disputed.size:
+            near = self._neighbourhood(disputed)
+            self._follow_units(near, disputed, wished)
+            self._follow_neighbours(near, disputed)
+            self._found_groups(near, disputed)
 
     def balance(self) -> dict[str, Split]:
         """The units that should change their split, and did not yet."""
         placed: Counter[tuple[str, Split]] = Counter()
-        for photo, code in zip(self._photos, self._split, strict=True):
+        for photo, code in zip(self._photos, self._split.tolist(), strict=True):
             if code >= 0:
                 placed[photo.label, _SPLITS[code]] += 1
         labels: dict[tuple[str, Split], Counter[str]] = defaultdict(Counter)
@@ -99,50 +115,93 @@ class _Placing:
         units = [Unit(name=name, split=split, labels=counted) for (name, split), counted in labels.items()]
         return moves(units, placed, self._seed)
 
-    def _free(self, name: str, place: int) -> Split:
+    def _free(self, name: str, place: int) -> int:
         """Where a unit goes that no earlier dataset knows."""
         self._owners[place] = name
-        return self._moved.get(name) or split_of(self._seed, name)
+        return _SPLITS.index(self._moved.get(name) or split_of(self._seed, name))
 
-    def follow_units(self) -> None:
-        """Place every new photo of a known unit."""
+    def _wishes(self) -> npt.NDArray[np.int8]:
+        """Where each photo belongs that an earlier dataset has, or that has a unit."""
+        wished = self._split.copy()
         for place in self._new:
             if unit := unit_of(self._photos[place], self._by):
-                self._settle(place, self._units.get(unit) or self._free(unit, place))
+                known = self._units.get(unit)
+                wished[place] = self._free(unit, place) if known is None else _SPLITS.index(known)
+        return wished
 
-    def follow_neighbours(self) -> None:
+    def _disputed(self, wished: npt.NDArray[np.int8]) -> Places:
+        """Photos among whose look-alikes are several wishes, or one that others must follow; ascending."""
+        whole = self._hashes.first
+        wishes = np.zeros((len(self._photos), len(_SPLITS)), dtype=np.bool_)
+        wishes[whole[wished >= 0], wished[wished >= 0]] = True
+        follows = np.zeros(len(self._photos), dtype=np.bool_)
+        follows[whole[wished == _OPEN]] = True
+        added = np.zeros(len(self._photos), dtype=np.bool_)
+        added[whole[self._new.start :]] = True
+        several = wishes.sum(axis=1) + follows > 1
+        several &= added & wishes.any(axis=1)
+        return np.flatnonzero(several[whole])
+
+    def _place_undisputed(self, wished: npt.NDArray[np.int8], disputed: Places) -> None:
+        """Place new photos that all their look-alikes agree with, and let those without a wish found groups."""
+        left = np.ones(len(self._photos), dtype=np.bool_)
+        left[disputed] = False
+        for place in (np.flatnonzero(left[self._new.start :]) + self._new.start).tolist():
+            self._split[place] = wished[place]
+            if wished[place] == _OPEN:
+                self._join(place, self._photos[self._hashes.first[place]].sha256)
+
+    def _join(self, place: int, name: str) -> None:
+        """Place a photo in a group that no earlier dataset knows."""
+        self._split[place] = self._free(name, place)
+        if camera_of(self._photos[place]) is None:
+            self._groups[place] = name
+
+    def _neighbourhood(self, disputed: Places) -> Neighbourhood:
+        looks = np.unique(self._hashes.looks[disputed])
+        if self._near is None or not np.array_equal(self._near.looks, looks):
+            self._near = Neighbourhood(self._hashes, looks, splits=len(_SPLITS), listed=self._listed)
+        self._near.clear()
+        for place in disputed[disputed < self._new.start].tolist():
+            self._near.put(place, int(self._split[place]))
+        return self._near
+
+    def _follow_units(self, near: Neighbourhood, disputed: Places, wished: npt.NDArray[np.int8]) -> None:
+        """Place every new photo of a known unit."""
+        for place in disputed[(disputed >= self._new.start) & (wished[disputed] >= 0)].tolist():
+            self._settle(near, place, int(wished[place]))
+
+    def _follow_neighbours(self, near: Neighbourhood, disputed: Places) -> None:
         """Place what looks like placed photos, then what looks like those."""
-        waiting = deque(place for place in self._new if self._is_open(place) and self._neighbours(place).size)
-        seen = set(waiting)
-        while waiting:
-            place = waiting.popleft()
-            example = int(self._neighbours(place)[0])
-            if self._settle(place, _SPLITS[self._split[example]]):
+        first = self._open_of(disputed)
+        waiting = np.zeros(len(near.looks), dtype=np.bool_)
+        waiting[near.place_of(first)] = True
+        first = first[near.any_near(first)]
+        waiting[near.place_of(first)] = False
+        queue = deque(first.tolist())
+        while queue:
+            place = queue.popleft()
+            example = min(near.first(place))
+            if self._settle(near, place, int(self._split[example])):
                 self._owners[place] = self._owners[example]
                 if camera_of(self._photos[place]) is None and camera_of(self._photos[example]) is None:
                     self._groups[place] = self._groups[example]
-                nexts = [int(near) for near in self._open_near(place) if near not in seen]
-                seen.update(nexts)
-                waiting.extend(nexts)
+                queue.extend(self._open_of(near.take_near(place, waiting)).tolist())
 
-    def found_groups(self) -> None:
+    def _found_groups(self, near: Neighbourhood, disputed: Places) -> None:
         """Place the rest: each with all that look like it, and like those, by the first hash among them."""
-        for first in self._new:
-            if not self._is_open(first):
+        rest = self._open_of(disputed)
+        waiting = np.zeros(len(near.looks), dtype=np.bool_)
+        waiting[near.place_of(rest)] = True
+        for first in rest.tolist():
+            if self._split[first] != _OPEN:
                 continue
             name = self._photos[first].sha256
-            split = _SPLITS.index(self._free(name, first))
-            members = deque([first])
-            self._split[first] = split
-            while members:
-                place = members.popleft()
-                if camera_of(self._photos[place]) is None:
-                    self._groups[place] = name
-                nexts = self._open_near(place)
-                self._split[nexts] = split
-                for near in map(int, nexts):
-                    self._owners[near] = name
-                    members.append(near)
+            queue = deque(self._open_of(near.take_near(first, waiting)).tolist())
+            while queue:
+                place = queue.popleft()
+                self._join(place, name)
+                queue.extend(self._open_of(near.take_near(place, waiting)).tolist())
 
     def result(self, given: Sequence[Photo]) -> Placement:
         """The photos as they were given, placed."""
@@ -158,33 +217,24 @@ class _Placing:
                 placed.append(replace(photo, split=_SPLITS[self._split[place]], group=group))
         return Placement(photos=tuple(placed), excluded=tuple(excluded))
 
-    def _settle(self, place: int, split: Split) -> bool:
+    def _settle(self, near: Neighbourhood, place: int, split: int) -> bool:
         """Place a photo unless it looks like one in another split; whoever comes later must agree with it."""
-        near = self._neighbours(place)
-        code = _SPLITS.index(split)
-        others = near[self._split[near] != code]
-        if others.size:
-            other = int(others[0])
+        there = near.first(place)
+        there[split] = len(self._photos)
+        other = min(there)
+        if other < len(self._photos):
             self._split[place] = _OUT
             self._reasons[self._photos[place].sha256] = (
                 f"looks like {self._photos[other].key}, which is in the {_SPLITS[self._split[other]]} split,"
-                f" but belongs into the {split} split"
+                f" but belongs into the {_SPLITS[split]} split"
             )
             return False
-        self._split[place] = code
+        self._split[place] = split
+        near.put(place, split)
         return True
 
-    def _neighbours(self, place: int) -> npt.NDArray[np.intp]:
-        """Placed photos that look like this one."""
-        near = self._hashes.near(place)
-        return near[(self._split[near] >= 0) & (near != place)]
-
-    def _open_near(self, place: int) -> npt.NDArray[np.intp]:
-        near = self._hashes.near(place)
-        return near[self._split[near] == _OPEN]
-
-    def _is_open(self, place: int) -> bool:
-        return bool(self._split[place] == _OPEN)
+    def _open_of(self, places: Places) -> Places:
+        return places[self._split[places] == _OPEN]
 
 
 def _units(base: Iterable[Photo], by: SplitBy) -> dict[str, Split]:

@@ -21,29 +21,12 @@ def folds_of(photos: Sequence[Photo], count: int) -> npt.NDArray[np.intp]:
     So do photos of a camera, else of a camera's day, where there are so many of these that every class can still be
     learned from the other folds.
     """
-    looks = _look_alikes(photos)
+    looks = Hashes([photo.perceptual_hash for photo in photos]).first.tolist()
     for by in (SplitBy.CAMERA, SplitBy.DAY):
         folds = _deal(photos, _joined(looks, [unit_of(photo, by) for photo in photos]), count)
         if _learnable(photos, folds):
             return folds
     return _deal(photos, looks, count)
-
-
-def _look_alikes(photos: Sequence[Photo]) -> list[int]:
-    """The first photo that each looks like, or looks like one that does, and so on."""
-    hashes = Hashes([photo.perceptual_hash for photo in photos])
-    found = [-1] * len(photos)
-    for first in range(len(photos)):
-        if found[first] >= 0:
-            continue
-        found[first] = first
-        waiting = [first]
-        while waiting:
-            for near in map(int, hashes.near(waiting.pop())):
-                if found[near] < 0:
-                    found[near] = first
-                    waiting.append(near)
-    return found
 
 
 def _joined(looks: Sequence[int], units: Sequence[str | None]) -> list[int]:

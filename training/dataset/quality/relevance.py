@@ -125,7 +125,7 @@ def _concern(photo: Photo, why: str) -> Concern:
 
 
 def _colourfulness(pixels: npt.NDArray[np.uint8]) -> Numbers:
-    """As `imaging.measures` has it, photo by photo so that memory stays small."""
+    """Mean distance of the channels from their mean, photo by photo so that memory stays small."""
     found = np.empty(len(pixels), dtype=np.float32)
     for place, each in enumerate(pixels):
         rgb = each.astype(np.float32) / 255

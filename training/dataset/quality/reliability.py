@@ -4,6 +4,9 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
+import numpy as np
+
+from training.dataset.hamming import Places, near_both_ways
 from training.dataset.manifest import Photo
 from training.dataset.near import Hashes
 from training.dataset.quality.bias import camera_bias
@@ -107,16 +110,33 @@ def kind_of(reason: str) -> str:
 def _look_alikes(photos: Sequence[Photo]) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
     """Each photo that looks like another, with the first such; and with the first of another label, once a pair."""
     hashes = Hashes([photo.perceptual_hash for photo in photos])
-    near: list[tuple[int, int]] = []
-    contradicting: list[tuple[int, int]] = []
-    for place, photo in enumerate(photos):
-        others = [int(other) for other in hashes.near(place) if other != place]
-        if others:
-            near.append((place, others[0]))
-        unlike = next((other for other in others if photos[other].label != photo.label), None)
-        if unlike is not None:
-            contradicting.append((place, unlike))
-    return near, contradicting
+    none = len(photos)
+    labels = np.unique([*(photo.label for photo in photos), ""], return_inverse=True)[1]  # of `none`: no label
+    every = np.arange(none)
+    own = hashes.lowest(every)
+    """The first photo of each hash; below, of all hashes near to it."""
+    around = np.full(len(own), none)
+    for ones, others in near_both_ways(hashes.distinct):
+        np.minimum.at(around, ones, own[others])
+    first = np.minimum(own, around)
+    unlike_own = hashes.lowest(every[labels[:-1] != labels[own[hashes.looks]]]) if len(own) else own
+    unlike = np.where(labels[own] == labels[first], unlike_own, own)
+    """The first of another label than `first`: what looks like photos of both is unlike one of the two."""
+    for ones, others in near_both_ways(hashes.distinct):
+        candidates = np.where(labels[own[others]] == labels[first[ones]], unlike_own[others], own[others])
+        np.minimum.at(unlike, ones, candidates)
+
+    telling = np.flatnonzero(hashes.looks >= 0)
+    looks = hashes.looks[telling]
+    second = np.minimum(hashes.lowest(np.delete(every, own)), around)
+    beside = np.where(telling == own[looks], second[looks], first[looks])
+    other = np.where(labels[telling] == labels[first[looks]], unlike[looks], first[looks])
+    return _pairs(telling, beside, none), _pairs(telling, other, none)
+
+
+def _pairs(ones: Places, others: Places, none: int) -> list[tuple[int, int]]:
+    there = others < none
+    return list(zip(ones[there].tolist(), others[there].tolist(), strict=True))
 
 
 def _pair(one: Photo, other: Photo, why: str) -> Concern:
