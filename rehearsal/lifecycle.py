@@ -207,7 +207,7 @@ class Lifecycle:
         with self._steps.step(f"train version {number} on an instance") as step:
             target = self._world.target("test")
             recipe = self._script.recipe + (self._script.second_recipe if first else ())
-            weights = jobs.weights_of(target, first) if first else None
+            weights = jobs.weights_of(models.version(target, first)) if first else None
             spec = jobs.plan(
                 target, dataset.sha256, recipe, seed=_SEED + number, initial_weights=weights, checks=_CHECKS
             )

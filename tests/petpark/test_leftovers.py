@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,11 @@ from petpark.account import leftovers
 from petpark.account.cloud import permission
 from petpark.doctor import Check, Health
 from tests.petpark.account import REGION, FakeAccount, settings
+
+# moto imports a service's module at its first call. These import each other, and the command asks from several threads:
+# Python ends such a deadlock of imports with an error.
+for service in ("ec2", "elb", "elbv2", "autoscaling", "resourcegroupstaggingapi"):
+    importlib.import_module(f"moto.{service}")
 
 TAGS = [{"Key": "petpark:project", "Value": "petpark"}, {"Key": "petpark:stack", "Value": "test"}]
 

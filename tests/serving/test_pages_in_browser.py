@@ -287,7 +287,7 @@ def test_models_show_channels_history_and_who_certified(page):
     expect(channel).to_contain_text("Version 2 in force since")
     expect(channel.locator("tbody tr")).to_have_count(2)
     versions = page.locator("section", has=page.get_by_role("heading", name="Versions in these channels"))
-    expect(versions.locator("tbody tr").first).to_contain_text("signed by quinn, until")
+    expect(versions.locator("tbody tr").first).to_contain_text("signed by somebody, until")
 
 
 def test_where_keys_are_required_a_page_asks_for_one_and_remembers_it_in_its_tab(browser, cloud, registry, keys):
