@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import hashlib
 import shutil
 import stat
@@ -14,14 +15,26 @@ from pathlib import Path, PurePosixPath
 from petpark.downloads.errors import ArchiveRefused
 
 _CHUNK = 1024 * 1024
+_DAMAGED = (
+    zipfile.BadZipFile,
+    tarfile.TarError,
+    gzip.BadGzipFile,  # an OSError, and the only one that speaks of the archive
+    zlib.error,
+    EOFError,
+    NotImplementedError,
+    RuntimeError,
+)
+_LONGEST_PART, _LONGEST_NAME = 255, 1024
+"""Bytes: what Linux takes (NAME_MAX), and enough below PATH_MAX for the folder in front."""
 _FROM_THE_PUBLISHER = "Fetch the archive from its publisher, not from a mirror."
 
 
 def unpack(archive: Path, folder: Path, *, limit: int) -> None:
     """Unpack a `.zip` or `.tar.gz` into `folder`, which is made.
 
-    Raises `ArchiveRefused` for a damaged archive, for one with a name that is absolute, leads out of `folder` or comes
-    twice, with a link or a device in it, and for one that holds more than `limit` bytes.
+    Raises `ArchiveRefused` for a damaged archive, for one with a name that is absolute, leads out of `folder`, comes
+    twice, is too long, or is a file and a folder at once, with a link or a device in it, and for one that holds more
+    than `limit` bytes.
     """
     folder.mkdir(parents=True)
     try:
@@ -29,7 +42,7 @@ def unpack(archive: Path, folder: Path, *, limit: int) -> None:
             _unzip(archive, folder, limit)
         else:
             _untar(archive, folder, limit)
-    except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+    except _DAMAGED as error:
         raise ArchiveRefused(f"{archive.name} is damaged: {error}.", next_step=_FROM_THE_PUBLISHER) from error
 
 
@@ -51,7 +64,9 @@ def dirhash(folder: Path) -> str:
 def _unzip(archive: Path, folder: Path, limit: int) -> None:
     with zipfile.ZipFile(archive) as opened:
         members = opened.infolist()
-        _check_names(archive, [member.filename for member in members])
+        names = _Names(archive)
+        for member in members:
+            names.add(member.filename, is_folder=member.is_dir())
         if sum(member.file_size for member in members) > limit:
             raise _unsafe(archive, f"more than {limit} bytes")
         for member in members:
@@ -72,26 +87,41 @@ def _unzip(archive: Path, folder: Path, limit: int) -> None:
 def _untar(archive: Path, folder: Path, limit: int) -> None:
     with tarfile.open(archive, "r:gz") as opened:
         total = 0
-        names: list[str] = []
+        names = _Names(archive)
         for member in opened:
-            names.append(member.name)
-            _check_names(archive, names[-1:])
+            names.add(member.name, is_folder=member.isdir())
             total += member.size
             if not (member.isreg() or member.isdir()):
                 raise _unsafe(archive, f"{member.name!r}, which is no regular file")
             if total > limit:
                 raise _unsafe(archive, f"more than {limit} bytes")
             opened.extract(member, folder, filter="data")
-        _check_names(archive, names)
 
 
-def _check_names(archive: Path, names: list[str]) -> None:
-    for name in names:
+class _Names:
+    """The names of an archive, each looked at before it is unpacked."""
+
+    def __init__(self, archive: Path) -> None:
+        self._archive = archive
+        self._files: set[PurePosixPath] = set()
+        self._folders: set[PurePosixPath] = set()
+        self._parents: set[PurePosixPath] = set()
+
+    def add(self, name: str, *, is_folder: bool) -> None:
         path = PurePosixPath(name)
         if not name.isprintable() or "\\" in name or path.is_absolute() or ".." in path.parts or not path.parts:
-            raise _unsafe(archive, f"the name {name!r}")
-    if len({PurePosixPath(name) for name in names}) != len(names):
-        raise _unsafe(archive, "the same name twice")
+            raise _unsafe(self._archive, f"the name {name!r}")
+        if len(path.as_posix().encode()) > _LONGEST_NAME or any(
+            len(part.encode()) > _LONGEST_PART for part in path.parts
+        ):
+            raise _unsafe(self._archive, f"a name of {len(name)} characters")
+        if path in self._files or path in self._folders:
+            raise _unsafe(self._archive, "the same name twice")
+        parents = set(path.parents)
+        if not self._files.isdisjoint(parents) or (not is_folder and path in self._parents):
+            raise _unsafe(self._archive, f"{name!r} as a file and as a folder")
+        (self._folders if is_folder else self._files).add(path)
+        self._parents |= parents
 
 
 def _unsafe(archive: Path, what: str) -> ArchiveRefused:

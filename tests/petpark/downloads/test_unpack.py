@@ -126,3 +126,24 @@ def test_the_hash_of_what_was_in_an_archive_is_gos(tmp_path: Path) -> None:
     """Computed by Go's dirhash.Hash1 over the same two files."""
     inside = unpacked(tmp_path, "a.zip", zipped({"b.txt": b"two\n", "a.txt": b"one\n"}))
     assert dirhash(inside) == "h1:DbWjT9wc0PpMxpMhB9wMbFDvGfq8B27pfhLrqzI1wGM="
+
+
+@pytest.mark.parametrize("name", ["a.zip", "a.tar.gz"])
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (("cat", "cat/a.jpg"), "a file and as a folder"),
+        (("cat/a.jpg", "cat"), "a file and as a folder"),
+        (("cat/b/a.jpg", "cat"), "a file and as a folder"),
+        (("ż" * 128,), "a name of 128 characters"),
+        (("/".join(["a" * 200] * 6),), "a name of 1205 characters"),
+    ],
+)
+def test_names_that_no_folder_can_hold_are_refused(
+    tmp_path: Path, name: str, names: tuple[str, ...], said: str
+) -> None:
+    content = (
+        zipped(dict.fromkeys(names, b"x")) if name == "a.zip" else tarred(*((tarfile.TarInfo(n), b"x") for n in names))
+    )
+    with pytest.raises(ArchiveRefused, match=said):
+        unpacked(tmp_path, name, content)
