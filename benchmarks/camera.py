@@ -29,6 +29,7 @@ from PIL import Image, ImageDraw
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import imaging
+from benchmarks.support.camera_event import event
 from benchmarks.support.classifier import make_model, make_photo, version_files
 from benchmarks.support.service import cpu_seconds
 from benchmarks.support.stand import stand
@@ -37,7 +38,6 @@ from registry.layout import EVENTS
 from registry.object_store import MemoryStore
 from serving.camera.agent import Agent
 from serving.camera.classifier import photo_of
-from serving.camera.event import Event, new_id, written
 from serving.camera.forward import Forwarder
 from serving.camera.settings import parse_settings
 from serving.camera.source import quiet_ffmpeg
@@ -203,23 +203,6 @@ def lose_the_link(home: Path) -> bool:
     )
     spool.close()
     return exact
-
-
-def event(wall: float) -> Event:
-    """Something to forward."""
-    return Event(
-        id=new_id(),
-        kind="began",
-        visit=new_id(),
-        camera="park",
-        label="dog",
-        score=0.97,
-        at=written(wall),
-        seconds=1.0,
-        why=None,
-        clock="camera",
-        model={"name": "pets", "version": 1},
-    )
 
 
 def film(path: Path) -> None:

@@ -21,8 +21,9 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from benchmarks.support.camera_event import event
 from benchmarks.support.figures import Machine, Spread
-from serving.camera.event import Event, new_id, written
+from serving.camera.event import new_id
 from serving.camera.spool import FILE, Spool
 
 NOW = 1.9e9
@@ -78,7 +79,7 @@ def main() -> None:
 def filled(home: Path, events: int, forwarded: int, most: int | None) -> Spool:
     """A spool of so many events; without `most`, its bound is what it holds."""
     Spool(home, max_bytes=2**40).close()
-    facts = event().to_json()
+    facts = event(NOW).to_json()
     with closing(sqlite3.connect(home / FILE)) as database:
         database.executemany(
             "INSERT INTO events (id, recorded, bytes, camera, facts, forwarded) VALUES (?, ?, 6200, ?, ?, ?)",
@@ -95,7 +96,7 @@ def filled(home: Path, events: int, forwarded: int, most: int | None) -> Spool:
 def of(spools: Sequence[Spool]) -> list[tuple[str, list[Callable[[], object]]]]:
     """Every call, once a spool."""
     return [
-        ("add", [lambda spool=spool: spool.add(event(), PICTURE, now=NOW) for spool in spools]),
+        ("add", [lambda spool=spool: spool.add(event(NOW), PICTURE, now=NOW) for spool in spools]),
         ("waiting", [lambda spool=spool: spool.waiting(16) for spool in spools]),
         ("counts", [lambda spool=spool: spool.counts() for spool in spools]),
         ("begun", [lambda spool=spool: spool.begun(since=NOW + 1) for spool in spools]),
@@ -131,24 +132,7 @@ def row(name: str, costs: Sequence[Cost], sizes: Sequence[int]) -> tuple[str, fl
 
 def commit(database: sqlite3.Connection) -> None:
     """What `add` cannot do without."""
-    database.execute("INSERT INTO events VALUES (?, ?)", (event().to_json(), PICTURE))
-
-
-def event() -> Event:
-    """Something to record."""
-    return Event(
-        id=new_id(),
-        kind="began",
-        visit=new_id(),
-        camera="park",
-        label="dog",
-        score=0.97,
-        at=written(NOW),
-        seconds=1.0,
-        why=None,
-        clock="camera",
-        model={"name": "pets", "version": 1},
-    )
+    database.execute("INSERT INTO events VALUES (?, ?)", (event(NOW).to_json(), PICTURE))
 
 
 if __name__ == "__main__":
