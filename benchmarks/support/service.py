@@ -91,12 +91,16 @@ class Service:
                 stdout=output,
                 stderr=subprocess.STDOUT,
             )
-        _share_priority(self.pid)
-        while not self._is_ready():
-            if not self.alive or time.perf_counter() - began > self._patience:
-                self.end()
-                sys.exit(f"{self._command} did not become ready:\n{self.log.read_text(errors='replace')[-4000:]}")
-            time.sleep(LOOK_EVERY)
+        try:
+            share_priority(self.pid)
+            while not self._is_ready():
+                if not self.alive or time.perf_counter() - began > self._patience:
+                    text = self.log.read_text(errors="replace")
+                    sys.exit(f"{self._command} did not become ready:\n{text[-4000:]}")
+                time.sleep(LOOK_EVERY)
+        except BaseException:
+            self.end()
+            raise
         self.start_seconds = time.perf_counter() - began
 
     def end(self) -> None:
@@ -139,15 +143,17 @@ class Service:
         self.end()
 
 
-def _share_priority(pid: int) -> None:
+def share_priority(pid: int, *, proc: Path = Path("/proc")) -> None:
     """Give a process in a session of its own our session's priority, where Linux shares processors by session.
 
     A benchmark with more priority than others would otherwise outrun the very server that it measures.
-    sched(7), "The autogroup feature".
+    sched(7), "The autogroup feature". The file is empty for a process in a control group of its own (a container),
+    whose processors are shared by group and not by session: there is nothing to set there.
     """
-    own = Path("/proc/self/autogroup")
-    if own.exists() and (nice := own.read_text().split()[-1]) != "0":
-        Path(f"/proc/{pid}/autogroup").write_text(nice)
+    own = proc / "self" / "autogroup"
+    words = own.read_text().split() if own.exists() else []
+    if words and words[-1] != "0":
+        (proc / str(pid) / "autogroup").write_text(words[-1])
 
 
 def cpu_seconds(pid: int) -> float:
