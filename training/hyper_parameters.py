@@ -19,7 +19,10 @@ _SHARES: Final = (
     *("greyscale", "blur", "infrared", "jpeg", "glare", "bars"),
 )
 _SWITCHES: Final = ("deterministic", "flips", "compile")
-ARCHITECTURES: Final = ("resnet8", "resnet10", "resnet18", "mobilenet_v3_small", "efficientnet_b0", "convnext_tiny")
+ARCHITECTURES: Final = (
+    *("resnet8", "resnet10", "resnet18", "mobilenet_v3_small", "efficientnet_b0", "convnext_tiny"),
+    *("efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2"),
+)
 """Names of what `training.model` builds, for whoever has no torch."""
 
 _SIDES: Final = (8, 1024)  # pixels: below nothing is seen, above one batch fills a GPU

@@ -48,6 +48,7 @@ from training.job import JobResult, JobSpec, epoch_records, find_result, initial
 from training.machine import describe
 from training.model import Classifier, build_model
 from training.pixels import LabelledPixels, fetch, load_pixels
+from training.pretrained import find_packaged, read_packaged
 from training.quantise import compare_quantised, quantise
 from training.sbom import write_sbom
 from training.train import train
@@ -369,14 +370,15 @@ class _Run:
         return {name: fact for name, fact in facts.items() if fact is not None}
 
     def _initial_weights(self) -> Mapping[str, Tensor] | None:
-        """Load the weights to start from: submitted with job or study, or of an earlier version; WeightsRefused."""
+        """Load what to start from: submitted, of an installed package, or an earlier version's; WeightsRefused."""
         wanted, study = self.spec.initial_weights, self.spec.study
         if wanted is None:
             return None
         try:
             data = self.workspace.get(study_weights_key(study) if study else initial_weights_key(self.job))
         except ObjectMissing:
-            data = self._published_file(wanted)
+            packaged = find_packaged(wanted)
+            data = (read_packaged(packaged) if packaged else None) or self._published_file(wanted)
         if hashlib.sha256(data).hexdigest() != wanted:
             raise WeightsRefused("the initial weights have other bytes than the job asks for; submit the job again")
         return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)

@@ -23,7 +23,7 @@ from training.group import Group
 from training.hyper_parameters import HyperParameters
 from training.job import EpochRecord
 from training.machine import Usage
-from training.model import Classifier, build_model, load_initial_weights, normalise, to_photos
+from training.model import Classifier, build_model, load_initial_weights, to_photos
 from training.optimiser import build_optimiser
 from training.pixels import LabelledPixels
 
@@ -228,7 +228,7 @@ class _Run:
         """Give loss and accuracy of the averaged weights on the validation photos."""
         logits = torch.cat(
             [
-                self.averaged.explain(normalise(to_photos(pixels.to(self._device))))[0].float().cpu()
+                self.averaged.explain(to_photos(pixels.to(self._device)))[0].float().cpu()
                 for pixels in self._validate.pixels.split(_EVALUATION_BATCH)
             ]
         )
