@@ -174,7 +174,7 @@ def test_weights_that_are_nowhere_are_refused_before_anything_starts(
         ("--set", "mixup=-1"),
         ("--set", "architecture=resnet999"),
         ("--set", "weight_decay=nan"),
-        ("--set", "epochs=0"),
+        ("--set", "batch_size=0"),
         ("--set", "start_size=-8"),
         ("--set", "image_size=100000"),
         ("--check", "positive=cow"),
