@@ -120,11 +120,12 @@ def plan(
     )
 
 
-def admit(target: Target, spec: JobSpec) -> None:
+def admit(target: Target, spec: JobSpec, *, weights_follow: bool = False) -> None:
     """Refuse, before anything is stored or launched, what its instance would refuse: see `training.admission.admit`."""
     from training.admission import admit
 
-    admit(spec, target.store(target.outputs.data_lake, role=layout.Role.PUBLISHER))
+    lake = target.store(target.outputs.data_lake, role=layout.Role.PUBLISHER)
+    admit(spec, lake, weights_follow=weights_follow)
 
 
 def load_spec(target: Target, job: str) -> JobSpec:

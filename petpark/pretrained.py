@@ -15,13 +15,13 @@ _PATIENCE: Final = httpx.Timeout(30.0, connect=5.0)
 
 def fetch_pretrained(architecture: str, directory: Path, *, client: httpx.Client | None = None) -> Path:
     """Download the ImageNet weights of a network into `directory`, and check them; `WeightsMissing`."""
-    from training.pretrained import PRETRAINED
+    from training.pretrained import PUBLISHED
 
-    address = PRETRAINED.get(architecture)
+    address = PUBLISHED.get(architecture)
     if address is None:
         raise WeightsMissing(
             f"There are no ImageNet weights for {architecture}.",
-            next_step=f"--set architecture=… with one of: {', '.join(PRETRAINED)}",
+            next_step=f"--set architecture=… with one of: {', '.join(PUBLISHED)}",
         )
     path = directory / address.rpartition("/")[2]
     digest = hashlib.sha256()

@@ -31,7 +31,7 @@ class Weights:
 
     sha256: str
     file: Path | None
-    """None: they are a version's, and lie in the model store."""
+    """None: they are a version's, in the model store, or in a package that training instances have from their lock."""
 
 
 @contextmanager
@@ -41,8 +41,12 @@ def initial(target: Target, named: str, architecture: str, *, tell: Callable[[st
     A file that had to be fetched is there until the end of the block. `tell` hears what cannot be known here.
     Raises `WeightsMissing`, `WeightsOfAnother`, and what `petpark.models.resolve` raises.
     """
+    from training.pretrained import PACKAGED
+
     path = Path(named)
-    if named == IMAGENET:
+    if named == IMAGENET and (packaged := PACKAGED.get(architecture)):
+        yield Weights(sha256=packaged.sha256, file=None)
+    elif named == IMAGENET:
         with tempfile.TemporaryDirectory() as directory:
             file = fetch_pretrained(architecture, Path(directory))
             yield Weights(sha256=sha256_of(file), file=file)
@@ -73,10 +77,15 @@ def _refuse_another(what: str, architecture: str, found: str | None, tell: Calla
 
 
 def _published_for(name: str, sha256: str) -> str | None:
-    """The network for which torchvision publishes a file of this name, whose end is the beginning of its hash."""
-    from training.pretrained import PRETRAINED
+    """The network whose published or packaged file this is.
 
-    known = {address.rpartition("/")[2]: architecture for architecture, address in PRETRAINED.items()}
+    Torchvision's are known by their name, whose end is the beginning of the hash; those of a package by the hash.
+    """
+    from training.pretrained import PACKAGED, PUBLISHED
+
+    if packaged := next((network for network, known in PACKAGED.items() if known.sha256 == sha256), None):
+        return packaged
+    known = {address.rpartition("/")[2]: architecture for architecture, address in PUBLISHED.items()}
     promised = Path(name).stem.rpartition("-")[2]
     return known.get(name) if sha256.startswith(promised) else None
 

@@ -86,6 +86,21 @@ def epoch_key(job: str, epoch: int) -> str:
     return f"{epochs_prefix(job)}{epoch:06d}.json"
 
 
+def progress_prefix(job: str) -> str:
+    """How far the job is with what is no epoch."""
+    return f"{job_prefix(job)}progress/"
+
+
+def progress_key(job: str, done: int) -> str:
+    """One such record, by how much is done."""
+    return f"{progress_prefix(job)}{done:08d}.json"
+
+
+def fallback_key(job: str) -> str:
+    """Why the job trains otherwise than it was asked to; whoever resumes it does the same."""
+    return f"{job_prefix(job)}fallback.json"
+
+
 def machines_prefix(job: str) -> str:
     """The machines that worked on the job, in the order in which they began."""
     return f"{job_prefix(job)}machines/"

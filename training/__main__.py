@@ -92,7 +92,8 @@ def _run(environment: Environment, log: Log, interruption: Interruption) -> int:
     workspace = S3Store(client, environment.workspace, transfer=transfer)
     try:
         spec = load_spec(workspace, environment.job)
-        if (count := processes.wanted()) > 1 or (spec.instances > 1 and not processes.among_several()):
+        count = 1 if spec.hyper_parameters.frozen else processes.wanted()
+        if count > 1 or (spec.instances > 1 and not processes.among_several()):
             return _start_several(environment.job, spec, count, workspace, interruption)
         group = Group.join()
         with tempfile.TemporaryDirectory(prefix="petpark-job-") as directory:

@@ -26,6 +26,8 @@ def assist(
         if should_stop():
             raise Interrupted("interrupted while photos were loaded; nothing was lost")
 
+    if spec.hyper_parameters.frozen:
+        return  # the leader embeds and learns alone
     manifest = load_manifest(lake, spec.dataset)
     learn, validate = (
         load_pixels(

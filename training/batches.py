@@ -16,7 +16,7 @@ from torch.nn.functional import one_hot
 from training.augment import Variations, augment, draw, mix
 from training.group import Group
 from training.hyper_parameters import HyperParameters
-from training.model import normalise, to_photos
+from training.model import to_photos
 from training.pixels import LabelledPixels
 
 type _Raw = tuple[Tensor, Tensor, Variations]
@@ -47,7 +47,7 @@ class Batches:
         self._next: tuple[int, Future[_Raw] | None] = _NOTHING, None
 
     def at(self, step: int) -> tuple[Tensor, Tensor]:
-        """Give normalised, varied photos and their target distributions, on the group's device."""
+        """Give varied photos and their target distributions, on the group's device."""
         pixels, targets, variations = self._take(step)
         device = self._group.device
         size = resolution(self._parameters, step=step, steps=self.steps)
@@ -56,7 +56,7 @@ class Batches:
         if self._parameters.mixup:
             chance = np.random.default_rng(derive(self._seed, "mixup", step))
             photos, targets = mix(photos, targets, float(chance.beta(self._parameters.mixup, self._parameters.mixup)))
-        return normalise(photos), targets
+        return photos, targets
 
     def _take(self, step: int) -> _Raw:
         if self._ahead is None:

@@ -6,14 +6,15 @@ One thread sends them, in the order in which epochs ended. What follows a job re
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import asdict
 from typing import Final
 
 from registry.errors import RegistryError
-from registry.layout import epoch_key
+from registry.layout import epoch_key, progress_key
 from registry.object_store import ObjectStore
 from training.errors import SpecMalformed
-from training.job import EpochRecord, written
+from training.job import EpochRecord, ProgressRecord, written
 from training.patience import PAUSES, create_patiently
 
 type Say = Callable[[str, Mapping[str, object]], None]
@@ -47,10 +48,21 @@ class Epochs:
         """Have `record` stored and said; returns at once."""
         self._sending.append(self._sender.submit(self._send, record))
 
+    def add_progress(self, record: ProgressRecord) -> None:
+        """Have it stored and said; returns at once."""
+        self._sending.append(self._sender.submit(self._send_progress, record))
+
     def settle(self) -> None:
         """Wait until every record was stored or given up."""
         while self._sending:
             self._sending.pop(0).result()
+
+    def _send_progress(self, record: ProgressRecord) -> None:
+        with suppress(RegistryError):  # nothing is decided by it
+            create_patiently(
+                self._store, progress_key(self._job, record.done), written(record), pauses=(), pause=self._pause
+            )
+        self._say("progress", asdict(record))
 
     def _send(self, record: EpochRecord) -> None:
         try:

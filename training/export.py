@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from imaging import decode
 from registry.decision import Decision, decide, is_steady
 from training.errors import ExportDiffers
-from training.model import Classifier, normalise, to_photos
+from training.model import Classifier, to_photos
 
 TOLERANCE: Final = 1e-4
 """How far the exported model's probabilities may be from the trained one's."""
@@ -80,7 +80,7 @@ def check_parity(model: Classifier, exported: "ExportedModel", pixels: Pixels, *
 def answer_logits(model: Classifier, pixels: Pixels) -> Numbers:
     """Give the trained network's own logits [N, classes], as it answers: by mirror images too, where it does."""
     parts = torch.from_numpy(pixels).split(_BATCH)
-    return torch.cat([model.explain(normalise(to_photos(part)))[0] for part in parts]).numpy()
+    return torch.cat([model.explain(to_photos(part))[0] for part in parts]).numpy()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,7 +166,7 @@ class _Served(nn.Module):
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Pixels to probabilities, embedding and activation map."""
-        logits, embedding, activation = self.model.explain(normalise(to_photos(image)))
+        logits, embedding, activation = self.model.explain(to_photos(image))
         return logits.softmax(dim=1), embedding, activation
 
 

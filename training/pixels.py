@@ -7,8 +7,9 @@ with a sentence before anything was fetched, rather than by the kernel's hand in
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
@@ -29,6 +30,7 @@ from training.group import processes_here
 from training.memory import free_memory
 
 WORKERS: Final = 16
+_AHEAD: Final = 2  # batches that are decoded while one is used
 _SHARE: Final = 0.5  # of what is free: the network, its copies and the store's clients need the rest
 
 
@@ -70,9 +72,43 @@ def load_pixels(
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-    places = {label: place for place, label in enumerate(labels)}
-    targets = torch.tensor([places[photo.label] for photo in photos])
+    targets = targets_of(photos, labels)
     return LabelledPixels(photos=tuple(photos), pixels=torch.from_numpy(pixels), targets=targets)
+
+
+def targets_of(photos: Sequence[Photo], labels: Sequence[str]) -> Tensor:
+    """Give the places of photos' labels, int64 [N]."""
+    places = {label: place for place, label in enumerate(labels)}
+    return torch.tensor([places[photo.label] for photo in photos])
+
+
+def stream_pixels(
+    lake: ObjectStore, photos: Sequence[Photo], size: int, *, batch: int, check: Callable[[], None]
+) -> Iterator[Tensor]:
+    """Fetch and decode photos in parallel, and give uint8 [batch, S, S, 3] in their order, some ahead; PhotoLost.
+
+    What was given is not kept, so a hundred thousand photos need no more memory than a hundred.
+    """
+
+    def load(photo: Photo) -> npt.NDArray[np.uint8]:
+        check()
+        return decode(fetch(lake, photo), size)
+
+    coming: deque[list[Future[npt.NDArray[np.uint8]]]] = deque()
+    with ThreadPoolExecutor(WORKERS) as pool:
+        try:
+            for first in range(0, len(photos), batch):
+                coming.append([pool.submit(load, photo) for photo in photos[first : first + batch]])
+                if len(coming) > _AHEAD:
+                    yield _stacked(coming.popleft())
+            while coming:
+                yield _stacked(coming.popleft())
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _stacked(photos: list[Future[npt.NDArray[np.uint8]]]) -> Tensor:
+    return torch.from_numpy(np.stack([photo.result() for photo in photos]))
 
 
 def fetch(lake: ObjectStore, photo: Photo) -> bytes:

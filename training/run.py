@@ -33,6 +33,7 @@ from training.admission import admit
 from training.checkpoint import Checkpoints, CheckpointStore
 from training.dataset.manifest import Manifest, Photo
 from training.dataset.split import Split
+from training.embedding import BATCH
 from training.epochs import Epochs
 from training.errors import Interrupted, JobCancelled, TookTooLong, TrainingError, WeightsRefused
 from training.evaluation.assess import Assessment, assess
@@ -45,11 +46,14 @@ from training.evaluation.report import Report, write_model_card, write_report
 from training.evaluation.robustness import stratified
 from training.evaluation.temperature import choose_temperature
 from training.export import ExportedModel, Pixels, answer_logits, check_parity, export_onnx, write_probes
+from training.fallback import stand_in
+from training.frozen import Learned, train_head
 from training.group import Group
 from training.job import JobResult, JobSpec, epoch_records, find_result, initial_weights_key, store_result
 from training.machine import describe
 from training.model import Classifier, build_model
-from training.pixels import LabelledPixels, fetch, load_pixels
+from training.pixels import LabelledPixels, fetch, load_pixels, stream_pixels, targets_of
+from training.pretrained import PackagedWeights, find_packaged, read_packaged
 from training.quantise import compare_quantised, quantise
 from training.sbom import write_sbom
 from training.train import train
@@ -57,6 +61,7 @@ from training.trial import answer
 
 PROBES: Final = 5
 _PARITY_PHOTOS: Final = 1000
+_KEPT: Final = 256  # training photos whose pixels a frozen network's export is compared and quantised by
 _LOCK: Final = Path(__file__).parents[1] / "requirements" / "training.txt"
 
 type Say = Callable[[str, Mapping[str, object]], None]
@@ -107,6 +112,10 @@ def run_job(
         group=group,
     )
     try:
+        spec, instead = stand_in(job, spec, workspace=workspace, catalog=catalog)
+        if instead:
+            say("falls back", {"message": instead})
+            run = replace(run, spec=spec, instead=instead, group=None)
         if spec.study is not None:
             result = JobResult(job=job, status="succeeded", metrics=run.try_out())
         else:
@@ -117,7 +126,7 @@ def run_job(
                 version=version.number,
                 digest=version.digest,
                 metrics=dict(version.metrics),
-                message=_gates_message(version),
+                message="; ".join(filter(None, (version.lineage.get("instead"), _gates_message(version)))) or None,
             )
         result = replace(result, seconds=round(clock() - started, 2))
     except Interrupted:
@@ -154,14 +163,14 @@ class _Run:
     say: Say
     clock: Callable[[], float]
     group: Group | None  # of which this process is the leader; None: it trains alone
+    instead: str | None = None  # why this is not what was asked for
 
     def build(self) -> Version:
         manifest = admit(self.spec, self.lake)
         tested = fair_test(manifest, self._lessons.of_weights(self.spec.initial_weights), self._small)
-        learn, validate, test = self._load(
-            manifest, manifest.part(Split.TRAIN), manifest.part(Split.VALIDATION), tested
-        )
-        model = self._train(manifest, learn, validate)
+        learn, validate, test = self._load(manifest, self._kept(manifest), manifest.part(Split.VALIDATION), tested)
+        learned = self._train(manifest, learn, validate)
+        model = learned.model
         temperature = choose_temperature(answer_logits(model, validate.pixels.numpy()), validate.targets.numpy())
         files, exported = self._export(manifest, model, temperature.value, learn, validate)
         assessment = assess(
@@ -173,6 +182,7 @@ class _Run:
             seed=self.spec.seed,
             picture=lambda photo: decode(fetch(self.lake, photo), SIDE),
             incumbent=self._incumbent(manifest, test),
+            learned=learned,
         )
         files |= self._decide(exported, test, assessment.decision)
         gates = judge(self.spec.evaluation.gates, assessment)
@@ -181,13 +191,18 @@ class _Run:
     def try_out(self) -> dict[str, float]:
         """Train, and give the figures of the validation photos; what was answered is kept for comparing trials."""
         manifest = admit(self.spec, self.lake)
-        learn, validate = self._load(manifest, manifest.part(Split.TRAIN), manifest.part(Split.VALIDATION))
-        answers = answer(self._train(manifest, learn, validate), manifest.labels, validate)
+        learn, validate = self._load(manifest, self._kept(manifest), manifest.part(Split.VALIDATION))
+        answers = answer(self._train(manifest, learn, validate).model, manifest.labels, validate)
         with suppress(ObjectExists):  # an earlier machine came as far; its answers are the same
             self.workspace.create(validation_key(self.job), answers.to_json())
         metrics = answers.metrics()
         self.say("tried", metrics)
         return metrics
+
+    def _kept(self, manifest: Manifest) -> tuple[Photo, ...]:
+        """Choose the training photos whose pixels are kept: all, or some spread over them where none is seen twice."""
+        photos = manifest.part(Split.TRAIN)
+        return photos[:: max(1, len(photos) // _KEPT)][:_KEPT] if self.spec.hyper_parameters.frozen else photos
 
     def _load(self, manifest: Manifest, *splits: tuple[Photo, ...]) -> list[LabelledPixels]:
         parameters = self.spec.hyper_parameters
@@ -209,24 +224,53 @@ class _Run:
         self.say("photos decoded", {"classes": len(manifest.labels), "photos": len(manifest.photos)})
         return parts
 
-    def _train(self, manifest: Manifest, learn: LabelledPixels, validate: LabelledPixels) -> Classifier:
+    def _train(self, manifest: Manifest, learn: LabelledPixels, validate: LabelledPixels) -> Learned:
         self._record_machine()
         epochs = Epochs(self.workspace, self.job, say=self.say)
+        checkpoints = Checkpoints(self.workspace, self.job, report=self.say)
         try:
-            return train(
+            if self.spec.hyper_parameters.frozen:
+                return self._train_head(manifest, validate, epochs, checkpoints)
+            model = train(
                 learn,
                 validate,
                 classes=len(manifest.labels),
                 parameters=self.spec.hyper_parameters,
                 seed=self.spec.seed,
                 initial_weights=self._initial_weights(),
-                checkpoints=Checkpoints(self.workspace, self.job, report=self.say),
+                checkpoints=checkpoints,
                 on_epoch=epochs.add,
                 should_stop=self._should_stop,
                 group=self.group,
             )
+            return Learned(model=model)
         finally:
             epochs.settle()
+
+    def _train_head(
+        self, manifest: Manifest, validate: LabelledPixels, epochs: Epochs, checkpoints: Checkpoints
+    ) -> Learned:
+        photos, parameters = manifest.part(Split.TRAIN), self.spec.hyper_parameters
+
+        def chunks(first: int) -> Iterator[Tensor]:
+            size = parameters.image_size
+            return stream_pixels(self.lake, photos[first:], size, batch=BATCH, check=self._check)
+
+        return train_head(
+            photos,
+            targets_of(photos, manifest.labels),
+            chunks,
+            validate=validate,
+            classes=len(manifest.labels),
+            parameters=parameters.for_photos(len(photos)),
+            seed=self.spec.seed,
+            initial_weights=self._initial_weights() or {},
+            checkpoints=checkpoints,
+            on_progress=epochs.add_progress,
+            on_epoch=epochs.add,
+            should_stop=self._should_stop,
+            device=(self.group or Group.alone()).device,
+        )
 
     def _record_machine(self) -> None:
         facts = {
@@ -253,7 +297,8 @@ class _Run:
         size = self.spec.hyper_parameters.image_size
         export_onnx(model, files["model.onnx"], labels=manifest.labels, size=size, temperature=temperature)
         exported = ExportedModel(files["model.onnx"])
-        photos = torch.cat([validate.pixels, learn.pixels])[:_PARITY_PHOTOS].numpy()
+        more = max(0, _PARITY_PHOTOS - len(validate))
+        photos = torch.cat([validate.pixels[:_PARITY_PHOTOS], learn.pixels[:more]]).numpy()
         difference = check_parity(model, exported, photos, temperature=temperature)
         self.say("exported", {"bytes": files["model.onnx"].stat().st_size, "largest_difference": difference})
         if self.spec.evaluation.checks.int8:
@@ -335,7 +380,9 @@ class _Run:
         )
         write_report(report, self.directory / "report.html")
         write_model_card(report, self.directory / "model-card.md")
-        write_sbom(self.directory / "sbom.cdx.json", model=self.catalog.model, job=self.job)
+        write_sbom(
+            self.directory / "sbom.cdx.json", model=self.catalog.model, job=self.job, weights=self._packaged_weights
+        )
         return {name: self.directory / name for name in (*contents, "report.html", "model-card.md", "sbom.cdx.json")}
 
     def _publish(
@@ -366,6 +413,10 @@ class _Run:
         while True:
             yield self.catalog.next_number()
 
+    @property
+    def _packaged_weights(self) -> PackagedWeights | None:
+        return find_packaged(self.spec.initial_weights) if self.spec.initial_weights else None
+
     def _lineage(self) -> dict[str, str]:
         spec = self.spec
         facts = {
@@ -375,20 +426,23 @@ class _Run:
             "lock": hashlib.sha256(_LOCK.read_bytes()).hexdigest() if _LOCK.is_file() else None,
             "seed": str(spec.seed),
             "initial_weights": spec.initial_weights,
+            "initial_weights_from": weights.sentence if (weights := self._packaged_weights) else None,
+            "instead": self.instead,
             "trained_by": self.trained_by,
             "requested_by": spec.requested_by,
         }
         return {name: fact for name, fact in facts.items() if fact is not None}
 
     def _initial_weights(self) -> Mapping[str, Tensor] | None:
-        """Load the weights to start from: submitted with job or study, or of an earlier version; WeightsRefused."""
+        """Load what to start from: submitted, of an installed package, or an earlier version's; WeightsRefused."""
         wanted, study = self.spec.initial_weights, self.spec.study
         if wanted is None:
             return None
         try:
             data = self.workspace.get(study_weights_key(study) if study else initial_weights_key(self.job))
         except ObjectMissing:
-            data = self._published_file(wanted)
+            packaged = find_packaged(wanted)
+            data = (read_packaged(packaged) if packaged else None) or self._published_file(wanted)
         if hashlib.sha256(data).hexdigest() != wanted:
             raise WeightsRefused("the initial weights have other bytes than the job asks for; submit the job again")
         return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)

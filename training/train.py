@@ -23,8 +23,8 @@ from training.group import Group
 from training.hyper_parameters import HyperParameters
 from training.job import EpochRecord
 from training.machine import Usage
-from training.model import Classifier, build_model, load_initial_weights, normalise, to_photos
-from training.optimiser import build_optimiser
+from training.model import Classifier, build_model, load_initial_weights, to_photos
+from training.optimiser import SCALE, build_optimiser
 from training.pixels import LabelledPixels
 
 _EVALUATION_BATCH: Final = 128
@@ -50,6 +50,7 @@ def train(
     In a larger group every process calls this with the same arguments; the leader's checkpoints and records count.
     """
     group = group or Group.alone()
+    parameters = parameters.for_photos(len(learn))
     try:
         run = _Run(
             learn,
@@ -152,7 +153,7 @@ class _Run:
         photos, targets = self._batches.at(self.step)
         rate = learning_rate(self._parameters, step=self.step, steps=self.steps)
         for settings in self._optimiser.param_groups:
-            settings["lr"] = rate
+            settings["lr"] = rate * settings.get(SCALE, 1.0)
 
         self._model.train()
         with torch.autocast(self._device.type, self._precision, enabled=self._precision is not torch.float32):
@@ -179,7 +180,7 @@ class _Run:
             train_loss=round(train_loss, 5),
             loss=round(loss, 5),
             accuracy=round(accuracy, 5),
-            learning_rate=self._optimiser.param_groups[0]["lr"],
+            learning_rate=self._optimiser.param_groups[-1]["lr"],
             seconds=round(self._elapsed(), 2),
             usage=self._usage.so_far(),
         )
@@ -228,7 +229,7 @@ class _Run:
         """Give loss and accuracy of the averaged weights on the validation photos."""
         logits = torch.cat(
             [
-                self.averaged.explain(normalise(to_photos(pixels.to(self._device))))[0].float().cpu()
+                self.averaged.explain(to_photos(pixels.to(self._device)))[0].float().cpu()
                 for pixels in self._validate.pixels.split(_EVALUATION_BATCH)
             ]
         )

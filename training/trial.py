@@ -5,7 +5,7 @@ from typing import Final
 import torch
 from torch import nn
 
-from training.model import normalise, to_photos
+from training.model import to_photos
 from training.pixels import LabelledPixels
 from training.search.choice import Answers
 
@@ -15,7 +15,5 @@ _BATCH: Final = 128
 @torch.no_grad()
 def answer(model: nn.Module, labels: tuple[str, ...], validate: LabelledPixels) -> Answers:
     """Give the likeliest class of every photo; the model is on the CPU and in evaluation mode."""
-    answered = torch.cat(
-        [model(normalise(to_photos(pixels))).argmax(dim=1) for pixels in validate.pixels.split(_BATCH)]
-    )
+    answered = torch.cat([model(to_photos(pixels)).argmax(dim=1) for pixels in validate.pixels.split(_BATCH)])
     return Answers(labels=labels, truth=tuple(validate.targets.tolist()), answered=tuple(answered.tolist()))

@@ -29,7 +29,7 @@ def train(
         str,
         typer.Option(
             "--recipe",
-            metavar="two-cores|few-photos|gpu",
+            metavar="two-cores|few-photos|gpu|transfer",
             help="Hyper-parameters to begin with; by default gpu in the cloud, two-cores in a rehearsal.",
         ),
     ] = "",
@@ -147,7 +147,8 @@ def submit(
     """
     sha256 = datasets.resolve(target, dataset)
     bare = plan(sha256, None)
-    jobs.admit(target, bare)
+    named = named or (weights.IMAGENET if bare.hyper_parameters.frozen else "")
+    jobs.admit(target, bare, weights_follow=bool(named))
     if not named:
         return hand_in(bare, None)
     with weights.initial(target, named, bare.hyper_parameters.architecture, tell=run.output.stage) as found:

@@ -22,7 +22,7 @@ def client(status: int = 200) -> httpx.Client:
 @pytest.fixture
 def published(monkeypatch: pytest.MonkeyPatch) -> str:
     address = f"https://weights.example/tiny-{hashlib.sha256(BODY).hexdigest()[:8]}.pth"
-    monkeypatch.setattr(pretrained, "PRETRAINED", {"tiny": address, "other": "https://weights.example/o-00000000.pth"})
+    monkeypatch.setattr(pretrained, "PUBLISHED", {"tiny": address, "other": "https://weights.example/o-00000000.pth"})
     return address
 
 

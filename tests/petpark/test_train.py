@@ -197,7 +197,7 @@ def test_a_file_of_torchvision_is_known_by_name_and_hash_and_of_any_other_it_is_
 ) -> None:
     body = b"published by torchvision"
     name = f"resnet18-{hashlib.sha256(body).hexdigest()[:8]}.pth"
-    monkeypatch.setattr(pretrained, "PRETRAINED", {"resnet18": f"https://example.org/models/{name}"})
+    monkeypatch.setattr(pretrained, "PUBLISHED", {"resnet18": f"https://example.org/models/{name}"})
     for path, content in (("known", body), ("changed", b"other bytes")):
         (tmp_path / path).mkdir()
         (tmp_path / path / name).write_bytes(content)
@@ -222,7 +222,7 @@ def test_a_search_over_networks_starts_from_no_weights(run: Run, dataset: str, t
         ("--set", "mixup=-1"),
         ("--set", "architecture=resnet999"),
         ("--set", "weight_decay=nan"),
-        ("--set", "epochs=0"),
+        ("--set", "batch_size=0"),
         ("--set", "start_size=-8"),
         ("--set", "image_size=100000"),
         ("--check", "positive=cow"),

@@ -12,7 +12,7 @@ from tests.training.conftest import TINY, Built
 from training.errors import ExportDiffers, SpecMalformed, WeightsRefused
 from training.evaluation.temperature import at_temperature
 from training.export import ExportedModel, answer_logits, check_parity, export_onnx
-from training.model import ARCHITECTURES, build_model, load_initial_weights, normalise, to_photos
+from training.model import ARCHITECTURES, build_model, load_initial_weights, to_photos
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +72,7 @@ def test_the_file_divides_by_its_temperature_and_the_trained_network_stays(built
     exported, pixels = ExportedModel(tmp_path / "model.onnx"), noise(9)
     logits = answer_logits(model, pixels)
     with torch.no_grad():
-        assert np.allclose(logits, model.explain(normalise(to_photos(torch.from_numpy(pixels))))[0], atol=1e-5)
+        assert np.allclose(logits, model.explain(to_photos(torch.from_numpy(pixels)))[0], atol=1e-5)
     answers = exported.explain(pixels)
     assert np.allclose(answers.probabilities, at_temperature(logits, 2.5), atol=1e-5)
     average = answers.activation_map.mean(axis=(2, 3))
@@ -88,7 +88,7 @@ def test_the_file_divides_by_its_temperature_and_the_trained_network_stays(built
 def test_the_activation_map_averages_to_the_logits(architecture: str):
     model = build_model(architecture, 3).eval()
     with torch.no_grad():
-        logits, embedding, activation = model.explain(normalise(to_photos(torch.from_numpy(noise(2, 64)))))
+        logits, embedding, activation = model.explain(to_photos(torch.from_numpy(noise(2, 64))))
     assert torch.allclose(activation.mean(dim=(2, 3)), logits, atol=1e-4)
     assert embedding.shape == (2, model.head.in_features)
 
@@ -106,7 +106,7 @@ def test_a_model_that_flips_answers_a_photo_and_its_mirror_image_alike(tmp_path:
     plain = build_model("resnet8", 3).eval()
     plain.load_state_dict(model.state_dict())
     assert not np.allclose(answer_logits(plain, photos), answer_logits(model, photos), atol=1e-4)
-    logits, _, activation = model.explain(normalise(to_photos(torch.from_numpy(photos))))
+    logits, _, activation = model.explain(to_photos(torch.from_numpy(photos)))
     assert torch.allclose(activation.mean(dim=(2, 3)), logits, atol=1e-4)
 
 
@@ -120,7 +120,7 @@ def test_every_network_answers_the_same_after_export(architecture: str, tmp_path
     assert check_parity(model, exported, pixels) < 1e-5
     answers = exported.explain(pixels)
     with torch.no_grad():
-        _, embedding, activation = model.explain(normalise(to_photos(torch.from_numpy(pixels))))
+        _, embedding, activation = model.explain(to_photos(torch.from_numpy(pixels)))
     assert np.allclose(answers.embedding, embedding, atol=1e-4)
     assert np.allclose(answers.activation_map, activation, atol=1e-4)
 

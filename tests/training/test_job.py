@@ -144,7 +144,7 @@ def test_settings_change_hyper_parameters_by_name():
         ("epoch=3", "write name=value with one of: architecture, image_size"),
         ("epochs", "is no setting"),
         ("epochs=many", "epochs needs a value of type int"),
-        ("epochs=0", "above 0"),
+        ("batch_size=0", "above 0"),
         ("learning_rate=nan", "above 0"),
         ("crop_scale=1.5", "a share"),
         ("crop_scale=0", "above 0"),

@@ -4,16 +4,16 @@ import pytest
 from torchvision import models
 
 from training.model import build_model, load_initial_weights
-from training.pretrained import PRETRAINED
+from training.pretrained import PUBLISHED
 
 
-@pytest.mark.parametrize("architecture", PRETRAINED)
+@pytest.mark.parametrize("architecture", PUBLISHED)
 def test_an_address_is_that_of_torchvision(architecture: str):
     published = models.get_model_weights(architecture)["DEFAULT"]
-    assert PRETRAINED[architecture] == published.url
+    assert PUBLISHED[architecture] == published.url
 
 
-@pytest.mark.parametrize("architecture", PRETRAINED)
+@pytest.mark.parametrize("architecture", PUBLISHED)
 def test_torchvisions_weights_fit_our_network_of_that_name(architecture: str):
     theirs = models.get_model(architecture).state_dict()
     ours = build_model(architecture, 2)

@@ -6,7 +6,7 @@ from training.errors import WeightsRefused
 from training.model import build_model, load_initial_weights
 from training.weights_fit import fits
 
-SMALL = ("resnet8", "resnet10", "resnet18", "mobilenet_v3_small")
+SMALL = ("resnet8", "resnet10", "resnet18", "mobilenet_v3_small", "efficientnet_lite0", "efficientnet_lite1")
 
 
 @pytest.mark.parametrize("architecture", SMALL)

@@ -28,7 +28,8 @@ from training.evaluation.robustness import (
 from training.evaluation.slices import Slice, measure_slices, worst
 from training.evaluation.temperature import Temperature
 from training.evaluation.unseen_groups import UnseenGroups, measure_unseen_groups
-from training.export import ExportedModel, Pixels
+from training.export import ExportedModel, Numbers, Pixels
+from training.frozen import Learned
 from training.pixels import LabelledPixels
 
 MOST_ERRORS: Final = 24
@@ -72,6 +73,16 @@ class Assessment:
             **(_bounded("slice_gap", behind.gap, behind.gap_interval) if behind else {}),
             **_bounded("robustness_drop", self.robustness.drop, self.robustness.drop_interval),
             **_bounded("consistency", self.consistency.share, self.consistency.interval),
+            **{
+                f"unseen_{name}_{each.column}": value
+                for each in self.unseen_groups
+                if each.exact
+                for name, value in (
+                    ("accuracy", each.balanced),
+                    ("accuracy_low", each.interval[0]),
+                    ("accuracy_high", each.interval[1]),
+                )
+            },
             **({"mcnemar_p": compared.p_value} if compared and not compared.unmeasured else {}),
         }
 
@@ -90,11 +101,13 @@ def assess(
     seed: int,
     picture: Callable[[Photo], Pixels],
     incumbent: Incumbent | NotCompared | None = None,
+    learned: Learned | None = None,
 ) -> Assessment:
     """Answer every test photo as it will be in production, as it is and made worse.
 
     What has to be fitted is fitted on `validate`, as `temperature` was, which is in the file. `picture` gives a photo's
-    pixels for showing, of any size. SpecMalformed when `checks` name no class of the model.
+    pixels for showing, of any size. `learned` is the network with the embeddings that its linear layer was learned
+    from, where that is all that was learned. SpecMalformed when `checks` name no class of the model.
     """
     positive = checks.positive_class(exported.labels)
     pixels, truth = test.pixels.numpy(), test.targets.numpy()
@@ -165,12 +178,28 @@ def assess(
         latency=measure_latency(exported.classify, pixels, calls=checks.calls),
         comparison=compare(incumbent, truth, answers.probabilities) if incumbent else None,
         beside=beside,
-        unseen_groups=measure_unseen_groups(test.photos, answers.embedding, truth),
+        unseen_groups=_unseen_groups(test, answers.embedding, learned, temperature.value),
         lost=show_flipped(lost[:MOST_FLIPPED]),
         gained=show_flipped(gained[:MOST_FLIPPED]),
         errors=tuple(show(int(place), int(answered[place])) for place in wrong),
         samples=tuple(show(int(place), int(answered[place])) for place in right),
         corrupted=_corrupted(picture(test.photos[int((right if len(right) else wrong)[0])]), seed),
+    )
+
+
+def _unseen_groups(
+    test: LabelledPixels, embedding: Numbers, learned: Learned | None, temperature: float
+) -> tuple[UnseenGroups, ...]:
+    """Where only the linear layer was learned, it is learned again without each group, from the photos that it saw."""
+    if learned is None or learned.embeddings is None:
+        return measure_unseen_groups(test.photos, embedding, test.targets.numpy())
+    known = learned.embeddings
+    return measure_unseen_groups(
+        known.photos,
+        known.embedding.float().numpy(),
+        known.targets.numpy(),
+        penalty=learned.penalty,
+        temperature=temperature,
     )
 
 

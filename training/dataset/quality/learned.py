@@ -17,7 +17,7 @@ from training.checkpoint import Checkpoints
 from training.dataset.manifest import Photo
 from training.dataset.quality.folds import folds_of
 from training.hyper_parameters import HyperParameters
-from training.model import Classifier, normalise, to_photos
+from training.model import Classifier, to_photos
 from training.pixels import LabelledPixels
 from training.train import train
 
@@ -103,7 +103,7 @@ def _ask(model: Classifier, data: LabelledPixels) -> tuple[Numbers, Numbers]:
     answers: list[Numbers] = []
     embeddings: list[Numbers] = []
     for pixels in data.pixels.split(_AT_ONCE):
-        logits, embedding, _ = model.explain(normalise(to_photos(pixels)))
+        logits, embedding, _ = model.explain(to_photos(pixels))
         answers.append(logits.softmax(dim=1).numpy())
         embeddings.append(unit(embedding.numpy()))
     return np.concatenate(answers), np.concatenate(embeddings)
