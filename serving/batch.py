@@ -8,7 +8,7 @@ from starlette.responses import Response
 from imaging import PhotoError
 from serving.body import Bodies
 from serving.classify import FORM_TYPE, as_json, deployed
-from serving.explanation import Explain, explain_of, explanation
+from serving.explanation import Explain, abstain_of, explain_of, explanation
 from serving.keys.door import Door
 from serving.live import Live
 from serving.model import LoadedModel
@@ -41,13 +41,13 @@ class BatchApi:
         kind = content_type.partition(";")[0].strip().lower()
         if kind != FORM_TYPE:
             raise Problem(WRONG_TYPE, f"The Content-Type is {kind or 'missing'}; send {FORM_TYPE}, a part a photo.")
-        explain = explain_of(request)
+        explain, abstain = explain_of(request), abstain_of(request)
         deployed(self._live)  # say so before the caller sends megabytes
         async with self._bodies.read(request) as body:
             photos = await self._workers.run(photos_of, body, content_type, most=self._most)
             self._door.charge(request.state.caller, len(photos))
             model = deployed(self._live).model  # one version for the whole batch
-            results = await self._all(model, photos, explain)
+            results = await self._all(model, photos, explain, abstain=abstain)
         answer: dict[str, object] = {
             "model": model.identity,
             "request_id": request.state.request_id,
@@ -57,13 +57,17 @@ class BatchApi:
             answer["decision"] = model.rule
         return Response(await self._workers.run_in_place(as_json, answer), media_type="application/json")
 
-    async def _all(self, model: LoadedModel, photos: list[SentPhoto], explain: Explain) -> list[dict[str, object]]:
+    async def _all(
+        self, model: LoadedModel, photos: list[SentPhoto], explain: Explain, *, abstain: bool
+    ) -> list[dict[str, object]]:
         results: list[dict[str, object]] = [{} for _ in photos]
         waiting = iter(range(len(photos)))
 
         async def lane() -> None:
             for number in waiting:
-                results[number] = await self._workers.run_in_place(self._one, model, photos[number], explain)
+                results[number] = await self._workers.run_in_place(
+                    self._one, model, photos[number], explain, abstain=abstain
+                )
 
         async def further_lane() -> None:
             try:
@@ -79,7 +83,7 @@ class BatchApi:
                     lanes.create_task(further_lane())
         return results
 
-    def _one(self, model: LoadedModel, photo: SentPhoto, explain: Explain) -> dict[str, object]:
+    def _one(self, model: LoadedModel, photo: SentPhoto, explain: Explain, *, abstain: bool) -> dict[str, object]:
         """Give one photo's part of the answer; whatever is wrong with it spoils no other."""
         try:
             found = model.classify(photo.content, explain=explain is not Explain.NOTHING)
@@ -92,4 +96,6 @@ class BatchApi:
             "label": found.label,
             "probabilities": found.probabilities,
         }
+        if abstain:
+            answer["abstention"] = model.abstained(found)
         return answer | explanation(model, found, explain)

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from imaging import decode
+from registry.abstention import ABSTENTION_FILE
 from registry.catalog import LOOK_BACK, Catalog
 from registry.channel import Channel
 from registry.decision import DECISION_FILE, Decision
@@ -35,6 +36,7 @@ from training.dataset.manifest import Manifest, Photo
 from training.dataset.split import Split
 from training.epochs import Epochs
 from training.errors import Interrupted, JobCancelled, TookTooLong, TrainingError, WeightsRefused
+from training.evaluation.abstaining import Calibrated, calibrate_model, measure_model
 from training.evaluation.assess import Assessment, assess
 from training.evaluation.comparison import Incumbent, NotCompared, find_incumbent
 from training.evaluation.exhibits import SIDE
@@ -158,6 +160,7 @@ class _Run:
         model = self._train(manifest, learn, validate)
         temperature = choose_temperature(answer_logits(model, validate.pixels.numpy()), validate.targets.numpy())
         files, exported = self._export(manifest, model, temperature.value, learn, validate)
+        calibrated = calibrate_model(files["model.onnx"], exported, learn, validate)
         assessment = assess(
             exported,
             test,
@@ -169,8 +172,10 @@ class _Run:
             incumbent=self._incumbent(manifest, test),
         )
         files |= self._decide(exported, test, assessment.decision)
+        files |= self._abstain(calibrated)
+        abstained = measure_model(calibrated, exported, test, assessment.decision)
         gates = judge(self.spec.evaluation.gates, assessment)
-        return self._publish(manifest, files, assessment, gates)
+        return self._publish(manifest, files, assessment, gates, abstained)
 
     def try_out(self) -> dict[str, float]:
         """Train, and give the figures of the validation photos; what was answered is kept for comparing trials."""
@@ -263,6 +268,16 @@ class _Run:
         photos = [fetch(self.lake, photo) for photo in _probe_photos(test)]
         return files | write_probes(exported, photos, self.directory, decision=decision)
 
+    def _abstain(self, calibrated: Calibrated) -> dict[str, Path]:
+        """Write when the version abstains; nothing where it cannot, and the job's log says why."""
+        if calibrated.abstention is None:
+            self.say("abstention not calibrated", {"because": calibrated.because})
+            return {}
+        path = self.directory / ABSTENTION_FILE
+        path.write_bytes(calibrated.abstention.to_json())
+        self.say("abstention calibrated", asdict(calibrated.abstention))
+        return {ABSTENTION_FILE: path}
+
     def _in_eight_bits(
         self, whole: Path, exported: ExportedModel, learn: LabelledPixels, validate: LabelledPixels
     ) -> tuple[Path, ExportedModel]:
@@ -328,11 +343,16 @@ class _Run:
         return {name: self.directory / name for name in (*contents, "report.html", "model-card.md", "sbom.cdx.json")}
 
     def _publish(
-        self, manifest: Manifest, files: dict[str, Path], assessment: Assessment, gates: tuple[GateResult, ...]
+        self,
+        manifest: Manifest,
+        files: dict[str, Path],
+        assessment: Assessment,
+        gates: tuple[GateResult, ...],
+        abstained: Mapping[str, float],
     ) -> Version:
         if find_result(self.workspace, self.job):  # one small read, and no version of a job that nobody wants any more
             raise JobCancelled("the job was ended while it ran; nothing was published")
-        metrics = assessment.metrics() | as_metrics(gates)
+        metrics = assessment.metrics() | as_metrics(gates) | dict(abstained)
         version = None
         for number in self._numbers():
             files |= self._report(number, manifest, assessment, gates, metrics)
