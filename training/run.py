@@ -174,7 +174,7 @@ class _Run:
         files |= self._decide(exported, test, assessment.decision)
         files |= self._abstain(calibrated)
         abstained = measure_model(calibrated, exported, test, assessment.decision)
-        gates = judge(self.spec.evaluation.gates, assessment)
+        gates = judge(self.spec.evaluation.gates, assessment, abstained)
         return self._publish(manifest, files, assessment, gates, abstained)
 
     def try_out(self) -> dict[str, float]:
@@ -317,13 +317,18 @@ class _Run:
         assessment: Assessment,
         gates: tuple[GateResult, ...],
         metrics: Mapping[str, float],
+        abstained: Mapping[str, float],
     ) -> dict[str, Path]:
         """Write all that tells of version `number`."""
         evaluation = assessment.evaluation
         contents = {
             "metrics.json": metrics,
             "confusion.json": {"labels": [each.label for each in evaluation.classes], "counts": evaluation.confusion},
-            "evaluation.json": {**assessment.facts(), "gates": [asdict(gate) for gate in gates]},
+            "evaluation.json": {
+                **assessment.facts(),
+                "gates": [asdict(gate) for gate in gates],
+                "abstention": dict(abstained),
+            },
         }
         for name, content in contents.items():
             (self.directory / name).write_text(json.dumps(content, indent=1))
@@ -336,6 +341,7 @@ class _Run:
             counts=manifest.counts(),
             hyper_parameters=asdict(self.spec.hyper_parameters),
             lineage=self._lineage(),
+            abstained=abstained,
         )
         write_report(report, self.directory / "report.html")
         write_model_card(report, self.directory / "model-card.md")
@@ -355,7 +361,7 @@ class _Run:
         metrics = assessment.metrics() | as_metrics(gates) | dict(abstained)
         version = None
         for number in self._numbers():
-            files |= self._report(number, manifest, assessment, gates, metrics)
+            files |= self._report(number, manifest, assessment, gates, metrics, abstained)
             with suppress(NumberTaken):  # another job was first: its report names this number, so ours names the next
                 version = self.catalog.publish(
                     files, labels=manifest.labels, metrics=metrics, lineage=self._lineage(), number=number

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from registry.abstention import Abstention, answer_set, as_text
 from serving.session import Session
+from training.evaluation import charts
 from training.evaluation.abstention import (
     NotCalibrated,
     calibrate,
@@ -18,6 +19,8 @@ from training.evaluation.abstention import (
     left_out_strangeness,
     measure,
 )
+from training.evaluation.gates import judge_abstention
+from training.evaluation.plan import Gates
 from training.export import ExportedModel, export_onnx
 from training.model import build_model
 from training.strangeness import add_output, fit_subspace
@@ -157,6 +160,23 @@ def test_a_record_survives_its_file_and_a_malformed_one_is_refused() -> None:
         text = json.dumps({**whole, **damage}, sort_keys=True, separators=(",", ":")).encode()
         with pytest.raises(ValueError):
             Abstention.from_json(text, LABELS)
+
+
+def test_the_gates_take_the_figures_of_groups_left_out() -> None:
+    gates = Gates(abstention_coverage=0.9, abstention_kept=0.9)
+    figures = {"abstention_coverage": 0.99, "abstention_coverage_unseen": 0.8, "abstention_kept": 0.95}
+    coverage, kept = judge_abstention(gates, figures)
+    assert (coverage.name, coverage.passed, coverage.measured) == ("abstention_coverage", False, True)
+    assert "groups left out" in coverage.asked
+    assert kept.passed
+    assert [result.measured for result in judge_abstention(gates, {})] == [False, False]
+    assert list(judge_abstention(Gates(), figures)) == []
+
+
+def test_the_chart_leaves_out_what_was_not_measured() -> None:
+    drawn = str(charts.shares({"kept": 0.5, "of groups": None}))
+    assert "kept" in drawn
+    assert "of groups" not in drawn
 
 
 def test_the_onnx_file_computes_the_strangeness_that_calibration_used(tmp_path: Path) -> None:
