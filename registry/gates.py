@@ -71,6 +71,8 @@ MODEL_GATES: Final[Mapping[str, Gate]] = MappingProxyType(
         "calibration_error": _MOST,
         "robustness_drop": _MOST,
         "consistency": _LEAST,
+        "abstention_coverage": _LEAST,
+        "abstention_kept": _LEAST,
         # Below this p-value being worse than `prod` counts, so a higher one refuses more.
         "luck": _LEAST,
         "milliseconds": Gate(stricter=Stricter.LOWER, most=math.inf, off=0.0),

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
+from registry.abstention import ABSTENTION_FILE, Abstention
 from registry.catalog import Catalog
 from registry.certificate import Certificate, Certificates, Verifier, require_in_force
 from registry.decision import DECISION_FILE, Decision
@@ -28,7 +29,7 @@ from registry.version import Version
 from serving.model import LoadedModel, Standing
 from serving.probes import ProbesFailed, reproduce
 from serving.providers import CPU_ONLY
-from serving.session import ModelInvalid, Session
+from serving.session import STRANGENESS, ModelInvalid, Session
 
 MODEL_FILE = "model.onnx"
 
@@ -164,6 +165,7 @@ class Admission:
             certificate=certificate,
             standing=standing,
             decision=_decision(files, session.labels),
+            abstention=_abstention(files, session),
             max_pixels=self._max_pixels,
         )
         reproduce(model, files)  # the first calls through the whole path: they warm it too
@@ -177,6 +179,17 @@ def _decision(files: Mapping[str, Path], labels: tuple[str, ...]) -> Decision | 
         return Decision.from_json(files[DECISION_FILE].read_bytes(), labels)
     except ValueError as error:
         raise ModelInvalid(f"{DECISION_FILE} is no decision: {error}") from error
+
+
+def _abstention(files: Mapping[str, Path], session: Session) -> Abstention | None:
+    if ABSTENTION_FILE not in files:
+        return None
+    if STRANGENESS not in session.output_names:
+        raise ModelInvalid(f"the version has {ABSTENTION_FILE}, but {MODEL_FILE} has no output {STRANGENESS}")
+    try:
+        return Abstention.from_json(files[ABSTENTION_FILE].read_bytes(), session.labels)
+    except ValueError as error:
+        raise ModelInvalid(f"{ABSTENTION_FILE} is no record of abstention: {error}") from error
 
 
 @contextlib.contextmanager

@@ -8,7 +8,7 @@ from starlette.responses import Response
 from imaging import PhotoError
 from serving.body import Bodies
 from serving.classify import FORM_TYPE, as_json, deployed, peer_of
-from serving.explanation import Explain, explain_of, explanation
+from serving.explanation import Explain, abstain_of, explain_of, explanation
 from serving.keys.door import Door
 from serving.live import Live
 from serving.model import LoadedModel
@@ -41,14 +41,14 @@ class BatchApi:
         kind = content_type.partition(";")[0].strip().lower()
         if kind != FORM_TYPE:
             raise Problem(WRONG_TYPE, f"The Content-Type is {kind or 'missing'}; send {FORM_TYPE}, a part a photo.")
-        explain = explain_of(request)
+        explain, abstain = explain_of(request), abstain_of(request)
         peer = peer_of(self._workers, request)
         deployed(self._live)  # say so before the caller sends megabytes
         async with self._bodies.read(request) as body:
             photos = await self._workers.run(peer, photos_of, body, content_type, most=self._most)
             self._door.charge(request.state.caller, len(photos))
             model = deployed(self._live).model  # one version for the whole batch
-            results = await self._all(peer, model, photos, explain)
+            results = await self._all(peer, model, photos, explain, abstain=abstain)
         answer: dict[str, object] = {
             "model": model.identity,
             "request_id": request.state.request_id,
@@ -59,14 +59,16 @@ class BatchApi:
         return Response(await self._workers.run_in_place(peer, as_json, answer), media_type="application/json")
 
     async def _all(
-        self, peer: str, model: LoadedModel, photos: list[SentPhoto], explain: Explain
+        self, peer: str, model: LoadedModel, photos: list[SentPhoto], explain: Explain, *, abstain: bool
     ) -> list[dict[str, object]]:
         results: list[dict[str, object]] = [{} for _ in photos]
         waiting = iter(range(len(photos)))
 
         async def lane() -> None:
             for number in waiting:
-                results[number] = await self._workers.run_in_place(peer, self._one, model, photos[number], explain)
+                results[number] = await self._workers.run_in_place(
+                    peer, self._one, model, photos[number], explain, abstain=abstain
+                )
 
         async def further_lane() -> None:
             try:
@@ -82,7 +84,7 @@ class BatchApi:
                     lanes.create_task(further_lane())
         return results
 
-    def _one(self, model: LoadedModel, photo: SentPhoto, explain: Explain) -> dict[str, object]:
+    def _one(self, model: LoadedModel, photo: SentPhoto, explain: Explain, *, abstain: bool) -> dict[str, object]:
         """Give one photo's part of the answer; whatever is wrong with it spoils no other."""
         try:
             found = model.classify(photo.content, explain=explain is not Explain.NOTHING)
@@ -95,4 +97,6 @@ class BatchApi:
             "label": found.label,
             "probabilities": found.probabilities,
         }
+        if abstain:
+            answer["abstention"] = model.abstained(found)
         return answer | explanation(model, found, explain)

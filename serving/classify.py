@@ -10,7 +10,7 @@ from imaging import PhotoError
 from serving import arms
 from serving.arms import Answer, Arms
 from serving.body import Bodies
-from serving.explanation import Explain, explain_of, explanation
+from serving.explanation import Explain, abstain_of, explain_of, explanation
 from serving.keys.door import Caller
 from serving.live import Deployed, Live
 from serving.multipart import photo_of
@@ -51,20 +51,34 @@ class ClassifyApi:
     async def classify(self, request: Request) -> Response:
         """Answer `POST /v1/classify`."""
         unwrap = _unwrapper(request.headers.get("content-type", ""))
-        explain = explain_of(request)
+        explain, abstain = explain_of(request), abstain_of(request)
         deployed(self._live)  # say so before the caller sends megabytes
         request_id: str = request.state.request_id
         caller = _caller(request)
         peer = peer_of(self._workers, request)
         async with self._bodies.read(request) as body:
             answer, arm = await self._workers.run(
-                peer, self._answer, body, unwrap, explain=explain, request_id=request_id, caller=caller
+                peer,
+                self._answer,
+                body,
+                unwrap,
+                explain=explain,
+                abstain=abstain,
+                request_id=request_id,
+                caller=caller,
             )
         headers = {arms.HEADER: arm} if arm else None
         return Response(answer, media_type="application/json", headers=headers)
 
     def _answer(
-        self, body: bytes, unwrap: Callable[[bytes], bytes], *, explain: Explain, request_id: str, caller: str
+        self,
+        body: bytes,
+        unwrap: Callable[[bytes], bytes],
+        *,
+        explain: Explain,
+        abstain: bool,
+        request_id: str,
+        caller: str,
     ) -> tuple[bytes, ArmName | None]:
         photo = unwrap(body)
         if not photo:
@@ -77,7 +91,7 @@ class ClassifyApi:
         except PhotoError as error:
             raise of_photo(error) from error
         self._metrics.predictions.labels(answer.model.version.number, answer.found.label).inc()
-        return _document(answer, request_id, explain), answer.arm
+        return _document(answer, request_id, explain, abstain=abstain), answer.arm
 
 
 def _caller(request: Request) -> str:
@@ -87,7 +101,7 @@ def _caller(request: Request) -> str:
     return request.headers.get(UNIT, "") or key or (request.client.host if request.client else "")
 
 
-def _document(answer: Answer, request_id: str, explain: Explain) -> bytes:
+def _document(answer: Answer, request_id: str, explain: Explain, *, abstain: bool) -> bytes:
     model, found = answer.model, answer.found
     document: dict[str, object] = {
         "label": found.label,
@@ -97,6 +111,8 @@ def _document(answer: Answer, request_id: str, explain: Explain) -> bytes:
     }
     if model.rule is not None:
         document["decision"] = model.rule
+    if abstain:
+        document["abstention"] = model.abstained(found)
     return as_json(document | explanation(model, found, explain))
 
 

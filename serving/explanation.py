@@ -36,6 +36,14 @@ def explain_of(request: Request) -> Explain:
     raise Problem(UNREADABLE, f"The parameter explain is {value!r}; send true, false or png.")
 
 
+def abstain_of(request: Request) -> bool:
+    """Read the parameter `abstain`. Raises `Problem` (422)."""
+    value = request.query_params.get("abstain", "").lower()
+    if value not in {"", "false", "0", "true", "1"}:
+        raise Problem(UNREADABLE, f"The parameter abstain is {value!r}; send true or false.")
+    return value in {"true", "1"}
+
+
 def explanation(model: LoadedModel, found: Classification, explain: Explain) -> dict[str, Any]:
     """Give the members of an answer that explain it; none where nothing was asked for."""
     if found.activation_map is None or found.pixels is None:

@@ -11,7 +11,7 @@ from serving.keys.door import Door
 from serving.live import Deployed, Live
 from serving.model import LoadedModel
 from serving.problems import NOT_FOUND, NOT_READY, UNREADABLE, Problem
-from serving.session import IMAGE
+from serving.session import IMAGE, STRANGENESS
 from serving.tensors import read_request, write_response
 from serving.workers import Workers
 
@@ -40,6 +40,7 @@ class Interface:
 def describe(model: LoadedModel) -> Interface:
     """Give the metadata of the model in force, for REST and for gRPC."""
     size, classes = model.session.size, len(model.labels)
+    strangeness = TensorKind(name=STRANGENESS, datatype="FP32", shape=[-1])
     return Interface(
         versions=[str(model.version.number)],
         platform="onnxruntime_onnx",
@@ -48,6 +49,7 @@ def describe(model: LoadedModel) -> Interface:
             TensorKind(name="probabilities", datatype="FP32", shape=[-1, classes]),
             TensorKind(name="embedding", datatype="FP32", shape=[-1, -1]),
             TensorKind(name="activation_map", datatype="FP32", shape=[-1, classes, -1, -1]),
+            *([strangeness] if STRANGENESS in model.session.output_names else []),
         ],
     )
 
@@ -93,6 +95,7 @@ class InferenceProtocolApi:
                     "labels": list(model.labels),
                     "digest": model.identity["digest"],
                     "decision": model.rule,
+                    "abstention": None if model.abstention is None else asdict(model.abstention),
                 },
             }
         )
@@ -113,7 +116,8 @@ class InferenceProtocolApi:
 
     def _infer(self, request: Request, body: bytes, header_length: int | None) -> tuple[bytes, int | None, int]:
         model = self._asked_for(request).model
-        asked = read_request(body, header_length, size=model.session.size, batch=self._batch)
+        session = model.session
+        asked = read_request(body, header_length, size=session.size, batch=self._batch, known=session.output_names)
         outputs = model.session.outputs(asked.images, asked.outputs)
         answer = write_response(asked, outputs, model=self._name, version=str(model.version.number))
         return *answer, len(asked.images)

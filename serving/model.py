@@ -8,11 +8,12 @@ import numpy as np
 import numpy.typing as npt
 
 import imaging
+from registry.abstention import BACKGROUND, Abstention, answer_set, as_text
 from registry.certificate import Certificate
 from registry.decision import Decision, decide
 from registry.encoding import parse_time
 from registry.version import Version
-from serving.session import Pixels, Session
+from serving.session import STRANGENESS, Pixels, Session
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,6 +22,8 @@ class Classification:
 
     label: str
     probabilities: dict[str, float]
+    strangeness: float | None = None
+    """From 0 to 1; None where the version has no record of abstention."""
     activation_map: npt.NDArray[np.float32] | None = None
     """[classes, h, w], when asked for"""
     pixels: Pixels | None = None
@@ -47,6 +50,8 @@ class LoadedModel:
     """None, as the certificate is, where no certificate is asked for."""
     decision: Decision | None = None
     """By which a label is chosen from probabilities; None: the likeliest class."""
+    abstention: Abstention | None = None
+    """When an answer is a set of classes, or none; None: the version cannot say so."""
     max_pixels: int = imaging.MAX_PIXELS
 
     def certified_seconds(self, now: datetime) -> float | None:
@@ -80,11 +85,35 @@ class LoadedModel:
         """Classify a JPEG, PNG or WebP photo. Raises `imaging.PhotoError`."""
         pixels = self.decode(photo)
         wanted = ("probabilities", "activation_map") if explain else ("probabilities",)
+        if self.abstention is not None:
+            wanted = (*wanted, STRANGENESS)
         outputs = self.session.outputs(pixels, wanted)
         scores: list[float] = outputs["probabilities"][0].tolist()
         return Classification(
             label=self.labels[decide(scores, self.labels, self.decision)],
             probabilities=dict(zip(self.labels, scores, strict=True)),
+            strangeness=float(outputs[STRANGENESS][0]) if self.abstention is not None else None,
             activation_map=outputs["activation_map"][0] if explain else None,
             pixels=pixels[0] if explain else None,
         )
+
+    def abstained(self, found: Classification) -> dict[str, object] | None:
+        """Say which classes a photo may show, and none for a photo that shows none; None where this version cannot.
+
+        A version without a record still says `neither` where it has a class for frames without visitors.
+        """
+        if self.abstention is not None and found.strangeness is not None:
+            scores = list(found.probabilities.values())
+            classes = answer_set(scores, found.strangeness, self.labels, found.label, self.abstention)
+            coverage: float | None = self.abstention.coverage
+        elif BACKGROUND.intersection(self.labels):
+            classes = () if found.label in BACKGROUND else (found.label,)
+            coverage = None
+        else:
+            return None
+        return {
+            "answer": as_text(classes),
+            "classes": list(classes),
+            "coverage": coverage,
+            "strangeness": found.strangeness,
+        }

@@ -17,6 +17,8 @@ type Scores = npt.NDArray[np.float32]
 
 IMAGE = "image"
 OUTPUTS = ("probabilities", "embedding", "activation_map")
+STRANGENESS = "strangeness"
+"""An output that versions have which can abstain; older ones lack it."""
 
 
 class ModelInvalid(ValueError):
@@ -60,6 +62,8 @@ class Session:
         self.labels = _labels(metadata)
         self.size = _size(metadata)
         self._check_interface()
+        has_strangeness = STRANGENESS in [str(item.name) for item in cast("list[Any]", self._session.get_outputs())]
+        self.output_names: tuple[str, ...] = (*OUTPUTS, STRANGENESS) if has_strangeness else OUTPUTS
 
     @property
     def providers(self) -> list[str]:

@@ -27,7 +27,9 @@ class InferRequest:
     binary: frozenset[str]
 
 
-def read_request(body: bytes, header_length: int | None, *, size: int, batch: int) -> InferRequest:
+def read_request(
+    body: bytes, header_length: int | None, *, size: int, batch: int, known: tuple[str, ...] = OUTPUTS
+) -> InferRequest:
     """Understand the body of an infer request. Raises `Problem` (422, 413).
 
     `header_length` is how many bytes of the body are JSON; the rest is binary tensor data. None: all of it is JSON.
@@ -35,16 +37,22 @@ def read_request(body: bytes, header_length: int | None, *, size: int, batch: in
     if header_length is not None and header_length > len(body):
         raise _broken(f"Inference-Header-Content-Length is {header_length}, the body has {len(body)} bytes")
     document = _object(_json(body if header_length is None else body[:header_length]), "the request")
-    return understand(document, b"" if header_length is None else body[header_length:], size=size, batch=batch)
+    binary = b"" if header_length is None else body[header_length:]
+    return understand(document, binary, size=size, batch=batch, known=known)
 
 
-def understand(document: Mapping[str, Any], binary: bytes, *, size: int, batch: int) -> InferRequest:
-    """Understand a request that is JSON no longer; `binary` is its tensor data. Raises `Problem` (422, 413)."""
+def understand(
+    document: Mapping[str, Any], binary: bytes, *, size: int, batch: int, known: tuple[str, ...] = OUTPUTS
+) -> InferRequest:
+    """Understand a request that is JSON no longer; `binary` is its tensor data. Raises `Problem` (422, 413).
+
+    `known` are the outputs that may be asked for; who asks for none gets `OUTPUTS`.
+    """
     inputs = document.get("inputs")
     if not isinstance(inputs, list) or len(cast("list[Any]", inputs)) != 1:
         raise _broken("`inputs` has to be a list of one tensor")
     tensor = _object(cast("list[Any]", inputs)[0], "the input")
-    outputs, as_binary = _wanted(document)
+    outputs, as_binary = _wanted(document, known)
     name = document.get("id")
     return InferRequest(
         id=name if isinstance(name, str) else None,
@@ -119,7 +127,7 @@ def _shape(value: object) -> tuple[int, ...]:
     return tuple(cast("Sequence[int]", items))
 
 
-def _wanted(document: Mapping[str, Any]) -> tuple[tuple[str, ...], frozenset[str]]:
+def _wanted(document: Mapping[str, Any], known: tuple[str, ...]) -> tuple[tuple[str, ...], frozenset[str]]:
     all_binary = _parameters(document).get("binary_data_output") is True
     asked = document.get("outputs") or [{"name": name} for name in OUTPUTS]
     if not isinstance(asked, list):
@@ -129,8 +137,8 @@ def _wanted(document: Mapping[str, Any]) -> tuple[tuple[str, ...], frozenset[str
     for item in cast("list[Any]", asked):
         output = _object(item, "an output")
         name = output.get("name")
-        if name not in OUTPUTS or name in names:
-            raise _broken(f"each of `outputs` has to be another of {', '.join(OUTPUTS)}; met {name!r}")
+        if name not in known or name in names:
+            raise _broken(f"each of `outputs` has to be another of {', '.join(known)}; met {name!r}")
         names.append(name)
         if _parameters(output).get("binary_data", all_binary) is True:
             binary.add(name)

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from imaging import decode
+from registry.abstention import ABSTENTION_FILE
 from registry.catalog import LOOK_BACK, Catalog
 from registry.channel import Channel
 from registry.decision import DECISION_FILE, Decision
@@ -36,6 +37,7 @@ from training.dataset.split import Split
 from training.embedding import BATCH
 from training.epochs import Epochs
 from training.errors import Interrupted, JobCancelled, TookTooLong, TrainingError, WeightsRefused
+from training.evaluation.abstaining import Calibrated, calibrate_model, measure_model
 from training.evaluation.assess import Assessment, assess
 from training.evaluation.comparison import Incumbent, NotCompared, find_incumbent
 from training.evaluation.copies import Grid, grid
@@ -173,6 +175,7 @@ class _Run:
         model = learned.model
         temperature = choose_temperature(answer_logits(model, validate.pixels.numpy()), validate.targets.numpy())
         files, exported = self._export(manifest, model, temperature.value, learn, validate)
+        calibrated = calibrate_model(files["model.onnx"], exported, learn, validate)
         assessment = assess(
             exported,
             test,
@@ -185,8 +188,10 @@ class _Run:
             learned=learned,
         )
         files |= self._decide(exported, test, assessment.decision)
-        gates = judge(self.spec.evaluation.gates, assessment)
-        return self._publish(manifest, files, assessment, gates)
+        files |= self._abstain(calibrated)
+        abstained = measure_model(calibrated, exported, test, assessment.decision)
+        gates = judge(self.spec.evaluation.gates, assessment, abstained)
+        return self._publish(manifest, files, assessment, gates, abstained)
 
     def try_out(self) -> dict[str, float]:
         """Train, and give the figures of the validation photos; what was answered is kept for comparing trials."""
@@ -314,6 +319,16 @@ class _Run:
         photos = [fetch(self.lake, photo) for photo in _probe_photos(test)]
         return files | write_probes(exported, photos, self.directory, decision=decision)
 
+    def _abstain(self, calibrated: Calibrated) -> dict[str, Path]:
+        """Write when the version abstains; nothing where it cannot, and the job's log says why."""
+        if calibrated.abstention is None:
+            self.say("abstention not calibrated", {"because": calibrated.because})
+            return {}
+        path = self.directory / ABSTENTION_FILE
+        path.write_bytes(calibrated.abstention.to_json())
+        self.say("abstention calibrated", asdict(calibrated.abstention))
+        return {ABSTENTION_FILE: path}
+
     def _in_eight_bits(
         self, whole: Path, exported: ExportedModel, learn: LabelledPixels, validate: LabelledPixels
     ) -> tuple[Path, ExportedModel]:
@@ -358,13 +373,18 @@ class _Run:
         assessment: Assessment,
         gates: tuple[GateResult, ...],
         metrics: Mapping[str, float],
+        abstained: Mapping[str, float],
     ) -> dict[str, Path]:
         """Write all that tells of version `number`."""
         evaluation = assessment.evaluation
         contents = {
             "metrics.json": metrics,
             "confusion.json": {"labels": [each.label for each in evaluation.classes], "counts": evaluation.confusion},
-            "evaluation.json": {**assessment.facts(), "gates": [asdict(gate) for gate in gates]},
+            "evaluation.json": {
+                **assessment.facts(),
+                "gates": [asdict(gate) for gate in gates],
+                "abstention": dict(abstained),
+            },
         }
         for name, content in contents.items():
             (self.directory / name).write_text(json.dumps(content, indent=1))
@@ -377,6 +397,7 @@ class _Run:
             counts=manifest.counts(),
             hyper_parameters=asdict(self.spec.hyper_parameters),
             lineage=self._lineage(),
+            abstained=abstained,
         )
         write_report(report, self.directory / "report.html")
         write_model_card(report, self.directory / "model-card.md")
@@ -386,14 +407,19 @@ class _Run:
         return {name: self.directory / name for name in (*contents, "report.html", "model-card.md", "sbom.cdx.json")}
 
     def _publish(
-        self, manifest: Manifest, files: dict[str, Path], assessment: Assessment, gates: tuple[GateResult, ...]
+        self,
+        manifest: Manifest,
+        files: dict[str, Path],
+        assessment: Assessment,
+        gates: tuple[GateResult, ...],
+        abstained: Mapping[str, float],
     ) -> Version:
         if find_result(self.workspace, self.job):  # one small read, and no version of a job that nobody wants any more
             raise JobCancelled("the job was ended while it ran; nothing was published")
-        metrics = assessment.metrics() | as_metrics(gates)
+        metrics = assessment.metrics() | as_metrics(gates) | dict(abstained)
         version = None
         for number in self._numbers():
-            files |= self._report(number, manifest, assessment, gates, metrics)
+            files |= self._report(number, manifest, assessment, gates, metrics, abstained)
             with suppress(NumberTaken):  # another job was first: its report names this number, so ours names the next
                 version = self.catalog.publish(
                     files, labels=manifest.labels, metrics=metrics, lineage=self._lineage(), number=number

@@ -74,6 +74,15 @@ def _secured(operation: Json, *refusals: problems.Kind, required: bool) -> Json:
     return told
 
 
+def _abstain() -> Json:
+    return {
+        "name": "abstain",
+        "in": "query",
+        "description": "true: also say which classes the photo may show, or `neither`; default false",
+        "schema": {"type": "boolean", "default": False},
+    }
+
+
 def _explain() -> Json:
     return {
         "name": "explain",
@@ -89,7 +98,7 @@ def _classify(limits: Limits, keys_required: bool) -> Json:
         "tags": ["classify"],
         "operationId": "classify_batch",
         "summary": "Classify several photos; each has its answer or its own problem",
-        "parameters": [_explain()],
+        "parameters": [_explain(), _abstain()],
         "requestBody": {
             "required": True,
             "content": {
@@ -111,7 +120,7 @@ def _classify(limits: Limits, keys_required: bool) -> Json:
         "tags": ["classify"],
         "operationId": "classify",
         "summary": "Classify one photo",
-        "parameters": [_explain()],
+        "parameters": [_explain(), _abstain()],
         "requestBody": {
             "required": True,
             "content": {

@@ -93,6 +93,7 @@ def _classification() -> Json:
             "request_id": STRING,
             "decision": _decision("object")
             | {"description": _THRESHOLD + " Absent where the likeliest class is the answer."},
+            "abstention": _abstention(),
             "activation_map": {
                 "type": "object",
                 "description": "With explain=true: for each class a grid over the photo, rows from the top",
@@ -103,13 +104,31 @@ def _classification() -> Json:
                 "description": f"With explain=png: a PNG of {SIDE} pixels a side, as a data: URL",
             },
         },
-        optional=("decision", "activation_map", "activation_overlay"),
+        optional=("decision", "abstention", "activation_map", "activation_overlay"),
     )
 
 
 def _decision(*kinds: str) -> Json:
     threshold: Json = {"type": "number", "minimum": 0, "description": "Above 1: never"}
     return _object({"positive": STRING, "threshold": threshold}) | {"type": kinds[0] if len(kinds) == 1 else [*kinds]}
+
+
+def _abstention() -> Json:
+    strangeness: Json = {"type": ["number", "null"], "description": "From 0 to 1: how unlike the training photos"}
+    return _object(
+        {
+            "answer": {"type": "string", "description": "A class, `cat or dog?`, or `neither`"},
+            "classes": {"type": "array", "items": STRING, "description": "Likeliest first; empty: neither"},
+            "coverage": {
+                "type": ["number", "null"],
+                "description": "Asked: the share of photos of the classes whose answer holds their class",
+            },
+            "strangeness": strangeness,
+        }
+    ) | {
+        "type": ["object", "null"],
+        "description": "With abstain=true; null where the version has no record of abstention. `label` stays as it is",
+    }
 
 
 def _batch() -> Json:
@@ -132,7 +151,9 @@ def _batch() -> Json:
 def _batch_result() -> Json:
     answer = _classification()["properties"]
     assert isinstance(answer, dict)  # noqa: S101 - ours
-    told = {name: answer[name] for name in ("label", "probabilities", "activation_map", "activation_overlay")}
+    told = {
+        name: answer[name] for name in ("label", "probabilities", "abstention", "activation_map", "activation_overlay")
+    }
     problem = _object(
         {"type": STRING, "title": STRING, "status": INTEGER, "detail": STRING},
     )

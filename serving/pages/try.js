@@ -55,7 +55,7 @@ async function classify(photo) {
   const began = performance.now();
   let found;
   try {
-    const response = await ask("/v1/classify?explain=true", {
+    const response = await ask("/v1/classify?explain=true&abstain=true", {
       method: "POST",
       headers: { "Content-Type": photo.type || "image/jpeg" },
       body: photo,
@@ -87,7 +87,7 @@ function writeAnswer() {
 
 function answered({ answer, arm, milliseconds }) {
   const ranked = ranking(answer);
-  const told = text("try.label", { label: answer.label, percent: percent(answer.probabilities[answer.label]) });
+  const told = abstained(answer) ?? text("try.label", { label: answer.label, percent: percent(answer.probabilities[answer.label]) });
   const details = [text("try.answered-by", { version: answer.model.version, time: number(milliseconds) })];
   if (answer.decision) details.push(rule(answer.decision));
   if (arm) details.push(text(`try.arm-${arm}`));
@@ -95,6 +95,13 @@ function answered({ answer, arm, milliseconds }) {
   list.setAttribute("aria-label", text("try.scores"));
   const request = make("p", "quiet small", text("try.request", { id: answer.request_id }));
   return [make("p", "answer", told), list, ...details.map((detail) => make("p", "quiet", detail)), request];
+}
+
+/* Words for an answer that is not one class; null where it is, and for versions that cannot abstain. */
+function abstained({ abstention }) {
+  if (!abstention || abstention.classes.length === 1) return null;
+  if (abstention.classes.length === 0) return text("try.neither");
+  return text("try.perhaps", { classes: abstention.classes.join(text("try.or")) });
 }
 
 function ranking({ probabilities }) {

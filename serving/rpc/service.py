@@ -126,7 +126,7 @@ class InferenceService:
     def _infer(self, body: bytes) -> tuple[bytes, int]:
         request = _parsed(pb.ModelInferRequest, body)
         model = self._asked_for(request.model_name, request.model_version)
-        asked = _read(request, size=model.session.size, batch=self.batch)
+        asked = _read(request, size=model.session.size, batch=self.batch, known=model.session.output_names)
         outputs = model.session.outputs(asked.images, asked.outputs)
         answer = _write(asked, outputs, model=self.name, version=str(model.version.number))
         return answer.SerializeToString(), len(asked.images)
@@ -253,7 +253,7 @@ def _header_lines(context: Context) -> dict[str, str]:
     return {name: value for name, value in context.invocation_metadata() or () if isinstance(value, str)}
 
 
-def _read(request: pb.ModelInferRequest, *, size: int, batch: int) -> InferRequest:
+def _read(request: pb.ModelInferRequest, *, size: int, batch: int, known: tuple[str, ...]) -> InferRequest:
     """Understand a request as the REST side does. Raises `Problem` (422, 413)."""
     if len(request.inputs) != 1:
         raise Problem(UNREADABLE, f"The request has {len(request.inputs)} inputs; send one tensor.")
@@ -268,7 +268,7 @@ def _read(request: pb.ModelInferRequest, *, size: int, batch: int) -> InferReque
     else:
         document["data"] = np.asarray(tensor.contents.uint_contents, dtype=np.int64)
     whole = {"id": request.id, "inputs": [document], "outputs": [{"name": one.name} for one in request.outputs]}
-    return understand(whole, binary, size=size, batch=batch)
+    return understand(whole, binary, size=size, batch=batch, known=known)
 
 
 def _write(asked: InferRequest, outputs: Mapping[str, Scores], *, model: str, version: str) -> pb.ModelInferResponse:

@@ -56,6 +56,24 @@ def reliability_diagram(bins: Sequence[Bin], *, side: int = 260) -> Markup:
     )
 
 
+def shares(values: Mapping[str, object], *, width: int = 960) -> Markup:
+    """Draw a bar from 0 to 100 % for each named share; names without a figure are left out."""
+    left, row, right = 320, 24, 80
+    known = [(name, float(value)) for name, value in values.items() if isinstance(value, int | float)]
+    span = width - left - right
+    parts: list[Markup] = []
+    for place, (name, value) in enumerate(known):
+        y = place * row
+        parts += [
+            _text(left - 10, y + 15, name, "end"),
+            Markup('<rect class="count" x="{}" y="{}" width="{:.1f}" height="{}"/>').format(
+                left, y + 4, span * value, 14
+            ),
+            _text(left + span * value + 8, y + 15, percent(value)),
+        ]
+    return _svg((0, 0, width, row * len(known)), "Shares of answers when it may abstain", parts)
+
+
 def forest(slices: Sequence[Slice], overall: float, *, width: int = 960) -> Markup:
     """Draw each slice's accuracy with its interval, beside that of all photos."""
     left, row, right = 300, 24, 120

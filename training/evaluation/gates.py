@@ -1,6 +1,6 @@
 """Is it good enough? Each gate takes the bound that is against the model, and a failed one says what to try."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -28,14 +28,14 @@ class GateResult:
     measured: bool = True  # False: `why` says why not, and it is not passed
 
 
-def judge(gates: Gates, assessment: Assessment) -> tuple[GateResult, ...]:
+def judge(gates: Gates, assessment: Assessment, abstained: Mapping[str, float] | None = None) -> tuple[GateResult, ...]:
     """Hold a version against every gate that applies to it.
 
     One that cannot be measured is not passed, and says why. A gate that asks for nothing (a slice gap of 1, a `luck`
     or `milliseconds` of 0) cannot be failed and needs no measure; with nothing in prod there is nothing to be worse
-    than.
+    than. `abstained` are the figures of abstention; None or empty where the version cannot abstain.
     """
-    return tuple(_judge(gates, assessment))
+    return (*_judge(gates, assessment), *judge_abstention(gates, abstained or {}))
 
 
 def as_metrics(results: Iterable[GateResult]) -> dict[str, float]:
@@ -103,6 +103,28 @@ def _judge(gates: Gates, assessment: Assessment) -> Iterable[GateResult]:
             if slow
             else "",
         )
+
+
+def judge_abstention(gates: Gates, abstained: Mapping[str, float]) -> Iterable[GateResult]:
+    """Hold the figures of abstention against the gates that ask for any."""
+    asked = (
+        ("abstention_coverage", "answers that hold the photo's class, abstaining", gates.abstention_coverage),
+        ("abstention_kept", "photos of the classes that are not called “neither”", gates.abstention_kept),
+    )
+    for name, what, limit in asked:
+        if not limit:
+            continue
+        unseen = f"{name}_unseen" in abstained
+        value = abstained.get(f"{name}_unseen", abstained.get(name))
+        what = f"{what}, {'of groups left out' if unseen else 'on test photos, for there are no groups'}"
+        if value is None:
+            yield _unmeasured(
+                name, f"{what}: at least {percent(limit)}", "the version cannot abstain",
+                "Each class needs 39 validation photos; the job's log says which has fewer.",
+            )  # fmt: skip
+            continue
+        advice = "More photos of more groups: the limit of strangeness is set on groups left out."
+        yield _least(name, what, value, limit, value, advice)
 
 
 def _beside(comparison: Comparison, luck: float) -> GateResult:

@@ -26,6 +26,9 @@ class Gates(Settings):
     calibration_error: float = 0.2  # most; the estimate, which overstates on few photos
     robustness_drop: float = 0.4  # most accuracy lost under corruptions, their mean: upper bound
     consistency: float = 0.5  # least share of photos that keep their answer when moved or encoded again: lower bound
+    abstention_coverage: float = 0.0  # least share of answers that hold the class, abstaining: on unseen groups where
+    # there are groups; 0: not asked
+    abstention_kept: float = 0.0  # least share of photos of the classes that are not called neither, likewise
     luck: float = (
         0.05  # p-value of McNemar's test below which being worse than `prod` is not taken for luck; higher refuses more
     )

@@ -1,7 +1,7 @@
 """The report of a training and its model card: the same facts for whoever decides, and for whoever uses the model."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -29,6 +29,7 @@ class Report:
     counts: Mapping[str, Mapping[str, int]]  # label -> split -> photos
     hyper_parameters: Mapping[str, object]
     lineage: Mapping[str, str]
+    abstained: Mapping[str, float] = field(default_factory=dict[str, float])  # empty: the version cannot abstain
 
     @property
     def provenance(self) -> dict[str, str]:
