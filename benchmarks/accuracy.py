@@ -3,6 +3,12 @@
 - generated: the generated photo set from scratch, beside linear models on pixels and on colours.
 - real: a folder of photos from scratch, beside torchvision's recipe with the same processor time; 5 seeds, each of
   which splits and trains anew.
+- pretrained: the same photos by a linear layer on ImageNet's features, beside fine-tuning, training from scratch, and
+  torchvision's recipe with the linear layer's processor time; 5 seeds.
+- tuning: fine-tuning with one thing changed; 3 seeds.
+- unseen: breeds (or other groups of the index) that training never saw, by each network; 10 draws.
+- curve: how many photos a class are needed; 10 draws.
+- input: size and resizing of the photos; 10 draws.
 - parity: the exported model beside the trained one on 1,000 photos.
 - transfer: few real photos, from weights that learned the generated set, beside from scratch.
 - ablation: the recipe for real photos, shortened, with one thing taken away; 3 seeds.
@@ -33,21 +39,27 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.support.claims import Claim, ablation, generated, parity, real, transfer
 from benchmarks.support.figures import Machine
+from benchmarks.support.frozen import read_groups
 from benchmarks.support.our_training import Lake, fill_lake
+from benchmarks.support.pretrained_claims import curve, inputs, pretrained, tuning, unseen
 from benchmarks.support.trials import Trials
 from training.dataset.generated import generate
 from training.errors import TrainingError
 
 DRAWN: Final = 6_000
-SEEDS: Final[Mapping[str, int]] = {"generated": 1, "real": 5, "transfer": 5, "ablation": 3}
-NEED_PHOTOS: Final = ("real", "transfer", "ablation")
+SEEDS: Final[Mapping[str, int]] = {
+    **{"generated": 1, "real": 5, "transfer": 5, "ablation": 3},
+    **{"pretrained": 5, "tuning": 3},
+}
+NEED_PHOTOS: Final = ("real", "transfer", "ablation", "pretrained", "tuning", "unseen", "curve", "input")
 
 
 def main() -> int:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", choices=("generated", "real", "parity", "transfer", "ablation"))
+    parser.add_argument("--only", choices=("generated", "parity", *NEED_PHOTOS))
     parser.add_argument("--photos", type=Path, default=os.environ.get("PETPARK_PHOTOS"), help="folder of <class>/*.jpg")
+    parser.add_argument("--index", type=Path, help="CSV of key (or file) and breed (PHOTOS/photos.csv)")
     parser.add_argument("--seeds", type=int, help="of each training")
     parser.add_argument("--drawn", type=int, default=DRAWN, help="photos of the generated set (6,000)")
     parser.add_argument("--threads", type=int, default=os.process_cpu_count() or 1, help="of torch (all cores)")
@@ -76,12 +88,21 @@ def main() -> int:
     def lakes(what: str) -> list[Lake]:
         return [split(seed) for seed in range(asked.seeds or SEEDS[what])]
 
+    def groups() -> Mapping[str, str]:
+        assert photos is not None
+        return read_groups(asked.index or photos / "photos.csv")
+
     claims: dict[str, Callable[[], Claim]] = {
         "generated": lambda: generated(trials, drawn(), asked.seeds or SEEDS["generated"]),
         "real": lambda: real(trials, lakes("real")),
         "parity": lambda: parity(trials, drawn(), split(0) if photos else None),
         "transfer": lambda: transfer(trials, drawn(), lakes("transfer")),
         "ablation": lambda: ablation(trials, lakes("ablation")),
+        "pretrained": lambda: pretrained(trials, lakes("pretrained")),
+        "tuning": lambda: tuning(trials, lakes("tuning")),
+        "unseen": lambda: unseen(trials, split(0), groups()),
+        "curve": lambda: curve(trials, split(0), groups()),
+        "input": lambda: inputs(trials, split(0), groups()),
     }
     if asked.only:
         claims = {asked.only: claims[asked.only]}

@@ -55,7 +55,7 @@ class Claim:
 def generated(trials: Trials, lake: Lake, seeds: int) -> Claim:
     """The generated set, from scratch."""
     rows: list[tuple[str, ...]] = []
-    outcomes = [_from_scratch(trials, "generated", lake, FOR_DRAWN, seed) for seed in range(seeds)]
+    outcomes = [from_scratch(trials, "generated", lake, FOR_DRAWN, seed) for seed in range(seeds)]
     for seed, outcome in enumerate(outcomes):
         interval = wilson_interval(outcome.right, outcome.photos)
         rows.append((f"petpark, seed {seed}", _share(outcome), _bounds(interval), f"{outcome.cpu_seconds / 60:.1f}"))
@@ -79,9 +79,9 @@ def generated(trials: Trials, lake: Lake, seeds: int) -> Claim:
 
 def real(trials: Trials, lakes: Sequence[Lake]) -> Claim:
     """Real photos, from scratch, beside the reference with the same processor time."""
-    ours = [_from_scratch(trials, "real", lake, FOR_FEW_PHOTOS, seed) for seed, lake in enumerate(lakes)]
+    ours = [from_scratch(trials, "real", lake, FOR_FEW_PHOTOS, seed) for seed, lake in enumerate(lakes)]
     theirs = [
-        _reference(trials, lake, seed, outcome.cpu_seconds)
+        reference(trials, lake, seed, outcome.cpu_seconds)
         for (seed, lake), outcome in zip(enumerate(lakes), ours, strict=True)
     ]
     rows = [
@@ -111,7 +111,7 @@ def parity(trials: Trials, generated_lake: Lake, real_lake: Lake | None) -> Clai
     rows: list[tuple[str, ...]] = []
     kept = True
     for what, lake, parameters in cases:
-        _from_scratch(trials, what, lake, parameters, seed=0)
+        from_scratch(trials, what, lake, parameters, seed=0)
         place = trials.place(what, "petpark", 0, _settings(parameters))
         model = build_model(parameters.architecture, len(lake.manifest.labels), flips=bool(parameters.flips)).eval()
         model.load_state_dict(torch.load(place / "weights.pt", weights_only=True))
@@ -133,7 +133,7 @@ def parity(trials: Trials, generated_lake: Lake, real_lake: Lake | None) -> Clai
 
 def transfer(trials: Trials, generated_lake: Lake, lakes: Sequence[Lake]) -> Claim:
     """Few real photos, from weights that learned the generated set, beside from scratch."""
-    _from_scratch(trials, "generated", generated_lake, FOR_DRAWN, seed=0)
+    from_scratch(trials, "generated", generated_lake, FOR_DRAWN, seed=0)
     weights = trials.place("generated", "petpark", 0, _settings(FOR_DRAWN)) / "weights.pt"
     rows: list[tuple[str, ...]] = []
     gains: list[Repeated] = []
@@ -142,8 +142,8 @@ def transfer(trials: Trials, generated_lake: Lake, lakes: Sequence[Lake]) -> Cla
         parameters = replace(FINE_TUNED, epochs=epochs)
         for seed, lake in enumerate(lakes):
             few, what = lake.with_few(FEW, seed), f"transfer to {FEW}"
-            fresh.append(_from_scratch(trials, what, few, parameters, seed).balanced)
-            tuned.append(_ours(trials, what, "from generated", few, parameters, seed, weights).balanced)
+            fresh.append(from_scratch(trials, what, few, parameters, seed).balanced)
+            tuned.append(run_recipe(trials, what, "from generated", few, parameters, seed, weights).balanced)
         gains.append(Repeated.of([t - f for t, f in zip(tuned, fresh, strict=True)]))
         rows.append((str(epochs), str(Repeated.of(fresh)), str(Repeated.of(tuned)), str(gains[-1])))
     return Claim(
@@ -158,7 +158,7 @@ def ablation(trials: Trials, lakes: Sequence[Lake]) -> Claim:
     """The recipe for real photos, shortened, and the same with one thing taken away."""
 
     def balanced(who: str, parameters: HyperParameters) -> list[float]:
-        return [_ours(trials, "ablation", who, lake, parameters, seed).balanced for seed, lake in enumerate(lakes)]
+        return [run_recipe(trials, "ablation", who, lake, parameters, seed).balanced for seed, lake in enumerate(lakes)]
 
     whole = balanced("whole", SHORT)
     rows = [("nothing", str(Repeated.of(whole)), "")]
@@ -176,11 +176,12 @@ def ablation(trials: Trials, lakes: Sequence[Lake]) -> Claim:
     )
 
 
-def _from_scratch(trials: Trials, what: str, lake: Lake, parameters: HyperParameters, seed: int) -> Outcome:
-    return _ours(trials, what, "petpark", lake, parameters, seed)
+def from_scratch(trials: Trials, what: str, lake: Lake, parameters: HyperParameters, seed: int) -> Outcome:
+    """A job of ours with random weights; measured once."""
+    return run_recipe(trials, what, "petpark", lake, parameters, seed)
 
 
-def _ours(
+def run_recipe(
     trials: Trials,
     what: str,
     who: str,
@@ -189,12 +190,14 @@ def _ours(
     seed: int,
     weights: Path | None = None,
 ) -> Outcome:
+    """A job of ours, from `weights` if given; measured once."""
     return trials.get(
         what, who, seed, _settings(parameters), lambda place: run_ours(lake, parameters, seed, place, weights=weights)
     )
 
 
-def _reference(trials: Trials, lake: Lake, seed: int, cpu_seconds: float) -> Outcome:
+def reference(trials: Trials, lake: Lake, seed: int, cpu_seconds: float) -> Outcome:
+    """Torchvision's recipe with so much processor time; measured once."""
     size = FOR_FEW_PHOTOS.image_size
 
     def run(_place: Path) -> Outcome:
