@@ -1,7 +1,8 @@
 """Which network's weights another network can start from. Only names: an operator's machine has no torch.
 
 A network starts from weights whose names and shapes fit nearly all of its own (`training.model.load_initial_weights`).
-The small residual networks are the beginning of larger ones, so they can start from those.
+The small residual networks are the beginning of larger ones, and lite1 is lite0 with more layers in each stage, so they
+can start from those.
 `tests/training/test_weights_fit.py` holds this table against the networks themselves.
 """
 
@@ -10,7 +11,11 @@ from types import MappingProxyType
 from typing import Final
 
 _LARGER: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
-    {"resnet8": frozenset({"resnet10", "resnet18"}), "resnet10": frozenset({"resnet18"})}
+    {
+        "resnet8": frozenset({"resnet10", "resnet18"}),
+        "resnet10": frozenset({"resnet18"}),
+        "efficientnet_lite0": frozenset({"efficientnet_lite1"}),
+    }
 )
 
 

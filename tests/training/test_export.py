@@ -31,7 +31,9 @@ def test_inputs_and_outputs_are_those_of_the_contract(built: Built):
     assert image.type.tensor_type.elem_type == onnx.TensorProto.UINT8
     shape = [dimension.dim_value or dimension.dim_param for dimension in image.type.tensor_type.shape.dim]
     assert shape == ["N", 32, 32, 3]
-    assert [output.name for output in graph.output] == ["probabilities", "embedding", "activation_map"]
+    assert [output.name for output in graph.output] == [
+        *("probabilities", "embedding", "activation_map", "strangeness")
+    ]
 
 
 @pytest.mark.parametrize("count", [1, 2, 7, 65])

@@ -6,7 +6,10 @@ from training.errors import WeightsRefused
 from training.model import build_model, load_initial_weights
 from training.weights_fit import fits
 
-SMALL = ("resnet8", "resnet10", "resnet18", "mobilenet_v3_small", "efficientnet_lite0", "efficientnet_lite1")
+SMALL = (
+    *("resnet8", "resnet10", "resnet18", "mobilenet_v3_small"),
+    *("efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2"),
+)
 
 
 @pytest.mark.parametrize("architecture", SMALL)
