@@ -21,6 +21,7 @@ _DAMAGED = (
     gzip.BadGzipFile,  # an OSError, and the only one that speaks of the archive
     zlib.error,
     EOFError,
+    UnicodeDecodeError,  # a name that says it is UTF-8 and is not
     NotImplementedError,
     RuntimeError,
 )

@@ -140,7 +140,8 @@ def test_all_groups_together_and_each_alone_resolve_to_the_locked_versions(tmp_p
     (wheels := tmp_path / "wheels").mkdir()
     as_wheels(distributions(), wheels)
     shutil.copy(REPOSITORY / "pyproject.toml", tmp_path)
-    overrides = ("--overrides", str(LOCKS / "overrides.txt"))
+    (project := tmp_path / "overrides.txt").write_text("\n".join(PROJECT["tool"]["uv"]["override-dependencies"]))
+    overrides = ("--overrides", str(LOCKS / "overrides.txt"), "--overrides", str(project))
     development = pins("development")
     for asked in (["--group", "dev"], *(["--group", name] for name in GROUPS)):
         found = resolved("pyproject.toml", *asked, *overrides, wheels=wheels, folder=tmp_path)

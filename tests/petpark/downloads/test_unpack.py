@@ -122,6 +122,16 @@ def test_a_damaged_archive_is_refused_and_not_a_traceback(data: bytes, kind: str
         assert {path.name for path in Path(folder).iterdir()} - {path.name for path in before} == {kind, "inside"}
 
 
+def test_a_name_that_says_it_is_utf_8_and_is_not_is_refused(tmp_path: Path) -> None:
+    data = bytearray(zipped({"tool": b"program"}))
+    data[6:8] = (1 << 11).to_bytes(
+        2, "little"
+    )  # general purpose flags of the local header: bit 11, "language encoding"
+    data[30] = 0x8C
+    with pytest.raises(ArchiveRefused, match="is damaged"):
+        unpacked(tmp_path, "a.zip", bytes(data))
+
+
 def test_the_hash_of_what_was_in_an_archive_is_gos(tmp_path: Path) -> None:
     """Computed by Go's dirhash.Hash1 over the same two files."""
     inside = unpacked(tmp_path, "a.zip", zipped({"b.txt": b"two\n", "a.txt": b"one\n"}))
