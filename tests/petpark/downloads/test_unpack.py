@@ -126,7 +126,7 @@ def test_a_name_that_says_it_is_utf_8_and_is_not_is_refused(tmp_path: Path) -> N
     data = bytearray(zipped({"tool": b"program"}))
     data[6:8] = (1 << 11).to_bytes(
         2, "little"
-    )  # general purpose flags of the local header: bit 11, "language encoding"
+    )  # flags of the local header: "language encoding"
     data[30] = 0x8C
     with pytest.raises(ArchiveRefused, match="is damaged"):
         unpacked(tmp_path, "a.zip", bytes(data))
