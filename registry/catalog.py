@@ -5,7 +5,6 @@ import secrets
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,9 +26,9 @@ from registry.log import Log, unbroken
 from registry.object_store import ObjectStore
 from registry.repairs import Repairs
 from registry.sending import GRACE, Sending
+from registry.transfer import by_size
 from registry.version import StoredFile, Version, check_name
 
-WORKERS = 8
 LOOK_BACK = 16
 """How many of the latest versions a publish compares itself with, to find out that it succeeded before."""
 
@@ -146,8 +145,9 @@ class Catalog:
         What is there already is hashed again and kept if it is right. A file appears only after it was verified.
         """
         directory.mkdir(parents=True, exist_ok=True)
-        with ThreadPoolExecutor(WORKERS) as pool:
-            paths = list(pool.map(lambda file: self._fetch(file, directory / file.name), version.files))
+        paths = by_size(
+            lambda file: self._fetch(file, directory / file.name), version.files, size=lambda file: file.bytes
+        )
         if self._cache is not None:
             self._cache.evict(spare=(file.sha256 for file in version.files))
         return {file.name: path for file, path in zip(version.files, paths, strict=True)}

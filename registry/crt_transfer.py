@@ -102,6 +102,8 @@ class CrtTransfer:
         failed: list[BaseException] = []
 
         def on_body(*, chunk: bytes, **_: object) -> None:
+            if failed:
+                return
             try:
                 take(chunk)
             except BaseException as error:  # noqa: BLE001  raised where the caller waits: this is the library's thread
