@@ -144,7 +144,8 @@ class Catalog:
 
         What is there already is hashed again and kept if it is right. A file appears only after it was verified.
         """
-        directory.mkdir(parents=True, exist_ok=True)
+        for folder in {directory, *((directory / file.name).parent for file in version.files)}:
+            folder.mkdir(parents=True, exist_ok=True)
         paths = by_size(
             lambda file: self._fetch(file, directory / file.name), version.files, size=lambda file: file.bytes
         )
@@ -210,19 +211,17 @@ class Catalog:
     def _fetch(self, file: StoredFile, path: Path) -> Path:
         if path.is_file() and sha256_of(path) == file.sha256:
             return path
-        path.parent.mkdir(parents=True, exist_ok=True)
         if self._cache is not None and self._cache.give(file.sha256, path):
             return path
         part = path.parent / f".part-{secrets.token_hex(8)}"
         try:
             actual = self._store.download(layout.blob_key(self.model, file.sha256), part, size=file.bytes)
-            if actual != file.sha256:
-                raise FileCorrupted(file.name, expected=f"sha256 {file.sha256}", actual=f"sha256 {actual}")
-            if self._cache is not None:
-                self._cache.keep(file.sha256, part)
-            part.replace(path)
         except ObjectMissing as error:
             raise FileCorrupted(file.name, expected=f"sha256 {file.sha256}", actual="no such blob") from error
-        finally:
-            part.unlink(missing_ok=True)
+        if actual != file.sha256:
+            part.unlink()
+            raise FileCorrupted(file.name, expected=f"sha256 {file.sha256}", actual=f"sha256 {actual}")
+        if self._cache is not None:
+            self._cache.keep(file.sha256, part)
+        part.replace(path)
         return path

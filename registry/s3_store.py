@@ -28,7 +28,7 @@ from registry.errors import (
     StoreUnavailable,
     StreamTorn,
 )
-from registry.local_files import written_whole
+from registry.local_files import removed_on_error
 from registry.s3_answers import check_deleted, check_headers, check_listing, check_object, check_written, store_time
 from registry.s3_outcomes import outcomes
 from registry.s3_uploads import PART_BYTES, create_in_parts, slices
@@ -154,7 +154,7 @@ class S3Store:
         """See ObjectStore."""
 
         def copy() -> str:
-            with written_whole(path) as file, hash_of(size) as seen:
+            with removed_on_error(path) as file, hash_of(size) as seen:
 
                 def take(chunk: bytes) -> None:
                     seen.update(chunk)
