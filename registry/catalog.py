@@ -215,13 +215,20 @@ class Catalog:
             return path
         part = path.parent / f".part-{secrets.token_hex(8)}"
         try:
-            actual = self._store.download(layout.blob_key(self.model, file.sha256), part, size=file.bytes)
+            self._receive(file, part)
+            if self._cache is not None:
+                self._cache.keep(file.sha256, part)
+            part.replace(path)
+        except BaseException:
+            part.unlink(missing_ok=True)
+            raise
+        return path
+
+    def _receive(self, file: StoredFile, path: Path) -> None:
+        """The file's bytes at `path`, if they are the right ones; FileCorrupted."""
+        try:
+            actual = self._store.download(layout.blob_key(self.model, file.sha256), path, size=file.bytes)
         except ObjectMissing as error:
             raise FileCorrupted(file.name, expected=f"sha256 {file.sha256}", actual="no such blob") from error
         if actual != file.sha256:
-            part.unlink()
             raise FileCorrupted(file.name, expected=f"sha256 {file.sha256}", actual=f"sha256 {actual}")
-        if self._cache is not None:
-            self._cache.keep(file.sha256, part)
-        part.replace(path)
-        return path
