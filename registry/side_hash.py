@@ -9,7 +9,7 @@ from typing import Protocol
 
 WORTH_A_THREAD = 4 * 1024 * 1024
 """Bytes of an object from which on a second thread is worth starting."""
-CHUNKS_AHEAD = 2
+CHUNKS_AHEAD = 4
 """Chunks in memory that are not hashed yet; `update` waits when there are more."""
 
 

@@ -41,6 +41,7 @@ class Workload:
         return digest(directory)
 
 
+START = Workload(title="start", files=1, bytes_each=1)
 WORKLOADS = (
     Workload(title="one model of 45 MB", files=1, bytes_each=45 * 10**6),
     Workload(title="1,000 files of 30 kB", files=1000, bytes_each=30_000),
@@ -164,10 +165,8 @@ def measure(
                 contestants[name] = stack.enter_context(library(tool, bucket, environment, directory))
         status = stack.enter_context(console.status("transfer"))
         arena = Arena(contestants=contestants, stored=bucket.folder, directory=directory, say=status.update)
-        start = arena.run(
-            Workload(title="start", files=1, bytes_each=1), trials=trials + 1
-        )  # connects and warms up too
-        return [summary(arena.run(workload, trials=trials), start, workload) for workload in WORKLOADS]
+        arena.run(START, trials=1)  # connects and warms up
+        return [summary(*arena.run(workload, trials=trials), workload) for workload in WORKLOADS]
 
 
 type Times = dict[str, dict[str, list[float]]]
@@ -183,24 +182,28 @@ class Arena:
     directory: Path
     say: Callable[[str], None]
 
-    def run(self, workload: Workload, *, trials: int) -> Times:
-        """Seconds of each. Each trial begins with another contestant, and leaves nothing for the next to write back."""
+    def run(self, workload: Workload, *, trials: int) -> tuple[Times, Times]:
+        """Seconds of each, and of each process's start just before. Each trial begins with another contestant."""
         names = list(self.contestants)
         times: Times = {name: {verb: [] for verb in VERBS} for name in names}
+        starts: Times = {name: {verb: [] for verb in VERBS} for name in names if name in PROCESSES}
         with tempfile.TemporaryDirectory(dir=self.directory) as name:
-            source = Path(name) / "source"
-            expected = workload.fill(source)
+            folder = Path(name)
+            expected = {each.title: each.fill(folder / each.title) for each in {workload, START}}
             for trial in range(trials):
                 for index in range(len(names)):
                     who = names[(index + trial) % len(names)]
                     self.say(f"{workload.title}: trial {trial + 1} of {trials}, {who}")
-                    seconds = self._once(self.contestants[who], source, Path(name) / "fetched", expected)
-                    for verb in VERBS:
-                        times[who][verb].append(seconds[verb])
-        return times
+                    for each, into in ((START, starts), (workload, times)):
+                        if who in into:
+                            seconds = self._once(self.contestants[who], folder, each.title, expected[each.title])
+                            for verb in VERBS:
+                                into[who][verb].append(seconds[verb])
+        return times, starts
 
-    def _once(self, contestant: Contestant, source: Path, fetched: Path, expected: str) -> dict[str, float]:
-        place = f"t{secrets.token_hex(6)}"
+    def _once(self, contestant: Contestant, folder: Path, title: str, expected: str) -> dict[str, float]:
+        """Leaves nothing for the next to write back."""
+        source, fetched, place = folder / title, folder / "fetched", f"t{secrets.token_hex(6)}"
         fetched.mkdir()
         began = time.perf_counter()
         contestant.publish(source, place)
@@ -234,9 +237,8 @@ def summary(times: Times, start: Times, workload: Workload) -> Transfer:
 
 def _by_plain(times: Times, start: Times, verb: str) -> tuple[float, float, float]:
     """Petpark's time by that of s5cmd less its start, in pairs: median and 95 % interval."""
-    begun = Spread.of(start[S5CMD][verb]).median
-    pairs = zip(times[PETPARK][verb], times[S5CMD][verb], strict=True)
-    return median_interval([mine / max(theirs - begun, 0.001) for mine, theirs in pairs])
+    pairs = zip(times[PETPARK][verb], times[S5CMD][verb], start[S5CMD][verb], strict=True)
+    return median_interval([mine / max(theirs - begun, 0.001) for mine, theirs, begun in pairs])
 
 
 def digest(directory: Path) -> str:
