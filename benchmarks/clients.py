@@ -1,0 +1,127 @@
+"""What a request to the store costs this machine's processor: `python benchmarks/clients.py`.
+
+One entry of a channel (800 bytes) is read, and one that does not exist is requested, as an endpoint's poll does: by the
+client that `S3Store` uses (botocore), by AWS's transfer library in C (`transfer_reads`), and by the reference: bare
+HTTP on a connection that stays open, with an address that was signed before. The server (versitygw) runs on the same
+machine and is not in the figures. Round by round in turn; processor time of all threads of this process.
+
+From these figures follows what the client adds to an fsck of 10,000 versions and 100,000 entries (its requests are
+counted by benchmarks/upkeep.py), and to an endpoint, which sends three requests every 2 s and one every 15 s.
+Ends with 3 where a figure differs by more than half between rounds: too noisy to say.
+"""
+
+import argparse
+import http.client
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import boto3
+from botocore.config import Config
+from rich.console import Console
+from rich.table import Table
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from benchmarks.support.figures import Machine, Spread
+from benchmarks.support.s3_server import VERSITYGW, Bucket, s3_server
+from registry.crt_transfer import crt_transfer
+from registry.errors import ObjectMissing
+from registry.object_store import S3Store
+
+KEY, MISSING = "pets/channels/prod/00000001.json", "pets/channels/prod/00000002.json"
+ENTRY_BYTES = 800
+FSCK_REQUESTS = 120_364
+POLLS_A_SECOND = 3 / 2 + 1 / 15
+NOISE = 1.5
+"""Highest by lowest round."""
+
+BOTOCORE, CRT, BARE = "S3Store, botocore", "S3Store, awscrt", "bare HTTP, signed before"
+
+
+def main() -> int:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--requests", type=int, default=200, help="of each kind, a round (200)")
+    options = parser.parse_args()
+    if not VERSITYGW.exists():
+        print(f"{VERSITYGW} is missing: it is built by `make bench`, which needs Go", file=sys.stderr)
+        return 2
+    console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
+    console.print(str(Machine.here()))
+    with tempfile.TemporaryDirectory(prefix="petpark-bench-") as name, s3_server(Path(name) / "buckets") as server:
+        os.environ.update(server.environment())
+        found = measure(server.bucket("clients"), rounds=options.rounds, requests=options.requests)
+    table = Table(title="processor ms a request: median (lowest-highest)", title_justify="left")
+    for column in ("", "an entry", "none yet (404)"):
+        table.add_column(column, no_wrap=True)
+    for way, (there, missing) in found.items():
+        table.add_row(way, str(there), str(missing))
+    console.print(table)
+    there, missing = found[BOTOCORE]
+    console.print(
+        f"so, by arithmetic: fsck of 100,000 entries {FSCK_REQUESTS * there.median / 1000:.0f} s of the client besides "
+        f"its own; an endpoint's polls {POLLS_A_SECOND * missing.median / 10:.2f} % of a core"
+    )
+    if any(figure.high > NOISE * figure.low for both in found.values() for figure in both):
+        console.print(f"too noisy to say: rounds differ by more than {NOISE:g}")
+        return 3
+    return 0
+
+
+def measure(bucket: Bucket, *, rounds: int, requests: int) -> dict[str, tuple[Spread, Spread]]:
+    """Milliseconds of processor a request, for each way: of the entry that is there, of the one that is not."""
+    client = bucket.client()
+    client.put_object(Bucket=bucket.name, Key=KEY, Body=bytes(ENTRY_BYTES))
+    transfer = crt_transfer(boto3.Session(), client)
+    plain = S3Store(client, bucket.name)
+    fast = S3Store(client, bucket.name, transfer=transfer, transfer_reads=True)
+    ways = {
+        BOTOCORE: (_store(plain, KEY), _store(plain, MISSING)),
+        CRT: (_store(fast, KEY), _store(fast, MISSING)),
+        BARE: (_bare(bucket, KEY, 200), _bare(bucket, MISSING, 404)),
+    }
+    spent: dict[str, tuple[list[float], list[float]]] = {way: ([], []) for way in ways}
+    for number in range(rounds + 1):  # the first connects and warms up
+        for way, calls in ways.items():
+            for place, call in enumerate(calls):
+                began = time.process_time()
+                for _ in range(requests):
+                    call()
+                if number:
+                    spent[way][place].append((time.process_time() - began) / requests * 1000)
+    return {way: (Spread.of(there), Spread.of(missing)) for way, (there, missing) in spent.items()}
+
+
+def _store(store: S3Store, key: str) -> Callable[[], object]:
+    def call() -> object:
+        try:
+            return store.get(key)
+        except ObjectMissing:
+            return None
+
+    return call
+
+
+def _bare(bucket: Bucket, key: str, status: int) -> Callable[[], object]:
+    version_4 = boto3.client("s3", endpoint_url=bucket.url, config=Config(signature_version="s3v4"))
+    address = urlsplit(version_4.generate_presigned_url("get_object", {"Bucket": bucket.name, "Key": key}))
+    line = http.client.HTTPConnection(address.netloc, timeout=10)
+
+    def call() -> object:
+        line.request("GET", f"{address.path}?{address.query}")
+        answer = line.getresponse()
+        body = answer.read()
+        assert answer.status == status
+        return body
+
+    return call
+
+
+if __name__ == "__main__":
+    sys.exit(main())
