@@ -19,8 +19,19 @@ class Transfer(Protocol):
         """Store `body` unless the key is taken: ObjectExists, StoreConflict, StoreUnavailable, StoreRefused."""
         ...
 
-    def receive(self, bucket: str, key: str, take: Callable[[bytes], object], *, size: int | None) -> Mapping[str, str]:
-        """Hand the object's bytes to `take`, in order; the response's headers. ObjectMissing and the others."""
+    def receive(
+        self,
+        bucket: str,
+        key: str,
+        take: Callable[[bytes], object],
+        *,
+        size: int | None,
+        check: Callable[[Mapping[str, str]], None],
+    ) -> None:
+        """Pass the object's bytes to `take`, in order. ObjectMissing and the others.
+
+        `check` gets the headers of the response, also of one that is an error, and may raise.
+        """
         ...
 
 

@@ -109,14 +109,23 @@ def test_no_call_succeeds_or_finds_nothing_by_a_foreign_answer(
     assert list(s3_store.keys("log/")) == ["log/1"]
 
 
-@pytest.mark.parametrize("answer", [PORTAL, EMPTY], ids=["a portal", "nothing"])
+BARE = {"a 404 without a document": Answer(status="404 Not Found", body=b"")}
+
+
+@pytest.mark.parametrize("answer", (FOREIGN | BARE).values(), ids=FOREIGN | BARE)
 def test_the_transfer_library_believes_no_foreign_answer_either(
     new_crt_store: Callable[[], S3Store], instead: Callable[..., None], answer: Answer, tmp_path: Path
 ) -> None:
-    store = new_crt_store()
+    made = new_crt_store()
+    store = S3Store(made._client, made._bucket, transfer=made._transfer, transfer_reads=True)
     store.create("there", b"x")
     instead(answer)
-    for call in (lambda: store.create("key", b"x"), lambda: store.download("there", tmp_path / "down")):
+    for call in (
+        lambda: store.create("key", b"x"),
+        lambda: store.download("there", tmp_path / "down"),
+        lambda: store.get("there"),
+        lambda: store.get("nothing"),
+    ):
         with pytest.raises(StoreUnavailable):
             call()
     assert list(tmp_path.iterdir()) == []
