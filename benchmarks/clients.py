@@ -5,6 +5,9 @@ client that `S3Store` uses (botocore), by AWS's transfer library in C (`transfer
 HTTP on a connection that stays open, with an address that was signed before. The server (versitygw) runs on the same
 machine and is not in the figures. Round by round in turn; processor time of all threads of this process.
 
+A channel is read from its first entry on by both of ours, as a command on a new machine does: seconds on the clock and
+of the processor, the parsing and checking of entries included.
+
 From these figures follows what the client adds to an fsck of 10,000 versions and 100,000 entries (its requests are
 counted by benchmarks/upkeep.py), and to an endpoint, which sends three requests every 2 s and one every 15 s.
 Ends with 3 where a figure differs by more than half between rounds: too noisy to say.
@@ -27,8 +30,10 @@ from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from benchmarks.support.entries import MoveLog
 from benchmarks.support.figures import Machine, Spread
 from benchmarks.support.s3_server import VERSITYGW, Bucket, s3_server
+from registry.channel import Channel
 from registry.crt_transfer import crt_transfer
 from registry.errors import ObjectMissing
 from registry.object_store import S3Store
@@ -47,6 +52,7 @@ def main() -> int:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--entries", type=int, default=10_000, help="of the channel that is read (10,000)")
     parser.add_argument("--requests", type=int, default=200, help="of each kind, a round (200)")
     options = parser.parse_args()
     if not VERSITYGW.exists():
@@ -57,16 +63,19 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="petpark-bench-") as name, s3_server(Path(name) / "buckets") as server:
         os.environ.update(server.environment())
         found = measure(server.bucket("clients"), rounds=options.rounds, requests=options.requests)
+        channels = read_channel(server.bucket("channel"), entries=options.entries, rounds=3)
     table = Table(title="processor ms a request: median (lowest-highest)", title_justify="left")
     for column in ("", "an entry", "none yet (404)"):
         table.add_column(column, no_wrap=True)
     for way, (there, missing) in found.items():
         table.add_row(way, str(there), str(missing))
     console.print(table)
-    there, missing = found[BOTOCORE]
+    for way, (clock, processor) in channels.items():
+        console.print(f"{options.entries:,} entries from nothing, {way}: {clock} s, of the processor {processor} s")
     console.print(
-        f"so, by arithmetic: fsck of 100,000 entries {FSCK_REQUESTS * there.median / 1000:.0f} s of the client besides "
-        f"its own; an endpoint's polls {POLLS_A_SECOND * missing.median / 10:.2f} % of a core"
+        "so, by arithmetic, the client's share of an fsck of 100,000 entries: "
+        + ", ".join(f"{FSCK_REQUESTS * found[way][0].median / 1000:.0f} s ({way})" for way in (BOTOCORE, CRT))
+        + f"; an endpoint's polls: {POLLS_A_SECOND * found[BOTOCORE][1].median / 10:.2f} % of a core"
     )
     if any(figure.high > NOISE * figure.low for both in found.values() for figure in both):
         console.print(f"too noisy to say: rounds differ by more than {NOISE:g}")
@@ -96,6 +105,29 @@ def measure(bucket: Bucket, *, rounds: int, requests: int) -> dict[str, tuple[Sp
                 if number:
                     spent[way][place].append((time.process_time() - began) / requests * 1000)
     return {way: (Spread.of(there), Spread.of(missing)) for way, (there, missing) in spent.items()}
+
+
+def read_channel(bucket: Bucket, *, entries: int, rounds: int) -> dict[str, tuple[Spread, Spread]]:
+    """Seconds on the clock and of the processor to read a channel from nothing, for both clients of ours."""
+    MoveLog(bucket.folder, "pets", "prod").grow(entries)
+    client = bucket.client()
+    transfer = crt_transfer(boto3.Session(), client)
+    ways = {
+        BOTOCORE: S3Store(client, bucket.name),
+        CRT: S3Store(client, bucket.name, transfer=transfer, transfer_reads=True),
+    }
+    spent: dict[str, list[tuple[float, float]]] = {way: [] for way in ways}
+    for _ in range(rounds):
+        for way, store in ways.items():
+            began, used = time.perf_counter(), time.process_time()
+            head = Channel(store, "pets", "prod").head()
+            spent[way].append((time.perf_counter() - began, time.process_time() - used))
+            assert head is not None
+            assert head.number == entries
+    return {
+        way: (Spread.of([clock for clock, _ in each]), Spread.of([used for _, used in each]))
+        for way, each in spent.items()
+    }
 
 
 def _store(store: S3Store, key: str) -> Callable[[], object]:
