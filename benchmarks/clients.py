@@ -10,7 +10,7 @@ of the processor, the parsing and checking of entries included.
 
 From these figures follows what the client adds to an fsck of 10,000 versions and 100,000 entries (its requests are
 counted by benchmarks/upkeep.py), and to an endpoint, which sends three requests every 2 s and one every 15 s.
-Ends with 3 where a figure differs by more than half between rounds: too noisy to say.
+Ends with 3 where the 95 % interval of a median is wider than half of it: too noisy to say.
 """
 
 import argparse
@@ -19,7 +19,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -31,7 +31,7 @@ from rich.table import Table
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.support.entries import MoveLog
-from benchmarks.support.figures import Machine, Spread
+from benchmarks.support.figures import Machine, Spread, median_interval
 from benchmarks.support.s3_server import VERSITYGW, Bucket, s3_server
 from registry.channel import Channel
 from registry.crt_transfer import crt_transfer
@@ -42,8 +42,8 @@ KEY, MISSING = "pets/channels/prod/00000001.json", "pets/channels/prod/00000002.
 ENTRY_BYTES = 800
 FSCK_REQUESTS = 120_364
 POLLS_A_SECOND = 3 / 2 + 1 / 15
-NOISE = 1.5
-"""Highest by lowest round."""
+NOISE = 0.5
+"""Most that the 95 % interval of a median may be wide, in parts of it."""
 
 BOTOCORE, CRT, BARE = "S3Store, botocore", "S3Store, awscrt", "bare HTTP, signed before"
 
@@ -64,7 +64,7 @@ def main() -> int:
         os.environ.update(server.environment())
         found = measure(server.bucket("clients"), rounds=options.rounds, requests=options.requests)
         channels = read_channel(server.bucket("channel"), entries=options.entries, rounds=3)
-    table = Table(title="processor ms a request: median (lowest-highest)", title_justify="left")
+    table = Table(title="processor ms a request: median (95 %)", title_justify="left")
     for column in ("", "an entry", "none yet (404)"):
         table.add_column(column, no_wrap=True)
     for way, (there, missing) in found.items():
@@ -77,8 +77,8 @@ def main() -> int:
         + ", ".join(f"{FSCK_REQUESTS * found[way][0].median / 1000:.0f} s ({way})" for way in (BOTOCORE, CRT))
         + f"; an endpoint's polls: {POLLS_A_SECOND * found[BOTOCORE][1].median / 10:.2f} % of a core"
     )
-    if any(figure.high > NOISE * figure.low for both in found.values() for figure in both):
-        console.print(f"too noisy to say: rounds differ by more than {NOISE:g}")
+    if any(figure.high - figure.low > NOISE * figure.median for both in found.values() for figure in both):
+        console.print(f"too noisy to say: an interval is wider than {NOISE:g} of its median")
         return 3
     return 0
 
@@ -104,7 +104,12 @@ def measure(bucket: Bucket, *, rounds: int, requests: int) -> dict[str, tuple[Sp
                     call()
                 if number:
                     spent[way][place].append((time.process_time() - began) / requests * 1000)
-    return {way: (Spread.of(there), Spread.of(missing)) for way, (there, missing) in spent.items()}
+    return {way: (_interval(there), _interval(missing)) for way, (there, missing) in spent.items()}
+
+
+def _interval(values: Sequence[float]) -> Spread:
+    median, low, high = median_interval(values)
+    return Spread(median=median, low=low, high=high, n=len(values))
 
 
 def read_channel(bucket: Bucket, *, entries: int, rounds: int) -> dict[str, tuple[Spread, Spread]]:
