@@ -56,6 +56,9 @@ PATIENCE_SECONDS = 60.0
 SLOWEST_BYTES_PER_SECOND = 250_000
 """The budget of one transfer: a minute, and as long as its bytes take at this pace. A stalled one ends sooner."""
 
+_IN_PARTS: dict[str, Any] = {"type": S3RequestType.GET_OBJECT}
+_WHOLE: dict[str, Any] = {"type": S3RequestType.DEFAULT, "operation_name": "GetObject"}
+
 type Headers = dict[str, str]
 """Of a response, names in lower case."""
 
@@ -89,7 +92,7 @@ class CrtTransfer:
                 f"write {key}",
                 len(body),
                 request,
-                S3RequestType.PUT_OBJECT,
+                type=S3RequestType.PUT_OBJECT,
                 checksum_config=checks,
                 on_headers=_noting(seen),
             )
@@ -103,11 +106,14 @@ class CrtTransfer:
         *,
         size: int | None,
         check: Callable[[Mapping[str, str]], None],
+        whole: bool = False,
     ) -> None:
         """Pass the object's bytes to `take`, in order, from another thread.
 
-        `check` gets the headers of the response, also of one that is an error, and may raise. ObjectMissing,
-        StoreUnavailable, StoreRefused; then what `take` got is to be thrown away.
+        `whole`: request it in one piece, and the checksum that the store keeps among the headers; otherwise by ranges,
+        also a small object, and S3 has no checksum of a range. `check` gets the headers of the response, also of one
+        that is an error, and may raise. ObjectMissing, StoreUnavailable, StoreRefused; then what `take` got is to be
+        thrown away.
         """
         seen: Headers = {}
         failed: list[BaseException] = []
@@ -120,12 +126,15 @@ class CrtTransfer:
             except BaseException as error:  # noqa: BLE001  raised where the caller waits: this is the library's thread
                 failed.append(error)
 
+        request = self._request("GET", bucket, key)
+        if whole:
+            request.headers.add("x-amz-checksum-mode", "ENABLED")
         with _outcomes("read", key, check):
             self._await(
                 f"read {key}",
                 size or PARTS_FROM_BYTES,
-                self._request("GET", bucket, key),
-                S3RequestType.GET_OBJECT,
+                request,
+                **(_WHOLE if whole else _IN_PARTS),
                 on_headers=_noting(seen),
                 on_body=on_body,
             )
@@ -134,9 +143,9 @@ class CrtTransfer:
         check_headers(f"read {key}", seen)
         check(seen)
 
-    def _await(self, action: str, size: int, request: HttpRequest, kind: S3RequestType, **more: Any) -> None:
+    def _await(self, action: str, size: int, request: HttpRequest, **how: Any) -> None:
         self._refresh_credentials()
-        transfer = self._client.make_request(type=kind, request=request, **more)
+        transfer = self._client.make_request(request=request, **how)
         seconds = PATIENCE_SECONDS + size / SLOWEST_BYTES_PER_SECOND
         try:
             transfer.finished_future.result(seconds)

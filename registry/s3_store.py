@@ -29,7 +29,7 @@ from registry.errors import (
     StreamTorn,
 )
 from registry.local_files import removed_on_error
-from registry.s3_answers import check_deleted, check_listing, check_object, check_written, store_time
+from registry.s3_answers import check_body, check_deleted, check_listing, check_object, check_written, store_time
 from registry.s3_outcomes import outcomes
 from registry.s3_uploads import PART_BYTES, create_in_parts, slices
 from registry.side_hash import hash_of
@@ -121,9 +121,7 @@ class S3Store:
 
         def read() -> bytes:
             if transfer is not None:
-                body = io.BytesIO()
-                transfer.receive(self._bucket, key, body.write, size=None, check=self._check_headers)
-                return body.getvalue()
+                return self._receive(transfer, key)
             with outcomes("read", key):
                 return self._object(Key=key)["Body"].read()
 
@@ -256,6 +254,17 @@ class S3Store:
             answer["Body"].close()  # or its connection would stay open, with what nobody wants to read
             raise
         return answer
+
+    def _receive(self, transfer: Transfer, key: str) -> bytes:
+        body, seen = io.BytesIO(), dict[str, str]()
+
+        def check(headers: Mapping[str, str]) -> None:
+            seen.update(headers)
+            self._check_headers(headers)
+
+        transfer.receive(self._bucket, key, body.write, size=None, check=check, whole=True)
+        check_body(f"read {key}", seen, body.getvalue())
+        return body.getvalue()
 
     def _check_headers(self, headers: Mapping[str, str]) -> None:
         """ClockSkewed by the headers of an answer to the transfer, names in lower case."""

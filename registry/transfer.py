@@ -27,9 +27,11 @@ class Transfer(Protocol):
         *,
         size: int | None,
         check: Callable[[Mapping[str, str]], None],
+        whole: bool = False,
     ) -> None:
         """Pass the object's bytes to `take`, in order. ObjectMissing and the others.
 
+        `whole`: in one piece, with the checksum that the store keeps among the headers.
         `check` gets the headers of the response, also of one that is an error, and may raise.
         """
         ...
