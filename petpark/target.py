@@ -68,7 +68,7 @@ class Target:
         """A bucket as the registry sees it."""
         from registry.object_store import S3Store
 
-        return S3Store(self.client("s3", role=role), bucket, transfer=self._transfer(role))
+        return S3Store(self.client("s3", role=role), bucket, transfer=self._transfer(role), transfer_reads=True)
 
     def chains(self) -> ChainMemory:
         """What this machine remembers of the logs in the model store."""

@@ -5,7 +5,6 @@ import secrets
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,9 +26,9 @@ from registry.log import Log, unbroken
 from registry.object_store import ObjectStore
 from registry.repairs import Repairs
 from registry.sending import GRACE, Sending
+from registry.transfer import by_size
 from registry.version import StoredFile, Version, check_name
 
-WORKERS = 8
 LOOK_BACK = 16
 """How many of the latest versions a publish compares itself with, to find out that it succeeded before."""
 
@@ -145,9 +144,11 @@ class Catalog:
 
         What is there already is hashed again and kept if it is right. A file appears only after it was verified.
         """
-        directory.mkdir(parents=True, exist_ok=True)
-        with ThreadPoolExecutor(WORKERS) as pool:
-            paths = list(pool.map(lambda file: self._fetch(file, directory / file.name), version.files))
+        for folder in {directory, *((directory / file.name).parent for file in version.files)}:
+            folder.mkdir(parents=True, exist_ok=True)
+        paths = by_size(
+            lambda file: self._fetch(file, directory / file.name), version.files, size=lambda file: file.bytes
+        )
         if self._cache is not None:
             self._cache.evict(spare=(file.sha256 for file in version.files))
         return {file.name: path for file, path in zip(version.files, paths, strict=True)}
@@ -210,19 +211,24 @@ class Catalog:
     def _fetch(self, file: StoredFile, path: Path) -> Path:
         if path.is_file() and sha256_of(path) == file.sha256:
             return path
-        path.parent.mkdir(parents=True, exist_ok=True)
         if self._cache is not None and self._cache.give(file.sha256, path):
             return path
         part = path.parent / f".part-{secrets.token_hex(8)}"
         try:
-            actual = self._store.download(layout.blob_key(self.model, file.sha256), part, size=file.bytes)
-            if actual != file.sha256:
-                raise FileCorrupted(file.name, expected=f"sha256 {file.sha256}", actual=f"sha256 {actual}")
+            self._receive(file, part)
             if self._cache is not None:
                 self._cache.keep(file.sha256, part)
             part.replace(path)
+        except BaseException:
+            part.unlink(missing_ok=True)
+            raise
+        return path
+
+    def _receive(self, file: StoredFile, path: Path) -> None:
+        """The file's bytes at `path`, if they are the right ones; FileCorrupted."""
+        try:
+            actual = self._store.download(layout.blob_key(self.model, file.sha256), path, size=file.bytes)
         except ObjectMissing as error:
             raise FileCorrupted(file.name, expected=f"sha256 {file.sha256}", actual="no such blob") from error
-        finally:
-            part.unlink(missing_ok=True)
-        return path
+        if actual != file.sha256:
+            raise FileCorrupted(file.name, expected=f"sha256 {file.sha256}", actual=f"sha256 {actual}")

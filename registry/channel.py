@@ -179,7 +179,7 @@ class Channel:
         seen = self.chain.head
         head = seen if seen is not None and seen.number == expected else self.head()
         if expected is not None and expected != _number(head):
-            raise ChannelMoved(self.name, expected=expected, head=head)
+            raise self._moved(expected, head)
         return self._append(head, version=version.number, digest=version.digest, by=by, why=why)
 
     def roll_back(
@@ -199,7 +199,7 @@ class Channel:
         """
         head = self.head()
         if expected is not None and expected != _number(head):
-            raise ChannelMoved(self.name, expected=expected, head=head)
+            raise self._moved(expected, head)
         if head is None:
             raise NothingToRollBackTo(self.name, expected="a version", actual="a channel that never moved")
         target = self.before(head) if to is None else self._last_with(to, before=head)
@@ -218,7 +218,7 @@ class Channel:
     ) -> Move:
         for _ in range(MOST_JUNK):
             if self.chain.head != head:  # it was read on meanwhile: what follows must carry the hash of the last entry
-                raise ChannelMoved(self.name, expected=_number(head), head=self.chain.head)
+                raise self._moved(_number(head), self.chain.head)
             move = Move(
                 channel=self.name,
                 number=self.chain.next_number,
@@ -236,8 +236,13 @@ class Channel:
             if winner == move:
                 return move
             if winner is not None:
-                raise ChannelMoved(self.name, expected=_number(head), head=self.head())
+                raise self._moved(_number(head), self.head())
         raise StoreConflict(f"append to channel {self.name}", f"{MOST_JUNK} objects that are no entries")
+
+    def _moved(self, expected: int, head: Move | None) -> ChannelMoved:
+        """What to raise where the last entry is another than the decision was based on."""
+        actual = f"entry {head.number}: version {head.version} by {head.by} ({head.why})" if head else "no entry"
+        return ChannelMoved(self.name, expected=expected, entry=_number(head), actual=actual)
 
     def before(self, head: Move) -> Move:
         """The last entry with another version, seen from where `head`'s version came into force.

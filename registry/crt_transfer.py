@@ -3,7 +3,9 @@
 The library signs, splits large objects into parallel parts, retries, and checks CRC-32 on the way; `If-None-Match: *`
 goes with the one request that makes the object appear. What it does not do is left to botocore: listings, and
 reads of small objects unless `S3Store` is told otherwise (`transfer_reads`). `benchmarks/registry.py` has both beside
-petpark.
+petpark, `benchmarks/clients.py` what each costs. Objects are written by our own code and not by the library
+(`recv_filepath`): it puts the parts of a large object into the file in any order, so that a hash could only begin when
+the last is there.
 https://docs.aws.amazon.com/sdkref/latest/guide/feature-s3-crt.html
 """
 
@@ -12,7 +14,7 @@ import io
 import math
 import os
 import re
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from concurrent.futures import TimeoutError as Overdue
 from functools import cached_property
 from http import HTTPStatus
@@ -54,6 +56,9 @@ PATIENCE_SECONDS = 60.0
 SLOWEST_BYTES_PER_SECOND = 250_000
 """The budget of one transfer: a minute, and as long as its bytes take at this pace. A stalled one ends sooner."""
 
+_IN_PARTS: dict[str, Any] = {"type": S3RequestType.GET_OBJECT}
+_WHOLE: dict[str, Any] = {"type": S3RequestType.DEFAULT, "operation_name": "GetObject"}
+
 type Headers = dict[str, str]
 """Of a response, names in lower case."""
 
@@ -87,42 +92,60 @@ class CrtTransfer:
                 f"write {key}",
                 len(body),
                 request,
-                S3RequestType.PUT_OBJECT,
+                type=S3RequestType.PUT_OBJECT,
                 checksum_config=checks,
                 on_headers=_noting(seen),
             )
         check_headers(f"write {key}", seen)
 
-    def receive(self, bucket: str, key: str, take: Callable[[bytes], object], *, size: int | None) -> Headers:
-        """Hand the object's bytes to `take`, in order, from another thread; the response's headers.
+    def receive(
+        self,
+        bucket: str,
+        key: str,
+        take: Callable[[bytes], object],
+        *,
+        size: int | None,
+        check: Callable[[Mapping[str, str]], None],
+        whole: bool = False,
+    ) -> None:
+        """Pass the object's bytes to `take`, in order, from another thread.
 
-        ObjectMissing, StoreUnavailable, StoreRefused; then what `take` got is to be thrown away.
+        `whole`: request it in one piece, and the checksum that the store keeps among the headers; otherwise by ranges,
+        also a small object, and S3 has no checksum of a range. `check` gets the headers of the response, also of one
+        that is an error, and may raise. ObjectMissing, StoreUnavailable, StoreRefused; then what `take` got is to be
+        thrown away.
         """
         seen: Headers = {}
         failed: list[BaseException] = []
 
         def on_body(*, chunk: bytes, **_: object) -> None:
+            if failed:
+                return
             try:
                 take(chunk)
             except BaseException as error:  # noqa: BLE001  raised where the caller waits: this is the library's thread
                 failed.append(error)
 
-        with _outcomes("read", key):
+        request = self._request("GET", bucket, key)
+        if whole:
+            request.headers.add("x-amz-checksum-mode", "ENABLED")
+        with _outcomes("read", key, check):
             self._await(
                 f"read {key}",
                 size or PARTS_FROM_BYTES,
-                self._request("GET", bucket, key),
-                S3RequestType.GET_OBJECT,
+                request,
+                **(_WHOLE if whole else _IN_PARTS),
                 on_headers=_noting(seen),
                 on_body=on_body,
             )
         if failed:
             raise failed[0]
-        return seen
+        check_headers(f"read {key}", seen)
+        check(seen)
 
-    def _await(self, action: str, size: int, request: HttpRequest, kind: S3RequestType, **more: Any) -> None:
+    def _await(self, action: str, size: int, request: HttpRequest, **how: Any) -> None:
         self._refresh_credentials()
-        transfer = self._client.make_request(type=kind, request=request, **more)
+        transfer = self._client.make_request(request=request, **how)
         seconds = PATIENCE_SECONDS + size / SLOWEST_BYTES_PER_SECOND
         try:
             transfer.finished_future.result(seconds)
@@ -185,8 +208,11 @@ def _noting(seen: Headers) -> Callable[..., None]:
 
 
 @contextlib.contextmanager
-def _outcomes(action: str, key: str) -> Generator[None]:
-    """Turn the library's exceptions into ours, and botocore's, which knows the credentials."""
+def _outcomes(action: str, key: str, check: Callable[[Mapping[str, str]], None] = lambda _: None) -> Generator[None]:
+    """Turn the library's exceptions into ours, and botocore's, which knows the credentials.
+
+    Whoever answers in the store's place sends no document with an error code. S3 does, but for HEAD.
+    """
     try:
         with outcomes(action, key):
             yield
@@ -194,8 +220,9 @@ def _outcomes(action: str, key: str) -> Generator[None]:
         body = (error.body or b"").decode("utf-8", "replace")
         code = re.search(r"<Code>(\w+)</Code>", body)
         status = int(cast("int", error.status_code))
-        if body and code is None and status < HTTPStatus.INTERNAL_SERVER_ERROR:
+        if code is None and status < HTTPStatus.INTERNAL_SERVER_ERROR and error.operation_name != "HeadObject":
             raise ForeignAnswer(f"{action} {key}", f"status {status} without S3's document") from error
+        check({name.lower(): value for name, value in error.headers or []})
         raise outcome(
             f"{action} {key}",
             key,

@@ -31,3 +31,14 @@ def written_whole(path: Path) -> Generator[BinaryIO]:
     except BaseException:
         part.unlink(missing_ok=True)
         raise
+
+
+@contextlib.contextmanager
+def removed_on_error(path: Path) -> Generator[BinaryIO]:
+    """A file to write at once under its name, which nobody else reads yet; on any error it is removed."""
+    try:
+        with path.open("wb") as file:
+            yield file
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise

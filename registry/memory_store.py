@@ -9,7 +9,7 @@ from pathlib import Path
 
 from registry.encoding import sha256_hex
 from registry.errors import FileChanged, ObjectExists, ObjectMissing
-from registry.local_files import written_whole
+from registry.local_files import removed_on_error
 from registry.stored import Revision, Stored
 
 _CHUNK_BYTES = 64 * 1024
@@ -68,7 +68,7 @@ class MemoryStore:
     def download(self, key: str, path: Path, *, size: int | None = None) -> str:  # noqa: ARG002  one read is enough
         """See ObjectStore."""
         body = self.get(key)
-        with written_whole(path) as file:
+        with removed_on_error(path) as file:
             file.write(body)
         return sha256_hex(body)
 

@@ -49,10 +49,11 @@ class ObjectStore(Protocol):
         ...
 
     def download(self, key: str, path: Path, *, size: int | None = None) -> str:
-        """The object's bytes into a file, which appears whole or not at all; ObjectMissing.
+        """The object's bytes into a file, which is removed on any error; ObjectMissing.
 
-        `size`: its bytes, if they are known; a large object then comes in several parts at once.
-        Returns the SHA-256 of what was written, in hexadecimal.
+        `path` is a name that nobody reads yet: the caller compares the hash, then renames the file.
+        `size`: its bytes, if they are known; a large object then comes in several parts at once, and is hashed beside
+        the write. Returns the SHA-256 of what was written, in hexadecimal.
         """
         ...
 

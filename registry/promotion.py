@@ -172,7 +172,9 @@ class Desk:
         try:
             self.hold(version, now)
         except NotCertified as error:
-            raise DecidedAfterMove(move, actual=error.actual) from error
+            raise DecidedAfterMove(
+                move.channel, entry=move.number, version=move.version, actual=error.actual
+            ) from error
         except (StoreUnavailable, KeyUnavailable, LogShorter):
             return
 
@@ -181,7 +183,8 @@ class Desk:
         head = self.channel.head()
         left = self.channel.left(version, before=head.number + 1) if head else None
         if left is not None and left.is_rollback:
-            raise RolledBackBefore(self.channel.name, version, left=left)
+            said = f"at {left.at} for version {left.version} by {left.by} ({left.why})"
+            raise RolledBackBefore(self.channel.name, version, left=said)
 
     def _refuse_stranger(self, by: str) -> None:
         if self.policy.movers and person(by) not in self.policy.movers:

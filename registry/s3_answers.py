@@ -14,7 +14,7 @@ from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any
 
-from registry.errors import ForeignAnswer
+from registry.errors import ForeignAnswer, StreamTorn
 
 _ETAG = re.compile(r'(W/)?"[^"]*"')
 
@@ -32,7 +32,7 @@ def check_written(action: str, answer: Mapping[str, Any], body: bytes | None = N
     _check_etag(action, answer.get("ETag"))
     said = answer.get("ChecksumCRC32")
     if body is not None and said is not None:
-        sent = base64.b64encode(zlib.crc32(body).to_bytes(4)).decode()
+        sent = _crc32(body)
         if said != sent:
             raise ForeignAnswer(action, f"checksum {said} of what was stored, where {sent} was sent")
 
@@ -40,6 +40,17 @@ def check_written(action: str, answer: Mapping[str, Any], body: bytes | None = N
 def check_headers(action: str, headers: Mapping[str, str]) -> None:
     """The same by the headers alone, names in lower case."""
     _check_etag(action, headers.get("etag"))
+
+
+def check_body(action: str, headers: Mapping[str, str], body: bytes) -> None:
+    """StreamTorn unless these are the bytes whose CRC-32 is among the headers; petpark writes every object with one.
+
+    One of an object that was sent in parts ends with their number, and is not of these bytes.
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity.html
+    """
+    said = headers.get("x-amz-checksum-crc32", "")
+    if said and "-" not in said and said != _crc32(body):
+        raise StreamTorn(action, f"bytes with checksum {_crc32(body)}, where the store keeps {said}")
 
 
 def check_deleted(action: str, answer: Mapping[str, Any]) -> None:
@@ -71,6 +82,11 @@ def store_time(answer: Mapping[str, Any]) -> datetime | None:
     except ValueError as error:
         raise ForeignAnswer("tell the time", f"Date: {said!r:.80}, which is no date") from error
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)  # "-0000" is a time without a zone
+
+
+def _crc32(body: bytes) -> str:
+    """As S3 writes it."""
+    return base64.b64encode(zlib.crc32(body).to_bytes(4)).decode()
 
 
 def _check_etag(action: str, etag: object) -> None:

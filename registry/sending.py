@@ -19,6 +19,7 @@ from registry.errors import (
 )
 from registry.local_files import sha256_of
 from registry.object_store import ObjectStore, Stored
+from registry.transfer import REQUESTS_AT_ONCE, SMALL_BYTES
 from registry.version import StoredFile
 
 GRACE = timedelta(days=7)
@@ -27,10 +28,8 @@ GRACE = timedelta(days=7)
 Publishers and the collector must agree on it, so it is not a setting.
 """
 
-WORKERS = 8
+WORKERS = REQUESTS_AT_ONCE
 TRIES = 4
-SMALL_BYTES = 1024 * 1024
-"""Up to here, sending a file costs less than asking first whether it is there."""
 WHOLE_BYTES = 64 * 1024 * 1024
 """Up to here a file is read once, into memory. A larger one is read twice: its key is its hash."""
 
@@ -72,7 +71,7 @@ class Sending:
         if (before.st_mtime_ns, before.st_size) != (after.st_mtime_ns, after.st_size) or len(body) != size:
             raise FileChanged(str(path), expected=f"{size} bytes", actual=f"{len(body)} bytes, still being written,")
         file = StoredFile(name=name, sha256=sha256_hex(body), bytes=size)
-        probable = file.sha256 in self._known
+        probable = file.sha256 in self._known  # a small file that is not costs less to send than to ask about
         self._store_unless_there(
             file, lambda key: self._store.create(key, body), ask_first=probable or size > SMALL_BYTES
         )

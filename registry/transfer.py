@@ -1,13 +1,15 @@
 """Moving whole objects: what may do it, and many requests side by side in bounded memory."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Protocol
 
 PARTS_AT_ONCE = 4
 REQUESTS_AT_ONCE = 64
 """For small objects; clients keep as many connections open."""
+SMALL_BYTES = 1024 * 1024
+"""Up to here an object is small: the time it takes is the wait for an answer, and many of them fit into memory."""
 
 
 class Transfer(Protocol):
@@ -17,8 +19,21 @@ class Transfer(Protocol):
         """Store `body` unless the key is taken: ObjectExists, StoreConflict, StoreUnavailable, StoreRefused."""
         ...
 
-    def receive(self, bucket: str, key: str, take: Callable[[bytes], object], *, size: int | None) -> Mapping[str, str]:
-        """Hand the object's bytes to `take`, in order; the response's headers. ObjectMissing and the others."""
+    def receive(
+        self,
+        bucket: str,
+        key: str,
+        take: Callable[[bytes], object],
+        *,
+        size: int | None,
+        check: Callable[[Mapping[str, str]], None],
+        whole: bool = False,
+    ) -> None:
+        """Pass the object's bytes to `take`, in order. ObjectMissing and the others.
+
+        `whole`: in one piece, with the checksum that the store keeps among the headers.
+        `check` gets the headers of the response, also of one that is an error, and may raise.
+        """
         ...
 
 
@@ -37,4 +52,18 @@ def in_order[A, B](
                 yield ahead.popleft().result()
         finally:
             for future in ahead:
+                future.cancel()
+
+
+def by_size[A, B](work: Callable[[A], B], items: Sequence[A], *, size: Callable[[A], int]) -> list[B]:
+    """The results in the order of `items`: small objects `REQUESTS_AT_ONCE`, the others `PARTS_AT_ONCE` at a time.
+
+    The first error is raised when all that were begun have ended.
+    """
+    with ThreadPoolExecutor(REQUESTS_AT_ONCE) as small, ThreadPoolExecutor(PARTS_AT_ONCE) as large:
+        begun = [(small if size(item) <= SMALL_BYTES else large).submit(work, item) for item in items]
+        try:
+            return [future.result() for future in begun]
+        finally:
+            for future in begun:
                 future.cancel()

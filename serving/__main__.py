@@ -60,11 +60,13 @@ def _serve(settings: ServingSettings) -> None:
     client = boto3.client("s3", config=_AWS)
     store = S3Store(client, settings.model_store, transfer=crt_transfer(boto3.Session(), client))
     verifier = KmsVerifier(boto3.client("kms", config=_AWS), settings.signing_key) if settings.signing_key else None
-    followers = _followers(settings, live, metrics, store, verifier)
-    view = RegistryView(store, settings.model, follows=settings.channel, verifier=verifier)
+    memory = ChainMemory(settings.cache, store=settings.model_store) if settings.cache else None
+    followers = _followers(settings, live, metrics, store, verifier, memory)
+    view = RegistryView(store, settings.model, follows=settings.channel, verifier=verifier, memory=memory)
     open_desk = None
     if settings.promoter_role and settings.signing_key:
-        open_desk = PromotersDesk(settings, role=settings.promoter_role, signing_key=settings.signing_key)
+        role, key = settings.promoter_role, settings.signing_key
+        open_desk = PromotersDesk(settings, role=role, signing_key=key, memory=memory)
     ring = None
     if settings.api_keys_prefix:
         ring = KeyRing(KeyLog(store, settings.api_keys_prefix), metrics=metrics)
@@ -74,7 +76,12 @@ def _serve(settings: ServingSettings) -> None:
 
 
 def _followers(
-    settings: ServingSettings, live: Live, metrics: Metrics, store: ObjectStore, verifier: Verifier | None
+    settings: ServingSettings,
+    live: Live,
+    metrics: Metrics,
+    store: ObjectStore,
+    verifier: Verifier | None,
+    memory: ChainMemory | None,
 ) -> tuple[Follower, ...]:
     cache = BlobCache(settings.cache, limit_bytes=_CACHE_BYTES) if settings.cache else None
     admission = Admission(
@@ -86,7 +93,6 @@ def _followers(
         two_people=settings.rule.two_people,
         providers=settings.providers,
     )
-    memory = ChainMemory(settings.cache, store=settings.model_store) if settings.cache else None
     channel = Channel(store, settings.model, settings.channel, memory=memory)
     experiments = Experiments(store, settings.model, settings.channel, memory=memory)
     return (

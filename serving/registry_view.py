@@ -13,6 +13,7 @@ from itertools import islice
 
 from registry.catalog import Catalog
 from registry.certificate import Certificate, Certificates
+from registry.chain_memory import ChainMemory
 from registry.channel import Channel, Move
 from registry.encoding import NAME, parse_time, sha256_hex
 from registry.errors import FileCorrupted, NothingToRollBackTo, RegistryError
@@ -45,9 +46,12 @@ class RegistryView:
         *,
         follows: str,
         verifier: Verifier | None,
+        memory: ChainMemory | None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
+        """`memory`: what this machine knows already of the logs of channels and experiments."""
+        self._memory = memory
         self._store = store
         self._model = model
         self._follows = follows
@@ -56,7 +60,7 @@ class RegistryView:
         self._monotonic = monotonic
         self._catalog = Catalog(store, model)
         self._certificates = Certificates(store, model)
-        self._experiments = Experiments(store, model, follows, clock=clock)
+        self._experiments = Experiments(store, model, follows, clock=clock, memory=memory)
         self._channels: dict[str, Channel] = {}
         self._moves: dict[str, Sequence[Move]] = {}
         self._versions: dict[str, Version] = {}
@@ -125,7 +129,9 @@ class RegistryView:
         return sorted(names)
 
     def _channel(self, name: str) -> Json:
-        channel = self._channels.setdefault(name, Channel(self._store, self._model, name))
+        channel = self._channels.get(name)
+        if channel is None:
+            channel = self._channels[name] = Channel(self._store, self._model, name, memory=self._memory)
         error = None
         try:
             head, seen = channel.head(), self._moves.get(name, ())

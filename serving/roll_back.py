@@ -20,6 +20,7 @@ from starlette.responses import JSONResponse, Response
 
 from registry.catalog import Catalog
 from registry.certificate import Certificates, KmsVerifier
+from registry.chain_memory import ChainMemory
 from registry.channel import Channel, Move
 from registry.errors import KeyUnavailable, MoverRefused, RegistryError, StoreRefused, StoreUnavailable
 from registry.identity import session_name
@@ -149,7 +150,9 @@ class RollBackApi:
 class PromotersDesk:
     """Takes the promoter's role with somebody's own credentials."""
 
-    def __init__(self, settings: ServingSettings, *, role: str, signing_key: str) -> None:
+    def __init__(self, settings: ServingSettings, *, role: str, signing_key: str, memory: ChainMemory | None) -> None:
+        """`memory`: what this machine knows already of the channel's log."""
+        self._memory = memory
         self._settings = settings
         self._role = role
         self._signing_key = signing_key
@@ -186,7 +189,7 @@ class PromotersDesk:
         store = S3Store(session.client("s3", config=_AWS), settings.model_store)
         return Desk(
             catalog=Catalog(store, settings.model),
-            channel=Channel(store, settings.model, settings.channel),
+            channel=Channel(store, settings.model, settings.channel, memory=self._memory),
             certificates=Certificates(store, settings.model),
             policy=settings.rule,
             verifier=KmsVerifier(session.client("kms", config=_AWS), self._signing_key),

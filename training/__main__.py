@@ -98,7 +98,7 @@ def _run(environment: Environment, log: Log, interruption: Interruption) -> int:
         group = Group.join()
         with tempfile.TemporaryDirectory(prefix="petpark-job-") as directory:
             lake = S3Store(client, environment.data_lake, transfer=transfer, transfer_reads=True)
-            models = S3Store(client, environment.model_store, transfer=transfer)
+            models = S3Store(client, environment.model_store, transfer=transfer, transfer_reads=True)
             if not group.leads:
                 return _assist(spec, lake, group, Path(directory), log, interruption)
             result = run_job(

@@ -140,6 +140,7 @@ class Endpoint:
                 "pets",
                 follows="prod",
                 verifier=MemoryVerifier(park.signer),
+                memory=None,
                 clock=lambda: park.now,
                 monotonic=lambda: park.seconds,
             ),

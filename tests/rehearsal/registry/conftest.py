@@ -28,7 +28,7 @@ def new_store(emulator: Emulator) -> Callable[[], PrunableStore]:
         bucket = f"suite-{next(_buckets)}"
         s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": emulator.region})
         s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
-        return S3Store(s3, bucket, transfer=transfer)
+        return S3Store(s3, bucket, transfer=transfer, transfer_reads=True)  # as commands do
 
     return make
 
