@@ -147,7 +147,7 @@ def run(imds: Imds, tmp_path: Path) -> Callable[[str, int], list[int]]:
             for index in range(2)
         ]
         try:
-            return [instance.wait(90) for instance in instances]
+            return [instance.wait(240) for instance in instances]
         finally:
             for instance in instances:
                 instance.kill()
