@@ -179,8 +179,9 @@ def stand(directory: Path, *, fast: bool = True) -> Generator[Stand]:
     """A stand in `directory`. Its store is versitygw where it is built and `fast`, else moto, which has the keys."""
     port = free_port()
     alone = {"PATH": os.environ["PATH"], "PYTHONWARNINGS": "ignore"}
-    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-    with Service(command, port=port, log=directory / "moto.log", environment=alone, ready="/moto-api/") as keys:
+    command = [sys.executable, "-m", "tests.moto_cloud", str(port)]
+    log = directory / "moto.log"
+    with Service(command, port=port, log=log, environment=alone, ready="/moto-api/", directory=ROOT) as keys:
         if not (fast and VERSITYGW.exists()):
             with contextlib.closing(Stand(directory, store=keys, keys=keys)) as at:
                 yield at

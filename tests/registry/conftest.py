@@ -1,7 +1,6 @@
 """Stores to test against: memory, and a real S3 protocol over loopback that can be told to fail."""
 
 import itertools
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,16 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
-from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
-from werkzeug.serving import make_server
 
 from registry.crt_transfer import CrtTransfer
 from registry.object_store import MemoryStore, PrunableStore, S3Store, s3_client
+from tests.moto_cloud import REGION, moto_application
+from tests.wsgi_server import LoopbackServer
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
-
-REGION = "eu-west-1"
 
 
 @dataclass(kw_only=True)
@@ -91,15 +88,10 @@ class S3Server:
 
 @pytest.fixture(scope="session")
 def s3_server() -> Iterator[S3Server]:
-    server = S3Server(app=DomainDispatcherApplication(create_backend_app))
-    http = make_server("127.0.0.1", 0, server, threaded=False)
-    server.url = f"http://127.0.0.1:{http.server_port}"
-    thread = threading.Thread(target=http.serve_forever)
-    thread.start()
-    yield server
-    http.shutdown()
-    thread.join()
-    http.server_close()
+    server = S3Server(app=moto_application())
+    with LoopbackServer(server, threads=1) as http:
+        server.url = http.url
+        yield server
 
 
 @pytest.fixture(scope="session")

@@ -35,7 +35,7 @@ def together[T](work: Callable[[int], T]) -> list[T]:
     barrier = Barrier(WRITERS)
 
     def start(writer: int) -> T:
-        barrier.wait(timeout=10)
+        barrier.wait(timeout=60)
         return work(writer)
 
     with ThreadPoolExecutor(WRITERS) as pool:

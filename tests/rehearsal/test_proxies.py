@@ -49,7 +49,7 @@ import os
 os.environ.update(direct(os.environ))
 from urllib.request import urlopen
 try:
-    urlopen(sys.argv[1], timeout=10)
+    urlopen(sys.argv[1], timeout=60)
 except OSError:
     pass
 """
@@ -75,7 +75,7 @@ def proxy() -> Iterator[RecordingProxy]:
                 except OSError:
                     return
                 with connection:
-                    connection.settimeout(10)
+                    connection.settimeout(60)
                     recording.seen.append(connection.recv(1000).partition(b"\r\n")[0])
 
         threading.Thread(target=listen, daemon=True).start()

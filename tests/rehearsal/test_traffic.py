@@ -57,7 +57,7 @@ def answer(version: int) -> tuple[int, bytes]:
 
 def test_answers_are_counted_by_the_version_that_gave_them():
     with endpoint([answer(1), answer(2)]) as (url, asked), Traffic([url], [b"photo"]) as traffic:
-        assert asked.wait(10)
+        assert asked.wait(60)
     report = traffic.report()
     assert set(report.answered) == {1, 2}
     assert report.failures == ()
@@ -69,7 +69,7 @@ def test_a_key_is_shown_to_the_endpoint_that_asks_for_it_and_to_no_other(known):
     with endpoint([answer(1)]) as (url, asked):
         keys = {url if known else "http://127.0.0.1:1": "pp_x"}
         with Traffic([url], [b"photo"], keys=keys) as traffic:
-            assert asked.wait(10)
+            assert asked.wait(60)
     assert shown == {"Bearer pp_x" if known else None}
     assert "pp_x" not in repr(traffic)
 
@@ -77,7 +77,7 @@ def test_a_key_is_shown_to_the_endpoint_that_asks_for_it_and_to_no_other(known):
 @pytest.mark.parametrize("bad", [(503, b"draining"), (200, b"not json"), (200, b"{}")])
 def test_an_answer_that_is_not_one_is_a_failure_and_names_the_endpoint(bad):
     with endpoint([answer(1), bad]) as (url, asked), Traffic([url], [b"photo"]) as traffic:
-        assert asked.wait(10)
+        assert asked.wait(60)
     assert traffic.report().failures
     assert all(url in failure for failure in traffic.report().failures)
 

@@ -2,7 +2,6 @@
 
 import json
 import threading
-import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -25,7 +24,7 @@ class Beside:
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self):
                 if beside.hangs:
-                    beside.slow.wait(10)
+                    beside.slow.wait()
                 status, kind, body = beside.answers.get(self.path, (404, "application/problem+json", b"{}"))
                 self.send_response(status)
                 self.send_header("content-type", kind)
@@ -89,11 +88,9 @@ def test_what_is_no_agents_answer_is_an_agent_away(told, beside, answer):
 
 def test_an_agent_that_hangs_holds_nobody_up(told, beside, monkeypatch):
     monkeypatch.setattr(agents, "_SECONDS", 0.2)
-    beside.hangs = True
-    began = time.monotonic()
+    beside.hangs = True  # until the test has ended: whoever waits for it waits for ever
     (first, _) = told("/v1/cameras").json()["agents"]
     assert "did not answer within" in first["error"]
-    assert time.monotonic() - began < 5
 
 
 @pytest.mark.parametrize("path", ["2/gate", "-1/gate", "0/nobody", "0/..%2f..%2fmetrics", "x/gate", "1/gate"])

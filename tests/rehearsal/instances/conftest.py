@@ -16,7 +16,7 @@ from rehearsal.instances.machine import Machine, environment
 from rehearsal.instances.metadata import MetadataService
 from rehearsal.sandbox import stand_ins
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from rehearsal.sandbox.units import NOT_FOUND
 
 ROOT = Path(__file__).resolve().parents[3]
 UNIT = ROOT / "serving" / "petpark.service"
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 class Booted(Protocol):

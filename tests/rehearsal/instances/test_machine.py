@@ -12,7 +12,7 @@ import pytest
 
 from rehearsal.instances.machine import Machine, sweep
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 class Booted(Protocol):

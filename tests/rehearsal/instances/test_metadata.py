@@ -20,7 +20,7 @@ Serve = Callable[..., MetadataService]
 
 @contextmanager
 def client(service: MetadataService, *, token: bool = True) -> Generator[httpx.Client]:
-    with httpx.Client(base_url=f"{service.url}/latest", trust_env=False, timeout=5) as http:
+    with httpx.Client(base_url=f"{service.url}/latest", trust_env=False, timeout=60) as http:
         if token:
             http.headers[TOKEN] = http.put("/api/token", headers={TTL: "60"}).raise_for_status().text
         yield http

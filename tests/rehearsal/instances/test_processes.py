@@ -5,7 +5,7 @@ from pathlib import Path
 
 from rehearsal.sandbox.processes import descendants
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 def test_a_process_dies_with_the_one_that_spawned_it(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from rehearsal.instances import CommandFailed, InstanceEvent, InstanceRunner, St
 
 pytestmark = pytest.mark.rehearsal
 
-PATIENCE = 30.0
+PATIENCE = 60.0
 RUNAWAY = "(setsid /bin/sh -c \"trap '' TERM; echo runaway; exec sleep 1000\" &)"
 ASK = """
 imds=$AWS_EC2_METADATA_SERVICE_ENDPOINT/latest

@@ -11,7 +11,7 @@ import pytest
 from rehearsal.instances.machine import Machine
 from rehearsal.sandbox.units import Unit
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 class Booted(Protocol):

@@ -34,7 +34,7 @@ class Target:
                 if outer.rude:
                     self.close_connection = True
                     return None
-                outer.free.wait(20)
+                outer.free.wait(60)
                 outer.answered += 1
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
                 seen = f"{outer.name} {self.command} {self.headers.get('X-Forwarded-For')} {len(body)}"

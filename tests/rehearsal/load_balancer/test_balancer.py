@@ -12,7 +12,7 @@ import pytest
 
 from rehearsal.load_balancer import LoadBalancer, NotRehearsed, PortInUse
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from rehearsal.load_balancer import LoadBalancer
 
 pytestmark = pytest.mark.rehearsal
 
-PATIENCE = 30.0
+PATIENCE = 60.0
 NAME = "behind-a-balancer"
 SERVER = b"""#!/bin/bash
 cat > $PETPARK_HOME/server.py <<'END'

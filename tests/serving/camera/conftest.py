@@ -19,7 +19,7 @@ from PIL import Image, ImageDraw, ImageFilter
 
 from serving.camera.classifier import Classifier
 
-PATIENCE = 30.0
+PATIENCE = 60.0
 SERVER = """
 import asyncio, sys
 import aio_rtsp_toolkit.server as server

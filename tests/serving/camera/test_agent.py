@@ -243,7 +243,7 @@ def test_under_load_the_newest_frame_wins_and_the_others_are_counted(tmp_path, h
 
     def slow(_request):
         inside.set()
-        go_on.wait(20)
+        go_on.wait(60)
         return httpx.Response(200, json=DOG)
 
     stage = Stage(tmp_path, hands, slow)
@@ -254,7 +254,7 @@ def test_under_load_the_newest_frame_wins_and_the_others_are_counted(tmp_path, h
     def released(frame, times):
         take(frame, times)
         if frame is frames[1]:
-            inside.wait(20)
+            inside.wait(60)
         if frame is frames[-1]:
             go_on.set()
 

@@ -1,0 +1,178 @@
+"""A WSGI application on loopback, behind HTTP as production servers speak it.
+
+Werkzeug's development server closes each connection after one answer, and drops what goes wrong with a connection
+without a word (https://github.com/pallets/werkzeug/issues/2397). Here connections stay open, the application is called
+when the whole request has arrived, and each request leaves a line in the log, so that a client which asks twice names
+itself in a failing test's output.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import re
+import socket
+import threading
+from contextlib import suppress
+from types import TracebackType
+from typing import Any, Self, override
+from urllib.parse import parse_qs, unquote_to_bytes, urlsplit
+
+from cheroot.server import HTTPConnection
+from cheroot.wsgi import Gateway_10
+from cheroot.wsgi import Server as WSGIServer
+from moto.core.request import (
+    PRESERVED_HEADER_NAMES_ENVIRON_KEY,
+    environ_key_for_header,
+    should_preserve_original_header_name,
+)
+
+LOG = logging.getLogger("loopback")
+LOG.setLevel(logging.INFO)  # pytest prints what was logged during a test that fails
+
+# Longer than any test: a client that reuses a connection in the moment the server closes it loses its request.
+_IDLE_SECONDS = 900
+_CHECK_SECONDS = 0.05
+
+
+class LoopbackServer:
+    """Serves `app` on 127.0.0.1; `port` 0 takes a free one, `threads` is how many requests it works on."""
+
+    def __init__(self, app: Any, *, port: int = 0, threads: int = 24) -> None:
+        self._server = _Server(("127.0.0.1", port), app, numthreads=threads, timeout=_IDLE_SECONDS, shutdown_timeout=5)
+
+    def start(self) -> None:
+        """Listen; requests are answered from now on."""
+        self._server.prepare()
+        self._thread = threading.Thread(target=self._server.serve, name="loopback-server", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Close every connection and the port; requests in progress have five seconds to end."""
+        self._server.stop()
+        self._thread.join()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        return int(self._server.bind_addr[1])
+
+    @property
+    def url(self) -> str:
+        """Where it answers."""
+        return f"http://127.0.0.1:{self.port}"
+
+
+class _Gateway(Gateway_10):
+    """One request: as moto's own handler passes it on, and with a line in the log."""
+
+    _told: str
+
+    @override
+    def get_environ(self) -> dict[str, Any]:
+        environ = super().get_environ()
+        body: bytes = self.req.rfile.read()
+        if self.req.chunked_read:
+            for _ in self.req.rfile.read_trailer_lines():
+                pass
+        path = urlsplit(f"//host{environ['REQUEST_URI']}").path
+        environ |= {
+            "wsgi.input": io.BytesIO(body),
+            "wsgi.input_terminated": True,
+            "CONTENT_LENGTH": str(len(body)),
+            "RAW_URI": environ["REQUEST_URI"],
+            "PATH_INFO": unquote_to_bytes(path).decode("latin-1"),  # PEP 3333; cheroot leaves %2F as it is
+        }
+        environ.pop("HTTP_TRANSFER_ENCODING", None)
+        # A name with an underscore must not pass for the one with a dash, but metadata of S3 keeps its spelling.
+        spelled: dict[str, str] = {}
+        for name in (raw.decode("latin-1") for raw in self.req.inheaders if b"_" in raw):
+            key = environ_key_for_header(name)
+            if name.replace("_", "-").encode() in self.req.inheaders:
+                environ[key] = self.req.inheaders[name.replace("_", "-").encode()].decode("latin-1")
+            elif should_preserve_original_header_name(name):
+                spelled[key] = name.lower()
+            else:
+                environ.pop(key, None)
+        environ[PRESERVED_HEADER_NAMES_ENVIRON_KEY] = spelled
+        self._told = _told(environ, body)
+        return environ
+
+    @override
+    def respond(self) -> None:
+        try:
+            super().respond()
+        except ConnectionError as error:
+            LOG.warning("%s: the client has gone, its answer is lost: %r", self._told, error)
+            raise
+        except BaseException as error:
+            LOG.error("%s: %r", self._told, error)  # noqa: TRY400 - cheroot logs the traceback
+            raise
+        LOG.info("%s: %s", self._told, (self.req.status or b"no status").decode("latin-1"))
+        if self.remaining_bytes_out and self.req.method != b"HEAD":
+            self.req.close_connection = True  # an answer cut short on purpose ends with its connection
+
+    @override
+    def write(self, chunk: bytes) -> None:
+        super().write(chunk)
+        if self.remaining_bytes_out is not None:
+            self.remaining_bytes_out -= len(chunk)
+
+
+class _Connection(HTTPConnection):
+    """Forgets the rest of an answer whose client has gone: cheroot tries to send it when memory is collected."""
+
+    @override
+    def close(self) -> None:
+        with suppress(OSError):
+            self.wfile.close()
+        super().close()
+
+
+class _Server(WSGIServer):
+    """cheroot's, with our gateway and log."""
+
+    keep_alive_conn_limit = 10_000
+    expiration_interval = _CHECK_SECONDS
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.gateway = _Gateway
+        self.ConnectionClass = _Connection
+
+    @staticmethod
+    @override
+    def bind_socket(socket_: socket.socket, bind_addr: tuple[str, int]) -> socket.socket:
+        """Bind so that the next server may take the port although connections of this one are not yet forgotten."""
+        socket_.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        return WSGIServer.bind_socket(socket_, bind_addr)
+
+    @override
+    def error_log(self, msg: str = "", level: int = logging.INFO, traceback: bool = False) -> None:
+        LOG.log(max(level, logging.WARNING), msg, exc_info=traceback)
+
+
+def _told(environ: dict[str, Any], body: bytes) -> str:
+    """What a request asks, and which attempt of which call it is; nothing of its content, which may be a secret.
+
+    SDKs number their attempts: https://docs.aws.amazon.com/sdkref/latest/guide/feature-retry-behavior.html
+    """
+    action = environ.get("HTTP_X_AMZ_TARGET", "")
+    if not action and environ.get("CONTENT_TYPE", "").startswith("application/x-www-form-urlencoded"):
+        action = "".join(parse_qs(body[:1000].decode("latin-1")).get("Action", []))
+    attempt = environ.get("HTTP_AMZ_SDK_REQUEST", "")
+    call = environ.get("HTTP_AMZ_SDK_INVOCATION_ID", "")
+    again = "" if re.fullmatch(r"attempt=1(;.*)?|", attempt) else " ASKED AGAIN"
+    return (
+        f"{environ['REMOTE_ADDR']}:{environ['REMOTE_PORT']} {environ['REQUEST_METHOD']} {environ['RAW_URI']} "
+        f"{action} [{attempt}] call {call}{again}"
+    )
