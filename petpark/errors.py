@@ -150,6 +150,18 @@ class StudyMissing(OperatorError):
     exit_code = NOT_SO
 
 
+class StudyFinished(OperatorError):
+    """The study has ended otherwise; there is nothing left to cancel."""
+
+    exit_code = NOT_SO
+
+
+class StudyCancelled(OperatorError):
+    """Somebody ended the study on purpose."""
+
+    exit_code = NOT_SO
+
+
 class NothingLearned(OperatorError):
     """A study has ended, and none of its trials succeeded."""
 

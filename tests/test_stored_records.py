@@ -24,7 +24,7 @@ from training.dataset.split import Split
 from training.errors import TrainingError
 from training.job import EpochRecord, written
 from training.search.choice import Answers
-from training.search.study import Launch, Trial
+from training.search.study import Cancellation, Launch, Trial
 
 NOW = datetime(2026, 11, 30, tzinfo=UTC)
 hashes = st.text("0123456789abcdef", min_size=64, max_size=64) | st.text(max_size=3)
@@ -120,6 +120,7 @@ def test_a_key_that_can_be_is_read_as_it_was_written(
     st.one_of(
         st.builds(Trial, number=counts, rung=counts, parent=st.none() | counts, values=st.dictionaries(words, words)),
         st.builds(Launch, trial=counts, seconds=counts),
+        st.builds(Cancellation, by=words | st.just("arn:aws:iam::123456789012:user/a"), why=words, at=words),
         st.builds(
             Answers,
             labels=st.lists(words, max_size=2).map(tuple),
@@ -141,7 +142,7 @@ def test_a_key_that_can_be_is_read_as_it_was_written(
     )
 )
 def test_a_record_of_a_job_or_a_study_is_read_as_it_was_written(
-    record: Trial | Launch | Answers | EpochRecord | Attempt,
+    record: Trial | Launch | Cancellation | Answers | EpochRecord | Attempt,
 ) -> None:
     with suppress(TrainingError):
         assert type(record).from_json(written(record)) == record
