@@ -32,6 +32,7 @@ _AROUND = frozenset(
         "NoRoom",
         "PhotosUnreachable",
         "PortInUse",
+        "ProviderChanged",
         "ProviderMissing",
         "RehearsalRunning",
         "SettingsInvalid",
