@@ -179,6 +179,12 @@ class JobInterrupted(OperatorError):
     exit_code = NOT_SO
 
 
+class JobOverdue(OperatorError):
+    """The job's instance is at work for longer than the job may take, and the job has no result."""
+
+    exit_code = NOT_SO
+
+
 class NoCapacity(OperatorError):
     """AWS has no capacity for the wanted instance types, in any zone, at the moment."""
 
