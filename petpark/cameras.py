@@ -20,7 +20,7 @@ from registry.masking import shown_address
 if TYPE_CHECKING:
     from petpark.target import Target
     from serving.camera.settings import AgentSettings
-    from serving.camera.spool import SpoolCounts, Spooled
+    from serving.camera.spool import SpoolCounts, Spooled, Unreadable
 
 _LIBRARIES = ("av", "cv2", "granian", "prometheus_client", "starlette")
 _PATIENCE = httpx.Timeout(5.0, connect=2.0)
@@ -104,12 +104,14 @@ def ask_agent(url: str) -> Mapping[str, Any]:
     return facts
 
 
-def recorded(home: Path | None, *, count: int, camera: str | None) -> tuple[list[Spooled], SpoolCounts]:
-    """The newest events on this machine's disk. Raises `SpoolUnusable`."""
+def recorded(
+    home: Path | None, *, count: int, camera: str | None
+) -> tuple[list[Spooled], list[Unreadable], SpoolCounts]:
+    """The newest events on this machine's disk, and what among them is none. Raises `SpoolUnusable`."""
     from serving.camera.spool import read_counts, read_events
 
     folder = home or default_home()
-    return read_events(folder, count=count, camera=camera), read_counts(folder)
+    return *read_events(folder, count=count, camera=camera), read_counts(folder)
 
 
 def in_lake(target: Target, *, camera: str, day: date) -> tuple[list[dict[str, Any]], list[str]]:

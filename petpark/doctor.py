@@ -204,9 +204,11 @@ def _emulator(root: Path) -> Check:
 def _provider(*, needed: bool) -> Check:
     """The AWS provider that the embedded engine drives; one engine is enough, so Pulumi makes it optional."""
     from petpark.downloads.pins import provider_pins
-    from rehearsal.provider import fetching, mirrors
+    from rehearsal.provider import fetching, integrity, mirrors
 
     if (found := mirrors.installed()) is not None:
+        if why := integrity.changed(found):
+            return _not_there("AWS provider", why, "make provider", needed=needed)
         return Check(name="AWS provider", health=Health.FINE, found=str(found))
     if chosen := os.environ.get(mirrors.VARIABLE):
         said = f"{mirrors.VARIABLE} is {chosen}, which is neither an executable AWS provider nor a mirror with one"

@@ -32,6 +32,7 @@ _AROUND = frozenset(
         "NoRoom",
         "PhotosUnreachable",
         "PortInUse",
+        "ProviderChanged",
         "ProviderMissing",
         "RehearsalRunning",
         "SettingsInvalid",
@@ -150,6 +151,18 @@ class StudyMissing(OperatorError):
     exit_code = NOT_SO
 
 
+class StudyFinished(OperatorError):
+    """The study has ended otherwise; there is nothing left to cancel."""
+
+    exit_code = NOT_SO
+
+
+class StudyCancelled(OperatorError):
+    """Somebody ended the study on purpose."""
+
+    exit_code = NOT_SO
+
+
 class NothingLearned(OperatorError):
     """A study has ended, and none of its trials succeeded."""
 
@@ -162,6 +175,12 @@ class BudgetTooSmall(OperatorError):
 
 class JobInterrupted(OperatorError):
     """The job's instance ended before the job did."""
+
+    exit_code = NOT_SO
+
+
+class JobOverdue(OperatorError):
+    """The job's instance is at work for longer than the job may take, and the job has no result."""
 
     exit_code = NOT_SO
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from petpark import training_instances
 from petpark.output import printable
+from petpark.overdue import Patience
 from registry import layout
 
 if TYPE_CHECKING:
@@ -57,9 +58,11 @@ def said(
     follow: bool = False,
     poll: float = 2.0,
     pause: Callable[[float], None] = time.sleep,
+    clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[Said]:
     """The job's log from its beginning; with `follow` until the job ended or no instance of it is left.
 
+    Raises `JobOverdue` where one is at work for longer than the job may take.
     Reads page by page: https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_GetLogEvents.html
     """
     logs: CloudWatchLogsClient = target.client("logs", role=layout.Role.PUBLISHER)
@@ -69,8 +72,9 @@ def said(
         "startFromHead": True,
     }
     token, left = "", _AFTERWARDS
+    patience = Patience(target, job, clock=clock) if follow else None
     while True:
-        over = not follow or _over(target, job)
+        over = patience is None or _over(target, job, patience)
         try:
             page = logs.get_log_events(**request)
         except logs.exceptions.ResourceNotFoundException:
@@ -101,12 +105,12 @@ def boot_logs(target: Target, job: str) -> list[BootLog]:
     ]
 
 
-def _over(target: Target, job: str) -> bool:
+def _over(target: Target, job: str, patience: Patience) -> bool:
     from training.job import find_result
 
     store = target.store(target.outputs.workspace, role=layout.Role.PUBLISHER)
-    newest = training_instances.newest(target, job)
-    return find_result(store, job) is not None or (newest is not None and not training_instances.is_alive(newest))
+    newest = training_instances.newest(target, job)  # first: a job that ends its instance has written its result before
+    return find_result(store, job) is not None or not patience.look(newest)
 
 
 def _read(milliseconds: int, message: str) -> Said:

@@ -23,6 +23,7 @@ from petpark.errors import (
 )
 from petpark.ids import complete, folders
 from petpark.launches import launch
+from petpark.overdue import Patience
 from petpark.target import Target
 from registry import layout
 from registry.identity import person
@@ -36,8 +37,6 @@ if TYPE_CHECKING:
     from training.job import EpochRecord, JobResult, JobSpec
 
 _WEIGHTS = "weights.pt"
-_APPEARS_WITHIN = 60.0
-"""Seconds after which a launched instance that nobody has seen counts as ended: EC2 is eventually consistent."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -212,22 +211,24 @@ def watch(
     instance_id: str | None = None,
     poll: float = 2.0,
     pause: Callable[[float], None] = time.sleep,
+    clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[JobEvent]:
     """Tell what happens to `job` until it has succeeded; looks every `poll` seconds.
 
-    Raises `JobFailed` with the job's own reason, or `JobInterrupted` when its instance has ended without a result.
+    Raises `JobFailed` with the job's own reason, `JobInterrupted` when its instance has ended without a result, and
+    `JobOverdue` when its instance is at work for longer than the job may take.
     """
     from training.errors import SpecMalformed
     from training.job import EpochRecord, find_result
 
     store = _workspace(target)
-    seen_state, seen_epoch, unseen_for = "", "", 0.0
+    patience = Patience(target, job, clock=clock)
+    seen_state, seen_epoch = "", ""
     while True:
         # The instance first: a job that ends its instance has written its result before.
         find = training_instances.by_id if instance_id else training_instances.newest
         instance = find(target, instance_id or job)
-        state = "pending" if instance is None and unseen_for < _APPEARS_WITHIN else training_instances.state(instance)
-        unseen_for += poll if instance is None else 0.0
+        state = training_instances.state(instance)
         if instance is not None and state != seen_state:
             seen_state = state
             yield InstanceSeen(instance_id=instance.get("InstanceId", ""), state=state)
@@ -243,7 +244,7 @@ def watch(
         if result is not None:
             yield _finished(job, result)
             return
-        if state not in training_instances.ALIVE:
+        if not patience.look(instance):
             raise JobInterrupted(
                 f"The instance of job {job} is {state or 'gone'}{training_instances.reason(instance)}, "
                 "and the job has no result."

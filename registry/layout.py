@@ -212,6 +212,11 @@ def refused_key(study: str, number: int) -> str:
     return f"{refused_prefix(study)}{number:06d}.json"
 
 
+def cancelled_key(study: str) -> str:
+    """Who cancelled the study, and why: from then on its drivers launch nothing and end what runs."""
+    return f"{study_prefix(study)}cancelled.json"
+
+
 def table_key(study: str) -> str:
     """How the study ended: all trials, their figures and costs."""
     return f"{study_prefix(study)}table.json"

@@ -76,9 +76,13 @@ def refuse_unnamed(version: Version, *, despite: Collection[str]) -> None:
 
 
 def require_reason(what: str, text: str) -> None:
-    """ReasonMissing if `text`, which the log keeps as `what`, is blank."""
+    """ReasonMissing if `text`, which the log keeps as `what`, is blank, or no text: bytes of another encoding."""
     if not text.strip():
         raise ReasonMissing(what)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ReasonMissing(what, f"{text!a}, whose bytes are no UTF-8") from None
 
 
 @dataclass(frozen=True, kw_only=True)

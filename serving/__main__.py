@@ -36,6 +36,13 @@ _USAGE = 2
 _AWS = Config(connect_timeout=2, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 2})
 """A poll that fails is repeated two seconds later anyway; so give up soon and serve what is in force."""
 
+_SWITCH_SECONDS = 0.0005
+"""How long a thread that works in Python keeps the interpreter from others that want it; Python's own is 5 ms.
+
+The event loop wants it several times a request, so while a worker looked at a bad photo, each turn waited as long.
+https://docs.python.org/3/library/sys.html#sys.setswitchinterval
+"""
+
 _CACHE_BYTES = 2 * 1024**3
 """Room for dozens of versions, and a tenth of the volume that an endpoint has."""
 
@@ -44,6 +51,7 @@ def main() -> int:
     """Serve until told to stop. 0: drained and ended; 2: the environment is not usable."""
     log_to_stdout()
     keep_large_blocks_apart()
+    sys.setswitchinterval(_SWITCH_SECONDS)
     try:
         _serve(ServingSettings.from_environment(os.environ))
     except (SettingMissing, SettingInvalid, AddressInUse) as error:

@@ -6,16 +6,25 @@ What cannot be read is refused by its writer, with an outcome that petpark names
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from petpark.launches import Attempt
 from petpark.search.table import Row, State, Table
+from registry.certificate import Certificates
+from registry.channel import Channel
 from registry.encoding import canonical, parse_canonical
+from registry.errors import RegistryError
+from registry.experiment import Experiments
+from registry.experiment_rule import Evidence, Rule
 from registry.memory_store import MemoryStore
+from registry.signing import MemorySigner, MemoryVerifier
+from registry.version import StoredFile, Version
+from serving.camera.event import Event, EventMalformed
 from serving.keys.record import ApiKey, KeyScope, RecordMalformed
 from training.dataset.changes import Change, Ruling, Subject, history, record_ingestion
 from training.dataset.manifest import Manifest, Photo, load_manifest, store_manifest
@@ -24,11 +33,12 @@ from training.dataset.split import Split
 from training.errors import TrainingError
 from training.job import EpochRecord, written
 from training.search.choice import Answers
-from training.search.study import Launch, Trial
+from training.search.study import Cancellation, Launch, Trial
 
 NOW = datetime(2026, 11, 30, tzinfo=UTC)
 hashes = st.text("0123456789abcdef", min_size=64, max_size=64) | st.text(max_size=3)
-words = st.text(st.characters(exclude_categories=[]), max_size=5)  # lone surrogates too: names of files may have them
+# Lone surrogates too: names of files and arguments of commands may have them.
+words = st.text(st.characters(exclude_categories=[]), max_size=5) | st.sampled_from(["\ud800", "\0", " "])
 counts = st.integers(-1, 2**60)
 numbers = st.floats(-1e6, 1e6) | st.integers(-1, 5) | st.sampled_from([float("nan"), float("inf"), -float("inf")])
 
@@ -120,6 +130,7 @@ def test_a_key_that_can_be_is_read_as_it_was_written(
     st.one_of(
         st.builds(Trial, number=counts, rung=counts, parent=st.none() | counts, values=st.dictionaries(words, words)),
         st.builds(Launch, trial=counts, seconds=counts),
+        st.builds(Cancellation, by=words | st.just("arn:aws:iam::123456789012:user/a"), why=words, at=words),
         st.builds(
             Answers,
             labels=st.lists(words, max_size=2).map(tuple),
@@ -141,7 +152,7 @@ def test_a_key_that_can_be_is_read_as_it_was_written(
     )
 )
 def test_a_record_of_a_job_or_a_study_is_read_as_it_was_written(
-    record: Trial | Launch | Answers | EpochRecord | Attempt,
+    record: Trial | Launch | Cancellation | Answers | EpochRecord | Attempt,
 ) -> None:
     with suppress(TrainingError):
         assert type(record).from_json(written(record)) == record
@@ -177,3 +188,100 @@ def test_a_table_of_a_study_is_read_as_it_was_written(text: str, number: float, 
     )
     with suppress(TrainingError):
         assert asdict(Table.from_json(written(table))) == asdict(table)
+
+
+VERSION = Version(
+    model="pets",
+    number=1,
+    created_at="2026-01-01T00:00:00.000000Z",
+    files=(StoredFile(name="model.onnx", sha256="a" * 64, bytes=1),),
+    labels=("cat", "dog"),
+    metrics={"accuracy": 0.5},
+    lineage={"run": "r"},
+)
+OTHER = replace(VERSION, number=2)
+SIGNER = MemorySigner()
+times = st.none() | st.datetimes(timezones=st.none() | st.just(UTC)) | st.just(NOW + timedelta(days=1))
+
+
+@given(
+    decision=st.sampled_from(["certified", "refused", "revoked"]) | words,
+    by=words,
+    note=words,
+    report=hashes | st.none(),
+    expires=times,
+    despite=st.lists(words, max_size=2).map(tuple),
+)
+def test_a_decision_that_is_signed_is_read_as_it_was_signed(
+    decision: Any, by: str, note: str, report: str | None, expires: datetime | None, despite: tuple[str, ...]
+) -> None:
+    store = MemoryStore()
+    certificates = Certificates(store, "pets")
+    with suppress(RegistryError, ValueError):
+        signed = certificates.sign(
+            VERSION,
+            decision=decision,
+            signer=SIGNER,
+            by=by,
+            report_sha256=report,
+            expires_at=expires,
+            note=note,
+            despite=despite,
+        )
+        assert Certificates(store, "pets").look(VERSION, MemoryVerifier(SIGNER)).latest == signed
+    assert len(Certificates(store, "pets").of(VERSION)) == len(list(store.keys("")))
+
+
+@given(by=words, why=words)
+def test_a_move_that_is_made_is_read_as_it_was_made(by: str, why: str) -> None:
+    store = MemoryStore()
+    with suppress(RegistryError, ValueError):
+        made = [Channel(store, "pets", "prod").move(version, by=by, why=why) for version in (VERSION, OTHER)]
+        assert Channel(store, "pets", "prod").history() == made
+    assert len(Channel(store, "pets", "prod").history()) == len(list(store.keys("")))
+
+
+@given(
+    by=words, why=words, mode=st.sampled_from(["shadow", "canary"]) | words, share=numbers, until=times, data=st.data()
+)
+def test_an_experiment_that_is_begun_or_ended_is_read_as_it_was_written(
+    by: str, why: str, mode: Any, share: float, until: datetime | None, data: st.DataObject
+) -> None:
+    store = MemoryStore()
+    champion = Channel(store, "pets", "prod").move(VERSION, by="mia", why="first")
+    log = Experiments(store, "pets", "prod", clock=lambda: NOW)
+    written_down: list[object] = []
+    with suppress(RegistryError, ValueError):
+        limits: dict[str, Any] = {
+            name: data.draw(numbers if name != "least" else counts) for name in Rule.__dataclass_fields__
+        }
+        rule = Rule(**limits)
+        begun = log.start(
+            OTHER, champion, mode=mode, share=share, rule=rule, until=until or NOW + timedelta(days=1), by=by, why=why
+        )
+        written_down.append(begun)
+        reasons = data.draw(st.lists(words, max_size=2).map(tuple))
+        written_down.append(log.conclude(begun, outcome="stopped", reasons=reasons, evidence=Evidence(), by=by))
+    assert Experiments(store, "pets", "prod").history() == written_down
+    assert len(list(store.keys(""))) == 1 + len(written_down)
+
+
+@given(
+    st.builds(
+        Event,
+        id=words,
+        kind=st.sampled_from(["began", "ended"]) | words,
+        visit=words,
+        camera=words,
+        label=words,
+        score=numbers,
+        at=st.just("2026-11-30T00:00:00.000000Z") | words,
+        seconds=numbers,
+        why=words | st.none(),
+        clock=words,
+        model=st.dictionaries(words, words | numbers, max_size=2),
+    )
+)
+def test_an_event_of_a_camera_is_read_as_it_was_written(event: Event) -> None:
+    with suppress(EventMalformed):
+        assert Event.from_json(event.to_json()) == event

@@ -240,6 +240,11 @@ def find_result(workspace: ObjectStore, job: str) -> JobResult | None:
         return None
 
 
+def store_cancelled(workspace: ObjectStore, job: str, *, by: str, why: str) -> JobResult:
+    """Store that `by` (an ARN) cancelled a job; gives what is stored, which is the job's own result if it was first."""
+    return store_result(workspace, JobResult(job=job, status="cancelled", error="Cancelled", message=why, by=by))
+
+
 def store_result(workspace: ObjectStore, result: JobResult) -> JobResult:
     """Store how a job ended; gives what is stored, which is another machine's result if it was first.
 

@@ -1,6 +1,7 @@
 """`petpark camera`."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -132,12 +133,15 @@ def events(
         return
     if day is not None:
         raise typer.BadParameter("--day goes with --lake: this machine's events are listed newest first.")
-    found, counts = cameras.recorded(home, count=count, camera=camera)
+    found, others, counts = cameras.recorded(home, count=count, camera=camera)
     told: list[dict[str, Any]] = [
         {**spooled.event.to_dict(), "sequence": spooled.sequence, "forwarded": spooled.forwarded} for spooled in found
     ]
     rows = [(*_event(event), good("forwarded") if event["forwarded"] else "waiting") for event in told]
-    facts = {"events": told, "spool": counts.to_dict()}
+    rows += [
+        ("–", "–", "–", "–", "–", "–", "", bad(f"unreadable: {other.sequence}, {other.problem}")) for other in others
+    ]
+    facts = {"events": told, "unreadable": [asdict(other) for other in others], "spool": counts.to_dict()}
     run.output.table(_COLUMNS, rows, facts=facts, empty="Nothing was recorded yet.")
 
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from petpark import datasets, jobs
+from petpark import cancellation, datasets, jobs
 from petpark.app import Invocation, example, group, invocation
 from petpark.commands.train import submit, watch_job
-from petpark.errors import unwatched
+from petpark.errors import StudyCancelled, unwatched
 from petpark.output import Cell, bad, good, plural, short
 from petpark.search import page, request, words
 from petpark.search.driver import Driver, Instances
@@ -138,6 +138,26 @@ def show(
     _print(run, table, asked)
 
 
+@app.command("cancel", epilog=example('petpark search cancel 20260802-101500-3fa9 --why "wrong dataset"'))
+def cancel(
+    ctx: typer.Context,
+    study: _Id,
+    why: Annotated[str, typer.Option("--why", help="The reason, recorded with your name.")],
+) -> None:
+    """End a study for ever, its trials and their instances; what ended before stays, and nobody resumes it."""
+    run = invocation(ctx)
+    target = run.target()
+    ended = cancellation.cancel_study(target, resolve(_workspace(target), study), why=why, tell=run.output.stage)
+    fields: dict[str, Cell] = {
+        "study": ended.study,
+        "cancelled by": person(ended.by),
+        "why": ended.why,
+        "trials cancelled": ", ".join(str(number) for number in ended.trials) or "none was under way",
+        "instances ended": ", ".join(ended.instances) or "none was at work",
+    }
+    run.output.record(fields, facts=asdict(ended))
+
+
 @app.command("list", epilog=example("petpark search list"))
 def list_studies(
     ctx: typer.Context,
@@ -155,6 +175,7 @@ def list_studies(
                     "study": one.name,
                     "asked": one.study and asdict(one.study),
                     "table": one.table and asdict(one.table),
+                    "outcome": one.outcome or None,
                     "problem": one.problem or None,
                 }
                 for one in found
@@ -172,15 +193,22 @@ def _drive(run: Invocation, target: Target, study: str, *, publish: bool) -> Non
     with unwatched(
         f"Trials of study {study} that have begun run on; no other begins.",
         f"Go on with it: petpark search resume {study}. See it: petpark search show {study}. "
-        "Stop a trial that runs: petpark jobs cancel JOB --why ...",
+        f"Stop it: petpark search cancel {study} --why ...",
     ):
         table = Driver(store=store, name=study, machines=machines, tell=run.output.stage).drive()
     published: dict[str, Any] = {}
-    if publish:
+    if publish and table.cancelled_by is None:
         job, instance = request.publish_best(target, table)
         run.output.stage(f"The best is trained again, to be published: job {job} on {instance}")
         published = {"job": job, "instance": instance, **watch_job(run, target, job, instance)}
     _print(run, table, asked, published=published)
+    if table.cancelled_by is not None:
+        raise StudyCancelled(
+            f"Study {study} was {table.outcome}.",
+            next_step="petpark search run begins another.",
+            study=study,
+            by=table.cancelled_by,
+        )
     request.best_row(table)  # a study in which nothing succeeded ends with 1
 
 
@@ -217,7 +245,7 @@ def _summary(one: Listed) -> tuple[Cell, ...]:
         return (name, "–", "–", "–", "–", "", bad(f"unreadable: {one.problem}"))
     searched, asked_by = ", ".join(words.searched(study)), person(study.spec.requested_by)
     best = "" if table is None or table.best is None else f"trial {table.best}: {table.row(table.best).value:.3f}"
-    outcome = "not ended" if table is None else (table.outcome or "").partition(":")[0]
+    outcome = one.outcome.partition(":")[0] or "not ended"
     return (name, asked_by, short(study.spec.dataset), searched, plural(study.trials, "setting"), best, outcome)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
 from botocore.exceptions import ClientError
@@ -25,7 +25,7 @@ from registry.errors import ObjectExists
 if TYPE_CHECKING:
     from registry.object_store import ObjectStore
     from training.search.budget import Entry
-    from training.search.study import Trial
+    from training.search.study import Cancellation, Trial
 
 type Tell = Callable[[str], object]
 """Hears in a sentence what happens."""
@@ -91,16 +91,24 @@ class Driver:
     _overdue: set[int] = field(default_factory=set[int], init=False)
 
     def drive(self) -> Table:
-        """Go on with the study until it has ended; its table. Raises `NoCapacity` when only that is in the way."""
+        """Go on with the study until it has ended; its table. Raises `NoCapacity` when only that is in the way.
+
+        Once the study is cancelled, this launches nothing, ends what still runs, and returns.
+        """
         records = Records(self.store, self.name, self.clock)
         ended = records.ended()
         if ended is not None:
+            if ended.cancelled_by is not None:
+                self._end_instances(self.machines.alive(self.name))
             return ended
         full: NoCapacity | None = None
         told = dict[int, State]()
         while True:
             look = records.look(self.machines.alive(self.name))
             self._say(look, told)
+            cancellation = records.cancellation()
+            if cancellation is not None:
+                return self._cancel(records, look, cancellation)
             at_work, startable = look.open_entries(), look.startable()
             try:
                 self._look_after(look, at_work)
@@ -143,6 +151,9 @@ class Driver:
         self._launch(number, job)
 
     def _launch(self, number: int, job: str) -> None:
+        # Asked after the ledger was written: whoever cancelled either finds this launch there, or is found here.
+        if Records(self.store, self.name).cancellation() is not None:
+            return
         try:
             self.machines.launch(job, layout.launch_token(self.name, number))
         except NoCapacity:
@@ -163,6 +174,23 @@ class Driver:
                     self._overdue.add(entry.number)
                     how = "is ended" if ended else "is not ours to end; its own watchdog will"
                     self.tell(f"trial {entry.trial} has used up its time: its instance {how}")
+
+    def _cancel(self, records: Records, look: Look, cancellation: Cancellation) -> Table:
+        """End every trial that was begun, its result first: an instance that boots later finds it and ends itself."""
+        from training.job import store_cancelled
+
+        for trial in sorted({entry.trial for entry in look.entries} - look.results.keys()):
+            job = layout.trial_job(self.name, trial)
+            store_cancelled(self.store, job, by=cancellation.by, why=cancellation.why)
+        self._end_instances(look.alive)
+        # With the trials of before: to end a rung begins no other.
+        after = replace(records.look(self.machines.alive(self.name)), trials=look.trials)
+        return self._end(records, after)
+
+    def _end_instances(self, alive: Mapping[str, bool]) -> None:
+        for token in sorted(token for token, at_work in alive.items() if at_work):
+            if not self.machines.end(self.name, token):
+                self.tell(f"the instance of launch {token} is not ours to end; its own watchdog will")
 
     def _say(self, look: Look, told: dict[int, State]) -> None:
         scores = look.scores()

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from training.job import JobResult
     from training.search.budget import Entry
     from training.search.choice import Answers, Score
-    from training.search.study import Study, Trial
+    from training.search.study import Cancellation, Study, Trial
 
 MOST_LAUNCHES: Final = 5
 """Instances that may end without a result before a trial is given up."""
@@ -119,6 +119,15 @@ class Records:
         except ObjectMissing:
             return None
 
+    def cancellation(self) -> Cancellation | None:
+        """Who cancelled the study; None where nobody did."""
+        from training.search.study import Cancellation
+
+        try:
+            return self._get(layout.cancelled_key(self.name), Cancellation.from_json)
+        except ObjectMissing:
+            return None
+
     def look(self, alive: Mapping[str, bool]) -> Look:
         """What the records say now; `alive` was asked before, for a job has its result before its instance ends."""
         from training.search.study import plan
@@ -143,7 +152,7 @@ class Records:
         return replace(bare, trials=tuple(trials[number] for number in sorted(trials)))
 
     def table(self, look: Look, outcome: str | None = None) -> Table:
-        """The study as people read it."""
+        """The study as people read it; a cancelled one says so, whatever the `outcome`."""
         from training.search.budget import spent
         from training.search.choice import luck, ranked
 
@@ -154,6 +163,9 @@ class Records:
         if best is not None and second is not None:
             chance = luck(self._answers(best), self._answers(second), look.study.metric)
         total = sum(seconds.values())
+        cancelled = self.cancellation()
+        if cancelled is not None:
+            outcome = cancelled.outcome
         return Table(
             study=self.name,
             metric=look.study.metric,
@@ -168,6 +180,7 @@ class Records:
             second=second,
             luck=chance,
             outcome=outcome,
+            cancelled_by=cancelled and cancelled.by,
         )
 
     def _row(self, look: Look, trial: Trial, seconds: Mapping[int, float]) -> Row:
@@ -252,11 +265,15 @@ def reservation(study: Study) -> int:
 
 @dataclass(frozen=True, kw_only=True)
 class Listed:
-    """A study among others. `study` is None where its records are not what petpark writes; `problem` says why."""
+    """A study among others. `study` is None where its records are not what petpark writes; `problem` says why.
+
+    `outcome` is empty while it goes on.
+    """
 
     name: str
     study: Study | None
     table: Table | None
+    outcome: str = ""
     problem: str = ""
 
 
@@ -271,7 +288,10 @@ def _listed(store: ObjectStore, name: str) -> Listed:
 
     records = Records(store, name)
     try:
-        return Listed(name=name, study=records.study(), table=records.ended())
+        study, table = records.study(), records.ended()
+        cancelled = records.cancellation() if table is None else None
+        outcome = table.outcome or "" if table else cancelled.outcome if cancelled else ""
+        return Listed(name=name, study=study, table=table, outcome=outcome)
     except SpecMalformed as error:
         return Listed(name=name, study=None, table=None, problem=f"{layout.study_prefix(name)}: {error}")
     except StudyMissing:

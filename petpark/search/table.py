@@ -48,7 +48,10 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """A study's trials. `luck`: p-value that best and second are equally good. `outcome`: None until the end."""
+    """A study's trials. `luck`: p-value that best and second are equally good. `outcome`: None until the end.
+
+    `cancelled_by` is the ARN of the person who cancelled it; None where nobody did.
+    """
 
     study: str
     metric: str
@@ -63,14 +66,15 @@ class Table:
     second: int | None
     luck: float | None
     outcome: str | None = None
+    cancelled_by: str | None = None
 
     def row(self, trial: int) -> Row:
         """One of the trials."""
         return self.rows[trial - 1]
 
     def to_json(self) -> bytes:
-        """Write canonical JSON."""
-        return canonical(asdict(self))
+        """Write canonical JSON. Without `cancelled_by` where nobody cancelled it, so that older code reads it."""
+        return canonical({name: fact for name, fact in asdict(self).items() if name != "cancelled_by" or fact})
 
     @classmethod
     def from_json(cls, data: bytes) -> Self:

@@ -59,8 +59,12 @@ def cost(table: Table) -> str:
 
 
 def command(table: Table) -> str | None:
-    """How to train the best once more and publish it; None if there is none."""
-    return None if table.best is None else f"petpark search resume {table.study} --publish-best"
+    """How to train the best once more and publish it; None if there is none, or the study was cancelled."""
+    return (
+        None
+        if table.best is None or table.cancelled_by is not None
+        else f"petpark search resume {table.study} --publish-best"
+    )
 
 
 def hours(seconds: float) -> str:

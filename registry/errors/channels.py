@@ -90,10 +90,10 @@ class GatesFailed(RegistryError):
 class ReasonMissing(RegistryError):
     """A decision of a person carries the reason for it. Nothing was added."""
 
-    def __init__(self, what: str) -> None:
+    def __init__(self, what: str, actual: str = "an empty one") -> None:
         super().__init__(
             expected=f"{what} that says something",
-            actual="an empty one",
+            actual=actual,
             next="Write a few words for those who read the log later.",
         )
 

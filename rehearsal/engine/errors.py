@@ -17,6 +17,10 @@ class ProviderMissing(EngineError):
     """No AWS provider binary was found on this machine."""
 
 
+class ProviderChanged(EngineError):
+    """The AWS provider binary that set-up downloaded is no longer what was verified then."""
+
+
 class ProviderFailed(EngineError):
     """The provider could not be started, or a call to it broke off."""
 

@@ -7,16 +7,20 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from petpark.downloads import TOOLS
-from rehearsal.engine.errors import ProviderMissing
+from rehearsal.engine.errors import ProviderChanged, ProviderMissing
+from rehearsal.provider.integrity import WAY_OUT, changed
 from rehearsal.provider.mirrors import VARIABLE, installed
 
 
 def find_provider(environment: Mapping[str, str] = os.environ, *, root: Path = Path("/"), tools: Path = TOOLS) -> Path:
     """The AWS provider binary to use, where `rehearsal.provider.mirrors.installed` finds it.
 
-    Raises `ProviderMissing`, which says in one sentence how to get one.
+    Raises `ProviderMissing`, which says in one sentence how to get one, and `ProviderChanged` for a downloaded one that
+    is no longer what was verified when it was installed.
     """
     if (found := installed(environment, root=root, tools=tools)) is not None:
+        if why := changed(found, tools=tools):
+            raise ProviderChanged(f"{why}; {WAY_OUT}.")
         return found
     if chosen := environment.get(VARIABLE):
         raise ProviderMissing(

@@ -6,6 +6,7 @@ import os
 import sys
 
 from petpark import pulumi_cli
+from rehearsal.provider.integrity import changed
 from rehearsal.provider.mirrors import VARIABLE, installed
 
 
@@ -16,8 +17,10 @@ def main(engine: str) -> int:
     """
     if engine == "pulumi" or (not engine and pulumi_cli.find() is not None):
         return 0 if pulumi_cli.find() is not None else _fetch_pulumi()
-    if installed() is not None:
-        return 0
+    if (found := installed()) is not None:
+        if not (why := changed(found)):
+            return 0
+        say(f"setup      {why}: it is downloaded again")
     if chosen := os.environ.get(VARIABLE):
         return _failed(f"{VARIABLE} is {chosen}, which is neither an executable AWS provider nor a mirror with one")
     return _fetch_provider()

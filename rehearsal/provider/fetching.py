@@ -12,13 +12,15 @@ from urllib.parse import urljoin
 
 from petpark.downloads import TOOLS
 from petpark.downloads.errors import ArchiveMissing, ArchiveRefused, PublisherUnreachable
-from petpark.downloads.fetch import Patience, fetch
+from petpark.downloads.fetch import Patience, fetch, unwritable
 from petpark.downloads.install import Free, download, downloads, free_space, locked
 from petpark.downloads.install import place as place_archive
 from petpark.downloads.pins import Archive, ProviderPins, machine, provider_pins
 from petpark.downloads.progress import Report
+from petpark.downloads.unchanged import record
 from petpark.downloads.unpack import dirhash
 from petpark.errors import InstallFailed
+from rehearsal.provider.integrity import changed
 from rehearsal.provider.mirrors import network_mirrors, newest_in, packed, place
 
 PUBLISHER = "https://releases.hashicorp.com"
@@ -59,7 +61,12 @@ def fetch_provider(
     name = archive_name(pins)
     with locked(name, tools, waiting=waiting):
         if (done := newest_in(tools)) is not None:
-            return done
+            if not changed(done, tools=tools):
+                return done
+            try:
+                shutil.rmtree(done.parent)
+            except OSError as error:
+                raise unwritable(f"{done} could not be replaced", error, tools) from error
         if (mirrored := packed(name, environment)) is not None:
             shutil.copyfile(mirrored, downloads(tools) / name)  # `download` uses it if its hash is right
         try:
@@ -75,9 +82,10 @@ def fetch_provider(
             unpacked=pins.unpacked,
             arrange=lambda folder: _checked(folder, pins, platform),
         )
-    binary = newest_in(tools)
-    if binary is None:
-        raise InstallFailed(f"{name} was unpacked, but its binary is gone again.", next_step="Run it again.")
+        binary = newest_in(tools)
+        if binary is None:
+            raise InstallFailed(f"{name} was unpacked, but its binary is gone again.", next_step="Run it again.")
+        record(binary)
     return binary
 
 

@@ -1,15 +1,23 @@
 """What the agent records: that a visit began, and that it ended."""
 
 import json
+import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn, cast, get_args
 
-from registry.encoding import format_time
+from registry.encoding import Fields, format_time, parse_time
 
 type EventKind = Literal["began", "ended"]
+
+
+_KINDS = re.compile("|".join(get_args(EventKind.__value__)))
+
+
+class EventMalformed(ValueError):
+    """A text is no event, or an event cannot be a text that is read again."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,18 +47,44 @@ class Event:
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, fields: Mapping[str, Any]) -> "Event":
-        """The opposite of `to_dict`."""
-        return cls(**fields)
-
-    @classmethod
     def from_json(cls, text: str) -> "Event":
-        """The opposite of `to_json`."""
-        return cls.from_dict(json.loads(text))
+        """The opposite of `to_json`; EventMalformed for any other text."""
+        try:
+            fields = Fields(_object(text))
+            event = cls(
+                **{name: fields.text(name) for name in ("id", "visit", "camera", "label", "at", "clock")},
+                kind=cast("EventKind", fields.text("kind", _KINDS)),
+                score=fields.number("score"),
+                seconds=fields.number("seconds"),
+                why=fields.optional_text("why"),
+                model=fields.nested("model").rest(),
+            )
+            fields.done()
+            parse_time(event.at)
+        except (ValueError, RecursionError) as error:
+            raise EventMalformed(str(error) or type(error).__name__) from error
+        return event
 
     def to_json(self) -> str:
-        """The event as the text of a JSON object."""
-        return json.dumps(self.to_dict(), ensure_ascii=False, sort_keys=True)
+        """The event as the text of a JSON object; EventMalformed for one that nobody could read again."""
+        try:
+            text = json.dumps(self.to_dict(), ensure_ascii=False, sort_keys=True, allow_nan=False)
+            text.encode()  # a lone surrogate has no UTF-8
+        except ValueError as error:
+            raise EventMalformed(str(error)) from error
+        Event.from_json(text)
+        return text
+
+
+def _object(text: str) -> Mapping[str, object]:
+    value = json.loads(text, parse_constant=_no_number)
+    if not isinstance(value, dict):
+        raise EventMalformed("it is not a JSON object")
+    return cast("Mapping[str, object]", value)
+
+
+def _no_number(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no number")
 
 
 def new_id() -> str:

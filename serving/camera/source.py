@@ -26,6 +26,14 @@ WHOLE_SECONDS = 20.0
 """Longest time without an undamaged frame, from opening on. Cameras send a picture that needs no other every few s."""
 _LOOK_SECONDS = 1.0
 """How much of a stream FFmpeg may look at before its first frame."""
+_GROWING = {"mpegts", "flv"}
+"""Formats that may announce streams at any time (FFmpeg's AVFMTCTX_NOHEADER).
+
+PyAV passes over their packets without returning, so a video under a new number would leave us waiting for ever, without
+a deadline. So such a source is opened twice: once to count its streams, and then with no more than these, which makes
+FFmpeg fail or wait, both of which end. A new number of the same program's video is followed (`merge_pmt_versions`).
+https://ffmpeg.org/ffmpeg-formats.html#Format-Options (max_streams), #mpegts-1
+"""
 _BAD_PACKETS = 100
 """Packets in a row that could not be decoded; then the connection is made anew."""
 
@@ -79,9 +87,7 @@ def frames(
     one, and `SourceEnded` for a file.
     """
     live = scheme_of(url) != ""
-    with closing(_open(url, open_seconds, read_seconds)) as container:
-        if not container.streams.video:
-            raise SourceLost("the source has no video")
+    with closing(_open_video(url, open_seconds, read_seconds)) as container:
         stream = container.streams.video[0]
         stream.codec_context.thread_count = 1  # threads of frames would hold back as many frames
         pace = _Pace(stop)
@@ -136,9 +142,25 @@ class _Alive:
             raise SourceLost(f"stalled: no whole frame for {silence:.1f} s")
 
 
-def _open(url: str, open_seconds: float, read_seconds: float) -> InputContainer:
+def _open_video(url: str, open_seconds: float, read_seconds: float) -> InputContainer:
+    """Open a source that has video, in such a way that no stream joins those that it has now."""
+    container = _open(url, open_seconds, read_seconds)
+    if scheme_of(url) and container.streams.video and container.format.name in _GROWING:
+        streams = len(container.streams)
+        container.close()
+        container = _open(url, open_seconds, read_seconds, streams=streams)
+    if not container.streams.video:
+        container.close()
+        raise SourceLost("the source has no video")
+    return container
+
+
+def _open(url: str, open_seconds: float, read_seconds: float, *, streams: int = 0) -> InputContainer:
+    """Open a source; with at most so many `streams`, where that is given."""
     scheme = scheme_of(url)
     options = {"protocol_whitelist": _PROTOCOLS[scheme], "analyzeduration": str(int(_LOOK_SECONDS * 1e6))}
+    if streams:
+        options |= {"max_streams": str(streams), "merge_pmt_versions": "1"}
     if scheme in {"rtsp", "rtsps"}:
         options |= {"rtsp_transport": "tcp", "timeout": _microseconds(read_seconds), "fflags": "nobuffer"}
     elif scheme:

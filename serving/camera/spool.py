@@ -6,13 +6,14 @@ were forwarded already, then those that were not, which are counted as evicted.
 
 import contextlib
 import fcntl
+import logging
 import sqlite3
 import threading
 from collections.abc import Generator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from serving.camera.event import Event
+from serving.camera.event import Event, EventMalformed
 from serving.camera.spool_schema import (
     HAS_TOTALS,
     MANY_PICTURES_EXPIRE,
@@ -22,6 +23,8 @@ from serving.camera.spool_schema import (
     TOTALS,
     TOTALS_OF_ALL,
 )
+
+logger = logging.getLogger(__name__)
 
 FILE = "events.sqlite"
 _LOCK = "agent.lock"
@@ -62,6 +65,14 @@ class Spooled:
     picture: bytes | None
     forwarded: bool
     recorded: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unreadable:
+    """What lies in the spool as an event and is none; `problem` says why."""
+
+    sequence: int
+    problem: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,9 +130,21 @@ class Spool:
             return cursor.lastrowid or 0
 
     def waiting(self, count: int) -> list[Spooled]:
-        """The oldest events that were not forwarded yet, in the order in which they were added."""
+        """The oldest events that were not forwarded yet, in the order in which they were added.
+
+        What is no event is set aside, so that it holds back nothing. It stays on the disk as long as forwarded events.
+        """
+        which = "WHERE forwarded = 0 ORDER BY sequence LIMIT ?"
         with self._opened() as database:
-            return _rows(database, "WHERE forwarded = 0 ORDER BY sequence LIMIT ?", (count,))
+            events, others = _rows(database, which, (count,))
+        while others:
+            for other in others:
+                logger.error("no event, set aside", extra={"sequence": other.sequence, "reason": other.problem})
+                with self._transaction() as database:
+                    database.execute("UPDATE events SET forwarded = 2 WHERE sequence = ?", (other.sequence,))
+            with self._opened() as database:
+                events, others = _rows(database, which, (count,))
+        return events
 
     def confirm(self, sequence: int) -> None:
         """The cloud has this event."""
@@ -202,8 +225,11 @@ class Spool:
             yield self._database
 
 
-def read_events(folder: Path, *, count: int, camera: str | None = None) -> list[Spooled]:
-    """The newest events, newest first, from beside a running agent. Raises `SpoolUnusable`."""
+def read_events(folder: Path, *, count: int, camera: str | None = None) -> tuple[list[Spooled], list[Unreadable]]:
+    """The newest events, newest first, and what among them is none, from beside a running agent.
+
+    Raises `SpoolUnusable`.
+    """
     with _reading(folder) as database:
         if camera is None:
             return _rows(database, "ORDER BY sequence DESC LIMIT ?", (count,))
@@ -258,11 +284,11 @@ def _count(database: sqlite3.Connection, name: str, more: int) -> None:
 
 
 def _first_to_go(database: sqlite3.Connection) -> tuple[int, int, int]:
-    """Number, size and state of the oldest that was forwarded, or else of the oldest that waits; there is one.
+    """Number, size and state of the oldest that was forwarded or set aside, or else of the oldest that waits.
 
     One query for each state: an index cannot give "forwarded first, then by age", and sorting takes all rows.
     """
-    for forwarded in (1, 0):
+    for forwarded in (1, 2, 0):
         found = database.execute(
             "SELECT sequence, bytes, forwarded FROM events WHERE forwarded = ? ORDER BY sequence LIMIT 1", (forwarded,)
         ).fetchone()
@@ -280,15 +306,18 @@ def _counts(database: sqlite3.Connection) -> SpoolCounts:
     return SpoolCounts(waiting=waiting, kept=kept, bytes=size, **counters)
 
 
-def _rows(database: sqlite3.Connection, which: str, values: tuple[object, ...]) -> list[Spooled]:
+def _rows(
+    database: sqlite3.Connection, which: str, values: tuple[object, ...]
+) -> tuple[list[Spooled], list[Unreadable]]:
+    events: list[Spooled] = []
+    others: list[Unreadable] = []
     columns = "SELECT sequence, facts, picture, forwarded, recorded FROM events "
-    return [
-        Spooled(
-            sequence=sequence,
-            event=Event.from_json(facts),
-            picture=picture,
-            forwarded=bool(forwarded),
-            recorded=recorded,
-        )
-        for sequence, facts, picture, forwarded, recorded in database.execute(columns + which, values)
-    ]
+    for sequence, facts, picture, forwarded, recorded in database.execute(columns + which, values):
+        try:
+            event = Event.from_json(str(facts))
+        except EventMalformed as error:
+            others.append(Unreadable(sequence=sequence, problem=str(error)))
+            continue
+        sent = forwarded == 1
+        events.append(Spooled(sequence=sequence, event=event, picture=picture, forwarded=sent, recorded=recorded))
+    return events, others

@@ -1,4 +1,7 @@
-"""Tables, indexes and statements of the spool. Every statement takes the same time however many events there are."""
+"""Tables, indexes and statements of the spool. Every statement takes the same time however many events there are.
+
+`forwarded` is 0 or 1, or 2 for what is no event and was set aside.
+"""
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS events (
@@ -46,12 +49,12 @@ COMMIT;
 
 MANY_RECORDED_NOW = """
 UPDATE events SET recorded = :now
-WHERE sequence IN (SELECT sequence FROM events WHERE forwarded IN (0, 1) AND recorded > :now LIMIT :most)
+WHERE sequence IN (SELECT sequence FROM events WHERE forwarded IN (0, 1, 2) AND recorded > :now LIMIT :most)
 """
 
 MANY_REMOVED = """
 DELETE FROM events
-WHERE sequence IN (SELECT sequence FROM events WHERE forwarded = 1 AND recorded < :before LIMIT :most)
+WHERE sequence IN (SELECT sequence FROM events WHERE forwarded IN (1, 2) AND recorded < :before LIMIT :most)
 """
 
 MANY_PICTURES_EXPIRE = """

@@ -116,10 +116,11 @@ def advance[P](before: Presence[P], seen: Seen[P], rules: VisitRules) -> tuple[P
 
 
 def elapse[P](before: Presence[P], now: float, rules: VisitRules) -> tuple[Presence[P], list[Change[P]]]:
-    """Let time pass without a frame: what has not been seen for too long is gone."""
+    """Let time pass without a frame: what has not been seen for too long is gone, in the order in which it went."""
     kept: dict[str, Track[P]] = {}
     changes: list[Change[P]] = []
-    for label, track in before.tracks.items():
+    ends = {label: (_end(track, rules), label) for label, track in before.tracks.items()}
+    for label, track in sorted(before.tracks.items(), key=lambda both: ends[both[0]]):
         why = _ending(track, before, now, rules)
         if why is None:
             kept[label] = track
@@ -144,6 +145,11 @@ def _next[P](track: Track[P] | None, label: str, score: float, seen: Seen[P], ru
         return track if track.confirmed else None
     best = Best(score=score, picture=seen.picture) if score > track.best.score else track.best
     return replace(track, last=seen.at, moved=seen.at if seen.moving else track.moved, best=best)
+
+
+def _end[P](track: Track[P], rules: VisitRules) -> float:
+    """When the track will have ended, if nothing of it is seen any more."""
+    return min(track.last + rules.leave_seconds, track.moved + rules.quiet_seconds)
 
 
 def _ending[P](track: Track[P], presence: Presence[P], now: float, rules: VisitRules) -> Ending | None:

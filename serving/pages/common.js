@@ -134,15 +134,26 @@ export function table(heads, rows, label) {
   scroll.tabIndex = 0;
   scroll.setAttribute("role", "group");
   scroll.setAttribute("aria-label", label);
-  const head = make("tr", "", ...heads.map((name) => {
-    const cell = make("th", "", name);
+  const head = as("row", make("tr", "", ...heads.map((name) => {
+    const cell = as("columnheader", make("th", "", name));
     cell.scope = "col";
     return cell;
-  }));
+  })));
   head.lang = language;
-  const body = rows.map((cells) => make("tr", "", ...cells.map((cell) => make("td", "", cell))));
-  scroll.append(make("table", "", make("thead", "", head), make("tbody", "", ...body)));
+  const body = rows.map((cells) => as("row", make("tr", "", ...cells.map((cell, column) => {
+    const made = as("cell", make("td", "", cell));
+    made.dataset.head = heads[column] ?? "";
+    return made;
+  }))));
+  const parts = [as("rowgroup", make("thead", "", head)), as("rowgroup", make("tbody", "", ...body))];
+  scroll.append(as("table", make("table", "", ...parts)));
   return scroll;
+}
+
+/* A table stays one for screen readers where a narrow screen shows its rows as blocks. */
+function as(role, made) {
+  made.setAttribute("role", role);
+  return made;
 }
 
 /* An ARN by the name at its end; the whole is there to be read. Callers without a key are told no names. */

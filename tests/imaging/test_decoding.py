@@ -7,6 +7,7 @@ import struct
 import subprocess
 import sys
 import zlib
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from imaging import PhotoError, PhotoTooLarge, PhotoUnreadable, decode
+from imaging import PhotoError, PhotoTooLarge, PhotoUnreadable, decode, jpeg
 from imaging.jpeg import has_more_scans, with_longer_scans
 
 
@@ -224,6 +225,20 @@ def test_a_thumbnail_inside_a_jpeg_does_not_count_and_neither_does_what_follows_
     data = encode(scene())
     inside = b"\xff\xe1" + (len(thumbnail) + 2).to_bytes(2) + thumbnail
     assert not has_more_scans(data[:2] + inside + data[2:] + thumbnail, 2)
+
+
+@given(st.lists(st.sampled_from([b"\xff", b"\xda", b"\xff\xda", b"\0"])).map(b"".join), st.integers(1, 5))
+def test_marks_of_scans_are_counted_in_pieces_as_in_the_whole(data: bytes, piece: int):
+    """Counted at once, seven megabytes kept the interpreter from all others for five milliseconds."""
+
+    class Watched(bytes):
+        def count(self, *how: Any) -> int:
+            assert how[2] - how[1] <= piece + 1
+            return bytes.count(self, *how)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(jpeg, "_PIECE", piece)
+        assert jpeg._at_most(Watched(data)) == data.count(b"\xff\xda")
 
 
 @given(st.binary(max_size=300), st.integers(0, 5))

@@ -308,7 +308,7 @@ def test_a_channel_that_has_begun_needs_no_further_permission(run: Run, publish:
     assert run("promote", "1", "--channel", "canary", "--why", "again").exit_code == 0
 
 
-@pytest.mark.parametrize("blank", ["", "  ", "\t\n"])
+@pytest.mark.parametrize("blank", ["", "  ", "\t\n", "bl\udcfc"])
 def test_every_decision_says_why(run: Run, publish: Publish, place: Place, blank: str) -> None:
     publish()
     publish()

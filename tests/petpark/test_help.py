@@ -49,6 +49,7 @@ def test_all_promised_commands_are_there() -> None:
         "data relabel",
         "train",
         "jobs list",
+        "search cancel",
         "search list",
         "search resume",
         "search run",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import boto3
@@ -13,7 +13,15 @@ import pytest
 
 from petpark import jobs
 from petpark.cancellation import cancel
-from petpark.errors import JobCancelled, JobFailed, JobFinished, JobInterrupted, ReasonMissing, TooManyInstances
+from petpark.errors import (
+    JobCancelled,
+    JobFailed,
+    JobFinished,
+    JobInterrupted,
+    JobOverdue,
+    ReasonMissing,
+    TooManyInstances,
+)
 from petpark.job_logs import said
 from petpark.job_summaries import Stage, summary
 from petpark.jobs import EpochSeen, Finished, InstanceSeen, Skipped
@@ -67,6 +75,20 @@ def happening(*actions: Callable[[], Any]) -> Callable[[float], None]:
         action()
 
     return pause
+
+
+@dataclass
+class Waiting:
+    """A clock that goes on only while somebody waits."""
+
+    seconds: float = 0.0
+
+    def pause(self, seconds: float) -> None:
+        self.seconds += seconds
+        assert self.seconds < 10 * 3600, "watched on, although nothing more will happen"
+
+    def clock(self) -> float:
+        return self.seconds
 
 
 def tags_of(ec2: Any, instance: str) -> dict[str, str]:
@@ -192,10 +214,47 @@ def test_a_result_that_was_written_before_the_instance_ended_counts(
 
 
 def test_an_instance_that_never_appears_is_given_up(target: FakeTarget, job: str) -> None:
-    waited: list[float] = []
+    waiting = Waiting()
     with pytest.raises(JobInterrupted, match="gone"):
-        list(jobs.watch(target, job, instance_id="i-0123456789abcdef0", pause=waited.append))
-    assert 30 < sum(waited) < 120
+        list(jobs.watch(target, job, instance_id="i-0123456789abcdef0", pause=waiting.pause, clock=waiting.clock))
+    assert 30 < waiting.seconds < 120
+
+
+def test_an_instance_that_never_reports_is_not_watched_for_ever(target: FakeTarget, logs: Any, job: str) -> None:
+    instance = jobs.launch(target, job)
+    for watched in (
+        lambda waiting: jobs.watch(target, job, poll=60, pause=waiting.pause, clock=waiting.clock),
+        lambda waiting: said(target, job, follow=True, poll=60, pause=waiting.pause, clock=waiting.clock),
+    ):
+        waiting = Waiting()
+        with pytest.raises(JobOverdue, match=f"instance {instance} has been .* of 70 that it may take") as overdue:
+            list(watched(waiting))
+        assert 70 * 60 < waiting.seconds < 75 * 60
+        for step in (f"petpark jobs logs {job}", f"petpark jobs cancel {job} --why", f"petpark train --resume {job}"):
+            assert step in overdue.value.next_step
+
+
+def test_another_instance_of_the_job_has_its_own_time(
+    target: FakeTarget, ec2: Any, workspace: ObjectStore, job: str
+) -> None:
+    first, waiting = jobs.launch(target, job), Waiting()
+
+    def pause(seconds: float) -> None:
+        waiting.pause(seconds)
+        if waiting.seconds == 60 * 60:
+            jobs.launch(target, job)
+            ec2.terminate_instances(InstanceIds=[first])
+        if waiting.seconds == 120 * 60:
+            finish(workspace, job)
+
+    events = list(jobs.watch(target, job, poll=600, pause=pause, clock=waiting.clock))
+    assert isinstance(events[-1], Finished)
+
+
+def test_a_log_of_a_job_without_an_instance_is_not_followed_for_ever(target: FakeTarget, logs: Any, job: str) -> None:
+    waiting = Waiting()
+    assert list(said(target, job, follow=True, pause=waiting.pause, clock=waiting.clock)) == []
+    assert 30 < waiting.seconds < 120
 
 
 def test_an_interrupted_job_goes_on_with_another_instance(target: FakeTarget, ec2: Any, job: str) -> None:

@@ -21,13 +21,15 @@ from petpark.target import Target
 from registry import layout
 from registry.catalog import Catalog
 from registry.object_store import MemoryStore
-from tests.petpark.conftest import Place, Run
+from tests.petpark.conftest import ACCOUNT, Place, Run
 from tests.petpark.test_search_driver import STUDY, Cloud, Fate, begin
 from tests.training.photos import write_photos
 from training.job import JobResult, find_result, load_spec, store_result, submit
 from training.run import run_job
 from training.search.space import Space
+from training.search.study import Launch
 
+ALICE = f"arn:aws:sts::{ACCOUNT}:assumed-role/publisher/alice"
 TINY = ("--set", "epochs=1", "--set", "image_size=16", "--set", "batch_size=8")
 
 
@@ -131,6 +133,48 @@ def test_a_study_on_the_stacks_instances_is_launched_by_its_ledger(run: Run, pla
     assert machines.alive(name) == {token: False}
     shown = json.loads(run("search", "show", name, "--json").stdout)
     assert (shown["outcome"], [row["state"] for row in shown["rows"]]) == (None, ["waiting"] * 4)
+
+
+def test_a_study_that_is_cancelled_ends_its_instances_and_says_who_and_why(run: Run, place: Place, ec2: Any) -> None:
+    from petpark.search.driver import Instances
+
+    target = place.target()
+    store = target.store("workspace")
+    name = request.create(store, STUDY)
+    job, token = layout.trial_job(name, 1), layout.launch_token(name, 1)
+    submit(store, job, replace(STUDY.spec, study=name))
+    store.create(layout.launch_key(name, 1), Launch(trial=1, seconds=3600).to_json())
+    machines = Instances(target=target)
+    machines.launch(job, token)
+    assert run("search", "cancel", name, "--why", " ").stderr.startswith("ReasonMissing: ")
+    assert machines.alive(name) == {token: True}
+    told = json.loads(run("search", "cancel", name[:-1], "--why", "wrong dataset", "--json").stdout)
+    assert (told["study"], told["by"], told["why"], told["trials"]) == (name, ALICE, "wrong dataset", [1])
+    assert len(told["instances"]) == 1
+    assert machines.alive(name) == {token: False}
+    result = find_result(store, job)
+    assert result is not None
+    assert (result.status, result.by, result.message) == ("cancelled", ALICE, "wrong dataset")
+    shown = json.loads(run("search", "show", name, "--json").stdout)
+    assert (shown["outcome"], shown["cancelled_by"]) == ("cancelled by alice: wrong dataset", ALICE)
+    assert "cancelled by alice" in run("search", "list").stdout
+    again = json.loads(run("search", "cancel", name, "--why", "second", "--json").stdout)
+    assert (again["why"], again["instances"]) == ("wrong dataset", [])
+    resumed = run("search", "resume", name, "--publish-best")
+    assert (resumed.exit_code, "StudyCancelled: " in resumed.stderr) == (1, True)
+    assert store.stat(layout.job_spec_key(f"{name}-best")) is None
+
+
+def test_a_study_that_has_ended_or_is_unknown_is_not_cancelled(run: Run, place: Place, ec2: Any) -> None:
+    cloud = Cloud()
+    name = begin(cloud)
+    cloud.driver(name).drive()
+    place.buckets["workspace"] = cloud.store
+    refused = run("search", "cancel", name, "--why", "too late")
+    assert (refused.exit_code, "StudyFinished: " in refused.stderr) == (1, True)
+    assert "all trials ended" in refused.stderr
+    assert cloud.store.stat(layout.cancelled_key(name)) is None
+    assert run("search", "cancel", "nothing", "--why", "wrong").stderr.startswith("StudyMissing: ")
 
 
 def test_a_trial_is_resumed_by_its_study_alone(place: Place, ec2: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
@@ -16,16 +17,16 @@ from petpark.search.records import MOST_LAUNCHES, Records, listed, reservation
 from petpark.search.request import create
 from petpark.search.table import State, Table
 from registry import layout
-from registry.errors import StoreUnavailable
+from registry.errors import ObjectExists, StoreUnavailable
 from registry.faulty_store import CUTS, Crashed, Fault, FaultyStore, Plan, at_random, only_at
 from registry.object_store import MemoryStore, ObjectStore
 from tests.petpark.conftest import ACCOUNT
 from training.hyper_parameters import HyperParameters
-from training.job import JobResult, JobSpec, load_spec
+from training.job import JobResult, JobSpec, find_result, load_spec, written
 from training.search.budget import Budget
 from training.search.choice import Answers
 from training.search.space import Space
-from training.search.study import Study
+from training.search.study import Cancellation, Study
 
 RATES = ("0.001", "0.002", "0.003", "0.004")
 STUDY = Study(
@@ -394,3 +395,65 @@ def test_a_store_that_fails_now_and_then_only_delays_a_study(seed: int) -> None:
         pytest.fail("it never ended")
     assert states(table) == ["succeeded"] * 6
     assert len(cloud.instances) == 6
+
+
+def cancel(cloud: Cloud, name: str) -> Table:
+    by = f"arn:aws:sts::{ACCOUNT}:assumed-role/publisher/bob"
+    body = written(Cancellation(by=by, why="wrong dataset", at="2026-08-02T11:00:00.000000Z"))
+    with suppress(ObjectExists):
+        cloud.store.create(layout.cancelled_key(name), body)
+    return cloud.driver(name).drive()
+
+
+@pytest.mark.parametrize("dies", [False, True], ids=["the driver lives on", "the driver dies after a launch"])
+def test_a_study_that_is_cancelled_at_any_call_of_its_driver_ends_with_nothing_at_work(dies: bool) -> None:
+    """An instance that the driver started too late to be ended finds its job's result when it boots."""
+    whole = Cloud(poll=500)
+    calls = FaultyStore(whole.store, lambda _call: None)
+    whole.driver(begin(whole), calls).drive()
+    seen = set[str]()
+    for call in range(calls.calls):
+        cloud = Cloud(poll=500)
+        name = begin(cloud)
+        ended: list[int] = []
+
+        def meanwhile(cloud: Cloud = cloud, name: str = name, ended: list[int] = ended) -> None:
+            cancel(cloud, name)
+            ended.append(len(cloud.instances))
+            if dies:
+                cloud.dies = lambda when: when == "after"
+
+        with suppress(Crashed):
+            table = cloud.driver(name, FaultyStore(cloud.store, only_at(call, Fault.SLOW), meanwhile=meanwhile)).drive()
+            assert not any(cloud.alive(name).values()), call
+            assert table == cancel(cloud, name)
+            seen |= set(states(table))
+        for one in cloud.instances.values():
+            assert one.until is not None or find_result(cloud.store, one.job) is not None, call
+        assert len(cloud.instances) <= ended[0] + 1, "at most the launch that was under way"
+    assert seen == {"succeeded", "cancelled", "waiting"}
+
+
+def test_a_cancelled_study_says_so_to_every_driver_and_launches_nothing_more() -> None:
+    cloud = Cloud()
+    name = begin(cloud)
+    cloud.dies = lambda when: when == "after" and cloud.calls == 2
+    with pytest.raises(Crashed):
+        cloud.driver(name).drive()
+    cloud.dies = lambda _when: False
+    table = cancel(cloud, name)
+    assert states(table) == ["cancelled", "cancelled", "waiting", "waiting"]
+    assert (table.outcome, table.best) == ("cancelled by bob: wrong dataset", None)
+    assert not any(cloud.alive(name).values())
+    assert cloud.driver(name).drive() == table == cancel(cloud, name)
+    assert len(cloud.instances) == 2
+    assert [one.outcome for one in listed(cloud.store, 5)] == [table.outcome]
+
+
+def test_to_cancel_a_rung_of_a_halving_study_begins_no_other() -> None:
+    cloud = Cloud(fate=lambda _job, _attempt: Fate(seconds=10**6))
+    name = begin(cloud, replace(STUDY, parallel=4, rungs=2))
+    cloud.dies = lambda when: when == "after" and cloud.calls == 4
+    with pytest.raises(Crashed):
+        cloud.driver(name).drive()
+    assert states(cancel(cloud, name)) == ["cancelled"] * 4

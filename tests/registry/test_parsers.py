@@ -1,5 +1,6 @@
 """Whatever lies in the store: a value or an error with a name, never anything else."""
 
+import functools
 import json
 from collections.abc import Callable
 from contextlib import suppress
@@ -14,6 +15,9 @@ from registry.certificate import PAYLOAD_TYPE, Certificate, parse_envelope
 from registry.channel import Move
 from registry.encoding import canonical
 from registry.errors import RegistryError
+from registry.experiment import Conclusion, Experiment, Experiments
+from registry.experiment_rule import Evidence, Rule
+from registry.memory_store import MemoryStore
 from registry.signing import MemorySigner
 from registry.version import StoredFile, Version
 
@@ -37,10 +41,23 @@ CERTIFICATE = Certificate(
 ENVELOPE = Envelope(CERTIFICATE.statement(), PAYLOAD_TYPE, {})
 ENVELOPE.sign(MemorySigner())
 
+EXPERIMENT = Experiment(
+    channel="prod", number=1, version=2, digest=VERSION.digest, champion=1, entry=1, mode="canary", share=0.5,
+    rule=Rule(), by="mia", why="", at="2026-01-01T00:00:00.000000Z", until="2026-01-02T00:00:00.000000Z",
+    write_id="0" * 32, previous_sha256=None,
+)  # fmt: skip
+CONCLUSION = Conclusion(
+    channel="prod", number=2, experiment=1, outcome="stopped", reasons=("r",), evidence=Evidence(), by="mia",
+    at="2026-01-01T00:00:00.000000Z", write_id="0" * 32, previous_sha256="b" * 64,
+)  # fmt: skip
+EXPERIMENTS = Experiments(MemoryStore(), "pets", "prod")
+
 PARSERS: dict[str, tuple[Callable[[bytes], object], bytes]] = {
     "version": (Version.from_bytes, VERSION.to_bytes()),
     "move": (Move.from_bytes, MOVE.to_bytes()),
     "statement": (Certificate.from_statement, CERTIFICATE.statement()),
+    "experiment": (functools.partial(EXPERIMENTS._parse, 1), EXPERIMENT.to_bytes()),
+    "conclusion": (functools.partial(EXPERIMENTS._parse, 2), CONCLUSION.to_bytes()),
     "envelope": (parse_envelope, canonical(ENVELOPE.to_dict())),
 }
 

@@ -322,6 +322,26 @@ def test_axe_finds_nothing_on_any_page_in_light_and_dark(page):
             assert violations(page, within="#dialog") == []
 
 
+def test_on_a_phone_each_version_is_a_block_whose_values_have_their_names(browser, endpoint):
+    with opened(browser, endpoint, viewport={"width": 390, "height": 844}, has_touch=True) as context:
+        page = context.new_page()
+        page.goto("/models")
+        filled(page, "/models")
+        assert page.evaluate(SCROLLS_SIDEWAYS) == []
+        row = page.get_by_role("table").last.get_by_role("row").nth(1)
+        cells = row.get_by_role("cell")
+        assert [cells.nth(column).get_attribute("data-head") for column in range(5)] == page.get_by_role(
+            "table"
+        ).last.locator("th").all_inner_texts()
+        tops = [cells.nth(column).evaluate("cell => cell.getBoundingClientRect().top") for column in range(5)]
+        assert tops == sorted(set(tops)), "one below the other"
+        assert violations(page) == []
+
+
+SCROLLS_SIDEWAYS = """[...document.querySelectorAll(".scroll")]
+    .filter((part) => part.scrollWidth > part.clientWidth).map((part) => part.getAttribute("aria-label"))"""
+
+
 def violations(page: Page, *, within: str | None = None, only: list[str] | None = None) -> list[tuple[str, list[str]]]:
     options = {"resultTypes": ["violations"], **({"runOnly": only} if only else {})}
     found = Axe().run(page, context=within, options=options).response["violations"]
@@ -338,6 +358,8 @@ def test_nothing_sticks_out_of_a_narrow_phone_in_any_language(browser, endpoint)
                 page.locator("#language").select_option(language)
                 expect(page.locator("html")).to_have_attribute("lang", language)
                 assert page.evaluate("document.documentElement.scrollWidth") == 360, (path, language)
+                if path == "/models":
+                    assert page.evaluate(SCROLLS_SIDEWAYS) == [], language
         page.goto("/")
         expect(page.locator("label[for=camera]")).to_be_visible()
 

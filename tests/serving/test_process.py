@@ -405,3 +405,15 @@ def test_a_port_in_use_is_named_and_ends_with_2(cloud, registry):
             assert second.process.wait(PATIENCE) == 2
             assert second.process.stderr
             assert f"127.0.0.1:{port}" in second.process.stderr.read()
+
+
+def test_a_thread_that_works_in_python_lets_the_event_loop_have_its_turn_soon():
+    """With Python's own 5 ms, a bad photo of 7 MB made each of the loop's turns wait for as long."""
+    told = (
+        "import sys, serving.__main__ as endpoint\n"
+        "endpoint._serve = lambda _settings: print('every', sys.getswitchinterval())\n"
+        "endpoint.ServingSettings.from_environment = lambda _environment: None\n"
+        "sys.exit(endpoint.main())"
+    )
+    done = subprocess.run([sys.executable, "-c", told], check=True, timeout=60, capture_output=True, text=True)
+    assert "every 0.0005" in done.stdout

@@ -56,8 +56,11 @@ class Change:
     photos: tuple[Subject, ...]
 
     def to_bytes(self) -> bytes:
-        """RFC 8785."""
-        return canonical(asdict(self))
+        """RFC 8785; ManifestMalformed for what JSON cannot say."""
+        try:
+            return canonical(asdict(self))
+        except ValueError as error:
+            raise ManifestMalformed(f"a dataset's change record cannot be stored: {error}") from error
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Self:

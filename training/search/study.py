@@ -6,9 +6,10 @@ from dataclasses import asdict, dataclass, replace
 from typing import Final, Self
 
 from registry.encoding import Fields, canonical
+from registry.identity import person
 from training.errors import SpecMalformed
 from training.hyper_parameters import HyperParameters
-from training.job import JobSpec, read_strictly
+from training.job import IDENTITY, JobSpec, read_strictly
 from training.search.budget import Budget
 from training.search.space import Space, Values, as_settings
 
@@ -101,6 +102,33 @@ class Launch:
         return read_strictly(
             "launch", data, lambda fields: cls(trial=fields.count("trial"), seconds=fields.count("seconds"))
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cancellation:
+    """Who cancelled a study, why and when; stored once."""
+
+    by: str  # ARN
+    why: str
+    at: str
+
+    @property
+    def outcome(self) -> str:
+        """How the study ended, for people."""
+        return f"cancelled by {person(self.by)}: {self.why}"
+
+    def to_json(self) -> bytes:
+        """Write canonical JSON."""
+        return canonical(asdict(self))
+
+    @classmethod
+    def from_json(cls, data: bytes) -> Self:
+        """Read canonical JSON, strictly; SpecMalformed."""
+
+        def read(fields: Fields) -> Self:
+            return cls(by=fields.text("by", IDENTITY), why=fields.text("why"), at=fields.text("at"))
+
+        return read_strictly("cancellation", data, read)
 
 
 def parameters(study: Study, trial: Trial) -> HyperParameters:

@@ -95,3 +95,12 @@ def test_what_deploys_is_fetched_for_demo_and_test_and_not_for_check(target: str
     )
     assert step is None or step in made.stdout
     assert ("rehearsal.provider" in made.stdout) == (step is not None)
+
+
+def test_a_provider_that_changed_is_downloaded_again(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(command, "installed", lambda: Path("/opt/provider"))
+    monkeypatch.setattr(command, "changed", lambda _binary: "The provider is another one")
+    assert command.main("embedded") == 2
+    assert "The provider is another one: it is downloaded again" in capsys.readouterr().out

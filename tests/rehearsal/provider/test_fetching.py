@@ -15,8 +15,11 @@ from pathlib import Path
 
 import pytest
 
+from petpark.downloads import unchanged
 from petpark.downloads.errors import ArchiveMissing, ArchiveRefused, FolderNotWritable, NoSpace, PublisherUnreachable
 from petpark.downloads.pins import machine
+from rehearsal.engine import ProviderChanged, find_provider
+from rehearsal.provider import integrity
 from tests.loopback_publisher import Answer, publisher, zipped
 from tests.rehearsal.provider.conftest import BINARY, GOOD, SCRIPT, VERSION, Shop
 
@@ -239,3 +242,72 @@ def test_nobody_there_is_one_sentence_with_the_ways_out(shop: Shop) -> None:
         shop.fetch(PETPARK_PROVIDER_MIRROR="http://127.0.0.1:9")
     assert unreachable.value.message.startswith("No AWS provider is on this machine, and 127.0.0.1 cannot be reached")
     assert str(shop.tools / "downloads") in unreachable.value.next_step
+
+
+def spoiled(binary: Path) -> None:
+    """Other bytes, of the same number, with the same modification time."""
+    before = binary.stat()
+    binary.write_bytes(SCRIPT.replace(b"exec", b"EXEC"))
+    os.utime(binary, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def test_a_provider_that_changed_since_it_was_verified_is_refused_and_fetched_again(shop: Shop) -> None:
+    binary = shop.fetch()
+    spoiled(binary)
+    environment = {"HOME": str(shop.tools.parent)}
+    with pytest.raises(ProviderChanged) as changed:
+        find_provider(environment, root=shop.tools.parent, tools=shop.tools)
+    assert str(binary) in str(changed.value)
+    assert hashlib.sha256(SCRIPT).hexdigest() in str(changed.value)
+    assert str(changed.value).endswith("get it again: make provider.")
+    assert shop.fetch() == binary
+    assert find_provider(environment, root=shop.tools.parent, tools=shop.tools).read_bytes() == SCRIPT
+    assert len(shop.server.asked) == 2
+
+
+def test_an_unchanged_provider_is_hashed_once_more_only_where_its_times_differ(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    binary = shop.fetch()
+    hashed: list[Path] = []
+    digest = unchanged._digest
+
+    def counted(program: Path) -> str:
+        hashed.append(program)
+        return digest(program)
+
+    monkeypatch.setattr(unchanged, "_digest", counted)
+    for _ in range(2):
+        assert integrity.changed(binary, tools=shop.tools) == ""
+    assert hashed == []
+    os.utime(binary)
+    for _ in range(2):
+        assert integrity.changed(binary, tools=shop.tools) == ""
+    assert hashed == [binary]
+
+
+@pytest.mark.parametrize("known", [None, b"", b"[]", b'{"name": "another"}'])
+def test_a_provider_without_a_record_is_held_against_the_pinned_hash(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, known: bytes | None
+) -> None:
+    binary = shop.fetch()
+    record = binary.parent.with_name(f"{PLATFORM}.json")
+
+    def forget() -> None:
+        record.unlink()
+        if known is not None:
+            record.write_bytes(known)
+
+    monkeypatch.setattr("petpark.downloads.pins.provider_pins", lambda: shop.pins)
+    forget()
+    assert integrity.changed(binary, tools=shop.tools) == ""
+    assert json.loads(record.read_bytes())["sha256"] == hashlib.sha256(SCRIPT).hexdigest()
+    forget()
+    spoiled(binary)
+    assert shop.pins.h1[PLATFORM] in integrity.changed(binary, tools=shop.tools)
+
+
+def test_a_provider_that_is_not_from_set_up_is_its_owners_business(shop: Shop) -> None:
+    binary = shop.fetch()
+    spoiled(binary)
+    assert integrity.changed(binary, tools=shop.tools / "elsewhere") == ""

@@ -7,9 +7,10 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import av
 import httpx
@@ -88,20 +89,37 @@ def write_video(path: Path, pictures: Iterator[Image.Image]) -> None:
         container.mux(stream.encode(None))
 
 
-def write_video_with_sound(path: Path, pictures: Iterator[Image.Image], *, sound_seconds: float) -> None:
-    """A video whose sound may go on for longer than its pictures."""
-    with av.open(str(path), "w") as container:
-        video, sound = container.add_stream("libx264", rate=RATE), container.add_stream("aac", rate=SOUND)
-        video.width, video.height, video.pix_fmt = 320, 240, "yuv420p"
-        video.options = {"g": str(RATE), "preset": "ultrafast", "tune": "zerolatency"}
-        sound.layout = "mono"
-        packets = [packet for picture in pictures for packet in video.encode(av.VideoFrame.from_image(picture))]
-        packets += video.encode(None)
-        for start in range(0, round(sound_seconds * SOUND), 1024):
-            silence = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
-            silence.sample_rate, silence.pts = SOUND, start
-            packets += sound.encode(silence)
-        packets += sound.encode(None)
+def write_video_with_sound(
+    path: Path,
+    pictures: Iterator[Image.Image],
+    *,
+    sound_seconds: float,
+    start: float = 0.0,
+    options: Mapping[str, str] | None = None,
+) -> None:
+    """A video whose sound may go on for longer than its pictures; without pictures or sound, it has no such stream.
+
+    `start`: seconds in the stream of the first picture; `options`: FFmpeg's, of the format.
+    """
+    with av.open(str(path), "w", options=dict(options or {})) as container:
+        shown = [av.VideoFrame.from_image(picture) for picture in pictures]
+        video = container.add_stream("libx264", rate=RATE) if shown else None
+        sound = container.add_stream("aac", rate=SOUND) if sound_seconds else None
+        packets: list[av.Packet[Any]] = []
+        if video is not None:
+            video.width, video.height, video.pix_fmt = 320, 240, "yuv420p"
+            video.options = {"g": str(RATE), "preset": "ultrafast", "tune": "zerolatency"}
+            for number, frame in enumerate(shown, start=round(start * RATE)):
+                frame.pts = number
+                packets += video.encode(frame)
+            packets += video.encode(None)
+        if sound is not None:
+            sound.layout = "mono"
+            for begin in range(0, round(sound_seconds * SOUND), 1024):
+                silence = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
+                silence.sample_rate, silence.pts = SOUND, begin + round(start * SOUND)
+                packets += sound.encode(silence)
+            packets += sound.encode(None)
         container.mux(sorted(packets, key=lambda packet: float((packet.dts or 0) * packet.time_base)))
 
 

@@ -9,6 +9,8 @@ import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -147,19 +149,27 @@ def serving(handler: type[BaseHTTPRequestHandler]) -> Generator[str]:
 
 
 @pytest.fixture
-def http_stream() -> Iterator[Callable[[str, bytes, bytes], str]]:
-    """A server that sends bytes, then others for ever, some fifty times a second."""
+def http_stream() -> Iterator[Callable[..., str]]:
+    """A server that sends bytes, then others for ever, some fifty times a second.
+
+    Each connection begins with the first bytes, or `goes_on` where those before it have come to.
+    """
     servers = contextlib.ExitStack()
 
-    def serve(kind: str, begin: bytes, again: bytes) -> str:
+    def serve(kind: str, begin: bytes, again: bytes, *, goes_on: bool = False) -> str:
+        def pieces() -> Iterator[bytes]:
+            first = (begin[start : start + 20 * 188] for start in range(0, len(begin), 20 * 188))
+            return itertools.chain(first, itertools.repeat(again))
+
+        live = pieces()
+
         class Drip(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 self.send_response(200)
                 self.send_header("Content-Type", kind)
                 self.end_headers()
                 with contextlib.suppress(OSError):
-                    pieces = (begin[start : start + 20 * 188] for start in range(0, len(begin), 20 * 188))
-                    for piece in itertools.chain(pieces, itertools.repeat(again)):
+                    for piece in live if goes_on else pieces():
                         self.wfile.write(piece)
                         time.sleep(0.02)
 
@@ -211,6 +221,41 @@ def test_a_transport_stream_whose_sound_goes_on_without_video_is_lost(tmp_path, 
     count, why = lost(http_stream("video/mp2t", stream, stream[-188 * 60 :]), read_seconds=1.0, whole_seconds=8.0)
     assert count
     assert "no frame for" in why
+
+
+def transport_stream(path: Path, *, start: float, sound: bool = False, **options: str) -> bytes:
+    """Three seconds of MPEG-TS, of pictures and perhaps of sound."""
+    write_video_with_sound(path, walking(3), sound_seconds=3.0 if sound else 0.0, start=start, options=options)
+    return path.read_bytes()
+
+
+def test_a_transport_stream_whose_video_gets_another_number_is_followed(tmp_path, http_stream):
+    """Its packets would be passed over without end: PyAV returns to nobody for a stream that it did not know."""
+    first = transport_stream(tmp_path / "1.ts", start=0, mpegts_start_pid="256")
+    again = transport_stream(tmp_path / "2.ts", start=3, mpegts_start_pid="512", tables_version="3")
+    found = take(http_stream("video/mp2t", first, again), 90, read_seconds=2.0)
+    assert (found[-1].image.width, found[-1].image.height) == (320, 240)
+
+
+def test_a_transport_stream_that_changes_to_another_program_is_lost_after_the_usual_time(tmp_path, http_stream):
+    first = transport_stream(tmp_path / "1.ts", start=0, mpegts_start_pid="256")
+    other: dict[str, Any] = {"mpegts_service_id": "7", "mpegts_pmt_start_pid": "5000", "tables_version": "3"}
+    again = transport_stream(tmp_path / "2.ts", start=3, mpegts_start_pid="512", **other)
+    count, why = lost(http_stream("video/mp2t", first, again), read_seconds=1.0, whole_seconds=8.0)
+    assert 0 < count <= 45
+    assert "no frame for" in why or "broke" in why
+
+
+def test_a_camera_that_announces_its_video_after_its_sound_is_lost_and_plays_at_a_later_attempt(tmp_path, http_stream):
+    write_video_with_sound(tmp_path / "sound.ts", iter(()), sound_seconds=3)
+    later = transport_stream(tmp_path / "both.ts", start=3, sound=True, mpegts_start_pid="512", tables_version="3")
+    url = http_stream("video/mp2t", (tmp_path / "sound.ts").read_bytes(), later, goes_on=True)
+    assert lost(url, read_seconds=2.0) == (0, "the source has no video")
+    for _ in range(10):
+        with contextlib.suppress(SourceLost):
+            assert len(take(url, 20, read_seconds=2.0)) == 20
+            return
+    pytest.fail("it never played")
 
 
 PICTURE = io.BytesIO()

@@ -1,6 +1,7 @@
 """What is committed stays: below the bound, through retention, and when the writer is killed at any moment."""
 
 import contextlib
+import json
 import sqlite3
 import subprocess
 import sys
@@ -31,6 +32,7 @@ from serving.camera.spool_schema import TOTALS_OF_ALL
 ROOT = Path(__file__).parents[3]
 MANY = 1 << 30
 HOUR = 3600.0
+NOW = 1_900_000_000.0
 
 
 def event(number: int, camera: str = "gate") -> Event:
@@ -182,8 +184,8 @@ def test_events_are_read_from_beside_a_running_agent(tmp_path):
     spool = Spool(tmp_path, max_bytes=MANY)
     for number in range(1, 6):
         spool.add(event(number, camera="gate" if number % 2 else "pond"), b"", now=0)
-    assert [found.sequence for found in read_events(tmp_path, count=2)] == [5, 4]
-    assert [found.sequence for found in read_events(tmp_path, count=9, camera="pond")] == [4, 2]
+    assert [found.sequence for found in read_events(tmp_path, count=2)[0]] == [5, 4]
+    assert [found.sequence for found in read_events(tmp_path, count=9, camera="pond")[0]] == [4, 2]
     assert read_counts(tmp_path) == spool.counts()
     spool.close()
 
@@ -231,7 +233,7 @@ def test_a_writer_killed_at_any_moment_loses_nothing_that_was_committed(tmp_path
         writer.kill()
         last = int([*said, *writer.stdout][-1])
     spool = Spool(tmp_path, max_bytes=MANY)
-    found = {spooled.event.id for spooled in read_events(tmp_path, count=100_000)}
+    found = {spooled.event.id for spooled in read_events(tmp_path, count=100_000)[0]}
     assert {event(number).id for number in range(1, last + 1)} <= found
     assert len(found) <= last + 1
     counts = spool.counts()
@@ -247,6 +249,48 @@ def test_an_event_survives_json(label, score):
 
     odd = replace(event(1), label=label.encode("utf-8", "replace").decode(), score=score)
     assert Event.from_json(odd.to_json()) == odd
+
+
+DAMAGED = {
+    "a newer agent's": {**event(1).to_dict(), "weather": "rain"},
+    "without a score": {name: value for name, value in event(1).to_dict().items() if name != "score"},
+    "a score in words": {**event(1).to_dict(), "score": "high"},
+    "another kind": {**event(1).to_dict(), "kind": "paused"},
+    "no time": {**event(1).to_dict(), "at": "yesterday"},
+    "a list": [],
+}
+
+
+@pytest.mark.parametrize("facts", DAMAGED.values(), ids=DAMAGED)
+def test_what_is_no_event_holds_back_none_and_is_named(tmp_path, facts):
+    spool = Spool(tmp_path, max_bytes=MANY)
+    for number in range(1, 4):
+        spool.add(event(number), None, now=NOW)
+    with contextlib.closing(sqlite3.connect(tmp_path / FILE)) as database, database:
+        database.execute("UPDATE events SET facts = ? WHERE sequence = 1", (json.dumps(facts),))
+    assert [spooled.sequence for spooled in spool.waiting(1)] == [2]
+    assert spool.counts().waiting == 2
+    events, others = read_events(tmp_path, count=9)
+    assert ([one.sequence for one in events], [one.sequence for one in others]) == ([3, 2], [1])
+    assert others[0].problem
+    spool.forget(before=NOW + 1, now=NOW + 2)
+    assert read_events(tmp_path, count=9)[1] == []
+    assert [spooled.sequence for spooled in spool.waiting(9)] == [2, 3]
+    spool.close()
+
+
+def test_what_is_no_event_goes_before_any_that_waits(tmp_path):
+    spool = Spool(tmp_path, max_bytes=2800)
+    spool.add(event(1), b"x" * 800, now=NOW)
+    spool.add(event(2), None, now=NOW)
+    with contextlib.closing(sqlite3.connect(tmp_path / FILE)) as database, database:
+        database.execute("UPDATE events SET facts = '{}' WHERE sequence = 2")
+    assert [spooled.sequence for spooled in spool.waiting(9)] == [1]
+    for number in range(3, 5):
+        spool.add(event(number), b"x" * 300, now=NOW)
+    assert [spooled.sequence for spooled in spool.waiting(9)] == [1, 3, 4]
+    assert spool.counts().evicted == 0
+    spool.close()
 
 
 def test_visits_that_began_are_counted_a_camera_and_from_a_time_on(tmp_path):

@@ -3,7 +3,7 @@
 import itertools
 from dataclasses import dataclass
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from serving.camera.visits import Began, Ended, Ending, Presence, Seen, VisitRules, advance, close, elapse
@@ -136,6 +136,16 @@ def test_whatever_is_seen_visits_are_confirmed_apart_and_ended_once(steps):
 
 @settings(deadline=None)
 @given(STEPS)
+@example(  # two end within one gap, the one that was seen first last
+    [
+        Step(gap=0.05, dog=0.8, moving=True),
+        Step(gap=1.0, dog=0.6, moving=False),
+        Step(gap=0.05, dog=0.0, moving=True),
+        Step(gap=1.0, dog=0.0, moving=False),
+        Step(gap=1.0, dog=0.6, moving=False),
+        Step(gap=6.0, dog=0.0, moving=False),
+    ]
+)
 def test_time_may_pass_in_any_pieces_between_frames(steps):
     """The agent lets time pass when it likes; what visits there are does not depend on it."""
     plain, ticked, at = Presence(), Presence(), 0.0
