@@ -23,13 +23,13 @@ BITS: Final = 64
 _BANDS: Final = NEAR + 1
 _FEW: Final = 32
 """Hashes in a bucket up to which buckets are compared together: numpy's calls would cost more than the comparisons."""
-_SOME: Final = 1024
+_SOME: Final = 2048
 """Hashes in a bucket up to which choosing bands costs more than comparing all with all."""
 _GAIN: Final = 0.5
 """Share of a bucket's comparisons that its bands must save."""
 _SAMPLE: Final = 4096
-_BLOCK: Final = 1 << 20
-"""Comparisons at a time, which bounds memory."""
+_BLOCK: Final = 1 << 17
+"""Comparisons at a time, a megabyte of differences: bounds memory, and fits the processor's cache."""
 
 type Hashes64 = npt.NDArray[np.uint64]
 type Places = npt.NDArray[np.intp]
@@ -47,7 +47,7 @@ class _Bucket:
 def near_pairs(hashes: Hashes64) -> Iterator[Pairs]:
     """Yield every pair of distinct `hashes` that differ in at most `NEAR` bits, once, as two arrays of places.
 
-    In blocks of at most some million pairs, in no order.
+    In blocks of at most some hundred thousand pairs, in no order.
     """
     waiting = [_Bucket(places=np.arange(len(hashes)), apart=())]
     while waiting:
@@ -191,10 +191,11 @@ def _all_with_all(hashes: Hashes64, bucket: _Bucket) -> Iterator[Pairs]:
     rows = max(1, _BLOCK // max(1, len(own)))
     for start in range(0, len(own), rows):
         some = own[start : start + rows]
-        close = np.bitwise_count(some[:, None] ^ own[None, start:]) <= NEAR
-        left, right = np.nonzero(np.triu(close, k=1))
-        if len(left):
-            yield from _close(hashes, places[start + left], places[start + right], bucket.apart)
+        found = np.flatnonzero(np.bitwise_count(some[:, None] ^ own[None, start:]) <= NEAR)
+        left, right = np.divmod(found, len(own) - start)  # quicker than two-dimensional places
+        after = right > left  # not itself, and each pair once
+        if after.any():
+            yield from _close(hashes, places[start + left[after]], places[start + right[after]], bucket.apart)
 
 
 def _close(hashes: Hashes64, ones: Places, others: Places, apart: tuple[np.uint64, ...]) -> Iterator[Pairs]:
