@@ -100,16 +100,34 @@ def near_lists(hashes: Hashes64, *, most: int) -> tuple[Places, npt.NDArray[np.i
 def components(hashes: Hashes64) -> Places:
     """Give each of distinct `hashes` the lowest place among all that it is near to, directly or through others."""
     lowest = np.arange(len(hashes))
+    waiting: list[Pairs] = []
+    number = 0
     for ones, others in near_pairs(hashes):
-        while True:
-            left, right = lowest[ones], lowest[others]
-            open_ = left != right
-            if not open_.any():
-                break
-            ones, others, left, right = ones[open_], others[open_], left[open_], right[open_]
-            np.minimum.at(lowest, np.maximum(left, right), np.minimum(left, right))
-            _flatten(lowest)
+        apart = lowest[ones] != lowest[others]
+        if not apart.any():
+            continue
+        waiting.append((ones[apart], others[apart]))
+        number += len(waiting[-1][0])
+        if number > len(hashes):  # joining costs a pass over all hashes, whatever the number of pairs
+            _join(lowest, waiting)
+            waiting, number = [], 0
+    _join(lowest, waiting)
     return lowest
+
+
+def _join(lowest: Places, pairs: list[Pairs]) -> None:
+    """Give both of each pair, and all that they hang together with, the same lowest place."""
+    if not pairs:
+        return
+    ones, others = (np.concatenate(each) for each in zip(*pairs, strict=True))
+    while True:
+        left, right = lowest[ones], lowest[others]
+        apart = left != right
+        if not apart.any():
+            return
+        ones, others, left, right = ones[apart], others[apart], left[apart], right[apart]
+        np.minimum.at(lowest, np.maximum(left, right), np.minimum(left, right))
+        _flatten(lowest)
 
 
 def _flatten(lowest: Places) -> None:
