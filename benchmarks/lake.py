@@ -13,11 +13,9 @@ import argparse
 import json
 import multiprocessing
 import os
-import resource
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -35,7 +33,7 @@ from benchmarks.support import scenes
 from benchmarks.support.contestants import REFERENCES
 from benchmarks.support.crew import Member
 from benchmarks.support.figures import Machine
-from benchmarks.support.memory import peak_bytes
+from benchmarks.support.memory import children_peaks, peak_bytes, processor_seconds
 from benchmarks.support.s3_server import VERSITYGW, Bucket, s3_server
 from training.dataset import ingest_from, load_manifest
 from training.dataset.index import read_index
@@ -46,8 +44,6 @@ from training.dataset.sources import FolderSource
 MOST_BYTES: Final = 1.5e9
 MOST_SECONDS: Final = 600.0
 PATIENCE: Final = 3 * 3600.0
-EVERY_SECONDS: Final = 0.1
-"""Between two looks at the processes that a stage started."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -173,22 +169,9 @@ def in_a_process(name: str, photos: int, work: Callable[[], str]) -> Stage:
 
 def taken(name: str, photos: int, work: Callable[[], str]) -> Stage:
     """What `work` takes, the processes that it starts included: of their memory, pages that they share count twice."""
-    peaks: dict[int, int] = {}
-    ended = threading.Event()
-
-    def watch() -> None:
-        while not ended.wait(EVERY_SECONDS):
-            for process in children():
-                peaks[process] = max(peaks.get(process, 0), peak_bytes(process))
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
     began, before = time.perf_counter(), processor_seconds()
-    try:
+    with children_peaks() as peaks:
         found = work()
-    finally:
-        ended.set()
-        watcher.join()
     return Stage(
         name=name,
         photos=photos,
@@ -197,18 +180,6 @@ def taken(name: str, photos: int, work: Callable[[], str]) -> Stage:
         peak_bytes=peak_bytes() + sum(peaks.values()),
         found=found,
     )
-
-
-def children() -> list[int]:
-    """Processes that this one started and that run. https://man7.org/linux/man-pages/man5/proc_tid_children.5.html"""
-    lists = (path.read_text() for path in Path("/proc/self/task").glob("*/children"))
-    return [int(process) for each in lists for process in each.split()]
-
-
-def processor_seconds() -> float:
-    """Of this process, and of those that it started and that ended."""
-    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return sum(each.ru_utime + each.ru_stime for each in used)
 
 
 if __name__ == "__main__":
