@@ -108,7 +108,7 @@ def animals(share: float) -> Change:
         animal = ImageOps.fit(other, (side, side))
         frames = [photo.copy(), photo.copy()]
         for frame, turned in zip(frames, (animal, ImageOps.mirror(animal)), strict=True):
-            frame.paste(turned, tuple(int(rng.integers(0, length - side)) for length in photo.size))
+            frame.paste(turned, (int(rng.integers(0, photo.width - side)), int(rng.integers(0, photo.height - side))))
         return jpeg(frames[0]), jpeg(frames[1])
 
     return change
