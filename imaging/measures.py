@@ -12,6 +12,9 @@ from PIL import ExifTags, Image
 from imaging.decoding import MAX_PIXELS, decode, open_photo, orientation, pixels_of
 
 _SIDE: Final = 128
+_CELLS: Final = tuple(itertools.pairwise(np.linspace(0, _SIDE, 10).round().astype(int).tolist()))
+"""Columns of the nine cells in a row of the difference hash."""
+
 _SIDEWAYS: Final = frozenset({5, 6, 7, 8})
 
 
@@ -90,7 +93,8 @@ def _laplacian(luma: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
 def _difference_hash(luma: npt.NDArray[np.float32]) -> int:
     """Say for 8×8 places whether it is brighter to the right; most significant bit is the top left."""
     rows = luma.reshape(8, _SIDE // 8, _SIDE).mean(axis=1)
-    edges = np.linspace(0, _SIDE, 10).round().astype(int)
-    cells = np.stack([rows[:, a:b].mean(axis=1) for a, b in itertools.pairwise(edges)], axis=1)
+    cells = np.empty((8, 9), dtype=np.float32)
+    for place, (start, stop) in enumerate(_CELLS):
+        np.divide(np.add.reduce(rows[:, start:stop], axis=1), np.float32(stop - start), out=cells[:, place])
     bits = (cells[:, 1:] > cells[:, :-1]).flatten()
     return int.from_bytes(np.packbits(bits).tobytes(), "big")

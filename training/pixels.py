@@ -24,12 +24,15 @@ from registry.encoding import sha256_hex
 from registry.errors import ObjectMissing
 from registry.layout import photo_key
 from registry.object_store import ObjectStore
+from registry.transfer import in_order
 from training.dataset.manifest import Photo
 from training.errors import OutOfMemory, PhotoLost
 from training.group import processes_here
 from training.memory import free_memory
 
 WORKERS: Final = 16
+WAITING: Final = WORKERS
+"""Photos that are queued behind those at work, so that a slow one stops no other thread."""
 _AHEAD: Final = 2  # batches that are decoded while one is used
 _SHARE: Final = 0.5  # of what is free: the network, its copies and the store's clients need the rest
 
@@ -61,17 +64,13 @@ def load_pixels(
     """
     pixels = _room(len(photos), size, directory)
 
-    def load(place: int) -> None:
+    def load(numbered: tuple[int, Photo]) -> None:
         check()
-        pixels[place] = decode(fetch(lake, photos[place]), size)
+        place, photo = numbered
+        pixels[place] = decode(fetch(lake, photo), size)
 
-    with ThreadPoolExecutor(WORKERS) as pool:
-        try:
-            for _ in pool.map(load, range(len(photos))):
-                pass
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    for _ in in_order(load, enumerate(photos), at_once=WORKERS, waiting=WAITING):
+        pass
     targets = targets_of(photos, labels)
     return LabelledPixels(photos=tuple(photos), pixels=torch.from_numpy(pixels), targets=targets)
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from imaging import measuring
 from registry.layout import PHOTOS, manifest_key, photo_key
 from registry.object_store import MemoryStore
 from tests.training.photos import jpeg, write_photos
@@ -142,3 +143,15 @@ def test_a_refusal_names_the_photos_that_were_skipped(tmp_path: Path):
     (tmp_path / "cat" / "bad.jpg").write_bytes(b"bad")
     with pytest.raises(DatasetRefused, match=r"cat/bad\.jpg: not a JPEG"):
         ingest(tmp_path, MemoryStore(), seed=1)
+
+
+def test_photos_measured_by_processes_make_the_same_dataset_and_without_any_it_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photos = write_photos(tmp_path, per_class=40)
+    here = ingest(photos, MemoryStore(), seed=1)
+    monkeypatch.setattr(measuring.Measurer.__init__, "__kwdefaults__", {"processes": 2, "here": 0})
+    assert ingest(photos, MemoryStore(), seed=1).sha256 == here.sha256
+    monkeypatch.setattr(measuring, "_PROGRAM", ("-c", "raise SystemExit(3)"))
+    with pytest.raises(DatasetRefused, match="more processes; then ingest the photos again"):
+        ingest(photos, MemoryStore(), seed=1)

@@ -1,5 +1,6 @@
 """The five characteristics: what is found, what is not, and which photos are named."""
 
+import tracemalloc
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from tests.training.test_manifest import photo
 from tests.training.test_placing import SCENE, flipped
 from training.dataset.ingest import ingest
 from training.dataset.manifest import Manifest, Photo
+from training.dataset.quality import likeness
 from training.dataset.quality.accuracy import accuracy, doubt
 from training.dataset.quality.bias import camera_bias
 from training.dataset.quality.completeness import completeness
@@ -269,3 +271,50 @@ def test_a_mirrored_copy_in_another_split_is_found_and_what_only_embeds_alike_is
     found = alike_across_splits(photos, same, pixels)
     assert {(each.one, each.other) for each in found} == {(1, 0), (1, 2)}
     assert alike_across_splits(photos, clustered(6), pixels, alike=1.01) == []
+
+
+def nearest_of_all(embeddings: np.ndarray, splits: list[Split], alike: float) -> set[tuple[int, int]]:
+    """The three nearest of earlier splits, comparing all with all at once; of equals the first."""
+    found: set[tuple[int, int]] = set()
+    for one, split in enumerate(splits):
+        there = [n for n, other in enumerate(splits) if list(Split).index(other) < list(Split).index(split)]
+        cosines = {n: float(embeddings[one] @ embeddings[n]) for n in there}
+        near = sorted((n for n in there if cosines[n] >= alike), key=lambda n: (-cosines[n], n))
+        found |= {(one, n) for n in near[:3]}
+    return found
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.tuples(st.sampled_from(Split), st.tuples(*[st.integers(-2, 2)] * 2)), min_size=1, max_size=30),
+    st.integers(1, 7),
+    st.integers(1, 7),
+    st.integers(-8, 8),
+)
+def test_the_nearest_of_other_splits_are_those_of_comparing_all_whatever_the_tiles(
+    album: list[tuple[Split, tuple[int, int]]], rows: int, columns: int, alike: int
+) -> None:
+    """Small integers: their products are exact, so that equally near ones are exactly so."""
+    splits = [split for split, _ in album]
+    embeddings = np.array([each for _, each in album], dtype=np.float32)
+    pixels = np.broadcast_to(np.random.default_rng(4).integers(0, 256, (1, 16, 16, 3)), (len(album), 16, 16, 3))
+    photos = [shot(n, split=split) for n, split in enumerate(splits)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(likeness, "_ROWS", rows)
+        patch.setattr(likeness, "_COLUMNS", columns)
+        found = alike_across_splits(photos, embeddings, pixels.astype(np.uint8), alike=alike)
+    assert {(each.one, each.other) for each in found} == nearest_of_all(embeddings, splits, alike)
+    assert [each.cosine for each in found] == sorted((each.cosine for each in found), reverse=True)
+
+
+def test_comparing_many_embeddings_takes_no_more_memory_than_comparing_some() -> None:
+    embeddings = np.random.default_rng(6).normal(size=(40_000, 2)).astype(np.float32)
+    photos = [shot(n % 100, split=Split.TEST if n < 1_500 else Split.TRAIN) for n in range(len(embeddings))]
+    pixels = np.zeros((1, 16, 16, 3), dtype=np.uint8)
+    tracemalloc.start()
+    try:
+        assert alike_across_splits(photos, embeddings, pixels, alike=1_000) == []
+        strangeness(embeddings[:3_000])
+        assert tracemalloc.get_traced_memory()[1] < 64 * 2**20
+    finally:
+        tracemalloc.stop()

@@ -23,13 +23,13 @@ BITS: Final = 64
 _BANDS: Final = NEAR + 1
 _FEW: Final = 32
 """Hashes in a bucket up to which buckets are compared together: numpy's calls would cost more than the comparisons."""
-_SOME: Final = 1024
+_SOME: Final = 2048
 """Hashes in a bucket up to which choosing bands costs more than comparing all with all."""
 _GAIN: Final = 0.5
 """Share of a bucket's comparisons that its bands must save."""
 _SAMPLE: Final = 4096
-_BLOCK: Final = 1 << 20
-"""Comparisons at a time, which bounds memory."""
+_BLOCK: Final = 1 << 17
+"""Comparisons at a time, a megabyte of differences: bounds memory, and fits the processor's cache."""
 
 type Hashes64 = npt.NDArray[np.uint64]
 type Places = npt.NDArray[np.intp]
@@ -47,7 +47,7 @@ class _Bucket:
 def near_pairs(hashes: Hashes64) -> Iterator[Pairs]:
     """Yield every pair of distinct `hashes` that differ in at most `NEAR` bits, once, as two arrays of places.
 
-    In blocks of at most some million pairs, in no order.
+    In blocks of at most some hundred thousand pairs, in no order.
     """
     waiting = [_Bucket(places=np.arange(len(hashes)), apart=())]
     while waiting:
@@ -100,16 +100,34 @@ def near_lists(hashes: Hashes64, *, most: int) -> tuple[Places, npt.NDArray[np.i
 def components(hashes: Hashes64) -> Places:
     """Give each of distinct `hashes` the lowest place among all that it is near to, directly or through others."""
     lowest = np.arange(len(hashes))
+    waiting: list[Pairs] = []
+    number = 0
     for ones, others in near_pairs(hashes):
-        while True:
-            left, right = lowest[ones], lowest[others]
-            open_ = left != right
-            if not open_.any():
-                break
-            ones, others, left, right = ones[open_], others[open_], left[open_], right[open_]
-            np.minimum.at(lowest, np.maximum(left, right), np.minimum(left, right))
-            _flatten(lowest)
+        apart = lowest[ones] != lowest[others]
+        if not apart.any():
+            continue
+        waiting.append((ones[apart], others[apart]))
+        number += len(waiting[-1][0])
+        if number > len(hashes):  # joining costs a pass over all hashes, whatever the number of pairs
+            _join(lowest, waiting)
+            waiting, number = [], 0
+    _join(lowest, waiting)
     return lowest
+
+
+def _join(lowest: Places, pairs: list[Pairs]) -> None:
+    """Give both of each pair, and all that they hang together with, the same lowest place."""
+    if not pairs:
+        return
+    ones, others = (np.concatenate(each) for each in zip(*pairs, strict=True))
+    while True:
+        left, right = lowest[ones], lowest[others]
+        apart = left != right
+        if not apart.any():
+            return
+        ones, others, left, right = ones[apart], others[apart], left[apart], right[apart]
+        np.minimum.at(lowest, np.maximum(left, right), np.minimum(left, right))
+        _flatten(lowest)
 
 
 def _flatten(lowest: Places) -> None:
@@ -191,10 +209,11 @@ def _all_with_all(hashes: Hashes64, bucket: _Bucket) -> Iterator[Pairs]:
     rows = max(1, _BLOCK // max(1, len(own)))
     for start in range(0, len(own), rows):
         some = own[start : start + rows]
-        close = np.bitwise_count(some[:, None] ^ own[None, start:]) <= NEAR
-        left, right = np.nonzero(np.triu(close, k=1))
-        if len(left):
-            yield from _close(hashes, places[start + left], places[start + right], bucket.apart)
+        found = np.flatnonzero(np.bitwise_count(some[:, None] ^ own[None, start:]) <= NEAR)
+        left, right = np.divmod(found, len(own) - start)  # quicker than two-dimensional places
+        after = right > left  # not itself, and each pair once
+        if after.any():
+            yield from _close(hashes, places[start + left[after]], places[start + right[after]], bucket.apart)
 
 
 def _close(hashes: Hashes64, ones: Places, others: Places, apart: tuple[np.uint64, ...]) -> Iterator[Pairs]:

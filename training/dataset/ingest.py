@@ -12,7 +12,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
-from imaging import PhotoError, captured_at, measure
+from imaging import PhotoError, PhotoMeasures, captured_at, measure
+from imaging.measuring import Measurer, MeasuringFailed
 from registry.encoding import sha256_hex
 from registry.errors import ObjectExists, StoreUnavailable
 from registry.layout import photo_key
@@ -26,6 +27,7 @@ from training.dataset.quality import Quality, assess, refuse_unfit
 from training.dataset.sources import Candidate, FolderSource, Passed, Source, Unreadable
 from training.dataset.split import SplitBy, split_of
 from training.dataset.stored_photos import EarlierPhotos, StoredPhotos
+from training.errors import DatasetRefused
 
 WORKERS: Final = 32
 """Threads that read, check and send photos; most of the time they wait for the data lake."""
@@ -117,7 +119,9 @@ def ingest_from(
     )
 
 
-def describe(key: str, data: bytes, *, seed: int, row: Row) -> Photo:
+def describe(
+    key: str, data: bytes, *, seed: int, row: Row, measure: Callable[[bytes], PhotoMeasures] = measure
+) -> Photo:
     """Describe one photo by its key and bytes, in the split that it has for itself; PhotoError."""
     measures = measure(data)
     sha256 = sha256_hex(data)
@@ -149,6 +153,7 @@ class _Clerk:
         self._known = {photo.sha256: photo for photo in base.manifest.photos} if base else {}
         self._stored = StoredPhotos(store)
         self._earlier = EarlierPhotos(store)
+        self._measurer = Measurer()
         self._sent: set[str] = set()
 
     @property
@@ -161,7 +166,7 @@ class _Clerk:
 
         An error that is not about one file ends it, with nothing under way.
         """
-        with ThreadPoolExecutor(WORKERS) as pool:
+        with self._measurer, ThreadPoolExecutor(WORKERS) as pool:
             under_way: deque[tuple[str, Future[Photo | str]]] = deque()
             try:
                 for found in source:
@@ -189,6 +194,10 @@ class _Clerk:
             photo = self._describe(found.key, data, row, sha256, stored=stored)
         except (PhotoError, Unreadable) as error:
             return str(error)
+        except MeasuringFailed as error:
+            raise DatasetRefused(
+                f"{error}; then ingest the photos again, and what was sent is not sent twice"
+            ) from error
         if isinstance(photo, Photo) and not stored:
             self._send(sha256, data)
         return photo
@@ -233,7 +242,7 @@ class _Clerk:
                 captured_at=row.captured_at or (earlier.captured_at and captured_at(data)),
                 groups=row.groups,
             )
-        return describe(key, data, seed=self._seed, row=row)
+        return describe(key, data, seed=self._seed, row=row, measure=self._measurer.measure)
 
     def _send(self, sha256: str, data: bytes) -> None:
         key = photo_key(sha256)

@@ -11,6 +11,7 @@ from training.dataset.manifest import Photo
 from training.dataset.split import Split
 
 type Numbers = npt.NDArray[np.float32]
+type Places = npt.NDArray[np.intp]
 
 ALIKE: Final = 0.95
 """Cosine of two embeddings from which on photos may show the same; `docs/design/data.md` has the evidence."""
@@ -20,7 +21,10 @@ LOOKS: Final = 0.9
 
 _NEIGHBOURS: Final = 10
 _REFERENCES: Final = 20_000
-_ROWS: Final = 2048
+_ROWS: Final = 1024
+_COLUMNS: Final = 4096
+_COSINES: Final = _ROWS * _COLUMNS
+"""Cosines in memory at a time: 16 MB, however many photos there are."""
 _FAR: Final = 3.0
 _SIDE: Final = 16
 _EACH: Final = 3
@@ -46,12 +50,13 @@ def strangeness(embeddings: Numbers, *, seed: int = 0) -> Numbers:
     references = embeddings[np.sort(order)]
     wanted = min(_NEIGHBOURS + 1, len(references))
     found = np.empty(count, dtype=np.float32)
-    for start in range(0, count, _ROWS):
-        likeness = embeddings[start : start + _ROWS] @ references.T
-        nearest = -np.partition(-likeness, wanted - 1, axis=1)[:, :wanted]
+    rows = max(1, _COSINES // max(1, len(references)))
+    for start in range(0, count, rows):
+        likeness = embeddings[start : start + rows] @ references.T
+        nearest = np.partition(likeness, len(references) - wanted, axis=1)[:, -wanted:]
         itself = nearest.max(axis=1, keepdims=True) > 1 - 1e-6  # is among the references, or as good as
         total = nearest.sum(axis=1) - np.where(itself, nearest.max(axis=1, keepdims=True), 0)[:, 0]
-        found[start : start + _ROWS] = 1 - total / np.maximum(wanted - itself[:, 0], 1)
+        found[start : start + rows] = 1 - total / np.maximum(wanted - itself[:, 0], 1)
     return found
 
 
@@ -72,7 +77,7 @@ def alike_across_splits(
 ) -> list[Alike]:
     """Pairs in different splits whose embeddings nearly agree and which look the same, mirrored or not; nearest first.
 
-    `pixels` [N, S, S, 3]. Of one photo's pairs the nearest few are found.
+    `pixels` [N, S, S, 3]. Of one photo's pairs the nearest three are found; of equally near ones, the first by place.
     """
     splits = np.array([list(Split).index(photo.split) for photo in photos])
     found: list[Alike] = []
@@ -82,31 +87,42 @@ def alike_across_splits(
         there = np.flatnonzero(splits < code)
         for start in range(0, len(here), _ROWS):
             rows = here[start : start + _ROWS]
-            found += _pairs(rows, there, embeddings, pixels, alike, looks)
+            cosines, nearest = _nearest(embeddings, rows, there, alike)
+            for row, column in zip(*np.nonzero(nearest >= 0), strict=True):
+                one, other = int(rows[row]), int(nearest[row, column])
+                same = resemblance(pixels[one], pixels[other])
+                if same >= looks:
+                    cosine = round(float(cosines[row, column]), 4)
+                    found.append(Alike(one=one, other=other, cosine=cosine, looks=round(same, 4)))
     return sorted(found, key=lambda pair: (-pair.cosine, photos[pair.one].key, photos[pair.other].key))
 
 
-def _pairs(
-    rows: npt.NDArray[np.intp],
-    there: npt.NDArray[np.intp],
-    embeddings: Numbers,
-    pixels: npt.NDArray[np.uint8],
-    alike: float,
-    looks: float,
-) -> list[Alike]:
-    if not len(there):
-        return []
-    likeness = embeddings[rows] @ embeddings[there].T
-    wanted = min(_EACH, len(there))
-    nearest = np.argpartition(-likeness, wanted - 1, axis=1)[:, :wanted]
-    found: list[Alike] = []
-    for row, column in zip(*np.nonzero(np.take_along_axis(likeness, nearest, axis=1) >= alike), strict=True):
-        one, other = int(rows[row]), int(there[nearest[row, column]])
-        same = resemblance(pixels[one], pixels[other])
-        if same >= looks:
-            cosine = float(likeness[row, nearest[row, column]])
-            found.append(Alike(one=one, other=other, cosine=round(cosine, 4), looks=round(same, 4)))
-    return found
+def _nearest(embeddings: Numbers, rows: Places, there: Places, alike: float) -> tuple[Numbers, Places]:
+    """For each row the cosines [R, `_EACH`] and places of those `there` that are nearest, in tiles; -1: none is near.
+
+    `there` ascends.
+    """
+    best = np.full((len(rows), _EACH), -np.inf, dtype=np.float32)
+    places = np.full((len(rows), _EACH), -1, dtype=np.intp)
+    own = embeddings[rows]
+    for start in range(0, len(there), _COLUMNS):
+        columns = there[start : start + _COLUMNS]
+        likeness = own @ embeddings[columns].T
+        some = np.flatnonzero(likeness.max(axis=1) >= alike)
+        if not len(some):
+            continue
+        likeness = likeness[some]
+        cosines, found = [best[some]], [places[some]]
+        for _ in range(min(_EACH, len(columns))):
+            column = likeness.argmax(axis=1)[:, None]  # of equals the first
+            cosines.append(np.take_along_axis(likeness, column, axis=1))
+            found.append(np.where(cosines[-1] >= alike, columns[column], -1))
+            np.put_along_axis(likeness, column, -np.inf, axis=1)
+        every, all_places = np.concatenate(cosines, axis=1), np.concatenate(found, axis=1)
+        order = np.argsort(-every, axis=1, kind="stable")[:, :_EACH]  # of equals the one of an earlier tile
+        best[some] = np.take_along_axis(every, order, axis=1)
+        places[some] = np.take_along_axis(all_places, order, axis=1)
+    return best, places
 
 
 def resemblance(one: npt.NDArray[np.uint8], other: npt.NDArray[np.uint8]) -> float:
