@@ -124,9 +124,7 @@ def test_a_damaged_archive_is_refused_and_not_a_traceback(data: bytes, kind: str
 
 def test_a_name_that_says_it_is_utf_8_and_is_not_is_refused(tmp_path: Path) -> None:
     data = bytearray(zipped({"tool": b"program"}))
-    data[6:8] = (1 << 11).to_bytes(
-        2, "little"
-    )  # flags of the local header: "language encoding"
+    data[6:8] = (1 << 11).to_bytes(2, "little")  # flags of the local header: "language encoding"
     data[30] = 0x8C
     with pytest.raises(ArchiveRefused, match="is damaged"):
         unpacked(tmp_path, "a.zip", bytes(data))
