@@ -93,7 +93,8 @@ def test_a_batch_abstains_photo_by_photo(answering_by, make_photo):
 
 @pytest.mark.parametrize("change", [abstaining(thresholds=0.0), None], ids=["with a record", "without one"])
 @pytest.mark.parametrize(
-    ("path", "shape"), [("/v1/classify", "Classification"), ("/v1/classify/batch", "Batch"), ("/v1/model", "ServedModel")]
+    ("path", "shape"),
+    [("/v1/classify", "Classification"), ("/v1/classify/batch", "Batch"), ("/v1/model", "ServedModel")],
 )
 def test_the_documented_answers_are_the_real_ones(answering_by, make_photo, change, path, shape):
     endpoint = answering_by(change)

@@ -114,17 +114,19 @@ def judge_abstention(gates: Gates, abstained: Mapping[str, float]) -> Iterable[G
     for name, what, limit in asked:
         if not limit:
             continue
+        # Groups vary together, so their interval is over groups.
         unseen = f"{name}_unseen" in abstained
-        value = abstained.get(f"{name}_unseen", abstained.get(name))
+        key = f"{name}_unseen" if unseen else name
+        value, bound = abstained.get(key), abstained.get(f"{key}_low")
         what = f"{what}, {'of groups left out' if unseen else 'on test photos, for there are no groups'}"
-        if value is None:
+        if value is None or bound is None:
             yield _unmeasured(
                 name, f"{what}: at least {percent(limit)}", "the version cannot abstain",
-                "Each class needs 39 validation photos; the job's log says which has fewer.",
+                "Each class needs 39 photos that it was not learned from; the job's log says which has fewer.",
             )  # fmt: skip
             continue
-        advice = "More photos of more groups: the limit of strangeness is set on groups left out."
-        yield _least(name, what, value, limit, value, advice)
+        advice = f"More photos of more groups: the limit of strangeness is set on groups left out. {_MORE_PHOTOS}"
+        yield _least(name, what, bound, limit, value, advice)
 
 
 def _beside(comparison: Comparison, luck: float) -> GateResult:
