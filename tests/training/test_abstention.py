@@ -240,10 +240,11 @@ def test_charts_show_every_share_and_end_where_everything_is_answered() -> None:
     assert risk.curve[-1].wrong == pytest.approx((probabilities.argmax(axis=1) != truth).mean())
     assert risk.served.answered == pytest.approx(kept.mean())
     assert risk.curve[5].wrong <= risk.curve[-1].wrong
-    curve = refused_over_kept(strangeness, strangeness + 1, always=np.zeros(300, dtype=np.bool_))
+    curve = refused_over_kept(strangeness, strangeness + 1, always=np.zeros(300, dtype=np.bool_), limit=1.2)
     assert curve[-1][0] == 1
+    assert curve[-1][1] == pytest.approx((strangeness + 1 > 1.2).mean())
     assert all(kept <= more and refused >= fewer for (kept, refused), (more, fewer) in pairwise(curve))
-    assert "nan" not in str(charts.risk_coverage(risk)) + str(charts.refusals({"far": curve}, 0.9))
+    assert "nan" not in str(charts.risk_coverage(risk)) + str(charts.refusals({"far": curve}, {"far": (0.9, 0.8)}))
 
 
 def test_the_onnx_file_computes_the_strangeness_that_calibration_used(tmp_path: Path) -> None:

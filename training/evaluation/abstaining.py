@@ -74,6 +74,12 @@ class AbstentionFigures:
     )
     """`far`, `near`, `background`: share refused at each share of test photos that is kept."""
 
+    @property
+    def served(self) -> dict[str, tuple[float, float]]:
+        """Give for each kind of strange pictures the share of test photos kept and of these refused, as it abstains."""
+        kept = self.shares["kept"].value
+        return {name: (kept, self.shares[f"refused_{name}"].value) for name in self.refusals}
+
     def metrics(self) -> dict[str, float]:
         """Give the figures by name, as a version carries them."""
         found = {"abstention_coverage_asked": self.asked}
@@ -178,7 +184,8 @@ def measure_model(
             decision=decision,
         ).kept
         shares[f"refused_{name}"] = Share.of(refused)
-        refusals[name] = refused_over_kept(strangeness, strange, always=refused & (strange <= abstention.strangeness))
+        always = refused & (strange <= abstention.strangeness)  # for their class
+        refusals[name] = refused_over_kept(strangeness, strange, always=always, limit=abstention.strangeness)
     return AbstentionFigures(
         asked=abstention.coverage,
         grouped_by=abstention.grouped_by,

@@ -59,7 +59,7 @@ def reliability_diagram(bins: Sequence[Bin], *, side: int = 260) -> Markup:
 
 def shares(values: Mapping[str, tuple[float, Interval]], *, width: int = 960) -> Markup:
     """Draw each named share from 0 to 100 % with its 95 % interval."""
-    left, row, right = 380, 26, 150
+    left, row, right = 360, 26, 240
     span = width - left - right
     parts: list[Markup] = []
     for place, (name, (value, (low, high))) in enumerate(values.items()):
@@ -76,7 +76,8 @@ def shares(values: Mapping[str, tuple[float, Interval]], *, width: int = 960) ->
 
 def risk_coverage(risk: RiskCoverage, *, width: int = 420) -> Markup:
     """Draw the share of wrong answers over the share of photos that is answered, the surest first."""
-    height, top = 200, max(0.02, *(point.interval[1] for point in risk.curve[len(risk.curve) // 8 :]))
+    # The first few answers have intervals that say nothing; they may leave the chart.
+    height, top = 200, max(0.02, *(point.interval[1] for point in risk.curve[len(risk.curve) // 4 :]))
 
     def at(answered: float, wrong: float) -> tuple[float, float]:
         return answered * width, height * (1 - min(wrong, top) / top)
@@ -94,8 +95,13 @@ def risk_coverage(risk: RiskCoverage, *, width: int = 420) -> Markup:
     return _svg((-56, -12, width + 92, height + 56), "Errors over the share of photos that is answered", parts)
 
 
-def refusals(curves: Mapping[str, Sequence[tuple[float, float]]], kept: float, *, width: int = 420) -> Markup:
-    """Draw the share of strange pictures that is refused over the share of test photos that is kept, from 50 %."""
+def refusals(
+    curves: Mapping[str, Sequence[tuple[float, float]]], served: Mapping[str, tuple[float, float]], *, width: int = 420
+) -> Markup:
+    """Draw the share of strange pictures that is refused over the share of test photos that is kept, from 50 %.
+
+    `served` has for each kind both shares at the version's own limit.
+    """
     height, least = 200, 0.5
 
     def at(share: float, refused: float) -> tuple[float, float]:
@@ -104,11 +110,11 @@ def refusals(curves: Mapping[str, Sequence[tuple[float, float]]], kept: float, *
     lines = [
         _polyline([at(*point) for point in curve], kind) for kind, curve in zip(LINES, curves.values(), strict=False)
     ]
-    limit = max(kept, least)
+    dots = [_dot(*at(max(kept, least), refused), "mark") for kept, refused in served.values()]
     parts = [
         _grid(width, height),
-        _line(at(limit, 0), at(limit, 1), "ideal"),
         *lines,
+        *dots,
         *_axes(width, height, "100 %", "test photos that are kept", first="50 %"),
     ]
     return _svg((-56, -12, width + 92, height + 56), "Strange pictures refused over test photos kept", parts)

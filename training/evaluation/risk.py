@@ -48,10 +48,13 @@ def risk_coverage(
 
 
 def refused_over_kept(
-    strangeness: Numbers, others: Numbers, *, always: npt.NDArray[np.bool_]
+    strangeness: Numbers, others: Numbers, *, always: npt.NDArray[np.bool_], limit: float
 ) -> tuple[tuple[float, float], ...]:
-    """Give the share of `others` beyond each limit, over the share of photos within it; `always` are refused anyway."""
-    limits = np.quantile(strangeness, np.linspace(0.5, 1, _POINTS + 1))
+    """Give the share of `others` beyond each limit, over the share of photos within it; `always` are refused anyway.
+
+    The version's own `limit` is one of them.
+    """
+    limits = np.unique(np.append(np.quantile(strangeness, np.linspace(0.5, 1, _POINTS + 1)), limit))
     return tuple((float((strangeness <= limit).mean()), float(((others > limit) | always).mean())) for limit in limits)
 
 
