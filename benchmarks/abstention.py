@@ -16,7 +16,11 @@ import argparse
 import csv
 import hashlib
 import io
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from itertools import repeat
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +39,7 @@ from training.strangeness import fit_subspace
 
 LABELS = ("cat", "dog")
 FOLDS = 5
+_PROCESSES = 2
 SCENES = (
     "astronaut.png", "brick.png", "camera.png", "cell.png", "coffee.png", "coins.png", "grass.png", "gravel.png",
     "hubble_deep_field.jpg", "ihc.png", "retina.jpg", "rocket.jpg", "text.png",
@@ -196,19 +201,22 @@ def main() -> None:
     made = strange_pictures(seed=0, each=asked.each, pets=pets, stamps=asked.stamps, scenes=scenes)
     kinds = np.array([one.kind for one in made])
     strange = kept_embeddings(asked.out / "strange.npz", [one.photo for one in made])
-    first: list[Found] = []
-    whole: list[Found] = []
-    for seed in range(asked.seeds):
-        one, every = run(seed, embedding, truth, breeds, strange, kinds)
-        print(f"seed {seed}: a fifth of the breeds {_told(one.holds)}; every breed {_told(every.holds)}", flush=True)
-        first.append(one)
-        whole.append(every)
+    given = repeat(embedding), repeat(truth), repeat(breeds), repeat(strange), repeat(kinds)
+    with ProcessPoolExecutor(_PROCESSES, get_context("spawn"), torch.set_num_threads, (1,)) as pool:
+        found = list(_told_as_they_come(pool.map(run, range(asked.seeds), *given)))
+    first, whole = [one for one, _ in found], [every for _, every in found]
     print("\nA fifth of the breeds unseen")
     _print(first, kinds)
     print("\nEvery breed unseen once")
     _print(whole, kinds)
     (asked.out / "curve.svg").write_text(_svg(whole))
     print(f"\nCurves: {asked.out / 'curve.svg'}")
+
+
+def _told_as_they_come(found: Iterable[tuple[Found, Found]]) -> Iterator[tuple[Found, Found]]:
+    for seed, (one, every) in enumerate(found):
+        print(f"seed {seed}: a fifth of the breeds {_told(one.holds)}; every breed {_told(every.holds)}", flush=True)
+        yield one, every
 
 
 def _told(share: Share) -> str:

@@ -227,6 +227,10 @@ def test_the_gates_take_the_lower_bounds_of_groups_left_out() -> None:
     assert "groups left out" in coverage.asked
     assert kept.passed
     assert [result.measured for result in judge_abstention(gates, {})] == [False, False]
+    near = {"abstention_refused_near": 0.75, "abstention_refused_near_low": 0.63}
+    (refused,) = judge_abstention(Gates(abstention_refused_near=0.7), near)
+    assert (refused.name, refused.passed) == ("abstention_refused_near", False)
+    assert [result.passed for result in judge_abstention(Gates(abstention_refused_near=0.6), near)] == [True]
     assert list(judge_abstention(Gates(), figures)) == []
 
 
