@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
@@ -19,6 +20,7 @@ from registry.masking import shown_address
 
 if TYPE_CHECKING:
     from petpark.target import Target
+    from serving.camera.collect import Collected, CollectionPlan
     from serving.camera.settings import AgentSettings
     from serving.camera.spool import SpoolCounts, Spooled, Unreadable
 
@@ -37,6 +39,10 @@ _SHOWN: Mapping[str, type | tuple[type, ...]] = {
 
 class LibrariesMissing(OperatorError):
     """The agent's libraries are not installed beside petpark."""
+
+
+class FolderRefused(OperatorError):
+    """Collected frames cannot be written."""
 
 
 class AgentSilent(OperatorError):
@@ -76,17 +82,41 @@ def run_agent(settings: AgentSettings) -> NoReturn:
 
     Raises `LibrariesMissing` and what `serving.camera.process.run` does.
     """
+    _refuse_without_libraries()
+    from serving.camera.process import run
+    from serving.ending import end
+
+    run(settings)
+    end(0)
+
+
+def collection_plan(folder: Path, *, count: int, every: float, still: float) -> CollectionPlan:
+    """What `collect_frames` does. Raises `LibrariesMissing`."""
+    _refuse_without_libraries()
+    from serving.camera.collect import CollectionPlan
+
+    return CollectionPlan(folder=folder, count=count, every_seconds=every, still_seconds=still)
+
+
+def _refuse_without_libraries() -> None:
     missing = [name for name in _LIBRARIES if importlib.util.find_spec(name) is None]
     if missing:
         raise LibrariesMissing(
             f"The camera agent needs {', '.join(missing)}, which are not installed here.",
             next_step="pip install -r requirements/camera.txt",
         )
-    from serving.camera.process import run
-    from serving.ending import end
 
-    run(settings)
-    end(0)
+
+def collect_frames(settings: AgentSettings, plan: CollectionPlan) -> Mapping[str, Collected]:
+    """Collect frames without visitors until there are enough, or Ctrl-C. Raises `FolderRefused`."""
+    from serving.camera.collect import FolderUnusable, collect
+
+    try:
+        return collect(settings, plan, threading.Event())
+    except FolderUnusable as error:
+        raise FolderRefused(
+            f"No frame can be written: {error}.", next_step="Name a folder that you may write to: --out FOLDER"
+        ) from error
 
 
 def ask_agent(url: str) -> Mapping[str, Any]:

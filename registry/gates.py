@@ -73,6 +73,8 @@ MODEL_GATES: Final[Mapping[str, Gate]] = MappingProxyType(
         "consistency": _LEAST,
         "abstention_coverage": _LEAST,
         "abstention_kept": _LEAST,
+        "abstention_refused_far": _LEAST,
+        "abstention_refused_near": _LEAST,
         # Below this p-value being worse than `prod` counts, so a higher one refuses more.
         "luck": _LEAST,
         "milliseconds": Gate(stricter=Stricter.LOWER, most=math.inf, off=0.0),

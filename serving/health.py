@@ -79,6 +79,7 @@ class HealthApi:
             "instance": self._instance,
             "labels": list(current.model.labels) if current else [],
             "decision": current.model.rule if current else None,
+            "abstention": current.model.abstention_record if current else None,
             "certificate": self._certificate(current.model) if current else None,
             "providers": current.model.session.providers if current else [],
             "providers_wanted": list(self._providers),

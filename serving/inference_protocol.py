@@ -95,7 +95,7 @@ class InferenceProtocolApi:
                     "labels": list(model.labels),
                     "digest": model.identity["digest"],
                     "decision": model.rule,
-                    "abstention": None if model.abstention is None else asdict(model.abstention),
+                    "abstention": model.abstention_record,
                 },
             }
         )

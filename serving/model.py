@@ -1,6 +1,6 @@
 """A version in memory: photo bytes in, a classification out."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from functools import cached_property
 
@@ -71,6 +71,11 @@ class LoadedModel:
         if self.decision is None:
             return None
         return {"positive": self.decision.positive, "threshold": self.decision.threshold}
+
+    @cached_property
+    def abstention_record(self) -> dict[str, object] | None:
+        """The record of abstention, as `/v1/model` and the inference protocol state it."""
+        return None if self.abstention is None else asdict(self.abstention)
 
     @property
     def labels(self) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from imaging import PhotoError
 from serving.model import LoadedModel
+from serving.session import STRANGENESS
 
 PROBES = "probes.json"
 TOLERANCE = 1e-3
@@ -27,6 +28,8 @@ class Probe:
     probabilities: tuple[float, ...]
     label: str | None = None
     """None where the trainer's was too close a call, and in versions that do not say."""
+    strangeness: float | None = None
+    """None in versions whose file has no such output, and in older ones, whose probes do not say."""
 
 
 def read_probes(path: Path) -> list[Probe]:
@@ -34,7 +37,12 @@ def read_probes(path: Path) -> list[Probe]:
     try:
         rows = cast("list[Any]", json.loads(path.read_bytes()))
         probes = [
-            Probe(photo=row["photo"], probabilities=tuple(map(float, row["probabilities"])), label=row.get("label"))
+            Probe(
+                photo=row["photo"],
+                probabilities=tuple(map(float, row["probabilities"])),
+                label=row.get("label"),
+                strangeness=None if row.get("strangeness") is None else float(row["strangeness"]),
+            )
             for row in rows
         ]
     except (ValueError, TypeError, KeyError, AttributeError) as error:
@@ -72,4 +80,18 @@ def _check(model: LoadedModel, probe: Probe, files: Mapping[str, Path]) -> None:
         raise ProbesFailed(
             f"{probe.photo}: expected the label {probe.label!r}, got {found.label!r} from the same probabilities; "
             "the version's decision is another than the trainer's"
+        )
+    if probe.strangeness is not None:
+        _check_strangeness(model, probe.photo, files[probe.photo].read_bytes(), probe.strangeness)
+
+
+def _check_strangeness(model: LoadedModel, name: str, photo: bytes, expected: float) -> None:
+    """Hold the output itself against the trainer's: callers of the inference protocol get it without a record too."""
+    if STRANGENESS not in model.session.output_names:
+        raise ProbesFailed(f"{PROBES} has the {STRANGENESS} of {name}; the model has no such output")
+    got = float(model.session.outputs(model.decode(photo), (STRANGENESS,))[STRANGENESS][0])
+    if not abs(got - expected) <= TOLERANCE:
+        raise ProbesFailed(
+            f"{name}: expected {STRANGENESS} {expected:.4f} within {TOLERANCE}, got {got:.4f}; "
+            "what the version calls neither would be something else here than in training"
         )

@@ -32,6 +32,9 @@ TOLERANCE: Final = 1e-4
 """How far the exported model's probabilities may be from the trained one's."""
 
 OUTPUTS: Final = ("probabilities", "embedding", "activation_map")
+STRANGENESS: Final = "strangeness"
+"""An output that `training.strangeness` adds."""
+
 _STEADY: Final = 1e-3  # how far probabilities of a probe may be from these in serving
 _OPSET: Final = 20
 _BATCH: Final = 64
@@ -101,6 +104,7 @@ class ExportedModel:
         # Threads that wait by spinning burn the cores they share with others, as in serving.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        self._outputs = frozenset(each.name for each in self._session.get_outputs())
         metadata = self._session.get_modelmeta().custom_metadata_map
         self.labels: tuple[str, ...] = tuple(json.loads(metadata["labels"]))
         self.size = int(metadata["size"])
@@ -115,6 +119,10 @@ class ExportedModel:
         probabilities, embedding, activation_map = self._run(OUTPUTS, pixels)
         return Answers(probabilities=probabilities, embedding=embedding, activation_map=activation_map)
 
+    def strangeness(self, pixels: Pixels) -> Numbers | None:
+        """Give how unlike the training photos photos are [N]; None where the file has no such output."""
+        return self._run((STRANGENESS,), pixels)[0] if STRANGENESS in self._outputs else None
+
     def _run(self, names: Sequence[str], pixels: Pixels) -> list[Numbers]:
         parts: list[list[Any]] = [
             list(self._session.run(list(names), {"image": pixels[start : start + _BATCH]}))
@@ -128,8 +136,8 @@ def write_probes(
 ) -> dict[str, Path]:
     """Write `probes.json` and its photos; gives the version's file names and where they are.
 
-    A serving process compares its own path from these bytes to probabilities and label with what is written here. A
-    label that other sums on another machine could turn is left out.
+    A serving process compares its own path from these bytes to probabilities, label and strangeness (where the file
+    has that output) with what is written here. A label that other sums on another machine could turn is left out.
     """
     files: dict[str, Path] = {}
     probes: list[dict[str, object]] = []
@@ -138,10 +146,13 @@ def write_probes(
         name = f"probes/{number}.jpg"
         files[name] = directory / name
         files[name].write_bytes(data)
-        scores = exported.classify(decode(data, exported.size)[None])[0].tolist()
+        pixels = decode(data, exported.size)[None]
+        scores = exported.classify(pixels)[0].tolist()
         probe: dict[str, object] = {"photo": name, "probabilities": [round(score, 6) for score in scores]}
         if is_steady(scores, exported.labels, decision, within=_STEADY):
             probe["label"] = exported.labels[decide(scores, exported.labels, decision)]
+        if (strangeness := exported.strangeness(pixels)) is not None:
+            probe["strangeness"] = round(float(strangeness[0]), 6)
         probes.append(probe)
     files["probes.json"] = directory / "probes.json"
     files["probes.json"].write_text(json.dumps(probes, indent=1))

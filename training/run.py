@@ -37,7 +37,7 @@ from training.dataset.split import Split
 from training.embedding import BATCH
 from training.epochs import Epochs
 from training.errors import Interrupted, JobCancelled, TookTooLong, TrainingError, WeightsRefused
-from training.evaluation.abstaining import Calibrated, calibrate_model, measure_model
+from training.evaluation.abstaining import AbstentionFigures, Calibrated, calibrate_model, measure_model
 from training.evaluation.assess import Assessment, assess
 from training.evaluation.comparison import Incumbent, NotCompared, find_incumbent
 from training.evaluation.copies import Grid, grid
@@ -175,7 +175,6 @@ class _Run:
         model = learned.model
         temperature = choose_temperature(answer_logits(model, validate.pixels.numpy()), validate.targets.numpy())
         files, exported = self._export(manifest, model, temperature.value, learn, validate)
-        calibrated = calibrate_model(files["model.onnx"], exported, learn, validate)
         assessment = assess(
             exported,
             test,
@@ -187,10 +186,13 @@ class _Run:
             incumbent=self._incumbent(manifest, test),
             learned=learned,
         )
-        files |= self._decide(exported, test, assessment.decision)
+        decision = assessment.decision
+        calibrated = calibrate_model(files["model.onnx"], exported, learn, validate, learned=learned, decision=decision)
+        exported = ExportedModel(files["model.onnx"])  # with its output of strangeness
+        files |= self._decide(exported, test, decision)
         files |= self._abstain(calibrated)
-        abstained = measure_model(calibrated, exported, test, assessment.decision)
-        gates = judge(self.spec.evaluation.gates, assessment, abstained)
+        abstained = measure_model(calibrated, exported, test, decision, seed=self.spec.seed)
+        gates = judge(self.spec.evaluation.gates, assessment, abstained.metrics() if abstained else {})
         return self._publish(manifest, files, assessment, gates, abstained)
 
     def try_out(self) -> dict[str, float]:
@@ -373,7 +375,7 @@ class _Run:
         assessment: Assessment,
         gates: tuple[GateResult, ...],
         metrics: Mapping[str, float],
-        abstained: Mapping[str, float],
+        abstained: AbstentionFigures | None,
     ) -> dict[str, Path]:
         """Write all that tells of version `number`."""
         evaluation = assessment.evaluation
@@ -383,7 +385,7 @@ class _Run:
             "evaluation.json": {
                 **assessment.facts(),
                 "gates": [asdict(gate) for gate in gates],
-                "abstention": dict(abstained),
+                "abstention": asdict(abstained) if abstained else None,
             },
         }
         for name, content in contents.items():
@@ -412,11 +414,11 @@ class _Run:
         files: dict[str, Path],
         assessment: Assessment,
         gates: tuple[GateResult, ...],
-        abstained: Mapping[str, float],
+        abstained: AbstentionFigures | None,
     ) -> Version:
         if find_result(self.workspace, self.job):  # one small read, and no version of a job that nobody wants any more
             raise JobCancelled("the job was ended while it ran; nothing was published")
-        metrics = assessment.metrics() | as_metrics(gates) | dict(abstained)
+        metrics = assessment.metrics() | as_metrics(gates) | (abstained.metrics() if abstained else {})
         version = None
         for number in self._numbers():
             files |= self._report(number, manifest, assessment, gates, metrics, abstained)

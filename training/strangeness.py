@@ -14,8 +14,9 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-OUTPUT: Final = "strangeness"
-"""float32 [N], from 0 to 1."""
+from training.export import STRANGENESS
+
+OUTPUT: Final = STRANGENESS  # float32 [N], from 0 to 1
 
 _COMPONENTS: Final = 64
 _PHOTOS_A_COMPONENT: Final = 5  # at the least; fewer photos span their own noise

@@ -41,9 +41,9 @@ class Strange:
 
 
 def strange_pictures(
-    *, seed: int, each: int, pets: Sequence[Path], stamps: Path | None, scenes: Path | None
+    *, seed: int, each: int, pets: Sequence[Path], stamps: Path | None, scenes: Sequence[Path]
 ) -> list[Strange]:
-    """Make `each` pictures of every made kind, and one of every cut-out under `stamps` and photo under `scenes`."""
+    """Make `each` pictures of every made kind, and one of every cut-out under `stamps` and of each of `scenes`."""
     rng = np.random.default_rng(seed)
     makers = {
         "noise": _noise,
@@ -66,9 +66,7 @@ def strange_pictures(
         for kind, folders in groups:
             for path in _cut_outs(stamps, folders):
                 made.append(Strange(kind=kind, name=path.name, photo=_jpeg(_laid(rng, path))))
-    if scenes is not None:
-        for path in sorted(each for each in scenes.rglob("*") if each.suffix in {".jpg", ".jpeg", ".png"}):
-            made.append(Strange(kind="scenes and textures", name=path.name, photo=_jpeg(_opened(path))))
+    made += [Strange(kind="scenes and textures", name=path.name, photo=_jpeg(_opened(path))) for path in scenes]
     return made
 
 

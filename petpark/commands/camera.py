@@ -76,6 +76,46 @@ def run(
     cameras.run_agent(settings)
 
 
+@app.command(
+    "collect",
+    epilog=example(
+        "petpark camera collect --source gate=rtsp://192.0.2.7/stream1 --out empty",
+        "petpark camera collect --config cameras.yaml --out empty --count 100 --every 300",
+    ),
+)
+def collect(
+    ctx: typer.Context,
+    out: Annotated[Path, typer.Option("--out", help="Folder that gets background/ and background.csv.")],
+    source: Annotated[
+        list[str] | None,
+        typer.Option("--source", metavar="NAME=ADDRESS", help="A camera, as of `run`. May be repeated."),
+    ] = None,
+    config: Annotated[Path | None, typer.Option("--config", help="Settings in YAML or JSON, as of `run`.")] = None,
+    count: Annotated[int, typer.Option("--count", help="Frames of each camera.", min=1, max=100_000)] = 50,
+    every: Annotated[
+        float, typer.Option("--every", help="Seconds between two frames of a camera, at least.", min=0, max=86_400)
+    ] = 600,
+    still: Annotated[
+        float, typer.Option("--still", help="Seconds without motion before a frame.", min=0, max=3_600)
+    ] = 30,
+) -> None:
+    """Collect frames without visitors, as photos of a class `background`: a model that knows empty places says so.
+
+    Frames with a face or a number plate are left out. Look at the others before they are ingested: what sleeps does not
+    move. Ends when there are enough, when every file was played, or at Ctrl-C; started again, it adds to what is there.
+    """
+    run = invocation(ctx)
+    settings = cameras.settings_of(config, source or [], {})
+    plan = cameras.collection_plan(out, count=count, every=every, still=still)
+    found = cameras.collect_frames(settings, plan)
+    rows = [(name, str(each.written), str(each.with_people), str(each.losses)) for name, each in found.items()]
+    facts = {"folder": str(out), "cameras": {name: asdict(each) for name, each in found.items()}}
+    columns = ("camera", "frames", "left out: face or plate", "times lost")
+    run.output.table(columns, rows, facts=facts, empty="No camera.")
+    if not any(each.written for each in found.values()):
+        raise typer.Exit(NOT_SO)
+
+
 @app.command("status", epilog=example("petpark camera status", "petpark camera status --json"))
 def status(
     ctx: typer.Context, agent: Annotated[str, typer.Option("--agent", help="Where the agent answers.")] = _AGENT

@@ -87,6 +87,15 @@ def kept_picture(image: Image.Image, *, blur: Blur, detector: Detector) -> bytes
     return file.getvalue()
 
 
+def shows_people(image: Image.Image, detector: Detector) -> bool:
+    """Whether a face or a number plate is found; also where the search fails, for then nobody knows."""
+    try:
+        return bool(detector(np.asarray(_at_most(image.convert("RGB"), SEARCH_WIDTH))))
+    except Exception:  # whatever a detector fails on
+        logger.exception("no search for faces and number plates")
+        return True
+
+
 def _hide_found(picture: Image.Image, detector: Detector) -> Image.Image:
     try:
         areas = detector(np.asarray(picture))

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
+from registry.abstention import BACKGROUND
+
 
 @dataclass(frozen=True, kw_only=True)
 class VisitRules:
@@ -22,7 +24,7 @@ class VisitRules:
     """A visit ends when no frame has spoken for it for this long."""
     quiet_seconds: float = 120.0
     """A visit ends when nothing has moved for this long: a model without a class for "nobody" never says so itself."""
-    background: frozenset[str] = frozenset({"background", "empty", "nobody", "none"})
+    background: frozenset[str] = BACKGROUND
     """Labels that are no visitor."""
 
 

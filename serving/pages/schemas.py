@@ -131,6 +131,24 @@ def _abstention() -> Json:
     }
 
 
+def _abstention_record() -> Json:
+    share: Json = {"type": "number", "minimum": 0, "maximum": 1}
+    return _object(
+        {
+            "coverage": share | {"description": "Asked: the share of photos of the classes whose answer holds theirs"},
+            "strangeness": share | {"description": "The limit: an answer is `neither` above it"},
+            "thresholds": {
+                "type": "object",
+                "additionalProperties": share,
+                "description": "For each class the probability from which it is part of an answer",
+            },
+            "grouped_by": {"type": "string", "description": "Whose groups calibration left out; empty: photos"},
+            "groups": INTEGER,
+            "photos": {"type": "integer", "description": "That the limit was calibrated on"},
+        }
+    ) | {"type": ["object", "null"], "description": "When this version abstains; null where it cannot"}
+
+
 def _batch() -> Json:
     return _object(
         {
@@ -204,6 +222,7 @@ def _served_model() -> Json:
             "labels": {"type": "array", "items": STRING},
             "decision": _decision("object", "null")
             | {"description": _THRESHOLD + " Null where the likeliest class is the answer."},
+            "abstention": _abstention_record(),
             "certificate": {
                 "type": ["object", "null"],
                 "description": "Until when the version is certified, whether that is over; with an API key, by whom",

@@ -121,10 +121,29 @@ def test_an_agent_runs_answers_records_forwards_and_ends_when_it_is_told(endpoin
     assert len([key for key in keys if key.startswith("event-pictures/gate/")]) == 2
 
 
+def test_frames_without_visitors_are_collected_and_counted(film, tmp_path):
+    words = ("collect", "--source", f"gate={film}", "--out", str(tmp_path / "empty"), "--every", "0", "--still", "0")
+    code, said = petpark(*words, "--count", "2", "--json")
+    assert code == 0, said
+    assert json.loads(said)["cameras"]["gate"]["written"] == 2
+    assert len(list((tmp_path / "empty" / "background").glob("gate-*.jpg"))) == 2
+    assert (tmp_path / "empty" / "background.csv").read_text().startswith("key,label,camera,captured_at\n")
+
+
+def test_a_folder_that_takes_no_frames_is_said(film, tmp_path):
+    (tmp_path / "file").write_text("")
+    code, said = petpark(
+        "collect", "--source", f"gate={film}", "--out", str(tmp_path / "file"), "--every", "0", "--still", "0"
+    )
+    assert code != 0
+    assert "--out FOLDER" in said
+
+
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
         (["run"], 2, "No camera is named"),
+        (["collect", "--out", "empty"], 2, "No camera is named"),
         (["run", "--source", "gate"], 2, "NAME=ADDRESS"),
         (["run", "--config", "/absent.yaml"], 2, "/absent.yaml: No such file"),
         (["run", "--source", "gate=/x", "--endpoint", "nowhere"], 2, "such as http://127.0.0.1:8080"),

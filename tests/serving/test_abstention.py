@@ -1,19 +1,28 @@
 """Where a version carries a record of abstention, a caller who asks gets a set of classes, or neither."""
 
+import json
+
 import httpx
 import numpy as np
 import pytest
+from jsonschema import Draft202012Validator
 
+from imaging import decode
 from registry.abstention import ABSTENTION_FILE, Abstention
 from serving.camera.classifier import Classifier
+from serving.rpc import open_inference_pb2 as pb
 from serving.session import Session
 from tests.serving.camera.conftest import DOG, closed_later
-from tests.serving.park import LABELS
+from tests.serving.park import LABELS, SIZE
+from tests.serving.test_grpc import ask, images, numbers, request
 from training.strangeness import Subspace, add_output
 
 
-def abstaining(limit=1.0, thresholds=0.0, *, output=True, body=None):
-    """Give a change of a version's files: the output of its model, and the record."""
+def abstaining(limit=1.0, thresholds=0.0, *, output=True, body=None, probed=None):
+    """Give a change of a version's files: the output of its model, the record, and what probes say of strangeness.
+
+    `probed` is added to the strangeness that the model gives its probe photos; None: the probes say none.
+    """
 
     def change(files):
         if output:
@@ -29,6 +38,13 @@ def abstaining(limit=1.0, thresholds=0.0, *, output=True, body=None):
             groups=9,
             photos=99,
         )
+        if probed is not None:
+            probes = json.loads(files["probes.json"].read_text())
+            for probe in probes:
+                pixels = decode(files[probe["photo"]].read_bytes(), SIZE)[np.newaxis]
+                told = float(Session(files["model.onnx"]).outputs(pixels, ("strangeness",))["strangeness"][0])
+                probe["strangeness"] = told + probed
+            files["probes.json"].write_text(json.dumps(probes))
         files[ABSTENTION_FILE] = files["model.onnx"].with_name(ABSTENTION_FILE)
         files[ABSTENTION_FILE].write_bytes(record.to_json() if body is None else body)
 
@@ -75,6 +91,28 @@ def test_a_batch_abstains_photo_by_photo(answering_by, make_photo):
     assert result["abstention"]["classes"] == [result["label"]]
 
 
+@pytest.mark.parametrize("change", [abstaining(thresholds=0.0), None], ids=["with a record", "without one"])
+@pytest.mark.parametrize(
+    ("path", "shape"),
+    [("/v1/classify", "Classification"), ("/v1/classify/batch", "Batch"), ("/v1/model", "ServedModel")],
+)
+def test_the_documented_answers_are_the_real_ones(answering_by, make_photo, change, path, shape):
+    endpoint = answering_by(change)
+    document = endpoint.http.get("/openapi.json").json()
+    if path == "/v1/model":
+        answer = endpoint.model()
+    else:
+        files = [("image" if path == "/v1/classify" else "photo", ("one.jpg", make_photo()))]
+        answer = endpoint.http.post(f"{path}?abstain=true", files=files).json()
+        asked = [one["name"] for one in document["paths"][path]["post"]["parameters"]]
+        assert "abstain" in asked
+    told = [result["abstention"] for result in answer["results"]] if shape == "Batch" else [answer["abstention"]]
+    assert [one is None for one in told] == [change is None]
+    schema = {"$ref": f"#/components/schemas/{shape}", "components": document["components"]}
+    Draft202012Validator(schema).validate(answer)
+    assert set(answer) <= set(document["components"]["schemas"][shape]["properties"])
+
+
 def test_a_version_without_a_record_says_null(endpoint, make_photo):
     assert endpoint.classify(make_photo(), abstain="true").json()["abstention"] is None
 
@@ -95,6 +133,46 @@ def test_the_tensor_is_there_for_those_who_name_it(answering_by):
     assert output["shape"] == [1]
     usual = endpoint.http.post("/v2/models/pets/infer", json={"inputs": [image]}).json()["outputs"]
     assert [one["name"] for one in usual] == ["probabilities", "embedding", "activation_map"]
+
+
+def test_grpc_has_the_tensor_too(answering_by):
+    endpoint = answering_by(abstaining())
+    asked = request(images("red", "blue"), outputs=["strangeness"])
+    described, answer = ask(endpoint, ("ModelMetadata", pb.ModelMetadataRequest(name="pets")), ("ModelInfer", asked))
+    assert [list(one.shape) for one in described.outputs if one.name == "strangeness"] == [[-1]]
+    session = endpoint.live.deployed.model.session
+    (told,) = numbers(answer).values()
+    assert told.tolist() == session.outputs(images("red", "blue"), ("strangeness",))["strangeness"].tolist()
+    (usual,) = ask(endpoint, ("ModelInfer", request(images("red"))))
+    assert list(numbers(usual)) == ["probabilities", "embedding", "activation_map"]
+
+
+def test_the_model_in_force_says_when_it_abstains(answering_by):
+    record = answering_by(abstaining(limit=0.5)).model()["abstention"]
+    assert (record["coverage"], record["strangeness"], record["grouped_by"]) == (0.9, 0.5, "breed")
+    assert set(record["thresholds"]) == set(LABELS)
+
+
+def test_a_model_that_cannot_abstain_says_so(endpoint):
+    assert endpoint.model()["abstention"] is None
+
+
+def test_a_process_that_computes_the_trainers_strangeness_serves(answering_by):
+    assert answering_by(abstaining(probed=0.0)).refusal is None
+
+
+def test_a_process_that_computes_another_strangeness_does_not_serve(answering_by):
+    endpoint = answering_by(abstaining(probed=0.01))
+    assert endpoint.refusal == (1, "ProbesFailed")
+    assert "strangeness" in endpoint.model()["refused"]["detail"]
+
+
+def test_probes_with_a_strangeness_need_a_model_that_has_it(answering_by):
+    def change(files):
+        probes = [probe | {"strangeness": 0.1} for probe in json.loads(files["probes.json"].read_text())]
+        files["probes.json"].write_text(json.dumps(probes))
+
+    assert answering_by(change).refusal == (1, "ProbesFailed")
 
 
 @pytest.mark.parametrize("change", [abstaining(output=False), abstaining(body=b"{}")])

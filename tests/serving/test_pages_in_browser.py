@@ -20,7 +20,8 @@ from serving.keys.record import ApiKey, KeyScope, hash_of, new_key
 from serving.pages import LANGUAGES, PAGES
 from tests.moto_cloud import MotoCloud
 from tests.serving.browser import chromium
-from tests.serving.park import photo
+from tests.serving.park import photo, version_files
+from tests.serving.test_abstention import abstaining
 from tests.serving.test_process import Process, Registry, running
 
 KEYS = api_keys_prefix("prod")
@@ -91,8 +92,6 @@ def agent() -> Iterator[Agent]:
 
 @pytest.fixture(scope="module")
 def registry(cloud, tmp_path_factory) -> Registry:
-    from tests.serving.park import version_files
-
     made = Registry(cloud, tmp_path_factory.mktemp("versions"), version_files)
     made.release(4.0)
     made.release(5.0)
@@ -186,6 +185,36 @@ def test_a_dropped_photo_and_a_pasted_one_are_classified(page):
     for kind, colour, label in (("drop", "blue", "dog"), ("paste", "red", "cat")):
         page.evaluate(hand_over, [kind, list(photo(colour))])
         expect(page.locator(".answer")).to_contain_text(label)
+
+
+def test_neither_and_doubt_are_said_in_every_language(browser, cloud, tmp_path):
+    """Strangeness is what is not red, of 0.5 at the most, and every probability is enough."""
+    change = abstaining(limit=0.5, thresholds=0.0)
+
+    def files(directory, **options):
+        made = version_files(directory, **options)
+        change(made)
+        return made
+
+    said = {
+        "en-GB": ("cat or dog?", "None of the classes"),
+        "es-ES": ("¿cat o dog?", "Ninguna de las clases"),
+        "ca-ES": ("cat o dog?", "Cap de les classes"),
+    }
+    assert {locale[:2] for locale in said} == set(LANGUAGES)
+    registry = Registry(cloud, tmp_path, files)
+    registry.release(4.0)
+    with running(cloud, registry) as process:
+        process.wait_for("version in force", version=1)
+        for locale, (doubt, neither) in said.items():
+            with opened(browser, process, locale=locale) as context:
+                page = context.new_page()
+                page.goto("/")
+                give(page, photo("red"))
+                expect(page.locator(".answer")).to_have_text(doubt)
+                give(page, photo("blue"))
+                expect(page.locator(".answer")).to_have_text(neither)
+                expect(page.locator(".scores li")).to_have_count(2)
 
 
 def test_what_is_no_photo_is_said_in_plain_words(page):

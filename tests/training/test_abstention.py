@@ -14,13 +14,15 @@ from serving.session import Session
 from training.evaluation import charts
 from training.evaluation.abstention import (
     NotCalibrated,
+    Share,
+    answer_all,
     calibrate,
     conformal_quantile,
-    left_out_strangeness,
-    measure,
 )
 from training.evaluation.gates import judge_abstention
+from training.evaluation.left_out import LeftOut, LinearLayer
 from training.evaluation.plan import Gates
+from training.evaluation.risk import refused_over_kept, risk_coverage
 from training.export import ExportedModel, export_onnx
 from training.model import build_model
 from training.strangeness import add_output, fit_subspace
@@ -65,9 +67,9 @@ def test_answers_hold_the_class_as_often_as_asked_on_average(seed: int, coverage
     for _ in range(10):
         abstention = _calibrated(rng, coverage)
         strangeness, probabilities, truth = _photos(rng, 800)
-        told = measure(abstention, strangeness=strangeness, probabilities=probabilities, truth=truth, labels=LABELS)
-        obtained.append(told.obtained)
-    assert np.mean(obtained) >= coverage - 0.02
+        told = answer_all(abstention, strangeness=strangeness, probabilities=probabilities, truth=truth, labels=LABELS)
+        obtained.append(told.holds.mean())
+    assert coverage - 0.02 <= np.mean(obtained) <= coverage + 0.02
 
 
 @given(
@@ -132,7 +134,7 @@ def test_too_few_validation_photos_of_a_class_give_no_record() -> None:
     truth[:] = 0
     truth[:38] = 1
     found = calibrate(strangeness=strangeness, probabilities=probabilities, truth=truth, labels=LABELS)
-    assert found == NotCalibrated(because="38 validation photos of “dog” are too few; 39 are needed")
+    assert found == NotCalibrated(because="38 left-out photos of “dog” are too few; 39 are needed")
 
 
 def test_groups_left_out_are_stranger_than_photos_left_out() -> None:
@@ -140,9 +142,60 @@ def test_groups_left_out_are_stranger_than_photos_left_out() -> None:
     centres = rng.normal(size=(12, 80)) * 3
     groups = np.repeat(np.arange(12), 20)
     embedding = (centres[groups] + rng.normal(size=(240, 80))).astype(np.float32)
-    by_group = left_out_strangeness(embedding, [str(group) for group in groups])
-    by_photo = left_out_strangeness(embedding, None)
+    truth, shown = np.zeros(240, dtype=np.int64), np.ones(240, dtype=np.bool_)
+    by_group = LeftOut.learn(embedding, truth, [str(group) for group in groups], shown, None).strangeness
+    by_photo = LeftOut.learn(embedding, truth, [None] * 240, shown, None).strangeness
     assert np.median(by_group) > np.median(by_photo) + 0.1
+
+
+def _breeds(rng: np.random.Generator, each: int = 12) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """Embeddings of eight breeds of two classes, the class in the first place, the breed in one of its own."""
+    breed = np.repeat(np.arange(8), each)
+    rows = rng.normal(0, 0.3, (len(breed), 24)).astype(np.float32)
+    rows[:, 0] += np.where(breed % 2, 2.0, -2.0)
+    rows[np.arange(len(breed)), breed + 1] += 2
+    return rows, (breed % 2).astype(np.int64), [f"breed {one}" for one in breed]
+
+
+def test_photos_of_a_group_are_answered_by_what_saw_none_of_it() -> None:
+    rng = np.random.default_rng(7)
+    rows, truth, groups = _breeds(rng)
+    shown = np.ones(len(rows), dtype=np.bool_)
+    layer = LinearLayer(penalty=0.1, temperature=1.0, classes=2)
+    left_out = LeftOut.learn(rows, truth, groups, shown, layer)
+    assert left_out.probabilities is not None
+    assert (left_out.probabilities.argmax(axis=1) == truth).mean() > 0.9
+    others, _, names = _breeds(rng, each=3)
+    whole = fit_subspace(rows).strangeness(others)
+    unknown = np.full((len(others), 2), 0.5, dtype=np.float32)
+    strangeness, probabilities = left_out.answer(others, names, whole, unknown)
+    assert np.median(strangeness) > np.median(whole) + 0.05
+    assert (probabilities != unknown).any(axis=1).all()
+    same = left_out.answer(others, [None] * len(others), whole, unknown)
+    assert np.array_equal(same[0], whole)
+    assert np.array_equal(same[1], unknown)
+
+
+def test_what_answers_do_not_use_of_the_error_neither_may() -> None:
+    """With perfect probabilities no answer lacks its class, so 5 of 100 photos may be neither, not 2.5."""
+    rng = np.random.default_rng(8)
+    truth = np.arange(400) % 2
+    probabilities = np.eye(2, dtype=np.float32)[truth]
+    strangeness = rng.random(400).astype(np.float32)
+    found = calibrate(strangeness=strangeness, probabilities=probabilities, truth=truth, labels=LABELS)
+    assert isinstance(found, Abstention)
+    assert found.strangeness == pytest.approx(conformal_quantile(strangeness, 0.05))
+
+
+@given(hits=st.lists(st.booleans(), min_size=4, max_size=60), groups=st.integers(1, 8), seed=st.integers(0, 2**32 - 1))
+@settings(max_examples=60, deadline=None)
+def test_an_interval_over_groups_is_never_narrower_than_one_over_photos(
+    hits: list[bool], groups: int, seed: int
+) -> None:
+    names = [str(n) for n in np.random.default_rng(seed).integers(0, groups, len(hits))]
+    by_group, by_photo = Share.of(np.array(hits), names), Share.of(np.array(hits))
+    assert by_group.interval[0] <= by_photo.interval[0] <= by_group.value <= by_photo.interval[1]
+    assert by_group.interval[1] >= by_photo.interval[1]
 
 
 def test_a_record_survives_its_file_and_a_malformed_one_is_refused() -> None:
@@ -162,21 +215,40 @@ def test_a_record_survives_its_file_and_a_malformed_one_is_refused() -> None:
             Abstention.from_json(text, LABELS)
 
 
-def test_the_gates_take_the_figures_of_groups_left_out() -> None:
+def test_the_gates_take_the_lower_bounds_of_groups_left_out() -> None:
     gates = Gates(abstention_coverage=0.9, abstention_kept=0.9)
-    figures = {"abstention_coverage": 0.99, "abstention_coverage_unseen": 0.8, "abstention_kept": 0.95}
+    figures = {
+        "abstention_coverage": 0.99, "abstention_coverage_low": 0.97,
+        "abstention_coverage_unseen": 0.95, "abstention_coverage_unseen_low": 0.89,
+        "abstention_kept": 0.95, "abstention_kept_low": 0.91,
+    }  # fmt: skip
     coverage, kept = judge_abstention(gates, figures)
     assert (coverage.name, coverage.passed, coverage.measured) == ("abstention_coverage", False, True)
     assert "groups left out" in coverage.asked
     assert kept.passed
     assert [result.measured for result in judge_abstention(gates, {})] == [False, False]
+    near = {"abstention_refused_near": 0.75, "abstention_refused_near_low": 0.63}
+    (refused,) = judge_abstention(Gates(abstention_refused_near=0.7), near)
+    assert (refused.name, refused.passed) == ("abstention_refused_near", False)
+    assert [result.passed for result in judge_abstention(Gates(abstention_refused_near=0.6), near)] == [True]
     assert list(judge_abstention(Gates(), figures)) == []
 
 
-def test_the_chart_leaves_out_what_was_not_measured() -> None:
-    drawn = str(charts.shares({"kept": 0.5, "of groups": None}))
-    assert "kept" in drawn
-    assert "of groups" not in drawn
+def test_charts_show_every_share_and_end_where_everything_is_answered() -> None:
+    drawn = str(charts.shares({"kept": (0.5, (0.4, 0.6))}))
+    assert "50.0 % (40.0 % to 60.0 %)".replace(" %", "\N{NO-BREAK SPACE}%") in drawn
+    strangeness, probabilities, truth = _photos(np.random.default_rng(9), 300)
+    kept = strangeness < np.quantile(strangeness, 0.9)
+    risk = risk_coverage(probabilities, truth, kept=kept, single=kept)
+    assert risk.curve[-1].answered == 1
+    assert risk.curve[-1].wrong == pytest.approx((probabilities.argmax(axis=1) != truth).mean())
+    assert risk.served.answered == pytest.approx(kept.mean())
+    assert risk.curve[5].wrong <= risk.curve[-1].wrong
+    curve = refused_over_kept(strangeness, strangeness + 1, always=np.zeros(300, dtype=np.bool_), limit=1.2)
+    assert curve[-1][0] == 1
+    assert curve[-1][1] == pytest.approx((strangeness + 1 > 1.2).mean())
+    assert all(kept <= more and refused >= fewer for (kept, refused), (more, fewer) in pairwise(curve))
+    assert "nan" not in str(charts.risk_coverage(risk)) + str(charts.refusals({"far": curve}, {"far": (0.9, 0.8)}))
 
 
 def test_the_onnx_file_computes_the_strangeness_that_calibration_used(tmp_path: Path) -> None:

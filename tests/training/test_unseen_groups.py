@@ -8,7 +8,7 @@ import pytest
 from registry.encoding import sha256_hex
 from tests.training.test_slices import PHOTO
 from training.dataset.manifest import Photo
-from training.evaluation.unseen_groups import LEAST_GROUPS, clustered_interval, measure_unseen_groups
+from training.evaluation.unseen_groups import LEAST_GROUPS, clustered_interval, grouping, measure_unseen_groups
 
 SIDE = 8
 EACH = 30
@@ -48,6 +48,17 @@ def test_what_each_breed_shows_in_its_own_way_is_lost_for_new_ones():
     assert found.cost > 0.3
     assert found.worst.startswith("breed")
     assert found.worst_accuracy <= found.accuracy
+
+
+def test_a_column_that_names_each_photo_apart_groups_nothing():
+    """As a camera column does where every photo came from another camera: its groups left out are photos left out."""
+    photos, embedding, truth = breeds(8, alike=True)
+    photos = [replace(photo, group=f"camera {n}") for n, photo in enumerate(photos)]
+    assert [found.column for found in measure_unseen_groups(photos, embedding, truth)] == ["breed"]
+    assert list(grouping(photos)) == ["breed"]
+    assert list(grouping([replace(photo, groups=()) for photo in photos])) == []
+    mostly_alone = [replace(photo, groups=()) if n % EACH > EACH // 3 else photo for n, photo in enumerate(photos)]
+    assert list(grouping(mostly_alone)) == []
 
 
 def test_nothing_is_told_of_few_groups_of_none_or_of_a_class_in_one_group():

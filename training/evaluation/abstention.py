@@ -8,18 +8,15 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from registry.abstention import Abstention, answer_set
+from registry.abstention import BACKGROUND, Abstention, answer_set
 from registry.decision import Decision, decide
-from training.strangeness import Numbers, fit_subspace
+from training.evaluation.calibration import Classes
+from training.evaluation.metrics import Interval, wilson_interval
+from training.evaluation.unseen_groups import clustered_interval
+from training.export import Numbers
 
 COVERAGE: Final = 0.95
-"""Asked: of 100 photos of the classes, so many answers hold the class. Half of the rest may be called `neither`, half
-may name another class."""
-
-LEAST_GROUPS: Final = 5
-_FOLDS: Final = 5
-
-type Classes = npt.NDArray[np.int64]
+"""Asked: of 100 photos of the classes, so many answers hold the class."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,23 +27,32 @@ class NotCalibrated:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Abstained:
-    """What abstention does to photos of the classes."""
+class Share:
+    """A share of photos, with its 95 % interval."""
 
-    asked: float  # coverage
-    obtained: float  # share of answers that hold the photo's class
-    kept: float  # share that is not called `neither`
-    single: float  # share that names one class
+    value: float
+    interval: Interval
     photos: int
 
-    def metrics(self) -> dict[str, float]:
-        """Give the figures by name, as a version carries them."""
-        return {
-            "abstention_coverage_asked": self.asked,
-            "abstention_coverage": self.obtained,
-            "abstention_kept": self.kept,
-            "abstention_single": self.single,
-        }
+    @classmethod
+    def of(cls, hits: npt.NDArray[np.bool_], groups: Sequence[str | None] | None = None) -> "Share":
+        """Count; where `groups` [N] are given, photos of one group vary together."""
+        value = float(hits.mean())
+        if groups is not None:
+            names = [f"photo {n}" if group is None else f"group {group}" for n, group in enumerate(groups)]
+            codes = np.unique(names, return_inverse=True)[1].astype(np.intp)
+            if codes.max() > 0:
+                return cls(value=value, interval=_within_wilson(hits, codes), photos=len(hits))
+        return cls(value=value, interval=wilson_interval(int(hits.sum()), len(hits)), photos=len(hits))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answered:
+    """What abstention makes of photos of the classes."""
+
+    holds: npt.NDArray[np.bool_]  # [N]: the answer holds the photo's class
+    kept: npt.NDArray[np.bool_]  # [N]: it is not `neither`
+    single: npt.NDArray[np.bool_]  # [N]: it is one class
 
 
 def conformal_quantile(scores: npt.NDArray[np.floating], error: float) -> float:
@@ -59,48 +65,47 @@ def conformal_quantile(scores: npt.NDArray[np.floating], error: float) -> float:
     return math.inf if place > len(scores) else float(np.sort(scores)[max(place, 1) - 1])
 
 
-def left_out_strangeness(embedding: Numbers, groups: Sequence[str | None] | None) -> Numbers:
-    """Give the strangeness of every photo by a subspace that saw no photo of its fold.
-
-    A fold holds whole groups where `groups` are given, so that the scores are those of groups never seen; photos
-    without a group are one of their own.
-    """
-    names = np.array([f"photo {n}" if g is None else g for n, g in enumerate(groups)]) if groups else None
-    _, codes = np.unique(names, return_inverse=True) if names is not None else (None, np.arange(len(embedding)))
-    folds = np.random.default_rng(0).permutation(int(codes.max()) + 1)[codes] % _FOLDS
-    scores = np.zeros(len(embedding), dtype=np.float32)
-    for fold in range(_FOLDS):
-        inside = folds == fold
-        if inside.any() and not inside.all():
-            scores[inside] = fit_subspace(embedding[~inside]).strangeness(embedding[inside])
-    return scores
-
-
 def calibrate(
     *,
     strangeness: Numbers,
     probabilities: Numbers,
     truth: Classes,
     labels: Sequence[str],
+    decision: Decision | None = None,
     grouped_by: str = "",
     groups: int = 0,
     coverage: float = COVERAGE,
 ) -> Abstention | NotCalibrated:
     """Set the limits. `strangeness` [N] is of photos left out of its subspace, preferably with their groups;
-    `probabilities` [M, classes] and `truth` [M] are of validation photos.
+    `probabilities` [M, classes] and `truth` [M] are of photos that the network did not learn from, likewise.
 
-    Classes are calibrated one by one (Mondrian), so that the stated error holds for the rarest as well.
+    Half of the error is for classes, one by one (Mondrian), so that it holds for the rarest as well. What answers by
+    these thresholds do not use of it, `neither` may: otherwise coverage is above what was asked, and strange things
+    pass for it.
     """
-    error = (1 - coverage) / 2
-    limit = conformal_quantile(strangeness, error)
+    error = 1 - coverage
     thresholds: dict[str, float] = {}
     for place, label in enumerate(labels):
-        quantile = conformal_quantile(1 - probabilities[truth == place, place].astype(np.float64), error)
+        quantile = conformal_quantile(1 - probabilities[truth == place, place].astype(np.float64), error / 2)
         if not math.isfinite(quantile):
-            needed = math.ceil(1 / error) - 1
+            needed = math.ceil(2 / error) - 1
             count = int((truth == place).sum())
-            return NotCalibrated(because=f"{count} validation photos of “{label}” are too few; {needed} are needed")
+            return NotCalibrated(because=f"{count} left-out photos of “{label}” are too few; {needed} are needed")
         thresholds[label] = max(0.0, 1 - quantile)
+    record = Abstention(
+        coverage=coverage, strangeness=1.0, thresholds=thresholds, grouped_by=grouped_by, groups=groups,
+        photos=len(strangeness),
+    )  # fmt: skip
+    shown = np.flatnonzero(np.isin(truth, visitors(labels)))
+    lacks = ~answer_all(
+        record,
+        strangeness=np.zeros(len(shown), np.float32),
+        probabilities=probabilities[shown],
+        truth=truth[shown],
+        labels=labels,
+        decision=decision,
+    ).holds
+    limit = conformal_quantile(strangeness, max(error / 2, error - float(lacks.mean())))
     if not math.isfinite(limit):
         return NotCalibrated(because=f"{len(strangeness)} photos are too few to say what is strange")
     return Abstention(
@@ -113,7 +118,7 @@ def calibrate(
     )
 
 
-def measure(
+def answer_all(
     abstention: Abstention,
     *,
     strangeness: Numbers,
@@ -121,21 +126,31 @@ def measure(
     truth: Classes,
     labels: Sequence[str],
     decision: Decision | None = None,
-) -> Abstained:
-    """Say what the answers to photos of the classes are."""
+) -> Answered:
+    """Say what the answers to photos of the classes are, by the rule that serving follows."""
     answers: list[tuple[str, ...]] = [
         answer_set(scores, float(strange), labels, labels[decide(scores, labels, decision)], abstention)
         for scores, strange in zip(probabilities.tolist(), strangeness, strict=True)
     ]
 
-    def share(says: Callable[[tuple[str, ...], str], bool]) -> float:
+    def tell(says: Callable[[tuple[str, ...], str], bool]) -> npt.NDArray[np.bool_]:
         told = [says(answer, labels[int(place)]) for answer, place in zip(answers, truth.tolist(), strict=True)]
-        return float(np.mean(told)) if told else 0.0
+        return np.array(told, dtype=np.bool_)
 
-    return Abstained(
-        asked=abstention.coverage,
-        obtained=share(lambda answer, label: label in answer),
-        kept=share(lambda answer, _: bool(answer)),
-        single=share(lambda answer, _: len(answer) == 1),
-        photos=len(answers),
+    return Answered(
+        holds=tell(lambda answer, label: label in answer),
+        kept=tell(lambda answer, _: bool(answer)),
+        single=tell(lambda answer, _: len(answer) == 1),
     )
+
+
+def visitors(labels: Sequence[str]) -> list[int]:
+    """Give the places of the classes that show a visitor."""
+    return [place for place, label in enumerate(labels) if label not in BACKGROUND]
+
+
+def _within_wilson(hits: npt.NDArray[np.bool_], codes: npt.NDArray[np.intp]) -> Interval:
+    """Give the interval over groups, no narrower than that over photos: of a few groups all may agree by luck."""
+    low, high = clustered_interval(hits, codes)
+    least, most = wilson_interval(int(hits.sum()), len(hits))
+    return min(low, least), max(high, most)

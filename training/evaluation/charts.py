@@ -12,6 +12,7 @@ from markupsafe import Markup, escape
 
 from training.evaluation.metrics import Interval
 from training.evaluation.reliability import Bin
+from training.evaluation.risk import RiskCoverage
 from training.evaluation.slices import Slice
 from training.evaluation.words import percent
 from training.job import EpochRecord
@@ -56,22 +57,73 @@ def reliability_diagram(bins: Sequence[Bin], *, side: int = 260) -> Markup:
     )
 
 
-def shares(values: Mapping[str, object], *, width: int = 960) -> Markup:
-    """Draw a bar from 0 to 100 % for each named share; names without a figure are left out."""
-    left, row, right = 320, 24, 80
-    known = [(name, float(value)) for name, value in values.items() if isinstance(value, int | float)]
+def shares(values: Mapping[str, tuple[float, Interval]], *, width: int = 960) -> Markup:
+    """Draw each named share from 0 to 100 % with its 95 % interval."""
+    left, row, right = 360, 26, 240
     span = width - left - right
     parts: list[Markup] = []
-    for place, (name, value) in enumerate(known):
-        y = place * row
+    for place, (name, (value, (low, high))) in enumerate(values.items()):
+        y = place * row + row / 2
         parts += [
-            _text(left - 10, y + 15, name, "end"),
-            Markup('<rect class="count" x="{}" y="{}" width="{:.1f}" height="{}"/>').format(
-                left, y + 4, span * value, 14
-            ),
-            _text(left + span * value + 8, y + 15, percent(value)),
+            _text(left - 10, y + 4, name, "end"),
+            _line((left, y), (left + span, y), "grid"),
+            _line((left + span * low, y), (left + span * high, y), "range"),
+            _dot(left + span * value, y, "mark"),
+            _text(width, y + 4, f"{percent(value)} ({percent(low)} to {percent(high)})", "end"),
         ]
-    return _svg((0, 0, width, row * len(known)), "Shares of answers when it may abstain", parts)
+    return _svg((0, 0, width, row * len(values)), "Shares of answers when it may abstain", parts)
+
+
+def risk_coverage(risk: RiskCoverage, *, width: int = 420) -> Markup:
+    """Draw the share of wrong answers over the share of photos that is answered, the surest first."""
+    # The first few answers have intervals that say nothing; they may leave the chart.
+    height, top = 200, max(0.02, *(point.interval[1] for point in risk.curve[len(risk.curve) // 4 :]))
+
+    def at(answered: float, wrong: float) -> tuple[float, float]:
+        return answered * width, height * (1 - min(wrong, top) / top)
+
+    band = [at(point.answered, point.interval[1]) for point in risk.curve]
+    band += [at(point.answered, point.interval[0]) for point in reversed(risk.curve)]
+    served = at(risk.served.answered, risk.served.wrong)
+    parts = [
+        _grid(width, height),
+        Markup('<polygon class="band" points="{}"/>').format(_points(band)),
+        _polyline([at(point.answered, point.wrong) for point in risk.curve], LINES[0]),
+        _dot(*served, "mark"),
+        *_axes(width, height, percent(top), "photos that are answered"),
+    ]
+    return _svg((-56, -12, width + 92, height + 56), "Errors over the share of photos that is answered", parts)
+
+
+def refusals(
+    curves: Mapping[str, Sequence[tuple[float, float]]], served: Mapping[str, tuple[float, float]], *, width: int = 420
+) -> Markup:
+    """Draw the share of strange pictures that is refused over the share of test photos that is kept, from 50 %.
+
+    `served` has for each kind both shares at the version's own limit.
+    """
+    height, least = 200, 0.5
+
+    def at(share: float, refused: float) -> tuple[float, float]:
+        return (share - least) / (1 - least) * width, height * (1 - refused)
+
+    lines = [
+        _polyline([at(*point) for point in curve], kind) for kind, curve in zip(LINES, curves.values(), strict=False)
+    ]
+    dots = [_dot(*at(max(kept, least), refused), "mark") for kept, refused in served.values()]
+    parts = [
+        _grid(width, height),
+        *lines,
+        *dots,
+        *_axes(width, height, "100 %", "test photos that are kept", first="50 %"),
+    ]
+    return _svg((-56, -12, width + 92, height + 56), "Strange pictures refused over test photos kept", parts)
+
+
+def _axes(width: float, height: float, top: str, across: str, *, first: str = "0 %") -> list[Markup]:
+    ends = [_text(0, height + 18, first, "middle"), _text(width, height + 18, "100 %", "middle")]
+    sides = [_text(-8, 4, top, "end"), _text(-8, height + 4, "0", "end")]
+    return [*ends, *sides, _text(width / 2, height + 36, across, "middle")]
 
 
 def forest(slices: Sequence[Slice], overall: float, *, width: int = 960) -> Markup:

@@ -107,24 +107,28 @@ def _judge(gates: Gates, assessment: Assessment) -> Iterable[GateResult]:
 
 def judge_abstention(gates: Gates, abstained: Mapping[str, float]) -> Iterable[GateResult]:
     """Hold the figures of abstention against the gates that ask for any."""
+    groups = f"More photos of more groups: the limit of strangeness is set on groups left out. {_MORE_PHOTOS}"
+    strangers = "Frames without visitors as a class `background` (petpark camera collect), or weights that know more."
     asked = (
-        ("abstention_coverage", "answers that hold the photo's class, abstaining", gates.abstention_coverage),
-        ("abstention_kept", "photos of the classes that are not called “neither”", gates.abstention_kept),
+        ("abstention_coverage", "answers that hold the photo's class, abstaining", gates.abstention_coverage, groups),
+        ("abstention_kept", "photos of the classes that are not called “neither”", gates.abstention_kept, groups),
+        ("abstention_refused_far", "noise and plain colours called “neither”", gates.abstention_refused_far, strangers),
+        ("abstention_refused_near", "shuffled photos called “neither”", gates.abstention_refused_near, strangers),
     )
-    for name, what, limit in asked:
+    for name, what, limit, advice in asked:
         if not limit:
             continue
-        unseen = f"{name}_unseen" in abstained
-        value = abstained.get(f"{name}_unseen", abstained.get(name))
-        what = f"{what}, {'of groups left out' if unseen else 'on test photos, for there are no groups'}"
-        if value is None:
+        key = f"{name}_unseen" if f"{name}_unseen" in abstained else name
+        value, bound = abstained.get(key), abstained.get(f"{key}_low")
+        if "refused" not in name:  # groups vary together, so their interval is over groups
+            what = f"{what}, {'on test photos, for there are no groups' if key == name else 'of groups left out'}"
+        if value is None or bound is None:
             yield _unmeasured(
                 name, f"{what}: at least {percent(limit)}", "the version cannot abstain",
-                "Each class needs 39 validation photos; the job's log says which has fewer.",
+                "Each class needs 39 photos that it was not learned from; the job's log says which has fewer.",
             )  # fmt: skip
             continue
-        advice = "More photos of more groups: the limit of strangeness is set on groups left out."
-        yield _least(name, what, value, limit, value, advice)
+        yield _least(name, what, bound, limit, value, advice)
 
 
 def _beside(comparison: Comparison, luck: float) -> GateResult:

@@ -102,7 +102,8 @@ def wilson_interval(right: int, of: int, *, z: float = Z95) -> Interval:
     middle = share + z * z / (2 * of)
     half = z * math.sqrt(share * (1 - share) / of + z * z / (4 * of * of))
     scale = 1 + z * z / of
-    return (max(0.0, (middle - half) / scale), min(1.0, (middle + half) / scale))
+    # Rounding must not leave a share of 0 or 1 outside.
+    return (max(0.0, min(share, (middle - half) / scale)), min(1.0, max(share, (middle + half) / scale)))
 
 
 def mean_interval(shares: Mapping[str, tuple[float, Interval]]) -> Interval:

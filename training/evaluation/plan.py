@@ -29,6 +29,8 @@ class Gates(Settings):
     abstention_coverage: float = 0.0  # least share of answers that hold the class, abstaining: on unseen groups where
     # there are groups; 0: not asked
     abstention_kept: float = 0.0  # least share of photos of the classes that are not called neither, likewise
+    abstention_refused_far: float = 0.0  # least share of noise, gradients and plain colours that is called neither
+    abstention_refused_near: float = 0.0  # least share of test photos with shuffled pieces that is called neither
     luck: float = (
         0.05  # p-value of McNemar's test below which being worse than `prod` is not taken for luck; higher refuses more
     )

@@ -1,20 +1,35 @@
 """The report of a training and its model card: the same facts for whoever decides, and for whoever uses the model."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from registry.identity import TRAINERS
 from training.evaluation import charts
+from training.evaluation.abstaining import AbstentionFigures
 from training.evaluation.assess import Assessment
 from training.evaluation.gates import GateResult
+from training.evaluation.metrics import Interval
 from training.evaluation.words import percent, points
 from training.job import EpochRecord
 
 _ROOM: Final = Path(__file__).parent
+_SHARES: Final = MappingProxyType(
+    {
+        "coverage": "test photos: the answer holds the class",
+        "kept": "test photos: not called neither",
+        "single": "test photos: answered by one class",
+        "coverage_unseen": "groups left out: the answer holds the class",
+        "kept_unseen": "groups left out: not called neither",
+        "refused_far": "far pictures: called neither",
+        "refused_near": "near pictures: called neither",
+        "refused_background": "background: called neither",
+    }
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,12 +44,18 @@ class Report:
     counts: Mapping[str, Mapping[str, int]]  # label -> split -> photos
     hyper_parameters: Mapping[str, object]
     lineage: Mapping[str, str]
-    abstained: Mapping[str, float] = field(default_factory=dict[str, float])  # empty: the version cannot abstain
+    abstained: AbstentionFigures | None = None  # None: the version cannot abstain
 
     @property
     def provenance(self) -> dict[str, str]:
         """Give the lineage without people: an endpoint shows the report to its callers. The version has all of it."""
         return {name: value for name, value in self.lineage.items() if name not in TRAINERS}
+
+    @property
+    def abstention_shares(self) -> dict[str, tuple[float, Interval]]:
+        """Give what abstention does, in words."""
+        told = self.abstained.shares if self.abstained else {}
+        return {words: (told[name].value, told[name].interval) for name, words in _SHARES.items() if name in told}
 
     @property
     def failed(self) -> list[GateResult]:

@@ -10,6 +10,7 @@ group is a linear layer on the network's own embeddings.
 """
 
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -28,6 +29,9 @@ from training.head import learn_head
 
 LEAST_GROUPS: Final = 5
 """With fewer, one group's luck decides."""
+
+LEAST_PHOTOS: Final = 3
+"""Of a group. To leave out a group of fewer photos is hardly more than to leave out photos."""
 
 _FOLDS: Final = 10
 _RIDGE: Final = 10.0
@@ -96,11 +100,9 @@ def measure_unseen_groups(
     chosen = _spread_over(truth)
     photos, embedding, truth = [photos[place] for place in chosen], embedding[chosen], truth[chosen]
     found: list[UnseenGroups] = []
-    for column, values in columns(photos).items():
+    for column, values in grouping(photos).items():
         known = np.array([value is not None for value in values])
         names = np.array([value for value in values if value is not None])
-        if len(np.unique(names)) < LEAST_GROUPS:
-            continue
         if estimate := _estimate(column, names, embedding[known], truth[known], learn, exact=penalty is not None):
             found.append(estimate)
     return tuple(found)
@@ -111,6 +113,21 @@ def columns(photos: Sequence[Photo]) -> Mapping[str, list[str | None]]:
     told = [dict(photo.groups) for photo in photos]
     found = {name: [row.get(name) for row in told] for name in sorted({name for row in told for name in row})}
     return {"camera": [camera_of(photo) for photo in photos], **found}
+
+
+def grouping(photos: Sequence[Photo]) -> Mapping[str, list[str | None]]:
+    """Give the columns that group photos: LEAST_GROUPS groups of LEAST_PHOTOS photos or more, with half of the photos.
+
+    A column that names each photo apart, such as cameras of single photos, groups nothing: its groups left out are
+    photos left out, and figures for "groups never seen" would be those of photos like the ones that were learned from.
+    """
+    found: dict[str, list[str | None]] = {}
+    for name, values in columns(photos).items():
+        counts = Counter(value for value in values if value is not None)
+        enough = [count for count in counts.values() if count >= LEAST_PHOTOS]
+        if len(enough) >= LEAST_GROUPS and 2 * sum(enough) >= len(photos):
+            found[name] = values
+    return found
 
 
 def _spread_over(truth: Classes) -> npt.NDArray[np.intp]:

@@ -175,6 +175,28 @@ def test_a_dog_for_a_hundred_frames_is_one_visit_with_its_picture(tmp_path, hand
     assert 18 < events[1].seconds < 20
 
 
+@pytest.mark.parametrize(("answer", "kinds"), [("neither", []), ("dog", ["began", "ended"])])
+def test_what_moves_and_is_neither_is_no_visit(tmp_path, hands, answer, kinds):
+    stage = Stage(tmp_path, hands, lambda _: httpx.Response(200, json=DOG | {"abstention": {"answer": answer}}))
+    stage.frames = [moving(number) for number in range(30)]
+    stage.play()
+    assert stage.camera.counts["classified"] == 30
+    assert [unblurred.event.kind for unblurred in stage.recorded] == kinds
+
+
+def test_a_visit_ends_once_the_answers_are_neither(tmp_path, hands):
+    def answer(_request: httpx.Request) -> httpx.Response:
+        told = "neither" if hands.monotonic() > 6 else "dog"
+        return httpx.Response(200, json=DOG | {"abstention": {"answer": told}})
+
+    stage = Stage(tmp_path, hands, answer)
+    stage.frames = [moving(number) for number in range(100)]
+    stage.play()
+    began, ended = (unblurred.event for unblurred in stage.recorded)
+    assert (began.kind, ended.kind, ended.why) == ("began", "ended", "left")
+    assert ended.seconds < 8
+
+
 @pytest.mark.parametrize("jump", [-86_400.0, 86_400.0])
 def test_when_the_machines_clock_jumps_a_visit_stays_one_and_keeps_its_length(tmp_path, hands, jump):
     stage = Stage(tmp_path, hands)
