@@ -49,7 +49,7 @@ from training.errors import TrainingError
 DRAWN: Final = 6_000
 SEEDS: Final[Mapping[str, int]] = {
     **{"generated": 1, "real": 5, "transfer": 5, "ablation": 3},
-    **{"pretrained": 5, "tuning": 3},
+    **{"pretrained": 5, "tuning": 5},
 }
 NEED_PHOTOS: Final = ("real", "transfer", "ablation", "pretrained", "tuning", "unseen", "curve", "input")
 
@@ -99,7 +99,7 @@ def main() -> int:
         "transfer": lambda: transfer(trials, drawn(), lakes("transfer")),
         "ablation": lambda: ablation(trials, lakes("ablation")),
         "pretrained": lambda: pretrained(trials, lakes("pretrained")),
-        "tuning": lambda: tuning(trials, lakes("tuning")),
+        "tuning": lambda: tuning(trials, lakes("tuning"), groups()),
         "unseen": lambda: unseen(trials, split(0), groups()),
         "curve": lambda: curve(trials, split(0), groups()),
         "input": lambda: inputs(trials, split(0), groups()),
