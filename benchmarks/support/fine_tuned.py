@@ -68,6 +68,14 @@ class Tuning:
         mirrored = head.logits(self._embedded.mirrored[places].float())
         return self._outcome((plain + mirrored) / 2 if flips else plain, parts, cpu_seconds)
 
+    def logits(self, seed: int, embeddings: Tensor) -> Tensor:
+        """What the seed's layer answers to other embeddings [N, D]."""
+        return self._head(seed, unseen=False)[0].logits(embeddings.float())
+
+    def answer(self, seed: int, embeddings: Tensor) -> Outcome:
+        """What the seed's layer makes of other embeddings of its test photos."""
+        return self._outcome(self.logits(seed, embeddings), self._splits[seed], 0.0)
+
     def outcome(self, way: str, seed: int, *, unseen: bool = False) -> Outcome:
         """One way; processor time is the training's, after what the frozen part saw was kept."""
         parts, parameters = self._parts(seed, unseen=unseen), replace(FINE_TUNED, **WAYS[way].changes)

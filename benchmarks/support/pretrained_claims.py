@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.support.claims import SHORT, Claim, reference, run_recipe
+from benchmarks.support.eight_bits import eight_bits
 from benchmarks.support.fine_tuned import FINE_TUNED, PLAIN, WAYS, Tuning
 from benchmarks.support.frozen import Embedded, Parts, Resize, embed, few, imagenet_answers, left_out
 from benchmarks.support.our_training import Lake
@@ -93,6 +94,12 @@ def tuning(trials: Trials, lakes: Sequence[Lake], groups: Mapping[str, str]) -> 
         rows=tuple(rows),
         promises={"no way is better than the linear layer beyond its interval: the recipe stays frozen": not better},
     )
+
+
+def int8(trials: Trials, lakes: Sequence[Lake]) -> Claim:
+    """Eight bits beside floats."""
+    size = FOR_TRANSFER.image_size
+    return eight_bits(trials, lakes, NETWORK, size, _embedded(trials, lakes[0], {}, NETWORK, size))
 
 
 def unseen(trials: Trials, lake: Lake, groups: Mapping[str, str]) -> Claim:
