@@ -63,8 +63,8 @@ class Tail(nn.Module):
         return self.head(self.features(features).mean(dim=(2, 3)))
 
 
-class _Before(nn.Module):
-    """Pixels to what the last stage gets."""
+class Before(nn.Module):
+    """The part that stays as it is: uint8 pixels [N, S, S, 3] to what the last stage gets."""
 
     def __init__(self, model: Classifier) -> None:
         super().__init__()
@@ -74,6 +74,7 @@ class _Before(nn.Module):
 
     @override
     def forward(self, pixels: Tensor) -> Tensor:
+        """Give features [N, C, h, w]."""
         mean, deviation = (torch.tensor(each).view(1, 3, 1, 1) for each in self.normalisation)
         return self.parts((pixels.permute(0, 3, 1, 2).float() / 255 - mean) / deviation)
 
@@ -168,7 +169,7 @@ def _session(network: str, size: int) -> onnxruntime.InferenceSession:
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "before.onnx"
         torch.onnx.export(
-            _Before(frozen(network, 2)).eval(),
+            Before(frozen(network, 2)).eval(),
             (torch.zeros(1, size, size, 3, dtype=torch.uint8),),
             str(path),
             input_names=["pixels"],
