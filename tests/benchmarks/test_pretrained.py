@@ -86,11 +86,11 @@ def tuned(**changes: Any) -> tuple[dict[str, Tensor], Tensor]:
 
 def test_fine_tuning_begins_at_the_linear_layer_and_is_a_function_of_its_seed():
     slow, linear = tuned(learning_rate=1e-9)
-    torch.testing.assert_close(slow["last"], linear, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(slow["last"], linear, atol=1e-5, rtol=1e-4)
     (first, _), (again, _) = tuned(mixup=0.2, layer_decay=0.5), tuned(mixup=0.2, layer_decay=0.5)
     assert all(torch.equal(first[name], again[name]) for name in first)
     assert (linear != 0).any()
-    assert not torch.allclose(first["last"], linear, atol=1e-2)
+    assert not torch.allclose(first["last"], linear, atol=1e-4)
     assert {way.answers for way in WAYS.values()} <= first.keys()
 
 
