@@ -5,7 +5,8 @@
   which splits and trains anew.
 - pretrained: the same photos by a linear layer on ImageNet's features, beside fine-tuning, training from scratch, and
   torchvision's recipe with the linear layer's processor time; 5 seeds.
-- tuning: fine-tuning with one thing changed; 3 seeds.
+- tuning: the network's last stage fine-tuned, with one thing changed, also on breeds left out; 5 seeds.
+- int8: the network in eight bits beside floats; 5 seeds.
 - unseen: breeds (or other groups of the index) that training never saw, by each network; 10 draws.
 - curve: how many photos a class are needed; 10 draws.
 - input: size and resizing of the photos; 10 draws.
@@ -41,7 +42,7 @@ from benchmarks.support.claims import Claim, ablation, generated, parity, real, 
 from benchmarks.support.figures import Machine
 from benchmarks.support.frozen import read_groups
 from benchmarks.support.our_training import Lake, fill_lake
-from benchmarks.support.pretrained_claims import curve, inputs, pretrained, tuning, unseen
+from benchmarks.support.pretrained_claims import curve, inputs, int8, pretrained, tuning, unseen
 from benchmarks.support.trials import Trials
 from training.dataset.generated import generate
 from training.errors import TrainingError
@@ -49,9 +50,9 @@ from training.errors import TrainingError
 DRAWN: Final = 6_000
 SEEDS: Final[Mapping[str, int]] = {
     **{"generated": 1, "real": 5, "transfer": 5, "ablation": 3},
-    **{"pretrained": 5, "tuning": 3},
+    **{"pretrained": 5, "tuning": 5, "int8": 5},
 }
-NEED_PHOTOS: Final = ("real", "transfer", "ablation", "pretrained", "tuning", "unseen", "curve", "input")
+NEED_PHOTOS: Final = ("real", "transfer", "ablation", "pretrained", "tuning", "int8", "unseen", "curve", "input")
 
 
 def main() -> int:
@@ -99,7 +100,8 @@ def main() -> int:
         "transfer": lambda: transfer(trials, drawn(), lakes("transfer")),
         "ablation": lambda: ablation(trials, lakes("ablation")),
         "pretrained": lambda: pretrained(trials, lakes("pretrained")),
-        "tuning": lambda: tuning(trials, lakes("tuning")),
+        "tuning": lambda: tuning(trials, lakes("tuning"), groups()),
+        "int8": lambda: int8(trials, lakes("int8")),
         "unseen": lambda: unseen(trials, split(0), groups()),
         "curve": lambda: curve(trials, split(0), groups()),
         "input": lambda: inputs(trials, split(0), groups()),

@@ -112,7 +112,7 @@ def parity(trials: Trials, generated_lake: Lake, real_lake: Lake | None) -> Clai
     kept = True
     for what, lake, parameters in cases:
         from_scratch(trials, what, lake, parameters, seed=0)
-        place = trials.place(what, "petpark", 0, _settings(parameters))
+        place = trials.place(what, "petpark", 0, settings_of(parameters))
         model = build_model(parameters.architecture, len(lake.manifest.labels), flips=bool(parameters.flips)).eval()
         model.load_state_dict(torch.load(place / "weights.pt", weights_only=True))
         pixels = lake.pixels(_unlearned_first(lake)[:PARITY_PHOTOS], parameters.image_size).pixels.numpy()
@@ -134,7 +134,7 @@ def parity(trials: Trials, generated_lake: Lake, real_lake: Lake | None) -> Clai
 def transfer(trials: Trials, generated_lake: Lake, lakes: Sequence[Lake]) -> Claim:
     """Few real photos, from weights that learned the generated set, beside from scratch."""
     from_scratch(trials, "generated", generated_lake, FOR_DRAWN, seed=0)
-    weights = trials.place("generated", "petpark", 0, _settings(FOR_DRAWN)) / "weights.pt"
+    weights = trials.place("generated", "petpark", 0, settings_of(FOR_DRAWN)) / "weights.pt"
     rows: list[tuple[str, ...]] = []
     gains: list[Repeated] = []
     for epochs in LONG_AND_SHORT:
@@ -192,7 +192,7 @@ def run_recipe(
 ) -> Outcome:
     """A job of ours, from `weights` if given; measured once."""
     return trials.get(
-        what, who, seed, _settings(parameters), lambda place: run_ours(lake, parameters, seed, place, weights=weights)
+        what, who, seed, settings_of(parameters), lambda place: run_ours(lake, parameters, seed, place, weights=weights)
     )
 
 
@@ -245,7 +245,7 @@ def _unlearned_first(lake: Lake) -> tuple[Any, ...]:
     return (*manifest.part(Split.TEST), *manifest.part(Split.VALIDATION), *manifest.part(Split.TRAIN))
 
 
-def _settings(parameters: HyperParameters) -> dict[str, object]:
+def settings_of(parameters: HyperParameters) -> dict[str, object]:
     """What names a trial: that which differs from the defaults, so that a new setting, off, leaves old trials valid."""
     usual = asdict(HyperParameters())
     return {name: value for name, value in asdict(parameters).items() if value != usual[name]}

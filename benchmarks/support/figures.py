@@ -69,7 +69,12 @@ class Latency:
 
 def paired(ours: Sequence[float], theirs: Sequence[float]) -> Spread:
     """Ratio of measurements that were taken side by side, so that a busy neighbour meets both."""
-    return Spread.of([mine / other for mine, other in zip(ours, theirs, strict=True)])
+    return Spread.of(ratios(ours, theirs))
+
+
+def ratios(ours: Sequence[float], theirs: Sequence[float]) -> list[float]:
+    """Ratio of each measurement to that which was taken beside it."""
+    return [mine / other for mine, other in zip(ours, theirs, strict=True)]
 
 
 def median_interval(values: Sequence[float]) -> tuple[float, float, float]:
@@ -85,6 +90,34 @@ def median_interval(values: Sequence[float]) -> tuple[float, float, float]:
     if outside < 0:
         return statistics.median(values), -math.inf, math.inf
     return statistics.median(values), ordered[outside], ordered[n - 1 - outside]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Promise:
+    """A bound on the median of ratios that were measured side by side, round by round."""
+
+    name: str
+    median: float
+    low: float
+    high: float
+    most: float
+
+    @classmethod
+    def of(cls, name: str, values: Sequence[float], *, most: float) -> Self:
+        """At least one value; fewer than six conclude nothing."""
+        median, low, high = median_interval(values)
+        return cls(name=name, median=median, low=low, high=high, most=most)
+
+    @property
+    def kept(self) -> bool | None:
+        """None where the interval holds the bound: the machine was too noisy to say."""
+        if self.high <= self.most:
+            return True
+        return False if self.low > self.most else None
+
+    def __str__(self) -> str:
+        said = {True: "kept", False: "NOT KEPT", None: "NOTHING CONCLUDED, too noisy"}[self.kept]
+        return f"{said}: {self.name} (median ratio {self.median:.2f}, 95 % {self.low:.2f} to {self.high:.2f})"
 
 
 _BLOCKS = 10

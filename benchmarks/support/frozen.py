@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -15,8 +15,10 @@ from PIL import Image
 from torch import Tensor
 
 from benchmarks.support.our_training import Lake
+from training.dataset.manifest import Manifest
+from training.dataset.split import Split
 from training.embedding import BATCH, Embedder
-from training.head import choose_head
+from training.head import Head, choose_head
 from training.model import build_model, load_initial_weights
 from training.pixels import fetch
 from training.pretrained import PACKAGED, read_packaged
@@ -31,6 +33,29 @@ type Resize = Callable[[Image.Image, int], Image.Image]
 
 
 @dataclass(frozen=True, kw_only=True)
+class Parts:
+    """Places of photos: to learn from, to choose the layer's penalty by, to test on."""
+
+    learn: Indices
+    held: Indices
+    test: Indices
+
+    @classmethod
+    def of_split(cls, manifest: Manifest) -> Self:
+        """As a job has them."""
+        splits = np.array([photo.split for photo in manifest.photos])
+        learn, held, test = (np.flatnonzero(splits == part) for part in (Split.TRAIN, Split.VALIDATION, Split.TEST))
+        return cls(learn=learn, held=held, test=test)
+
+    @classmethod
+    def halved(cls, among: Indices, test: Indices, seed: int) -> Self:
+        """A fifth of `among`, drawn by `seed`, chooses the penalty."""
+        order = np.random.default_rng(seed).permutation(among)
+        cut = round(len(order) * _VALIDATE)
+        return cls(learn=order[cut:], held=order[:cut], test=test)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Embedded:
     """What one network sees of N photos."""
 
@@ -41,18 +66,20 @@ class Embedded:
     labels: tuple[str, ...]
 
     def balanced(self, learn: Indices, test: Indices, seed: int) -> float:
-        """Balanced accuracy on `test` of a layer learned from `learn`, a part of which chooses its penalty."""
-        order = np.random.default_rng(seed).permutation(learn)
-        cut = round(len(order) * _VALIDATE)
-        known, held = torch.from_numpy(order[cut:]), torch.from_numpy(order[:cut])
-        fit = choose_head(
+        """Balanced accuracy on `test` of a layer learned from `learn`, a fifth of which chooses its penalty."""
+        head = self.fit(Parts.halved(learn, test, seed))
+        return self.recall(head.logits(self.plain[torch.from_numpy(test)].float()), test)
+
+    def fit(self, parts: Parts) -> Head:
+        """Learn the layer as a job does: from photos and their mirror images, its penalty chosen by held photos."""
+        known, other = torch.from_numpy(parts.learn), torch.from_numpy(parts.held)
+        return choose_head(
             torch.cat([self.plain[known], self.mirrored[known]]).float(),
             self.targets[known].repeat(2),
-            self.plain[held].float(),
-            self.targets[held],
+            self.plain[other].float(),
+            self.targets[other],
             len(self.labels),
-        )
-        return self.recall(fit.head.logits(self.plain[torch.from_numpy(test)].float()), test)
+        ).head
 
     def recall(self, logits: Tensor, test: Indices) -> float:
         """Mean recall of what `logits` answer."""
