@@ -16,6 +16,11 @@ _SCAN_BYTES: Final = bytes((0xFF, _SCAN))
 _HUFFMAN: Final = frozenset({0xC0, 0xC1, 0xC2})
 """Frames whose scans are Huffman codes, sequential and progressive; others are rare, and coded in other ways."""
 
+_SEQUENTIAL: Final = frozenset({0xC0, 0xC1})
+
+_LENGTH, _COMPONENTS = 2, 7
+"""Where the number of components stands in what follows the marker of a scan, and of a frame. B.2.2, B.2.3."""
+
 _FRAMES: Final = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
 
 _BLOCKS: Final = bytes(value for value in random.Random(81).randbytes(256) if value != 0xFF)  # noqa: S311 - no secret
@@ -26,8 +31,11 @@ _MORE: Final = b"".join(_BLOCKS + bytes((0xFF, restart)) for restart in (*range(
 def has_more_scans(data: bytes, most: int) -> bool:
     """Whether the first picture in `data` has more than `most` scans; each costs a pass over all pixels.
 
-    A progressive file sends a picture in several scans, and nothing but the file says how many.
+    A progressive file sends a picture in several scans, and nothing but the file says how many. Of a sequential one
+    whose first scan has all components, libjpeg reads no other, so that its data need not be searched for any.
     """
+    if _is_one_scan(data):
+        return False
     if data.count(_SCAN_BYTES) <= most:  # a scan's marker is never anything else, so there are no more scans than these
         return False
     scans = 0
@@ -35,6 +43,19 @@ def has_more_scans(data: bytes, most: int) -> bool:
         scans += marker == _SCAN
         if scans > most:
             return True
+    return False
+
+
+def _is_one_scan(data: bytes) -> bool:
+    """Whether the first scan of the first picture in `data` is its only one. Looks at what comes before it alone."""
+    components = None
+    for marker, _, place in _markers(data):
+        if marker in _SEQUENTIAL:
+            components = data[place + _COMPONENTS : place + _COMPONENTS + 1]
+        elif marker in _FRAMES:
+            return False
+        elif marker == _SCAN:
+            return components == data[place + _LENGTH : place + _LENGTH + 1]
     return False
 
 
