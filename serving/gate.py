@@ -84,7 +84,7 @@ def request_id_of(given: str | None) -> str:
 
     An id is no secret, and to ask the system for random bytes would let go of Python's lock at each request.
     """
-    return given if given is not None and _REQUEST_ID.fullmatch(given) else f"{random.getrandbits(128):032x}"  # noqa: S311
+    return given if given is not None and _REQUEST_ID.fullmatch(given) else f"{random.getrandbits(128):032x}"
 
 
 def wrong_host(scope: Scope) -> str | None:

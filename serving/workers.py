@@ -107,6 +107,7 @@ class Workers:
         finally:
             with self._lock:
                 self._give_back(peer)
+            self._settle()
 
     async def run_in_place[**P, T](self, peer: str, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run `work` on a thread in a place that is held already: it joins the queue, but is not refused.
@@ -158,16 +159,17 @@ class Workers:
             task.result = task.work()
         except BaseException as error:  # noqa: BLE001 - raised again where it is waited for
             task.error = error
+        answered = task.answers and task.error is None
         with self._lock:
+            if answered:
+                self._answered.append(task)
             if task.own_place:
                 self._give_back(peer)
             idle = not self._taken
-        if task.answers and task.error is None:
-            self._answered.append(task)
-            if idle:
-                _call(task.loop, self._settle)
-        else:
+        if not answered:
             _call(task.loop, task.settle)
+        if idle and self._answered:
+            _call(task.loop, self._settle)
 
     def _settle(self) -> None:
         """End the requests of the tasks that have answered."""
@@ -191,6 +193,7 @@ class Workers:
             if task.waiting:
                 self._unqueue(task)
         _call(task.loop, task.done.cancel)
+        _call(task.loop, self._settle)
 
     def _unqueue(self, task: _Task) -> None:
         task.waiting = False
