@@ -92,8 +92,8 @@ class Workers:
     async def answer[**P](self, peer: str, work: Callable[P, None], *args: P.args, **kwargs: P.kwargs) -> None:
         """As `run`, for work that sends its caller's answer itself.
 
-        Its end then concerns nobody but the request: the event loop hears of it with the next request, or when no
-        thread works any more, and is not woken for each.
+        Its end then concerns nobody but the request: the event loop hears of it with the next request, or when none
+        waits for a thread, and is not woken for each.
         """
         self._take(peer)
         await self._in_time(self._submit(peer, functools.partial(work, *args, **kwargs), answers=True))
@@ -107,7 +107,6 @@ class Workers:
         finally:
             with self._lock:
                 self._give_back(peer)
-            self._settle()
 
     async def run_in_place[**P, T](self, peer: str, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run `work` on a thread in a place that is held already: it joins the queue, but is not refused.
@@ -126,7 +125,7 @@ class Workers:
             self._turns.put(False)
 
     def _submit(self, peer: str, work: Callable[[], Any], *, own_place: bool = True, answers: bool = False) -> _Task:
-        self._settle()
+        self.settle()
         loop = asyncio.get_running_loop()
         task = _Task(peer=peer, work=work, own_place=own_place, answers=answers, loop=loop, done=loop.create_future())
         with self._lock:
@@ -165,16 +164,21 @@ class Workers:
                 self._answered.append(task)
             if task.own_place:
                 self._give_back(peer)
-            idle = not self._taken
+            none_waits = not self._waiting
         if not answered:
             _call(task.loop, task.settle)
-        if idle and self._answered:
-            _call(task.loop, self._settle)
+        if none_waits and self._answered:
+            _call(task.loop, self.settle)
 
-    def _settle(self) -> None:
-        """End the requests of the tasks that have answered."""
+    def settle(self) -> None:
+        """End the requests of the tasks that have answered. For the event loop."""
+        here = asyncio.get_running_loop()
         while self._answered:
-            self._answered.popleft().settle()
+            task = self._answered.popleft()
+            if task.loop is here:
+                task.settle()
+            else:
+                _call(task.loop, task.settle)
 
     async def _in_time(self, task: _Task) -> Any:
         try:
@@ -193,7 +197,7 @@ class Workers:
             if task.waiting:
                 self._unqueue(task)
         _call(task.loop, task.done.cancel)
-        _call(task.loop, self._settle)
+        _call(task.loop, self.settle)
 
     def _unqueue(self, task: _Task) -> None:
         task.waiting = False

@@ -62,6 +62,13 @@ def test_beyond_the_queue_callers_are_told_to_come_back_and_the_others_are_answe
     assert crowded.workers.taken == 0
 
 
+def ended(workers: Workers) -> None:
+    """Wait until the threads have done what they began."""
+    workers.close()
+    for thread in workers._threads:
+        thread.join(30)
+
+
 def test_a_caller_that_leaves_gives_its_place_back():
     workers = Workers(threads=1, queue=1)
     begun, go_on = threading.Event(), threading.Event()
@@ -84,7 +91,7 @@ def test_a_caller_that_leaves_gives_its_place_back():
         go_on.set()
 
     asyncio.run(leave())
-    workers.close()
+    ended(workers)
     assert workers.taken == 0
 
 
@@ -194,9 +201,7 @@ def test_work_that_takes_too_long_is_answered_without_its_result():
         go_on.set()
 
     asyncio.run(ask())
-    workers.close()
-    for thread in workers._threads:
-        thread.join(30)
+    ended(workers)
     assert workers.taken == 0
 
 

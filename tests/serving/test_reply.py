@@ -1,6 +1,7 @@
 """A request gets one answer, from the thread that made it or from the event loop, and ends soon after it."""
 
 import asyncio
+import logging
 import threading
 from collections.abc import Generator
 from typing import Any
@@ -9,7 +10,11 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
+from serving.live import Live
 from serving.reply import Reply
+from serving.server import drain
+from serving.settings import Limits
+from serving.telemetry import Metrics
 from serving.workers import Workers
 
 START = {"type": "http.response.start", "status": 503, "headers": []}
@@ -95,32 +100,62 @@ def test_all_work_ends_whether_it_answers_by_itself_or_is_waited_for(kinds: list
     ]
 
 
-def test_a_request_that_a_thread_answered_ends_with_the_next_one_while_threads_work():
-    workers = Workers(threads=2, queue=2)
-    go_on, inside, answered = threading.Event(), threading.Event(), threading.Event()
+class Gate:
+    """Work that says when it is done by a thread, and goes on when it is told to."""
 
-    def none() -> None:
-        pass
+    def __init__(self) -> None:
+        self._inside, self.go_on = threading.Event(), threading.Event()
 
-    def hold() -> None:
-        inside.set()
-        assert go_on.wait(30)
+    def work(self) -> None:
+        self._inside.set()
+        assert self.go_on.wait(30)
+
+    async def entered(self) -> None:
+        assert await asyncio.to_thread(self._inside.wait, 30)
+
+
+def test_a_request_that_a_thread_answered_ends_though_another_thread_works():
+    workers, held = Workers(threads=2, queue=0), Gate()
 
     async def run() -> None:
-        held = asyncio.create_task(workers.answer("", hold))
-        await asyncio.to_thread(inside.wait, 30)
-        first = asyncio.create_task(workers.answer("", answered.set))
-        await asyncio.to_thread(answered.wait, 30)
-        while workers.taken != 1:
-            await asyncio.sleep(0.001)
-        await workers.run("", none)
-        await asyncio.wait_for(first, 30)
-        assert not held.done()
-        go_on.set()
-        await asyncio.wait_for(held, 30)
+        other = asyncio.create_task(workers.answer("", held.work))
+        await held.entered()
+        await asyncio.wait_for(workers.answer("", lambda: None), 30)
+        held.go_on.set()
+        await asyncio.wait_for(other, 30)
 
     asyncio.run(run())
     workers.close()
+
+
+def test_who_was_answered_is_not_counted_as_cut_off_while_threads_work(caplog):
+    live, metrics, workers = Live(), Metrics(), Workers(threads=2, queue=1)
+    first, second, third = Gate(), Gate(), Gate()
+
+    async def request(gate: Gate) -> None:
+        metrics.running += 1
+        try:
+            await workers.answer("", gate.work)
+        finally:
+            metrics.running -= 1
+
+    async def run() -> None:
+        requests = [asyncio.create_task(request(gate)) for gate in (first, second, third)]
+        await first.entered()
+        await second.entered()
+        first.go_on.set()
+        await third.entered()
+        assert not any(one.done() for one in requests), "the third waited, so nobody was told of the first"
+        await drain(live, metrics, Limits(drain_notice_seconds=0, drain_seconds=0.1), workers=workers)
+        second.go_on.set()
+        third.go_on.set()
+        await asyncio.gather(*requests)
+
+    with caplog.at_level(logging.INFO):
+        asyncio.run(run())
+    workers.close()
+    (drained,) = (record for record in caplog.records if record.getMessage() == "drained")
+    assert (drained.cut_off, drained.unfinished_work) == (2, 2)  # pyright: ignore[reportAttributeAccessIssue]
 
 
 async def posted(endpoint: Any, headers: list[tuple[bytes, bytes]], messages: list[Any]) -> list[int]:
