@@ -99,7 +99,7 @@ def main() -> None:
                 cpu, wall, memory = (_median(runs[way.name], what) for what in ("cpu_ms", "wall_ms", "memory_mb"))
                 ratio = paired([run.cpu_ms for run in runs[way.name]], first)
                 print(
-                    f"  {way.name:>22}  processor {cpu:6.2f} ms ({ratio} of the first)  wall {wall:6.2f} ms"
+                    f"  {way.name:>24}  processor {cpu:6.2f} ms ({ratio} of the first)  wall {wall:6.2f} ms"
                     f"  memory {memory:5.0f} MB"
                 )
     decoding(options.rounds)

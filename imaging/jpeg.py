@@ -52,8 +52,6 @@ def _is_one_scan(data: bytes) -> bool:
     for marker, _, place in _markers(data):
         if marker in _SEQUENTIAL:
             components = data[place + _COMPONENTS : place + _COMPONENTS + 1]
-        elif marker in _FRAMES:
-            return False
         elif marker == _SCAN:
             return components == data[place + _LENGTH : place + _LENGTH + 1]
     return False
