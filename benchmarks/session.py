@@ -1,29 +1,38 @@
 """How an endpoint should use ONNX Runtime on a CPU: `python benchmarks/session.py`.
 
 Ours is the first line of each table: one photo a call, one thread a call, with the arena. Against it: many photos in
-one call (what a batcher would send), more threads a call, and no arena. Each in a process of its own, in turns;
-medians. Processor time a photo is what tells on a machine that is never quiet; wall time is one caller's wait on it.
+one call (what a batcher would send), more threads a call, no arena, and other options. Each in a process of its own, in
+turns; medians, and processor time in that of the first line within rounds. Processor time a photo is what tells on a
+machine that is never quiet; wall time is one caller's wait on it. Photos of three sizes are decoded at our scale (the
+smallest of JPEG's that is not smaller than the model's input), at the next larger one, and whole.
 """
 
 import argparse
+import io
 import multiprocessing
 import os
 import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # see serving/__init__.py
 import onnxruntime
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from benchmarks.support.classifier import SIZE, make_model
+import imaging
+from benchmarks.support.classifier import SIZE, make_model, make_photo
+from benchmarks.support.figures import paired
+
+PHOTOS = ((640, 480), (1920, 1080), (4032, 3024))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +43,9 @@ class Way:
     photos: int = 1
     threads: int = 1
     arena: bool = True
+    pattern: bool = True
+    optimised: str = "ORT_ENABLE_ALL"
+    entries: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +65,13 @@ TABLES = {
     ),
     "threads for one call": (Way(name="1"), Way(name="2", threads=2)),
     "arena for one photo": (Way(name="with"), Way(name="without", arena=False)),
+    "options": (
+        Way(name="ours"),
+        Way(name="no memory pattern", pattern=False),
+        Way(name="extended optimisations", optimised="ORT_ENABLE_EXTENDED"),
+        Way(name="denormals as zero", entries=(("session.set_denormal_as_zero", "1"),)),
+        Way(name="no pre-packing", entries=(("session.disable_prepacking", "1"),)),
+    ),
     "arena for 32 photos": (Way(name="with", photos=32), Way(name="without", photos=32, arena=False)),
 }
 
@@ -75,11 +94,47 @@ def main() -> None:
                 for way in ways:
                     runs[way.name].append(measure(model, way, options.seconds))
             print(title)
-            first = _median(runs[ways[0].name], "cpu_ms")
+            first = [run.cpu_ms for run in runs[ways[0].name]]
             for way in ways:
                 cpu, wall, memory = (_median(runs[way.name], what) for what in ("cpu_ms", "wall_ms", "memory_mb"))
-                line = f"  {way.name:>8}  processor {cpu:6.2f} ms ({cpu / first:4.0%})  wall {wall:6.2f} ms"
-                print(f"{line}  memory {memory:5.0f} MB")
+                ratio = paired([run.cpu_ms for run in runs[way.name]], first)
+                print(
+                    f"  {way.name:>24}  processor {cpu:6.2f} ms ({ratio} of the first)  wall {wall:6.2f} ms"
+                    f"  memory {memory:5.0f} MB"
+                )
+    decoding(options.rounds)
+
+
+def decoding(rounds: int) -> None:
+    """Decode at several scales, in turns."""
+    for width, height in PHOTOS:
+        data = make_photo(width, height)
+        ways = {"ours": lambda data=data: imaging.decode(data, SIZE)}
+        ways |= {
+            name: lambda data=data, size=size: _decoded(data, size)
+            for name, size in (("scale for twice the side", 2 * SIZE), ("whole", None))
+        }
+        runs: dict[str, list[float]] = {name: [] for name in ways}
+        for _ in range(rounds):
+            for name, decode in ways.items():
+                runs[name].append(statistics.median(_cpu_ms(decode) for _ in range(9)))
+        print(f"decoding a photo of {width}×{height}, {len(data):,} bytes")
+        for name, seen in runs.items():
+            print(f"  {name:>24}  processor {statistics.median(seen):6.2f} ms ({paired(seen, runs['ours'])} of ours)")
+
+
+def _decoded(data: bytes, side: int | None) -> Image.Image:
+    """As `imaging.decode` decodes and resizes, at the scale for another side; None: whole."""
+    image = Image.open(io.BytesIO(data))
+    if side is not None:
+        image.draft(None, (side, side))
+    return image.resize((SIZE, SIZE), Image.Resampling.BOX)
+
+
+def _cpu_ms(work: Callable[[], object]) -> float:
+    began = time.thread_time()
+    work()
+    return (time.thread_time() - began) * 1000
 
 
 def measure(model: Path, way: Way, seconds: float) -> Run:
@@ -94,6 +149,10 @@ def _loop(model: Path, way: Way, seconds: float) -> Run:
     options.inter_op_num_threads = 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.enable_cpu_mem_arena = way.arena
+    options.enable_mem_pattern = way.pattern
+    options.graph_optimization_level = getattr(onnxruntime.GraphOptimizationLevel, way.optimised)
+    for name, value in way.entries:
+        options.add_session_config_entry(name, value)
     session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     images = np.random.default_rng(7).integers(0, 256, (way.photos, SIZE, SIZE, 3), dtype=np.uint8)
     for _ in range(3):

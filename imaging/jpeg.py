@@ -17,6 +17,11 @@ _PIECE: Final = 2**17
 _HUFFMAN: Final = frozenset({0xC0, 0xC1, 0xC2})
 """Frames whose scans are Huffman codes, sequential and progressive; others are rare, and coded in other ways."""
 
+_SEQUENTIAL: Final = frozenset({0xC0, 0xC1})
+
+_LENGTH, _COMPONENTS = 2, 7
+"""Where the number of components stands in what follows the marker of a scan, and of a frame. B.2.2, B.2.3."""
+
 _FRAMES: Final = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
 
 _BLOCKS: Final = bytes(value for value in random.Random(81).randbytes(256) if value != 0xFF)  # noqa: S311 - no secret
@@ -27,8 +32,11 @@ _MORE: Final = b"".join(_BLOCKS + bytes((0xFF, restart)) for restart in (*range(
 def has_more_scans(data: bytes, most: int) -> bool:
     """Whether the first picture in `data` has more than `most` scans; each costs a pass over all pixels.
 
-    A progressive file sends a picture in several scans, and nothing but the file says how many.
+    A progressive file sends a picture in several scans, and nothing but the file says how many. Of a sequential one
+    whose first scan has all components, libjpeg reads no other, so that its data need not be searched for any.
     """
+    if _is_one_scan(data):
+        return False
     if _at_most(data) <= most:
         return False
     scans = 0
@@ -45,6 +53,17 @@ def _at_most(data: bytes) -> int:
     In pieces, which overlap by a byte: each call holds the interpreter's lock, and an endpoint has others to answer.
     """
     return sum(data.count(_SCAN_BYTES, begin, begin + _PIECE + 1) for begin in range(0, len(data), _PIECE))
+
+
+def _is_one_scan(data: bytes) -> bool:
+    """Whether the first scan of the first picture in `data` is its only one. Looks at what comes before it alone."""
+    components = None
+    for marker, _, place in _markers(data):
+        if marker in _SEQUENTIAL:
+            components = data[place + _COMPONENTS : place + _COMPONENTS + 1]
+        elif marker == _SCAN:
+            return components == data[place + _LENGTH : place + _LENGTH + 1]
+    return False
 
 
 def with_longer_scans(data: bytes) -> bytes | None:

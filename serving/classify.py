@@ -15,7 +15,7 @@ from serving.keys.door import Caller
 from serving.live import Deployed, Live
 from serving.multipart import photo_of
 from serving.problems import NOT_READY, UNREADABLE, WRONG_TYPE, Problem, of_photo
-from serving.tally import ArmName
+from serving.reply import Reply, Sent
 from serving.telemetry import Metrics
 from serving.workers import Workers
 
@@ -54,47 +54,53 @@ class ClassifyApi:
         explain, abstain = explain_of(request), abstain_of(request)
         deployed(self._live)  # say so before the caller sends megabytes
         request_id: str = request.state.request_id
-        caller = _caller(request)
         peer = peer_of(self._workers, request)
         async with self._bodies.read(request) as body:
-            answer, arm = await self._workers.run(
+            await self._workers.answer(
                 peer,
                 self._answer,
+                request.state.reply,
                 body,
                 unwrap,
                 explain=explain,
                 abstain=abstain,
                 request_id=request_id,
-                caller=caller,
+                unit=_unit(request),
+                caller=request.state.caller,
             )
-        headers = {arms.HEADER: arm} if arm else None
-        return Response(answer, media_type="application/json", headers=headers)
+        return Sent()
 
     def _answer(
         self,
+        reply: Reply,
         body: bytes,
         unwrap: Callable[[bytes], bytes],
         *,
         explain: Explain,
         abstain: bool,
         request_id: str,
-        caller: str,
-    ) -> tuple[bytes, ArmName | None]:
+        unit: str,
+        caller: Caller,
+    ) -> None:
+        """Answer from the thread that did the work: a way through the event loop would cost two changes of threads."""
         photo = unwrap(body)
         if not photo:
             raise Problem(UNREADABLE, "The body is empty; send the bytes of a photo.")
         current = deployed(self._live)
         try:
             answer = self._arms.classify(
-                current, photo, explain=explain is not Explain.NOTHING, request=request_id, caller=caller
+                current, photo, explain=explain is not Explain.NOTHING, request=request_id, caller=unit
             )
         except PhotoError as error:
             raise of_photo(error) from error
         self._metrics.predictions.labels(answer.model.version.number, answer.found.label).inc()
-        return _document(answer, request_id, explain, abstain=abstain), answer.arm
+        headers = {"content-type": "application/json", **caller.headers}
+        if answer.arm:
+            headers[arms.HEADER] = answer.arm
+        reply.send_now(200, headers, _document(answer, request_id, explain, abstain=abstain))
 
 
-def _caller(request: Request) -> str:
+def _unit(request: Request) -> str:
     """Who asks, for an experiment that draws callers: what they say they are, else their key, else their address."""
     caller: Caller = request.state.caller
     key = caller.key.name if caller.key else ""

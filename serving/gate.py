@@ -1,17 +1,18 @@
 """The first and last thing that every request passes: its id, its measurements, its safety net."""
 
 import logging
+import random
 import re
 import time
-import uuid
 
 from starlette.datastructures import Headers
 from starlette.routing import Route
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from serving import problems
 from serving.connections import Connections, Line
 from serving.live import Live
+from serving.reply import Reply
 from serving.telemetry import Metrics
 
 logger = logging.getLogger(__name__)
@@ -40,37 +41,38 @@ class Gate:
             return
         began = time.perf_counter()
         request_id = request_id_of(Headers(scope=scope).get("x-request-id"))
-        scope.setdefault("state", {})["request_id"] = request_id
-        status = 0
+        counted = False
 
-        async def send_marked(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-                message["headers"] = [*message["headers"], *self._marks(request_id)]
-            await send(message)
+        def count(status: int) -> None:
+            nonlocal counted
+            counted = True
+            self._count(_route(scope), status, time.perf_counter() - began)
 
+        reply = Reply(send, every_answer=lambda: self._marks(request_id), sending=count)
+        scope.setdefault("state", {}).update(request_id=request_id, reply=reply)
         self._metrics.running += 1
         line = _line(scope) if self._connections else None
         if self._connections and line:
             self._connections.begin(line)
         try:
             if (wrong := wrong_host(scope)) is None:
-                await self.app(scope, receive, send_marked)
+                await self.app(scope, receive, reply.send)
             else:
                 refusal = problems.response(problems.BAD_REQUEST, wrong, request_id=request_id)
-                await refusal(scope, receive, send_marked)
+                await refusal(scope, receive, reply.send)
         except Exception:
             logger.exception("request failed", extra={"request_id": request_id, "path": scope["path"]})
         finally:
             self._metrics.running -= 1
             if self._connections and line:
                 self._connections.end(line)
-            route = _route(scope)
-            self._metrics.requests.labels(route, status).inc()
-            seconds = time.perf_counter() - began
-            self._metrics.request_seconds.labels(route).observe(seconds)
-            self._metrics.recent.add(route, status, seconds)
+            if not counted:
+                count(reply.status)
+
+    def _count(self, route: str, status: int, seconds: float) -> None:
+        self._metrics.requests.labels(route, status).inc()
+        self._metrics.request_seconds.labels(route).observe(seconds)
+        self._metrics.recent.add(route, status, seconds)
 
     def _marks(self, request_id: str) -> list[tuple[bytes, bytes]]:
         marks = [(b"x-request-id", request_id.encode()), *_EVERY_ANSWER]
@@ -78,8 +80,11 @@ class Gate:
 
 
 def request_id_of(given: str | None) -> str:
-    """Keep the caller's id where it is harmless to log and send back; otherwise make one."""
-    return given if given is not None and _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+    """Keep the caller's id where it is harmless to log and send back; otherwise make one.
+
+    An id is no secret, and to ask the system for random bytes would let go of Python's lock at each request.
+    """
+    return given if given is not None and _REQUEST_ID.fullmatch(given) else f"{random.getrandbits(128):032x}"
 
 
 def wrong_host(scope: Scope) -> str | None:

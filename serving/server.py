@@ -161,6 +161,7 @@ async def drain(live: Live, metrics: Metrics, limits: Limits, *, workers: Worker
     await asyncio.sleep(limits.drain_notice_seconds)
     end = time.monotonic() + limits.drain_seconds
     while metrics.running and time.monotonic() < end:
+        workers.settle()  # who was answered is not cut off, though other threads still work
         await asyncio.sleep(_MOMENT)
     logger.info("drained", extra={"cut_off": metrics.running, "unfinished_work": workers.taken})
 

@@ -1,6 +1,7 @@
 """What an endpoint counts and times, for Prometheus to collect."""
 
 import math
+import threading
 from collections.abc import Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -16,23 +17,26 @@ _WORK = ("/v1/classify", "/v2/models/", "/inference.")
 class Recent:
     """The answers since the last look, for the log line that a single instance's alarms are made from.
 
-    Only requests for the model's work count: probes of health would drown them. Used by the event loop alone.
+    Only requests for the model's work count: probes of health would drown them. Many threads add, one takes.
     """
 
     def __init__(self) -> None:
+        self._lock = threading.Lock()
         self._seconds: list[float] = []
         self._errors = 0
 
     def add(self, route: str, status: int, seconds: float) -> None:
         """Count one answer; from 500 up it is an error of ours."""
         if route.startswith(_WORK):
-            self._seconds.append(seconds)
-            self._errors += status >= 500
+            with self._lock:
+                self._seconds.append(seconds)
+                self._errors += status >= 500
 
     def take(self) -> Mapping[str, float]:
         """Sum up and start anew: requests, errors, 99th percentile in milliseconds. Empty where nobody asked."""
-        seconds, errors = sorted(self._seconds), self._errors
-        self._seconds, self._errors = [], 0
+        with self._lock:
+            seconds, errors = sorted(self._seconds), self._errors
+            self._seconds, self._errors = [], 0
         if not seconds:
             return {}
         slowest = seconds[math.ceil(0.99 * len(seconds)) - 1]

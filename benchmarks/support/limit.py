@@ -1,28 +1,24 @@
 """What the machine can do with nothing around it: the endpoint's decode and model in a loop, one process a core.
 
-`python -m benchmarks.support.limit MODEL PHOTO PROCESSES SECONDS` prints JSON.
+`python -m benchmarks.support.limit MODEL` reads lines of seconds and a photo's path, and answers each with JSON.
 """
 
 import json
-import multiprocessing
 import subprocess
 import sys
 import time
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import mean, median
-from typing import TYPE_CHECKING
+from typing import IO, Self
 
 import numpy as np
 
 import imaging
 from serving.session import Session
 
-if TYPE_CHECKING:
-    from multiprocessing.synchronize import Barrier
-
 ROOT = Path(__file__).parents[2]
+_READY = "ready"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,58 +30,76 @@ class Limit:
     cpu_ms: float
 
 
-def limit(model: Path, photo: Path, *, processes: int, seconds: float) -> Limit:
-    """Let `processes` loops run side by side. In a session of their own: some kernels share processors by session."""
-    command = [sys.executable, "-m", "benchmarks.support.limit", *map(str, (model, photo, processes, seconds))]
-    output = subprocess.run(
-        command, cwd=ROOT, check=True, capture_output=True, text=True, timeout=seconds + 120, start_new_session=True
-    ).stdout
-    return Limit(**json.loads(output))
+class Loops:
+    """Processes with the model in memory, which decode and infer when told to: so each load has its limit beside it.
+
+    They belong to the session that measures, which sleeps meanwhile: some kernels share processors by session.
+    """
+
+    def __init__(self, model: Path, *, processes: int) -> None:
+        self._command = [sys.executable, "-m", "benchmarks.support.limit", str(model)]
+        self._count = processes
+        self._processes: list[subprocess.Popen[str]] = []
+
+    def run(self, photo: Path, *, processes: int, seconds: float) -> Limit:
+        """Let `processes` loops run side by side."""
+        running = self._processes[:processes]
+        for process in running:
+            print(seconds, photo, file=_open(process.stdin), flush=True)
+        runs = [Limit(**json.loads(_open(process.stdout).readline())) for process in running]
+        return Limit(
+            per_second=sum(run.per_second for run in runs),
+            p50_ms=median(run.p50_ms for run in runs),
+            cpu_ms=mean(run.cpu_ms for run in runs),
+        )
+
+    def __enter__(self) -> Self:
+        try:
+            for _ in range(self._count):
+                self._processes.append(
+                    subprocess.Popen(self._command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+                )
+            for process in self._processes:
+                if _open(process.stdout).readline().strip() != _READY:
+                    sys.exit(f"{self._command} did not become ready")
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for process in self._processes:
+            process.kill()
+            process.communicate()
 
 
-_start: "Barrier"
+def _open(pipe: IO[str] | None) -> IO[str]:
+    assert pipe is not None
+    return pipe
 
 
-def _meet(barrier: "Barrier") -> None:
-    global _start
-    _start = barrier
-
-
-def _loop(model: Path, photo: Path, seconds: float) -> Limit:
-    session = Session(model)
+def _loop(session: Session, photo: Path, seconds: float) -> Limit:
     data = photo.read_bytes()
-
-    def once() -> float:
-        began = time.perf_counter()
-        session.probabilities(imaging.decode(data, session.size)[np.newaxis])
-        return time.perf_counter() - began
-
-    for _ in range(10):
-        once()
-    _start.wait(60)
     began, cpu = time.perf_counter(), time.process_time()
     waits: list[float] = []
-    while time.perf_counter() - began < seconds:
-        waits.append(once())
+    while not waits or time.perf_counter() - began < seconds:
+        once = time.perf_counter()
+        session.probabilities(imaging.decode(data, session.size)[np.newaxis])
+        waits.append(time.perf_counter() - once)
     cpu_ms = (time.process_time() - cpu) * 1000 / len(waits)
     per_second = len(waits) / (time.perf_counter() - began)
     return Limit(per_second=per_second, p50_ms=median(waits) * 1000, cpu_ms=cpu_ms)
 
 
 def main() -> None:
-    """Measure and print."""
-    model, photo, processes, seconds = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4])
-    context = multiprocessing.get_context("spawn")
-    barrier = context.Barrier(processes)
-    with ProcessPoolExecutor(processes, mp_context=context, initializer=_meet, initargs=(barrier,)) as pool:
-        work = [pool.submit(_loop, model, photo, seconds) for _ in range(processes)]
-        runs = [each.result() for each in work]
-    together = Limit(
-        per_second=sum(run.per_second for run in runs),
-        p50_ms=median(run.p50_ms for run in runs),
-        cpu_ms=mean(run.cpu_ms for run in runs),
-    )
-    print(json.dumps(asdict(together)))
+    """Measure and print, line by line."""
+    session = Session(Path(sys.argv[1]))
+    for _ in range(10):
+        session.probabilities(np.zeros((1, session.size, session.size, 3), dtype=np.uint8))
+    print(_READY, flush=True)
+    for line in sys.stdin:
+        seconds, _, photo = line.strip().partition(" ")
+        print(json.dumps(asdict(_loop(session, Path(photo), float(seconds)))), flush=True)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,10 @@ from benchmarks.support.service import Service, free_port
 
 ENVIRONMENT = ROOT / ".venv-benchmarks"
 APPS = Path(__file__).parent / "peers"
+DOCUMENTED, TUNED = "as documented", "tuned"
+WAYS = (DOCUMENTED, TUNED)
+"""How peers decode: as their documentation shows it, and as somebody does who knows Pillow and JPEG."""
+
 _BOUNDARY = "photo-8a0f"
 
 
@@ -42,8 +46,8 @@ class Peer:
         found = importlib.metadata.distributions(name=self.package, path=packages)
         return next((distribution.version for distribution in found), None)
 
-    def service(self, model: Path, directory: Path, *, workers: int) -> Service:
-        """Its server, not started yet."""
+    def service(self, model: Path, directory: Path, *, workers: int, way: str) -> Service:
+        """Its server, not started yet; `way` is how it decodes, one of `WAYS`."""
         directory.mkdir(parents=True, exist_ok=True)
         port = free_port()
         programs = ENVIRONMENT / "bin"
@@ -57,6 +61,7 @@ class Peer:
                 "MODEL": str(model),
                 "PORT": str(port),
                 "WORKERS": str(workers),
+                "DECODE": way,
                 "OMP_NUM_THREADS": "1",
                 "BENTOML_DO_NOT_TRACK": "true",
                 "NO_PROXY": "127.0.0.1",

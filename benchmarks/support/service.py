@@ -42,6 +42,8 @@ class Usage:
     cpu_seconds: float
     pss_mb: float
     """Proportional set size: pages that processes share are counted in parts."""
+    switches: int
+    """Context switches of all threads that there are now, whether they waited or were made to."""
 
 
 class Service:
@@ -127,7 +129,11 @@ class Service:
     def usage(self) -> Usage:
         """Of all its processes together, now."""
         pids = tree(self.pid)
-        return Usage(cpu_seconds=sum(map(cpu_seconds, pids)), pss_mb=sum(map(_pss_mb, pids)))
+        return Usage(
+            cpu_seconds=sum(map(cpu_seconds, pids)),
+            pss_mb=sum(map(_pss_mb, pids)),
+            switches=sum(map(context_switches, pids)),
+        )
 
     def resident_mb(self) -> float:
         """Resident memory of the process that was started."""
@@ -169,6 +175,17 @@ def thread_seconds(pid: int) -> float:
     """Processor time of all threads that a process has now, to the nanosecond. Documentation/scheduler/sched-stats."""
     paths = Path(f"/proc/{pid}/task").glob("*/schedstat")
     return sum(int(path.read_text().split()[0]) for path in paths) / 1e9
+
+
+def context_switches(pid: int) -> int:
+    """Context switches of all threads that a process has now. proc_pid_status(5)."""
+    count = 0
+    for path in Path(f"/proc/{pid}/task").glob("*/status"):
+        try:
+            count += sum(map(int, re.findall(r"ctxt_switches:\s+(\d+)", path.read_text())))
+        except OSError:
+            continue  # the thread has ended
+    return count
 
 
 def _pss_mb(pid: int) -> float:

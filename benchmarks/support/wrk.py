@@ -27,25 +27,26 @@ class Load:
     p99_ms: float
     cpu_ms: float
     """Processor time of the server a request."""
+    switches: float
+    """Context switches of the server's threads a request."""
     failed: int
 
 
 def load(server: Service, question: Question, directory: Path, *, connections: int, seconds: int) -> Load:
-    """Post over `connections` connections, in a session of its own as every contestant has."""
+    """Post over `connections` connections, in the session that measures, which sleeps meanwhile."""
     body, script = directory / "body", directory / "post.lua"
     body.write_bytes(question.body)
     script.write_text(_SCRIPT.format(body=body, kind=question.content_type))
     command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "30s", "-s", str(script)]
-    before = server.usage().cpu_seconds
+    before = server.usage()
     output = subprocess.run(
         [*command, f"{server.url}{question.path}"],
         check=True,
         capture_output=True,
         text=True,
         timeout=seconds + 60,
-        start_new_session=True,
     ).stdout
-    cpu = server.usage().cpu_seconds - before
+    after = server.usage()
     found = re.search(r"RESULT (\d+) (\d+) (\d+) (\d+) (\d+)", output)
     assert found, output
     requests, microseconds, p50, p99, failed = map(int, found.groups())
@@ -53,6 +54,7 @@ def load(server: Service, question: Question, directory: Path, *, connections: i
         per_second=(requests - failed) / microseconds * 1e6,
         p50_ms=p50 / 1000,
         p99_ms=p99 / 1000,
-        cpu_ms=cpu * 1000 / max(requests, 1),
+        cpu_ms=(after.cpu_seconds - before.cpu_seconds) * 1000 / max(requests, 1),
+        switches=(after.switches - before.switches) / max(requests, 1),
         failed=failed,
     )

@@ -96,7 +96,7 @@ class Folder:
         part.write_bytes(photo)
         part.replace(self._folder / LABEL / name)
         index = self._folder / INDEX
-        rows = [] if index.exists() else [_COLUMNS]
+        rows: list[tuple[str, ...]] = [] if index.exists() else [_COLUMNS]
         rows.append((f"{LABEL}/{name}", LABEL, camera, at.strftime("%Y-%m-%dT%H:%M:%S")))
         with index.open("a", encoding="utf-8", newline="") as file:
             csv.writer(file, lineterminator="\n").writerows(rows)

@@ -241,6 +241,17 @@ def test_marks_of_scans_are_counted_in_pieces_as_in_the_whole(data: bytes, piece
         assert jpeg._at_most(Watched(data)) == data.count(b"\xff\xda")
 
 
+@pytest.mark.parametrize(
+    ("frame", "components", "more"),
+    [(0xC0, 3, False), (0xC1, 3, False), (0xC0, 1, True), (0xC2, 3, True), (0xC9, 3, True)],
+)
+def test_scans_count_unless_the_first_of_a_sequential_frame_has_all_components(frame: int, components: int, more: bool):
+    """Only then does libjpeg read no further one (`has_multiple_scans` in its jdinput.c)."""
+    header = b"\xff\xd8\xff" + bytes([frame, 0, 17, 8, 0, 8, 0, 8, 3]) + bytes(9)
+    scan = b"\xff\xda" + bytes([0, 6 + 2 * components, components]) + bytes(2 * components + 3) + b"data"
+    assert has_more_scans(header + 40 * scan + b"\xff\xd9", 32) is more
+
+
 @given(st.binary(max_size=300), st.integers(0, 5))
 def test_scans_of_any_bytes_are_counted_without_an_error(data: bytes, most: int):
     assert has_more_scans(data, most) in (True, False)

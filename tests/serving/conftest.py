@@ -30,6 +30,7 @@ from serving.settings import Limits, ServingSettings
 from serving.shadow import Shadow
 from serving.telemetry import Metrics
 from serving.workers import Workers
+from tests.serving.eager import EagerTransport
 from tests.serving.parameters import Parameters
 from tests.serving.park import Park, photo, version_files, write_model
 
@@ -38,7 +39,7 @@ class Http:
     """httpx over the application itself, no socket between."""
 
     def __init__(self, app) -> None:
-        self._transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+        self._transport = EagerTransport(app, raise_app_exceptions=False)
 
     def get(self, path: str, **options) -> httpx.Response:
         return self.request("GET", path, **options)

@@ -15,6 +15,7 @@ from schemathesis.specs.openapi.checks import (
 
 from serving.pages.openapi import document
 from serving.settings import Limits
+from tests.serving.eager import eager
 
 CHECKS = [
     not_a_server_error,
@@ -49,7 +50,7 @@ def test_refusals_of_an_endpoint_with_keys_are_those_of_the_document(guarded, pa
 
 
 def _conform(endpoint, method: str, path: str) -> set[int]:
-    schema = schemathesis.openapi.from_asgi("/openapi.json", endpoint.app)
+    schema = schemathesis.openapi.from_asgi("/openapi.json", eager(endpoint.app))
     seen: set[int] = set()
 
     @QUICK

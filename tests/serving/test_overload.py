@@ -12,6 +12,7 @@ from serving.server import drain, end_in_time
 from serving.settings import Limits
 from serving.telemetry import Metrics
 from serving.workers import Workers
+from tests.serving.eager import EagerTransport
 
 
 @pytest.fixture
@@ -41,7 +42,7 @@ def test_beyond_the_queue_callers_are_told_to_come_back_and_the_others_are_answe
         return answer
 
     async def crowd() -> list[httpx.Response]:
-        transport = httpx.ASGITransport(crowded.app)
+        transport = EagerTransport(crowded.app)
         async with (
             httpx.AsyncClient(transport=transport, base_url="http://park") as client,
             asyncio.TaskGroup() as group,
@@ -59,6 +60,13 @@ def test_beyond_the_queue_callers_are_told_to_come_back_and_the_others_are_answe
     assert late.headers["retry-after"] == "1"
     assert late.json()["type"] == "/docs#overloaded"
     assert crowded.workers.taken == 0
+
+
+def ended(workers: Workers) -> None:
+    """Wait until the threads have done what they began."""
+    workers.close()
+    for thread in workers._threads:
+        thread.join(30)
 
 
 def test_a_caller_that_leaves_gives_its_place_back():
@@ -83,7 +91,7 @@ def test_a_caller_that_leaves_gives_its_place_back():
         go_on.set()
 
     asyncio.run(leave())
-    workers.close()
+    ended(workers)
     assert workers.taken == 0
 
 
@@ -100,7 +108,7 @@ def test_large_bodies_together_are_bounded(park, open_endpoint):
         await go_on.wait()
 
     async def both() -> tuple[int, int]:
-        transport = httpx.ASGITransport(endpoint.app)
+        transport = EagerTransport(endpoint.app)
         headers = {"content-type": "image/jpeg"}
         async with httpx.AsyncClient(transport=transport, base_url="http://park") as client:
             first = asyncio.create_task(client.post("/v1/classify", content=slow(), headers=headers))
@@ -193,7 +201,7 @@ def test_work_that_takes_too_long_is_answered_without_its_result():
         go_on.set()
 
     asyncio.run(ask())
-    workers._pool.shutdown()
+    ended(workers)
     assert workers.taken == 0
 
 
