@@ -1,7 +1,6 @@
 """A job from beginning to end: photos, network, ONNX file, figures, report, version."""
 
 import hashlib
-import io
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -53,7 +52,7 @@ from training.frozen import Learned, train_head
 from training.group import Group
 from training.job import JobResult, JobSpec, epoch_records, find_result, initial_weights_key, store_result
 from training.machine import describe
-from training.model import Classifier, build_model
+from training.model import Classifier, build_model, read_weights
 from training.pixels import LabelledPixels, fetch, load_pixels, stream_pixels, targets_of
 from training.pretrained import PackagedWeights, find_packaged, read_packaged
 from training.progress import Progress
@@ -486,7 +485,7 @@ class _Run:
             data = (read_packaged(packaged) if packaged else None) or self._published_file(wanted)
         if hashlib.sha256(data).hexdigest() != wanted:
             raise WeightsRefused("the initial weights have other bytes than the job asks for; submit the job again")
-        return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+        return read_weights(data)
 
     def _published_file(self, sha256: str) -> bytes:
         for version in reversed(_readable(self.catalog)):
