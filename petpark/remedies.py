@@ -76,7 +76,7 @@ def remedies(spec: JobSpec, judgement: Judgement, usual: Usual) -> list[Remedy]:
         again = _train(spec, usual, dataset=NEW, weights=version if whole and failed & _LEARNING else None)
         found.append(Remedy(what="more photos", command=f"{ingest} && {again}"))
     parameters = _parameters(spec, judgement, failed)
-    checks = {"int8": 1} if "milliseconds" in failed and not spec.evaluation.checks.int8 else {}
+    checks = {"int8": 1} if "milliseconds" in failed and not _in_eight_bits(spec) else {}
     if parameters or checks:
         command = _train(spec, usual, dataset=dataset, parameters=parameters, checks=checks)
         found.append(Remedy(what="other parameters", command=command))
@@ -103,9 +103,13 @@ def _parameters(spec: JobSpec, judgement: Judgement, failed: set[str]) -> dict[s
     for gate, change in (_CHANGES_OF_A_LAYER if spec.hyper_parameters.frozen else _CHANGES).items():
         if gate in failed:
             changes = {**change(spec.hyper_parameters, judgement), **changes}
-    if "milliseconds" in failed and spec.evaluation.checks.int8:
+    if "milliseconds" in failed and _in_eight_bits(spec):
         changes = {"image_size": max(16, spec.hyper_parameters.image_size * 3 // 4), **changes}
     return {name: value for name, value in changes.items() if value != getattr(spec.hyper_parameters, name)}
+
+
+def _in_eight_bits(spec: JobSpec) -> bool:
+    return spec.evaluation.checks.in_eight_bits(spec.hyper_parameters.architecture)
 
 
 def _longer(used: HyperParameters, _judgement: Judgement) -> dict[str, object]:

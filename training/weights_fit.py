@@ -1,7 +1,8 @@
 """Which network's weights another network can start from. Only names: an operator's machine has no torch.
 
 A network starts from weights whose names and shapes fit nearly all of its own (`training.model.load_initial_weights`).
-The small residual networks are the beginning of larger ones, so they can start from those.
+The small residual networks are the beginning of larger ones, so they can start from those; so is EfficientNet-Lite0 of
+Lite1. A package's file has names of its own, in the order of one network, so it fits that one alone.
 `tests/training/test_weights_fit.py` holds this table against the networks themselves.
 """
 
@@ -10,10 +11,16 @@ from types import MappingProxyType
 from typing import Final
 
 _LARGER: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
-    {"resnet8": frozenset({"resnet10", "resnet18"}), "resnet10": frozenset({"resnet18"})}
+    {
+        "resnet8": frozenset({"resnet10", "resnet18"}),
+        "resnet10": frozenset({"resnet18"}),
+        "efficientnet_lite0": frozenset({"efficientnet_lite1"}),
+    }
 )
 
 
-def fits(architecture: str, *, weights_of: str) -> bool:
-    """Whether `architecture` can start from weights of the network `weights_of`."""
-    return weights_of == architecture or weights_of in _LARGER.get(architecture, frozenset())
+def fits(architecture: str, *, weights_of: str, packaged: bool = False) -> bool:
+    """Whether `architecture` can start from weights of the network `weights_of`; `packaged`: from a package's file."""
+    if packaged or weights_of == architecture:
+        return weights_of == architecture
+    return weights_of in _LARGER.get(architecture, frozenset())

@@ -215,7 +215,7 @@ def test_a_watched_training_ends_with_a_code_of_its_own_when_gates_failed(
 ) -> None:  # fmt: skip
     version = publish() if passes else failing
     monkeypatch.setattr("petpark.datasets.resolve", lambda _target, _dataset: "d" * 64)
-    monkeypatch.setattr(jobs, "admit", lambda _target, _spec: None)
+    monkeypatch.setattr(jobs, "admit", lambda _target, _spec, **_named: None)
 
     def end(_seconds: float) -> None:
         (job,) = {key.split("/")[1] for key in place.buckets["workspace"].keys(layout.JOBS)}

@@ -38,7 +38,7 @@ SPECS = st.builds(
     evaluation=st.builds(
         EvaluationPlan,
         gates=st.builds(Gates, accuracy=st.floats(0, 1), slice_gap=st.floats(0, 1), milliseconds=st.floats(0, 50)),
-        checks=st.builds(Checks, positive=st.sampled_from(["", "dog", "grey cat", "a'b"]), int8=st.integers(0, 1)),
+        checks=st.builds(Checks, positive=st.sampled_from(["", "dog", "grey cat", "a'b"]), int8=st.integers(0, 2)),
     ),
 )
 JUDGEMENTS = st.builds(
@@ -95,7 +95,7 @@ def test_a_command_takes_the_job_up_again_and_changes_only_what_is_to_be_tried(
             differ = {name: value for name, value in differ.items() if name not in idle(parameters, differ)}
             assert "--weights" not in given
         if remedy.what == "other parameters":
-            assert differ or checks.int8 > spec.evaluation.checks.int8, "something is tried"
+            assert differ or checks.int8 == 1 != spec.evaluation.checks.int8, "something is tried"
         elif remedy.what == "go on from its weights":
             assert set(differ) == {"learning_rate"}
             assert given["--weights"] == [str(judgement.version)]
@@ -157,6 +157,8 @@ def test_a_linear_layer_that_failed_is_tried_otherwise_and_never_with_epochs(fai
 
 def test_a_slow_model_is_tried_in_eight_bits_and_then_smaller() -> None:
     assert "--check int8=1" in tried("milliseconds")["other parameters"]
+    made_for_it = replace(SPEC, hyper_parameters=FOR_TRANSFER)
+    assert "int8" not in tried("milliseconds", spec=made_for_it)["other parameters"]
     small = replace(SPEC, evaluation=EvaluationPlan(checks=Checks(int8=1)))
     assert "--set image_size=36" in tried("milliseconds", spec=small)["other parameters"]
 
