@@ -235,12 +235,15 @@ class Lifecycle:
             jobs.admit(target, spec)
             job = jobs.submit(target, spec)
             instance = jobs.launch(target, job)
+            quarters: set[tuple[str, int]] = set()  # of each stage: so many lines does a training get in a log
             for event in jobs.watch(target, job, instance_id=instance, poll=0.5):
                 match event:
                     case EpochSeen(record=record):
                         (step.stage if _at_a_quarter(record.epoch, record.of) else step.progress)(jobs.sentence(record))
                     case ProgressSeen(record=record):
-                        step.stage(jobs.sentence(record))
+                        quarter = record.doing, 4 * record.done // record.of
+                        (step.progress if quarter in quarters else step.stage)(jobs.sentence(record))
+                        quarters.add(quarter)
                     case Finished(result=result) if result.version is not None:
                         judged = gates.judgement(target, result.version)
                         self._facts = replace(self._facts, gates={**self._facts.gates, result.version: judged.verdicts})
