@@ -42,6 +42,7 @@ from training.dataset.quality.accuracy import SURE
 from training.dataset.quality.examine import examine
 from training.dataset.quality.findings import Finding
 from training.dataset.quality.gates import DataGates
+from training.dataset.quality.known import of_imagenet
 from training.dataset.quality.report import QualityReport
 from training.pixels import fetch
 
@@ -80,7 +81,10 @@ def main() -> int:
     extra = [*copies, *([] if arguments.no_copies else strangers(lake, rng, manifest.labels[0]))]
     manifest = Manifest.of([*manifest.photos, *extra])
     started, spent = time.monotonic(), time.process_time()
-    report = examine(lake, manifest, skipped=None, gates=DataGates(), by="", at=datetime.now(UTC), seed=arguments.seed)
+    eye = None if arguments.small_networks else of_imagenet()
+    report = examine(
+        lake, manifest, skipped=None, gates=DataGates(), by="", at=datetime.now(UTC), eye=eye, seed=arguments.seed
+    )
     spent, seconds = time.process_time() - spent, time.monotonic() - started
     console = Console(highlight=False)
     console.print(f"{len(manifest.photos):,} photos, {seconds:.0f} s, {spent:.0f} s of processor time")
@@ -200,6 +204,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--count", type=int, default=1200, help="generated photos")
     parser.add_argument("--flips", type=float, default=0.05, help="share of labels that are changed")
     parser.add_argument("--no-copies", action="store_true", help="put in nothing besides")
+    parser.add_argument("--small-networks", action="store_true", help="as where no network that knows ImageNet is")
     parser.add_argument("--seed", type=int, default=2026)
     return parser.parse_args()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from petpark.remedies import Remedy
     from petpark.target import Target
     from registry.object_store import ObjectStore
-    from training.job import JobResult, JobSpec
+    from training.job import EpochRecord, JobResult, JobSpec
 
 
 _SHOWN_LINES = 20
@@ -53,6 +54,10 @@ class JobDetails:
     """What EC2 answered when instances were launched for it."""
     boot_log: BootLog | None
     """Of the instance that failed last, if any did."""
+    progress: str
+    """How far it is, while it has not ended: what it wrote down last."""
+    epochs: int | str
+    """How many it will have."""
 
 
 def inspect(target: Target, job: str) -> JobDetails:
@@ -64,6 +69,7 @@ def inspect(target: Target, job: str) -> JobDetails:
     judged = None if result is None else _judgement(target, result)
     usual = Usual(parameters=jobs.usual_parameters(target), evaluation=gates.plan(target, (), ()))
     before = asdict(usual.parameters)
+    last = _last_epoch(store, job)
     return JobDetails(
         summary=job_summaries.summary(target, job),
         spec=spec,
@@ -73,7 +79,28 @@ def inspect(target: Target, job: str) -> JobDetails:
         remedies=() if judged is None else tuple(remedies(spec, judged, usual)),
         launches=tuple(attempts(store, job)),
         boot_log=_boot_log(store, job),
+        progress="" if result else _progress(store, job, last),
+        epochs=spec.hyper_parameters.epochs or (last.of if last else "as many as fit the number of photos"),
     )
+
+
+def _last_epoch(store: ObjectStore, job: str) -> EpochRecord | None:
+    from training.job import epoch_records
+
+    return next(reversed(epoch_records(store, job)[0]), None)
+
+
+def _progress(store: ObjectStore, job: str, epoch: EpochRecord | None) -> str:
+    """What was written down last: the tests come after all epochs, and what else takes a while before them."""
+    from training.errors import SpecMalformed
+    from training.job import STAGES, ProgressRecord
+
+    keys = list(store.keys(layout.progress_prefix(job)))
+    with suppress(SpecMalformed):
+        told = ProgressRecord.from_json(store.get(keys[-1])) if keys else None
+        if told and (epoch is None or told.doing == STAGES[-1]):
+            return jobs.sentence(told)
+    return jobs.sentence(epoch) if epoch else ""
 
 
 def _boot_log(store: ObjectStore, job: str) -> BootLog | None:

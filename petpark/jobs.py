@@ -34,9 +34,10 @@ if TYPE_CHECKING:
     from registry.object_store import ObjectStore
     from registry.version import Version
     from training.hyper_parameters import HyperParameters
-    from training.job import EpochRecord, JobResult, JobSpec
+    from training.job import EpochRecord, JobResult, JobSpec, ProgressRecord
 
 _WEIGHTS = "weights.pt"
+_MINUTE = 60
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +56,13 @@ class EpochSeen:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ProgressSeen:
+    """The job is so far with what is no epoch."""
+
+    record: ProgressRecord
+
+
+@dataclass(frozen=True, kw_only=True)
 class Finished:
     """The job succeeded; always the last event."""
 
@@ -63,13 +71,13 @@ class Finished:
 
 @dataclass(frozen=True, kw_only=True)
 class Skipped:
-    """An object among the job's epochs is no record of one."""
+    """An object among the job's records is none."""
 
     key: str
     problem: str
 
 
-type JobEvent = InstanceSeen | EpochSeen | Skipped | Finished
+type JobEvent = InstanceSeen | EpochSeen | ProgressSeen | Skipped | Finished
 
 
 def plan(
@@ -88,7 +96,8 @@ def plan(
     """What a new job on this stack's code shall do; `settings` are hyper-parameters as `name=value`.
 
     So are `gates`, which its model must pass besides the stack's, and `checks`, how it is tested (`petpark.gates`).
-    What the settings do not say is as in `recipe`, by default the usual one.
+    What the settings do not say is as in `recipe`, by default the usual one. A setting that its training would not look
+    at is refused.
 
     Where the stack declares data gates, the dataset's newest quality report must pass them (`petpark.datasets`).
 
@@ -97,8 +106,11 @@ def plan(
     handed to `submit`. Raises training's `SpecMalformed`, which names what exists, `GateLoosened`, or
     `TooManyInstances`.
     """
+    from training.hyper_parameters import refuse_idle
     from training.job import JobSpec
 
+    parameters = usual_parameters(target, recipe).with_settings(settings)
+    refuse_idle(parameters, settings)
     most = target.outputs.training.instances
     if instances > most:
         raise TooManyInstances(
@@ -109,7 +121,7 @@ def plan(
         dataset=dataset,
         seed=seed,
         requested_by=target.identity(role=layout.Role.PUBLISHER),
-        hyper_parameters=usual_parameters(target, recipe).with_settings(settings),
+        hyper_parameters=parameters,
         code=target.outputs.code_bundle,
         initial_weights=initial_weights,
         max_seconds=60 * max_minutes,
@@ -135,11 +147,10 @@ def load_spec(target: Target, job: str) -> JobSpec:
 
 
 def usual_parameters(target: Target, recipe: str = "") -> HyperParameters:
-    """The recipe of that name; without one that for GPUs in the cloud, and that for two cores in a rehearsal."""
+    """The recipe of that name; without one `transfer`, and in a rehearsal what its photos are trained by."""
     from training.hyper_parameters import find_recipe
 
-    # A rehearsal trains on this machine's cores, whatever instance type it pretends to rent.
-    return find_recipe(recipe or ("two-cores" if target.kind == "rehearsal" else "gpu"))
+    return find_recipe(recipe or target.recipe)
 
 
 def weights_of(version: Version) -> str:
@@ -218,12 +229,12 @@ def watch(
     Raises `JobFailed` with the job's own reason, `JobInterrupted` when its instance has ended without a result, and
     `JobOverdue` when its instance is at work for longer than the job may take.
     """
-    from training.errors import SpecMalformed
-    from training.job import EpochRecord, find_result
+    from training.job import find_result
 
     store = _workspace(target)
     patience = Patience(target, job, clock=clock)
-    seen_state, seen_epoch = "", ""
+    records = _Records(store, job)
+    seen_state = ""
     while True:
         # The instance first: a job that ends its instance has written its result before.
         find = training_instances.by_id if instance_id else training_instances.newest
@@ -232,14 +243,7 @@ def watch(
         if instance is not None and state != seen_state:
             seen_state = state
             yield InstanceSeen(instance_id=instance.get("InstanceId", ""), state=state)
-        for key in store.keys(layout.epochs_prefix(job), after=seen_epoch):
-            seen_epoch = key
-            try:
-                record = EpochRecord.from_json(store.get(key))
-            except SpecMalformed as error:
-                yield Skipped(key=key, problem=str(error))
-            else:
-                yield EpochSeen(record=record)
+        yield from records.new()
         result = find_result(store, job)
         if result is not None:
             yield _finished(job, result)
@@ -256,12 +260,49 @@ def watch(
         pause(poll)
 
 
-def sentence(record: EpochRecord) -> str:
-    """An epoch, for people."""
+class _Records:
+    """What a job writes down while it runs, each read once."""
+
+    def __init__(self, store: ObjectStore, job: str) -> None:
+        self._store = store
+        self._seen = {layout.progress_prefix(job): "", layout.epochs_prefix(job): ""}
+
+    def new(self) -> Iterator[ProgressSeen | EpochSeen | Skipped]:
+        """Progress, then epochs, since last time."""
+        from training.errors import SpecMalformed
+        from training.job import EpochRecord, ProgressRecord
+
+        for prefix in self._seen:
+            for key in self._store.keys(prefix, after=self._seen[prefix]):
+                self._seen[prefix] = key
+                data = self._store.get(key)
+                try:
+                    if prefix.endswith("progress/"):
+                        yield ProgressSeen(record=ProgressRecord.from_json(data))
+                    else:
+                        yield EpochSeen(record=EpochRecord.from_json(data))
+                except SpecMalformed as error:
+                    yield Skipped(key=key, problem=str(error))
+
+
+def sentence(record: EpochRecord | ProgressRecord) -> str:
+    """How far a job is, for people: what an epoch came to, or what of a stage is done; and how long it will take."""
+    from training.job import EpochRecord
+
+    if not isinstance(record, EpochRecord):
+        left = f", {duration(record.seconds_left)} left" if record.done < record.of else ""
+        return f"{record.done:,} of {record.of:,} {record.doing}{left}"
+    left = record.seconds * (record.of - record.epoch)
     return (
         f"epoch {record.epoch} of {record.of}: accuracy {record.accuracy:.1%}, "
-        f"loss {record.loss:.3f}, {record.seconds:.1f} s"
+        f"loss {record.loss:.3f}, {record.seconds:.1f} s" + (f"; {duration(left)} left" if left else "")
     )
+
+
+def duration(seconds: float) -> str:
+    """Seconds, for people: `8 s`, `2 min 05 s`."""
+    whole = round(seconds)
+    return f"{whole} s" if whole < _MINUTE else f"{whole // _MINUTE} min {whole % _MINUTE:02} s"
 
 
 def _finished(job: str, result: JobResult) -> Finished:

@@ -33,8 +33,8 @@ from petpark.table import Cell, fields, table
 class Report(Protocol):
     """Hears how far something is."""
 
-    def __call__(self, done: int, of: int, what: str = "") -> None:
-        """`done` of how many, and of what, where a command does one thing after another."""
+    def __call__(self, done: int, of: int, what: str = "", said: str = "") -> None:
+        """`done` of how many, and of what, where a command does one thing after another; `said`: the same in words."""
         ...
 
 
@@ -226,8 +226,10 @@ class Output:
             transient=True,
         )
 
-        def report(done: int, of: int, what: str = what) -> None:
+        def report(done: int, of: int, what: str = what, said: str = "") -> None:
             bar.update(task, completed=done, total=of or None, description=what)
+            if said:
+                self.note(said)
 
         with bar:
             task = bar.add_task(what, total=None)
@@ -247,11 +249,11 @@ class _Tenths:
     what: str
     _told: tuple[str, int] | None = None
 
-    def __call__(self, done: int, of: int, what: str = "") -> None:
+    def __call__(self, done: int, of: int, what: str = "", said: str = "") -> None:
         now = (what or self.what, 10 * done // of if of else 0)
         if now != self._told:
             self._told = now
-            self.tell(f"{now[0]}: {done:,} of {of:,}" if of else f"{now[0]} …")
+            self.tell(said or (f"{now[0]}: {done:,} of {of:,}" if of else f"{now[0]} …"))
 
 
 class _Rate(ProgressColumn):

@@ -17,8 +17,8 @@ from registry.layout import Role, quality_key
 if TYPE_CHECKING:
     from registry.object_store import ObjectStore
     from training.dataset import Ingestion
-    from training.dataset.quality.examine import Eye
     from training.dataset.quality.gates import DataGates
+    from training.dataset.quality.known import Eye
     from training.dataset.quality.report import QualityReport
 
 _NAMED = 3
@@ -49,8 +49,11 @@ def report(
 ) -> Made:
     """Make a dataset's quality report as the publisher, and store it; a dataset that fails a gate is no error here.
 
-    Without `labels` nothing is learned. `model` is a version whose embeddings compare photos, `shown` bounds what each
-    small network sees. Raises `TorchMissing`, training's `DatasetMissing`, `PhotoLost`.
+    Without `labels` nothing is learned. `model` is a version whose embeddings compare photos. Without it the network
+    that learned ImageNet does, and judges labels, where its package is installed; else small networks are trained for
+    that, each of which is shown so many photos at most as `shown` says.
+
+    Raises `TorchMissing`, training's `DatasetMissing`, `PhotoLost`.
     """
     if importlib.util.find_spec("torch") is None:
         raise TorchMissing("PyTorch, which reads and compares photos, is not installed here.", next_step="make setup")
@@ -70,7 +73,7 @@ def report(
             by=target.identity(role=Role.PUBLISHER),
             at=clock(),
             labels=labels,
-            eye=None if model is None else _eye(target, model, Path(directory)),
+            eye=_eye(target, model, Path(directory)) if model is not None else _of_imagenet(labels=labels),
             shown=shown,
             progress=progress,
         )
@@ -135,12 +138,18 @@ def require(made: Made, *, where: str) -> None:
 
 def _eye(target: Target, number: int, directory: Path) -> Eye:
     from registry.catalog import Catalog
-    from training.dataset.quality.examine import Eye
+    from training.dataset.quality.known import published
     from training.export import ExportedModel
 
     catalog = Catalog(target.store(target.outputs.model_store, role=Role.READER), target.outputs.model)
     files = catalog.fetch(catalog.version(number), directory)
-    return Eye(name=f"version {number}", model=ExportedModel(files["model.onnx"]))
+    return published(f"version {number}", ExportedModel(files["model.onnx"]))
+
+
+def _of_imagenet(*, labels: bool) -> Eye | None:
+    from training.dataset.quality.known import of_imagenet
+
+    return of_imagenet() if labels else None
 
 
 def _lake(target: Target) -> ObjectStore:

@@ -23,6 +23,7 @@ from rehearsal.emulators import EMULATORS, VARIABLE
 
 if TYPE_CHECKING:
     from rehearsal.run import RunOptions
+    from rehearsal.script import Script
     from rehearsal.summary import RehearsalFacts
 
 _DIRECTORY = Path(".rehearsal")
@@ -33,6 +34,16 @@ _INTERRUPTED = 130
 """Exit code of a program that Ctrl-C ended, as shells have it."""
 
 _FEWEST_CLASSES = 2
+
+_STORY = 150.0
+"""Seconds that a rehearsal takes on two cores besides its trainings, measured."""
+_LAYERS = 80.0
+"""Seconds of two trainings of a linear layer besides what each photo costs: export, eight bits, tests. This and what
+follows is reckoned from processor seconds: `docs/design/rehearsal.md`."""
+_A_PHOTO = 0.045
+"""Seconds that each photo adds in both together."""
+_A_PHOTO_FROM_SCRATCH = 0.3
+"""Likewise, trained from scratch."""
 
 type EngineName = Literal["embedded", "pulumi"]
 type EmulatorName = Literal["localstack", "ministack", "localemu"]
@@ -74,6 +85,14 @@ def rehearse(
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="A hyper-parameter of both trainings, as key=value.")
     ] = None,
+    recipe: Annotated[
+        str,
+        typer.Option(
+            "--recipe",
+            metavar="transfer|few-photos|two-cores|gpu",
+            help="How your photos are trained: by default transfer, on a network that knows ImageNet.",
+        ),
+    ] = "",
     directory: Directory = _DIRECTORY,
 ) -> None:
     """From a folder of photos to a certified model that answers in prod, on this machine."""
@@ -84,8 +103,15 @@ def rehearse(
     if keep and _LET_GO not in os.environ:
         raise typer.Exit(_host_elsewhere())
     options = _options(
-        photos, directory=directory, engine=engine, emulator=emulator, port=port, keep=keep, settings=settings or []
+        directory=directory,
+        engine=engine,
+        emulator=emulator,
+        port=port,
+        keep=keep,
+        script=_script(photos, recipe, tuple(settings or ())),
     )
+    if photos is not None:
+        invocation(ctx).output.stage(forecast(options.script))
     raise typer.Exit(_run(ctx, options))
 
 
@@ -100,33 +126,59 @@ def down(ctx: typer.Context, directory: Directory = _DIRECTORY) -> None:
 
 
 def _options(
-    photos: Path | None,
     *,
     directory: Path,
     engine: EngineName | None,
     emulator: EmulatorName,
     port: int,
     keep: bool,
-    settings: list[str],
+    script: Script,
 ) -> RunOptions:
     from rehearsal.run import RunOptions
-    from rehearsal.script import Script
 
-    if photos is not None:
-        _refuse_hopeless(photos)
-    script = Script(photos=photos) if photos is None else Script.of_photos(photos)
     return RunOptions(
         directory=directory,
         engine=engine or _installed_engine(),
         product=EMULATORS[emulator],
         port=port,
         keep=keep,
-        script=replace(script, recipe=(*script.recipe, *settings)),
+        script=script,
+    )
+
+
+def _script(photos: Path | None, recipe: str, settings: tuple[str, ...]) -> Script:
+    """Drawn photos, or those of a folder; raises `PhotosMissing`, and training's `SpecMalformed`."""
+    from rehearsal.script import Script
+
+    if photos is None:
+        if recipe:
+            raise typer.BadParameter("--recipe is for photos of your own: give --photos too")
+        script = Script()
+        return replace(script, recipe=(*script.recipe, *settings))
+    _refuse_hopeless(photos)
+    return Script.of_photos(photos, recipe, settings)
+
+
+def forecast(script: Script) -> str:
+    """How long a rehearsal with photos of one's own will take, and what it does, before it begins."""
+    from rehearsal import growth
+
+    photos = sum(growth.count(script.photos).values()) if script.photos else script.photo_count
+    frozen = bool(script.parameters(1).frozen)
+    seconds = _STORY + (_LAYERS + photos * _A_PHOTO if frozen else photos * _A_PHOTO_FROM_SCRATCH)
+    twice = "half of them, then all" if script.grows else "all of them, twice"
+    how = "a linear layer on a network that knows ImageNet" if frozen else f"from scratch by recipe {script.base}"
+    return (
+        f"{photos:,} photos: some {max(1, round(seconds / 60))} minutes on two cores that do nothing else. "
+        f"Two trainings, {how}: {twice}."
     )
 
 
 def _refuse_hopeless(photos: Path) -> None:
     """Say at once what ingestion would say after the stacks are up."""
+    from rehearsal import growth
+    from training.dataset.quality.fitness import MIN_PHOTOS_PER_CLASS
+
     classes = (
         [entry for entry in photos.iterdir() if entry.is_dir() and any(entry.iterdir())] if photos.is_dir() else []
     )
@@ -135,6 +187,14 @@ def _refuse_hopeless(photos: Path) -> None:
         raise PhotosMissing(
             f"{photos} {found}; a classifier needs two at least.",
             next_step="Give a folder with a subfolder of photos a class, or leave --photos out for a generated set.",
+        )
+    few = {label: files for label, files in growth.count(photos).items() if files < MIN_PHOTOS_PER_CLASS}
+    if few:
+        said = ", ".join(f"{label} {files}" for label, files in few.items())
+        raise PhotosMissing(
+            f"{photos} has too few photos of some classes ({said}); each needs {MIN_PHOTOS_PER_CLASS} at least, "
+            "to learn from, to choose by and to test with.",
+            next_step="Add photos to these folders, or take the folders away.",
         )
 
 

@@ -68,27 +68,28 @@ def remedies(spec: JobSpec, judgement: Judgement, usual: Usual) -> list[Remedy]:
     What was done already is not advised again: a job that began with the weights in prod does not begin there again.
     """
     failed = {verdict.name for verdict in judgement.failed}
+    whole = not spec.hyper_parameters.frozen  # a linear layer alone would come out again from any weights
     dataset, version = spec.dataset[:12], judgement.version
     found: list[Remedy] = []
     if failed & _SEEING:
         ingest = _line("petpark", "data", "ingest", PHOTOS, "--base", dataset)
-        again = _train(spec, usual, dataset=NEW, weights=version if failed & _LEARNING else None)
+        again = _train(spec, usual, dataset=NEW, weights=version if whole and failed & _LEARNING else None)
         found.append(Remedy(what="more photos", command=f"{ingest} && {again}"))
     parameters = _parameters(spec, judgement, failed)
-    checks = {"int8": 1} if "milliseconds" in failed and not spec.evaluation.checks.int8 else {}
+    checks = {"int8": 1} if "milliseconds" in failed and not _in_eight_bits(spec) else {}
     if parameters or checks:
         command = _train(spec, usual, dataset=dataset, parameters=parameters, checks=checks)
         found.append(Remedy(what="other parameters", command=command))
-    if failed & _LEARNING:
+    if whole and failed & _LEARNING:
         slower = {"learning_rate": spec.hyper_parameters.learning_rate / 4}
         command = _train(spec, usual, dataset=dataset, parameters=slower, weights=version)
         found.append(Remedy(what="go on from its weights", command=command))
     began_there = judgement.continued and judgement.incumbent is not None
-    if "not_worse_than_prod" in failed and began_there:
+    if whole and "not_worse_than_prod" in failed and began_there:
         gentler = {"learning_rate": spec.hyper_parameters.learning_rate / 4}
         command = _train(spec, usual, dataset=dataset, parameters=gentler, weights=judgement.incumbent)
         found.append(Remedy(what="from the weights in prod, more gently", command=command))
-    elif "not_worse_than_prod" in failed and judgement.incumbent is not None:
+    elif whole and "not_worse_than_prod" in failed and judgement.incumbent is not None:
         command = _train(spec, usual, dataset=dataset, weights=judgement.incumbent)
         found.append(Remedy(what="start from the weights in prod", command=command))
     if failed or judgement.unmeasured:
@@ -99,12 +100,16 @@ def remedies(spec: JobSpec, judgement: Judgement, usual: Usual) -> list[Remedy]:
 def _parameters(spec: JobSpec, judgement: Judgement, failed: set[str]) -> dict[str, object]:
     """What to change of the recipe; where two gates disagree, the one that comes first has its way."""
     changes: dict[str, object] = {}
-    for gate, change in _CHANGES.items():
+    for gate, change in (_CHANGES_OF_A_LAYER if spec.hyper_parameters.frozen else _CHANGES).items():
         if gate in failed:
             changes = {**change(spec.hyper_parameters, judgement), **changes}
-    if "milliseconds" in failed and spec.evaluation.checks.int8:
+    if "milliseconds" in failed and _in_eight_bits(spec):
         changes = {"image_size": max(16, spec.hyper_parameters.image_size * 3 // 4), **changes}
     return {name: value for name, value in changes.items() if value != getattr(spec.hyper_parameters, name)}
+
+
+def _in_eight_bits(spec: JobSpec) -> bool:
+    return spec.evaluation.checks.in_eight_bits(spec.hyper_parameters.architecture)
 
 
 def _longer(used: HyperParameters, _judgement: Judgement) -> dict[str, object]:
@@ -144,6 +149,41 @@ _CHANGES: Final[Mapping[str, _Change]] = {
 }
 
 
+_LARGER: Final[Mapping[str, str]] = {
+    "efficientnet_lite0": "efficientnet_lite1",
+    "efficientnet_lite1": "efficientnet_lite2",
+}
+"""Network -> the next larger one that knows ImageNet from the same source."""
+
+
+def _next_network(used: HyperParameters, _judgement: Judgement) -> dict[str, object]:
+    return {"architecture": _LARGER[used.architecture]} if used.architecture in _LARGER else {}
+
+
+def _balanced_layer(used: HyperParameters, judgement: Judgement) -> dict[str, object]:
+    return {**_next_network(used, judgement), "class_balance": 1.0}
+
+
+def _varied_views(used: HyperParameters, judgement: Judgement) -> dict[str, object]:
+    """Views from the third on are crops in other light."""
+    return {"views": _VIEWS, **_varied(used, judgement)}
+
+
+def _tougher_views(used: HyperParameters, judgement: Judgement) -> dict[str, object]:
+    return {"views": _VIEWS, **_tougher(used, judgement)}
+
+
+_VIEWS: Final = 8
+_CHANGES_OF_A_LAYER: Final[Mapping[str, _Change]] = {
+    "accuracy": _next_network,
+    "recall": _balanced_layer,
+    "slice_gap": _varied_views,
+    "robustness_drop": _tougher_views,
+    "consistency": _larger,
+}
+"""Likewise, where a linear layer alone is learned: it has no epochs."""
+
+
 def _more(share: float) -> float:
     """Half as much again, and at least a tenth; a share stays one."""
     return round(min(1.0, max(0.1, 1.5 * share)), 2)
@@ -163,12 +203,15 @@ def _train(
     weights: int | None = None,
 ) -> str:
     """The command that asks for the same job, but for what is given."""
+    from training.hyper_parameters import idle
+
     changed = {**asdict(spec.hyper_parameters), **(parameters or {})}
+    unread = frozenset(idle(spec.hyper_parameters, changed))  # petpark train refuses what changes nothing
     tested = {**asdict(spec.evaluation.checks), **(checks or {})}
     # Twice the epochs take twice the time.
     minutes = spec.max_seconds // 60 * (2 if "epochs" in (parameters or {}) else 1)
     words: list[object] = ["petpark", "train", "--dataset", dataset]
-    words += _options("--set", changed, asdict(usual.parameters))
+    words += _options("--set", {n: v for n, v in changed.items() if n not in unread}, asdict(usual.parameters))
     words += _options("--gate", _stricter(spec.evaluation.gates, usual.evaluation.gates), {})
     words += _options("--check", tested, asdict(usual.evaluation.checks))
     words += ["--seed", spec.seed] if spec.seed != usual.seed else []

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from petpark import pulumi_cli
 from petpark.errors import RehearsalNotRunning, StackNotDeployed, StackOutdated
@@ -27,6 +27,12 @@ if TYPE_CHECKING:
 type Locate = Callable[[str], str | None]
 """Instance id -> its loopback address; None where nobody knows."""
 
+USUAL_RECIPE: Final = "transfer"
+"""For real photos, on whatever machine."""
+
+DRAWN_RECIPE: Final = "two-cores"
+"""For the photos that a rehearsal draws, on this machine's cores."""
+
 SUMMARY = Path(".rehearsal") / "summary.json"
 """Where a rehearsal says what it consists of."""
 
@@ -36,7 +42,8 @@ class Target:
     """One stack of one place: its outputs, and clients that act there with timeouts and retries.
 
     `endpoint_urls` are the endpoints of all stacks as they are reached from here. In a rehearsal `aws_url` is the
-    emulator's address, and `locate` says where an instance answers on this machine. A `role` (a key of
+    emulator's address, and `locate` says where an instance answers on this machine. `recipe` is what photos are trained
+    by where nobody says otherwise: `training.hyper_parameters.RECIPES`. A `role` (a key of
     `outputs.roles`) makes a client act as that operator role, assumed by STS, so that least privilege holds for
     people too, for as long as a command takes (`petpark.role_session`). It is assumed by whoever `players` name for it,
     else by `session`, whose own permissions also serve what needs no role.
@@ -50,6 +57,7 @@ class Target:
     players: Mapping[str, boto3.Session] = field(default_factory=dict[str, "boto3.Session"])
     aws_url: str | None = None
     locate: Locate | None = None
+    recipe: str = USUAL_RECIPE
     _assumed: dict[str, boto3.Session] = field(default_factory=dict[str, "boto3.Session"], repr=False, compare=False)
     _clients: dict[tuple[str, str | None], Any] = field(
         default_factory=dict[tuple[str, str | None], Any], repr=False, compare=False
@@ -168,6 +176,7 @@ def open_rehearsal(stack: str, summary: Path = SUMMARY) -> Target:
         people=read_people(summary.parent / FILE),
         alone=chosen(),
         locate=lambda instance: _recorded_address(summary.parent, instance),
+        recipe=str(facts.get("recipe") or DRAWN_RECIPE),
     )
 
 
@@ -180,6 +189,7 @@ def rehearsal_target(
     people: Sequence[Person] = (),
     alone: str | None = None,
     locate: Locate | None = None,
+    recipe: str = DRAWN_RECIPE,
 ) -> Target:
     """A target in the emulator at `url`; what the rehearsal itself uses before its summary is written.
 
@@ -203,6 +213,7 @@ def rehearsal_target(
         players={role: sessions[person] for role, person in cast.items()},
         aws_url=url,
         locate=locate,
+        recipe=recipe,
     )
 
 

@@ -52,7 +52,8 @@ def initial(target: Target, named: str, architecture: str, *, tell: Callable[[st
             yield Weights(sha256=sha256_of(file), file=file)
     elif path.is_file():
         sha256 = sha256_of(path)
-        _refuse_another(named, architecture, _published_for(path.name, sha256), tell)
+        packaged = any(known.sha256 == sha256 for known in PACKAGED.values())
+        _refuse_another(named, architecture, _published_for(path.name, sha256), tell, packaged=packaged)
         yield Weights(sha256=sha256, file=path)
     elif models.names_a_version(named):
         version = models.version(target, models.resolve(target, named))
@@ -63,13 +64,15 @@ def initial(target: Target, named: str, architecture: str, *, tell: Callable[[st
         raise WeightsMissing(f"{named} is neither a version nor a file.", next_step="petpark models list")
 
 
-def _refuse_another(what: str, architecture: str, found: str | None, tell: Callable[[str], None]) -> None:
+def _refuse_another(
+    what: str, architecture: str, found: str | None, tell: Callable[[str], None], *, packaged: bool = False
+) -> None:
     """`WeightsOfAnother` if the instance would refuse them, after it was paid for."""
     from training.weights_fit import fits
 
     if found is None:
         tell(f"Of which network {what} has the weights is not known here: the instance refuses what does not fit.")
-    elif not fits(architecture, weights_of=found):
+    elif not fits(architecture, weights_of=found, packaged=packaged):
         raise WeightsOfAnother(
             f"{what} has weights of {found}; the job trains {architecture}, which cannot start from them.",
             next_step=f"--set architecture={found}, or weights of {architecture}. Nothing was stored or launched.",

@@ -91,9 +91,9 @@ def progress_prefix(job: str) -> str:
     return f"{job_prefix(job)}progress/"
 
 
-def progress_key(job: str, done: int) -> str:
-    """One such record, by how much is done."""
-    return f"{progress_prefix(job)}{done:08d}.json"
+def progress_key(job: str, stage: int, done: int) -> str:
+    """One such record, by its stage, counted from 0, and how much of that is done: so they sort as they were told."""
+    return f"{progress_prefix(job)}{stage:02d}-{done:08d}.json"
 
 
 def fallback_key(job: str) -> str:

@@ -13,7 +13,6 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
 from http import HTTPStatus
 from typing import Any
 
@@ -21,9 +20,10 @@ import httpx
 
 from petpark import api_keys, datasets, decisions, endpoints, gates, jobs, models, quality
 from petpark.gates import Judgement
-from petpark.jobs import EpochSeen, Finished
+from petpark.jobs import EpochSeen, Finished, ProgressSeen
 from registry.gates import open_gates
 from registry.layout import Role
+from rehearsal import growth
 from rehearsal.application_test import HeldOut, accuracies, ask, held_out
 from rehearsal.beside import Beside
 from rehearsal.gate import Gate
@@ -37,7 +37,7 @@ from rehearsal.world import STACKS, World
 from serving.keys.record import KeyScope
 from training.dataset import Ingestion
 from training.dataset.generated import generate
-from training.job import EpochRecord
+from training.pretrained import PACKAGED
 
 QUALITY = "quality.html"
 """The page on the photos' quality, beside the summary."""
@@ -71,6 +71,8 @@ class Lifecycle:
         self._started = time.monotonic()
         self._releases = Releases(world, started=self._started)
         self._over = threading.Event()
+        self._held_out: Sequence[HeldOut] = ()
+        """Photos that no training saw, with which the first version was tested."""
         self._keys: dict[str, str] = {}
         """API keys by the endpoint's address, where one is asked for."""
         self._facts = RehearsalFacts(
@@ -92,6 +94,7 @@ class Lifecycle:
             releases=tuple(self._releases.told),
             endpoints=self._world.endpoints,
             stacks=self._world.stacks,
+            recipe=self._script.base,
         )
 
     def play(self) -> None:
@@ -110,20 +113,27 @@ class Lifecycle:
         self._report_quality(dataset)
         first = self._train(dataset, number=1)
         self._release(first, "test", step="release 1 to test")
-        self._test_application()
+        self._test_application(first)
         self._certify(first)
         test.result()
         prod.result()
         self._make_keys()
         self._release(first, "prod", step="release 1 to prod")
         camera = Beside(self._put_camera)
+        if self._script.grows:
+            dataset = self._ingest(since=dataset)
+            self._report_quality(dataset)
         second = self._train(dataset, number=2, first=first)
         with camera.result() as gate:
             self._certify(second)
             self._try_keys()
             self._promote_and_roll_back(first, second)
             self._read_visits(gate)
-        self._describe(first)
+        if self._script.grows:  # the drill is over, and more photos made a better model
+            self._release(second, "test", step="release 2 to test")
+            self._test_application(second)
+            self._release(second, "prod", step="release 2 to prod")
+        self._describe(second if self._script.grows else first)
 
     # --- the steps ----------------------------------------------------------------------------------------------------
 
@@ -168,11 +178,17 @@ class Lifecycle:
             # An engine finishes what it has begun before it hears an interruption: a minute, for nobody here.
             step.done(f"{Beside(lambda: self._world.deploy('prod')).result()} resources")
 
-    def _ingest(self) -> Ingestion:
-        with self._steps.step("ingest photos") as step:
+    def _ingest(self, since: Ingestion | None = None) -> Ingestion:
+        """Ingest what photos there are at first, or all of them, going on from the dataset `since`."""
+        with self._steps.step("ingest photos" if since is None else "ingest the photos that came since") as step:
             target = self._world.target("test")
+            early = self._script.grows and since is None
             found = datasets.ingest(
-                target, str(self._photos), seed=_SEED, progress=lambda done, of: step.progress(f"{done} of {of}")
+                target,
+                str(growth.early(self._photos, self._world.directory / "photos-at-first") if early else self._photos),
+                seed=_SEED,
+                base=since and since.sha256,
+                progress=lambda done, of: step.progress(f"{done} of {of}"),
             )
             photos = found.manifest.photos
             self._facts = replace(
@@ -188,7 +204,8 @@ class Lifecycle:
             )
             skipped = f", {len(found.skipped)} skipped (named in the summary)" if found.skipped else ""
             by = target.identity(role=Role.PUBLISHER)
-            step.done(f"{len(photos)} photos, dataset {found.sha256[:12]}{skipped}", by=by)
+            kept = "half of the photos, to begin with: " if early else ""
+            step.done(f"{kept}{len(photos)} photos, dataset {found.sha256[:12]}{skipped}", by=by)
         return found
 
     def _report_quality(self, dataset: Ingestion) -> None:
@@ -203,29 +220,47 @@ class Lifecycle:
             step.done(f"passes {judged - len(made.report.failed)} of {judged} gates, {QUALITY}", by=made.report.by)
 
     def _train(self, dataset: Ingestion, *, number: int, first: int | None = None) -> int:
-        """Train on an instance, from scratch or from the weights of version `first`; the new version's number."""
+        """Train on an instance, as the script says, where it goes on from version `first`; the new version's number."""
         with self._steps.step(f"train version {number} on an instance") as step:
-            target = self._world.target("test")
-            recipe = self._script.recipe + (self._script.second_recipe if first else ())
-            weights = jobs.weights_of(models.version(target, first)) if first else None
+            target, script = self._world.target("test"), self._script
             spec = jobs.plan(
-                target, dataset.sha256, recipe, seed=_SEED + number, initial_weights=weights, checks=_CHECKS
+                target,
+                dataset.sha256,
+                script.recipe + (script.second_recipe if first else ()),
+                recipe=script.base,
+                seed=_SEED + number,
+                initial_weights=self._weights(number, first),
+                checks=_CHECKS,
             )
+            jobs.admit(target, spec)
             job = jobs.submit(target, spec)
             instance = jobs.launch(target, job)
+            quarters: set[tuple[str, int]] = set()  # of each stage: so many lines does a training get in a log
             for event in jobs.watch(target, job, instance_id=instance, poll=0.5):
                 match event:
                     case EpochSeen(record=record):
-                        said = f"epoch {record.epoch} of {record.of}, accuracy {record.accuracy:.1%}"
-                        (step.stage if _at_a_quarter(record) else step.progress)(said)
+                        (step.stage if _at_a_quarter(record.epoch, record.of) else step.progress)(jobs.sentence(record))
+                    case ProgressSeen(record=record):
+                        quarter = record.doing, 4 * record.done // record.of
+                        (step.progress if quarter in quarters else step.stage)(jobs.sentence(record))
+                        quarters.add(quarter)
                     case Finished(result=result) if result.version is not None:
                         judged = gates.judgement(target, result.version)
                         self._facts = replace(self._facts, gates={**self._facts.gates, result.version: judged.verdicts})
-                        step.done(f"version {result.version}, {_gates(judged)}, job {job}", by=spec.requested_by)
+                        fell_back = models.version(target, result.version).lineage.get("instead")
+                        said = f"version {result.version}, {_gates(judged)}, job {job}"
+                        step.done(f"{said}; {fell_back}" if fell_back else said, by=spec.requested_by)
                         return result.version
                     case _:
                         step.stage(f"instance {instance}")
         raise AssertionError("a watched job either finishes or raises")
+
+    def _weights(self, number: int, first: int | None) -> str | None:
+        """Where the training starts: a frozen network always from ImageNet's weights, another from version `first`."""
+        parameters = self._script.parameters(number)
+        if parameters.frozen:
+            return PACKAGED[parameters.architecture].sha256
+        return jobs.weights_of(models.version(self._world.target("test"), first)) if first else None
 
     def _release(self, version: int, channel: str, *, step: str) -> None:
         with self._steps.step(step) as running:
@@ -236,16 +271,18 @@ class Lifecycle:
             )
             running.done(f"answering after {release.answered_after:.1f} s", by=release.by)
 
-    def _test_application(self) -> None:
-        with self._steps.step("test the application") as step:
-            photos = self._held_out
+    def _test_application(self, version: int) -> None:
+        with self._steps.step(f"test the application, version {version}") as step:
+            assert self._facts.dataset is not None  # noqa: S101  ingestion comes first
+            target = self._world.target("test")
+            photos = held_out(target, self._facts.dataset.sha256, most=self._script.most_held_out)
+            self._held_out = self._held_out or photos
             predictions = ask(
                 self._world.endpoints["test"],
                 photos,
                 explained=24,
                 progress=lambda done, of: step.progress(f"{done} of {of} unseen photos"),
             )
-            assert self._facts.dataset is not None  # noqa: S101  ingestion comes first
             accuracy, balanced = accuracies(predictions, sorted(self._facts.dataset.labels))
             self._facts = replace(self._facts, predictions=predictions, accuracy=accuracy, balanced_accuracy=balanced)
             step.done(
@@ -373,11 +410,6 @@ class Lifecycle:
             resources={stack: self._world.resources(stack) for stack in STACKS},
         )
 
-    @cached_property
-    def _held_out(self) -> Sequence[HeldOut]:
-        assert self._facts.dataset is not None  # noqa: S101  ingestion comes first
-        return held_out(self._world.target("test"), self._facts.dataset.sha256, most=self._script.most_held_out)
-
 
 def _call(url: str, photo: bytes, key: str | None) -> int:
     headers = {"content-type": "image/jpeg"} | ({} if key is None else {"authorization": f"Bearer {key}"})
@@ -385,9 +417,9 @@ def _call(url: str, photo: bytes, key: str | None) -> int:
         return client.post("/v1/classify", content=photo, headers=headers).status_code
 
 
-def _at_a_quarter(record: EpochRecord) -> bool:
+def _at_a_quarter(epoch: int, of: int) -> bool:
     """Whether a quarter of the epochs ends with this one: so many lines does a training get in a log."""
-    return 4 * record.epoch // record.of > 4 * (record.epoch - 1) // record.of
+    return 4 * epoch // of > 4 * (epoch - 1) // of
 
 
 def _gates(judged: Judgement) -> str:

@@ -122,6 +122,8 @@ class RehearsalFacts:
     """What a camera saw meanwhile."""
     elapsed: float | None = None
     """Seconds from start to end; steps may run side by side, so their sum can be more."""
+    recipe: str = ""
+    """What the photos are trained by."""
     usage: Sequence[tuple[str, str]] = ()
     """(what it does, command) for a rehearsal that was kept running."""
 
@@ -155,6 +157,7 @@ def to_json(facts: RehearsalFacts) -> dict[str, Any]:
         "steps": [{"name": step.name, "seconds": round(step.seconds, 3), "ok": step.ok} for step in facts.steps],
         "endpoints": dict(facts.endpoints),
         "emulator": {"url": facts.emulator_url, "region": facts.region},
+        "recipe": facts.recipe,
         "registry": {"bucket": facts.bucket, "model": facts.model},
         "model": {"version": facts.version, "digest": facts.digest},
         "accuracy": asdict(facts.accuracy) if facts.accuracy else None,

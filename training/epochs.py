@@ -59,9 +59,8 @@ class Epochs:
 
     def _send_progress(self, record: ProgressRecord) -> None:
         with suppress(RegistryError):  # nothing is decided by it
-            create_patiently(
-                self._store, progress_key(self._job, record.done), written(record), pauses=(), pause=self._pause
-            )
+            key = progress_key(self._job, *record.key)
+            create_patiently(self._store, key, written(record), pauses=(), pause=self._pause)
         self._say("progress", asdict(record))
 
     def _send(self, record: EpochRecord) -> None:

@@ -26,8 +26,8 @@ from training.job import EpochRecord, ProgressRecord
 from training.machine import Usage
 from training.model import Classifier, build_model, load_initial_weights, to_photos
 from training.pixels import LabelledPixels
+from training.progress import Progress
 
-_TOLD: Final = 10  # times that progress is told and, after a while, a checkpoint taken
 _WORTH_A_CHECKPOINT: Final = 30.0  # seconds of work
 
 type Chunks = Callable[[int], Iterator[Tensor]]
@@ -136,9 +136,9 @@ def _embed(
     """Give embeddings [N, views, D], from the last checkpoint on."""
     state = checkpoints.last()
     parts: list[Tensor] = [] if state is None else [state["embedded"]]
-    done = saved = sum(map(len, parts))
-    began, since, told = time.monotonic(), time.monotonic(), done * _TOLD // count
-    first = done
+    done = saved = first = sum(map(len, parts))
+    since = time.monotonic()
+    progress = Progress("photos embedded", count, on_progress, done=done)
 
     def keep() -> None:
         nonlocal saved, since
@@ -151,12 +151,8 @@ def _embed(
             views = list(_views(pixels, parameters, seed, done))
             parts.append(torch.stack([embedder.embed(view) for view in views], dim=1))
             done += len(pixels)
-            if done * _TOLD // count > told:
-                told = done * _TOLD // count
-                left = (time.monotonic() - began) / (done - first) * (count - done)
-                on_progress(ProgressRecord(doing="photos embedded", done=done, of=count, seconds_left=round(left, 1)))
-                if time.monotonic() - since > _WORTH_A_CHECKPOINT:
-                    keep()
+            if progress.add(len(pixels)) and time.monotonic() - since > _WORTH_A_CHECKPOINT:
+                keep()
     except Interrupted as error:
         if done > saved:
             keep()

@@ -1,8 +1,8 @@
 """The linear layer on embeddings of a frozen network: multinomial logistic regression, at its optimum.
 
-Classes count alike, however many photos they have. Embeddings are standardised while it is learned; what comes out is
-folded back, so that it answers embeddings as they are. The L2 penalty makes the optimum unique, and L-BFGS (Liu &
-Nocedal, 1989) finds it without a rate or a schedule to choose: the same photos give the same layer.
+Classes count alike, however many photos they have. Embeddings are centred and scaled while it is learned, and that is
+folded into what comes out, so that it answers embeddings as they are. The L2 penalty makes the optimum unique, and
+L-BFGS (Liu & Nocedal, 1989) finds it without a rate or a schedule to choose: the same photos give the same layer.
 """
 
 from collections.abc import Callable, Sequence
@@ -26,6 +26,10 @@ FEWEST_TO_CHOOSE: Final = 20
 
 _STEPS: Final = 60  # of L-BFGS; most end before
 _TINY: Final = 1e-6
+
+_OWN: Final = 0.5
+"""How much of its own variance a feature is scaled by; the rest is the mean variance of all. A feature that hardly
+varies among few photos would be blown up to the size of the others, and noise learned from it: transfer.md."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +69,8 @@ def learn_head(
     `balance` 1 has classes count alike, 0 has photos count alike.
     """
     rows = embeddings.double()
-    mean, scale = rows.mean(dim=0), rows.std(dim=0, correction=0) + _TINY
+    mean, variance = rows.mean(dim=0), rows.var(dim=0, correction=0)
+    scale = (_OWN * variance + (1 - _OWN) * variance.mean()).sqrt() + _TINY
     rows = (rows - mean) / scale
     weights = _weights(targets, classes, balance)
     layer = torch.zeros(classes, rows.shape[1] + 1, dtype=rows.dtype, requires_grad=True)

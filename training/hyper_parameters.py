@@ -5,7 +5,7 @@ The defaults learn the generated photo set in well under a minute on two cores. 
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from types import MappingProxyType
 from typing import Final, Self
@@ -149,6 +149,30 @@ FOR_TRANSFER: Final = HyperParameters(
 RECIPES: Final[Mapping[str, HyperParameters]] = MappingProxyType(
     {"two-cores": HyperParameters(), "few-photos": FOR_FEW_PHOTOS, "gpu": FOR_GPUS, "transfer": FOR_TRANSFER}
 )
+
+
+_IDLE: Final = frozenset(
+    {
+        *("start_size", "epochs", "batch_size", "optimiser", "learning_rate", "weight_decay", "warm_up"),
+        *("label_smoothing", "ema_decay", "mixup", "layer_decay", "deterministic", "compile"),
+    }
+)
+"""What the training of a linear layer does not look at."""
+
+
+def idle(parameters: HyperParameters, names: Iterable[str]) -> list[str]:
+    """Name those of the settings that change nothing in a training with `parameters`, ascending."""
+    return sorted(_IDLE.intersection(names)) if parameters.frozen else []
+
+
+def refuse_idle(parameters: HyperParameters, settings: Iterable[str]) -> None:
+    """Refuse settings (`name=value`, or just names) that change nothing with `parameters`; SpecMalformed."""
+    if names := idle(parameters, (setting.partition("=")[0].strip() for setting in settings)):
+        raise SpecMalformed(
+            f"{', '.join(names)} {'changes' if len(names) == 1 else 'change'} nothing where a linear layer alone is "
+            "learned (frozen=1): its optimum is found without steps. Leave it out; or fine-tune the whole network with "
+            "--set frozen=0 --weights imagenet, or train from scratch with --recipe few-photos"
+        )
 
 
 def find_recipe(name: str) -> HyperParameters:

@@ -106,14 +106,24 @@ class EpochRecord:
         return read_strictly("epoch record", data, read)
 
 
+STAGES: Final = ("photos decoded", "photos embedded", "tests done")
+"""What of a job takes a while and is no epoch, in its order: photos that stay in memory, those that a frozen network
+sees, and the parts of evaluation."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class ProgressRecord:
-    """How far something is that takes a while and is no epoch."""
+    """How far one of the `STAGES` is."""
 
     doing: str
     done: int
     of: int
-    seconds_left: float  # at the pace until now
+    seconds_left: float  # of this stage, at its pace until now
+
+    @property
+    def key(self) -> tuple[int, int]:
+        """Its place among the job's."""
+        return STAGES.index(self.doing), self.done
 
     def to_json(self) -> bytes:
         """Write canonical JSON."""
@@ -124,8 +134,11 @@ class ProgressRecord:
         """Read canonical JSON, strictly; SpecMalformed."""
 
         def read(fields: Fields) -> Self:
+            doing = fields.text("doing")
+            if doing not in STAGES:
+                raise ValueError(f"doing must be one of {', '.join(STAGES)}, not {doing!r}")
             return cls(
-                doing=fields.text("doing"),
+                doing=doing,
                 done=fields.count("done"),
                 of=fields.count("of"),
                 seconds_left=fields.number("seconds_left"),

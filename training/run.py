@@ -1,7 +1,6 @@
 """A job from beginning to end: photos, network, ONNX file, figures, report, version."""
 
 import hashlib
-import io
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -47,15 +46,16 @@ from training.evaluation.lessons import Lessons, fair_test
 from training.evaluation.report import Report, write_model_card, write_report
 from training.evaluation.robustness import stratified
 from training.evaluation.temperature import choose_temperature
-from training.export import ExportedModel, Pixels, answer_logits, check_parity, export_onnx, write_probes
+from training.export import ExportedModel, Numbers, Pixels, answer_logits, check_parity, export_onnx, write_probes
 from training.fallback import stand_in
 from training.frozen import Learned, train_head
 from training.group import Group
 from training.job import JobResult, JobSpec, epoch_records, find_result, initial_weights_key, store_result
 from training.machine import describe
-from training.model import Classifier, build_model
+from training.model import Classifier, build_model, read_weights
 from training.pixels import LabelledPixels, fetch, load_pixels, stream_pixels, targets_of
 from training.pretrained import PackagedWeights, find_packaged, read_packaged
+from training.progress import Progress
 from training.quantise import compare_quantised, quantise
 from training.sbom import write_sbom
 from training.train import train
@@ -63,6 +63,8 @@ from training.trial import answer
 
 PROBES: Final = 5
 _PARITY_PHOTOS: Final = 1000
+_PARITY_PHOTOS_FROZEN: Final = 100  # a network that is large for a CPU, and that is exported as it was embedded with
+_TESTS: Final = 4  # parts of evaluation: export, what the model is asked, calibration, abstention
 _KEPT: Final = 256  # training photos whose pixels a frozen network's export is compared and quantised by
 _LOCK: Final = Path(__file__).parents[1] / "requirements" / "training.txt"
 
@@ -100,6 +102,7 @@ def run_job(
     started = clock()
     run = _Run(
         job=job,
+        records=Epochs(workspace, job, say=say),
         spec=spec,
         workspace=workspace,
         lake=lake,
@@ -153,6 +156,7 @@ class _Run:
     """A job under way on this machine; `build` reads in the order in which things happen."""
 
     job: str
+    records: Epochs  # of epochs and progress
     spec: JobSpec
     workspace: CheckpointStore
     lake: ObjectStore
@@ -173,8 +177,10 @@ class _Run:
         learn, validate, test = self._load(manifest, self._kept(manifest), manifest.part(Split.VALIDATION), tested)
         learned = self._train(manifest, learn, validate)
         model = learned.model
-        temperature = choose_temperature(answer_logits(model, validate.pixels.numpy()), validate.targets.numpy())
+        tests = Progress("tests done", _TESTS, self.records.add_progress)
+        temperature = choose_temperature(_logits(learned, validate), validate.targets.numpy())
         files, exported = self._export(manifest, model, temperature.value, learn, validate)
+        tests.add()
         assessment = assess(
             exported,
             test,
@@ -186,12 +192,16 @@ class _Run:
             incumbent=self._incumbent(manifest, test),
             learned=learned,
         )
+        tests.add()
         decision = assessment.decision
         calibrated = calibrate_model(files["model.onnx"], exported, learn, validate, learned=learned, decision=decision)
         exported = ExportedModel(files["model.onnx"])  # with its output of strangeness
         files |= self._decide(exported, test, decision)
         files |= self._abstain(calibrated)
+        tests.add()
         abstained = measure_model(calibrated, exported, test, decision, seed=self.spec.seed)
+        tests.add()
+        self.records.settle()
         gates = judge(self.spec.evaluation.gates, assessment, abstained.metrics() if abstained else {})
         return self._publish(manifest, files, assessment, gates, abstained)
 
@@ -213,6 +223,12 @@ class _Run:
 
     def _load(self, manifest: Manifest, *splits: tuple[Photo, ...]) -> list[LabelledPixels]:
         parameters = self.spec.hyper_parameters
+        decoded = Progress("photos decoded", max(1, sum(map(len, splits))), self.records.add_progress)
+
+        def check() -> None:
+            self._check()
+            decoded.add()
+
         with ThreadPoolExecutor(1) as beside:
             # The first network imports half of torch: seconds that the store's answers leave.
             network = beside.submit(build_model, parameters.architecture, len(manifest.labels))
@@ -222,7 +238,7 @@ class _Run:
                     photos,
                     manifest.labels,
                     parameters.image_size,
-                    check=self._check,
+                    check=check,
                     directory=self.directory,
                 )
                 for photos in splits
@@ -233,11 +249,10 @@ class _Run:
 
     def _train(self, manifest: Manifest, learn: LabelledPixels, validate: LabelledPixels) -> Learned:
         self._record_machine()
-        epochs = Epochs(self.workspace, self.job, say=self.say)
         checkpoints = Checkpoints(self.workspace, self.job, report=self.say)
         try:
             if self.spec.hyper_parameters.frozen:
-                return self._train_head(manifest, validate, epochs, checkpoints)
+                return self._train_head(manifest, validate, checkpoints)
             model = train(
                 learn,
                 validate,
@@ -246,17 +261,15 @@ class _Run:
                 seed=self.spec.seed,
                 initial_weights=self._initial_weights(),
                 checkpoints=checkpoints,
-                on_epoch=epochs.add,
+                on_epoch=self.records.add,
                 should_stop=self._should_stop,
                 group=self.group,
             )
             return Learned(model=model)
         finally:
-            epochs.settle()
+            self.records.settle()
 
-    def _train_head(
-        self, manifest: Manifest, validate: LabelledPixels, epochs: Epochs, checkpoints: Checkpoints
-    ) -> Learned:
+    def _train_head(self, manifest: Manifest, validate: LabelledPixels, checkpoints: Checkpoints) -> Learned:
         photos, parameters = manifest.part(Split.TRAIN), self.spec.hyper_parameters
 
         def chunks(first: int) -> Iterator[Tensor]:
@@ -273,8 +286,8 @@ class _Run:
             seed=self.spec.seed,
             initial_weights=self._initial_weights() or {},
             checkpoints=checkpoints,
-            on_progress=epochs.add_progress,
-            on_epoch=epochs.add,
+            on_progress=self.records.add_progress,
+            on_epoch=self.records.add,
             should_stop=self._should_stop,
             device=(self.group or Group.alone()).device,
         )
@@ -304,11 +317,12 @@ class _Run:
         size = self.spec.hyper_parameters.image_size
         export_onnx(model, files["model.onnx"], labels=manifest.labels, size=size, temperature=temperature)
         exported = ExportedModel(files["model.onnx"])
-        more = max(0, _PARITY_PHOTOS - len(validate))
-        photos = torch.cat([validate.pixels[:_PARITY_PHOTOS], learn.pixels[:more]]).numpy()
+        most = _PARITY_PHOTOS_FROZEN if self.spec.hyper_parameters.frozen else _PARITY_PHOTOS
+        more = max(0, most - len(validate))
+        photos = torch.cat([validate.pixels[:most], learn.pixels[:more]]).numpy()
         difference = check_parity(model, exported, photos, temperature=temperature)
         self.say("exported", {"bytes": files["model.onnx"].stat().st_size, "largest_difference": difference})
-        if self.spec.evaluation.checks.int8:
+        if self.spec.evaluation.checks.in_eight_bits(self.spec.hyper_parameters.architecture):
             files["model.onnx"], exported = self._in_eight_bits(files["model.onnx"], exported, learn, validate)
         return files, exported
 
@@ -473,7 +487,7 @@ class _Run:
             data = (read_packaged(packaged) if packaged else None) or self._published_file(wanted)
         if hashlib.sha256(data).hexdigest() != wanted:
             raise WeightsRefused("the initial weights have other bytes than the job asks for; submit the job again")
-        return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+        return read_weights(data)
 
     def _published_file(self, sha256: str) -> bytes:
         for version in reversed(_readable(self.catalog)):
@@ -492,6 +506,14 @@ class _Run:
     def _check(self) -> None:
         if self._should_stop():
             raise Interrupted("interrupted while photos were loaded; nothing was lost")
+
+
+def _logits(learned: Learned, photos: LabelledPixels) -> Numbers:
+    """What the network says of validation photos; what a frozen one saw of them is known already."""
+    if learned.embeddings is None:
+        return answer_logits(learned.model, photos.pixels.numpy())
+    with torch.no_grad():
+        return learned.model.head(learned.embeddings.embedding[-len(photos) :].float()).numpy()
 
 
 def _gates_message(version: Version) -> str | None:

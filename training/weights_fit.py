@@ -1,8 +1,8 @@
 """Which network's weights another network can start from. Only names: an operator's machine has no torch.
 
 A network starts from weights whose names and shapes fit nearly all of its own (`training.model.load_initial_weights`).
-The small residual networks are the beginning of larger ones, and lite1 is lite0 with more layers in each stage, so they
-can start from those.
+The small residual networks are the beginning of larger ones, so they can start from those; so is EfficientNet-Lite0 of
+Lite1. A package's file has names of its own, in the order of one network, so it fits that one alone.
 `tests/training/test_weights_fit.py` holds this table against the networks themselves.
 """
 
@@ -19,6 +19,8 @@ _LARGER: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
 )
 
 
-def fits(architecture: str, *, weights_of: str) -> bool:
-    """Whether `architecture` can start from weights of the network `weights_of`."""
-    return weights_of == architecture or weights_of in _LARGER.get(architecture, frozenset())
+def fits(architecture: str, *, weights_of: str, packaged: bool = False) -> bool:
+    """Whether `architecture` can start from weights of the network `weights_of`; `packaged`: from a package's file."""
+    if packaged or weights_of == architecture:
+        return weights_of == architecture
+    return weights_of in _LARGER.get(architecture, frozenset())

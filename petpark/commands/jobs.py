@@ -49,6 +49,7 @@ def show(ctx: typer.Context, job: Job) -> None:
         "spec": asdict(found.spec),
         "result": found.result and asdict(found.result),
         "boot_log": found.boot_log and asdict(found.boot_log),
+        "progress": found.progress,
         "launches": [asdict(attempt) for attempt in found.launches],
         **verdicts.facts(found),
     }
@@ -113,7 +114,8 @@ def _sections(found: JobDetails) -> dict[str, Section]:
         "asked by": person(summary.requested_by),
         "dataset": short(summary.dataset),
         "seed": str(spec.seed),
-        "epochs": f"{summary.epochs} of {spec.hyper_parameters.epochs}",
+        "epochs": "none: a linear layer" if spec.hyper_parameters.frozen else f"{summary.epochs} of {found.epochs}",
+        "progress": found.progress,
         "instance" if spec.instances == 1 else f"first of {spec.instances} instances": summary.instance_id or "–",
         "result": _result(summary),
         "message": (result and result.message) or "",

@@ -38,9 +38,9 @@ _Id = Annotated[str, typer.Argument(metavar="STUDY", help="The study's id, or th
 @app.command(
     "run",
     epilog=example(
-        "petpark search run --dataset 3fa9 --grid learning_rate=0.001,0.003 --grid image_size=48,64",
-        "petpark search run --dataset 3fa9 --random learning_rate=log:1e-4..1e-2 --random mixup=0..0.4 --trials 20 "
-        "--halving --max-usd 20 --usd-per-hour 0.53",
+        "petpark search run --dataset 3fa9 --grid image_size=192,224,256 --grid views=2,8",
+        "petpark search run --dataset 3fa9 --recipe gpu --random learning_rate=log:1e-4..1e-2 --random mixup=0..0.4 "
+        "--trials 20 --halving --max-usd 20 --usd-per-hour 0.53",
     ),
 )
 def run_search(
@@ -57,6 +57,14 @@ def run_search(
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="What all trials share, as key=value; may be repeated.")
     ] = None,
+    recipe: Annotated[
+        str,
+        typer.Option(
+            "--recipe",
+            metavar="two-cores|few-photos|gpu|transfer",
+            help="Hyper-parameters to begin with; by default as petpark train.",
+        ),
+    ] = "",
     halving: Annotated[
         bool, typer.Option("--halving", help="Begin with few epochs; the best third goes on with three times as many.")
     ] = False,
@@ -94,6 +102,7 @@ def run_search(
             initial_weights=initial,
             gates=gates or [],
             checks=checks or [],
+            recipe=recipe,
         )
 
     def hand_in(spec: JobSpec, file: Path | None) -> str:

@@ -14,7 +14,7 @@ from petpark.app import Invocation, example, invocation
 from petpark.commands import verdicts
 from petpark.commands.words import measured
 from petpark.errors import GATES_FAILED, unwatched
-from petpark.jobs import EpochSeen, Finished, InstanceSeen, Skipped
+from petpark.jobs import EpochSeen, Finished, InstanceSeen, ProgressSeen, Skipped
 from petpark.output import Cell
 from petpark.target import Target
 
@@ -30,7 +30,7 @@ def train(
         typer.Option(
             "--recipe",
             metavar="two-cores|few-photos|gpu|transfer",
-            help="Hyper-parameters to begin with; by default gpu in the cloud, two-cores in a rehearsal.",
+            help="Hyper-parameters to begin with; by default transfer, and two-cores for photos that a rehearsal drew.",
         ),
     ] = "",
     settings: Annotated[
@@ -51,7 +51,7 @@ def train(
         typer.Option(
             "--weights",
             metavar="VERSION|FILE|imagenet",
-            help="Start from a version's weights, from a file, or from those that torchvision publishes.",
+            help="Start from a version's weights, from a file, or from those that learned ImageNet.",
         ),
     ] = "",
     instances: Annotated[
@@ -170,8 +170,9 @@ def watch_job(run: Invocation, target: Target, job: str, instance: str) -> dict[
                     run.output.stage(f"instance {event.instance_id} is {event.state}")
                 case EpochSeen():
                     epochs.append(asdict(event.record))
-                    report(event.record.epoch, event.record.of)
-                    run.output.note(jobs.sentence(event.record))  # a pipe has the bar's tenths
+                    report(event.record.epoch, event.record.of, said=jobs.sentence(event.record))
+                case ProgressSeen():
+                    report(event.record.done, event.record.of, event.record.doing, jobs.sentence(event.record))
                 case Skipped():
                     run.output.stage(f"passed over {event.key} in the workspace: {event.problem}")
                 case Finished():
@@ -184,8 +185,9 @@ def register(app: typer.Typer) -> None:
     app.command(
         "train",
         epilog=example(
-            "petpark train --dataset 3fa9 --set epochs=40 --set image_size=96 --watch",
-            "petpark train --dataset 3fa9 --recipe few-photos",
+            "petpark train --dataset 3fa9 --watch",
+            "petpark train --dataset 3fa9 --set architecture=efficientnet_lite2",
+            "petpark train --dataset 3fa9 --recipe few-photos --set epochs=40 --set image_size=96",
             "petpark train --dataset 3fa9 --gate accuracy=0.97 --check false_negative_cost=5",
             "petpark train --dataset 3fa9 --recipe gpu --instances 4",
             "petpark train --resume 20260802-101500-3fa9 --on-demand",

@@ -19,7 +19,7 @@ from typer.testing import CliRunner, Result
 
 from petpark.__main__ import app
 from petpark.stacks import StackOutputs, parse
-from petpark.target import Target
+from petpark.target import DRAWN_RECIPE, Target
 from registry.catalog import Catalog
 from registry.layout import Role
 from registry.object_store import MemoryStore, PrunableStore
@@ -120,6 +120,7 @@ class Place:
         found: StackOutputs = parse(stack, self.exported[stack])
         return FakeTarget(
             kind="rehearsal",
+            recipe=DRAWN_RECIPE,
             stacks=tuple(self.exported),
             outputs=found,
             endpoint_urls=self.urls,

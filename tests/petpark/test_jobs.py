@@ -24,13 +24,14 @@ from petpark.errors import (
 )
 from petpark.job_logs import said
 from petpark.job_summaries import Stage, summary
-from petpark.jobs import EpochSeen, Finished, InstanceSeen, Skipped
+from petpark.jobs import EpochSeen, Finished, InstanceSeen, ProgressSeen, Skipped
+from petpark.target import USUAL_RECIPE
 from registry import layout
 from registry.object_store import MemoryStore, ObjectStore
 from tests.petpark.conftest import ACCOUNT, FakeTarget, Place, Run
 from training.errors import JobMissing, SpecMalformed
-from training.hyper_parameters import FOR_FEW_PHOTOS, HyperParameters
-from training.job import EpochRecord, JobResult, JobSpec, load_spec
+from training.hyper_parameters import FOR_FEW_PHOTOS, FOR_TRANSFER, HyperParameters
+from training.job import STAGES, EpochRecord, JobResult, JobSpec, ProgressRecord, load_spec
 from training.logs import Log
 
 DATASET = "d" * 64
@@ -107,9 +108,24 @@ def test_a_job_is_planned_from_the_stacks_code_and_the_settings(target: FakeTarg
 def test_a_job_begins_with_a_recipe_and_the_settings_change_it(target: FakeTarget) -> None:
     planned = jobs.plan(target, DATASET, ["epochs=3"], seed=0, recipe="few-photos").hyper_parameters
     assert planned == replace(FOR_FEW_PHOTOS, epochs=3)
-    assert jobs.plan(target, DATASET, [], seed=0).hyper_parameters == HyperParameters()  # a rehearsal's
+    assert jobs.plan(target, DATASET, [], seed=0).hyper_parameters == HyperParameters()  # of drawn photos
+    cloud = replace(target, recipe=USUAL_RECIPE)
+    assert jobs.plan(cloud, DATASET, [], seed=0).hyper_parameters == FOR_TRANSFER
     with pytest.raises(SpecMalformed, match="two-cores, few-photos, gpu"):
         jobs.plan(target, DATASET, [], seed=0, recipe="fewer")
+
+
+@pytest.mark.parametrize("setting", ["epochs=9", "learning_rate=0.1", "mixup=0.2"])
+def test_a_setting_that_a_linear_layer_would_not_look_at_is_refused_with_what_does(
+    target: FakeTarget, setting: str
+) -> None:
+    name = setting.partition("=")[0]
+    with pytest.raises(
+        SpecMalformed, match=f"{name} changes nothing where a linear layer alone .* --recipe few-photos"
+    ):
+        jobs.plan(target, DATASET, [setting], seed=0, recipe="transfer")
+    assert jobs.plan(target, DATASET, [setting, "frozen=0"], seed=0, recipe="transfer").hyper_parameters.frozen == 0
+    assert jobs.plan(target, DATASET, ["views=3"], seed=0, recipe="transfer").hyper_parameters.views == 3
 
 
 def test_a_job_carries_the_gates_that_its_model_must_pass(target: FakeTarget) -> None:
@@ -180,6 +196,69 @@ def test_a_watch_tells_of_instance_epochs_and_end(target: FakeTarget, workspace:
     assert [event.record.epoch for event in events if isinstance(event, EpochSeen)] == [1, 2, 3]
     assert isinstance(events[-1], Finished)
     assert events[-1].result.version == 1
+
+
+def at(stage: int, done: int, of: int = 100) -> ProgressRecord:
+    return ProgressRecord(doing=STAGES[stage], done=done, of=of, seconds_left=(of - done) * 0.8)
+
+
+def test_a_watch_tells_how_far_a_job_is_with_what_is_no_epoch_and_for_how_long(
+    target: FakeTarget, workspace: ObjectStore, job: str
+) -> None:
+    def write(*records: ProgressRecord) -> Callable[[], None]:
+        def written() -> None:
+            for record in records:
+                workspace.create(layout.progress_key(job, *record.key), record.to_json())
+
+        return written
+
+    def epoch_ends() -> None:
+        workspace.create(layout.epoch_key(job, 1), epoch(1, of=1).to_json())
+
+    instance = jobs.launch(target, job)
+    steps = (write(at(0, 100), at(1, 10)), write(at(1, 90)), epoch_ends, write(at(2, 1, of=4)))
+    pause = happening(*steps, lambda: finish(workspace, job))
+    told = [
+        jobs.sentence(event.record)
+        for event in jobs.watch(target, job, instance_id=instance, pause=pause)
+        if isinstance(event, ProgressSeen | EpochSeen)
+    ]
+    assert told == [
+        "100 of 100 photos decoded",
+        "10 of 100 photos embedded, 1 min 12 s left",
+        "90 of 100 photos embedded, 8 s left",
+        "epoch 1 of 1: accuracy 81.0%, loss 0.400, 2.0 s",
+        "1 of 4 tests done, 2 s left",
+    ]
+    assert jobs.sentence(epoch(1, of=61)).endswith("; 2 min 00 s left")
+
+
+def test_a_record_of_progress_that_is_none_is_passed_over(target: FakeTarget, workspace: ObjectStore, job: str) -> None:
+    instance = jobs.launch(target, job)
+    workspace.create(layout.progress_key(job, 0, 1), b"nothing")
+    finish(workspace, job)
+    events = list(jobs.watch(target, job, instance_id=instance))
+    assert [type(event) for event in events] == [InstanceSeen, Skipped, Finished]
+
+
+def test_a_job_is_shown_with_how_far_it_is(target: FakeTarget, workspace: ObjectStore, run: Run, ec2: Any) -> None:
+    job = jobs.submit(
+        target, replace(JobSpec(dataset=DATASET, seed=3, requested_by=BOB), hyper_parameters=FOR_TRANSFER)
+    )
+
+    def shown() -> str:
+        return json.loads(run("jobs", "show", job, "--json").stdout)["progress"]
+
+    assert shown() == ""
+    workspace.create(layout.progress_key(job, 1, 64), at(1, 64).to_json())
+    assert shown() == "64 of 100 photos embedded, 29 s left"
+    assert "none: a linear layer" in run("jobs", "show", job).stdout
+    workspace.create(layout.epoch_key(job, 1), epoch(1, of=1).to_json())
+    assert shown().startswith("epoch 1 of 1: accuracy")
+    workspace.create(layout.progress_key(job, 2, 1), at(2, 1, of=4).to_json())
+    assert shown() == "1 of 4 tests done, 2 s left"
+    finish(workspace, job)
+    assert shown() == ""
 
 
 def test_a_job_that_failed_gives_its_own_reason(target: FakeTarget, workspace: ObjectStore, job: str) -> None:

@@ -16,7 +16,7 @@ from petpark.remedies import NEW, PHOTOS, Usual, remedies
 from registry.gates import MODEL_GATES, State
 from training.evaluation.corruptions import CORRUPTIONS
 from training.evaluation.plan import Checks, EvaluationPlan, Gates
-from training.hyper_parameters import FOR_GPUS, HyperParameters
+from training.hyper_parameters import FOR_GPUS, FOR_TRANSFER, HyperParameters, idle, refuse_idle
 from training.job import JobSpec
 
 NAMES = ["not_worse_than_prod", *(name for name in MODEL_GATES if name != "luck")]
@@ -32,12 +32,13 @@ SPECS = st.builds(
         epochs=st.integers(1, 90),
         image_size=st.integers(16, 300),
         crop_scale=st.floats(0.01, 1),
+        frozen=st.integers(0, 1),
         **{name: st.floats(0, 1) for name in ("light", "blur", "jpeg", "label_smoothing")},
     ),
     evaluation=st.builds(
         EvaluationPlan,
         gates=st.builds(Gates, accuracy=st.floats(0, 1), slice_gap=st.floats(0, 1), milliseconds=st.floats(0, 50)),
-        checks=st.builds(Checks, positive=st.sampled_from(["", "dog", "grey cat", "a'b"]), int8=st.integers(0, 1)),
+        checks=st.builds(Checks, positive=st.sampled_from(["", "dog", "grey cat", "a'b"]), int8=st.integers(0, 2)),
     ),
 )
 JUDGEMENTS = st.builds(
@@ -88,9 +89,13 @@ def test_a_command_takes_the_job_up_again_and_changes_only_what_is_to_be_tried(
         assert int(given.get("--seed", ["0"])[0]) == spec.seed
         assert set(given["--dataset"]) == ({NEW} if remedy.what == "more photos" else {spec.dataset[:12]})
         assert set(changed(spec.evaluation.checks, checks)) <= {"int8"}
+        refuse_idle(parameters, given.get("--set", []))
         differ = changed(spec.hyper_parameters, parameters)
+        if spec.hyper_parameters.frozen:
+            differ = {name: value for name, value in differ.items() if name not in idle(parameters, differ)}
+            assert "--weights" not in given
         if remedy.what == "other parameters":
-            assert differ or checks.int8 > spec.evaluation.checks.int8, "something is tried"
+            assert differ or checks.int8 == 1 != spec.evaluation.checks.int8, "something is tried"
         elif remedy.what == "go on from its weights":
             assert set(differ) == {"learning_rate"}
             assert given["--weights"] == [str(judgement.version)]
@@ -132,8 +137,28 @@ def test_each_gate_has_parameters_to_try(failed: str, facts: dict[str, Any], set
     assert f"--set {setting}" in tried(failed, **facts)["other parameters"]
 
 
+@pytest.mark.parametrize(
+    ("failed", "setting"),
+    [
+        ("accuracy", "architecture=efficientnet_lite1"),
+        ("recall", "architecture=efficientnet_lite1"),
+        ("slice_gap", "views=8"),
+        ("robustness_drop", "views=8"),
+        ("consistency", "image_size=336"),
+    ],
+)
+def test_a_linear_layer_that_failed_is_tried_otherwise_and_never_with_epochs(failed: str, setting: str) -> None:
+    spec = replace(SPEC, hyper_parameters=FOR_TRANSFER)
+    found = tried(failed, "not_worse_than_prod", spec=spec, incumbent=2)
+    assert f"--set {setting}" in found["other parameters"]
+    assert not any("epochs" in command or "--weights" in command for command in found.values())
+    assert set(found) <= {"more photos", "other parameters", "look at its errors"}
+
+
 def test_a_slow_model_is_tried_in_eight_bits_and_then_smaller() -> None:
     assert "--check int8=1" in tried("milliseconds")["other parameters"]
+    made_for_it = replace(SPEC, hyper_parameters=FOR_TRANSFER)
+    assert "int8" not in tried("milliseconds", spec=made_for_it)["other parameters"]
     small = replace(SPEC, evaluation=EvaluationPlan(checks=Checks(int8=1)))
     assert "--set image_size=36" in tried("milliseconds", spec=small)["other parameters"]
 

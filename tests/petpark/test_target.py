@@ -90,6 +90,14 @@ def test_without_a_rehearsal_the_sentence_says_how_to_start_one(here: Path) -> N
     assert "petpark rehearse --keep" in said.stderr
 
 
+@pytest.mark.parametrize(
+    ("told", "recipe"), [({"recipe": "transfer"}, "transfer"), ({"recipe": ""}, "two-cores"), ({}, "two-cores")]
+)
+def test_a_rehearsal_trains_as_its_photos_were_trained(here: Path, told: dict[str, str], recipe: str) -> None:
+    write_summary(here, json.dumps(summary(**told)))
+    assert open_rehearsal("test").recipe == recipe
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"stacks": {}, "endpoints": {}}', "null"])
 def test_a_summary_that_is_none_is_called_so(here: Path, text: str) -> None:
     write_summary(here, text)

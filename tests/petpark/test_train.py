@@ -18,8 +18,8 @@ from registry import layout
 from registry.object_store import MemoryStore
 from tests.petpark.conftest import Place, Run
 from training import pretrained
-from training.hyper_parameters import FOR_FEW_PHOTOS
-from training.job import JobResult, JobSpec, initial_weights_key
+from training.hyper_parameters import FOR_FEW_PHOTOS, FOR_TRANSFER
+from training.job import EpochRecord, JobResult, JobSpec, ProgressRecord, initial_weights_key
 
 
 @pytest.fixture
@@ -128,6 +128,57 @@ def test_a_watched_training_ends_with_the_jobs_own_end(
     assert said.exit_code == 0
     told = json.loads(said.stdout)
     assert (told["status"], told["version"], told["epochs"]) == ("succeeded", 4, [])
+
+
+def test_a_watched_training_tells_a_pipe_how_far_it_is_how_good_and_how_long_it_will_take(
+    run: Run, place: Place, dataset: str, ec2: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace = place.buckets.setdefault("workspace", MemoryStore())
+
+    def go_on(_seconds: float) -> None:
+        (job,) = {key.split("/")[1] for key in workspace.keys(layout.JOBS)}
+        progress = ProgressRecord(doing="photos embedded", done=64, of=128, seconds_left=75.0)
+        epoch = EpochRecord(epoch=2, of=4, train_loss=1, loss=0.5, accuracy=0.875, learning_rate=1, seconds=30.0)
+        workspace.create(layout.progress_key(job, *progress.key), progress.to_json())
+        workspace.create(layout.epoch_key(job, 2), epoch.to_json())
+        workspace.create(layout.job_result_key(job), JobResult(job=job, status="succeeded", version=4).to_json())
+
+    monkeypatch.setattr(jobs, "watch", functools.partial(jobs.watch, pause=go_on))
+    said = run("train", "--dataset", dataset, "--watch")
+    assert "64 of 128 photos embedded, 1 min 15 s left" in said.stderr
+    assert "epoch 2 of 4: accuracy 87.5%, loss 0.500, 30.0 s; 1 min 00 s left" in said.stderr
+
+
+def test_real_photos_are_trained_by_a_linear_layer_on_imagenets_weights(
+    run: Run, place: Place, dataset: str, ec2: Any
+) -> None:
+    job = json.loads(run("train", "--dataset", dataset, "--recipe", "transfer", "--json").stdout)["job"]
+    workspace = place.buckets["workspace"]
+    spec = JobSpec.from_json(workspace.get(layout.job_spec_key(job)))
+    assert spec.hyper_parameters == FOR_TRANSFER
+    assert spec.initial_weights == pretrained.PACKAGED["efficientnet_lite0"].sha256
+    assert workspace.stat(initial_weights_key(job)) is None  # an instance has them from its lock
+    said = run("train", "--dataset", dataset, "--recipe", "transfer", "--set", "epochs=4")
+    assert (said.exit_code, "epochs changes nothing" in said.stderr) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--grid", "learning_rate=0.1,0.2"), "learning_rate changes nothing where a linear layer alone is learned"),
+        (("--grid", "image_size=192,224,256", "--halving"), "a linear layer alone (frozen=1) is learned without any"),
+        (
+            ("--set", "frozen=0", "--grid", "image_size=192,224,256", "--halving"),
+            "halving needs to know the epochs, and 0 leaves them to the number of photos",
+        ),
+    ],
+)
+def test_a_search_that_would_change_nothing_is_refused_before_anything_is_stored(
+    run: Run, place: Place, dataset: str, ec2: Any, words: tuple[str, ...], said: str
+) -> None:
+    refused = run("search", "run", "--dataset", dataset, "--recipe", "transfer", *words)
+    assert (refused.exit_code, said in refused.stderr) == (2, True), refused.stderr
+    assert list(place.buckets.setdefault("workspace", MemoryStore()).keys("")) == []
 
 
 def test_a_dataset_that_does_not_exist_is_named(run: Run) -> None:

@@ -116,7 +116,8 @@ def test_the_answers_come_from_photos_that_no_training_saw(told):
 def test_the_summary_keeps_its_contract(told):
     directory, facts = told
     summary = json.loads((directory / "summary.json").read_text())
-    assert set(summary) == {"steps", "endpoints", "emulator", "registry", "model", "accuracy", "stacks"}
+    assert set(summary) == {"steps", "endpoints", "emulator", "recipe", "registry", "model", "accuracy", "stacks"}
+    assert summary["recipe"] == "two-cores"
     assert set(summary["endpoints"]) == set(summary["stacks"]) == {"test", "prod"}
     assert summary["model"] == {"version": 1, "digest": facts.digest}
     assert summary["registry"] == {"bucket": summary["stacks"]["prod"]["model_store"], "model": "pets"}

@@ -112,7 +112,9 @@ def test_a_model_that_flips_answers_a_photo_and_its_mirror_image_alike(tmp_path:
     assert torch.allclose(activation.mean(dim=(2, 3)), logits, atol=1e-4)
 
 
-@pytest.mark.parametrize("architecture", ["resnet18", "mobilenet_v3_small", "efficientnet_b0", "convnext_tiny"])
+@pytest.mark.parametrize(
+    "architecture", ["resnet18", "mobilenet_v3_small", "efficientnet_b0", "convnext_tiny", "efficientnet_lite0"]
+)
 def test_every_network_answers_the_same_after_export(architecture: str, tmp_path: Path):
     torch.manual_seed(1)
     model = build_model(architecture, 3).eval()

@@ -87,13 +87,23 @@ def test_the_head_is_at_the_optimum_that_its_penalty_names():
     rows = torch.randn(60, 5, generator=torch.Generator().manual_seed(0)).double()
     targets = (rows[:, 0] + 0.5 * torch.randn(60, generator=torch.Generator().manual_seed(1)) > 0.8).long()
     head = learn_head(rows, targets, 2, penalty=0.05)
-    scale, mean = rows.std(dim=0, correction=0), rows.mean(dim=0)
+    variance, mean = rows.var(dim=0, correction=0), rows.mean(dim=0)
+    scale = (variance / 2 + variance.mean() / 2).sqrt()
     standard = (rows - mean) / scale
     share = 0.5 / torch.bincount(targets).double()[targets]  # classes alike
     errors = (head.logits(rows).softmax(dim=1) - torch.eye(2).double()[targets]) * share[:, None]
     gradient = errors.T @ standard + 0.05 * head.weight * scale
     assert gradient.abs().max() < 1e-4
     assert errors.sum(dim=0).abs().max() < 1e-4
+
+
+def test_a_feature_that_hardly_varies_among_few_photos_says_little():
+    """Standardised by itself it would say as much as any other; here two classes differ by it and by nothing else."""
+    rows = torch.randn(12, 40, generator=torch.Generator().manual_seed(0)).double()
+    rows[:, 0] = torch.arange(12) % 2 * 1e-3
+    head = learn_head(rows, torch.arange(12) % 2, 2, penalty=0.1)
+    evidence = (head.weight[1] - head.weight[0]).abs() * rows.std(dim=0)
+    assert evidence[0] < evidence[1:].max() / 10
 
 
 @settings(max_examples=20, deadline=None)

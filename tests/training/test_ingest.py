@@ -121,7 +121,7 @@ def test_quality_counts_by_class_and_split(folder: Path):
     [
         ((), 0, "no photos found"),
         (("cat",), 30, "only one class, 'cat'; add a second subfolder"),
-        (("cat", "dog"), 5, "class 'cat' has 5 usable photos, at least 20"),
+        (("cat", "dog"), 5, "class 'cat' has 5 usable photos, at least 6"),
         (("Cat", "cat", "dog"), 30, "differ only by case"),
     ],
 )

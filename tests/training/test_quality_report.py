@@ -19,10 +19,12 @@ from tests.training.conftest import ASKER
 from training.dataset.changes import exclude
 from training.dataset.ingest import Ingestion
 from training.dataset.manifest import Manifest, load_manifest
+from training.dataset.quality import known
 from training.dataset.quality.accuracy import doubt
 from training.dataset.quality.examine import examine, pictures
 from training.dataset.quality.findings import Characteristic, Concern, Finding, Name
 from training.dataset.quality.gates import DataGates, judge
+from training.dataset.quality.known import Eye
 from training.dataset.quality.learned import SIZE, learn
 from training.dataset.quality.page import SHOWN, render
 from training.dataset.quality.report import COMMANDED, QualityReport, compose, glance, remedies
@@ -73,6 +75,49 @@ def test_most_changed_labels_are_doubted_and_most_doubted_labels_were_changed(
     assert len(doubted & set(wrong.tolist())) >= 5
     assert found.embeddings.shape == (len(data), 3 * 256)
     assert np.allclose(np.linalg.norm(found.embeddings, axis=1), 1, atol=1e-5)
+
+
+def bright(*, impartial: bool) -> Eye:
+    """A network that sees how bright a photo is, and that is what tells the classes of these photos apart."""
+
+    def embed(pixels: torch.Tensor) -> np.ndarray:
+        mean = pixels.float().mean(dim=(1, 2, 3)) / 255
+        return torch.stack([mean, 1 - mean, torch.ones_like(mean)], dim=1).numpy()
+
+    return Eye(name="a light meter", size=16, embed=embed, impartial=impartial)
+
+
+def test_a_network_that_learned_none_of_the_labels_judges_them_and_no_small_one_is_trained(
+    lake: MemoryStore, ingestion: Ingestion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr("training.dataset.quality.examine.learn", lambda *_, **__: pytest.fail("a network was trained"))
+    manifest = ingestion.manifest
+    wrong = {manifest.photos[place].sha256 for place in (0, 9, 41, 70)}
+    changed = Manifest.of(
+        replace(photo, label={"cat": "dog", "dog": "cat"}[photo.label]) if photo.sha256 in wrong else photo
+        for photo in manifest.photos
+    )
+    report = examine(
+        lake,
+        changed,
+        skipped=(),
+        gates=DataGates(),
+        by=ASKER,
+        at=NOW,
+        eye=bright(impartial=True),
+        progress=lambda what, _done, _of: asked.append(what),
+    )
+    (doubted,) = [each for part in report.characteristics for each in part.findings if each.name == "label_noise"]
+    assert {concern.sha256 for concern in doubted.photos} == wrong
+    assert list(dict.fromkeys(asked)) == ["Reading photos", "Looking by a light meter", "Judging labels"]
+    with pytest.raises(pytest.fail.Exception):  # what learned these labels before is not asked about them
+        examine(lake, changed, skipped=(), gates=DataGates(), by=ASKER, at=NOW, eye=bright(impartial=False))
+
+
+def test_without_the_package_no_network_that_knows_imagenet_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(known, "read_packaged", lambda _: None)
+    assert known.of_imagenet() is None
 
 
 # --- gates ---

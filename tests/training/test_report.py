@@ -21,6 +21,8 @@ from training.evaluation.gates import judge
 from training.evaluation.plan import Checks, Gates
 from training.evaluation.report import Report, verdict, write_model_card, write_report
 from training.evaluation.temperature import Temperature
+from training.evaluation.unseen_groups import GroupAccuracy, UnseenGroups
+from training.evaluation.words import percent
 from training.export import Answers, ExportedModel
 from training.job import EpochRecord
 from training.pixels import LabelledPixels
@@ -198,6 +200,42 @@ def test_figures_are_told_for_the_threshold_where_errors_cost_differently(tmp_pa
     assert what.robustness.clean == 0.5
     assert {exhibit.answer for exhibit in what.errors} == {"dog"}
     assert "Served: the answer is “dog”" in page(tmp_path, what)
+
+
+UNSEEN = UnseenGroups(
+    column="breed",
+    groups=6,
+    photos=60,
+    accuracy=0.9,
+    interval=(0.8, 0.95),
+    usual=0.97,
+    usual_interval=(0.9, 0.99),
+    worst="pug",
+    worst_accuracy=0.7,
+    seconds=1.0,
+    exact=True,
+    balanced=0.89,
+    calibration_error=0.04,
+    table=(GroupAccuracy(name="pug", photos=10, right=7), GroupAccuracy(name="<b>", photos=10, right=9)),
+)
+
+
+def test_what_groups_left_out_came_to_is_in_metrics_report_and_model_card(tmp_path: Path):
+    what = replace(assessment(18, 20), unseen_groups=(UNSEEN,))
+    metrics = what.metrics()
+    assert (metrics["unseen_accuracy_breed"], metrics["unseen_balanced_accuracy_breed"]) == (0.9, 0.89)
+    assert (metrics["unseen_accuracy_low_breed"], metrics["unseen_accuracy_high_breed"]) == (0.8, 0.95)
+    told = page(tmp_path, what)
+    assert "nothing of the job has seen the group" in told
+    assert f"<td>pug</td><td>10</td><td>7</td><td>{percent(0.7)}</td>" in told
+    assert "&lt;b&gt;" in told
+    assert f"off by {percent(0.04)} on average" in told
+    write_model_card(report(what), tmp_path / "model-card.md")
+    said = f"{percent(0.9)} ({percent(0.8)} to {percent(0.95)}) over 6 groups; worst pug, {percent(0.7)}."
+    assert f"Each breed left out in turn: {said}" in (tmp_path / "model-card.md").read_text()
+    estimated = replace(what, unseen_groups=(replace(UNSEEN, exact=False, calibration_error=None),))
+    assert not any(name.startswith("unseen") for name in estimated.metrics())
+    assert "The network itself saw other photos of each group" in page(tmp_path, estimated)
 
 
 def test_the_model_card_tells_the_same_figures_and_escapes_names(tmp_path: Path):

@@ -4,11 +4,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from registry.encoding import sha256_hex
 from tests.training.test_slices import PHOTO
 from training.dataset.manifest import Photo
+from training.evaluation.temperature import at_temperature
 from training.evaluation.unseen_groups import LEAST_GROUPS, clustered_interval, grouping, measure_unseen_groups
+from training.head import learn_head
 
 SIDE = 8
 EACH = 30
@@ -75,3 +78,31 @@ def test_photos_of_a_group_that_vary_together_widen_the_interval():
     (low, high), (least, most) = clustered_interval(together, groups), clustered_interval(apart, groups)
     assert high - low > 3 * (most - least)
     assert low <= 0.8 <= high
+
+
+def test_a_linear_layer_on_frozen_embeddings_is_learned_again_without_each_group():
+    """By hand: the job's own layer, learned without the group that is asked about."""
+    photos, embedding, truth = breeds(6, alike=True)
+    (found,) = measure_unseen_groups(photos, embedding, truth, penalty=0.1, temperature=2.0)
+    named = np.array([dict(photo.groups)["breed"] for photo in photos])
+    right, confidence = np.zeros(len(photos), dtype=bool), np.zeros(len(photos))
+    for group in np.unique(named):
+        inside = named == group
+        head = learn_head(torch.from_numpy(embedding[~inside]), torch.from_numpy(truth[~inside]), 2, penalty=0.1)
+        logits = head.logits(torch.from_numpy(embedding[inside])).numpy()
+        right[inside] = logits.argmax(axis=1) == truth[inside]
+        confidence[inside] = at_temperature(logits, 2.0).max(axis=1)
+    assert found.exact
+    assert found.accuracy == right.mean()
+    assert found.balanced == pytest.approx(np.mean([right[truth == kind].mean() for kind in (0, 1)]))
+    assert {(each.name, each.photos, each.right) for each in found.table} == {
+        (str(group), EACH, int(right[named == group].sum())) for group in np.unique(named)
+    }
+    assert [each.accuracy for each in found.table] == sorted(each.accuracy for each in found.table)
+    assert found.calibration_error is not None
+    assert abs(confidence.mean() - right.mean()) <= found.calibration_error + 1e-6  # its bins' mean is no less
+
+
+def test_the_estimate_by_embeddings_that_were_trained_says_nothing_of_calibration():
+    (found,) = measure_unseen_groups(*breeds(6, alike=True))
+    assert (found.exact, found.calibration_error) == (False, None)

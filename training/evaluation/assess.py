@@ -78,7 +78,8 @@ class Assessment:
                 for each in self.unseen_groups
                 if each.exact
                 for name, value in (
-                    ("accuracy", each.balanced),
+                    ("accuracy", each.accuracy),
+                    ("balanced_accuracy", each.balanced),
                     ("accuracy_low", each.interval[0]),
                     ("accuracy_high", each.interval[1]),
                 )

@@ -3,13 +3,18 @@
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Self
+from typing import Final, Self
 
 from registry.encoding import Fields
 from registry.gates import MODEL_GATES
 from training.errors import SpecMalformed
 from training.evaluation.calibration import Costs
 from training.settings import Settings
+
+FOR_EIGHT_BITS: Final = frozenset({"efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2"})
+"""Networks that were made for eight bits: ReLU6, and nothing that scales channels by one another."""
+
+_MADE_FOR_IT: Final = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,17 +57,22 @@ class Checks(Settings):
     false_negative_cost: float = 1.0
     photos: int = 100  # most that are corrupted, moved and encoded again
     calls: int = 60  # timed classifications of one photo
-    int8: int = 0  # 1: also try an eight-bit model, and serve it if it is as good and faster
+    int8: int = 2  # also try an eight-bit model, and serve it if it is as good and faster: 1 of any network, 0 of none,
+    # 2 of those that were made for it
 
     def __post_init__(self) -> None:
         """Refuse what no test can mean; SpecMalformed."""
         if not (self.photos > 0 and self.calls > 0):
             raise SpecMalformed("photos and calls must be above 0")
-        if self.int8 not in (0, 1):
-            raise SpecMalformed(f"int8 is a switch: 0 or 1, not {self.int8}")
+        if self.int8 not in (0, 1, 2):
+            raise SpecMalformed(f"int8 must be 0, 1 or 2 (of networks made for it), not {self.int8}")
         for cost in (self.false_positive_cost, self.false_negative_cost):
             if not (cost >= 0 and math.isfinite(cost)):
                 raise SpecMalformed(f"costs of errors must be 0 or above, not {cost}")
+
+    def in_eight_bits(self, architecture: str) -> bool:
+        """Whether an eight-bit model of this network is tried."""
+        return self.int8 == 1 or (self.int8 == _MADE_FOR_IT and architecture in FOR_EIGHT_BITS)
 
     def positive_class(self, labels: Sequence[str]) -> int:
         """Give the place in `labels` of the class that raises an alarm; SpecMalformed."""

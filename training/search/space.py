@@ -12,7 +12,7 @@ from itertools import islice, product
 from typing import Final
 
 from training.errors import SpecMalformed
-from training.hyper_parameters import HyperParameters
+from training.hyper_parameters import HyperParameters, refuse_idle
 
 _DRAWS_PER_TRIAL: Final = 100
 """So many draws are made for a trial before the space counts as used up."""
@@ -83,6 +83,8 @@ class Space:
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise SpecMalformed(f"{', '.join(twice)} is searched twice; give each setting once")
+        if "frozen" not in names:
+            refuse_idle(recipe, names)
         dimensions: dict[str, Dimension] = {**_grid(self.grid), **_random(self.random)}
         alone = ([f"{name}={value}"] for name, one in dimensions.items() if name not in _JOINT for value in one.ends())
         joint = [[f"{name}={value}" for value in dimensions[name].ends()] for name in _JOINT if name in dimensions]

@@ -142,8 +142,8 @@ def spec_of(study: Study, name: str, trial: Trial) -> JobSpec:
 
 
 def rungs(trials: int, epochs: int) -> int:
-    """Give the most rungs that leave a trial in the last, and an epoch in the first."""
-    return 1 + int(math.log(min(trials, epochs) + 0.5, ETA))
+    """Give the most rungs that leave a trial in the last, and an epoch in the first; one where no epochs are named."""
+    return 1 + int(math.log(min(trials, epochs) + 0.5, ETA)) if epochs else 1
 
 
 def check_halving(study: Study) -> None:
@@ -151,6 +151,15 @@ def check_halving(study: Study) -> None:
     searched = [setting.partition("=")[0] for setting in (*study.space.grid, *study.space.random)]
     if "epochs" in searched:
         raise SpecMalformed("halving chooses the epochs itself; search epochs without it")
+    if study.spec.hyper_parameters.frozen:
+        raise SpecMalformed(
+            "halving begins with few epochs, and a linear layer alone (frozen=1) is learned without any: "
+            "leave --halving out, or search a whole network (--recipe gpu)"
+        )
+    if study.spec.hyper_parameters.epochs == 0:
+        raise SpecMalformed(
+            "halving needs to know the epochs, and 0 leaves them to the number of photos: --set epochs=…"
+        )
     if study.rungs == 1:
         raise SpecMalformed(f"halving needs at least {ETA} trials and {ETA} epochs")
 

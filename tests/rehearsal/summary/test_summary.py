@@ -44,12 +44,13 @@ class Elements(HTMLParser):
 
 
 def test_the_json_keeps_its_contract(facts: Facts, tmp_path: Path) -> None:
-    document, page = write_summary(tmp_path, facts())
+    document, page = write_summary(tmp_path, facts(recipe="transfer"))
     assert (document.name, page.name) == ("summary.json", "summary.html")
     assert json.loads(document.read_text()) == {
         "steps": [{"name": "up stack test", "seconds": 61.24, "ok": True}],
         "endpoints": {"test": "http://127.20.0.9:8080", "prod": "http://127.0.0.1:18080"},
         "emulator": {"url": "http://127.0.0.1:4566", "region": "eu-west-1"},
+        "recipe": "transfer",
         "registry": {"bucket": "models", "model": "pets"},
         "model": {"version": 1, "digest": "sha256:" + "ab" * 32},
         "accuracy": {"value": 0.941, "low": 0.917, "high": 0.958, "n": 512},

@@ -3,9 +3,7 @@
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +14,7 @@ from training.dataset.manifest import Manifest
 from training.dataset.quality.accuracy import accuracy
 from training.dataset.quality.completeness import completeness
 from training.dataset.quality.gates import DataGates
+from training.dataset.quality.known import Eye, judge_labels, see
 from training.dataset.quality.learned import FOLDS, SIZE, learn, unit
 from training.dataset.quality.likeness import alike_across_splits
 from training.dataset.quality.page import shown_of
@@ -25,23 +24,12 @@ from training.dataset.quality.report import QualityReport, compose
 from training.dataset.quality.timeliness import timeliness
 from training.errors import PhotoLost
 from training.evaluation.exhibits import SIDE, data_uri
-from training.export import ExportedModel
 from training.pixels import WORKERS, fetch, load_pixels
-
-_AT_ONCE: Final = 512
 
 type Progress = Callable[[str, int, int], None]
 """What is being done, how far it is, and of how many."""
 
 type Numbers = npt.NDArray[np.float32]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Eye:
-    """A published model whose embeddings say how alike photos are, instead of small networks made for the purpose."""
-
-    name: str
-    model: ExportedModel
 
 
 def examine(
@@ -60,15 +48,27 @@ def examine(
 ) -> QualityReport:
     """Report on a dataset, as of `at`; PhotoLost, OutOfMemory.
 
-    Without `labels` no network is trained: no label is doubted, and only an `eye` compares photos by embedding.
-    `shown` bounds how many photos each network sees.
+    Without `labels` no label is doubted and no network trained, and only an `eye` compares photos by embedding. With
+    an impartial one nothing but linear layers is trained. `shown` bounds how many photos each small network sees.
     """
     photos = manifest.photos
     read = _Counter(progress, "Reading photos", len(photos))
     data = load_pixels(lake, photos, manifest.labels, SIZE, check=read.step)
     pixels = data.pixels.numpy()
     probabilities = embeddings = None
-    if labels:
+    raw = None
+    if eye is not None:
+        raw = see(lake, photos, eye, lambda done, of: progress(f"Looking by {eye.name}", done, of))
+        embeddings = unit(raw)
+    if labels and raw is not None and eye is not None and eye.impartial:
+        probabilities = judge_labels(
+            raw,
+            data.targets.numpy(),
+            photos,
+            classes=len(manifest.labels),
+            progress=lambda done, of: progress("Judging labels", done, of),
+        )
+    elif labels:
         progress("Training small networks", 0, FOLDS)
         found = learn(
             data,
@@ -77,9 +77,8 @@ def examine(
             shown=shown,
             progress=lambda done, of: progress("Training small networks", done, of),
         )
-        probabilities, embeddings = found.probabilities, found.embeddings
-    if eye is not None:
-        embeddings = _seen(lake, manifest, eye, progress)
+        probabilities = found.probabilities
+        embeddings = found.embeddings if embeddings is None else embeddings
     leaks = None if embeddings is None else alike_across_splits(photos, embeddings, pixels)
     return compose(
         manifest,
@@ -113,14 +112,6 @@ def pictures(lake: ObjectStore, manifest: Manifest, report: QualityReport) -> di
 
     with ThreadPoolExecutor(WORKERS) as pool:
         return {sha256: uri for sha256, uri in pool.map(picture, sorted(wanted)) if uri}
-
-
-def _seen(lake: ObjectStore, manifest: Manifest, eye: Eye, progress: Progress) -> Numbers:
-    """Embed all photos by a published model, at its own size."""
-    read = _Counter(progress, f"Reading photos for {eye.name}", len(manifest.photos))
-    data = load_pixels(lake, manifest.photos, manifest.labels, eye.model.size, check=read.step)
-    parts = [eye.model.explain(pixels.numpy()).embedding for pixels in data.pixels.split(_AT_ONCE)]
-    return unit(np.concatenate(parts))
 
 
 class _Counter:

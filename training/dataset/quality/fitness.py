@@ -10,7 +10,8 @@ from training.dataset.manifest import Manifest
 from training.dataset.split import Split, camera_of
 from training.errors import DatasetRefused
 
-MIN_PHOTOS_PER_CLASS: Final = 20
+MIN_PHOTOS_PER_CLASS: Final = 6
+"""One to test with, one to choose by, four to learn from. So few show that it works, not how well: see transfer.md."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,8 +63,8 @@ def refuse_unfit(manifest: Manifest, skipped: Sequence[tuple[str, str]] = ()) ->
         have = sum(per_split.values())
         if have < MIN_PHOTOS_PER_CLASS:
             raise DatasetRefused(
-                f"class {label!r} has {have} usable photos, at least {MIN_PHOTOS_PER_CLASS} are needed; "
-                f"add photos or remove the class{_because(skipped)}"
+                f"class {label!r} has {have} usable photos, at least {MIN_PHOTOS_PER_CLASS} are needed, to learn from, "
+                f"to choose by and to test with; add photos or remove the class{_because(skipped)}"
             )
         for split in Split:
             if not per_split[split]:
