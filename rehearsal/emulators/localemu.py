@@ -90,10 +90,7 @@ _LACKS = (
     ),
     Lacking(
         behaviour="events of an instance's changes",
-        tests=(
-            "test_instances.py::test_every_change_of_an_instance_is_an_event",
-            "test_instances.py::test_an_event_arrives_within_a_second",
-        ),
+        tests=("test_instances.py::test_every_change_of_an_instance_is_an_event",),
         remedy="LocalStack: `instances`",
     ),
     Lacking(

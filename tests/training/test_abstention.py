@@ -60,11 +60,12 @@ def test_a_new_score_is_within_the_quantile_as_often_as_asked(seed: int, error: 
 
 
 @given(seed=st.integers(0, 2**32 - 1), coverage=st.sampled_from([0.8, 0.9, 0.95]))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=6, deadline=None)
 def test_answers_hold_the_class_as_often_as_asked_on_average(seed: int, coverage: float) -> None:
+    """The mean of a hundred has a deviation of 0.2 points, and at 0.8 the two limits together hold 0.9 points more."""
     rng = np.random.default_rng(seed)
     obtained = []
-    for _ in range(10):
+    for _ in range(100):
         abstention = _calibrated(rng, coverage)
         strangeness, probabilities, truth = _photos(rng, 800)
         told = answer_all(abstention, strangeness=strangeness, probabilities=probabilities, truth=truth, labels=LABELS)

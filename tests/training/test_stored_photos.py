@@ -1,6 +1,5 @@
 """What the lake has is learned by pages, as far as somebody asks; what earlier datasets say of photos is believed."""
 
-import importlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from imaging import measuring
 from registry.encoding import sha256_hex
 from registry.layout import manifest_key, photo_key
 from registry.object_store import MemoryStore
@@ -18,8 +18,6 @@ from training.dataset.ingest import ingest, ingest_from
 from training.dataset.sources import FolderSource
 from training.dataset.split import SplitBy
 from training.dataset.stored_photos import EarlierPhotos, StoredPhotos
-
-ingest_module = importlib.import_module("training.dataset.ingest")  # the package has a function of that name
 
 
 class PagedStore(MemoryStore):
@@ -77,8 +75,8 @@ def test_many_questions_cost_hardly_more_than_a_whole_listing():
 def decoded(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
     """What was decoded."""
     found: list[bytes] = []
-    measure = ingest_module.measure
-    monkeypatch.setattr(ingest_module, "measure", lambda data: (found.append(data), measure(data))[1])
+    measure = measuring.measure
+    monkeypatch.setattr(measuring, "measure", lambda data: (found.append(data), measure(data))[1])
     return found
 
 
