@@ -3,11 +3,11 @@
 from infra import settings
 from infra.code import Code, CodeArgs
 from infra.endpoint import create_endpoint
+from infra.endpoint_instance import EndpointArgs
 from infra.monitoring import Monitoring, MonitoringArgs
 from infra.network import Network, NetworkArgs
 from infra.outputs import export
 from infra.platform import create_platform, create_training
-from infra.serving_machine import EndpointArgs
 
 stack = settings.load()
 

@@ -29,9 +29,9 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks.support.abuse import Abuse, kinds
 from benchmarks.support.callers import Answers, Callers, call_for, per_second
 from benchmarks.support.classifier import release
+from benchmarks.support.endpoint_fixture import Endpoint, stand
 from benchmarks.support.figures import Latency, Machine, Spread, median_interval
 from benchmarks.support.service import cpu_seconds, machine_cpu_seconds, tree
-from benchmarks.support.stand import Endpoint, stand
 
 SLOWER, LARGER = 3.0, 1.5
 CONNECTIONS = 8

@@ -31,8 +31,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import imaging
 from benchmarks.support.camera_event import event
 from benchmarks.support.classifier import make_model, make_photo, version_files
+from benchmarks.support.endpoint_fixture import stand
 from benchmarks.support.service import cpu_seconds
-from benchmarks.support.stand import stand
 from registry.errors import StoreUnavailable
 from registry.layout import EVENTS
 from registry.object_store import MemoryStore
@@ -43,7 +43,7 @@ from serving.camera.settings import parse_settings
 from serving.camera.source import quiet_ffmpeg
 from serving.camera.spool import Spool
 from serving.camera.telemetry import AgentMetrics
-from serving.session import Session
+from serving.inference.session import Session
 
 RATE = 15
 PROMISE_MS = 150

@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from imaging import perceptual_hash
 from imaging.measures import mirrored_hash
-from training.dataset.near import NEAR
+from training.dataset.near_duplicates import NEAR
 from training.evaluation.copies import SAME, grid
 
 type Change = Callable[[Image.Image, Image.Image, np.random.Generator], tuple[bytes, bytes]]

@@ -37,7 +37,7 @@ from training.dataset.generated import generate
 from training.dataset.index import Row
 from training.dataset.ingest import describe
 from training.dataset.leakage import find_leaks
-from training.dataset.near import Hashes
+from training.dataset.near_duplicates import Hashes
 from training.dataset.quality.accuracy import SURE
 from training.dataset.quality.examine import examine
 from training.dataset.quality.findings import Finding

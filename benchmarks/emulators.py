@@ -20,7 +20,7 @@ from rehearsal.emulator import default_python
 from rehearsal.emulators import EMULATORS, Product
 from rehearsal.engine.errors import EngineError
 from rehearsal.engine.events import Step
-from rehearsal.world import STACKS, World
+from rehearsal.environment import STACKS, World
 
 MIB = 2**20
 

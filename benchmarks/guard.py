@@ -1,9 +1,9 @@
 """What the guard of connections costs an endpoint: `python benchmarks/guard.py`.
 
-Two endpoints run side by side, one without the guard (`serving.connections`), and answer the same photos at the same
-time, so that a busy neighbour meets both. Besides the callers, each has idle connections, which the guard looks at.
-What is compared is the processor time a photo, span by span; each start gives both other memory. Promise: at most 2 %
-more. Ends with 1 where that is missed, and with 3 where the 95 % interval of the median reaches over the promise: too
+Two endpoints run side by side, one without the guard (`serving.http.connections`), and answer the same photos at the
+same time, so that a busy neighbour meets both. Besides the callers, each has idle connections, which the guard looks
+at. What is compared is the processor time a photo, span by span; each start gives both other memory. Promise: at most 2
+% more. Ends with 1 where that is missed, and with 3 where the 95 % interval of the median reaches over the promise: too
 noisy to say.
 """
 
@@ -22,17 +22,18 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.support.callers import Callers, call_for, per_second
 from benchmarks.support.classifier import release
+from benchmarks.support.endpoint_fixture import Endpoint, Fixture, stand
 from benchmarks.support.figures import Machine, median_interval
 from benchmarks.support.service import thread_seconds
-from benchmarks.support.stand import Endpoint, Stand, stand
 
 PROMISE = 1.02
 CONNECTIONS = 4
 UNGUARDED = (
     "-c",
-    "import contextlib, runpy, serving.gate, serving.server\n"
-    "init = serving.gate.Gate.__init__\n"
-    "serving.gate.Gate.__init__ = lambda self, app, *, connections=None, **more: init(self, app, **more)\n"
+    "import contextlib, runpy, serving.http.request_middleware, serving.server\n"
+    "middleware = serving.http.request_middleware.RequestMiddleware\n"
+    "init = middleware.__init__\n"
+    "middleware.__init__ = lambda self, app, *, connections=None, **more: init(self, app, **more)\n"
     "serving.server._guarding = lambda connections: contextlib.nullcontext()\n"
     "runpy.run_module('serving', run_name='__main__', alter_sys=True)\n",
 )
@@ -71,7 +72,7 @@ def main() -> int:
     return 3
 
 
-def pair(at: Stand, photo: Path, start: int, *, spans: int, seconds: float, idle: int, share: float) -> list[float]:
+def pair(at: Fixture, photo: Path, start: int, *, spans: int, seconds: float, idle: int, share: float) -> list[float]:
     """Start both, in turns which first, and compare them span by span."""
     with ExitStack() as stack:
         kinds = [(), UNGUARDED] if start % 2 else [UNGUARDED, ()]

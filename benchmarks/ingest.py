@@ -31,10 +31,10 @@ from rich.table import Table
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.support.contestants import REFERENCES
-from benchmarks.support.crew import Member
 from benchmarks.support.figures import Machine, Spread, paired
 from benchmarks.support.memory import children_peaks, peak_bytes, processor_seconds
 from benchmarks.support.s3_server import VERSITYGW, Bucket, S3Server, s3_server
+from benchmarks.support.workers import Member
 from registry.object_store import MemoryStore
 from training.dataset import Base, Manifest, ingest_from
 from training.dataset.sources import FolderSource

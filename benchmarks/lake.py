@@ -31,10 +31,10 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.support import scenes
 from benchmarks.support.contestants import REFERENCES
-from benchmarks.support.crew import Member
 from benchmarks.support.figures import Machine
 from benchmarks.support.memory import children_peaks, peak_bytes, processor_seconds
 from benchmarks.support.s3_server import VERSITYGW, Bucket, s3_server
+from benchmarks.support.workers import Member
 from training.dataset import ingest_from, load_manifest
 from training.dataset.index import read_index
 from training.dataset.leakage import find_leaks

@@ -28,7 +28,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import imaging
 from benchmarks.support.classifier import LABELS, SIZE, make_photo
 from benchmarks.support.figures import Machine, Promise, Spread, median_interval, ratios
-from serving.session import Session
+from serving.inference.session import Session
 
 SMALL, WHOLE, EIGHT = "mobilenet_v3_small", "efficientnet_lite0", "efficientnet_lite0, eight bits"
 MOST_TIMES, CORES = 3.0, 2

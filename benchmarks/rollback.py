@@ -24,9 +24,9 @@ from rich.table import Table
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.support.classifier import release
+from benchmarks.support.endpoint_fixture import Endpoint, Fixture, stand
 from benchmarks.support.figures import Machine
-from benchmarks.support.stand import Endpoint, Stand, stand
-from registry.channel import Move
+from registry.channel import ChannelEntry
 from registry.version import Version
 
 PROMISE = 5.0
@@ -56,7 +56,7 @@ def main() -> int:
 
 
 def measure(
-    at: Stand, endpoints: Sequence[Endpoint], versions: Sequence[Version], photo: bytes, trials: int
+    at: Fixture, endpoints: Sequence[Endpoint], versions: Sequence[Version], photo: bytes, trials: int
 ) -> tuple[list[list[float]], list[list[float]]]:
     """Seconds until each endpoint acted, of each promotion and of each roll back."""
     promotions: list[list[float]] = []
@@ -64,7 +64,7 @@ def measure(
     draw = random.Random(7)  # noqa: S311 - keeps moves and polls out of step
     with ThreadPoolExecutor(len(endpoints)) as watchers:
 
-        def watch(move: Move) -> list[float]:
+        def watch(move: ChannelEntry) -> list[float]:
             returned = time.monotonic()
             return list(watchers.map(lambda endpoint: acts(endpoint, move, photo, since=returned), endpoints))
 
@@ -77,7 +77,7 @@ def measure(
     return promotions, roll_backs
 
 
-def acts(endpoint: Endpoint, move: Move, photo: bytes, *, since: float) -> float:
+def acts(endpoint: Endpoint, move: ChannelEntry, photo: bytes, *, since: float) -> float:
     """Seconds from `since` until `endpoint` says and shows that it follows `move`; infinite where it does not."""
     if not endpoint.wait_for(move.number, patience=PATIENCE) or endpoint.classify(photo) != move.version:
         return float("inf")

@@ -32,10 +32,10 @@ from benchmarks.support.bare import KINDS, bare
 from benchmarks.support.bare import question as bare_question
 from benchmarks.support.classifier import make_model, make_photo, version_files
 from benchmarks.support.contest import Contestant, noise, verdict
+from benchmarks.support.endpoint_fixture import Fixture, stand
 from benchmarks.support.figures import Machine, Spread
 from benchmarks.support.limit import Loops
 from benchmarks.support.peer import DOCUMENTED, PEERS, TUNED, WAYS, Peer, Question
-from benchmarks.support.stand import Stand, stand
 from serving.settings import usable_cores
 
 OURS = "petpark"
@@ -97,7 +97,7 @@ def made(directory: Path, size: str) -> Path:
 
 
 def contestants(
-    at: Stand, peers: Sequence[Peer], model: Path, photos: Sequence[Path], directory: Path
+    at: Fixture, peers: Sequence[Peer], model: Path, photos: Sequence[Path], directory: Path
 ) -> list[Contestant]:
     """Ours first."""
     at.promote(at.publish(version_files(model, photos[0], directory / "version"), run="benchmark"))

@@ -20,9 +20,9 @@ from rich.table import Table
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.support.classifier import release
+from benchmarks.support.endpoint_fixture import stand
 from benchmarks.support.figures import Latency, Machine
 from benchmarks.support.soak import Soak, Soaked
-from benchmarks.support.stand import stand
 from benchmarks.support.timetable import Plan
 
 VERSIONS = 3

@@ -27,9 +27,9 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.support.callers import Answers, Callers, per_second
 from benchmarks.support.classifier import release
+from benchmarks.support.endpoint_fixture import Endpoint, Fixture, stand
 from benchmarks.support.figures import Latency, Machine
 from benchmarks.support.in_force import foreign_answers
-from benchmarks.support.stand import Endpoint, Stand, stand
 from registry.version import Version
 
 VERSIONS = 3
@@ -93,7 +93,7 @@ def main() -> int:
     return report(found, options.connections, show)
 
 
-def swap(at: Stand, endpoint: Endpoint, versions: Sequence[Version], swaps: int) -> int:
+def swap(at: Fixture, endpoint: Endpoint, versions: Sequence[Version], swaps: int) -> int:
     """Move and wait until that is followed, again and again; how many moves were not."""
     draw = random.Random(7)  # noqa: S311 - which version is next is no secret
     unfollowed = 0

@@ -32,10 +32,10 @@ from benchmarks.support.slow_store import PAGE, SlowStore
 from petpark.history import prove_history
 from registry import layout
 from registry.certificate import Certificates
-from registry.channel import Channel, Move
-from registry.collection import Collector
+from registry.channel import Channel, ChannelEntry
 from registry.encoding import sha256_hex
-from registry.inspection import inspect
+from registry.fsck import inspect
+from registry.garbage_collection import Collector
 from registry.object_store import MemoryStore
 from registry.signing import MemorySigner, MemoryVerifier
 from registry.version import StoredFile
@@ -133,7 +133,7 @@ def filled(versions: int, entries: int) -> MemoryStore:
             version, decision="certified", signer=SIGNER, by="vera", report_sha256=None, expires_at=NOW, note=""
         )
     move = Channel(MemoryStore(), MODEL, CHANNEL).move(first, by="mia", why="to make a long log")
-    before: Move | None = None
+    before: ChannelEntry | None = None
     for number in range(1, entries + 1):
         version = 1 + (number - 1) % versions
         move = replace(

@@ -6,10 +6,10 @@ import pulumi
 import pulumi_aws as aws
 
 from infra.alarms import Watched
+from infra.endpoint_instance import EndpointArgs, create_machine, start_script
 from infra.endpoint_kind import EndpointKind
 from infra.endpoint_settings import HEALTH_PORT
 from infra.host_name import HostName, HostNameArgs
-from infra.serving_machine import EndpointArgs, create_machine, start_script
 from infra.signals import STATE, Signal, measure
 
 IN_SERVICE_PATH = "/healthz/in-service"
@@ -27,18 +27,18 @@ class AutoscaledEndpoint(EndpointKind):
     def __init__(self, name: str, args: EndpointArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(name, opts)
         self.machine = create_machine(name, args, self)
-        self.door, self.let_in = self._create_door(args)
+        self.door, self.let_in = self._create_load_balancer_group(args)
         self.balancer = self._create_balancer(args)
         self.targets = self._create_targets(args)
         self.host = self._create_host(args)
         self.listener = self._listen(args)
         self.group = self._create_group(args)
-        self._follow_the_work()
+        self._scale_on_load()
         self.signals = self._signals(args)
         self.outputs = self._describe(args)
         self.register_outputs(self.outputs)
 
-    def _create_door(self, args: EndpointArgs) -> tuple[aws.ec2.SecurityGroup, list[pulumi.Resource]]:
+    def _create_load_balancer_group(self, args: EndpointArgs) -> tuple[aws.ec2.SecurityGroup, list[pulumi.Resource]]:
         """Clients reach the load balancer; only the load balancer reaches the instances."""
         door = aws.ec2.SecurityGroup(
             **self.child("door"),
@@ -162,7 +162,7 @@ class AutoscaledEndpoint(EndpointKind):
             ],
         )
 
-    def _follow_the_work(self) -> None:
+    def _scale_on_load(self) -> None:
         aws.autoscaling.Policy(
             **self.child("scaling"),
             autoscaling_group_name=self.group.name,

@@ -1,9 +1,9 @@
 """Where models answer: one instance, or a group of them behind a load balancer. The kind is a setting of the stack."""
 
 from infra.autoscaled_endpoint import AutoscaledEndpoint
+from infra.endpoint_instance import EndpointArgs
 from infra.endpoint_kind import EndpointKind
 from infra.instance_endpoint import InstanceEndpoint
-from infra.serving_machine import EndpointArgs
 
 
 def create_endpoint(name: str, args: EndpointArgs) -> EndpointKind:

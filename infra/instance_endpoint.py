@@ -3,9 +3,9 @@
 import pulumi
 import pulumi_aws as aws
 
+from infra.endpoint_instance import EndpointArgs, create_machine, start_script
 from infra.endpoint_kind import EndpointKind
-from infra.machine import METADATA_OPTIONS
-from infra.serving_machine import EndpointArgs, create_machine, start_script
+from infra.instance_base import METADATA_OPTIONS
 from infra.signals import ANSWERED, STATE, measure
 
 

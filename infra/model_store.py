@@ -12,7 +12,7 @@ from infra.buckets import BucketArgs, PrivateBucket, forget_replaced
 from infra.component import Component, document
 from infra.policies import Accounts
 from registry.channel_policy import ChannelPolicy
-from registry.layout import Shelf, shelf_prefix
+from registry.layout import Prefix, object_prefix
 
 _KEY_DELETION_DAYS = 7
 _UNDO_DAYS = 30
@@ -57,7 +57,7 @@ class ModelStore(Component):
                 protect=args.protect,
                 encryption_key=self.encryption_key.arn,
                 # Only collected blobs: what versions, channels and certificates were is kept for good.
-                lifecycle=[forget_replaced(_UNDO_DAYS, shelf_prefix(args.model, Shelf.BLOBS))],
+                lifecycle=[forget_replaced(_UNDO_DAYS, object_prefix(args.model, Prefix.BLOBS))],
             ),
             pulumi.ResourceOptions(parent=self),
         )

@@ -8,7 +8,7 @@ import pulumi_aws as aws
 
 from infra import policies
 from infra.component import Component, document
-from infra.places import PlaceOutputs
+from infra.resource_names import ResourceNameOutputs
 from registry.layout import Role
 
 
@@ -47,7 +47,7 @@ class GrantsArgs:
     """Which roles may do something, and where."""
 
     roles: Mapping[Role, aws.iam.Role]
-    places: PlaceOutputs
+    places: ResourceNameOutputs
     photo_sources: tuple[str, ...]
     """Buckets, or prefixes of buckets, outside of petpark that the publisher may ingest photos from."""
 

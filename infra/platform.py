@@ -11,7 +11,7 @@ from infra.data_lake import DataLake, DataLakeArgs
 from infra.model_store import ModelStore, ModelStoreArgs
 from infra.network import Network
 from infra.operators import Grants, GrantsArgs, Operators, OperatorsArgs
-from infra.places import PlaceOutputs
+from infra.resource_names import ResourceNameOutputs
 from infra.settings import StackSettings
 from infra.training import Training, TrainingArgs
 from infra.user_data import Bundle
@@ -22,7 +22,7 @@ from registry.layout import Role
 class Platform:
     """The platform that a stack uses, its own or another's: the same facts either way."""
 
-    places: PlaceOutputs
+    places: ResourceNameOutputs
     roles: pulumi.Input[Mapping[str, Any]]
     channels: pulumi.Input[Mapping[str, Any]]
     """What each channel asks of whoever moves it."""
@@ -79,7 +79,7 @@ def _own(settings: StackSettings) -> Platform:
             log_days=settings.log_days,
         ),
     )
-    places = PlaceOutputs(
+    places = ResourceNameOutputs(
         model=settings.model,
         model_store=models.store.name_when_ready,
         data_lake=data_lake.lake.name_when_ready,
@@ -101,7 +101,7 @@ def _own(settings: StackSettings) -> Platform:
 def _refer(settings: StackSettings, stack: str) -> Platform:
     owner = pulumi.StackReference(f"{pulumi.get_organization()}/{pulumi.get_project()}/{stack}")
     return Platform(
-        places=PlaceOutputs(
+        places=ResourceNameOutputs(
             model=settings.model,
             model_store=_output(owner, "model_store"),
             data_lake=_output(owner, "data_lake"),

@@ -12,7 +12,7 @@ from registry.channel_policy import STRICT, ChannelPolicy, ChannelPolicyInvalid
 from registry.gates import GatesInvalid, StackGates
 
 _PROVIDERS = frozenset({"cpu", "cuda", "openvino", "tensorrt"})
-"""ONNX Runtime's short names that an endpoint knows (`serving.providers`)."""
+"""ONNX Runtime's short names that an endpoint knows (`serving.inference.execution_providers`)."""
 
 NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
 NONE = "none"

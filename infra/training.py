@@ -7,10 +7,10 @@ import pulumi_aws as aws
 
 from infra import policies
 from infra.component import Component, document
-from infra.machine import Machine, MachineArgs
+from infra.instance_base import Machine, MachineArgs
 from infra.network import Network
-from infra.places import PlaceOutputs
-from infra.policies import Places
+from infra.policies import ResourceNames
+from infra.resource_names import ResourceNameOutputs
 from infra.settings import TrainingSettings
 from infra.user_data import Bundle, training_script
 from registry.layout import Variable
@@ -23,7 +23,7 @@ class TrainingArgs:
     region: str
     settings: TrainingSettings
     network: Network
-    places: PlaceOutputs
+    places: ResourceNameOutputs
     bundle: pulumi.Output[Bundle]
     log_days: int
     publisher: pulumi.Output[str]
@@ -42,7 +42,7 @@ class Training(Component):
         super().__init__(name, opts)
         self.machine = self._create_machine(args)
         if args.settings.instances > 1:
-            self._let_them_talk()
+            self._allow_peer_traffic()
         self.template = self._create_template(args)
         self._let_launch(args)
         self.outputs = {
@@ -71,7 +71,7 @@ class Training(Component):
             pulumi.ResourceOptions(parent=self),
         )
 
-    def _let_them_talk(self) -> None:
+    def _allow_peer_traffic(self) -> None:
         """Let instances of one training reach each other, and nobody else: gloo and NCCL choose their ports."""
         group = self.machine.firewall.id
         aws.vpc.SecurityGroupIngressRule(
@@ -99,7 +99,7 @@ class Training(Component):
         )
 
     def _create_template(self, args: TrainingArgs) -> aws.ec2.LaunchTemplate:
-        def script(values: tuple[Places, Bundle, str]) -> str:
+        def script(values: tuple[ResourceNames, Bundle, str]) -> str:
             places, bundle, log_group = values
             return training_script(
                 region=args.region,

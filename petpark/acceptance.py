@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from training.dataset.index import Index, Row
     from training.evaluation.acceptance import Acceptance, Claim
     from training.evaluation.copies import Grid
-    from training.evaluation.lessons import Learned, Overlap
+    from training.evaluation.seen_photos import Learned, Overlap
 
 KEY: Final = "PETPARK_API_KEY"
 """Environment variable with the API key for an endpoint that asks for one."""
@@ -242,7 +242,7 @@ class _Facts:
 
 def _facts(target: Target, catalog: Catalog, version: Version) -> _Facts:
     from training.evaluation.acceptance import Claim
-    from training.evaluation.lessons import Lessons, Unknown
+    from training.evaluation.seen_photos import Lessons, Unknown
 
     claim = Claim.of(version.metrics)
     found = Lessons(catalog, target.store(target.outputs.data_lake, role=Role.PUBLISHER)).of_version(version)

@@ -11,8 +11,8 @@ from petpark.errors import NOT_SO, OperatorError
 from petpark.ids import complete
 from petpark.target import Target
 from registry.layout import Role, api_keys_prefix
-from serving.keys.key_log import Changes, KeyLog, KeyState
-from serving.keys.record import ApiKey, KeyScope, RecordMalformed, hash_of, new_key
+from serving.auth.key_log import Changes, KeyLog, KeyState
+from serving.auth.key_record import ApiKey, KeyScope, RecordMalformed, hash_of, new_key
 
 HEARD_WITHIN = 20
 """Seconds until every endpoint knows of a change: it looks for changes every 15 s."""

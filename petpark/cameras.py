@@ -84,7 +84,7 @@ def run_agent(settings: AgentSettings) -> NoReturn:
     """
     _refuse_without_libraries()
     from serving.camera.process import run
-    from serving.ending import end
+    from serving.process_exit import end
 
     run(settings)
     end(0)

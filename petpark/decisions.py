@@ -17,8 +17,8 @@ from registry.layout import Role
 
 if TYPE_CHECKING:
     from registry.certificate import Certificate, Decision
-    from registry.channel import Move
-    from registry.promotion import Desk
+    from registry.channel import ChannelEntry
+    from registry.promotion import PromotionService
     from registry.version import Version
 
 USUAL_DAYS = 90
@@ -129,11 +129,11 @@ def consequences(target: Target, number: int, *, clock: Clock = now) -> list[Con
     ]
 
 
-def _instead(target: Target, name: str, head: Move, clock: Clock) -> int | None:
+def _instead(target: Target, name: str, head: ChannelEntry, clock: Clock) -> int | None:
     """The first that may be in force of the versions that roll back after roll back would bring back."""
     from registry.errors import NotCertified, NothingToRollBackTo
 
-    here = desk(target, name, role=Role.READER)
+    here = promotion_service(target, name, role=Role.READER)
     here.channel.head()
     move = head
     while True:
@@ -152,14 +152,14 @@ def _instead(target: Target, name: str, head: Move, clock: Clock) -> int | None:
 
 def promote(
     target: Target, number: int, *, channel: str, why: str, create_channel: bool = False, clock: Clock = now
-) -> Move:
+) -> ChannelEntry:
     """Move `channel` to version `number`, as the stack's promoter, by the channel's rule (`rule`).
 
     A channel lasts for ever once it has an entry. `create_channel` allows one that no stack declares and that has none.
     Raises `ChannelUnknown`, or the registry's `ReasonMissing`, `VersionMissing`, `MoverRefused`, `GatesFailed`,
     `NotCertified`, `SamePerson`, `MetricBelow`, or `ChannelMoved` when somebody else moved the channel meanwhile.
     """
-    here = desk(target, channel)
+    here = promotion_service(target, channel)
     if not create_channel and channel not in target.outputs.channels and here.channel.head() is None:
         declared = ", ".join(sorted(target.outputs.channels)) or "none"
         raise ChannelUnknown(
@@ -173,8 +173,8 @@ def promote(
 class Return:
     """A rollback that was carried out."""
 
-    move: Move
-    left: Move | None
+    move: ChannelEntry
+    left: ChannelEntry | None
     """The entry that had taken the version out of force that now came back, and why; None if none is known."""
 
 
@@ -189,7 +189,7 @@ def roll_back(
     Raises the registry's `ReasonMissing`, `NothingToRollBackTo`, `RolledBackBefore`, `MoverRefused`, `NotCertified` or
     `ChannelMoved`.
     """
-    here = desk(target, channel)
+    here = promotion_service(target, channel)
     move = here.roll_back(by=target.identity(role=Role.PROMOTER), why=why, to=to, again=again, now=clock())
     return Return(move=move, left=here.channel.left(move.version, before=move.number))
 
@@ -223,16 +223,16 @@ def successors(target: Target, certificate: Certificate) -> list[Successors]:
     ]
 
 
-def desk(target: Target, channel: str, *, role: Role = Role.PROMOTER) -> Desk:
+def promotion_service(target: Target, channel: str, *, role: Role = Role.PROMOTER) -> PromotionService:
     """Where `channel` is moved by its rule, as the stack's promoter; as its reader, only to look."""
     from registry.catalog import Catalog
     from registry.certificate import Certificates
     from registry.channel import Channel
-    from registry.promotion import Desk
+    from registry.promotion import PromotionService
 
     model = target.outputs.model
     store = target.store(target.outputs.model_store, role=role)
-    return Desk(
+    return PromotionService(
         catalog=Catalog(store, model),
         channel=Channel(store, model, channel, memory=target.chains()),
         certificates=Certificates(store, model),

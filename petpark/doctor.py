@@ -55,7 +55,7 @@ class Health(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Check:
-    """One thing that was checked; `mend` is the command that fixes it, empty if there is nothing to fix."""
+    """One thing that was checked; `recover` is the command that fixes it, empty if there is nothing to fix."""
 
     name: str
     health: Health
@@ -268,7 +268,7 @@ def _clock(target: Target) -> Check:
 
 
 def _guards(target: Target, mend: str) -> Iterator[Check]:
-    from registry.bucket_guard import examine as examine_bucket
+    from registry.bucket_checks import examine as examine_bucket
     from registry.errors import RegistryError
 
     outputs = target.outputs
@@ -293,7 +293,7 @@ def _guards(target: Target, mend: str) -> Iterator[Check]:
 
 def _data_lake(target: Target) -> Check:
     """What lies in it that petpark has not written; whoever may not look learns that."""
-    from petpark.foreign import foreign
+    from petpark.foreign_objects import foreign
     from registry.errors import RegistryError
 
     name = "data lake"

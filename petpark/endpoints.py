@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
     from mypy_boto3_elbv2 import ElasticLoadBalancingv2Client
 
-    from registry.channel import Move
+    from registry.channel import ChannelEntry
 
 _PATIENCE = httpx.Timeout(5.0, connect=2.0)
 _ATTEMPTS = 2
@@ -76,7 +76,7 @@ def status(target: Target) -> list[Answer]:
     wanted_digest = None if head is None else head.digest
     revoked = "" if head is None else _revoked(target, head)
 
-    def ask(place: _Place) -> Answer:
+    def ask(place: _Location) -> Answer:
         served, problem = _ask(place.url, trust_env=target.aws_url is None)
         version, digest = served.get("version"), served.get("digest")
         verdict = _judge(place, served, wanted=wanted, wanted_digest=wanted_digest, problem=problem)
@@ -106,7 +106,7 @@ def status(target: Target) -> list[Answer]:
         return list(pool.map(ask, places))
 
 
-def _revoked(target: Target, head: Move) -> str:
+def _revoked(target: Target, head: ChannelEntry) -> str:
     """Who revoked the version that a channel names, and when; empty if nobody did."""
     from registry.catalog import Catalog
     from registry.certificate import Certificates
@@ -152,7 +152,7 @@ def instances(target: Target) -> list[tuple[str, str]]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Place:
+class _Location:
     name: str
     url: str
     behind: bool
@@ -160,15 +160,15 @@ class _Place:
     """What the host name in the address must resolve to, if it is a name of the operator's own."""
 
 
-def _places(target: Target) -> Iterator[_Place]:
+def _places(target: Target) -> Iterator[_Location]:
     endpoint = target.outputs.endpoint
     kind = "load balancer" if endpoint.kind == "autoscaled" else "instance"
     url = target.endpoint_urls.get(target.outputs.stack, endpoint.url)
     leads_to = endpoint.load_balancer_name or "" if url.startswith("https://") else ""
-    yield _Place(name=kind, url=url, behind=False, leads_to=leads_to)
+    yield _Location(name=kind, url=url, behind=False, leads_to=leads_to)
     if endpoint.target_group is not None:
         for instance, address, port in _instances(target, endpoint.target_group):
-            yield _Place(name=instance, url=target.instance_url(instance, address, port), behind=True)
+            yield _Location(name=instance, url=target.instance_url(instance, address, port), behind=True)
 
 
 def _instances(target: Target, target_group: str) -> list[tuple[str, str, int]]:
@@ -207,7 +207,7 @@ def _ask(url: str, *, trust_env: bool) -> tuple[dict[str, Any], str]:
 
 
 def _judge(
-    place: _Place, served: dict[str, Any], *, wanted: int | None, wanted_digest: str | None, problem: str
+    place: _Location, served: dict[str, Any], *, wanted: int | None, wanted_digest: str | None, problem: str
 ) -> Verdict:
     if problem == _UNAVAILABLE and wanted is None:
         return Verdict.EMPTY  # a load balancer answers so while no instance has anything to serve

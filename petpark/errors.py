@@ -298,10 +298,10 @@ def describe(error: Exception) -> Failure | None:
         return _refused_by_aws(error)
     if isinstance(error, BotoCoreError):
         return _no_way_to_aws(error)
-    return _from_a_room(error)
+    return _from_package(error)
 
 
-def _from_a_room(error: Exception) -> Failure | None:
+def _from_package(error: Exception) -> Failure | None:
     """Outcomes of the other rooms carry their own sentences."""
     from registry.errors import (
         ClockSkewed,

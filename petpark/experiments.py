@@ -14,9 +14,9 @@ from registry.experiment_rule import Evidence, Judgement, Mode, Rule, judge
 from registry.layout import Role
 
 if TYPE_CHECKING:
-    from registry.channel import Move
+    from registry.channel import ChannelEntry
     from registry.experiment import Conclusion, Entry, Experiment, Experiments, Outcome
-    from registry.promotion import Desk
+    from registry.promotion import PromotionService
     from registry.version import Version
 
 type Clock = Callable[[], datetime]
@@ -32,7 +32,7 @@ class Look:
     """Endpoints that did not say what they saw."""
     judgement: Judgement
     conclusion: Conclusion | None = None
-    move: Move | None = None
+    move: ChannelEntry | None = None
 
 
 def now() -> datetime:
@@ -62,7 +62,7 @@ def start(
     from registry.promotion import require_reason
 
     require_reason("a reason", why)
-    desk = decisions.desk(target, channel)
+    desk = decisions.promotion_service(target, channel)
     by = target.identity(role=Role.PROMOTER)
     version = desk.candidate(number, by=by, now=clock())
     champion = desk.channel.head()
@@ -82,7 +82,7 @@ def start(
     return begun
 
 
-def _look_back(desk: Desk, begun: Experiment, version: Version, clock: Clock) -> None:
+def _look_back(desk: PromotionService, begun: Experiment, version: Version, clock: Clock) -> None:
     """`ExperimentVoid` if the channel moved, or somebody decided against the challenger, while it was begun.
 
     A store that does not answer any more says nothing about the experiment, which was written.
@@ -182,7 +182,7 @@ def _decide(target: Target, log: Experiments, found: Look, clock: Clock) -> Look
     from dataclasses import replace
 
     experiment, judgement = found.experiment, found.judgement
-    desk = decisions.desk(target, experiment.channel)
+    desk = decisions.promotion_service(target, experiment.channel)
     head = desk.channel.head()
     if head is not None and head.number != experiment.entry:
         return replace(found, conclusion=_conclude(target, log, found, *_moved(experiment, head)))
@@ -202,7 +202,7 @@ def _decide(target: Target, log: Experiments, found: Look, clock: Clock) -> Look
     return found
 
 
-def _moved(experiment: Experiment, head: Move) -> tuple[Outcome, tuple[str, ...]]:
+def _moved(experiment: Experiment, head: ChannelEntry) -> tuple[Outcome, tuple[str, ...]]:
     """What it means that the channel moved: that a win was carried out by a run that could not say so, or the end."""
     if head.number == experiment.entry + 1 and head.digest == experiment.digest:
         return "promoted", (head.why,)

@@ -13,8 +13,8 @@ from registry.layout import Role
 from registry.transfer import REQUESTS_AT_ONCE, in_order
 
 if TYPE_CHECKING:
-    from registry.channel import Move
-    from registry.inspection import ChannelLook
+    from registry.channel import ChannelEntry
+    from registry.fsck import ChannelLook
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,7 +22,7 @@ class History:
     """The last moves of a channel, oldest first, `total` of all that there were."""
 
     channel: str
-    moves: Sequence[Move]
+    moves: Sequence[ChannelEntry]
     total: int
 
 
@@ -33,7 +33,7 @@ class ProvenHistory:
     channel: str
     proofs: Sequence[Proof]
     moves: int
-    head: Move | None
+    head: ChannelEntry | None
 
     @property
     def sound(self) -> bool:
@@ -55,7 +55,7 @@ def prove_history(target: Target, channel: str, *, since: str | None = None) -> 
     `since`: the SHA-256 of an entry that was noted elsewhere. That it is still there is what shows that nobody took
     back the newest entries, for nothing later carries their hashes.
     """
-    from registry.inspection import Inspection, Severity, inspect_channel
+    from registry.fsck import Inspection, Severity, inspect_channel
 
     store, model = target.store(target.outputs.model_store, role=Role.READER), target.outputs.model
     seen = Inspection()
@@ -63,7 +63,7 @@ def prove_history(target: Target, channel: str, *, since: str | None = None) -> 
     named: dict[tuple[int, str], int] = {}
     noted: list[int] = []
 
-    def see(move: Move) -> None:
+    def see(move: ChannelEntry) -> None:
         named.setdefault((move.version, move.digest), move.number)
         if since is not None and move.sha256 == since:
             noted.append(move.number)

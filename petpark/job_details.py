@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from petpark import gates, job_summaries, jobs
 from petpark.launches import attempts
 from petpark.output import printable
-from petpark.remedies import Usual, remedies
+from petpark.suggestions import Usual, remedies
 from registry import layout
 from registry.gates import failed
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from petpark.gates import Judgement
     from petpark.job_summaries import JobSummary
     from petpark.launches import Attempt
-    from petpark.remedies import Remedy
+    from petpark.suggestions import Suggestion
     from petpark.target import Target
     from registry.object_store import ObjectStore
     from training.job import EpochRecord, JobResult, JobSpec
@@ -48,7 +48,7 @@ class JobDetails:
     """Its hyper-parameters that are not the usual ones."""
     result: JobResult | None
     judgement: Judgement | None
-    remedies: tuple[Remedy, ...]
+    remedies: tuple[Suggestion, ...]
     """What to try about the gates that its version failed."""
     launches: tuple[Attempt, ...]
     """What EC2 answered when instances were launched for it."""

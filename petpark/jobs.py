@@ -252,7 +252,7 @@ def watch(
             raise JobInterrupted(
                 f"The instance of job {job} is {state or 'gone'}{training_instances.reason(instance)}, "
                 "and the job has no result."
-                f"{_last_words(store, job, instance)}",
+                f"{_final_lines(store, job, instance)}",
                 next_step=f"petpark train --resume {job}",
                 job=job,
                 instance=instance_id,
@@ -327,7 +327,7 @@ def _workspace(target: Target) -> ObjectStore:
     return target.store(target.outputs.workspace, role=layout.Role.PUBLISHER)
 
 
-def _last_words(store: ObjectStore, job: str, instance: InstanceTypeDef | None) -> str:
+def _final_lines(store: ObjectStore, job: str, instance: InstanceTypeDef | None) -> str:
     """Say where to read its boot log, if it could store one."""
     kept = instance and store.stat(layout.boot_log_key(job, instance.get("InstanceId", "")))
     return f" Its boot log: petpark jobs show {job}" if kept else ""

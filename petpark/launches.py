@@ -98,7 +98,7 @@ def launch(
             return answer.instance
         refused.append((pool, answer))
         left = worth_asking(rest, pool, SCOPES[answer.code or ""])
-    raise _out_of_room(job, launcher.count, refused)
+    raise _without_capacity(job, launcher.count, refused)
 
 
 def attempts(store: ObjectStore, job: str) -> list[Attempt]:
@@ -203,7 +203,7 @@ def _pairs(tags: Mapping[str, str]) -> list[TagTypeDef]:
     return [{"Key": key, "Value": value} for key, value in sorted(tags.items())]
 
 
-def _out_of_room(job: str, count: int, refused: list[tuple[Pool, Attempt]]) -> NoCapacity:
+def _without_capacity(job: str, count: int, refused: list[tuple[Pool, Attempt]]) -> NoCapacity:
     """Say that no pool had capacity, and what to do."""
     wanted = "instance" if count == 1 else f"{count} instances"
     reasons = "; ".join(f"{answer}, {answer.message}".rstrip(", ") for _, answer in refused)

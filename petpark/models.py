@@ -17,13 +17,13 @@ from petpark.ids import complete
 from petpark.proof import Proof, prove
 from petpark.target import Target
 from registry.identity import person
-from registry.layout import Role, Shelf, blob_key, shelf_prefix
+from registry.layout import Prefix, Role, blob_key, object_prefix
 from registry.transfer import REQUESTS_AT_ONCE, in_order
 
 if TYPE_CHECKING:
     from registry.catalog import Catalog
     from registry.certificate import Certificate
-    from registry.channel import Channel, Move
+    from registry.channel import Channel, ChannelEntry
     from registry.errors import NotCertified, RegistryError
     from registry.object_store import ObjectStore
     from registry.signing import Verifier
@@ -74,7 +74,7 @@ class Overview:
 
     standings: Sequence[Standing]
     total: int
-    heads: Mapping[str, Move]
+    heads: Mapping[str, ChannelEntry]
     problems: Mapping[int, RegistryError] = field(default_factory=dict[int, "RegistryError"])
     """Numbers among the newest at which there is no version that can be read, and why."""
 
@@ -90,12 +90,12 @@ class Report:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Stand:
+class _Standing:
     """What is needed to say where a version stands."""
 
     store: ObjectStore
     verifier: Verifier
-    heads: Mapping[str, Move]
+    heads: Mapping[str, ChannelEntry]
     at: datetime
 
     def of(self, version: Version) -> Standing:
@@ -117,7 +117,7 @@ def overview(target: Target, *, last: int | None = 20, at: datetime | None = Non
     numbers = catalog.numbers()
     versions, problems = _readable(catalog, numbers if last is None else numbers[-last:])
     heads = channel_heads(target)
-    stand = _Stand(store=_store(target), verifier=target.verifier(role=Role.READER), heads=heads, at=at or now())
+    stand = _Standing(store=_store(target), verifier=target.verifier(role=Role.READER), heads=heads, at=at or now())
     standings = in_order(stand.of, reversed(versions), at_once=REQUESTS_AT_ONCE, waiting=REQUESTS_AT_ONCE)
     return Overview(standings=list(standings), total=len(numbers), heads=heads, problems=problems)
 
@@ -168,7 +168,7 @@ def resolve(target: Target, named: str) -> int:
 
 def standing(target: Target, number: int, *, at: datetime | None = None) -> Standing:
     """One version; raises the registry's `VersionMissing`."""
-    return _Stand(
+    return _Standing(
         store=_store(target),
         verifier=target.verifier(role=Role.READER),
         heads=channel_heads(target),
@@ -194,7 +194,7 @@ def channels(target: Target) -> list[str]:
     """The channels that were ever moved. One request each, however long their histories are."""
     from registry.encoding import NAME
 
-    store, prefix = _store(target), shelf_prefix(target.outputs.model, Shelf.CHANNELS)
+    store, prefix = _store(target), object_prefix(target.outputs.model, Prefix.CHANNELS)
     names: list[str] = []
     after = ""
     while (key := next(store.keys(prefix, after=after), None)) is not None:
@@ -204,7 +204,7 @@ def channels(target: Target) -> list[str]:
     return sorted(names)
 
 
-def channel_heads(target: Target) -> dict[str, Move]:
+def channel_heads(target: Target) -> dict[str, ChannelEntry]:
     """The move in force on every channel that was ever moved."""
     heads = {name: channel(target, name).head() for name in channels(target)}
     return {name: head for name, head in heads.items() if head is not None}

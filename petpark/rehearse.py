@@ -23,7 +23,7 @@ from rehearsal.emulators import EMULATORS, VARIABLE
 
 if TYPE_CHECKING:
     from rehearsal.run import RunOptions
-    from rehearsal.script import Script
+    from rehearsal.scenario_options import Script
     from rehearsal.summary import RehearsalFacts
 
 _DIRECTORY = Path(".rehearsal")
@@ -148,7 +148,7 @@ def _options(
 
 def _script(photos: Path | None, recipe: str, settings: tuple[str, ...]) -> Script:
     """Drawn photos, or those of a folder; raises `PhotosMissing`, and training's `SpecMalformed`."""
-    from rehearsal.script import Script
+    from rehearsal.scenario_options import Script
 
     if photos is None:
         if recipe:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from petpark import pulumi_cli
 from petpark.errors import RehearsalNotRunning, StackNotDeployed, StackOutdated
-from petpark.people import FILE, Person, chosen, players, read_people
+from petpark.rehearsal_credentials import FILE, Person, chosen, players, read_people
 from petpark.stacks import StackOutputs, parse
 from registry.layout import Role
 

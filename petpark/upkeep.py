@@ -9,8 +9,8 @@ from petpark.target import Target
 from registry.layout import Role
 
 if TYPE_CHECKING:
-    from registry.collection import Collector, Garbage
-    from registry.inspection import Inspection
+    from registry.fsck import Inspection
+    from registry.garbage_collection import Collector, Garbage
     from registry.object_store import Stored
     from registry.obstacles import Obstacle
     from registry.repairs import Repair
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 def inspect(target: Target, *, deep: bool, progress: Callable[[int, int], None]) -> Inspection:
     """Look at every object of the registry, as its reader; `deep` also reads and hashes every file."""
-    from registry import inspection
+    from registry import fsck
 
     store = target.store(target.outputs.model_store, role=Role.READER)
     verifier = target.verifier(role=Role.READER)
-    return inspection.inspect(store, target.outputs.model, verifier=verifier, deep=deep, progress=progress)
+    return fsck.inspect(store, target.outputs.model, verifier=verifier, deep=deep, progress=progress)
 
 
 def find_garbage(target: Target) -> Garbage:
@@ -62,6 +62,6 @@ def repairs(target: Target) -> list[Repair]:
 
 
 def _collector(target: Target) -> Collector:
-    from registry.collection import Collector
+    from registry.garbage_collection import Collector
 
     return Collector(target.store(target.outputs.model_store, role=Role.COLLECTOR), target.outputs.model)

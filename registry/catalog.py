@@ -25,8 +25,8 @@ from registry.local_files import sha256_of
 from registry.log import Log, unbroken
 from registry.object_store import ObjectStore
 from registry.repairs import Repairs
-from registry.sending import GRACE, Sending
 from registry.transfer import by_size
+from registry.upload import GRACE, Sending
 from registry.version import StoredFile, Version, check_name
 
 LOOK_BACK = 16
@@ -53,7 +53,7 @@ class Catalog:
         self._repairs = Repairs(store, model)
         self.log = Log(
             store=store,
-            prefix=layout.shelf_prefix(model, layout.Shelf.VERSIONS),
+            prefix=layout.object_prefix(model, layout.Prefix.VERSIONS),
             key=lambda number: layout.version_key(model, number),
         )
 

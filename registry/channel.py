@@ -38,7 +38,7 @@ from registry.version import Version, check_name
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Move:
+class ChannelEntry:
     """One entry of a channel: from here on, this version is in force."""
 
     channel: str
@@ -135,7 +135,7 @@ class Channel:
             memory=memory,
         )
 
-    def head(self) -> Move | None:
+    def head(self) -> ChannelEntry | None:
         """The move in force; None for a channel that never moved. What followers poll.
 
         From nothing a listing and a request for each entry that this machine does not remember, all of which are
@@ -145,7 +145,7 @@ class Channel:
         return self.chain.follow()
 
     @property
-    def sure(self) -> Move | None:
+    def sure(self) -> ChannelEntry | None:
         """The last entry that was read and that the chain vouches for, also where `head` raises HistoryBroken."""
         return self.chain.head
 
@@ -154,21 +154,21 @@ class Channel:
         """What lies between the entries that were read and is none, by number, and why not."""
         return dict(self.chain.passed_over)
 
-    def after(self, number: int) -> Move | None:
+    def after(self, number: int) -> ChannelEntry | None:
         """The object that follows entry `number` (0: the first); None until it exists. One request. MoveMalformed."""
         body = self._log.read(number + 1)
         return None if body is None else self._parse(number + 1, body)
 
-    def history(self) -> list[Move]:
+    def history(self) -> list[ChannelEntry]:
         """All moves, oldest first; HistoryBroken if one is missing or does not carry the hash of the one before."""
         self.chain.follow()
         return list(self.chain.entries)
 
-    def recent(self, count: int) -> list[Move]:
+    def recent(self, count: int) -> list[ChannelEntry]:
         """The last `count` moves, oldest first; HistoryBroken."""
         return self.history()[-count:]
 
-    def move(self, version: Version, *, by: str, why: str, expected: int | None = None) -> Move:
+    def move(self, version: Version, *, by: str, why: str, expected: int | None = None) -> ChannelEntry:
         """Put `version` in force. `expected`: the number of the entry the decision was based on (0: none yet).
 
         Raises ChannelMoved, with what is there now, if that is not the last entry, or if another writer was faster.
@@ -189,8 +189,8 @@ class Channel:
         why: str,
         to: int | None = None,
         expected: int | None = None,
-        check: Callable[[Move], None] = lambda _: None,
-    ) -> Move:
+        check: Callable[[ChannelEntry], None] = lambda _: None,
+    ) -> ChannelEntry:
         """Bring back the version that was in force before this one, or version `to`; NothingToRollBackTo, ChannelMoved.
 
         Like undo: a second roll back goes one further, never forward to what the first one took out of force.
@@ -214,12 +214,12 @@ class Channel:
         )
 
     def _append(
-        self, head: Move | None, *, version: int, digest: str, by: str, why: str, restores: int | None = None
-    ) -> Move:
+        self, head: ChannelEntry | None, *, version: int, digest: str, by: str, why: str, restores: int | None = None
+    ) -> ChannelEntry:
         for _ in range(MOST_JUNK):
             if self.chain.head != head:  # it was read on meanwhile: what follows must carry the hash of the last entry
                 raise self._moved(_number(head), self.chain.head)
-            move = Move(
+            move = ChannelEntry(
                 channel=self.name,
                 number=self.chain.next_number,
                 version=version,
@@ -239,12 +239,12 @@ class Channel:
                 raise self._moved(_number(head), self.head())
         raise StoreConflict(f"append to channel {self.name}", f"{MOST_JUNK} objects that are no entries")
 
-    def _moved(self, expected: int, head: Move | None) -> ChannelMoved:
+    def _moved(self, expected: int, head: ChannelEntry | None) -> ChannelMoved:
         """What to raise where the last entry is another than the decision was based on."""
         actual = f"entry {head.number}: version {head.version} by {head.by} ({head.why})" if head else "no entry"
         return ChannelMoved(self.name, expected=expected, entry=_number(head), actual=actual)
 
-    def before(self, head: Move) -> Move:
+    def before(self, head: ChannelEntry) -> ChannelEntry:
         """The last entry with another version, seen from where `head`'s version came into force.
 
         What `roll_back` brings back; NothingToRollBackTo. No request.
@@ -258,16 +258,16 @@ class Channel:
             self.name, expected=f"a version before {head.version}", actual=f"version {head.version} as the first"
         )
 
-    def origin(self, move: Move) -> Move:
+    def origin(self, move: ChannelEntry) -> ChannelEntry:
         """The move forward that put into force what `move`, an entry that was read, has in force. No request."""
         return move if move.restores is None else self.chain.at(move.restores) or move
 
-    def left(self, version: int, *, before: int) -> Move | None:
+    def left(self, version: int, *, before: int) -> ChannelEntry | None:
         """The entry that took `version` out of force the last time before entry `before`; None if none did."""
         earlier = (move for move in reversed(self.chain.entries) if move.number < before)
         return next((move for move in earlier if move.previous == version and move.version != version), None)
 
-    def _last_with(self, version: int, *, before: Move) -> Move:
+    def _last_with(self, version: int, *, before: ChannelEntry) -> ChannelEntry:
         if version == before.version:
             raise NothingToRollBackTo(self.name, expected=f"version {version} as an earlier one", actual="it in force")
         for move in reversed(self.chain.entries):
@@ -275,7 +275,7 @@ class Channel:
                 return move
         raise NothingToRollBackTo(self.name, expected=f"version {version}", actual="it was never in force here")
 
-    def _check_restored(self, _before: Move | None, move: Move) -> None:
+    def _check_restored(self, _before: ChannelEntry | None, move: ChannelEntry) -> None:
         """HistoryBroken where a roll back brings back what no move forward put into force: nobody decided on that.
 
         What was put into force is kept in 8 bytes a move, for walks that keep no moves.
@@ -292,8 +292,8 @@ class Channel:
                 actual=f"version {move.version} ({move.digest}), written by {move.by} at {move.at}",
             )
 
-    def _parse(self, number: int, body: bytes) -> Move:
-        move = Move.from_bytes(body)
+    def _parse(self, number: int, body: bytes) -> ChannelEntry:
+        move = ChannelEntry.from_bytes(body)
         if move.channel != self.name:
             raise MoveMalformed(f"an entry of channel {move.channel}", key=self._log.key(number))
         if move.number != number:
@@ -301,5 +301,5 @@ class Channel:
         return move
 
 
-def _number(move: Move | None) -> int:
+def _number(move: ChannelEntry | None) -> int:
     return move.number if move else 0

@@ -4,17 +4,17 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from registry.layout import Shelf
+from registry.layout import Prefix
 from registry.object_store import ObjectStore
 
 _NUMBERED = r"\d{8}\.json"
-_SHELVES: Mapping[Shelf, re.Pattern[str]] = {
-    Shelf.BLOBS: re.compile(r"sha256/(?P<name>[0-9a-f]{64})"),
-    Shelf.VERSIONS: re.compile(rf"(?P<name>{_NUMBERED})"),
-    Shelf.CHANNELS: re.compile(rf"(?P<name>[a-z0-9][a-z0-9-]{{0,62}})/{_NUMBERED}"),
-    Shelf.EXPERIMENTS: re.compile(rf"(?P<name>[a-z0-9][a-z0-9-]{{0,62}})/{_NUMBERED}"),
-    Shelf.CERTIFICATES: re.compile(rf"(?P<name>\d{{8}}/{_NUMBERED})"),
-    Shelf.REPAIRS: re.compile(rf"(?P<name>{_NUMBERED})"),
+_SHELVES: Mapping[Prefix, re.Pattern[str]] = {
+    Prefix.BLOBS: re.compile(r"sha256/(?P<name>[0-9a-f]{64})"),
+    Prefix.VERSIONS: re.compile(rf"(?P<name>{_NUMBERED})"),
+    Prefix.CHANNELS: re.compile(rf"(?P<name>[a-z0-9][a-z0-9-]{{0,62}})/{_NUMBERED}"),
+    Prefix.EXPERIMENTS: re.compile(rf"(?P<name>[a-z0-9][a-z0-9-]{{0,62}})/{_NUMBERED}"),
+    Prefix.CERTIFICATES: re.compile(rf"(?P<name>\d{{8}}/{_NUMBERED})"),
+    Prefix.REPAIRS: re.compile(rf"(?P<name>{_NUMBERED})"),
 }
 _NUMBER = 8
 """Digits of a number in a key."""
@@ -41,28 +41,28 @@ class Contents:
         found = cls()
         for stored in store.stats(f"{model}/"):
             shelf, _, rest = stored.key.removeprefix(f"{model}/").partition("/")
-            match = _SHELVES[Shelf(shelf)].fullmatch(rest) if shelf in set(Shelf) else None
+            match = _SHELVES[Prefix(shelf)].fullmatch(rest) if shelf in set(Prefix) else None
             if match is None:
                 found.foreign.append(stored.key)
             else:
                 found.bytes += stored.bytes
-                found._add(Shelf(shelf), match["name"], stored.bytes)
+                found._add(Prefix(shelf), match["name"], stored.bytes)
         return found
 
-    def _add(self, shelf: Shelf, name: str, size: int) -> None:
+    def _add(self, shelf: Prefix, name: str, size: int) -> None:
         match shelf:
-            case Shelf.BLOBS:
+            case Prefix.BLOBS:
                 self.blobs[bytes.fromhex(name)] = size
-            case Shelf.VERSIONS:
+            case Prefix.VERSIONS:
                 self._number(self.versions, name)
-            case Shelf.CERTIFICATES:
+            case Prefix.CERTIFICATES:
                 version, _, entry = name.partition("/")
                 self._number(self.certificates.setdefault(int(version), []), entry)
-            case Shelf.CHANNELS:
+            case Prefix.CHANNELS:
                 self.channels.add(name)
-            case Shelf.EXPERIMENTS:
+            case Prefix.EXPERIMENTS:
                 self.experiments.add(name)
-            case Shelf.REPAIRS:
+            case Prefix.REPAIRS:
                 pass
 
     @staticmethod

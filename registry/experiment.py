@@ -10,7 +10,7 @@ from typing import Literal, cast, get_args
 from registry import layout
 from registry.chain import MOST_JUNK, Chain
 from registry.chain_memory import ChainMemory
-from registry.channel import Move
+from registry.channel import ChannelEntry
 from registry.encoding import (
     DIGEST,
     NAME,
@@ -147,7 +147,7 @@ class Experiments:
         """What lies between the entries that were read and is none, by number, and why not."""
         return dict(self.chain.passed_over)
 
-    def running(self, champion: Move | None) -> Experiment | None:
+    def running(self, champion: ChannelEntry | None) -> Experiment | None:
         """The experiment that holds now, with `champion` in force; None if there is none, or it is void."""
         head = self.head()
         if not isinstance(head, Experiment) or champion is None or head.entry != champion.number:
@@ -162,7 +162,7 @@ class Experiments:
     def start(
         self,
         version: Version,
-        champion: Move,
+        champion: ChannelEntry,
         *,
         mode: Mode,
         share: float,

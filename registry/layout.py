@@ -291,7 +291,7 @@ def quality_key(dataset: str, number: int, kind: str) -> str:
 # --- model store: the registry -------------------------------------------------------------------------------------
 
 
-class Shelf(StrEnum):
+class Prefix(StrEnum):
     """The kinds of object in a model's registry; each has one writer."""
 
     BLOBS = "blobs"
@@ -302,24 +302,24 @@ class Shelf(StrEnum):
     REPAIRS = "repairs"
 
 
-def shelf_prefix(model: str, shelf: Shelf) -> str:
+def object_prefix(model: str, shelf: Prefix) -> str:
     """Where all objects of one kind lie."""
     return f"{model}/{shelf}/"
 
 
 def blob_key(model: str, sha256: str) -> str:
     """A file of some version, named by its content."""
-    return f"{shelf_prefix(model, Shelf.BLOBS)}sha256/{sha256}"
+    return f"{object_prefix(model, Prefix.BLOBS)}sha256/{sha256}"
 
 
 def version_key(model: str, number: int) -> str:
     """The `number`-th version, counted from 1."""
-    return f"{shelf_prefix(model, Shelf.VERSIONS)}{number:08d}.json"
+    return f"{object_prefix(model, Prefix.VERSIONS)}{number:08d}.json"
 
 
 def certificates_prefix(model: str, version: int) -> str:
     """The log of decisions about one version."""
-    return f"{shelf_prefix(model, Shelf.CERTIFICATES)}{version:08d}/"
+    return f"{object_prefix(model, Prefix.CERTIFICATES)}{version:08d}/"
 
 
 def certificate_key(model: str, version: int, number: int) -> str:
@@ -329,7 +329,7 @@ def certificate_key(model: str, version: int, number: int) -> str:
 
 def channel_prefix(model: str, channel: str) -> str:
     """The log of a channel's moves."""
-    return f"{shelf_prefix(model, Shelf.CHANNELS)}{channel}/"
+    return f"{object_prefix(model, Prefix.CHANNELS)}{channel}/"
 
 
 def move_key(model: str, channel: str, number: int) -> str:
@@ -339,7 +339,7 @@ def move_key(model: str, channel: str, number: int) -> str:
 
 def experiments_prefix(model: str, channel: str) -> str:
     """The log of a channel's experiments."""
-    return f"{shelf_prefix(model, Shelf.EXPERIMENTS)}{channel}/"
+    return f"{object_prefix(model, Prefix.EXPERIMENTS)}{channel}/"
 
 
 def experiment_key(model: str, channel: str, number: int) -> str:
@@ -349,7 +349,7 @@ def experiment_key(model: str, channel: str, number: int) -> str:
 
 def repair_key(model: str, number: int) -> str:
     """The `number`-th declaration that an object is no part of its log, counted from 1."""
-    return f"{shelf_prefix(model, Shelf.REPAIRS)}{number:08d}.json"
+    return f"{object_prefix(model, Prefix.REPAIRS)}{number:08d}.json"
 
 
 # --- model store: the API keys of endpoints -------------------------------------------------------------------------
@@ -382,14 +382,14 @@ class Role(StrEnum):
     REPAIRER = "repairer"
 
 
-_SHELVES: Mapping[Role, tuple[Shelf, ...]] = MappingProxyType(
+_SHELVES: Mapping[Role, tuple[Prefix, ...]] = MappingProxyType(
     {
-        Role.PUBLISHER: (Shelf.BLOBS, Shelf.VERSIONS),
-        Role.CERTIFIER: (Shelf.CERTIFICATES,),
-        Role.PROMOTER: (Shelf.CHANNELS, Shelf.EXPERIMENTS),
+        Role.PUBLISHER: (Prefix.BLOBS, Prefix.VERSIONS),
+        Role.CERTIFIER: (Prefix.CERTIFICATES,),
+        Role.PROMOTER: (Prefix.CHANNELS, Prefix.EXPERIMENTS),
         Role.READER: (),
         Role.COLLECTOR: (),
-        Role.REPAIRER: (Shelf.REPAIRS,),
+        Role.REPAIRER: (Prefix.REPAIRS,),
     }
 )
 
@@ -399,21 +399,21 @@ _NUMBERED = "0???????.json"
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_resource.html
 """
-_WITHIN: Mapping[Shelf, str] = MappingProxyType(
+_WITHIN: Mapping[Prefix, str] = MappingProxyType(
     {
-        Shelf.BLOBS: "sha256/*",
-        Shelf.VERSIONS: _NUMBERED,
-        Shelf.CERTIFICATES: f"0???????/{_NUMBERED}",
-        Shelf.CHANNELS: f"*/{_NUMBERED}",
-        Shelf.EXPERIMENTS: f"*/{_NUMBERED}",
-        Shelf.REPAIRS: _NUMBERED,
+        Prefix.BLOBS: "sha256/*",
+        Prefix.VERSIONS: _NUMBERED,
+        Prefix.CERTIFICATES: f"0???????/{_NUMBERED}",
+        Prefix.CHANNELS: f"*/{_NUMBERED}",
+        Prefix.EXPERIMENTS: f"*/{_NUMBERED}",
+        Prefix.REPAIRS: _NUMBERED,
     }
 )
 
 
 def creates(role: Role, model: str) -> tuple[str, ...]:
     """Keys of the model store that `role` may create, as patterns of IAM."""
-    registry = tuple(f"{shelf_prefix(model, shelf)}{_WITHIN[shelf]}" for shelf in _SHELVES[role])
+    registry = tuple(f"{object_prefix(model, shelf)}{_WITHIN[shelf]}" for shelf in _SHELVES[role])
     return (*registry, f"{API_KEYS}*/{_NUMBERED}") if role is Role.PROMOTER else registry
 
 
@@ -424,4 +424,4 @@ def reads(role: Role, model: str) -> tuple[str, ...]:
 
 def deletes(role: Role, model: str) -> tuple[str, ...]:
     """Prefixes of the model store under which `role` may delete objects: the collector's unreferenced blobs."""
-    return (shelf_prefix(model, Shelf.BLOBS),) if role is Role.COLLECTOR else ()
+    return (object_prefix(model, Prefix.BLOBS),) if role is Role.COLLECTOR else ()

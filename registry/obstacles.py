@@ -16,7 +16,7 @@ from registry.channel import Channel
 from registry.encoding import NAME, sha256_hex
 from registry.errors import HistoryBroken, ObjectRewritten, RegistryError, StoreUnavailable
 from registry.experiment import Experiments
-from registry.layout import Shelf
+from registry.layout import Prefix
 from registry.log import READERS, Log, unbroken
 from registry.object_store import PrunableStore
 from registry.repairs import Repair, Repairs
@@ -40,8 +40,8 @@ class Obstacle:
 def find(store: PrunableStore, model: str) -> list[Obstacle]:
     """The obstacles that can be seen now; behind them there may be more. ObjectRewritten: restore that first."""
     found = list(_versions(store, model))
-    for shelf, make in ((Shelf.CHANNELS, Channel), (Shelf.EXPERIMENTS, Experiments)):
-        for name in _names(store, layout.shelf_prefix(model, shelf)):
+    for shelf, make in ((Prefix.CHANNELS, Channel), (Prefix.EXPERIMENTS, Experiments)):
+        for name in _names(store, layout.object_prefix(model, shelf)):
             found += _in_chain(store, make(store, model, name).chain)
     return found
 

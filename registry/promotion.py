@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 from registry.catalog import Catalog
 from registry.certificate import Certificate, Certificates, Decision, require_in_force
-from registry.channel import Channel, Move
+from registry.channel import Channel, ChannelEntry
 from registry.channel_policy import ChannelPolicy
 from registry.errors import (
     DecidedAfterMove,
@@ -86,7 +86,7 @@ def require_reason(what: str, text: str) -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Desk:
+class PromotionService:
     """One channel with its rule, and what is needed to hold it. `verifier` knows the certifiers' key."""
 
     catalog: Catalog
@@ -97,7 +97,7 @@ class Desk:
 
     def promote(
         self, number: int, *, by: str, why: str, expected: int | None = None, now: datetime | None = None
-    ) -> Move:
+    ) -> ChannelEntry:
         """Put version `number` in force. `expected`: the channel entry that the decision was based on.
 
         Raises ReasonMissing, VersionMissing, MoverRefused, GatesFailed, NotCertified, SamePerson, MetricBelow,
@@ -135,7 +135,7 @@ class Desk:
         expected: int | None = None,
         again: bool = False,
         now: datetime | None = None,
-    ) -> Move:
+    ) -> ChannelEntry:
         """Bring back the version that was in force before, or version `to`.
 
         `expected`: the channel entry that the decision was based on. `again`: also a version that was rolled back from.
@@ -147,7 +147,7 @@ class Desk:
         require_reason("a reason", why)
         self._refuse_stranger(by)
 
-        def check(target: Move) -> None:
+        def check(target: ChannelEntry) -> None:
             self.hold(self.catalog.version(target.version, digest=target.digest), now)
             if not again:
                 self._refuse_left(target.version)
@@ -168,7 +168,7 @@ class Desk:
             require_in_force(look, version, now=now)
         return None
 
-    def _look_back(self, move: Move, version: Version, now: datetime | None) -> None:
+    def _look_back(self, move: ChannelEntry, version: Version, now: datetime | None) -> None:
         """DecidedAfterMove if the version may not be where it was put just now.
 
         A store that does not answer any more says nothing about the move, which was written.

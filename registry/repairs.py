@@ -79,7 +79,7 @@ class Repairs:
         self._clock = clock
         self._log = Log(
             store=store,
-            prefix=layout.shelf_prefix(model, layout.Shelf.REPAIRS),
+            prefix=layout.object_prefix(model, layout.Prefix.REPAIRS),
             key=lambda number: layout.repair_key(model, number),
         )
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol
 from xml.sax.saxutils import escape
 
-from rehearsal.layers import arrange, without_detours
+from rehearsal.graph_layout import arrange, without_detours
 
 COMPONENT = "petpark:infra:"
 _BOOKKEEPING = "pulumi:"

@@ -25,16 +25,16 @@ from registry.gates import open_gates
 from registry.layout import Role
 from rehearsal import growth
 from rehearsal.application_test import HeldOut, accuracies, ask, held_out
-from rehearsal.beside import Beside
-from rehearsal.gate import Gate
-from rehearsal.people import CAST
+from rehearsal.background_task import Beside
+from rehearsal.camera_scenario import CameraScenario
+from rehearsal.demo_users import CAST
+from rehearsal.environment import STACKS, World
 from rehearsal.releases import Releases
-from rehearsal.script import Script
+from rehearsal.scenario_options import Script
 from rehearsal.steps import Steps
 from rehearsal.summary import Dataset, Prediction, RehearsalFacts
 from rehearsal.traffic import Traffic, TrafficReport
-from rehearsal.world import STACKS, World
-from serving.keys.record import KeyScope
+from serving.auth.key_record import KeyScope
 from training.dataset import Ingestion
 from training.dataset.generated import generate
 from training.pretrained import PACKAGED
@@ -338,13 +338,13 @@ class Lifecycle:
             )
             step.done(f"signed, good until {(certificate.expires_at or '')[:10]}", by=certificate.by)
 
-    def _put_camera(self) -> Gate:
+    def _put_camera(self) -> CameraScenario:
         """A camera in the park, and its agent on an instance of prod, while versions come and go there."""
         with self._steps.beside("put a camera at the gate") as step:
             url = self._world.endpoints["prod"]
             key = self._keys.get(url)
             self._await_key(url, key)
-            gate = Gate(self._world, "prod", self._passers_by(), api_key=key).start()
+            gate = CameraScenario(self._world, "prod", self._passers_by(), api_key=key).start()
             step.done(f"an agent on {gate.instance} asks the endpoint there")
         return gate
 
@@ -356,7 +356,7 @@ class Lifecycle:
                 surest[prediction.truth] = prediction
         return [prediction.photo for prediction in surest.values()] or [self._held_out[0].photo]
 
-    def _read_visits(self, gate: Gate) -> None:
+    def _read_visits(self, gate: CameraScenario) -> None:
         """Who came by, as the data lake has it once the agent has ended."""
         with self._steps.step("read what the camera saw") as step:
             frames = gate.close()

@@ -8,9 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 from petpark import endpoints
 from petpark.endpoints import Verdict
 from petpark.target import Target
-from registry.channel import Move
+from registry.channel import ChannelEntry
+from rehearsal.environment import STACKS, World
 from rehearsal.timeline import Release
-from rehearsal.world import STACKS, World
 
 ANSWERS_WITHIN = 60.0
 """Seconds that endpoints get to answer from a version that their channel moved to."""
@@ -28,13 +28,13 @@ class Releases:
         self._world = world
         self._started = started
 
-    def move(self, channel: str, what: str, move: Callable[[Target], Move]) -> Release:
+    def move(self, channel: str, what: str, move: Callable[[Target], ChannelEntry]) -> Release:
         """Move one channel, and wait for its endpoints. Raises `EndpointsSilent`."""
         release = self._move(channel, what, move)
         self.told.append(release)
         return release
 
-    def move_both(self, what: str, move: Callable[[Target, str], Move]) -> Release:
+    def move_both(self, what: str, move: Callable[[Target, str], ChannelEntry]) -> Release:
         """Move both channels at once; the one whose endpoints took longer to answer. Raises `EndpointsSilent`."""
         with ThreadPoolExecutor(len(STACKS)) as pool:
             moved = [
@@ -45,7 +45,7 @@ class Releases:
         self.told.extend(releases)
         return max(releases, key=lambda release: release.answered_after or 0.0)
 
-    def _move(self, channel: str, what: str, move: Callable[[Target], Move]) -> Release:
+    def _move(self, channel: str, what: str, move: Callable[[Target], ChannelEntry]) -> Release:
         asked = time.monotonic()
         moved = move(self._world.target(channel))
         decided = time.monotonic()

@@ -14,16 +14,16 @@ from typing import Any
 
 from rich.console import Console
 
-from petpark.people import ALONE
+from petpark.rehearsal_credentials import ALONE
 from rehearsal.emulators import DEFAULT, Product
 from rehearsal.engine import find_provider
+from rehearsal.environment import EngineKind, World
 from rehearsal.lifecycle import Lifecycle
 from rehearsal.pulumi_cli import find_cli
-from rehearsal.script import Script
+from rehearsal.scenario_options import Script
 from rehearsal.steps import Steps
 from rehearsal.summary import HTML_NAME, JSON_NAME, RehearsalFacts, write_summary
 from rehearsal.workplace import Workplace
-from rehearsal.world import EngineKind, World
 
 LEFT_BEHIND = (JSON_NAME, HTML_NAME, "instances", "rehearsal.log")
 """What a finished rehearsal leaves in its folder: the summary, and the logs of its instances."""

@@ -14,7 +14,7 @@ from petpark.gates import Verdict
 from registry.identity import person
 from rehearsal import architecture, pictures, timeline
 from rehearsal.architecture import Resource
-from rehearsal.people import Member
+from rehearsal.demo_users import Member
 from rehearsal.steps import StepRecord
 from rehearsal.timeline import Release
 from rehearsal.traffic import TrafficReport

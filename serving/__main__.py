@@ -17,17 +17,17 @@ from registry.channel import Channel
 from registry.crt_transfer import crt_transfer
 from registry.experiment import Experiments
 from registry.object_store import ObjectStore, S3Store
-from serving.admission import Admission
-from serving.challenge import Challenger
-from serving.ending import end
-from serving.keys.key_log import KeyLog
-from serving.keys.ring import KeyRing
-from serving.live import Live
+from serving.auth.key_log import KeyLog
+from serving.auth.key_polling import KeyRing
 from serving.logs import log_to_cloudwatch, log_to_stdout
-from serving.memory import Trimmer, keep_large_blocks_apart
-from serving.registry_view import RegistryView
-from serving.roll_back import PromotersDesk
-from serving.rollout import Rollout
+from serving.pages.registry_view import RegistryView
+from serving.pages.rollback import PromoterSessions
+from serving.process_exit import end
+from serving.release.admission import Admission
+from serving.release.challenger import Challenger
+from serving.release.live import Live
+from serving.release.memory import Trimmer, keep_large_blocks_apart
+from serving.release.rollout import Rollout
 from serving.server import AddressInUse, Follower, serve
 from serving.settings import ServingSettings, SettingInvalid, SettingMissing
 from serving.telemetry import Metrics
@@ -74,7 +74,7 @@ def _serve(settings: ServingSettings) -> None:
     open_desk = None
     if settings.promoter_role and settings.signing_key:
         role, key = settings.promoter_role, settings.signing_key
-        open_desk = PromotersDesk(settings, role=role, signing_key=key, memory=memory)
+        open_desk = PromoterSessions(settings, role=role, signing_key=key, memory=memory)
     ring = None
     if settings.api_keys_prefix:
         ring = KeyRing(KeyLog(store, settings.api_keys_prefix), metrics=metrics)

@@ -11,26 +11,26 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from serving import problems
-from serving.agents import AgentsApi
-from serving.arms import Arms
-from serving.batch import BatchApi
-from serving.body import Bodies
-from serving.classify import ClassifyApi
-from serving.connections import Connections
-from serving.gate import Gate
-from serving.health import HealthApi
-from serving.inference_protocol import InferenceProtocolApi
-from serving.keys.door import Door
-from serving.keys.record import KeyScope
-from serving.live import Live
-from serving.models_page import ModelsApi
+from serving.auth.api_key_auth import ApiKeyAuth
+from serving.auth.key_record import KeyScope
+from serving.http.batch import BatchApi
+from serving.http.body import Bodies
+from serving.http.camera_agents import AgentsApi
+from serving.http.classify import ClassifyApi
+from serving.http.connections import Connections
+from serving.http.health import HealthApi
+from serving.http.inference_protocol import InferenceProtocolApi
+from serving.http.request_middleware import RequestMiddleware
+from serving.inference.workers import Workers
 from serving.pages import PagesApi
-from serving.registry_view import RegistryView
-from serving.roll_back import OpensDesk, RollBackApi
+from serving.pages.models_page import ModelsApi
+from serving.pages.registry_view import RegistryView
+from serving.pages.rollback import OpensPromotionService, RollBackApi
+from serving.release.live import Live
+from serving.release.shadow import Shadow
+from serving.release.traffic_split import TrafficSplit
 from serving.settings import ServingSettings
-from serving.shadow import Shadow
 from serving.telemetry import Metrics
-from serving.workers import Workers
 
 
 def create_app(
@@ -39,23 +39,23 @@ def create_app(
     live: Live,
     metrics: Metrics,
     workers: Workers,
-    door: Door | None = None,
+    door: ApiKeyAuth | None = None,
     bodies: Bodies | None = None,
     shadow: Shadow | None = None,
     view: RegistryView | None = None,
-    open_desk: OpensDesk | None = None,
+    open_desk: OpensPromotionService | None = None,
     connections: Connections | None = None,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
-) -> Gate:
+) -> RequestMiddleware:
     """Make the ASGI application of one endpoint; `live` decides which version answers, `door` who may ask.
 
     Without a `door` there is one that knows no keys, so it is open or shut as the settings say. `view` is what the page
     Models shows, and `open_desk` lets an operator move the channel from there; None: not from here.
     """
     bodies = bodies or Bodies(settings.limits, shares=not settings.behind_load_balancer)
-    door = door or Door(None, required=settings.api_keys == "required", metrics=metrics)
+    door = door or ApiKeyAuth(None, required=settings.api_keys == "required", metrics=metrics)
     name = settings.model
-    arms = Arms(live=live, shadow=shadow or Shadow())
+    arms = TrafficSplit(live=live, shadow=shadow or Shadow())
     classify = ClassifyApi(live=live, arms=arms, bodies=bodies, workers=workers, metrics=metrics)
     batch = BatchApi(live=live, bodies=bodies, workers=workers, metrics=metrics, door=door, most=settings.limits.batch)
     health = _health(settings, live=live, metrics=metrics, door=door, clock=clock)
@@ -99,7 +99,7 @@ def create_app(
         Route("/pages/{file}", pages.asset),
         Route("/openapi.json", pages.openapi),
     ]
-    return Gate(Shortcut(photo, _starlette(routes)), live=live, metrics=metrics, connections=connections)
+    return RequestMiddleware(Shortcut(photo, _starlette(routes)), live=live, metrics=metrics, connections=connections)
 
 
 def create_probe_app(
@@ -107,17 +107,17 @@ def create_probe_app(
     *,
     live: Live,
     metrics: Metrics,
-    door: Door,
+    door: ApiKeyAuth,
     connections: Connections | None = None,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
-) -> Gate:
+) -> RequestMiddleware:
     """Make the ASGI application of the health port: what load balancers and Prometheus ask, and nothing else."""
     routes = _probes(_health(settings, live=live, metrics=metrics, door=door, clock=clock))
-    return Gate(_starlette(routes), live=live, metrics=metrics, connections=connections)
+    return RequestMiddleware(_starlette(routes), live=live, metrics=metrics, connections=connections)
 
 
 def _health(
-    settings: ServingSettings, *, live: Live, metrics: Metrics, door: Door, clock: Callable[[], datetime]
+    settings: ServingSettings, *, live: Live, metrics: Metrics, door: ApiKeyAuth, clock: Callable[[], datetime]
 ) -> HealthApi:
     return HealthApi(
         live=live,

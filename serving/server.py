@@ -18,18 +18,18 @@ from starlette.types import ASGIApp
 
 from registry.layout import Variable
 from serving.app import create_app, create_probe_app
-from serving.body import Bodies
-from serving.connections import Budget, Connections
-from serving.ending import end
-from serving.keys.door import Door
-from serving.keys.ring import KeyRing
-from serving.live import Live
-from serving.registry_view import RegistryView
-from serving.roll_back import OpensDesk
+from serving.auth.api_key_auth import ApiKeyAuth
+from serving.auth.key_polling import KeyRing
+from serving.http.body import Bodies
+from serving.http.connections import Budget, Connections
+from serving.inference.workers import Workers
+from serving.pages.registry_view import RegistryView
+from serving.pages.rollback import OpensPromotionService
+from serving.process_exit import end
+from serving.release.live import Live
 from serving.settings import Limits, ServingSettings
 from serving.state_report import report_state
 from serving.telemetry import Metrics
-from serving.workers import Workers
 
 if TYPE_CHECKING:
     from grpc.aio import Server as GrpcServer
@@ -61,7 +61,7 @@ async def serve(
     metrics: Metrics,
     ring: KeyRing | None = None,
     view: RegistryView | None = None,
-    open_desk: OpensDesk | None = None,
+    open_desk: OpensPromotionService | None = None,
     stop: asyncio.Event | None = None,
 ) -> None:
     """Answer requests until `stop`; then finish what was begun and return. Raises `AddressInUse`.
@@ -80,7 +80,7 @@ async def serve(
     )
     bodies = Bodies(limits, shares=not settings.behind_load_balancer)
     connections = Connections(limits, ports=_budgets(settings), metrics=metrics)
-    door = Door(ring, required=settings.api_keys == "required", metrics=metrics)
+    door = ApiKeyAuth(ring, required=settings.api_keys == "required", metrics=metrics)
     app = create_app(
         settings,
         live=live,
@@ -193,14 +193,14 @@ async def _grpc(
     live: Live,
     metrics: Metrics,
     workers: Workers,
-    door: Door,
+    door: ApiKeyAuth,
     bodies: Bodies,
     connections: Connections,
 ) -> "GrpcServer | None":
     """Start gRPC where it is wanted; elsewhere its library is not even loaded."""
     if not settings.grpc_port:
         return None
-    from serving.rpc.service import InferenceService, start
+    from serving.grpc.service import InferenceService, start
 
     service = InferenceService(
         live=live,

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from registry.channel_policy import STRICT, ChannelPolicy, ChannelPolicyInvalid
 from registry.layout import API_KEYS, Variable
-from serving.providers import CPU_ONLY, ProviderUnknown, parse_providers
+from serving.inference.execution_providers import CPU_ONLY, ProviderUnknown, parse_providers
 
 _MEBIBYTE = 1024 * 1024
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from serving.live import Live
+from serving.release.live import Live
 
 logger = logging.getLogger(__name__)
 

@@ -24,8 +24,8 @@ from registry.experiment_rule import Evidence, Rule
 from registry.memory_store import MemoryStore
 from registry.signing import MemorySigner, MemoryVerifier
 from registry.version import StoredFile, Version
+from serving.auth.key_record import ApiKey, KeyScope, RecordMalformed
 from serving.camera.event import Event, EventMalformed
-from serving.keys.record import ApiKey, KeyScope, RecordMalformed
 from training.dataset.changes import Change, Ruling, Subject, history, record_ingestion
 from training.dataset.manifest import Manifest, Photo, load_manifest, store_manifest
 from training.dataset.quality.stored import record_skipped, recorded_skipped

@@ -26,16 +26,16 @@ from registry.errors import RegistryError
 from registry.layout import Variable
 from registry.object_store import S3Store, s3_client
 from training import processes
-from training.assist import assist
 from training.errors import Interrupted, JobMissing, SpecMalformed
 from training.evaluation.comparison import PROD
 from training.group import Group, processes_here
 from training.interruption import Interruption
 from training.job import JobResult, JobSpec, load_spec, store_result
 from training.logs import Log, say_here
-from training.meeting import meet
+from training.rendezvous import meet
 from training.run import run_job
 from training.trackers import tracked
+from training.worker import assist
 
 SUCCEEDED, FAILED, UNUSABLE, INTERRUPTED, UNREACHABLE = range(5)
 _IMPATIENCE = Config(connect_timeout=2, read_timeout=3, retries={"mode": "standard", "total_max_attempts": 2})

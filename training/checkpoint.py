@@ -18,7 +18,7 @@ from torch import Tensor
 from registry.errors import ObjectMissing, RegistryError
 from registry.layout import checkpoint_key, checkpoints_prefix
 from registry.object_store import ObjectStore
-from training.patience import PAUSES, create_patiently
+from training.retry import PAUSES, create_patiently
 
 KEPT: Final = 3
 """So many are kept: the last, and those before it in case that it cannot be read."""

@@ -15,7 +15,7 @@ from registry.layout import epoch_key, progress_key
 from registry.object_store import ObjectStore
 from training.errors import SpecMalformed
 from training.job import EpochRecord, ProgressRecord, written
-from training.patience import PAUSES, create_patiently
+from training.retry import PAUSES, create_patiently
 
 type Say = Callable[[str, Mapping[str, object]], None]
 

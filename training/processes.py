@@ -1,6 +1,6 @@
 """Several processes of one job on this machine, a GPU each, started and watched as torchrun does it.
 
-Their group may span several instances, each of which runs this for its own (`training.meeting`).
+Their group may span several instances, each of which runs this for its own (`training.rendezvous`).
 
 torchrun itself ends with 1 whatever its processes ended with. What waits for a training has to know more, so the
 leader notes its status in a file before it ends, and the one that started it ends with that.
@@ -24,7 +24,7 @@ from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from registry.layout import Variable
 from training.errors import Interrupted, SpecMalformed
-from training.meeting import PATIENCE_SECONDS, Meeting
+from training.rendezvous import PATIENCE_SECONDS, Rendezvous
 
 _STATUS_FILE: Final = "PETPARK_STATUS_FILE"
 _FAILED: Final = 1
@@ -64,7 +64,7 @@ def launch(
     count: int,
     command: Sequence[str] = (sys.executable, "-m", "training"),
     *,
-    meeting: Meeting | None = None,
+    meeting: Rendezvous | None = None,
 ) -> int:
     """Run `command` in `count` processes that find each other; gives the leader's status, or 1 if another one failed.
 

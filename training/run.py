@@ -40,11 +40,11 @@ from training.evaluation.abstaining import AbstentionFigures, Calibrated, calibr
 from training.evaluation.assess import Assessment, assess
 from training.evaluation.comparison import Incumbent, NotCompared, find_incumbent
 from training.evaluation.copies import Grid, grid
-from training.evaluation.exhibits import SIDE
+from training.evaluation.error_gallery import SIDE
 from training.evaluation.gates import GateResult, as_metrics, judge
-from training.evaluation.lessons import Lessons, fair_test
 from training.evaluation.report import Report, write_model_card, write_report
 from training.evaluation.robustness import stratified
+from training.evaluation.seen_photos import Lessons, fair_test
 from training.evaluation.temperature import choose_temperature
 from training.export import ExportedModel, Numbers, Pixels, answer_logits, check_parity, export_onnx, write_probes
 from training.fallback import stand_in

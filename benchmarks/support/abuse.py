@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from benchmarks.support.crowd import Crowd, Turn
-from benchmarks.support.manners import CUT, LEFT, Manner, head, manners, post, says
+from benchmarks.support.bad_clients import CUT, LEFT, Manner, head, manners, post, says
+from benchmarks.support.load import Load, Turn
 
 _LINES = 400
 """Connections of those who open many: more than one caller's, and three of them more than all callers'."""
@@ -74,7 +74,7 @@ def kinds(photo: bytes) -> tuple[Manner, ...]:
     )
 
 
-class Abuse(Crowd):
+class Abuse(Load):
     """Every kind at once, each from its own address, one act after the other, until told to stop."""
 
     def __init__(self, port: int, manners: Sequence[Manner], *, every: float) -> None:

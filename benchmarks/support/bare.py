@@ -20,7 +20,7 @@ from granian.server.embed import Server
 import imaging
 from benchmarks.support.peer import Question
 from benchmarks.support.service import Service, free_port
-from serving.session import Session
+from serving.inference.session import Session
 from serving.settings import usable_cores
 
 ROOT = Path(__file__).parents[2]

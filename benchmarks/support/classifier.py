@@ -10,9 +10,9 @@ import onnx
 from PIL import Image
 
 import imaging
-from benchmarks.support.stand import Stand
+from benchmarks.support.endpoint_fixture import Fixture
 from registry.version import Version
-from serving.session import Session
+from serving.inference.session import Session
 
 LABELS = ["cat", "dog"]
 SIZE = 224
@@ -82,7 +82,7 @@ def version_files(model: Path, photo: Path, directory: Path) -> dict[str, Path]:
     return {"model.onnx": model, "probes.json": probes, "probes/0.jpg": photo}
 
 
-def release(at: Stand, count: int) -> tuple[list[Version], Path]:
+def release(at: Fixture, count: int) -> tuple[list[Version], Path]:
     """Publish `count` versions at a stand, put the first in force, and give them with the photo that callers post."""
     photo = at.directory / "photo.jpg"
     photo.write_bytes(make_photo())

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from registry import layout
 from registry.catalog import Catalog
-from registry.channel import Channel, Move
+from registry.channel import Channel, ChannelEntry
 from registry.object_store import MemoryStore
 from registry.version import Version
 
@@ -75,7 +75,7 @@ class MoveLog:
 
     def _following(self, length: int) -> Iterator[tuple[str, bytes]]:
         while self._last.number < length:
-            self._last: Move = replace(
+            self._last: ChannelEntry = replace(
                 self._last,
                 number=self._last.number + 1,
                 write_id=secrets.token_hex(16),

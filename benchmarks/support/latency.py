@@ -15,10 +15,10 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.support.counting import Requests
-from benchmarks.support.crew import Member
 from benchmarks.support.entries import a_version
 from benchmarks.support.figures import Latency
 from benchmarks.support.s3_server import Bucket, S3Server
+from benchmarks.support.workers import Member
 from registry.channel import Channel
 from registry.errors import ObjectMissing
 from registry.object_store import ObjectStore

@@ -15,7 +15,7 @@ from typing import IO, Self
 import numpy as np
 
 import imaging
-from serving.session import Session
+from serving.inference.session import Session
 
 ROOT = Path(__file__).parents[2]
 _READY = "ready"

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.support.crew import Member
 from benchmarks.support.entries import a_version
 from benchmarks.support.s3_server import Bucket, S3Server
-from registry.channel import Channel, Move
+from benchmarks.support.workers import Member
+from registry.channel import Channel, ChannelEntry
 from registry.errors import ChannelMoved, StoreUnavailable
 
 if TYPE_CHECKING:
@@ -159,7 +159,7 @@ def follow(bucket: Bucket, start: "Barrier", over: "Event") -> Following:
     channel.after(0)  # connects
     start.wait(START_PATIENCE)
     faults: list[str] = []
-    last: Move | None = None
+    last: ChannelEntry | None = None
     number = polls = 0
     while True:
         ending = over.is_set()  # asked before the poll: what is not there afterwards will never be
@@ -177,7 +177,7 @@ def follow(bucket: Bucket, start: "Barrier", over: "Event") -> Following:
                 faults.append(f"a head of {head and head.number} after entry {number} had been seen")
 
 
-def judge(history: Sequence[Move], written: Sequence[Writing], followed: Sequence[Following]) -> list[str]:
+def judge(history: Sequence[ChannelEntry], written: Sequence[Writing], followed: Sequence[Following]) -> list[str]:
     """Where answers and history disagree."""
     stands = Counter(move.write_id for move in history)
     won = Counter(write_id for each in written for write_id in each.won)

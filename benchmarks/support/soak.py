@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.support.callers import Answers, Callers, call_for, per_second
-from benchmarks.support.crowd import Crowd, crowd
+from benchmarks.support.endpoint_fixture import Endpoint, Fixture, wait_until
 from benchmarks.support.figures import Trend
 from benchmarks.support.in_force import foreign_answers
-from benchmarks.support.stand import Endpoint, Stand, wait_until
+from benchmarks.support.load import Load, crowd
 from benchmarks.support.timetable import Action, Plan, timetable
-from registry.channel import Move
+from registry.channel import ChannelEntry
 from registry.experiment import Experiment
 from registry.experiment_rule import Evidence, Rule
 from registry.version import Version
@@ -51,7 +51,7 @@ class Soak:
 
     def __init__(
         self,
-        stand: Stand,
+        stand: Fixture,
         endpoint: Endpoint,
         versions: Sequence[Version],
         photo: Path,
@@ -62,7 +62,7 @@ class Soak:
         self._stand, self._endpoint, self._versions = stand, endpoint, versions
         self._photo, self._plan, self._tell = photo, plan, tell
         self._random = random.Random(7)  # noqa: S311 - which version is next is no secret
-        self._move: Move | None = stand.channel.head()
+        self._move: ChannelEntry | None = stand.channel.head()
         self._experiment: Experiment | None = None
         self._lost_before = 0.0
         self._began = 0.0
@@ -174,7 +174,7 @@ class Soak:
         shown = self._endpoint.model()["experiment"]
         return shown["evidence"]["compared"] if shown and shown["number"] == experiment.number else 0
 
-    def _look(self, seen: Soaked, answers: Answers, bad: Crowd) -> None:
+    def _look(self, seen: Soaked, answers: Answers, bad: Load) -> None:
         """Everything that nobody asked for."""
         seen.latency = answers
         seen.good = Counter(answers["status"].tolist())

@@ -6,11 +6,11 @@ question with 404 only to those who may list (403 otherwise).
 """
 
 from infra.policies.buckets import ACCESS_LOG, access_log_bucket, lake_bucket, workspace_bucket, write_once_bucket
+from infra.policies.instances import endpoint, session_manager, training
 from infra.policies.keys import encryption_key, signing_key
 from infra.policies.launching import launch, person
-from infra.policies.machines import endpoint, session_manager, training
 from infra.policies.operators import operator
-from infra.policies.places import Places
+from infra.policies.resource_names import ResourceNames
 from infra.policies.statements import Accounts, Document, Statement, as_json
 from infra.policies.trust import trust_people, trust_service
 
@@ -18,7 +18,7 @@ __all__ = [
     "ACCESS_LOG",
     "Accounts",
     "Document",
-    "Places",
+    "ResourceNames",
     "Statement",
     "access_log_bucket",
     "as_json",

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from infra.policies.places import Places
+from infra.policies.resource_names import ResourceNames
 from infra.policies.statements import (
     Document,
     allow,
@@ -21,7 +21,7 @@ from infra.policies.statements import (
 from registry.layout import DATASETS, JOBS, PHOTOS, STUDIES, Role, creates, deletes, reads
 
 
-def operator(role: Role, places: Places, photo_sources: Iterable[str] = ()) -> Document:
+def operator(role: Role, places: ResourceNames, photo_sources: Iterable[str] = ()) -> Document:
     """What a person or pipeline acting as `role` may do.
 
     `photo_sources` are places outside of petpark that photos are ingested from: `bucket` or `bucket/prefix`.

@@ -11,7 +11,7 @@ import typer
 
 from petpark import acceptance, models
 from petpark.app import example, invocation
-from petpark.commands.words import named_option
+from petpark.commands.formatting import named_option
 from petpark.output import Cell, Columns, Section, percent, plural
 
 if TYPE_CHECKING:

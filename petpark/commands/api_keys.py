@@ -11,7 +11,7 @@ from petpark import api_keys
 from petpark.api_keys import HEARD_WITHIN, Listed, MadeKey
 from petpark.app import example, group, invocation
 from petpark.output import Cell, Output, bad, good, moment
-from serving.keys.record import ApiKey, KeyScope
+from serving.auth.key_record import ApiKey, KeyScope
 
 app = group("Who may call an endpoint: its API keys.")
 

@@ -10,8 +10,8 @@ import typer
 
 from petpark import comparison, models
 from petpark.app import example, invocation
+from petpark.commands.formatting import NAMED, brief, figure, measured, named
 from petpark.commands.photos import by_change, by_class, photo_facts
-from petpark.commands.words import NAMED, brief, figure, measured, named
 from petpark.comparison import Comparison
 from petpark.lineage import DeadEnd
 from petpark.output import Cell, Columns, Section, bad, moment, short, size

@@ -10,12 +10,12 @@ import typer
 
 from petpark import decisions, models
 from petpark.app import Invocation, example, invocation
-from petpark.commands.words import Named, named_option
+from petpark.commands.formatting import Named, named_option
 from petpark.decisions import Successors
 from petpark.errors import NOT_SO
 from petpark.output import Cell, bad, moment, short
 from petpark.target import Target
-from registry.channel import Move
+from registry.channel import ChannelEntry
 from registry.channel_policy import ChannelPolicy
 from registry.identity import person
 
@@ -139,7 +139,7 @@ def _say_undeclared(run: Invocation, target: Target, channel: str) -> None:
         run.output.note(f"No stack declares channel {channel} (declared: {declared}); it asks for {asked}.")
 
 
-def _show(run: Invocation, target: Target, move: Move, *, left: Move | None = None) -> None:
+def _show(run: Invocation, target: Target, move: ChannelEntry, *, left: ChannelEntry | None = None) -> None:
     policy = decisions.rule(target, move.channel)
     rule: Mapping[str, Any] = {**policy.to_dict(), "declared": move.channel in target.outputs.channels}
     fields: dict[str, Cell] = {

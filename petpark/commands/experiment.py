@@ -11,7 +11,7 @@ import typer
 from petpark import experiments, models
 from petpark.app import Invocation, example, group, invocation
 from petpark.commands.decisions import Channel, Why
-from petpark.commands.words import Named
+from petpark.commands.formatting import Named
 from petpark.errors import NOT_SO, StackNotDeployed, unwatched
 from petpark.experiments import Look
 from petpark.output import Cell, bad, good, moment, short

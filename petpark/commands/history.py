@@ -10,13 +10,13 @@ import typer
 
 from petpark import history as histories
 from petpark.app import Invocation, example, invocation
-from petpark.commands.words import show_proofs
+from petpark.commands.formatting import show_proofs
 from petpark.errors import NOT_SO
 from petpark.output import Cell, moment
 from registry.identity import person
 
 if TYPE_CHECKING:
-    from registry.channel import Move
+    from registry.channel import ChannelEntry
 
 _SHA256 = re.compile(r"(?:sha256:)?([0-9a-f]{64})")
 
@@ -84,7 +84,7 @@ def _hash(text: str) -> str:
     return match[1]
 
 
-def _row(move: Move) -> tuple[Cell, ...]:
+def _row(move: ChannelEntry) -> tuple[Cell, ...]:
     version = str(move.version) if move.restores is None else f"{move.version} (back to move {move.restores})"
     return (str(move.number), version, str(move.previous or "none"), moment(move.at), person(move.by), move.why)
 

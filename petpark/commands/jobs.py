@@ -8,7 +8,7 @@ import typer
 from petpark import cancellation, gates, job_details, job_logs, job_summaries, jobs
 from petpark.app import example, group, invocation
 from petpark.commands import verdicts
-from petpark.commands.words import measured
+from petpark.commands.formatting import measured
 from petpark.errors import LogMissing, unwatched
 from petpark.job_details import JobDetails
 from petpark.job_summaries import JobSummary, Stage
@@ -130,7 +130,7 @@ def _sections(found: JobDetails) -> dict[str, Section]:
         "Checks": {name: str(value) for name, value in asdict(spec.evaluation.checks).items() if value != ""},
         "Metrics": measured(result.metrics) if result else {},
         **verdicts.failures(found),
-        **_last_words(found),
+        **_final_lines(found),
     }
 
 
@@ -144,7 +144,7 @@ def _console(found: JobDetails) -> str:
     return f"for an hour or so: aws ec2 get-console-output --instance-id {found.summary.instance_id}"
 
 
-def _last_words(found: JobDetails) -> dict[str, Section]:
+def _final_lines(found: JobDetails) -> dict[str, Section]:
     if found.boot_log is None:
         return {}
     lines = {str(number): line for number, line in enumerate(found.boot_log.last, start=1)}

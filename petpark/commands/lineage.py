@@ -12,7 +12,7 @@ from rich.tree import Tree
 
 from petpark import lineage as lineages
 from petpark.app import example, invocation
-from petpark.commands.words import Named, accuracy, brief
+from petpark.commands.formatting import Named, accuracy, brief
 from petpark.lineage import DeadEnd, Origin, Run
 from petpark.models import resolve
 from petpark.output import bad, moment, plural, short

@@ -12,7 +12,7 @@ import typer
 from petpark import models
 from petpark.app import example, group, invocation
 from petpark.commands import comparison, history, lineage, upkeep
-from petpark.commands.words import Named, accuracy, brief, measured, show_proofs
+from petpark.commands.formatting import Named, accuracy, brief, measured, show_proofs
 from petpark.errors import NOT_SO
 from petpark.models import Judged, Overview, Standing, Validity
 from petpark.output import Cell, Columns, Section, bad, good, moment, short, size
@@ -20,7 +20,7 @@ from registry.gates import State, figures, states
 from registry.identity import person
 
 if TYPE_CHECKING:
-    from registry.channel import Move
+    from registry.channel import ChannelEntry
     from registry.errors import RegistryError
 
 app = group("The registry: versions, channels, certificates.")
@@ -146,7 +146,7 @@ def _broken(number: int, problem: RegistryError) -> tuple[Cell, ...]:
     return (str(number), "–", "–", "–", bad(f"unreadable: {problem.actual}"), "", "")
 
 
-def _head(name: str, move: Move) -> tuple[Cell, ...]:
+def _head(name: str, move: ChannelEntry) -> tuple[Cell, ...]:
     return (name, str(move.version), moment(move.at), person(move.by), move.why)
 
 

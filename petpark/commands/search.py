@@ -14,7 +14,7 @@ from petpark.app import Invocation, example, group, invocation
 from petpark.commands.train import submit, watch_job
 from petpark.errors import StudyCancelled, unwatched
 from petpark.output import Cell, bad, good, plural, short
-from petpark.search import page, request, words
+from petpark.search import page, request, study_summary
 from petpark.search.driver import Driver, Instances
 from petpark.search.records import Listed, Records, listed, resolve
 from petpark.search.table import Row, State, Table
@@ -222,14 +222,14 @@ def _drive(run: Invocation, target: Target, study: str, *, publish: bool) -> Non
 
 
 def _print(run: Invocation, table: Table, asked: Study, *, published: Mapping[str, Any] | None = None) -> None:
-    names = words.searched(asked)
+    names = study_summary.searched(asked)
     run.output.table(
         ("trial", *names, "epochs", table.metric, "95 % interval", "hours", "USD", "state", ""),
         [_row(table, row, names) for row in table.rows],
-        facts={**asdict(table), "published": published or None, "next": words.command(table)},
+        facts={**asdict(table), "published": published or None, "next": study_summary.command(table)},
         empty="No trials.",
     )
-    for sentence in words.sentences(table):
+    for sentence in study_summary.sentences(table):
         run.output.say(sentence)
     if published:
         run.output.say(f"Published: version {published.get('version')} by job {published.get('job')}.")
@@ -242,7 +242,7 @@ def _row(table: Table, row: Row, names: tuple[str, ...]) -> tuple[Cell, ...]:
     elif row.state is State.INTERRUPTED:
         state = bad(row.state)
     figures = ("–", "") if row.value is None else (f"{row.value:.3f}", f"{row.low:.3f} to {row.high:.3f}")
-    cost = (words.hours(row.seconds), words.usd(row.usd))
+    cost = (study_summary.hours(row.seconds), study_summary.usd(row.usd))
     mark: Cell = good("best") if row.trial == table.best else ""
     values = (row.settings.get(name, "") for name in names)
     return (str(row.trial), *values, str(row.epochs), *figures, *cost, state, mark)
@@ -252,7 +252,7 @@ def _summary(one: Listed) -> tuple[Cell, ...]:
     name, study, table = one.name, one.study, one.table
     if study is None:
         return (name, "–", "–", "–", "–", "", bad(f"unreadable: {one.problem}"))
-    searched, asked_by = ", ".join(words.searched(study)), person(study.spec.requested_by)
+    searched, asked_by = ", ".join(study_summary.searched(study)), person(study.spec.requested_by)
     best = "" if table is None or table.best is None else f"trial {table.best}: {table.row(table.best).value:.3f}"
     outcome = one.outcome.partition(":")[0] or "not ended"
     return (name, asked_by, short(study.spec.dataset), searched, plural(study.trials, "setting"), best, outcome)

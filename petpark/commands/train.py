@@ -12,7 +12,7 @@ import typer
 from petpark import datasets, job_details, jobs, weights
 from petpark.app import Invocation, example, invocation
 from petpark.commands import verdicts
-from petpark.commands.words import measured
+from petpark.commands.formatting import measured
 from petpark.errors import GATES_FAILED, unwatched
 from petpark.jobs import EpochSeen, Finished, InstanceSeen, ProgressSeen, Skipped
 from petpark.output import Cell

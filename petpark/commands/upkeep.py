@@ -10,14 +10,14 @@ import typer
 
 from petpark import upkeep
 from petpark.app import Invocation, example, invocation
-from petpark.commands.words import details
+from petpark.commands.formatting import details
 from petpark.errors import NOT_SO
 from petpark.output import Line, bad, good, plural, short, size
 from petpark.target import Target
 
 if TYPE_CHECKING:
-    from registry.collection import Garbage
-    from registry.inspection import Inspection
+    from registry.fsck import Inspection
+    from registry.garbage_collection import Garbage
     from registry.object_store import Stored
     from registry.repairs import Repair
 
@@ -34,7 +34,7 @@ def fsck(
     Damage is what breaks a guarantee; a trace is that somebody wrote where they should not have.
     Changes nothing. Ends with 1 when there is either.
     """
-    from registry.inspection import Severity
+    from registry.fsck import Severity
 
     run = invocation(ctx)
     target = run.target()
@@ -174,7 +174,7 @@ def _collect(run: Invocation, target: Target, garbage: Garbage) -> list[Stored]:
 
 
 def _grace_days() -> int:
-    from registry.sending import GRACE
+    from registry.upload import GRACE
 
     return GRACE.days
 

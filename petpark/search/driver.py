@@ -16,7 +16,7 @@ from botocore.exceptions import ClientError
 from petpark import jobs, training_instances
 from petpark.errors import DENIED, NoCapacity, QuotaReached
 from petpark.launches import quota_step
-from petpark.search.records import Look, Records, reservation
+from petpark.search.records import Records, StudyState, reservation
 from petpark.search.table import State, Table
 from petpark.target import Target
 from registry import layout
@@ -133,7 +133,7 @@ class Driver:
             return QuotaReached(full.message, next_step=step, study=self.name, quotas=full.quotas)
         return NoCapacity(full.message, next_step=f"Try again later: {again}", study=self.name)
 
-    def _start(self, look: Look, trial: Trial) -> None:
+    def _start(self, look: StudyState, trial: Trial) -> None:
         from training.job import JobExists, submit, written
         from training.search.study import Launch, spec_of
 
@@ -161,7 +161,7 @@ class Driver:
                 self.store.create(layout.refused_key(self.name, number), b"{}")
             raise
 
-    def _look_after(self, look: Look, at_work: list[Entry]) -> None:
+    def _look_after(self, look: StudyState, at_work: list[Entry]) -> None:
         """Launch again what an earlier driver may have died before launching, and end what outlives its time."""
         for entry in at_work:
             token = layout.launch_token(self.name, entry.number)
@@ -175,7 +175,7 @@ class Driver:
                     how = "is ended" if ended else "is not ours to end; its own watchdog will"
                     self.tell(f"trial {entry.trial} has used up its time: its instance {how}")
 
-    def _cancel(self, records: Records, look: Look, cancellation: Cancellation) -> Table:
+    def _cancel(self, records: Records, look: StudyState, cancellation: Cancellation) -> Table:
         """End every trial that was begun, its result first: an instance that boots later finds it and ends itself."""
         from training.job import store_cancelled
 
@@ -192,7 +192,7 @@ class Driver:
             if not self.machines.end(self.name, token):
                 self.tell(f"the instance of launch {token} is not ours to end; its own watchdog will")
 
-    def _say(self, look: Look, told: dict[int, State]) -> None:
+    def _say(self, look: StudyState, told: dict[int, State]) -> None:
         scores = look.scores()
         for trial in look.trials:
             state = look.state(trial.number)
@@ -203,7 +203,7 @@ class Driver:
                 why = f": {result.error}" if result is not None and result.error else ""
                 self.tell(f"trial {trial.number} {state}{found}{why}")
 
-    def _end(self, records: Records, look: Look) -> Table:
+    def _end(self, records: Records, look: StudyState) -> Table:
         from training.job import written
 
         table = records.table(look, _outcome(look))
@@ -212,7 +212,7 @@ class Driver:
         return records.ended() or table
 
 
-def _outcome(look: Look) -> str:
+def _outcome(look: StudyState) -> str:
     left = look.startable()
     if not left:
         return "all trials ended"

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from petpark.search import words
+from petpark.search import study_summary
 from petpark.search.table import Row, Table
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def write_page(table: Table, study: Study, path: Path) -> None:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    names = words.searched(study)
+    names = study_summary.searched(study)
     path.write_text(
         environment.get_template("page.html.j2").render(
             table=table,
@@ -45,10 +45,10 @@ def write_page(table: Table, study: Study, path: Path) -> None:
             recipe=study.spec.hyper_parameters,
             rungs=study.rungs,
             style=style.read_text(encoding="utf-8"),
-            sentences=words.sentences(table),
+            sentences=study_summary.sentences(table),
             charts={name: _chart(table, name) for name in names} if _measured(table) else {},
-            hours=words.hours,
-            usd=words.usd,
+            hours=study_summary.hours,
+            usd=study_summary.usd,
         ),
         encoding="utf-8",
     )

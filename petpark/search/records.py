@@ -30,7 +30,7 @@ _STARTABLE: Final = (State.WAITING, State.INTERRUPTED)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Look:
+class StudyState:
     """A study at one moment. `alive` says of a launch's token whether its instance is at work, as EC2 told it."""
 
     name: str
@@ -128,7 +128,7 @@ class Records:
         except ObjectMissing:
             return None
 
-    def look(self, alive: Mapping[str, bool]) -> Look:
+    def look(self, alive: Mapping[str, bool]) -> StudyState:
         """What the records say now; `alive` was asked before, for a job has its result before its instance ends."""
         from training.search.study import plan
 
@@ -137,7 +137,7 @@ class Records:
             found = self.store.stat(layout.job_result_key(self._job(trial)))
             if found is not None:
                 self._ends[trial] = self.clock() - found.age.total_seconds()
-        bare = Look(
+        bare = StudyState(
             name=self.name,
             study=study,
             trials=(),
@@ -151,7 +151,7 @@ class Records:
         trials = {trial.number: trial for trial in plan(study, bare.bounds())} | self._trials()
         return replace(bare, trials=tuple(trials[number] for number in sorted(trials)))
 
-    def table(self, look: Look, outcome: str | None = None) -> Table:
+    def table(self, look: StudyState, outcome: str | None = None) -> Table:
         """The study as people read it; a cancelled one says so, whatever the `outcome`."""
         from training.search.budget import spent
         from training.search.choice import luck, ranked
@@ -183,7 +183,7 @@ class Records:
             cancelled_by=cancelled and cancelled.by,
         )
 
-    def _row(self, look: Look, trial: Trial, seconds: Mapping[int, float]) -> Row:
+    def _row(self, look: StudyState, trial: Trial, seconds: Mapping[int, float]) -> Row:
         from training.search.study import parameters
 
         state, result, score = look.state(trial.number), look.results.get(trial.number), look.scores()

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rehearsal.engine import diff, mending, program, provider_config, wire
+from rehearsal.engine import crash_recovery, diff, program, provider_config, wire
 from rehearsal.engine.assets import AssetFolder
 from rehearsal.engine.bridge import Bridge
 from rehearsal.engine.deletion import delete_all, refuse_protected
@@ -232,7 +232,7 @@ class EmbeddedEngine:
                 assets = AssetFolder(scratch, project=self._project.directory)
                 bridge = Bridge(provider, assets=assets, region=properties["region"])
                 if kind != "preview":
-                    mending.mend(state, bridge, told=reporter.message)
+                    crash_recovery.recover(state, bridge, told=reporter.message)
                 return Worker(state=state, bridge=bridge, reporter=reporter)
 
             try:

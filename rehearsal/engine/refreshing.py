@@ -13,8 +13,8 @@ from dataclasses import replace
 
 from rehearsal.engine import planning
 from rehearsal.engine import step as decisions
+from rehearsal.engine.crash_recovery import refreshed
 from rehearsal.engine.errors import EngineError
-from rehearsal.engine.mending import refreshed
 from rehearsal.engine.record import Record
 from rehearsal.engine.type_table import short_type
 from rehearsal.engine.worker import Worker, step_of

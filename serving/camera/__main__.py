@@ -6,7 +6,7 @@ from pathlib import Path
 from serving.camera.process import run
 from serving.camera.settings import SettingsInvalid, load_settings
 from serving.camera.spool import SpoolInUse, SpoolUnusable
-from serving.ending import end
+from serving.process_exit import end
 from serving.server import AddressInUse
 
 _USAGE = 2

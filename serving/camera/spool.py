@@ -122,7 +122,7 @@ class Spool:
         if size > self._max:
             raise EventTooLarge(f"an event of {size:,} bytes does not fit into a spool of {self._max:,}")
         with self._transaction() as database:
-            self._make_room(database, self._max - size)
+            self._evict(database, self._max - size)
             row = (event.id, now, size, event.camera, facts, picture)
             cursor = database.execute(
                 "INSERT INTO events (id, recorded, bytes, camera, facts, picture) VALUES (?, ?, ?, ?, ?, ?)", row
@@ -188,7 +188,7 @@ class Spool:
             self._database.close()
             self._lock.close()
 
-    def _make_room(self, database: sqlite3.Connection, most: int) -> None:
+    def _evict(self, database: sqlite3.Connection, most: int) -> None:
         (used,) = database.execute("SELECT bytes FROM totals").fetchone()
         while used > most:
             sequence, size, forwarded = _first_to_go(database)

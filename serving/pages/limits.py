@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 from imaging.decoding import MAX_DECODED_BYTES, MAX_SCANS, MAX_SIDE
 from serving import problems
-from serving.multipart import OTHER_PARTS
+from serving.http.multipart import OTHER_PARTS
+from serving.pages.rollback import BODY_BYTES
 from serving.pages.schemas import Json
-from serving.roll_back import BODY_BYTES
 from serving.settings import HEADER_LINES, Limits
 
 _LATER = f"{problems.OVERLOADED.status} `{problems.OVERLOADED.name}` with Retry-After"

@@ -1,9 +1,9 @@
 """Shapes of what the endpoint takes and gives, for its OpenAPI document."""
 
 from serving import problems
-from serving.explanation import SIDE
-from serving.registry_view import SHOWN
-from serving.roll_back import WHY
+from serving.inference.explanation import SIDE
+from serving.pages.registry_view import SHOWN
+from serving.pages.rollback import WHY
 
 type Json = dict[str, object]
 

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from benchmarks import abuse as benchmark
 from benchmarks.support.abuse import kinds
-from benchmarks.support.stand import stand
+from benchmarks.support.endpoint_fixture import stand
 from tests.serving.park import photo, version_files
 
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.support.manners import manners
+from benchmarks.support.bad_clients import manners
+from benchmarks.support.endpoint_fixture import stand, wait_until
 from benchmarks.support.soak import Soak
-from benchmarks.support.stand import stand, wait_until
 from benchmarks.support.timetable import Plan
 from tests.serving.park import photo, version_files
 

@@ -24,7 +24,7 @@ from imaging.jpeg import has_more_scans
 from petpark.downloads.errors import ArchiveRefused
 from petpark.downloads.unpack import unpack
 from registry.certificate import PAYLOAD_TYPE, Certificate, parse_envelope
-from registry.channel import Move
+from registry.channel import ChannelEntry
 from registry.encoding import canonical
 from registry.errors import RegistryError
 from registry.experiment import Conclusion, Experiment, Experiments
@@ -33,12 +33,12 @@ from registry.experiment_rule import Evidence, Rule
 from registry.layout import experiment_key
 from registry.object_store import MemoryStore
 from registry.version import StoredFile, Version
+from serving.auth.key_record import ApiKey, RecordMalformed
 from serving.camera.settings import EXAMPLE, SettingsInvalid, parse_settings, parse_source
-from serving.content_encoding import decoder
-from serving.keys.record import ApiKey, RecordMalformed
-from serving.multipart import photo_of, photos_of
+from serving.http.content_encoding import decoder
+from serving.http.multipart import photo_of, photos_of
+from serving.http.tensors import read_request
 from serving.problems import Problem
-from serving.tensors import read_request
 from tests.fuzz.mutate import Mutate, behind, documents, framed, png_checksums, tar_checksums
 from training.dataset.index import read_index
 from training.dataset.sources.archive import ArchiveSource
@@ -182,7 +182,7 @@ def _downloads() -> Iterator[bytes]:
 
 def stored(data: bytes) -> None:
     """Read each kind of registry object, also from its canonical form: most mutations would end at that check."""
-    readers = (Version.from_bytes, Move.from_bytes, Certificate.from_statement, parse_envelope, _experiment)
+    readers = (Version.from_bytes, ChannelEntry.from_bytes, Certificate.from_statement, parse_envelope, _experiment)
     for spelling in {data, *_canonical(data)}:
         for read in readers:
             with suppress(RegistryError, ExperimentMalformed):
@@ -211,7 +211,7 @@ def _stored() -> Iterator[bytes]:
         lineage={"run": "r"},
     )
     yield version.to_bytes()
-    yield Move(
+    yield ChannelEntry(
         channel="prod",
         number=1,
         version=1,

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from infra import policies
-from infra.policies import Document, Places
+from infra.policies import Document, ResourceNames
 from registry import layout
 from registry.layout import Role
 from tests.infra.conftest import PROD_ACCOUNT
@@ -15,7 +15,7 @@ from tests.policy_evaluator import policy
 
 OWNER, STRANGER = "123456789012", "333333333333"
 ACCOUNTS = {"prod": PROD_ACCOUNT}
-PLACES = Places(
+PLACES = ResourceNames(
     model="pets",
     model_store="store",
     data_lake="lake",

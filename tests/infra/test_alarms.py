@@ -8,7 +8,7 @@ import pytest
 
 from infra.alarms import Watched, rules
 from infra.signals import ANSWERED, STATE
-from serving.live import Live
+from serving.release.live import Live
 from serving.state_report import MESSAGE, state_of
 from serving.telemetry import Recent
 

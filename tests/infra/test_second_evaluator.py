@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from infra import policies
-from infra.policies import Document, Places
+from infra.policies import Document, ResourceNames
 from registry.channel_policy import ChannelPolicy
 from registry.layout import Role
 from tests.policy_evaluator import policy
@@ -23,7 +23,7 @@ from tests.simulator import simulate
 OWNER, PROD, STRANGER = "123456789012", "210987654321", "333333333333"
 KMS = f"arn:aws:kms:eu-west-1:{OWNER}:key"
 EC2 = f"arn:aws:ec2:eu-west-1:{OWNER}"
-PLACES = Places(
+PLACES = ResourceNames(
     model="pets",
     model_store="store",
     data_lake="lake",

@@ -184,7 +184,7 @@ def test_prod_asks_for_keys_in_the_files_that_we_ship():
 
 
 def test_the_providers_of_the_settings_are_those_that_an_endpoint_knows():
-    from serving.providers import NAMES
+    from serving.inference.execution_providers import NAMES
 
     assert _read(_values(endpoint_providers=",".join(NAMES))).endpoint.providers == ",".join(NAMES)
 

@@ -10,9 +10,9 @@ from moto import mock_aws
 from registry.encoding import canonical
 from registry.layout import Role, api_keys_prefix
 from registry.object_store import MemoryStore
-from serving.keys.key_log import KeyLog
-from serving.keys.record import KeyScope, hash_of, new_key
-from serving.keys.ring import KeyRing
+from serving.auth.key_log import KeyLog
+from serving.auth.key_polling import KeyRing
+from serving.auth.key_record import KeyScope, hash_of, new_key
 from serving.telemetry import Metrics
 
 

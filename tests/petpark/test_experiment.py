@@ -12,10 +12,10 @@ import pytest
 
 from petpark import experiments
 from registry.certificate import Certificates
-from registry.channel import Channel, Move
+from registry.channel import Channel, ChannelEntry
 from registry.experiment import Experiment, Experiments
 from registry.experiment_rule import Arm, Evidence
-from registry.promotion import Desk
+from registry.promotion import PromotionService
 from registry.version import Version
 from tests.petpark.conftest import Place, Run, Serve
 
@@ -181,13 +181,13 @@ def test_a_version_that_somebody_promoted_later_by_hand_is_no_win(
 def test_a_channel_that_moves_while_a_win_is_carried_out_is_not_moved_again(
     run: Run, place: Place, serve: Serve, begun: Experiment, publish: Publish, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    other, usual = publish(), Desk.promote
+    other, usual = publish(), PromotionService.promote
 
-    def promote(desk: Desk, number: int, **settings: Any) -> Move:
+    def promote(desk: PromotionService, number: int, **settings: Any) -> ChannelEntry:
         Channel(place.buckets["models"], "pets", "test").move(other, by="otto", why="meanwhile")
         return usual(desk, number, **settings)
 
-    monkeypatch.setattr(Desk, "promote", promote)
+    monkeypatch.setattr(PromotionService, "promote", promote)
     place.urls["test"] = serve(saw(begun, arm(5000), arm(5000)))
     said = run("experiment", "judge", "--channel", "test")
     assert (said.exit_code, said.stderr.startswith("ChannelMoved"), head(place)) == (1, True, 3)

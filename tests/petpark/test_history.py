@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from registry.channel import Channel, Move
+from registry.channel import Channel, ChannelEntry
 from registry.layout import move_key, version_key
 from registry.object_store import MemoryStore
 from registry.version import Version
@@ -20,7 +20,7 @@ type Rewrite = Callable[[Place], None]
 
 
 @pytest.fixture
-def moved(run: Run, publish: Publish, place: Place) -> list[Move]:
+def moved(run: Run, publish: Publish, place: Place) -> list[ChannelEntry]:
     """Channel test at version 1, then 2, then 3, then back at 2."""
     for number in (1, 2, 3):
         publish()
@@ -41,7 +41,7 @@ def wrong(told: dict[str, Any]) -> list[tuple[str, str]]:
 def rewrite(place: Place, number: int, **changes: Any) -> None:
     """Put another entry where one stands, as somebody could who got around the bucket's policy."""
     store, key = place.buckets["models"], move_key("pets", "test", number)
-    move = replace(Move.from_bytes(store.get(key)), **changes)
+    move = replace(ChannelEntry.from_bytes(store.get(key)), **changes)
     store.delete(key)
     store.create(key, move.to_bytes())
 
@@ -57,7 +57,7 @@ def forgetful(place: Place) -> None:
 # --- the moves -----------------------------------------------------------------------------------------------------
 
 
-def test_history_tells_who_moved_a_channel_and_why(run: Run, moved: list[Move]) -> None:
+def test_history_tells_who_moved_a_channel_and_why(run: Run, moved: list[ChannelEntry]) -> None:
     shown = run("models", "history", "--channel", "test").stdout
     assert "release 2" in shown
     assert "2 (back to move 2)" in shown
@@ -72,7 +72,7 @@ def test_history_tells_who_moved_a_channel_and_why(run: Run, moved: list[Move]) 
     assert [move["sha256"] for move in told["moves"]] == [move.sha256 for move in moved]
 
 
-def test_only_the_last_moves_are_shown_and_all_are_counted(run: Run, moved: list[Move]) -> None:
+def test_only_the_last_moves_are_shown_and_all_are_counted(run: Run, moved: list[ChannelEntry]) -> None:
     told = json.loads(run("models", "history", "--channel", "test", "--last", "2", "--json").stdout)
     assert ([move["number"] for move in told["moves"]], told["total"]) == ([3, 4], 4)
 
@@ -91,7 +91,7 @@ def test_what_cannot_be_a_channel_is_refused(run: Run) -> None:
 # --- the proof -----------------------------------------------------------------------------------------------------
 
 
-def test_a_history_that_only_grew_is_proven_and_its_head_named(run: Run, moved: list[Move]) -> None:
+def test_a_history_that_only_grew_is_proven_and_its_head_named(run: Run, moved: list[ChannelEntry]) -> None:
     code, told = proof(run)
     assert (code, told["sound"], told["moves"]) == (0, True, 4)
     assert told["head"] == {"move": 4, "version": 2, "sha256": moved[-1].sha256}
@@ -103,7 +103,7 @@ def test_a_history_that_only_grew_is_proven_and_its_head_named(run: Run, moved: 
 @pytest.mark.parametrize("number", [1, 2, 3])
 @pytest.mark.parametrize("remembers", [True, False])
 def test_an_entry_that_was_rewritten_breaks_the_chain(
-    run: Run, moved: list[Move], place: Place, number: int, remembers: bool
+    run: Run, moved: list[ChannelEntry], place: Place, number: int, remembers: bool
 ) -> None:
     rewrite(place, number, why="never happened")
     if not remembers:
@@ -122,20 +122,24 @@ def test_an_entry_that_was_rewritten_breaks_the_chain(
     assert "head" not in shown.stdout
 
 
-def test_the_newest_entry_rewritten_shows_in_the_buckets_memory(run: Run, moved: list[Move], place: Place) -> None:
+def test_the_newest_entry_rewritten_shows_in_the_buckets_memory(
+    run: Run, moved: list[ChannelEntry], place: Place
+) -> None:
     rewrite(place, 4, version=1, digest=moved[0].digest, restores=1)
     code, told = proof(run)
     assert (code, wrong(told)) == (1, [("first writes", "ObjectRewritten")])
 
 
-def test_the_newest_entry_taken_back_shows_in_the_buckets_memory(run: Run, moved: list[Move], place: Place) -> None:
+def test_the_newest_entry_taken_back_shows_in_the_buckets_memory(
+    run: Run, moved: list[ChannelEntry], place: Place
+) -> None:
     place.buckets["models"].delete(move_key("pets", "test", 4))
     code, told = proof(run)
     assert (code, wrong(told)) == (1, [("first writes", "ObjectRewritten")])
 
 
 def test_an_entry_noted_elsewhere_shows_that_the_newest_were_taken_back_where_the_bucket_forgot(
-    run: Run, moved: list[Move], place: Place
+    run: Run, moved: list[ChannelEntry], place: Place
 ) -> None:
     noted = moved[-1].sha256
     assert proof(run, "--since", noted)[0] == 0
@@ -147,14 +151,14 @@ def test_an_entry_noted_elsewhere_shows_that_the_newest_were_taken_back_where_th
     assert noted in told["findings"][-1]["expected"]
 
 
-def test_a_noted_entry_may_have_others_behind_it(run: Run, moved: list[Move]) -> None:
+def test_a_noted_entry_may_have_others_behind_it(run: Run, moved: list[ChannelEntry]) -> None:
     said = run("models", "history", "--channel", "test", "--since", f"sha256:{moved[1].sha256}")
     assert said.exit_code == 0
     assert "it is move 2, and 2 came behind it" in said.stdout
 
 
 def test_a_channel_that_was_deleted_altogether_does_not_contain_what_was_noted(
-    run: Run, moved: list[Move], place: Place
+    run: Run, moved: list[ChannelEntry], place: Place
 ) -> None:
     for move in moved:
         place.buckets["models"].delete(move_key("pets", "test", move.number))
@@ -180,14 +184,14 @@ def other_bytes(place: Place) -> None:
 
 @pytest.mark.parametrize(("change", "outcome"), [(gone, "VersionMissing"), (other_bytes, "DigestMismatch")])
 def test_every_move_must_name_a_version_that_is_there_with_its_digest(
-    run: Run, moved: list[Move], place: Place, change: Rewrite, outcome: str
+    run: Run, moved: list[ChannelEntry], place: Place, change: Rewrite, outcome: str
 ) -> None:
     change(place)
     code, told = proof(run)
     assert (code, wrong(told)) == (1, [("move 1", outcome)])
 
 
-def test_the_proof_is_made_as_the_role_that_only_reads(moved: list[Move], place: Place) -> None:
+def test_the_proof_is_made_as_the_role_that_only_reads(moved: list[ChannelEntry], place: Place) -> None:
     from petpark.history import history, prove_history
 
     target = place.target()

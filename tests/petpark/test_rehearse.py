@@ -7,7 +7,7 @@ import pytest
 
 from petpark.rehearse import forecast, say_unless_at_the_end
 from rehearsal.growth import LEAST, count, early
-from rehearsal.script import Script
+from rehearsal.scenario_options import Script
 from tests.petpark.conftest import Run
 from training.dataset.sources import Candidate, FolderSource
 from training.hyper_parameters import FOR_TRANSFER

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from petpark import pulumi_cli
 from petpark.__main__ import app
 from petpark.errors import PulumiFailed, PulumiMissing, RehearsalNotRunning, StackNotDeployed, StackOutdated
-from petpark.people import Person, PersonUnknown, read_people, write_people
+from petpark.rehearsal_credentials import Person, PersonUnknown, read_people, write_people
 from petpark.stacks import parse
 from petpark.target import Target, open_aws, open_rehearsal, rehearsal_target
 from registry import identity

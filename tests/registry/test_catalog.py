@@ -147,8 +147,8 @@ class Meddling(MemoryStore):
 def test_a_large_file_that_changes_while_it_is_sent_publishes_nothing(
     files: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("registry.sending.SMALL_BYTES", 2)
-    monkeypatch.setattr("registry.sending.WHOLE_BYTES", 4)  # what is larger is read twice
+    monkeypatch.setattr("registry.upload.SMALL_BYTES", 2)
+    monkeypatch.setattr("registry.upload.WHOLE_BYTES", 4)  # what is larger is read twice
     store = Meddling()
     with pytest.raises(FileChanged):
         publish(Catalog(store, "pets"), files)
@@ -184,8 +184,8 @@ def test_a_publish_stores_the_same_whichever_way_its_files_go(
     small: int,
     whole: int,
 ) -> None:
-    monkeypatch.setattr("registry.sending.SMALL_BYTES", small)
-    monkeypatch.setattr("registry.sending.WHOLE_BYTES", whole)
+    monkeypatch.setattr("registry.upload.SMALL_BYTES", small)
+    monkeypatch.setattr("registry.upload.WHOLE_BYTES", whole)
     version = publish(Catalog(store, "pets"), files)
     assert [file.name for file in version.files] == sorted(files)
     fetched = Catalog(store, "pets").fetch(version, tmp_path / "fetched")

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from registry.chain_memory import WORTH_KEEPING, ChainMemory
-from registry.channel import Channel, Move
+from registry.channel import Channel, ChannelEntry
 from registry.errors import HistoryBroken
 from registry.layout import channel_prefix, move_key
 from registry.memory_store import MemoryStore
@@ -33,11 +33,11 @@ class Counted(MemoryStore):
         return super().keys(prefix, after=after)
 
 
-def write(store: MemoryStore, numbers: range, *, who: str = "otto", before: Move | None = None) -> Move:
+def write(store: MemoryStore, numbers: range, *, who: str = "otto", before: ChannelEntry | None = None) -> ChannelEntry:
     for number in numbers:
         if store.stat(move_key("pets", "prod", number)) is not None:
             continue
-        before = Move(
+        before = ChannelEntry(
             channel="prod", number=number, version=number % 7 + 1, digest=f"sha256:{number % 7:064x}", by=who, why="x",
             previous=before.version if before else None, restores=None, at="2026-01-01T00:00:00.000000Z",
             write_id=f"{number:032x}", previous_sha256=before.sha256 if before else None,
@@ -60,7 +60,7 @@ def memory(tmp_path: Path) -> ChainMemory:
     return ChainMemory(tmp_path, store="models")
 
 
-def known(store: MemoryStore, memory: ChainMemory | None) -> tuple[list[Move], int, list[int]]:
+def known(store: MemoryStore, memory: ChainMemory | None) -> tuple[list[ChannelEntry], int, list[int]]:
     channel = Channel(store, "pets", "prod", memory=memory)
     return channel.history(), channel.chain.next_number, sorted(channel.passed_over)
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from registry import layout
-from registry.channel import Channel, Move
+from registry.channel import Channel, ChannelEntry
 from registry.errors import ChannelMoved, HistoryBroken, MoveMalformed, NameRefused, NothingToRollBackTo
 from registry.faulty_store import Fault, FaultyStore, only_at
 from registry.object_store import MemoryStore, PrunableStore
@@ -175,7 +175,7 @@ def test_a_channel_name_is_a_plain_word(name: str) -> None:
         Channel(MemoryStore(), "pets", name)
 
 
-def rewritten(history: list[Move]) -> Channel:
+def rewritten(history: list[ChannelEntry]) -> Channel:
     store = MemoryStore()
     for place, move in enumerate(history, start=1):
         store.create(layout.move_key("pets", "prod", place), move.to_bytes())
@@ -216,10 +216,10 @@ def test_reordered_history_is_found() -> None:
 )
 def test_a_stored_move_of_another_shape_is_malformed(change: dict[str, object]) -> None:
     move = moved(MemoryStore(), 1, 2).history()[1]
-    assert Move.from_bytes(move.to_bytes()) == move
+    assert ChannelEntry.from_bytes(move.to_bytes()) == move
     document = json.dumps({**move.to_dict(), **change}, separators=(",", ":"), sort_keys=True).encode()
     with pytest.raises(MoveMalformed):
-        Move.from_bytes(document)
+        ChannelEntry.from_bytes(document)
 
 
 def test_a_walk_that_keeps_nothing_holds_roll_backs_against_what_was_put_into_force(store: PrunableStore) -> None:

@@ -16,9 +16,9 @@ from registry.channel import Channel
 from registry.channel_policy import ChannelPolicy
 from registry.errors import ChannelMoved, StoreUnavailable
 from registry.faulty_store import Crashed, Fault, FaultyStore, only_at
-from registry.inspection import inspect
+from registry.fsck import inspect
 from registry.object_store import MemoryStore, PrunableStore
-from registry.promotion import Desk
+from registry.promotion import PromotionService
 from registry.signing import MemorySigner, MemoryVerifier
 from registry.version import Version
 
@@ -92,8 +92,8 @@ def test_a_promotion_that_is_cut_off_happened_or_not_and_leaves_a_sound_registry
 ) -> None:
     signer, now = MemorySigner(), datetime(2026, 1, 1, tzinfo=UTC)
 
-    def desk(store: PrunableStore) -> Desk:
-        return Desk(
+    def desk(store: PrunableStore) -> PromotionService:
+        return PromotionService(
             catalog=Catalog(store, "pets"), channel=Channel(store, "pets", "prod"),
             certificates=Certificates(store, "pets"), policy=ChannelPolicy(metric="accuracy"),
             verifier=MemoryVerifier(signer),

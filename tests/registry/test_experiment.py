@@ -13,7 +13,7 @@ from registry.errors import HistoryBroken
 from registry.experiment import Conclusion, Experiment, Experiments
 from registry.experiment_errors import ExperimentEnded, ExperimentMalformed, ExperimentRunning, SameVersion
 from registry.experiment_rule import Evidence, Rule
-from registry.inspection import inspect
+from registry.fsck import inspect
 from registry.layout import experiment_key
 from registry.object_store import MemoryStore
 from registry.version import StoredFile, Version

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from securesystemslib.dsse import Envelope
 
 from registry.certificate import PAYLOAD_TYPE, Certificate, parse_envelope
-from registry.channel import Move
+from registry.channel import ChannelEntry
 from registry.encoding import canonical
 from registry.errors import RegistryError
 from registry.experiment import Conclusion, Experiment, Experiments
@@ -30,7 +30,7 @@ VERSION = Version(
     metrics={"accuracy": 0.5},
     lineage={"run": "r"},
 )
-MOVE = Move(
+MOVE = ChannelEntry(
     channel="prod", number=2, version=1, digest=VERSION.digest, by="mia", why="", previous=1, restores=None,
     at="2026-01-01T00:00:00.000000Z", write_id="0" * 32, previous_sha256="b" * 64,
 )  # fmt: skip
@@ -54,7 +54,7 @@ EXPERIMENTS = Experiments(MemoryStore(), "pets", "prod")
 
 PARSERS: dict[str, tuple[Callable[[bytes], object], bytes]] = {
     "version": (Version.from_bytes, VERSION.to_bytes()),
-    "move": (Move.from_bytes, MOVE.to_bytes()),
+    "move": (ChannelEntry.from_bytes, MOVE.to_bytes()),
     "statement": (Certificate.from_statement, CERTIFICATE.statement()),
     "experiment": (functools.partial(EXPERIMENTS._parse, 1), EXPERIMENT.to_bytes()),
     "conclusion": (functools.partial(EXPERIMENTS._parse, 2), CONCLUSION.to_bytes()),

@@ -25,7 +25,7 @@ from registry.errors import (
     VersionMissing,
 )
 from registry.object_store import ObjectStore
-from registry.promotion import Desk, certify
+from registry.promotion import PromotionService, certify
 from registry.signing import MemorySigner, MemoryVerifier
 from registry.version import StoredFile, Version
 
@@ -56,8 +56,8 @@ class Park:
             note="x",
         )
 
-    def desk(self, policy: ChannelPolicy) -> Desk:
-        return Desk(
+    def desk(self, policy: ChannelPolicy) -> PromotionService:
+        return PromotionService(
             catalog=self.catalog,
             channel=self.prod,
             certificates=self.certificates,

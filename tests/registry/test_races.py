@@ -16,7 +16,7 @@ import pytest
 
 from registry.catalog import Catalog
 from registry.certificate import Certificates
-from registry.channel import Channel, Move
+from registry.channel import Channel, ChannelEntry
 from registry.errors import ChannelMoved, StoreUnavailable
 from registry.faulty_store import FaultyStore, at_random
 from registry.object_store import MemoryStore, ObjectStore, PrunableStore, S3Store
@@ -53,12 +53,12 @@ def test_a_promotion_race_has_one_winner_for_each_number(
     version = publish(store, files, run="r-1")
     rounds = (5 if lossy else 20) if isinstance(store, MemoryStore) else 1
 
-    def move_once(channel: Channel, writer: int) -> Move:
+    def move_once(channel: Channel, writer: int) -> ChannelEntry:
         while True:
             with suppress(ChannelMoved, StoreUnavailable):
                 return channel.move(version, by=f"writer-{writer}", why="now me")
 
-    def move(writer: int) -> list[Move]:
+    def move(writer: int) -> list[ChannelEntry]:
         flaky = FaultyStore(store, at_random(seed=writer, rate=0.1 if lossy else 0.0))
         return [move_once(Channel(flaky, "pets", "prod"), writer) for _ in range(rounds)]
 

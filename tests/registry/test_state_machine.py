@@ -19,7 +19,6 @@ from registry.catalog import Catalog
 from registry.certificate import Certificates, Decision
 from registry.channel import Channel
 from registry.channel_policy import ChannelPolicy
-from registry.collection import Collector
 from registry.errors import (
     ChannelMoved,
     FileForgotten,
@@ -29,11 +28,12 @@ from registry.errors import (
     StoreUnavailable,
 )
 from registry.faulty_store import Crashed, Fault, FaultyStore, only_at
-from registry.inspection import inspect
+from registry.fsck import inspect
+from registry.garbage_collection import Collector
 from registry.object_store import MemoryStore, PrunableStore
-from registry.promotion import Desk
-from registry.sending import GRACE, Sending
+from registry.promotion import PromotionService
 from registry.signing import MemorySigner, MemoryVerifier
+from registry.upload import GRACE, Sending
 from tests.registry.aging_store import AgingStore
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -42,7 +42,7 @@ VERIFIER = MemoryVerifier(SIGNER)
 
 RUNS = st.sampled_from("ab")
 A_WHILE = st.sampled_from([timedelta(0), GRACE / 4 - timedelta(minutes=1)])
-"""How long a slow call may take: registry.sending counts on no single call taking longer."""
+"""How long a slow call may take: registry.upload counts on no single call taking longer."""
 
 
 class Model:
@@ -211,7 +211,7 @@ class Registry(Publishing):
     @rule(data=st.data(), certified=st.booleans())
     def promote(self, data: st.DataObject, certified: bool) -> None:
         number = data.draw(st.integers(1, len(self.model.published)))
-        desk = Desk(
+        desk = PromotionService(
             catalog=self.catalog(), channel=self.prod(), certificates=Certificates(self.store, "pets"),
             policy=ChannelPolicy(certificate=certified, two_people=certified), verifier=MemoryVerifier(SIGNER),
         )  # fmt: skip
@@ -328,7 +328,7 @@ class Littered(Registry):
 def test_the_registry_behaves_as_its_model(
     kind: str, machine: type[Publishing], examples: int, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    workers = ("sending.WORKERS", "log.READERS", "inspection.READERS", "collection.REMOVERS")
+    workers = ("upload.WORKERS", "log.READERS", "fsck.READERS", "garbage_collection.REMOVERS")
     for name in workers:
         monkeypatch.setattr(f"registry.{name}", 1)  # so that call number n is the same one every time
     new_store = MemoryStore if kind == "memory" else request.getfixturevalue("new_s3_store")

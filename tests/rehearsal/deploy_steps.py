@@ -26,7 +26,7 @@ import yaml
 from rehearsal.emulator import REPOSITORY
 from rehearsal.engine import EmbeddedEngine
 from rehearsal.engine.provider_binary import find_provider
-from rehearsal.world import World
+from rehearsal.environment import World
 from tests import pulumi_stand_in
 
 PASSPHRASE = "correct horse"

@@ -8,7 +8,7 @@ import boto3
 import pytest
 
 from infra import policies
-from infra.policies import Places
+from infra.policies import ResourceNames
 from registry.layout import api_keys_key, api_keys_prefix, code_key, event_key, version_key
 from rehearsal.emulator import Emulator
 from tests.rehearsal.emulator.conftest import ACCOUNT, TRUST_EC2, refusal, session_client
@@ -24,7 +24,7 @@ VERSION = version_key("pets", 1)
 class Two:
     """The owner's buckets, and S3 and KMS as a role of the other account sees them."""
 
-    places: Places
+    places: ResourceNames
     s3: Any
     kms: Any
     other_s3: Any
@@ -41,7 +41,7 @@ def two(emulator: Emulator) -> Two:
         KeySpec="ECC_NIST_P256",
         Policy=policies.as_json(policies.signing_key(ACCOUNT, "arn:aws:iam::1:role/c", ACCOUNTS)),
     )
-    places = Places(
+    places = ResourceNames(
         model="pets",
         model_store=f"store-{mark}",
         data_lake=f"lake-{mark}",

@@ -8,9 +8,9 @@ import pytest
 from rich.console import Console
 
 from registry.identity import person
-from rehearsal.people import CAST
+from rehearsal.demo_users import CAST
 from rehearsal.run import RunOptions, run
-from rehearsal.script import Script
+from rehearsal.scenario_options import Script
 from rehearsal.summary import RehearsalFacts
 
 pytestmark = [pytest.mark.rehearsal, pytest.mark.timeout(400)]

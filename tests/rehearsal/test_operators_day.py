@@ -17,7 +17,7 @@ from infra import policies
 from petpark import doctor
 from petpark.__main__ import app
 from petpark.doctor import Health
-from petpark.people import Person
+from petpark.rehearsal_credentials import Person
 from petpark.stacks import parse
 from petpark.target import Target, rehearsal_target
 from registry.catalog import Catalog
@@ -27,8 +27,8 @@ from registry.layout import Role, api_keys_prefix, blob_key
 from registry.object_store import S3Store
 from registry.version import Version
 from rehearsal.emulator import Emulator
-from serving.keys.key_log import KeyLog
-from serving.keys.ring import KeyRing
+from serving.auth.key_log import KeyLog
+from serving.auth.key_polling import KeyRing
 from serving.telemetry import Metrics
 from tests.petpark.conftest import outputs
 from tests.petpark.test_lineage import DATASET
@@ -73,7 +73,7 @@ def park(emulator: Emulator, tmp_path_factory: pytest.TempPathFactory) -> Park:
     for bucket in buckets.values():
         s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": emulator.region})
     iam = emulator.client("iam")
-    places = policies.Places(model="pets", encryption_key=encryption, signing_key=signing, **buckets)
+    places = policies.ResourceNames(model="pets", encryption_key=encryption, signing_key=signing, **buckets)
     roles = {role: make_role(iam, role, mark, places) for role in Role}
     guard(s3, places, collector=roles[Role.COLLECTOR])
     exported = {
@@ -90,7 +90,7 @@ def park(emulator: Emulator, tmp_path_factory: pytest.TempPathFactory) -> Park:
     return Park(target=target, versions=(first, second))
 
 
-def make_role(iam: Any, role: Role, mark: str, places: policies.Places) -> str:
+def make_role(iam: Any, role: Role, mark: str, places: policies.ResourceNames) -> str:
     name = f"{role}-{mark}"
     trusting = policies.as_json(policies.trust_people(ACCOUNT))
     arn = iam.create_role(RoleName=name, AssumeRolePolicyDocument=trusting)["Role"]["Arn"]
@@ -108,7 +108,7 @@ def make_person(iam: Any, role: Role, mark: str, arn: str) -> Person:
     return Person(name=name, role=role, access_key_id=key["AccessKeyId"], secret_access_key=key["SecretAccessKey"])
 
 
-def guard(s3: Any, places: policies.Places, *, collector: str) -> None:
+def guard(s3: Any, places: policies.ResourceNames, *, collector: str) -> None:
     """Set the model store up as infra declares it."""
     bucket = places.model_store
     s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
@@ -188,7 +188,7 @@ def test_only_what_nobody_uses_is_collected_and_no_guard_minds(released: Park, m
     store = released.target.store(released.target.outputs.model_store, role=Role.PUBLISHER)
     store.create(blob_key("pets", sha256_hex(b"lost")), b"lost")
     assert released.run("models", "gc", "--dry-run")["young"]["files"] == 1
-    monkeypatch.setattr("registry.collection.GRACE", timedelta(seconds=-1))
+    monkeypatch.setattr("registry.garbage_collection.GRACE", timedelta(seconds=-1))
     assert released.run("models", "gc", "--yes")["removed"] == {"files": 1, "bytes": 4}
     assert released.run("models", "fsck", "--deep")["sound"]
 
@@ -224,7 +224,7 @@ def test_the_promoter_keeps_the_keys_of_endpoints_and_the_reader_sees_them(park:
 def test_an_endpoint_reads_its_own_keys_and_writes_none(park: Park, emulator: Emulator) -> None:
     iam, sts = emulator.client("iam"), emulator.client("sts")
     bucket = park.target.outputs.model_store
-    places = policies.Places(
+    places = policies.ResourceNames(
         model="pets",
         model_store=bucket,
         data_lake="d",

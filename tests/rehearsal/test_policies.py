@@ -56,7 +56,7 @@ def registry(emulator: Emulator) -> Registry:
     promoter = iam.get_role(RoleName=f"{Role.PROMOTER}-{mark}")["Role"]["RoleId"]
     policy = policies.write_once_bucket(bucket, key, roles[Role.COLLECTOR], promoter, "pets", MOVERS)
     s3.put_bucket_policy(Bucket=bucket, Policy=policies.as_json(policy))
-    places = policies.Places(
+    places = policies.ResourceNames(
         model="pets",
         model_store=bucket,
         data_lake="lake",

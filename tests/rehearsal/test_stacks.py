@@ -15,7 +15,7 @@ from petpark.jobs import EpochSeen, Finished
 from registry.catalog import Catalog
 from registry.gates import MODEL_GATES
 from registry.layout import JOB_TAG, Role, boot_log_key, epochs_prefix, job_prefix
-from rehearsal.world import STACKS, World
+from rehearsal.environment import STACKS, World
 from tests.rehearsal.deploy_steps import LEFT_OUT, Deployed, Steps
 from training.dataset.generated import generate
 

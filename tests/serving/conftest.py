@@ -14,22 +14,22 @@ from registry.channel import Channel
 from registry.experiment import Experiments
 from registry.signing import MemoryVerifier
 from registry.version import Version
-from serving.admission import Admission
 from serving.app import create_app
-from serving.body import Bodies
-from serving.challenge import Challenger
-from serving.keys.door import Door
-from serving.keys.key_log import KeyLog
-from serving.keys.rate import Rates
-from serving.keys.ring import KeyRing
-from serving.live import Live
-from serving.registry_view import RegistryView
-from serving.roll_back import OpensDesk
-from serving.rollout import Rollout
+from serving.auth.api_key_auth import ApiKeyAuth
+from serving.auth.key_log import KeyLog
+from serving.auth.key_polling import KeyRing
+from serving.auth.rate_limit import Rates
+from serving.http.body import Bodies
+from serving.inference.workers import Workers
+from serving.pages.registry_view import RegistryView
+from serving.pages.rollback import OpensPromotionService
+from serving.release.admission import Admission
+from serving.release.challenger import Challenger
+from serving.release.live import Live
+from serving.release.rollout import Rollout
+from serving.release.shadow import Shadow
 from serving.settings import Limits, ServingSettings
-from serving.shadow import Shadow
 from serving.telemetry import Metrics
-from serving.workers import Workers
 from tests.serving.eager import EagerTransport
 from tests.serving.parameters import Parameters
 from tests.serving.park import Park, photo, version_files, write_model
@@ -69,7 +69,7 @@ class Endpoint:
         cache: Path | None = None,
         api_keys: Literal["required", "open"] = "open",
         parameters: Parameters | None = None,
-        open_desk: OpensDesk | None = None,
+        open_desk: OpensPromotionService | None = None,
         cameras: tuple[str, ...] = (),
     ):
         self.live, self.metrics = Live(), Metrics()
@@ -110,7 +110,7 @@ class Endpoint:
                 monotonic=lambda: park.seconds,
             )
             self.ring.refresh()
-        self.door = Door(
+        self.door = ApiKeyAuth(
             self.ring,
             required=api_keys == "required",
             metrics=self.metrics,

@@ -17,10 +17,10 @@ import grpc
 import numpy as np
 import pytest
 
-from serving.body import Bodies
-from serving.model import LoadedModel
-from serving.rpc import open_inference_pb2 as pb
-from serving.rpc.service import SERVICE
+from serving.grpc import open_inference_pb2 as pb
+from serving.grpc.service import SERVICE
+from serving.http.body import Bodies
+from serving.inference.loaded_model import LoadedModel
 from serving.server import serve
 from serving.settings import Limits
 from serving.telemetry import Metrics

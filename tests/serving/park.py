@@ -16,13 +16,13 @@ from PIL import Image
 import imaging
 from registry.catalog import Catalog
 from registry.certificate import Certificate, Certificates, Decision
-from registry.channel import Channel, Move
+from registry.channel import Channel, ChannelEntry
 from registry.errors import StoreUnavailable
 from registry.layout import blob_key, certificate_key
 from registry.object_store import MemoryStore
 from registry.signing import MemorySigner
 from registry.version import Version
-from serving.session import Session
+from serving.inference.session import Session
 
 LABELS = ("cat", "dog")
 SIZE = 32
@@ -178,10 +178,10 @@ class Park:
         number = max(self.certificates.numbers(self.catalog.version(version)), default=0) + 1
         self.store.create(certificate_key("pets", version, number), body)
 
-    def release(self, version: Version, *, by: str = "otto") -> Move:
+    def release(self, version: Version, *, by: str = "otto") -> ChannelEntry:
         return self.channel.move(version, by=by, why="test")
 
-    def roll_back(self, *, by: str = "otto") -> Move:
+    def roll_back(self, *, by: str = "otto") -> ChannelEntry:
         return self.channel.roll_back(by=by, why="test")
 
     def certified(self, *, sharpness: float = 4.0) -> Version:

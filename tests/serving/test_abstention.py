@@ -10,8 +10,8 @@ from jsonschema import Draft202012Validator
 from imaging import decode
 from registry.abstention import ABSTENTION_FILE, Abstention
 from serving.camera.classifier import Classifier
-from serving.rpc import open_inference_pb2 as pb
-from serving.session import Session
+from serving.grpc import open_inference_pb2 as pb
+from serving.inference.session import Session
 from tests.serving.camera.conftest import DOG, closed_later
 from tests.serving.park import LABELS, SIZE
 from tests.serving.test_grpc import ask, images, numbers, request

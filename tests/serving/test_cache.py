@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from registry.layout import Shelf, shelf_prefix
+from registry.layout import Prefix, object_prefix
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def start(park, open_endpoint, cache):
 
 def downloaded(endpoint):
     """Poll once; the blobs that were asked for."""
-    return [key for key in endpoint.requests() if key.startswith(shelf_prefix("pets", Shelf.BLOBS))]
+    return [key for key in endpoint.requests() if key.startswith(object_prefix("pets", Prefix.BLOBS))]
 
 
 def test_a_restart_downloads_nothing_again(park, start):

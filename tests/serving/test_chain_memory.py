@@ -9,8 +9,8 @@ from registry.chain_memory import ChainMemory
 from registry.channel import Channel
 from registry.channel_policy import STRICT
 from registry.layout import channel_prefix, move_key
-from serving.registry_view import RegistryView
-from serving.roll_back import PromotersDesk
+from serving.pages.registry_view import RegistryView
+from serving.pages.rollback import PromoterSessions
 from tests.registry.test_chain_memory import ENTRIES, Counted, write
 
 LAST = move_key("pets", "prod", ENTRIES - 1)
@@ -45,10 +45,10 @@ def test_the_pages_read_the_last_entry_of_a_log_that_this_machine_knows(store: C
 def test_a_promotion_reads_the_last_entry_of_a_log_that_this_machine_knows(
     store: Counted, memory: ChainMemory, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("serving.roll_back.S3Store", lambda *_: store)
+    monkeypatch.setattr("serving.pages.rollback.S3Store", lambda *_: store)
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
     settings: Any = SimpleNamespace(model_store="models", model="pets", channel="prod", rule=STRICT)
-    desk = PromotersDesk(settings, role="role", signing_key="key", memory=memory)._desk(
+    desk = PromoterSessions(settings, role="role", signing_key="key", memory=memory)._desk(
         {"AccessKeyId": "AKIA7", "SecretAccessKey": "x", "SessionToken": "y"}
     )
     head = desk.channel.head()

@@ -11,9 +11,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from serving.keys.key_log import KeyLog
-from serving.keys.record import hash_of
-from serving.keys.ring import KeyRing
+from serving.auth.key_log import KeyLog
+from serving.auth.key_polling import KeyRing
+from serving.auth.key_record import hash_of
 from serving.telemetry import Metrics
 from tests.serving import test_process
 from tests.serving.test_process import PATIENCE, running

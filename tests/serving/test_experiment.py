@@ -8,9 +8,9 @@ import pytest
 from registry.experiment import Experiments
 from registry.experiment_rule import Evidence, Mode, Rule
 from registry.layout import certificate_key
-from serving.model import LoadedModel
-from serving.shadow import Shadow
-from serving.tally import TRIPS_AT
+from serving.inference.loaded_model import LoadedModel
+from serving.release.experiment_counters import TRIPS_AT
+from serving.release.shadow import Shadow
 from tests.serving.park import photo
 
 

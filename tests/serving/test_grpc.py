@@ -11,9 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from serving import problems
-from serving.rpc import open_inference_pb2 as pb
-from serving.rpc.arrivals import Arrivals
-from serving.rpc.service import CODES, SERVICE, InferenceService, start
+from serving.grpc import open_inference_pb2 as pb
+from serving.grpc.arrivals import Arrivals
+from serving.grpc.service import CODES, SERVICE, InferenceService, start
 from serving.settings import Limits
 
 SIZE = 32
@@ -267,7 +267,7 @@ def test_an_unforeseen_failure_tells_nothing_of_the_inside_and_is_an_error_of_ou
     def explode(*_args, **_options):
         raise RuntimeError("secret detail")
 
-    monkeypatch.setattr("serving.session.Session.outputs", explode)
+    monkeypatch.setattr("serving.inference.session.Session.outputs", explode)
     (failed,) = ask(endpoint, ("ModelInfer", request(images("red"))))
     assert failed.code() is grpc.StatusCode.INTERNAL
     assert "secret" not in failed.details()

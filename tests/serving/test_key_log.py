@@ -14,8 +14,8 @@ from registry.encoding import canonical
 from registry.errors import StoreUnavailable
 from registry.layout import api_keys_key
 from registry.object_store import MemoryStore, ObjectStore
-from serving.keys.key_log import Changes, KeyLog, KeyState
-from serving.keys.record import ApiKey, KeyScope, hash_of
+from serving.auth.key_log import Changes, KeyLog, KeyState
+from serving.auth.key_record import ApiKey, KeyScope, hash_of
 from tests.serving.park import NOW
 
 PREFIX = "api_keys/prod/"

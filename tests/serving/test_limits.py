@@ -14,11 +14,11 @@ import httpx
 import pytest
 
 from benchmarks.support.abuse import http2, many_scans, post_in_chunks, said_to_be
-from benchmarks.support.manners import head, post
-from serving.keys.record import KeyScope
-from serving.keys.ring import LONGEST_SECONDS
-from serving.multipart import OTHER_PARTS
-from serving.roll_back import BODY_BYTES
+from benchmarks.support.bad_clients import head, post
+from serving.auth.key_polling import LONGEST_SECONDS
+from serving.auth.key_record import KeyScope
+from serving.http.multipart import OTHER_PARTS
+from serving.pages.rollback import BODY_BYTES
 from tests.serving.limited import LIMITS, PATIENCE, SLOW, Limited, folder, form, is_closed, png
 from tests.serving.park import SIZE, Park, photo
 

@@ -6,12 +6,12 @@ import threading
 import httpx
 import pytest
 
-from serving.live import Live
+from serving.inference.workers import Workers
 from serving.problems import Problem
+from serving.release.live import Live
 from serving.server import drain, end_in_time
 from serving.settings import Limits
 from serving.telemetry import Metrics
-from serving.workers import Workers
 from tests.serving.eager import EagerTransport
 
 

@@ -15,8 +15,8 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from registry.channel_policy import ChannelPolicy
 from registry.layout import api_keys_prefix
-from serving.keys.key_log import KeyLog
-from serving.keys.record import ApiKey, KeyScope, hash_of, new_key
+from serving.auth.key_log import KeyLog
+from serving.auth.key_record import ApiKey, KeyScope, hash_of, new_key
 from serving.pages import LANGUAGES, PAGES
 from tests.moto_cloud import MotoCloud
 from tests.serving.browser import chromium

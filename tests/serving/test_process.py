@@ -18,7 +18,7 @@ import pytest
 from registry.catalog import Catalog
 from registry.certificate import Certificates, Decision, KmsSigner
 from registry.channel import Channel
-from registry.layout import Shelf, shelf_prefix
+from registry.layout import Prefix, object_prefix
 from registry.object_store import S3Store
 from registry.version import Version
 from tests.moto_cloud import MotoCloud
@@ -198,10 +198,10 @@ def test_sigterm_lets_requests_under_way_finish_and_turns_balancers_away_first(c
 
 STUCK = """
 import runpy, threading
-from serving.arms import Arms
+from serving.release.traffic_split import TrafficSplit
 from serving.settings import Limits
 Limits.__init__.__kwdefaults__.update(drain_notice_seconds=0, drain_seconds=0.1, end_seconds=0.5)
-Arms.classify = lambda *_, **__: threading.Event().wait()
+TrafficSplit.classify = lambda *_, **__: threading.Event().wait()
 runpy.run_module("serving", run_name="__main__")
 """
 """An endpoint whose threads never come back, and that has little patience at its end."""
@@ -380,7 +380,7 @@ def test_a_restart_needs_no_file_from_the_store(cloud, registry, tmp_path):
     registry.release(4.0)
     with running(cloud, registry, PETPARK_HOME=home) as endpoint:
         endpoint.wait_for("version in force", version=1)
-    for blob in list(registry.store.keys(shelf_prefix("pets", Shelf.BLOBS))):
+    for blob in list(registry.store.keys(object_prefix("pets", Prefix.BLOBS))):
         registry.store.delete(blob)
     with running(cloud, registry, PETPARK_HOME=home) as endpoint:
         endpoint.wait_for("version in force", version=1)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving.live import Live
+from serving.release.live import Live
 from serving.server import sum_up
 from serving.state_report import report_state, state_of
 from serving.telemetry import Metrics, Recent

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from registry.abstention import Abstention, answer_set, as_text
-from serving.session import Session
+from serving.inference.session import Session
 from training.evaluation import charts
 from training.evaluation.abstention import (
     NotCalibrated,

@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.training.test_slices import PHOTO
-from training.evaluation.beside import Beside, Figure, Model, Tries, put_beside
 from training.evaluation.comparison import Incumbent
 from training.evaluation.corruptions import CORRUPTIONS, Pixels
 from training.evaluation.robustness import Tried, try_corruptions
+from training.evaluation.side_by_side import Beside, Figure, Model, Tries, compare_figures
 from training.export import Numbers
 
 LABELS = ("cat", "dog")
@@ -72,7 +72,7 @@ def beside(
     )
     answers = try_corruptions(model.classify, PIXELS[TRIED], seed=1) if other else Tried(clean=ours[TRIED], worse={})
     tries = Tries(places=TRIED, pixels=PIXELS[TRIED], answers=answers)
-    return put_beside(incumbent, Model(model.classify, LABELS, ours), PHOTOS, TRUTH, tries, seed=1)
+    return compare_figures(incumbent, Model(model.classify, LABELS, ours), PHOTOS, TRUTH, tries, seed=1)
 
 
 def figures(found: Beside | None) -> dict[str, Figure]:

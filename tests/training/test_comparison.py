@@ -37,7 +37,7 @@ from training.evaluation.comparison import (
     left_out,
 )
 from training.evaluation.copies import grid
-from training.evaluation.lessons import Learned, Lessons, Unknown, fair_test
+from training.evaluation.seen_photos import Learned, Lessons, Unknown, fair_test
 from training.export import ExportedModel, Pixels
 
 

@@ -19,13 +19,13 @@ from registry.object_store import MemoryStore
 from tests.folder_store import FolderStore
 from tests.training.conftest import Built
 from tests.training.training_process import PARAMETERS, some_pixels
-from training.assist import assist
 from training.checkpoint import Checkpoints
 from training.errors import Interrupted, SpecMalformed
 from training.group import Group
 from training.job import EpochRecord, JobSpec, find_result
 from training.run import run_job
 from training.train import train
+from training.worker import assist
 
 SHARED = replace(PARAMETERS, epochs=3)
 

@@ -13,7 +13,7 @@ from tests.training.test_placing import SCENE, taken
 from training.dataset.hamming import NEAR, components, near_lists, near_pairs
 from training.dataset.leakage import NAMED, find_leaks
 from training.dataset.manifest import Manifest, Photo
-from training.dataset.near import Hashes
+from training.dataset.near_duplicates import Hashes
 from training.dataset.quality.reliability import _look_alikes
 from training.dataset.split import Split
 

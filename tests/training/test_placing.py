@@ -12,9 +12,9 @@ from tests.training.test_manifest import photo
 from training.dataset.balance import least_photos
 from training.dataset.leakage import find_leaks
 from training.dataset.manifest import Manifest, Photo
-from training.dataset.placing import _Placing, place
 from training.dataset.quality.fitness import MIN_PHOTOS_PER_CLASS, refuse_unfit
 from training.dataset.split import Split, SplitBy, camera_of, split_of, unit_of
+from training.dataset.split_assignment import _Placing, place
 from training.errors import DatasetRefused
 
 SCENE = 0x0F0F_3C3C_55AA_9966

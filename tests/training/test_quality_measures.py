@@ -16,15 +16,15 @@ from tests.training.test_manifest import photo
 from tests.training.test_placing import SCENE, flipped
 from training.dataset.ingest import ingest
 from training.dataset.manifest import Manifest, Photo
-from training.dataset.quality import likeness
+from training.dataset.quality import similarity
 from training.dataset.quality.accuracy import accuracy, doubt
 from training.dataset.quality.bias import camera_bias
 from training.dataset.quality.completeness import completeness
 from training.dataset.quality.findings import Characteristic
 from training.dataset.quality.folds import folds_of
-from training.dataset.quality.likeness import alike_across_splits, strangeness, strangers
 from training.dataset.quality.relevance import relevance
 from training.dataset.quality.reliability import UNUSABLE, kind_of, reliability
+from training.dataset.quality.similarity import alike_across_splits, strangeness, strangers
 from training.dataset.quality.timeliness import timeliness
 from training.dataset.split import Split
 
@@ -300,8 +300,8 @@ def test_the_nearest_of_other_splits_are_those_of_comparing_all_whatever_the_til
     pixels = np.broadcast_to(np.random.default_rng(4).integers(0, 256, (1, 16, 16, 3)), (len(album), 16, 16, 3))
     photos = [shot(n, split=split) for n, split in enumerate(splits)]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(likeness, "_ROWS", rows)
-        patch.setattr(likeness, "_COLUMNS", columns)
+        patch.setattr(similarity, "_ROWS", rows)
+        patch.setattr(similarity, "_COLUMNS", columns)
         found = alike_across_splits(photos, embeddings, pixels.astype(np.uint8), alike=alike)
     assert {(each.one, each.other) for each in found} == nearest_of_all(embeddings, splits, alike)
     assert [each.cosine for each in found] == sorted((each.cosine for each in found), reverse=True)

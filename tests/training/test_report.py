@@ -14,15 +14,15 @@ from tests.training.conftest import Built
 from tests.training.test_slices import PHOTO
 from training.errors import SpecMalformed
 from training.evaluation.assess import Assessment, assess
-from training.evaluation.beside import Beside, Figure, Flip, SliceBeside, Worse
 from training.evaluation.charts import epoch_lines
 from training.evaluation.comparison import Comparison
+from training.evaluation.formatting import percent
 from training.evaluation.gates import judge
 from training.evaluation.plan import Checks, Gates
 from training.evaluation.report import Report, verdict, write_model_card, write_report
+from training.evaluation.side_by_side import Beside, Figure, Flip, SliceBeside, Worse
 from training.evaluation.temperature import Temperature
 from training.evaluation.unseen_groups import GroupAccuracy, UnseenGroups
-from training.evaluation.words import percent
 from training.export import Answers, ExportedModel
 from training.job import EpochRecord
 from training.pixels import LabelledPixels

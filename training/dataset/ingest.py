@@ -22,10 +22,10 @@ from training.dataset.changes import Decision, Ruling
 from training.dataset.index import Index, Row
 from training.dataset.labels import clean_label
 from training.dataset.manifest import Manifest, Photo, store_manifest
-from training.dataset.placing import place
 from training.dataset.quality import Quality, assess, refuse_unfit
 from training.dataset.sources import Candidate, FolderSource, Passed, Source, Unreadable
 from training.dataset.split import SplitBy, split_of
+from training.dataset.split_assignment import place
 from training.dataset.stored_photos import EarlierPhotos, StoredPhotos
 from training.errors import DatasetRefused
 

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from training.dataset.hamming import near_pairs
 from training.dataset.manifest import Manifest, Photo
-from training.dataset.near import Hashes
+from training.dataset.near_duplicates import Hashes
 from training.dataset.split import Split
 from training.errors import SplitsLeak
 

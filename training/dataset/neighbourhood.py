@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from training.dataset.hamming import NEAR, Places, near_lists
-from training.dataset.near import Hashes
+from training.dataset.near_duplicates import Hashes
 
 LISTED: Final = 200_000_000
 """Neighbours that are kept in lists, 4 bytes each; of more, every question looks at all hashes."""

@@ -9,11 +9,10 @@ import numpy.typing as npt
 
 from registry.decision import Decision, decide
 from training.dataset.manifest import Photo
-from training.evaluation.beside import Beside, Model, Tries, put_beside
 from training.evaluation.calibration import Calibration, Classes, Probabilities, Threshold, calibrate, choose_threshold
 from training.evaluation.comparison import Comparison, Incumbent, NotCompared, compare, flipped
 from training.evaluation.corruptions import CORRUPTIONS, SEVERITIES
-from training.evaluation.exhibits import Exhibit, data_uri, exhibit
+from training.evaluation.error_gallery import GalleryPhoto, data_uri, gallery_photo
 from training.evaluation.latency import Latency, measure_latency
 from training.evaluation.metrics import Evaluation, Interval, auroc, evaluate
 from training.evaluation.plan import Checks
@@ -25,6 +24,7 @@ from training.evaluation.robustness import (
     stratified,
     try_corruptions,
 )
+from training.evaluation.side_by_side import Beside, Model, Tries, compare_figures
 from training.evaluation.slices import Slice, measure_slices, worst
 from training.evaluation.temperature import Temperature
 from training.evaluation.unseen_groups import UnseenGroups, measure_unseen_groups
@@ -54,10 +54,10 @@ class Assessment:
     comparison: Comparison | None  # with the version in prod
     beside: Beside | None  # figures of both; None where nothing could be compared
     unseen_groups: tuple[UnseenGroups, ...]  # what is left of the accuracy for groups that were left out
-    lost: tuple[Exhibit, ...]  # photos that only the version in prod gets right
-    gained: tuple[Exhibit, ...]  # photos that only this one gets right
-    errors: tuple[Exhibit, ...]  # the most confident ones first
-    samples: tuple[Exhibit, ...]  # right answers, spread evenly over the test split
+    lost: tuple[GalleryPhoto, ...]  # photos that only the version in prod gets right
+    gained: tuple[GalleryPhoto, ...]  # photos that only this one gets right
+    errors: tuple[GalleryPhoto, ...]  # the most confident ones first
+    samples: tuple[GalleryPhoto, ...]  # right answers, spread evenly over the test split
     corrupted: Mapping[str, tuple[str, ...]]  # corruption -> one photo at each severity, as data URIs
 
     def metrics(self) -> dict[str, float]:
@@ -129,9 +129,9 @@ def assess(
     def answer_all(photos: Pixels) -> Classes:
         return decided(exported.classify(photos), exported.labels, decision)
 
-    def show(place: int, answer: int, theirs: Probabilities | None = None) -> Exhibit:
+    def show(place: int, answer: int, theirs: Probabilities | None = None) -> GalleryPhoto:
         photo = test.photos[place]
-        return exhibit(
+        return gallery_photo(
             photo,
             picture(photo),
             answer=exported.labels[answer],
@@ -140,7 +140,7 @@ def assess(
             theirs=None if theirs is None else (exported.labels[int(theirs.argmax())], float(theirs.max())),
         )
 
-    def show_flipped(places: npt.NDArray[np.intp]) -> tuple[Exhibit, ...]:
+    def show_flipped(places: npt.NDArray[np.intp]) -> tuple[GalleryPhoto, ...]:
         if not isinstance(incumbent, Incumbent):
             return ()
         likeliest = answers.probabilities.argmax(axis=1)
@@ -155,7 +155,7 @@ def assess(
     lost, gained = flipped(incumbent, truth, answers.probabilities)
     beside = None
     if isinstance(incumbent, Incumbent):
-        beside = put_beside(
+        beside = compare_figures(
             incumbent,
             Model(exported.classify, exported.labels, answers.probabilities),
             test.photos,

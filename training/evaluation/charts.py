@@ -10,11 +10,11 @@ from typing import Final
 
 from markupsafe import Markup, escape
 
+from training.evaluation.formatting import percent
 from training.evaluation.metrics import Interval
 from training.evaluation.reliability import Bin
 from training.evaluation.risk import RiskCoverage
 from training.evaluation.slices import Slice
-from training.evaluation.words import percent
 from training.job import EpochRecord
 
 LINES: Final = ("first", "second", "third")

@@ -16,8 +16,8 @@ from registry.version import Version
 from training.dataset.manifest import Photo
 from training.errors import OutOfMemory
 from training.evaluation.copies import Grid
-from training.evaluation.lessons import Lessons, Unknown
 from training.evaluation.metrics import Interval, wilson_interval
+from training.evaluation.seen_photos import Lessons, Unknown
 from training.evaluation.significance import mcnemar, paired_interval
 from training.export import ExportedModel, Numbers, Pixels
 

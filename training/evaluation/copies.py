@@ -1,8 +1,8 @@
 """Photos that are a known photo in other bytes: encoded again, resized, mirrored, a little cropped or brightened.
 
-Two photos are copies if their perceptual hashes are near (`training.dataset.near`, as everywhere), the one as it is or
-its mirror image, *and* their pictures agree at every place. The hash alone would take frames of a fixed camera for
-copies, since a small animal changes few of its bits. Evidence for the bounds: docs/design/training.md.
+Two photos are copies if their perceptual hashes are near (`training.dataset.near_duplicates`, as everywhere), the one
+as it is or its mirror image, *and* their pictures agree at every place. The hash alone would take frames of a fixed
+camera for copies, since a small animal changes few of its bits. Evidence for the bounds: docs/design/training.md.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from imaging import decode
 from imaging.measures import mirrored_hash
-from training.dataset.near import NEAR, Hashes
+from training.dataset.near_duplicates import NEAR, Hashes
 
 SAME: Final = 0.1
 """Most that copies differ in brightness, of 0 (black) to 1, at any of 16×16 places."""

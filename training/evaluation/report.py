@@ -12,9 +12,9 @@ from registry.identity import TRAINERS
 from training.evaluation import charts
 from training.evaluation.abstaining import AbstentionFigures
 from training.evaluation.assess import Assessment
+from training.evaluation.formatting import percent, points
 from training.evaluation.gates import GateResult
 from training.evaluation.metrics import Interval
-from training.evaluation.words import percent, points
 from training.job import EpochRecord
 
 _ROOM: Final = Path(__file__).parent

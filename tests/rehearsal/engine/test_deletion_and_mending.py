@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rehearsal.engine.crash_recovery import recover
 from rehearsal.engine.deletion import delete_all, refuse_protected
 from rehearsal.engine.errors import EngineError, ProviderDiagnostics, ResourceProtected
 from rehearsal.engine.mask import Mask
-from rehearsal.engine.mending import mend
 from rehearsal.engine.provider import Applied
 from rehearsal.engine.record import Record
 from rehearsal.engine.reporter import Reporter
@@ -113,7 +113,7 @@ class FakeBridge:
 def mended(tmp_path: Path, bridge: FakeBridge, **begun: Any) -> State:
     state = State(tmp_path / "s.json", passphrase="p")
     state.put(Record(urn="urn:pulumi:test::tiny::t::x", name="x", pending="create", **begun))
-    mend(state, bridge, told=lambda _: None)  # pyright: ignore[reportArgumentType]
+    recover(state, bridge, told=lambda _: None)  # pyright: ignore[reportArgumentType]
     return state
 
 

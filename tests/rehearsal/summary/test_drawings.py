@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rehearsal import architecture, timeline
-from rehearsal.layers import arrange, without_detours
+from rehearsal.graph_layout import arrange, without_detours
 from rehearsal.timeline import Release
 from tests.rehearsal.summary.conftest import STACK, Deployed
 

@@ -14,7 +14,7 @@ import pytest
 from petpark.gates import Verdict
 from registry.gates import State
 from rehearsal import pictures
-from rehearsal.people import CAST
+from rehearsal.demo_users import CAST
 from rehearsal.steps import StepRecord
 from rehearsal.summary import Dataset, render, to_json, write_summary
 from rehearsal.timeline import Release

@@ -16,14 +16,14 @@ from training.dataset.quality.completeness import completeness
 from training.dataset.quality.gates import DataGates
 from training.dataset.quality.known import Eye, judge_labels, see
 from training.dataset.quality.learned import FOLDS, SIZE, learn, unit
-from training.dataset.quality.likeness import alike_across_splits
 from training.dataset.quality.page import shown_of
 from training.dataset.quality.relevance import relevance
 from training.dataset.quality.reliability import reliability
 from training.dataset.quality.report import QualityReport, compose
+from training.dataset.quality.similarity import alike_across_splits
 from training.dataset.quality.timeliness import timeliness
 from training.errors import PhotoLost
-from training.evaluation.exhibits import SIDE, data_uri
+from training.evaluation.error_gallery import SIDE, data_uri
 from training.pixels import WORKERS, fetch, load_pixels
 
 type Progress = Callable[[str, int, int], None]

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from training.dataset.manifest import Photo
-from training.dataset.near import Hashes
+from training.dataset.near_duplicates import Hashes
 from training.dataset.split import SplitBy, unit_of
 
 _MOST: Final = 0.6

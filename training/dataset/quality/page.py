@@ -9,7 +9,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from registry.identity import person
 from training.dataset.quality.findings import Concern, Finding
 from training.dataset.quality.report import QualityReport, remedies
-from training.evaluation.words import percent
+from training.evaluation.formatting import percent
 
 SHOWN: Final = 24
 """Pictures of a finding; of pairs half as many pairs."""

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from training.dataset.manifest import Photo
 from training.dataset.quality.findings import Characteristic, Concern, Finding, Name, Table, finding, share
-from training.dataset.quality.likeness import strangeness, strangers
+from training.dataset.quality.similarity import strangeness, strangers
 from training.dataset.quality.texture import LEAST, oddness
 
 _STRANGEST: Final = 12

@@ -8,10 +8,10 @@ import numpy as np
 
 from training.dataset.hamming import Places, near_both_ways
 from training.dataset.manifest import Photo
-from training.dataset.near import Hashes
+from training.dataset.near_duplicates import Hashes
 from training.dataset.quality.bias import camera_bias
 from training.dataset.quality.findings import Characteristic, Concern, Finding, Name, finding, share, table
-from training.dataset.quality.likeness import Alike
+from training.dataset.quality.similarity import Alike
 
 UNUSABLE: Final = "no whole photo"
 _KINDS: Final = (

@@ -1,0 +1,207 @@
+"""The cloud of a rehearsal, running: emulator, engine, instances and load balancers, made and ended together."""
+
+import contextlib
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self
+
+from petpark.rehearsal_credentials import FILE, Person, write_people
+from petpark.stacks import StackOutputs, parse
+from petpark.target import Target, rehearsal_target
+from registry.strict_yaml import read_yaml
+from rehearsal import demo_users
+from rehearsal.background_task import Beside
+from rehearsal.emulator import REPOSITORY, Emulator
+from rehearsal.emulators import DEFAULT, Product
+from rehearsal.engine import EmbeddedEngine, Engine, StackResource
+from rehearsal.instances import InstanceEvent, InstanceRunner, UnknownInstance
+from rehearsal.load_balancer import LoadBalancer
+from rehearsal.pulumi_cli import PulumiEngine
+
+type EngineKind = Literal["embedded", "pulumi"]
+
+STACKS = ("test", "prod")
+
+_PASSPHRASE = "rehearsal"  # noqa: S105  it guards nothing: the state describes an emulator that ends with the run
+_WITHOUT_TLS = {
+    "petpark:allow_keys_over_http": "true",
+    "petpark:host_name": "none",
+    "petpark:dns_zone": "none",
+    "petpark:tls_certificate": "none",
+}
+"""Load balancers speak plain HTTP here, and only to this machine."""
+_CLEAN_ENVIRONMENT = {"aws:skipCredentialsValidation": "true", "aws:skipMetadataApiCheck": "true"}
+
+
+class World:
+    """A context manager around everything that runs.
+
+    `directory` takes all state, `product` is the emulator. `deploy` makes a stack; from then on `endpoints` says where
+    it answers, and `target` gives the view of it that the rehearsal's people have. Only the machinery itself is the
+    account's administrator. `settings` go on top of a stack's YAML.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        engine: EngineKind,
+        product: Product = DEFAULT,
+        port: int = 0,
+        project: Path = REPOSITORY,
+        settings: Mapping[str, Mapping[str, Any]] | None = None,
+    ) -> None:
+        self.directory = directory
+        self._settings = settings or {}
+        self.project = project
+        self.emulator = Emulator(directory / "emulator", product=product, port=port, region=_region(project))
+        self.runner = InstanceRunner(
+            self.emulator, directory, python=Path(sys.executable), on_event=self._take_out_of_service
+        )
+        self.kind = engine
+        self.people: tuple[Person, ...] = ()
+        self._outputs: dict[str, StackOutputs] = {}
+        self._raw: dict[str, Mapping[str, Any]] = {}
+        self._urls: dict[str, str] = {}
+        self._engines: dict[str, Engine] = {}
+        self._targets: dict[str, Target] = {}
+        self._balancers: list[LoadBalancer] = []
+        self._exit = contextlib.ExitStack()
+
+    def __enter__(self) -> Self:
+        with contextlib.ExitStack() as starting:
+            starting.enter_context(self.emulator)
+            starting.enter_context(self.runner)
+            self.people = demo_users.hire(self.emulator.client("iam"))
+            write_people(self.directory / FILE, self.people)
+            self._exit = starting.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for engine in self._engines.values():
+            engine.cancel()
+        self._exit.close()
+
+    def engine(self, stack: str, on_event: Callable[[Any], None] | None = None) -> Engine:
+        """The engine for one stack: each stack has its own, so that two can be deployed side by side."""
+        config = {stack: {**_WITHOUT_TLS, **self._settings.get(stack, {}), **self._emulator_config()}}
+        if self.kind == "pulumi":
+            made: Engine = PulumiEngine(
+                self.project,
+                state_dir=self.directory / "pulumi",
+                config=config,
+                environment=self.emulator.environment(),
+                passphrase=_PASSPHRASE,
+                on_event=on_event,
+            )
+        else:
+            made = EmbeddedEngine(
+                self.project,
+                state_dir=self.directory / "state",
+                config=config,
+                passphrase=_PASSPHRASE,
+                on_event=on_event,
+            )
+        self._engines[stack] = made
+        return made
+
+    def deploy(
+        self,
+        stack: str,
+        on_event: Callable[[Any], None] | None = None,
+        on_usable: Callable[[], None] = lambda: None,
+    ) -> int:
+        """Bring `stack` up from the program as it is, make its endpoint reachable, and return its number of resources.
+
+        `on_usable` is called when all that is left to be done is what nothing waits for, at the end at the latest: the
+        embedded engine tells outputs as soon as it knows them. Raises the engine's `DeploymentFailed`.
+        """
+        opened: list[Beside[None]] = []
+
+        def hear(event: Any) -> None:
+            if event.kind == "outputs":
+                opened.append(Beside(lambda: self._open(stack, on_usable)))
+            if on_event is not None:
+                on_event(event)
+
+        update = self.engine(stack, hear).up(stack)
+        opening = opened[0] if opened else Beside(lambda: self._open(stack, on_usable))
+        opening.result()
+        return sum(update.changes.values())
+
+    def _open(self, stack: str, on_usable: Callable[[], None]) -> None:
+        """Let the people in, and clients to the endpoint."""
+        self._raw[stack] = self._engines[stack].outputs(stack)
+        self._outputs[stack] = outputs = parse(stack, self._raw[stack])
+        demo_users.admit(self.emulator.client("iam"), self.people, stack=stack, roles=outputs.roles.values())
+        endpoint = outputs.endpoint
+        if endpoint.load_balancer is not None:
+            balancer = LoadBalancer(
+                self.emulator, load_balancer_arn=endpoint.load_balancer, resolve=self.runner.address
+            )
+            self._exit.enter_context(balancer)
+            self._balancers.append(balancer)
+            self._urls[stack] = balancer.url
+        elif endpoint.instance_id is not None:
+            self.runner.wait_for(endpoint.instance_id, "running", timeout=60)
+            self._urls[stack] = f"http://{self.runner.address(endpoint.instance_id)}:{endpoint.port}"
+        on_usable()
+
+    @property
+    def stacks(self) -> Mapping[str, Mapping[str, Any]]:
+        """Outputs of the deployed stacks, as exported."""
+        return dict(self._raw)
+
+    @property
+    def endpoints(self) -> Mapping[str, str]:
+        """Where each deployed stack's endpoint answers on this machine."""
+        return dict(self._urls)
+
+    def resources(self, stack: str) -> list[StackResource]:
+        """What was deployed, for drawing it."""
+        return self._engines[stack].resources(stack)
+
+    def target(self, stack: str) -> Target:
+        """The operator's view of a deployed stack: one for each, because it keeps the roles that it assumed."""
+        if stack not in self._targets:
+            self._targets[stack] = rehearsal_target(
+                self._outputs[stack],
+                self._urls,
+                self.emulator.url,
+                tuple(self._outputs),
+                people=self.people,
+                locate=self._locate,
+            )
+        return self._targets[stack]
+
+    def _locate(self, instance_id: str) -> str | None:
+        try:
+            return self.runner.address(instance_id)
+        except UnknownInstance:
+            return None
+
+    def _take_out_of_service(self, event: InstanceEvent) -> None:
+        """Before an instance's processes end, the load balancers finish what they have under way with it."""
+        if event.kind == "shutting-down":
+            for balancer in self._balancers:
+                balancer.drain(event.instance_id)
+
+    def _emulator_config(self) -> dict[str, str]:
+        return {
+            **_CLEAN_ENVIRONMENT,
+            "aws:accessKey": "test",
+            "aws:secretKey": "test",
+            "aws:s3UsePathStyle": "true",
+            "aws:maxRetries": "5",
+            "aws:endpoints": self.emulator.url,
+        }
+
+
+def _region(project: Path) -> str:
+    """The region that the stacks name: the emulator pretends to be it."""
+    settings = read_yaml((project / f"Pulumi.{STACKS[0]}.yaml").read_text())
+    return str(settings["config"]["aws:region"])

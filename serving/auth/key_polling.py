@@ -1,0 +1,124 @@
+"""The API keys that an endpoint knows, read at the start and looked for again and again."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from prometheus_client import Gauge
+
+from serving.auth.key_log import KeyLog, KeyState
+from serving.auth.key_record import ApiKey, hash_of
+from serving.telemetry import Metrics
+
+logger = logging.getLogger(__name__)
+
+POLL_SECONDS = 15.0
+"""How long a new key, a rotation or a revocation takes to reach an endpoint, at most."""
+
+LONGEST_SECONDS = 24 * 3600.0
+"""For how long the last known keys are trusted while the store does not answer."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Known:
+    """One reading. Immutable, so that a request sees the keys before a change or after it."""
+
+    state: KeyState = field(default_factory=KeyState)
+    by_hash: Mapping[str, tuple[ApiKey, datetime | None]] = field(
+        default_factory=dict[str, tuple[ApiKey, datetime | None]]
+    )
+    """Hash of a key -> its record, and until when that hash is good if a rotation replaced it."""
+    read_at: float | None = None
+    """By the monotonic clock; None before the first reading."""
+
+
+class KeyRing:
+    """One writer (the poller's thread), many readers."""
+
+    def __init__(
+        self,
+        log: KeyLog,
+        *,
+        metrics: Metrics,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._log = log
+        self._clock = clock
+        self._monotonic = monotonic
+        self._known = _Known()
+        self._complained: set[str] = set()
+        self._away = False
+        at = metrics.registry
+        Gauge("petpark_api_keys", "API keys known here", registry=at).set_function(
+            lambda: len(self._known.state.records)
+        )
+        Gauge(
+            "petpark_api_keys_age_seconds", "Time since the API keys were last read; NaN before", registry=at
+        ).set_function(lambda: float("nan") if self.age is None else self.age)
+        self._malformed = Gauge("petpark_api_keys_malformed", "Stored records of keys that cannot be read", registry=at)
+
+    @property
+    def age(self) -> float | None:
+        """Seconds since the keys were last read; None before."""
+        read_at = self._known.read_at
+        return None if read_at is None else self._monotonic() - read_at
+
+    @property
+    def usable(self) -> bool:
+        """Whether what is known may still be believed."""
+        return self.age is not None and self.age <= LONGEST_SECONDS
+
+    def to_json(self) -> dict[str, object]:
+        """Give it as `/v1/model` shows it."""
+        age = self.age
+        return {"known": len(self._known.state.records), "read_seconds_ago": None if age is None else round(age, 1)}
+
+    def find(self, key: str) -> ApiKey | None:
+        """Give the record of `key`, expired or not; None for one that nobody made, or that a rotation ended.
+
+        Looked up by its hash: how long that takes says something about hashes of the caller's own choosing, and from a
+        hash nobody gets to a key. So no comparison needs to take constant time.
+        """
+        found = self._known.by_hash.get(hash_of(key))
+        if found is None:
+            return None
+        record, until = found
+        return record if until is None or self._clock() < until else None
+
+    def run(self, stop: threading.Event, *, poll_seconds: float = POLL_SECONDS) -> None:
+        """Read again and again until `stop` is set; a first reading that failed is repeated soon."""
+        while not stop.is_set():
+            stop.wait(poll_seconds if self.refresh() or self.age is not None else min(2.0, poll_seconds))
+
+    def refresh(self) -> bool:
+        """Look for changes once: one request where there are none. False where that failed: what is known stays."""
+        try:
+            state = self._log.latest(self._known.state)
+        except Exception as error:  # noqa: BLE001 - whatever happens here must not end the poller
+            level = logging.DEBUG if self._away else logging.ERROR
+            self._away = True
+            logger.log(level, "cannot read the API keys; the last known are in force", extra={"error": repr(error)})
+            return False
+        if self._away:
+            self._away = False
+            logger.info("reading the API keys again")
+        by_hash = self._known.by_hash if state is self._known.state else self._by_hash(state)
+        self._known = _Known(state=state, by_hash=by_hash, read_at=self._monotonic())
+        return True
+
+    def _by_hash(self, state: KeyState) -> Mapping[str, tuple[ApiKey, datetime | None]]:
+        """One record that cannot be read spoils no other, and is logged once."""
+        for name, problem in state.problems.items():
+            if name not in self._complained:
+                logger.warning("no record of an API key", extra={"key": name, "detail": problem})
+        if state.seen > max(state.number, self._known.state.seen):
+            logger.warning("objects in the log of API keys that are none of its states", extra={"last": state.seen})
+        self._complained = set(state.problems)
+        self._malformed.set(len(state.problems))
+        records = state.records.values()
+        old = {each.previous.hash: (each, each.previous.until) for each in records if each.previous is not None}
+        return {**old, **{record.hash: (record, None) for record in records}}

@@ -1,0 +1,102 @@
+"""`POST /v1/classify/batch`: many photos in one form; each gets an answer or a problem of its own."""
+
+import asyncio
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from imaging import PhotoError
+from serving.auth.api_key_auth import ApiKeyAuth
+from serving.http.body import Bodies
+from serving.http.classify import FORM_TYPE, as_json, deployed, peer_of
+from serving.http.multipart import SentPhoto, photos_of
+from serving.inference.explanation import Explain, abstain_of, explain_of, explanation
+from serving.inference.loaded_model import LoadedModel
+from serving.inference.workers import Workers
+from serving.problems import WRONG_TYPE, Problem, members, of_photo
+from serving.release.live import Live
+from serving.telemetry import Metrics
+
+
+class BatchApi:
+    """Photo by photo through the workers, as many side by side as there are threads.
+
+    One photo is one piece of work, so that single requests that arrive meanwhile wait for photos and not for batches.
+    One inference for many would save little here: `benchmarks/session.py` measures how little.
+    """
+
+    def __init__(
+        self, *, live: Live, bodies: Bodies, workers: Workers, metrics: Metrics, door: ApiKeyAuth, most: int
+    ) -> None:
+        self._live = live
+        self._bodies = bodies
+        self._workers = workers
+        self._metrics = metrics
+        self._door = door
+        self._most = most
+
+    async def classify(self, request: Request) -> Response:
+        """Answer `POST /v1/classify/batch`: 200 for a form that can be read, whatever its photos are."""
+        content_type = request.headers.get("content-type", "")
+        kind = content_type.partition(";")[0].strip().lower()
+        if kind != FORM_TYPE:
+            raise Problem(WRONG_TYPE, f"The Content-Type is {kind or 'missing'}; send {FORM_TYPE}, a part a photo.")
+        explain, abstain = explain_of(request), abstain_of(request)
+        peer = peer_of(self._workers, request)
+        deployed(self._live)  # say so before the caller sends megabytes
+        async with self._bodies.read(request) as body:
+            photos = await self._workers.run(peer, photos_of, body, content_type, most=self._most)
+            self._door.charge(request.state.caller, len(photos))
+            model = deployed(self._live).model  # one version for the whole batch
+            results = await self._all(peer, model, photos, explain, abstain=abstain)
+        answer: dict[str, object] = {
+            "model": model.identity,
+            "request_id": request.state.request_id,
+            "results": results,
+        }
+        if model.rule is not None:
+            answer["decision"] = model.rule
+        return Response(await self._workers.run_in_place(peer, as_json, answer), media_type="application/json")
+
+    async def _all(
+        self, peer: str, model: LoadedModel, photos: list[SentPhoto], explain: Explain, *, abstain: bool
+    ) -> list[dict[str, object]]:
+        results: list[dict[str, object]] = [{} for _ in photos]
+        waiting = iter(range(len(photos)))
+
+        async def lane() -> None:
+            for number in waiting:
+                results[number] = await self._workers.run_in_place(
+                    peer, self._one, model, photos[number], explain, abstain=abstain
+                )
+
+        async def further_lane() -> None:
+            try:
+                with self._workers.place(peer):
+                    await lane()
+            except Problem:
+                return  # a busy endpoint: the first lane does it all
+
+        with self._workers.place(peer):
+            async with asyncio.TaskGroup() as lanes:
+                lanes.create_task(lane())
+                for _ in range(min(self._workers.threads, len(photos)) - 1):
+                    lanes.create_task(further_lane())
+        return results
+
+    def _one(self, model: LoadedModel, photo: SentPhoto, explain: Explain, *, abstain: bool) -> dict[str, object]:
+        """Give one photo's part of the answer; whatever is wrong with it spoils no other."""
+        try:
+            found = model.classify(photo.content, explain=explain is not Explain.NOTHING)
+        except PhotoError as error:
+            problem = of_photo(error)
+            return {"name": photo.name, "problem": members(problem.kind, problem.detail)}
+        self._metrics.predictions.labels(model.version.number, found.label).inc()
+        answer: dict[str, object] = {
+            "name": photo.name,
+            "label": found.label,
+            "probabilities": found.probabilities,
+        }
+        if abstain:
+            answer["abstention"] = model.abstained(found)
+        return answer | explanation(model, found, explain)

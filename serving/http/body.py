@@ -1,0 +1,138 @@
+"""Bodies of requests: read within limits, so that no caller can fill the memory or hold a place by dawdling."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncGenerator, AsyncIterator, Generator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, contextmanager
+
+from starlette.requests import ClientDisconnect, Request
+
+from serving.http.connections import peer_of
+from serving.http.content_encoding import Compressed, Identity, decoder
+from serving.problems import BAD_REQUEST, BODY_TOO_SLOW, OVERLOADED, TOO_LARGE, Problem
+from serving.settings import Limits
+
+
+class Bodies:
+    """Reads bodies and knows how many bytes of all of them together are held right now. For one event loop.
+
+    `shares`: whether each caller's address has a share of its own; behind a load balancer all callers have its address.
+    """
+
+    def __init__(self, limits: Limits, *, shares: bool = True) -> None:
+        self._limits = limits
+        self._shares = shares
+        self._decoding = ThreadPoolExecutor(1, thread_name_prefix="decode-body")
+        self._held = 0
+        self._peers: Counter[str] = Counter()
+
+    @property
+    def held(self) -> int:
+        """Bytes of all bodies in memory now."""
+        return self._held
+
+    @asynccontextmanager
+    async def read(self, request: Request) -> AsyncGenerator[bytes]:
+        """Give the body for as long as the block runs, decoded if its Content-Encoding says that it is compressed.
+
+        Raises `Problem`: 413 beyond the size limit, sent or decoded (at once, if the header says so), 408 when it
+        arrives too slowly, 415 and 422 for an encoding that is unknown or broken, 503 when the bodies of all requests
+        together would be too many.
+        """
+        self._check_announced(request)
+        decoding = decoder(request.headers.get("content-encoding"))
+        peer = peer_of(request.client.host) if self._shares and request.client else None
+        chunks: list[bytes] = []
+        size = 0
+        try:
+            async with self._in_time():
+                async for chunk in _chunks(request):
+                    async for piece in self._decoded(decoding, chunk):
+                        self._hold(len(piece), peer)
+                        size += len(piece)
+                        self._check_size(size)
+                        chunks.append(piece)
+            decoding.end()
+            yield chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        finally:
+            self._release(size, peer)
+
+    @contextmanager
+    def holding(self, size: int) -> Generator[None]:
+        """Count `size` bytes that came by another way than HTTP. Raises `Problem` (503)."""
+        self._hold(size, None)
+        try:
+            yield
+        finally:
+            self._release(size, None)
+
+    async def _decoded(self, decoding: Identity | Compressed, chunk: bytes) -> AsyncIterator[bytes]:
+        """Decode on a thread: in the event loop, a compressed body would hold up everybody.
+
+        One thread for all, which decodes a piece of each body in turn: compressed bodies take one core at most.
+        """
+        if isinstance(decoding, Identity):
+            yield chunk
+            return
+        pieces, loop = decoding.pieces(chunk), asyncio.get_running_loop()
+        while (piece := await loop.run_in_executor(self._decoding, next, pieces, None)) is not None:
+            yield piece
+
+    def _check_announced(self, request: Request) -> None:
+        announced = request.headers.get("content-length", "0")
+        if not announced.isascii() or not announced.isdigit():
+            raise Problem(BAD_REQUEST, "Content-Length is not a number.")
+        self._check_size(int(announced[:20]))
+
+    def _check_size(self, size: int) -> None:
+        if size > self._limits.body_bytes:
+            raise Problem(TOO_LARGE, f"The body has {size:,} bytes or more; the limit is {self._limits.body_bytes:,}.")
+
+    def _hold(self, size: int, peer: str | None) -> None:
+        if self._held + size > self._limits.held_bytes:
+            raise Problem(OVERLOADED, "Too many large bodies at once. Try again after a moment.", retry_after=1)
+        if peer is not None:
+            if self._peers[peer] + size > self._limits.peer_held_bytes:
+                detail = "Too many large bodies from your address at once. Try again after a moment."
+                raise Problem(OVERLOADED, detail, retry_after=1)
+            self._peers[peer] += size
+        self._held += size
+
+    def _release(self, size: int, peer: str | None) -> None:
+        self._held -= size
+        if peer is not None:
+            self._peers[peer] -= size
+            if not self._peers[peer]:
+                del self._peers[peer]
+
+    @asynccontextmanager
+    async def _in_time(self) -> AsyncGenerator[None]:
+        try:
+            async with asyncio.timeout(self._limits.body_seconds):
+                yield
+        except TimeoutError:
+            seconds = self._limits.body_seconds
+            raise Problem(BODY_TOO_SLOW, f"The body did not arrive within {seconds:g} seconds.") from None
+
+
+async def _chunks(request: Request) -> AsyncIterator[bytes]:
+    """Give what is sent. Raises `ClientDisconnect` where it ends early.
+
+    The last byte of an announced length ends the body; to wait for the server to say so would cost one more change of
+    threads. RFC 9112, section 6.3: a Transfer-Encoding overrides a Content-Length.
+    """
+    announced = None if "transfer-encoding" in request.headers else request.headers.get("content-length")
+    left = None if announced is None else int(announced.lstrip("0")[:20] or 0)
+    more = True
+    while more:
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        chunk: bytes = message.get("body", b"")
+        more = message.get("more_body", False)
+        if left is not None:
+            left -= len(chunk)
+            more = more and left > 0
+        if chunk:
+            yield chunk

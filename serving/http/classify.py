@@ -1,0 +1,137 @@
+"""`POST /v1/classify`: a photo in, its class out."""
+
+import json
+from collections.abc import Callable
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from imaging import PhotoError
+from serving.auth.api_key_auth import Caller
+from serving.http.body import Bodies
+from serving.http.multipart import photo_of
+from serving.http.reply import Reply, Sent
+from serving.inference.explanation import Explain, abstain_of, explain_of, explanation
+from serving.inference.workers import Workers
+from serving.problems import NOT_READY, UNREADABLE, WRONG_TYPE, Problem, of_photo
+from serving.release import traffic_split
+from serving.release.live import Deployed, Live
+from serving.release.traffic_split import Answer, TrafficSplit
+from serving.telemetry import Metrics
+
+PHOTO_TYPES = ("image/jpeg", "image/png", "image/webp")
+FORM_TYPE = "multipart/form-data"
+UNIT = "x-petpark-unit"
+_JSON = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
+
+
+def deployed(live: Live) -> Deployed:
+    """Give what is in force. Raises `Problem` (503) when nothing is."""
+    current = live.deployed
+    if current is None:
+        raise Problem(NOT_READY, live.excuse, retry_after=2)
+    return current
+
+
+def peer_of(workers: Workers, request: Request) -> str:
+    """Return whose turn this request takes among the workers."""
+    return workers.peer(request.state.caller, request.client.host if request.client else None)
+
+
+class ClassifyApi:
+    """Reads a photo, has it classified on a thread, writes the answer."""
+
+    def __init__(self, *, live: Live, arms: TrafficSplit, bodies: Bodies, workers: Workers, metrics: Metrics) -> None:
+        self._live = live
+        self._arms = arms
+        self._bodies = bodies
+        self._workers = workers
+        self._metrics = metrics
+
+    async def classify(self, request: Request) -> Response:
+        """Answer `POST /v1/classify`."""
+        unwrap = _unwrapper(request.headers.get("content-type", ""))
+        explain, abstain = explain_of(request), abstain_of(request)
+        deployed(self._live)  # say so before the caller sends megabytes
+        request_id: str = request.state.request_id
+        peer = peer_of(self._workers, request)
+        async with self._bodies.read(request) as body:
+            await self._workers.answer(
+                peer,
+                self._answer,
+                request.state.reply,
+                body,
+                unwrap,
+                explain=explain,
+                abstain=abstain,
+                request_id=request_id,
+                unit=_unit(request),
+                caller=request.state.caller,
+            )
+        return Sent()
+
+    def _answer(
+        self,
+        reply: Reply,
+        body: bytes,
+        unwrap: Callable[[bytes], bytes],
+        *,
+        explain: Explain,
+        abstain: bool,
+        request_id: str,
+        unit: str,
+        caller: Caller,
+    ) -> None:
+        """Answer from the thread that did the work: a way through the event loop would cost two changes of threads."""
+        photo = unwrap(body)
+        if not photo:
+            raise Problem(UNREADABLE, "The body is empty; send the bytes of a photo.")
+        current = deployed(self._live)
+        try:
+            answer = self._arms.classify(
+                current, photo, explain=explain is not Explain.NOTHING, request=request_id, caller=unit
+            )
+        except PhotoError as error:
+            raise of_photo(error) from error
+        self._metrics.predictions.labels(answer.model.version.number, answer.found.label).inc()
+        headers = {"content-type": "application/json", **caller.headers}
+        if answer.arm:
+            headers[traffic_split.HEADER] = answer.arm
+        reply.send_now(200, headers, _document(answer, request_id, explain, abstain=abstain))
+
+
+def _unit(request: Request) -> str:
+    """Who asks, for an experiment that draws callers: what they say they are, else their key, else their address."""
+    caller: Caller = request.state.caller
+    key = caller.key.name if caller.key else ""
+    return request.headers.get(UNIT, "") or key or (request.client.host if request.client else "")
+
+
+def _document(answer: Answer, request_id: str, explain: Explain, *, abstain: bool) -> bytes:
+    model, found = answer.model, answer.found
+    document: dict[str, object] = {
+        "label": found.label,
+        "probabilities": found.probabilities,
+        "model": model.identity,
+        "request_id": request_id,
+    }
+    if model.rule is not None:
+        document["decision"] = model.rule
+    if abstain:
+        document["abstention"] = model.abstained(found)
+    return as_json(document | explanation(model, found, explain))
+
+
+def as_json(document: dict[str, object]) -> bytes:
+    """Write an answer."""
+    return _JSON.encode(document).encode()
+
+
+def _unwrapper(content_type: str) -> Callable[[bytes], bytes]:
+    kind = content_type.partition(";")[0].strip().lower()
+    if kind in PHOTO_TYPES:
+        return lambda body: body
+    if kind == FORM_TYPE:
+        return lambda body: photo_of(body, content_type)
+    expected = ", ".join((*PHOTO_TYPES, FORM_TYPE))
+    raise Problem(WRONG_TYPE, f"The Content-Type is {kind or 'missing'}; send one of {expected}.")

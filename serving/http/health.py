@@ -1,0 +1,110 @@
+"""How the endpoint is: for balancers, for operators, for Prometheus."""
+
+import math
+from collections.abc import Callable
+from datetime import datetime
+
+from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from registry.identity import person
+from serving.auth.api_key_auth import ApiKeyAuth
+from serving.auth.public_view import for_strangers
+from serving.inference.execution_providers import fell_back
+from serving.inference.loaded_model import LoadedModel
+from serving.problems import NOT_READY, Problem
+from serving.release.live import Live
+from serving.telemetry import Metrics
+
+_NOT_FOR_CALLERS = frozenset({"note", "despite"})
+"""Of a certificate: what colleagues write to each other."""
+
+
+class HealthApi:
+    """Everything here answers without a thread of the pool, so it answers under full load too."""
+
+    def __init__(
+        self,
+        *,
+        live: Live,
+        metrics: Metrics,
+        name: str,
+        channel: str,
+        instance: str,
+        door: ApiKeyAuth,
+        providers: tuple[str, ...],
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._live = live
+        self._metrics = metrics
+        self._name = name
+        self._channel = channel
+        self._instance = instance
+        self._door = door
+        self._providers = providers
+        self._clock = clock
+
+    async def live(self, _request: Request) -> Response:
+        """Answer `GET /healthz/live`: the process runs."""
+        return JSONResponse({"live": True})
+
+    async def ready(self, _request: Request) -> Response:
+        """Answer `GET /healthz/ready`: a verified version has answered its probes and callers are welcome."""
+        if self._live.draining:
+            raise Problem(NOT_READY, "The endpoint is draining: it finishes what it began and ends.", retry_after=2)
+        if self._live.deployed is None:
+            raise Problem(NOT_READY, self._live.excuse, retry_after=2)
+        return JSONResponse({"ready": True})
+
+    async def in_service(self, _request: Request) -> Response:
+        """Answer `GET /healthz/in-service`: callers should come here, and this instance should stay."""
+        if not self._live.in_service:
+            draining = "The endpoint is draining: it finishes what it began and ends."
+            raise Problem(NOT_READY, draining if self._live.draining else self._live.excuse, retry_after=2)
+        return JSONResponse({"in_service": True})
+
+    async def model(self, request: Request) -> Response:
+        """Answer `GET /v1/model`: what this process really serves, and who certified it to callers with a key."""
+        current = self._live.deployed
+        refused, challenge = self._live.refused, self._live.challenge
+        document: object = {
+            "name": self._name,
+            "version": current.model.version.number if current else None,
+            "digest": current.model.identity["digest"] if current else None,
+            "channel": self._channel,
+            "entry": current.move.number if current else None,
+            "refused": refused.to_json() if refused else None,
+            "experiment": challenge.to_json() if challenge else None,
+            "instance": self._instance,
+            "labels": list(current.model.labels) if current else [],
+            "decision": current.model.rule if current else None,
+            "abstention": current.model.abstention_record if current else None,
+            "certificate": self._certificate(current.model) if current else None,
+            "providers": current.model.session.providers if current else [],
+            "providers_wanted": list(self._providers),
+            "api_keys": self._door.to_json(),
+        }
+        if not self._door.knows(request.headers):
+            document = for_strangers(document)
+        return JSONResponse(document, headers={"cache-control": "no-store"})
+
+    async def metrics(self, _request: Request) -> Response:
+        """Answer `GET /metrics`."""
+        current = self._live.deployed
+        left = current.model.certified_seconds(self._clock()) if current else None
+        self._metrics.ready.set(self._live.ready)
+        self._metrics.certified_seconds.set(math.nan if left is None else left)
+        self._metrics.provider.clear()
+        if current is not None:
+            used = current.model.session.providers
+            self._metrics.provider.labels(",".join(self._providers), used[0]).set(1)
+            self._metrics.fell_back.set(fell_back(self._providers, used))
+        return Response(self._metrics.text(), headers={"content-type": CONTENT_TYPE_LATEST})
+
+    def _certificate(self, model: LoadedModel) -> dict[str, object] | None:
+        if model.certificate is None:
+            return None
+        left = model.certified_seconds(self._clock())
+        told = {name: value for name, value in model.certificate.to_dict().items() if name not in _NOT_FOR_CALLERS}
+        return {**told, "by": person(model.certificate.by), "expired": left is not None and left <= 0}

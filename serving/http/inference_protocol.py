@@ -1,0 +1,145 @@
+"""Open Inference Protocol v2 over REST: what KServe's, Triton's and MLServer's clients speak."""
+
+from dataclasses import asdict, dataclass
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from serving.auth.api_key_auth import ApiKeyAuth
+from serving.http.body import Bodies
+from serving.http.classify import deployed, peer_of
+from serving.http.tensors import read_request, write_response
+from serving.inference.loaded_model import LoadedModel
+from serving.inference.session import IMAGE, STRANGENESS
+from serving.inference.workers import Workers
+from serving.problems import NOT_FOUND, NOT_READY, UNREADABLE, Problem
+from serving.release.live import Deployed, Live
+
+_JSON_LENGTH = "inference-header-content-length"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TensorKind:
+    """What a tensor of the model is called and looks like; -1 is any length."""
+
+    name: str
+    datatype: str
+    shape: list[int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Interface:
+    """The protocol's metadata of a model."""
+
+    versions: list[str]
+    platform: str
+    inputs: list[TensorKind]
+    outputs: list[TensorKind]
+
+
+def describe(model: LoadedModel) -> Interface:
+    """Give the metadata of the model in force, for REST and for gRPC."""
+    size, classes = model.session.size, len(model.labels)
+    strangeness = TensorKind(name=STRANGENESS, datatype="FP32", shape=[-1])
+    return Interface(
+        versions=[str(model.version.number)],
+        platform="onnxruntime_onnx",
+        inputs=[TensorKind(name=IMAGE, datatype="UINT8", shape=[-1, size, size, 3])],
+        outputs=[
+            TensorKind(name="probabilities", datatype="FP32", shape=[-1, classes]),
+            TensorKind(name="embedding", datatype="FP32", shape=[-1, -1]),
+            TensorKind(name="activation_map", datatype="FP32", shape=[-1, classes, -1, -1]),
+            *([strangeness] if STRANGENESS in model.session.output_names else []),
+        ],
+    )
+
+
+class InferenceProtocolApi:
+    """The protocol's addresses. One model is served: the one in force."""
+
+    def __init__(
+        self, *, live: Live, bodies: Bodies, workers: Workers, name: str, batch: int, door: ApiKeyAuth
+    ) -> None:
+        self._live = live
+        self._bodies = bodies
+        self._workers = workers
+        self._name = name
+        self._batch = batch
+        self._door = door
+
+    async def server(self, _request: Request) -> Response:
+        """Answer `GET /v2`."""
+        return JSONResponse({"name": "petpark", "version": "1", "extensions": ["binary_tensor_data"]})
+
+    async def server_live(self, _request: Request) -> Response:
+        """Answer `GET /v2/health/live`."""
+        return JSONResponse({"live": True})
+
+    async def server_ready(self, _request: Request) -> Response:
+        """Answer `GET /v2/health/ready`."""
+        if not self._live.ready:
+            raise Problem(NOT_READY, "No verified version is in force, or the endpoint is draining.", retry_after=2)
+        return JSONResponse({"ready": True})
+
+    async def model_ready(self, request: Request) -> Response:
+        """Answer `GET /v2/models/{model}/ready`."""
+        self._asked_for(request)
+        return await self.server_ready(request)
+
+    async def model(self, request: Request) -> Response:
+        """Answer `GET /v2/models/{model}`."""
+        model = self._asked_for(request).model
+        return JSONResponse(
+            {
+                "name": self._name,
+                **asdict(describe(model)),
+                "parameters": {
+                    "labels": list(model.labels),
+                    "digest": model.identity["digest"],
+                    "decision": model.rule,
+                    "abstention": model.abstention_record,
+                },
+            }
+        )
+
+    async def infer(self, request: Request) -> Response:
+        """Answer `POST /v2/models/{model}/infer`."""
+        self._asked_for(request)
+        length = _json_length(request)
+        async with self._bodies.read(request) as body:
+            answer, header_length, images = await self._workers.run(
+                peer_of(self._workers, request), self._infer, request, body, length
+            )
+        self._door.charge(request.state.caller, images)
+        if header_length is None:
+            return Response(answer, media_type="application/json")
+        headers = {_JSON_LENGTH: str(header_length)}
+        return Response(answer, media_type="application/octet-stream", headers=headers)
+
+    def _infer(self, request: Request, body: bytes, header_length: int | None) -> tuple[bytes, int | None, int]:
+        model = self._asked_for(request).model
+        session = model.session
+        asked = read_request(body, header_length, size=session.size, batch=self._batch, known=session.output_names)
+        outputs = model.session.outputs(asked.images, asked.outputs)
+        answer = write_response(asked, outputs, model=self._name, version=str(model.version.number))
+        return *answer, len(asked.images)
+
+    def _asked_for(self, request: Request) -> Deployed:
+        """Give what is in force, if it is what the address names. Raises `Problem` (404, 503)."""
+        name: str = request.path_params["model"]
+        if name != self._name:
+            raise Problem(NOT_FOUND, f"This endpoint serves the model {self._name!r}, not {name!r}.")
+        current = deployed(self._live)
+        version: str | None = request.path_params.get("version")
+        if version is not None and version != str(current.model.version.number):
+            raise Problem(NOT_FOUND, f"Version {current.model.version.number} is in force, not {version!r}.")
+        return current
+
+
+def _json_length(request: Request) -> int | None:
+    text = request.headers.get(_JSON_LENGTH)
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdigit() and len(text) < 12):
+        raise Problem(UNREADABLE, "Inference-Header-Content-Length is not a number.")
+    return int(text)

@@ -1,0 +1,115 @@
+"""The first and last thing that every request passes: its id, its measurements, its safety net."""
+
+import logging
+import random
+import re
+import time
+
+from starlette.datastructures import Headers
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from serving import problems
+from serving.http.connections import Connections, Line
+from serving.http.reply import Reply
+from serving.release.live import Live
+from serving.telemetry import Metrics
+
+logger = logging.getLogger(__name__)
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
+
+_HOST = re.compile(rb"[A-Za-z0-9\-._~%!$&'()*+,;=:\[\]]+")
+"""RFC 3986, section 3.2: host and port."""
+
+_EVERY_ANSWER = [(b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer")]
+
+
+class RequestMiddleware:
+    """ASGI middleware around the whole application. `connections` None: nobody watches them."""
+
+    def __init__(self, app: ASGIApp, *, live: Live, metrics: Metrics, connections: Connections | None = None) -> None:
+        self.app = app
+        self._connections = connections
+        self._live = live
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        began = time.perf_counter()
+        request_id = request_id_of(Headers(scope=scope).get("x-request-id"))
+        counted = False
+
+        def count(status: int) -> None:
+            nonlocal counted
+            counted = True
+            self._count(_route(scope), status, time.perf_counter() - began)
+
+        reply = Reply(send, every_answer=lambda: self._marks(request_id), sending=count)
+        scope.setdefault("state", {}).update(request_id=request_id, reply=reply)
+        self._metrics.running += 1
+        line = _line(scope) if self._connections else None
+        if self._connections and line:
+            self._connections.begin(line)
+        try:
+            if (wrong := wrong_host(scope)) is None:
+                await self.app(scope, receive, reply.send)
+            else:
+                refusal = problems.response(problems.BAD_REQUEST, wrong, request_id=request_id)
+                await refusal(scope, receive, reply.send)
+        except Exception:
+            logger.exception("request failed", extra={"request_id": request_id, "path": scope["path"]})
+        finally:
+            self._metrics.running -= 1
+            if self._connections and line:
+                self._connections.end(line)
+            if not counted:
+                count(reply.status)
+
+    def _count(self, route: str, status: int, seconds: float) -> None:
+        self._metrics.requests.labels(route, status).inc()
+        self._metrics.request_seconds.labels(route).observe(seconds)
+        self._metrics.recent.add(route, status, seconds)
+
+    def _marks(self, request_id: str) -> list[tuple[bytes, bytes]]:
+        marks = [(b"x-request-id", request_id.encode()), *_EVERY_ANSWER]
+        return [*marks, (b"connection", b"close")] if self._live.draining else marks
+
+
+def request_id_of(given: str | None) -> str:
+    """Keep the caller's id where it is harmless to log and send back; otherwise make one.
+
+    An id is no secret, and to ask the system for random bytes would let go of Python's lock at each request.
+    """
+    return given if given is not None and _REQUEST_ID.fullmatch(given) else f"{random.getrandbits(128):032x}"
+
+
+def wrong_host(scope: Scope) -> str | None:
+    """Say what is wrong with the header line Host, which whoever is on the way may have understood in another way.
+
+    RFC 9112, section 3.2: there is one, with a valid value, in every request of HTTP/1.1. Granian makes an empty one
+    where there is none.
+    """
+    hosts = [value for name, value in scope["headers"] if name == b"host"]
+    if len(hosts) > 1:
+        return f"There are {len(hosts)} Host header lines; send one."
+    if hosts and _HOST.fullmatch(hosts[0]):
+        return None
+    if not any(hosts):
+        return "There is no Host header line; send one." if scope["http_version"] == "1.1" else None
+    return "The Host header line is no host; send a name or an address, with a port or without."
+
+
+def _line(scope: Scope) -> Line | None:
+    """Name the connection that a request came over."""
+    client, server = scope.get("client"), scope.get("server")
+    return (client[0], str(client[1]), str(server[1])) if client and server else None
+
+
+def _route(scope: Scope) -> str:
+    """Name the route, not the address: addresses are without number and would fill the memory as metrics."""
+    route = scope.get("route")
+    return route.path if isinstance(route, Route) else "none"

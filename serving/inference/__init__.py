@@ -1,0 +1,1 @@
+"""A loaded model: the ONNX session, its execution providers, worker threads, explanations."""

@@ -1,0 +1,73 @@
+"""Where a photo speaks for a class, as numbers and as a picture."""
+
+import base64
+import io
+from enum import Enum
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+from starlette.requests import Request
+
+from serving.inference.loaded_model import Classification, LoadedModel
+from serving.inference.session import Pixels
+from serving.problems import UNREADABLE, Problem
+
+SIDE = 448
+_OPAQUE = 185
+"""Of 255: how much of the photo the strongest place hides."""
+
+
+class Explain(Enum):
+    """What the parameter `explain` asks for."""
+
+    NOTHING = ("", "false", "0")
+    MAP = ("true", "1")
+    PICTURE = ("png",)
+
+
+def explain_of(request: Request) -> Explain:
+    """Read the parameter. Raises `Problem` (422)."""
+    value = request.query_params.get("explain", "").lower()
+    for kind in Explain:
+        if value in kind.value:
+            return kind
+    raise Problem(UNREADABLE, f"The parameter explain is {value!r}; send true, false or png.")
+
+
+def abstain_of(request: Request) -> bool:
+    """Read the parameter `abstain`. Raises `Problem` (422)."""
+    value = request.query_params.get("abstain", "").lower()
+    if value not in {"", "false", "0", "true", "1"}:
+        raise Problem(UNREADABLE, f"The parameter abstain is {value!r}; send true or false.")
+    return value in {"true", "1"}
+
+
+def explanation(model: LoadedModel, found: Classification, explain: Explain) -> dict[str, Any]:
+    """Give the members of an answer that explain it; none where nothing was asked for."""
+    if found.activation_map is None or found.pixels is None:
+        return {}
+    if explain is Explain.PICTURE:
+        picture = overlay(found.pixels, found.activation_map[model.labels.index(found.label)])
+        return {"activation_overlay": "data:image/png;base64," + base64.b64encode(picture).decode()}
+    maps = np.round(found.activation_map.astype(np.float64), 5).tolist()
+    return {"activation_map": dict(zip(model.labels, maps, strict=True))}
+
+
+def overlay(pixels: Pixels, activation: npt.NDArray[np.float32]) -> bytes:
+    """Lay the map of one class [h, w] over what the model saw [size, size, 3]; give a PNG of `SIDE` pixels a side.
+
+    The strength runs from the map's least to its greatest value: it compares places of one photo, not photos. The
+    colours are those of the endpoint's own page.
+    """
+    span = float(np.ptp(activation)) or 1.0
+    cells = Image.fromarray(((activation - activation.min()) / span).astype(np.float32))
+    strength = np.asarray(cells.resize((SIDE, SIDE), Image.Resampling.BICUBIC)).clip(0, 1)[..., np.newaxis]
+    photo = np.asarray(Image.fromarray(pixels).resize((SIDE, SIDE), Image.Resampling.BICUBIC), dtype=np.float32)
+    heat = np.concatenate([np.full_like(strength, 255), 210 * (1 - strength), np.zeros_like(strength)], axis=-1)
+    hidden = strength * (_OPAQUE / 255)
+    file = io.BytesIO()
+    mixed = photo * (1 - hidden) + heat * hidden
+    Image.fromarray(mixed.round().astype(np.uint8)).save(file, "PNG", compress_level=1)
+    return file.getvalue()

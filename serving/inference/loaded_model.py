@@ -1,0 +1,124 @@
+"""A version in memory: photo bytes in, a classification out."""
+
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+import imaging
+from registry.abstention import BACKGROUND, Abstention, answer_set, as_text
+from registry.certificate import Certificate
+from registry.decision import Decision, decide
+from registry.encoding import parse_time
+from registry.version import Version
+from serving.inference.session import STRANGENESS, Pixels, Session
+
+
+@dataclass(frozen=True, kw_only=True)
+class Classification:
+    """What the model says about one photo."""
+
+    label: str
+    probabilities: dict[str, float]
+    strangeness: float | None = None
+    """From 0 to 1; None where the version has no record of abstention."""
+    activation_map: npt.NDArray[np.float32] | None = None
+    """[classes, h, w], when asked for"""
+    pixels: Pixels | None = None
+    """[size, size, 3]: what the model saw, when asked for"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Standing:
+    """As of which decision a version's certificate was looked at."""
+
+    version: Version
+    decisions: int
+    """The number before the one that the next decision gets (`registry.certificate.Look`): that one is news."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadedModel:
+    """One verified version, ready to answer. Immutable, so that a request that holds it ends on it."""
+
+    version: Version
+    session: Session
+    certificate: Certificate | None
+    standing: Standing | None
+    """None, as the certificate is, where no certificate is asked for."""
+    decision: Decision | None = None
+    """By which a label is chosen from probabilities; None: the likeliest class."""
+    abstention: Abstention | None = None
+    """When an answer is a set of classes, or none; None: the version cannot say so."""
+    max_pixels: int = imaging.MAX_PIXELS
+
+    def certified_seconds(self, now: datetime) -> float | None:
+        """Time until the certificate ends, negative once it has; None where there is none that could."""
+        if self.certificate is None or self.certificate.expires_at is None:
+            return None
+        return (parse_time(self.certificate.expires_at) - now).total_seconds()
+
+    @cached_property
+    def identity(self) -> dict[str, object]:
+        """Name, number and digest, as answers state them; the digest is costly, and the version never changes."""
+        return {"name": self.version.model, "version": self.version.number, "digest": self.version.digest}
+
+    @cached_property
+    def rule(self) -> dict[str, object] | None:
+        """The decision, as answers state it."""
+        if self.decision is None:
+            return None
+        return {"positive": self.decision.positive, "threshold": self.decision.threshold}
+
+    @cached_property
+    def abstention_record(self) -> dict[str, object] | None:
+        """The record of abstention, as `/v1/model` and the inference protocol state it."""
+        return None if self.abstention is None else asdict(self.abstention)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Names of the classes, in the order of the model's outputs."""
+        return self.session.labels
+
+    def decode(self, photo: bytes) -> Pixels:
+        """Give the pixels [1, size, size, 3] that the model sees. Raises `imaging.PhotoError`."""
+        return imaging.decode(photo, self.session.size, max_pixels=self.max_pixels)[np.newaxis]
+
+    def classify(self, photo: bytes, *, explain: bool = False) -> Classification:
+        """Classify a JPEG, PNG or WebP photo. Raises `imaging.PhotoError`."""
+        pixels = self.decode(photo)
+        wanted = ("probabilities", "activation_map") if explain else ("probabilities",)
+        if self.abstention is not None:
+            wanted = (*wanted, STRANGENESS)
+        outputs = self.session.outputs(pixels, wanted)
+        scores: list[float] = outputs["probabilities"][0].tolist()
+        return Classification(
+            label=self.labels[decide(scores, self.labels, self.decision)],
+            probabilities=dict(zip(self.labels, scores, strict=True)),
+            strangeness=float(outputs[STRANGENESS][0]) if self.abstention is not None else None,
+            activation_map=outputs["activation_map"][0] if explain else None,
+            pixels=pixels[0] if explain else None,
+        )
+
+    def abstained(self, found: Classification) -> dict[str, object] | None:
+        """Say which classes a photo may show, and none for a photo that shows none; None where this version cannot.
+
+        A version without a record still says `neither` where it has a class for frames without visitors.
+        """
+        if self.abstention is not None and found.strangeness is not None:
+            scores = list(found.probabilities.values())
+            classes = answer_set(scores, found.strangeness, self.labels, found.label, self.abstention)
+            coverage: float | None = self.abstention.coverage
+        elif BACKGROUND.intersection(self.labels):
+            classes = () if found.label in BACKGROUND else (found.label,)
+            coverage = None
+        else:
+            return None
+        return {
+            "answer": as_text(classes),
+            "classes": list(classes),
+            "coverage": coverage,
+            "strangeness": found.strangeness,
+        }

@@ -1,0 +1,61 @@
+"""What the page Models asks: the registry as it is, and whether its channel can be moved from here."""
+
+from typing import cast
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from registry.errors import ObjectMissing, RegistryError, VersionMissing
+from serving.auth.api_key_auth import Caller
+from serving.auth.public_view import for_strangers
+from serving.pages.registry_view import Json, RegistryView
+from serving.pages.rollback import RollBackApi
+from serving.problems import NOT_FOUND, UPSTREAM, Problem
+
+REPORT_HEADERS = {
+    # The file has its styles and pictures inside, and no script. A training instance made it: scripts stay forbidden,
+    # https://developer.mozilla.org/docs/Web/HTTP/Headers/Content-Security-Policy/sandbox
+    "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:; form-action 'none'; "
+    "frame-ancestors 'none'; base-uri 'none'; sandbox",
+    "cache-control": "no-store",
+    "x-content-type-options": "nosniff",
+}
+_DIGITS = 8
+"""Of a version's number, as keys of the registry have them."""
+
+
+class ModelsApi:
+    """`view` None: this endpoint was started without a registry to look at."""
+
+    def __init__(self, *, view: RegistryView | None, roll_back: RollBackApi) -> None:
+        self._view = view
+        self._roll_back = roll_back
+
+    async def registry(self, request: Request) -> Response:
+        """Answer `GET /v1/registry`: to callers without a key without what names people, or was written by them."""
+        if self._view is None:
+            raise Problem(NOT_FOUND, "This endpoint was started without a registry to look at.")
+        document: object = await self._view.read()
+        caller: Caller = request.state.caller
+        if caller.key is None:
+            document = for_strangers(document)
+        roll_back = {"possible": self._roll_back.possible, "confidential": self._roll_back.confidential(request)}
+        return JSONResponse({**cast("Json", document), "roll_back": roll_back}, headers={"cache-control": "no-store"})
+
+    async def report(self, request: Request) -> Response:
+        """Answer `GET /v1/versions/{number}/report.html`: the file of that version, as it was published."""
+        asked: str = request.path_params["number"]
+        if not (asked.isascii() and asked.isdecimal() and len(asked) <= _DIGITS):
+            raise Problem(NOT_FOUND, "A version is a number.")
+        number = int(asked)
+        if self._view is None:
+            raise Problem(NOT_FOUND, "This endpoint was started without a registry to look at.")
+        try:
+            body = await self._view.report(number)
+        except (VersionMissing, ObjectMissing) as error:
+            raise Problem(NOT_FOUND, f"There is no report of a version {number}.") from error
+        except RegistryError as error:
+            raise Problem(UPSTREAM, str(error)) from error
+        if body is None:
+            raise Problem(NOT_FOUND, f"Version {number} was published without a report.")
+        return Response(body, media_type="text/html", headers=REPORT_HEADERS)

@@ -1,0 +1,208 @@
+"""What the registry holds, for people who look: channels, their last moves, the versions in them, who certified these.
+
+It reads what the endpoint's role may read anyway, only while somebody looks, and remembers what cannot change.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from datetime import UTC, datetime
+from itertools import islice
+
+from registry.catalog import Catalog
+from registry.certificate import Certificate, Certificates
+from registry.chain_memory import ChainMemory
+from registry.channel import Channel, ChannelEntry
+from registry.encoding import NAME, parse_time, sha256_hex
+from registry.errors import FileCorrupted, NothingToRollBackTo, RegistryError
+from registry.experiment import Experiment, Experiments
+from registry.gates import figures, states
+from registry.identity import person, without_arns
+from registry.layout import Prefix, blob_key, object_prefix
+from registry.object_store import ObjectStore
+from registry.signing import Verifier
+from registry.version import Version
+
+type Json = dict[str, object]
+
+REPORT = "report.html"
+SHOWN = 50
+"""Moves of a channel that are shown, the newest."""
+FRESH_SECONDS = 5.0
+_CHANNELS = 20
+_READERS = 8
+_MAKERS = ("trained_by", "requested_by", "dataset")
+
+
+class RegistryView:
+    """The registry as one document, read at most once in `FRESH_SECONDS`. `verifier` None: no signature is checked."""
+
+    def __init__(
+        self,
+        store: ObjectStore,
+        model: str,
+        *,
+        follows: str,
+        verifier: Verifier | None,
+        memory: ChainMemory | None,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`memory`: what this machine knows already of the logs of channels and experiments."""
+        self._memory = memory
+        self._store = store
+        self._model = model
+        self._follows = follows
+        self._verifier = verifier
+        self._clock = clock
+        self._monotonic = monotonic
+        self._catalog = Catalog(store, model)
+        self._certificates = Certificates(store, model)
+        self._experiments = Experiments(store, model, follows, clock=clock, memory=memory)
+        self._channels: dict[str, Channel] = {}
+        self._moves: dict[str, Sequence[ChannelEntry]] = {}
+        self._versions: dict[str, Version] = {}
+        self._decisions: dict[str, tuple[int, Certificate | None]] = {}
+        self._document: Json = {}
+        self._read_at: float | None = None
+        self._reading = asyncio.Lock()
+
+    async def read(self) -> Json:
+        """Give the document; whoever asks meanwhile waits for the one reading. A store that is away is said in it."""
+        async with self._reading:
+            if self._read_at is None or self._monotonic() - self._read_at >= FRESH_SECONDS:
+                self._document = await asyncio.to_thread(self.look)
+                self._read_at = self._monotonic()
+            return self._document
+
+    async def report(self, number: int) -> bytes | None:
+        """Give the report of version `number`, verified by its hash; None if that has none. Raises registry errors."""
+        return await asyncio.to_thread(self._report, number)
+
+    def _report(self, number: int) -> bytes | None:
+        version = self._catalog.version(number)
+        file = version.file(REPORT)
+        if file is None:
+            return None
+        body = self._store.get(blob_key(self._model, file.sha256))
+        if sha256_hex(body) != file.sha256:
+            raise FileCorrupted(REPORT, expected=f"sha256 {file.sha256}", actual=f"sha256 {sha256_hex(body)}")
+        return body
+
+    def forget(self) -> None:
+        """Read anew at the next question: something was changed through this process."""
+        self._read_at = None
+
+    def look(self) -> Json:
+        """Read now."""
+        document: Json = {"model": self._model, "follows": self._follows, "read_at": self._clock().isoformat()}
+        try:
+            channels = [self._channel(name) for name in self._names()]
+            back, experiment, error = self._before(), self._experiment(), None
+        except RegistryError as problem:
+            channels, back, experiment, error = [], None, None, str(problem)
+        shown = {move.digest: move for name in self._moves for move in self._moves[name]}
+        return {
+            **document,
+            "error": error,
+            "channels": channels,
+            "versions": [] if error else self._describe(shown.values()),
+            "before": back,
+            "experiment": experiment,
+        }
+
+    def _names(self) -> list[str]:
+        """Names of channels that ever moved, each found by one look behind the entries of the one before."""
+        prefix = object_prefix(self._model, Prefix.CHANNELS)
+        names = {self._follows}
+        after = ""
+        for _ in range(_CHANNELS):
+            key = next(islice(self._store.keys(prefix, after=after), 1), None)
+            if key is None:
+                break
+            name = key.removeprefix(prefix).partition("/")[0]
+            after = f"{prefix}{name}/~"
+            if NAME.fullmatch(name):
+                names.add(name)
+        return sorted(names)
+
+    def _channel(self, name: str) -> Json:
+        channel = self._channels.get(name)
+        if channel is None:
+            channel = self._channels[name] = Channel(self._store, self._model, name, memory=self._memory)
+        error = None
+        try:
+            head, seen = channel.head(), self._moves.get(name, ())
+            if head is None:
+                self._moves[name] = ()
+            elif not seen or seen[-1].number != head.number:
+                self._moves[name] = channel.recent(SHOWN)
+        except RegistryError as problem:
+            error = str(problem)
+        moves = [{**move.to_dict(), "by": person(move.by)} for move in reversed(self._moves.get(name, ()))]
+        return {"name": name, "moves": moves, "error": error}
+
+    def _before(self) -> int | None:
+        """Give the version that a roll back of the followed channel would bring back."""
+        moves = self._moves.get(self._follows)
+        if not moves:
+            return None
+        try:
+            return self._channels[self._follows].before(moves[-1]).version
+        except NothingToRollBackTo:
+            return None
+
+    def _experiment(self) -> Json | None:
+        """Give the last experiment of the followed channel: how it began, or how it ended."""
+        entry = self._experiments.head()
+        if entry is None:
+            return None
+        return {"kind": "start" if isinstance(entry, Experiment) else "end", **asdict(entry), "by": person(entry.by)}
+
+    def _describe(self, moves: Iterable[ChannelEntry]) -> list[Json]:
+        newest_first = sorted(moves, key=lambda move: -move.version)
+        with ThreadPoolExecutor(_READERS) as pool:
+            return list(pool.map(self._version, newest_first))
+
+    def _version(self, move: ChannelEntry) -> Json:
+        told: Json = {"number": move.version, "digest": move.digest, "error": None}
+        try:
+            version = self._versions.get(move.digest) or self._catalog.version(move.version, digest=move.digest)
+            self._versions[move.digest] = version
+            certificate = self._certificate(version)
+        except RegistryError as problem:
+            return {**told, "error": str(problem)}
+        return {
+            **told,
+            "created_at": version.created_at,
+            "labels": list(version.labels),
+            "metrics": figures(version.metrics),
+            "report": version.file(REPORT) is not None,
+            "gates": dict(states(version.metrics)),
+            "lineage": {name: without_arns(version.lineage[name]) for name in _MAKERS if name in version.lineage},
+            "certificate": certificate,
+        }
+
+    def _certificate(self, version: Version) -> Json:
+        """Give the decision that counts. One request where nothing was decided since the last look."""
+        if self._verifier is None:
+            return {"state": "unchecked"}
+        known = self._decisions.get(version.digest)
+        if known is None or self._certificates.decided_after(version, known[0]):
+            look = self._certificates.look(version, self._verifier)
+            known = (look.next_number - 1, look.latest)
+            self._decisions[version.digest] = known
+        certificate = known[1]
+        return (
+            {"state": "none"}
+            if certificate is None
+            else {"state": self._state(certificate), **certificate.to_dict(), "by": person(certificate.by)}
+        )
+
+    def _state(self, certificate: Certificate) -> str:
+        if certificate.decision != "certified":
+            return certificate.decision
+        ends = certificate.expires_at
+        return "in force" if ends is not None and self._clock() < parse_time(ends) else "expired"

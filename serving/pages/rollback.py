@@ -1,0 +1,226 @@
+"""Moving the followed channel back from the page Models, by the operator's own right.
+
+An endpoint's role cannot move a channel, and shall not. So the request brings credentials of the person who decides;
+they are used for this one request, to take the promoter's role under that person's name, and kept nowhere.
+"""
+
+import asyncio
+import ipaddress
+import json
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Protocol, Self, cast
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from registry.catalog import Catalog
+from registry.certificate import Certificates, KmsVerifier
+from registry.chain_memory import ChainMemory
+from registry.channel import Channel, ChannelEntry
+from registry.errors import KeyUnavailable, MoverRefused, RegistryError, StoreRefused, StoreUnavailable
+from registry.identity import session_name
+from registry.object_store import S3Store
+from registry.promotion import PromotionService
+from serving.auth.api_key_auth import Caller
+from serving.http.body import Bodies
+from serving.problems import CONFLICT, FORBIDDEN, NOT_FOUND, TOO_LARGE, UNREADABLE, UPSTREAM, Problem
+from serving.settings import ServingSettings
+
+logger = logging.getLogger(__name__)
+
+BODY_BYTES = 16 * 1024
+"""Largest body of a roll back."""
+WHY = 500
+"""Longest reason, in characters."""
+_SECONDS = 900
+"""The shortest session that STS gives."""
+_AWS = Config(connect_timeout=5, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 3})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Credentials:
+    """What `aws configure export-credentials` prints. Secrets are in no `repr`."""
+
+    access_key_id: str
+    secret_access_key: str = field(repr=False)
+    session_token: str | None = field(repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RollbackRequest:
+    """What is asked for. `expected`: the entry that the decision rests on; `to` None: the version before."""
+
+    expected: int
+    to: int | None
+    why: str
+    credentials: Credentials
+
+    @classmethod
+    def from_json(cls, body: bytes) -> Self:
+        """Read it strictly. Raises `Problem` (422), which repeats nothing of what may be secret."""
+        try:
+            values: Any = json.loads(body)
+            secrets = values["credentials"]
+            wish = cls(
+                expected=_whole(values["expected"]),
+                to=None if values.get("to") is None else _whole(values["to"]),
+                why=_text(values["why"], WHY),
+                credentials=Credentials(
+                    access_key_id=_text(secrets["access_key_id"], 128),
+                    secret_access_key=_text(secrets["secret_access_key"], 256),
+                    session_token=_text(secrets["session_token"], 8192) if secrets.get("session_token") else None,
+                ),
+            )
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            raise Problem(UNREADABLE, "The body is not what /docs describes for a roll back.") from None
+        return wish
+
+
+class OpensPromotionService(Protocol):
+    """Gives the desk at which somebody moves the channel, and the ARN under which they do."""
+
+    def __call__(self, credentials: Credentials) -> tuple[PromotionService, str]:
+        """Raises `Problem` (403, 502)."""
+        ...
+
+
+class RollBackApi:
+    """`open_desk` None: this endpoint knows no role for it, and says so."""
+
+    def __init__(
+        self,
+        *,
+        bodies: Bodies,
+        open_desk: OpensPromotionService | None,
+        moved: Callable[[], None] = lambda: None,
+        behind_load_balancer: bool = False,
+    ) -> None:
+        self._bodies = bodies
+        self._behind_load_balancer = behind_load_balancer
+        self._open_desk = open_desk
+        self._moved = moved
+
+    @property
+    def possible(self) -> bool:
+        """Whether the channel can be moved from here."""
+        return self._open_desk is not None
+
+    def confidential(self, request: Request) -> bool:
+        """Whether credentials may come the way that this request came."""
+        return confidential(request, behind_load_balancer=self._behind_load_balancer)
+
+    async def roll_back(self, request: Request) -> Response:
+        """Answer `POST /v1/roll-back`."""
+        if not self.confidential(request):
+            raise Problem(
+                FORBIDDEN,
+                "Credentials are taken over TLS, or on the endpoint's own machine (forward its port), and not over "
+                "plain HTTP. If this connection was open, end the session whose credentials were sent.",
+            )
+        if self._open_desk is None:
+            raise Problem(NOT_FOUND, "This endpoint knows no promoter's role. Use `petpark rollback`.")
+        async with self._bodies.read(request) as body:
+            if len(body) > BODY_BYTES:
+                raise Problem(TOO_LARGE, f"A roll back takes {BODY_BYTES:,} bytes at most.")
+            wish = RollbackRequest.from_json(body)
+        move = await asyncio.to_thread(self._act, self._open_desk, wish)
+        self._moved()
+        caller: Caller = request.state.caller
+        facts = {"entry": move.number, "version": move.version, "by": move.by}
+        logger.info("channel rolled back", extra={**facts, "api_key": caller.key.name if caller.key else ""})
+        return JSONResponse(move.to_dict(), headers={"cache-control": "no-store"})
+
+    def _act(self, open_desk: OpensPromotionService, wish: RollbackRequest) -> ChannelEntry:
+        try:
+            desk, by = open_desk(wish.credentials)
+            return desk.roll_back(by=by, why=wish.why, to=wish.to, expected=wish.expected)
+        except (MoverRefused, StoreRefused) as error:
+            raise Problem(FORBIDDEN, str(error)) from None
+        except (StoreUnavailable, KeyUnavailable) as error:
+            raise Problem(UPSTREAM, str(error)) from None
+        except RegistryError as error:
+            raise Problem(CONFLICT, str(error)) from None
+
+
+class PromoterSessions:
+    """Takes the promoter's role with somebody's own credentials."""
+
+    def __init__(self, settings: ServingSettings, *, role: str, signing_key: str, memory: ChainMemory | None) -> None:
+        """`memory`: what this machine knows already of the channel's log."""
+        self._memory = memory
+        self._settings = settings
+        self._role = role
+        self._signing_key = signing_key
+
+    def __call__(self, credentials: Credentials) -> tuple[PromotionService, str]:
+        """See `OpensPromotionService`."""
+        own = boto3.Session(
+            aws_access_key_id=credentials.access_key_id,
+            aws_secret_access_key=credentials.secret_access_key,
+            aws_session_token=credentials.session_token,
+        )
+        try:
+            sts = own.client("sts", config=_AWS)
+            name = session_name(sts.get_caller_identity()["Arn"])
+            taken = sts.assume_role(RoleArn=self._role, RoleSessionName=name, DurationSeconds=_SECONDS)
+        except ClientError as error:
+            code = cast("dict[str, dict[str, str]]", error.response)["Error"].get("Code", "refused")
+            raise Problem(
+                FORBIDDEN,
+                f"AWS does not let these credentials act as the promoter ({code}). Take fresh ones of who may: "
+                "aws configure export-credentials.",
+            ) from None
+        except BotoCoreError as error:
+            raise Problem(UPSTREAM, f"AWS did not answer ({type(error).__name__}). Try again.") from None
+        return self._desk(taken["Credentials"]), taken["AssumedRoleUser"]["Arn"]
+
+    def _desk(self, promoter: Any) -> PromotionService:
+        session = boto3.Session(
+            aws_access_key_id=promoter["AccessKeyId"],
+            aws_secret_access_key=promoter["SecretAccessKey"],
+            aws_session_token=promoter["SessionToken"],
+        )
+        settings = self._settings
+        store = S3Store(session.client("s3", config=_AWS), settings.model_store)
+        return PromotionService(
+            catalog=Catalog(store, settings.model),
+            channel=Channel(store, settings.model, settings.channel, memory=self._memory),
+            certificates=Certificates(store, settings.model),
+            policy=settings.rule,
+            verifier=KmsVerifier(session.client("kms", config=_AWS), self._signing_key),
+        )
+
+
+def confidential(request: Request, *, behind_load_balancer: bool) -> bool:
+    """Whether nobody on the way could read the request: TLS up to the load balancer, or never off this machine.
+
+    `X-Forwarded-Proto` is what anybody may write, except where nobody but a load balancer can connect, which writes its
+    own. Where it says that the way was open, it is believed in any case: nobody gains by that.
+    https://docs.aws.amazon.com/elasticloadbalancing/latest/application/x-forwarded-headers.html
+    """
+    told = [value.strip().lower() for value in request.headers.getlist("x-forwarded-proto")]
+    if any(value != "https" for value in told):
+        return False
+    if told and behind_load_balancer:
+        return True
+    try:
+        return request.client is not None and ipaddress.ip_address(request.client.host).is_loopback
+    except ValueError:
+        return False
+
+
+def _whole(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ValueError("no whole number")
+    return value
+
+
+def _text(value: object, most: int) -> str:
+    if not isinstance(value, str) or not value.strip() or len(value) > most:
+        raise ValueError("no text, or too long")
+    return value.strip()

@@ -1,0 +1,109 @@
+"""What this process counted of an experiment, arm by arm: many threads add, metrics and the judge read."""
+
+import threading
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from typing import Final, Literal
+
+from prometheus_client.core import CounterMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from registry.experiment_rule import Arm, Evidence
+
+type ArmName = Literal["champion", "challenger"]
+
+LOOKED_BACK: Final = 100
+TRIPS_AT: Final = 20
+"""Failures among the last `LOOKED_BACK` answers of a challenger that end its part in this process."""
+
+
+@dataclass(kw_only=True)
+class ExperimentCounters:
+    """Counts since this process began to hold the experiment; a restart begins anew."""
+
+    _evidence: Evidence = field(default_factory=lambda: Evidence(endpoints=1))
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _latest: deque[bool] = field(default_factory=lambda: deque(maxlen=LOOKED_BACK))
+    _tripped: bool = False
+
+    @property
+    def evidence(self) -> Evidence:
+        """All of it, at one moment."""
+        return self._evidence
+
+    @property
+    def tripped(self) -> bool:
+        """Whether the challenger failed too often to be asked again."""
+        return self._tripped
+
+    def answered(self, arm: ArmName, *, seconds: float, confidence: float) -> None:
+        """Count an answer, the time it took, and its largest probability."""
+        one = Arm(
+            answers=1,
+            seconds=seconds,
+            seconds_squared=seconds**2,
+            confidence=confidence,
+            confidence_squared=confidence**2,
+        )
+        with self._lock:
+            self._add(arm, one)
+
+    def failed(self, arm: ArmName) -> None:
+        """Count a request that an arm could not answer."""
+        with self._lock:
+            self._add(arm, Arm(failures=1))
+
+    def compared(self, *, agree: bool) -> None:
+        """Count a photo that both answered."""
+        with self._lock:
+            evidence = self._evidence
+            self._evidence = replace(
+                evidence, compared=evidence.compared + 1, disagreed=evidence.disagreed + (not agree)
+            )
+
+    def left_out(self) -> None:
+        """Count a photo that a busy shadow did not look at."""
+        with self._lock:
+            self._evidence = replace(self._evidence, left_out=self._evidence.left_out + 1)
+
+    def _add(self, arm: ArmName, one: Arm) -> None:
+        evidence = self._evidence
+        if arm == "champion":
+            self._evidence = replace(evidence, champion=evidence.champion + one)
+            return
+        self._evidence = replace(evidence, challenger=evidence.challenger + one)
+        self._latest.append(bool(one.failures))
+        self._tripped = self._tripped or sum(self._latest) >= TRIPS_AT
+
+
+class ExperimentCollector(Collector):
+    """Gives the tally of the experiment that runs, if one does, to Prometheus."""
+
+    def __init__(self) -> None:
+        self.number = 0
+        self.tally: ExperimentCounters | None = None
+
+    def collect(self) -> Iterable[Metric]:
+        """Prometheus' families; one label says which experiment, another which arm."""
+        tally, experiment = self.tally, str(self.number)
+        evidence = tally.evidence if tally else Evidence()
+        for name, what in (
+            ("answers", "Photos that an arm of the experiment answered"),
+            ("failures", "Requests that an arm of the experiment could not answer"),
+            ("seconds", "Time that the answers of an arm took, together"),
+            ("confidence", "Largest probabilities of the answers of an arm, together"),
+        ):
+            family = CounterMetricFamily(f"petpark_experiment_{name}", what, labels=("experiment", "arm"))
+            for arm in ("champion", "challenger") if tally else ():
+                family.add_metric((experiment, arm), float(getattr(getattr(evidence, arm), name)))
+            yield family
+        for name, what in (
+            ("compared", "Photos that champion and challenger both answered"),
+            ("disagreed", "Photos to which they gave different labels"),
+            ("left_out", "Photos that a busy shadow did not look at"),
+        ):
+            family = CounterMetricFamily(f"petpark_experiment_{name}", what, labels=("experiment",))
+            if tally:
+                family.add_metric((experiment,), float(getattr(evidence, name)))
+            yield family
