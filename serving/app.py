@@ -21,7 +21,7 @@ from serving.http.connections import Connections
 from serving.http.health import HealthApi
 from serving.http.inference_protocol import InferenceProtocolApi
 from serving.http.request_middleware import RequestMiddleware
-from serving.inference.workers import Workers
+from serving.http.workers import Workers
 from serving.pages import PagesApi
 from serving.pages.models_page import ModelsApi
 from serving.pages.registry_view import RegistryView

@@ -22,7 +22,7 @@ from serving.auth.api_key_auth import ApiKeyAuth
 from serving.auth.key_polling import KeyRing
 from serving.http.body import Bodies
 from serving.http.connections import Budget, Connections
-from serving.inference.workers import Workers
+from serving.http.workers import Workers
 from serving.pages.registry_view import RegistryView
 from serving.pages.rollback import OpensPromotionService
 from serving.process_exit import end

@@ -21,9 +21,9 @@ from serving.http.connections import Connections, Line
 from serving.http.inference_protocol import describe
 from serving.http.request_middleware import request_id_of
 from serving.http.tensors import DATATYPES, InferRequest, understand
+from serving.http.workers import Workers
 from serving.inference.loaded_model import LoadedModel
 from serving.inference.session import Scores
-from serving.inference.workers import Workers
 from serving.problems import INTERNAL, NOT_FOUND, UNREADABLE, Problem
 from serving.release.live import Live
 from serving.settings import Limits

@@ -10,9 +10,9 @@ from serving.auth.api_key_auth import ApiKeyAuth
 from serving.http.body import Bodies
 from serving.http.classify import FORM_TYPE, as_json, deployed, peer_of
 from serving.http.multipart import SentPhoto, photos_of
+from serving.http.workers import Workers
 from serving.inference.explanation import Explain, abstain_of, explain_of, explanation
 from serving.inference.loaded_model import LoadedModel
-from serving.inference.workers import Workers
 from serving.problems import WRONG_TYPE, Problem, members, of_photo
 from serving.release.live import Live
 from serving.telemetry import Metrics

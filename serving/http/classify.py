@@ -11,8 +11,8 @@ from serving.auth.api_key_auth import Caller
 from serving.http.body import Bodies
 from serving.http.multipart import photo_of
 from serving.http.reply import Reply, Sent
+from serving.http.workers import Workers
 from serving.inference.explanation import Explain, abstain_of, explain_of, explanation
-from serving.inference.workers import Workers
 from serving.problems import NOT_READY, UNREADABLE, WRONG_TYPE, Problem, of_photo
 from serving.release import traffic_split
 from serving.release.live import Deployed, Live

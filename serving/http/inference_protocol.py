@@ -9,9 +9,9 @@ from serving.auth.api_key_auth import ApiKeyAuth
 from serving.http.body import Bodies
 from serving.http.classify import deployed, peer_of
 from serving.http.tensors import read_request, write_response
+from serving.http.workers import Workers
 from serving.inference.loaded_model import LoadedModel
 from serving.inference.session import IMAGE, STRANGENESS
-from serving.inference.workers import Workers
 from serving.problems import NOT_FOUND, NOT_READY, UNREADABLE, Problem
 from serving.release.live import Deployed, Live
 

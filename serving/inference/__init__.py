@@ -1,1 +1,1 @@
-"""A loaded model: the ONNX session, its execution providers, worker threads, explanations."""
+"""A loaded model: the ONNX session, its execution providers, explanations."""

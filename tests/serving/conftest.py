@@ -20,7 +20,7 @@ from serving.auth.key_log import KeyLog
 from serving.auth.key_polling import KeyRing
 from serving.auth.rate_limit import Rates
 from serving.http.body import Bodies
-from serving.inference.workers import Workers
+from serving.http.workers import Workers
 from serving.pages.registry_view import RegistryView
 from serving.pages.rollback import OpensPromotionService
 from serving.release.admission import Admission

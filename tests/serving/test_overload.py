@@ -6,7 +6,7 @@ import threading
 import httpx
 import pytest
 
-from serving.inference.workers import Workers
+from serving.http.workers import Workers
 from serving.problems import Problem
 from serving.release.live import Live
 from serving.server import drain, end_in_time

@@ -11,7 +11,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from serving.http.reply import Reply
-from serving.inference.workers import Workers
+from serving.http.workers import Workers
 from serving.release.live import Live
 from serving.server import drain
 from serving.settings import Limits
