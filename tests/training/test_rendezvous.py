@@ -114,10 +114,10 @@ def test_instances_talk_over_the_interface_of_their_default_route(monkeypatch: p
 
 _INSTANCE = """
 import os, sys
-from training.rendezvous import Meeting
+from training.rendezvous import Rendezvous
 from training.processes import launch
 index, port, count, script = int(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
-meeting = Meeting(index=index, size=2, address=f"127.0.0.{2 + index}", host="127.0.0.2", port=port)
+meeting = Rendezvous(index=index, size=2, address=f"127.0.0.{2 + index}", host="127.0.0.2", port=port)
 sys.exit(launch("job", count, [sys.executable, "-c", script], meeting=meeting))
 """
 """One of two instances, with an address of its own."""
