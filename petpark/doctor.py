@@ -55,7 +55,7 @@ class Health(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Check:
-    """One thing that was checked; `recover` is the command that fixes it, empty if there is nothing to fix."""
+    """One thing that was checked; `mend` is the command that fixes it, empty if there is nothing to fix."""
 
     name: str
     health: Health

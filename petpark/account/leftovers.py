@@ -27,7 +27,7 @@ _OWN_LISTS = (":s3:::", ":kms:", ":instance/", ":log-group:", ":parameter/", ":a
 
 @dataclass(frozen=True, kw_only=True)
 class Left:
-    """Something that exists. `goes` says when AWS deletes it by itself, empty if never; `recover` deletes it."""
+    """Something that exists. `goes` says when AWS deletes it by itself, empty if never; `mend` deletes it."""
 
     kind: str
     name: str
