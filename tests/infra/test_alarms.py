@@ -114,6 +114,28 @@ def test_an_endpoint_that_is_gone_is_told_and_what_nobody_asked_is_not():
     }
 
 
+def test_five_errors_a_minute_in_three_of_five_minutes_are_an_alarm():
+    for what in (Watched.ERRORS, Watched.BALANCER):
+        rule = rules(latency_ms=500)[what]
+        assert (rule.comparison, rule.threshold) == ("GreaterThanOrEqualToThreshold", 5)
+        assert (rule.statistic, rule.period) == ("Sum", 60)
+        assert (rule.datapoints, rule.periods) == (3, 5)
+
+
+def test_every_alarm_is_declared_as_its_rule_says(deployments):
+    latency = {"test": 1000, "prod": 500}
+    for stack, deployment in deployments.items():
+        declared = rules(latency_ms=latency[stack])
+        for name, alarm in _alarms(deployment).items():
+            rule = declared[Watched(name)]
+            assert alarm["treatMissingData"] == rule.missing, name
+            assert alarm["comparisonOperator"] == rule.comparison, name
+            assert (alarm.get("statistic") or alarm["extendedStatistic"]) == rule.statistic, name
+            assert alarm["threshold"] in {rule.threshold, rule.threshold / 1000}, name
+            times = (alarm["period"], alarm["evaluationPeriods"], alarm["datapointsToAlarm"])
+            assert times == (rule.period, rule.periods, rule.datapoints), name
+
+
 def test_cloudwatch_takes_every_rule():
     """https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricAlarm.html"""
     for rule in rules(latency_ms=500).values():

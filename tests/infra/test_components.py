@@ -8,9 +8,14 @@ from typing import Any
 
 import pulumi_aws
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from infra.component import Component
 from infra.endpoint_settings import HEALTH_PORT
+from registry import layout
+
+NUMBERS = st.integers(1, 9_999_999)
 
 
 def _accepts_tags(type_: str) -> bool:
@@ -147,6 +152,16 @@ def test_training_instances_let_in_each_other_where_several_may_train_together(r
     assert (opened.inputs["ipProtocol"], opened.inputs["fromPort"]) == ("tcp", 1024)
 
 
+def test_instances_reach_every_address_over_every_protocol(everything):
+    """Instances need TCP for AWS and UDP for DNS and NTP; "-1" stands for all protocols and all ports.
+
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_IpPermission.html
+    """
+    ways = [r.inputs for r in everything if r.type.endswith(":SecurityGroupEgressRule") and "cidrIpv4" in r.inputs]
+    assert len(ways) == 3
+    assert {(way["ipProtocol"], way["cidrIpv4"]) for way in ways} == {("-1", "0.0.0.0/0")}
+
+
 def test_grpc_is_let_in_where_an_instance_answers_it(redeploy):
     opened = redeploy("test", grpc_port="8081")
     assert opened.named("endpoint-grpc-clients").inputs["fromPort"] == 8081
@@ -234,6 +249,24 @@ def test_access_to_the_store_is_recorded_in_a_bucket_that_s3_can_write_to_and_ke
     assert rules["forget-replaced"]["noncurrentVersionExpiration"] == {"noncurrentDays": 1}
 
 
+KEYS_OF_RECORDS = st.one_of(
+    NUMBERS.map(lambda number: layout.version_key("pets", number)),
+    st.tuples(NUMBERS, NUMBERS).map(lambda both: layout.certificate_key("pets", *both)),
+    st.tuples(st.sampled_from(["test", "prod"]), NUMBERS).map(lambda both: layout.move_key("pets", *both)),
+    NUMBERS.map(lambda number: layout.repair_key("pets", number)),
+)
+
+
+@given(key=KEYS_OF_RECORDS, sha256=st.text("0123456789abcdef", min_size=64, max_size=64))
+def test_the_store_forgets_deleted_blobs_after_a_month_and_no_revision_of_a_record(deployments, key, sha256):
+    rules = deployments["test"].named("models-store-lifecycle").inputs["rules"]
+    forgetting = [rule for rule in rules if {"expiration", "noncurrentVersionExpiration"} & set(rule)]
+    assert not [rule["id"] for rule in forgetting if key.startswith(rule["filter"]["prefix"])]
+    (blobs,) = (rule for rule in forgetting if layout.blob_key("pets", sha256).startswith(rule["filter"]["prefix"]))
+    assert "expiration" not in blobs
+    assert blobs["noncurrentVersionExpiration"] == {"noncurrentDays": 30}
+
+
 def test_the_pictures_of_events_are_forgotten_after_a_month_and_the_events_are_not(deployments):
     rules = {rule["id"]: rule for rule in deployments["test"].named("data-lake-lifecycle").inputs["rules"]}
     rule = rules["forget-event-pictures"]
@@ -297,6 +330,33 @@ def test_an_autoscaled_endpoint_keeps_what_is_in_service_and_lets_requests_finis
     group = deployments["prod"].named("endpoint-group").inputs
     assert group["healthCheckType"] == "ELB"
     assert group["launchTemplate"]["version"] == "1"
+
+
+def test_an_instance_refresh_starts_new_instances_before_it_ends_old_ones(deployments):
+    refresh = deployments["prod"].named("endpoint-group").inputs["instanceRefresh"]
+    assert refresh["strategy"] == "Rolling"
+    assert refresh["preferences"] == {"minHealthyPercentage": 100, "maxHealthyPercentage": 200}
+
+
+def test_a_group_waits_for_the_installation_before_it_replaces_an_instance(deployments):
+    """An instance installs its environment first: with a shorter grace period the group replaces it for ever."""
+    assert deployments["prod"].named("endpoint-group").inputs["healthCheckGracePeriod"] == 600
+
+
+def test_https_takes_nothing_older_than_tls_1_2_and_only_ciphers_with_forward_secrecy(deployments):
+    """https://docs.aws.amazon.com/elasticloadbalancing/latest/application/describe-ssl-policies.html"""
+    listener = deployments["prod"].named("endpoint-listener").inputs
+    assert (listener["protocol"], listener["port"]) == ("HTTPS", 443)
+    assert listener["sslPolicy"] in {
+        "ELBSecurityPolicy-TLS13-1-2-2021-06",
+        "ELBSecurityPolicy-TLS13-1-2-Res-2021-06",
+        "ELBSecurityPolicy-TLS13-1-3-2021-06",
+    }
+
+
+def test_a_load_balancer_drops_headers_that_are_not_valid(deployments):
+    """https://docs.aws.amazon.com/securityhub/latest/userguide/elb-controls.html#elb-4"""
+    assert deployments["prod"].named("endpoint-lb").inputs["dropInvalidHeaderFields"] is True
 
 
 def test_a_load_balancer_asks_for_health_on_a_port_that_callers_cannot_use_up(deployments):

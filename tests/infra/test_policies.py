@@ -143,6 +143,19 @@ def test_following_a_channel_needs_listing_or_an_absent_object_would_be_a_403():
         assert allows(document, "s3:ListBucket", "arn:aws:s3:::store")
 
 
+def test_an_endpoint_decrypts_what_the_store_gives_and_encrypts_nothing():
+    """S3 asks for `kms:GenerateDataKey` when an object is written, for `kms:Decrypt` when one is read.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingKMSEncryption.html
+    """
+    statements = policies.endpoint(PLACES, LOG, "test")["Statement"]
+    assert {a for s in statements if PLACES.encryption_key in s["Resource"] for a in s["Action"]} == {"kms:Decrypt"}
+    assert {a for s in statements if PLACES.signing_key in s["Resource"] for a in s["Action"]} == {
+        "kms:GetPublicKey",
+        "kms:Verify",
+    }
+
+
 def test_only_the_certifier_signs():
     signers = [role for role in Role if allows(policies.operator(role, PLACES), "kms:Sign", PLACES.signing_key)]
     assert signers == [Role.CERTIFIER]

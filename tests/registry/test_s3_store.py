@@ -1,6 +1,7 @@
 """What S3 may answer, and what becomes of it. The server is moto behind HTTP; a fault is an answer of that server."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -175,6 +176,17 @@ def test_a_clock_that_is_a_day_off_is_named_before_anything_is_written(
 def test_a_clock_that_is_a_little_off_is_endured(s3_store: S3Store, s3: "S3Client") -> None:
     s3_store.create("key", b"x")
     assert S3Store(s3, s3_store._bucket, clock=lambda: datetime.now(UTC) + timedelta(minutes=10)).get("key") == b"x"
+
+
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_a_clock_that_is_off_by_more_than_aws_lets_it_is_refused(s3_store: S3Store, s3: "S3Client", sign: int) -> None:
+    """Fifteen minutes: https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html (RequestTimeTooSkewed)."""
+    s3_store.create("key", b"x")
+    for minutes, is_refused in ((14, False), (16, True)):
+        off = sign * timedelta(minutes=minutes)
+        store = S3Store(s3, s3_store._bucket, clock=lambda off=off: datetime.now(UTC) + off)
+        with pytest.raises(ClockSkewed) if is_refused else nullcontext():
+            assert store.get("key") == b"x"
 
 
 def test_what_aws_says_of_a_skewed_clock_has_the_same_name(s3_store: S3Store, fault: Fault) -> None:

@@ -81,13 +81,25 @@ def test_no_key_gets_more_than_its_burst_and_its_rate_over_any_time(record, requ
     now = 0.0
     rates = Rates(lambda: now)
     paid = 0
+    granted: list[tuple[float, int]] = []
     for pause, photos in requests:
         now += pause
         if rates.take(record).granted:
-            before = paid
+            granted.append((now, paid))
+            for began, before in granted:
+                assert paid - before <= record.burst + record.rate * (now - began) + 1e-6 * (1 + record.rate * now)
             paid += photos
             rates.charge(record, photos - 1)
-            assert before <= record.burst + record.rate * now + 1e-6
+
+
+@FEW
+@given(RECORDS, st.integers(0, 10**6))
+def test_however_long_a_key_was_silent_it_has_no_more_than_its_burst(record, silent):
+    now = 0.0
+    rates = Rates(lambda: now)
+    rates.take(record)
+    now = float(silent)
+    assert rates.take(record).remaining <= record.burst - 1
 
 
 def test_an_allowance_says_when_to_come_back_and_is_right():

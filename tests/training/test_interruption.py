@@ -5,8 +5,11 @@ import signal
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from tests.training.imds import Imds, serving
+from training import interruption as watched
 from training.interruption import NOTICE_PATH, Interruption, spot_notice
 
 NOWHERE = "http://127.0.0.1:9"
@@ -46,6 +49,29 @@ def test_where_no_service_answers_the_watch_ends_by_itself():
         interruption._watcher.join(60)
         assert not interruption._watcher.is_alive()
         assert not interruption.noticed()
+
+
+@given(st.lists(st.booleans(), max_size=12))
+@example([False])
+@example([False, False, True, False, False])
+@example([False, False, False])
+@settings(deadline=None, max_examples=40)
+def test_only_three_failed_polls_in_a_row_end_the_watch(answers: list[bool]):
+    """The instance metadata service may fail to answer now and then; where three polls in a row fail, there is none."""
+    left = iter(answers)
+
+    def poll(_endpoint: str) -> str | None:
+        answered = next(left, None)
+        if answered is False:
+            raise OSError("no answer")
+        return "terminate" if answered is None else None
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(watched, "spot_notice", poll)
+        with Interruption(NOWHERE, poll_seconds=0.0) as watch:
+            watch._watcher.join(60)
+            in_a_row = any(answers[n : n + 3] == [False] * 3 for n in range(len(answers)))
+            assert watch.noticed() is not in_a_row
 
 
 def test_the_endpoint_comes_from_the_environment(metadata: Imds, monkeypatch: pytest.MonkeyPatch):

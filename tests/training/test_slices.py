@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from training.dataset.manifest import Photo
@@ -78,6 +78,16 @@ def test_few_photos_are_no_slice():
     assert all(each.photos >= LEAST_PHOTOS for each in measure_slices(photos(50), np.ones(50, bool)))
     assert measure_slices(photos(10), np.ones(10, bool)) == ()
     assert worst(()) is None
+
+
+@given(st.integers(1, 59))
+@example(19)
+@example(20)
+@settings(deadline=None)
+def test_twenty_photos_are_a_slice_and_nineteen_are_not(count: int):
+    taken = [replace(photo, group="gate" if n < count else "lawn") for n, photo in enumerate(photos(60))]
+    sizes = {each.value: each.photos for each in measure_slices(taken, np.ones(60, bool)) if each.column == "group"}
+    assert sizes == {name: size for name, size in (("gate", count), ("lawn", 60 - count)) if size >= 20}
 
 
 def test_a_column_of_the_index_slices_as_any_other() -> None:

@@ -7,12 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rehearsal.engine.cascade import delete_dependents
 from rehearsal.engine.crash_recovery import recover
 from rehearsal.engine.deletion import delete_all, refuse_protected
 from rehearsal.engine.errors import EngineError, ProviderDiagnostics, ResourceProtected
 from rehearsal.engine.mask import Mask
 from rehearsal.engine.provider import Applied
-from rehearsal.engine.record import Record
+from rehearsal.engine.record import Held, Record
 from rehearsal.engine.reporter import Reporter
 from rehearsal.engine.schema import Block, Schema
 from rehearsal.engine.state import State
@@ -78,6 +79,59 @@ def test_a_cancelled_deletion_begins_nothing():
     delete_all([record(0)], delete=gone.append, reporter=report, parallel=1, cancelled=lambda: True)
     assert report.failed
     assert not gone
+
+
+class Dependents:
+    """A worker whose resources depend on `urn:0` by way of each other, and could not live through a replacement."""
+
+    def __init__(self, records: list[Record]) -> None:
+        self.deleted: list[str] = []
+        self.reporter = reporter()
+        self.state = SimpleNamespace(resources={one.urn: one for one in records})
+        self.bridge = SimpleNamespace(
+            kind=lambda _type: SimpleNamespace(schema=None),
+            known=lambda held, _kind: held.fields,
+            config=lambda _kind, inputs, _options: inputs,
+            provider=SimpleNamespace(
+                plan=lambda _schema, _prior, config, _private: SimpleNamespace(state=config, replaces=[("uses",)])
+            ),
+        )
+
+    def delete(self, one: Record) -> None:
+        self.deleted.append(one.urn)
+
+
+def chain(length: int, protected: int | None = None) -> list[Record]:
+    """`urn:1` uses `urn:0`, `urn:2` uses `urn:1`, and so on."""
+    held = Held(terraform="t", version=0, fields={"uses": "id"})
+    return [
+        record(
+            n,
+            inputs={"uses": "id"},
+            held=held,
+            protect=n == protected,
+            property_dependencies={"uses": (f"urn:{n - 1}",)} if n else {},
+        )
+        for n in range(length)
+    ]
+
+
+@given(st.integers(2, 6))
+def test_dependents_that_a_replacement_takes_along_are_deleted_farthest_first(length: int):
+    records = chain(length)
+    worker: Any = Dependents(records)
+    delete_dependents(worker, records[0], seen=set())
+    assert worker.deleted == [f"urn:{n}" for n in range(length - 1, 0, -1)]
+
+
+@given(st.data(), st.integers(2, 6))
+def test_a_protected_dependent_stops_the_replacement_before_anything_is_deleted(data: st.DataObject, length: int):
+    protected = data.draw(st.integers(1, length - 1))
+    records = chain(length, protected)
+    worker: Any = Dependents(records)
+    with pytest.raises(ResourceProtected, match=rf"^{protected} \(urn:{protected}\) is protected"):
+        delete_dependents(worker, records[0], seen=set())
+    assert worker.deleted == []
 
 
 def test_one_protected_resource_stops_all_deletions():

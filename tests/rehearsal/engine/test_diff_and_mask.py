@@ -71,6 +71,15 @@ def test_no_text_leaves_with_a_secret_in_it(secret: str, before: str, after: str
         assert json.dumps(secret)[1:-1] not in told
 
 
+@given(st.text("abc", min_size=8, max_size=12), st.text("abc", max_size=6), st.text("abc", max_size=6), st.booleans())
+def test_a_secret_that_holds_another_is_masked_whole(inner: str, before: str, after: str, outer_first: bool):
+    outer = before + inner + after
+    mask = Mask()
+    for secret in (outer, inner) if outer_first else (inner, outer):
+        mask.learn(secret)
+    assert mask.text(f"token={outer};") == "token=[secret];"
+
+
 @given(hidden)
 def test_nothing_an_operation_tells_holds_a_known_secret(secret: str):
     assume(secret not in "[secret] ! failed after unchanged update of test error with iam.Role r" and "[" not in secret)

@@ -49,6 +49,19 @@ def test_health_changes_only_after_a_whole_streak(checks: list[bool], healthy: i
             assert checks[number + 1 - needed : number + 1] == [well] * needed
 
 
+@given(st.integers(1, 10), st.integers(1, 10))
+def test_health_changes_with_the_check_that_completes_the_streak(healthy: int, unhealthy: int) -> None:
+    target = member(check(healthy_threshold=healthy, unhealthy_threshold=unhealthy))
+    target.note(well=True)
+    for well, needed, then in ((False, unhealthy, "unhealthy"), (True, healthy, "healthy")):
+        before = target.health
+        seen = []
+        for _ in range(needed):
+            target.note(well=well)
+            seen.append(target.health)
+        assert seen == [before] * (needed - 1) + [then]
+
+
 @given(st.lists(st.booleans(), min_size=1))
 def test_a_draining_target_stays_so(checks: list[bool]) -> None:
     target = member(check())
