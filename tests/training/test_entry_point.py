@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
+from typing import Any
 
 import boto3
 import pytest
@@ -131,6 +132,32 @@ def test_a_log_outage_is_told_once_and_stops_nothing(workspace: S3Store, capsys:
     told = capsys.readouterr()
     assert len(told.out.splitlines()) == 6
     assert told.err.count("nothing is sent") == 1
+
+
+@pytest.mark.parametrize(
+    ("answers", "sent"),
+    [
+        ([False, False, False, True], 3),
+        ([False, False, True, False, False, True], 6),
+        ([False, True] * 4, 8),
+    ],
+)
+def test_only_three_lines_in_a_row_that_are_not_sent_end_the_sending(answers: list[bool], sent: int):
+    asked: list[str] = []
+
+    class Logs:
+        def create_log_stream(self, **_request: str) -> None: ...
+
+        def put_log_events(self, **request: Any) -> None:
+            asked.append(request["logEvents"][0]["message"])
+            if not answers[len(asked) - 1]:
+                raise OSError("no answer")
+
+    client: Any = Logs()
+    log = Log("job", group="/petpark/training", client=client)
+    for number in range(len(answers)):
+        log.say("epoch", {"number": number})
+    assert len(asked) == sent
 
 
 def test_a_console_that_nobody_reads_any_more_stops_nothing(monkeypatch: pytest.MonkeyPatch):

@@ -4,7 +4,7 @@ import io
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from serving.camera.privacy import KEPT_WIDTH, Area, Blur, Cascades, kept_picture
 
@@ -75,10 +75,28 @@ def test_a_stored_picture_carries_no_metadata():
 
 def test_a_drawn_face_in_front_is_found_and_hidden(face):
     """The real cascades, on a face that was drawn; the design page says what they were seen to miss on others."""
-    areas = Cascades()(np.asarray(face.picture))
-    left, top, right, bottom = face.box
+    assert finds(Cascades()(np.asarray(face.picture)), face.box)
+
+
+def finds(areas: list[Area], box: tuple[int, int, int, int]) -> bool:
+    left, top, right, bottom = box
     x, y = (left + right) / 2, (top + bottom) / 2
-    assert any(a.left < x < a.left + a.width and a.top < y < a.top + a.height for a in areas)
+    return any(a.left < x < a.left + a.width and a.top < y < a.top + a.height for a in areas)
+
+
+def test_a_face_from_either_side_is_found_where_it_is(profile):
+    """The cascade knows one side only: the other is found in the mirror image."""
+    left, top, right, bottom = profile.box
+    # Off the middle, where a place that was not mirrored back would pass for the right one.
+    wide = Image.new("RGB", (360, 240), (20, 25, 20))
+    wide.paste(profile.picture, (0, 0))
+    assert finds(Cascades()(np.asarray(wide)), profile.box)
+    other_side = (wide.width - right, top, wide.width - left, bottom)
+    assert finds(Cascades()(np.asarray(ImageOps.mirror(wide))), other_side)
+
+
+def test_a_number_plate_is_found(plate):
+    assert finds(Cascades()(np.asarray(plate.picture)), plate.box)
 
 
 def test_noise_is_neither_face_nor_plate():
