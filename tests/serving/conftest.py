@@ -263,3 +263,18 @@ def make_model() -> Callable[..., Path]:
 @pytest.fixture
 def make_version_files() -> Callable[..., dict[str, Path]]:
     return version_files
+
+
+@pytest.fixture
+def answering_by(park: Any, open_endpoint: Callable[..., Any]) -> Callable[..., Any]:
+    """Open an endpoint that serves a certified version whose files were changed before it was published."""
+
+    def open_one(change: Callable[..., Any]) -> Any:
+        version = park.publish(change=change)
+        park.certify(version)
+        park.release(version)
+        endpoint = open_endpoint()
+        endpoint.follow()
+        return endpoint
+
+    return open_one

@@ -51,19 +51,6 @@ def abstaining(limit=1.0, thresholds=0.0, *, output=True, body=None, probed=None
     return change
 
 
-@pytest.fixture
-def answering_by(park, open_endpoint):
-    def open_one(change):
-        version = park.publish(change=change)
-        park.certify(version)
-        park.release(version)
-        endpoint = open_endpoint()
-        endpoint.follow()
-        return endpoint
-
-    return open_one
-
-
 def test_a_caller_who_asks_gets_the_classes_and_others_get_what_they_always_got(answering_by, make_photo):
     endpoint = answering_by(abstaining(thresholds=0.0))
     usual, asked = endpoint.classify(make_photo()).json(), endpoint.classify(make_photo(), abstain="true").json()

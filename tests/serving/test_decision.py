@@ -24,19 +24,6 @@ def deciding(threshold, *, labels=(), positive="dog"):
     return change
 
 
-@pytest.fixture
-def answering_by(park, open_endpoint):
-    def open_one(change):
-        version = park.publish(change=change)
-        park.certify(version)
-        park.release(version)
-        endpoint = open_endpoint()
-        endpoint.follow()
-        return endpoint
-
-    return open_one
-
-
 @pytest.mark.parametrize(("threshold", "label"), [(0.2, "dog"), (0.8, "cat")])
 def test_a_photo_between_two_classes_is_called_by_the_threshold(answering_by, make_photo, threshold, label):
     endpoint = answering_by(deciding(threshold, labels=["cat", "dog", label]))

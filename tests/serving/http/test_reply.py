@@ -121,6 +121,7 @@ def test_a_request_that_a_thread_answered_ends_though_another_thread_works():
         other = asyncio.create_task(workers.answer("", held.work))
         await held.entered()
         await asyncio.wait_for(workers.answer("", lambda: None), 30)
+        assert not other.done()
         held.go_on.set()
         await asyncio.wait_for(other, 30)
 
