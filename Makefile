@@ -96,7 +96,7 @@ $(UV): requirements/tools.txt
 	@$(call environment,.venv)
 	@$(UV) pip sync --python .venv/bin/python --require-hashes requirements/development.txt
 	@$(UV) pip install --quiet --python .venv/bin/python --no-deps --no-build-isolation --editable .
-	@$(RUN) -c 'import infra.endpoint, infra.platform, petpark.__main__, rehearsal.run, serving.__main__, training.__main__'
+	@$(RUN) -c 'import infra.endpoint.kinds, infra.platform, petpark.__main__, rehearsal.run, serving.__main__, training.__main__'
 	@touch $@
 
 # The same environment as above, or a subset of it: the locks agree (tests/deployment), so neither target undoes the other.

@@ -28,13 +28,13 @@ import torch
 from benchmarks.support.figures import Machine
 from benchmarks.support.strange import FAR, NEAR, strange_pictures
 from imaging import decode
-from registry.abstention import Abstention
-from training.evaluation.abstention import Share, answer_all, calibrate
-from training.evaluation.left_out import LeftOut, LinearLayer
-from training.head import USUAL_PENALTY, learn_head
-from training.model import build_model, load_initial_weights, to_photos
-from training.pretrained import PACKAGED, read_packaged
-from training.strangeness import fit_subspace
+from registry.versions.abstention import Abstention
+from training.evaluation.selective.abstention import Share, answer_all, calibrate
+from training.evaluation.selective.left_out import LeftOut, LinearLayer
+from training.networks.head import USUAL_PENALTY, learn_head
+from training.networks.model import build_model, load_initial_weights, to_photos
+from training.networks.pretrained import PACKAGED, read_packaged
+from training.networks.strangeness import fit_subspace
 
 LABELS = ("cat", "dog")
 FOLDS = 5

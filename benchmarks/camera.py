@@ -33,16 +33,16 @@ from benchmarks.support.camera_event import event
 from benchmarks.support.classifier import make_model, make_photo, version_files
 from benchmarks.support.endpoint_fixture import stand
 from benchmarks.support.service import cpu_seconds
+from camera.agent import Agent
+from camera.capture.source import quiet_ffmpeg
+from camera.classifier import photo_of
+from camera.delivery.forward import Forwarder
+from camera.delivery.spool import Spool
+from camera.settings import parse_settings
+from camera.telemetry import AgentMetrics
 from registry.errors import StoreUnavailable
 from registry.layout import EVENTS
-from registry.object_store import MemoryStore
-from serving.camera.agent import Agent
-from serving.camera.classifier import photo_of
-from serving.camera.forward import Forwarder
-from serving.camera.settings import parse_settings
-from serving.camera.source import quiet_ffmpeg
-from serving.camera.spool import Spool
-from serving.camera.telemetry import AgentMetrics
+from registry.store.memory_store import MemoryStore
 from serving.inference.session import Session
 
 RATE = 15

@@ -33,10 +33,10 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks.support.entries import MoveLog
 from benchmarks.support.figures import Machine, Spread, median_interval
 from benchmarks.support.s3_server import VERSITYGW, Bucket, s3_server
-from registry.channel import Channel
-from registry.crt_transfer import crt_transfer
+from registry.channels.channel import Channel
 from registry.errors import ObjectMissing
-from registry.object_store import S3Store
+from registry.store.crt_transfer import crt_transfer
+from registry.store.s3_store import S3Store
 
 KEY, MISSING = "pets/channels/prod/00000001.json", "pets/channels/prod/00000002.json"
 ENTRY_BYTES = 800

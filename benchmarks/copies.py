@@ -3,7 +3,7 @@
 Copies of real photos (encoded again, resized, mirrored, brightened, cropped), and frames of a fixed camera made of
 each: the photo as the scene, with an animal, cut from another photo, somewhere else in the second frame. Printed are
 the share whose hashes are near, the largest difference of brightness at 16×16 places, and the share that are copies by
-both: what `training.evaluation.copies` decides by, and what its bounds rest on.
+both: what `training.evaluation.baseline.copies` decides by, and what its bounds rest on.
 
 Ends with 1 if one in twenty photos that were encoded again or made half as large is no copy by both, or one in twenty
 frames with another animal is one.
@@ -25,8 +25,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from imaging import perceptual_hash
 from imaging.measures import mirrored_hash
-from training.dataset.near_duplicates import NEAR
-from training.evaluation.copies import SAME, grid
+from training.dataset.duplicates.near_duplicates import NEAR
+from training.evaluation.baseline.copies import SAME, grid
 
 type Change = Callable[[Image.Image, Image.Image, np.random.Generator], tuple[bytes, bytes]]
 """From a photo and another one: two files to compare."""

@@ -31,20 +31,20 @@ from rich.table import Table
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from registry.layout import photo_key
-from registry.object_store import MemoryStore
+from registry.store.memory_store import MemoryStore
 from training.dataset import Manifest, Photo, Split, ingest
+from training.dataset.duplicates.near_duplicates import Hashes
 from training.dataset.generated import generate
 from training.dataset.index import Row
 from training.dataset.ingest import describe
-from training.dataset.leakage import find_leaks
-from training.dataset.near_duplicates import Hashes
-from training.dataset.quality.accuracy import SURE
+from training.dataset.quality.characteristics.accuracy import SURE
 from training.dataset.quality.examine import examine
 from training.dataset.quality.findings import Finding
 from training.dataset.quality.gates import DataGates
 from training.dataset.quality.known import of_imagenet
 from training.dataset.quality.report import QualityReport
-from training.pixels import fetch
+from training.dataset.splits.leakage import find_leaks
+from training.fitting.pixels import fetch
 
 COPIES: Final = 12
 """Of each kind."""

@@ -35,7 +35,7 @@ from benchmarks.support.figures import Machine, Spread, paired
 from benchmarks.support.memory import children_peaks, peak_bytes, processor_seconds
 from benchmarks.support.s3_server import VERSITYGW, Bucket, S3Server, s3_server
 from benchmarks.support.workers import Member
-from registry.object_store import MemoryStore
+from registry.store.memory_store import MemoryStore
 from training.dataset import Base, Manifest, ingest_from
 from training.dataset.sources import FolderSource
 

@@ -33,15 +33,15 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.support.figures import Machine, Spread, paired
 from registry.layout import photo_key
-from registry.object_store import MemoryStore
-from training.batches import Batches
+from registry.store.memory_store import MemoryStore
 from training.dataset.generated import generate
 from training.dataset.ingest import ingest
 from training.dataset.manifest import Manifest
-from training.group import Group
+from training.distributed.group import Group
+from training.fitting.batches import Batches
+from training.fitting.pixels import LabelledPixels, load_pixels
 from training.hyper_parameters import HyperParameters
-from training.model import DEVIATION, MEAN
-from training.pixels import LabelledPixels, load_pixels
+from training.networks.model import DEVIATION, MEAN
 
 PROMISE: Final = 2.0
 

@@ -37,9 +37,9 @@ from benchmarks.support.s3_server import VERSITYGW, Bucket, s3_server
 from benchmarks.support.workers import Member
 from training.dataset import ingest_from, load_manifest
 from training.dataset.index import read_index
-from training.dataset.leakage import find_leaks
 from training.dataset.quality.gates import DataGates
 from training.dataset.sources import FolderSource
+from training.dataset.splits.leakage import find_leaks
 
 MOST_BYTES: Final = 1.5e9
 MOST_SECONDS: Final = 600.0

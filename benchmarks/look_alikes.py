@@ -28,7 +28,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.support.figures import Machine, Spread, paired
 from benchmarks.support.memory import forget_peak, peak_bytes
-from training.dataset.hamming import BITS, NEAR, components, near_pairs
+from training.dataset.duplicates.hamming import BITS, NEAR, components, near_pairs
 
 CAMERAS: Final = 20
 MOST_GROWTH: Final = 2.0

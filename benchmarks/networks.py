@@ -74,9 +74,9 @@ def main() -> int:
 def make_models(directory: Path) -> Mapping[str, Path]:
     """Export the networks, untrained but for ImageNet's weights: speed does not depend on the last layer."""
     from benchmarks.support.frozen import frozen
-    from training.export import export_onnx
-    from training.model import build_model
-    from training.quantise import quantise
+    from training.jobs.quantise import quantise
+    from training.networks.export import export_onnx
+    from training.networks.model import build_model
 
     directory.mkdir(parents=True, exist_ok=True)
     paths = {name: directory / f"{name.replace(', ', '-').replace(' ', '-')}.onnx" for name in (SMALL, WHOLE, EIGHT)}

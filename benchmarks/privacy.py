@@ -16,7 +16,7 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from serving.camera.privacy import SEARCH_WIDTH, Cascades
+from camera.visits.privacy import SEARCH_WIDTH, Cascades
 
 SIZES = (28, 40, 80)
 HEIGHT = SEARCH_WIDTH * 3 // 4

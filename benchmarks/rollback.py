@@ -26,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks.support.classifier import release
 from benchmarks.support.endpoint_fixture import Endpoint, Fixture, stand
 from benchmarks.support.figures import Machine
-from registry.channel import ChannelEntry
+from registry.channels.channel import ChannelEntry
 from registry.version import Version
 
 PROMISE = 5.0

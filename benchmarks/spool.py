@@ -23,8 +23,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.support.camera_event import event
 from benchmarks.support.figures import Machine, Spread
-from serving.camera.event import new_id
-from serving.camera.spool import FILE, Spool
+from camera.delivery.spool import FILE, Spool
+from camera.visits.event import new_id
 
 NOW = 1.9e9
 PICTURE = bytes(6_000)

@@ -27,13 +27,13 @@ from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-import training.train
+import training.fitting.train
 from benchmarks.support.figures import Machine, Spread, paired
-from registry.object_store import MemoryStore
-from training.batches import Batches
-from training.checkpoint import Checkpoints, State
+from registry.store.memory_store import MemoryStore
+from training.fitting.batches import Batches
+from training.fitting.checkpoint import Checkpoints, State
+from training.fitting.pixels import LabelledPixels
 from training.hyper_parameters import HyperParameters
-from training.pixels import LabelledPixels
 
 BYTES_PER_SECOND: Final = 50e6
 INPUT_PROMISE, CHECKPOINT_PROMISE = 0.90, 1.01
@@ -96,7 +96,7 @@ def main() -> int:
     )
 
     def cost(checkpoints: Checkpoints, batches: type[Batches] = Batches) -> Cost:
-        training.train.Batches = batches
+        training.fitting.train.Batches = batches
         return _cost(lambda: _train(photos, parameters, checkpoints))
 
     cost(NoCheckpoints(MemoryStore(), "warm-up"))
@@ -143,7 +143,7 @@ def _cost(work: Callable[[], None]) -> Cost:
 
 def _train(photos: LabelledPixels, parameters: HyperParameters, checkpoints: Checkpoints) -> None:
     few = LabelledPixels(photos=photos.photos[:16], pixels=photos.pixels[:16], targets=photos.targets[:16])
-    training.train.train(
+    training.fitting.train.train(
         photos,
         few,
         classes=2,

@@ -29,15 +29,15 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks.support.entries import a_version
 from benchmarks.support.figures import Machine
 from benchmarks.support.slow_store import PAGE, SlowStore
-from petpark.history import prove_history
+from petpark.models.history import prove_history
 from registry import layout
-from registry.certificate import Certificates
-from registry.channel import Channel, ChannelEntry
+from registry.certificates.certificate import Certificates
+from registry.certificates.signing import MemorySigner, MemoryVerifier
+from registry.channels.channel import Channel, ChannelEntry
 from registry.encoding import sha256_hex
-from registry.fsck import inspect
-from registry.garbage_collection import Collector
-from registry.object_store import MemoryStore
-from registry.signing import MemorySigner, MemoryVerifier
+from registry.maintenance.fsck import inspect
+from registry.maintenance.garbage_collection import Collector
+from registry.store.memory_store import MemoryStore
 from registry.version import StoredFile
 
 MODEL = "pets"

@@ -17,7 +17,7 @@ import yaml
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from petpark import machine, pulumi_cli
+from petpark import machine
 from petpark.downloads.progress import megabytes
 from petpark.errors import (
     OperatorError,
@@ -28,9 +28,10 @@ from petpark.errors import (
     describe,
 )
 from petpark.output import plural
-from petpark.target import Target
+from petpark.targets import pulumi_cli
+from petpark.targets.target import Target
 from registry.layout import Role
-from training.memory import total_memory
+from training.instance.memory import total_memory
 
 PYTHON = (3, 13)
 ROOM_NEEDED = 4 * 1024**3
@@ -268,8 +269,8 @@ def _clock(target: Target) -> Check:
 
 
 def _guards(target: Target, mend: str) -> Iterator[Check]:
-    from registry.bucket_checks import examine as examine_bucket
     from registry.errors import RegistryError
+    from registry.maintenance.bucket_checks import examine as examine_bucket
 
     outputs = target.outputs
     try:
@@ -293,7 +294,7 @@ def _guards(target: Target, mend: str) -> Iterator[Check]:
 
 def _data_lake(target: Target) -> Check:
     """What lies in it that petpark has not written; whoever may not look learns that."""
-    from petpark.foreign_objects import foreign
+    from petpark.data.foreign_objects import foreign
     from registry.errors import RegistryError
 
     name = "data lake"

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from infra import policies
-from petpark.rehearsal_credentials import Person
+from petpark.targets.rehearsal_credentials import Person
 from registry.layout import Role
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
 
-from petpark.rehearsal_credentials import FILE, Person, write_people
-from petpark.stacks import StackOutputs, parse
-from petpark.target import Target, rehearsal_target
+from petpark.targets.rehearsal_credentials import FILE, Person, write_people
+from petpark.targets.stacks import StackOutputs, parse
+from petpark.targets.target import Target, rehearsal_target
 from registry.strict_yaml import read_yaml
 from rehearsal import demo_users
 from rehearsal.background_task import Beside

@@ -18,9 +18,9 @@ from typing import Any
 
 import yaml
 
-from petpark import pulumi_cli
 from petpark.errors import PulumiFailed, PulumiMissing
 from petpark.loopback import direct
+from petpark.targets import pulumi_cli
 from registry.strict_yaml import read_yaml
 from rehearsal.engine import Cancelled, DeploymentFailed, Event, StackResource, Step, Update
 from rehearsal.engine.events import Operation as Kind

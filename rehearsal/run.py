@@ -14,15 +14,15 @@ from typing import Any
 
 from rich.console import Console
 
-from petpark.rehearsal_credentials import ALONE
+from petpark.targets.rehearsal_credentials import ALONE
 from rehearsal.emulators import DEFAULT, Product
 from rehearsal.engine import find_provider
 from rehearsal.environment import EngineKind, World
-from rehearsal.lifecycle import Lifecycle
 from rehearsal.pulumi_cli import find_cli
-from rehearsal.scenario_options import Script
-from rehearsal.steps import Steps
-from rehearsal.summary import HTML_NAME, JSON_NAME, RehearsalFacts, write_summary
+from rehearsal.report.steps import Steps
+from rehearsal.report.summary import HTML_NAME, JSON_NAME, RehearsalFacts, write_summary
+from rehearsal.scenario.lifecycle import Lifecycle
+from rehearsal.scenario.scenario_options import Script
 from rehearsal.workplace import Workplace
 
 LEFT_BEHIND = (JSON_NAME, HTML_NAME, "instances", "rehearsal.log")

@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import quote, unquote
 
 from registry.errors import ObjectExists, ObjectMissing
-from registry.object_store import Stored
+from registry.store.stored import Stored
 
 
 class FolderStore:

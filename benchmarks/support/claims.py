@@ -12,12 +12,12 @@ from benchmarks.support.linear import best_linear, colours
 from benchmarks.support.our_training import Lake, run_ours
 from benchmarks.support.reference_training import answer_reference, train_reference
 from benchmarks.support.trials import Outcome, Repeated, Trials
-from training.dataset.split import Split
-from training.evaluation.metrics import Interval, wilson_interval
-from training.export import ExportedModel, Pixels, answer_logits
+from training.dataset.manifest import Split
+from training.evaluation.figures.metrics import Interval, wilson_interval
+from training.fitting.pixels import fetch
 from training.hyper_parameters import FOR_FEW_PHOTOS, HyperParameters
-from training.model import build_model
-from training.pixels import fetch
+from training.networks.export import ExportedModel, Pixels, answer_logits
+from training.networks.model import build_model
 
 FOR_DRAWN: Final = HyperParameters(epochs=6, batch_size=32, optimiser="muon")
 SHORT: Final = replace(FOR_FEW_PHOTOS, epochs=6)  # what the ablation takes something away from

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from benchmarks.support.our_process import fetch, publish
 from benchmarks.support.s3_server import ROOT, Bucket
-from registry.catalog import Catalog
+from registry.versions.catalog import Catalog
 
 REFERENCES = ROOT / ".venv-benchmarks" / "bin"
 PATIENCE = 300.0

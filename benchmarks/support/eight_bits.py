@@ -11,9 +11,9 @@ from benchmarks.support.fine_tuned import Tuning
 from benchmarks.support.frozen import Embedded, Parts, frozen
 from benchmarks.support.our_training import Lake
 from benchmarks.support.trials import Repeated, Trials
-from training.dataset.split import Split
-from training.export import ExportedModel, export_onnx
-from training.quantise import LEAST_AGREEMENT, MOST_POINTS_LOST, quantise
+from training.dataset.manifest import Split
+from training.jobs.quantise import LEAST_AGREEMENT, MOST_POINTS_LOST, quantise
+from training.networks.export import ExportedModel, export_onnx
 
 _RANGES_FROM: Final = 128
 

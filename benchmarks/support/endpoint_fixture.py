@@ -16,13 +16,13 @@ from botocore.config import Config
 
 from benchmarks.support.s3_server import REGION, ROOT, VERSITYGW
 from benchmarks.support.service import Service, free_port
-from registry.catalog import Catalog
-from registry.certificate import Certificates, KmsSigner
-from registry.channel import Channel, ChannelEntry
-from registry.crt_transfer import crt_transfer
-from registry.experiment import Experiments
-from registry.object_store import S3Store
+from registry.certificates.certificate import Certificates, KmsSigner
+from registry.channels.channel import Channel, ChannelEntry
+from registry.channels.experiment import Experiments
+from registry.store.crt_transfer import crt_transfer
+from registry.store.s3_store import S3Store
 from registry.version import Version
+from registry.versions.catalog import Catalog
 
 MODEL, CHANNEL, BUCKET = "pets", "prod", "benchmark"
 

@@ -9,10 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from registry import layout
-from registry.catalog import Catalog
-from registry.channel import Channel, ChannelEntry
-from registry.object_store import MemoryStore
+from registry.channels.channel import Channel, ChannelEntry
+from registry.store.memory_store import MemoryStore
 from registry.version import Version
+from registry.versions.catalog import Catalog
 
 _ETAG = "user.etag"
 """Where versitygw keeps an object's ETag; without one an answer is not taken for the store's."""

@@ -15,8 +15,8 @@ from benchmarks.support.fine_tuning import STAGE, VIEWS, Start, fine_tune, see
 from benchmarks.support.frozen import Embedded, Parts, left_out
 from benchmarks.support.our_training import Lake
 from benchmarks.support.trials import Outcome, Trials
-from training.head import Head
 from training.hyper_parameters import FOR_TRANSFER
+from training.networks.head import Head
 
 FINE_TUNED: Final = replace(
     FOR_TRANSFER, frozen=0, views=VIEWS, epochs=3, learning_rate=0.0003, weight_decay=0.01, ema_decay=0.98

@@ -21,13 +21,13 @@ from torch.nn.functional import cross_entropy, one_hot
 
 from benchmarks.support.frozen import Embedded, Parts, frozen
 from benchmarks.support.our_training import Lake
-from training.augment import augment, draw, mix
-from training.batches import derive, generator
-from training.head import Head
+from training.fitting.augment import augment, draw, mix
+from training.fitting.batches import derive, generator
+from training.fitting.optimiser import SCALE, build_optimiser
+from training.fitting.train import learning_rate
 from training.hyper_parameters import FOR_TRANSFER, HyperParameters
-from training.model import Classifier, to_photos
-from training.optimiser import SCALE, build_optimiser
-from training.train import learning_rate
+from training.networks.head import Head
+from training.networks.model import Classifier, to_photos
 
 STAGE: Final = 6  # of EfficientNet-Lite's `blocks`: the first that learns; the last convolution learns too
 VIEWS: Final = 4  # photo, mirror image, two crops in other light

@@ -15,13 +15,12 @@ from PIL import Image
 from torch import Tensor
 
 from benchmarks.support.our_training import Lake
-from training.dataset.manifest import Manifest
-from training.dataset.split import Split
-from training.embedding import BATCH, Embedder
-from training.head import Head, choose_head
-from training.model import build_model, load_initial_weights
-from training.pixels import fetch
-from training.pretrained import PACKAGED, read_packaged
+from training.dataset.manifest import Manifest, Split
+from training.fitting.pixels import fetch
+from training.networks.embedding import BATCH, Embedder
+from training.networks.head import Head, choose_head
+from training.networks.model import build_model, load_initial_weights
+from training.networks.pretrained import PACKAGED, read_packaged
 
 CATS, DOGS = range(281, 286), range(151, 269)
 """Classes of ImageNet (ILSVRC 2012): five of domestic cats, 118 of dog breeds."""

@@ -19,9 +19,9 @@ from benchmarks.support.entries import a_version
 from benchmarks.support.figures import Latency
 from benchmarks.support.s3_server import Bucket, S3Server
 from benchmarks.support.workers import Member
-from registry.channel import Channel
+from registry.channels.channel import Channel
 from registry.errors import ObjectMissing
-from registry.object_store import ObjectStore
+from registry.store.object_store import ObjectStore
 
 if TYPE_CHECKING:
     from multiprocessing.synchronize import Barrier

@@ -9,9 +9,9 @@ from pathlib import Path
 import boto3
 
 from benchmarks.support.s3_server import REGION
-from registry.catalog import Catalog
-from registry.crt_transfer import crt_transfer
-from registry.object_store import S3Store, s3_client
+from registry.store.crt_transfer import crt_transfer
+from registry.store.s3_store import S3Store, s3_client
+from registry.versions.catalog import Catalog
 
 
 def publish(catalog: Catalog, directory: Path) -> None:

@@ -8,18 +8,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmarks.support.trials import Outcome
-from registry.catalog import Catalog
-from registry.object_store import MemoryStore
-from training.batches import derive
+from registry.store.memory_store import MemoryStore
+from registry.versions.catalog import Catalog
 from training.dataset.ingest import ingest
-from training.dataset.manifest import Manifest, Photo, load_manifest, store_manifest
-from training.dataset.split import Split
+from training.dataset.manifest import Manifest, Photo, Split, load_manifest, store_manifest
 from training.errors import TrainingError
 from training.evaluation.plan import Checks, EvaluationPlan
+from training.fitting.batches import derive
+from training.fitting.pixels import LabelledPixels, load_pixels
 from training.hyper_parameters import HyperParameters
-from training.job import JobSpec, initial_weights_key
-from training.pixels import LabelledPixels, load_pixels
-from training.run import run_job
+from training.jobs.job import JobSpec, initial_weights_key
+from training.jobs.run import run_job
 
 _ASKER = "arn:aws:iam::000000000000:user/benchmark"
 _PATIENCE = 24 * 3600

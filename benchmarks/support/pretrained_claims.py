@@ -15,7 +15,7 @@ from benchmarks.support.frozen import Embedded, Parts, Resize, embed, few, image
 from benchmarks.support.our_training import Lake
 from benchmarks.support.trials import Outcome, Repeated, Trials
 from training.hyper_parameters import FOR_TRANSFER
-from training.pretrained import PACKAGED, read_packaged
+from training.networks.pretrained import PACKAGED, read_packaged
 
 NETWORK: Final = FOR_TRANSFER.architecture
 DRAWS: Final = 10

@@ -15,7 +15,7 @@ from rich.table import Table
 from benchmarks.support.entries import a_version
 from benchmarks.support.s3_server import Bucket, S3Server
 from benchmarks.support.workers import Member
-from registry.channel import Channel, ChannelEntry
+from registry.channels.channel import Channel, ChannelEntry
 from registry.errors import ChannelMoved, StoreUnavailable
 
 if TYPE_CHECKING:

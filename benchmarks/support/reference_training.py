@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torchvision.models import resnet18
 from torchvision.transforms import v2
 
-from training.model import DEVIATION, MEAN
+from training.networks.model import DEVIATION, MEAN
 
 _BATCH: Final = 32
 _RATE: Final = 0.1 * _BATCH / 256

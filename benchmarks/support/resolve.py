@@ -13,9 +13,9 @@ from benchmarks.support.counting import Requests
 from benchmarks.support.entries import MoveLog, VersionLog
 from benchmarks.support.s3_server import S3Server
 from registry import layout
-from registry.catalog import Catalog
-from registry.chain_memory import WORTH_KEEPING, ChainMemory
-from registry.channel import Channel
+from registry.channels.channel import Channel
+from registry.logs.chain_memory import WORTH_KEEPING, ChainMemory
+from registry.versions.catalog import Catalog
 
 MODEL = "pets"
 CHANNEL = "prod"

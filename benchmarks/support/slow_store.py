@@ -7,7 +7,9 @@ from contextlib import contextmanager
 from itertools import batched
 from pathlib import Path
 
-from registry.object_store import MemoryStore, PrunableStore, Revision, Stored
+from registry.store.memory_store import MemoryStore
+from registry.store.object_store import PrunableStore
+from registry.store.stored import Revision, Stored
 
 PAGE = 1000
 """Objects that S3 lists in one request."""

@@ -15,9 +15,9 @@ from benchmarks.support.figures import Trend
 from benchmarks.support.in_force import foreign_answers
 from benchmarks.support.load import Load, crowd
 from benchmarks.support.timetable import Action, Plan, timetable
-from registry.channel import ChannelEntry
-from registry.experiment import Experiment
-from registry.experiment_rule import Evidence, Rule
+from registry.channels.channel import ChannelEntry
+from registry.channels.experiment import Experiment
+from registry.channels.experiment_rule import Evidence, Rule
 from registry.version import Version
 
 _SAMPLE_EVERY = 0.25

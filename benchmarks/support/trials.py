@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, Self
 
-from training.evaluation.metrics import evaluate
+from training.evaluation.figures.metrics import evaluate
 
 # Two-sided 95 % quantiles of Student's t for 1, 2, … degrees of freedom.
 _STUDENT: Final = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)

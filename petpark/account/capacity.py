@@ -8,7 +8,7 @@ from petpark.account.demand import fleets
 from petpark.doctor import Check, Health
 
 if TYPE_CHECKING:
-    from infra.settings import StackSettings
+    from infra.configuration.settings import StackSettings
 
 
 def check(account: Account, stack: str, settings: "StackSettings") -> Sequence[Check]:

@@ -9,7 +9,7 @@ from petpark.account.cloud import Account, Unchecked
 from petpark.doctor import Check, Health
 
 if TYPE_CHECKING:
-    from infra.settings import StackSettings
+    from infra.configuration.settings import StackSettings
 
 LEAST_LEFT = timedelta(days=14)
 """ACM renews its certificates 60 days before expiry: one with fewer days left is not being renewed.

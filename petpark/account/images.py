@@ -7,7 +7,7 @@ from petpark.account.cloud import Account
 from petpark.doctor import Check, Health
 
 if TYPE_CHECKING:
-    from infra.settings import StackSettings
+    from infra.configuration.settings import StackSettings
 
 
 def check(account: Account, settings: "StackSettings") -> Sequence[Check]:

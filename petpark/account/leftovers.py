@@ -126,7 +126,7 @@ def _keys(account: Account) -> Iterator[Left]:
 
 
 _HIDDEN = ("NotFoundException", "AccessDeniedException")
-"""Who may not read a key's tags knows petpark's keys by their descriptions (`infra.model_store`)."""
+"""Who may not read a key's tags knows petpark's keys by their descriptions (`infra.storage.model_store`)."""
 
 
 def _instances(account: Account) -> Iterator[Left]:

@@ -9,7 +9,7 @@ from petpark.account.demand import LOAD_BALANCERS, VPCS, Fleet, Quota, fleets, v
 from petpark.doctor import Check, Health
 
 if TYPE_CHECKING:
-    from infra.settings import StackSettings
+    from infra.configuration.settings import StackSettings
 
 _ALIVE = ("pending", "running")
 _STACK_TAG = "petpark:stack"

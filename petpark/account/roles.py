@@ -9,7 +9,7 @@ from petpark.account.identity import Caller
 from petpark.doctor import Check, Health
 
 if TYPE_CHECKING:
-    from infra.settings import StackSettings
+    from infra.configuration.settings import StackSettings
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from petpark.doctor import Check, Health
 
 if TYPE_CHECKING:
-    from infra.settings import StackSettings
+    from infra.configuration.settings import StackSettings
 
 # https://www.rfc-editor.org/rfc/rfc5737
 _DOCUMENTATION = tuple(map(ipaddress.IPv4Network, ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24")))

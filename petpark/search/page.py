@@ -13,7 +13,7 @@ from petpark.search.table import Row, Table
 if TYPE_CHECKING:
     from markupsafe import Markup
 
-    from training.evaluation.metrics import Interval
+    from training.evaluation.figures.metrics import Interval
     from training.search.study import Study
 
 _FEW = 6
@@ -59,7 +59,7 @@ def _measured(table: Table) -> list[Row]:
 
 
 def _chart(table: Table, name: str) -> Markup:
-    from training.evaluation.charts import Point, scatter
+    from training.evaluation.reporting.charts import Point, scatter
 
     rows = _measured(table)
     places, ticks = axis([row.settings[name] for row in rows])

@@ -18,14 +18,14 @@ from botocore.exceptions import BotoCoreError, ClientError
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from registry.catalog import Catalog
-from registry.certificate import Certificates, KmsVerifier
-from registry.chain_memory import ChainMemory
-from registry.channel import Channel, ChannelEntry
+from registry.certificates.certificate import Certificates, KmsVerifier
+from registry.channels.channel import Channel, ChannelEntry
+from registry.channels.promotion import PromotionService
 from registry.errors import KeyUnavailable, MoverRefused, RegistryError, StoreRefused, StoreUnavailable
 from registry.identity import session_name
-from registry.object_store import S3Store
-from registry.promotion import PromotionService
+from registry.logs.chain_memory import ChainMemory
+from registry.store.s3_store import S3Store
+from registry.versions.catalog import Catalog
 from serving.auth.api_key_auth import Caller
 from serving.http.body import Bodies
 from serving.problems import CONFLICT, FORBIDDEN, NOT_FOUND, TOO_LARGE, UNREADABLE, UPSTREAM, Problem

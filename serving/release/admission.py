@@ -8,10 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
-from registry.abstention import ABSTENTION_FILE, Abstention
-from registry.catalog import Catalog
-from registry.certificate import Certificate, Certificates, Verifier, require_in_force
-from registry.decision import DECISION_FILE, Decision
+from registry.certificates.certificate import Certificate, Certificates, Verifier, require_in_force
+from registry.channels.two_people import refuse_same_person, refuse_trainer
 from registry.errors import (
     ClockSkewed,
     KeyUnavailable,
@@ -24,8 +22,10 @@ from registry.errors import (
     StoreUnavailable,
 )
 from registry.identity import same_hands, without_arns
-from registry.two_people import refuse_same_person, refuse_trainer
 from registry.version import Version
+from registry.versions.abstention import ABSTENTION_FILE, Abstention
+from registry.versions.catalog import Catalog
+from registry.versions.decision import DECISION_FILE, Decision
 from serving.inference.execution_providers import CPU_ONLY
 from serving.inference.loaded_model import LoadedModel, Standing
 from serving.inference.session import STRANGENESS, ModelInvalid, Session

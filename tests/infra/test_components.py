@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from infra.component import Component
-from infra.endpoint_settings import HEALTH_PORT
+from infra.configuration.endpoint_settings import HEALTH_PORT
 from registry import layout
 
 NUMBERS = st.integers(1, 9_999_999)

@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 
 from petpark.__main__ import app
 from registry.layout import event_key
-from registry.memory_store import MemoryStore
+from registry.store.memory_store import MemoryStore
 from tests.moto_cloud import MotoCloud
 from tests.petpark.conftest import Place, Run
 

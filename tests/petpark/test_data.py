@@ -14,11 +14,11 @@ import pytest
 from rich.console import Console
 from typer.testing import Result
 
-from petpark import datasets
+from petpark.data import datasets
 from petpark.output import Output
 from registry.errors import StoreRefused
 from registry.layout import Role
-from registry.object_store import MemoryStore
+from registry.store.memory_store import MemoryStore
 from tests.petpark.conftest import ACCOUNT, Place, Run
 from tests.training.photos import jpeg, write_photos
 from training.dataset.sources import FolderSource

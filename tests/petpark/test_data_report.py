@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from petpark.jobs import plan
+from petpark.jobs.submission import plan
 from registry.layout import quality_key
 from tests.petpark.conftest import Place, Run
 from tests.training.photos import write_photos

@@ -17,7 +17,7 @@ from petpark.doctor import Check, Health
 from petpark.downloads.pulumi import MIRROR, Fetched, cli_file, plugin_file
 from petpark.errors import StackNotDeployed
 from petpark.machine import unsupported
-from petpark.target import Target
+from petpark.targets.target import Target
 from rehearsal.emulators import EMULATORS
 from tests.loopback_publisher import publisher
 from tests.petpark.conftest import Run
@@ -35,7 +35,7 @@ def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
     monkeypatch.setenv(MIRROR, "http://127.0.0.1:9")  # where nobody answers
-    monkeypatch.setattr("petpark.pulumi_cli.TOOLS", tmp_path / ".tools")
+    monkeypatch.setattr("petpark.targets.pulumi_cli.TOOLS", tmp_path / ".tools")
     monkeypatch.setattr("petpark.downloads.TOOLS", tmp_path / ".tools")
     return tmp_path
 

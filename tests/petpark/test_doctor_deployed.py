@@ -15,10 +15,10 @@ from infra.policies import write_once_bucket
 from petpark import doctor
 from petpark.doctor import Check, Health
 from petpark.errors import PulumiFailed, RehearsalNotRunning, StackNotDeployed, StackOutdated
-from petpark.target import SUMMARY, Target, open_rehearsal, rehearsal_target
+from petpark.targets.target import SUMMARY, Target, open_rehearsal, rehearsal_target
 from registry import layout
 from registry.errors import ClockSkewed, KeyUnavailable, StoreUnavailable
-from registry.memory_store import MemoryStore
+from registry.store.memory_store import MemoryStore
 from tests.petpark.conftest import FakeTarget, Place, outputs
 from tests.petpark.test_doctor import checks
 
@@ -165,7 +165,7 @@ def test_without_a_kept_rehearsal_there_is_nothing_to_look_at(tmp_path: Path, mo
 
 
 def test_a_rehearsal_whose_emulator_died_does_not_fail_the_doctor(tmp_path: Path) -> None:
-    from petpark.stacks import parse
+    from petpark.targets.stacks import parse
 
     dead = rehearsal_target(parse("test", outputs()), {}, "http://127.0.0.1:1", ("test",))
     (last,) = doctor.deployed("rehearsal", tmp_path, lambda: dead)

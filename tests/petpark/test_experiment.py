@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from petpark import experiments
-from registry.certificate import Certificates
-from registry.channel import Channel, ChannelEntry
-from registry.experiment import Experiment, Experiments
-from registry.experiment_rule import Arm, Evidence
-from registry.promotion import PromotionService
+from petpark.endpoints import experiments
+from registry.certificates.certificate import Certificates
+from registry.channels.channel import Channel, ChannelEntry
+from registry.channels.experiment import Experiment, Experiments
+from registry.channels.experiment_rule import Arm, Evidence
+from registry.channels.promotion import PromotionService
 from registry.version import Version
 from tests.petpark.conftest import Place, Run, Serve
 

@@ -11,21 +11,21 @@ from typing import Any
 
 import pytest
 
-from petpark import jobs
-from petpark.commands import search
+from petpark.commands.training import search
 from petpark.errors import JobOfStudy, NothingLearned
+from petpark.jobs import submission
 from petpark.search import page, request
 from petpark.search.records import Records
 from petpark.search.table import State
-from petpark.target import Target
+from petpark.targets.target import Target
 from registry import layout
-from registry.catalog import Catalog
-from registry.object_store import MemoryStore
+from registry.store.memory_store import MemoryStore
+from registry.versions.catalog import Catalog
 from tests.petpark.conftest import ACCOUNT, Place, Run
 from tests.petpark.test_search_driver import STUDY, Cloud, Fate, begin
 from tests.training.photos import write_photos
-from training.job import JobResult, find_result, load_spec, store_result, submit
-from training.run import run_job
+from training.jobs.job import JobResult, find_result, load_spec, store_result, submit
+from training.jobs.run import run_job
 from training.search.space import Space
 from training.search.study import Launch
 
@@ -72,7 +72,7 @@ def dataset(run: Run, place: Place, tmp_path: Path) -> str:
 def test_a_search_trains_every_setting_and_the_best_alone_is_trained_to_be_published(
     run: Run, place: Place, dataset: str, ec2: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """That the same spec gives the same weights is held by `tests/training/test_trial.py`."""
+    """That the same spec gives the same weights is held by `tests/training/jobs/test_trial.py`."""
     monkeypatch.setattr(search, "Instances", InThisProcess)
     options = ("--max-hours", "9", "--max-usd", "5", "--usd-per-hour", "0.5")
     said = run("search", "run", "--dataset", dataset[:8], *TINY, "--grid", "learning_rate=0.0001,0.01", *options)
@@ -90,7 +90,7 @@ def test_a_search_trains_every_setting_and_the_best_alone_is_trained_to_be_publi
         store_result(target.store("workspace"), JobResult(job=job, status="succeeded", version=1))
         return "i-1"
 
-    monkeypatch.setattr(jobs, "launch", launch)
+    monkeypatch.setattr(submission, "launch", launch)
     published = json.loads(run("search", "resume", study, "--publish-best", "--json").stdout)["published"]
     assert (published["job"], published["version"]) == (f"{study}-best", 1)
     workspace = place.buckets["workspace"]
@@ -184,7 +184,7 @@ def test_a_trial_is_resumed_by_its_study_alone(place: Place, ec2: Any) -> None:
     place.buckets["workspace"] = cloud.store
     assert find_result(cloud.store, layout.trial_job(name, 1)) is not None
     with pytest.raises(JobOfStudy) as refused:
-        jobs.resume(place.target(), layout.trial_job(name, 1))
+        submission.resume(place.target(), layout.trial_job(name, 1))
     assert refused.value.next_step == f"petpark search resume {name}"
 
 

@@ -18,11 +18,12 @@ from petpark.search.request import create
 from petpark.search.table import State, Table
 from registry import layout
 from registry.errors import ObjectExists, StoreUnavailable
-from registry.faulty_store import CUTS, Crashed, Fault, FaultyStore, Plan, at_random, only_at
-from registry.object_store import MemoryStore, ObjectStore
+from registry.store.faulty_store import CUTS, Crashed, Fault, FaultyStore, Plan, at_random, only_at
+from registry.store.memory_store import MemoryStore
+from registry.store.object_store import ObjectStore
 from tests.petpark.conftest import ACCOUNT
 from training.hyper_parameters import HyperParameters
-from training.job import JobResult, JobSpec, find_result, load_spec, written
+from training.jobs.job import JobResult, JobSpec, find_result, load_spec, written
 from training.search.budget import Budget
 from training.search.choice import Answers
 from training.search.space import Space

@@ -12,14 +12,15 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from petpark import gates, jobs
 from petpark.errors import GATES_FAILED
+from petpark.jobs import submission
+from petpark.models import gates
 from registry import layout
-from registry.object_store import MemoryStore
+from registry.store.memory_store import MemoryStore
 from tests.petpark.conftest import Place, Run
-from training import pretrained
 from training.hyper_parameters import FOR_FEW_PHOTOS, FOR_TRANSFER
-from training.job import EpochRecord, JobResult, JobSpec, ProgressRecord, initial_weights_key
+from training.jobs.job import EpochRecord, JobResult, JobSpec, ProgressRecord, initial_weights_key
+from training.networks import pretrained
 
 
 @pytest.fixture
@@ -123,7 +124,7 @@ def test_a_watched_training_ends_with_the_jobs_own_end(
             layout.job_result_key(job), JobResult(job=job, status="succeeded", version=4, digest="sha256:x").to_json()
         )
 
-    monkeypatch.setattr(jobs, "watch", functools.partial(jobs.watch, pause=end))
+    monkeypatch.setattr(submission, "watch", functools.partial(submission.watch, pause=end))
     said = run("train", "--dataset", dataset, "--watch", "--json")
     assert said.exit_code == 0
     told = json.loads(said.stdout)
@@ -143,7 +144,7 @@ def test_a_watched_training_tells_a_pipe_how_far_it_is_how_good_and_how_long_it_
         workspace.create(layout.epoch_key(job, 2), epoch.to_json())
         workspace.create(layout.job_result_key(job), JobResult(job=job, status="succeeded", version=4).to_json())
 
-    monkeypatch.setattr(jobs, "watch", functools.partial(jobs.watch, pause=go_on))
+    monkeypatch.setattr(submission, "watch", functools.partial(submission.watch, pause=go_on))
     said = run("train", "--dataset", dataset, "--watch")
     assert "64 of 128 photos embedded, 1 min 15 s left" in said.stderr
     assert "epoch 2 of 4: accuracy 87.5%, loss 0.500, 30.0 s; 1 min 00 s left" in said.stderr
@@ -327,7 +328,7 @@ def test_gates_that_failed_are_a_table_and_no_figure_is_shown_as_code(
         result = JobResult(job=job, status="succeeded", version=version.number, metrics=metrics)
         workspace.create(layout.job_result_key(job), result.to_json())
 
-    monkeypatch.setattr(jobs, "watch", functools.partial(jobs.watch, pause=end))
+    monkeypatch.setattr(submission, "watch", functools.partial(submission.watch, pause=end))
     monkeypatch.setattr(gates, "judgement", lambda _target, number: gates.briefly(number, metrics))
     said = run("train", "--dataset", dataset, "--watch")
     assert said.exit_code == GATES_FAILED

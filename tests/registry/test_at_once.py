@@ -6,9 +6,9 @@ from typing import override
 
 import pytest
 
-from registry.catalog import Catalog
-from registry.object_store import MemoryStore
-from registry.transfer import PARTS_AT_ONCE, REQUESTS_AT_ONCE, SMALL_BYTES, by_size
+from registry.store.memory_store import MemoryStore
+from registry.store.transfer import PARTS_AT_ONCE, REQUESTS_AT_ONCE, SMALL_BYTES, by_size
+from registry.versions.catalog import Catalog
 
 PATIENCE = 10.0
 """Seconds until a test that would wait for ever fails."""

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from registry.catalog import Catalog
-from registry.certificate import Certificates
-from registry.channel import Channel
+from registry.certificates.certificate import Certificates
+from registry.certificates.signing import MemorySigner, MemoryVerifier
+from registry.channels.channel import Channel
 from registry.errors import (
     ChannelMoved,
     DecidedMeanwhile,
@@ -21,9 +21,9 @@ from registry.errors import (
     StoreUnavailable,
 )
 from registry.layout import certificate_key, certificates_prefix, move_key
-from registry.object_store import S3Store
-from registry.signing import MemorySigner, MemoryVerifier
+from registry.store.s3_store import S3Store
 from registry.version import Version
+from registry.versions.catalog import Catalog
 from tests.registry.conftest import Answer, S3Server, asked
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ FOREIGN = {
 @pytest.fixture(autouse=True)
 def instead(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
     """`instead(answer)` makes something else answer from here on; `instead()` nobody."""
-    monkeypatch.setattr("registry.s3_store.PAUSES", (0.0,) * 2)
+    monkeypatch.setattr("registry.store.s3_store.PAUSES", (0.0,) * 2)
     monkeypatch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", lambda *_: 0.0)
 
     def say(answer: Answer | Callable[[dict[str, Any]], Answer | None] | None = None) -> None:

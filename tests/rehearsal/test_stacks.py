@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from petpark import datasets, jobs, quality
+from petpark.data import datasets, quality_reports
 from petpark.errors import JobInterrupted
-from petpark.jobs import EpochSeen, Finished
-from registry.catalog import Catalog
+from petpark.jobs import submission
+from petpark.jobs.submission import EpochSeen, Finished
 from registry.gates import MODEL_GATES
 from registry.layout import JOB_TAG, Role, boot_log_key, epochs_prefix, job_prefix
+from registry.versions.catalog import Catalog
 from rehearsal.environment import STACKS, World
 from tests.rehearsal.deploy_steps import LEFT_OUT, Deployed, Steps
 from training.dataset.generated import generate
@@ -60,7 +61,9 @@ def world(readme) -> Deployed:
 def dataset(world, photos) -> str:
     target = world.target("test")
     found = datasets.ingest(target, str(photos), seed=5, progress=lambda *_: None).sha256
-    quality.report(target, found, gates=datasets.data_gates(target), labels=False)  # the stack's YAML asks for one
+    quality_reports.report(
+        target, found, gates=datasets.data_gates(target), labels=False
+    )  # the stack's YAML asks for one
     return found
 
 
@@ -89,7 +92,7 @@ def working_on(world: World, job: str) -> list[str]:
 
 
 def run_to_its_end(world: World, job: str, instance: str) -> int:
-    for event in jobs.watch(world.target("test"), job, instance_id=instance, poll=0.2):
+    for event in submission.watch(world.target("test"), job, instance_id=instance, poll=0.2):
         if isinstance(event, Finished):
             assert event.result.version is not None
             return event.result.version
@@ -119,21 +122,21 @@ def test_photos_become_a_version_that_answers_in_prod_by_readmes_commands(readme
 
 def test_a_training_killed_in_the_middle_ends_with_the_weights_of_one_that_was_not(world, dataset, tmp_path):
     target = world.target("test")
-    spec = jobs.plan(target, dataset, RECIPE, seed=1)
-    calm = jobs.submit(target, spec)
-    undisturbed = run_to_its_end(world, calm, jobs.launch(target, calm))
+    spec = submission.plan(target, dataset, RECIPE, seed=1)
+    calm = submission.submit(target, spec)
+    undisturbed = run_to_its_end(world, calm, submission.launch(target, calm))
 
-    hit = jobs.submit(target, spec)
-    instance = jobs.launch(target, hit)
+    hit = submission.submit(target, spec)
+    instance = submission.launch(target, hit)
     with pytest.raises(JobInterrupted, match="no result") as interrupted:  # noqa: PT012  one wait, cut short
-        for event in jobs.watch(target, hit, instance_id=instance, poll=0.1):
+        for event in submission.watch(target, hit, instance_id=instance, poll=0.1):
             if isinstance(event, EpochSeen) and event.record.epoch == 1:
                 kill_training(world, instance)
     assert interrupted.value.next_step == f"petpark train --resume {hit}"
     said = target.store(target.outputs.workspace, role=Role.PUBLISHER).get(boot_log_key(hit, instance)).decode()
     assert said.splitlines()[-1] == "petpark: job ended with status 137"
     assert f"petpark jobs show {hit}" in interrupted.value.message
-    resumed = run_to_its_end(world, hit, jobs.resume(target, hit))
+    resumed = run_to_its_end(world, hit, submission.resume(target, hit))
 
     assert resumed != undisturbed
     assert weights(world, resumed, tmp_path / "resumed") == weights(world, undisturbed, tmp_path / "undisturbed")
@@ -142,19 +145,19 @@ def test_a_training_killed_in_the_middle_ends_with_the_weights_of_one_that_was_n
 def test_two_instances_train_one_model_and_when_one_is_gone_both_end_and_two_others_go_on(world, dataset, tmp_path):
     target = world.target("test")
     outputs = replace(target.outputs, training=replace(target.outputs.training, instances=2))
-    spec = jobs.plan(replace(target, outputs=outputs), dataset, (*RECIPE, "epochs=4"), seed=1, instances=2)
-    job = jobs.submit(target, spec)
-    first = jobs.launch(target, job)
+    spec = submission.plan(replace(target, outputs=outputs), dataset, (*RECIPE, "epochs=4"), seed=1, instances=2)
+    job = submission.submit(target, spec)
+    first = submission.launch(target, job)
     second = next(instance for instance in working_on(world, job) if instance != first)
     with pytest.raises(JobInterrupted, match="no result"):  # noqa: PT012  one wait, cut short
-        for event in jobs.watch(target, job, instance_id=first, poll=0.1):
+        for event in submission.watch(target, job, instance_id=first, poll=0.1):
             if isinstance(event, EpochSeen) and event.record.epoch == 1:
                 kill_training(world, second)
     for instance in (first, second):
         world.runner.wait_for(instance, "terminated", timeout=60)
     assert "starts 1 processes" in world.runner.log(second).read_text()
 
-    version = run_to_its_end(world, job, jobs.resume(target, job))
+    version = run_to_its_end(world, job, submission.resume(target, job))
     store = target.store(target.outputs.workspace, role=Role.PUBLISHER)
     assert len(list(store.keys(f"{job_prefix(job)}meetings/"))) == 2, "each launch met at a place of its own"
     assert len(list(store.keys(epochs_prefix(job)))) == 4

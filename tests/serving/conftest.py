@@ -8,12 +8,12 @@ from typing import Any, Literal, cast
 import httpx
 import pytest
 
-from registry.blob_cache import BlobCache
-from registry.catalog import Catalog
-from registry.channel import Channel
-from registry.experiment import Experiments
-from registry.signing import MemoryVerifier
+from registry.certificates.signing import MemoryVerifier
+from registry.channels.channel import Channel
+from registry.channels.experiment import Experiments
+from registry.store.blob_cache import BlobCache
 from registry.version import Version
+from registry.versions.catalog import Catalog
 from serving.app import create_app
 from serving.auth.api_key_auth import ApiKeyAuth
 from serving.auth.key_log import KeyLog

@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
-from registry.chain_memory import ChainMemory
-from registry.channel import Channel
 from registry.channel_policy import STRICT
+from registry.channels.channel import Channel
 from registry.layout import channel_prefix, move_key
+from registry.logs.chain_memory import ChainMemory
 from serving.pages.registry_view import RegistryView
 from serving.pages.rollback import PromoterSessions
-from tests.registry.test_chain_memory import ENTRIES, Counted, write
+from tests.registry.logs.test_chain_memory import ENTRIES, Counted, write
 
 LAST = move_key("pets", "prod", ENTRIES - 1)
 

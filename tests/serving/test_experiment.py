@@ -5,8 +5,8 @@ from datetime import timedelta
 
 import pytest
 
-from registry.experiment import Experiments
-from registry.experiment_rule import Evidence, Mode, Rule
+from registry.channels.experiment import Experiments
+from registry.channels.experiment_rule import Evidence, Mode, Rule
 from registry.layout import certificate_key
 from serving.inference.loaded_model import LoadedModel
 from serving.release.experiment_counters import TRIPS_AT

@@ -13,7 +13,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from registry.encoding import canonical
 from registry.errors import StoreUnavailable
 from registry.layout import api_keys_key
-from registry.object_store import MemoryStore, ObjectStore
+from registry.store.memory_store import MemoryStore
+from registry.store.object_store import ObjectStore
 from serving.auth.key_log import Changes, KeyLog, KeyState
 from serving.auth.key_record import ApiKey, KeyScope, hash_of
 from tests.serving.park import NOW

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from registry.channel import Channel
+from registry.channels.channel import Channel
 from registry.errors import HistoryBroken
 from registry.layout import certificate_key, certificates_prefix, move_key
 

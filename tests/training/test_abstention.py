@@ -9,23 +9,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from registry.abstention import Abstention, answer_set, as_text
+from registry.versions.abstention import Abstention, answer_set, as_text
 from serving.inference.session import Session
-from training.evaluation import charts
-from training.evaluation.abstention import (
+from training.evaluation.figures.risk import refused_over_kept, risk_coverage
+from training.evaluation.gates import judge_abstention
+from training.evaluation.plan import Gates
+from training.evaluation.reporting import charts
+from training.evaluation.selective.abstention import (
     NotCalibrated,
     Share,
     answer_all,
     calibrate,
     conformal_quantile,
 )
-from training.evaluation.gates import judge_abstention
-from training.evaluation.left_out import LeftOut, LinearLayer
-from training.evaluation.plan import Gates
-from training.evaluation.risk import refused_over_kept, risk_coverage
-from training.export import ExportedModel, export_onnx
-from training.model import build_model
-from training.strangeness import add_output, fit_subspace
+from training.evaluation.selective.left_out import LeftOut, LinearLayer
+from training.networks.export import ExportedModel, export_onnx
+from training.networks.model import build_model
+from training.networks.strangeness import add_output, fit_subspace
 
 LABELS = ("cat", "dog")
 

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from registry.layout import photo_key
-from registry.object_store import MemoryStore
+from registry.store.memory_store import MemoryStore
 from tests.training.photos import jpeg, write_photos
 from training.dataset.index import read_index
 from training.dataset.ingest import Ingestion, ingest, ingest_from

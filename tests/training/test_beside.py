@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.training.test_slices import PHOTO
-from training.evaluation.comparison import Incumbent
-from training.evaluation.corruptions import CORRUPTIONS, Pixels
-from training.evaluation.robustness import Tried, try_corruptions
-from training.evaluation.side_by_side import Beside, Figure, Model, Tries, compare_figures
-from training.export import Numbers
+from training.evaluation.baseline.comparison import Incumbent
+from training.evaluation.baseline.side_by_side import Beside, Figure, Model, Tries, compare_figures
+from training.evaluation.figures.corruptions import CORRUPTIONS, Pixels
+from training.evaluation.figures.robustness import Tried, try_corruptions
+from training.networks.export import Numbers
 
 LABELS = ("cat", "dog")
 TRUTH = np.arange(80) % 2

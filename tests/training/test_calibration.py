@@ -6,14 +6,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from training.evaluation.calibration import (
+from training.evaluation.figures.calibration import (
     Costs,
     calibrate,
     cheapest,
     choose_threshold,
 )
-from training.evaluation.reliability import BINS, calibration_error, reliability
-from training.evaluation.temperature import (
+from training.evaluation.figures.reliability import BINS, calibration_error, reliability
+from training.evaluation.figures.temperature import (
     FEWEST_PHOTOS,
     Temperature,
     at_temperature,

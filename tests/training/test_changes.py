@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from registry.layout import DATASETS, changes_prefix
-from registry.object_store import MemoryStore
+from registry.store.memory_store import MemoryStore
 from tests.training.test_resumed_ingest import ENOUGH, Photos
 from training.dataset.changes import Change, Ruling, decisions, exclude, history, record_ingestion, relabel
 from training.dataset.ingest import Base, ingest_from

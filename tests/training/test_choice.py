@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from training.errors import SpecMalformed
-from training.evaluation.significance import mcnemar
+from training.evaluation.figures.significance import mcnemar
 from training.search.choice import Answers, Score, check_metric, luck, ranked
 
 LABELS = ("cat", "dog")

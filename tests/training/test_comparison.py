@@ -12,21 +12,20 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from imaging import perceptual_hash
-from registry.catalog import Catalog
-from registry.channel import Channel
+from registry.channels.channel import Channel
 from registry.encoding import sha256_hex
 from registry.errors import HistoryBroken, StoreUnavailable
 from registry.layout import blob_key, photo_key, version_key
-from registry.object_store import MemoryStore
+from registry.store.memory_store import MemoryStore
 from registry.version import Version
+from registry.versions.catalog import Catalog
 from tests.serving.park import write_model
 from tests.training.conftest import ASKER, TINY, Built
 from tests.training.test_copies import lawn
 from tests.training.test_slices import PHOTO
-from training.dataset.manifest import Manifest, Photo, store_manifest
-from training.dataset.split import Split
+from training.dataset.manifest import Manifest, Photo, Split, store_manifest
 from training.errors import OutOfMemory, PhotoLost, WeightsRefused
-from training.evaluation.comparison import (
+from training.evaluation.baseline.comparison import (
     FEWEST_PHOTOS,
     PROD,
     Comparison,
@@ -36,9 +35,9 @@ from training.evaluation.comparison import (
     find_incumbent,
     left_out,
 )
-from training.evaluation.copies import grid
-from training.evaluation.seen_photos import Learned, Lessons, Unknown, fair_test
-from training.export import ExportedModel, Pixels
+from training.evaluation.baseline.copies import grid
+from training.evaluation.baseline.seen_photos import Learned, Lessons, Unknown, fair_test
+from training.networks.export import ExportedModel, Pixels
 
 
 def jpeg(photo: Image.Image, **options: object) -> bytes:

@@ -12,8 +12,8 @@ from PIL import Image, ImageDraw, ImageEnhance, ImageOps
 
 from imaging import measure
 from imaging.measures import mirrored_hash
-from training.dataset.near_duplicates import NEAR
-from training.evaluation.copies import agree, find_copies, grid
+from training.dataset.duplicates.near_duplicates import NEAR
+from training.evaluation.baseline.copies import agree, find_copies, grid
 
 SIZE = (320, 240)
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from training.dataset.generated import draw_photo
-from training.evaluation.corruptions import CORRUPTIONS, SEVERITIES, Pixels, reencoded, shifted
+from training.evaluation.figures.corruptions import CORRUPTIONS, SEVERITIES, Pixels, reencoded, shifted
 
 names = st.sampled_from(sorted(CORRUPTIONS))
 seeds = st.integers(0, 2**31)

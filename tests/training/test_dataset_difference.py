@@ -7,8 +7,7 @@ from hypothesis import strategies as st
 
 from tests.training.test_manifest import manifests, photo
 from training.dataset.difference import DatasetDifference, PhotoChange, difference
-from training.dataset.manifest import Manifest, Photo
-from training.dataset.split import Split
+from training.dataset.manifest import Manifest, Photo, Split
 
 type Described = tuple[str, Split]
 

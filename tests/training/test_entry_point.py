@@ -12,12 +12,12 @@ import pytest
 from moto import mock_aws
 
 from registry.layout import Variable, job_spec_key
-from registry.object_store import S3Store
+from registry.store.s3_store import S3Store
 from tests.training.conftest import ASKER
 from training.__main__ import FAILED, INTERRUPTED, SUCCEEDED, UNUSABLE, main
 from training.errors import Interrupted
-from training.job import JobResult, JobSpec, find_result, submit
-from training.logs import Log
+from training.jobs.job import JobResult, JobSpec, find_result, submit
+from training.jobs.logs import Log
 
 SPEC = JobSpec(dataset="0" * 64, seed=1, requested_by=ASKER)
 

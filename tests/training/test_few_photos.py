@@ -11,21 +11,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from registry.catalog import Catalog
 from registry.encoding import sha256_hex
 from registry.layout import photo_key
-from registry.object_store import MemoryStore
+from registry.store.memory_store import MemoryStore
+from registry.versions.catalog import Catalog
 from tests.training.conftest import ASKER, TINY
 from tests.training.photos import write_photos
 from training.dataset.index import Row
 from training.dataset.ingest import describe, ingest
 from training.errors import DatasetRefused, SpecMalformed
 from training.evaluation.plan import Checks, EvaluationPlan
+from training.fitting.pixels import load_pixels
 from training.hyper_parameters import FOR_TRANSFER
-from training.job import STAGES, JobSpec, ProgressRecord, initial_weights_key
-from training.model import build_model
-from training.pixels import load_pixels
-from training.run import run_job
+from training.jobs.job import STAGES, JobSpec, ProgressRecord, initial_weights_key
+from training.jobs.run import run_job
+from training.networks.model import build_model
 
 
 def photo(seed: int, size: tuple[int, int]) -> bytes:

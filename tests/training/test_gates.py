@@ -11,9 +11,9 @@ from tests.training.test_report import assessment
 from training.dataset.quality.gates import DataGates
 from training.errors import SpecMalformed
 from training.evaluation.assess import Assessment
-from training.evaluation.comparison import Comparison
+from training.evaluation.baseline.comparison import Comparison
+from training.evaluation.figures.latency import Latency
 from training.evaluation.gates import GateResult, as_metrics, judge
-from training.evaluation.latency import Latency
 from training.evaluation.plan import Checks, Gates
 
 GOOD = assessment(95, 100)
@@ -24,7 +24,7 @@ def gate(name: str, gates: Gates, what: Assessment = GOOD) -> GateResult:
 
 
 def beside(only_ours: int, only_theirs: int) -> Assessment:
-    from training.evaluation.significance import mcnemar
+    from training.evaluation.figures.significance import mcnemar
 
     p_value = mcnemar(only_ours, only_theirs)
     shares = {"accuracy": 0.9, "accuracy_theirs": 0.9, "only_ours": only_ours, "only_theirs": only_theirs}

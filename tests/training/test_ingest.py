@@ -6,7 +6,7 @@ import pytest
 
 from imaging import measuring
 from registry.layout import PHOTOS, manifest_key, photo_key
-from registry.object_store import MemoryStore
+from registry.store.memory_store import MemoryStore
 from tests.training.photos import jpeg, write_photos
 from training.dataset.ingest import Ingestion, ingest
 from training.dataset.manifest import load_manifest

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 import torch
 
-from training.model import build_model, load_initial_weights, to_photos
-from training.pretrained import PACKAGED, read_packaged
+from training.networks.model import build_model, load_initial_weights, to_photos
+from training.networks.pretrained import PACKAGED, read_packaged
 
 _CLASSES: Final = (0, 283, 999)
 _KNOWN: Final = {

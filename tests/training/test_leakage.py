@@ -6,19 +6,18 @@ from pathlib import Path
 import pytest
 
 from imaging import perceptual_hash
-from registry.catalog import Catalog
 from registry.layout import manifest_key
-from registry.object_store import MemoryStore
+from registry.store.memory_store import MemoryStore
+from registry.versions.catalog import Catalog
 from tests.training.photos import jpeg
 from tests.training.test_manifest import photo
 from tests.training.test_placing import SCENE, flipped
 from training.dataset.ingest import Ingestion
-from training.dataset.leakage import NAMED, find_leaks, refuse_leaks
-from training.dataset.manifest import Manifest, Photo, load_manifest, store_manifest
-from training.dataset.split import Split
+from training.dataset.manifest import Manifest, Photo, Split, load_manifest, store_manifest
+from training.dataset.splits.leakage import NAMED, find_leaks, refuse_leaks
 from training.errors import SplitsLeak
-from training.job import JobSpec
-from training.run import run_job
+from training.jobs.job import JobSpec
+from training.jobs.run import run_job
 
 
 def shot(name: str, look: int, split: Split) -> Photo:

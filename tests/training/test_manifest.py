@@ -8,9 +8,8 @@ from hypothesis import strategies as st
 
 from registry.encoding import sha256_hex
 from registry.layout import manifest_key
-from registry.object_store import MemoryStore
-from training.dataset.manifest import Manifest, Photo, count_photos, load_manifest, store_manifest
-from training.dataset.split import Split
+from registry.store.memory_store import MemoryStore
+from training.dataset.manifest import Manifest, Photo, Split, count_photos, load_manifest, store_manifest
 from training.errors import DatasetMissing, ManifestMalformed
 
 hexadecimal = st.text("0123456789abcdef", min_size=64, max_size=64)

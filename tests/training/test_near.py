@@ -10,12 +10,11 @@ from hypothesis import strategies as st
 
 from tests.training import photo_by_photo
 from tests.training.test_placing import SCENE, taken
-from training.dataset.hamming import NEAR, components, near_lists, near_pairs
-from training.dataset.leakage import NAMED, find_leaks
-from training.dataset.manifest import Manifest, Photo
-from training.dataset.near_duplicates import Hashes
-from training.dataset.quality.reliability import _look_alikes
-from training.dataset.split import Split
+from training.dataset.duplicates.hamming import NEAR, components, near_lists, near_pairs
+from training.dataset.duplicates.near_duplicates import Hashes
+from training.dataset.manifest import Manifest, Photo, Split
+from training.dataset.quality.characteristics.reliability import _look_alikes
+from training.dataset.splits.leakage import NAMED, find_leaks
 
 bits = st.sets(st.integers(0, 63), max_size=5)
 looks = st.integers(0, 2**64 - 1)

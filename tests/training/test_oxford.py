@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from torchvision.datasets import OxfordIIITPet
 
-from registry.object_store import MemoryStore
+from registry.store.memory_store import MemoryStore
 from tests.training.photos import jpeg
 from training.dataset import ingest_from
 from training.dataset.sources import Candidate

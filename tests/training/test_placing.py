@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from registry.encoding import sha256_hex
 from tests.training import photo_by_photo
 from tests.training.test_manifest import photo
-from training.dataset.balance import least_photos
-from training.dataset.leakage import find_leaks
-from training.dataset.manifest import Manifest, Photo
+from training.dataset.manifest import Manifest, Photo, Split
 from training.dataset.quality.fitness import MIN_PHOTOS_PER_CLASS, refuse_unfit
-from training.dataset.split import Split, SplitBy, camera_of, split_of, unit_of
-from training.dataset.split_assignment import _Placing, place
+from training.dataset.splits.balance import least_photos
+from training.dataset.splits.leakage import find_leaks
+from training.dataset.splits.split import SplitBy, camera_of, split_of, unit_of
+from training.dataset.splits.split_assignment import _Placing, place
 from training.errors import DatasetRefused
 
 SCENE = 0x0F0F_3C3C_55AA_9966

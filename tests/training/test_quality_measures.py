@@ -10,23 +10,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from registry.encoding import sha256_hex
-from registry.object_store import MemoryStore
+from registry.store.memory_store import MemoryStore
 from tests.training.photos import jpeg, write_photos
 from tests.training.test_manifest import photo
 from tests.training.test_placing import SCENE, flipped
 from training.dataset.ingest import ingest
-from training.dataset.manifest import Manifest, Photo
-from training.dataset.quality import similarity
-from training.dataset.quality.accuracy import accuracy, doubt
-from training.dataset.quality.bias import camera_bias
-from training.dataset.quality.completeness import completeness
+from training.dataset.manifest import Manifest, Photo, Split
+from training.dataset.quality.characteristics import similarity
+from training.dataset.quality.characteristics.accuracy import accuracy, doubt
+from training.dataset.quality.characteristics.bias import camera_bias
+from training.dataset.quality.characteristics.completeness import completeness
+from training.dataset.quality.characteristics.relevance import relevance
+from training.dataset.quality.characteristics.reliability import UNUSABLE, kind_of, reliability
+from training.dataset.quality.characteristics.similarity import alike_across_splits, strangeness, strangers
+from training.dataset.quality.characteristics.timeliness import timeliness
 from training.dataset.quality.findings import Characteristic
 from training.dataset.quality.folds import folds_of
-from training.dataset.quality.relevance import relevance
-from training.dataset.quality.reliability import UNUSABLE, kind_of, reliability
-from training.dataset.quality.similarity import alike_across_splits, strangeness, strangers
-from training.dataset.quality.timeliness import timeliness
-from training.dataset.split import Split
 
 NOW = datetime(2026, 3, 31, 12, tzinfo=UTC)
 LOOK = np.random.default_rng(0).integers(0, 2**63, 10_000)

@@ -12,15 +12,15 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from registry.catalog import Catalog
 from registry.layout import quality_key, quality_prefix
-from registry.object_store import MemoryStore
+from registry.store.memory_store import MemoryStore
+from registry.versions.catalog import Catalog
 from tests.training.conftest import ASKER
 from training.dataset.changes import exclude
 from training.dataset.ingest import Ingestion
 from training.dataset.manifest import Manifest, load_manifest
 from training.dataset.quality import known
-from training.dataset.quality.accuracy import doubt
+from training.dataset.quality.characteristics.accuracy import doubt
 from training.dataset.quality.examine import examine, pictures
 from training.dataset.quality.findings import Characteristic, Concern, Finding, Name
 from training.dataset.quality.gates import DataGates, judge
@@ -30,9 +30,9 @@ from training.dataset.quality.page import SHOWN, render
 from training.dataset.quality.report import COMMANDED, QualityReport, compose, glance, remedies
 from training.dataset.quality.stored import newest, record_skipped, recorded_skipped, refuse_doubtful, store
 from training.errors import DatasetRefused, ManifestMalformed, SpecMalformed, SplitsLeak
-from training.job import JobSpec
-from training.pixels import load_pixels
-from training.run import run_job
+from training.fitting.pixels import load_pixels
+from training.jobs.job import JobSpec
+from training.jobs.run import run_job
 
 NOW = datetime(2026, 3, 31, 12, tzinfo=UTC)
 

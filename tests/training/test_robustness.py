@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from training.evaluation.corruptions import CORRUPTIONS, Pixels
-from training.evaluation.latency import measure_latency
-from training.evaluation.robustness import measure_consistency, measure_robustness, stratified, try_corruptions
+from training.evaluation.figures.corruptions import CORRUPTIONS, Pixels
+from training.evaluation.figures.latency import measure_latency
+from training.evaluation.figures.robustness import measure_consistency, measure_robustness, stratified, try_corruptions
 
 PHOTOS = np.random.default_rng(0).integers(0, 256, (40, 16, 16, 3), dtype=np.uint8)
 TRUTH = np.arange(40) % 2

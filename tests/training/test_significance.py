@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.evaluation.significance import difference_interval, fisher, holm, mcnemar
+from training.evaluation.figures.significance import difference_interval, fisher, holm, mcnemar
 
 few = st.integers(0, 40)
 

@@ -6,9 +6,8 @@ import numpy as np
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from training.dataset.manifest import Photo
-from training.dataset.split import Split
-from training.evaluation.slices import LEAST_PHOTOS, measure_slices, partitions, worst
+from training.dataset.manifest import Photo, Split
+from training.evaluation.figures.slices import LEAST_PHOTOS, measure_slices, partitions, worst
 
 PHOTO = Photo(
     key="a.jpg",

@@ -10,7 +10,7 @@ from typing import Literal
 
 import pytest
 
-from registry.object_store import MemoryStore
+from registry.store.memory_store import MemoryStore
 from tests.training.photos import write_photos
 from training.dataset.ingest import ingest_from
 from training.dataset.sources import (

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from training.errors import SpecMalformed
 from training.hyper_parameters import ARCHITECTURES, HyperParameters
-from training.model import ARCHITECTURES as BUILT
+from training.networks.model import ARCHITECTURES as BUILT
 from training.search.space import Range, Space, as_settings
 
 RECIPE = HyperParameters()

@@ -5,7 +5,8 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.dataset.split import TEST_SHARE, VALIDATION_SHARE, Split, split_of
+from training.dataset.manifest import Split
+from training.dataset.splits.split import TEST_SHARE, VALIDATION_SHARE, split_of
 
 groups = st.lists(st.text(min_size=1), unique=True, max_size=30)
 

@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 from imaging import measuring
 from registry.encoding import sha256_hex
 from registry.layout import manifest_key, photo_key
-from registry.object_store import MemoryStore
+from registry.store.memory_store import MemoryStore
 from tests.training.photos import jpeg, write_photos
 from training.dataset import stored_photos
 from training.dataset.index import Index, Row
 from training.dataset.ingest import ingest, ingest_from
 from training.dataset.sources import FolderSource
-from training.dataset.split import SplitBy
+from training.dataset.splits.split import SplitBy
 from training.dataset.stored_photos import EarlierPhotos, StoredPhotos
 
 

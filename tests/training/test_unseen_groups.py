@@ -9,9 +9,14 @@ import torch
 from registry.encoding import sha256_hex
 from tests.training.test_slices import PHOTO
 from training.dataset.manifest import Photo
-from training.evaluation.temperature import at_temperature
-from training.evaluation.unseen_groups import LEAST_GROUPS, clustered_interval, grouping, measure_unseen_groups
-from training.head import learn_head
+from training.evaluation.figures.temperature import at_temperature
+from training.evaluation.selective.unseen_groups import (
+    LEAST_GROUPS,
+    clustered_interval,
+    grouping,
+    measure_unseen_groups,
+)
+from training.networks.head import learn_head
 
 SIDE = 8
 EACH = 30

@@ -17,15 +17,15 @@ from imaging.measuring import Measurer, MeasuringFailed
 from registry.encoding import sha256_hex
 from registry.errors import ObjectExists, StoreUnavailable
 from registry.layout import photo_key
-from registry.object_store import ObjectStore
+from registry.store.object_store import ObjectStore
 from training.dataset.changes import Decision, Ruling
 from training.dataset.index import Index, Row
 from training.dataset.labels import clean_label
 from training.dataset.manifest import Manifest, Photo, store_manifest
 from training.dataset.quality import Quality, assess, refuse_unfit
 from training.dataset.sources import Candidate, FolderSource, Passed, Source, Unreadable
-from training.dataset.split import SplitBy, split_of
-from training.dataset.split_assignment import place
+from training.dataset.splits.split import SplitBy, split_of
+from training.dataset.splits.split_assignment import place
 from training.dataset.stored_photos import EarlierPhotos, StoredPhotos
 from training.errors import DatasetRefused
 

@@ -5,10 +5,10 @@ import json
 import pytest
 from starlette.requests import Request
 
-from registry.certificate import Certificates
+from registry.certificates.certificate import Certificates
+from registry.certificates.signing import MemoryVerifier
 from registry.channel_policy import STRICT
-from registry.promotion import PromotionService
-from registry.signing import MemoryVerifier
+from registry.channels.promotion import PromotionService
 from serving.auth.key_record import KeyScope
 from serving.pages.rollback import Credentials, confidential
 from serving.problems import FORBIDDEN, Problem

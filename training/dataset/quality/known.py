@@ -9,16 +9,16 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from registry.object_store import ObjectStore
+from registry.store.object_store import ObjectStore
 from training.dataset.manifest import Photo
 from training.dataset.quality.folds import folds_of
 from training.dataset.quality.learned import FOLDS
-from training.embedding import BATCH, Embedder
-from training.export import ExportedModel
-from training.head import learn_head
-from training.model import build_model, load_initial_weights, read_weights
-from training.pixels import stream_pixels
-from training.pretrained import PACKAGED, read_packaged
+from training.fitting.pixels import stream_pixels
+from training.networks.embedding import BATCH, Embedder
+from training.networks.export import ExportedModel
+from training.networks.head import learn_head
+from training.networks.model import build_model, load_initial_weights, read_weights
+from training.networks.pretrained import PACKAGED, read_packaged
 
 type Numbers = npt.NDArray[np.float32]
 

@@ -11,15 +11,15 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from registry.object_store import MemoryStore
-from training.batches import derive
-from training.checkpoint import Checkpoints
+from registry.store.memory_store import MemoryStore
 from training.dataset.manifest import Photo
 from training.dataset.quality.folds import folds_of
+from training.fitting.batches import derive
+from training.fitting.checkpoint import Checkpoints
+from training.fitting.pixels import LabelledPixels
+from training.fitting.train import train
 from training.hyper_parameters import HyperParameters
-from training.model import Classifier, to_photos
-from training.pixels import LabelledPixels
-from training.train import train
+from training.networks.model import Classifier, to_photos
 
 type Numbers = npt.NDArray[np.float32]
 

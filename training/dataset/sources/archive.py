@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO, Final, cast, override
 
 from registry.errors import ObjectMissing
-from registry.object_store import ObjectStore
+from registry.store.object_store import ObjectStore
 from training.dataset.sources.source import MAX_BYTES, Candidate, Passed, bad_name, is_hidden, printable, too_large
 from training.errors import DatasetRefused
 

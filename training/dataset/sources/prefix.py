@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from registry.errors import ObjectMissing
-from registry.object_store import ObjectStore
+from registry.store.object_store import ObjectStore
 from training.dataset.sources.source import MAX_BYTES, Candidate, Passed, Unreadable, is_hidden, too_large
 from training.errors import DatasetRefused
 
