@@ -1,6 +1,7 @@
 """What a channel requires before it is changed.
 
-`infra` declares and enforces it, `registry.channels.promotion` decides by it. Nothing here knows a cloud or a library, so that both can import it.
+`infra` declares and enforces it, `registry.channels.promotion` decides by it. Nothing here knows a cloud or a library,
+so that both can import it.
 """
 
 import re

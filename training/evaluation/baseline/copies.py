@@ -1,6 +1,6 @@
 """Photos that are a known photo in other bytes: encoded again, resized, mirrored, a little cropped or brightened.
 
-Two photos are copies if their perceptual hashes are near (`training.dataset.duplicates.near_duplicates`, as everywhere),
+Two photos are copies if their perceptual hashes are near (`training.dataset.duplicates.near_duplicates`),
 the one as it is or its mirror image, *and* their pictures agree at every place. The hash alone would take frames of a
 fixed camera for copies, since a small animal changes few of its bits. Evidence for the bounds: docs/design/training.md.
 """
