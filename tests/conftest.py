@@ -25,7 +25,7 @@ _LONGEST = (
     "tests/training/networks/test_export.py",
     "tests/training/distributed/test_processes.py",
     "tests/training/jobs/test_run.py",
-    "tests/benchmarks/test_soak.py",
+    "tests/benchmarks/serving/test_soak.py",
     "tests/registry/test_state_machine.py",
 )
 """Files that take a minute or more, the longest first: begun last, one of them would be waited for by all others."""

@@ -147,7 +147,7 @@ def race(place: str, folder: Path, *, writers: int, attempts: int, followers: in
 
 
 def test_moves_by_sixteen_processes_leave_a_gapless_history(files: dict[str, Path], tmp_path: Path) -> None:
-    # Ten thousand, over an S3 server, are `benchmarks/registry.py`'s.
+    # Ten thousand, over an S3 server, are `benchmarks/registry/publish_and_fetch.py`'s.
     place = tmp_path / "store"
     publish(FolderStore(place), files, run="r-1")
     race(str(place), tmp_path, writers=16, attempts=125, followers=2)

@@ -13,8 +13,8 @@ from registry.versions.abstention import ABSTENTION_FILE, Abstention
 from serving.grpc import open_inference_pb2 as pb
 from serving.inference.session import Session
 from tests.camera.conftest import DOG, closed_later
+from tests.serving.grpc.test_grpc import ask, images, numbers, request
 from tests.serving.park import LABELS, SIZE
-from tests.serving.test_grpc import ask, images, numbers, request
 from training.networks.strangeness import Subspace, add_output
 
 

@@ -23,8 +23,8 @@ from registry.store.memory_store import MemoryStore
 from registry.version import Version
 from tests.petpark.conftest import FakeTarget, Place, Run
 from tests.serving.park import photo, write_model
-from tests.training.test_copies import lawn, with_animal
-from tests.training.test_slices import PHOTO
+from tests.training.evaluation.baseline.test_copies import lawn, with_animal
+from tests.training.evaluation.figures.test_slices import PHOTO
 from training.dataset.index import Row
 from training.dataset.ingest import describe
 from training.dataset.manifest import Manifest, Split, store_manifest

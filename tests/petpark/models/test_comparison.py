@@ -14,7 +14,7 @@ from registry.layout import manifest_key
 from registry.store.memory_store import MemoryStore
 from registry.version import Version
 from tests.petpark.conftest import Place, Run
-from tests.training.test_manifest import photo
+from tests.training.dataset.test_manifest import photo
 from training.dataset.manifest import Manifest, Photo, Split, store_manifest
 
 type Publish = Callable[..., Version]

@@ -18,7 +18,7 @@ from registry.store.memory_store import MemoryStore
 from registry.version import Version
 from tests.petpark.conftest import ACCOUNT, FakeTarget, Place
 from tests.petpark.conftest import Run as Command
-from tests.training.test_manifest import photo
+from tests.training.dataset.test_manifest import photo
 from training.dataset.manifest import Manifest, Split, store_manifest
 from training.hyper_parameters import HyperParameters
 from training.jobs.job import EpochRecord, JobResult, JobSpec, submit
