@@ -119,7 +119,7 @@ def test_the_emulator_in_use_is_named_and_another_environment_is_not_taken_for_i
     found = {check.name: check for check in doctor.examine("rehearsal", bare, lambda: nothing_deployed("", "test"))}
     assert found["emulator"].health is Health.MISSING
     assert f"no {product.name}" in found["emulator"].found
-    assert found["emulator"].mend == product.setup
+    assert found["emulator"].fix == product.setup
     python.unlink()
     python.write_text("#!/bin/sh\necho 1.2.3\n")
     python.chmod(0o755)
@@ -138,8 +138,8 @@ def test_an_emulator_that_nobody_knows_is_said_with_those_that_are_known(
 
 def test_what_is_merely_good_to_have_does_not_fail_the_doctor() -> None:
     fine = Check(name="a", health=Health.FINE, found="")
-    assert not doctor.ailing([fine, Check(name="b", health=Health.ABSENT, found="", mend="x")])
-    assert doctor.ailing([fine, Check(name="b", health=Health.MISSING, found="", mend="x")])
+    assert not doctor.ailing([fine, Check(name="b", health=Health.ABSENT, found="", fix="x")])
+    assert doctor.ailing([fine, Check(name="b", health=Health.MISSING, found="", fix="x")])
 
 
 def test_pulumi_that_cannot_be_fetched_is_one_sentence_and_another_way(run: Run, bare: Path) -> None:

@@ -93,7 +93,7 @@ def test_everything_that_is_left_is_named_with_what_ends_it(aws: FakeAccount, ro
     found = examine(aws, root)
     assert {check.name: check.found for check in found} == {kind: f"{name} (stack test)" for kind, name in left.items()}
     assert {check.health for check in found} == {Health.MISSING}
-    ends = {check.name: check.mend for check in found}
+    ends = {check.name: check.fix for check in found}
     assert ends["bucket"] == "pulumi destroy --stack test"
     assert ends["API key"].startswith("aws ssm delete-parameter --name /petpark/test/api-keys/gate")
 
