@@ -34,6 +34,8 @@ class InstanceBaseArgs:
 class InstanceBase(Component):
     """Identity, log, firewall and image of a component's instances."""
 
+    type_name = "Machine"
+
     def __init__(self, name: str, args: InstanceBaseArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(name, opts)
         self.args = args
