@@ -136,7 +136,7 @@ class GitHub:
         query: Mapping[str, str] | None = None,
         done: Callable[[], bool] | None = None,
     ) -> Any:
-        """One request, repeated on failures that pass. `done`: whether an earlier try counted, whose answer was lost."""
+        """One request, repeated on failures that pass. `done`: whether a try without an answer counted."""
         problem = ""
         for attempt in range(_TRIES):
             if attempt and done is not None and done():
