@@ -155,7 +155,7 @@ class GitHub:
                 self._sleep(min(pause, _LONGEST_PAUSE))
         raise CommentRefused(
             f"GitHub does not take the comment: {problem}",
-            next_step="The job needs `permissions: pull-requests: write`; the page is in the run's artifact `preview`.",
+            next_step="The job needs `permissions: pull-requests: write`; the page is in the run's artifacts.",
         )
 
 

@@ -35,6 +35,9 @@ def preview(
     complete: Annotated[
         bool, typer.Option("--complete", help="The complete page, however long; otherwise it fits a GitHub comment.")
     ] = False,
+    page_file: Annotated[
+        Path | None, typer.Option("--page", metavar="FILE", help="Write the page to a file instead of printing it.")
+    ] = None,
     post: Annotated[
         bool, typer.Option("--post", help="Also make it the comment of the pull request. In a GitHub workflow.")
     ] = False,
@@ -66,7 +69,11 @@ def preview(
         with GitHub.from_environment(os.environ) as github:
             number = github.pull_request(Path(os.environ["GITHUB_EVENT_PATH"]))
             facts["comment"] = github.comment(number, fitting)
-    run.output.show(Text(shown.rstrip()), facts=facts, apart=False)
+    if page_file is not None:
+        page_file.write_text(shown, encoding="utf-8")
+        run.output.note(f"Page written to {page_file}.")
+    if run.output.json or page_file is None:
+        run.output.show(Text(shown.rstrip()), facts=facts, apart=False)
     if expect is not None:
         make.require_same(plan, expect)
 
