@@ -1,11 +1,12 @@
-"""Applies every remedy, once, when LocalStack starts.
+"""Applies every patch, once, when LocalStack starts.
 
-An error here ends the start: a LocalStack in which a remedy no longer fits must not pass for a working one.
+An error here ends the start: a LocalStack in which a patch no longer fits must not pass for a working one.
 """
 
 import os
 from collections.abc import Callable
 from functools import wraps
+from typing import Any
 
 from localstack.runtime import hooks
 
@@ -14,8 +15,8 @@ from localstack.runtime import hooks
 def apply() -> None:
     """LocalStack calls this before it serves its first request."""
     from petpark_emulator import (
-        activations,
         autoscaling,
+        budgets,
         connections,
         instances,
         launch_templates,
@@ -24,22 +25,18 @@ def apply() -> None:
         queues,
         retries,
         scheduler,
-        spending,
         step_functions,
-        trails,
     )
     from petpark_emulator.access import enforcement
 
     for module in (
-        activations,
         autoscaling,
         connections,
         launch_templates,
-        instances,  # after launch_templates: what is told of an instance must be whole
+        instances,  # after launch_templates: an instance must be whole when its events are sent
         machine_images,
         scheduler,
-        spending,
-        trails,
+        budgets,
     ):
         module.apply()
     # These would load much that a rehearsal may never use, or too early.
@@ -49,17 +46,17 @@ def apply() -> None:
     retries.apply()  # last, to be asked first: what was answered was allowed
 
 
-def _when_loaded(remedies: dict[str, Callable[[], None]]) -> None:
-    """Apply a service's remedy right after LocalStack has loaded it, before its first call."""
+def _when_loaded(patches: dict[str, Callable[[], None]]) -> None:
+    """Apply a service's patch right after LocalStack has loaded it, before its first call."""
     from localstack.services.plugins import ServicePluginManager
 
     original = ServicePluginManager._load_service_plugin
 
     @wraps(original)
-    def load_service_plugin(self, name):
+    def load_service_plugin(self: Any, name: Any) -> Any:
         plugin = original(self, name)
-        if remedy := remedies.pop(name, None):
-            remedy()
+        if patch := patches.pop(name, None):
+            patch()
         return plugin
 
     ServicePluginManager._load_service_plugin = load_service_plugin

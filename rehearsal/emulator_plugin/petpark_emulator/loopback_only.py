@@ -1,8 +1,8 @@
 """Nothing leaves this machine.
 
-LocalStack's settings turn off what is known to call out; this fence refuses the rest, so that a rehearsal is the same
-with and without a network and no credentials of the machine it runs on can be found. Every refusal is one line in the
-log.
+LocalStack's settings turn off what is known to call out; this audit hook refuses the rest, so that a rehearsal is the
+same with and without a network and no credentials of the machine it runs on can be found. Every refusal is one
+line in the log.
 """
 
 import errno
@@ -25,10 +25,10 @@ def _refuse_outside(event: str, arguments: tuple[Any, ...]) -> None:
     if event in CONNECTS:
         address = arguments[1]
         if isinstance(address, tuple) and not is_local(address[0]):
-            _tell(f"connect to {address[0]}:{address[1]}")
+            _log(f"connect to {address[0]}:{address[1]}")
             raise OSError(errno.ENETUNREACH, f"{os.strerror(errno.ENETUNREACH)}: {address[0]} is not loopback")
     elif event in LOOKS_UP and not is_local(arguments[0]):
-        _tell(f"look up {arguments[0]}")
+        _log(f"look up {arguments[0]}")
         raise socket.gaierror(socket.EAI_FAIL, f"{arguments[0]} is not loopback")
 
 
@@ -44,5 +44,5 @@ def is_local(host: str | bytes | None) -> bool:
     return address.is_loopback or address.is_unspecified
 
 
-def _tell(what: str) -> None:
+def _log(what: str) -> None:
     sys.stderr.write(f"petpark: refused to {what}\n")

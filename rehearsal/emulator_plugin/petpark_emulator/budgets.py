@@ -16,9 +16,10 @@ def apply() -> None:
     """Add the missing calls to moto's budgets."""
     from moto.budgets.responses import BudgetsResponse
 
-    BudgetsResponse.describe_subscribers_for_notification = _describe_subscribers
-    BudgetsResponse.update_budget = _update_budget
-    _add_tags(BudgetsResponse)
+    response: Any = BudgetsResponse
+    response.describe_subscribers_for_notification = _describe_subscribers
+    response.update_budget = _update_budget
+    _add_tags(response)
 
 
 def _budget(response: Any, account: str, name: str) -> Any:
@@ -50,22 +51,22 @@ def _add_tags(response_class: Any) -> None:
     original = response_class.create_budget
 
     @wraps(original)
-    def create_budget(self):
+    def create_budget(self: Any) -> Any:
         answer, request = original(self), json.loads(self.body)
         arn = f"arn:aws:budgets::{request['AccountId']}:budget/{request['Budget']['BudgetName']}"
         tags[arn] = {tag["Key"]: tag["Value"] for tag in request.get("ResourceTags") or []}
         return answer
 
-    def list_tags_for_resource(self):
+    def list_tags_for_resource(self: Any) -> Any:
         of_resource = tags.get(json.loads(self.body)["ResourceARN"], {})
         return json.dumps({"ResourceTags": [{"Key": key, "Value": value} for key, value in of_resource.items()]})
 
-    def tag_resource(self):
+    def tag_resource(self: Any) -> Any:
         request = json.loads(self.body)
         tags.setdefault(request["ResourceARN"], {}).update({t["Key"]: t["Value"] for t in request["ResourceTags"]})
         return "{}"
 
-    def untag_resource(self):
+    def untag_resource(self: Any) -> Any:
         request = json.loads(self.body)
         for key in request["ResourceTagKeys"]:
             tags.get(request["ResourceARN"], {}).pop(key, None)

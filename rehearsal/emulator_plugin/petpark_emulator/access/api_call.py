@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from petpark_emulator.access.policy import Question
+from petpark_emulator.access.policy import Request
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
+class ApiCall:
     """A parsed request. `values` has only members that were given."""
 
     service: str
@@ -21,11 +21,11 @@ class Asked:
         """The ARN of a resource in the request's account and region."""
         return f"arn:aws:{service or self.service}:{self.region}:{self.account}:{resource}"
 
-    def question(
+    def request(
         self, resource: str | None, *, action: str | None = None, context: Mapping[str, str] | None = None
-    ) -> Question:
-        """A question about this request's action, or another of its service."""
-        return Question(action=f"{self.service}:{action or self.operation}", resource=resource, context=context or {})
+    ) -> Request:
+        """A request about this request's action, or another of its service."""
+        return Request(action=f"{self.service}:{action or self.operation}", resource=resource, context=context or {})
 
     def key_arn(self, identifier: str) -> str:
         """The ARN of a KMS key given by id, ARN, alias or alias ARN."""
