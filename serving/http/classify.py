@@ -41,9 +41,9 @@ def peer_of(workers: Workers, request: Request) -> str:
 class ClassifyApi:
     """Reads a photo, has it classified on a thread, writes the answer."""
 
-    def __init__(self, *, live: Live, arms: TrafficSplit, bodies: Bodies, workers: Workers, metrics: Metrics) -> None:
+    def __init__(self, *, live: Live, split: TrafficSplit, bodies: Bodies, workers: Workers, metrics: Metrics) -> None:
         self._live = live
-        self._arms = arms
+        self._split = split
         self._bodies = bodies
         self._workers = workers
         self._metrics = metrics
@@ -88,7 +88,7 @@ class ClassifyApi:
             raise Problem(UNREADABLE, "The body is empty; send the bytes of a photo.")
         current = deployed(self._live)
         try:
-            answer = self._arms.classify(
+            answer = self._split.classify(
                 current, photo, explain=explain is not Explain.NOTHING, request=request_id, caller=unit
             )
         except PhotoError as error:

@@ -1,5 +1,6 @@
 """A version in memory: photo bytes in, a classification out."""
 
+import time
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from functools import cached_property
@@ -22,12 +23,19 @@ class Classification:
 
     label: str
     probabilities: dict[str, float]
+    seconds: float
+    """What decoding and computing took"""
     strangeness: float | None = None
     """From 0 to 1; None where the version has no record of abstention."""
     activation_map: npt.NDArray[np.float32] | None = None
     """[classes, h, w], when asked for"""
     pixels: Pixels | None = None
     """[size, size, 3]: what the model saw, when asked for"""
+
+    @property
+    def confidence(self) -> float:
+        """Return the largest probability."""
+        return max(self.probabilities.values())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,6 +96,7 @@ class LoadedModel:
 
     def classify(self, photo: bytes, *, explain: bool = False) -> Classification:
         """Classify a JPEG, PNG or WebP photo. Raises `imaging.PhotoError`."""
+        began = time.perf_counter()
         pixels = self.decode(photo)
         wanted = ("probabilities", "activation_map") if explain else ("probabilities",)
         if self.abstention is not None:
@@ -97,6 +106,7 @@ class LoadedModel:
         return Classification(
             label=self.labels[decide(scores, self.labels, self.decision)],
             probabilities=dict(zip(self.labels, scores, strict=True)),
+            seconds=time.perf_counter() - began,
             strangeness=float(outputs[STRANGENESS][0]) if self.abstention is not None else None,
             activation_map=outputs["activation_map"][0] if explain else None,
             pixels=pixels[0] if explain else None,
