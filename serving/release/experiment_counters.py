@@ -10,7 +10,7 @@ from prometheus_client.core import CounterMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from registry.channels.experiment_rule import Arm, Evidence
-from serving.inference.loaded_model import Classification
+from serving.inference.loaded_model import Prediction
 
 type ArmName = Literal["champion", "challenger"]
 
@@ -38,7 +38,7 @@ class ExperimentCounters:
         """Whether the challenger failed too often to be asked again."""
         return self._tripped
 
-    def answered(self, arm: ArmName, found: Classification) -> None:
+    def answered(self, arm: ArmName, found: Prediction) -> None:
         """Count an answer, the time it took, and its largest probability."""
         seconds, confidence = found.seconds, found.confidence
         one = Arm(

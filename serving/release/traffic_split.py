@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from imaging import PhotoError
-from serving.inference.loaded_model import Classification, LoadedModel
+from serving.inference.loaded_model import LoadedModel, Prediction
 from serving.release.challenger import Challenge
 from serving.release.experiment_counters import ArmName
 from serving.release.live import Deployed, Live
@@ -21,7 +21,7 @@ class Answer:
     """The classification of a photo, and which arm of the experiment it is from. `arm` None: no experiment runs."""
 
     model: LoadedModel
-    found: Classification
+    found: Prediction
     arm: ArmName | None = None
 
 
@@ -62,7 +62,7 @@ class TrafficSplit:
         return answer
 
 
-def _compare(challenge: Challenge, photo: bytes, champion: Classification) -> None:
+def _compare(challenge: Challenge, photo: bytes, champion: Prediction) -> None:
     """Have the challenger classify a photo that the champion answered, and count both."""
     if challenge.state != "answers" or challenge.model is None:
         return
@@ -72,7 +72,7 @@ def _compare(challenge: Challenge, photo: bytes, champion: Classification) -> No
         challenge.counters.compared(agree=found.label == champion.label)
 
 
-def _ask(challenge: Challenge, challenger: LoadedModel, photo: bytes, *, explain: bool) -> Classification | None:
+def _ask(challenge: Challenge, challenger: LoadedModel, photo: bytes, *, explain: bool) -> Prediction | None:
     """Return the challenger's answer, counted; None if it failed. Raises `imaging.PhotoError`."""
     try:
         found = challenger.classify(photo, explain=explain)
