@@ -44,8 +44,8 @@ _AWS = Config(connect_timeout=5, read_timeout=10, retries={"mode": "standard", "
 class Credentials(msgspec.Struct, frozen=True, kw_only=True):
     """What `aws configure export-credentials` prints. Secrets are in no `repr`."""
 
-    access_key_id: Annotated[str, msgspec.Meta(max_length=128)]
-    secret_access_key: Annotated[str, msgspec.Meta(max_length=256)]
+    access_key_id: Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
+    secret_access_key: Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
     session_token: Annotated[str, msgspec.Meta(max_length=8192)] | None = None
 
     def __repr__(self) -> str:
@@ -80,7 +80,7 @@ class RollBack(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OpensPromotionService(Protocol):
-    """Gives the desk at which somebody moves the channel, and the ARN under which they do."""
+    """Opens a promotion service for a caller's credentials; returns it with the ARN that the caller acts as."""
 
     def __call__(self, credentials: Credentials) -> tuple[PromotionService, str]:
         """Raises `Problem` (403, 502)."""
@@ -88,25 +88,25 @@ class OpensPromotionService(Protocol):
 
 
 class RollBackApi:
-    """`open_desk` None: this endpoint knows no role for it, and says so."""
+    """`open_promotion_service` None: this endpoint knows no role for it, and says so."""
 
     def __init__(
         self,
         *,
         bodies: Bodies,
-        open_desk: OpensPromotionService | None,
+        open_promotion_service: OpensPromotionService | None,
         moved: Callable[[], None] = lambda: None,
         behind_load_balancer: bool = False,
     ) -> None:
         self._bodies = bodies
         self._behind_load_balancer = behind_load_balancer
-        self._open_desk = open_desk
+        self._open_promotion_service = open_promotion_service
         self._moved = moved
 
     @property
     def possible(self) -> bool:
         """Whether the channel can be moved from here."""
-        return self._open_desk is not None
+        return self._open_promotion_service is not None
 
     def confidential(self, request: Request) -> bool:
         """Whether credentials may come the way that this request came."""
@@ -120,23 +120,23 @@ class RollBackApi:
                 "Credentials are taken over TLS, or on the endpoint's own machine (forward its port), and not over "
                 "plain HTTP. If this connection was open, end the session whose credentials were sent.",
             )
-        if self._open_desk is None:
+        if self._open_promotion_service is None:
             raise Problem(NOT_FOUND, "This endpoint knows no promoter's role. Use `petpark rollback`.")
         async with self._bodies.read(request) as body:
             if len(body) > BODY_BYTES:
                 raise Problem(TOO_LARGE, f"A roll back takes {BODY_BYTES:,} bytes at most.")
-            asked = RollBack.from_json(body)
-        move = await asyncio.to_thread(self._act, self._open_desk, asked)
+            rollback = RollBack.from_json(body)
+        move = await asyncio.to_thread(self._act, self._open_promotion_service, rollback)
         self._moved()
         caller: Caller = request.state.caller
         facts = {"entry": move.number, "version": move.version, "by": move.by}
         logger.info("channel rolled back", extra={**facts, "api_key": caller.key.name if caller.key else ""})
         return JSONResponse(move.to_dict(), headers={"cache-control": "no-store"})
 
-    def _act(self, open_desk: OpensPromotionService, asked: RollBack) -> ChannelEntry:
+    def _act(self, open_promotion_service: OpensPromotionService, rollback: RollBack) -> ChannelEntry:
         try:
-            desk, by = open_desk(asked.credentials)
-            return desk.roll_back(by=by, why=asked.why.strip(), to=asked.to, expected=asked.expected)
+            service, by = open_promotion_service(rollback.credentials)
+            return service.roll_back(by=by, why=rollback.why.strip(), to=rollback.to, expected=rollback.expected)
         except (MoverRefused, StoreRefused) as error:
             raise Problem(FORBIDDEN, str(error)) from None
         except (StoreUnavailable, KeyUnavailable) as error:
@@ -160,7 +160,7 @@ class PromoterSessions:
         own = boto3.Session(
             aws_access_key_id=credentials.access_key_id,
             aws_secret_access_key=credentials.secret_access_key,
-            aws_session_token=credentials.session_token,
+            aws_session_token=credentials.session_token or None,
         )
         try:
             sts = own.client("sts", config=_AWS)
