@@ -3,7 +3,7 @@
 from datetime import date, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from infra.configuration import prices
@@ -41,6 +41,8 @@ REGION = TABLE.region("eu-west-1")
 
 
 @given(st.integers(-400, 2000))
+@example(180)
+@example(181)
 def test_a_warning_is_added_beyond_180_days_and_only_then(days):
     said = prices.age_notes(REGION, REGION.oldest + timedelta(days=days))
     assert f"{max(0, days)} days old" in said[0]
