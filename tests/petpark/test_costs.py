@@ -11,7 +11,7 @@ from typer.testing import CliRunner, Result
 
 from petpark.__main__ import app
 from petpark.commands.operations import costs
-from tests.petpark.account import settings
+from tests.petpark.account.fake_account import settings
 
 
 def run(root: Path, *words: str, monkeypatch: pytest.MonkeyPatch) -> Result:

@@ -12,7 +12,7 @@ from infra.configuration import costs, prices
 from infra.instances.instance_types import instance_type
 from petpark.account.stack import read_stack
 from tests.infra.conftest import ROOT
-from tests.petpark.account import settings
+from tests.petpark.account.fake_account import settings
 
 TABLE = prices.load()
 with tempfile.TemporaryDirectory() as folder:
