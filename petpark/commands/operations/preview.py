@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -27,6 +28,12 @@ def preview(
         list[Path] | None,
         typer.Option("--with", metavar="FILE", help="Another stack's saved plan, for the same page. May be repeated."),
     ] = None,
+    base: Annotated[
+        str | None,
+        typer.Option(
+            "--base", metavar="COMMIT", help="Compare costs with the settings of this commit, as origin/main."
+        ),
+    ] = None,
     save: Annotated[Path | None, typer.Option("--save", metavar="FILE", help="Save the plan as JSON.")] = None,
     expect: Annotated[
         str | None,
@@ -43,7 +50,8 @@ def preview(
     ] = False,
 ) -> None:
     """Show what `pulumi up` would do to the stack of --stack, as a page in Markdown."""
-    from petpark.preview import make
+    from infra.configuration import prices
+    from petpark.preview import cost, make
     from petpark.preview.github import GitHub
     from petpark.preview.page import Source, comment, page
 
@@ -62,8 +70,11 @@ def preview(
         make.save(plan, save)
     plans = [plan, *(make.load(path) for path in others or [])]
     source = Source(commit=make.commit(root), states=tuple(states))
-    fitting = comment(plans, source)
-    shown = page(plans, source) if complete else fitting
+    today = datetime.now(UTC).date()
+    table = prices.load()
+    sections = [cost.section(root, each.stack, table, base=base, today=today) for each in plans]
+    fitting = comment(plans, source, sections=sections)
+    shown = page(plans, source, sections=sections) if complete else fitting
     facts: dict[str, object] = {"page": shown, "digests": {each.stack: each.digest for each in plans}}
     if post:
         with GitHub.from_environment(os.environ) as github:

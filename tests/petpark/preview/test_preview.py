@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from pulumi.runtime import rpc
 from typer.testing import CliRunner, Result
 
+from infra.configuration import prices
 from petpark.__main__ import app
 from petpark.errors import PreviewUnreadable
 from petpark.preview.pulumi_json import SECRET, UNKNOWN, read_plan
@@ -45,7 +47,8 @@ REPLACED = [
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
     """A checkout in which the CLI previews these steps, and `petpark preview` in it."""
     (tmp_path / "Pulumi.yaml").write_text("name: petpark\nruntime: python\n")
-    (tmp_path / "Pulumi.test.yaml").write_text("config: {}\n")
+    for stack in ("test", "prod"):
+        shutil.copy(pulumi_stand_in.REPOSITORY / f"Pulumi.{stack}.yaml", tmp_path)
     home = tmp_path.parent / f"{tmp_path.name}-home"
     pulumi = pulumi_stand_in.install(home / "bin")
     script = home / "script.json"
@@ -97,6 +100,34 @@ def test_plans_of_both_stacks_stand_on_one_page(project: Callable[..., Result], 
     refused = project("--with", str(other))
     assert refused.exit_code == 2
     assert "not a plan that `petpark preview --save` wrote" in refused.output
+
+
+def test_the_page_says_what_a_bigger_instance_costs(project: Callable[..., Result], tmp_path: Path) -> None:
+    for words in (["init", "-q"], ["add", "."], ["-c", "user.name=x", "-c", "user.email=x", "commit", "-qm", "x"]):
+        subprocess.run(["git", *words], check=True)
+    settings = tmp_path / "Pulumi.test.yaml"
+    settings.write_text(settings.read_text().replace("c7i.large", "c7i.xlarge"))
+    page = project("--base", "HEAD").output
+    (row,) = [line for line in page.splitlines() if line.startswith("| endpoint, a month |")]
+    before, after, difference = (float(cell.replace(",", "")) for cell in row.split("|")[2:5])
+    region = prices.load().region("eu-west-1")
+    more = 730 * (region.instance_hour("c7i.xlarge") - region.instance_hour("c7i.large"))
+    assert difference == pytest.approx(more, abs=0.01)
+    assert after - before == pytest.approx(more, abs=0.02)
+    assert "| training, an hour |" in page
+    refused = project("--base", "no-such-branch")
+    assert refused.exit_code == 2
+    assert "no-such-branch is not a commit here" in refused.output
+
+
+def test_settings_that_cannot_be_used_cost_nothing_and_are_named(
+    project: Callable[..., Result], tmp_path: Path
+) -> None:
+    settings = tmp_path / "Pulumi.test.yaml"
+    settings.write_text(settings.read_text().replace("c7i.large", "c9x.huge"))
+    found = project()
+    assert found.exit_code == 0
+    assert "Not computed:" in found.output
 
 
 def test_errors_of_the_program_stand_on_the_page(project: Callable[..., Result]) -> None:
