@@ -54,21 +54,23 @@ class Worker:
         return record
 
     def delete(self, record: Record) -> None:
-        """Delete the resource of `record`, in use or condemned, unless it is to be retained; then forget it."""
-        held = record.held
-        if held is None or record.retain or not record.custom:
+        """Delete the resource of `record`, in use or pending deletion, unless it is to be retained; then forget it."""
+        state = record.provider_state
+        if state is None or record.retain or not record.custom:
             self.state.forget(record)
             return
         kind, provider = self.resources.kind(record.type), self.resources.provider
-        prior = self.resources.known(held, kind)
+        prior = self.resources.known(state, kind)
         pending = replace(record, pending="delete")
         self.state.swap(record, pending)
         self.state.save()
-        plan = provider.plan(kind.schema, prior, None, held.private)
-        applied = provider.apply(kind.schema, prior, None, None, plan.private or held.private)
+        plan = provider.plan(kind.schema, prior, None, state.private)
+        applied = provider.apply(kind.schema, prior, None, None, plan.private or state.private)
         if applied.errors:
             fields = prior if applied.state is None else applied.state
-            self.state.swap(pending, record.settled(held=replace(held, version=kind.schema.version, fields=fields)))
+            self.state.swap(
+                pending, record.settled(provider_state=replace(state, version=kind.schema.version, fields=fields))
+            )
         else:
             self.state.forget(pending)
         self._recorded(applied)
@@ -86,7 +88,7 @@ class Worker:
             raise ProviderDiagnostics(applied.errors)
 
 
-def take(
+def execute(
     worker: Worker, intent: Intent, *, seen: set[str], dry_run: bool, delete_before_replace: bool | None = None
 ) -> Record:
     """Bring a resource to what `intent` says, or in a preview only report it.
@@ -132,7 +134,7 @@ def _replace(worker: Worker, intent: Intent, fresh: Intent, *, seen: set[str], w
         delete_dependents(worker, old, seen)
         worker.delete(old)
         return worker.create(fresh)
-    worker.state.condemn(old)
+    worker.state.mark_for_deletion(old)
     try:
         return worker.create(fresh)
     except ProviderDiagnostics:
@@ -150,14 +152,14 @@ def delete_dependents(worker: Worker, record: Record, seen: set[str]) -> None:
     asks for a replacement. The program registers it again later and it is created. What the program has registered
     already (`seen`) does not depend on `record` any more. Raises `ResourceProtected` before anything is deleted.
     """
-    doomed = list({dependent.urn: dependent for dependent in _dependents(worker, record, seen)}.values())
-    for dependent in doomed:
+    dependents = list({one.urn: one for one in _dependents(worker, record, seen)}.values())
+    for dependent in dependents:
         if dependent.protect:
             raise ResourceProtected(
                 f"{dependent.name} ({dependent.urn}) is protected and would have to be deleted, because {record.name} "
                 "is replaced; set protect=False and run up first."
             )
-    for dependent in doomed:
+    for dependent in dependents:
         began = time.monotonic()
         worker.reporter.started(Step.on(dependent, "delete"))
         worker.delete(dependent)
@@ -233,7 +235,7 @@ def _users(records: Sequence[Record]) -> dict[int, set[int]]:
 
 def _delete(record: Record, delete: Callable[[Record], None], reporter: Reporter) -> None:
     began = time.monotonic()
-    if record.held is not None:
+    if record.provider_state is not None:
         reporter.started(Step.on(record, "delete"))
     try:
         delete(record)

@@ -9,7 +9,7 @@ from rehearsal.engine import apply, plan
 from rehearsal.engine.apply import Worker
 from rehearsal.engine.display import Step
 from rehearsal.engine.errors import Cancelled, EngineError, ProviderDiagnostics
-from rehearsal.engine.plan import Wanted
+from rehearsal.engine.plan import Goal
 from rehearsal.engine.state import STACK_TYPE, Record
 from rehearsal.engine.values import Properties
 
@@ -52,20 +52,20 @@ class Deployment:
         """Let no further step begin."""
         self._failed.set()
 
-    def register(self, wanted: Wanted) -> Record:
+    def register(self, goal: Goal) -> Record:
         """Bring one resource to what the program wants; raises `EngineError` if that did not succeed.
 
         Returns its record: of a component with its inputs as outputs, in a preview with an empty id if that is unknown.
         """
-        record = wanted.record
+        record = goal.record
         with self._in_flight():
             worker = self._worker()
-            old = self._claim(wanted, worker)
+            old = self._claim(goal, worker)
             if not record.custom:
                 done = self._component(worker, record, old)
             else:
                 try:
-                    done = self._resource(worker, wanted, old)
+                    done = self._resource(worker, goal, old)
                 except ProviderDiagnostics as error:
                     raise ProviderDiagnostics([f"{record.label}: {message}" for message in error.messages]) from error
             with self._idle:
@@ -104,22 +104,19 @@ class Deployment:
                 self._busy -= 1
                 self._idle.notify_all()
 
-    def _claim(self, wanted: Wanted, worker: Worker) -> Record | None:
+    def _claim(self, goal: Goal, worker: Worker) -> Record | None:
         """The record that this registration continues: under its own URN, or under an alias that nobody has."""
-        urn = wanted.record.urn
+        urn = goal.record.urn
         with self._idle:
             if urn in self._seen:
                 raise EngineError(
-                    f"{wanted.record.label} is registered twice; names must be unique within a type ({urn})."
+                    f"{goal.record.label} is registered twice; names must be unique within a type ({urn})."
                 )
             self._seen[urn] = None
-            for candidate in (urn, *wanted.aliases):
+            for candidate in (urn, *goal.aliases):
                 old = worker.state.get(candidate)
-                if (
-                    old is not None
-                    and candidate not in self._claimed
-                    and (candidate not in self._seen or candidate == urn)
-                ):
+                free = candidate not in self._claimed and (candidate not in self._seen or candidate == urn)
+                if old is not None and free:
                     self._claimed.add(candidate)
                     self._seen.setdefault(candidate, None)
                     return old
@@ -134,14 +131,14 @@ class Deployment:
         worker.reporter.finished(Step.on(record, "create" if old is None else "same"))
         return record
 
-    def _resource(self, worker: Worker, wanted: Wanted, old: Record | None) -> Record:
-        intent = plan.intend(worker.resources, wanted.record, old)
+    def _resource(self, worker: Worker, goal: Goal, old: Record | None) -> Record:
+        intent = plan.intend(worker.resources, goal.record, old)
         inputs = intent.record.inputs
         worker.reporter.mask.learn({name: inputs[name] for name in intent.record.secrets if name in inputs})
-        return apply.take(
+        return apply.execute(
             worker,
             intent,
             seen=self.seen,
             dry_run=self.dry_run,
-            delete_before_replace=wanted.delete_before_replace,
+            delete_before_replace=goal.delete_before_replace,
         )

@@ -92,7 +92,7 @@ class EmbeddedEngine:
         with self._session("destroy", stack) as session:
             worker = _when_ready(session)
             if worker is not None:
-                self._delete(session, worker, [*session.state.resources.values(), *session.state.condemned])
+                self._delete(session, worker, [*session.state.resources.values(), *session.state.pending_deletes])
             return self._end(session, {})
 
     def outputs(self, stack: str, *, show_secrets: bool = False) -> dict[str, Any]:
@@ -120,7 +120,7 @@ class EmbeddedEngine:
         file = state_file(self._state_dir, self._project.name, stack)
         with locked(file):
             state = State(file, passphrase=self._passphrase)
-            records = [r for r in (*state.resources.values(), *state.condemned) if r.urn == urn]
+            records = [r for r in (*state.resources.values(), *state.pending_deletes) if r.urn == urn]
             if not records:
                 raise EngineError(f"Stack {stack} has no resource {urn}; `stack` lists what it has.")
             for record in records:
@@ -161,7 +161,7 @@ class EmbeddedEngine:
                 session.reporter.failure(problem)
             if not session.reporter.failed and (worker := _when_ready(session)) is not None:
                 gone = [r for r in session.state.resources.values() if r.urn not in deployment.seen]
-                self._delete(session, worker, [*gone, *session.state.condemned], dry_run=deployment.dry_run)
+                self._delete(session, worker, [*gone, *session.state.pending_deletes], dry_run=deployment.dry_run)
             return self._end(session, _shown(deployment.stack_outputs))
 
     def _delete(self, session: _Session, worker: Worker, records: list[Record], *, dry_run: bool = False) -> None:

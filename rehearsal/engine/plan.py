@@ -19,7 +19,7 @@ _ABSENT = object()
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wanted:
+class Goal:
     """A resource as the program wants it: `record` is what the state will say, before anything is known of it."""
 
     record: Record
@@ -48,10 +48,10 @@ class Intent:
         return decide(self.prior, self.plan.state, self.plan.replaces, tainted=tainted)
 
 
-def intend(resources: Resources, wanted: Record, old: Record | None) -> Intent:
-    """The intent for a resource that the program registers as `wanted` and that was `old` so far."""
-    kind = resources.kind(wanted.type)
-    return _planned(resources, kind, named(kind, wanted, old), old)
+def intend(resources: Resources, goal: Record, old: Record | None) -> Intent:
+    """The intent for a resource that the program registers as `goal` and that was `old` so far."""
+    kind = resources.kind(goal.type)
+    return _planned(resources, kind, named(kind, goal, old), old)
 
 
 def intend_replacement(resources: Resources, intent: Intent) -> Intent:
@@ -60,7 +60,7 @@ def intend_replacement(resources: Resources, intent: Intent) -> Intent:
     tainted = intent.old is not None and intent.old.tainted
     if record.autonamed and rule is not None and not tainted:  # the old one still has its name for a while
         record = replace(record, inputs=record.inputs | {record.autonamed: autoname(rule, record.name)})
-    return _planned(resources, intent.kind, replace(record, outputs={}, held=None, id=""), None)
+    return _planned(resources, intent.kind, replace(record, outputs={}, provider_state=None, id=""), None)
 
 
 def as_planned(resources: Resources, intent: Intent) -> Record:
@@ -89,15 +89,15 @@ def drift(resources: Resources, record: Record, fresh: Record) -> tuple[Change, 
     program would undo, reported the other way round. What only AWS sets is no drift. Drift that `record` already
     holds was reported when it was found.
     """
-    if record.held is None or fresh.held is None:
+    if record.provider_state is None or fresh.provider_state is None:
         return ()
     kind = resources.kind(record.type)
-    known, now = resources.known(record.held, kind), fresh.held.fields
+    known, now = resources.known(record.provider_state, kind), fresh.provider_state.fields
     moved = {field for field, value in now.items() if value != known.get(field)}
     if not moved:
         return ()
     config = resources.config(kind, record.inputs)
-    planned = resources.provider.plan(kind.schema, now, config, fresh.held.private).state or {}
+    planned = resources.provider.plan(kind.schema, now, config, fresh.provider_state.private).state or {}
     compared = {field for field in moved if not (planned.get(field) is UNKNOWN and config.get(field) is None)}
     return diff(
         resources.outputs(kind, {field: planned.get(field) for field in compared}, {}),
@@ -108,23 +108,23 @@ def drift(resources: Resources, record: Record, fresh: Record) -> tuple[Change, 
 
 def would_be_replaced(resources: Resources, record: Record, unknown: Sequence[str]) -> bool:
     """Whether `record` could not live through a change of its inputs `unknown`."""
-    if record.held is None:
+    if record.provider_state is None:
         return False
     kind = resources.kind(record.type)
-    prior = resources.known(record.held, kind)
+    prior = resources.known(record.provider_state, kind)
     config = resources.config(kind, record.inputs | dict.fromkeys(unknown, UNKNOWN))
-    plan = resources.provider.plan(kind.schema, prior, config, record.held.private)
+    plan = resources.provider.plan(kind.schema, prior, config, record.provider_state.private)
     return decide(prior, plan.state, plan.replaces) == "replace"
 
 
 def _planned(resources: Resources, kind: Kind, record: Record, old: Record | None) -> Intent:
     config = resources.config(kind, record.inputs)
     resources.provider.validate(kind.schema, config)
-    held = old.held if old is not None else None
-    prior = None if held is None else resources.known(held, kind)
-    plan = resources.provider.plan(kind.schema, prior, config, b"" if held is None else held.private)
-    if held is not None and prior is not None:
-        record = resources.completed(kind, record, prior, held.private)
+    state = old.provider_state if old is not None else None
+    prior = None if state is None else resources.known(state, kind)
+    plan = resources.provider.plan(kind.schema, prior, config, b"" if state is None else state.private)
+    if state is not None and prior is not None:
+        record = resources.completed(kind, record, prior, state.private)
     return Intent(kind=kind, old=old, record=record, prior=prior, config=config, plan=plan)
 
 

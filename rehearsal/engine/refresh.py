@@ -57,17 +57,19 @@ def _refresh(worker: Worker, record: Record) -> None:
 
 def _refreshed(resources: Resources, record: Record) -> Record | None:
     """`record` as the resource is now; None if it is gone."""
-    if record.held is None:
+    if record.provider_state is None:
         return record.settled()
     kind = resources.kind(record.type)
-    now = resources.provider.read(kind.schema, resources.known(record.held, kind), record.held.private)
+    now = resources.provider.read(
+        kind.schema, resources.known(record.provider_state, kind), record.provider_state.private
+    )
     return None if now.state is None else resources.completed(kind, record.settled(), now.state, now.private)
 
 
 def recover(state: State, resources: Resources, *, report: Callable[[str], None]) -> None:
     """Settle every pending step of `state`; raises `EngineError` for a creation that nobody can find again."""
     lost: list[str] = []
-    for record in [*state.resources.values(), *state.condemned]:
+    for record in [*state.resources.values(), *state.pending_deletes]:
         if record.pending == "create":
             _recover_creation(state, resources, record, report, lost)
         elif record.pending:

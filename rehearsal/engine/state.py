@@ -74,7 +74,7 @@ def short_type(token: str) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Held:
+class ProviderState:
     """A provider resource as the provider last returned it."""
 
     terraform: str
@@ -85,11 +85,11 @@ class Held:
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """One resource of a stack. `held` is None for components, and until a creation has ended.
+    """One resource of a stack. `provider_state` is None for components, and until a creation has ended.
 
     `pending` is a step that was begun and not yet seen to end, and `planned` what a pending creation would make, by
     which it is found again. `secrets` names the properties that are secret; `outputs` are those of components and the
-    stack (a provider resource's follow from `held`).
+    stack (a provider resource's follow from `provider_state`).
     """
 
     urn: str
@@ -109,7 +109,7 @@ class Record:
     tainted: bool = False
     pending: Literal["", "create", "update", "delete"] = ""
     planned: Fields = field(default_factory=dict)
-    held: Held | None = None
+    provider_state: ProviderState | None = None
 
     @property
     def label(self) -> str:
@@ -122,15 +122,15 @@ class Record:
 
 
 # What may carry secrets; sealed as one when the record has any.
-_BODY = ("id", "inputs", "outputs", "planned", "held")
+_BODY = ("id", "inputs", "outputs", "planned", "provider_state")
 
 
 def to_json(record: Record, seal: Seal) -> str:
     """The record as JSON text; everything that could hold a secret is sealed if the record has one."""
     fields = asdict(record)
     fields["secrets"] = sorted(record.secrets)
-    if record.held is not None:
-        fields["held"]["private"] = base64.b64encode(record.held.private).decode()
+    if record.provider_state is not None:
+        fields["provider_state"]["private"] = base64.b64encode(record.provider_state.private).decode()
     if record.secrets:
         body = json.dumps({name: fields.pop(name) for name in _BODY})
         fields["sealed"] = base64.b64encode(seal.close(body.encode(), context=record.urn)).decode()
@@ -142,8 +142,8 @@ def from_json(fields: dict[str, Any], seal: Seal) -> Record:
     try:
         if (sealed := fields.pop("sealed", None)) is not None:
             fields |= json.loads(seal.open(base64.b64decode(sealed), context=fields["urn"]))
-        if (held := fields["held"]) is not None:
-            fields["held"] = Held(**held | {"private": base64.b64decode(held["private"])})
+        if (raw := fields["provider_state"]) is not None:
+            fields["provider_state"] = ProviderState(**raw | {"private": base64.b64decode(raw["private"])})
         fields["secrets"] = frozenset(fields["secrets"])
         fields["dependencies"] = tuple(fields["dependencies"])
         fields["property_dependencies"] = {k: tuple(v) for k, v in fields["property_dependencies"].items()}
@@ -199,7 +199,7 @@ class State:
         self._seal = Seal(passphrase, base64.b64decode(raw["salt"]))
         self._serial: int = raw["serial"]
         self._resources = {r.urn: r for r in (from_json(f, self._seal) for f in raw.get("resources", []))}
-        self._condemned = [from_json(f, self._seal) for f in raw.get("condemned", [])]
+        self._pending_deletes = [from_json(f, self._seal) for f in raw.get("pending_deletes", [])]
 
     @property
     def resources(self) -> dict[str, Record]:
@@ -208,10 +208,10 @@ class State:
             return dict(self._resources)
 
     @property
-    def condemned(self) -> list[Record]:
+    def pending_deletes(self) -> list[Record]:
         """A copy of what was replaced and still has to be deleted."""
         with self._lock:
-            return list(self._condemned)
+            return list(self._pending_deletes)
 
     def get(self, urn: str) -> Record | None:
         """The record of `urn`, if there is one."""
@@ -229,26 +229,26 @@ class State:
             self._resources[record.urn] = record
 
     def forget(self, record: Record) -> None:
-        """Drop a record in memory, be it in use or condemned."""
+        """Drop a record in memory, be it in use or pending deletion."""
         with self._lock:
             self._changes += 1
             if self._resources.get(record.urn) is record:
                 del self._resources[record.urn]
-            self._condemned = [other for other in self._condemned if other is not record]
+            self._pending_deletes = [other for other in self._pending_deletes if other is not record]
 
-    def condemn(self, record: Record) -> None:
-        """Move a record in memory from use to deletion; what replaces it comes under the same URN."""
+    def mark_for_deletion(self, record: Record) -> None:
+        """Move a record in memory from use to pending deletion; what replaces it comes under the same URN."""
         with self._lock:
             self.forget(record)
-            self._condemned.append(record)
+            self._pending_deletes.append(record)
 
     def swap(self, old: Record, new: Record) -> None:
-        """Set `new` in memory where `old` is, in use or condemned."""
+        """Set `new` in memory where `old` is, in use or pending deletion."""
         with self._lock:
             self._changes += 1
             if self._resources.get(old.urn) is old:
                 self._resources[old.urn] = new
-            self._condemned = [new if other is old else other for other in self._condemned]
+            self._pending_deletes = [new if other is old else other for other in self._pending_deletes]
 
     def save(self) -> None:
         """Write every change made so far; returns when it is on disk. Nothing to write costs nothing."""
@@ -276,10 +276,10 @@ class State:
         lines = json.dumps(header)[:-1]
         # One line a resource: a state that people can read and compare.
         resources = ",\n".join(self._text(record) for record in self._resources.values())
-        condemned = ",\n".join(self._text(record) for record in self._condemned)
-        alive = {id(record) for record in (*self._resources.values(), *self._condemned)}
+        pending_deletes = ",\n".join(self._text(record) for record in self._pending_deletes)
+        alive = {id(record) for record in (*self._resources.values(), *self._pending_deletes)}
         self._texts = {key: kept for key, kept in self._texts.items() if key in alive}
-        return f'{lines},\n"resources": [\n{resources}\n],\n"condemned": [\n{condemned}\n]}}\n'
+        return f'{lines},\n"resources": [\n{resources}\n],\n"pending_deletes": [\n{pending_deletes}\n]}}\n'
 
     def _text(self, record: Record) -> str:
         """The record's text, kept as long as the record: sealing anew would change every line at every step."""

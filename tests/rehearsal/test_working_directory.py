@@ -16,7 +16,7 @@ SPAWN = multiprocessing.get_context("spawn")
 
 def hold(directory: Path, ready: Connection) -> None:
     with WorkingDirectory(directory):
-        ready.send("held")
+        ready.send("provider_state")
         signal.pause()
 
 
@@ -30,7 +30,7 @@ def other(tmp_path, request):
     here, there = SPAWN.Pipe()
     process = SPAWN.Process(target=request.param, args=(tmp_path, there))
     process.start()
-    assert here.recv() == "held"
+    assert here.recv() == "provider_state"
     yield process
     process.kill()
     process.join()

@@ -14,7 +14,7 @@ from rehearsal.engine.configuration import StackConfig
 from rehearsal.engine.deployment import Deployment
 from rehearsal.engine.display import Reporter
 from rehearsal.engine.errors import Cancelled, EngineError, Unsupported
-from rehearsal.engine.plan import Wanted
+from rehearsal.engine.plan import Goal
 from rehearsal.engine.state import STACK_TYPE, Record, short_type
 from rehearsal.engine.values import Fields, Properties, from_struct, has_unknown, secret, to_struct
 
@@ -90,7 +90,7 @@ class Services(resource_pb2_grpc.ResourceMonitorServicer, engine_pb2_grpc.Engine
     def RegisterResource(self, request: Any, context: grpc.ServicerContext) -> resource_pb2.RegisterResourceResponse:  # noqa: N802
         """Deploy one resource."""
         with self._failing(context, fatal=True):
-            done = self._deployment.register(_wanted(request, self._urn(request)))
+            done = self._deployment.register(_goal(request, self._urn(request)))
             return resource_pb2.RegisterResourceResponse(
                 urn=done.urn, id=done.id, object=to_struct(done.outputs, done.secrets)
             )
@@ -177,7 +177,7 @@ class Services(resource_pb2_grpc.ResourceMonitorServicer, engine_pb2_grpc.Engine
             raise
 
 
-def _wanted(request: Request, urn: str) -> Wanted:
+def _goal(request: Request, urn: str) -> Goal:
     """What the program registers in `request`; raises `Unsupported` for an option that would otherwise be lost."""
     label = f"{short_type(request.type)} {request.name}"
     for option, given in _UNSUPPORTED.items():
@@ -203,7 +203,7 @@ def _wanted(request: Request, urn: str) -> Wanted:
         protect=request.protect,
         retain=request.retainOnDelete,
     )
-    return Wanted(
+    return Goal(
         record=record,
         aliases=tuple(request.aliasURNs),
         delete_before_replace=request.deleteBeforeReplace if request.deleteBeforeReplaceDefined else None,

@@ -11,7 +11,7 @@ from typing import Any
 from rehearsal.engine.errors import ConfigurationRefused, Unsupported
 from rehearsal.engine.provider.client import Provider
 from rehearsal.engine.provider.schema import Block, Nesting, Schema
-from rehearsal.engine.state import Held, Record
+from rehearsal.engine.state import ProviderState, Record
 from rehearsal.engine.translation import names
 from rehearsal.engine.translation.codec import Codec
 from rehearsal.engine.translation.type_table import DATA_SOURCES, RESOURCES, Autoname, ResourceType
@@ -111,15 +111,17 @@ class Resources:
                 outputs[name] = value
         return outputs
 
-    def known(self, held: Held, kind: Kind) -> Fields:
-        """The fields of `held` in the form of this provider's schema."""
-        return self.provider.upgrade(kind.schema, held.version, held.fields)
+    def known(self, state: ProviderState, kind: Kind) -> Fields:
+        """The fields of `state` in the form of this provider's schema."""
+        return self.provider.upgrade(kind.schema, state.version, state.fields)
 
     def completed(self, kind: Kind, record: Record, fields: Fields, private: bytes) -> Record:
         """`record` with the provider's `fields`: its id, its outputs, and which of them are secret."""
         return replace(
             record,
-            held=Held(terraform=kind.schema.name, version=kind.schema.version, fields=fields, private=private),
+            provider_state=ProviderState(
+                terraform=kind.schema.name, version=kind.schema.version, fields=fields, private=private
+            ),
             id=_identifier(fields),
             outputs=self.outputs(kind, fields, record.inputs),
             secrets=record.secrets | self.sensitive(kind, fields),

@@ -13,7 +13,7 @@ from rehearsal.engine.errors import EngineError, ProviderDiagnostics, ResourcePr
 from rehearsal.engine.provider.client import Applied
 from rehearsal.engine.provider.schema import Block, Schema
 from rehearsal.engine.refresh import recover
-from rehearsal.engine.state import Held, Record, State
+from rehearsal.engine.state import ProviderState, Record, State
 from rehearsal.engine.translation.type_table import RESOURCES
 
 
@@ -123,9 +123,9 @@ def test_a_protected_dependent_stops_the_replacement_before_anything_is_deleted(
 
 def dependent(n: int, *on: int, protect: bool = False) -> Record:
     """A resource that would be replaced with any of those that it depends on."""
-    held = Held(terraform="t", version=0, fields={"uses": "id"})
+    held = ProviderState(terraform="t", version=0, fields={"uses": "id"})
     uses = {"uses": tuple(f"urn:{other}" for other in on)}
-    return record(n, inputs={"uses": "id"}, held=held, protect=protect, property_dependencies=uses)
+    return record(n, inputs={"uses": "id"}, provider_state=held, protect=protect, property_dependencies=uses)
 
 
 def test_a_protected_sibling_stops_the_replacement_before_the_first_one_is_deleted():
@@ -179,7 +179,9 @@ class FakeResources:
         return Applied(state=self.existing.get(fields["id"]), private=private)
 
     def completed(self, kind: Any, one: Record, fields: dict[str, Any], private: bytes) -> Record:
-        return one.settled(held=Held(terraform="t", version=0, fields=fields, private=private), id=fields["id"])
+        return one.settled(
+            provider_state=ProviderState(terraform="t", version=0, fields=fields, private=private), id=fields["id"]
+        )
 
 
 def recovered(tmp_path: Path, resources: FakeResources, **begun: Any) -> State:
@@ -199,7 +201,7 @@ def test_a_creation_that_was_cut_off_is_found_again_by_its_name(tmp_path: Path):
 def test_a_creation_that_never_happened_starts_over(tmp_path: Path):
     state = recovered(tmp_path, FakeResources({}), type="aws:iam/role:Role", planned={"name": "reader"})
     (found,) = state.resources.values()
-    assert (found.pending, found.held) == ("", None)
+    assert (found.pending, found.provider_state) == ("", None)
 
 
 def test_a_creation_that_cannot_be_found_is_reported_with_the_command_that_fixes_it(tmp_path: Path):

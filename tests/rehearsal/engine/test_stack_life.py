@@ -92,7 +92,7 @@ pulumi.export("organization", pulumi.get_organization())
     assert project.engine().resources("test") == []
 
 
-def test_properties_are_updated_names_are_replaced_drift_is_told_and_mended(project: Project):
+def test_properties_are_updated_names_are_replaced_drift_is_reported_and_undone(project: Project):
     project.write(
         HEAD
         + """

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rehearsal.engine.errors import ConfigurationRefused, StackBusy, StateUnreadable
-from rehearsal.engine.state import Held, Record, Seal, State, from_json, locked, state_file, to_json
+from rehearsal.engine.state import ProviderState, Record, Seal, State, from_json, locked, state_file, to_json
 
 PASSPHRASE = "correct horse"
 SEAL = Seal(PASSPHRASE, b"0123456789abcdef")
@@ -40,8 +40,8 @@ records = st.builds(
     tainted=st.booleans(),
     pending=st.sampled_from(["", "create", "update", "delete"]),
     planned=fields,
-    held=st.none()
-    | st.builds(Held, terraform=st.text(), version=st.integers(0, 9), fields=fields, private=st.binary()),
+    provider_state=st.none()
+    | st.builds(ProviderState, terraform=st.text(), version=st.integers(0, 9), fields=fields, private=st.binary()),
 )
 
 
@@ -58,11 +58,11 @@ def test_a_record_survives_the_state_file(one: Record):
     assert from_json(json.loads(to_json(one, SEAL)), SEAL) == one
 
 
-@given(st.text("abcdefgh", min_size=12), st.sampled_from(["inputs", "outputs", "planned", "id", "held"]))
+@given(st.text("abcdefgh", min_size=12), st.sampled_from(["inputs", "outputs", "planned", "id", "provider_state"]))
 @settings(max_examples=50)
 def test_no_part_of_a_record_with_secrets_shows_one(secret: str, place: str):
-    held = Held(terraform="t", version=0, fields={"v": secret}, private=secret.encode())
-    by_place: dict[str, Any] = {"id": secret, "held": held}
+    held = ProviderState(terraform="t", version=0, fields={"v": secret}, private=secret.encode())
+    by_place: dict[str, Any] = {"id": secret, "provider_state": held}
     value = by_place.get(place, {"v": secret})
     text = to_json(replace(record(secrets=frozenset({"v"})), **{place: value}), SEAL)
     assert secret not in text
@@ -78,13 +78,13 @@ def test_what_was_saved_is_read_back(tmp_path: Path):
     state = opened(tmp_path / "s.json")
     state.put(record("a"))
     state.put(record("b", inputs={"v": "hidden words"}, secrets=frozenset({"v"})))
-    state.condemn(record("c"))
+    state.mark_for_deletion(record("c"))
     state.save()
 
     again = opened(tmp_path / "s.json")
 
     assert again.resources == state.resources
-    assert again.condemned == state.condemned
+    assert again.pending_deletes == state.pending_deletes
     assert "hidden words" not in (tmp_path / "s.json").read_text()
 
 
