@@ -75,7 +75,7 @@ def training_hour(settings: StackSettings) -> float:
     Spot is usually less than half of it, at a price that changes: https://aws.amazon.com/ec2/spot/pricing/.
     """
     training = settings.training
-    price = _hour(training.instance_types[0].name)
+    price = instance_hour(training.instance_types[0].name)
     disk = training.volume_gb * GP3_GB_MONTH / HOURS
     return training.instances * (price + disk + ADDRESS_HOUR)
 
@@ -85,7 +85,8 @@ def _endpoint(settings: StackSettings) -> Iterator[Item]:
     autoscaled = endpoint.kind == "autoscaled"
     count = endpoint.min_instances if autoscaled else 1
     yield Item(
-        name=f"{count} x {endpoint.instance_type.name}", month=count * HOURS * _hour(endpoint.instance_type.name)
+        name=f"{count} x {endpoint.instance_type.name}",
+        month=count * HOURS * instance_hour(endpoint.instance_type.name),
     )
     yield Item(name=f"{count} x {endpoint.volume_gb} GB gp3", month=count * endpoint.volume_gb * GP3_GB_MONTH)
     addresses = count + (_BALANCER_ZONES if autoscaled else 0)
@@ -108,7 +109,8 @@ def _platform(settings: StackSettings) -> Iterator[Item]:
         yield Item(name=f"S3, {DATA_GB} GB of photos and models", month=DATA_GB * STORAGE_GB_MONTH)
 
 
-def _hour(type_: str) -> float:
+def instance_hour(type_: str) -> float:
+    """USD of an hour of an instance type on demand. Raises `PriceUnknown`."""
     try:
         return INSTANCE_HOUR[type_]
     except KeyError:

@@ -65,6 +65,17 @@ class TrainingSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class AllowedSettings:
+    """What the stack may have at most, whatever its other settings say: the limits of `infra.rules`."""
+
+    gpu_types: tuple[str, ...]
+    instances: int
+    """At once: the endpoint's, and one job's training."""
+    hourly_usd: int
+    """What these cost in an hour, on demand."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class StackSettings:
     """One stack's configuration, whole and checked."""
 
@@ -94,6 +105,7 @@ class StackSettings:
     alarm_email: str | None
     training: TrainingSettings
     endpoint: EndpointSettings
+    allowed: AllowedSettings
 
 
 def load() -> StackSettings:
@@ -105,6 +117,13 @@ def load() -> StackSettings:
 def read(get: Callable[[str], str | None], *, region: str | None, namespace: str) -> StackSettings:
     """Check all values that `get` gives. Raises `SettingsInvalid` naming every wrong key, not only the first."""
     values = Reader(get, namespace)
+    settings = read_from(values, region)
+    values.settle()
+    return settings
+
+
+def read_from(values: Reader, region: str | None) -> StackSettings:
+    """Read every setting with its check; what is wrong is left to `values.settle`."""
     if not _REGION.fullmatch(region or ""):
         expected = "a region such as eu-west-1; not one of China, GovCloud or another partition, whose ARNs are others"
         values.refuse("aws:region", region, expected)
@@ -128,9 +147,13 @@ def read(get: Callable[[str], str | None], *, region: str | None, namespace: str
         alarm_email=values.email("alarm_email"),
         training=_training(values),
         endpoint=endpoint,
+        allowed=AllowedSettings(
+            gpu_types=values.gpu_types("allowed_gpu_types"),
+            instances=values.integer("allowed_instances", 1, 1_000),
+            hourly_usd=values.integer("allowed_hourly_usd", 1, 100_000),
+        ),
     )
     _refuse_too_many_names(values, settings)
-    values.settle()
     return settings
 
 
