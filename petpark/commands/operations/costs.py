@@ -2,7 +2,7 @@
 
 import typer
 
-from petpark.account.stack import SettingsUnusable, read_stack
+from infra.configuration.stack_file import SettingsUnusable, read_stack
 from petpark.app import example, invocation
 from petpark.commands.operations.doctor import checkout
 from petpark.errors import SettingsWrong

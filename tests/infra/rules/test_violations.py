@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from infra.rules import RULES, UNKNOWN, Limits, Resource, Severity, check
-from tests.infra.rules.conftest import limits_of, resources_of, with_properties, without
+from tests.infra.rules.conftest import Judged, limits_of, resources_of, with_properties, without
 
 URN = "urn:pulumi:test::petpark::"
 TAGS = {"petpark:project": "petpark", "petpark:stack": "test", "petpark:component": "endpoint"}
@@ -248,12 +248,14 @@ def test_the_number_of_instances_and_their_price_are_the_sum_of_all_that_may_run
 @given(minutes=st.integers(1, 10_080), before=st.text("abc \n#|&", max_size=20))
 def test_a_watchdog_is_a_line_of_its_own_and_no_longer_than_the_setting(judged, minutes, before):
     script = f"#!/bin/bash\n{before}\nshutdown -h +{minutes}\n"
-    change = with_properties(userData=base64.b64encode(script.encode()).decode())
-    caught = judged["test"].findings("training-machine-template", change)
-    assert ("training-watchdog" in caught) == (minutes > 720)
-    commented = script.replace("\nshutdown", "\n# shutdown")
-    change = with_properties(userData=base64.b64encode(commented.encode()).decode())
-    assert "training-watchdog" in judged["test"].findings("training-machine-template", change)
+    assert ("training-watchdog" in judged_script(judged["test"], script)) == (minutes > 720)
+    assert "training-watchdog" in judged_script(judged["test"], script.replace("\nshutdown", "\n# shutdown"))
+
+
+def judged_script(one: Judged, script: str) -> set[str]:
+    (template,) = (each for each in one.resources if each.kind == "ec2.LaunchTemplate")
+    changed = with_properties(userData=base64.b64encode(script.encode()).decode())(template)
+    return {finding.rule.name for finding in check([changed], one.limits)}
 
 
 # --- what is not known yet ------------------------------------------------------------------------------------------
