@@ -1,4 +1,4 @@
-"""What is missing, and what mends it."""
+"""What is missing, and what fixes it."""
 
 from __future__ import annotations
 
@@ -50,13 +50,13 @@ def nothing_deployed(_kind: str, stack: str) -> Target:
     raise StackNotDeployed(f"Stack {stack} is not deployed.", next_step=f"pulumi up --stack {stack}")
 
 
-def test_on_a_bare_machine_everything_missing_comes_with_what_mends_it(bare: Path) -> None:
+def test_on_a_bare_machine_everything_missing_comes_with_what_fixes_it(bare: Path) -> None:
     code, found = checks("--target", "rehearsal")
     assert code == 1
     assert found["emulator"]["health"] == "missing"
-    assert found["emulator"]["mend"] == "make setup"
+    assert found["emulator"]["fix"] == "make setup"
     assert found["Python"]["health"] == "fine"
-    assert all(check["mend"] for check in found.values() if check["health"] != "fine")
+    assert all(check["fix"] for check in found.values() if check["health"] != "fine")
 
 
 @pytest.mark.parametrize(("target", "code", "health"), [("rehearsal", 1, "missing"), ("aws", 1, None)])
@@ -94,7 +94,7 @@ def test_one_engine_is_enough(bare: Path, monkeypatch: pytest.MonkeyPatch, pulum
 def test_an_account_needs_pulumi_and_credentials(bare: Path) -> None:
     code, found = checks()
     assert code == 1
-    assert found["Pulumi CLI"]["mend"] == "petpark doctor --install-pulumi"
+    assert found["Pulumi CLI"]["fix"] == "petpark doctor --install-pulumi"
     assert found["AWS account"]["health"] == "missing"
     assert "emulator" not in found
 
@@ -161,7 +161,7 @@ def test_what_would_be_fetched_is_told_with_its_source_and_size(bare: Path, monk
     assert found["Pulumi CLI"]["found"].endswith(
         f"can be downloaded from 127.0.0.1: {files[0].name} (2 MB) and {files[1].name} (3 MB)"
     )
-    assert found["Pulumi CLI"]["mend"] == "petpark doctor --install-pulumi"
+    assert found["Pulumi CLI"]["fix"] == "petpark doctor --install-pulumi"
 
 
 def test_the_provider_that_would_be_fetched_is_told_with_its_source_and_size(
@@ -172,7 +172,7 @@ def test_the_provider_that_would_be_fetched_is_told_with_its_source_and_size(
     told = found["AWS provider"]
     assert "can be downloaded from releases.hashicorp.com: terraform-provider-aws_5.100.0_" in told["found"]
     assert told["found"].endswith("(some 150 MB)")
-    assert told["mend"] == "make provider"
+    assert told["fix"] == "make provider"
 
 
 def test_install_pulumi_tells_what_it_fetched_with_its_hash(

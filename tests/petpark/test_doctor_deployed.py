@@ -64,8 +64,8 @@ def test_a_platform_as_infra_declares_it_is_fine(place: Place, tmp_path: Path, b
     assert {check.health for check in found.values()} == {Health.FINE}
 
 
-@pytest.mark.parametrize(("kind", "mend"), [("aws", "pulumi up --stack test"), ("rehearsal", "petpark rehearse down")])
-def test_a_bucket_that_was_loosened_is_named_with_what_mends_it(
+@pytest.mark.parametrize(("kind", "fix"), [("aws", "pulumi up --stack test"), ("rehearsal", "petpark rehearse down")])
+def test_a_bucket_that_was_loosened_is_named_with_what_fixes_it(
     place: Place, tmp_path: Path, bucket: Any, kind: Kind, fix: str
 ) -> None:
     bucket.delete_bucket_policy(Bucket="models")
@@ -78,7 +78,7 @@ def test_a_bucket_that_was_loosened_is_named_with_what_mends_it(
     assert ("petpark models fsck" in found["model store: versions"].fix) == (kind == "aws")
 
 
-def test_the_stack_to_mend_is_the_one_that_owns_the_registry(place: Place, tmp_path: Path, bucket: Any) -> None:
+def test_the_stack_to_fix_is_the_one_that_owns_the_registry(place: Place, tmp_path: Path, bucket: Any) -> None:
     (tmp_path / "Pulumi.prod.yaml").write_text("config:\n  petpark:platform: shared\n")
     bucket.delete_bucket_policy(Bucket="models")
     found = {check.name: check for check in doctor.deployed("aws", tmp_path, lambda: place.target("aws", "prod"))}
@@ -151,7 +151,7 @@ def test_where_nothing_can_be_looked_at_the_doctor_says_so_and_is_content(tmp_pa
     assert last.fix
 
 
-def test_a_stack_of_another_age_is_to_be_mended(tmp_path: Path) -> None:
+def test_a_stack_of_another_age_is_to_be_fixed(tmp_path: Path) -> None:
     old = StackOutdated("Stack test has no output 'channels'.", next_step="pulumi up --stack test")
     (last,) = doctor.deployed("aws", tmp_path, refusing(old))
     assert (last.health, last.fix) == (Health.MISSING, "pulumi up --stack test")

@@ -33,7 +33,7 @@ from petpark.account.certificates import covers
 from petpark.account.cloud import Account, permission
 from petpark.account.demand import fleets, vcpu_quota
 from petpark.doctor import Check, Health
-from tests.petpark.account import ACCOUNT, REGION, ROOT, FakeAccount, settings
+from tests.petpark.account.fake_account import ACCOUNT, REGION, ROOT, FakeAccount, settings
 
 QUOTA_G_SPOT = "quota: All G and VT Spot Instance Requests"
 QUOTA_STANDARD = "quota: Running On-Demand Standard (A, C, D, H, I, M, R, T, Z) instances"
@@ -212,7 +212,7 @@ def offered(**zones: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("zones", "health", "mend"),
+    ("zones", "health", "fix"),
     [
         (offered(g5_xlarge="bc", c7i_large="abc"), Health.ABSENT, "petpark:zones eu-west-1b,eu-west-1c --stack test"),
         (offered(g5_xlarge="c", c7i_large="abc"), Health.MISSING, "another type"),

@@ -17,7 +17,7 @@ from petpark.__main__ import app
 from petpark.account import leftovers
 from petpark.account.cloud import permission
 from petpark.doctor import Check, Health
-from tests.petpark.account import REGION, FakeAccount, settings
+from tests.petpark.account.fake_account import REGION, FakeAccount, settings
 
 # moto imports a service's module at its first call. These import each other, and the command asks from several threads:
 # Python ends such a deadlock of imports with an error.

@@ -67,8 +67,8 @@ def test_every_row_of_the_page_names_a_test_and_every_test_of_limits_has_a_row()
     assert len(rows()) > 30
     for row in rows():
         assert len(row) == 4, row
-        for path, name in re.findall(r"(?:`(\w+\.py)`: )?`(test_\w+)`", row[3]):
-            assert name in names_in(f"tests/serving/{path or 'test_limits.py'}"), row
+        for path, name in re.findall(r"(?:`([\w/]+\.py)`: )?`(test_\w+)`", row[3]):
+            assert name in names_in(f"tests/serving/{path or 'http/test_limits.py'}"), row
             named.add(name)
         assert "`test_" in row[3], row
     assert names_in("tests/serving/http/test_limits.py") <= named
