@@ -9,7 +9,7 @@ from types import MappingProxyType
 import pulumi
 
 from infra.configuration.endpoint_settings import EndpointSettings, read_endpoint
-from infra.configuration.settings_reader import NAME, SHORT_NAME, Reader, SettingsInvalid
+from infra.configuration.settings_reader import NAME, SHORT_NAME, Check, Reader, SettingsInvalid
 from infra.instances.instance_types import InstanceType
 from infra.policies import as_json, write_once_bucket
 from registry.channel_policy import ChannelPolicy
@@ -124,8 +124,9 @@ def read(get: Callable[[str], str | None], *, region: str | None, namespace: str
 
 def read_from(values: Reader, region: str | None) -> StackSettings:
     """Read every setting with its check; what is wrong is left to `values.settle`."""
+    expected = "a region such as eu-west-1; not one of China, GovCloud or another partition, whose ARNs are others"
+    values.checks["aws:region"] = Check(expected=expected)
     if not _REGION.fullmatch(region or ""):
-        expected = "a region such as eu-west-1; not one of China, GovCloud or another partition, whose ARNs are others"
         values.refuse("aws:region", region, expected)
     platform_stack = values.stack("platform", OWN)
     endpoint = read_endpoint(values, region or "")

@@ -41,7 +41,9 @@ class Check:
     bounds: tuple[int, int] | None = None
     """Lowest and highest, for whole numbers."""
     choices: tuple[str, ...] = ()
-    """All values, where there are few."""
+    """All values, where there are few; else those that mean something special."""
+    instance_types: bool = False
+    """It names EC2 instance types that are paid for by the hour."""
 
 
 class SettingsInvalid(ValueError):
@@ -86,8 +88,8 @@ class Reader:
         https://www.pulumi.com/docs/iac/concepts/stacks/
         """
         fits = re.compile(r"[A-Za-z0-9_.-]{1,100}")
-        expected = f"the name of a stack, or {absent!r}"
-        value = self._read(key, lambda text: text if fits.fullmatch(text) else None, expected, absent)
+        check = Check(expected=f"the name of a stack, or {absent!r}", choices=(absent,))
+        value = self._read(key, lambda text: text if fits.fullmatch(text) else None, check, absent)
         return None if value == absent else value
 
     def email(self, key: str) -> str | None:
@@ -157,7 +159,8 @@ class Reader:
     def instance_type(self, key: str) -> InstanceType:
         """Read an EC2 instance type of the table in `infra.instances.instance_types`."""
         value = self._get(key)
-        self.checks[key] = Check(expected="an EC2 instance type that petpark can use, such as c7i.large or g5.xlarge")
+        expected = "an EC2 instance type that petpark can use, such as c7i.large or g5.xlarge"
+        self.checks[key] = Check(expected=expected, instance_types=True)
         try:
             return instance_type(value or "")
         except InstanceTypeUnsupported as problem:
@@ -168,6 +171,7 @@ class Reader:
         """Read a list of instance types that one machine image fits, in order of preference."""
         expected = f"a list of 1 to {_MOST_TYPES} instance types, such as [g5.xlarge, g6.xlarge]"
         names = self.texts(key, re.compile(r"\S+"), expected, least=1)
+        self.checks[key] = Check(expected=expected, instance_types=True)
         try:
             types = tuple(instance_type(name) for name in names)
         except InstanceTypeUnsupported as problem:
