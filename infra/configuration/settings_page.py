@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 from infra.configuration import costs
+from infra.configuration.prices import PriceTable, PriceUnknown, RegionPrices, load
 from infra.configuration.settings import StackSettings, read_from
 from infra.configuration.settings_reader import Check, Reader
 from infra.configuration.stack_file import as_text
@@ -22,7 +23,7 @@ from registry.gates import CHECKS, DATA_GATES, MODEL_GATES
 
 STACKS = ("test", "prod")
 PROJECT = "petpark"
-_WIDTH, _SHOWN = 118, 60
+_WIDTH, _SHOWN, _FEW = 118, 60, 4
 _KINDS = {str: "a text", int: "a whole number", float: "a number"}
 
 _HEAD = """\
@@ -57,8 +58,8 @@ class _Stack:
         return settings, reader.checks
 
 
-def page(root: Path) -> str:
-    """The page, from the project's files below `root`."""
+def page(root: Path, table: PriceTable) -> str:
+    """The page, from the project's files below `root`, with costs by the table."""
     declared: Mapping[str, Any] = yaml.safe_load((root / "Pulumi.yaml").read_text(encoding="utf-8"))["config"]
     stacks = [_stack(root, name) for name in STACKS]
     checks = [stack.read()[1] for stack in stacks]
@@ -71,7 +72,7 @@ def page(root: Path) -> str:
         lines += _item(f"{about['type']}: {'; '.join(accepted)}")
         defaults = [f"{stack.name} {_shown(stack, full)}" for stack in stacks]
         lines += _item(f"default: {', '.join(defaults)}")
-        lines += _item(f"costs: {_costs(key, [each[key] for each in checks], stacks)}")
+        lines += _item(f"costs: {_costs(key, [each[key] for each in checks], stacks, table)}")
         lines += [*_inside(key, stacks[0]), ""]
     return "\n".join(lines).rstrip("\n") + "\n"
 
@@ -114,46 +115,60 @@ class _Cost:
     training_hour: float
 
 
-def _cost(settings: StackSettings) -> _Cost:
+def _cost(settings: StackSettings, table: PriceTable) -> _Cost:
     """A stack without the platform trains nothing."""
-    hour = costs.training_hour(settings) if settings.platform_stack is None else 0.0
-    return _Cost(month=sum(item.month for item in costs.monthly(settings)), training_hour=hour)
+    hour = costs.training_hour(settings, table) if settings.platform_stack is None else 0.0
+    return _Cost(month=sum(item.month for item in costs.monthly(settings, table)), training_hour=hour)
 
 
-def _costs(key: str, checks: list[Check], stacks: list[_Stack]) -> str:
+def _costs(key: str, checks: list[Check], stacks: list[_Stack], table: PriceTable) -> str:
     """What the key changes in each stack; once if it is the same in both."""
-    found = [_changes(key, check, stack) or "–" for check, stack in zip(checks, stacks, strict=True)]
+    found = [_changes(key, check, stack, table) or "–" for check, stack in zip(checks, stacks, strict=True)]
     if len(set(found)) == 1:
         return found[0]
     return "; ".join(f"{stack.name} {one}" for stack, one in zip(stacks, found, strict=True))
 
 
-def _changes(key: str, check: Check, stack: _Stack) -> str:
+def _changes(key: str, check: Check, stack: _Stack, table: PriceTable) -> str:
     """How the stack's costs change with the key, by the cost module."""
     full = f"{PROJECT}:{key}"
     if check.instance_types:
         types = yaml.safe_load(stack.texts[full])
-        return ", ".join(
-            f"{costs.instance_hour(name):g} USD an hour for {name}"
-            for name in ([types] if isinstance(types, str) else types)
-        )
-    before = stack.read()[0]
-    if check.bounds is not None:
-        value, highest = int(stack.texts[full]), check.bounds[1]
-        step = 1 if value < highest else -1
-        after = stack.read({full: str(value + step)})[0]
-        return _difference(before, after, "for 1 more", step)
-    said = [
-        _difference(before, stack.read({full: choice})[0], f"with `{choice}`")
-        for choice in check.choices
-        if choice != stack.texts.get(full)
-    ]
+        prices = table.region(stack.texts["aws:region"])
+        return ", ".join(_hour(name, prices) for name in ([types] if isinstance(types, str) else types))
+    try:
+        before = _cost(stack.read()[0], table)
+        if check.bounds is not None:
+            value, highest = int(stack.texts[full]), check.bounds[1]
+            step = 1 if value < highest else -1
+            after = _cost(stack.read({full: str(value + step)})[0], table)
+            return _difference(before, after, "for 1 more", step)
+        said = [
+            _difference(before, _cost(stack.read({full: choice})[0], table), f"with `{choice}`")
+            for choice in _others(check.choices, stack.texts[full])
+        ]
+    except PriceUnknown:
+        return "not known"
     return ", ".join(one for one in said if one)
 
 
-def _difference(before: StackSettings, after: StackSettings, when: str, step: int = 1) -> str:
-    old, new = _cost(before), _cost(after)
-    parts = ((new.month - old.month, "a month"), (new.training_hour - old.training_hour, "an hour of training"))
+def _others(choices: tuple[str, ...], current: str) -> tuple[str, ...]:
+    """The other choices; of many, which are numbers, only the next."""
+    if len(choices) <= _FEW:
+        return tuple(choice for choice in choices if choice != current)
+    return choices[choices.index(current) + 1 :][:1]
+
+
+def _hour(type_: str, prices: RegionPrices) -> str:
+    try:
+        return f"{type_} {prices.instance_hour(type_):g} USD an hour"
+    except PriceUnknown:
+        return f"{type_} not known"
+
+
+def _difference(before: _Cost, after: _Cost, when: str, step: int = 1) -> str:
+    month, hour = after.month - before.month, after.training_hour - before.training_hour
+    parts = ((month, "a month"), (hour, "an hour of training"))
     return ", ".join(f"{_usd(step * amount)} USD {unit} {when}" for amount, unit in parts if abs(amount) > 1e-9)
 
 
@@ -174,4 +189,4 @@ def _item(text: str) -> list[str]:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(page(Path(__file__).resolve().parents[2]))
+    sys.stdout.write(page(Path(__file__).resolve().parents[2], load()))

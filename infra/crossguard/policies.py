@@ -21,6 +21,7 @@ from pulumi_policy import (
 )
 from pulumi_policy.proxy import UNKNOWN_STRING_VALUE, UnknownValueError
 
+from infra.configuration import prices
 from infra.configuration.rule_limits import rule_limits
 from infra.configuration.stack_file import read_stack
 from infra.rules import RULES, UNKNOWN, Finding, Limits, Resource, Rule
@@ -40,7 +41,7 @@ def policies(root: Path) -> list[Policy]:
 
     @lru_cache(maxsize=1)
     def limits(stack: str) -> Limits:
-        return rule_limits(read_stack(root, stack))
+        return rule_limits(read_stack(root, stack), prices.load())
 
     return [_policy(rule, lambda urn: limits(_stack(urn))) for rule in RULES]
 
@@ -101,7 +102,9 @@ def _report(findings: Iterator[Finding], report: ReportViolation) -> None:
         else:
             undecided = finding
     if undecided is not None:
-        raise UnknownValueError(UNKNOWN_STRING_VALUE, [undecided.name or "stack", undecided.message.split()[0]])
+        error = UnknownValueError(UNKNOWN_STRING_VALUE, [])
+        error.message = f"{undecided.name or 'the stack'}: {undecided.message}"
+        raise error
 
 
 def _plain(value: Any) -> Any:

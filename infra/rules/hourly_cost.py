@@ -3,29 +3,28 @@
 from collections.abc import Iterator
 
 from infra.rules.instances import running
+from infra.rules.resource import Undecided
 from infra.rules.rule import Context, Rule
 
 
 def _hour(context: Context) -> Iterator[str]:
     limits = context.limits
     total = 0.0
+    unpriced: set[str] = set()
     for each in running(context):
         if not each.types:
             yield "runs instances whose type is stated nowhere"
-        prices: list[float] = []
-        for name in each.types:
-            price = limits.hour(name)
-            if price is None:
-                yield f"no price is known for {name}: add it to the price table"
-            else:
-                prices.append(price)
+        found = {name: limits.hour(name) for name in each.types}
+        unpriced |= {name for name, price in found.items() if price is None}
         # Of several types the dearest counts: EC2 may have capacity for no other.
-        total += each.most * max(prices, default=0.0)
+        total += each.most * max((price for price in found.values() if price is not None), default=0.0)
     if total > limits.hourly_usd:
         yield (
             f"its instances may cost {total:.2f} USD an hour on demand; "
             f"petpark:allowed_hourly_usd is {limits.hourly_usd:g}"
         )
+    elif unpriced:
+        raise Undecided(f"no price is known for {', '.join(sorted(unpriced))}: petpark prices refresh adds it")
 
 
 RULES = (

@@ -17,8 +17,15 @@ UNKNOWN: Final = _Unknown.VALUE
 """Stands in properties for a value that is known only after the deployment, or is secret."""
 
 
-class NotKnown(Exception):
-    """A rule needs a value that is `UNKNOWN`; the message is the path to it."""
+class Undecided(Exception):
+    """A rule cannot be decided; the message says why."""
+
+
+class NotKnown(Undecided):
+    """A rule needs a value that is `UNKNOWN`."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(f"{path} is known only after the deployment")
 
 
 @dataclass(frozen=True, kw_only=True)

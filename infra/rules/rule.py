@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from infra.rules.limits import Limits
-from infra.rules.resource import NotKnown, Resource, Stack
+from infra.rules.resource import Resource, Stack, Undecided
 
 
 class Severity(StrEnum):
@@ -35,7 +35,7 @@ class Finding:
     name: str
     message: str
     decided: bool = True
-    """False: a value that the rule needs is known only after the deployment."""
+    """False: a value that the rule needs is known only after the deployment, or a price is in no table."""
 
     @property
     def severity(self) -> Severity:
@@ -80,6 +80,5 @@ class Rule:
         try:
             for message in messages():
                 yield Finding(rule=self, urn=urn, name=name, message=message)
-        except NotKnown as path:
-            message = f"{path} is known only after the deployment"
-            yield Finding(rule=self, urn=urn, name=name, message=message, decided=False)
+        except Undecided as why:
+            yield Finding(rule=self, urn=urn, name=name, message=str(why), decided=False)

@@ -1,23 +1,23 @@
 import dataclasses
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import pytest
 
+from infra.configuration import prices
 from infra.configuration.rule_limits import rule_limits
 from infra.configuration.settings import read
 from infra.rules import Finding, Limits, Resource, check
 from tests.infra.conftest import Declared, Deployment, configuration
 
-ROOT = Path(__file__).resolve().parents[3]
+PRICES = prices.load()
 
 
 def limits_of(stack: str, **changes: str) -> Limits:
     """The limits that the stack's settings say."""
     config = configuration(stack) | {f"petpark:{key}": value for key, value in changes.items()}
     settings = read(lambda key: config.get(f"petpark:{key}"), region=config["aws:region"], namespace="petpark")
-    return rule_limits(settings)
+    return rule_limits(settings, PRICES)
 
 
 def as_resource(declared: Declared) -> Resource:
@@ -38,6 +38,11 @@ def resources_of(deployment: Deployment) -> tuple[Resource, ...]:
     return tuple(as_resource(declared) for declared in deployment.resources)
 
 
+def violated(found: Iterable[Finding]) -> set[str]:
+    """Names of the rules that are violated; what cannot be decided violates none."""
+    return {finding.rule.name for finding in found if finding.decided}
+
+
 @dataclasses.dataclass(frozen=True)
 class Judged:
     """A stack's resources and limits, and what rules say of them when one is changed."""
@@ -47,7 +52,7 @@ class Judged:
 
     def findings(self, name: str = "", change: Callable[[Resource], Resource | None] | None = None) -> set[str]:
         """Names of the rules that are violated, after a change to (or, by None, without) the resource called `name`."""
-        return {finding.rule.name for finding in self.found(name, change)}
+        return violated(self.found(name, change))
 
     def found(self, name: str = "", change: Callable[[Resource], Resource | None] | None = None) -> tuple[Finding, ...]:
         resources = self.resources
