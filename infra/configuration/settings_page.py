@@ -72,7 +72,7 @@ def page(root: Path, table: PriceTable) -> str:
         lines += _item(f"{about['type']}: {'; '.join(accepted)}")
         defaults = [f"{stack.name} {_shown(stack, full)}" for stack in stacks]
         lines += _item(f"default: {', '.join(defaults)}")
-        lines += _item(f"costs: {_costs(key, [each[key] for each in checks], stacks, table)}")
+        lines += _item(f"costs: {_costs(full, [each[key] for each in checks], stacks, table)}")
         lines += [*_inside(key, stacks[0]), ""]
     return "\n".join(lines).rstrip("\n") + "\n"
 
@@ -121,17 +121,16 @@ def _cost(settings: StackSettings, table: PriceTable) -> _Cost:
     return _Cost(month=sum(item.month for item in costs.monthly(settings, table)), training_hour=hour)
 
 
-def _costs(key: str, checks: list[Check], stacks: list[_Stack], table: PriceTable) -> str:
+def _costs(full: str, checks: list[Check], stacks: list[_Stack], table: PriceTable) -> str:
     """What the key changes in each stack; once if it is the same in both."""
-    found = [_changes(key, check, stack, table) or "–" for check, stack in zip(checks, stacks, strict=True)]
+    found = [_changes(full, check, stack, table) or "–" for check, stack in zip(checks, stacks, strict=True)]
     if len(set(found)) == 1:
         return found[0]
     return "; ".join(f"{stack.name} {one}" for stack, one in zip(stacks, found, strict=True))
 
 
-def _changes(key: str, check: Check, stack: _Stack, table: PriceTable) -> str:
+def _changes(full: str, check: Check, stack: _Stack, table: PriceTable) -> str:
     """How the stack's costs change with the key, by the cost module."""
-    full = f"{PROJECT}:{key}"
     if check.instance_types:
         types = yaml.safe_load(stack.texts[full])
         prices = table.region(stack.texts["aws:region"])
