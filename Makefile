@@ -26,7 +26,7 @@ environment = $(1)/bin/python -c 'import sys; sys.exit(sys.version_info[:2] != (
 # Two targets may fill the same environment, and uv is parallel by itself.
 .NOTPARALLEL:
 
-.PHONY: help linux setup setup-emulator deploy-setup provider demo demo-down test test-emulator check format bench lock clean
+.PHONY: help linux setup setup-emulator deploy-setup provider demo demo-down test test-emulator check format docs-settings bench lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -66,6 +66,9 @@ check: setup ## format, lint, types, import rules
 format: setup ## format, and fix what lint can fix
 	@$(RUN) -m ruff format .
 	@$(RUN) -m ruff check --fix .
+
+docs-settings: setup ## write docs/settings.md anew from the settings and their checks
+	@$(RUN) -m infra.configuration.settings_page > docs/settings.md.new && mv docs/settings.md.new docs/settings.md
 
 bench: setup .venv-benchmarks/.ready $(VERSITYGW) ## print each figure next to its reference; BENCH=benchmarks/registry/publish_and_fetch.py for one
 	@failed=0; for script in $(BENCH); do echo "== $$script"; $(RUN) $$script || failed=$$?; done; exit $$failed

@@ -9,7 +9,7 @@ from types import MappingProxyType
 import pulumi
 
 from infra.configuration.endpoint_settings import EndpointSettings, read_endpoint
-from infra.configuration.settings_reader import NAME, SHORT_NAME, Reader, SettingsInvalid
+from infra.configuration.settings_reader import NAME, SHORT_NAME, Check, Reader, SettingsInvalid
 from infra.instances.instance_types import InstanceType
 from infra.policies import as_json, write_once_bucket
 from registry.channel_policy import ChannelPolicy
@@ -65,6 +65,17 @@ class TrainingSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class AllowedSettings:
+    """What the stack may have at most, whatever its other settings say: the limits of `infra.rules`."""
+
+    gpu_types: tuple[str, ...]
+    instances: int
+    """At once: the endpoint's, and one job's training."""
+    hourly_usd: int
+    """What these cost in an hour, on demand."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class StackSettings:
     """One stack's configuration, whole and checked."""
 
@@ -94,6 +105,7 @@ class StackSettings:
     alarm_email: str | None
     training: TrainingSettings
     endpoint: EndpointSettings
+    allowed: AllowedSettings
 
 
 def load() -> StackSettings:
@@ -105,8 +117,16 @@ def load() -> StackSettings:
 def read(get: Callable[[str], str | None], *, region: str | None, namespace: str) -> StackSettings:
     """Check all values that `get` gives. Raises `SettingsInvalid` naming every wrong key, not only the first."""
     values = Reader(get, namespace)
+    settings = read_from(values, region)
+    values.settle()
+    return settings
+
+
+def read_from(values: Reader, region: str | None) -> StackSettings:
+    """Read every setting with its check; what is wrong is left to `values.settle`."""
+    expected = "a region such as eu-west-1; not one of China, GovCloud or another partition, whose ARNs are others"
+    values.checks["aws:region"] = Check(expected=expected)
     if not _REGION.fullmatch(region or ""):
-        expected = "a region such as eu-west-1; not one of China, GovCloud or another partition, whose ARNs are others"
         values.refuse("aws:region", region, expected)
     platform_stack = values.stack("platform", OWN)
     endpoint = read_endpoint(values, region or "")
@@ -128,9 +148,13 @@ def read(get: Callable[[str], str | None], *, region: str | None, namespace: str
         alarm_email=values.email("alarm_email"),
         training=_training(values),
         endpoint=endpoint,
+        allowed=AllowedSettings(
+            gpu_types=values.gpu_types("allowed_gpu_types"),
+            instances=values.integer("allowed_instances", 1, 1_000),
+            hourly_usd=values.integer("allowed_hourly_usd", 1, 100_000),
+        ),
     )
     _refuse_too_many_names(values, settings)
-    values.settle()
     return settings
 
 

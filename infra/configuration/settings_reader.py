@@ -4,6 +4,7 @@ import ipaddress
 import json
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, TypeGuard, cast
 
@@ -32,6 +33,19 @@ _SHOWN = 400
 _EMAIL = re.compile(rf"[^\s@\"<>]{{1,64}}@({_LABEL}\.)+{_LABEL}", re.IGNORECASE)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """What a setting may be: the check that a value is read with, as `docs/settings.md` shows it."""
+
+    expected: str
+    bounds: tuple[int, int] | None = None
+    """Lowest and highest, for whole numbers."""
+    choices: tuple[str, ...] = ()
+    """All values, where there are few; else those that mean something special."""
+    instance_types: bool = False
+    """It names EC2 instance types that are paid for by the hour."""
+
+
 class SettingsInvalid(ValueError):
     """The stack's configuration cannot be used; the message lists every key that is wrong."""
 
@@ -46,6 +60,8 @@ class Reader:
         self._get = get
         self._namespace = namespace
         self._wrong: list[str] = []
+        self.checks: dict[str, Check] = {}
+        """What each key was read with, by key."""
 
     def settle(self) -> None:
         """Raise `SettingsInvalid` with everything that was refused."""
@@ -72,8 +88,8 @@ class Reader:
         https://www.pulumi.com/docs/iac/concepts/stacks/
         """
         fits = re.compile(r"[A-Za-z0-9_.-]{1,100}")
-        expected = f"the name of a stack, or {absent!r}"
-        value = self._read(key, lambda text: text if fits.fullmatch(text) else None, expected, absent)
+        check = Check(expected=f"the name of a stack, or {absent!r}", choices=(absent,))
+        value = self._read(key, lambda text: text if fits.fullmatch(text) else None, check, absent)
         return None if value == absent else value
 
     def email(self, key: str) -> str | None:
@@ -95,7 +111,8 @@ class Reader:
 
     def boolean(self, key: str) -> bool:
         """Read `true` or `false`."""
-        return self._read(key, {"true": True, "false": False}.get, "true or false", False)
+        choices = {"true": True, "false": False}
+        return self._read(key, choices.get, Check(expected="true or false", choices=tuple(choices)), False)
 
     def integer(self, key: str, lowest: int, highest: int) -> int:
         """Read a whole number within bounds, both included."""
@@ -104,12 +121,14 @@ class Reader:
         def parse(text: str) -> int | None:
             return int(text) if digits.fullmatch(text) and lowest <= int(text) <= highest else None
 
-        return self._read(key, parse, f"a whole number from {lowest} to {highest}", lowest)
+        check = Check(expected=f"a whole number from {lowest} to {highest}", bounds=(lowest, highest))
+        return self._read(key, parse, check, lowest)
 
     def one_of[T: (str, int)](self, key: str, choices: tuple[T, ...]) -> T:
         """Read one of the choices."""
         by_text = {str(choice): choice for choice in choices}
-        return self._read(key, by_text.get, f"one of {', '.join(by_text)}", choices[0])
+        check = Check(expected=f"one of {', '.join(by_text)}", choices=tuple(by_text))
+        return self._read(key, by_text.get, check, choices[0])
 
     def network(self, key: str, prefixes: range) -> str:
         """Read an IPv4 block with a prefix of one of these lengths."""
@@ -140,6 +159,8 @@ class Reader:
     def instance_type(self, key: str) -> InstanceType:
         """Read an EC2 instance type of the table in `infra.instances.instance_types`."""
         value = self._get(key)
+        expected = "an EC2 instance type that petpark can use, such as c7i.large or g5.xlarge"
+        self.checks[key] = Check(expected=expected, instance_types=True)
         try:
             return instance_type(value or "")
         except InstanceTypeUnsupported as problem:
@@ -150,6 +171,7 @@ class Reader:
         """Read a list of instance types that one machine image fits, in order of preference."""
         expected = f"a list of 1 to {_MOST_TYPES} instance types, such as [g5.xlarge, g6.xlarge]"
         names = self.texts(key, re.compile(r"\S+"), expected, least=1)
+        self.checks[key] = Check(expected=expected, instance_types=True)
         try:
             types = tuple(instance_type(name) for name in names)
         except InstanceTypeUnsupported as problem:
@@ -161,6 +183,19 @@ class Reader:
             expected = "types that share a machine image: of one architecture, and all with a GPU or all without"
             self.refuse(key, ", ".join(names), expected)
         return types or (instance_type("t3.micro"),)
+
+    def gpu_types(self, key: str) -> tuple[str, ...]:
+        """Read a list of instance types with a GPU; [] for none."""
+        names = self.texts(key, re.compile(r"\S+"), "a list of instance types with a GPU, such as [g5.xlarge], or []")
+        for name in names:
+            try:
+                plain = instance_type(name).gpu is None
+            except InstanceTypeUnsupported as problem:
+                self.refuse(key, name, f"types that petpark can use: {problem}")
+            else:
+                if plain:
+                    self.refuse(key, name, "types with a GPU; types without one need no entry")
+        return names
 
     def providers(self, key: str) -> str:
         """Read names of ONNX Runtime's execution providers, in order."""
@@ -228,12 +263,14 @@ class Reader:
     def _full(self, key: str) -> str:
         return key if ":" in key else f"{self._namespace}:{key}"
 
-    def _read[T](self, key: str, parse: Callable[[str], T | None], expected: str, instead: T) -> T:
+    def _read[T](self, key: str, parse: Callable[[str], T | None], check: Check | str, instead: T) -> T:
+        check = Check(expected=check) if isinstance(check, str) else check
+        self.checks[key] = check
         value = self._get(key)
         parsed = None if value is None else parse(value)
         if parsed is not None:
             return parsed
-        self.refuse(key, value, expected)
+        self.refuse(key, value, check.expected)
         return instead
 
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import boto3
 
+from infra.configuration.stack_file import SettingsUnusable, read_stack
 from petpark.account import budgets, capacity, certificates, identity, images, quotas, roles, stated
 from petpark.account.cloud import Account, Unchecked
-from petpark.account.stack import SettingsUnusable, read_stack
 from petpark.doctor import Check, Health
 
 _AT_ONCE = 6

@@ -13,9 +13,9 @@ from typing import Any
 
 import boto3
 
+from infra.configuration.stack_file import SettingsUnusable, read_stack
 from petpark.account import identity
 from petpark.account.cloud import Account, Unchecked
-from petpark.account.stack import SettingsUnusable, read_stack
 from petpark.doctor import Check, Health
 
 PROJECT = "petpark"

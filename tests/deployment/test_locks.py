@@ -146,7 +146,7 @@ def test_all_groups_together_and_each_alone_resolve_to_the_locked_versions(tmp_p
     for asked in (["--group", "dev"], *(["--group", name] for name in GROUPS)):
         found = resolved("pyproject.toml", *asked, *overrides, wheels=wheels, folder=tmp_path)
         assert found.items() <= development.items(), asked
-    deploy = resolved("pyproject.toml", "--group", "deploy", wheels=wheels, folder=tmp_path)
+    deploy = resolved("pyproject.toml", "--group", "deploy", *overrides, wheels=wheels, folder=tmp_path)
     assert deploy == pins("deploy")
 
 

@@ -41,6 +41,8 @@ class Declared:
     urn: str
     waits_for: frozenset[str]
     """URNs of what must exist before: by its inputs, or by `depends_on`."""
+    refers: Mapping[str, frozenset[str]]
+    """URNs of what each input's value comes from."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -158,6 +160,7 @@ class Monitor(pulumi_mocks.MockMonitor):
                     retain=request.retainOnDelete,
                     urn=registered.urn,
                     waits_for=frozenset(request.dependencies),
+                    refers={name: frozenset(of.urns) for name, of in request.propertyDependencies.items()},
                 )
             )
         return registered

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from petpark.account.stack import SettingsUnusable, read_stack
+from infra.configuration.stack_file import SettingsUnusable, read_stack
 from petpark.app import Invocation, example, invocation
 from petpark.commands.operations.doctor import checkout
 from petpark.errors import NOT_SO, SettingsWrong

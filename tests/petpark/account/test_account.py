@@ -24,6 +24,7 @@ from hypothesis import strategies as st
 from moto import mock_aws
 from typer.testing import CliRunner
 
+from infra.configuration.stack_file import SettingsUnusable, read_stack
 from infra.instances.instance_types import InstanceTypeUnsupported, instance_type
 from petpark import account as checker
 from petpark.__main__ import app
@@ -31,7 +32,6 @@ from petpark.account import certificates
 from petpark.account.certificates import covers
 from petpark.account.cloud import Account, permission
 from petpark.account.demand import fleets, vcpu_quota
-from petpark.account.stack import SettingsUnusable, read_stack
 from petpark.doctor import Check, Health
 from tests.petpark.account.fake_account import ACCOUNT, REGION, ROOT, FakeAccount, settings
 

@@ -36,14 +36,14 @@ def read_stack(root: Path, stack: str) -> "StackSettings":
         raise SettingsUnusable(f"{path} holds no settings: it has no map named `config`")
 
     def get(key: str) -> str | None:
-        return _as_text(config.get(f"{_PROJECT}:{key}"))
+        return as_text(config.get(f"{_PROJECT}:{key}"))
 
     try:
-        return read(get, region=_as_text(config.get("aws:region")), namespace=_PROJECT)
+        return read(get, region=as_text(config.get("aws:region")), namespace=_PROJECT)
     except SettingsInvalid as error:
         raise SettingsUnusable(str(error)) from None
 
 
-def _as_text(value: Any) -> str | None:
+def as_text(value: Any) -> str | None:
     """As Pulumi hands values to a program: everything is text, and what has parts is JSON."""
     return value if value is None or isinstance(value, str) else json.dumps(value, default=str)

@@ -1,0 +1,11 @@
+"""Rules that every stack's declared resources must satisfy. Pure: resources and limits in, findings out.
+
+Not the IAM policies of `infra.policies`: those are what the program declares, these judge it. docs/design/rules.md.
+"""
+
+from infra.rules.check import RULES, check
+from infra.rules.limits import Limits, TrainingLimits
+from infra.rules.resource import UNKNOWN, Resource
+from infra.rules.rule import Finding, Rule, Severity
+
+__all__ = ["RULES", "UNKNOWN", "Finding", "Limits", "Resource", "Rule", "Severity", "TrainingLimits", "check"]
