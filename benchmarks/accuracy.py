@@ -7,6 +7,7 @@
   torchvision's recipe with the linear layer's processor time; 5 seeds.
 - tuning: the network's last stage fine-tuned, with one thing changed, also on breeds left out; 5 seeds.
 - int8: the network in eight bits beside floats; 5 seeds.
+- student: a small network taught by the large one, ten minutes of two cores; 1 seed.
 - unseen: breeds (or other groups of the index) that training never saw, by each network; 10 draws.
 - curve: how many photos a class are needed; 10 draws.
 - input: size and resizing of the photos; 10 draws.
@@ -42,7 +43,7 @@ from benchmarks.support.claims import Claim, ablation, generated, parity, real, 
 from benchmarks.support.figures import Machine
 from benchmarks.support.frozen import read_groups
 from benchmarks.support.our_training import Lake, fill_lake
-from benchmarks.support.pretrained_claims import curve, inputs, int8, pretrained, tuning, unseen
+from benchmarks.support.pretrained_claims import curve, inputs, int8, pretrained, student, tuning, unseen
 from benchmarks.support.trials import Trials
 from training.dataset.generated import generate
 from training.errors import TrainingError
@@ -50,9 +51,20 @@ from training.errors import TrainingError
 DRAWN: Final = 6_000
 SEEDS: Final[Mapping[str, int]] = {
     **{"generated": 1, "real": 5, "transfer": 5, "ablation": 3},
-    **{"pretrained": 5, "tuning": 5, "int8": 5},
+    **{"pretrained": 5, "tuning": 5, "int8": 5, "student": 1},
 }
-NEED_PHOTOS: Final = ("real", "transfer", "ablation", "pretrained", "tuning", "int8", "unseen", "curve", "input")
+NEED_PHOTOS: Final = (
+    "real",
+    "transfer",
+    "ablation",
+    "pretrained",
+    "tuning",
+    "int8",
+    "student",
+    "unseen",
+    "curve",
+    "input",
+)
 
 
 def main() -> int:
@@ -102,6 +114,7 @@ def main() -> int:
         "pretrained": lambda: pretrained(trials, lakes("pretrained")),
         "tuning": lambda: tuning(trials, lakes("tuning"), groups()),
         "int8": lambda: int8(trials, lakes("int8")),
+        "student": lambda: student(trials, lakes("student")),
         "unseen": lambda: unseen(trials, split(0), groups()),
         "curve": lambda: curve(trials, split(0), groups()),
         "input": lambda: inputs(trials, split(0), groups()),
