@@ -7,7 +7,7 @@
   torchvision's recipe with the linear layer's processor time; 5 seeds.
 - tuning: the network's last stage fine-tuned, with one thing changed, also on breeds left out; 5 seeds.
 - int8: the network in eight bits beside floats; 5 seeds.
-- student: a small network taught by the large one, ten minutes of two cores; 1 seed.
+- student: a small network taught by the large one, ten CPU minutes; 1 seed.
 - unseen: breeds (or other groups of the index) that training never saw, by each network; 10 draws.
 - curve: how many photos a class are needed; 10 draws.
 - input: size and resizing of the photos; 10 draws.

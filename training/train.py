@@ -24,7 +24,7 @@ from training.hyper_parameters import HyperParameters
 from training.job import EpochRecord
 from training.machine import Usage
 from training.model import Classifier, build_model, load_initial_weights, to_photos
-from training.optimiser import SCALE, build_optimiser
+from training.optimiser import build_optimiser
 from training.pixels import LabelledPixels
 
 _EVALUATION_BATCH: Final = 128
@@ -153,7 +153,7 @@ class _Run:
         photos, targets = self._batches.at(self.step)
         rate = learning_rate(self._parameters, step=self.step, steps=self.steps)
         for settings in self._optimiser.param_groups:
-            settings["lr"] = rate * settings.get(SCALE, 1.0)
+            settings["lr"] = rate
 
         self._model.train()
         with torch.autocast(self._device.type, self._precision, enabled=self._precision is not torch.float32):
