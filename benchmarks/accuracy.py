@@ -7,7 +7,7 @@
   torchvision's recipe with the linear layer's processor time; 5 seeds.
 - tuning: the network's last stage fine-tuned, with one thing changed, also on breeds left out; 5 seeds.
 - int8: the network in eight bits beside floats; 5 seeds.
-- student: a small network taught by the large one, ten CPU minutes; 1 seed.
+- student: a small network taught by the large one, in --minutes of CPU time; 1 seed.
 - unseen: breeds (or other groups of the index) that training never saw, by each network; 10 draws.
 - curve: how many photos a class are needed; 10 draws.
 - input: size and resizing of the photos; 10 draws.
@@ -74,6 +74,7 @@ def main() -> int:
     parser.add_argument("--photos", type=Path, default=os.environ.get("PETPARK_PHOTOS"), help="folder of <class>/*.jpg")
     parser.add_argument("--index", type=Path, help="CSV of key (or file) and breed (PHOTOS/photos.csv)")
     parser.add_argument("--seeds", type=int, help="of each training")
+    parser.add_argument("--minutes", type=float, default=10.0, help="of CPU time for a student (10)")
     parser.add_argument("--drawn", type=int, default=DRAWN, help="photos of the generated set (6,000)")
     parser.add_argument("--threads", type=int, default=os.process_cpu_count() or 1, help="of torch (all cores)")
     parser.add_argument("--results", type=Path, default=Path("build/accuracy"), help="what was measured so far")
@@ -84,8 +85,8 @@ def main() -> int:
         parser.error(f"{photos} is no folder; give one with a folder of photos for each class")
     if photos is None and asked.only in NEED_PHOTOS:
         parser.error(f"{asked.only} needs real photos: --photos DIR, or PETPARK_PHOTOS")
-    if min(asked.drawn, asked.threads, 1 if asked.seeds is None else asked.seeds) < 1:
-        parser.error("--seeds, --drawn and --threads are counts: at least 1")
+    if min(asked.drawn, asked.threads, asked.minutes, 1 if asked.seeds is None else asked.seeds) < 1:
+        parser.error("--seeds, --drawn, --threads and --minutes are at least 1")
     torch.set_num_threads(asked.threads)
     machine = Machine.here()
     show = Console(quiet=asked.json, width=None if sys.stdout.isatty() else 140, highlight=False)
@@ -114,7 +115,7 @@ def main() -> int:
         "pretrained": lambda: pretrained(trials, lakes("pretrained")),
         "tuning": lambda: tuning(trials, lakes("tuning"), groups()),
         "int8": lambda: int8(trials, lakes("int8")),
-        "student": lambda: student(trials, lakes("student")),
+        "student": lambda: student(trials, lakes("student"), asked.minutes),
         "unseen": lambda: unseen(trials, split(0), groups()),
         "curve": lambda: curve(trials, split(0), groups()),
         "input": lambda: inputs(trials, split(0), groups()),

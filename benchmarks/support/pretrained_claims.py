@@ -26,7 +26,6 @@ DRAWS: Final = 10
 PHOTOS_EACH: Final = (3, 5, 10, 20, 50, 100, 200, 500)
 SIZES: Final = (160, 192, 224, 256, 288)
 TEST_PROMISE, UNSEEN_PROMISE, MINUTES = 0.985, 0.975, 3.0
-STUDENT_MINUTES: Final = 10.0  # of CPU time, the teacher's answers included
 STUDENT_MAY_LOSE: Final = 0.01
 
 
@@ -108,21 +107,21 @@ def int8(trials: Trials, lakes: Sequence[Lake]) -> Claim:
     return eight_bits(trials, lakes, NETWORK, size, _embedded(trials, lakes[0], {}, NETWORK, size))
 
 
-def student(trials: Trials, lakes: Sequence[Lake]) -> Claim:
+def student(trials: Trials, lakes: Sequence[Lake], minutes: float) -> Claim:
     """A small network taught by the large one, on all photos but the test's; their labels are used by layers only."""
     table: dict[str, list[Outcome]] = {"teacher": [], "student, as taught": [], "student, a layer of its own": []}
     for seed, lake in enumerate(lakes):
         embedded = _embedded(trials, lake, {}, NETWORK, FOR_TRANSFER.image_size)
-        for name, outcome in zip(table, _taught(trials, lake, embedded, seed), strict=True):
+        for name, outcome in zip(table, _taught(trials, lake, embedded, seed, minutes), strict=True):
             table[name].append(outcome)
     teachers, *others = table.values()
-    minutes = statistics.mean(outcome.cpu_seconds for outcome in others[0]) / 60
+    spent = _mean_minutes(others[0])
     rows = [
         (
             name,
             _mean(found),
             "" if found is teachers else _gain(found, teachers),
-            "" if found is teachers else f"{minutes:.1f}",
+            "" if found is teachers else spent,
         )
         for name, found in table.items()
     ]
@@ -137,10 +136,12 @@ def student(trials: Trials, lakes: Sequence[Lake]) -> Claim:
     )
 
 
-def _taught(trials: Trials, lake: Lake, embedded: Embedded, seed: int) -> tuple[Outcome, Outcome, Outcome]:
+def _taught(
+    trials: Trials, lake: Lake, embedded: Embedded, seed: int, minutes: float
+) -> tuple[Outcome, Outcome, Outcome]:
     """Give the outcomes of teacher, student, and of a linear layer on the student's embeddings."""
     parts = Parts.of_split(lake.manifest)
-    seconds = STUDENT_MINUTES * 60
+    seconds = minutes * 60
     settings = {"size": STUDENT_SIZE, "views": VIEWS, "cpu_seconds": seconds}
     head = embedded.fit(parts)
     test = torch.from_numpy(parts.test)
