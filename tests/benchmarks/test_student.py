@@ -6,9 +6,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.support.student import Lessons, by_photo, teach
-from training.head import Head
-from training.model import to_photos
+from benchmarks.support.accuracy.student import Lessons, by_photo, teach
+from training.networks.head import Head
+from training.networks.model import to_photos
 
 
 @given(photos=st.integers(1, 20), views=st.integers(1, 4), batch=st.integers(1, 8))
