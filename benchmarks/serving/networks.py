@@ -80,7 +80,9 @@ def make_models(directory: Path) -> Mapping[str, Path]:
     from training.networks.model import build_model
 
     directory.mkdir(parents=True, exist_ok=True)
-    paths = {name: directory / f"{name.replace(', ', '-').replace(' ', '-')}.onnx" for name in (SMALL, WHOLE, EIGHT)}
+    paths = {
+        name: directory / f"{name.replace(', ', '-').replace(' ', '-')}.onnx" for name in (SMALL, WHOLE, EIGHT, *LARGER)
+    }
     if not paths[SMALL].exists():
         export_onnx(build_model(SMALL, len(LABELS)).eval(), paths[SMALL], labels=LABELS, size=SIZE)
     for network in (WHOLE, *LARGER):
