@@ -41,8 +41,9 @@ class HyperParameters(Settings):
     """One recipe. Shares are between 0 and 1."""
 
     YOUNG = frozenset({"infrared", "jpeg", "glare", "bars", "class_balance", "deterministic", "compile"}) | {
-        *("start_size", "flips", "optimiser", "frozen", "views", "layer_decay"),
+        *("start_size", "flips", "optimiser", "frozen", "views"),
     }
+    RETIRED = MappingProxyType({"layer_decay": 1.0})
 
     architecture: str = "resnet8"  # one of `ARCHITECTURES`
     image_size: int = 48  # photos are decoded at this many pixels squared; the model answers at it
@@ -70,7 +71,6 @@ class HyperParameters(Settings):
     flips: int = 0  # 1: the model answers by the mean of a photo and its mirror image, at twice the cost
     frozen: int = 0  # 1: only the linear layer is learned, on a network with initial weights that stays as it is
     views: int = 1  # of each photo that a frozen network sees: photo, mirror image, crops; 0: by the number of photos
-    layer_decay: float = 1.0  # below 1, each block before the linear layer learns slower by that factor than the next
     compile: int = 0  # 1: by torch.compile; pays on a GPU, where a job is longer than some minutes
 
     def __post_init__(self) -> None:
@@ -78,7 +78,7 @@ class HyperParameters(Settings):
         for name, there in (("architecture", ARCHITECTURES), ("optimiser", OPTIMISERS)):
             if getattr(self, name) not in there:
                 raise SpecMalformed(f"unknown {name} {getattr(self, name)!r}; choose one of: {', '.join(there)}")
-        for name in ("batch_size", "learning_rate", "crop_scale", "layer_decay"):
+        for name in ("batch_size", "learning_rate", "crop_scale"):
             if not getattr(self, name) > 0:
                 raise SpecMalformed(f"{name} must be above 0, not {getattr(self, name)}")
         for name in ("weight_decay", "mixup", "rotation"):
@@ -96,7 +96,6 @@ class HyperParameters(Settings):
             ("start_size", self.image_size, least if self.start_size else 0),
             ("epochs", _MOST_EPOCHS, 0),
             ("views", _MOST_VIEWS, 0),
-            ("layer_decay", 1, 0),
             ("batch_size", _MOST_PHOTOS, 1),
             ("rotation", 180, 0),
         ):
@@ -154,7 +153,7 @@ RECIPES: Final[Mapping[str, HyperParameters]] = MappingProxyType(
 _IDLE: Final = frozenset(
     {
         *("start_size", "epochs", "batch_size", "optimiser", "learning_rate", "weight_decay", "warm_up"),
-        *("label_smoothing", "ema_decay", "mixup", "layer_decay", "deterministic", "compile"),
+        *("label_smoothing", "ema_decay", "mixup", "deterministic", "compile"),
     }
 )
 """What the training of a linear layer does not look at."""

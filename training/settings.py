@@ -1,7 +1,8 @@
 """Frozen records of texts, counts and numbers that people change by `name=value` and jobs carry as JSON."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, fields, replace
+from types import MappingProxyType
 from typing import Any, ClassVar, Self, cast
 
 from registry.encoding import Fields
@@ -13,6 +14,9 @@ class Settings:
 
     YOUNG: ClassVar[frozenset[str]] = frozenset()
     """Fields that jobs of the past do not know: what was stored without one has the default, which is off."""
+
+    RETIRED: ClassVar[Mapping[str, float]] = MappingProxyType({})
+    """Fields that only jobs of the past have, with the value that changed nothing; another value is refused."""
 
     def with_settings(self, settings: Iterable[str]) -> Self:
         """Change some by `name=value`; SpecMalformed names those that exist."""
@@ -42,5 +46,8 @@ class Settings:
                 read[field.name] = reader.count(field.name, least=0)
             else:
                 read[field.name] = reader.number(field.name)
+        for name, idle in cls.RETIRED.items():
+            if name in reader.rest() and (value := reader.number(name)) != idle:
+                raise SpecMalformed(f"{name}={value} is not supported any more; submit the job again without it")
         reader.done()
         return cls(**read)

@@ -1,10 +1,10 @@
 """What a photo costs an endpoint by each network: `python benchmarks/serving/networks.py`.
 
-mobilenet_v3_small, and EfficientNet-Lite0 in floats and in eight bits, each exported as training does and called as an
-endpoint does: one photo a call, one thread a call. All are called in turns, many rounds; ratios are those within
-rounds, by processor time of the calling thread, so that a busy neighbour meets all alike. A promise is kept or not kept
-only where the 95 % interval of the median ratio lies on one side of it; else the machine was too noisy, and nothing is
-concluded. Ends with 1 if a promise is not kept, with 3 if nothing could be concluded about one.
+mobilenet_v3_small, EfficientNet-Lite0 in floats and in eight bits, Lite1 and Lite2, each exported as training does and
+called as an endpoint does: one photo a call, one thread a call. All are called in turns, many rounds; ratios are those
+within rounds, by processor time of the calling thread, so that a busy neighbour meets all alike. A promise is kept or
+not kept only where the 95 % interval of the median ratio lies on one side of it; else the machine was too noisy, and
+nothing is concluded. Ends with 1 if a promise is not kept, with 3 if nothing could be concluded about one.
 """
 
 import argparse
@@ -31,6 +31,7 @@ from benchmarks.support.serving.classifier import LABELS, SIZE, make_photo
 from serving.inference.session import Session
 
 SMALL, WHOLE, EIGHT = "mobilenet_v3_small", "efficientnet_lite0", "efficientnet_lite0, eight bits"
+LARGER = ("efficientnet_lite1", "efficientnet_lite2")
 MOST_TIMES, CORES = 3.0, 2
 """Processor time of a photo by EfficientNet-Lite0, decoding included, in those of mobilenet_v3_small; an endpoint's."""
 
@@ -79,11 +80,14 @@ def make_models(directory: Path) -> Mapping[str, Path]:
     from training.networks.model import build_model
 
     directory.mkdir(parents=True, exist_ok=True)
-    paths = {name: directory / f"{name.replace(', ', '-').replace(' ', '-')}.onnx" for name in (SMALL, WHOLE, EIGHT)}
+    paths = {
+        name: directory / f"{name.replace(', ', '-').replace(' ', '-')}.onnx" for name in (SMALL, WHOLE, EIGHT, *LARGER)
+    }
     if not paths[SMALL].exists():
         export_onnx(build_model(SMALL, len(LABELS)).eval(), paths[SMALL], labels=LABELS, size=SIZE)
-    if not paths[WHOLE].exists():
-        export_onnx(frozen(WHOLE, len(LABELS)), paths[WHOLE], labels=LABELS, size=SIZE)
+    for network in (WHOLE, *LARGER):
+        if not paths[network].exists():
+            export_onnx(frozen(network, len(LABELS)), paths[network], labels=LABELS, size=SIZE)
     if not paths[EIGHT].exists():
         quantise(paths[WHOLE], paths[EIGHT], np.stack([imaging.decode(make_photo(), SIZE)] * 8))
     return paths

@@ -7,6 +7,7 @@
   torchvision's recipe with the linear layer's processor time; 5 seeds.
 - tuning: the network's last stage fine-tuned, with one thing changed, also on breeds left out; 5 seeds.
 - int8: the network in eight bits beside floats; 5 seeds.
+- student: a small network taught by the large one, in --minutes of CPU time; 1 seed.
 - unseen: breeds (or other groups of the index) that training never saw, by each network; 10 draws.
 - curve: how many photos a class are needed; 10 draws.
 - input: size and resizing of the photos; 10 draws.
@@ -41,7 +42,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from benchmarks.support.accuracy.claims import Claim, ablation, generated, parity, real, transfer
 from benchmarks.support.accuracy.frozen import read_groups
 from benchmarks.support.accuracy.our_training import Lake, fill_lake
-from benchmarks.support.accuracy.pretrained_claims import curve, inputs, int8, pretrained, tuning, unseen
+from benchmarks.support.accuracy.pretrained_claims import curve, inputs, int8, pretrained, student, tuning, unseen
 from benchmarks.support.accuracy.trials import Trials
 from benchmarks.support.figures import Machine
 from training.dataset.generated import generate
@@ -50,9 +51,20 @@ from training.errors import TrainingError
 DRAWN: Final = 6_000
 SEEDS: Final[Mapping[str, int]] = {
     **{"generated": 1, "real": 5, "transfer": 5, "ablation": 3},
-    **{"pretrained": 5, "tuning": 5, "int8": 5},
+    **{"pretrained": 5, "tuning": 5, "int8": 5, "student": 1},
 }
-NEED_PHOTOS: Final = ("real", "transfer", "ablation", "pretrained", "tuning", "int8", "unseen", "curve", "input")
+NEED_PHOTOS: Final = (
+    "real",
+    "transfer",
+    "ablation",
+    "pretrained",
+    "tuning",
+    "int8",
+    "student",
+    "unseen",
+    "curve",
+    "input",
+)
 
 
 def main() -> int:
@@ -62,6 +74,7 @@ def main() -> int:
     parser.add_argument("--photos", type=Path, default=os.environ.get("PETPARK_PHOTOS"), help="folder of <class>/*.jpg")
     parser.add_argument("--index", type=Path, help="CSV of key (or file) and breed (PHOTOS/photos.csv)")
     parser.add_argument("--seeds", type=int, help="of each training")
+    parser.add_argument("--minutes", type=float, default=10.0, help="of CPU time for a student (10)")
     parser.add_argument("--drawn", type=int, default=DRAWN, help="photos of the generated set (6,000)")
     parser.add_argument("--threads", type=int, default=os.process_cpu_count() or 1, help="of torch (all cores)")
     parser.add_argument("--results", type=Path, default=Path("build/accuracy"), help="what was measured so far")
@@ -72,8 +85,8 @@ def main() -> int:
         parser.error(f"{photos} is no folder; give one with a folder of photos for each class")
     if photos is None and asked.only in NEED_PHOTOS:
         parser.error(f"{asked.only} needs real photos: --photos DIR, or PETPARK_PHOTOS")
-    if min(asked.drawn, asked.threads, 1 if asked.seeds is None else asked.seeds) < 1:
-        parser.error("--seeds, --drawn and --threads are counts: at least 1")
+    if min(asked.drawn, asked.threads, asked.minutes, 1 if asked.seeds is None else asked.seeds) < 1:
+        parser.error("--seeds, --drawn, --threads and --minutes are at least 1")
     torch.set_num_threads(asked.threads)
     machine = Machine.here()
     show = Console(quiet=asked.json, width=None if sys.stdout.isatty() else 140, highlight=False)
@@ -102,6 +115,7 @@ def main() -> int:
         "pretrained": lambda: pretrained(trials, lakes("pretrained")),
         "tuning": lambda: tuning(trials, lakes("tuning"), groups()),
         "int8": lambda: int8(trials, lakes("int8")),
+        "student": lambda: student(trials, lakes("student"), asked.minutes),
         "unseen": lambda: unseen(trials, split(0), groups()),
         "curve": lambda: curve(trials, split(0), groups()),
         "input": lambda: inputs(trials, split(0), groups()),

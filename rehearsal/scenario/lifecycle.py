@@ -10,7 +10,7 @@ import importlib
 import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
@@ -256,9 +256,8 @@ class Lifecycle:
                     case Finished(result=result) if result.version is not None:
                         judged = gates.judgement(target, result.version)
                         self._facts = replace(self._facts, gates={**self._facts.gates, result.version: judged.verdicts})
-                        fell_back = model_versions.version(target, result.version).lineage.get("instead")
-                        said = f"version {result.version}, {_gates(judged)}, job {job}"
-                        step.done(f"{said}; {fell_back}" if fell_back else said, by=spec.requested_by)
+                        lineage = model_versions.version(target, result.version).lineage
+                        step.done(f"{trained(result.version, judged, lineage)}, job {job}", by=spec.requested_by)
                         return result.version
                     case _:
                         step.stage(f"instance {instance}")
@@ -429,6 +428,12 @@ def _call(url: str, photo: bytes, key: str | None) -> int:
 def _at_a_quarter(epoch: int, of: int) -> bool:
     """Whether a quarter of the epochs ends with this one: so many lines does a training get in a log."""
     return 4 * epoch // of > 4 * (epoch - 1) // of
+
+
+def trained(version: int, judged: Judgement, lineage: Mapping[str, Any]) -> str:
+    """Say what a training gave, and why it is not what was asked where its pretrained weights could not be had."""
+    said = f"version {version}, {_gates(judged)}"
+    return f"{said}, {lineage['instead']}" if "instead" in lineage else said
 
 
 def _gates(judged: Judgement) -> str:

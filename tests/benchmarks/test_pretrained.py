@@ -68,7 +68,7 @@ def test_what_is_kept_and_what_learns_are_together_the_whole_network():
     torch.testing.assert_close(Tail(model, head).eval()(features), expected)
 
 
-def tuned(**changes: Any) -> tuple[dict[str, Tensor], Tensor]:
+def tuned(layer_decay: float = 1.0, **changes: Any) -> tuple[dict[str, Tensor], Tensor]:
     """Answers of a short training on drawn features, and those of the linear layer that it begins with."""
     features = 30 * torch.randn(70, VIEWS, CHANNELS, 2, 2, generator=torch.Generator().manual_seed(2)).half()
     embedded = drawn(70)
@@ -79,7 +79,7 @@ def tuned(**changes: Any) -> tuple[dict[str, Tensor], Tensor]:
     parts = Parts(learn=np.arange(0, 60), held=np.arange(0), test=np.arange(60, 70))
     parameters = replace(FINE_TUNED, epochs=1, **changes)
     start = Start(features=features, cpu_seconds=0.0)
-    answers = fine_tune(NETWORK, start, embedded, parameters, 5, parts, head)
+    answers = fine_tune(NETWORK, start, embedded, parameters, 5, parts, head, layer_decay)
     untouched = fine_tune(NETWORK, start, embedded, replace(parameters, epochs=0), 5, parts, head)
     return answers, untouched["last"]
 
@@ -97,8 +97,8 @@ def test_fine_tuning_begins_at_the_linear_layer_and_is_a_function_of_its_seed():
 def test_ways_that_differ_in_their_answers_alone_are_one_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     trained: list[object] = []
 
-    def train(_network: str, _start: Start, embedded: Embedded, parameters: object, *_rest: object) -> Any:
-        trained.append(parameters)
+    def train(_network: str, _start: Start, embedded: Embedded, parameters: object, *rest: object) -> Any:
+        trained.append((parameters, rest[-1]))
         right = torch.eye(2)[embedded.targets[torch.arange(80, 100)]]
         return {name: right if "flips" in name else 1 - right for name in {way.answers for way in WAYS.values()}}
 
@@ -112,7 +112,8 @@ def test_ways_that_differ_in_their_answers_alone_are_one_training(tmp_path: Path
             name: float("flips" in way.answers) for name, way in WAYS.items()
         }
         assert tuning.linear(0).balanced > 0.8
-    assert trained == [replace(FINE_TUNED, **changes) for changes in _distinct([way.changes for way in WAYS.values()])]
+    ways = _distinct([(way.changes, way.layer_decay) for way in WAYS.values()])
+    assert trained == [(replace(FINE_TUNED, **changes), decay) for changes, decay in ways]
     assert WAYS[PLAIN].changes == {}
 
 

@@ -12,8 +12,6 @@ from training.hyper_parameters import HyperParameters
 _MOMENTUM: Final = 0.95
 _FIRST, _SECOND = 0.9, 0.999  # Adam's decays, for what is no matrix
 _TINY: Final = 1e-8
-SCALE: Final = "scale"
-"""Of a group of weights: its learning rate is that of the step times this."""
 # A quintic that brings singular values between 0 and 1 near to 1, five times applied (Jordan et al., Muon, 2024).
 _QUINTIC: Final = (3.4445, -4.7750, 2.0315)
 _TIMES: Final = 5
@@ -27,31 +25,12 @@ def build_optimiser(model: nn.Module, parameters: HyperParameters) -> Optimizer:
         convolutions = [weight for weight in model.parameters() if weight.ndim == 4]
         others = [weight for weight in model.parameters() if weight.ndim != 4]
         return Muon(convolutions, others, rate=parameters.learning_rate, decay=parameters.weight_decay)
-    groups: list[dict[str, Any]] = []
-    for block, scale in _blocks(model, parameters.layer_decay):
-        matrices = [weight for weight in block if weight.ndim > 1]
-        vectors = [weight for weight in block if weight.ndim <= 1]
-        groups += [
-            {"params": weights, "weight_decay": decay, SCALE: scale}
-            for weights, decay in ((matrices, parameters.weight_decay), (vectors, 0.0))
-            if weights
-        ]
+    weights = list(model.parameters())
+    groups: list[dict[str, Any]] = [
+        {"params": [weight for weight in weights if weight.ndim > 1], "weight_decay": parameters.weight_decay},
+        {"params": [weight for weight in weights if weight.ndim <= 1], "weight_decay": 0.0},
+    ]
     return AdamW(groups, lr=parameters.learning_rate, fused=True)
-
-
-def _blocks(model: nn.Module, decay: float) -> list[tuple[list[Tensor], float]]:
-    """Give each block's weights and the factor of their learning rate: 1 for the last, times `decay` for each before.
-
-    Without decay all weights are one block, in their order: optimisers of the past had them so.
-    """
-    if decay == 1:
-        return [(list(model.parameters()), 1.0)]
-    found: dict[str, list[Tensor]] = {}
-    for name, weight in model.named_parameters():
-        parts = name.split(".")
-        block = ".".join(parts[:3] if parts[1] == "blocks" else parts[:2] if parts[0] == "features" else parts[:1])
-        found.setdefault(block, []).append(weight)
-    return [(weights, decay ** (len(found) - 1 - place)) for place, weights in enumerate(found.values())]
 
 
 class Muon(Optimizer):

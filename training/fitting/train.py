@@ -20,7 +20,7 @@ from training.distributed.group import Group
 from training.errors import AcceleratorLost, Interrupted, LossNotFinite, OutOfMemory
 from training.fitting.batches import Batches, derive
 from training.fitting.checkpoint import Checkpoints
-from training.fitting.optimiser import SCALE, build_optimiser
+from training.fitting.optimiser import build_optimiser
 from training.fitting.pixels import LabelledPixels
 from training.hyper_parameters import HyperParameters
 from training.instance.machine import Usage
@@ -153,7 +153,7 @@ class _Run:
         photos, targets = self._batches.at(self.step)
         rate = learning_rate(self._parameters, step=self.step, steps=self.steps)
         for settings in self._optimiser.param_groups:
-            settings["lr"] = rate * settings.get(SCALE, 1.0)
+            settings["lr"] = rate
 
         self._model.train()
         with torch.autocast(self._device.type, self._precision, enabled=self._precision is not torch.float32):

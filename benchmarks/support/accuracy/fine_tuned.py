@@ -28,6 +28,7 @@ class Way:
     """What is changed in `FINE_TUNED`, and which of a training's answers count."""
 
     changes: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    layer_decay: float = 1.0  # below 1, each block learns slower by that factor than the next
     answers: str = "last"
 
 
@@ -36,11 +37,11 @@ PLAIN: Final = "one rate"
 WAYS: Final[Mapping[str, Way]] = {
     PLAIN: Way(),
     "a third of the rate": Way(changes={"learning_rate": 0.0001}),
-    "layer-wise rates, 0.5 a block": Way(changes={"layer_decay": 0.5}),
+    "layer-wise rates, 0.5 a block": Way(layer_decay=0.5),
     "averaged weights": Way(answers="averaged"),
     "mix-up 0.2": Way(changes={"mixup": 0.2}),
     "mirror images in answers": Way(answers="last, flips"),
-    "all four": Way(changes={"layer_decay": 0.5, "mixup": 0.2}, answers="averaged, flips"),
+    "all four": Way(changes={"mixup": 0.2}, layer_decay=0.5, answers="averaged, flips"),
 }
 
 
@@ -79,15 +80,16 @@ class Tuning:
     def outcome(self, way: str, seed: int, *, unseen: bool = False) -> Outcome:
         """One way; processor time is the training's, after what the frozen part saw was kept."""
         parts, parameters = self._parts(seed, unseen=unseen), replace(FINE_TUNED, **WAYS[way].changes)
+        decay = WAYS[way].layer_decay
         head, before = self._head(seed, unseen=unseen)
 
         def run(place: Path) -> Outcome:
             start, began = self.start, time.process_time()
-            answers = fine_tune(self._network, start, self._embedded, parameters, seed, parts, head)
+            answers = fine_tune(self._network, start, self._embedded, parameters, seed, parts, head, decay)
             torch.save(answers, place / _ANSWERS)
             return self._outcome(answers["last"], parts, before + time.process_time() - began)
 
-        settings = settings_of(parameters) | {"stage": STAGE}
+        settings = settings_of(parameters) | {"stage": STAGE} | ({"layer_decay": decay} if decay != 1 else {})
         what = "tuning unseen" if unseen else "tuning"
         outcome = self._trials.get(what, "fine-tuned", seed, settings, run)
         stored = torch.load(self._trials.place(what, "fine-tuned", seed, settings) / _ANSWERS, weights_only=True)

@@ -23,7 +23,7 @@ from benchmarks.support.accuracy.frozen import Embedded, Parts, frozen
 from benchmarks.support.accuracy.our_training import Lake
 from training.fitting.augment import augment, draw, mix
 from training.fitting.batches import derive, generator
-from training.fitting.optimiser import SCALE, build_optimiser
+from training.fitting.optimiser import build_optimiser
 from training.fitting.train import learning_rate
 from training.hyper_parameters import FOR_TRANSFER, HyperParameters
 from training.networks.head import Head
@@ -32,6 +32,7 @@ from training.networks.model import Classifier, to_photos
 STAGE: Final = 6  # of EfficientNet-Lite's `blocks`: the first that learns; the last convolution learns too
 VIEWS: Final = 4  # photo, mirror image, two crops in other light
 _PHOTOS: Final = 64  # of a file in the cache
+_SCALE: Final = "scale"  # of a group of weights: its learning rate is that of the step times this
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,7 +104,14 @@ def see(lake: Lake, network: str, size: int, cache: Path) -> Start:
 
 
 def fine_tune(
-    network: str, start: Start, embedded: Embedded, parameters: HyperParameters, seed: int, parts: Parts, head: Head
+    network: str,
+    start: Start,
+    embedded: Embedded,
+    parameters: HyperParameters,
+    seed: int,
+    parts: Parts,
+    head: Head,
+    layer_decay: float = 1.0,
 ) -> dict[str, Tensor]:
     """Learn, and answer the test photos: logits of the last weights and of averaged ones, each also with flips.
 
@@ -112,7 +120,7 @@ def fine_tune(
     learn, test = torch.from_numpy(parts.learn), torch.from_numpy(parts.test)
     model = Tail(frozen(network, len(embedded.labels)), head).eval()  # batch normalisation's statistics stay
     averaged = copy.deepcopy(model).requires_grad_(False)
-    optimiser = build_optimiser(model, parameters)
+    optimiser = build_optimiser(model, parameters) if layer_decay == 1 else _layer_wise(model, parameters, layer_decay)
     counts = torch.bincount(embedded.targets[learn], minlength=len(embedded.labels))
     weight = len(learn) / len(embedded.labels) / counts.float()
     batches = len(learn) // parameters.batch_size
@@ -130,7 +138,7 @@ def fine_tune(
             loss = cross_entropy(model(features), truth, weight=weight, label_smoothing=parameters.label_smoothing)
             rate = learning_rate(parameters, step=step, steps=batches * parameters.epochs)
             for group in optimiser.param_groups:
-                group["lr"] = rate * group[SCALE]
+                group["lr"] = rate * group.get(_SCALE, 1.0)
             optimiser.zero_grad(set_to_none=True)
             loss.backward()
             optimiser.step()
@@ -141,6 +149,24 @@ def fine_tune(
         plain, mirrored = (_answer(net, start.features[test, view]) for view in (0, 1))
         answers |= {name: plain, f"{name}, flips": (plain + mirrored) / 2}
     return answers
+
+
+def _layer_wise(model: Tail, parameters: HyperParameters, decay: float) -> torch.optim.Optimizer:
+    """As `build_optimiser`, but the rate of each block is `decay` times that of the next; the linear layer has all."""
+    blocks: dict[str, list[Tensor]] = {}
+    for name, weight in model.named_parameters():
+        parts = name.split(".")
+        depth = 3 if parts[1] == "blocks" else 2 if parts[0] == "features" else 1
+        blocks.setdefault(".".join(parts[:depth]), []).append(weight)
+    groups: list[dict[str, Any]] = []
+    for place, block in enumerate(blocks.values()):
+        for weights, fade in (
+            ([weight for weight in block if weight.ndim > 1], parameters.weight_decay),
+            ([weight for weight in block if weight.ndim <= 1], 0.0),
+        ):
+            if weights:
+                groups.append({"params": weights, "weight_decay": fade, _SCALE: decay ** (len(blocks) - 1 - place)})
+    return torch.optim.AdamW(groups, lr=parameters.learning_rate, fused=True)
 
 
 def _views(pixels: Tensor, place: int) -> Sequence[Tensor]:

@@ -1,11 +1,13 @@
 """What `benchmarks/training/accuracy.py` claims of networks that know ImageNet: each function measures one claim."""
 
 import statistics
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+import torch
 from PIL import Image
 
 from benchmarks.support.accuracy.claims import SHORT, Claim, reference, run_recipe
@@ -13,6 +15,8 @@ from benchmarks.support.accuracy.eight_bits import eight_bits
 from benchmarks.support.accuracy.fine_tuned import FINE_TUNED, PLAIN, WAYS, Tuning
 from benchmarks.support.accuracy.frozen import Embedded, Parts, Resize, embed, few, imagenet_answers, left_out
 from benchmarks.support.accuracy.our_training import Lake
+from benchmarks.support.accuracy.student import SIZE as STUDENT_SIZE
+from benchmarks.support.accuracy.student import STUDENT, VIEWS, embed_by, prepare, teach
 from benchmarks.support.accuracy.trials import Outcome, Repeated, Trials
 from training.hyper_parameters import FOR_TRANSFER
 from training.networks.pretrained import PACKAGED, read_packaged
@@ -22,6 +26,7 @@ DRAWS: Final = 10
 PHOTOS_EACH: Final = (3, 5, 10, 20, 50, 100, 200, 500)
 SIZES: Final = (160, 192, 224, 256, 288)
 TEST_PROMISE, UNSEEN_PROMISE, MINUTES = 0.985, 0.975, 3.0
+STUDENT_MAY_LOSE: Final = 0.01
 
 
 def pretrained(trials: Trials, lakes: Sequence[Lake]) -> Claim:
@@ -100,6 +105,67 @@ def int8(trials: Trials, lakes: Sequence[Lake]) -> Claim:
     """Eight bits beside floats."""
     size = FOR_TRANSFER.image_size
     return eight_bits(trials, lakes, NETWORK, size, _embedded(trials, lakes[0], {}, NETWORK, size))
+
+
+def student(trials: Trials, lakes: Sequence[Lake], minutes: float) -> Claim:
+    """A small network taught by the large one, on all photos but the test's; their labels are used by layers only."""
+    table: dict[str, list[Outcome]] = {"teacher": [], "student, as taught": [], "student, a layer of its own": []}
+    for seed, lake in enumerate(lakes):
+        embedded = _embedded(trials, lake, {}, NETWORK, FOR_TRANSFER.image_size)
+        for name, outcome in zip(table, _taught(trials, lake, embedded, seed, minutes), strict=True):
+            table[name].append(outcome)
+    teachers, *others = table.values()
+    spent = _mean_minutes(others[0])
+    rows = [
+        (
+            name,
+            _mean(found),
+            "" if found is teachers else _gain(found, teachers),
+            "" if found is teachers else spent,
+        )
+        for name, found in table.items()
+    ]
+    best = max(
+        statistics.mean(s.balanced - t.balanced for s, t in zip(found, teachers, strict=True)) for found in others
+    )
+    return Claim(
+        title=f"{STUDENT} at {STUDENT_SIZE} px taught by {NETWORK}: balanced accuracy on the test split",
+        columns=("", "balanced accuracy", "less the teacher's", "CPU minutes, the teacher's answers included"),
+        rows=tuple(rows),
+        promises={f"within {STUDENT_MAY_LOSE:.0%} of the teacher": best >= -STUDENT_MAY_LOSE},
+    )
+
+
+def _taught(
+    trials: Trials, lake: Lake, embedded: Embedded, seed: int, minutes: float
+) -> tuple[Outcome, Outcome, Outcome]:
+    """Give the outcomes of teacher, student, and of a linear layer on the student's embeddings."""
+    parts = Parts.of_split(lake.manifest)
+    seconds = minutes * 60
+    settings = {"size": STUDENT_SIZE, "views": VIEWS, "cpu_seconds": seconds}
+    head = embedded.fit(parts)
+    test = torch.from_numpy(parts.test)
+
+    def outcome(logits: torch.Tensor, cpu_seconds: float) -> Outcome:
+        answers = logits.argmax(dim=1).numpy()
+        return Outcome.of(embedded.targets[test].numpy(), answers, embedded.labels, cpu_seconds)
+
+    def run(place: Path) -> Outcome:
+        began = time.process_time()
+        lessons = prepare(lake, NETWORK, np.concatenate([parts.learn, parts.held]))
+        network = teach(lessons, head, seed=seed, cpu_seconds=seconds - lessons.cpu_seconds)
+        spent = time.process_time() - began
+        torch.save(network.state_dict(), place / "weights.pt")
+        own = embed_by(network, lake, embedded.targets)
+        seen = own.plain[test].float()
+        answers = {"taught": network.head(seen).detach(), "layer": own.fit(parts).logits(seen)}
+        torch.save(answers, place / "answers.pt")
+        return outcome(answers["taught"], spent)
+
+    taught = trials.get("student", STUDENT, seed, settings, run)
+    answers = torch.load(trials.place("student", STUDENT, seed, settings) / "answers.pt", weights_only=True)
+    teacher = outcome(head.logits(embedded.plain[test].float()), 0.0)
+    return teacher, taught, outcome(answers["layer"], taught.cpu_seconds)
 
 
 def unseen(trials: Trials, lake: Lake, groups: Mapping[str, str]) -> Claim:

@@ -133,6 +133,19 @@ def test_a_job_from_before_some_settings_existed_is_read_with_them_as_they_were(
         JobSpec.from_json(canonical(stored))
 
 
+def test_a_job_with_a_setting_that_is_gone_is_read_where_the_setting_was_off():
+    spec = JobSpec(dataset="d" * 64, seed=1, requested_by="arn:aws:iam::000000000000:user/ana")
+    stored = json.loads(spec.to_json())
+    for retired, off in HyperParameters.RETIRED.items():
+        stored["hyper_parameters"][retired] = off
+        assert JobSpec.from_json(canonical(stored)) == spec
+        stored["hyper_parameters"][retired] = off / 2
+        with pytest.raises(SpecMalformed, match=f"{retired}=.* is not supported any more"):
+            JobSpec.from_json(canonical(stored))
+    with pytest.raises(SpecMalformed, match="is no setting"):
+        HyperParameters().with_settings(["layer_decay=0.5"])
+
+
 def test_settings_change_hyper_parameters_by_name():
     changed = HyperParameters().with_settings(["epochs=30", "learning_rate=1e-3", "architecture=resnet18"])
     assert (changed.epochs, changed.learning_rate, changed.architecture) == (30, 0.001, "resnet18")
