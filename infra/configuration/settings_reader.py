@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, TypeGuard, cast
 
-from infra.instances.instance_types import InstanceType, InstanceTypeUnsupported, instance_type
+from infra.configuration.instance_types import InstanceType, InstanceTypeUnsupported, instance_type
 from registry.channel_policy import STRICT, ChannelPolicy, ChannelPolicyInvalid
 from registry.gates import GatesInvalid, StackGates
 
@@ -138,7 +138,7 @@ class Reader:
         return self._read(key, parse, f"two zones of the region, such as {region}a,{region}b", ("", ""))
 
     def instance_type(self, key: str) -> InstanceType:
-        """Read an EC2 instance type of the table in `infra.instances.instance_types`."""
+        """Read an EC2 instance type of the table in `infra.configuration.instance_types`."""
         value = self._get(key)
         try:
             return instance_type(value or "")

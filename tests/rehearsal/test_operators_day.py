@@ -34,7 +34,7 @@ from tests.petpark.conftest import outputs
 from tests.petpark.models.test_lineage import DATASET
 from tests.rehearsal.emulator.conftest import ACCOUNT, allow, document
 from training.dataset.manifest import store_manifest
-from training.jobs.job import JobSpec, submit
+from training.job import JobSpec, submit
 
 pytestmark = pytest.mark.rehearsal
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from infra.configuration import costs
-from infra.instances.instance_types import instance_type
+from infra.configuration.instance_types import instance_type
 from petpark.account.stack import read_stack
 from tests.infra.conftest import ROOT
 from tests.petpark.account.fake_account import settings

@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 from moto import mock_aws
 from typer.testing import CliRunner
 
-from infra.instances.instance_types import InstanceTypeUnsupported, instance_type
+from infra.configuration.instance_types import InstanceTypeUnsupported, instance_type
 from petpark import account as checker
 from petpark.__main__ import app
 from petpark.account import certificates
