@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any, cast
 
 from camera.capture.camera import Camera, State
-from camera.capture.timing import Clock, SystemClock, moment
 from camera.classifier import Classifier, KeyFile
 from camera.delivery.forward import Creates, Forwarder
 from camera.delivery.spool import Spool
 from camera.settings import AgentSettings
 from camera.telemetry import AgentMetrics
+from camera.timing import Clock, SystemClock, moment
 from camera.visits.privacy import Blur, Cascades, Detector
 from camera.visits.recorder import Recorder
 from registry.masking import shown_address

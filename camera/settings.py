@@ -11,10 +11,10 @@ import httpx
 import yaml
 
 from camera.schemes import PROTOCOLS
-from camera.visits.visits import VisitRules
 from registry.encoding import NAME
 from registry.masking import HIDDEN, Address, AddressUnclear, Secrets
 from registry.strict_yaml import place, read_yaml
+from registry.versions.abstention import BACKGROUND
 
 _MEBIBYTE = 1024 * 1024
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
@@ -34,6 +34,24 @@ cameras:
 
 class SettingsInvalid(ValueError):
     """The agent cannot run like this; the message names the setting, what is wrong, and what would be right."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class VisitRules:
+    """When an animal is there, and when it is gone."""
+
+    enter: float = 0.8
+    """Probability from which a frame speaks for an animal that was not there before."""
+    stay: float = 0.6
+    """Probability from which a frame speaks for one that is there already; at most `enter`."""
+    confirm_seconds: float = 1.0
+    """Frames must speak for it over this time, the first of them moving and none against it, before a visit begins."""
+    leave_seconds: float = 5.0
+    """A visit ends when no frame has spoken for it for this long."""
+    quiet_seconds: float = 120.0
+    """A visit ends when nothing has moved for this long: a model without a class for "nobody" never says so itself."""
+    background: frozenset[str] = BACKGROUND
+    """Labels that are no visitor."""
 
 
 @dataclass(frozen=True, kw_only=True)

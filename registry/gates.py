@@ -113,7 +113,7 @@ class DataGates:
     """What a dataset must show: each field is a gate, with petpark's own value, which ordinary photos keep.
 
     Shares are from 0 to 1. A new gate is a field here and a measure of the same name in a module of
-    `training.dataset.quality.characteristics`. A limit at which nothing can fail is a gate that is not asked.
+    `training.quality.characteristics`. A limit at which nothing can fail is a gate that is not asked.
     """
 
     label_noise: float = _at_most(0.05, "photos whose label is contradicted", characteristic="accuracy")

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from infra import policies
-from petpark.targets.rehearsal_credentials import Person
 from registry.layout import Role
+from rehearsal.credentials import Person
 
 if TYPE_CHECKING:
     from mypy_boto3_iam import IAMClient

@@ -7,18 +7,19 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
 
-from petpark.targets.rehearsal_credentials import FILE, Person, write_people
 from petpark.targets.stacks import StackOutputs, parse
-from petpark.targets.target import Target, rehearsal_target
+from petpark.targets.target import Target
 from registry.strict_yaml import read_yaml
 from rehearsal import demo_users
 from rehearsal.background_task import BackgroundTask
+from rehearsal.credentials import FILE, Person, write_people
 from rehearsal.emulator import REPOSITORY, Emulator
 from rehearsal.emulators import DEFAULT, Product
 from rehearsal.engine import EmbeddedEngine, Engine, StackResource
 from rehearsal.instances import InstanceEvent, InstanceRunner, UnknownInstance
 from rehearsal.load_balancer import LoadBalancer
 from rehearsal.pulumi_cli import PulumiEngine
+from rehearsal.target import rehearsal_target
 
 type EngineKind = Literal["embedded", "pulumi"]
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from rich.console import Console
 
-from petpark.targets.rehearsal_credentials import ALONE
+from rehearsal.credentials import ALONE
 from rehearsal.emulators import DEFAULT, Product
 from rehearsal.engine import find_provider
 from rehearsal.environment import EngineKind, Environment

@@ -27,6 +27,7 @@ from serving.pages.rollback import PromoterSessions
 from serving.process_exit import end
 from serving.release.admission import Admission
 from serving.release.challenger import Challenger
+from serving.release.experiment_counters import ExperimentCollector
 from serving.release.live import Live
 from serving.release.memory import Trimmer, keep_large_blocks_apart
 from serving.release.rollout import Rollout
@@ -113,9 +114,10 @@ def _followers(
     )
     channel = Channel(store, settings.model, settings.channel, memory=memory)
     experiments = Experiments(store, settings.model, settings.channel, memory=memory)
+    collector = ExperimentCollector(metrics.registry)
     return (
         Rollout(channel=channel, admission=admission, live=live, metrics=metrics),
-        Challenger(experiments=experiments, admission=admission, live=live, collector=metrics.experiment),
+        Challenger(experiments=experiments, admission=admission, live=live, collector=collector),
         Trimmer(live),
     )
 

@@ -6,8 +6,6 @@ from collections.abc import Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-from serving.release.experiment_counters import ExperimentCollector
-
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
@@ -97,9 +95,6 @@ class Metrics:
             "petpark_entries_passed_over", "Objects in the channel's log that are no entries of it", registry=at
         )
         self.polled = Gauge("petpark_last_poll_timestamp_seconds", "When the model store last answered", registry=at)
-
-        self.experiment = ExperimentCollector()
-        at.register(self.experiment)
 
     def text(self) -> bytes:
         """Everything in Prometheus' text format."""

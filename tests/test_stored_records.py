@@ -13,7 +13,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from camera.visits.event import Event, EventMalformed
+from camera.event import Event, EventMalformed
 from petpark.jobs.launches import Attempt
 from petpark.search.table import Row, State, Table
 from registry.certificates.certificate import Certificates
@@ -28,9 +28,9 @@ from registry.version import StoredFile, Version
 from serving.auth.key_record import ApiKey, KeyScope, RecordMalformed
 from training.dataset.changes import Change, Ruling, Subject, history, record_ingestion
 from training.dataset.manifest import Manifest, Photo, Split, load_manifest, store_manifest
-from training.dataset.quality.stored import record_skipped, recorded_skipped
 from training.errors import TrainingError
-from training.jobs.job import EpochRecord, written
+from training.job import EpochRecord, written
+from training.quality.stored import record_skipped, recorded_skipped
 from training.search.choice import Answers
 from training.search.study import Cancellation, Launch, Trial
 

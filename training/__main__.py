@@ -28,14 +28,14 @@ from registry.versions.catalog import Catalog
 from training.distributed import processes
 from training.distributed.group import Group, processes_here
 from training.distributed.rendezvous import meet
-from training.distributed.worker import assist
 from training.errors import Interrupted, JobMissing, SpecMalformed
 from training.evaluation.baseline.comparison import PROD
 from training.instance.interruption import Interruption
-from training.jobs.job import JobResult, JobSpec, load_spec, store_result
+from training.job import JobResult, JobSpec, load_spec, store_result
 from training.jobs.logs import Log, say_here
 from training.jobs.run import run_job
 from training.jobs.trackers import tracked
+from training.jobs.worker import assist
 
 SUCCEEDED, FAILED, UNUSABLE, INTERRUPTED, UNREACHABLE = range(5)
 _IMPATIENCE = Config(connect_timeout=2, read_timeout=3, retries={"mode": "standard", "total_max_attempts": 2})

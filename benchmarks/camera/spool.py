@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from benchmarks.support.camera_event import event
 from benchmarks.support.figures import Machine, Spread
 from camera.delivery.spool import FILE, Spool
-from camera.visits.event import new_id
+from camera.event import new_id
 
 NOW = 1.9e9
 PICTURE = bytes(6_000)

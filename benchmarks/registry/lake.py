@@ -37,9 +37,9 @@ from benchmarks.support.s3_server import VERSITYGW, Bucket, s3_server
 from benchmarks.support.workers import Member
 from training.dataset import ingest_from, load_manifest
 from training.dataset.index import read_index
-from training.dataset.quality.gates import DataGates
 from training.dataset.sources import FolderSource
 from training.dataset.splits.leakage import find_leaks
+from training.plan import DataGates
 
 MOST_BYTES: Final = 1.5e9
 MOST_SECONDS: Final = 600.0
@@ -139,7 +139,7 @@ def ingestion(photos: Path, index: Path, bucket: Bucket, networks: bool) -> str:
 
 def report(photos: Path, index: Path, bucket: Bucket, networks: bool) -> str:  # noqa: ARG001
     """`petpark data report`."""
-    from training.dataset.quality.examine import examine  # PyTorch, which the other stages do without
+    from training.quality.examine import examine  # PyTorch, which the other stages do without
 
     lake = bucket.store()
     manifest = load_manifest(lake, (index.parent / "dataset").read_text())

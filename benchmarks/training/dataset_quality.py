@@ -37,14 +37,14 @@ from training.dataset.duplicates.near_duplicates import Hashes
 from training.dataset.generated import generate
 from training.dataset.index import Row
 from training.dataset.ingest import describe
-from training.dataset.quality.characteristics.accuracy import SURE
-from training.dataset.quality.embedding_networks import of_imagenet
-from training.dataset.quality.examine import examine
-from training.dataset.quality.findings import Finding
-from training.dataset.quality.gates import DataGates
-from training.dataset.quality.report import QualityReport
 from training.dataset.splits.leakage import find_leaks
 from training.fitting.pixels import fetch
+from training.plan import DataGates
+from training.quality.characteristics.accuracy import SURE
+from training.quality.embedding_networks import of_imagenet
+from training.quality.examine import examine
+from training.quality.findings import Finding
+from training.quality.report import QualityReport
 
 COPIES: Final = 12
 """Of each kind."""

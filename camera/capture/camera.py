@@ -13,14 +13,14 @@ from typing import Any
 import numpy as np
 from av.video.frame import VideoFrame
 
-from camera.capture.backoff import Backoff
+from camera.backoff import Backoff
 from camera.capture.mailbox import Mailbox
 from camera.capture.sampling import HEIGHT, WIDTH, Sampler
 from camera.capture.source import READ_SECONDS, WHOLE_SECONDS, Frame, SourceEnded, SourceLost, frames, scheme_of
-from camera.capture.timing import Clock, FrameTimes, Stamp
 from camera.classifier import Answer, Classifier, NoAnswer, photo_of
 from camera.settings import CameraSettings
 from camera.telemetry import AgentMetrics
+from camera.timing import Clock, FrameTimes, Stamp
 from camera.visits.recorder import Recorder
 from camera.visits.visitor_log import Snapshot, VisitorLog
 

@@ -18,12 +18,12 @@ from typing import Final
 import numpy as np
 from PIL import Image
 
-from camera.capture.backoff import Backoff
+from camera.backoff import Backoff
 from camera.capture.sampling import HEIGHT, WIDTH, Motion, Pace
 from camera.capture.source import Frame, SourceEnded, SourceLost, frames, quiet_ffmpeg
-from camera.capture.timing import Clock, SystemClock, moment
 from camera.classifier import photo_of
 from camera.settings import AgentSettings, CameraSettings
+from camera.timing import Clock, SystemClock, moment
 from camera.visits.privacy import Cascades, Detector, shows_people
 
 logger = logging.getLogger(__name__)

@@ -6,10 +6,10 @@ import threading
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from camera.capture.backoff import Backoff
-from camera.capture.timing import Clock, moment
+from camera.backoff import Backoff
 from camera.delivery.spool import Spool, Spooled
 from camera.telemetry import AgentMetrics
+from camera.timing import Clock, moment
 from registry.errors import ObjectExists, RegistryError
 from registry.layout import event_key, event_picture_key
 

@@ -22,7 +22,7 @@ from camera.delivery.spool_schema import (
     TOTALS,
     TOTALS_OF_ALL,
 )
-from camera.visits.event import Event, EventMalformed
+from camera.event import Event, EventMalformed
 
 logger = logging.getLogger(__name__)
 

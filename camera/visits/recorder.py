@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 from PIL import Image
 
-from camera.capture.timing import Clock
 from camera.delivery.spool import Spool
+from camera.event import Event
 from camera.telemetry import AgentMetrics
-from camera.visits.event import Event
+from camera.timing import Clock
 from camera.visits.privacy import Blur, Detector, kept_picture
 
 logger = logging.getLogger(__name__)

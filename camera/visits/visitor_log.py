@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from camera.capture.timing import TimeSource
+from camera.event import Event, EventKind, new_id, written
 from camera.settings import CameraSettings
-from camera.visits.event import Event, EventKind, new_id, written
+from camera.timing import TimeSource
 from camera.visits.recorder import Recorder, Unblurred
 from camera.visits.visits import Began, Change, ClassifiedFrame, Track, VisitTracker, advance, close, elapse
 

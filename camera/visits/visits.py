@@ -7,25 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from registry.versions.abstention import BACKGROUND
-
-
-@dataclass(frozen=True, kw_only=True)
-class VisitRules:
-    """When an animal is there, and when it is gone."""
-
-    enter: float = 0.8
-    """Probability from which a frame speaks for an animal that was not there before."""
-    stay: float = 0.6
-    """Probability from which a frame speaks for one that is there already; at most `enter`."""
-    confirm_seconds: float = 1.0
-    """Frames must speak for it over this time, the first of them moving and none against it, before a visit begins."""
-    leave_seconds: float = 5.0
-    """A visit ends when no frame has spoken for it for this long."""
-    quiet_seconds: float = 120.0
-    """A visit ends when nothing has moved for this long: a model without a class for "nobody" never says so itself."""
-    background: frozenset[str] = BACKGROUND
-    """Labels that are no visitor."""
+from camera.settings import VisitRules
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,8 +3,8 @@
 import re
 from dataclasses import dataclass
 
+from infra.configuration.instance_types import InstanceType
 from infra.configuration.settings_reader import NONE, Reader
-from infra.instances.instance_types import InstanceType
 
 _LONGEST_CERTIFIED = 64
 """The longest name, in characters, for which ACM issues a certificate.

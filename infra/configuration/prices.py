@@ -8,7 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, cast
 
-from infra.instances.instance_types import Architecture
+from infra.configuration.instance_types import Architecture
 
 FILE = Path(__file__).with_name("prices.json")
 

@@ -9,8 +9,8 @@ from types import MappingProxyType
 import pulumi
 
 from infra.configuration.endpoint_settings import EndpointSettings, read_endpoint
+from infra.configuration.instance_types import InstanceType
 from infra.configuration.settings_reader import NAME, SHORT_NAME, Check, Reader, SettingsInvalid
-from infra.instances.instance_types import InstanceType
 from infra.policies import as_json, write_once_bucket
 from registry.channel_policy import ChannelPolicy
 from registry.gates import StackGates

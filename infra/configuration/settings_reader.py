@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, TypeGuard, cast
 
-from infra.instances.instance_types import InstanceType, InstanceTypeUnsupported, instance_type
+from infra.configuration.instance_types import InstanceType, InstanceTypeUnsupported, instance_type
 from registry.channel_policy import STRICT, ChannelPolicy, ChannelPolicyInvalid
 from registry.gates import GatesInvalid, StackGates
 
@@ -157,7 +157,7 @@ class Reader:
         return self._read(key, parse, f"two zones of the region, such as {region}a,{region}b", ("", ""))
 
     def instance_type(self, key: str) -> InstanceType:
-        """Read an EC2 instance type of the table in `infra.instances.instance_types`."""
+        """Read an EC2 instance type of the table in `infra.configuration.instance_types`."""
         value = self._get(key)
         expected = "an EC2 instance type that petpark can use, such as c7i.large or g5.xlarge"
         self.checks[key] = Check(expected=expected, instance_types=True)

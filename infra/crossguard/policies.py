@@ -22,8 +22,8 @@ from pulumi_policy import (
 from pulumi_policy.proxy import UNKNOWN_STRING_VALUE, UnknownValueError
 
 from infra.configuration import prices
-from infra.configuration.rule_limits import rule_limits
 from infra.configuration.stack_file import read_stack
+from infra.rule_limits import rule_limits
 from infra.rules import RULES, UNKNOWN, Finding, Limits, Resource, Rule
 from infra.rules.resource import Stack
 from infra.rules.rule import Context

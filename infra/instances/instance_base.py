@@ -9,7 +9,7 @@ import pulumi_aws as aws
 
 from infra import policies
 from infra.component import Component, document
-from infra.instances.instance_types import InstanceType
+from infra.configuration.instance_types import InstanceType
 from infra.policies import Document, ResourceNames
 from infra.resource_names import ResourceNameOutputs
 

@@ -4,8 +4,8 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from infra.configuration.instance_types import Architecture
 from infra.configuration.prices import PriceTable, TypeFacts
-from infra.instances.instance_types import Architecture
 
 EXAMPLE = "24 GB of GPU memory, 8 vCPU, at most 1.5 USD/h"
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from infra.instances.instance_types import InstanceTypeUnsupported, instance_type
+from infra.configuration.instance_types import InstanceTypeUnsupported, instance_type
 from infra.rules.resource import Resource
 from infra.rules.rule import Context, Rule
 

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from training.dataset.difference import DatasetDifference
     from training.dataset.distribution import Shift
     from training.dataset.index import Index
-    from training.dataset.quality.gates import DataGates
     from training.dataset.sources import Source
     from training.dataset.sources.prefix import Address
+    from training.plan import DataGates
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +58,7 @@ def ingest(
     from registry.encoding import format_time
     from training.dataset import Base, SplitBy, ingest_from, load_manifest
     from training.dataset.changes import decisions, history, record_ingestion
-    from training.dataset.quality.stored import record_skipped
+    from training.quality.stored import record_skipped
 
     lake = _lake(target)
     before = None
@@ -89,7 +89,7 @@ def data_gates(target: Target, settings: Sequence[str] = ()) -> DataGates:
 
     The one place where data gates come from. Raises training's `SpecMalformed`, which names those that exist.
     """
-    from training.dataset.quality.gates import DataGates
+    from training.plan import DataGates
 
     declared = target.outputs.gates.data.items()
     # Outputs know no integers: 3.0 was written as 3.

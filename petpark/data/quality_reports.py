@@ -17,9 +17,9 @@ from registry.layout import Role, quality_key
 if TYPE_CHECKING:
     from registry.store.object_store import ObjectStore
     from training.dataset import Ingestion
-    from training.dataset.quality.embedding_networks import EmbeddingNetwork
-    from training.dataset.quality.gates import DataGates
-    from training.dataset.quality.report import QualityReport
+    from training.plan import DataGates
+    from training.quality.embedding_networks import EmbeddingNetwork
+    from training.quality.report import QualityReport
 
 _NAMED = 3
 
@@ -58,9 +58,9 @@ def report(
     if importlib.util.find_spec("torch") is None:
         raise TorchMissing("PyTorch, which reads and compares photos, is not installed here.", next_step="make setup")
     from training.dataset import load_manifest
-    from training.dataset.quality.examine import examine, pictures
-    from training.dataset.quality.page import render
-    from training.dataset.quality.stored import recorded_skipped, store
+    from training.quality.examine import examine, pictures
+    from training.quality.page import render
+    from training.quality.stored import recorded_skipped, store
 
     lake = _lake(target)
     manifest = load_manifest(lake, dataset.removeprefix("sha256:"))
@@ -90,7 +90,7 @@ def glance(
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> QualityReport:
     """What a dataset is worth as far as its manifest tells; nothing is read, learned or stored."""
-    from training.dataset.quality.report import glance
+    from training.quality.report import glance
 
     return glance(
         ingestion.manifest,
@@ -112,7 +112,7 @@ def write_page(made: StoredReport, path: Path) -> Path:
 
 def require(made: StoredReport, *, where: str) -> None:
     """Raise `QualityRefused` if the dataset fails a gate, with the first photos and the commands that fix it."""
-    from training.dataset.quality.report import remedies
+    from training.quality.report import remedies
 
     found = made.report
     if not found.failed:
@@ -138,8 +138,8 @@ def require(made: StoredReport, *, where: str) -> None:
 
 def _eye(target: Target, number: int, directory: Path) -> EmbeddingNetwork:
     from registry.versions.catalog import Catalog
-    from training.dataset.quality.embedding_networks import published
     from training.networks.export import ExportedModel
+    from training.quality.embedding_networks import published
 
     catalog = Catalog(target.store(target.outputs.model_store, role=Role.READER), target.outputs.model)
     files = catalog.fetch(catalog.version(number), directory)
@@ -147,7 +147,7 @@ def _eye(target: Target, number: int, directory: Path) -> EmbeddingNetwork:
 
 
 def _of_imagenet(*, labels: bool) -> EmbeddingNetwork | None:
-    from training.dataset.quality.embedding_networks import of_imagenet
+    from training.quality.embedding_networks import of_imagenet
 
     return of_imagenet() if labels else None
 

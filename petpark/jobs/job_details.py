@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from petpark.models.suggestions import Suggestion
     from petpark.targets.target import Target
     from registry.store.object_store import ObjectStore
-    from training.jobs.job import EpochRecord, JobResult, JobSpec
+    from training.job import EpochRecord, JobResult, JobSpec
 
 
 _SHOWN_LINES = 20
@@ -63,7 +63,7 @@ class JobDetails:
 
 def inspect(target: Target, job: str) -> JobDetails:
     """Read all about one job; raises training's `JobMissing`."""
-    from training.jobs.job import find_result, load_spec
+    from training.job import find_result, load_spec
 
     store = target.store(target.outputs.workspace, role=layout.Role.PUBLISHER)
     spec, result = load_spec(store, job), find_result(store, job)
@@ -86,7 +86,7 @@ def inspect(target: Target, job: str) -> JobDetails:
 
 
 def _last_epoch(store: ObjectStore, job: str) -> EpochRecord | None:
-    from training.jobs.job import epoch_records
+    from training.job import epoch_records
 
     return next(reversed(epoch_records(store, job)[0]), None)
 
@@ -94,7 +94,7 @@ def _last_epoch(store: ObjectStore, job: str) -> EpochRecord | None:
 def _progress(store: ObjectStore, job: str, epoch: EpochRecord | None) -> str:
     """What was written down last: the tests come after all epochs, and what else takes a while before them."""
     from training.errors import SpecMalformed
-    from training.jobs.job import STAGES, ProgressRecord
+    from training.job import STAGES, ProgressRecord
 
     keys = list(store.keys(layout.progress_prefix(job)))
     with suppress(SpecMalformed):

@@ -106,7 +106,7 @@ def boot_logs(target: Target, job: str) -> list[BootLog]:
 
 
 def _over(target: Target, job: str, patience: OverdueWatch) -> bool:
-    from training.jobs.job import find_result
+    from training.job import find_result
 
     store = target.store(target.outputs.workspace, role=layout.Role.PUBLISHER)
     newest = training_instances.newest(target, job)  # first: a job that ends its instance has written its result before

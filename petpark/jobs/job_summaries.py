@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from petpark.targets.target import Target
     from registry.store.object_store import ObjectStore
-    from training.jobs.job import JobResult
+    from training.job import JobResult
 
 
 class Stage(StrEnum):
@@ -93,7 +93,7 @@ def _listed(store: ObjectStore, job: str, keys: list[str], instance: InstanceTyp
 
 
 def _summary(store: ObjectStore, job: str, keys: list[str], instance: InstanceTypeDef | None) -> JobSummary:
-    from training.jobs.job import find_result, load_spec
+    from training.job import find_result, load_spec
 
     spec = load_spec(store, job)
     result = find_result(store, job) if "result.json" in keys else None

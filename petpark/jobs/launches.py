@@ -75,7 +75,7 @@ def launch(
     Launched with a `token`, instances bear that as a tag, and launching with the same one again gives the same
     instances. Raises `NoCapacity`, `QuotaReached`, or training's `JobMissing`.
     """
-    from training.jobs.job import load_spec
+    from training.job import load_spec
 
     store = target.store(target.outputs.workspace, role=layout.Role.PUBLISHER)
     training = target.outputs.training

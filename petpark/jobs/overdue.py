@@ -27,7 +27,7 @@ class OverdueWatch:
     """
 
     def __init__(self, target: Target, job: str, *, clock: Callable[[], float] = time.monotonic) -> None:
-        from training.jobs.job import load_spec
+        from training.job import load_spec
         from training.search.budget import AROUND
 
         spec = load_spec(target.store(target.outputs.workspace, role=layout.Role.PUBLISHER), job)

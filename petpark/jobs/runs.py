@@ -12,7 +12,7 @@ from registry.encoding import parse_canonical
 
 if TYPE_CHECKING:
     from petpark.targets.target import Target
-    from training.jobs.job import EpochRecord, JobResult, JobSpec
+    from training.job import EpochRecord, JobResult, JobSpec
 
 CURVES: Final = ("accuracy", "loss", "train_loss", "learning_rate", "seconds")
 _WIDTH, _HEIGHT = 420, 200
@@ -86,7 +86,7 @@ class Chart:
 def load(target: Target, job: str) -> Run:
     """Read the records of a job, running or ended, passing over what is none; training's `JobMissing`."""
     from training.errors import SpecMalformed
-    from training.jobs.job import epoch_records, find_result, load_spec
+    from training.job import epoch_records, find_result, load_spec
 
     store = target.store(target.outputs.workspace, role=layout.Role.PUBLISHER)
     spec: JobSpec | None = None

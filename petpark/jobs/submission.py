@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from registry.store.object_store import ObjectStore
     from registry.version import Version
     from training.hyper_parameters import HyperParameters
-    from training.jobs.job import EpochRecord, JobResult, JobSpec, ProgressRecord
+    from training.job import EpochRecord, JobResult, JobSpec, ProgressRecord
 
 _WEIGHTS = "weights.pt"
 _MINUTE = 60
@@ -109,7 +109,7 @@ def plan(
     `TooManyInstances`.
     """
     from training.hyper_parameters import refuse_idle
-    from training.jobs.job import JobSpec
+    from training.job import JobSpec
 
     parameters = usual_parameters(target, recipe).with_settings(settings)
     refuse_idle(parameters, settings)
@@ -143,7 +143,7 @@ def admit(target: Target, spec: JobSpec, *, weights_follow: bool = False) -> Non
 
 def load_spec(target: Target, job: str) -> JobSpec:
     """What a job shall do; raises training's `JobMissing`, `SpecMalformed`."""
-    from training.jobs.job import load_spec
+    from training.job import load_spec
 
     return load_spec(_workspace(target), job)
 
@@ -184,7 +184,7 @@ def submit(target: Target, spec: JobSpec, *, weights: Path | None = None) -> str
 
     `weights` is the file of `spec.initial_weights`, where that is not a version's.
     """
-    from training.jobs import job as jobs
+    from training import job as jobs
 
     job = new_id()
     jobs.written(spec)  # before anything else is stored
@@ -201,7 +201,7 @@ def resume(
 
     Raises `JobFinished`, `JobOfStudy`, or training's `JobMissing`. The job goes on from its last checkpoint.
     """
-    from training.jobs.job import find_result, load_spec
+    from training.job import find_result, load_spec
 
     workspace = _workspace(target)
     study = load_spec(workspace, job).study
@@ -231,7 +231,7 @@ def watch(
     Raises `JobFailed` with the job's own reason, `JobInterrupted` when its instance has ended without a result, and
     `JobOverdue` when its instance is at work for longer than the job may take.
     """
-    from training.jobs.job import find_result
+    from training.job import find_result
 
     store = _workspace(target)
     patience = OverdueWatch(target, job, clock=clock)
@@ -272,7 +272,7 @@ class _Records:
     def new(self) -> Iterator[ProgressSeen | EpochSeen | Skipped]:
         """Progress, then epochs, since last time."""
         from training.errors import SpecMalformed
-        from training.jobs.job import EpochRecord, ProgressRecord
+        from training.job import EpochRecord, ProgressRecord
 
         for prefix in self._seen:
             for key in self._store.keys(prefix, after=self._seen[prefix]):
@@ -289,7 +289,7 @@ class _Records:
 
 def sentence(record: EpochRecord | ProgressRecord) -> str:
     """How far a job is, for people: what an epoch came to, or what of a stage is done; and how long it will take."""
-    from training.jobs.job import EpochRecord
+    from training.job import EpochRecord
 
     if not isinstance(record, EpochRecord):
         left = f", {duration(record.seconds_left)} left" if record.done < record.of else ""

@@ -15,7 +15,7 @@ from registry.layout import Role, blob_key
 if TYPE_CHECKING:
     from petpark.targets.target import Target
     from registry.version import Version
-    from training.evaluation.plan import EvaluationPlan, Gates
+    from training.plan import EvaluationPlan, Gates
 
 EVALUATION = "evaluation.json"
 """The file of a version with all facts of its report."""
@@ -67,7 +67,7 @@ class Judgement:
 
 def in_force(target: Target) -> Gates:
     """The gates that the stack declares; petpark's own value where it leaves one out. SpecMalformed."""
-    from training.evaluation.plan import Gates
+    from training.plan import Gates
 
     return Gates(**target.outputs.gates.model)
 
@@ -77,7 +77,7 @@ def plan(target: Target, gates: Sequence[str], checks: Sequence[str]) -> Evaluat
 
     Raises `GateLoosened`, or training's `SpecMalformed`, which names the settings that exist.
     """
-    from training.evaluation.plan import Checks, EvaluationPlan
+    from training.plan import Checks, EvaluationPlan
 
     held = in_force(target)
     asked = held.with_settings(gates)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from registry.version import Version
     from registry.versions.catalog import Catalog
     from training.dataset import Manifest
-    from training.jobs.job import EpochRecord, JobResult, JobSpec
+    from training.job import EpochRecord, JobResult, JobSpec
 
 _READERS = 8
 _AT_ONCE = 32
@@ -101,7 +101,7 @@ class _Walk:
 
     def _run(self, job: str) -> Run | OriginUnknown:
         from training.errors import JobMissing
-        from training.jobs.job import EpochRecord, find_result, load_spec
+        from training.job import EpochRecord, find_result, load_spec
 
         store = _store(self._target, self._target.outputs.workspace)
         try:

@@ -16,9 +16,9 @@ from registry.gates import MODEL_GATES
 
 if TYPE_CHECKING:
     from petpark.models.gates import Judgement
-    from training.evaluation.plan import EvaluationPlan, Gates
     from training.hyper_parameters import HyperParameters
-    from training.jobs.job import JobSpec
+    from training.job import JobSpec
+    from training.plan import EvaluationPlan, Gates
 
 PHOTOS: Final = "PHOTOS"
 """In a command: the folder, prefix or archive with the photos that there were, and those that are new."""

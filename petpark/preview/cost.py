@@ -8,7 +8,7 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from petpark.account.stack import SettingsUnusable, read_stack
+from infra.configuration.stack_file import SettingsUnusable, read_stack
 from petpark.errors import SettingsWrong
 
 if TYPE_CHECKING:

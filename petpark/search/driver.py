@@ -134,7 +134,7 @@ class Driver:
         return NoCapacity(full.message, next_step=f"Try again later: {again}", study=self.name)
 
     def _start(self, look: StudyState, trial: Trial) -> None:
-        from training.jobs.job import JobExists, submit, written
+        from training.job import JobExists, submit, written
         from training.search.study import Launch, spec_of
 
         number, job = len(look.entries) + 1, layout.trial_job(self.name, trial.number)
@@ -177,7 +177,7 @@ class Driver:
 
     def _cancel(self, records: Records, look: StudyState, cancellation: Cancellation) -> Table:
         """End every trial that was begun, its result first: an instance that boots later finds it and ends itself."""
-        from training.jobs.job import store_cancelled
+        from training.job import store_cancelled
 
         for trial in sorted({entry.trial for entry in look.entries} - look.results.keys()):
             job = layout.trial_job(self.name, trial)
@@ -204,7 +204,7 @@ class Driver:
                 self.tell(f"trial {trial.number} {state}{found}{why}")
 
     def _end(self, records: Records, look: StudyState) -> Table:
-        from training.jobs.job import written
+        from training.job import written
 
         table = records.table(look, _outcome(look))
         with suppress(ObjectExists):  # another driver ended it with the same rows

@@ -20,7 +20,7 @@ from registry.errors import ObjectExists
 
 if TYPE_CHECKING:
     from registry.store.object_store import ObjectStore
-    from training.jobs.job import JobSpec
+    from training.job import JobSpec
     from training.search.budget import Budget
     from training.search.study import Study
 
@@ -74,7 +74,7 @@ def create(store: ObjectStore, study: Study, *, weights: Path | None = None) -> 
 
     `weights` is the file of `study.spec.initial_weights`, where that is not a version's.
     """
-    from training.jobs.job import written
+    from training.job import written
 
     if not study.budget.allows(reservation(study)):
         raise BudgetTooSmall(
@@ -93,7 +93,7 @@ def publish_best(target: Target, table: Table) -> tuple[str, str]:
 
     The same again takes the same job up where it is. Raises `NothingLearned`, `JobFinished`, `NoCapacity`.
     """
-    from training.jobs.job import JobExists, initial_weights_key, submit
+    from training.job import JobExists, initial_weights_key, submit
     from training.search.study import Trial, spec_of
 
     row = best_row(table)

@@ -143,7 +143,7 @@ class Lifecycle:
     def _prepare(self) -> None:
         """While a deployment waits: photos, and the seconds that importing torch takes, which the report needs."""
         self._draw_photos()
-        importlib.import_module("training.dataset.quality.examine")
+        importlib.import_module("training.quality.examine")
 
     def _draw_photos(self) -> None:
         if self._script.photos is None:

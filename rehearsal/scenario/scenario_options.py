@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from petpark.targets.target import DRAWN_RECIPE, USUAL_RECIPE
+from petpark.targets.target import USUAL_RECIPE
 from rehearsal.scenario.growing_dataset import grows
+from rehearsal.target import DRAWN_RECIPE
 
 if TYPE_CHECKING:
     from training.hyper_parameters import HyperParameters

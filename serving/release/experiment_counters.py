@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
 from prometheus_client.core import CounterMetricFamily, Metric
-from prometheus_client.registry import Collector
+from prometheus_client.registry import Collector, CollectorRegistry
 
 from registry.channels.experiment_rule import Arm, Evidence
 from serving.inference.loaded_model import Prediction
@@ -82,9 +82,10 @@ class ExperimentCounters:
 class ExperimentCollector(Collector):
     """Exports the counters of the running experiment, if there is one, to Prometheus."""
 
-    def __init__(self) -> None:
+    def __init__(self, registry: CollectorRegistry) -> None:
         self.number = 0
         self.counters: ExperimentCounters | None = None
+        registry.register(self)
 
     def collect(self) -> Iterable[Metric]:
         """Prometheus' families; one label says which experiment, another which arm."""

@@ -16,11 +16,10 @@ from camera.agent import Agent
 from camera.capture.camera import Camera, State
 from camera.capture.source import Frame, SourceLost
 from camera.delivery.spool import Spool, SpoolInUse, read_events
-from camera.settings import AgentSettings, CameraSettings, parse_settings
+from camera.settings import AgentSettings, CameraSettings, VisitRules, parse_settings
 from camera.status import create_status_app
 from camera.telemetry import AgentMetrics
 from camera.visits.recorder import Recorder, Unblurred
-from camera.visits.visits import VisitRules
 from registry.store.memory_store import MemoryStore
 from tests.camera.conftest import DOG, PATIENCE, VIDEO, Hands, line_to, wait_until
 

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import yaml
 
-from training.dataset.quality.gates import DataGates
-from training.evaluation.plan import Checks, Gates
+from training.plan import Checks, DataGates, Gates
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -15,10 +15,11 @@ from infra.policies import write_once_bucket
 from petpark import doctor
 from petpark.doctor import Check, Health
 from petpark.errors import PulumiFailed, RehearsalNotRunning, StackNotDeployed, StackOutdated
-from petpark.targets.target import SUMMARY, Target, open_rehearsal, rehearsal_target
+from petpark.targets.target import Target
 from registry import layout
 from registry.errors import ClockSkewed, KeyUnavailable, StoreUnavailable
 from registry.store.memory_store import MemoryStore
+from rehearsal.target import SUMMARY, open_rehearsal, rehearsal_target
 from tests.petpark.conftest import FakeTarget, Place, outputs
 from tests.petpark.test_doctor import checks
 

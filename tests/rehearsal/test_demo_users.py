@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 
-from petpark.targets.rehearsal_credentials import Person
 from petpark.targets.stacks import parse
-from petpark.targets.target import Target, rehearsal_target
+from petpark.targets.target import Target
 from registry.identity import person
 from registry.layout import Role
+from rehearsal.credentials import Person
 from rehearsal.demo_users import CAST, admit, hire
 from rehearsal.emulator import Emulator
+from rehearsal.target import rehearsal_target
 from tests.petpark.conftest import outputs
 from tests.rehearsal.emulator.conftest import TRUST_ACCOUNT, refusal
 

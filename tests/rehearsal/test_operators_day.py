@@ -17,16 +17,17 @@ from infra import policies
 from petpark import doctor
 from petpark.__main__ import app
 from petpark.doctor import Health
-from petpark.targets.rehearsal_credentials import Person
 from petpark.targets.stacks import parse
-from petpark.targets.target import Target, rehearsal_target
+from petpark.targets.target import Target
 from registry.encoding import sha256_hex
 from registry.errors import StoreRefused
 from registry.layout import Role, api_keys_prefix, blob_key
 from registry.store.s3_store import S3Store
 from registry.version import Version
 from registry.versions.catalog import Catalog
+from rehearsal.credentials import Person
 from rehearsal.emulator import Emulator
+from rehearsal.target import rehearsal_target
 from serving.auth.key_log import KeyLog
 from serving.auth.key_polling import KeyRing
 from serving.telemetry import Metrics
@@ -34,7 +35,7 @@ from tests.petpark.conftest import outputs
 from tests.petpark.models.test_lineage import DATASET
 from tests.rehearsal.emulator.conftest import ACCOUNT, allow, document
 from training.dataset.manifest import store_manifest
-from training.jobs.job import JobSpec, submit
+from training.job import JobSpec, submit
 
 pytestmark = pytest.mark.rehearsal
 

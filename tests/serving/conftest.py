@@ -25,6 +25,7 @@ from serving.pages.registry_view import RegistryView
 from serving.pages.rollback import OpensPromotionService
 from serving.release.admission import Admission
 from serving.release.challenger import Challenger
+from serving.release.experiment_counters import ExperimentCollector
 from serving.release.live import Live
 from serving.release.rollout import Rollout
 from serving.release.shadow import Shadow
@@ -122,7 +123,7 @@ class Endpoint:
             experiments=Experiments(park.store, "pets", "prod", clock=lambda: park.now),
             admission=admission,
             live=self.live,
-            collector=self.metrics.experiment,
+            collector=ExperimentCollector(self.metrics.registry),
             clock=lambda: park.now,
             monotonic=lambda: park.seconds,
         )

@@ -20,7 +20,7 @@ from training.dataset.index import read_index
 from training.dataset.ingest import ingest_from
 from training.dataset.manifest import Manifest, Photo, Split
 from training.dataset.sources import FolderSource
-from training.jobs.job import JobSpec, initial_weights_key
+from training.job import JobSpec, initial_weights_key
 from training.jobs.run import run_job
 from training.networks.model import build_model
 

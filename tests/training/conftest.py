@@ -12,7 +12,7 @@ from registry.versions.catalog import Catalog
 from tests.training.photos import write_photos
 from training.dataset.ingest import Ingestion, ingest
 from training.hyper_parameters import HyperParameters
-from training.jobs.job import JobResult, JobSpec
+from training.job import JobResult, JobSpec
 from training.jobs.run import run_job
 
 TINY = HyperParameters(image_size=32, epochs=2, batch_size=8, light=0.05)

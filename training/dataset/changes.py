@@ -15,9 +15,9 @@ from registry.encoding import SHA256, canonical, format_time, parse_canonical, s
 from registry.errors import ObjectExists
 from registry.layout import change_key, changes_prefix
 from registry.store.object_store import ObjectStore
+from training.dataset.fitness import refuse_unfit
 from training.dataset.labels import clean_label
 from training.dataset.manifest import Manifest, Photo, load_manifest, store_manifest
-from training.dataset.quality import refuse_unfit
 from training.errors import ManifestMalformed, NothingToChange, PhotoUnknown
 
 _NAMED: Final = 3

@@ -19,10 +19,10 @@ from registry.errors import ObjectExists, StoreUnavailable
 from registry.layout import photo_key
 from registry.store.object_store import ObjectStore
 from training.dataset.changes import Decision, Ruling
+from training.dataset.fitness import Quality, assess, refuse_unfit
 from training.dataset.index import Index, Row
 from training.dataset.labels import clean_label
 from training.dataset.manifest import Manifest, Photo, store_manifest
-from training.dataset.quality import Quality, assess, refuse_unfit
 from training.dataset.sources import Candidate, FolderSource, SkippedFile, Source, Unreadable
 from training.dataset.splits.split import SplitBy, split_of
 from training.dataset.splits.split_assignment import place

@@ -20,7 +20,7 @@ from registry.layout import Variable, meeting_key
 from registry.store.object_store import ObjectStore
 from training.errors import Interrupted, SpecMalformed
 from training.instance import metadata
-from training.jobs.job import read_strictly
+from training.job import read_strictly
 
 PATIENCE_SECONDS: Final = 900.0
 """For the slowest instance to boot and to install its environment after the fastest did."""

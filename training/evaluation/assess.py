@@ -32,12 +32,12 @@ from training.evaluation.figures.robustness import (
 )
 from training.evaluation.figures.slices import Slice, measure_slices, worst
 from training.evaluation.figures.temperature import Temperature
-from training.evaluation.plan import Checks
 from training.evaluation.reporting.error_gallery import GalleryPhoto, data_uri, gallery_photo
 from training.evaluation.selective.unseen_groups import UnseenGroups, measure_unseen_groups
 from training.fitting.frozen import Learned
 from training.fitting.pixels import LabelledPixels
 from training.networks.export import ExportedModel, Numbers, Pixels
+from training.plan import Checks
 
 MOST_ERRORS: Final = 24
 MOST_SAMPLES: Final = 12

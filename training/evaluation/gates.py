@@ -9,8 +9,8 @@ from training.evaluation.assess import Assessment
 from training.evaluation.baseline.comparison import Comparison, left_out
 from training.evaluation.figures.calibration import Calibration
 from training.evaluation.figures.slices import LEAST_PHOTOS, worst
-from training.evaluation.plan import Gates
 from training.evaluation.reporting.formatting import percent
+from training.plan import Gates
 
 _MORE_PHOTOS: Final = "More test photos narrow the interval: ingest more, and the bound moves without another training."
 

@@ -20,10 +20,10 @@ from training.fitting.augment import augment, draw
 from training.fitting.batches import derive, generator
 from training.fitting.checkpoint import Checkpoints
 from training.fitting.pixels import LabelledPixels
+from training.fitting.progress import Progress
 from training.hyper_parameters import HyperParameters
 from training.instance.machine import Usage
-from training.jobs.job import EpochRecord, ProgressRecord
-from training.jobs.progress import Progress
+from training.job import EpochRecord, ProgressRecord
 from training.networks.embedding import BATCH, Embedder
 from training.networks.head import choose_head
 from training.networks.model import Classifier, build_model, load_initial_weights, to_photos

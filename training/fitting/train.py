@@ -24,7 +24,7 @@ from training.fitting.optimiser import build_optimiser
 from training.fitting.pixels import LabelledPixels
 from training.hyper_parameters import HyperParameters
 from training.instance.machine import Usage
-from training.jobs.job import EpochRecord
+from training.job import EpochRecord
 from training.networks.model import Classifier, build_model, load_initial_weights, to_photos
 
 _EVALUATION_BATCH: Final = 128

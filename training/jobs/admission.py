@@ -1,12 +1,12 @@
 """Whether a job can be done at all, held the same way before it is stored and on the instance that runs it."""
 
 from registry.store.object_store import ObjectStore
+from training.dataset.fitness import refuse_unfit
 from training.dataset.manifest import Manifest, load_manifest
-from training.dataset.quality import refuse_unfit
-from training.dataset.quality.stored import refuse_doubtful
 from training.dataset.splits.leakage import refuse_leaks
 from training.errors import SpecMalformed
-from training.jobs.job import JobSpec, written
+from training.job import JobSpec, written
+from training.quality.stored import refuse_doubtful
 
 
 def admit(spec: JobSpec, lake: ObjectStore, *, weights_follow: bool = False) -> Manifest:

@@ -15,7 +15,7 @@ from registry.layout import epoch_key, progress_key
 from registry.store.object_store import ObjectStore
 from training.errors import SpecMalformed
 from training.fitting.retry import PAUSES, create_patiently
-from training.jobs.job import EpochRecord, ProgressRecord, written
+from training.job import EpochRecord, ProgressRecord, written
 
 type Say = Callable[[str, Mapping[str, object]], None]
 

@@ -16,7 +16,7 @@ from registry.store.object_store import ObjectStore
 from registry.versions.catalog import Catalog
 from training.errors import Interrupted, WeightsRefused
 from training.hyper_parameters import FOR_FEW_PHOTOS
-from training.jobs.job import JobSpec, initial_weights_key
+from training.job import JobSpec, initial_weights_key
 from training.networks.pretrained import PackagedWeights, find_packaged, read_packaged
 
 RECIPE = "few-photos"

@@ -45,13 +45,13 @@ from training.evaluation.selective.abstaining import AbstentionFigures, Calibrat
 from training.fitting.checkpoint import Checkpoints, CheckpointStore
 from training.fitting.frozen import Learned, train_head
 from training.fitting.pixels import LabelledPixels, fetch, load_pixels, stream_pixels, targets_of
+from training.fitting.progress import Progress
 from training.fitting.train import train
 from training.instance.machine import describe
+from training.job import JobResult, JobSpec, epoch_records, find_result, initial_weights_key, store_result
 from training.jobs.admission import admit
 from training.jobs.epochs import Epochs
 from training.jobs.fallback import stand_in
-from training.jobs.job import JobResult, JobSpec, epoch_records, find_result, initial_weights_key, store_result
-from training.jobs.progress import Progress
 from training.jobs.quantise import compare_quantised, quantise
 from training.jobs.sbom import write_sbom
 from training.jobs.trial import answer

@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
-from training.jobs.job import JobSpec
+from training.job import JobSpec
 
 type Say = Callable[[str, Mapping[str, object]], None]
 type _Track = Callable[[int, Mapping[str, float]], None]

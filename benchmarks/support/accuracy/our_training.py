@@ -13,12 +13,12 @@ from registry.versions.catalog import Catalog
 from training.dataset.ingest import ingest
 from training.dataset.manifest import Manifest, Photo, Split, load_manifest, store_manifest
 from training.errors import TrainingError
-from training.evaluation.plan import Checks, EvaluationPlan
 from training.fitting.batches import derive
 from training.fitting.pixels import LabelledPixels, load_pixels
 from training.hyper_parameters import HyperParameters
-from training.jobs.job import JobSpec, initial_weights_key
+from training.job import JobSpec, initial_weights_key
 from training.jobs.run import run_job
+from training.plan import Checks, EvaluationPlan
 
 _ASKER = "arn:aws:iam::000000000000:user/benchmark"
 _PATIENCE = 24 * 3600

@@ -15,7 +15,7 @@ from petpark.data import datasets, quality_reports
 from petpark.output import Cell, Output, bad, good, short
 
 if TYPE_CHECKING:
-    from training.dataset.quality.report import QualityReport
+    from training.quality.report import QualityReport
 
 _NAMED = 3
 

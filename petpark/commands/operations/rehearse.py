@@ -177,7 +177,7 @@ def forecast(script: ScenarioOptions) -> str:
 def _refuse_hopeless(photos: Path) -> None:
     """Say at once what ingestion would say after the stacks are up."""
     from rehearsal.scenario import growing_dataset
-    from training.dataset.quality.fitness import MIN_PHOTOS_PER_CLASS
+    from training.dataset.fitness import MIN_PHOTOS_PER_CLASS
 
     classes = (
         [entry for entry in photos.iterdir() if entry.is_dir() and any(entry.iterdir())] if photos.is_dir() else []

@@ -13,9 +13,9 @@ from petpark.app import Invocation, example, group, invocation
 from petpark.commands.training.train import submit, watch_job
 from petpark.data import datasets
 from petpark.errors import StudyCancelled, unwatched
-from petpark.jobs import cancellation, submission
+from petpark.jobs import submission
 from petpark.output import Cell, bad, good, plural, short
-from petpark.search import page, request, study_summary
+from petpark.search import cancellation, page, request, study_summary
 from petpark.search.driver import Driver, Instances
 from petpark.search.records import Listed, Records, listed, resolve
 from petpark.search.table import Row, State, Table
@@ -25,7 +25,7 @@ from registry.layout import Role
 
 if TYPE_CHECKING:
     from registry.store.object_store import ObjectStore
-    from training.jobs.job import JobSpec
+    from training.job import JobSpec
     from training.search.study import Study
 
 app = group("Which settings train best: each trial a job, within a budget of hours and money.")

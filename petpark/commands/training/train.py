@@ -20,7 +20,7 @@ from petpark.output import Cell
 from petpark.targets.target import Target
 
 if TYPE_CHECKING:
-    from training.jobs.job import JobSpec
+    from training.job import JobSpec
 
 
 def train(

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from camera.capture.backoff import Backoff
+from camera.backoff import Backoff
 from camera.delivery.forward import Forwarder
 from camera.delivery.spool import Spool
 from camera.telemetry import AgentMetrics

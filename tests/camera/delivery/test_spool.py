@@ -27,7 +27,7 @@ from camera.delivery.spool import (
     read_events,
 )
 from camera.delivery.spool_schema import TOTALS_OF_ALL
-from camera.visits.event import Event
+from camera.event import Event
 
 ROOT = Path(__file__).parents[3]
 MANY = 1 << 30

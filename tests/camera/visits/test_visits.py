@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from camera.visits.visits import Began, ClassifiedFrame, Ended, Ending, VisitRules, VisitTracker, advance, close, elapse
+from camera.settings import VisitRules
+from camera.visits.visits import Began, ClassifiedFrame, Ended, Ending, VisitTracker, advance, close, elapse
 
 RULES = VisitRules(confirm_seconds=1.0, leave_seconds=5.0, quiet_seconds=60.0)
 STEP = 0.2

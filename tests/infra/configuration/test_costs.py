@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from infra.configuration import costs, prices
+from infra.configuration.instance_types import instance_type
 from infra.configuration.stack_file import read_stack
-from infra.instances.instance_types import instance_type
 from tests.infra.conftest import ROOT
 from tests.petpark.account.fake_account import settings
 

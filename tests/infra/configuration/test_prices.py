@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from infra.configuration import prices
-from infra.instances.instance_types import instance_type
+from infra.configuration.instance_types import instance_type
 
 TABLE = prices.load()
 

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from infra.configuration import prices
-from infra.configuration.rule_limits import rule_limits
 from infra.configuration.settings import read
+from infra.rule_limits import rule_limits
 from infra.rules import Finding, Limits, Resource, check
 from tests.infra.conftest import Declared, Deployment, configuration
 

@@ -14,7 +14,7 @@ from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
 from botocore.exceptions import EndpointConnectionError
 
-from infra.instances.instance_types import instance_type
+from infra.configuration.instance_types import instance_type
 from petpark.account.demand import LOAD_BALANCERS, VPCS
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -24,8 +24,8 @@ from hypothesis import strategies as st
 from moto import mock_aws
 from typer.testing import CliRunner
 
+from infra.configuration.instance_types import InstanceTypeUnsupported, instance_type
 from infra.configuration.stack_file import SettingsUnusable, read_stack
-from infra.instances.instance_types import InstanceTypeUnsupported, instance_type
 from petpark import account as checker
 from petpark.__main__ import app
 from petpark.account import certificates

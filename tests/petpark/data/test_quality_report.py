@@ -14,7 +14,7 @@ from petpark.jobs.submission import plan
 from registry.layout import quality_key
 from tests.petpark.conftest import Place, Run
 from tests.training.photos import write_photos
-from training.dataset.quality.gates import DataGates
+from training.plan import DataGates
 
 ORDINARY = ("--gate", "unclear=1")
 """Photos of tests are tiny."""

@@ -17,7 +17,7 @@ from petpark.jobs.pools import SCOPES
 from registry import layout
 from registry.store.memory_store import MemoryStore
 from tests.petpark.conftest import ACCOUNT, FakeTarget, Place, outputs
-from training.jobs.job import JobSpec, submit
+from training.job import JobSpec, submit
 
 BOB = f"arn:aws:sts::{ACCOUNT}:assumed-role/publisher/bob"
 POOLS = [(t, z) for t in ("g5.xlarge", "g6.xlarge") for z in ("eu-west-1a", "eu-west-1b")]

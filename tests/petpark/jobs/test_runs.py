@@ -15,7 +15,7 @@ from registry.encoding import canonical
 from registry.store.memory_store import MemoryStore
 from tests.petpark.conftest import ACCOUNT, Place, Run
 from training.hyper_parameters import HyperParameters
-from training.jobs.job import EpochRecord, JobResult, JobSpec
+from training.job import EpochRecord, JobResult, JobSpec
 
 ALICE = f"arn:aws:sts::{ACCOUNT}:assumed-role/publisher/alice"
 

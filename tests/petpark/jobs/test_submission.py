@@ -32,7 +32,7 @@ from registry.store.object_store import ObjectStore
 from tests.petpark.conftest import ACCOUNT, FakeTarget, Place, Run
 from training.errors import JobMissing, SpecMalformed
 from training.hyper_parameters import FOR_FEW_PHOTOS, FOR_TRANSFER, HyperParameters
-from training.jobs.job import STAGES, EpochRecord, JobResult, JobSpec, ProgressRecord, load_spec
+from training.job import STAGES, EpochRecord, JobResult, JobSpec, ProgressRecord, load_spec
 from training.jobs.logs import Log
 
 DATASET = "d" * 64

@@ -19,7 +19,7 @@ from registry import layout
 from registry.store.memory_store import MemoryStore
 from tests.petpark.conftest import Place, Run
 from training.hyper_parameters import FOR_FEW_PHOTOS, FOR_TRANSFER
-from training.jobs.job import EpochRecord, JobResult, JobSpec, ProgressRecord, initial_weights_key
+from training.job import EpochRecord, JobResult, JobSpec, ProgressRecord, initial_weights_key
 from training.networks import pretrained
 
 

@@ -21,7 +21,7 @@ from registry.store.memory_store import MemoryStore
 from registry.version import Version
 from tests.petpark.conftest import ACCOUNT, Place, Run, outputs
 from training.errors import SpecMalformed
-from training.jobs.job import JobResult, JobSpec
+from training.job import JobResult, JobSpec
 
 ALICE = f"arn:aws:sts::{ACCOUNT}:assumed-role/publisher/alice"
 JOB = "20260802-101500-3fa9"

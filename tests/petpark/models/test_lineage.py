@@ -21,7 +21,7 @@ from tests.petpark.conftest import Run as Command
 from tests.training.dataset.test_manifest import photo
 from training.dataset.manifest import Manifest, Split, store_manifest
 from training.hyper_parameters import HyperParameters
-from training.jobs.job import EpochRecord, JobResult, JobSpec, submit
+from training.job import EpochRecord, JobResult, JobSpec, submit
 
 ANA = f"arn:aws:sts::{ACCOUNT}:assumed-role/publisher/ana"
 MACHINE = f"arn:aws:sts::{ACCOUNT}:assumed-role/training/i-7"

@@ -15,9 +15,9 @@ from petpark.models.gates import Judgement, Verdict
 from petpark.models.suggestions import NEW, PHOTOS, JobDefaults, remedies
 from registry.gates import MODEL_GATES, State
 from training.evaluation.figures.corruptions import CORRUPTIONS
-from training.evaluation.plan import Checks, EvaluationPlan, Gates
 from training.hyper_parameters import FOR_GPUS, FOR_TRANSFER, HyperParameters, idle, refuse_idle
-from training.jobs.job import JobSpec
+from training.job import JobSpec
+from training.plan import Checks, EvaluationPlan, Gates
 
 NAMES = ["not_worse_than_prod", *(name for name in MODEL_GATES if name != "luck")]
 USUAL = JobDefaults(parameters=FOR_GPUS, evaluation=EvaluationPlan(gates=Gates(accuracy=0.7)))

@@ -23,7 +23,7 @@ from registry.store.memory_store import MemoryStore
 from registry.store.object_store import ObjectStore
 from tests.petpark.conftest import ACCOUNT
 from training.hyper_parameters import HyperParameters
-from training.jobs.job import JobResult, JobSpec, find_result, load_spec, written
+from training.job import JobResult, JobSpec, find_result, load_spec, written
 from training.search.budget import Budget
 from training.search.choice import Answers
 from training.search.space import Space

@@ -24,7 +24,7 @@ from registry.versions.catalog import Catalog
 from tests.petpark.conftest import ACCOUNT, Place, Run
 from tests.petpark.search.test_driver import STUDY, Cloud, Fate, begin
 from tests.training.photos import write_photos
-from training.jobs.job import JobResult, find_result, load_spec, store_result, submit
+from training.job import JobResult, find_result, load_spec, store_result, submit
 from training.jobs.run import run_job
 from training.search.space import Space
 from training.search.study import Launch

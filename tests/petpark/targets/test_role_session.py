@@ -14,9 +14,10 @@ from urllib.parse import parse_qs
 import pytest
 
 from petpark.targets.stacks import parse
-from petpark.targets.target import Target, rehearsal_target
+from petpark.targets.target import Target
 from registry.errors import StoreRefused
 from registry.layout import Role
+from rehearsal.target import rehearsal_target
 from tests.petpark.conftest import outputs
 
 _CALLER = (

@@ -14,11 +14,12 @@ from typer.testing import CliRunner
 from petpark.__main__ import app
 from petpark.errors import PulumiFailed, PulumiMissing, RehearsalNotRunning, StackNotDeployed, StackOutdated
 from petpark.targets import pulumi_cli
-from petpark.targets.rehearsal_credentials import Person, PersonUnknown, read_people, write_people
 from petpark.targets.stacks import parse
-from petpark.targets.target import Target, open_aws, open_rehearsal, rehearsal_target
+from petpark.targets.target import Target, open_aws
 from registry import identity
 from registry.channel_policy import ChannelPolicy
+from rehearsal.credentials import Person, PersonUnknown, read_people, write_people
+from rehearsal.target import open_rehearsal, rehearsal_target
 from tests.petpark.conftest import outputs
 
 

@@ -20,12 +20,12 @@ from tests.folder_store import FolderStore
 from tests.training.conftest import Built
 from tests.training.training_process import PARAMETERS, some_pixels
 from training.distributed.group import Group
-from training.distributed.worker import assist
 from training.errors import Interrupted, SpecMalformed
 from training.fitting.checkpoint import Checkpoints
 from training.fitting.train import train
-from training.jobs.job import EpochRecord, JobSpec, find_result
+from training.job import EpochRecord, JobSpec, find_result
 from training.jobs.run import run_job
+from training.jobs.worker import assist
 
 SHARED = replace(PARAMETERS, epochs=3)
 

@@ -22,7 +22,7 @@ from training.dataset import Ingestion
 from training.distributed import processes
 from training.distributed.processes import launch, wanted
 from training.errors import SpecMalformed
-from training.jobs.job import JobSpec, find_result, submit
+from training.job import JobSpec, find_result, submit
 
 ROOT = Path(__file__).parents[3]
 MANY_EPOCHS = replace(TINY, epochs=1_000)

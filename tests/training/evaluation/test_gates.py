@@ -9,14 +9,13 @@ import pytest
 import registry.gates
 from registry.gates import DATA_GATES, MODEL_GATES, ModelChecks, ModelGates, State, failed, figures, states
 from tests.training.evaluation.reporting.test_report import assessment
-from training.dataset.quality.findings import Name
-from training.dataset.quality.gates import DataGates
 from training.errors import SpecMalformed
 from training.evaluation.assess import Assessment
 from training.evaluation.baseline.comparison import Comparison
 from training.evaluation.figures.latency import Latency
 from training.evaluation.gates import MEASURED, GateResult, as_metrics, judge
-from training.evaluation.plan import Checks, Gates
+from training.plan import Checks, DataGates, Gates
+from training.quality.findings import Name
 
 GOOD = assessment(95, 100)
 

@@ -20,8 +20,8 @@ from training.errors import Interrupted, SpecMalformed
 from training.fitting.checkpoint import Checkpoints
 from training.fitting.frozen import Learned, train_head
 from training.hyper_parameters import FOR_TRANSFER
+from training.job import JobSpec, ProgressRecord, initial_weights_key
 from training.jobs.admission import admit
-from training.jobs.job import JobSpec, ProgressRecord, initial_weights_key
 from training.jobs.run import run_job
 from training.networks.head import FEWEST_TO_CHOOSE, USUAL_PENALTY, choose_head, learn_head
 from training.networks.model import build_model

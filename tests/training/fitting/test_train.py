@@ -22,7 +22,7 @@ from training.fitting.augment import Variations, augment
 from training.fitting.checkpoint import Checkpoints
 from training.fitting.train import learning_rate, train
 from training.hyper_parameters import HyperParameters
-from training.jobs.job import EpochRecord
+from training.job import EpochRecord
 from training.networks.model import Classifier
 
 STEPS = 12  # 28 photos in batches of 8, four times

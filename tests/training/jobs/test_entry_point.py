@@ -16,7 +16,7 @@ from registry.store.s3_store import S3Store
 from tests.training.conftest import ASKER
 from training.__main__ import FAILED, INTERRUPTED, SUCCEEDED, UNUSABLE, main
 from training.errors import Interrupted
-from training.jobs.job import JobResult, JobSpec, find_result, submit
+from training.job import JobResult, JobSpec, find_result, submit
 from training.jobs.logs import Log
 
 SPEC = JobSpec(dataset="0" * 64, seed=1, requested_by=ASKER)

@@ -9,8 +9,8 @@ from registry.errors import RegistryError, StoreRefused, StoreUnavailable
 from registry.layout import epoch_key
 from registry.store.memory_store import MemoryStore
 from tests.training.fitting.test_checkpoint import Unreliable, assert_set
+from training.job import EpochRecord
 from training.jobs.epochs import Epochs
-from training.jobs.job import EpochRecord
 
 AWAY = StoreUnavailable("write", "no answer")
 

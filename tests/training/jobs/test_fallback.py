@@ -20,9 +20,9 @@ from registry.versions.catalog import Catalog
 from tests.training.conftest import ASKER, TINY, Built
 from training.errors import Interrupted, WeightsRefused
 from training.hyper_parameters import FOR_FEW_PHOTOS, FOR_TRANSFER
+from training.job import JobSpec, find_result, initial_weights_key
 from training.jobs import fallback, run
 from training.jobs.fallback import stand_in
-from training.jobs.job import JobSpec, find_result, initial_weights_key
 from training.jobs.run import run_job
 from training.networks import pretrained
 from training.networks.model import build_model, read_weights

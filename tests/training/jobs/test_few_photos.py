@@ -20,12 +20,12 @@ from tests.training.photos import write_photos
 from training.dataset.index import Row
 from training.dataset.ingest import describe, ingest
 from training.errors import DatasetRefused, SpecMalformed
-from training.evaluation.plan import Checks, EvaluationPlan
 from training.fitting.pixels import load_pixels
 from training.hyper_parameters import FOR_TRANSFER
-from training.jobs.job import STAGES, JobSpec, ProgressRecord, initial_weights_key
+from training.job import STAGES, JobSpec, ProgressRecord, initial_weights_key
 from training.jobs.run import run_job
 from training.networks.model import build_model
+from training.plan import Checks, EvaluationPlan
 
 
 def photo(seed: int, size: tuple[int, int]) -> bytes:

@@ -13,12 +13,12 @@ from torch import nn
 from tests.training.conftest import TINY, Built
 from training.dataset.manifest import Split
 from training.errors import SpecMalformed
-from training.evaluation.plan import Checks
 from training.fitting.pixels import LabelledPixels, load_pixels
 from training.hyper_parameters import ARCHITECTURES
 from training.jobs.quantise import Quantised, compare_quantised, quantise
 from training.networks.export import ExportedModel, export_onnx
 from training.networks.model import Classifier
+from training.plan import Checks
 
 FINE = Quantised(
     agreement=0.99,

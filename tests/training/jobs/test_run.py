@@ -22,10 +22,10 @@ from tests.training.conftest import ASKER, TINY, Built
 from training.dataset.ingest import Ingestion
 from training.dataset.manifest import Manifest, Split, store_manifest
 from training.errors import Interrupted, SpecMalformed
-from training.evaluation.plan import Checks, EvaluationPlan, Gates
-from training.jobs.job import EpochRecord, JobResult, JobSpec, find_result, initial_weights_key
+from training.job import EpochRecord, JobResult, JobSpec, find_result, initial_weights_key
 from training.jobs.run import run_job
 from training.networks.export import ExportedModel
+from training.plan import Checks, EvaluationPlan, Gates
 
 
 def attempt(spec: JobSpec, lake: MemoryStore, directory: Path, workspace: MemoryStore | None = None) -> JobResult:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.training.conftest import ASKER
-from training.jobs.job import JobSpec
+from training.job import JobSpec
 from training.jobs.trackers import tracked
 
 SPEC = JobSpec(dataset="d" * 64, seed=1, requested_by=ASKER)

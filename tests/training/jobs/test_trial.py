@@ -13,7 +13,7 @@ from registry.versions.catalog import Catalog
 from tests.training.conftest import Built
 from training.dataset.manifest import Split
 from training.fitting.checkpoint import Checkpoints
-from training.jobs.job import EpochRecord, JobResult
+from training.job import EpochRecord, JobResult
 from training.jobs.run import run_job
 from training.search.choice import Answers
 

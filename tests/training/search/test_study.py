@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests.training.conftest import ASKER
 from training.errors import SpecMalformed
 from training.hyper_parameters import HyperParameters
-from training.jobs.job import JobSpec
+from training.job import JobSpec
 from training.search.budget import Budget
 from training.search.space import Space
 from training.search.study import Launch, Study, Trial, check_halving, parameters, plan, rungs, spec_of

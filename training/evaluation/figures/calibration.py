@@ -8,6 +8,7 @@ import numpy.typing as npt
 from registry.versions.decision import Decision
 from training.evaluation.figures.reliability import Bin, calibration_error, reliability
 from training.evaluation.figures.temperature import Temperature, at_temperature, logits_of
+from training.plan import Costs
 
 type Probabilities = npt.NDArray[np.float32]
 type Classes = npt.NDArray[np.int64]
@@ -22,19 +23,6 @@ class Calibration:
     temperature: Temperature
     error_before: float
     bins_before: tuple[Bin, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Costs:
-    """What a wrong alarm and a missed photo cost, in any unit; their ratio alone decides."""
-
-    false_positive: float = 1.0
-    false_negative: float = 1.0
-
-    @property
-    def differ(self) -> bool:
-        """Whether a threshold is asked for; with equal costs the likeliest class is the cheapest answer."""
-        return self.false_positive != self.false_negative
 
 
 @dataclass(frozen=True, kw_only=True)

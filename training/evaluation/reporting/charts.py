@@ -15,7 +15,7 @@ from training.evaluation.figures.reliability import Bin
 from training.evaluation.figures.risk import RiskCoverage
 from training.evaluation.figures.slices import Slice
 from training.evaluation.reporting.formatting import percent
-from training.jobs.job import EpochRecord
+from training.job import EpochRecord
 
 LINES: Final = ("first", "second", "third")
 """Classes of several lines in one chart, in their order."""

@@ -15,7 +15,7 @@ from training.evaluation.gates import GateResult
 from training.evaluation.reporting import charts
 from training.evaluation.reporting.formatting import percent, points
 from training.evaluation.selective.abstaining import AbstentionFigures
-from training.jobs.job import EpochRecord
+from training.job import EpochRecord
 
 _FOLDER: Final = Path(__file__).parent
 _SHARES: Final = MappingProxyType(

@@ -13,8 +13,8 @@ from tests.training.dataset.splits.test_split_assignment import SCENE, taken
 from training.dataset.duplicates.hamming import NEAR, components, near_lists, near_pairs
 from training.dataset.duplicates.near_duplicates import Hashes
 from training.dataset.manifest import Manifest, Photo, Split
-from training.dataset.quality.characteristics.reliability import _look_alikes
 from training.dataset.splits.leakage import NAMED, find_leaks
+from training.quality.characteristics.reliability import _look_alikes
 
 bits = st.sets(st.integers(0, 63), max_size=5)
 looks = st.integers(0, 2**64 - 1)

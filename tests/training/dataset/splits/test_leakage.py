@@ -16,7 +16,7 @@ from training.dataset.ingest import Ingestion
 from training.dataset.manifest import Manifest, Photo, Split, load_manifest, store_manifest
 from training.dataset.splits.leakage import NAMED, find_leaks, refuse_leaks
 from training.errors import SplitsLeak
-from training.jobs.job import JobSpec
+from training.job import JobSpec
 from training.jobs.run import run_job
 
 

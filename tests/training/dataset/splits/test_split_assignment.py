@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from registry.encoding import sha256_hex
 from tests.training import photo_by_photo
 from tests.training.dataset.test_manifest import photo
+from training.dataset.fitness import MIN_PHOTOS_PER_CLASS, refuse_unfit
 from training.dataset.manifest import Manifest, Photo, Split
-from training.dataset.quality.fitness import MIN_PHOTOS_PER_CLASS, refuse_unfit
 from training.dataset.splits.balance import least_photos
 from training.dataset.splits.leakage import find_leaks
 from training.dataset.splits.split import SplitBy, camera_of, split_of, unit_of

@@ -18,14 +18,14 @@ from training.evaluation.baseline.comparison import Comparison
 from training.evaluation.baseline.side_by_side import Figure, Flip, SideBySide, SliceComparison, Worse
 from training.evaluation.figures.temperature import Temperature
 from training.evaluation.gates import judge
-from training.evaluation.plan import Checks, Gates
 from training.evaluation.reporting.charts import epoch_lines
 from training.evaluation.reporting.formatting import percent
 from training.evaluation.reporting.report import Report, verdict, write_model_card, write_report
 from training.evaluation.selective.unseen_groups import GroupAccuracy, UnseenGroups
 from training.fitting.pixels import LabelledPixels
-from training.jobs.job import EpochRecord
+from training.job import EpochRecord
 from training.networks.export import Answers, ExportedModel
+from training.plan import Checks, Gates
 
 SLICE = SliceComparison(
     column="breed", value="siam", photos=40, ours=0.8, theirs=0.8, interval=(-0.1, 0.1), p_value=1

@@ -13,7 +13,6 @@ from registry.versions.abstention import Abstention, answer_set, as_text
 from serving.inference.session import Session
 from training.evaluation.figures.risk import refused_over_kept, risk_coverage
 from training.evaluation.gates import judge_abstention
-from training.evaluation.plan import Gates
 from training.evaluation.reporting import charts
 from training.evaluation.selective.abstention import (
     NotCalibrated,
@@ -26,6 +25,7 @@ from training.evaluation.selective.left_out import LeftOut, LinearLayer
 from training.networks.export import ExportedModel, export_onnx
 from training.networks.model import build_model
 from training.networks.strangeness import add_output, fit_subspace
+from training.plan import Gates
 
 LABELS = ("cat", "dog")
 

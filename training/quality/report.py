@@ -9,13 +9,14 @@ from typing import Final
 
 from registry.encoding import canonical, format_time
 from training.dataset.manifest import Manifest
-from training.dataset.quality.characteristics.accuracy import accuracy
-from training.dataset.quality.characteristics.completeness import completeness
-from training.dataset.quality.characteristics.relevance import relevance
-from training.dataset.quality.characteristics.reliability import reliability
-from training.dataset.quality.characteristics.timeliness import timeliness
-from training.dataset.quality.findings import Characteristic, Concern, Finding, Name
-from training.dataset.quality.gates import DataGateResult, DataGates, failed, judge
+from training.plan import DataGates
+from training.quality.characteristics.accuracy import accuracy
+from training.quality.characteristics.completeness import completeness
+from training.quality.characteristics.relevance import relevance
+from training.quality.characteristics.reliability import reliability
+from training.quality.characteristics.timeliness import timeliness
+from training.quality.findings import Characteristic, Concern, Finding, Name
+from training.quality.gates import DataGateResult, failed, judge
 
 COMMANDED: Final = 10
 """Photos that one proposed command names."""

@@ -13,13 +13,13 @@ import torch
 
 from registry.store.memory_store import MemoryStore
 from training.dataset.manifest import Photo
-from training.dataset.quality.folds import folds_of
 from training.fitting.batches import derive
 from training.fitting.checkpoint import Checkpoints
 from training.fitting.pixels import LabelledPixels
 from training.fitting.train import train
 from training.hyper_parameters import HyperParameters
 from training.networks.model import Classifier, to_photos
+from training.quality.folds import folds_of
 
 type Numbers = npt.NDArray[np.float32]
 

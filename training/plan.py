@@ -1,20 +1,44 @@
-"""What a model is asked before people are: which gates it must pass, what errors cost, how many photos are tried."""
+"""What is asked of photos and models before people are: gates, what errors cost, how many photos are tried."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Final, Self
 
+import registry.gates
 from registry.encoding import Fields
-from registry.gates import MODEL_GATES, ModelChecks, ModelGates
+from registry.gates import DATA_GATES, MODEL_GATES, ModelChecks, ModelGates
 from training.errors import SpecMalformed
-from training.evaluation.figures.calibration import Costs
 from training.settings import Settings
 
 FOR_EIGHT_BITS: Final = frozenset({"efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2"})
 """Networks that were made for eight bits: ReLU6, and nothing that scales channels by one another."""
 
 _MADE_FOR_IT: Final = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataGates(registry.gates.DataGates, Settings):
+    """The limits that a dataset's measures are compared with."""
+
+    def __post_init__(self) -> None:
+        """Refuse what no gate can mean; SpecMalformed."""
+        for name, value in asdict(self).items():
+            if not DATA_GATES[name].takes(value):
+                raise SpecMalformed(f"data gate {name} needs {DATA_GATES[name].expected}, not {value}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Costs:
+    """What a wrong alarm and a missed photo cost, in any unit; their ratio alone decides."""
+
+    false_positive: float = 1.0
+    false_negative: float = 1.0
+
+    @property
+    def differ(self) -> bool:
+        """Whether a threshold is asked for; with equal costs the likeliest class is the cheapest answer."""
+        return self.false_positive != self.false_negative
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,9 +7,9 @@ import numpy as np
 import numpy.typing as npt
 
 from training.dataset.manifest import Photo
-from training.dataset.quality.characteristics.similarity import strangeness, strangers
-from training.dataset.quality.characteristics.texture import LEAST, oddness
-from training.dataset.quality.findings import Characteristic, Concern, Finding, Name, Table, finding, share
+from training.quality.characteristics.similarity import strangeness, strangers
+from training.quality.characteristics.texture import LEAST, oddness
+from training.quality.findings import Characteristic, Concern, Finding, Name, Table, finding, share
 
 _STRANGEST: Final = 12
 

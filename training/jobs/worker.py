@@ -11,7 +11,7 @@ from training.errors import Interrupted
 from training.fitting.checkpoint import Checkpoints
 from training.fitting.pixels import load_pixels
 from training.fitting.train import train
-from training.jobs.job import JobSpec
+from training.job import JobSpec
 
 
 def assist(

@@ -16,16 +16,16 @@ from tests.training.dataset.test_manifest import photo
 from tests.training.photos import jpeg, write_photos
 from training.dataset.ingest import ingest
 from training.dataset.manifest import Manifest, Photo, Split
-from training.dataset.quality.characteristics import similarity
-from training.dataset.quality.characteristics.accuracy import accuracy, doubt
-from training.dataset.quality.characteristics.bias import camera_bias
-from training.dataset.quality.characteristics.completeness import completeness
-from training.dataset.quality.characteristics.relevance import relevance
-from training.dataset.quality.characteristics.reliability import UNUSABLE, kind_of, reliability
-from training.dataset.quality.characteristics.similarity import alike_across_splits, strangeness, strangers
-from training.dataset.quality.characteristics.timeliness import timeliness
-from training.dataset.quality.findings import Characteristic
-from training.dataset.quality.folds import folds_of
+from training.quality.characteristics import similarity
+from training.quality.characteristics.accuracy import accuracy, doubt
+from training.quality.characteristics.bias import camera_bias
+from training.quality.characteristics.completeness import completeness
+from training.quality.characteristics.relevance import relevance
+from training.quality.characteristics.reliability import UNUSABLE, kind_of, reliability
+from training.quality.characteristics.similarity import alike_across_splits, strangeness, strangers
+from training.quality.characteristics.timeliness import timeliness
+from training.quality.findings import Characteristic
+from training.quality.folds import folds_of
 
 NOW = datetime(2026, 3, 31, 12, tzinfo=UTC)
 LOOK = np.random.default_rng(0).integers(0, 2**63, 10_000)

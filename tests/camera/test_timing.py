@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from camera.capture.timing import FrameTimes, TimeSource
+from camera.timing import FrameTimes, TimeSource
 
 NOON = 1_900_000_000.0
 SECONDS = st.floats(0, 10_000)

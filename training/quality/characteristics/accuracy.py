@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from training.dataset.manifest import Photo
-from training.dataset.quality.findings import Characteristic, Concern, Name, Table, finding, share
+from training.quality.findings import Characteristic, Concern, Name, Table, finding, share
 
 SURE: Final = 0.8
 """Probability of another class from which on a label counts as contradicted: `docs/design/data.md` has the evidence."""

@@ -7,9 +7,9 @@ from typing import Final
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from registry.identity import person
-from training.dataset.quality.findings import Concern, Finding
-from training.dataset.quality.report import QualityReport, remedies
 from training.evaluation.reporting.formatting import percent
+from training.quality.findings import Concern, Finding
+from training.quality.report import QualityReport, remedies
 
 SHOWN: Final = 24
 """Pictures of a finding; of pairs half as many pairs."""

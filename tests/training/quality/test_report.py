@@ -19,20 +19,21 @@ from tests.training.conftest import ASKER
 from training.dataset.changes import exclude
 from training.dataset.ingest import Ingestion
 from training.dataset.manifest import Manifest, load_manifest
-from training.dataset.quality import embedding_networks
-from training.dataset.quality.characteristics.accuracy import doubt
-from training.dataset.quality.cross_validation import SIZE, learn
-from training.dataset.quality.embedding_networks import EmbeddingNetwork
-from training.dataset.quality.examine import examine, pictures
-from training.dataset.quality.findings import Characteristic, Concern, Finding, Name
-from training.dataset.quality.gates import DataGates, judge
-from training.dataset.quality.page import SHOWN, render
-from training.dataset.quality.report import COMMANDED, QualityReport, compose, glance, remedies
-from training.dataset.quality.stored import newest, record_skipped, recorded_skipped, refuse_doubtful, store
 from training.errors import DatasetRefused, ManifestMalformed, SpecMalformed, SplitsLeak
 from training.fitting.pixels import load_pixels
-from training.jobs.job import JobSpec
+from training.job import JobSpec
 from training.jobs.run import run_job
+from training.plan import DataGates
+from training.quality import embedding_networks
+from training.quality.characteristics.accuracy import doubt
+from training.quality.cross_validation import SIZE, learn
+from training.quality.embedding_networks import EmbeddingNetwork
+from training.quality.examine import examine, pictures
+from training.quality.findings import Characteristic, Concern, Finding, Name
+from training.quality.gates import judge
+from training.quality.page import SHOWN, render
+from training.quality.report import COMMANDED, QualityReport, compose, glance, remedies
+from training.quality.stored import newest, record_skipped, recorded_skipped, refuse_doubtful, store
 
 NOW = datetime(2026, 3, 31, 12, tzinfo=UTC)
 
@@ -91,7 +92,7 @@ def test_a_network_that_learned_none_of_the_labels_judges_them_and_no_small_one_
     lake: MemoryStore, ingestion: Ingestion, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[str] = []
-    monkeypatch.setattr("training.dataset.quality.examine.learn", lambda *_, **__: pytest.fail("a network was trained"))
+    monkeypatch.setattr("training.quality.examine.learn", lambda *_, **__: pytest.fail("a network was trained"))
     manifest = ingestion.manifest
     wrong = {manifest.photos[place].sha256 for place in (0, 9, 41, 70)}
     changed = Manifest.of(

@@ -11,20 +11,20 @@ import numpy.typing as npt
 from imaging import PhotoError, decode
 from registry.store.object_store import ObjectStore
 from training.dataset.manifest import Manifest
-from training.dataset.quality.characteristics.accuracy import accuracy
-from training.dataset.quality.characteristics.completeness import completeness
-from training.dataset.quality.characteristics.relevance import relevance
-from training.dataset.quality.characteristics.reliability import reliability
-from training.dataset.quality.characteristics.similarity import alike_across_splits
-from training.dataset.quality.characteristics.timeliness import timeliness
-from training.dataset.quality.cross_validation import FOLDS, SIZE, learn, unit
-from training.dataset.quality.embedding_networks import EmbeddingNetwork, judge_labels, see
-from training.dataset.quality.gates import DataGates
-from training.dataset.quality.page import shown_of
-from training.dataset.quality.report import QualityReport, compose
 from training.errors import PhotoLost
 from training.evaluation.reporting.error_gallery import SIDE, data_uri
 from training.fitting.pixels import WORKERS, fetch, load_pixels
+from training.plan import DataGates
+from training.quality.characteristics.accuracy import accuracy
+from training.quality.characteristics.completeness import completeness
+from training.quality.characteristics.relevance import relevance
+from training.quality.characteristics.reliability import reliability
+from training.quality.characteristics.similarity import alike_across_splits
+from training.quality.characteristics.timeliness import timeliness
+from training.quality.cross_validation import FOLDS, SIZE, learn, unit
+from training.quality.embedding_networks import EmbeddingNetwork, judge_labels, see
+from training.quality.page import shown_of
+from training.quality.report import QualityReport, compose
 
 type Progress = Callable[[str, int, int], None]
 """What is being done, how far it is, and of how many."""

@@ -10,11 +10,10 @@ from hypothesis import strategies as st
 from registry.encoding import canonical
 from registry.store.memory_store import MemoryStore
 from tests.training.conftest import ASKER
-from training.dataset.quality.gates import DataGates
 from training.errors import JobExists, JobMissing, SpecMalformed
-from training.evaluation.plan import Checks, EvaluationPlan, Gates
 from training.hyper_parameters import ARCHITECTURES, HyperParameters
-from training.jobs.job import IDENTITY, EpochRecord, JobResult, JobSpec, find_result, load_spec, store_result, submit
+from training.job import IDENTITY, EpochRecord, JobResult, JobSpec, find_result, load_spec, store_result, submit
+from training.plan import Checks, DataGates, EvaluationPlan, Gates
 
 hashes = st.text("0123456789abcdef", min_size=64, max_size=64)
 shares = st.floats(0, 1)

@@ -9,9 +9,9 @@ import numpy as np
 from training.dataset.duplicates.hamming import Places, near_both_ways
 from training.dataset.duplicates.near_duplicates import Hashes
 from training.dataset.manifest import Photo
-from training.dataset.quality.characteristics.bias import camera_bias
-from training.dataset.quality.characteristics.similarity import SimilarPair
-from training.dataset.quality.findings import Characteristic, Concern, Finding, Name, finding, share, table
+from training.quality.characteristics.bias import camera_bias
+from training.quality.characteristics.similarity import SimilarPair
+from training.quality.findings import Characteristic, Concern, Finding, Name, finding, share, table
 
 UNUSABLE: Final = "no whole photo"
 _KINDS: Final = (

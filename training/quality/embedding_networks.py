@@ -11,14 +11,14 @@ from torch import Tensor
 
 from registry.store.object_store import ObjectStore
 from training.dataset.manifest import Photo
-from training.dataset.quality.cross_validation import FOLDS
-from training.dataset.quality.folds import folds_of
 from training.fitting.pixels import stream_pixels
 from training.networks.embedding import BATCH, Embedder
 from training.networks.export import ExportedModel
 from training.networks.head import learn_head
 from training.networks.model import build_model, load_initial_weights, read_weights
 from training.networks.pretrained import PACKAGED, read_packaged
+from training.quality.cross_validation import FOLDS
+from training.quality.folds import folds_of
 
 type Numbers = npt.NDArray[np.float32]
 

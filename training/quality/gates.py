@@ -3,22 +3,9 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 
-import registry.gates
 from registry.gates import DATA_GATES, Gate, Stricter
-from training.dataset.quality.findings import Name
-from training.errors import SpecMalformed
-from training.settings import Settings
-
-
-@dataclass(frozen=True, kw_only=True)
-class DataGates(registry.gates.DataGates, Settings):
-    """The limits that a dataset's measures are compared with."""
-
-    def __post_init__(self) -> None:
-        """Refuse what no gate can mean; SpecMalformed."""
-        for name, value in asdict(self).items():
-            if not DATA_GATES[name].takes(value):
-                raise SpecMalformed(f"data gate {name} needs {DATA_GATES[name].expected}, not {value}")
+from training.plan import DataGates
+from training.quality.findings import Name
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,10 +11,11 @@ from registry.errors import ObjectExists
 from registry.layout import ingestion_key, ingestions_prefix, quality_key, quality_prefix
 from registry.store.object_store import ObjectStore
 from training.dataset.changes import history
-from training.dataset.quality.gates import DataGates, judge
-from training.dataset.quality.report import QualityReport
 from training.dataset.sources.source import printable
 from training.errors import DatasetRefused, ManifestMalformed, SplitsLeak
+from training.plan import DataGates
+from training.quality.gates import judge
+from training.quality.report import QualityReport
 
 _NUMBER: Final = re.compile(r"(\d{6})\.(?:json|html)")
 _NAMED: Final = 3

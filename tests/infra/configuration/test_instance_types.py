@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infra.instances.instance_types import InstanceTypeUnsupported, instance_type
+from infra.configuration.instance_types import InstanceTypeUnsupported, instance_type
 
 
 @pytest.mark.parametrize(

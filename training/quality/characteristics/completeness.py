@@ -6,8 +6,8 @@ from datetime import date, datetime, timedelta
 from typing import Final
 
 from training.dataset.manifest import Manifest, Photo
-from training.dataset.quality.findings import Cell, Characteristic, Concern, Finding, Name, finding, share, table
 from training.dataset.splits.split import camera_of
+from training.quality.findings import Cell, Characteristic, Concern, Finding, Name, finding, share, table
 
 _DAY: Final = 24
 _WEEK: Final = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")

@@ -14,10 +14,9 @@ from registry.encoding import NAME, SHA256, Fields, canonical, parse_canonical
 from registry.errors import ObjectExists, ObjectMissing
 from registry.layout import epochs_prefix, job_prefix, job_result_key, job_spec_key
 from registry.store.object_store import ObjectStore
-from training.dataset.quality.gates import DataGates
 from training.errors import JobExists, JobMissing, SpecMalformed
-from training.evaluation.plan import EvaluationPlan
 from training.hyper_parameters import HyperParameters
+from training.plan import DataGates, EvaluationPlan
 
 _YOUNG: Final = MappingProxyType({"data_gates": None, "study": None, "instances": 1})
 """Fields that jobs of the past do not have, and what these had without knowing it."""

@@ -6,8 +6,8 @@ from statistics import median
 from typing import Final
 
 from training.dataset.manifest import Manifest
-from training.dataset.quality.findings import Characteristic, Name, Table
 from training.dataset.splits.split import camera_of
+from training.quality.findings import Characteristic, Name, Table
 
 _SECONDS: Final = 86_400
 _UNKNOWN: Final = "(unknown camera)"

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from training.jobs.job import ProgressRecord
+from training.job import ProgressRecord
 
 _TOLD: Final = 10  # times in a stage
 
@@ -22,7 +22,7 @@ class Progress:
         done: int = 0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`doing` is one of `training.jobs.job.STAGES`; `done` of it an earlier machine did."""
+        """`doing` is one of `training.job.STAGES`; `done` of it an earlier machine did."""
         self._doing, self._of, self._tell, self._clock = doing, of, tell, clock
         self._first = self.done = done
         self._began = clock()
