@@ -26,7 +26,7 @@ environment = $(1)/bin/python -c 'import sys; sys.exit(sys.version_info[:2] != (
 # Two targets may fill the same environment, and uv is parallel by itself.
 .NOTPARALLEL:
 
-.PHONY: help linux setup setup-emulator deploy-setup provider demo demo-down test test-emulator check format bench lock clean
+.PHONY: help linux setup setup-emulator deploy-setup provider demo demo-down test test-fast test-emulator check format bench lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -51,8 +51,11 @@ demo: setup-emulator ## rehearse the lifecycle: PHOTOS=dir for your own photos, 
 demo-down: ## end a rehearsal that was kept running
 	@$(RUN) -m petpark rehearse down
 
-test: provider .tools/iam-simulate/.ready ## every test, with the embedded engine; WORKERS=1 if memory is short
-	@$(RUN) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+test: provider .tools/iam-simulate/.ready ## every test, with the embedded engine, and how long it took; WORKERS=1 if memory is short
+	@$(RUN) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations=10 --durations-min=10
+
+test-fast: setup ## every test that starts no process, emulator or browser, deploys nothing and trains nothing: under a minute
+	@$(RUN) -m pytest -n 2 --dist loadfile -m "not slow"
 
 test-emulator: setup-emulator ## what petpark needs from an emulator: LocalStack, or EMULATOR=ministack|localemu
 	@$(RUN) -m pytest tests/rehearsal/emulator tests/rehearsal/test_emulators.py $(if $(EMULATOR),--emulator $(EMULATOR))

@@ -1,12 +1,16 @@
 """The order of the whole run, and how its processes share the cores."""
 
 import os
+from collections.abc import Callable, Iterator
+from types import ModuleType
+from typing import Any
 
 import pytest
 
 from petpark.loopback import direct
 from petpark.machine import workers_for_tests
 from rehearsal.emulators import DEFAULT, EMULATORS
+from tests.slow import slow
 from training.memory import total_memory
 
 os.environ.update(direct(os.environ))
@@ -43,8 +47,26 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: _place(item.nodeid))
+    conftests = {
+        name.removesuffix("conftest"): plugin
+        for plugin in config.pluginmanager.get_plugins()
+        if isinstance(plugin, ModuleType) and (name := str(plugin.__name__)).endswith("conftest")
+    }
+    for item in items:
+        if isinstance(item, pytest.Function) and (
+            item.get_closest_marker("rehearsal") or slow(item.function, _fixtures(item, conftests))
+        ):
+            item.add_marker("slow")
+
+
+def _fixtures(item: pytest.Function, conftests: dict[str, ModuleType]) -> Iterator[Callable[..., Any]]:
+    """The functions of the fixtures that a test uses: its module's own, or those of the nearest conftest."""
+    near = sorted((name for name in conftests if item.function.__module__.startswith(name)), key=len, reverse=True)
+    places = [item.module, *(conftests[name] for name in near)]
+    for name in item.fixturenames:
+        yield from [getattr(place, name) for place in places if hasattr(place, name)][:1]
 
 
 def _place(nodeid: str) -> int:
