@@ -1,5 +1,6 @@
 """The order of the whole run, and how its processes share the cores."""
 
+import multiprocessing
 import os
 from collections.abc import Callable, Iterator
 from types import ModuleType
@@ -19,6 +20,10 @@ os.environ.update(direct(os.environ))
 # Read when torch is loaded, here and in children.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # see serving/__init__.py; tests load ONNX Runtime themselves, too
+
+# What forks processes for tests that train imports torch once for all of them. There is one a pytest process, and it is
+# told before any test uses it.
+multiprocessing.set_forkserver_preload(["tests.training.training_process"])
 
 _LONGEST = (
     "tests/rehearsal/test_stacks.py",
