@@ -25,6 +25,9 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # see serving/__init__.py; tests load
 # told before any test uses it.
 multiprocessing.set_forkserver_preload(["tests.training.training_process"])
 
+# moto's EC2 otherwise reads 1,300 public images at each start. An image that it does not know it takes as it is.
+os.environ["MOTO_EC2_LOAD_DEFAULT_AMIS"] = "false"
+
 _LONGEST = (
     "tests/rehearsal/test_stacks.py",
     "tests/rehearsal/test_lifecycle.py",
