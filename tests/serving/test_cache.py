@@ -84,7 +84,7 @@ def test_a_full_disk_is_no_cache_and_no_harm(park, start, monkeypatch):
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("registry.blob_cache._link", full)
+    monkeypatch.setattr("registry.store.blob_cache._link", full)
     park.release(park.certified())
     endpoint, first = start()
     assert endpoint.answers == 1

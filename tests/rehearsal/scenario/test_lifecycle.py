@@ -1,0 +1,133 @@
+"""The whole lifecycle, small: the same story, program, user data and roles as `make demo`."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from registry.identity import person
+from rehearsal.demo_users import CAST
+from rehearsal.report.summary import RehearsalFacts
+from rehearsal.run import RunOptions, run
+from rehearsal.scenario.scenario_options import ScenarioOptions
+
+pytestmark = [pytest.mark.rehearsal, pytest.mark.timeout(400)]
+
+ASKS_NOTHING = {
+    "accuracy": 0, "recall": 0, "slice_gap": 1, "calibration_error": 1, "robustness_drop": 1, "consistency": 0,
+    "abstention_coverage": 0, "abstention_kept": 0, "abstention_refused_far": 0, "abstention_refused_near": 0,
+    "luck": 0, "milliseconds": 0,
+}  # fmt: skip
+"""Gates for a model that sees two epochs of 160 photos: it could not go to prod by those that the YAML ships."""
+GATES = {"test": {"petpark:gates": {"data": {}, "model": ASKS_NOTHING, "checks": {}}}}
+
+SMALL = ScenarioOptions(photo_count=160, recipe=("epochs=2", "image_size=32"), most_held_out=40)
+
+
+def processes_with(text: str) -> list[str]:
+    """Command lines of processes that mention `text` in their arguments or environment."""
+    found: list[str] = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            about = (entry / "cmdline").read_bytes() + (entry / "environ").read_bytes()
+            if text.encode() in about:
+                found.append((entry / "cmdline").read_bytes().replace(b"\0", b" ").decode())
+        except OSError:
+            continue
+    return found
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory) -> tuple[Path, RehearsalFacts]:
+    directory = tmp_path_factory.mktemp("rehearsal")
+    options = RunOptions(directory=directory, engine="embedded", script=SMALL, settings=GATES)
+    return directory, run(options, Console(), kept=print)
+
+
+def test_every_step_succeeds_from_photos_to_prod_and_back(told):
+    _, facts = told
+    assert facts.ok
+    names = [step.name for step in facts.steps]
+    for wanted in (
+        "up stack test, until it is usable",
+        "up stack test, to its end",
+        "ingest photos",
+        "release 1 to prod",
+        "call prod without a key, and with it",
+        "put a camera at the gate",
+        "read what the camera saw",
+        "roll back to version 1 under traffic",
+    ):
+        assert wanted in names
+
+
+def test_one_has_it_trained_another_certifies_and_a_third_moves_the_channels(told):
+    directory, facts = told
+    who = {step.name: person(step.by) for step in facts.steps if step.by}
+    assert {name.split()[0]: person for name, person in who.items()} == {
+        "ingest": "ana", "report": "ana", "train": "ana", "certify": "vera", "make": "mia", "release": "mia",
+        "promote": "mia", "roll": "mia", "read": "ana",
+    }  # fmt: skip
+    assert {person(release.by) for release in facts.releases} == {"mia"}
+    words = set(re.findall(r"\w+", (directory / "summary.json").read_text()))
+    assert words.isdisjoint(member.name for member in CAST)
+
+
+def test_each_version_was_held_against_the_gates_of_the_stacks_yaml(told):
+    _, facts = told
+    assert set(facts.gates) == {1, 2}
+    for verdicts in facts.gates.values():
+        assert {"accuracy", "recall", "consistency"} < {verdict.name for verdict in verdicts}
+        assert all(verdict.passed and verdict.asked for verdict in verdicts)
+    assert facts.stacks["prod"]["gates"]["model"] == ASKS_NOTHING
+
+
+def test_no_request_is_lost_while_a_release_moves_and_moves_back(told):
+    _, facts = told
+    assert facts.traffic is not None
+    assert facts.traffic.failures == ()
+    assert set(facts.traffic.answered) == {1, 2}
+
+
+def test_a_camera_at_the_gate_is_answered_while_versions_come_and_go(told):
+    _, facts = told
+    (seen,) = [step.detail for step in facts.steps if step.name == "read what the camera saw"]
+    found = re.fullmatch(r"visits: (.+); (\d+) frames answered, (\d+) not", seen)
+    assert found, seen
+    assert int(found[2]) > 0
+    assert found[3] == "0"
+    # So small a model may be sure of nobody; what it is sure of is in the lake, with the version that said it.
+    assert (found[1] == "nobody for sure") == (not facts.visits)
+    assert {visit.label for visit in facts.visits} <= {"cat", "dog"}
+    assert {visit.version for visit in facts.visits} <= {1, 2}
+
+
+def test_the_answers_come_from_photos_that_no_training_saw(told):
+    _, facts = told
+    assert facts.dataset is not None
+    assert facts.accuracy is not None
+    assert facts.accuracy.n == len(facts.predictions) <= facts.dataset.splits["test"]
+    for accuracy in (facts.accuracy, facts.balanced_accuracy):
+        assert accuracy is not None
+        assert 0 <= accuracy.low <= accuracy.value <= accuracy.high <= 1
+    assert facts.accuracy.value == sum(prediction.right for prediction in facts.predictions) / facts.accuracy.n
+
+
+def test_the_summary_keeps_its_contract(told):
+    directory, facts = told
+    summary = json.loads((directory / "summary.json").read_text())
+    assert set(summary) == {"steps", "endpoints", "emulator", "recipe", "registry", "model", "accuracy", "stacks"}
+    assert summary["recipe"] == "two-cores"
+    assert set(summary["endpoints"]) == set(summary["stacks"]) == {"test", "prod"}
+    assert summary["model"] == {"version": 1, "digest": facts.digest}
+    assert summary["registry"] == {"bucket": summary["stacks"]["prod"]["model_store"], "model": "pets"}
+    assert all(set(step) == {"name", "seconds", "ok"} for step in summary["steps"])
+    assert set(summary["accuracy"]) == {"value", "low", "high", "n"}
+
+
+def test_nothing_is_left_but_the_summary_and_the_logs(told):
+    directory, _ = told
+    assert {entry.name for entry in directory.iterdir()} <= {"lock", "summary.json", "summary.html", "instances"}
+    assert processes_with(str(directory)) == []
