@@ -13,7 +13,7 @@ override PHOTOS := $(value PHOTOS)
 export PHOTOS
 # Set in some containers; each of a rehearsal's processes would then compile what it imports.
 unexport PYTHONDONTWRITEBYTECODE
-BENCH ?= $(wildcard benchmarks/*.py)
+BENCH ?= $(wildcard benchmarks/*.py) $(filter-out benchmarks/support/%,$(wildcard benchmarks/*/*.py))
 LOCK = $(UV) pip compile --quiet $(UPGRADE) --python-version 3.13 --generate-hashes --no-header --no-emit-index-url
 UPGRADE ?= --upgrade
 VERSITYGW := .tools/bin/versitygw
@@ -70,7 +70,7 @@ format: setup ## format, and fix what lint can fix
 	@$(RUN) -m ruff format .
 	@$(RUN) -m ruff check --fix .
 
-bench: setup .venv-benchmarks/.ready $(VERSITYGW) ## print each figure next to its reference; BENCH=benchmarks/registry.py for one
+bench: setup .venv-benchmarks/.ready $(VERSITYGW) ## print each figure next to its reference; BENCH=benchmarks/registry/publish_and_fetch.py for one
 	@failed=0; for script in $(BENCH); do echo "== $$script"; $(RUN) $$script || failed=$$?; done; exit $$failed
 
 # The development lock comes first: deploy.txt is a subset of it, at the same versions.
@@ -99,7 +99,7 @@ $(UV): requirements/tools.txt
 	@$(call environment,.venv)
 	@$(UV) pip sync --python .venv/bin/python --require-hashes requirements/development.txt
 	@$(UV) pip install --quiet --python .venv/bin/python --no-deps --no-build-isolation --editable .
-	@$(RUN) -c 'import infra.endpoint, infra.platform, petpark.__main__, rehearsal.run, serving.__main__, training.__main__'
+	@$(RUN) -c 'import infra.endpoint.kinds, infra.platform, petpark.__main__, rehearsal.run, serving.__main__, training.__main__'
 	@touch $@
 
 # The same environment as above, or a subset of it: the locks agree (tests/deployment), so neither target undoes the other.

@@ -1,10 +1,10 @@
 """Petpark in one stack: `pulumi up --stack test`, then `pulumi up --stack prod`."""
 
-from infra import settings
-from infra.code import Code, CodeArgs
-from infra.endpoint import create_endpoint
-from infra.endpoint_instance import EndpointArgs
-from infra.monitoring import Monitoring, MonitoringArgs
+from infra.configuration import settings
+from infra.endpoint.endpoint_instance import EndpointArgs
+from infra.endpoint.kinds import create_endpoint
+from infra.endpoint.monitoring import Monitoring, MonitoringArgs
+from infra.instances.code import Code, CodeArgs
 from infra.network import Network, NetworkArgs
 from infra.outputs import export
 from infra.platform import create_platform, create_training

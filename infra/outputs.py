@@ -5,12 +5,12 @@ from typing import Any
 
 import pulumi
 
-from infra.code import Code
-from infra.endpoint_kind import EndpointKind
-from infra.monitoring import Monitoring
+from infra.configuration.settings import StackSettings
+from infra.configuration.settings_reader import NONE
+from infra.endpoint.endpoint_kind import EndpointKind
+from infra.endpoint.monitoring import Monitoring
+from infra.instances.code import Code
 from infra.platform import Platform
-from infra.settings import StackSettings
-from infra.settings_reader import NONE
 
 
 def export(

@@ -7,14 +7,14 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
-from infra.data_lake import DataLake, DataLakeArgs
-from infra.model_store import ModelStore, ModelStoreArgs
+from infra.configuration.settings import StackSettings
+from infra.instances.training import Training, TrainingArgs
+from infra.instances.user_data import Bundle
 from infra.network import Network
 from infra.operators import Grants, GrantsArgs, Operators, OperatorsArgs
 from infra.resource_names import ResourceNameOutputs
-from infra.settings import StackSettings
-from infra.training import Training, TrainingArgs
-from infra.user_data import Bundle
+from infra.storage.data_lake import DataLake, DataLakeArgs
+from infra.storage.model_store import ModelStore, ModelStoreArgs
 from registry.layout import Role
 
 

@@ -17,51 +17,62 @@ class Program(Commands):
 
     table = {  # noqa: RUF012  stated by LazyGroup as of the class
         "doctor": Listed(
-            "petpark.commands.doctor", "Say what is missing on this machine (or in this account), and how to fix it."
+            "petpark.commands.operations.doctor",
+            "Say what is missing on this machine (or in this account), and how to fix it.",
+        ),
+        "preview": Listed(
+            "petpark.commands.operations.preview", "What a change would do to a stack, as one page for its review."
         ),
         "costs": Listed(
-            "petpark.commands.costs",
+            "petpark.commands.operations.costs",
             "Say what the stack of --stack costs per month with its current settings, at AWS's list prices.",
         ),
         "train": Listed(
-            "petpark.commands.train",
+            "petpark.commands.training.train",
             "Train on an instance of the stack, or several, from a dataset (--dataset) or an interrupted job "
             "(--resume).",
         ),
         "test": Listed(
-            "petpark.commands.acceptance",
+            "petpark.commands.registry.acceptance",
             "Test a version, or an endpoint, on photos of yours, with intervals, and beside what its report claims.",
         ),
         "certify": Listed(
-            "petpark.commands.decisions", "Sign a decision about exactly these bytes, as the stack's certifier."
+            "petpark.commands.registry.decisions",
+            "Sign a decision about exactly these bytes, as the stack's certifier.",
         ),
         "promote": Listed(
-            "petpark.commands.decisions", "Move a channel to a version; its endpoints follow within seconds."
+            "petpark.commands.registry.decisions", "Move a channel to a version; its endpoints follow within seconds."
         ),
         "rollback": Listed(
-            "petpark.commands.decisions",
+            "petpark.commands.registry.decisions",
             "Move a channel back to the version before, or to an older one, and say why that one had left.",
         ),
-        "data": Listed("petpark.commands.data", "Dataset versions in the data lake."),
-        "jobs": Listed("petpark.commands.jobs", "Training jobs: what was asked, how far it is, what came of it."),
+        "data": Listed("petpark.commands.datasets.data", "Dataset versions in the data lake."),
+        "jobs": Listed(
+            "petpark.commands.training.jobs", "Training jobs: what was asked, how far it is, what came of it."
+        ),
         "runs": Listed(
-            "petpark.commands.runs", "Training runs beside each other: what was asked, how it went, what differs."
+            "petpark.commands.training.runs",
+            "Training runs beside each other: what was asked, how it went, what differs.",
         ),
         "search": Listed(
-            "petpark.commands.search",
+            "petpark.commands.training.search",
             "Which settings train best: each trial a job, within a budget of hours and money.",
         ),
-        "models": Listed("petpark.commands.models", "The registry: versions, channels, certificates."),
-        "endpoints": Listed("petpark.commands.endpoints", "What answers in the park."),
-        "camera": Listed("petpark.commands.camera", "The agent beside a camera."),
-        "keys": Listed("petpark.commands.api_keys", "Who may call an endpoint: its API keys."),
+        "models": Listed("petpark.commands.registry.models", "The registry: versions, channels, certificates."),
+        "endpoints": Listed("petpark.commands.serving.endpoints", "What answers in the park."),
+        "camera": Listed("petpark.commands.serving.camera", "The agent beside a camera."),
+        "keys": Listed("petpark.commands.serving.api_keys", "Who may call an endpoint: its API keys."),
         "people": Listed(
-            "petpark.commands.people", "People who operate petpark, and the permissions that they need in AWS."
+            "petpark.commands.operations.people",
+            "People who operate petpark, and the permissions that they need in AWS.",
         ),
         "experiment": Listed(
-            "petpark.commands.experiment", "A challenger beside the version in force: shadow, canary, A/B."
+            "petpark.commands.serving.experiment", "A challenger beside the version in force: shadow, canary, A/B."
         ),
-        "rehearse": Listed("petpark.rehearse", "Rehearse the whole lifecycle on this machine, offline."),
+        "rehearse": Listed(
+            "petpark.commands.operations.rehearse", "Rehearse the whole lifecycle on this machine, offline."
+        ),
     }
 
 

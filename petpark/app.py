@@ -16,7 +16,7 @@ from petpark.lazy_commands import LazyGroup
 from petpark.output import Output
 
 if TYPE_CHECKING:
-    from petpark.target import Target
+    from petpark.targets.target import Target
 
 TRACEBACK = "PETPARK_TRACEBACK"
 """Set to anything, an error that petpark does not know is shown with its traceback."""
@@ -106,7 +106,7 @@ def begin(ctx: typer.Context, *, kind: TargetKind, stack: str, json: bool) -> No
 
 
 def _open_target(kind: str, stack: str) -> Target:
-    from petpark.target import open_target
+    from petpark.targets.target import open_target
 
     return open_target(kind, stack)
 

@@ -21,7 +21,7 @@ ENVIRONMENT = 2
 GATES_FAILED = 3
 """Exit code of `train --watch`: the job has trained and published a version, which failed gates."""
 
-_ROOMS = frozenset({"training", "imaging", "rehearsal", "serving"})
+_PACKAGES = frozenset({"training", "imaging", "rehearsal", "serving", "camera"})
 _AROUND = frozenset(
     {
         "AddressInUse",
@@ -85,6 +85,16 @@ class PulumiMissing(OperatorError):
 
 class PulumiFailed(OperatorError):
     """The Pulumi CLI answered with an error, or not at all."""
+
+
+class PlanMoved(OperatorError):
+    """The plan of a stack is not the one that was reviewed."""
+
+    exit_code = NOT_SO
+
+
+class PreviewUnreadable(OperatorError):
+    """A file is not the output of `pulumi preview --json`, or of a version that petpark does not know."""
 
 
 class InstallFailed(OperatorError):
@@ -321,7 +331,7 @@ def _from_package(error: Exception) -> Failure | None:
             exit_code=ENVIRONMENT if around else NOT_SO,
             facts={"expected": error.expected, "actual": error.actual},
         )
-    if type(error).__module__.partition(".")[0] in _ROOMS:
+    if type(error).__module__.partition(".")[0] in _PACKAGES:
         name = type(error).__name__
         return Failure(
             outcome=name, message=str(error), next_step="", exit_code=ENVIRONMENT if name in _AROUND else NOT_SO

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from petpark.errors import IdAmbiguous
 
 if TYPE_CHECKING:
-    from registry.object_store import ObjectStore
+    from registry.store.object_store import ObjectStore
 
 _SHOWN = 10
 

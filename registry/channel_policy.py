@@ -1,6 +1,7 @@
-"""What a channel asks of whoever moves it. `infra` declares and enforces it, `registry.promotion` decides by it.
+"""What a channel requires before it is changed.
 
-Nothing here knows a cloud or a library, so that both can import it.
+`infra` declares and enforces it, `registry.channels.promotion` decides by it. Nothing here knows a cloud or a library,
+so that both can import it.
 """
 
 import re

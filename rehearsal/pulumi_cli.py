@@ -18,9 +18,9 @@ from typing import Any
 
 import yaml
 
-from petpark import pulumi_cli
 from petpark.errors import PulumiFailed, PulumiMissing
 from petpark.loopback import direct
+from petpark.targets import pulumi_cli
 from registry.strict_yaml import read_yaml
 from rehearsal.engine import Cancelled, DeploymentFailed, Event, StackResource, Step, Update
 from rehearsal.engine.events import Operation as Kind
@@ -139,7 +139,7 @@ class PulumiEngine:
 
     def _operate(self, kind: Kind, stack: str) -> Update:
         self._prepare(stack)
-        heard = _Heard(self._on_event)
+        heard = _OperationEvents(self._on_event)
         operation = Operation()
         self._running = stack, operation
         started = time.monotonic()
@@ -245,7 +245,7 @@ class PulumiEngine:
         return self._directory / "projects" / stack
 
 
-class _Heard:
+class _OperationEvents:
     """What an operation's events say: counts, steps, errors."""
 
     def __init__(self, on_event: Callable[[Event], None]) -> None:

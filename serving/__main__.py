@@ -9,16 +9,18 @@ import boto3
 import uvloop
 from botocore.config import Config
 
-from registry.blob_cache import BlobCache
-from registry.catalog import Catalog
-from registry.certificate import Certificates, KmsVerifier, Verifier
-from registry.chain_memory import ChainMemory
-from registry.channel import Channel
-from registry.crt_transfer import crt_transfer
-from registry.experiment import Experiments
-from registry.object_store import ObjectStore, S3Store
+from registry.certificates.certificate import Certificates, KmsVerifier, Verifier
+from registry.channels.channel import Channel
+from registry.channels.experiment import Experiments
+from registry.logs.chain_memory import ChainMemory
+from registry.store.blob_cache import BlobCache
+from registry.store.crt_transfer import crt_transfer
+from registry.store.object_store import ObjectStore
+from registry.store.s3_store import S3Store
+from registry.versions.catalog import Catalog
 from serving.auth.key_log import KeyLog
 from serving.auth.key_polling import KeyRing
+from serving.listening import AddressInUse
 from serving.logs import log_to_cloudwatch, log_to_stdout
 from serving.pages.registry_view import RegistryView
 from serving.pages.rollback import PromoterSessions
@@ -28,7 +30,7 @@ from serving.release.challenger import Challenger
 from serving.release.live import Live
 from serving.release.memory import Trimmer, keep_large_blocks_apart
 from serving.release.rollout import Rollout
-from serving.server import AddressInUse, Follower, serve
+from serving.server import Follower, serve
 from serving.settings import ServingSettings, SettingInvalid, SettingMissing
 from serving.telemetry import Metrics
 
@@ -71,15 +73,23 @@ def _serve(settings: ServingSettings) -> None:
     memory = ChainMemory(settings.cache, store=settings.model_store) if settings.cache else None
     followers = _followers(settings, live, metrics, store, verifier, memory)
     view = RegistryView(store, settings.model, follows=settings.channel, verifier=verifier, memory=memory)
-    open_desk = None
+    open_promotion_service = None
     if settings.promoter_role and settings.signing_key:
         role, key = settings.promoter_role, settings.signing_key
-        open_desk = PromoterSessions(settings, role=role, signing_key=key, memory=memory)
+        open_promotion_service = PromoterSessions(settings, role=role, signing_key=key, memory=memory)
     ring = None
     if settings.api_keys_prefix:
         ring = KeyRing(KeyLog(store, settings.api_keys_prefix), metrics=metrics)
     uvloop.run(
-        serve(settings, followers=followers, live=live, metrics=metrics, ring=ring, view=view, open_desk=open_desk)
+        serve(
+            settings,
+            followers=followers,
+            live=live,
+            metrics=metrics,
+            ring=ring,
+            view=view,
+            open_promotion_service=open_promotion_service,
+        )
     )
 
 

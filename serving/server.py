@@ -5,7 +5,6 @@ import contextlib
 import logging
 import resource
 import signal
-import socket
 import threading
 import time
 from collections.abc import Callable, Generator, Sequence
@@ -23,6 +22,7 @@ from serving.auth.key_polling import KeyRing
 from serving.http.body import Bodies
 from serving.http.connections import Budget, Connections
 from serving.http.workers import Workers
+from serving.listening import check_address
 from serving.pages.registry_view import RegistryView
 from serving.pages.rollback import OpensPromotionService
 from serving.process_exit import end
@@ -36,14 +36,10 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_ROOM = 4
+_SPARE = 4
 _OPEN_FILES = 8192
 _MOMENT = 0.05
 _SUMMING_UP_SECONDS = 30.0
-
-
-class AddressInUse(OSError):
-    """Somebody else listens where this endpoint should."""
 
 
 class Follower(Protocol):
@@ -61,7 +57,7 @@ async def serve(
     metrics: Metrics,
     ring: KeyRing | None = None,
     view: RegistryView | None = None,
-    open_desk: OpensPromotionService | None = None,
+    open_promotion_service: OpensPromotionService | None = None,
     stop: asyncio.Event | None = None,
 ) -> None:
     """Answer requests until `stop`; then finish what was begun and return. Raises `AddressInUse`.
@@ -89,7 +85,7 @@ async def serve(
         door=door,
         bodies=bodies,
         view=view,
-        open_desk=open_desk,
+        open_promotion_service=open_promotion_service,
         connections=connections,
     )
     server = _server(app, settings, settings.port, limits.connections)
@@ -139,19 +135,6 @@ async def sum_up(metrics: Metrics, *, every_seconds: float) -> None:
         await asyncio.sleep(every_seconds)
         if answered := metrics.recent.take():
             logger.info("answered", extra=answered)
-
-
-def check_address(host: str, port: int, *, advice: str) -> None:
-    """Granian shares a port with whoever else shares it, and would not say so. Raises `AddressInUse`."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            raise AddressInUse(
-                f"cannot listen on {host}:{port}: {error.strerror}. End what listens there, or {advice}."
-            ) from error
 
 
 async def drain(live: Live, metrics: Metrics, limits: Limits, *, workers: Workers) -> None:
@@ -258,7 +241,7 @@ def _guarding(connections: Connections) -> Generator[None]:
 def _server(app: ASGIApp, settings: ServingSettings, port: int, connections: int) -> Server:
     """HTTP/1.1 alone: load balancers speak it to their targets, and HTTP/2's tables of header lines cost memory.
 
-    Granian takes `_ROOM` times as many connections as there may be: those beyond the limit are closed by the guard,
+    Granian takes `_SPARE` times as many connections as there may be: those beyond the limit are closed by the guard,
     which knows which of them are worth least; Granian would leave whoever comes next waiting.
     """
     limits = settings.limits
@@ -270,7 +253,7 @@ def _server(app: ASGIApp, settings: ServingSettings, port: int, connections: int
         http=HTTPModes.http1,
         websockets=False,
         backlog=connections,
-        backpressure=_ROOM * affordable(connections),
+        backpressure=_SPARE * affordable(connections),
         http1_settings=HTTP1Settings(
             header_read_timeout=int(limits.keep_alive_seconds * 1000), max_buffer_size=limits.header_bytes
         ),
@@ -281,9 +264,9 @@ def _server(app: ASGIApp, settings: ServingSettings, port: int, connections: int
 def affordable(connections: int) -> int:
     """Return how many of the wanted connections there may be where the system allows fewer open files.
 
-    At the moment when the guard looks, `_ROOM` times as many may be open, and half of the files are others'.
+    At the moment when the guard looks, `_SPARE` times as many may be open, and half of the files are others'.
     """
-    return max(1, min(connections, open_files() // (2 * _ROOM)))
+    return max(1, min(connections, open_files() // (2 * _SPARE)))
 
 
 def open_files() -> int:

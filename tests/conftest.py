@@ -12,7 +12,7 @@ from petpark.loopback import direct
 from petpark.machine import workers_for_tests
 from rehearsal.emulators import DEFAULT, EMULATORS
 from tests.slow import slow
-from training.memory import total_memory
+from training.instance.memory import total_memory
 
 os.environ.update(direct(os.environ))
 
@@ -30,14 +30,14 @@ os.environ["MOTO_EC2_LOAD_DEFAULT_AMIS"] = "false"
 
 _LONGEST = (
     "tests/rehearsal/test_stacks.py",
-    "tests/rehearsal/test_lifecycle.py",
-    "tests/training/test_train.py",
-    "tests/training/test_group.py",
+    "tests/rehearsal/scenario/test_lifecycle.py",
+    "tests/training/fitting/test_train.py",
+    "tests/training/distributed/test_group.py",
     "tests/rehearsal/engine/test_stack_life.py",
-    "tests/training/test_export.py",
-    "tests/training/test_processes.py",
-    "tests/training/test_run.py",
-    "tests/benchmarks/test_soak.py",
+    "tests/training/networks/test_export.py",
+    "tests/training/distributed/test_processes.py",
+    "tests/training/jobs/test_run.py",
+    "tests/benchmarks/serving/test_soak.py",
     "tests/registry/test_state_machine.py",
 )
 """Files that take a minute or more, the longest first: begun last, one of them would be waited for by all others."""

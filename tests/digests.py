@@ -27,13 +27,13 @@ from typer.main import get_command
 
 import petpark.errors
 from petpark.__main__ import app
-from registry.catalog import Catalog
-from registry.certificate import Certificates
-from registry.channel import Channel
-from registry.experiment import Experiments
-from registry.experiment_rule import Evidence, Rule
-from registry.object_store import MemoryStore
-from registry.signing import MemorySigner
+from registry.certificates.certificate import Certificates
+from registry.certificates.signing import MemorySigner
+from registry.channels.channel import Channel
+from registry.channels.experiment import Experiments
+from registry.channels.experiment_rule import Evidence, Rule
+from registry.store.memory_store import MemoryStore
+from registry.versions.catalog import Catalog
 from serving.pages.openapi import document
 from serving.settings import Limits
 from tests.infra.conftest import Deployment, deploy
@@ -55,7 +55,7 @@ def declared() -> dict[str, object]:
     """Every resource with its inputs and options, and every output, by stack."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        for package in ("imaging", "registry", "requirements", "serving", "training"):
+        for package in ("camera", "imaging", "registry", "requirements", "serving", "training"):
             (folder / package).mkdir()
             (folder / package / "file.txt").write_text(package)
         (folder / "bootstrap.sh").write_text("#!/bin/bash\n")

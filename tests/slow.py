@@ -18,18 +18,18 @@ SLOW_MODULES: Final = frozenset({"subprocess", "multiprocessing", "playwright.sy
 
 SLOW_CALLS: Final = frozenset(
     {
-        ("imaging", "Measurer"),
-        ("rehearsal", "EmbeddedEngine"),
-        ("rehearsal", "Emulator"),
-        ("rehearsal", "Machine"),
-        ("rehearsal", "Plugin"),
-        ("rehearsal", "World"),
-        ("training", "run_job"),
-        ("training", "train"),
-        ("training", "generate"),
+        "imaging.measuring.Measurer",
+        "rehearsal.emulator.Emulator",
+        "rehearsal.engine.embedded.EmbeddedEngine",
+        "rehearsal.engine.plugin.Plugin",
+        "rehearsal.environment.Environment",
+        "rehearsal.instances.machine.Machine",
+        "training.dataset.generated.generate",
+        "training.fitting.train.train",
+        "training.jobs.run.run_job",
     }
 )
-"""What starts an emulator, deploys, or trains: the package, and the function's or the class's name."""
+"""What starts an emulator, deploys, or trains. Names, because to import all of it takes seconds."""
 
 _HELPERS: Final = ("tests", "benchmarks")
 
@@ -64,8 +64,8 @@ def _names_slow(thing: Any) -> bool:
     if type(thing).__module__.partition(".")[0] in SLOW_MODULES:
         return True  # such as a context of multiprocessing
     where = getattr(thing, "__module__", None) or ""
-    package, name = where.partition(".")[0], getattr(thing, "__name__", "")
-    return (package, name) in SLOW_CALLS or (callable(thing) and (package in SLOW_MODULES or where in SLOW_MODULES))
+    package, name = where.partition(".")[0], getattr(thing, "__qualname__", "")
+    return f"{where}.{name}" in SLOW_CALLS or (callable(thing) and (package in SLOW_MODULES or where in SLOW_MODULES))
 
 
 def _referred(thing: Any) -> tuple[Any, ...]:

@@ -1,12 +1,13 @@
 """A test is slow by what it, its helpers and its fixtures refer to."""
 
+import importlib
 import subprocess
 from multiprocessing import get_context
 
 import pytest
 
 from rehearsal.emulator import Emulator
-from tests.slow import slow
+from tests.slow import SLOW_CALLS, slow
 
 CONTEXT = get_context("spawn")
 
@@ -71,3 +72,10 @@ def test_every_test_with_an_emulator_has_the_marker(request: pytest.FixtureReque
     with_emulator = [item for item in request.session.items if "emulator" in getattr(item, "fixturenames", ())]
     assert all(item.get_closest_marker("slow") for item in with_emulator)
     assert not request.node.get_closest_marker("slow")
+
+
+@pytest.mark.parametrize("call", sorted(SLOW_CALLS))
+def test_what_counts_as_slow_exists(call: str):
+    module, _, name = call.rpartition(".")
+    found = getattr(importlib.import_module(module), name)
+    assert (found.__module__, found.__qualname__) == (module, name)

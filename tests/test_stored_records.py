@@ -13,25 +13,24 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from petpark.launches import Attempt
+from camera.visits.event import Event, EventMalformed
+from petpark.jobs.launches import Attempt
 from petpark.search.table import Row, State, Table
-from registry.certificate import Certificates
-from registry.channel import Channel
+from registry.certificates.certificate import Certificates
+from registry.certificates.signing import MemorySigner, MemoryVerifier
+from registry.channels.channel import Channel
+from registry.channels.experiment import Experiments
+from registry.channels.experiment_rule import Evidence, Rule
 from registry.encoding import canonical, parse_canonical
 from registry.errors import RegistryError
-from registry.experiment import Experiments
-from registry.experiment_rule import Evidence, Rule
-from registry.memory_store import MemoryStore
-from registry.signing import MemorySigner, MemoryVerifier
+from registry.store.memory_store import MemoryStore
 from registry.version import StoredFile, Version
 from serving.auth.key_record import ApiKey, KeyScope, RecordMalformed
-from serving.camera.event import Event, EventMalformed
 from training.dataset.changes import Change, Ruling, Subject, history, record_ingestion
-from training.dataset.manifest import Manifest, Photo, load_manifest, store_manifest
+from training.dataset.manifest import Manifest, Photo, Split, load_manifest, store_manifest
 from training.dataset.quality.stored import record_skipped, recorded_skipped
-from training.dataset.split import Split
 from training.errors import TrainingError
-from training.job import EpochRecord, written
+from training.jobs.job import EpochRecord, written
 from training.search.choice import Answers
 from training.search.study import Cancellation, Launch, Trial
 

@@ -19,23 +19,23 @@ import boto3
 import torch
 from botocore.config import Config
 
-from registry.catalog import Catalog
-from registry.channel import Channel
-from registry.crt_transfer import crt_transfer
+from registry.channels.channel import Channel
 from registry.errors import RegistryError
 from registry.layout import Variable
-from registry.object_store import S3Store, s3_client
-from training import processes
+from registry.store.crt_transfer import crt_transfer
+from registry.store.s3_store import S3Store, s3_client
+from registry.versions.catalog import Catalog
+from training.distributed import processes
+from training.distributed.group import Group, processes_here
+from training.distributed.rendezvous import meet
+from training.distributed.worker import assist
 from training.errors import Interrupted, JobMissing, SpecMalformed
-from training.evaluation.comparison import PROD
-from training.group import Group, processes_here
-from training.interruption import Interruption
-from training.job import JobResult, JobSpec, load_spec, store_result
-from training.logs import Log, say_here
-from training.rendezvous import meet
-from training.run import run_job
-from training.trackers import tracked
-from training.worker import assist
+from training.evaluation.baseline.comparison import PROD
+from training.instance.interruption import Interruption
+from training.jobs.job import JobResult, JobSpec, load_spec, store_result
+from training.jobs.logs import Log, say_here
+from training.jobs.run import run_job
+from training.jobs.trackers import tracked
 
 SUCCEEDED, FAILED, UNUSABLE, INTERRUPTED, UNREACHABLE = range(5)
 _IMPATIENCE = Config(connect_timeout=2, read_timeout=3, retries={"mode": "standard", "total_max_attempts": 2})

@@ -1,6 +1,6 @@
 """An event as a camera records it."""
 
-from serving.camera.event import Event, new_id, written
+from camera.visits.event import Event, new_id, written
 
 
 def event(wall: float) -> Event:

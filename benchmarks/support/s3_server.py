@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 
 import boto3
 
-from registry.crt_transfer import crt_transfer
-from registry.object_store import S3Store, s3_client
+from registry.store.crt_transfer import crt_transfer
+from registry.store.s3_store import S3Store, s3_client
 from rehearsal.engine.process import start, stop
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from infra.settings import StackSettings
+    from infra.configuration.settings import StackSettings
 
 _TYPE = re.compile(r"(?P<letters>[a-z]+)(?P<generation>\d+)")
 

@@ -9,7 +9,7 @@ import yaml
 from registry.strict_yaml import place, read_yaml
 
 if TYPE_CHECKING:
-    from infra.settings import StackSettings
+    from infra.configuration.settings import StackSettings
 
 _PROJECT = "petpark"
 
@@ -20,7 +20,7 @@ class SettingsUnusable(Exception):
 
 def read_stack(root: Path, stack: str) -> "StackSettings":
     """What `Pulumi.<stack>.yaml` below `root` says. Raises `SettingsUnusable`."""
-    from infra.settings import SettingsInvalid, read
+    from infra.configuration.settings import SettingsInvalid, read
 
     path = root / f"Pulumi.{stack}.yaml"
     try:

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from petpark.models import names_a_version
+from petpark.models.model_versions import names_a_version
 from petpark.output import Cell, Line, Output, bad, good, percent, short
 from registry.identity import person
 
 if TYPE_CHECKING:
-    from petpark.proof import Proof
+    from petpark.models.proof import Proof
     from registry.errors import RegistryError
 
 _HASH = re.compile(r"(sha256:)?[0-9a-f]{64}")
@@ -34,7 +34,7 @@ NAMED = "Number of the version, or four digits or more of its digest."
 
 
 def named(metavar: str, help: str) -> Any:
-    """Make a typer.Argument that takes a version; `petpark.models.resolve` says which."""
+    """Make a typer.Argument that takes a version; `petpark.models.model_versions.resolve` says which."""
     return typer.Argument(metavar=metavar, help=help, callback=_checked)
 
 

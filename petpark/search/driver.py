@@ -13,17 +13,17 @@ from typing import TYPE_CHECKING, Protocol
 
 from botocore.exceptions import ClientError
 
-from petpark import jobs, training_instances
 from petpark.errors import DENIED, NoCapacity, QuotaReached
-from petpark.launches import quota_step
+from petpark.jobs import submission, training_instances
+from petpark.jobs.launches import quota_step
 from petpark.search.records import Records, StudyState, reservation
 from petpark.search.table import State, Table
-from petpark.target import Target
+from petpark.targets.target import Target
 from registry import layout
 from registry.errors import ObjectExists
 
 if TYPE_CHECKING:
-    from registry.object_store import ObjectStore
+    from registry.store.object_store import ObjectStore
     from training.search.budget import Entry
     from training.search.study import Cancellation, Trial
 
@@ -31,7 +31,7 @@ type Tell = Callable[[str], object]
 """Hears in a sentence what happens."""
 
 
-class Machines(Protocol):
+class TrainingInstances(Protocol):
     """Who runs jobs: instances, each known by the token of its launch."""
 
     def launch(self, job: str, token: str) -> None:
@@ -56,7 +56,7 @@ class Instances:
 
     def launch(self, job: str, token: str) -> None:
         """See Machines."""
-        jobs.launch(self.target, job, token=token, tell=self.tell)
+        submission.launch(self.target, job, token=token, tell=self.tell)
 
     def alive(self, study: str) -> Mapping[str, bool]:
         """See Machines."""
@@ -82,7 +82,7 @@ class Driver:
 
     store: ObjectStore
     name: str
-    machines: Machines
+    machines: TrainingInstances
     poll: float = 5.0
     pause: Callable[[float], None] = time.sleep
     clock: Callable[[], float] = time.monotonic
@@ -134,7 +134,7 @@ class Driver:
         return NoCapacity(full.message, next_step=f"Try again later: {again}", study=self.name)
 
     def _start(self, look: StudyState, trial: Trial) -> None:
-        from training.job import JobExists, submit, written
+        from training.jobs.job import JobExists, submit, written
         from training.search.study import Launch, spec_of
 
         number, job = len(look.entries) + 1, layout.trial_job(self.name, trial.number)
@@ -177,7 +177,7 @@ class Driver:
 
     def _cancel(self, records: Records, look: StudyState, cancellation: Cancellation) -> Table:
         """End every trial that was begun, its result first: an instance that boots later finds it and ends itself."""
-        from training.job import store_cancelled
+        from training.jobs.job import store_cancelled
 
         for trial in sorted({entry.trial for entry in look.entries} - look.results.keys()):
             job = layout.trial_job(self.name, trial)
@@ -204,7 +204,7 @@ class Driver:
                 self.tell(f"trial {trial.number} {state}{found}{why}")
 
     def _end(self, records: Records, look: StudyState) -> Table:
-        from training.job import written
+        from training.jobs.job import written
 
         table = records.table(look, _outcome(look))
         with suppress(ObjectExists):  # another driver ended it with the same rows

@@ -13,7 +13,7 @@ from petpark.search.table import Row, Table
 if TYPE_CHECKING:
     from markupsafe import Markup
 
-    from training.evaluation.metrics import Interval
+    from training.evaluation.figures.metrics import Interval
     from training.search.study import Study
 
 _FEW = 6
@@ -27,9 +27,9 @@ def write_page(table: Table, study: Study, path: Path) -> None:
     """Write the study as one HTML file that needs nothing else and runs no script; all text in it is escaped."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    from training import evaluation
+    from training.evaluation import reporting
 
-    style = Path(next(iter(evaluation.__path__))) / "report.css"
+    style = Path(next(iter(reporting.__path__))) / "report.css"
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -59,7 +59,7 @@ def _measured(table: Table) -> list[Row]:
 
 
 def _chart(table: Table, name: str) -> Markup:
-    from training.evaluation.charts import Point, scatter
+    from training.evaluation.reporting.charts import Point, scatter
 
     rows = _measured(table)
     places, ticks = axis([row.settings[name] for row in rows])

@@ -14,8 +14,8 @@ from registry import layout
 from registry.errors import ObjectMissing
 
 if TYPE_CHECKING:
-    from registry.object_store import ObjectStore
-    from training.job import JobResult
+    from registry.store.object_store import ObjectStore
+    from training.jobs.job import JobResult
     from training.search.budget import Entry
     from training.search.choice import Answers, Score
     from training.search.study import Cancellation, Study, Trial
@@ -238,7 +238,7 @@ class Records:
         return tuple(entries)
 
     def _result(self, trial: int) -> JobResult:
-        from training.job import JobResult
+        from training.jobs.job import JobResult
 
         return self._get(layout.job_result_key(self._job(trial)), JobResult.from_json)
 

@@ -9,18 +9,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from petpark import jobs
 from petpark.errors import BudgetTooSmall, NothingLearned
+from petpark.jobs import submission
 from petpark.search.records import Records, reservation
 from petpark.search.table import Row, Table
-from petpark.target import Target
+from petpark.targets.target import Target
 from registry import layout
 from registry.encoding import format_time
 from registry.errors import ObjectExists
 
 if TYPE_CHECKING:
-    from registry.object_store import ObjectStore
-    from training.job import JobSpec
+    from registry.store.object_store import ObjectStore
+    from training.jobs.job import JobSpec
     from training.search.budget import Budget
     from training.search.study import Study
 
@@ -74,14 +74,14 @@ def create(store: ObjectStore, study: Study, *, weights: Path | None = None) -> 
 
     `weights` is the file of `study.spec.initial_weights`, where that is not a version's.
     """
-    from training.job import written
+    from training.jobs.job import written
 
     if not study.budget.allows(reservation(study)):
         raise BudgetTooSmall(
             f"One trial may take {reservation(study) / 3600:.2f} hours, and the budget allows no such instance.",
             next_step="Give more with --max-hours or --max-usd, or less time to each trial with --max-minutes.",
         )
-    body, name = written(study), jobs.new_id()
+    body, name = written(study), submission.new_id()
     if weights is not None:
         store.create_from(layout.study_weights_key(name), weights)
     store.create(layout.study_key(name), body)
@@ -93,7 +93,7 @@ def publish_best(target: Target, table: Table) -> tuple[str, str]:
 
     The same again takes the same job up where it is. Raises `NothingLearned`, `JobFinished`, `NoCapacity`.
     """
-    from training.job import JobExists, initial_weights_key, submit
+    from training.jobs.job import JobExists, initial_weights_key, submit
     from training.search.study import Trial, spec_of
 
     row = best_row(table)
@@ -107,8 +107,8 @@ def publish_best(target: Target, table: Table) -> tuple[str, str]:
     try:
         submit(store, job, replace(spec_of(study, table.study, trial), study=None))
     except JobExists:
-        return job, jobs.resume(target, job)
-    return job, jobs.launch(target, job, token=job)
+        return job, submission.resume(target, job)
+    return job, submission.launch(target, job, token=job)
 
 
 def best_row(table: Table) -> Row:

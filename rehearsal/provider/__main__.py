@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from petpark import pulumi_cli
+from petpark.targets import pulumi_cli
 from rehearsal.provider.integrity import changed
 from rehearsal.provider.mirrors import VARIABLE, installed
 

@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from serving.auth.key_polling import KeyRing
 from serving.auth.key_record import ApiKey, KeyScope
-from serving.auth.rate_limit import Allowance, Rates
+from serving.auth.rate_limit import RateLimitState, Rates
 from serving.problems import FORBIDDEN, KEYS_UNREAD, TOO_MANY, UNAUTHORIZED, Problem
 from serving.telemetry import Metrics
 
@@ -26,7 +26,7 @@ class Caller:
     """Who is at the door, and what they may still do. `key` None: somebody without a key, where none is needed."""
 
     key: ApiKey | None
-    allowance: Allowance | None = None
+    allowance: RateLimitState | None = None
 
     @property
     def headers(self) -> Mapping[str, str]:

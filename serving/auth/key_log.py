@@ -14,8 +14,8 @@ from functools import cached_property
 from registry import layout
 from registry.encoding import WRITE_ID, canonical, format_time, parse_canonical, parse_time
 from registry.errors import StoreConflict
-from registry.log import Log
-from registry.object_store import ObjectStore
+from registry.logs.log import Log
+from registry.store.object_store import ObjectStore
 from serving.auth.key_record import ApiKey, RecordMalformed
 
 TRIES = 100

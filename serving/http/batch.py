@@ -22,7 +22,7 @@ class BatchApi:
     """Photo by photo through the workers, as many side by side as there are threads.
 
     One photo is one piece of work, so that single requests that arrive meanwhile wait for photos and not for batches.
-    One inference for many would save little here: `benchmarks/session.py` measures how little.
+    One inference for many would save little here: `benchmarks/serving/session.py` measures how little.
     """
 
     def __init__(

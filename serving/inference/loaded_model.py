@@ -8,11 +8,11 @@ import numpy as np
 import numpy.typing as npt
 
 import imaging
-from registry.abstention import BACKGROUND, Abstention, answer_set, as_text
-from registry.certificate import Certificate
-from registry.decision import Decision, decide
+from registry.certificates.certificate import Certificate
 from registry.encoding import parse_time
 from registry.version import Version
+from registry.versions.abstention import BACKGROUND, Abstention, answer_set, as_text
+from registry.versions.decision import Decision, decide
 from serving.inference.session import STRANGENESS, Pixels, Session
 
 
@@ -36,7 +36,7 @@ class Standing:
 
     version: Version
     decisions: int
-    """The number before the one that the next decision gets (`registry.certificate.Look`): that one is news."""
+    """The number of the latest certificate decision that was read."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -33,7 +33,7 @@ function write() {
     ...(registry.error ? [foreign("card alarm", registry.error)] : []),
     serving(),
     ...followedFirst.map(channel),
-    ...(registry.experiment || served.experiment ? [experiment()] : []),
+    ...(registry.channels.experiment || served.experiment ? [experiment()] : []),
     versions(),
   );
 }
@@ -164,7 +164,7 @@ function made({ created_at: at, lineage }) {
 /* --- experiment --------------------------------------------------------------------------------------------------- */
 
 function experiment() {
-  const entry = registry.experiment;
+  const entry = registry.channels.experiment;
   const running = served.experiment;
   const parts = [];
   if (entry?.kind === "start") {

@@ -11,19 +11,19 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from itertools import islice
 
-from registry.catalog import Catalog
-from registry.certificate import Certificate, Certificates
-from registry.chain_memory import ChainMemory
-from registry.channel import Channel, ChannelEntry
+from registry.certificates.certificate import Certificate, Certificates
+from registry.certificates.signing import Verifier
+from registry.channels.channel import Channel, ChannelEntry
+from registry.channels.experiment import Experiment, Experiments
 from registry.encoding import NAME, parse_time, sha256_hex
 from registry.errors import FileCorrupted, NothingToRollBackTo, RegistryError
-from registry.experiment import Experiment, Experiments
 from registry.gates import figures, states
 from registry.identity import person, without_arns
 from registry.layout import Prefix, blob_key, object_prefix
-from registry.object_store import ObjectStore
-from registry.signing import Verifier
+from registry.logs.chain_memory import ChainMemory
+from registry.store.object_store import ObjectStore
 from registry.version import Version
+from registry.versions.catalog import Catalog
 
 type Json = dict[str, object]
 

@@ -8,10 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
-from registry.abstention import ABSTENTION_FILE, Abstention
-from registry.catalog import Catalog
-from registry.certificate import Certificate, Certificates, Verifier, require_in_force
-from registry.decision import DECISION_FILE, Decision
+from registry.certificates.certificate import Certificate, Certificates, Verifier, require_in_force
+from registry.channels.two_people import refuse_same_person, refuse_trainer
 from registry.errors import (
     ClockSkewed,
     KeyUnavailable,
@@ -24,8 +22,10 @@ from registry.errors import (
     StoreUnavailable,
 )
 from registry.identity import same_hands, without_arns
-from registry.two_people import refuse_same_person, refuse_trainer
 from registry.version import Version
+from registry.versions.abstention import ABSTENTION_FILE, Abstention
+from registry.versions.catalog import Catalog
+from registry.versions.decision import DECISION_FILE, Decision
 from serving.inference.execution_providers import CPU_ONLY
 from serving.inference.loaded_model import LoadedModel, Standing
 from serving.inference.session import STRANGENESS, ModelInvalid, Session
@@ -36,7 +36,7 @@ MODEL_FILE = "model.onnx"
 _BEFORE_EVERY_EXPIRY = datetime.min.replace(tzinfo=UTC)
 
 
-class Named(Protocol):
+class VersionEntry(Protocol):
     """An entry of a log that puts a version before callers: a channel's move forward, or an experiment."""
 
     @property
@@ -94,7 +94,7 @@ class Admission:
         self._two_people = two_people
         self._providers = providers
 
-    def admit(self, entry: Named) -> LoadedModel:
+    def admit(self, entry: VersionEntry) -> LoadedModel:
         """Load and verify the version that `entry` names; give it warm. Raises `VersionRefused`.
 
         A store or a key service that does not answer, or a clock that is wrong, is no fault of the version: the error
@@ -106,13 +106,13 @@ class Admission:
             with tempfile.TemporaryDirectory(prefix="petpark-version-") as directory:
                 return self._load(version, certificate, standing, self._catalog.fetch(version, Path(directory)))
 
-    def admit_again(self, model: LoadedModel, entry: Named) -> LoadedModel:
+    def admit_again(self, model: LoadedModel, entry: VersionEntry) -> LoadedModel:
         """Admit a model that is still in memory: its bytes are proved, but it may have been revoked since."""
         with _refusals():
             certificate, standing = self._certificate(model.version, entry, now=self._clock())
             return replace(model, certificate=certificate, standing=standing)
 
-    def confirm(self, model: LoadedModel, entry: Named) -> LoadedModel:
+    def confirm(self, model: LoadedModel, entry: VersionEntry) -> LoadedModel:
         """Give the model that `entry` has answer, with the certificate that counts now. Raises `VersionRefused`.
 
         Only a decision takes a version out of force: that its certificate ran out meanwhile does not, nor does a log of
@@ -133,7 +133,7 @@ class Admission:
         return left is not None and left <= 0
 
     def _certificate(
-        self, version: Version, entry: Named, *, now: datetime
+        self, version: Version, entry: VersionEntry, *, now: datetime
     ) -> tuple[Certificate | None, Standing | None]:
         if self._verifier is None:
             return None, None

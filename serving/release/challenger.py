@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Literal
 
+from registry.channels.experiment import Experiment, Experiments
 from registry.encoding import parse_time
-from registry.experiment import Experiment, Experiments
 from serving.inference.loaded_model import LoadedModel
 from serving.release.admission import Admission, VersionRefused
 from serving.release.experiment_counters import ExperimentCollector, ExperimentCounters

@@ -9,7 +9,7 @@ from typing import Final, Literal
 from prometheus_client.core import CounterMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from registry.experiment_rule import Arm, Evidence
+from registry.channels.experiment_rule import Arm, Evidence
 
 type ArmName = Literal["champion", "challenger"]
 

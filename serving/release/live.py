@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from registry.channel import ChannelEntry
+    from registry.channels.channel import ChannelEntry
     from serving.inference.loaded_model import LoadedModel
     from serving.release.challenger import Challenge
 

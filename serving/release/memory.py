@@ -3,7 +3,7 @@
 A model's blocks are freed between blocks that live on, and glibc keeps such pages for later, spread over the arenas of
 all threads that ever loaded one, so an endpoint grew with every swap. Two things against it: large blocks get pages of
 their own, which freeing returns; and after a swap the rest of what is free is returned, which takes some milliseconds,
-in which threads that allocate may wait. `benchmarks/soak.py` shows what becomes of it.
+in which threads that allocate may wait. `benchmarks/serving/soak.py` shows what becomes of it.
 """
 
 import ctypes

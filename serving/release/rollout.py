@@ -10,8 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from registry.certificate import Certificate
-from registry.channel import Channel, ChannelEntry
+from registry.certificates.certificate import Certificate
+from registry.channels.channel import Channel, ChannelEntry
 from registry.errors import HistoryBroken, NothingToRollBackTo
 from serving.inference.loaded_model import LoadedModel
 from serving.release.admission import Admission, VersionRefused

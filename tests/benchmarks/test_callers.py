@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.support.callers import ANSWER, Callers
-from benchmarks.support.in_force import foreign_answers
+from benchmarks.support.serving.callers import ANSWER, Callers
+from benchmarks.support.serving.in_force import foreign_answers
 
 OK = b'HTTP/1.1 200 OK\r\ncontent-length: 27\r\n\r\n{"model": {"version": 7 } }'
 

@@ -3,9 +3,9 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.support.contest import MOST_SPREAD, Pair, noise, verdict
-from benchmarks.support.limit import Limit
-from benchmarks.support.wrk import Load
+from benchmarks.support.throughput.contest import MOST_SPREAD, Pair, noise, verdict
+from benchmarks.support.throughput.limit import Limit
+from benchmarks.support.throughput.wrk import Load
 
 
 def pair(rate: float, limit: float) -> Pair:

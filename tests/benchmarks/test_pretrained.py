@@ -11,19 +11,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from benchmarks.support import fine_tuned
-from benchmarks.support.eight_bits import agreement
-from benchmarks.support.fine_tuned import FINE_TUNED, PLAIN, WAYS, Tuning
-from benchmarks.support.fine_tuning import VIEWS, Before, Start, Tail, fine_tune
-from benchmarks.support.frozen import Embedded, Parts, few, left_out
-from benchmarks.support.our_training import Lake
-from benchmarks.support.trials import Trials
-from registry.object_store import MemoryStore
+from benchmarks.support.accuracy import fine_tuned
+from benchmarks.support.accuracy.eight_bits import agreement
+from benchmarks.support.accuracy.fine_tuned import FINE_TUNED, PLAIN, WAYS, Tuning
+from benchmarks.support.accuracy.fine_tuning import VIEWS, Before, Start, Tail, fine_tune
+from benchmarks.support.accuracy.frozen import Embedded, Parts, few, left_out
+from benchmarks.support.accuracy.our_training import Lake
+from benchmarks.support.accuracy.trials import Trials
+from registry.store.memory_store import MemoryStore
 from tests.training.photos import write_photos
 from training.dataset.ingest import ingest
-from training.dataset.split import Split
-from training.head import Head
-from training.model import build_model, to_photos
+from training.dataset.manifest import Split
+from training.networks.head import Head
+from training.networks.model import build_model, to_photos
 
 NETWORK, WIDTH, CHANNELS = "efficientnet_lite0", 1280, 192
 

@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.support.timetable import Plan, timetable
+from benchmarks.support.serving.timetable import Plan, timetable
 
 
 @st.composite

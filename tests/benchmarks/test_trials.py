@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.support.linear import best_linear, colours
-from benchmarks.support.reference_training import answer_reference, train_reference
-from benchmarks.support.trials import Outcome, Repeated, Trials
+from benchmarks.support.accuracy.linear import best_linear, colours
+from benchmarks.support.accuracy.reference_training import answer_reference, train_reference
+from benchmarks.support.accuracy.trials import Outcome, Repeated, Trials
 from tests.training.photos import jpeg
 
 GOOD = Outcome(confusion=((8, 2), (0, 30)), cpu_seconds=1.5)

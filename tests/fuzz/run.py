@@ -12,7 +12,18 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[2]
-CODE = ["imaging", "registry", "serving", "training", "petpark", "python_multipart", "tarfile", "zipfile", "rfc8785"]
+CODE = [
+    "camera",
+    "imaging",
+    "registry",
+    "serving",
+    "training",
+    "petpark",
+    "python_multipart",
+    "tarfile",
+    "zipfile",
+    "rfc8785",
+]
 
 
 def main() -> None:

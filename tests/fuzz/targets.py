@@ -19,22 +19,22 @@ import yaml
 from PIL import Image
 
 import imaging
+from camera.settings import EXAMPLE, SettingsInvalid, parse_settings, parse_source
 from imaging.errors import PhotoError
 from imaging.jpeg import has_more_scans
 from petpark.downloads.errors import ArchiveRefused
 from petpark.downloads.unpack import unpack
-from registry.certificate import PAYLOAD_TYPE, Certificate, parse_envelope
-from registry.channel import ChannelEntry
+from registry.certificates.certificate import PAYLOAD_TYPE, Certificate, parse_envelope
+from registry.channels.channel import ChannelEntry
+from registry.channels.experiment import Conclusion, Experiment, Experiments
+from registry.channels.experiment_rule import Evidence, Rule
 from registry.encoding import canonical
 from registry.errors import RegistryError
-from registry.experiment import Conclusion, Experiment, Experiments
-from registry.experiment_errors import ExperimentMalformed
-from registry.experiment_rule import Evidence, Rule
+from registry.errors.experiments import ExperimentMalformed
 from registry.layout import experiment_key
-from registry.object_store import MemoryStore
+from registry.store.memory_store import MemoryStore
 from registry.version import StoredFile, Version
 from serving.auth.key_record import ApiKey, RecordMalformed
-from serving.camera.settings import EXAMPLE, SettingsInvalid, parse_settings, parse_source
 from serving.http.content_encoding import decoder
 from serving.http.multipart import photo_of, photos_of
 from serving.http.tensors import read_request

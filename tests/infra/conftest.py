@@ -262,7 +262,7 @@ def deploy(stack: str, folder: Path, others: Mapping[str, Deployment], **changes
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with just enough in it to be bundled."""
     folder = tmp_path_factory.mktemp("checkout")
-    for room in ("imaging", "registry", "requirements", "serving", "training"):
+    for room in ("camera", "imaging", "registry", "requirements", "serving", "training"):
         (folder / room).mkdir()
         (folder / room / "file.txt").write_text(room)
     (folder / "bootstrap.sh").write_text("#!/bin/bash\n")

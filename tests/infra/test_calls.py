@@ -106,6 +106,7 @@ PROGRAMS: Mapping[str, tuple[str, ...]] = {
     "training": ("training",),
     # An operator's own credentials take the promoter's role through the endpoint.
     "serving": ("endpoint", "people"),
+    "camera": ("endpoint", "people"),
     "petpark": ("people",),
 }
 

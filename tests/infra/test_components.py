@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from infra.component import Component
-from infra.endpoint_settings import HEALTH_PORT
+from infra.configuration.endpoint_settings import HEALTH_PORT
 from registry import layout
 
 NUMBERS = st.integers(1, 9_999_999)
@@ -26,7 +26,7 @@ def _accepts_tags(type_: str) -> bool:
 
 
 def test_every_component_has_the_type_token_of_its_class(everything, apart):
-    known = {f"petpark:infra:{made.__name__}" for made in _components()}
+    known = {f"petpark:infra:{made.type_name or made.__name__}" for made in _components()}
     made = (*everything, *apart["prod"].resources)
     used = {resource.type for resource in made if resource.type.startswith("petpark:")}
     assert used == known - {"petpark:infra:Component", "petpark:infra:EndpointKind"}

@@ -19,13 +19,14 @@ from moto import mock_aws
 from typer.testing import CliRunner, Result
 
 from petpark.__main__ import app
-from petpark.stacks import StackOutputs, parse
-from petpark.target import DRAWN_RECIPE, Target
-from registry.catalog import Catalog
+from petpark.targets.stacks import StackOutputs, parse
+from petpark.targets.target import DRAWN_RECIPE, Target
+from registry.certificates.signing import MemorySigner, MemoryVerifier
 from registry.layout import Role
-from registry.object_store import MemoryStore, PrunableStore
-from registry.signing import MemorySigner, MemoryVerifier
+from registry.store.memory_store import MemoryStore
+from registry.store.object_store import PrunableStore
 from registry.version import Version
+from registry.versions.catalog import Catalog
 
 ACCOUNT = "123456789012"
 

@@ -27,7 +27,7 @@ def test_another_system_is_told_what_is_missing_and_where_to_rehearse_instead(pl
 
 
 def test_a_rehearsal_is_refused_there_before_anything_starts(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path):
-    monkeypatch.setattr("petpark.rehearse.unsupported", lambda: unsupported("darwin"))
+    monkeypatch.setattr("petpark.commands.operations.rehearse.unsupported", lambda: unsupported("darwin"))
     said = run("rehearse", "--directory", str(tmp_path / "r"))
     assert said.exit_code == 2
     assert said.stderr.startswith("SystemUnsupported: A rehearsal needs Linux, and this is macOS")

@@ -5,7 +5,8 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
-from registry.object_store import PrunableStore, Revision, Stored
+from registry.store.object_info import Revision, Stored
+from registry.store.object_store import PrunableStore
 
 
 class AgingStore:

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 
-from registry.crt_transfer import CrtTransfer
-from registry.object_store import MemoryStore, PrunableStore, S3Store, s3_client
+from registry.store.crt_transfer import CrtTransfer
+from registry.store.memory_store import MemoryStore
+from registry.store.object_store import PrunableStore
+from registry.store.s3_store import S3Store, s3_client
 from tests.moto_cloud import REGION, moto_application
 from tests.wsgi_server import LoopbackServer
 
@@ -115,7 +117,7 @@ def requests_seen(s3_server: S3Server) -> list[tuple[str, str, str | None]]:
 @pytest.fixture
 def fault(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
     """`fault("PUT", times=2)` makes the next two PUTs fail, as S3Fault describes; retries do not wait here."""
-    monkeypatch.setattr("registry.s3_store.PAUSES", (0.0,) * 3)
+    monkeypatch.setattr("registry.store.s3_store.PAUSES", (0.0,) * 3)
     monkeypatch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", lambda *_: 0.0)
     yield lambda method, **how: s3_server.faults.append(S3Fault(method=method, **how))
     s3_server.faults.clear()

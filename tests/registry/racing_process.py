@@ -9,12 +9,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TextIO, cast
 
-from registry.catalog import Catalog
-from registry.channel import Channel
+from registry.channels.channel import Channel
 from registry.errors import ChannelMoved, StoreUnavailable
-from registry.faulty_store import FaultyStore, at_random
-from registry.object_store import ObjectStore, PrunableStore, S3Store, s3_client
+from registry.store.faulty_store import FaultyStore, at_random
+from registry.store.object_store import ObjectStore, PrunableStore
+from registry.store.s3_store import S3Store, s3_client
 from registry.version import Version
+from registry.versions.catalog import Catalog
 from tests.folder_store import FolderStore
 
 

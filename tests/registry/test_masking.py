@@ -8,8 +8,8 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
+from camera.settings import AgentSettings, SettingsInvalid, load_settings, parse_settings, parse_source
 from registry.masking import Address, AddressUnclear, Secrets, shown_address
-from serving.camera.settings import AgentSettings, SettingsInvalid, load_settings, parse_settings, parse_source
 from serving.logs import JsonLines
 
 HOST = "192.0.2.7:554"

@@ -11,14 +11,14 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from securesystemslib.dsse import Envelope
 
-from registry.certificate import PAYLOAD_TYPE, Certificate, parse_envelope
-from registry.channel import ChannelEntry
+from registry.certificates.certificate import PAYLOAD_TYPE, Certificate, parse_envelope
+from registry.certificates.signing import MemorySigner
+from registry.channels.channel import ChannelEntry
+from registry.channels.experiment import Conclusion, Experiment, Experiments
+from registry.channels.experiment_rule import Evidence, Rule
 from registry.encoding import canonical
 from registry.errors import RegistryError
-from registry.experiment import Conclusion, Experiment, Experiments
-from registry.experiment_rule import Evidence, Rule
-from registry.memory_store import MemoryStore
-from registry.signing import MemorySigner
+from registry.store.memory_store import MemoryStore
 from registry.version import StoredFile, Version
 
 VERSION = Version(

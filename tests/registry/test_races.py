@@ -14,14 +14,16 @@ from typing import Any
 
 import pytest
 
-from registry.catalog import Catalog
-from registry.certificate import Certificates
-from registry.channel import Channel, ChannelEntry
+from registry.certificates.certificate import Certificates
+from registry.certificates.signing import MemorySigner
+from registry.channels.channel import Channel, ChannelEntry
 from registry.errors import ChannelMoved, StoreUnavailable
-from registry.faulty_store import FaultyStore, at_random
-from registry.object_store import MemoryStore, ObjectStore, PrunableStore, S3Store
-from registry.signing import MemorySigner
+from registry.store.faulty_store import FaultyStore, at_random
+from registry.store.memory_store import MemoryStore
+from registry.store.object_store import ObjectStore, PrunableStore
+from registry.store.s3_store import S3Store
 from registry.version import Version
+from registry.versions.catalog import Catalog
 from tests.folder_store import FolderStore
 from tests.registry.conftest import S3Server
 from tests.registry.racing_process import open_store
@@ -145,7 +147,7 @@ def race(place: str, folder: Path, *, writers: int, attempts: int, followers: in
 
 
 def test_moves_by_sixteen_processes_leave_a_gapless_history(files: dict[str, Path], tmp_path: Path) -> None:
-    # Ten thousand, over an S3 server, are `benchmarks/registry.py`'s.
+    # Ten thousand, over an S3 server, are `benchmarks/registry/publish_and_fetch.py`'s.
     place = tmp_path / "store"
     publish(FolderStore(place), files, run="r-1")
     race(str(place), tmp_path, writers=16, attempts=125, followers=2)

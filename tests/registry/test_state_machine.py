@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
 from registry import layout
-from registry.catalog import Catalog
-from registry.certificate import Certificates, Decision
-from registry.channel import Channel
+from registry.certificates.certificate import Certificates, Decision
+from registry.certificates.signing import MemorySigner, MemoryVerifier
 from registry.channel_policy import ChannelPolicy
+from registry.channels.channel import Channel
+from registry.channels.promotion import PromotionService
 from registry.errors import (
     ChannelMoved,
     FileForgotten,
@@ -27,13 +28,13 @@ from registry.errors import (
     ObjectExists,
     StoreUnavailable,
 )
-from registry.faulty_store import Crashed, Fault, FaultyStore, only_at
-from registry.fsck import inspect
-from registry.garbage_collection import Collector
-from registry.object_store import MemoryStore, PrunableStore
-from registry.promotion import PromotionService
-from registry.signing import MemorySigner, MemoryVerifier
-from registry.upload import GRACE, Sending
+from registry.maintenance.fsck import inspect
+from registry.maintenance.garbage_collection import Collector
+from registry.store.faulty_store import Crashed, Fault, FaultyStore, only_at
+from registry.store.memory_store import MemoryStore
+from registry.store.object_store import PrunableStore
+from registry.versions.catalog import Catalog
+from registry.versions.upload import GRACE, Sending
 from tests.registry.aging_store import AgingStore
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -42,7 +43,7 @@ VERIFIER = MemoryVerifier(SIGNER)
 
 RUNS = st.sampled_from("ab")
 A_WHILE = st.sampled_from([timedelta(0), GRACE / 4 - timedelta(minutes=1)])
-"""How long a slow call may take: registry.upload counts on no single call taking longer."""
+"""How long a slow call may take: registry.versions.upload counts on no single call taking longer."""
 
 
 class Model:
@@ -328,7 +329,12 @@ class Littered(Registry):
 def test_the_registry_behaves_as_its_model(
     kind: str, machine: type[Publishing], examples: int, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    workers = ("upload.WORKERS", "log.READERS", "fsck.READERS", "garbage_collection.REMOVERS")
+    workers = (
+        "versions.upload.WORKERS",
+        "logs.log.READERS",
+        "maintenance.fsck.READERS",
+        "maintenance.garbage_collection.REMOVERS",
+    )
     for name in workers:
         monkeypatch.setattr(f"registry.{name}", 1)  # so that call number n is the same one every time
     new_store = MemoryStore if kind == "memory" else request.getfixturevalue("new_s3_store")

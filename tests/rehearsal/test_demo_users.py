@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from petpark.rehearsal_credentials import Person
-from petpark.stacks import parse
-from petpark.target import Target, rehearsal_target
+from petpark.targets.rehearsal_credentials import Person
+from petpark.targets.stacks import parse
+from petpark.targets.target import Target, rehearsal_target
 from registry.identity import person
 from registry.layout import Role
 from rehearsal.demo_users import CAST, admit, hire

@@ -9,13 +9,13 @@ from typing import get_args
 import pytest
 from rich.console import Console
 
-from petpark import rehearse
+from petpark.commands.operations import rehearse
 from rehearsal.emulator import REPOSITORY
 from rehearsal.emulators import DEFAULT, EMULATORS, Lacking, Product
 from rehearsal.emulators.__main__ import table
 from rehearsal.engine.errors import EngineError
+from rehearsal.report.steps import Steps
 from rehearsal.run import EmulatorLacks, naming_what_lacks
-from rehearsal.steps import Steps
 
 CONTRACT = Path(__file__).parent / "emulator"
 

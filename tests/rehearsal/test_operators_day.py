@@ -17,24 +17,24 @@ from infra import policies
 from petpark import doctor
 from petpark.__main__ import app
 from petpark.doctor import Health
-from petpark.rehearsal_credentials import Person
-from petpark.stacks import parse
-from petpark.target import Target, rehearsal_target
-from registry.catalog import Catalog
+from petpark.targets.rehearsal_credentials import Person
+from petpark.targets.stacks import parse
+from petpark.targets.target import Target, rehearsal_target
 from registry.encoding import sha256_hex
 from registry.errors import StoreRefused
 from registry.layout import Role, api_keys_prefix, blob_key
-from registry.object_store import S3Store
+from registry.store.s3_store import S3Store
 from registry.version import Version
+from registry.versions.catalog import Catalog
 from rehearsal.emulator import Emulator
 from serving.auth.key_log import KeyLog
 from serving.auth.key_polling import KeyRing
 from serving.telemetry import Metrics
 from tests.petpark.conftest import outputs
-from tests.petpark.test_lineage import DATASET
+from tests.petpark.models.test_lineage import DATASET
 from tests.rehearsal.emulator.conftest import ACCOUNT, allow, document
 from training.dataset.manifest import store_manifest
-from training.job import JobSpec, submit
+from training.jobs.job import JobSpec, submit
 
 pytestmark = pytest.mark.rehearsal
 
@@ -188,7 +188,7 @@ def test_only_what_nobody_uses_is_collected_and_no_guard_minds(released: Park, m
     store = released.target.store(released.target.outputs.model_store, role=Role.PUBLISHER)
     store.create(blob_key("pets", sha256_hex(b"lost")), b"lost")
     assert released.run("models", "gc", "--dry-run")["young"]["files"] == 1
-    monkeypatch.setattr("registry.garbage_collection.GRACE", timedelta(seconds=-1))
+    monkeypatch.setattr("registry.maintenance.garbage_collection.GRACE", timedelta(seconds=-1))
     assert released.run("models", "gc", "--yes")["removed"] == {"files": 1, "bytes": 4}
     assert released.run("models", "fsck", "--deep")["sound"]
 

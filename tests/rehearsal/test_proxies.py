@@ -13,16 +13,16 @@ from pathlib import Path
 import boto3
 import pytest
 
+from camera.classifier import Classifier, NoAnswer
 from petpark.loopback import direct
-from petpark.role_session import client_of
+from petpark.targets.role_session import client_of
 from rehearsal.emulator import Emulator
 from rehearsal.engine import EmbeddedEngine
 from rehearsal.instances.cloud import Instance
 from rehearsal.instances.machine import environment
 from rehearsal.instances.metadata import MetadataService
-from serving.camera.classifier import Classifier, NoAnswer
 from tests.moto_cloud import REGION, MotoCloud
-from training import metadata
+from training.instance import metadata
 
 VARIABLES = tuple(
     name for one in ("http_proxy", "https_proxy", "all_proxy", "grpc_proxy") for name in (one, one.upper())
@@ -44,7 +44,7 @@ INSTANCE = Instance(
 ASK = """
 import sys
 from petpark.loopback import direct
-from petpark.role_session import client_of
+from petpark.targets.role_session import client_of
 import os
 os.environ.update(direct(os.environ))
 from urllib.request import urlopen

@@ -8,12 +8,12 @@ from typing import Any, Literal, cast
 import httpx
 import pytest
 
-from registry.blob_cache import BlobCache
-from registry.catalog import Catalog
-from registry.channel import Channel
-from registry.experiment import Experiments
-from registry.signing import MemoryVerifier
+from registry.certificates.signing import MemoryVerifier
+from registry.channels.channel import Channel
+from registry.channels.experiment import Experiments
+from registry.store.blob_cache import BlobCache
 from registry.version import Version
+from registry.versions.catalog import Catalog
 from serving.app import create_app
 from serving.auth.api_key_auth import ApiKeyAuth
 from serving.auth.key_log import KeyLog
@@ -69,7 +69,7 @@ class Endpoint:
         cache: Path | None = None,
         api_keys: Literal["required", "open"] = "open",
         parameters: Parameters | None = None,
-        open_desk: OpensPromotionService | None = None,
+        open_promotion_service: OpensPromotionService | None = None,
         cameras: tuple[str, ...] = (),
     ):
         self.live, self.metrics = Live(), Metrics()
@@ -145,7 +145,7 @@ class Endpoint:
                 clock=lambda: park.now,
                 monotonic=lambda: park.seconds,
             ),
-            open_desk=open_desk,
+            open_promotion_service=open_promotion_service,
             clock=lambda: park.now,
         )
         self.routes = cast(Any, self.app.app).others.routes

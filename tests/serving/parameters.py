@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from registry.encoding import canonical, parse_canonical
 from registry.errors import StoreUnavailable
 from registry.layout import api_keys_key, api_keys_prefix
-from registry.object_store import MemoryStore
+from registry.store.memory_store import MemoryStore
 from serving.auth.key_log import KeyLog
 from serving.auth.key_record import ApiKey, KeyScope, hash_of, new_key
 from tests.serving.park import NOW

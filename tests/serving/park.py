@@ -14,14 +14,14 @@ from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
 import imaging
-from registry.catalog import Catalog
-from registry.certificate import Certificate, Certificates, Decision
-from registry.channel import Channel, ChannelEntry
+from registry.certificates.certificate import Certificate, Certificates, Decision
+from registry.certificates.signing import MemorySigner
+from registry.channels.channel import Channel, ChannelEntry
 from registry.errors import StoreUnavailable
 from registry.layout import blob_key, certificate_key
-from registry.object_store import MemoryStore
-from registry.signing import MemorySigner
+from registry.store.memory_store import MemoryStore
 from registry.version import Version
+from registry.versions.catalog import Catalog
 from serving.inference.session import Session
 
 LABELS = ("cat", "dog")

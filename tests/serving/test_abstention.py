@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 from jsonschema import Draft202012Validator
 
+from camera.classifier import Classifier
 from imaging import decode
-from registry.abstention import ABSTENTION_FILE, Abstention
-from serving.camera.classifier import Classifier
+from registry.versions.abstention import ABSTENTION_FILE, Abstention
 from serving.grpc import open_inference_pb2 as pb
 from serving.inference.session import Session
-from tests.serving.camera.conftest import DOG, closed_later
+from tests.camera.conftest import DOG, closed_later
+from tests.serving.grpc.test_grpc import ask, images, numbers, request
 from tests.serving.park import LABELS, SIZE
-from tests.serving.test_grpc import ask, images, numbers, request
-from training.strangeness import Subspace, add_output
+from training.networks.strangeness import Subspace, add_output
 
 
 def abstaining(limit=1.0, thresholds=0.0, *, output=True, body=None, probed=None):

@@ -9,21 +9,20 @@ import pytest
 import torch
 from PIL import Image
 
-from registry.abstention import ABSTENTION_FILE, NEITHER, Abstention
 from registry.encoding import sha256_hex
 from registry.layout import photo_key
-from registry.object_store import MemoryStore
+from registry.store.memory_store import MemoryStore
 from registry.version import Version
+from registry.versions.abstention import ABSTENTION_FILE, NEITHER, Abstention
 from tests.serving.park import Park
 from tests.training.conftest import ASKER, TINY
 from training.dataset.index import read_index
 from training.dataset.ingest import ingest_from
-from training.dataset.manifest import Manifest, Photo
+from training.dataset.manifest import Manifest, Photo, Split
 from training.dataset.sources import FolderSource
-from training.dataset.split import Split
-from training.job import JobSpec, initial_weights_key
-from training.model import build_model
-from training.run import run_job
+from training.jobs.job import JobSpec, initial_weights_key
+from training.jobs.run import run_job
+from training.networks.model import build_model
 
 BREEDS, EACH = 6, 12
 COLOURS = {"background": (60, 110, 60), "cat": (190, 70, 60), "dog": (60, 80, 190)}

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from registry.decision import DECISION_FILE, Decision
+from registry.versions.decision import DECISION_FILE, Decision
 from tests.serving.park import LABELS
 
 

@@ -15,12 +15,12 @@ from pathlib import Path
 import httpx
 import pytest
 
-from registry.catalog import Catalog
-from registry.certificate import Certificates, Decision, KmsSigner
-from registry.channel import Channel
+from registry.certificates.certificate import Certificates, Decision, KmsSigner
+from registry.channels.channel import Channel
 from registry.layout import Prefix, object_prefix
-from registry.object_store import S3Store
+from registry.store.s3_store import S3Store
 from registry.version import Version
+from registry.versions.catalog import Catalog
 from tests.moto_cloud import MotoCloud
 
 ROOT = Path(__file__).parents[2]

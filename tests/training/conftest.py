@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from registry.catalog import Catalog
-from registry.object_store import MemoryStore
+from registry.store.memory_store import MemoryStore
+from registry.versions.catalog import Catalog
 from tests.training.photos import write_photos
 from training.dataset.ingest import Ingestion, ingest
 from training.hyper_parameters import HyperParameters
-from training.job import JobResult, JobSpec
-from training.run import run_job
+from training.jobs.job import JobResult, JobSpec
+from training.jobs.run import run_job
 
 TINY = HyperParameters(image_size=32, epochs=2, batch_size=8, light=0.05)
 ASKER = "arn:aws:sts::000000000000:assumed-role/publisher/ana"

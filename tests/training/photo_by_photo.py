@@ -4,10 +4,10 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from training.dataset.hamming import NEAR
-from training.dataset.leakage import Leak
-from training.dataset.manifest import Photo
-from training.dataset.split import Split, SplitBy, camera_of, split_of, unit_of
+from training.dataset.duplicates.hamming import NEAR
+from training.dataset.manifest import Photo, Split
+from training.dataset.splits.leakage import Leak
+from training.dataset.splits.split import SplitBy, camera_of, split_of, unit_of
 
 
 def looks_plain(photo: Photo) -> bool:

@@ -7,13 +7,12 @@ import torch
 
 from registry.encoding import sha256_hex
 from tests.folder_store import FolderStore
-from training.checkpoint import Checkpoints
-from training.dataset.manifest import Photo
-from training.dataset.split import Split
+from training.dataset.manifest import Photo, Split
+from training.fitting.checkpoint import Checkpoints
+from training.fitting.pixels import LabelledPixels
+from training.fitting.train import train
 from training.hyper_parameters import HyperParameters
-from training.model import Classifier
-from training.pixels import LabelledPixels
-from training.train import train
+from training.networks.model import Classifier
 
 PARAMETERS = HyperParameters(image_size=16, start_size=8, epochs=4, batch_size=8, mixup=0.2, flips=1, optimiser="muon")
 

@@ -14,7 +14,7 @@ from typing import Final, Self
 from registry.encoding import SHA256, canonical, format_time, parse_canonical, sha256_hex
 from registry.errors import ObjectExists
 from registry.layout import change_key, changes_prefix
-from registry.object_store import ObjectStore
+from registry.store.object_store import ObjectStore
 from training.dataset.labels import clean_label
 from training.dataset.manifest import Manifest, Photo, load_manifest, store_manifest
 from training.dataset.quality import refuse_unfit

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from training.dataset.manifest import Manifest, Photo
-from training.dataset.split import camera_of
+from training.dataset.splits.split import camera_of
 
 UNKNOWN = "unknown"
 

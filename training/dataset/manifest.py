@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, fields
+from enum import StrEnum
 from functools import cached_property
 from hashlib import sha256 as sha256_of
 from typing import Any, Final, Self
@@ -13,8 +14,7 @@ from typing import Any, Final, Self
 from registry.encoding import SHA256, canonical, parse_canonical, sha256_hex
 from registry.errors import ObjectExists, ObjectMissing
 from registry.layout import DATASETS, manifest_key
-from registry.object_store import ObjectStore
-from training.dataset.split import Split
+from registry.store.object_store import ObjectStore
 from training.errors import DatasetMissing, ManifestMalformed
 
 _HASH64: Final = re.compile(r"[0-9a-f]{16}")
@@ -24,6 +24,16 @@ _CUT_OFF: Final = "the manifest's last line is cut off; ingest the photos again"
 
 MANIFEST_SUFFIX: Final = ".jsonl"
 """Of a manifest's key; other records lie beside, under longer names."""
+
+
+class Split(StrEnum):
+    """What a photo is for."""
+
+    TRAIN = "train"
+    VALIDATION = "validation"
+    TEST = "test"
+
+
 _SPLITS: Final = re.compile("|".join(Split))
 
 

@@ -10,7 +10,7 @@ from typing import Final
 
 from registry.encoding import SHA256
 from registry.layout import DATASETS, photo_key
-from registry.object_store import ObjectStore
+from registry.store.object_store import ObjectStore
 from training.dataset.manifest import MANIFEST_SUFFIX, Photo, read_lines
 from training.errors import DatasetMissing, ManifestMalformed
 

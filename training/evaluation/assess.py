@@ -7,16 +7,22 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from registry.decision import Decision, decide
+from registry.versions.decision import Decision, decide
 from training.dataset.manifest import Photo
-from training.evaluation.calibration import Calibration, Classes, Probabilities, Threshold, calibrate, choose_threshold
-from training.evaluation.comparison import Comparison, Incumbent, NotCompared, compare, flipped
-from training.evaluation.corruptions import CORRUPTIONS, SEVERITIES
-from training.evaluation.error_gallery import GalleryPhoto, data_uri, gallery_photo
-from training.evaluation.latency import Latency, measure_latency
-from training.evaluation.metrics import Evaluation, Interval, auroc, evaluate
-from training.evaluation.plan import Checks
-from training.evaluation.robustness import (
+from training.evaluation.baseline.comparison import Comparison, Incumbent, NotCompared, compare, flipped
+from training.evaluation.baseline.side_by_side import Model, RobustnessAnswers, SideBySide, compare_figures
+from training.evaluation.figures.calibration import (
+    Calibration,
+    Classes,
+    Probabilities,
+    Threshold,
+    calibrate,
+    choose_threshold,
+)
+from training.evaluation.figures.corruptions import CORRUPTIONS, SEVERITIES
+from training.evaluation.figures.latency import Latency, measure_latency
+from training.evaluation.figures.metrics import Evaluation, Interval, auroc, evaluate
+from training.evaluation.figures.robustness import (
     Consistency,
     Robustness,
     measure_consistency,
@@ -24,13 +30,14 @@ from training.evaluation.robustness import (
     stratified,
     try_corruptions,
 )
-from training.evaluation.side_by_side import Beside, Model, Tries, compare_figures
-from training.evaluation.slices import Slice, measure_slices, worst
-from training.evaluation.temperature import Temperature
-from training.evaluation.unseen_groups import UnseenGroups, measure_unseen_groups
-from training.export import ExportedModel, Numbers, Pixels
-from training.frozen import Learned
-from training.pixels import LabelledPixels
+from training.evaluation.figures.slices import Slice, measure_slices, worst
+from training.evaluation.figures.temperature import Temperature
+from training.evaluation.plan import Checks
+from training.evaluation.reporting.error_gallery import GalleryPhoto, data_uri, gallery_photo
+from training.evaluation.selective.unseen_groups import UnseenGroups, measure_unseen_groups
+from training.fitting.frozen import Learned
+from training.fitting.pixels import LabelledPixels
+from training.networks.export import ExportedModel, Numbers, Pixels
 
 MOST_ERRORS: Final = 24
 MOST_SAMPLES: Final = 12
@@ -52,7 +59,7 @@ class Assessment:
     consistency: Consistency
     latency: Latency
     comparison: Comparison | None  # with the version in prod
-    beside: Beside | None  # figures of both; None where nothing could be compared
+    beside: SideBySide | None  # figures of both; None where nothing could be compared
     unseen_groups: tuple[UnseenGroups, ...]  # what is left of the accuracy for groups that were left out
     lost: tuple[GalleryPhoto, ...]  # photos that only the version in prod gets right
     gained: tuple[GalleryPhoto, ...]  # photos that only this one gets right
@@ -160,7 +167,7 @@ def assess(
             Model(exported.classify, exported.labels, answers.probabilities),
             test.photos,
             truth,
-            Tries(places=tried, pixels=pixels[tried], answers=corrupted),
+            RobustnessAnswers(places=tried, pixels=pixels[tried], answers=corrupted),
             seed=seed,
         )
     return Assessment(

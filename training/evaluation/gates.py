@@ -6,11 +6,11 @@ from typing import Final
 
 from registry.gates import PREFIX, UNMEASURED
 from training.evaluation.assess import Assessment
-from training.evaluation.calibration import Calibration
-from training.evaluation.comparison import Comparison, left_out
-from training.evaluation.formatting import percent
+from training.evaluation.baseline.comparison import Comparison, left_out
+from training.evaluation.figures.calibration import Calibration
+from training.evaluation.figures.slices import LEAST_PHOTOS, worst
 from training.evaluation.plan import Gates
-from training.evaluation.slices import LEAST_PHOTOS, worst
+from training.evaluation.reporting.formatting import percent
 
 _MORE_PHOTOS: Final = "More test photos narrow the interval: ingest more, and the bound moves without another training."
 

@@ -8,7 +8,7 @@ from typing import Final, Self
 from registry.encoding import Fields
 from registry.gates import MODEL_GATES
 from training.errors import SpecMalformed
-from training.evaluation.calibration import Costs
+from training.evaluation.figures.calibration import Costs
 from training.settings import Settings
 
 FOR_EIGHT_BITS: Final = frozenset({"efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2"})

@@ -9,8 +9,8 @@ import numpy.typing as npt
 
 from registry.encoding import Fields, canonical
 from training.errors import SpecMalformed
-from training.evaluation.metrics import Interval, evaluate
-from training.job import read_strictly
+from training.evaluation.figures.metrics import Interval, evaluate
+from training.jobs.job import read_strictly
 
 _EXCHANGES: Final = 10_000
 _NUMBERS: Final = 2**20  # held at once

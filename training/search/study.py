@@ -9,7 +9,7 @@ from registry.encoding import Fields, canonical
 from registry.identity import person
 from training.errors import SpecMalformed
 from training.hyper_parameters import HyperParameters
-from training.job import IDENTITY, JobSpec, read_strictly
+from training.jobs.job import IDENTITY, JobSpec, read_strictly
 from training.search.budget import Budget
 from training.search.space import Space, Values, as_settings
 

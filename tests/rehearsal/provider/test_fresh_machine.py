@@ -21,7 +21,7 @@ from tests.loopback_publisher import publisher
 from tests.moto_cloud import REGION, MotoCloud
 
 ROOT = Path(__file__).resolve().parents[3]
-COPIED = ("imaging", "infra", "petpark", "registry", "rehearsal", "requirements", "serving", "training")
+COPIED = ("camera", "imaging", "infra", "petpark", "registry", "rehearsal", "requirements", "serving", "training")
 
 HIDDEN = """
 import os, runpy, sys

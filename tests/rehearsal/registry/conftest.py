@@ -6,8 +6,9 @@ from collections.abc import Callable
 import boto3
 import pytest
 
-from registry.crt_transfer import crt_transfer
-from registry.object_store import PrunableStore, S3Store
+from registry.store.crt_transfer import crt_transfer
+from registry.store.object_store import PrunableStore
+from registry.store.s3_store import S3Store
 from rehearsal.emulator import Emulator
 from tests.registry import conftest
 

@@ -2,6 +2,6 @@
 
 import pytest
 
-from tests.registry.test_catalog import *  # noqa: F403
+from tests.registry.versions.test_catalog import *  # noqa: F403
 
 pytestmark = pytest.mark.rehearsal

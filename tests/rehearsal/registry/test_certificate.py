@@ -2,6 +2,6 @@
 
 import pytest
 
-from tests.registry.test_certificate import *  # noqa: F403
+from tests.registry.certificates.test_certificate import *  # noqa: F403
 
 pytestmark = pytest.mark.rehearsal

@@ -2,6 +2,6 @@
 
 import pytest
 
-from tests.registry.test_garbage_collection import *  # noqa: F403
+from tests.registry.maintenance.test_garbage_collection import *  # noqa: F403
 
 pytestmark = pytest.mark.rehearsal

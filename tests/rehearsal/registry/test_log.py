@@ -2,6 +2,6 @@
 
 import pytest
 
-from tests.registry.test_log import *  # noqa: F403
+from tests.registry.logs.test_log import *  # noqa: F403
 
 pytestmark = pytest.mark.rehearsal

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from rehearsal.steps import StepRecord
-from rehearsal.summary import Accuracy, Dataset, Prediction, RehearsalFacts, Visit
-from rehearsal.timeline import Release
-from rehearsal.traffic import TrafficReport
+from rehearsal.report.steps import StepRecord
+from rehearsal.report.summary import Accuracy, Dataset, Prediction, RehearsalFacts, Visit
+from rehearsal.report.timeline import Release
+from rehearsal.scenario.traffic import TrafficReport
 
 
 @dataclass(frozen=True, kw_only=True)

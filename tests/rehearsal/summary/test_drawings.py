@@ -7,9 +7,9 @@ from xml.etree import ElementTree as ET
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rehearsal import architecture, timeline
-from rehearsal.graph_layout import arrange, without_detours
-from rehearsal.timeline import Release
+from rehearsal.report import architecture, timeline
+from rehearsal.report.graph_layout import arrange, without_detours
+from rehearsal.report.timeline import Release
 from tests.rehearsal.summary.conftest import STACK, Deployed
 
 SVG = "{http://www.w3.org/2000/svg}"

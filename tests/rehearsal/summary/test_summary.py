@@ -11,14 +11,14 @@ from typing import Any, override
 import numpy as np
 import pytest
 
-from petpark.gates import Verdict
+from petpark.models.gates import Verdict
 from registry.gates import State
-from rehearsal import pictures
 from rehearsal.demo_users import CAST
-from rehearsal.steps import StepRecord
-from rehearsal.summary import Dataset, render, to_json, write_summary
-from rehearsal.timeline import Release
-from rehearsal.traffic import TrafficReport
+from rehearsal.report import pictures
+from rehearsal.report.steps import StepRecord
+from rehearsal.report.summary import Dataset, render, to_json, write_summary
+from rehearsal.report.timeline import Release
+from rehearsal.scenario.traffic import TrafficReport
 from tests.rehearsal.summary.conftest import STACK, Deployed, Facts, photo, prediction, visit
 
 HOSTILE = '<script>alert("1")</script>&\'"><img src=x onerror=y>'

@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from registry.experiment import Experiments
-from registry.experiment_rule import Rule
+from registry.channels.experiment import Experiments
+from registry.channels.experiment_rule import Rule
 from registry.layout import blob_key, move_key
 from serving.pages.registry_view import FRESH_SECONDS, SHOWN
 
@@ -113,7 +113,7 @@ def begin_experiment(park, version):
 
 
 def test_all_channels_are_found_and_the_newest_moves_come_first(park, endpoint, look):
-    from registry.channel import Channel
+    from registry.channels.channel import Channel
 
     one, two = park.catalog.version(1), park.certified(sharpness=2.0)
     other = Channel(park.store, "pets", "test")

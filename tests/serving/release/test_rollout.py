@@ -7,7 +7,7 @@ import pytest
 
 from registry.errors import HistoryBroken
 from registry.layout import certificate_key, move_key
-from registry.repairs import Repairs
+from registry.logs.repairs import Repairs
 from tests.serving.held_request import held_request
 
 

@@ -9,22 +9,22 @@ import numpy as np
 import numpy.typing as npt
 
 from imaging import PhotoError, decode
-from registry.object_store import ObjectStore
+from registry.store.object_store import ObjectStore
 from training.dataset.manifest import Manifest
-from training.dataset.quality.accuracy import accuracy
-from training.dataset.quality.completeness import completeness
+from training.dataset.quality.characteristics.accuracy import accuracy
+from training.dataset.quality.characteristics.completeness import completeness
+from training.dataset.quality.characteristics.relevance import relevance
+from training.dataset.quality.characteristics.reliability import reliability
+from training.dataset.quality.characteristics.similarity import alike_across_splits
+from training.dataset.quality.characteristics.timeliness import timeliness
+from training.dataset.quality.cross_validation import FOLDS, SIZE, learn, unit
+from training.dataset.quality.embedding_networks import EmbeddingNetwork, judge_labels, see
 from training.dataset.quality.gates import DataGates
-from training.dataset.quality.known import Eye, judge_labels, see
-from training.dataset.quality.learned import FOLDS, SIZE, learn, unit
 from training.dataset.quality.page import shown_of
-from training.dataset.quality.relevance import relevance
-from training.dataset.quality.reliability import reliability
 from training.dataset.quality.report import QualityReport, compose
-from training.dataset.quality.similarity import alike_across_splits
-from training.dataset.quality.timeliness import timeliness
 from training.errors import PhotoLost
-from training.evaluation.error_gallery import SIDE, data_uri
-from training.pixels import WORKERS, fetch, load_pixels
+from training.evaluation.reporting.error_gallery import SIDE, data_uri
+from training.fitting.pixels import WORKERS, fetch, load_pixels
 
 type Progress = Callable[[str, int, int], None]
 """What is being done, how far it is, and of how many."""
@@ -41,7 +41,7 @@ def examine(
     by: str,
     at: datetime,
     labels: bool = True,
-    eye: Eye | None = None,
+    eye: EmbeddingNetwork | None = None,
     seed: int = 0,
     shown: int | None = None,
     progress: Progress = lambda _what, _done, _of: None,

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from statistics import quantiles
 from typing import Final
 
-from training.dataset.manifest import Manifest
-from training.dataset.split import Split, camera_of
+from training.dataset.manifest import Manifest, Split
+from training.dataset.splits.split import camera_of
 from training.errors import DatasetRefused
 
 MIN_PHOTOS_PER_CLASS: Final = 6

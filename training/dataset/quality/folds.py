@@ -7,9 +7,9 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from training.dataset.duplicates.near_duplicates import Hashes
 from training.dataset.manifest import Photo
-from training.dataset.near_duplicates import Hashes
-from training.dataset.split import SplitBy, unit_of
+from training.dataset.splits.split import SplitBy, unit_of
 
 _MOST: Final = 0.6
 """Share of the photos, or of a class's photos, that one fold may hold: the others must be enough to learn from."""

@@ -9,13 +9,13 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from registry.identity import person
 from training.dataset.quality.findings import Concern, Finding
 from training.dataset.quality.report import QualityReport, remedies
-from training.evaluation.formatting import percent
+from training.evaluation.reporting.formatting import percent
 
 SHOWN: Final = 24
 """Pictures of a finding; of pairs half as many pairs."""
 
-_ROOM: Final = Path(__file__).parent
-_STYLE: Final = _ROOM.parents[1] / "evaluation" / "report.css"
+_FOLDER: Final = Path(__file__).parent
+_STYLE: Final = _FOLDER.parents[1] / "evaluation" / "reporting" / "report.css"
 
 
 def shown_of(finding: Finding) -> tuple[Concern, ...]:
@@ -27,13 +27,17 @@ def shown_of(finding: Finding) -> tuple[Concern, ...]:
 def render(report: QualityReport, pictures: Mapping[str, str]) -> str:
     """Write the page; `pictures` are data URIs by hash. All text in it is escaped."""
     environment = Environment(
-        loader=FileSystemLoader(_ROOM), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=FileSystemLoader(_FOLDER),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     environment.filters["percent"] = percent
     return environment.get_template("report.html.j2").render(
         report=report,
         pictures=pictures,
-        style=_STYLE.read_text(encoding="utf-8") + (_ROOM / "report.css").read_text(encoding="utf-8"),
+        style=_STYLE.read_text(encoding="utf-8") + (_FOLDER / "report.css").read_text(encoding="utf-8"),
         person=person,
         shown_of=shown_of,
         remedies=lambda finding: remedies(report.dataset, finding),

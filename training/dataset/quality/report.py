@@ -9,13 +9,13 @@ from typing import Final
 
 from registry.encoding import canonical, format_time
 from training.dataset.manifest import Manifest
-from training.dataset.quality.accuracy import accuracy
-from training.dataset.quality.completeness import completeness
+from training.dataset.quality.characteristics.accuracy import accuracy
+from training.dataset.quality.characteristics.completeness import completeness
+from training.dataset.quality.characteristics.relevance import relevance
+from training.dataset.quality.characteristics.reliability import reliability
+from training.dataset.quality.characteristics.timeliness import timeliness
 from training.dataset.quality.findings import Characteristic, Concern, Finding, Name
 from training.dataset.quality.gates import DataGateResult, DataGates, failed, judge
-from training.dataset.quality.relevance import relevance
-from training.dataset.quality.reliability import reliability
-from training.dataset.quality.timeliness import timeliness
 
 COMMANDED: Final = 10
 """Photos that one proposed command names."""

@@ -9,7 +9,7 @@ from typing import Final
 from registry.encoding import SHA256, canonical, parse_canonical, sha256_hex
 from registry.errors import ObjectExists
 from registry.layout import ingestion_key, ingestions_prefix, quality_key, quality_prefix
-from registry.object_store import ObjectStore
+from registry.store.object_store import ObjectStore
 from training.dataset.changes import history
 from training.dataset.quality.gates import DataGates, judge
 from training.dataset.quality.report import QualityReport

@@ -1,0 +1,1 @@
+"""Trainings of ours and of the reference, on the same photos."""

@@ -1,0 +1,1 @@
+"""The registry beside transfer tools and another registry; long logs."""

@@ -1,0 +1,1 @@
+"""Endpoints under load: callers, good and bad, and what happens meanwhile."""

@@ -1,0 +1,1 @@
+"""The endpoint beside the machine's limit and beside other servers."""

@@ -1,0 +1,29 @@
+"""`python -m camera FILE`: the agent of a machine in the park, with this room's libraries alone."""
+
+import sys
+from pathlib import Path
+
+from camera.delivery.spool import SpoolInUse, SpoolUnusable
+from camera.process import run
+from camera.settings import SettingsInvalid, load_settings
+from serving.listening import AddressInUse
+from serving.process_exit import end
+
+_USAGE = 2
+
+
+def main(arguments: list[str]) -> int:
+    """Watch until told to stop. 0: ended; 2: it cannot run like this, and says why."""
+    if len(arguments) != 1 or arguments[0].startswith("-"):
+        sys.stderr.write("usage: python -m camera SETTINGS.yaml (docs/design/camera.md has an example)\n")
+        return _USAGE
+    try:
+        run(load_settings(Path(arguments[0]), overrides={}))
+    except (SettingsInvalid, SpoolInUse, SpoolUnusable, AddressInUse) as error:
+        sys.stderr.write(f"petpark camera agent: {error}\n")
+        return _USAGE
+    return 0
+
+
+if __name__ == "__main__":
+    end(main(sys.argv[1:]))

@@ -1,0 +1,1 @@
+"""Events on the local disk, and from there into the data lake."""

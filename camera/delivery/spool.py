@@ -1,0 +1,323 @@
+"""Events on the local disk until the cloud has them: SQLite with a write-ahead log, one writer, bounded.
+
+An event is committed, flushed to the disk, before `add` returns. Above the bound the oldest goes first: those that
+were forwarded already, then those that were not, which are counted as evicted.
+"""
+
+import contextlib
+import fcntl
+import logging
+import sqlite3
+import threading
+from collections.abc import Generator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from camera.delivery.spool_schema import (
+    HAS_TOTALS,
+    MANY_PICTURES_EXPIRE,
+    MANY_RECORDED_NOW,
+    MANY_REMOVED,
+    SCHEMA,
+    TOTALS,
+    TOTALS_OF_ALL,
+)
+from camera.visits.event import Event, EventMalformed
+
+logger = logging.getLogger(__name__)
+
+FILE = "events.sqlite"
+_LOCK = "agent.lock"
+_PATIENCE = 10.0
+"""Seconds that a statement waits for another process that reads."""
+_ROW_BYTES = 64
+"""What a row takes beside its text and picture."""
+
+_AT_ONCE = 200
+"""Rows that retention touches before an event that has to be added may come between."""
+
+
+class SpoolInUse(Exception):
+    """Another agent writes to this folder."""
+
+
+class SpoolUnusable(Exception):
+    """The folder or its database cannot be read or written; the message says what to do."""
+
+
+class SpoolClosed(Exception):
+    """The spool was closed, for the agent ends."""
+
+    def __init__(self) -> None:
+        super().__init__("The camera agent has ended. `petpark camera events` reads what it recorded.")
+
+
+class EventTooLarge(ValueError):
+    """An event is larger than the whole spool may be."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spooled:
+    """An event as it lies in the spool. `sequence` ascends without end; a gap in the cloud is an evicted event."""
+
+    sequence: int
+    event: Event
+    picture: bytes | None
+    forwarded: bool
+    recorded: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unreadable:
+    """What lies in the spool as an event and is none; `problem` says why."""
+
+    sequence: int
+    problem: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpoolCounts:
+    """What lies in the spool now, and what happened to it since it was made."""
+
+    waiting: int
+    kept: int
+    bytes: int
+    evicted: int
+    pictures_expired: int
+    forwarded: int
+
+    def to_dict(self) -> dict[str, int]:
+        """The same as JSON."""
+        return asdict(self)
+
+
+class Spool:
+    """The agent's own spool. Every method may be called from any thread, and raises `SpoolClosed` after `close`."""
+
+    def __init__(self, folder: Path, *, max_bytes: int) -> None:
+        """Open or make it. Raises `SpoolInUse`, `SpoolUnusable`."""
+        self._max = max_bytes
+        self._mutex = threading.Lock()
+        self._closed = False
+        try:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._lock = (folder / _LOCK).open("a")
+        except OSError as error:
+            raise SpoolUnusable(f"{folder}: {error.strerror}. Name a folder that this user may write to.") from None
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            self._lock.close()
+            raise SpoolInUse(f"Another camera agent runs on {folder}. End it, or give this one a folder.") from None
+        try:
+            self._database = _open(folder)
+        except sqlite3.Error as error:
+            self._lock.close()
+            raise _unusable(folder, error) from None
+
+    def add(self, event: Event, picture: bytes | None, *, now: float) -> int:
+        """Commit an event; gives its sequence number. Raises `EventTooLarge`, and `sqlite3.Error` for a full disk."""
+        facts = event.to_json()
+        size = _ROW_BYTES + len(facts.encode()) + len(picture or b"")
+        if size > self._max:
+            raise EventTooLarge(f"an event of {size:,} bytes does not fit into a spool of {self._max:,}")
+        with self._transaction() as database:
+            self._evict(database, self._max - size)
+            row = (event.id, now, size, event.camera, facts, picture)
+            cursor = database.execute(
+                "INSERT INTO events (id, recorded, bytes, camera, facts, picture) VALUES (?, ?, ?, ?, ?, ?)", row
+            )
+            return cursor.lastrowid or 0
+
+    def waiting(self, count: int) -> list[Spooled]:
+        """The oldest events that were not forwarded yet, in the order in which they were added.
+
+        What is no event is set aside, so that it holds back nothing. It stays on the disk as long as forwarded events.
+        """
+        which = "WHERE forwarded = 0 ORDER BY sequence LIMIT ?"
+        with self._opened() as database:
+            events, others = _rows(database, which, (count,))
+        while others:
+            for other in others:
+                logger.error("no event, set aside", extra={"sequence": other.sequence, "reason": other.problem})
+                with self._transaction() as database:
+                    database.execute("UPDATE events SET forwarded = 2 WHERE sequence = ?", (other.sequence,))
+            with self._opened() as database:
+                events, others = _rows(database, which, (count,))
+        return events
+
+    def confirm(self, sequence: int) -> None:
+        """The cloud has this event."""
+        with self._transaction() as database:
+            changed = database.execute(
+                "UPDATE events SET forwarded = 1 WHERE sequence = ? AND forwarded = 0", (sequence,)
+            ).rowcount
+            _count(database, "forwarded", changed)
+
+    def forget(self, *, before: float, now: float) -> None:
+        """Delete what was recorded before this time; of events that still wait only the picture.
+
+        What seems to come from the future was recorded before a clock was set back; its time starts now.
+        """
+        self._in_pieces(MANY_RECORDED_NOW, {"now": now})
+        self._in_pieces(MANY_REMOVED, {"before": before})
+        self._in_pieces(MANY_PICTURES_EXPIRE, {"before": before}, counter="pictures_expired")
+        with self._opened() as database:
+            database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def counts(self) -> SpoolCounts:
+        """What lies here and what happened."""
+        with self._opened() as database:
+            return _counts(database)
+
+    def begun(self, *, since: float) -> dict[str, int]:
+        """How many visits began before each camera since this time, as far as they lie here still."""
+        with self._opened() as database:
+            rows = database.execute(
+                # By name: the planner would take `by_camera` for the groups, and read every event.
+                "SELECT camera, count(*) FROM events INDEXED BY by_beginning "
+                "WHERE recorded >= ? AND json_extract(facts, '$.kind') = 'began' GROUP BY camera",
+                (since,),
+            )
+            return dict(rows.fetchall())
+
+    def close(self) -> None:
+        """Let others open it; waits for the call under way. Whoever writes has to have ended before: see `Agent`."""
+        with self._mutex:
+            self._closed = True
+            self._database.close()
+            self._lock.close()
+
+    def _evict(self, database: sqlite3.Connection, most: int) -> None:
+        (used,) = database.execute("SELECT bytes FROM totals").fetchone()
+        while used > most:
+            sequence, size, forwarded = _first_to_go(database)
+            database.execute("DELETE FROM events WHERE sequence = ?", (sequence,))
+            used -= size
+            if not forwarded:
+                _count(database, "evicted", 1)
+
+    def _in_pieces(self, statement: str, values: dict[str, float], *, counter: str | None = None) -> None:
+        """Repeat a change of `:most` rows until none is left; an event that has to be added waits for one piece."""
+        changed = _AT_ONCE
+        while changed == _AT_ONCE:
+            with self._transaction() as database:
+                changed = database.execute(statement, {**values, "most": _AT_ONCE}).rowcount
+                if counter is not None:
+                    _count(database, counter, changed)
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Generator[sqlite3.Connection]:
+        with self._opened() as database:
+            database.execute("BEGIN IMMEDIATE")
+            try:
+                yield database
+            except BaseException:
+                database.execute("ROLLBACK")
+                raise
+            database.execute("COMMIT")
+
+    @contextlib.contextmanager
+    def _opened(self) -> Generator[sqlite3.Connection]:
+        with self._mutex:
+            if self._closed:
+                raise SpoolClosed
+            yield self._database
+
+
+def read_events(folder: Path, *, count: int, camera: str | None = None) -> tuple[list[Spooled], list[Unreadable]]:
+    """The newest events, newest first, and what among them is none, from beside a running agent.
+
+    Raises `SpoolUnusable`.
+    """
+    with _reading(folder) as database:
+        if camera is None:
+            return _rows(database, "ORDER BY sequence DESC LIMIT ?", (count,))
+        return _rows(database, "WHERE camera = ? ORDER BY sequence DESC LIMIT ?", (camera, count))
+
+
+def read_counts(folder: Path) -> SpoolCounts:
+    """What lies in a spool, from beside a running agent. Raises `SpoolUnusable`."""
+    with _reading(folder) as database:
+        return _counts(database)
+
+
+@contextlib.contextmanager
+def _reading(folder: Path) -> Generator[sqlite3.Connection]:
+    path = folder / FILE
+    if not path.is_file():
+        raise SpoolUnusable(f"{folder} holds no events: no camera agent has recorded there. Name its folder: --home.")
+    try:
+        with contextlib.closing(_connect(f"{path.resolve().as_uri()}?mode=ro")) as database:
+            yield database
+    except sqlite3.Error as error:
+        raise _unusable(folder, error) from None
+
+
+def _open(folder: Path) -> sqlite3.Connection:
+    database = _connect(f"{(folder / FILE).resolve().as_uri()}?mode=rwc")
+    try:
+        # A power cut must not take what was committed; what was deleted must not stay in the file.
+        database.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA secure_delete=ON;")
+        database.executescript(SCHEMA)
+        if database.execute(HAS_TOTALS).fetchone() is None:
+            database.executescript(TOTALS)
+    except sqlite3.Error:
+        database.close()
+        raise
+    return database
+
+
+def _connect(uri: str) -> sqlite3.Connection:
+    return sqlite3.connect(uri, uri=True, timeout=_PATIENCE, isolation_level=None, check_same_thread=False)
+
+
+def _unusable(folder: Path, error: sqlite3.Error) -> SpoolUnusable:
+    return SpoolUnusable(
+        f"The spool in {folder} cannot be used: {error}. Where its file is damaged, move {FILE}* away and start again; "
+        "what was forwarded is in the data lake."
+    )
+
+
+def _count(database: sqlite3.Connection, name: str, more: int) -> None:
+    database.execute("UPDATE counters SET value = value + ? WHERE name = ?", (more, name))
+
+
+def _first_to_go(database: sqlite3.Connection) -> tuple[int, int, int]:
+    """Number, size and state of the oldest that was forwarded or set aside, or else of the oldest that waits.
+
+    One query for each state: an index cannot give "forwarded first, then by age", and sorting takes all rows.
+    """
+    for forwarded in (1, 2, 0):
+        found = database.execute(
+            "SELECT sequence, bytes, forwarded FROM events WHERE forwarded = ? ORDER BY sequence LIMIT 1", (forwarded,)
+        ).fetchone()
+        if found is not None:
+            return found
+    raise sqlite3.DatabaseError("the totals speak of events that are not there")
+
+
+def _counts(database: sqlite3.Connection) -> SpoolCounts:
+    known = database.execute(HAS_TOTALS).fetchone()
+    waiting, kept, size = database.execute(
+        "SELECT waiting, kept, bytes FROM totals" if known else TOTALS_OF_ALL  # none yet: an earlier petpark's spool
+    ).fetchone()
+    counters = dict(database.execute("SELECT name, value FROM counters"))
+    return SpoolCounts(waiting=waiting, kept=kept, bytes=size, **counters)
+
+
+def _rows(
+    database: sqlite3.Connection, which: str, values: tuple[object, ...]
+) -> tuple[list[Spooled], list[Unreadable]]:
+    events: list[Spooled] = []
+    others: list[Unreadable] = []
+    columns = "SELECT sequence, facts, picture, forwarded, recorded FROM events "
+    for sequence, facts, picture, forwarded, recorded in database.execute(columns + which, values):
+        try:
+            event = Event.from_json(str(facts))
+        except EventMalformed as error:
+            others.append(Unreadable(sequence=sequence, problem=str(error)))
+            continue
+        sent = forwarded == 1
+        events.append(Spooled(sequence=sequence, event=event, picture=picture, forwarded=sent, recorded=recorded))
+    return events, others

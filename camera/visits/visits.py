@@ -1,0 +1,167 @@
+"""From answers about single frames to visits: hysteresis as a pure state machine, one track a label.
+
+Times are seconds of a clock that never jumps. Nothing here knows cameras, threads or files.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+
+from registry.versions.abstention import BACKGROUND
+
+
+@dataclass(frozen=True, kw_only=True)
+class VisitRules:
+    """When an animal is there, and when it is gone."""
+
+    enter: float = 0.8
+    """Probability from which a frame speaks for an animal that was not there before."""
+    stay: float = 0.6
+    """Probability from which a frame speaks for one that is there already; at most `enter`."""
+    confirm_seconds: float = 1.0
+    """Frames must speak for it over this time, the first of them moving and none against it, before a visit begins."""
+    leave_seconds: float = 5.0
+    """A visit ends when no frame has spoken for it for this long."""
+    quiet_seconds: float = 120.0
+    """A visit ends when nothing has moved for this long: a model without a class for "nobody" never says so itself."""
+    background: frozenset[str] = BACKGROUND
+    """Labels that are no visitor."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassifiedFrame[P]:
+    """One classified frame. `picture` is what stands for it, kept for the best frame of a visit."""
+
+    at: float
+    probabilities: Mapping[str, float]
+    moving: bool
+    picture: P
+
+
+@dataclass(frozen=True, kw_only=True)
+class BestFrame[P]:
+    """The frame that speaks most clearly for a track."""
+
+    score: float
+    picture: P
+
+
+@dataclass(frozen=True, kw_only=True)
+class Track[P]:
+    """What is known of one label: a candidate, or (`confirmed`) a visit."""
+
+    label: str
+    first: float
+    last: float
+    moved: float
+    best: BestFrame[P]
+    confirmed: bool = False
+
+
+class Ending(StrEnum):
+    """Why a visit ended."""
+
+    LEFT = "left"
+    QUIET = "quiet"
+    UNSEEN = "unseen"
+    """No frame was classified any more: a camera or the endpoint is away, so nobody knows."""
+    STOPPED = "stopped"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Began[P]:
+    """A visit was confirmed; it began with `track.first`."""
+
+    track: Track[P]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ended[P]:
+    """A visit is over; it was last seen at `track.last`."""
+
+    track: Track[P]
+    why: Ending
+
+
+type Change[P] = Began[P] | Ended[P]
+
+
+@dataclass(frozen=True, kw_only=True)
+class VisitTracker[P]:
+    """Who is before one camera; `advance`, `elapse` and `close` give the next state and what changed."""
+
+    tracks: Mapping[str, Track[P]] = field(default_factory=dict[str, Track[P]])
+    classified: float | None = None
+    """When the last frame was classified."""
+
+    @property
+    def visiting(self) -> tuple[str, ...]:
+        """Labels of the visits under way, sorted."""
+        return tuple(sorted(label for label, track in self.tracks.items() if track.confirmed))
+
+
+def advance[P](
+    before: VisitTracker[P], seen: ClassifiedFrame[P], rules: VisitRules
+) -> tuple[VisitTracker[P], list[Change[P]]]:
+    """Take in one frame; frames come in order of time."""
+    elapsed, changes = elapse(before, seen.at, rules)
+    tracks = dict(elapsed.tracks)
+    for label, score in seen.probabilities.items():
+        if label in rules.background:
+            continue
+        track = _next(tracks.pop(label, None), label, score, seen, rules)
+        if track is None:
+            continue
+        if not track.confirmed and track.last - track.first >= rules.confirm_seconds:
+            track = replace(track, confirmed=True)
+            changes.append(Began(track=track))
+        tracks[label] = track
+    return VisitTracker(tracks=tracks, classified=seen.at), changes
+
+
+def elapse[P](before: VisitTracker[P], now: float, rules: VisitRules) -> tuple[VisitTracker[P], list[Change[P]]]:
+    """Let time pass without a frame: what has not been seen for too long is gone, in the order in which it went."""
+    kept: dict[str, Track[P]] = {}
+    changes: list[Change[P]] = []
+    ends = {label: (_end(track, rules), label) for label, track in before.tracks.items()}
+    for label, track in sorted(before.tracks.items(), key=lambda both: ends[both[0]]):
+        why = _ending(track, before, now, rules)
+        if why is None:
+            kept[label] = track
+        elif track.confirmed:
+            changes.append(Ended(track=track, why=why))
+    return replace(before, tracks=kept), changes
+
+
+def close[P](before: VisitTracker[P]) -> tuple[VisitTracker[P], list[Ended[P]]]:
+    """End every visit, for the agent stops."""
+    ended = [Ended(track=track, why=Ending.STOPPED) for track in before.tracks.values() if track.confirmed]
+    return VisitTracker(), ended
+
+
+def _next[P](
+    track: Track[P] | None, label: str, score: float, seen: ClassifiedFrame[P], rules: VisitRules
+) -> Track[P] | None:
+    if track is None:
+        if score < rules.enter or not seen.moving:
+            return None
+        best = BestFrame(score=score, picture=seen.picture)
+        return Track(label=label, first=seen.at, last=seen.at, moved=seen.at, best=best)
+    if score < rules.stay:
+        return track if track.confirmed else None
+    best = BestFrame(score=score, picture=seen.picture) if score > track.best.score else track.best
+    return replace(track, last=seen.at, moved=seen.at if seen.moving else track.moved, best=best)
+
+
+def _end[P](track: Track[P], rules: VisitRules) -> float:
+    """When the track will have ended, if nothing of it is seen any more."""
+    return min(track.last + rules.leave_seconds, track.moved + rules.quiet_seconds)
+
+
+def _ending[P](track: Track[P], presence: VisitTracker[P], now: float, rules: VisitRules) -> Ending | None:
+    if now - track.last >= rules.leave_seconds:
+        looked = presence.classified is not None and presence.classified > track.last
+        return Ending.LEFT if looked else Ending.UNSEEN
+    if now - track.moved >= rules.quiet_seconds:
+        return Ending.QUIET
+    return None

@@ -1,0 +1,208 @@
+"""Stack configuration, read once into one frozen record. Everything that differs between stacks is a value here."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from ipaddress import IPv4Network
+from types import MappingProxyType
+
+import pulumi
+
+from infra.configuration.endpoint_settings import EndpointSettings, read_endpoint
+from infra.configuration.settings_reader import NAME, SHORT_NAME, Reader, SettingsInvalid
+from infra.instances.instance_types import InstanceType
+from infra.policies import as_json, write_once_bucket
+from registry.channel_policy import ChannelPolicy
+from registry.gates import StackGates
+
+__all__ = ["SettingsInvalid", "StackSettings", "TrainingSettings", "load", "read"]
+
+OWN = "own"
+"""Value of `petpark:platform` in the stack that owns the platform; others name that stack."""
+
+# https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html
+LOG_DAYS = (1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653)
+
+# https://docs.aws.amazon.com/AmazonS3/latest/API/API_DefaultRetention.html
+_LONGEST_LOCK_DAYS = 36_500
+
+LONGEST_CERTIFICATE_DAYS = 3_650
+"""A certificate says that somebody looked at a version; ten years on nobody has."""
+
+# Names of regions in the partition `aws`, which every ARN here is of.
+# https://docs.aws.amazon.com/IAM/latest/UserGuide/reference-arns.html
+_REGION = re.compile(r"(?!cn-|us-gov-|[a-z]{2}-iso|eusc-)[a-z]{2}(-[a-z]+)+-[0-9]{1,2}")
+
+# https://www.iana.org/assignments/iana-ipv4-special-registry: no network can have these. The rest is for AWS to judge.
+_NO_NETWORKS = tuple(map(IPv4Network, ("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/3")))
+
+_SOURCE = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[^*?$/\s\"\\]+)*")
+"""A bucket, or a part of one; nothing that IAM would read as a pattern or a variable."""
+
+_MOST_ACCOUNTS = 20
+"""Stacks in accounts of their own; a role's trust policy, which names them, may have 2,048 characters."""
+
+_BUCKET_POLICY = 20 * 1024
+"""https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucket-policies.html"""
+
+_MOST_SOURCES, _SOURCES_CHARACTERS = 20, 1_000
+"""How many sources, and all of them together: a role's inline policies may have 10,240 characters.
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingSettings:
+    """What a training instance is."""
+
+    instance_types: tuple[InstanceType, ...]
+    """In order of preference; later ones if EC2 has no capacity for earlier ones. One machine image fits all."""
+    spot: bool
+    volume_gb: int
+    max_minutes: int
+    """When the instance's own watchdog ends it, whatever it is doing."""
+    instances: int
+    """The most that train one job together; where it is 1 none of them can be connected to."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StackSettings:
+    """One stack's configuration, whole and checked."""
+
+    region: str
+    platform_stack: str | None
+    """The stack that owns the platform; None if it is this one."""
+    model: str
+    protect_data: bool
+    """Refuse to destroy the platform's buckets while they hold anything."""
+    object_lock_days: int
+    """Days for which S3 keeps what is in the model store from being deleted for good; 0 for no Object Lock."""
+    certificate_days: int
+    """The longest that a certificate may be valid; the value of the stack that owns the platform counts."""
+    channels: Mapping[str, ChannelPolicy]
+    """What each channel asks of whoever moves it; empty in a stack that does not own the platform."""
+    accounts: Mapping[str, str]
+    """Stacks that have their own AWS account, and its id; all others are in the owner's account."""
+    photo_sources: tuple[str, ...]
+    """`bucket` or `bucket/prefix` from which the publisher may ingest photos; none in a stack without the platform."""
+    gates: StackGates
+    """What photos and models must show, and how models are tested; empty in a stack that does not own the platform."""
+    network: str
+    """The stack's address block, as CIDR."""
+    zones: tuple[str, str]
+    log_days: int
+    latency_alarm_ms: int
+    alarm_email: str | None
+    training: TrainingSettings
+    endpoint: EndpointSettings
+
+
+def load() -> StackSettings:
+    """Read the configuration of the stack that is being deployed. Raises `SettingsInvalid`."""
+    config = pulumi.Config()
+    return read(config.get, region=pulumi.Config("aws").get("region"), namespace=config.name)
+
+
+def read(get: Callable[[str], str | None], *, region: str | None, namespace: str) -> StackSettings:
+    """Check all values that `get` gives. Raises `SettingsInvalid` naming every wrong key, not only the first."""
+    values = Reader(get, namespace)
+    if not _REGION.fullmatch(region or ""):
+        expected = "a region such as eu-west-1; not one of China, GovCloud or another partition, whose ARNs are others"
+        values.refuse("aws:region", region, expected)
+    platform_stack = values.stack("platform", OWN)
+    endpoint = read_endpoint(values, region or "")
+    settings = StackSettings(
+        region=region or "",
+        platform_stack=platform_stack,
+        model=values.name("model"),
+        protect_data=values.boolean("protect_data"),
+        object_lock_days=values.integer("object_lock_days", 0, _LONGEST_LOCK_DAYS),
+        certificate_days=values.integer("certificate_days", 1, LONGEST_CERTIFICATE_DAYS),
+        channels=_channels(values, platform_stack, endpoint.channel),
+        accounts=values.accounts("accounts", _MOST_ACCOUNTS),
+        photo_sources=_photo_sources(values, platform_stack),
+        gates=_gates(values, platform_stack),
+        network=_network(values),
+        zones=values.zones("zones", region or ""),
+        log_days=values.one_of("log_days", LOG_DAYS),
+        latency_alarm_ms=values.integer("latency_alarm_ms", 1, 60_000),
+        alarm_email=values.email("alarm_email"),
+        training=_training(values),
+        endpoint=endpoint,
+    )
+    _refuse_too_many_names(values, settings)
+    values.settle()
+    return settings
+
+
+def _channels(values: Reader, platform_stack: str | None, followed: str) -> Mapping[str, ChannelPolicy]:
+    """Read what the platform's owner says of its channels: all of them are there, its own endpoint's included."""
+    found = values.mapping("channels", "a map from channels to what they ask of whoever moves them")
+    if found is None:
+        return {}
+    if platform_stack is None and followed and followed not in found:
+        values.refuse("channels", ", ".join(found), f"{followed} among them, which the endpoint follows")
+    if platform_stack and found:
+        values.refuse("channels", ", ".join(found), _owners(platform_stack))
+    for name in found:
+        if not NAME.fullmatch(name):
+            values.refuse("channels", name, f"names like the others: {SHORT_NAME}")
+    return MappingProxyType({name: values.channel_policy(f"channels.{name}", found[name]) for name in found})
+
+
+def _refuse_too_many_names(values: Reader, settings: StackSettings) -> None:
+    """Movers and accounts are named in the policy of the model store's bucket, whose size is limited."""
+    role = f"arn:aws:iam::{'0' * 12}:role/{'r' * 64}"
+    document = write_once_bucket(
+        "b" * 63, role, role, "AROA" + "A" * 17, settings.model, settings.channels, settings.accounts
+    )
+    size = len(as_json(document))
+    if size > _BUCKET_POLICY:
+        expected = f"fewer movers, so that the bucket's policy has at most {_BUCKET_POLICY:,} characters"
+        values.refuse("channels", f"movers that make a policy of {size:,} characters", expected)
+
+
+def _network(values: Reader) -> str:
+    """Read the stack's own block of addresses; one that machines cannot have is refused."""
+    block = values.network("network", range(16, 23))
+    if block and any(IPv4Network(block).overlaps(other) for other in _NO_NETWORKS):
+        values.refuse("network", block, "a private block such as 10.20.0.0/16: machines cannot have such addresses")
+    return block
+
+
+def _photo_sources(values: Reader, platform_stack: str | None) -> tuple[str, ...]:
+    """Read where photos may come from besides disks; only the platform's owner has a role to grant it to."""
+    found = values.texts("photo_sources", _SOURCE, "a list of buckets, or of bucket/prefix without * ? $, or []")
+    if platform_stack and found:
+        expected = f"[] where platform is not {OWN!r}: put them into Pulumi.{platform_stack}.yaml"
+        values.refuse("photo_sources", ", ".join(found), expected)
+    if len(found) > _MOST_SOURCES or sum(map(len, found)) > _SOURCES_CHARACTERS:
+        limits = f"at most {_MOST_SOURCES} places of {_SOURCES_CHARACTERS:,} characters together"
+        expected = f"{limits}, as a role's policy holds no more: name a common prefix, or whole buckets"
+        values.refuse("photo_sources", f"{found[0]}, …", expected)
+    return found
+
+
+def _gates(values: Reader, platform_stack: str | None) -> StackGates:
+    """Read what the platform's owner asks: its training and its registry are the ones that all stacks use."""
+    found = values.mapping("gates", "a map of data, model and checks, each from names to values")
+    if found is None or (platform_stack and not found):
+        return StackGates()
+    if platform_stack:
+        values.refuse("gates", ", ".join(found), _owners(platform_stack))
+        return StackGates()
+    return values.stack_gates("gates", found)
+
+
+def _owners(stack: str) -> str:
+    return f"none where platform is not {OWN!r}: put them into Pulumi.{stack}.yaml"
+
+
+def _training(values: Reader) -> TrainingSettings:
+    kinds = values.instance_types("training_instance_types")
+    return TrainingSettings(
+        instance_types=kinds,
+        spot=values.boolean("training_spot"),
+        volume_gb=values.integer("training_volume_gb", kinds[0].smallest_volume_gb, 16_384),
+        max_minutes=values.integer("training_max_minutes", 5, 7 * 24 * 60),
+        instances=values.integer("training_instances", 1, 64),
+    )

@@ -1,0 +1,253 @@
+"""Reads single values of a stack's configuration and collects those that cannot be used."""
+
+import ipaddress
+import json
+import re
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, TypeGuard, cast
+
+from infra.instances.instance_types import InstanceType, InstanceTypeUnsupported, instance_type
+from registry.channel_policy import STRICT, ChannelPolicy, ChannelPolicyInvalid
+from registry.gates import GatesInvalid, StackGates
+
+_PROVIDERS = frozenset({"cpu", "cuda", "openvino", "tensorrt"})
+"""ONNX Runtime's short names that an endpoint knows (`serving.inference.execution_providers`)."""
+
+NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
+NONE = "none"
+"""Value of a setting that is deliberately empty."""
+
+_LABEL = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+SHORT_NAME = "a short name of lower-case letters, digits and hyphens"
+
+_MOST_TYPES = 8
+"""The most alternative instance types: each is tried in every zone before a launch fails."""
+
+
+_SHOWN = 400
+"""Characters of a wrong value that are shown."""
+
+# https://www.rfc-editor.org/rfc/rfc5321#section-4.5.3.1
+_EMAIL = re.compile(rf"[^\s@\"<>]{{1,64}}@({_LABEL}\.)+{_LABEL}", re.IGNORECASE)
+
+
+class SettingsInvalid(ValueError):
+    """The stack's configuration cannot be used; the message lists every key that is wrong."""
+
+
+class Reader:
+    """Reads values and remembers what is wrong with them, so that one error can tell all of it.
+
+    What is returned for a wrong value is never seen: `settle` raises.
+    """
+
+    def __init__(self, get: Callable[[str], str | None], namespace: str) -> None:
+        self._get = get
+        self._namespace = namespace
+        self._wrong: list[str] = []
+
+    def settle(self) -> None:
+        """Raise `SettingsInvalid` with everything that was refused."""
+        if self._wrong:
+            raise SettingsInvalid(
+                "the stack's configuration cannot be used:\n"
+                + "\n".join(f"  {line}" for line in self._wrong)
+                + "\nchange Pulumi.<stack>.yaml; Pulumi.yaml says what each key means"
+            )
+
+    def refuse(self, key: str, value: str | None, expected: str) -> None:
+        """Remember that `key` cannot be used, and what was expected of it."""
+        found = "not set" if value is None else repr(value)
+        self._wrong.append(f"{self._full(key)} is {_shown(found)}; expected {_shown(expected)}")
+
+    def optional(self, key: str, absent: str) -> str | None:
+        """Read a text; None where it is the word for "deliberately empty"."""
+        value = self._read(key, lambda text: text or None, f"a value, or {absent!r}", "")
+        return None if value == absent else value
+
+    def stack(self, key: str, absent: str) -> str | None:
+        """Read the name of a stack; None where it is the word for "deliberately empty".
+
+        https://www.pulumi.com/docs/iac/concepts/stacks/
+        """
+        fits = re.compile(r"[A-Za-z0-9_.-]{1,100}")
+        expected = f"the name of a stack, or {absent!r}"
+        value = self._read(key, lambda text: text if fits.fullmatch(text) else None, expected, absent)
+        return None if value == absent else value
+
+    def email(self, key: str) -> str | None:
+        """Read an address of e-mail; None where it is deliberately empty."""
+        expected = f"an address such as park@example.org, or {NONE!r}"
+        value = self._read(key, lambda text: text if text == NONE or _EMAIL.fullmatch(text) else None, expected, NONE)
+        return None if value == NONE else value
+
+    def host_name(self, key: str) -> str | None:
+        """Read a DNS name, in lower case; None where it is deliberately empty."""
+        fits = re.compile(rf"{NONE}|(?=.{{4,253}}$)({_LABEL}\.)+[a-z][a-z0-9-]*[a-z0-9]")
+        expected = f"a DNS name such as photos.park.example, in lower case, or {NONE!r}"
+        value = self._read(key, lambda text: text if fits.fullmatch(text) else None, expected, NONE)
+        return None if value == NONE else value
+
+    def name(self, key: str) -> str:
+        """Read a short name."""
+        return self._read(key, lambda text: text if NAME.fullmatch(text) else None, SHORT_NAME, "")
+
+    def boolean(self, key: str) -> bool:
+        """Read `true` or `false`."""
+        return self._read(key, {"true": True, "false": False}.get, "true or false", False)
+
+    def integer(self, key: str, lowest: int, highest: int) -> int:
+        """Read a whole number within bounds, both included."""
+        digits = re.compile(r"[0-9]{1,9}")
+
+        def parse(text: str) -> int | None:
+            return int(text) if digits.fullmatch(text) and lowest <= int(text) <= highest else None
+
+        return self._read(key, parse, f"a whole number from {lowest} to {highest}", lowest)
+
+    def one_of[T: (str, int)](self, key: str, choices: tuple[T, ...]) -> T:
+        """Read one of the choices."""
+        by_text = {str(choice): choice for choice in choices}
+        return self._read(key, by_text.get, f"one of {', '.join(by_text)}", choices[0])
+
+    def network(self, key: str, prefixes: range) -> str:
+        """Read an IPv4 block with a prefix of one of these lengths."""
+
+        def parse(text: str) -> str | None:
+            try:
+                network = ipaddress.IPv4Network(text)
+            except ValueError:
+                return None
+            return str(network) if network.prefixlen in prefixes else None
+
+        expected = f"an IPv4 block such as 10.20.0.0/16, with a prefix from /{prefixes[0]} to /{prefixes[-1]}"
+        return self._read(key, parse, expected, "")
+
+    def zones(self, key: str, region: str) -> tuple[str, str]:
+        """Read two different availability zones of the region."""
+
+        def parse(text: str) -> tuple[str, str] | None:
+            match [name.strip() for name in text.split(",")]:
+                case [first, second] if first != second and all(zone.fullmatch(name) for name in (first, second)):
+                    return first, second
+                case _:
+                    return None
+
+        zone = re.compile(rf"{re.escape(region)}[a-z]")
+        return self._read(key, parse, f"two zones of the region, such as {region}a,{region}b", ("", ""))
+
+    def instance_type(self, key: str) -> InstanceType:
+        """Read an EC2 instance type of the table in `infra.instances.instance_types`."""
+        value = self._get(key)
+        try:
+            return instance_type(value or "")
+        except InstanceTypeUnsupported as problem:
+            self.refuse(key, value, f"a type that petpark can use: {problem}")
+            return instance_type("t3.micro")
+
+    def instance_types(self, key: str) -> tuple[InstanceType, ...]:
+        """Read a list of instance types that one machine image fits, in order of preference."""
+        expected = f"a list of 1 to {_MOST_TYPES} instance types, such as [g5.xlarge, g6.xlarge]"
+        names = self.texts(key, re.compile(r"\S+"), expected, least=1)
+        try:
+            types = tuple(instance_type(name) for name in names)
+        except InstanceTypeUnsupported as problem:
+            self.refuse(key, ", ".join(names), f"types that petpark can use: {problem}")
+            types = ()
+        if len(types) > _MOST_TYPES:
+            self.refuse(key, ", ".join(names), expected)
+        if len({kind.image_parameter for kind in types}) > 1:
+            expected = "types that share a machine image: of one architecture, and all with a GPU or all without"
+            self.refuse(key, ", ".join(names), expected)
+        return types or (instance_type("t3.micro"),)
+
+    def providers(self, key: str) -> str:
+        """Read names of ONNX Runtime's execution providers, in order."""
+
+        def parse(text: str) -> str | None:
+            names = [name.strip() for name in text.split(",")]
+            return ",".join(names) if set(names) <= _PROVIDERS and len(set(names)) == len(names) else None
+
+        return self._read(key, parse, f"some of {', '.join(sorted(_PROVIDERS))}, separated by commas", "")
+
+    def mapping(self, key: str, expected: str) -> Mapping[str, Any] | None:
+        """Read a structured value, which Pulumi gives to programs as JSON; None for a wrong one."""
+
+        def parse(text: str) -> dict[str, Any] | None:
+            value = _structure(text)
+            return cast("dict[str, Any]", value) if isinstance(value, dict) else None
+
+        return self._read(key, parse, expected, None)
+
+    def accounts(self, key: str, most: int) -> Mapping[str, str]:
+        """Read a map from stacks to the ids of their AWS accounts."""
+
+        def parse(text: str) -> Mapping[str, str] | None:
+            value = _structure(text)
+            if not isinstance(value, dict) or len(cast("dict[str, Any]", value)) > most:
+                return None
+            found = cast("dict[str, object]", value)
+            fitting: dict[str, str] = {
+                name: of for name, of in found.items() if NAME.fullmatch(name) and _is_account(of)
+            }
+            return MappingProxyType(fitting) if len(fitting) == len(found) else None
+
+        expected = f"a map from at most {most} stacks to their account ids (12 digits, in quotes), or {{}}"
+        return self._read(key, parse, expected, MappingProxyType({}))
+
+    def texts(self, key: str, each: re.Pattern[str], expected: str, *, least: int = 0) -> tuple[str, ...]:
+        """Read a list of texts, each like the pattern and none twice."""
+
+        def parse(text: str) -> tuple[str, ...] | None:
+            value = _structure(text)
+            if not isinstance(value, list):
+                return None
+            items = cast("list[object]", value)
+            fitting = tuple(item for item in items if isinstance(item, str) and each.fullmatch(item))
+            return fitting if len(set(fitting)) == len(items) >= least else None
+
+        return self._read(key, parse, expected, ())
+
+    def channel_policy(self, key: str, value: Any) -> ChannelPolicy:
+        """Read one channel's policy."""
+        try:
+            return ChannelPolicy.from_dict(value if isinstance(value, dict) else {})
+        except ChannelPolicyInvalid as problem:
+            self._wrong.append(f"{self._full(key)}: {problem}")
+            return STRICT
+
+    def stack_gates(self, key: str, value: Mapping[str, Any]) -> StackGates:
+        """Read gates and checks."""
+        try:
+            return StackGates.from_dict(value)
+        except GatesInvalid as refused:
+            self._wrong += [f"{self._full(key)}: {problem}" for problem in refused.problems]
+            return StackGates()
+
+    def _full(self, key: str) -> str:
+        return key if ":" in key else f"{self._namespace}:{key}"
+
+    def _read[T](self, key: str, parse: Callable[[str], T | None], expected: str, instead: T) -> T:
+        value = self._get(key)
+        parsed = None if value is None else parse(value)
+        if parsed is not None:
+            return parsed
+        self.refuse(key, value, expected)
+        return instead
+
+
+def _shown(text: str) -> str:
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+
+
+def _structure(text: str) -> object:
+    """What a structured value holds; None for what is no JSON, or nested as deeply as nobody writes it."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _is_account(value: object) -> TypeGuard[str]:
+    return isinstance(value, str) and re.fullmatch(r"[0-9]{12}", value) is not None

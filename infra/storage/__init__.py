@@ -1,0 +1,1 @@
+"""Buckets: the data lake, the model store, and access logs."""

@@ -1,0 +1,1 @@
+"""`petpark data`."""

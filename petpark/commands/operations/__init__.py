@@ -1,0 +1,1 @@
+"""Commands about the account and this machine: `doctor`, `costs`, `people`, `rehearse`."""

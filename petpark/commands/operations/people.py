@@ -1,0 +1,33 @@
+"""`petpark people`."""
+
+import json
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from petpark.app import example, group, invocation
+from petpark.targets import access
+from registry.layout import Role
+
+app = group("People who operate petpark, and the permissions that they need in AWS.")
+
+
+@app.command(
+    "policy",
+    epilog=example(
+        "petpark people policy --role promoter --role reader --stack prod > promoter.json",
+        "petpark people policy --role publisher",
+    ),
+)
+def policy(
+    ctx: typer.Context,
+    role: Annotated[list[Role], typer.Option(help="A role that the person may assume; can be given more than once.")],
+) -> None:
+    """Print the IAM policy for a person (a user or a permission set): assume these roles, and see what runs.
+
+    What each role may do is its own policy, which the stack made: to train, a person needs the publisher's.
+    """
+    run = invocation(ctx)
+    document = access.policy(run.target().outputs, role)
+    run.output.show(Text(json.dumps(document, indent=2)), facts=document, apart=False)

@@ -1,0 +1,309 @@
+"""`petpark rehearse`: the whole lifecycle on this machine. The only command that knows about the rehearsal."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+from rich.table import Table
+
+from petpark.app import example, invocation
+from petpark.errors import OperatorError
+from petpark.machine import unsupported
+from petpark.output import Output
+from petpark.targets import pulumi_cli
+from rehearsal.emulators import EMULATORS, VARIABLE
+
+if TYPE_CHECKING:
+    from rehearsal.report.summary import RehearsalFacts
+    from rehearsal.run import RunOptions
+    from rehearsal.scenario.scenario_options import ScenarioOptions
+
+_DIRECTORY = Path(".rehearsal")
+_LET_GO = "PETPARK_REHEARSAL_LET_GO"
+"""Number of the pipe on which the process that hosts a kept rehearsal says that its story is told."""
+
+_INTERRUPTED = 130
+"""Exit code of a program that Ctrl-C ended, as shells have it."""
+
+_FEWEST_CLASSES = 2
+
+_STORY = 150.0
+"""Seconds that a rehearsal takes on two cores besides its trainings, measured."""
+_LAYERS = 80.0
+"""Seconds of two trainings of a linear layer besides what each photo costs: export, eight bits, tests. This and what
+follows is reckoned from processor seconds: `docs/design/rehearsal.md`."""
+_A_PHOTO = 0.045
+"""Seconds that each photo adds in both together."""
+_A_PHOTO_FROM_SCRATCH = 0.3
+"""Likewise, trained from scratch."""
+
+type EngineName = Literal["embedded", "pulumi"]
+type EmulatorName = Literal["localstack", "ministack", "localemu"]
+
+app = typer.Typer(
+    help="Rehearse the whole lifecycle on this machine, offline.",
+    invoke_without_command=True,
+    rich_markup_mode="rich",
+)
+
+
+class SystemUnsupported(OperatorError):
+    """The operating system here cannot run a rehearsal."""
+
+
+class PhotosMissing(OperatorError):
+    """`--photos` names something that no classifier can learn from."""
+
+
+Directory = Annotated[Path, typer.Option("--directory", help="The folder that takes everything it writes.")]
+
+
+@app.callback(epilog=example("petpark rehearse --photos my-photos --keep", "petpark rehearse down"))
+def rehearse(
+    ctx: typer.Context,
+    photos: Annotated[
+        Path | None,
+        typer.Option("--photos", help="Your own photos, a subfolder a class; without it a set is generated."),
+    ] = None,
+    keep: Annotated[bool, typer.Option("--keep", help="Leave everything running, and say how to use it.")] = False,
+    engine: Annotated[
+        EngineName | None,
+        typer.Option("--engine", help="Who deploys; by default Pulumi where it is installed, else the embedded one."),
+    ] = None,
+    emulator: Annotated[
+        EmulatorName, typer.Option("--emulator", envvar=VARIABLE, help="The emulator of AWS.")
+    ] = "localstack",
+    port: Annotated[int, typer.Option("--port", help="The emulated cloud's port; 0 takes a free one.")] = 0,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="A hyper-parameter of both trainings, as key=value.")
+    ] = None,
+    recipe: Annotated[
+        str,
+        typer.Option(
+            "--recipe",
+            metavar="transfer|few-photos|two-cores|gpu",
+            help="How your photos are trained: by default transfer, on a network that knows ImageNet.",
+        ),
+    ] = "",
+    directory: Directory = _DIRECTORY,
+) -> None:
+    """From a folder of photos to a certified model that answers in prod, on this machine."""
+    if ctx.invoked_subcommand is not None:
+        return
+    if (reason := unsupported()) is not None:
+        raise SystemUnsupported(reason, next_step="petpark doctor shows what works here.")
+    if keep and _LET_GO not in os.environ:
+        raise typer.Exit(_host_elsewhere())
+    options = _options(
+        directory=directory,
+        engine=engine,
+        emulator=emulator,
+        port=port,
+        keep=keep,
+        script=_script(photos, recipe, tuple(settings or ())),
+    )
+    if photos is not None:
+        invocation(ctx).output.stage(forecast(options.script))
+    raise typer.Exit(_run(ctx, options))
+
+
+@app.command(epilog=example("petpark rehearse down"))
+def down(ctx: typer.Context, directory: Directory = _DIRECTORY) -> None:
+    """End a rehearsal that was kept running, and everything that belongs to it."""
+    from rehearsal import working_directory
+
+    pid = working_directory.end(directory.resolve()) if directory.exists() else None
+    said = "No rehearsal is running here." if pid is None else "The rehearsal ended; nothing of it is running."
+    invocation(ctx).output.record({"rehearsal": said}, facts={"ended": pid is not None})
+
+
+def _options(
+    *,
+    directory: Path,
+    engine: EngineName | None,
+    emulator: EmulatorName,
+    port: int,
+    keep: bool,
+    script: ScenarioOptions,
+) -> RunOptions:
+    from rehearsal.run import RunOptions
+
+    return RunOptions(
+        directory=directory,
+        engine=engine or _installed_engine(),
+        product=EMULATORS[emulator],
+        port=port,
+        keep=keep,
+        script=script,
+    )
+
+
+def _script(photos: Path | None, recipe: str, settings: tuple[str, ...]) -> ScenarioOptions:
+    """Drawn photos, or those of a folder; raises `PhotosMissing`, and training's `SpecMalformed`."""
+    from rehearsal.scenario.scenario_options import ScenarioOptions
+
+    if photos is None:
+        if recipe:
+            raise typer.BadParameter("--recipe is for photos of your own: give --photos too")
+        script = ScenarioOptions()
+        return replace(script, recipe=(*script.recipe, *settings))
+    _refuse_hopeless(photos)
+    return ScenarioOptions.of_photos(photos, recipe, settings)
+
+
+def forecast(script: ScenarioOptions) -> str:
+    """How long a rehearsal with photos of one's own will take, and what it does, before it begins."""
+    from rehearsal.scenario import growing_dataset
+
+    photos = sum(growing_dataset.count(script.photos).values()) if script.photos else script.photo_count
+    frozen = bool(script.parameters(1).frozen)
+    seconds = _STORY + (_LAYERS + photos * _A_PHOTO if frozen else photos * _A_PHOTO_FROM_SCRATCH)
+    twice = "half of them, then all" if script.grows else "all of them, twice"
+    how = "a linear layer on a network that knows ImageNet" if frozen else f"from scratch by recipe {script.base}"
+    return (
+        f"{photos:,} photos: some {max(1, round(seconds / 60))} minutes on two cores that do nothing else. "
+        f"Two trainings, {how}: {twice}."
+    )
+
+
+def _refuse_hopeless(photos: Path) -> None:
+    """Say at once what ingestion would say after the stacks are up."""
+    from rehearsal.scenario import growing_dataset
+    from training.dataset.quality.fitness import MIN_PHOTOS_PER_CLASS
+
+    classes = (
+        [entry for entry in photos.iterdir() if entry.is_dir() and any(entry.iterdir())] if photos.is_dir() else []
+    )
+    if len(classes) < _FEWEST_CLASSES:
+        found = f"holds photos of {len(classes)} classes" if photos.is_dir() else "is not a folder"
+        raise PhotosMissing(
+            f"{photos} {found}; a classifier needs two at least.",
+            next_step="Give a folder with a subfolder of photos a class, or leave --photos out for a generated set.",
+        )
+    few = {label: files for label, files in growing_dataset.count(photos).items() if files < MIN_PHOTOS_PER_CLASS}
+    if few:
+        said = ", ".join(f"{label} {files}" for label, files in few.items())
+        raise PhotosMissing(
+            f"{photos} has too few photos of some classes ({said}); each needs {MIN_PHOTOS_PER_CLASS} at least, "
+            "to learn from, to choose by and to test with.",
+            next_step="Add photos to these folders, or take the folders away.",
+        )
+
+
+def _installed_engine() -> EngineName:
+    return "pulumi" if pulumi_cli.find() is not None else "embedded"
+
+
+def _run(ctx: typer.Context, options: RunOptions) -> int:
+    from rehearsal import run
+    from rehearsal.report.summary import to_json
+
+    output = invocation(ctx).output
+    _explain_engine(output, options.engine)
+
+    def kept(facts: RehearsalFacts) -> None:
+        _show(output, facts, options.directory)
+        _let_go(options.directory / "rehearsal.log")
+
+    try:
+        facts = run.run(options, output.err, kept=kept)
+    except (KeyboardInterrupt, run.Terminated):
+        output.err.print("Ended early; nothing of the rehearsal is running.")
+        return _INTERRUPTED
+    except Exception:
+        threading.excepthook = say_unless_at_the_end
+        raise
+    if output.json:
+        output.document(to_json(facts))
+    else:
+        _show(output, facts, options.directory)
+    return 0
+
+
+def say_unless_at_the_end(told: threading.ExceptHookArgs) -> None:
+    """Report a thread's error, unless it is that of a deployment that nobody waits for: it ends with the process."""
+    if not (isinstance(told.exc_value, RuntimeError) and "after shutdown" in str(told.exc_value)):
+        threading.__excepthook__(told)
+
+
+def _explain_engine(output: Output, engine: EngineName) -> None:
+    if engine == "embedded":
+        output.err.print(
+            "Deploying by the embedded engine: for rehearsal and tests. Real accounts are deployed by the Pulumi CLI.",
+            style="dim",
+            soft_wrap=True,
+        )
+
+
+def _show(output: Output, facts: RehearsalFacts, directory: Path) -> None:
+    """The end of the story on a terminal: what came of it, where it is written, and how to go on."""
+    table = Table.grid(padding=(0, 2))
+    table.add_column(justify="left")
+    table.add_column(justify="right", style="cyan")
+    table.add_column(style="dim")
+    for step in facts.steps:
+        table.add_row(("✓ " if step.ok else "✗ ") + step.name, f"{step.seconds:.1f} s", step.told)
+    output.out.print()
+    output.out.print(table)
+    if facts.accuracy is not None:
+        accuracy = facts.accuracy
+        output.out.print(
+            f"\nAccuracy on {accuracy.n} photos that no training saw: [bold]{accuracy.value:.1%}[/bold] "
+            f"(95 % interval {accuracy.low:.1%} to {accuracy.high:.1%})"
+        )
+    if facts.balanced_accuracy is not None:
+        balanced = facts.balanced_accuracy
+        output.out.print(
+            f"Balanced accuracy, every class counting alike:  [bold]{balanced.value:.1%}[/bold] "
+            f"(95 % interval {balanced.low:.1%} to {balanced.high:.1%})"
+        )
+    output.out.print(
+        f"Summary with pictures: {directory / 'summary.html'}\nFor programs:          {directory / 'summary.json'}"
+    )
+    if facts.usage:
+        output.out.print("\nIt is running. Use it:")
+        width = max(len(what) for what, _ in facts.usage)
+        for what, command in facts.usage:
+            output.out.print(f"  {what:<{width}}  [bold]{command}[/bold]", soft_wrap=True)
+
+
+def _host_elsewhere() -> int:
+    """Run this same command in a session of its own, which outlives us, until it says that its story is told."""
+    told, tell = os.pipe()
+    os.set_inheritable(tell, True)
+    host = subprocess.Popen(
+        [sys.executable, "-m", "petpark", *sys.argv[1:]],
+        env={**os.environ, _LET_GO: str(tell)},
+        pass_fds=[tell],
+        start_new_session=True,
+    )
+    os.close(tell)
+    with os.fdopen(told, "rb") as story:
+        while True:
+            try:
+                if story.read(1):
+                    return 0
+                return host.wait()
+            except KeyboardInterrupt:
+                host.send_signal(signal.SIGINT)
+
+
+def _let_go(log: Path) -> None:
+    """Hand the terminal back: from here on only the log hears this process."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    with log.open("ab") as file, Path(os.devnull).open("rb") as nothing:
+        os.dup2(nothing.fileno(), 0)
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+    tell = int(os.environ[_LET_GO])
+    os.write(tell, b"!")
+    os.close(tell)

@@ -1,0 +1,1 @@
+"""Commands about model versions: `models`, `certify`, `promote`, `rollback`, `test`."""

@@ -1,0 +1,191 @@
+"""`petpark certify`, `promote`, `rollback`: what only people decide."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from petpark.app import Invocation, example, invocation
+from petpark.commands.formatting import Named, named_option
+from petpark.errors import NOT_SO
+from petpark.models import decisions, model_versions
+from petpark.models.decisions import Successors
+from petpark.output import Cell, bad, moment, short
+from petpark.targets.target import Target
+from registry.channel_policy import ChannelPolicy
+from registry.channels.channel import ChannelEntry
+from registry.identity import person
+
+Channel = Annotated[str, typer.Option("--channel", help="The channel to move, such as test or prod.")]
+Why = Annotated[str, typer.Option("--why", help="The reason, kept in the channel's log.")]
+
+
+class Decision(StrEnum):
+    """What a QA expert can say about a version."""
+
+    CERTIFIED = "certified"
+    REFUSED = "refused"
+    REVOKED = "revoked"
+
+
+def certify(
+    ctx: typer.Context,
+    version: Named,
+    decision: Annotated[Decision, typer.Option("--decision", help="The decision to sign.")],
+    note: Annotated[str, typer.Option("--note", help="What was looked at, and what was seen.")],
+    report: Annotated[
+        Path | None, typer.Option("--report", help="The report it rests on (default: the version's own).")
+    ] = None,
+    days: Annotated[
+        int | None,
+        typer.Option("--days", help="Days until the certificate ends (default: 90, or the most allowed).", min=1),
+    ] = None,
+    despite: Annotated[
+        list[str] | None,
+        typer.Option("--despite", help="A gate that it did not pass, to certify it all the same; once for each."),
+    ] = None,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Do not ask before what is in force is refused or revoked.")
+    ] = False,
+) -> None:
+    """Sign a decision about exactly these bytes, as the stack's certifier.
+
+    Nobody certifies or refuses what they trained or asked for; anybody may revoke.
+    Each gate that stands against a version must be named, and the certificate keeps it.
+    """
+    run = invocation(ctx)
+    target = run.target()
+    number = model_versions.resolve(target, version)
+    if decision is not Decision.CERTIFIED:
+        _warn(run, target, number, decision, yes=yes)
+    certificate = decisions.certify(
+        target, number, decision=decision.value, note=note, report=report, days=days, despite=despite or ()
+    )
+    after = decisions.successors(target, certificate) if decision is Decision.CERTIFIED else []
+    fields: dict[str, Cell] = {
+        "version": str(number),
+        "decision": decision,
+        "by": certificate.by,
+        "until": moment(certificate.expires_at) if certificate.expires_at else "for good",
+        "report": short(certificate.report_sha256) if certificate.report_sha256 else "none",
+        "note": note,
+    }
+    if certificate.despite:
+        fields["despite"] = bad(", ".join(certificate.despite))
+    fields |= {f"next, for {entry.channel}": _who(entry) for entry in after}
+    run.output.record(fields, facts={**asdict(certificate), "may_promote": [asdict(entry) for entry in after]})
+
+
+def _warn(run: Invocation, target: Target, version: int, decision: Decision, *, yes: bool) -> None:
+    """Say what becomes of the channels that are at `version`, and ask."""
+    follows = decisions.consequences(target, version)
+    for each in follows:
+        run.output.err.print(each.told, markup=False, soft_wrap=True)
+    if follows and not yes:
+        names = ", ".join(each.channel for each in follows)
+        if not run.output.confirm(f"Version {version} is in force on {names}. Sign `{decision}` all the same?"):
+            run.output.err.print("Nothing was signed.")
+            raise typer.Exit(NOT_SO)
+
+
+def promote(
+    ctx: typer.Context,
+    version: Named,
+    channel: Channel,
+    why: Why,
+    create_channel: Annotated[
+        bool, typer.Option("--create-channel", help="Start a channel that no stack declares.")
+    ] = False,
+) -> None:
+    """Move a channel to a version; its endpoints follow within seconds.
+
+    What a channel asks for is declared as petpark:channels in the stack that owns the registry.
+    A channel that no stack declares asks for a certificate in force, and for another person than the certifier.
+    """
+    run = invocation(ctx)
+    target = run.target()
+    _say_undeclared(run, target, channel)
+    number = model_versions.resolve(target, version)
+    _show(run, target, decisions.promote(target, number, channel=channel, why=why, create_channel=create_channel))
+
+
+def rollback(
+    ctx: typer.Context,
+    channel: Channel,
+    why: Why,
+    to: Annotated[str, named_option("--to", "Go back to this version (default: the one before).")] = "",
+    again: Annotated[bool, typer.Option("--yes", help="Even to a version that was rolled back from before.")] = False,
+) -> None:
+    """Move a channel back to the version before, or to an older one, and say why that one had left.
+
+    Where the channel asks for certificates, as one does that no stack declares, the older version's must be in force.
+    A second person is not needed.
+    """
+    run = invocation(ctx)
+    target = run.target()
+    _say_undeclared(run, target, channel)
+    number = model_versions.resolve(target, to) if to else None
+    done = decisions.roll_back(target, channel=channel, why=why, to=number, again=again)
+    _show(run, target, done.move, left=done.left)
+
+
+def _say_undeclared(run: Invocation, target: Target, channel: str) -> None:
+    if channel not in target.outputs.channels:
+        declared = ", ".join(sorted(target.outputs.channels)) or "none"
+        asked = _asked(decisions.rule(target, channel))
+        run.output.note(f"No stack declares channel {channel} (declared: {declared}); it asks for {asked}.")
+
+
+def _show(run: Invocation, target: Target, move: ChannelEntry, *, left: ChannelEntry | None = None) -> None:
+    policy = decisions.rule(target, move.channel)
+    rule: Mapping[str, Any] = {**policy.to_dict(), "declared": move.channel in target.outputs.channels}
+    fields: dict[str, Cell] = {
+        "channel": move.channel,
+        "version": str(move.version),
+        "before": str(move.previous or "none"),
+        "move": str(move.number),
+        "by": move.by,
+        "rule": _asked(policy) + ("" if rule["declared"] else " (no stack declares the channel)"),
+    }
+    if left is not None:
+        fields["had left"] = f"{moment(left.at)}, for version {left.version}, by {person(left.by)}: {left.why}"
+    run.output.record(fields, facts={**asdict(move), "rule": rule, "left": asdict(left) if left else None})
+
+
+def _asked(policy: ChannelPolicy) -> str:
+    """What a channel asks for, as the end of a sentence."""
+    parts = [
+        "a certificate in force" if policy.certificate else "",
+        "another person than the certifier" if policy.two_people else "",
+        "all its gates passed" if policy.gates else "",
+        f"{policy.metric} no lower than before" if policy.metric else "",
+        f"a move by {' or '.join(policy.movers)}" if policy.movers else "",
+    ]
+    return ", ".join(filter(None, parts)) or "nothing"
+
+
+def _who(entry: Successors) -> str:
+    if entry.movers is None:
+        return f"anybody who may act as promoter may promote it, except {entry.but}"
+    if not entry.movers:
+        return f"nobody may promote it: {entry.but} is the channel's only mover, and certified it"
+    return f"{' or '.join(entry.movers)} may promote it"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the three commands to the program."""
+    app.command(
+        "certify",
+        epilog=example(
+            'petpark certify 12 --decision certified --report acceptance.html --note "400 frames, camera 3 at night"'
+        ),
+    )(certify)
+    app.command("promote", epilog=example('petpark promote 12 --channel prod --why "certified, 97.4 % on camera 3"'))(
+        promote
+    )
+    app.command("rollback", epilog=example('petpark rollback --channel prod --why "misses grey cats at dusk"'))(
+        rollback
+    )

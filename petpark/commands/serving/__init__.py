@@ -1,0 +1,1 @@
+"""Commands about running endpoints: `endpoints`, `experiment`, `keys`, `camera`."""

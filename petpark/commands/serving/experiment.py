@@ -1,0 +1,227 @@
+"""`petpark experiment`: a challenger beside the version in force, and the rule that decides about it."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import asdict
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+
+from petpark.app import Invocation, example, group, invocation
+from petpark.commands.formatting import Named
+from petpark.commands.registry.decisions import Channel, Why
+from petpark.endpoints import experiments
+from petpark.endpoints.experiments import ExperimentStatus
+from petpark.errors import NOT_SO, StackNotDeployed, unwatched
+from petpark.models import model_versions
+from petpark.output import Cell, bad, good, moment, short
+from petpark.targets.target import Target
+from registry.channels.experiment import Conclusion, Entry, Experiment
+from registry.channels.experiment_rule import Arm, Evidence, Rule, RuleInvalid
+
+app = group("A challenger beside the version in force: shadow, canary, A/B.")
+
+_USUAL = Rule()
+
+
+class Mode(StrEnum):
+    """Who gets the challenger's answers."""
+
+    SHADOW = "shadow"
+    CANARY = "canary"
+    AB = "ab"
+
+
+def _limit(name: str, help: str) -> Any:
+    return typer.Option(f"--{name}", help=help, rich_help_panel="The rule")
+
+
+@app.command(
+    "start",
+    epilog=example(
+        'petpark experiment start 13 --channel prod --mode shadow --share 0.2 --why "new night photos"',
+        'petpark experiment start 13 --channel prod --mode canary --share 0.05 --hours 12 --why "as quick?"',
+    ),
+)
+def start(
+    ctx: typer.Context,
+    version: Named,
+    channel: Channel,
+    why: Why,
+    mode: Annotated[
+        Mode, typer.Option("--mode", help="shadow: compared, never returned; canary: some requests; ab: some callers.")
+    ] = Mode.SHADOW,
+    share: Annotated[float, typer.Option("--share", help="Share of requests or callers, above 0 and up to 1.")] = 0.1,
+    hours: Annotated[float, typer.Option("--hours", help="It ends as undecided after this time.", min=0.01)] = 48,
+    least: Annotated[int, _limit("least", "Answers of each arm before it can win.")] = _USUAL.least,
+    errors: Annotated[float, _limit("errors", "How many more of its requests may fail, as a share.")] = _USUAL.errors,
+    slower: Annotated[float, _limit("slower", "How much slower its mean answer may be, as a share.")] = _USUAL.slower,
+    disagreement: Annotated[
+        float, _limit("disagreement", "Share of photos to which a shadow may give another label.")
+    ] = _USUAL.disagreement,
+    confidence_shift: Annotated[
+        float, _limit("confidence-shift", "How far its mean confidence may lie from the champion's.")
+    ] = _USUAL.confidence_shift,
+) -> None:
+    """Set a version beside the one in force; endpoints take it up within seconds, and verify it as any other.
+
+    Nobody decides yet: `petpark experiment judge` holds what endpoints saw against the rule that is stated here.
+    """
+    run = invocation(ctx)
+    try:
+        rule = Rule(
+            least=least, errors=errors, slower=slower, disagreement=disagreement, confidence_shift=confidence_shift
+        )
+    except RuleInvalid as error:
+        raise typer.BadParameter(str(error)) from error
+    if not 0 < share <= 1:
+        raise typer.BadParameter(f"--share is {share:g}; it must be above 0 and at most 1")
+    target = run.target()
+    number = model_versions.resolve(target, version)
+    begun = experiments.start(
+        target, number, channel=channel, mode=mode.value, share=share, rule=rule, hours=hours, why=why
+    )
+    fields: dict[str, Cell] = {
+        "experiment": str(begun.number),
+        "challenger": f"version {begun.version} ({short(begun.digest)})",
+        "champion": f"version {begun.champion}, entry {begun.entry} of {channel}",
+        "mode": f"{begun.mode}, {begun.share:.0%}",
+        "until": moment(begun.until),
+        "by": begun.by,
+    }
+    run.output.record(fields, facts=asdict(begun))
+    run.output.note(f"Let it be decided: petpark experiment judge --channel {channel} --watch")
+
+
+@app.command(
+    "judge",
+    epilog=example("petpark experiment judge --channel prod", "petpark experiment judge --channel prod --watch"),
+)
+def judge(
+    ctx: typer.Context,
+    channel: Channel,
+    watch: Annotated[bool, typer.Option("--watch", help="Look again and again until it is decided.")] = False,
+    every: Annotated[float, typer.Option("--every", help="Seconds between two looks.", min=0.1)] = 30,
+) -> None:
+    """Hold what the endpoints saw against the experiment's rule: promote, reject, or wait.
+
+    Ends with 0 when it was promoted or is undecided yet, with 1 when it was rejected or ended otherwise.
+    """
+    run = invocation(ctx)
+    targets = _targets(run)
+    found = experiments.look(targets, channel)
+    looks = 0
+    with unwatched(
+        f"The experiment on {channel} goes on, and nobody decides about it.",
+        f"Have it decided: petpark experiment judge --channel {channel} --watch. "
+        f"End it: petpark experiment stop --channel {channel} --why ...",
+    ):
+        while watch and found.conclusion is None:
+            looks += 1
+            said = f"{_seen(found.evidence)}: {'; '.join(found.judgement.reasons)}"
+            (run.output.stage if looks.bit_count() == 1 else run.output.note)(said)  # in a log ever more rarely
+            time.sleep(every)
+            found = experiments.look(targets, channel)
+    _show(run, found)
+    if found.conclusion is not None and found.conclusion.outcome != "promoted":
+        raise typer.Exit(NOT_SO)
+
+
+@app.command("stop", epilog=example('petpark experiment stop --channel prod --why "the wrong version"'))
+def stop(ctx: typer.Context, channel: Channel, why: Why) -> None:
+    """End the experiment whatever it shows; what was seen is kept."""
+    run = invocation(ctx)
+    _show(run, experiments.stop(_targets(run), channel, why=why))
+
+
+@app.command("show", epilog=example("petpark experiment show --channel prod"))
+def show(ctx: typer.Context, channel: Channel) -> None:
+    """List the experiments of a channel, how they ended, and on what evidence."""
+    run = invocation(ctx)
+    entries = experiments.history(run.target(), channel)
+    rows = [_row(entry, _end_of(entry, entries)) for entry in entries if isinstance(entry, Experiment)]
+    columns = ("experiment", "challenger", "champion", "mode", "begun", "by", "outcome", "evidence")
+    run.output.table(columns, rows, facts=[asdict(entry) for entry in entries], empty=f"No experiment on {channel}.")
+
+
+def _targets(run: Invocation) -> list[Target]:
+    """Every stack that is deployed, the chosen one first: any of them may have endpoints that follow the channel."""
+    first = run.target()
+    return [first, *_others(run, first)]
+
+
+def _others(run: Invocation, first: Target) -> Iterator[Target]:
+    for stack in first.stacks:
+        if stack != first.outputs.stack:
+            try:
+                yield run.target(stack)
+            except StackNotDeployed:
+                continue
+
+
+def _show(run: Invocation, found: ExperimentStatus) -> None:
+    experiment, conclusion = found.experiment, found.conclusion
+    outcome = conclusion.outcome if conclusion else "goes on"
+    fields: dict[str, Cell] = {
+        "experiment": f"{experiment.number}: version {experiment.version} beside {experiment.champion}",
+        "mode": f"{experiment.mode}, {experiment.share:.0%}",
+        "seen": _seen(found.evidence),
+        "outcome": good(outcome) if outcome in {"promoted", "goes on"} else bad(outcome),
+        "because": "; ".join(conclusion.reasons if conclusion else found.judgement.reasons),
+    }
+    if found.silent:
+        fields["silent"] = bad(", ".join(found.silent))
+    facts = {
+        "experiment": asdict(experiment),
+        "evidence": asdict(found.evidence),
+        "mean_milliseconds": {
+            "champion": _milliseconds(found.evidence.champion),
+            "challenger": _milliseconds(found.evidence.challenger),
+        },
+        "silent": list(found.silent),
+        "judgement": asdict(found.judgement),
+        "conclusion": asdict(conclusion) if conclusion else None,
+        "move": asdict(found.move) if found.move else None,
+    }
+    run.output.record(fields, facts=facts)
+
+
+def _seen(evidence: Evidence) -> str:
+    parts = [
+        f"champion {_told(evidence.champion)}",
+        f"challenger {_told(evidence.challenger)}",
+        f"{evidence.disagreed} of {evidence.compared} compared differ" if evidence.compared else "",
+        f"{evidence.left_out} left out" if evidence.left_out else "",
+    ]
+    return "; ".join(filter(None, parts)) + f" ({evidence.endpoints} endpoint{'s' * (evidence.endpoints != 1)})"
+
+
+def _told(arm: Arm) -> str:
+    """What an arm did, with its mean time; nothing that was not measured is shown as a figure."""
+    milliseconds = _milliseconds(arm)
+    answers = "no answers yet" if milliseconds is None else f"{arm.answers} answers ({milliseconds:.1f} ms)"
+    return f"{answers}, {arm.failures} failed"
+
+
+def _milliseconds(arm: Arm) -> float | None:
+    """The mean time of an answer; None before the first."""
+    return 1000 * arm.seconds / arm.answers if arm.answers else None
+
+
+def _row(entry: Experiment, end: Conclusion | None) -> tuple[Cell, ...]:
+    outcome: Cell = end.outcome if end else "runs"
+    return (
+        str(entry.number),
+        f"{entry.version} ({short(entry.digest)})",
+        str(entry.champion),
+        f"{entry.mode}, {entry.share:.0%}",
+        moment(entry.at),
+        entry.by,
+        good(outcome) if outcome == "promoted" else outcome,
+        _seen(end.evidence) if end else "petpark experiment judge",
+    )
+
+
+def _end_of(entry: Experiment, entries: list[Entry]) -> Conclusion | None:
+    return next((each for each in entries if isinstance(each, Conclusion) and each.experiment == entry.number), None)

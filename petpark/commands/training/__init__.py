@@ -1,0 +1,1 @@
+"""Commands that train: `train`, `jobs`, `runs`, `search`."""

@@ -1,0 +1,174 @@
+"""`petpark jobs`."""
+
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from petpark.app import example, group, invocation
+from petpark.commands.formatting import measured
+from petpark.commands.training import verdicts
+from petpark.errors import LogMissing, unwatched
+from petpark.jobs import cancellation, job_details, job_logs, job_summaries, submission
+from petpark.jobs.job_details import JobDetails
+from petpark.jobs.job_summaries import JobSummary, Stage
+from petpark.models import gates
+from petpark.output import Cell, Section, bad, good, short
+from registry.identity import person
+
+app = group("Training jobs: what was asked, how far it is, what came of it.")
+
+Job = Annotated[str, typer.Argument(metavar="JOB", help="The job's id, or the beginning of it.")]
+
+
+@app.command("list", epilog=example("petpark jobs list", "petpark jobs list --limit 5 --json"))
+def list_jobs(
+    ctx: typer.Context,
+    limit: Annotated[int, typer.Option("--limit", help="How many, newest first.", min=1)] = 20,
+) -> None:
+    """Show the newest jobs and what came of them."""
+    run = invocation(ctx)
+    found = job_summaries.summaries(run.target(), limit=limit)
+    run.output.table(
+        ("job", "asked by", "stage", "epochs", "checkpoints", "dataset", "instance", "result"),
+        [_row(job) for job in found],
+        facts={"jobs": [asdict(job) for job in found]},
+        empty="No job yet: petpark train --dataset SHA",
+    )
+    if any(job.gates_failed for job in found):
+        run.output.note("By how much a version failed, and what to try: petpark jobs show JOB")
+
+
+@app.command("show", epilog=example("petpark jobs show 20260802-101500-3fa9"))
+def show(ctx: typer.Context, job: Job) -> None:
+    """Show one job: what was asked, the gates in force, which its version failed, by how much, and what to try."""
+    run = invocation(ctx)
+    target = run.target()
+    found = job_details.inspect(target, submission.resolve(target, job))
+    facts = {
+        **asdict(found.summary),
+        "spec": asdict(found.spec),
+        "result": found.result and asdict(found.result),
+        "boot_log": found.boot_log and asdict(found.boot_log),
+        "progress": found.progress,
+        "launches": [asdict(attempt) for attempt in found.launches],
+        **verdicts.facts(found),
+    }
+    run.output.sections(_sections(found), facts=facts)
+
+
+@app.command("cancel", epilog=example('petpark jobs cancel 20260802-101500-3fa9 --why "wrong dataset"'))
+def cancel(
+    ctx: typer.Context,
+    job: Job,
+    why: Annotated[str, typer.Option("--why", help="The reason, recorded with your name.")],
+) -> None:
+    """End a job for ever, and the instances that run it; what it wrote stays, and nobody resumes it."""
+    run = invocation(ctx)
+    target = run.target()
+    ended = cancellation.cancel(target, submission.resolve(target, job), why=why)
+    fields: dict[str, Cell] = {
+        "job": ended.job,
+        "cancelled by": person(ended.by),
+        "why": ended.why,
+        "instances ended": ", ".join(ended.instances) or "none was at work",
+    }
+    run.output.record(fields, facts=asdict(ended))
+
+
+@app.command("logs", epilog=example("petpark jobs logs 20260802-101500-3fa9", "petpark jobs logs 20260802 --follow"))
+def logs(
+    ctx: typer.Context,
+    job: Job,
+    follow: Annotated[bool, typer.Option("--follow", help="Stay until the job has ended.")] = False,
+) -> None:
+    """Print what a job said, and the boot logs of instances that ended otherwise than well."""
+    run = invocation(ctx)
+    target = run.target()
+    name = submission.resolve(target, job)
+    submission.load_spec(target, name)
+    said: list[job_logs.LogLine] = []
+    with unwatched(f"Job {name} is as it was.", f"Stop it: petpark jobs cancel {name} --why ..."):
+        for line in job_logs.said(target, name, follow=follow):
+            said.append(line)
+            run.output.say(str(line))
+    booted = job_logs.boot_logs(target, name)
+    for log in booted:
+        run.output.say(f"{log.instance}, from its boot on (workspace, {log.key}):")
+        for line in log.lines:
+            run.output.say(f"  {line}")
+    if not said and not booted:
+        raise LogMissing(
+            f"Job {name} has said nothing that is kept: no instance of it has begun, or the log group "
+            f"{target.outputs.training.log_group} has forgotten it.",
+            next_step=f"petpark jobs show {name}",
+        )
+    if run.output.json:
+        facts = {"job": name, "log": [asdict(line) for line in said], "boot_logs": [asdict(log) for log in booted]}
+        run.output.document(facts)
+
+
+def _sections(found: JobDetails) -> dict[str, Section]:
+    summary, spec, result = found.summary, found.spec, found.result
+    head: dict[str, Cell] = {
+        "stage": _stage(summary.stage),
+        "asked by": person(summary.requested_by),
+        "dataset": short(summary.dataset),
+        "seed": str(spec.seed),
+        "epochs": "none: a linear layer" if spec.hyper_parameters.frozen else f"{summary.epochs} of {found.epochs}",
+        "progress": found.progress,
+        "instance" if spec.instances == 1 else f"first of {spec.instances} instances": summary.instance_id or "–",
+        "result": _result(summary),
+        "message": (result and result.message) or "",
+        "console": _console(found),
+        "gates": verdicts.outcome(found.judgement),
+    }
+    return {
+        f"Job {summary.job}": {name: value for name, value in head.items() if value},
+        "Parameters, where not the usual ones": {name: str(value) for name, value in found.parameters.items()},
+        "Launches": {str(number): str(attempt) for number, attempt in enumerate(found.launches, start=1)},
+        "Gates in force": gates.described(spec.evaluation.gates),
+        "Checks": {name: str(value) for name, value in asdict(spec.evaluation.checks).items() if value != ""},
+        "Metrics": measured(result.metrics) if result else {},
+        **verdicts.failures(found),
+        **_final_lines(found),
+    }
+
+
+def _console(found: JobDetails) -> str:
+    """Where to look for the output of an instance that stored no log. EC2 keeps it for at least an hour.
+
+    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instance-console.html
+    """
+    if found.summary.stage is not Stage.INTERRUPTED or found.boot_log is not None:
+        return ""
+    return f"for an hour or so: aws ec2 get-console-output --instance-id {found.summary.instance_id}"
+
+
+def _final_lines(found: JobDetails) -> dict[str, Section]:
+    if found.boot_log is None:
+        return {}
+    lines = {str(number): line for number, line in enumerate(found.boot_log.last, start=1)}
+    return {
+        f"End of the boot log of {found.boot_log.instance}; whole log in the workspace at {found.boot_log.key}": lines
+    }
+
+
+def _row(job: JobSummary) -> tuple[Cell, ...]:
+    progress = (str(job.epochs), str(job.checkpoints))
+    last = (short(job.dataset) or "–", job.instance_id or "–", _result(job))
+    return (job.job, person(job.requested_by), _stage(job.stage), *progress, *last)
+
+
+def _stage(stage: Stage) -> Cell:
+    if stage is Stage.SUCCEEDED:
+        return good(stage)
+    return bad(stage) if stage in {Stage.FAILED, Stage.INTERRUPTED, Stage.UNREADABLE} else stage
+
+
+def _result(job: JobSummary) -> Cell:
+    if job.version is None:
+        return job.error or ("trial" if job.study else "")
+    if job.gates_failed:
+        return bad(f"version {job.version}, did not pass {', '.join(job.gates_failed)}")
+    return f"version {job.version}"

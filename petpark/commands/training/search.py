@@ -1,0 +1,263 @@
+"""`petpark search`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from petpark.app import Invocation, example, group, invocation
+from petpark.commands.training.train import submit, watch_job
+from petpark.data import datasets
+from petpark.errors import StudyCancelled, unwatched
+from petpark.jobs import cancellation, submission
+from petpark.output import Cell, bad, good, plural, short
+from petpark.search import page, request, study_summary
+from petpark.search.driver import Driver, Instances
+from petpark.search.records import Listed, Records, listed, resolve
+from petpark.search.table import Row, State, Table
+from petpark.targets.target import Target
+from registry.identity import person
+from registry.layout import Role
+
+if TYPE_CHECKING:
+    from registry.store.object_store import ObjectStore
+    from training.jobs.job import JobSpec
+    from training.search.study import Study
+
+app = group("Which settings train best: each trial a job, within a budget of hours and money.")
+
+_Publish = Annotated[
+    bool, typer.Option("--publish-best", help="Then train the best once more and publish it, beyond the budget.")
+]
+_Id = Annotated[str, typer.Argument(metavar="STUDY", help="The study's id, or the beginning of it.")]
+
+
+@app.command(
+    "run",
+    epilog=example(
+        "petpark search run --dataset 3fa9 --grid image_size=192,224,256 --grid views=2,8",
+        "petpark search run --dataset 3fa9 --recipe gpu --random learning_rate=log:1e-4..1e-2 --random mixup=0..0.4 "
+        "--trials 20 --halving --max-usd 20 --usd-per-hour 0.53",
+    ),
+)
+def run_search(
+    ctx: typer.Context,
+    dataset: Annotated[str, typer.Option("--dataset", help="The dataset's hash, or its first digits.")],
+    grid: Annotated[
+        list[str] | None, typer.Option("--grid", help="Values to combine: name=a,b; may be repeated.")
+    ] = None,
+    random: Annotated[
+        list[str] | None,
+        typer.Option("--random", help="What to draw from: name=low..high, name=log:low..high or name=a,b."),
+    ] = None,
+    trials: Annotated[int | None, typer.Option("--trials", help="How many settings; of a grid, all.", min=1)] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="What all trials share, as key=value; may be repeated.")
+    ] = None,
+    recipe: Annotated[
+        str,
+        typer.Option(
+            "--recipe",
+            metavar="two-cores|few-photos|gpu|transfer",
+            help="Hyper-parameters to begin with; by default as petpark train.",
+        ),
+    ] = "",
+    halving: Annotated[
+        bool, typer.Option("--halving", help="Begin with few epochs; the best third goes on with three times as many.")
+    ] = False,
+    metric: Annotated[
+        str, typer.Option("--metric", help="Choose by the lower bound of: balanced_accuracy, accuracy, recall_<class>.")
+    ] = "balanced_accuracy",
+    seed: Annotated[int, typer.Option("--seed", help="Seeds the draws and every training.", min=0)] = 0,
+    parallel: Annotated[int, typer.Option("--parallel", help="Instances at once.", min=1)] = 1,
+    max_hours: Annotated[float | None, typer.Option("--max-hours", help="Most hours of all instances.")] = None,
+    max_usd: Annotated[float | None, typer.Option("--max-usd", help="Most that they may cost.")] = None,
+    usd_per_hour: Annotated[float | None, typer.Option("--usd-per-hour", help="What one costs an hour.")] = None,
+    max_minutes: Annotated[int, typer.Option("--max-minutes", help="End a trial after this time.", min=1)] = 60,
+    weights: Annotated[
+        str, typer.Option("--weights", metavar="VERSION|FILE|imagenet", help="Start all trials from these.")
+    ] = "",
+    gates: Annotated[list[str] | None, typer.Option("--gate", help="For the best, when it is published.")] = None,
+    checks: Annotated[list[str] | None, typer.Option("--check", help="For the best, when it is published.")] = None,
+    publish_best: _Publish = False,
+) -> None:
+    """Try settings, each as a job on an instance of its own, and say which are best; no trial is published."""
+    from training.search.budget import Budget
+
+    run = invocation(ctx)
+    target = run.target()
+    store = _workspace(target)
+    budget = Budget(max_hours=max_hours, max_usd=max_usd, usd_per_hour=usd_per_hour)
+
+    def plan(sha256: str, initial: str | None) -> JobSpec:
+        return submission.plan(
+            target,
+            sha256,
+            settings or [],
+            seed=seed,
+            max_minutes=max_minutes,
+            initial_weights=initial,
+            gates=gates or [],
+            checks=checks or [],
+            recipe=recipe,
+        )
+
+    def hand_in(spec: JobSpec, file: Path | None) -> str:
+        study = request.design(
+            spec,
+            grid=grid or [],
+            random=random or [],
+            trials=trials,
+            metric=metric,
+            labels=datasets.labels(target, spec.dataset),
+            halving=halving,
+            parallel=parallel,
+            budget=budget,
+        )
+        return request.create(store, study, weights=file)
+
+    _drive(run, target, submit(run, target, dataset, weights, plan, hand_in), publish=publish_best)
+
+
+@app.command("resume", epilog=example("petpark search resume 20260802-101500-3fa9"))
+def resume(ctx: typer.Context, study: _Id, publish_best: _Publish = False) -> None:
+    """Go on with a study wherever it is: after a lost connection, without capacity, on another machine."""
+    run = invocation(ctx)
+    target = run.target()
+    _drive(run, target, resolve(_workspace(target), study), publish=publish_best)
+
+
+@app.command("show", epilog=example("petpark search show 20260802-101500-3fa9 --out study.html"))
+def show(
+    ctx: typer.Context,
+    study: _Id,
+    out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Also write it as an HTML page.")] = None,
+) -> None:
+    """Show a study's trials, under way or ended: settings, metric with interval, hours, cost."""
+    run = invocation(ctx)
+    target = run.target()
+    records = Records(_workspace(target), resolve(_workspace(target), study))
+    table = records.ended() or records.table(records.look(Instances(target=target).alive(records.name)))
+    asked = records.study()
+    if out is not None:
+        page.write_page(table, asked, out)
+    _print(run, table, asked)
+
+
+@app.command("cancel", epilog=example('petpark search cancel 20260802-101500-3fa9 --why "wrong dataset"'))
+def cancel(
+    ctx: typer.Context,
+    study: _Id,
+    why: Annotated[str, typer.Option("--why", help="The reason, recorded with your name.")],
+) -> None:
+    """End a study for ever, its trials and their instances; what ended before stays, and nobody resumes it."""
+    run = invocation(ctx)
+    target = run.target()
+    ended = cancellation.cancel_study(target, resolve(_workspace(target), study), why=why, tell=run.output.stage)
+    fields: dict[str, Cell] = {
+        "study": ended.study,
+        "cancelled by": person(ended.by),
+        "why": ended.why,
+        "trials cancelled": ", ".join(str(number) for number in ended.trials) or "none was under way",
+        "instances ended": ", ".join(ended.instances) or "none was at work",
+    }
+    run.output.record(fields, facts=asdict(ended))
+
+
+@app.command("list", epilog=example("petpark search list"))
+def list_studies(
+    ctx: typer.Context,
+    limit: Annotated[int, typer.Option("--limit", help="How many, newest first.", min=1)] = 20,
+) -> None:
+    """Show the newest studies."""
+    run = invocation(ctx)
+    found = listed(_workspace(run.target()), limit)
+    run.output.table(
+        ("study", "asked by", "dataset", "searched", "trials", "best", "outcome"),
+        [_summary(one) for one in found],
+        facts={
+            "studies": [
+                {
+                    "study": one.name,
+                    "asked": one.study and asdict(one.study),
+                    "table": one.table and asdict(one.table),
+                    "outcome": one.outcome or None,
+                    "problem": one.problem or None,
+                }
+                for one in found
+            ]
+        },
+        empty="No study yet: petpark search run --dataset SHA --grid learning_rate=0.001,0.003",
+    )
+
+
+def _drive(run: Invocation, target: Target, study: str, *, publish: bool) -> None:
+    store = _workspace(target)
+    asked = Records(store, study).study()
+    run.output.stage(f"Study {study}. Should this program end, go on with: petpark search resume {study}")
+    machines = Instances(target=target, tell=run.output.stage)
+    with unwatched(
+        f"Trials of study {study} that have begun run on; no other begins.",
+        f"Go on with it: petpark search resume {study}. See it: petpark search show {study}. "
+        f"Stop it: petpark search cancel {study} --why ...",
+    ):
+        table = Driver(store=store, name=study, machines=machines, tell=run.output.stage).drive()
+    published: dict[str, Any] = {}
+    if publish and table.cancelled_by is None:
+        job, instance = request.publish_best(target, table)
+        run.output.stage(f"The best is trained again, to be published: job {job} on {instance}")
+        published = {"job": job, "instance": instance, **watch_job(run, target, job, instance)}
+    _print(run, table, asked, published=published)
+    if table.cancelled_by is not None:
+        raise StudyCancelled(
+            f"Study {study} was {table.outcome}.",
+            next_step="petpark search run begins another.",
+            study=study,
+            by=table.cancelled_by,
+        )
+    request.best_row(table)  # a study in which nothing succeeded ends with 1
+
+
+def _print(run: Invocation, table: Table, asked: Study, *, published: Mapping[str, Any] | None = None) -> None:
+    names = study_summary.searched(asked)
+    run.output.table(
+        ("trial", *names, "epochs", table.metric, "95 % interval", "hours", "USD", "state", ""),
+        [_row(table, row, names) for row in table.rows],
+        facts={**asdict(table), "published": published or None, "next": study_summary.command(table)},
+        empty="No trials.",
+    )
+    for sentence in study_summary.sentences(table):
+        run.output.say(sentence)
+    if published:
+        run.output.say(f"Published: version {published.get('version')} by job {published.get('job')}.")
+
+
+def _row(table: Table, row: Row, names: tuple[str, ...]) -> tuple[Cell, ...]:
+    state: Cell = row.state
+    if row.state is State.FAILED:
+        state = bad(f"failed: {row.error}")
+    elif row.state is State.INTERRUPTED:
+        state = bad(row.state)
+    figures = ("–", "") if row.value is None else (f"{row.value:.3f}", f"{row.low:.3f} to {row.high:.3f}")
+    cost = (study_summary.hours(row.seconds), study_summary.usd(row.usd))
+    mark: Cell = good("best") if row.trial == table.best else ""
+    values = (row.settings.get(name, "") for name in names)
+    return (str(row.trial), *values, str(row.epochs), *figures, *cost, state, mark)
+
+
+def _summary(one: Listed) -> tuple[Cell, ...]:
+    name, study, table = one.name, one.study, one.table
+    if study is None:
+        return (name, "–", "–", "–", "–", "", bad(f"unreadable: {one.problem}"))
+    searched, asked_by = ", ".join(study_summary.searched(study)), person(study.spec.requested_by)
+    best = "" if table is None or table.best is None else f"trial {table.best}: {table.row(table.best).value:.3f}"
+    outcome = one.outcome.partition(":")[0] or "not ended"
+    return (name, asked_by, short(study.spec.dataset), searched, plural(study.trials, "setting"), best, outcome)
+
+
+def _workspace(target: Target) -> ObjectStore:
+    return target.store(target.outputs.workspace, role=Role.PUBLISHER)

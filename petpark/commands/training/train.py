@@ -1,0 +1,198 @@
+"""`petpark train`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from petpark.app import Invocation, example, invocation
+from petpark.commands.formatting import measured
+from petpark.commands.training import verdicts
+from petpark.data import datasets
+from petpark.errors import GATES_FAILED, unwatched
+from petpark.jobs import job_details, submission, weights
+from petpark.jobs.submission import EpochSeen, Finished, InstanceSeen, ProgressSeen, Skipped
+from petpark.output import Cell
+from petpark.targets.target import Target
+
+if TYPE_CHECKING:
+    from training.jobs.job import JobSpec
+
+
+def train(
+    ctx: typer.Context,
+    dataset: Annotated[str, typer.Option("--dataset", help="The dataset's hash, or its first digits.")] = "",
+    recipe: Annotated[
+        str,
+        typer.Option(
+            "--recipe",
+            metavar="two-cores|few-photos|gpu|transfer",
+            help="Hyper-parameters to begin with; by default transfer, and two-cores for photos that a rehearsal drew.",
+        ),
+    ] = "",
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="A hyper-parameter as key=value; may be repeated.")
+    ] = None,
+    gates: Annotated[
+        list[str] | None,
+        typer.Option("--gate", help="What the model must show beyond the stack's gates, as key=value: accuracy, …"),
+    ] = None,
+    checks: Annotated[
+        list[str] | None,
+        typer.Option("--check", help="How it is tested, as key=value: positive, false_negative_cost, photos, int8, …"),
+    ] = None,
+    max_minutes: Annotated[int, typer.Option("--max-minutes", help="End the job after this time.", min=1)] = 60,
+    seed: Annotated[int, typer.Option("--seed", help="Seeds everything that is random.", min=0)] = 0,
+    initial: Annotated[
+        str,
+        typer.Option(
+            "--weights",
+            metavar="VERSION|FILE|imagenet",
+            help="Start from a version's weights, from a file, or from those that learned ImageNet.",
+        ),
+    ] = "",
+    instances: Annotated[
+        int, typer.Option("--instances", help="Train on so many together, a process on each GPU of each.", min=1)
+    ] = 1,
+    on_demand: Annotated[
+        bool, typer.Option("--on-demand", help="Do not use spot instances, even if the stack's settings say so.")
+    ] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Stay until the job has ended.")] = False,
+    resume: Annotated[
+        str, typer.Option("--resume", metavar="JOB", help="Take up an interrupted job where it was.")
+    ] = "",
+) -> None:
+    """Train on an instance of the stack, or several, from a dataset (--dataset) or an interrupted job (--resume).
+
+    With --watch it ends with 3 when the model failed gates: it is published, and what to try is said.
+    """
+    if bool(dataset) == bool(resume):
+        raise typer.BadParameter("give either --dataset SHA for a new job, or --resume JOB for an interrupted one")
+    run = invocation(ctx)
+    target = run.target()
+
+    def plan(sha256: str, initial_weights: str | None) -> JobSpec:
+        return submission.plan(
+            target,
+            sha256,
+            settings or [],
+            seed=seed,
+            max_minutes=max_minutes,
+            initial_weights=initial_weights,
+            gates=gates or [],
+            checks=checks or [],
+            recipe=recipe,
+            instances=instances,
+        )
+
+    if resume:
+        job, start = submission.resolve(target, resume), submission.resume
+    else:
+        job = submit(
+            run, target, dataset, initial, plan, lambda spec, file: submission.submit(target, spec, weights=file)
+        )
+        start = submission.launch
+    launched = _start(run, lambda tell: start(target, job, on_demand=on_demand, tell=tell))
+    facts: dict[str, Any] = {"job": job, **launched}
+    if watch:
+        _watch(run, target, facts)
+    else:
+        run.output.record(_shown(facts), facts=facts)
+        run.output.note("See how it does: petpark jobs list")
+
+
+def _start(run: Invocation, start: Callable[[Callable[[str], object]], str]) -> dict[str, str]:
+    """Start the job's instance, say what is going on, and give the facts of it."""
+    answers: list[str] = []
+
+    def tell(answer: str) -> None:
+        answers.append(answer)
+        run.output.stage(answer)
+
+    return {"instance": start(tell), "launched": "; ".join(answers)}
+
+
+def _watch(run: Invocation, target: Target, facts: dict[str, Any]) -> None:
+    """Stay until the job has ended, and show what came of it; ends with 3 where its model failed gates."""
+    job, instance = facts["job"], facts["instance"]
+    run.output.stage(f"Job {job} on {instance}")
+    facts = facts | watch_job(run, target, job, instance)
+    found = job_details.inspect(target, job)
+    shown = _shown(facts) | {"gates": verdicts.outcome(found.judgement)}
+    sections = {f"Job {job}": shown, "Metrics": measured(facts["metrics"]), **verdicts.failures(found)}
+    run.output.sections(sections, facts={**facts, **verdicts.facts(found)})
+    if found.summary.gates_failed:
+        raise typer.Exit(GATES_FAILED)
+
+
+def _shown(facts: Mapping[str, Any]) -> dict[str, Cell]:
+    return {
+        name: str(value) for name, value in facts.items() if name not in {"epochs", "metrics"} and value is not None
+    }
+
+
+def submit(
+    run: Invocation,
+    target: Target,
+    dataset: str,
+    named: str,
+    plan: Callable[[str, str | None], JobSpec],
+    hand_in: Callable[[JobSpec, Path | None], str],
+) -> str:
+    """Plan by dataset and initial weights, and hand the plan in with the weights' file, if they are no version's.
+
+    What could not succeed is refused before weights are fetched or anything is stored: see `jobs.admit` and
+    `petpark.jobs.weights`.
+    """
+    sha256 = datasets.resolve(target, dataset)
+    bare = plan(sha256, None)
+    named = named or (weights.IMAGENET if bare.hyper_parameters.frozen else "")
+    submission.admit(target, bare, weights_follow=bool(named))
+    if not named:
+        return hand_in(bare, None)
+    with weights.initial(target, named, bare.hyper_parameters.architecture, tell=run.output.stage) as found:
+        return hand_in(plan(sha256, found.sha256), found.file)
+
+
+def watch_job(run: Invocation, target: Target, job: str, instance: str) -> dict[str, Any]:
+    """Show the job's events as they come; the facts of its end."""
+    epochs: list[dict[str, Any]] = []
+    ended: dict[str, Any] = {}
+    on_its_own = unwatched(
+        f"Job {job} runs on, on {instance}.",
+        f"Watch it again: petpark train --resume {job} --watch. Stop it: petpark jobs cancel {job} --why ...",
+    )
+    with on_its_own, run.output.progress(f"Job {job}") as report:
+        for event in submission.watch(target, job, instance_id=instance):
+            match event:
+                case InstanceSeen():
+                    run.output.stage(f"instance {event.instance_id} is {event.state}")
+                case EpochSeen():
+                    epochs.append(asdict(event.record))
+                    report(event.record.epoch, event.record.of, said=submission.sentence(event.record))
+                case ProgressSeen():
+                    report(event.record.done, event.record.of, event.record.doing, submission.sentence(event.record))
+                case Skipped():
+                    run.output.stage(f"passed over {event.key} in the workspace: {event.problem}")
+                case Finished():
+                    ended = asdict(event.result)
+    return {**ended, "epochs": epochs}
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the program."""
+    app.command(
+        "train",
+        epilog=example(
+            "petpark train --dataset 3fa9 --watch",
+            "petpark train --dataset 3fa9 --set architecture=efficientnet_lite2",
+            "petpark train --dataset 3fa9 --recipe few-photos --set epochs=40 --set image_size=96",
+            "petpark train --dataset 3fa9 --gate accuracy=0.97 --check false_negative_cost=5",
+            "petpark train --dataset 3fa9 --recipe gpu --instances 4",
+            "petpark train --resume 20260802-101500-3fa9 --on-demand",
+        ),
+    )(train)

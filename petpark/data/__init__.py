@@ -1,0 +1,1 @@
+"""Datasets in the data lake, and their quality reports."""

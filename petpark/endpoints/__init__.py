@@ -1,0 +1,1 @@
+"""Running endpoints: which version each serves, API keys, experiments, camera agents."""

@@ -1,0 +1,1 @@
+"""Training jobs: submitted, launched on instances, watched, resumed, cancelled."""

@@ -1,0 +1,115 @@
+"""Ending a job or a study on purpose: who did it, and why, is how it ended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from petpark.errors import JobFinished, ReasonMissing, StudyFinished
+from petpark.jobs import training_instances
+from registry import layout
+from registry.encoding import format_time
+from registry.errors import ObjectExists
+from registry.layout import Role
+
+if TYPE_CHECKING:
+    from petpark.targets.target import Target
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cancelled:
+    """A job that was cancelled, by whom, and the instances that were ended for it."""
+
+    job: str
+    by: str
+    why: str
+    instances: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CancelledStudy:
+    """A study that was cancelled, by whom, the trials that ended so, and the instances that were ended for it."""
+
+    study: str
+    by: str
+    why: str
+    trials: tuple[int, ...]
+    instances: tuple[str, ...]
+
+
+def cancel(target: Target, job: str, *, why: str) -> Cancelled:
+    """End `job` for ever, and its instances; repeated, it ends what was left over the first time.
+
+    The job's result comes first, create-only: an instance that boots later finds it, and ends itself. A trial that is
+    cancelled is one that failed; its study goes on. Raises `JobFinished` where the job ended otherwise, training's
+    `JobMissing`.
+    """
+    from training.jobs.job import load_spec, store_cancelled
+
+    _require_reason(why)
+    store = target.store(target.outputs.workspace, role=Role.PUBLISHER)
+    load_spec(store, job)
+    by = target.identity(role=Role.PUBLISHER)
+    ended = store_cancelled(store, job, by=by, why=why)
+    if ended.status != "cancelled":
+        said = f"version {ended.version}" if ended.version else ended.error or ended.status
+        raise JobFinished(f"Job {job} has ended already: {said}.", next_step=f"petpark jobs show {job}", job=job)
+    alive = [
+        instance.get("InstanceId", "")
+        for instance in training_instances.of_job(target, job)
+        if training_instances.is_alive(instance)
+    ]
+    training_instances.end(target, alive)
+    return Cancelled(job=job, by=ended.by or by, why=ended.message or why, instances=tuple(alive))
+
+
+def cancel_study(
+    target: Target, study: str, *, why: str, tell: Callable[[str], object] = lambda _sentence: None
+) -> CancelledStudy:
+    """End `study` for ever, its trials and their instances; repeated, it ends what was left over the first time.
+
+    The record comes first, create-only. Then this drives the study as any driver does that finds the record: it ends
+    trials that were begun and launches nothing. Raises `StudyFinished` where the study ended otherwise, `StudyMissing`.
+    """
+    from petpark.search.driver import Driver, Instances
+    from petpark.search.records import Records
+    from petpark.search.table import State
+    from training.jobs.job import written
+    from training.search.study import Cancellation
+
+    _require_reason(why)
+    store = target.store(target.outputs.workspace, role=Role.PUBLISHER)
+    records = Records(store, study)
+    records.study()
+    if records.ended() is None:
+        at = format_time(datetime.now(UTC))
+        cancellation = written(Cancellation(by=target.identity(role=Role.PUBLISHER), why=why, at=at))
+        with suppress(ObjectExists):
+            store.create(layout.cancelled_key(study), cancellation)
+    before = _alive(target, study)
+    table = Driver(store=store, name=study, machines=Instances(target=target, tell=tell), tell=tell).drive()
+    kept = records.cancellation()
+    if kept is None or table.cancelled_by is None:
+        raise StudyFinished(
+            f"Study {study} has ended already: {table.outcome}.", next_step=f"petpark search show {study}", study=study
+        )
+    return CancelledStudy(
+        study=study,
+        by=kept.by,
+        why=kept.why,
+        trials=tuple(row.trial for row in table.rows if row.state is State.CANCELLED),
+        instances=tuple(sorted(before - _alive(target, study))),
+    )
+
+
+def _alive(target: Target, study: str) -> set[str]:
+    launched = training_instances.launched(target, study).values()
+    return {found.get("InstanceId", "") for found in launched if training_instances.is_alive(found)}
+
+
+def _require_reason(why: str) -> None:
+    if not why.strip():
+        raise ReasonMissing("No reason was given.", next_step='Say why, for those who ask later: --why "..."')

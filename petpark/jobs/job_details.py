@@ -1,0 +1,123 @@
+"""One job from near: what was asked of it, how its version did at the gates, and what to try if that is not enough."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from petpark.jobs import job_summaries, submission
+from petpark.jobs.launches import attempts
+from petpark.models import gates
+from petpark.models.suggestions import JobDefaults, remedies
+from petpark.output import printable
+from registry import layout
+from registry.gates import failed
+
+if TYPE_CHECKING:
+    from petpark.jobs.job_summaries import JobSummary
+    from petpark.jobs.launches import Attempt
+    from petpark.models.gates import Judgement
+    from petpark.models.suggestions import Suggestion
+    from petpark.targets.target import Target
+    from registry.store.object_store import ObjectStore
+    from training.jobs.job import EpochRecord, JobResult, JobSpec
+
+
+_SHOWN_LINES = 20
+_SHOWN_BYTES = 8_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class BootLog:
+    """The boot log of an instance of the job that failed."""
+
+    instance: str
+    key: str
+    """In the workspace."""
+    last: tuple[str, ...]
+    """Its last lines."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobDetails:
+    """A job, running or ended. `judgement` is None while it has no version, `result` while it has not ended."""
+
+    summary: JobSummary
+    spec: JobSpec
+    parameters: dict[str, Any]
+    """Its hyper-parameters that are not the usual ones."""
+    result: JobResult | None
+    judgement: Judgement | None
+    remedies: tuple[Suggestion, ...]
+    """What to try about the gates that its version failed."""
+    launches: tuple[Attempt, ...]
+    """What EC2 answered when instances were launched for it."""
+    boot_log: BootLog | None
+    """Of the instance that failed last, if any did."""
+    progress: str
+    """How far it is, while it has not ended: what it wrote down last."""
+    epochs: int | str
+    """How many it will have."""
+
+
+def inspect(target: Target, job: str) -> JobDetails:
+    """Read all about one job; raises training's `JobMissing`."""
+    from training.jobs.job import find_result, load_spec
+
+    store = target.store(target.outputs.workspace, role=layout.Role.PUBLISHER)
+    spec, result = load_spec(store, job), find_result(store, job)
+    judged = None if result is None else _judgement(target, result)
+    usual = JobDefaults(parameters=submission.usual_parameters(target), evaluation=gates.plan(target, (), ()))
+    before = asdict(usual.parameters)
+    last = _last_epoch(store, job)
+    return JobDetails(
+        summary=job_summaries.summary(target, job),
+        spec=spec,
+        parameters={name: value for name, value in asdict(spec.hyper_parameters).items() if value != before[name]},
+        result=result,
+        judgement=judged,
+        remedies=() if judged is None else tuple(remedies(spec, judged, usual)),
+        launches=tuple(attempts(store, job)),
+        boot_log=_boot_log(store, job),
+        progress="" if result else _progress(store, job, last),
+        epochs=spec.hyper_parameters.epochs or (last.of if last else "as many as fit the number of photos"),
+    )
+
+
+def _last_epoch(store: ObjectStore, job: str) -> EpochRecord | None:
+    from training.jobs.job import epoch_records
+
+    return next(reversed(epoch_records(store, job)[0]), None)
+
+
+def _progress(store: ObjectStore, job: str, epoch: EpochRecord | None) -> str:
+    """What was written down last: the tests come after all epochs, and what else takes a while before them."""
+    from training.errors import SpecMalformed
+    from training.jobs.job import STAGES, ProgressRecord
+
+    keys = list(store.keys(layout.progress_prefix(job)))
+    with suppress(SpecMalformed):
+        told = ProgressRecord.from_json(store.get(keys[-1])) if keys else None
+        if told and (epoch is None or told.doing == STAGES[-1]):
+            return submission.sentence(told)
+    return submission.sentence(epoch) if epoch else ""
+
+
+def _boot_log(store: ObjectStore, job: str) -> BootLog | None:
+    newest = min(store.stats(layout.boot_logs_prefix(job)), key=lambda kept: kept.age, default=None)
+    if newest is None:
+        return None
+    said = store.get(newest.key)[-_SHOWN_BYTES:].decode(errors="replace")
+    instance = newest.key.removeprefix(layout.boot_logs_prefix(job)).removesuffix(".log")
+    lines = [printable(line) for line in said.splitlines()]
+    return BootLog(instance=instance, key=newest.key, last=tuple(lines[-_SHOWN_LINES:]))
+
+
+def _judgement(target: Target, result: JobResult) -> Judgement | None:
+    """How the job's version did. Reasons are read only where something failed: they are what people then ask for."""
+    if result.version is None:
+        return None
+    if failed(result.metrics):
+        return gates.judgement(target, result.version)
+    return gates.briefly(result.version, result.metrics)

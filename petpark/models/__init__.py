@@ -1,0 +1,1 @@
+"""Model versions: listed, compared, tested, certified, promoted, and where each comes from."""

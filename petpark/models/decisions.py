@@ -1,0 +1,257 @@
+"""The human decisions about a version: certify it, let a channel move to it, move a channel back."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from petpark.errors import CertificateTooLong, ChannelUnknown, ReportMissing
+from petpark.targets.target import Target
+from registry.channel_policy import STRICT, ChannelPolicy
+from registry.identity import person
+from registry.layout import Role
+
+if TYPE_CHECKING:
+    from registry.certificates.certificate import Certificate, Decision
+    from registry.channels.channel import ChannelEntry
+    from registry.channels.promotion import PromotionService
+    from registry.version import Version
+
+USUAL_DAYS = 90
+"""How long a certificate is valid unless somebody says otherwise."""
+
+type Clock = Callable[[], datetime]
+
+REPORT = "report.html"
+"""The file of a version that people read before they decide."""
+
+
+def now() -> datetime:
+    """The time, in UTC."""
+    return datetime.now(UTC)
+
+
+def certify(
+    target: Target,
+    number: int,
+    *,
+    decision: Decision,
+    note: str,
+    report: Path | None = None,
+    days: int | None = None,
+    despite: Sequence[str] = (),
+    clock: Clock = now,
+) -> Certificate:
+    """Sign `decision` about exactly the bytes of version `number`, as the stack's certifier.
+
+    The certificate names `report` by its hash (by default the version's own); a revocation needs none. Approval ends
+    after `days` days (None: 90, or the longest that the stack allows); a refusal or revocation does not end.
+    `despite` names each gate that the version did not pass; the certificate keeps them.
+    Raises `ReportMissing`, `CertificateTooLong`, or the registry's `ReasonMissing`, `VersionMissing`, `SelfCertified`,
+    `GatesNotNamed` or `DecidedMeanwhile`.
+    """
+    from registry.certificates.certificate import Certificates
+    from registry.channels import promotion
+    from registry.versions.catalog import Catalog
+
+    valid = _valid_days(target, days) if decision == "certified" else 0
+    store = target.store(target.outputs.model_store, role=Role.CERTIFIER)
+    version = Catalog(store, target.outputs.model).version(number)
+    return promotion.certify(
+        Certificates(store, target.outputs.model, clock=clock),
+        version,
+        decision=decision,
+        signer=target.signer(role=Role.CERTIFIER),
+        by=target.identity(role=Role.CERTIFIER),
+        report_sha256=_report_hash(version, report, needed=decision != "revoked"),
+        expires_at=clock() + timedelta(days=valid) if decision == "certified" else None,
+        note=note,
+        despite=despite,
+    )
+
+
+def _valid_days(target: Target, days: int | None) -> int:
+    longest = target.outputs.certificate_days
+    if days is not None and days > longest:
+        raise CertificateTooLong(
+            f"A certificate is valid for {longest} days at most (petpark:certificate_days); --days is {days}.",
+            next_step=f"--days {longest}, and look at the version again then.",
+        )
+    return min(USUAL_DAYS, longest) if days is None else days
+
+
+@dataclass(frozen=True, kw_only=True)
+class Consequence:
+    """What becomes of a channel that is at a version which is refused or revoked."""
+
+    channel: str
+    version: int
+    withdrawn: bool
+    """Whether its endpoints stop serving it: where the channel asks for certificates."""
+    instead: int | None
+    """The version that they go back to, or that a rollback would bring; None if none is left."""
+
+    @property
+    def told(self) -> str:
+        """For people, with the command that helps."""
+        back = f'petpark rollback --channel {self.channel} --why "…"'
+        other = f"petpark models list; petpark certify N …; petpark promote N --channel {self.channel} …"
+        if not self.withdrawn:
+            stays = f"{self.channel} asks for no certificate: its endpoints go on serving version {self.version}."
+            return f"{stays} To take it out of force: {other if self.instead is None else back}"
+        if self.instead is None:
+            return (
+                f"{self.channel} has no other certified version to go back to: its endpoints answer 503 until there is "
+                f"one: {other}"
+            )
+        gone = f"Endpoints that follow {self.channel} go back to version {self.instead} at their next poll"
+        return f"{gone}, and say that they do not serve what the channel names. To move it, too: {back}"
+
+
+def consequences(target: Target, number: int, *, clock: Clock = now) -> list[Consequence]:
+    """What happens on each channel that is at version `number`, if that is refused or revoked."""
+    from petpark.models import model_versions
+
+    heads = model_versions.channel_heads(target)
+    return [
+        Consequence(
+            channel=name,
+            version=number,
+            withdrawn=rule(target, name).certificate,
+            instead=_instead(target, name, head, clock),
+        )
+        for name, head in heads.items()
+        if head.version == number
+    ]
+
+
+def _instead(target: Target, name: str, head: ChannelEntry, clock: Clock) -> int | None:
+    """The first that may be in force of the versions that roll back after roll back would bring back."""
+    from registry.errors import NotCertified, NothingToRollBackTo
+
+    here = promotion_service(target, name, role=Role.READER)
+    here.channel.head()
+    move = head
+    while True:
+        try:
+            move = here.channel.before(move)
+        except NothingToRollBackTo:
+            return None
+        if move.version == head.version:
+            continue
+        try:
+            here.hold(here.catalog.version(move.version, digest=move.digest), now=clock())
+        except NotCertified:
+            continue
+        return move.version
+
+
+def promote(
+    target: Target, number: int, *, channel: str, why: str, create_channel: bool = False, clock: Clock = now
+) -> ChannelEntry:
+    """Move `channel` to version `number`, as the stack's promoter, by the channel's rule (`rule`).
+
+    A channel lasts for ever once it has an entry. `create_channel` allows one that no stack declares and that has none.
+    Raises `ChannelUnknown`, or the registry's `ReasonMissing`, `VersionMissing`, `MoverRefused`, `GatesFailed`,
+    `NotCertified`, `SamePerson`, `MetricBelow`, or `ChannelMoved` when somebody else moved the channel meanwhile.
+    """
+    here = promotion_service(target, channel)
+    if not create_channel and channel not in target.outputs.channels and here.channel.head() is None:
+        declared = ", ".join(sorted(target.outputs.channels)) or "none"
+        raise ChannelUnknown(
+            f"There is no channel {channel}. Channels that a stack declares: {declared}.",
+            next_step="Correct --channel. To start a channel of that name, which cannot be deleted: --create-channel",
+        )
+    return here.promote(number, by=target.identity(role=Role.PROMOTER), why=why, now=clock())
+
+
+@dataclass(frozen=True, kw_only=True)
+class RollbackResult:
+    """A rollback that was carried out."""
+
+    move: ChannelEntry
+    left: ChannelEntry | None
+    """The entry that had taken the version out of force that now came back, and why; None if none is known."""
+
+
+def roll_back(
+    target: Target, *, channel: str, why: str, to: int | None = None, again: bool = False, clock: Clock = now
+) -> RollbackResult:
+    """Move `channel` back to the version before, or to version `to`, as the stack's promoter.
+
+    Of the channel's rule only certificate and movers are asked again: a version whose certificate was revoked or has
+    ended does not come back, but a person who notices at night needs no second one. `again` allows a version that was
+    rolled back from.
+    Raises the registry's `ReasonMissing`, `NothingToRollBackTo`, `RolledBackBefore`, `MoverRefused`, `NotCertified` or
+    `ChannelMoved`.
+    """
+    here = promotion_service(target, channel)
+    move = here.roll_back(by=target.identity(role=Role.PROMOTER), why=why, to=to, again=again, now=clock())
+    return RollbackResult(move=move, left=here.channel.left(move.version, before=move.number))
+
+
+def rule(target: Target, channel: str) -> ChannelPolicy:
+    """What `channel` asks of whoever moves it: what the registry's owner declares, or else the strictest."""
+    return target.outputs.channels.get(channel, STRICT)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Successors:
+    """Who may promote what `but` certified, on one channel that wants two people for it."""
+
+    channel: str
+    but: str
+    movers: tuple[str, ...] | None
+    """Their names; None: whoever may act as promoter. The certifier is not among them."""
+
+
+def successors(target: Target, certificate: Certificate) -> list[Successors]:
+    """Who may go on from `certificate`, for each channel that is declared and wants two people."""
+    certifier = person(certificate.by)
+    return [
+        Successors(
+            channel=name,
+            but=certifier,
+            movers=tuple(mover for mover in policy.movers if mover != certifier) if policy.movers else None,
+        )
+        for name, policy in sorted(target.outputs.channels.items())
+        if policy.two_people
+    ]
+
+
+def promotion_service(target: Target, channel: str, *, role: Role = Role.PROMOTER) -> PromotionService:
+    """Where `channel` is moved by its rule, as the stack's promoter; as its reader, only to look."""
+    from registry.certificates.certificate import Certificates
+    from registry.channels.channel import Channel
+    from registry.channels.promotion import PromotionService
+    from registry.versions.catalog import Catalog
+
+    model = target.outputs.model
+    store = target.store(target.outputs.model_store, role=role)
+    return PromotionService(
+        catalog=Catalog(store, model),
+        channel=Channel(store, model, channel, memory=target.chains()),
+        certificates=Certificates(store, model),
+        policy=rule(target, channel),
+        verifier=target.verifier(role=role),
+    )
+
+
+def _report_hash(version: Version, report: Path | None, *, needed: bool) -> str | None:
+    if report is not None:
+        if not report.is_file():
+            raise ReportMissing(
+                f"{report} is not a file.", next_step="Give the report that the decision rests on: --report FILE."
+            )
+        return hashlib.sha256(report.read_bytes()).hexdigest()
+    own = version.file(REPORT)
+    if own is None and needed:
+        raise ReportMissing(
+            f"Version {version.number} carries no {REPORT} of its own.",
+            next_step="Give the report that the decision rests on: --report FILE.",
+        )
+    return own.sha256 if own else None

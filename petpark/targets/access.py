@@ -1,0 +1,40 @@
+"""What a person needs in AWS to act in petpark's roles: one policy, made from the stack's outputs."""
+
+from collections.abc import Sequence
+
+from infra.policies import Document, person
+from petpark.errors import RolesTogether, StackOutdated
+from petpark.targets.stacks import StackOutputs
+from registry.layout import Role
+
+_APART = {Role.PUBLISHER: Role.CERTIFIER, Role.CERTIFIER: Role.PUBLISHER}
+"""Roles that are for two people, as `registry.channels.promotion` has it of those who trained a version."""
+
+
+def policy(outputs: StackOutputs, roles: Sequence[Role]) -> Document:
+    """The policy for the user, or the permission set, of a person who acts in these `roles` of a stack.
+
+    Whoever trains is denied the certifier's role, and the other way round; a denial wins over whatever else somebody is
+    given. https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html
+    Raises `StackOutdated`, `RolesTogether`.
+    """
+    arns = {role.value: outputs.roles[role] for role in roles if role in outputs.roles}
+    if any(_APART.get(role) in roles for role in roles):
+        raise RolesTogether(
+            "One person was to act as publisher and as certifier: whoever trains could vouch for it, around every "
+            "check of petpark's.",
+            next_step="Print one policy for each of two people.",
+        )
+    missing = [role.value for role in roles if role.value not in arns]
+    if missing:
+        raise StackOutdated(
+            f"Stack {outputs.stack} has no role {', '.join(missing)}.",
+            next_step=f"pulumi up --stack {outputs.stack}",
+        )
+    document = person(arns.values())
+    others = [outputs.roles[other] for role in roles if (other := _APART.get(role)) and other in outputs.roles]
+    if others:
+        document["Statement"].append(
+            {"Sid": "NotTheOthersToo", "Effect": "Deny", "Action": ["sts:AssumeRole"], "Resource": others}
+        )
+    return document

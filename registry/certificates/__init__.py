@@ -1,0 +1,1 @@
+"""Certificates: signed statements about exactly one version digest."""

@@ -1,0 +1,1 @@
+"""Channels: which version each environment runs, who may change that, and experiments."""

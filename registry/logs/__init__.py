@@ -1,0 +1,1 @@
+"""Append-only logs of write-once objects, chained by hashes."""

@@ -1,0 +1,1 @@
+"""fsck, garbage collection, repairs, and checks of the bucket's settings."""

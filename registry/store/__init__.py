@@ -1,0 +1,1 @@
+"""Object stores: the protocol, its implementations on S3 and in memory, and transfers."""

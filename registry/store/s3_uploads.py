@@ -1,0 +1,75 @@
+"""An object sent to S3 in parts, by botocore: the completion is conditional, and nothing is visible before it.
+
+https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
+"""
+
+import contextlib
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from registry.errors import ForeignAnswer
+from registry.store.s3_answers import check_written
+from registry.store.s3_outcomes import outcomes
+from registry.store.transfer import in_order
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import CompletedPartTypeDef
+
+PART_BYTES = 16 * 1024 * 1024
+"""Objects above this size go up in parts of it: at most 10,000 parts (S3), so objects up to 160 GB."""
+
+
+def create_in_parts(
+    client: "S3Client", bucket: str, key: str, chunks: Iterable[bytes], *, check: Callable[[], None] = lambda: None
+) -> None:
+    """Store the chunks as one object unless the key is taken; the upload is aborted unless it completes.
+
+    `check` is called when all chunks are sent, and prevents the completion by raising. Raises as ObjectStore.create.
+    """
+    with outcomes("write", key):
+        upload = client.create_multipart_upload(Bucket=bucket, Key=key, ChecksumAlgorithm="CRC32")
+        if not upload.get("UploadId"):
+            raise ForeignAnswer(f"write {key}", "an answer without an UploadId")
+    upload_id = upload["UploadId"]
+    try:
+        with outcomes("write", key):
+            send = partial(_send_part, client, bucket, key, upload_id)
+            parts = list(in_order(send, enumerate(chunks, start=1)))
+            check()
+            completed = client.complete_multipart_upload(
+                Bucket=bucket, Key=key, UploadId=upload_id, MultipartUpload={"Parts": parts}, IfNoneMatch="*"
+            )
+            check_written(f"write {key}", completed)
+    except BaseException:
+        # Best effort: parts that stay behind are invisible, and the bucket's lifecycle rule removes them.
+        with contextlib.suppress(BotoCoreError, ClientError):
+            client.abort_multipart_upload(Bucket=bucket, Key=key, UploadId=upload_id)
+        raise
+
+
+def slices(body: bytes) -> Iterator[bytes]:
+    """The bytes in parts."""
+    return (body[start : start + PART_BYTES] for start in range(0, len(body), PART_BYTES))
+
+
+def _send_part(
+    client: "S3Client", bucket: str, key: str, upload_id: str, part: tuple[int, bytes]
+) -> "CompletedPartTypeDef":
+    number, body = part
+    answer = client.upload_part(
+        Bucket=bucket,
+        Key=key,
+        UploadId=upload_id,
+        PartNumber=number,
+        Body=body,
+        ChecksumAlgorithm="CRC32",
+    )
+    check_written(f"write {key}", answer, body)
+    sent: CompletedPartTypeDef = {"PartNumber": number, "ETag": answer["ETag"]}
+    if "ChecksumCRC32" in answer:
+        sent["ChecksumCRC32"] = answer["ChecksumCRC32"]
+    return sent

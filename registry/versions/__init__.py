@@ -1,0 +1,1 @@
+"""Versions: published, fetched and verified, compared; what their probabilities mean."""

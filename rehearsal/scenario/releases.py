@@ -1,0 +1,80 @@
+"""Moves of channels, each timed until everything that follows the channel answers from the version that it names."""
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+from petpark.endpoints import endpoint_status
+from petpark.endpoints.endpoint_status import Verdict
+from petpark.targets.target import Target
+from registry.channels.channel import ChannelEntry
+from rehearsal.environment import STACKS, Environment
+from rehearsal.report.timeline import Release
+
+ANSWERS_WITHIN = 60.0
+"""Seconds that endpoints get to answer from a version that their channel moved to."""
+
+
+class EndpointsSilent(Exception):
+    """Endpoints did not answer from the version that their channel names."""
+
+
+class Releases:
+    """Moves channels of a running `environment`; `told` holds the results. `started`: when the scenario began."""
+
+    def __init__(self, environment: Environment, *, started: float) -> None:
+        self.told: list[Release] = []
+        self._environment = environment
+        self._started = started
+
+    def move(self, channel: str, what: str, move: Callable[[Target], ChannelEntry]) -> Release:
+        """Move one channel, and wait for its endpoints. Raises `EndpointsSilent`."""
+        release = self._move(channel, what, move)
+        self.told.append(release)
+        return release
+
+    def move_both(self, what: str, move: Callable[[Target, str], ChannelEntry]) -> Release:
+        """Move both channels at once; the one whose endpoints took longer to answer. Raises `EndpointsSilent`."""
+        with ThreadPoolExecutor(len(STACKS)) as pool:
+            moved = [
+                pool.submit(self._move, channel, what, lambda target, channel=channel: move(target, channel))
+                for channel in STACKS
+            ]
+            releases = [future.result() for future in moved]
+        self.told.extend(releases)
+        return max(releases, key=lambda release: release.answered_after or 0.0)
+
+    def _move(self, channel: str, what: str, move: Callable[[Target], ChannelEntry]) -> Release:
+        asked = time.monotonic()
+        moved = move(self._environment.target(channel))
+        decided = time.monotonic()
+        self._await_version(channel, moved.version)
+        return Release(
+            at=asked - self._started,
+            channel=channel,
+            version=moved.version,
+            what=what,
+            answered_after=time.monotonic() - decided,
+            why=moved.why,
+            by=moved.by,
+        )
+
+    def _await_version(self, stack: str, version: int) -> None:
+        deadline = time.monotonic() + ANSWERS_WITHIN
+        pause = threading.Event()
+        while True:
+            answers = endpoint_status.status(self._environment.target(stack))
+            if all(answer.verdict is Verdict.SERVES and answer.version == version for answer in answers):
+                return
+            if time.monotonic() > deadline:
+                wrong = "; ".join(
+                    f"{answer.where} {answer.url}: {answer.verdict} version {answer.version} {answer.reason}"
+                    for answer in answers
+                    if answer.verdict is not Verdict.SERVES
+                )
+                raise EndpointsSilent(
+                    f"Not every endpoint of stack {stack} answered from version {version} in {ANSWERS_WITHIN:.0f} s: "
+                    f"{wrong}. The instances' logs are in {self._environment.directory / 'instances'}."
+                )
+            pause.wait(0.1)

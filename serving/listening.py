@@ -1,0 +1,20 @@
+"""The address that a server listens on, checked before it starts."""
+
+import socket
+
+
+class AddressInUse(OSError):
+    """Somebody else listens where this endpoint should."""
+
+
+def check_address(host: str, port: int, *, advice: str) -> None:
+    """Granian shares a port with whoever else shares it, and would not say so. Raises `AddressInUse`."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise AddressInUse(
+                f"cannot listen on {host}:{port}: {error.strerror}. End what listens there, or {advice}."
+            ) from error

@@ -1,0 +1,353 @@
+"""The rule of the channels that ask for certificates."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from registry.certificates.certificate import Certificates, Decision
+from registry.certificates.signing import MemorySigner, MemoryVerifier
+from registry.channel_policy import STRICT, ChannelPolicy
+from registry.channels.channel import Channel
+from registry.channels.promotion import PromotionService, certify
+from registry.errors import (
+    ChannelMoved,
+    DecidedAfterMove,
+    DigestMismatch,
+    GatesFailed,
+    MetricBelow,
+    MoverRefused,
+    NotCertified,
+    RolledBackBefore,
+    SamePerson,
+    SelfCertified,
+    VersionMissing,
+)
+from registry.store.object_store import ObjectStore
+from registry.version import StoredFile, Version
+from registry.versions.catalog import Catalog
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+SIGNER = MemorySigner()
+OPEN = ChannelPolicy(certificate=False, two_people=False, gates=False)
+PASSED = {"gate_accuracy": 1.0}
+
+
+class Park:
+    """Two versions, channel prod, and somebody who may certify."""
+
+    def __init__(self, store: ObjectStore, files: dict[str, Path]) -> None:
+        self.catalog = Catalog(store, "pets")
+        self.prod = Channel(store, "pets", "prod")
+        self.certificates = Certificates(store, "pets", clock=lambda: NOW)
+        for run in ("r-1", "r-2"):
+            self.catalog.publish(files, labels=["cat", "dog"], metrics=PASSED, lineage={"run": run})
+
+    def decide(self, number: int, decision: Decision = "certified") -> None:
+        self.certificates.sign(
+            self.catalog.version(number),
+            decision=decision,
+            signer=SIGNER,
+            by="vera",
+            report_sha256=None,
+            expires_at=NOW + timedelta(days=1),
+            note="x",
+        )
+
+    def desk(self, policy: ChannelPolicy) -> PromotionService:
+        return PromotionService(
+            catalog=self.catalog,
+            channel=self.prod,
+            certificates=self.certificates,
+            policy=policy,
+            verifier=MemoryVerifier(SIGNER),
+        )
+
+    def promote(
+        self,
+        number: int,
+        *,
+        policy: ChannelPolicy = STRICT,
+        by: str = "mia",
+        expected: int | None = None,
+        now: datetime = NOW,
+    ) -> int:
+        return self.desk(policy).promote(number, by=by, why="better", expected=expected, now=now).version
+
+    def roll_back(
+        self, *, policy: ChannelPolicy = STRICT, by: str = "mia", to: int | None = None, again: bool = False
+    ) -> int:
+        return self.desk(policy).roll_back(by=by, why="worse", to=to, again=again, now=NOW).version
+
+
+@pytest.fixture
+def park(store: ObjectStore, files: dict[str, Path]) -> Park:
+    return Park(store, files)
+
+
+def test_prod_moves_to_a_certified_version_only(park: Park) -> None:
+    with pytest.raises(NotCertified):
+        park.promote(1)
+    assert park.prod.head() is None
+    park.decide(1)
+    assert park.promote(1) == 1
+
+
+def test_prod_does_not_move_to_an_expired_certificate(park: Park) -> None:
+    park.decide(1)
+    with pytest.raises(NotCertified):
+        park.promote(1, now=NOW + timedelta(days=2))
+
+
+def test_a_channel_that_asks_for_no_certificate_moves_to_any_version(park: Park) -> None:
+    assert park.promote(2, policy=OPEN) == 2
+
+
+def test_a_version_that_does_not_exist_cannot_be_promoted(park: Park) -> None:
+    with pytest.raises(VersionMissing):
+        park.promote(9, policy=OPEN)
+
+
+def test_a_promotion_can_name_the_entry_it_is_based_on(park: Park) -> None:
+    park.promote(1, policy=OPEN, expected=0)
+    with pytest.raises(ChannelMoved):
+        park.promote(2, policy=OPEN, expected=0)
+
+
+def test_prod_does_not_roll_back_to_what_was_revoked(park: Park) -> None:
+    for number in (1, 2):
+        park.decide(number)
+        park.promote(number)
+    park.decide(1, "revoked")
+    with pytest.raises(NotCertified):
+        park.roll_back()
+    assert [move.version for move in park.prod.history()] == [1, 2]
+    park.decide(1)
+    assert park.roll_back() == 1
+
+
+def test_a_roll_back_checks_the_version_it_really_brings_back(park: Park) -> None:
+    """After a roll back, the version before is not the one that was just taken out of force."""
+    for number in (1, 2, 1):
+        park.decide(number)
+        park.promote(number)
+    assert park.roll_back() == 2
+    park.decide(1, "revoked")
+    with pytest.raises(NotCertified):
+        park.roll_back(again=True)
+
+
+def test_a_second_roll_back_does_not_return_to_what_the_first_left_unless_somebody_says_so(park: Park) -> None:
+    for number in (1, 2, 1):
+        park.promote(number, policy=OPEN)
+    assert park.roll_back(policy=OPEN) == 2
+    for to in (None, 1):
+        with pytest.raises(RolledBackBefore, match=r"version 1, left at .* for version 2 by mia \(worse\)"):
+            park.roll_back(policy=OPEN, to=to)
+    assert [move.version for move in park.prod.history()] == [1, 2, 1, 2]
+    assert park.roll_back(policy=OPEN, again=True) == 1
+
+
+def test_a_version_that_was_promoted_again_since_is_no_longer_one_that_was_rolled_back_from(park: Park) -> None:
+    for number in (1, 2):
+        park.promote(number, policy=OPEN)
+    assert park.roll_back(policy=OPEN) == 1
+    with pytest.raises(RolledBackBefore):
+        park.roll_back(policy=OPEN, to=2)
+    park.promote(2, policy=OPEN)  # repaired around it, say
+    park.promote(1, policy=OPEN)
+    assert park.roll_back(policy=OPEN) == 2
+
+
+def test_a_roll_back_to_replaced_bytes_is_refused(park: Park) -> None:
+    impostor = Version(
+        model="pets",
+        number=1,
+        created_at="2026-01-01T00:00:00.000000Z",
+        files=(StoredFile(name="model.onnx", sha256="a" * 64, bytes=1),),
+        labels=(),
+        metrics={},
+        lineage={},
+    )
+    park.prod.move(impostor, by="eve", why="?")
+    park.promote(2, policy=OPEN)
+    with pytest.raises(DigestMismatch):
+        park.roll_back(policy=OPEN)
+
+
+# --- people ---
+
+ANA = "arn:aws:sts::1:assumed-role/publisher/ana"
+VERA = "arn:aws:sts::1:assumed-role/certifier/vera"
+MIA = "arn:aws:sts::1:assumed-role/promoter/mia"
+MACHINE = "arn:aws:sts::1:assumed-role/training/i-0123"
+
+
+def sign(park: Park, number: int, *, by: str, decision: Decision = "certified") -> None:
+    certify(
+        park.certificates, park.catalog.version(number),
+        decision=decision, signer=SIGNER, by=by, report_sha256=None, expires_at=NOW + timedelta(days=1), note="x",
+    )  # fmt: skip
+
+
+@pytest.fixture
+def trained(park: Park, files: dict[str, Path]) -> int:
+    """A version that a machine trained because Ana asked for it."""
+    lineage = {"run": "r-3", "trained_by": MACHINE, "requested_by": ANA}
+    return park.catalog.publish(files, labels=["cat"], metrics=PASSED, lineage=lineage).number
+
+
+@pytest.mark.parametrize(
+    "by",
+    [
+        ANA,
+        ANA.replace("publisher", "certifier"),
+        MACHINE,
+        MACHINE.replace("i-0123", "i-4567"),
+        "arn:aws:iam::1:user/ana",
+    ],
+    ids=["the one who asked", "in another role", "the machine", "another machine of its kind", "as a user"],
+)
+def test_who_trained_a_version_cannot_certify_or_refuse_it_but_can_stop_it(park: Park, trained: int, by: str) -> None:
+    for decision in ("certified", "refused"):
+        with pytest.raises(SelfCertified):
+            sign(park, trained, by=by, decision=decision)
+    sign(park, trained, by=by, decision="revoked")
+    assert [certificate.decision for certificate in park.certificates.of(park.catalog.version(trained))] == ["revoked"]
+
+
+def test_somebody_else_certifies_and_a_third_promotes(park: Park, trained: int) -> None:
+    sign(park, trained, by=VERA)
+    assert park.promote(trained, by=MIA) == trained
+
+
+def test_who_certified_a_version_cannot_promote_it_where_the_channel_wants_two_people(park: Park, trained: int) -> None:
+    sign(park, trained, by=VERA)
+    with pytest.raises(SamePerson, match="vera"):
+        park.promote(trained, by=VERA.replace("certifier", "promoter"))
+    assert park.prod.head() is None
+    assert park.promote(trained, by=VERA, policy=ChannelPolicy(two_people=False)) == trained
+
+
+def test_one_person_alone_can_roll_back_at_night(park: Park) -> None:
+    for number in (1, 2):
+        sign(park, number, by=VERA)
+        park.promote(number, by=MIA)
+    assert park.roll_back(by=VERA) == 1
+
+
+def test_a_channel_with_movers_is_moved_by_them_only_forward_and_back(park: Park) -> None:
+    policy = replace(OPEN, movers=("mia", "leo"))
+    for number in (1, 2):
+        park.promote(number, by=MIA, policy=policy)
+    with pytest.raises(MoverRefused, match="mia or leo"):
+        park.promote(1, by=VERA, policy=policy)
+    with pytest.raises(MoverRefused):
+        park.roll_back(by=VERA, policy=policy)
+    assert park.roll_back(by=MIA, policy=policy) == 1
+
+
+# --- gates ---
+
+
+@pytest.mark.parametrize(
+    ("metrics", "told"),
+    [
+        ({"gate_accuracy": 1.0, "gate_recall": 0.0, "gate_consistency": 0.0}, "failed: consistency, recall"),
+        ({"accuracy": 1.0}, "never held against gates"),
+    ],
+    ids=["failed two", "never judged"],
+)
+def test_a_version_that_did_not_pass_all_gates_stays_out_of_a_channel_that_asks_for_them(
+    park: Park, files: dict[str, Path], metrics: dict[str, float], told: str
+) -> None:
+    number = park.catalog.publish(files, labels=["cat"], metrics=metrics, lineage={"run": "g-1"}).number
+    park.decide(number)
+    with pytest.raises(GatesFailed, match=told) as refused:
+        park.promote(number)
+    assert f"petpark models report {number}" in refused.value.next
+    assert "petpark:channels" in refused.value.next
+    assert park.prod.head() is None
+    assert park.promote(number, policy=replace(STRICT, gates=False)) == number
+
+
+def test_a_version_that_failed_gates_is_refused_before_anybody_has_to_certify_it(
+    park: Park, files: dict[str, Path]
+) -> None:
+    number = park.catalog.publish(files, labels=["cat"], metrics={"gate_recall": 0.0}, lineage={"run": "g-1"}).number
+    with pytest.raises(GatesFailed):
+        park.promote(number)
+
+
+@pytest.mark.parametrize("back", [False, True], ids=["promoting", "rolling back"])
+def test_a_revocation_that_lands_during_a_move_is_said(park: Park, monkeypatch: pytest.MonkeyPatch, back: bool) -> None:
+    for number in (1, 2):
+        park.decide(number)
+    park.promote(1)
+    if back:
+        park.promote(2)
+    move = Channel._append
+
+    def slowly(*args: Any, **how: Any) -> Any:
+        park.decide(1 if back else 2, "revoked")
+        return move(*args, **how)
+
+    monkeypatch.setattr(Channel, "_append", slowly)
+    with pytest.raises(DecidedAfterMove, match="petpark rollback --channel prod") as said:
+        _ = park.roll_back() if back else park.promote(2)
+    head = park.prod.head()
+    assert head is not None
+    assert head.number == said.value.entry, "it was moved, and that is said, too"
+
+
+def test_a_certificate_by_who_trained_the_version_opens_no_channel(park: Park, trained: int) -> None:
+    """Signed around `certify`, by kms:Sign and PutObject."""
+    park.certificates.sign(
+        park.catalog.version(trained), decision="certified", signer=SIGNER, by=ANA.replace("publisher", "certifier"),
+        report_sha256=None, expires_at=NOW + timedelta(days=1), note="x",
+    )  # fmt: skip
+    with pytest.raises(SelfCertified):
+        park.promote(trained, by=MIA)
+
+
+def test_going_back_asks_for_no_gates(park: Park, files: dict[str, Path]) -> None:
+    """What was in force before the rule came is better than what is being fled from."""
+    number = park.catalog.publish(files, labels=["cat"], metrics={"gate_recall": 0.0}, lineage={"run": "g-1"}).number
+    for each in (number, 1):
+        park.decide(each)
+        park.promote(each, policy=replace(STRICT, gates=False))
+    assert park.roll_back() == number
+
+
+# --- a metric that must not fall ---
+
+
+@pytest.mark.parametrize(
+    ("in_place", "wanted", "taken"),
+    [
+        ({"accuracy": 0.9}, {"accuracy": 0.9}, True),
+        ({"accuracy": 0.9}, {"accuracy": 0.91}, True),
+        ({"accuracy": 0.9}, {"accuracy": 0.89}, False),
+        ({"accuracy": 0.9}, {"recall": 1.0}, False),
+        ({"recall": 1.0}, {"accuracy": 0.1}, True),
+    ],
+    ids=["equal", "better", "worse", "without it", "nothing to compare with"],
+)
+def test_a_channel_with_a_metric_takes_only_what_is_no_worse(
+    park: Park, files: dict[str, Path], in_place: dict[str, float], wanted: dict[str, float], taken: bool
+) -> None:
+    policy = replace(OPEN, metric="accuracy")
+    first, second = (
+        park.catalog.publish(files, labels=["cat"], metrics=metrics, lineage={"run": run}).number
+        for run, metrics in (("m-1", in_place), ("m-2", wanted))
+    )
+    assert park.promote(first, policy=policy) == first
+    if taken:
+        assert park.promote(second, policy=policy) == second
+        assert park.roll_back(policy=policy) == first, "back is always allowed"
+    else:
+        with pytest.raises(MetricBelow, match="accuracy"):
+            park.promote(second, policy=policy)
+        assert [move.version for move in park.prod.history()] == [first]

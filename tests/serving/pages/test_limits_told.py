@@ -1,0 +1,87 @@
+"""What a caller is told about limits is what holds, in the OpenAPI document, on `/docs` and on the design page."""
+
+import re
+from dataclasses import fields, replace
+from pathlib import Path
+
+import pytest
+
+from serving.pages.limits import described
+from serving.pages.openapi import document
+from serving.settings import HEADER_LINES, Limits
+
+ROOT = Path(__file__).parents[3]
+PAGE = ROOT / "docs/design/limits.md"
+OWN = {"probe_connections", "drain_seconds", "drain_notice_seconds", "end_seconds"}
+"""Limits that no caller meets."""
+OF_ADDRESSES = {"peer_connections", "peer_held_bytes"}
+OF_GRPC = {"peer_messages", "peer_calls", "calls", "metadata_bytes"}
+
+
+@pytest.mark.parametrize("name", [field.name for field in fields(Limits)])
+def test_callers_are_told_every_limit_that_they_meet(name):
+    usual = Limits()
+    other = replace(usual, **{name: getattr(usual, name) + 1})
+    told = {
+        (addresses, grpc): described(usual, addresses=addresses, grpc=grpc)
+        != described(other, addresses=addresses, grpc=grpc)
+        for addresses in (True, False)
+        for grpc in (True, False)
+    }
+    assert told[True, True] is (name not in OWN)
+    assert told[False, True] is (name not in OWN | OF_ADDRESSES)
+    assert told[True, False] is (name not in OWN | OF_GRPC)
+
+
+def test_every_told_limit_says_what_is_answered_beyond_it():
+    rows = described(Limits(), grpc=True)
+    assert len({row["limit"] for row in rows}) == len(rows)
+    assert all(isinstance(text, str) and text for row in rows for text in row.values())
+    assert document(Limits(), grpc_port=1)["info"]["x-limits"] == rows  # pyright: ignore[reportIndexIssue]
+
+
+# --- the design page -------------------------------------------------------------------------------------------------
+
+
+def rows() -> list[list[str]]:
+    """The cells of every row of a table of limits."""
+    found: list[list[str]] = []
+    inside = False
+    for line in PAGE.read_text().splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split(" | ")]
+        if line.startswith("| limit |"):
+            inside = True
+        elif not line.startswith("|"):
+            inside = False
+        elif inside and not line.startswith("|---"):
+            found.append(cells)
+    return found
+
+
+def names_in(path: str) -> set[str]:
+    return set(re.findall(r"^def (test_\w+)", (ROOT / path).read_text(), re.MULTILINE))
+
+
+def test_every_row_of_the_page_names_a_test_and_every_test_of_limits_has_a_row():
+    named: set[str] = set()
+    assert len(rows()) > 30
+    for row in rows():
+        assert len(row) == 4, row
+        for path, name in re.findall(r"(?:`([\w/]+\.py)`: )?`(test_\w+)`", row[3]):
+            assert name in names_in(f"tests/serving/{path or 'http/test_limits.py'}"), row
+            named.add(name)
+        assert "`test_" in row[3], row
+    assert names_in("tests/serving/http/test_limits.py") <= named
+
+
+def test_every_value_of_the_page_is_the_one_in_force():
+    told: set[str] = set()
+    for row in rows():
+        text = " ".join(row[1].split())
+        for value, name in re.findall(r"([\d,]+(?: (?:[KM]iB|s))?) \(`(?:Limits\.)?(\w+)`", text):
+            number, _, unit = value.replace(",", "").partition(" ")
+            size = int(number) * {"KiB": 1024, "MiB": 1024**2}.get(unit, 1)
+            assert size == getattr(Limits(), name), row
+            told.add(name)
+    assert told == {field.name for field in fields(Limits)}
+    assert f"{HEADER_LINES} lines" in PAGE.read_text()

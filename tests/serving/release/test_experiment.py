@@ -1,0 +1,319 @@
+"""A challenger beside the champion: who answers whom, what is counted, and that no caller pays for it."""
+
+import threading
+from datetime import timedelta
+
+import pytest
+
+from registry.channels.experiment import Experiments
+from registry.channels.experiment_rule import Evidence, Mode, Rule
+from registry.layout import certificate_key
+from serving.inference.loaded_model import LoadedModel
+from serving.release.experiment_counters import TRIPS_AT
+from serving.release.shadow import Shadow
+from tests.serving.park import photo
+
+
+class Trial:
+    """An endpoint that follows one experiment of the park's."""
+
+    def __init__(self, park, endpoint):
+        self.park, self.endpoint = park, endpoint
+        self.log = Experiments(park.store, "pets", "prod", clock=lambda: park.now)
+
+    def begin(self, version, *, mode: Mode = "canary", share=0.5, hours=1.0, by="otto"):
+        begun = self.log.start(
+            version,
+            self.park.channel.head(),
+            mode=mode,
+            share=share,
+            rule=Rule(),
+            until=self.park.now + timedelta(hours=hours),
+            by=by,
+            why="test",
+        )
+        assert self.step()
+        return begun
+
+    def end(self, begun):
+        self.log.conclude(begun, outcome="stopped", reasons=(), evidence=Evidence(), by="otto")
+
+    def step(self):
+        return self.endpoint.challenger.step()
+
+    def ask(self, count=1, **headers):
+        """The versions that answered, and the arms that the answers name."""
+        answers = [
+            self.endpoint.http.post(
+                "/v1/classify",
+                content=self.endpoint.photo,
+                headers={"content-type": "image/jpeg", "x-request-id": f"r{number}", **headers},
+            )
+            for number in range(count)
+        ]
+        assert {answer.status_code for answer in answers} == {200}
+        return [(a.json()["model"]["version"], a.headers.get("x-petpark-arm")) for a in answers]
+
+    @property
+    def told(self):
+        return self.endpoint.model()["experiment"]
+
+
+@pytest.fixture
+def trial(park, endpoint):
+    return Trial(park, endpoint)
+
+
+@pytest.fixture
+def challenger(park, endpoint):
+    """Version 2, certified; version 1 is in force."""
+    return park.certified(sharpness=2.0)
+
+
+def test_without_an_experiment_no_answer_names_an_arm(trial):
+    assert trial.step()
+    assert trial.ask() == [(1, None)]
+    assert trial.told is None
+
+
+def test_a_canary_answers_the_requests_that_the_experiment_draws_and_no_other(trial, challenger):
+    begun = trial.begin(challenger, share=0.5)
+    drawn = [begun.chooses(f"r{number}") for number in range(30)]
+    assert trial.ask(30) == [(2, "challenger") if mine else (1, "champion") for mine in drawn]
+    evidence = trial.told["evidence"]
+    assert (evidence["challenger"]["answers"], evidence["champion"]["answers"]) == (sum(drawn), 30 - sum(drawn))
+    assert trial.endpoint.metric("petpark_experiment_answers_total", experiment="1", arm="challenger") == sum(drawn)
+
+
+def test_in_ab_a_caller_always_meets_the_same_arm(trial, challenger):
+    begun = trial.begin(challenger, mode="ab", share=0.5)
+    for name in ("gate-1", "gate-2", "pond", "café", "5"):
+        arms = {arm for _, arm in trial.ask(4, **{"x-petpark-unit": name.encode()})}
+        assert len(arms) == 1
+    assert {begun.chooses(f"camera {number}") for number in range(20)} == {True, False}
+
+
+def test_in_ab_a_key_is_a_caller_wherever_it_is_used_from(park, parameters, guarded):
+    trial = Trial(park, guarded)
+    begun = trial.begin(park.certified(sharpness=2.0), mode="ab", share=0.5)
+    names = [f"camera-{number}" for number in range(6)]
+    keys = {name: parameters.create(name) for name in names}
+    guarded.ring.refresh()
+    assert {begun.chooses(name) for name in names} == {True, False}
+    for name, key in keys.items():
+        arm = "challenger" if begun.chooses(name) else "champion"
+        assert {met for _, met in trial.ask(2, authorization=f"Bearer {key}")} == {arm}
+
+
+def test_a_shadow_is_compared_and_never_returned(trial, park):
+    park.certified(sharpness=4.0)
+    opposite = park.certified(sharpness=-4.0)
+    trial.begin(opposite, mode="shadow", share=1.0)
+    assert set(trial.ask(5)) == {(1, "champion")}
+    trial.endpoint.shadow.settle()
+    evidence = trial.told["evidence"]
+    assert (evidence["compared"], evidence["disagreed"]) == (5, 5)
+    assert evidence["challenger"]["answers"] == evidence["champion"]["answers"] == 5
+
+
+def test_a_shadow_tells_how_long_the_champion_really_took(trial, challenger):
+    trial.begin(challenger, mode="shadow", share=1.0)
+    trial.ask(3)
+    trial.endpoint.shadow.settle()
+    evidence = trial.endpoint.model()["experiment"]["evidence"]
+    assert evidence["champion"]["answers"] == 3
+    assert evidence["champion"]["seconds"] > 0
+
+
+def test_a_shadow_that_is_busy_leaves_photos_out_and_counts_them(trial, challenger, monkeypatch):
+    trial.begin(challenger, mode="shadow", share=1.0)
+    monkeypatch.setattr(trial.endpoint.shadow, "offer", lambda _work: False)
+    trial.ask(3)
+    assert trial.told["evidence"]["left_out"] == 3
+
+
+def test_what_does_not_fit_a_shadows_queue_is_refused_at_once():
+    shadow = Shadow(waiting=2)
+    gate, begun, done = threading.Event(), threading.Event(), []
+
+    def hold():
+        begun.set()
+        gate.wait(60)
+
+    def fail():
+        raise RuntimeError("out of memory")
+
+    assert shadow.offer(hold)
+    assert begun.wait(60)
+    assert shadow.offer(lambda: done.append(1))
+    assert shadow.offer(fail)
+    assert not shadow.offer(lambda: done.append(2))
+    gate.set()
+    shadow.settle()
+    assert done == [1]
+    assert shadow.offer(lambda: done.append(3))
+    shadow.settle()
+    assert done == [1, 3]
+
+
+def broken(trial, monkeypatch):
+    """Let version 2 raise whatever photo it sees."""
+    usual = LoadedModel.classify
+
+    def classify(model, photo, *, explain=False):
+        if model.version.number == 2:
+            raise RuntimeError("out of memory")
+        return usual(model, photo, explain=explain)
+
+    monkeypatch.setattr(LoadedModel, "classify", classify)
+
+
+def test_a_challenger_that_raises_is_counted_and_the_champion_answers(trial, challenger, monkeypatch):
+    trial.begin(challenger, share=1.0)
+    broken(trial, monkeypatch)
+    assert set(trial.ask(3)) == {(1, "champion")}
+    assert trial.told["evidence"]["challenger"]["failures"] == 3
+    assert trial.told["state"] == "answers"
+
+
+@pytest.mark.parametrize("mode", ["canary", "shadow"])
+def test_a_challenger_that_raises_too_often_is_asked_no_more(trial, challenger, monkeypatch, mode):
+    trial.begin(challenger, share=1.0, mode=mode)
+    broken(trial, monkeypatch)
+    for _ in range(TRIPS_AT + 5):
+        trial.ask()
+        trial.endpoint.shadow.settle()
+    assert trial.told["evidence"]["challenger"]["failures"] == TRIPS_AT
+    assert trial.told["state"] == "tripped"
+    assert trial.ask() == [(1, "champion")]
+
+
+def test_a_photo_that_cannot_be_read_is_nobodys_failure(trial, challenger):
+    trial.begin(challenger, share=1.0)
+    answer = trial.endpoint.http.post("/v1/classify", content=photo()[:200], headers={"content-type": "image/jpeg"})
+    assert answer.status_code == 422
+    assert trial.told["evidence"]["challenger"] == trial.told["evidence"]["champion"] | {"answers": 0}
+
+
+def test_an_end_is_followed_at_the_next_poll(trial, challenger):
+    begun = trial.begin(challenger, share=1.0)
+    assert trial.ask() == [(2, "challenger")]
+    trial.end(begun)
+    trial.step()
+    assert trial.ask() == [(1, None)]
+    assert trial.told is None
+
+
+def test_an_ended_challenger_answers_no_more_even_where_the_next_one_cannot_be_loaded(trial, challenger, park):
+    begun = trial.begin(challenger, share=1.0)
+    trial.end(begun)
+    following = park.certified(sharpness=3.0)
+    trial.log.start(
+        following,
+        park.channel.head(),
+        mode="canary",
+        share=1.0,
+        rule=Rule(),
+        until=park.now + timedelta(hours=1),
+        by="otto",
+        why="test",
+    )
+    park.store.away_for = lambda key: "/versions/" in key
+    assert not trial.step()
+    assert trial.ask() == [(1, None)]
+    park.store.away_for = lambda _: False
+    assert trial.step()
+    assert trial.ask() == [(3, "challenger")]
+
+
+def test_a_move_of_the_channel_ends_it_here_at_once(trial, challenger, park, endpoint):
+    trial.begin(challenger, share=1.0)
+    park.release(park.certified(sharpness=3.0))
+    endpoint.follow()
+    assert trial.ask() == [(3, None)]
+    trial.step()
+    assert trial.told is None
+
+
+def test_it_ends_when_its_time_is_over_even_where_the_store_is_away(trial, challenger, park):
+    trial.begin(challenger, share=1.0, hours=1)
+    park.store.away = True
+    assert not trial.step()
+    assert trial.ask() == [(2, "challenger")]
+    park.now += timedelta(hours=2)
+    assert not trial.step()
+    assert trial.ask() == [(1, None)]
+
+
+def test_an_uncertified_challenger_answers_nobody_until_it_is_certified(trial, park):
+    version = park.publish(sharpness=2.0)
+    trial.begin(version, share=1.0)
+    assert trial.told["state"] == "refused"
+    assert "NotCertified" in trial.told["refused"]
+    assert trial.ask() == [(1, "champion")]
+    park.certify(version)
+    trial.step()
+    assert trial.ask() == [(2, "challenger")]
+
+
+def test_a_challenger_of_who_certified_it_answers_nobody(trial, challenger, park):
+    trial.begin(challenger, share=1.0, by="quinn")
+    assert trial.told["state"] == "refused"
+    assert trial.told["refused"].startswith("SamePerson")
+    assert trial.ask() == [(1, "champion")]
+    park.certify(challenger, by="vera")
+    trial.step()
+    assert trial.ask() == [(2, "challenger")]
+
+
+def test_a_revoked_challenger_answers_no_more_after_the_next_poll(trial, challenger, park, endpoint):
+    trial.begin(challenger, share=1.0)
+    trial.ask()
+    park.revoke(challenger)
+    trial.step()
+    assert trial.ask() == [(1, "champion")]
+    assert (trial.told["state"], trial.told["evidence"]["challenger"]["answers"]) == ("refused", 1)
+    park.certify(challenger)
+    trial.step()
+    assert trial.ask() == [(2, "challenger")]
+    assert trial.told["evidence"]["challenger"]["answers"] == 2  # what was seen before counts still
+
+
+def test_a_damaged_challenger_is_refused_and_looked_at_again_later(trial, challenger, park):
+    park.spoil(challenger, "model.onnx", b"junk")
+    trial.begin(challenger, share=1.0)
+    assert trial.told["state"] == "refused"
+    asked = len(park.store.asked)
+    trial.step()
+    quiet = len(park.store.asked) - asked
+    park.seconds += 60
+    asked = len(park.store.asked)
+    trial.step()
+    assert len(park.store.asked) - asked > quiet
+
+
+def test_a_quiet_poll_of_a_running_experiment_makes_two_requests(trial, challenger, park):
+    trial.begin(challenger)
+    asked = len(park.store.asked)
+    trial.step()
+    assert park.store.asked[asked:] == [
+        "pets/experiments/prod/00000002.json",
+        certificate_key("pets", 2, 2),
+    ]
+
+
+def test_trouble_with_experiments_touches_no_answer(trial, park, endpoint):
+    park.store.away_for = lambda key: key.startswith("pets/experiments/")
+    assert not trial.step()
+    assert trial.ask() == [(1, None)]
+    assert endpoint.http.get("/healthz/ready").status_code == 200
+
+
+def test_a_restarted_process_draws_the_same_requests(trial, challenger, park, open_endpoint):
+    trial.begin(challenger, share=0.5)
+    before = trial.ask(10)
+    other = open_endpoint()
+    other.follow()
+    again = Trial(park, other)
+    again.step()
+    assert again.ask(10) == before

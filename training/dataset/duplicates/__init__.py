@@ -1,0 +1,1 @@
+"""Near-duplicate photos: perceptual hashes that differ in few bits."""

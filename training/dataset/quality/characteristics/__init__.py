@@ -1,0 +1,1 @@
+"""The characteristics of a dataset's quality, a module each."""

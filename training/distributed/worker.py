@@ -1,0 +1,57 @@
+"""What a process does that trains together with the one that runs the job: learn from its part of every batch."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from registry.store.memory_store import MemoryStore
+from registry.store.object_store import ObjectStore
+from training.dataset.manifest import Split, load_manifest
+from training.distributed.group import Group
+from training.errors import Interrupted
+from training.fitting.checkpoint import Checkpoints
+from training.fitting.pixels import load_pixels
+from training.fitting.train import train
+from training.jobs.job import JobSpec
+
+
+def assist(
+    spec: JobSpec, *, lake: ObjectStore, group: Group, directory: Path, should_stop: Callable[[], bool] = lambda: False
+) -> None:
+    """Train with the group's leader until it has trained. The leader loads, stores, tests and publishes.
+
+    Raises Interrupted when this machine goes, or when the leader is gone.
+    """
+
+    def check() -> None:
+        if should_stop():
+            raise Interrupted("interrupted while photos were loaded; nothing was lost")
+
+    if spec.hyper_parameters.frozen:
+        return  # the leader embeds and learns alone
+    manifest = load_manifest(lake, spec.dataset)
+    learn, validate = (
+        load_pixels(
+            lake,
+            manifest.part(split),
+            manifest.labels,
+            spec.hyper_parameters.image_size,
+            check=check,
+            directory=directory,
+        )
+        for split in (Split.TRAIN, Split.VALIDATION)
+    )
+    try:
+        train(
+            learn,
+            validate,
+            classes=len(manifest.labels),
+            parameters=spec.hyper_parameters,
+            seed=spec.seed,
+            initial_weights=None,  # all begin with the leader's
+            checkpoints=Checkpoints(MemoryStore(), "assistant"),
+            on_epoch=lambda _record: None,
+            should_stop=should_stop,
+            group=group,
+        )
+    except RuntimeError as error:  # torch's, when a process does not answer any more
+        raise Interrupted(f"the others are gone: {error}") from error

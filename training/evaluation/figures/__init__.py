@@ -1,0 +1,1 @@
+"""Metrics with intervals: accuracy, calibration, robustness, slices, latency."""

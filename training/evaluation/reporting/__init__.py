@@ -1,0 +1,1 @@
+"""The report and the model card, with charts and misclassified photos."""

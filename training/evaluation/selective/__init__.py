@@ -1,0 +1,1 @@
+"""Selective classification: when a version abstains, and how well that works on unseen groups."""

@@ -1,0 +1,1 @@
+"""A training job from its specification to a published version."""

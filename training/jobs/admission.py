@@ -1,0 +1,40 @@
+"""Whether a job can be done at all, held the same way before it is stored and on the instance that runs it."""
+
+from registry.store.object_store import ObjectStore
+from training.dataset.manifest import Manifest, load_manifest
+from training.dataset.quality import refuse_unfit
+from training.dataset.quality.stored import refuse_doubtful
+from training.dataset.splits.leakage import refuse_leaks
+from training.errors import SpecMalformed
+from training.jobs.job import JobSpec, written
+
+
+def admit(spec: JobSpec, lake: ObjectStore, *, weights_follow: bool = False) -> Manifest:
+    """Give the dataset of a job that can be trained on it as asked; no photo is read.
+
+    `weights_follow`: what its initial weights will be is not known yet, but there will be some.
+    Raises SpecMalformed, DatasetMissing, ManifestMalformed, DatasetRefused, SplitsLeak.
+    """
+    written(spec)
+    _refuse_baseless(spec, weights_follow=weights_follow)
+    manifest = load_manifest(lake, spec.dataset)
+    refuse_unfit(manifest)
+    refuse_leaks(manifest)
+    refuse_doubtful(lake, spec.dataset, spec.data_gates)
+    spec.evaluation.checks.positive_class(manifest.labels)
+    return manifest
+
+
+def _refuse_baseless(spec: JobSpec, *, weights_follow: bool) -> None:
+    """A linear layer alone needs a network that was trained, and one machine."""
+    if not spec.hyper_parameters.frozen:
+        return
+    if spec.initial_weights is None and not weights_follow:
+        raise SpecMalformed(
+            "frozen=1 learns a linear layer on a network that stays as it is, and this job has no initial weights; "
+            "give --weights imagenet or a version, or frozen=0"
+        )
+    if spec.instances > 1:
+        raise SpecMalformed(
+            f"frozen=1 is learned on one instance, and {spec.instances} would wait for it; ask for one, or frozen=0"
+        )

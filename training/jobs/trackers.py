@@ -1,0 +1,75 @@
+"""Epochs to MLflow or TensorBoard, where somebody runs them: `MLFLOW_TRACKING_URI` or `TENSORBOARD_LOGDIR` is set.
+
+Neither is in the lock: whoever sets a variable brings the library. The job's own records are complete without them,
+and a tracker that fails is named once and never stops a training.
+"""
+
+import importlib
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Final
+
+from training.jobs.job import JobSpec
+
+type Say = Callable[[str, Mapping[str, object]], None]
+type _Track = Callable[[int, Mapping[str, float]], None]
+
+_TRACKERS: Final[Mapping[str, str]] = {"MLFLOW_TRACKING_URI": "MLflow", "TENSORBOARD_LOGDIR": "TensorBoard"}
+
+
+def tracked(say: Say, job: str, spec: JobSpec) -> Say:
+    """Give `say`, which also tells every epoch's numbers to the trackers that the environment names."""
+    starts = {"MLflow": _mlflow, "TensorBoard": _tensorboard}
+    tracks: dict[str, _Track] = {}
+    for variable, name in _TRACKERS.items():
+        if os.environ.get(variable):
+            try:
+                tracks[name] = starts[name](job, spec)
+            except Exception as error:  # noqa: BLE001 - missing, misconfigured or unreachable: all the same to a training
+                say("not tracked", {"tracker": name, "message": repr(error)})
+
+    def say_and_track(event: str, facts: Mapping[str, object]) -> None:
+        say(event, facts)
+        if event != "epoch":
+            return
+        for name in list(tracks):
+            try:
+                tracks[name](int(str(facts["epoch"])), _numbers(facts))
+            except Exception as error:  # noqa: BLE001 - as above
+                del tracks[name]
+                say("not tracked", {"tracker": name, "message": repr(error)})
+
+    return say_and_track if tracks else say
+
+
+def _numbers(facts: Mapping[str, object]) -> dict[str, float]:
+    usage = facts.get("usage")
+    flat = {**facts, **(usage if isinstance(usage, dict) else {})}
+    return {name: float(value) for name, value in flat.items() if isinstance(value, int | float) and name != "epoch"}
+
+
+def _mlflow(job: str, spec: JobSpec) -> _Track:
+    """Begin, or go on with, the run named like the job; the server is where `MLFLOW_TRACKING_URI` says."""
+    mlflow: Any = importlib.import_module("mlflow")
+    mlflow.set_experiment("petpark")
+    found = mlflow.search_runs(filter_string=f"attributes.run_name = '{job}'", output_format="list")
+    mlflow.start_run(run_id=found[0].info.run_id if found else None, run_name=job)
+    if not found:
+        facts = {"dataset": spec.dataset, "seed": spec.seed, "code": spec.code}
+        mlflow.log_params(asdict(spec.hyper_parameters) | facts)
+    return lambda epoch, numbers: mlflow.log_metrics(dict(numbers), step=epoch)
+
+
+def _tensorboard(job: str, _spec: JobSpec) -> _Track:
+    writer: Any = importlib.import_module("torch.utils.tensorboard").SummaryWriter(
+        str(Path(os.environ["TENSORBOARD_LOGDIR"]) / job)
+    )
+
+    def track(epoch: int, numbers: Mapping[str, float]) -> None:
+        for name, number in numbers.items():
+            writer.add_scalar(name, number, epoch)
+        writer.flush()
+
+    return track
