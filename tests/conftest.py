@@ -28,19 +28,26 @@ multiprocessing.set_forkserver_preload(["tests.training.training_process"])
 # moto's EC2 otherwise reads 1,300 public images at each start. An image that it does not know it takes as it is.
 os.environ["MOTO_EC2_LOAD_DEFAULT_AMIS"] = "false"
 
-_LONGEST = (
+LONGEST = (
     "tests/rehearsal/test_stacks.py",
     "tests/rehearsal/scenario/test_lifecycle.py",
-    "tests/training/fitting/test_train.py",
-    "tests/training/distributed/test_group.py",
     "tests/rehearsal/engine/test_stack_life.py",
     "tests/training/networks/test_export.py",
+    "tests/training/distributed/test_group.py",
+    "tests/training/fitting/test_train.py",
+    "tests/training/fitting/test_frozen.py",
+    "tests/serving/pages/test_in_browser.py",
+    "tests/training/distributed/test_rendezvous.py",
     "tests/training/distributed/test_processes.py",
-    "tests/training/jobs/test_run.py",
+    "tests/registry/test_races.py",
+    "tests/petpark/jobs/test_submission.py",
+    "tests/petpark/jobs/test_train.py",
+    "tests/rehearsal/test_pulumi_cli.py",
+    "tests/serving/test_process.py",
     "tests/benchmarks/serving/test_soak.py",
     "tests/registry/test_state_machine.py",
 )
-"""Files that take a minute or more, the longest first: begun last, one of them would be waited for by all others."""
+"""Files that take the most processor time, the longest first: begun last, one would be waited for by all others."""
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -78,4 +85,4 @@ def _fixtures(item: pytest.Function, conftests: dict[str, ModuleType]) -> Iterat
 
 
 def _place(nodeid: str) -> int:
-    return next((place for place, file in enumerate(_LONGEST) if nodeid.startswith(file)), len(_LONGEST))
+    return next((place for place, file in enumerate(LONGEST) if nodeid.startswith(file)), len(LONGEST))

@@ -3,10 +3,12 @@
 import importlib
 import subprocess
 from multiprocessing import get_context
+from pathlib import Path
 
 import pytest
 
 from rehearsal.emulator import Emulator
+from tests.conftest import LONGEST
 from tests.slow import SLOW_CALLS, slow
 
 CONTEXT = get_context("spawn")
@@ -79,3 +81,7 @@ def test_what_counts_as_slow_exists(call: str):
     module, _, name = call.rpartition(".")
     found = getattr(importlib.import_module(module), name)
     assert (found.__module__, found.__qualname__) == (module, name)
+
+
+def test_the_files_that_begin_first_exist():
+    assert [file for file in LONGEST if not (Path(__file__).parents[1] / file).is_file()] == []
