@@ -26,7 +26,7 @@ environment = $(1)/bin/python -c 'import sys; sys.exit(sys.version_info[:2] != (
 # Two targets may fill the same environment, and uv is parallel by itself.
 .NOTPARALLEL:
 
-.PHONY: help linux setup setup-emulator deploy-setup provider demo demo-down test test-emulator check format docs-settings bench lock clean
+.PHONY: help linux setup setup-emulator deploy-setup provider demo demo-down test test-fast mutants test-emulator check format docs-settings bench lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -51,8 +51,14 @@ demo: setup-emulator ## rehearse the lifecycle: PHOTOS=dir for your own photos, 
 demo-down: ## end a rehearsal that was kept running
 	@$(RUN) -m petpark rehearse down
 
-test: provider .tools/iam-simulate/.ready ## every test, with the embedded engine; WORKERS=1 if memory is short
-	@$(RUN) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+test: provider .tools/iam-simulate/.ready ## every test, with the embedded engine, and how long it took; WORKERS=1 if memory is short
+	@$(RUN) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations=10 --durations-min=10
+
+test-fast: setup ## every test that starts no process, emulator or browser, deploys nothing and trains nothing: under a minute
+	@$(RUN) -m pytest -n 2 --dist loadfile -m "not slow"
+
+mutants: setup .tools/mutants/.ready ## how many small faults in FOLDER=registry the fast tests find; SAMPLE=300 of them
+	@PYTHONPATH=.tools/mutants $(RUN) -m tests.mutants $(FOLDER) $(if $(SAMPLE),--sample $(SAMPLE))
 
 test-emulator: setup-emulator ## what petpark needs from an emulator: LocalStack, or EMULATOR=ministack|localemu
 	@$(RUN) -m pytest tests/rehearsal/emulator tests/rehearsal/test_emulators.py $(if $(EMULATOR),--emulator $(EMULATOR))
@@ -79,10 +85,11 @@ lock: $(UV) ## write requirements/*.txt anew from pyproject.toml and requirement
 	@$(LOCK) --constraint requirements/development.txt pyproject.toml --group deploy -o requirements/deploy.txt
 	@for group in training serving camera; do $(LOCK) --group pyproject.toml:$$group -o requirements/$$group.txt; done
 	@for name in emulator ministack localemu benchmarks; do $(LOCK) requirements/$$name.in -o requirements/$$name.txt; done
+	@$(LOCK) --constraint requirements/development.txt requirements/mutants.in -o requirements/mutants.txt
 
 clean: ## remove environments, caches and everything that a rehearsal left
 	@[ ! -x $(RUN) ] || $(RUN) -m petpark rehearse down
-	@rm -rf .venv .venv-emulator .venv-ministack .venv-localemu .venv-benchmarks .tools .rehearsal .pytest_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info build
+	@rm -rf .venv .venv-emulator .venv-ministack .venv-localemu .venv-benchmarks .tools .mutants .rehearsal .pytest_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info build
 
 # uv comes from the package index into an environment of its own. A pyenv that lacks 3.13 would refuse to run in this folder: then start from /.
 $(UV): requirements/tools.txt
@@ -128,6 +135,11 @@ $(UV): requirements/tools.txt
 	@echo "setup      environment of what is measured against"
 	@$(call environment,.venv-benchmarks)
 	@$(UV) pip sync --python .venv-benchmarks/bin/python --require-hashes requirements/benchmarks.txt
+	@touch $@
+
+# Beside the development environment, whose versions it is locked to.
+.tools/mutants/.ready: requirements/mutants.txt | $(UV)
+	@$(UV) pip install --quiet --python .venv/bin/python --target $(@D) --require-hashes --requirement requirements/mutants.txt
 	@touch $@
 
 # A second evaluator of IAM policies, for tests only; Node.js is in .venv because the type checker runs on it.

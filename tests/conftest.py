@@ -1,12 +1,17 @@
 """The order of the whole run, and how its processes share the cores."""
 
+import multiprocessing
 import os
+from collections.abc import Callable, Iterator
+from types import ModuleType
+from typing import Any
 
 import pytest
 
 from petpark.loopback import direct
 from petpark.machine import workers_for_tests
 from rehearsal.emulators import DEFAULT, EMULATORS
+from tests.slow import slow
 from training.instance.memory import total_memory
 
 os.environ.update(direct(os.environ))
@@ -16,19 +21,33 @@ os.environ.update(direct(os.environ))
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # see serving/__init__.py; tests load ONNX Runtime themselves, too
 
-_LONGEST = (
+# What forks processes for tests that train imports torch once for all of them. There is one a pytest process, and it is
+# told before any test uses it.
+multiprocessing.set_forkserver_preload(["tests.training.training_process"])
+
+# moto's EC2 otherwise reads 1,300 public images at each start. An image that it does not know it takes as it is.
+os.environ["MOTO_EC2_LOAD_DEFAULT_AMIS"] = "false"
+
+LONGEST = (
     "tests/rehearsal/test_stacks.py",
     "tests/rehearsal/scenario/test_lifecycle.py",
-    "tests/training/fitting/test_train.py",
-    "tests/training/distributed/test_group.py",
     "tests/rehearsal/engine/test_stack_life.py",
     "tests/training/networks/test_export.py",
+    "tests/training/distributed/test_group.py",
+    "tests/training/fitting/test_train.py",
+    "tests/training/fitting/test_frozen.py",
+    "tests/serving/pages/test_in_browser.py",
+    "tests/training/distributed/test_rendezvous.py",
     "tests/training/distributed/test_processes.py",
-    "tests/training/jobs/test_run.py",
+    "tests/registry/test_races.py",
+    "tests/petpark/jobs/test_submission.py",
+    "tests/petpark/jobs/test_train.py",
+    "tests/rehearsal/test_pulumi_cli.py",
+    "tests/serving/test_process.py",
     "tests/benchmarks/serving/test_soak.py",
     "tests/registry/test_state_machine.py",
 )
-"""Files that take a minute or more, the longest first: begun last, one of them would be waited for by all others."""
+"""Files that take the most processor time, the longest first: begun last, one would be waited for by all others."""
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -43,9 +62,27 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: _place(item.nodeid))
+    conftests = {
+        name.removesuffix("conftest"): plugin
+        for plugin in config.pluginmanager.get_plugins()
+        if isinstance(plugin, ModuleType) and (name := str(plugin.__name__)).endswith("conftest")
+    }
+    for item in items:
+        if isinstance(item, pytest.Function) and (
+            item.get_closest_marker("rehearsal") or slow(item.function, _fixtures(item, conftests))
+        ):
+            item.add_marker("slow")
+
+
+def _fixtures(item: pytest.Function, conftests: dict[str, ModuleType]) -> Iterator[Callable[..., Any]]:
+    """The functions of the fixtures that a test uses: its module's own, or those of the nearest conftest."""
+    near = sorted((name for name in conftests if item.function.__module__.startswith(name)), key=len, reverse=True)
+    places = [item.module, *(conftests[name] for name in near)]
+    for name in item.fixturenames:
+        yield from [getattr(place, name) for place in places if hasattr(place, name)][:1]
 
 
 def _place(nodeid: str) -> int:
-    return next((place for place, file in enumerate(_LONGEST) if nodeid.startswith(file)), len(_LONGEST))
+    return next((place for place, file in enumerate(LONGEST) if nodeid.startswith(file)), len(LONGEST))

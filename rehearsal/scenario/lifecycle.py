@@ -45,7 +45,8 @@ from training.networks.pretrained import PACKAGED
 QUALITY = "quality.html"
 """The page on the photos' quality, beside the summary."""
 
-_SEED = 20_26
+SEED = 20_26
+"""Of the drawn photos, of the dataset's split, and (with a training's number added) of the trainings."""
 
 _CHECKS = ("photos=40", "calls=30")
 """Corrupts fewer photos than a job does otherwise: the rehearsal shows that it is tested, not how good it is."""
@@ -148,7 +149,7 @@ class Lifecycle:
     def _draw_photos(self) -> None:
         if self._script.photos is None:
             with self._steps.beside("draw a photo set") as step:
-                generate(self._photos, count=self._script.photo_count, seed=_SEED, progress=self._still_wanted)
+                generate(self._photos, count=self._script.photo_count, seed=SEED, progress=self._still_wanted)
                 step.done(f"{self._script.photo_count} photos of generated cats and dogs")
 
     def _still_wanted(self, _done: int, _of: int) -> None:
@@ -193,7 +194,7 @@ class Lifecycle:
                     if early
                     else self._photos
                 ),
-                seed=_SEED,
+                seed=SEED,
                 base=since and since.sha256,
                 progress=lambda done, of: step.progress(f"{done} of {of}"),
             )
@@ -235,7 +236,7 @@ class Lifecycle:
                 dataset.sha256,
                 script.recipe + (script.second_recipe if first else ()),
                 recipe=script.base,
-                seed=_SEED + number,
+                seed=SEED + number,
                 initial_weights=self._weights(number, first),
                 checks=_CHECKS,
             )

@@ -66,7 +66,7 @@ def pins(lock: str) -> dict[str, str]:
     return {canonicalize_name(name): version for name, version in found}
 
 
-OF_INPUT_FILES = ("benchmarks", "emulator", "localemu", "ministack")
+OF_INPUT_FILES = ("benchmarks", "emulator", "localemu", "ministack", "mutants")
 EVERY_LOCK = (*OF_INPUT_FILES, *LOCKED, "deploy", "development")
 
 

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import MappingProxyType
@@ -72,6 +73,12 @@ def outputs(stack: str = "test", **endpoint: Any) -> dict[str, Any]:
     }
 
 
+@cache
+def session() -> boto3.Session:
+    """One for all targets: each new one reads the descriptions of its services again."""
+    return boto3.Session(aws_access_key_id="x", aws_secret_access_key="x", region_name="eu-west-1")
+
+
 @dataclass(frozen=True, kw_only=True)
 class FakeTarget(Target):
     """Everything in memory; `people` says who acts in which role, `acted` in which roles somebody acted."""
@@ -126,7 +133,7 @@ class Place:
             stacks=tuple(self.exported),
             outputs=found,
             endpoint_urls=self.urls,
-            session=boto3.Session(aws_access_key_id="x", aws_secret_access_key="x", region_name="eu-west-1"),
+            session=session(),
             buckets=self.buckets,
             key=self.key,
             people=self.people,

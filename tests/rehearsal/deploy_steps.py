@@ -201,7 +201,7 @@ class Steps:
             if answer.is_success:
                 return answer.text
             assert time.monotonic() < deadline, f"{answer.status_code} {answer.text}"
-            time.sleep(1)  # as curl does between its tries
+            time.sleep(0.1)  # curl waits for seconds between its tries
 
     def _filled(self, word: str) -> str:
         for name, value in self.variables.items():

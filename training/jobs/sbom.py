@@ -1,6 +1,7 @@
 """What a model was made with: the environment's packages as a software bill of materials (CycloneDX 1.6, JSON)."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from functools import cache
 from importlib.metadata import Distribution, distributions
 from pathlib import Path
 from typing import Any, Final, cast
@@ -37,14 +38,25 @@ def write_sbom(
     root = _Component(name=model, version=job, type=ComponentType.MACHINE_LEARNING_MODEL, bom_ref=model)
     bom = _Bom()
     bom.metadata.component = root
-    found = {package.name.lower(): package for package in (distributions() if packages is None else packages)}
-    components = [_component(found[name]) for name in sorted(found)]
+    components = [*(_installed() if packages is None else _components(packages))]
     if weights:
         components.append(_weights(weights))
     bom.components.update(components)
     bom.register_dependency(root, components)
     outputter = make_outputter(bom, OutputFormat.JSON, SchemaVersion.V1_6)
     path.write_text(outputter.output_as_string(indent=1), encoding="utf-8")
+
+
+@cache
+def _installed() -> Sequence[Any]:
+    """Return what the environment holds, read once: a process does not change its packages."""
+    return _components(distributions())
+
+
+def _components(packages: Iterable[Distribution]) -> Sequence[Any]:
+    """Return each package once, by its name without regard to case."""
+    found = {component.name.lower(): component for component in map(_component, packages)}
+    return tuple(found[name] for name in sorted(found))
 
 
 def _weights(weights: PackagedWeights) -> Any:
@@ -60,14 +72,16 @@ def _weights(weights: PackagedWeights) -> Any:
 
 
 def _component(package: Distribution) -> Any:
-    stated = package.metadata.get("License-Expression") or package.metadata.get("License") or ""
-    purl = PackageURL(type="pypi", name=package.name.lower(), version=package.version)
+    stated = package.metadata  # each access reads and parses the package's file again, as `name` and `version` do
+    name, version = stated["Name"], stated["Version"]
+    license_ = stated.get("License-Expression") or stated.get("License") or ""
+    purl = PackageURL(type="pypi", name=name.lower(), version=version)
     return _Component(
-        name=package.name,
-        version=package.version,
+        name=name,
+        version=version,
         type=ComponentType.LIBRARY,
         purl=purl,
         bom_ref=str(purl),
         # Some packages put the license's whole text there; its name is all that belongs here.
-        licenses=[_License(name=stated)] if stated and len(stated) <= _LONGEST_LICENSE else (),
+        licenses=[_License(name=license_)] if license_ and len(license_) <= _LONGEST_LICENSE else (),
     )

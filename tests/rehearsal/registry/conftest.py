@@ -17,9 +17,9 @@ files = conftest.files  # the suite's own
 _buckets = itertools.count(1)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def new_store(emulator: Emulator) -> Callable[[], PrunableStore]:
-    """Makes a store in a new bucket."""
+    """Makes a store in a new bucket. One client for all tests: to make one costs more than most tests do."""
     s3 = emulator.client("s3")
     session = boto3.Session(aws_access_key_id="test", aws_secret_access_key="test", region_name=emulator.region)
     transfer = crt_transfer(session, s3)

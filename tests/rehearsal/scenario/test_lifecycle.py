@@ -7,23 +7,37 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from camera.visits.visits import VisitRules
+from registry.encoding import sha256_hex
 from registry.identity import person
+from registry.store.memory_store import MemoryStore
 from rehearsal.demo_users import CAST
 from rehearsal.report.summary import RehearsalFacts
 from rehearsal.run import RunOptions, run
+from rehearsal.scenario.lifecycle import SEED
 from rehearsal.scenario.scenario_options import ScenarioOptions
+from training.dataset.generated import generate
+from training.dataset.ingest import ingest
+from training.dataset.splits.split import Split
 
 pytestmark = [pytest.mark.rehearsal, pytest.mark.timeout(400)]
 
-ASKS_NOTHING = {
-    "accuracy": 0, "recall": 0, "slice_gap": 1, "calibration_error": 1, "robustness_drop": 1, "consistency": 0,
-    "abstention_coverage": 0, "abstention_kept": 0, "abstention_refused_far": 0, "abstention_refused_near": 0,
-    "luck": 0, "milliseconds": 0,
+ASKED = {
+    "accuracy": 0.4, "recall": 0.25, "calibration_error": 0.25, "robustness_drop": 0.4, "consistency": 0.5,
+    "luck": 0.05, "milliseconds": 5000,
 }  # fmt: skip
-"""Gates for a model that sees two epochs of 160 photos: it could not go to prod by those that the YAML ships."""
-GATES = {"test": {"petpark:gates": {"data": {}, "model": ASKS_NOTHING, "checks": {}}}}
+"""Gates that a model of 116 photos and 32 pixels passes, and one that guesses does not."""
+NOT_ASKED = {
+    "slice_gap": 1, "abstention_coverage": 0, "abstention_kept": 0, "abstention_refused_far": 0,
+    "abstention_refused_near": 0,
+}  # fmt: skip
+"""Of 31 test photos without cameras or other classes, none of these can be measured."""
+DATA = {"rarest_class": 0.3, "label_noise": 1, "unlike": 1}
+"""The report of a rehearsal has no networks, which find wrong labels and photos that are like no others."""
+GATES = {"test": {"petpark:gates": {"data": DATA, "model": ASKED | NOT_ASKED, "checks": {}}}}
 
-SMALL = ScenarioOptions(photo_count=160, recipe=("epochs=2", "image_size=32"), most_held_out=40)
+SMALL = ScenarioOptions(photo_count=160, recipe=("epochs=24", "image_size=32"), most_held_out=40)
+"""After 24 epochs the model is 0.94 sure of a photo of each class, after 10 of none: a visit begins at 0.8."""
 
 
 def processes_with(text: str) -> list[str]:
@@ -75,13 +89,15 @@ def test_one_has_it_trained_another_certifies_and_a_third_moves_the_channels(tol
     assert words.isdisjoint(member.name for member in CAST)
 
 
-def test_each_version_was_held_against_the_gates_of_the_stacks_yaml(told):
+def test_each_version_passed_gates_that_ask_for_something(told):
     _, facts = told
     assert set(facts.gates) == {1, 2}
     for verdicts in facts.gates.values():
-        assert {"accuracy", "recall", "consistency"} < {verdict.name for verdict in verdicts}
+        said = {verdict.name: verdict for verdict in verdicts}
         assert all(verdict.passed and verdict.asked for verdict in verdicts)
-    assert facts.stacks["prod"]["gates"]["model"] == ASKS_NOTHING
+        assert all("not measured" not in said[name].found and said[name].found for name in {*ASKED} - {"luck"})
+        assert "at least 40" in said["accuracy"].asked
+    assert facts.stacks["prod"]["gates"]["model"] == ASKED | NOT_ASKED
 
 
 def test_no_request_is_lost_while_a_release_moves_and_moves_back(told):
@@ -98,15 +114,35 @@ def test_a_camera_at_the_gate_is_answered_while_versions_come_and_go(told):
     assert found, seen
     assert int(found[2]) > 0
     assert found[3] == "0"
-    # So small a model may be sure of nobody; what it is sure of is in the lake, with the version that said it.
-    assert (found[1] == "nobody for sure") == (not facts.visits)
-    assert {visit.label for visit in facts.visits} <= {"cat", "dog"}
-    assert {visit.version for visit in facts.visits} <= {1, 2}
+    assert len(facts.visits) >= 1
+    for visit in facts.visits:
+        assert visit.label in {"cat", "dog"}
+        assert visit.version in {1, 2}
+        assert visit.score >= VisitRules().enter
+        assert visit.picture
 
 
-def test_the_answers_come_from_photos_that_no_training_saw(told):
+@pytest.fixture(scope="module")
+def splits(tmp_path_factory) -> tuple[str, dict[Split, set[str]]]:
+    """The dataset of the same photos, and the hashes of the photos of each split."""
+    folder = tmp_path_factory.mktemp("photos")
+    generate(folder, count=SMALL.photo_count, seed=SEED)
+    ingestion = ingest(folder, MemoryStore(), seed=SEED)
+    hashes: dict[Split, set[str]] = {split: set() for split in Split}
+    for photo in ingestion.manifest.photos:
+        hashes[photo.split].add(photo.sha256)
+    return ingestion.sha256, hashes
+
+
+def test_the_answers_come_from_photos_that_no_training_saw(told, splits):
     _, facts = told
     assert facts.dataset is not None
+    dataset, hashes = splits
+    assert facts.dataset.sha256 == dataset
+    shown = {sha256_hex(prediction.photo) for prediction in facts.predictions}
+    assert len(shown) == len(facts.predictions)
+    assert shown <= hashes[Split.TEST]
+    assert shown.isdisjoint(hashes[Split.TRAIN] | hashes[Split.VALIDATION])
     assert facts.accuracy is not None
     assert facts.accuracy.n == len(facts.predictions) <= facts.dataset.splits["test"]
     for accuracy in (facts.accuracy, facts.balanced_accuracy):

@@ -1,10 +1,12 @@
 """From a folder to a dataset: what is taken, what is skipped and why, what is never sent twice."""
 
+import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from imaging import measuring
+from imaging.measuring import Measurer
 from registry.layout import PHOTOS, manifest_key, photo_key
 from registry.store.memory_store import MemoryStore
 from tests.training.photos import jpeg, write_photos
@@ -150,8 +152,8 @@ def test_photos_measured_by_processes_make_the_same_dataset_and_without_any_it_i
 ) -> None:
     photos = write_photos(tmp_path, per_class=40)
     here = ingest(photos, MemoryStore(), seed=1)
-    monkeypatch.setattr(measuring.Measurer.__init__, "__kwdefaults__", {"processes": 2, "here": 0})
+    monkeypatch.setattr(sys.modules[Ingestion.__module__], "Measurer", partial(Measurer, processes=2, here=0))
     assert ingest(photos, MemoryStore(), seed=1).sha256 == here.sha256
-    monkeypatch.setattr(measuring, "_PROGRAM", ("-c", "raise SystemExit(3)"))
+    monkeypatch.setattr(sys, "executable", "/bin/false")
     with pytest.raises(DatasetRefused, match="more processes; then ingest the photos again"):
         ingest(photos, MemoryStore(), seed=1)

@@ -72,7 +72,7 @@ def free_port() -> int:
 @pytest.fixture(scope="module")
 def pair() -> list[Mapping[str, Any]]:
     """What two processes tell, each about itself."""
-    context = multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
     port = free_port()
     pipes = [context.Pipe(duplex=False) for _ in range(2)]
     members = [context.Process(target=take_part, args=(rank, port, pipes[rank][1])) for rank in range(2)]
@@ -140,7 +140,7 @@ def run_or_assist(rank: int, port: int, folder: Path, spec: JobSpec) -> None:
 
 
 def test_a_job_with_an_assistant_publishes_one_version_with_the_loss_of_a_job_alone(built: Built, tmp_path: Path):
-    context, port = multiprocessing.get_context("spawn"), free_port()
+    context, port = multiprocessing.get_context("forkserver"), free_port()
     lake = FolderStore(tmp_path / "lake")
     for key in built.lake.keys(""):
         lake.create(key, built.lake.get(key))

@@ -61,10 +61,8 @@ def test_a_training_interrupted_again_and_again_still_ends_with_equal_weights(wh
 
 @pytest.fixture(scope="module")
 def processes() -> ForkServerContext:
-    """Processes that have imported torch before they begin: ten of them start in the time of one."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([training_process.__name__])
-    return context
+    """Processes that have imported torch before they begin (`tests/conftest.py`): ten start in the time of one."""
+    return multiprocessing.get_context("forkserver")
 
 
 @pytest.mark.parametrize("life", range(10))

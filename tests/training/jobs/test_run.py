@@ -1,7 +1,7 @@
 """A whole job: what it leaves behind, how it fails, and how it goes on after an interruption."""
 
 import json
-import time
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from importlib.metadata import version as installed
@@ -214,14 +214,17 @@ def test_an_interrupted_job_goes_on_elsewhere_to_the_same_weights(built: Built, 
 def test_an_interrupted_job_ends_with_the_records_of_its_epochs_stored(
     built: Built, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
+    interrupted = threading.Event()
+
     class SlowEpochs(MemoryStore):
         def create(self, key: str, body: bytes) -> None:
             if key.startswith(epochs_prefix("job-1")):
-                time.sleep(0.2)  # longer than it takes to be interrupted
+                assert interrupted.wait(60)
             super().create(key, body)
 
     def train_one_epoch(*_: object, on_epoch: Callable[[EpochRecord], None], **__: object) -> None:
         on_epoch(EpochRecord(epoch=1, of=2, train_loss=1, loss=1, accuracy=1, learning_rate=1, seconds=1))
+        interrupted.set()
         raise Interrupted("interrupted after 8 of 16 steps")
 
     workspace, catalog = SlowEpochs(), Catalog(MemoryStore(), "pets")
