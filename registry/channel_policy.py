@@ -29,7 +29,7 @@ class ChannelPolicy:
     """The rule of one channel. The defaults are the strictest that every team can keep."""
 
     certificate: bool = True
-    """Take only versions with a certificate in force, forward and back."""
+    """Take only versions with a valid certificate, forward and back."""
     two_people: bool = True
     """Who certified a version may not be the one who promotes it."""
     metric: str | None = None

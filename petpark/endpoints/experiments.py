@@ -95,7 +95,7 @@ def _look_back(desk: PromotionService, begun: Experiment, version: Version, cloc
         desk.hold(version, clock())
         head = desk.channel.head()
     except NotCertified as error:
-        expected = f"a certificate in force for version {version.number}"
+        expected = f"a valid certificate for version {version.number}"
         raise ExperimentVoid(begun.channel, begun.number, expected=expected, actual=error.actual) from error
     except (StoreUnavailable, KeyUnavailable, LogShorter):
         return

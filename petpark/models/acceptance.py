@@ -129,7 +129,7 @@ def answer_folder(
     if not tested:
         first = f": {skipped[0][0]}, {skipped[0][1]}" if skipped else ""
         raise DatasetRefused(
-            f"no photo in {folder} is left to test on ({len(left_out or ())} that it learned from, {len(skipped)} "
+            f"no photo in {folder} is left to test on ({len(left_out or ())} that it was trained on, {len(skipped)} "
             f"skipped{first}); give a folder with one subfolder of photos for each class"
         )
     return Tested(

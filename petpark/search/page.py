@@ -27,9 +27,9 @@ def write_page(table: Table, study: Study, path: Path) -> None:
     """Write the study as one HTML file that needs nothing else and runs no script; all text in it is escaped."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    from training import evaluation
+    from training.evaluation import reporting
 
-    style = Path(next(iter(evaluation.__path__))) / "report.css"
+    style = Path(next(iter(reporting.__path__))) / "report.css"
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,

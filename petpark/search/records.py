@@ -206,7 +206,7 @@ class Records:
             low=found and found.interval[0],
             high=found and found.interval[1],
             error="InstancesLost" if lost else result and result.error,
-            message=f"{MOST_LAUNCHES} instances ended without a result" if lost else result and result.message,
+            message=f"{MOST_LAUNCHES} instances terminated without a result" if lost else result and result.message,
         )
 
     def _trials(self) -> dict[int, Trial]:

@@ -139,7 +139,7 @@ class PromotionService:
         """Bring back the version that was in force before, or version `to`.
 
         `expected`: the channel entry that the decision was based on. `again`: also a version that was rolled back from.
-        It was promoted once, so only what may have changed since is asked again: a certificate in force, and a mover's
+        It was promoted once, so only what may have changed since is asked again: a valid certificate, and a mover's
         name. Whoever notices at night must not need a second person.
         Raises ReasonMissing, NothingToRollBackTo, RolledBackBefore, MoverRefused, DigestMismatch, ChannelMoved,
         NotCertified (revoked or expired: name another with `to`); DecidedAfterMove as `promote` does.

@@ -27,7 +27,7 @@ class NotCertified(RegistryError):
 
     def __init__(self, version: str, *, reason: Reason, actual: str, public: str = "") -> None:
         """`public` says the same to those who may not know a certifier's name and note."""
-        super().__init__(expected=f"a certificate in force for {version}", actual=actual, next=self._NEXT[reason])
+        super().__init__(expected=f"a valid certificate for {version}", actual=actual, next=self._NEXT[reason])
         self.reason: Reason = reason
         self.public = public or actual
 

@@ -103,8 +103,7 @@ class DecidedAfterMove(RegistryError):
 
     def __init__(self, channel: str, *, entry: int, version: int, actual: str) -> None:
         super().__init__(
-            expected=f"a certificate in force for version {version} when entry {entry} of channel {channel} was "
-            "written",
+            expected=f"a valid certificate for version {version} when entry {entry} of channel {channel} was written",
             actual=actual,
             next="The channel names that version now, and endpoints that ask for certificates do not serve it. "
             f"Move it again: `petpark rollback --channel {channel}`.",

@@ -38,8 +38,8 @@ class ExperimentVoid(RegistryError):
         super().__init__(
             expected=f"{expected} when experiment {number} of channel {channel} was begun",
             actual=actual,
-            next="The experiment stands in the log, and endpoints do not take it up as it is. End it: "
-            f"petpark experiment stop --channel {channel} --why ...",
+            next="The experiment stands in the log, and endpoints do not take it up as it is. Stop it: petpark "
+            "experiment stop --channel {channel} --why ...",
         )
 
 

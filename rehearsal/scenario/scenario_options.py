@@ -43,7 +43,7 @@ class Script:
 
     @classmethod
     def of_photos(cls, photos: Path, base: str = "", settings: tuple[str, ...] = ()) -> Script:
-        """For real photos, by default by a linear layer on a network that knows ImageNet.
+        """For real photos, by default by a linear layer on a network pretrained on ImageNet.
 
         Raises training's `SpecMalformed` for a recipe or settings that do not exist, or that change nothing.
         """

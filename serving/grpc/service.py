@@ -214,7 +214,7 @@ def _guarded(
             await context.abort(CODES[status], problem.detail, told)
         except Exception:
             logger.exception("request failed", extra={"request_id": request_id, "path": route})
-            detail = f"Something unforeseen happened; the endpoint's log has it under {request_id}."
+            detail = f"Unexpected error; see the endpoint's log for request id {request_id}."
             await context.abort(CODES[INTERNAL.status], detail)
         else:
             return answered

@@ -82,7 +82,7 @@ class Bodies:
     def _check_announced(self, request: Request) -> None:
         announced = request.headers.get("content-length", "0")
         if not announced.isascii() or not announced.isdigit():
-            raise Problem(BAD_REQUEST, "Content-Length is not a number.")
+            raise Problem(BAD_REQUEST, "Content-Length is not a valid number.")
         self._check_size(int(announced[:20]))
 
     def _check_size(self, size: int) -> None:
@@ -91,10 +91,10 @@ class Bodies:
 
     def _hold(self, size: int, peer: str | None) -> None:
         if self._held + size > self._limits.held_bytes:
-            raise Problem(OVERLOADED, "Too many large bodies at once. Try again after a moment.", retry_after=1)
+            raise Problem(OVERLOADED, "Too many large requests at the same time. Retry after a moment.", retry_after=1)
         if peer is not None:
             if self._peers[peer] + size > self._limits.peer_held_bytes:
-                detail = "Too many large bodies from your address at once. Try again after a moment."
+                detail = "Too many large requests from your address at the same time. Retry after a moment."
                 raise Problem(OVERLOADED, detail, retry_after=1)
             self._peers[peer] += size
         self._held += size

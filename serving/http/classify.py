@@ -85,7 +85,7 @@ class ClassifyApi:
         """Answer from the thread that did the work: a way through the event loop would cost two changes of threads."""
         photo = unwrap(body)
         if not photo:
-            raise Problem(UNREADABLE, "The body is empty; send the bytes of a photo.")
+            raise Problem(UNREADABLE, "The body is empty; send a photo.")
         current = deployed(self._live)
         try:
             answer = self._arms.classify(

@@ -141,5 +141,5 @@ def _json_length(request: Request) -> int | None:
     if text is None:
         return None
     if not (text.isascii() and text.isdigit() and len(text) < 12):
-        raise Problem(UNREADABLE, "Inference-Header-Content-Length is not a number.")
+        raise Problem(UNREADABLE, "Inference-Header-Content-Length is not a valid number.")
     return int(text)

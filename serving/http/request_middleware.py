@@ -95,12 +95,12 @@ def wrong_host(scope: Scope) -> str | None:
     """
     hosts = [value for name, value in scope["headers"] if name == b"host"]
     if len(hosts) > 1:
-        return f"There are {len(hosts)} Host header lines; send one."
+        return f"The request has {len(hosts)} Host headers; send exactly one."
     if hosts and _HOST.fullmatch(hosts[0]):
         return None
     if not any(hosts):
-        return "There is no Host header line; send one." if scope["http_version"] == "1.1" else None
-    return "The Host header line is no host; send a name or an address, with a port or without."
+        return "The Host header is missing." if scope["http_version"] == "1.1" else None
+    return "The Host header is invalid; send a name or an address, optionally with a port."
 
 
 def _line(scope: Scope) -> Line | None:

@@ -185,7 +185,7 @@ class Workers:
             async with asyncio.timeout(self._seconds):
                 return await task.done
         except TimeoutError:
-            detail = f"There was no answer within {self._seconds:g} seconds. Try again after a moment."
+            detail = f"No answer within {self._seconds:g} seconds. Retry after a moment."
             raise Problem(OVERLOADED, detail, retry_after=RETRY_AFTER_SECONDS) from None
         finally:
             if task.waiting:
@@ -231,7 +231,7 @@ class Workers:
         return None if task is None or self._held[most] <= self._held[peer] + 1 else task
 
     def _overloaded(self) -> Problem:
-        detail = f"{self._places} requests are running or waiting. Try again after a moment."
+        detail = f"{self._places} requests are running or waiting. Retry after a moment."
         return Problem(OVERLOADED, detail, retry_after=RETRY_AFTER_SECONDS)
 
     def _give_back(self, peer: str) -> None:

@@ -78,5 +78,5 @@ class Live:
     @property
     def excuse(self) -> str:
         """Say to a caller why nothing is in force, as far as it is known."""
-        why = self.refused.detail if self.refused else "Its channel may still be empty."
-        return f"No verified version is in force here. {why}"
+        why = self.refused.detail if self.refused else "Its channel may be empty."
+        return f"This endpoint serves no version yet. {why}"

@@ -132,7 +132,7 @@ def meaning(claim: Claim | None, found: Share) -> str:
     """Say what the figure is worth beside the version's own."""
     said = (
         "The interval in a version's report is that of its test split, drawn from the same photos as those that it "
-        "learned from. It speaks of photos like those, not of new breeds, cameras or places."
+        "was trained on. It speaks of photos like those, not of new breeds, cameras or places."
     )
     if claim is None:
         return said

@@ -9,7 +9,7 @@ from petpark.errors import SettingsWrong
 
 
 def costs(ctx: typer.Context) -> None:
-    """Say what the stack of --stack costs per month with its current settings, at AWS's list prices."""
+    """Estimate the monthly cost of the stack with its current settings, at AWS list prices."""
     from infra.configuration import costs as prices
 
     run = invocation(ctx)
@@ -33,7 +33,7 @@ def costs(ctx: typer.Context) -> None:
         "training_hour": None if hour is None else round(hour, 2),
     }
     if hour is not None:
-        rows.append(("plus, per hour of on-demand training", f"{hour:.2f}"))
+        rows.append(("plus each hour of on-demand training", f"{hour:.2f}"))
     columns = (f"stack {run.stack}", f"USD per month, list prices for {prices.REGION} in {prices.READ}")
     run.output.table(columns, rows, facts=facts, empty="")
     run.output.note(

@@ -220,7 +220,7 @@ def test_neither_and_doubt_are_said_in_every_language(browser, cloud, tmp_path):
 def test_what_is_no_photo_is_said_in_plain_words(page):
     page.goto("/")
     give(page, b"no photo at all")
-    expect(page.locator("#answer")).to_contain_text("This cannot be read; the file may be damaged.")
+    expect(page.locator("#answer")).to_contain_text("The photo cannot be decoded; the file may be damaged.")
     expect(page.locator("#answer .detail")).to_have_attribute("lang", "en")
     give(page, b"%PDF", "pet.pdf", "application/pdf")
     expect(page.locator("#answer")).to_contain_text("no JPEG, PNG or WebP photo")
@@ -230,13 +230,13 @@ def test_a_failure_of_the_endpoint_is_told(page):
     page.route("**/v1/classify*", lambda route: route.abort())
     page.goto("/")
     give(page, photo("red"))
-    expect(page.locator("#answer .alarm")).to_contain_text("The endpoint did not answer")
+    expect(page.locator("#answer .alarm")).to_contain_text("The endpoint does not respond")
     page.unroute("**/v1/classify*")
     problem = {"type": "/docs#internal", "detail": "the log has it under 7"}
     page.route("**/v1/classify*", lambda route: route.fulfill(status=503, json=problem))
     give(page, photo("red"))
     expect(page.locator("#answer .alarm")).to_contain_text(
-        "The endpoint failed. Its log says why. the log has it under 7"
+        "Internal error. See the endpoint’s log. the log has it under 7"
     )
 
 
@@ -307,13 +307,13 @@ def test_without_an_agent_the_page_says_how_to_start_one(page):
     page.unroute("**/v1/cameras")
     away = {"agents": [{"error": "it does not answer (ConnectionRefusedError).", "cameras": []}]}
     page.route("**/v1/cameras", lambda route: route.fulfill(json=away))
-    expect(page.locator("#cameras")).to_contain_text("A camera agent cannot be reached: it does not answer")
+    expect(page.locator("#cameras")).to_contain_text("Camera agent unreachable: it does not answer")
 
 
 def test_models_show_channels_history_and_who_certified(page):
     page.goto("/models")
     channel = page.locator("section", has=page.get_by_role("heading", name="Channel prod"))
-    expect(channel).to_contain_text("Version 2 in force since")
+    expect(channel).to_contain_text("Version 2 active since")
     expect(channel.locator("tbody tr")).to_have_count(2)
     versions = page.locator("section", has=page.get_by_role("heading", name="Versions in these channels"))
     expect(versions.locator("tbody tr").first).to_contain_text("signed by somebody, until")
@@ -326,13 +326,13 @@ def test_where_keys_are_required_a_page_asks_for_one_and_remembers_it_in_its_tab
         with opened(browser, endpoint) as context:
             page = context.new_page()
             page.goto("/models")
-            expect(page.locator("#message")).to_contain_text("This takes an API key")
+            expect(page.locator("#message")).to_contain_text("Valid API key required")
             expect(page.get_by_label("API key", exact=True)).to_be_focused()
             page.keyboard.type(keys[KeyScope.CLASSIFY])
             page.keyboard.press("Enter")
             expect(page.get_by_role("heading", name="Channel prod")).to_be_visible()
             expect(page.locator("#message")).to_be_hidden()
-            expect(page.get_by_text("This endpoint knows no promoter’s role")).to_be_visible()
+            expect(page.get_by_text("Rollback from this page is not set up")).to_be_visible()
             page.goto("/")
             give(page, photo("blue"))
             expect(page.locator(".answer")).to_contain_text("dog")
@@ -417,7 +417,7 @@ def test_the_keyboard_reaches_the_content_first_and_sees_where_it_is(page):
     assert skip.evaluate("link => link.getBoundingClientRect().top") >= 0
     page.keyboard.press("Enter")
     page.keyboard.press("Tab")
-    expect(page.get_by_role("button", name="Read again")).to_be_focused()
+    expect(page.get_by_role("button", name="Refresh")).to_be_focused()
     expect(page.get_by_role("navigation", name="Pages").locator("[aria-current]")).to_have_text("Models")
 
 
@@ -437,7 +437,7 @@ def test_an_operator_rolls_back_by_their_own_right_and_no_secret_stays(page, clo
     page.get_by_label("Temporary AWS credentials").fill("not what the command prints")
     confirm = page.get_by_role("button", name="Roll back to version 1")
     confirm.click()
-    expect(page.locator("#dialog-message")).to_contain_text("These are no credentials.")
+    expect(page.locator("#dialog-message")).to_contain_text("These are not credentials.")
     page.get_by_label("Temporary AWS credentials").fill(json.dumps(output, indent=2))
     confirm.click()
     expect(page.locator("#dialog-message")).to_contain_text("this takes admin")

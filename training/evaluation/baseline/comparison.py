@@ -38,7 +38,7 @@ class Incumbent:
     version: int
     probabilities: Numbers  # [test photos, classes]
     unseen: npt.NDArray[np.bool_]  # [test photos]
-    copies: int = 0  # of the others, those that it learned from in other bytes
+    copies: int = 0  # of the others, those that it was trained on in other bytes
     continued: bool = False  # whether this model went on from its weights
     classify: Classify | None = None  # answers further pixels
     tried: Pixels = field(default_factory=lambda: np.empty((0, 1, 1, 3), dtype=np.uint8))
@@ -64,7 +64,7 @@ class Comparison:
     version: int | None  # None where nobody can tell which is in force
     photos: int  # that were compared
     left_out: int = 0  # test photos that the other model learned from
-    copies: int = 0  # of these, those that it learned from in other bytes
+    copies: int = 0  # of these, those that it was trained on in other bytes
     accuracy: float = 0.0  # of this model
     accuracy_interval: Interval = (0.0, 1.0)
     accuracy_theirs: float = 0.0

@@ -6,7 +6,7 @@ group is a linear layer on the network's own embeddings.
 - Where the job trained its convolutions, by ridge regression on the test photos. The network itself saw other photos of
   the group, so the figure is an upper limit of what a group that is really new gets.
 - Where they were frozen, the linear layer is all that the job learned, and it is learned again in the same way, on the
-  photos that it learned from: nothing of the job has seen the group, and the figure is exact.
+  photos that it was trained on: nothing of the job has seen the group, and the figure is exact.
 """
 
 import time
