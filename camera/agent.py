@@ -100,7 +100,7 @@ class Agent:
             self._ending.start()
         self._ending.join(patience)
         if self._ending.is_alive():
-            logger.warning("not ended yet; events that are not on the disk by the end of the process are lost")
+            logger.warning("still stopping; events not yet written to disk may be lost")
             return False
         return True
 

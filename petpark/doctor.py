@@ -293,7 +293,7 @@ def _guards(target: Target, mend: str) -> Iterator[Check]:
 
 
 def _data_lake(target: Target) -> Check:
-    """What lies in it that petpark has not written; whoever may not look learns that."""
+    """Objects in it that petpark did not write, or that the caller may not list them."""
     from petpark.data.foreign_objects import foreign
     from registry.errors import RegistryError
 

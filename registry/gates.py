@@ -127,7 +127,7 @@ def states(metrics: Mapping[str, float]) -> dict[str, State]:
 
 
 def figures(metrics: Mapping[str, float]) -> dict[str, float]:
-    """Give a version's metrics without what they say of gates."""
+    """Returns a version's metrics without what they say of gates."""
     return {name: value for name, value in metrics.items() if not name.startswith((PREFIX, UNMEASURED))}
 
 
@@ -137,7 +137,7 @@ def failed(metrics: Mapping[str, float]) -> tuple[str, ...]:
 
 
 ALL: Final = "all"
-"""Stands for every gate, of a version that was never held against any."""
+"""Stands for every gate, of a version for which no gate was checked."""
 
 
 def open_gates(metrics: Mapping[str, float]) -> dict[str, str]:
@@ -148,7 +148,7 @@ def open_gates(metrics: Mapping[str, float]) -> dict[str, str]:
     """
     known = states(metrics)
     if not known:
-        return {ALL: "never held against any gate"}
+        return {ALL: "no gate was checked"}
     return dict(sorted((name, str(state)) for name, state in known.items() if state is not State.PASSED))
 
 
@@ -234,7 +234,7 @@ def _check(name: str, value: object) -> str | int | float:
 
 def _known[T](name: str, known: Mapping[str, T], what: str) -> T:
     if name not in known:
-        raise ValueError(f"is no {what}; there are {', '.join(known)}")
+        raise ValueError(f"is not a known {what}; available: {', '.join(known)}")
     return known[name]
 
 

@@ -55,7 +55,7 @@ class Publisher:
     arrived: threading.Condition = field(default_factory=threading.Condition)
 
     def wait_for(self, count: int) -> None:
-        """Return when `count` GETs were begun."""
+        """Returns when `count` GETs were begun."""
         with self.arrived:
             assert self.arrived.wait_for(lambda: len(self.asked) >= count, timeout=60)
 

@@ -179,7 +179,7 @@ def refuse_idle(parameters: HyperParameters, settings: Iterable[str]) -> None:
 
 
 def find_recipe(name: str) -> HyperParameters:
-    """Give the recipe of a name; SpecMalformed names those that exist."""
+    """Returns the recipe of a name; SpecMalformed names those that exist."""
     if name not in RECIPES:
         raise SpecMalformed(f"no recipe {name!r}; choose one of: {', '.join(RECIPES)}")
     return RECIPES[name]

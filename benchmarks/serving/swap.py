@@ -87,9 +87,7 @@ def main() -> int:
         ):
             time.sleep(2 * BEFORE)
             unfollowed = swap(at, endpoint, versions, options.swaps)
-            found = Swapped(
-                answers=callers.finish(), swaps=endpoint.log_lines("version in force"), unfollowed=unfollowed
-            )
+            found = Swapped(answers=callers.finish(), swaps=endpoint.log_lines("version active"), unfollowed=unfollowed)
     return report(found, options.connections, show)
 
 

@@ -78,7 +78,7 @@ def ratios(ours: Sequence[float], theirs: Sequence[float]) -> list[float]:
 
 
 def median_interval(values: Sequence[float]) -> tuple[float, float, float]:
-    """Return the median with an interval that holds the true one in 95 of 100 cases, whatever the distribution.
+    """Returns the median with an interval that holds the true one in 95 of 100 cases, whatever the distribution.
 
     Order statistics: the true median lies above or below each value like heads and tails. Fewer than 6 values hold none
     with that certainty, so the interval is without end.

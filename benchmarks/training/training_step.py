@@ -63,7 +63,7 @@ class SameBatch(Batches):
 
     @override
     def at(self, step: int) -> tuple[Tensor, Tensor]:
-        """Give the first batch."""
+        """Returns the first batch."""
         self._kept = self._kept or super().at(0)
         return self._kept
 

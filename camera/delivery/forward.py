@@ -97,7 +97,7 @@ class Forwarder:
     def _sent(self) -> None:
         self._metrics.forwarded.inc()
         if self.link.last_error is not None:
-            logger.info("forwarding again", extra={"to": self.link.to})
+            logger.info("upload works again", extra={"to": self.link.to})
         self._backoff.succeeded()
         self.link.last_error = None
         self.link.last_success = self._clock.wall()
@@ -105,7 +105,7 @@ class Forwarder:
     def _failed(self, error: RegistryError) -> float:
         self._metrics.forward_failures.labels(error.outcome).inc()
         if self.link.last_error is None:
-            logger.warning("cannot forward; events wait on the disk", extra={"reason": str(error)})
+            logger.warning("cannot upload events; keeping them on disk", extra={"reason": str(error)})
         self.link.last_error = str(error)
         return self._backoff.failed()
 

@@ -143,7 +143,7 @@ def answer_folder(
 
 
 def _answer_some(taken: Sequence[tuple[str, Row, bytes]], subject: Subject) -> tuple[list[_Photo], list[str]]:
-    """Give the photos with what was answered, and the keys of those that cannot be read."""
+    """Returns the photos with what was answered, and the keys of those that cannot be read."""
     from imaging import PhotoError, measure
     from registry.encoding import sha256_hex
     from training.evaluation.baseline.copies import grid
@@ -174,7 +174,7 @@ def _answer_some(taken: Sequence[tuple[str, Row, bytes]], subject: Subject) -> t
 
 
 def _left_out(photos: Sequence[_Photo], known: Learned) -> dict[str, Overlap]:
-    """Give what of the folder the version learned from, by key."""
+    """Returns what of the folder the version learned from, by key."""
 
     def small(place: int) -> Grid:
         found = photos[place].small

@@ -41,7 +41,7 @@ class Verdict:
 
 @dataclass(frozen=True, kw_only=True)
 class Judgement:
-    """How a version did, at all gates; empty for one that was never held against any."""
+    """How a version did, at all gates; empty for one for which no gate was checked."""
 
     version: int
     verdicts: tuple[Verdict, ...]

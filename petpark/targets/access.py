@@ -21,7 +21,7 @@ def policy(outputs: StackOutputs, roles: Sequence[Role]) -> Document:
     arns = {role.value: outputs.roles[role] for role in roles if role in outputs.roles}
     if any(_APART.get(role) in roles for role in roles):
         raise RolesTogether(
-            "One person was to act as publisher and as certifier: whoever trains could vouch for it, around every "
+            "One person would act as publisher and certifier, and could certify their own training, around every "
             "check of petpark's.",
             next_step="Print one policy for each of two people.",
         )

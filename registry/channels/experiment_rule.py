@@ -151,7 +151,7 @@ class Finding:
         return self.high <= self.allowed and (self.limit != "confidence_shift" or self.low >= -self.allowed)
 
     def __str__(self) -> str:
-        """Say it in figures."""
+        """Returns it as metrics."""
         return f"{self.limit} {self.value:.2%} ({self.low:.2%} to {self.high:.2%}; allowed {self.allowed:.2%})"
 
 

@@ -114,7 +114,7 @@ class PromotionService:
         return move
 
     def candidate(self, number: int, *, by: str, now: datetime | None = None) -> Version:
-        """Give version `number` if `by` may put it before callers, as far as it does not depend on what is in force.
+        """Returns version `number` if `by` may put it before callers, as far as it does not depend on what is in force.
 
         Raises VersionMissing, MoverRefused, GatesFailed, NotCertified, SamePerson.
         """

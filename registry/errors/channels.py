@@ -80,7 +80,7 @@ class GatesFailed(RegistryError):
     def __init__(self, channel: str, version: str, *, number: int, failed: tuple[str, ...]) -> None:
         super().__init__(
             expected=f"{version} with every gate passed, as channel {channel} asks",
-            actual=f"failed: {', '.join(failed)}" if failed else "it was never held against gates",
+            actual=f"failed: {', '.join(failed)}" if failed else "no gates were checked",
             next=f"`petpark models report {number}` says by how much and what to try; train again with that. Or change "
             f"`petpark:gates`, or the channel's `gates` in `petpark:channels`, in the stack that owns the platform.",
         )

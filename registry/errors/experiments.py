@@ -1,4 +1,4 @@
-"""Outcomes of experiments other than the thing asked for."""
+"""Errors of experiments."""
 
 from registry.errors import Malformed, RegistryError
 
@@ -44,7 +44,7 @@ class ExperimentVoid(RegistryError):
 
 
 class NoExperiment(RegistryError):
-    """There is no experiment to judge or to stop."""
+    """No experiment is running."""
 
     def __init__(self, channel: str) -> None:
         super().__init__(

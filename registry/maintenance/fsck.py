@@ -1,4 +1,4 @@
-"""fsck: every object of a model's registry, held against what it must be. Reads everything, changes nothing."""
+"""fsck: checks every object of a model's registry. Read-only."""
 
 import tempfile
 from collections.abc import Callable, Container, Generator, Iterable, Mapping

@@ -182,7 +182,7 @@ class Catalog:
                 return sent
 
     def _number(self, draft: Version, latest: Sequence[Version], *, wanted: int | None) -> Version:
-        """Give the draft the next free number, unless its content has one."""
+        """Assign the draft the next free number, unless its content has one."""
         for earlier in reversed(latest):
             if earlier.same_content(draft):
                 return earlier

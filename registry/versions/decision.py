@@ -47,7 +47,7 @@ class Decision:
 
 
 def decide(scores: Sequence[float], labels: Sequence[str], decision: Decision | None) -> int:
-    """Give the place of the answer among `labels`; `scores` are their probabilities, as float64."""
+    """Returns the place of the answer among `labels`; `scores` are their probabilities, as float64."""
     places: Sequence[int] = range(len(labels))
     if decision is not None:
         positive = labels.index(decision.positive)

@@ -156,7 +156,7 @@ class InstanceRunner:
             return {instance_id: record.state for instance_id, record in self._records.items()}
 
     def wait_for(self, instance_id: str, state: State, timeout: float) -> None:
-        """Return once the machine is in `state`. Raises `StateNotReached`."""
+        """Returns once the machine is in `state`. Raises `StateNotReached`."""
         with self._changed:
             if not self._changed.wait_for(lambda: self.states().get(instance_id) == state, timeout):
                 raise StateNotReached(

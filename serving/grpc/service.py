@@ -132,12 +132,12 @@ class InferenceService:
         return answer.SerializeToString(), len(asked.images)
 
     def _asked_for(self, name: str, version: str) -> LoadedModel:
-        """Give what is in force, if it is what the call names. Raises `Problem` (404, 503)."""
+        """Returns what is in force, if it is what the call names. Raises `Problem` (404, 503)."""
         if name != self.name:
-            raise Problem(NOT_FOUND, f"This endpoint serves the model {self.name!r}, not {name[:100]!r}.")
+            raise Problem(NOT_FOUND, f"This endpoint serves model {self.name!r}, not {name[:100]!r}.")
         model = deployed(self.live).model
         if version and version != str(model.version.number):
-            raise Problem(NOT_FOUND, f"Version {model.version.number} is in force, not {version[:100]!r}.")
+            raise Problem(NOT_FOUND, f"Version {model.version.number} is being served, not {version[:100]!r}.")
         return model
 
 
@@ -241,7 +241,7 @@ def _parsed[M: Message](kind: type[M], body: bytes) -> M:
     try:
         return kind.FromString(body)
     except DecodeError:
-        raise Problem(UNREADABLE, f"The body is no {kind.__name__}.") from None
+        raise Problem(UNREADABLE, f"The body is not a {kind.__name__}.") from None
 
 
 def _serialized(answer: Message | bytes) -> bytes:
@@ -262,7 +262,7 @@ def _read(request: pb.ModelInferRequest, *, size: int, batch: int, known: tuple[
     binary = b""
     if request.raw_input_contents:
         if len(request.raw_input_contents) != 1 or tensor.HasField("contents"):
-            raise Problem(UNREADABLE, "There have to be raw_input_contents or contents, one for the one input.")
+            raise Problem(UNREADABLE, "Send raw_input_contents or contents, for one input.")
         binary = request.raw_input_contents[0]
         document["parameters"] = {"binary_data_size": len(binary)}
     else:

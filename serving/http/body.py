@@ -34,7 +34,7 @@ class Bodies:
 
     @asynccontextmanager
     async def read(self, request: Request) -> AsyncGenerator[bytes]:
-        """Give the body for as long as the block runs, decoded if its Content-Encoding says that it is compressed.
+        """Returns the body for as long as the block runs, decoded if its Content-Encoding says that it is compressed.
 
         Raises `Problem`: 413 beyond the size limit, sent or decoded (at once, if the header says so), 408 when it
         arrives too slowly, 415 and 422 for an encoding that is unknown or broken, 503 when the bodies of all requests
@@ -117,7 +117,7 @@ class Bodies:
 
 
 async def _chunks(request: Request) -> AsyncIterator[bytes]:
-    """Give what is sent. Raises `ClientDisconnect` where it ends early.
+    """Returns what is sent. Raises `ClientDisconnect` where it ends early.
 
     The last byte of an announced length ends the body; to wait for the server to say so would cost one more change of
     threads. RFC 9112, section 6.3: a Transfer-Encoding overrides a Content-Length.

@@ -26,7 +26,7 @@ _JSON = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
 
 
 def deployed(live: Live) -> Deployed:
-    """Give what is in force. Raises `Problem` (503) when nothing is."""
+    """Returns what is in force. Raises `Problem` (503) when nothing is."""
     current = live.deployed
     if current is None:
         raise Problem(NOT_READY, live.excuse, retry_after=2)
@@ -34,7 +34,7 @@ def deployed(live: Live) -> Deployed:
 
 
 def peer_of(workers: Workers, request: Request) -> str:
-    """Return whose turn this request takes among the workers."""
+    """Returns whose turn this request takes among the workers."""
     return workers.peer(request.state.caller, request.client.host if request.client else None)
 
 

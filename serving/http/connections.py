@@ -80,7 +80,7 @@ class Seen:
 
 @functools.lru_cache(4096)
 def peer_of(host: str) -> str:
-    """Give the address that connections are counted for; of IPv6, the network that one customer has."""
+    """Returns the address that connections are counted for; of IPv6, the network that one customer has."""
     try:
         address = ipaddress.ip_address(host.partition("%")[0])
     except ValueError:

@@ -88,7 +88,7 @@ def request_id_of(given: str | None) -> str:
 
 
 def wrong_host(scope: Scope) -> str | None:
-    """Say what is wrong with the header line Host, which whoever is on the way may have understood in another way.
+    """Returns what is wrong with the Host header, which proxies may interpret differently.
 
     RFC 9112, section 3.2: there is one, with a valid value, in every request of HTTP/1.1. Granian makes an empty one
     where there is none.

@@ -34,7 +34,7 @@ class _Task:
     error: BaseException | None = None
 
     def settle(self) -> None:
-        """Tell whoever waits for it how it ended. For the event loop."""
+        """Deliver the result to the waiting request. For the event loop."""
         if self.done.done():
             return  # its caller has left, or the time was up
         if self.error is None:
@@ -79,7 +79,7 @@ class Workers:
         return self._taken
 
     def peer(self, caller: Caller | None, host: str | None) -> str:
-        """Return whose turn a request takes: its key's, else its address's; "" if neither tells callers apart."""
+        """Returns whose turn a request takes: its key's, else its address's; "" if neither tells callers apart."""
         if caller is not None and caller.key is not None:
             return f"key {caller.key.name}"
         return peer_of(host) if self._shares and host else ""

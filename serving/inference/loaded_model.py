@@ -83,7 +83,7 @@ class LoadedModel:
         return self.session.labels
 
     def decode(self, photo: bytes) -> Pixels:
-        """Give the pixels [1, size, size, 3] that the model sees. Raises `imaging.PhotoError`."""
+        """Returns the pixels [1, size, size, 3] that the model sees. Raises `imaging.PhotoError`."""
         return imaging.decode(photo, self.session.size, max_pixels=self.max_pixels)[np.newaxis]
 
     def classify(self, photo: bytes, *, explain: bool = False) -> Classification:
@@ -103,7 +103,7 @@ class LoadedModel:
         )
 
     def abstained(self, found: Classification) -> dict[str, object] | None:
-        """Say which classes a photo may show, and none for a photo that shows none; None where this version cannot.
+        """Returns which classes a photo may show, and none for a photo that shows none; None where this version cannot.
 
         A version without a record still says `neither` where it has a class for frames without visitors.
         """

@@ -14,7 +14,7 @@ from serving.problems import NOT_FOUND, Problem
 from serving.settings import ServingSettings
 
 LANGUAGES = ("en", "es", "ca")
-"""The first is for whoever asks for none of them."""
+"""The first is the default."""
 PAGES = {"/": "try.html", "/live": "live.html", "/models": "models.html", "/docs": "docs.html"}
 ASSETS = ("style.css", "common.js", "try.js", "live.js", "models.js", "docs.js", "icon.svg")
 

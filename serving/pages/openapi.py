@@ -19,8 +19,8 @@ _DESCRIPTION = (
     "Errors are problem documents (RFC 9457)."
 )
 _KEYS = {
-    True: "What works on photos or tensors takes an API key.",
-    False: "This endpoint needs no API key; whoever sends one is held to its allowance.",
+    True: "Requests with photos or tensors require an API key.",
+    False: "This endpoint needs no API key; if one is sent, its rate limit applies.",
 }
 
 
@@ -62,7 +62,7 @@ def _grpc(port: int) -> str:
 
 
 def _secured(operation: Json, *refusals: problems.Kind, required: bool) -> Json:
-    """Say of an operation whether it takes a key, and how it refuses."""
+    """Describe, for an operation, whether it takes a key, and how it refuses."""
     responses = operation["responses"]
     assert isinstance(responses, dict)  # noqa: S101 - ours
     keyed = _refusals(*refusals, problems.UNAUTHORIZED, problems.FORBIDDEN, problems.TOO_MANY)

@@ -1,4 +1,4 @@
-"""Moving the followed channel back from the page Models, by the operator's own right.
+"""Rollback of the followed channel from the page Models, with the operator's own permissions.
 
 An endpoint's role cannot move a channel, and shall not. So the request brings credentials of the person who decides;
 they are used for this one request, to take the promoter's role under that person's name, and kept nowhere.
@@ -34,7 +34,7 @@ from serving.settings import ServingSettings
 logger = logging.getLogger(__name__)
 
 BODY_BYTES = 16 * 1024
-"""Largest body of a roll back."""
+"""Largest body of a rollback."""
 WHY = 500
 """Longest reason, in characters."""
 _SECONDS = 900
@@ -77,12 +77,12 @@ class RollbackRequest:
                 ),
             )
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            raise Problem(UNREADABLE, "The body is not what /docs describes for a roll back.") from None
+            raise Problem(UNREADABLE, "The body does not match the schema in /docs.") from None
         return wish
 
 
 class OpensPromotionService(Protocol):
-    """Gives the desk at which somebody moves the channel, and the ARN under which they do."""
+    """Opens the promotion service for an operator, and returns the ARN under which they act."""
 
     def __call__(self, credentials: Credentials) -> tuple[PromotionService, str]:
         """Raises `Problem` (403, 502)."""
@@ -119,14 +119,14 @@ class RollBackApi:
         if not self.confidential(request):
             raise Problem(
                 FORBIDDEN,
-                "Credentials are taken over TLS, or on the endpoint's own machine (forward its port), and not over "
-                "plain HTTP. If this connection was open, end the session whose credentials were sent.",
+                "Send credentials only over TLS, or from the endpoint's own machine (forward its port). If this "
+                "connection was not encrypted, revoke the session whose credentials were sent.",
             )
         if self._open_desk is None:
-            raise Problem(NOT_FOUND, "This endpoint knows no promoter's role. Use `petpark rollback`.")
+            raise Problem(NOT_FOUND, "This endpoint has no promoter role. Use `petpark rollback`.")
         async with self._bodies.read(request) as body:
             if len(body) > BODY_BYTES:
-                raise Problem(TOO_LARGE, f"A roll back takes {BODY_BYTES:,} bytes at most.")
+                raise Problem(TOO_LARGE, f"The body of a rollback is limited to {BODY_BYTES:,} bytes.")
             wish = RollbackRequest.from_json(body)
         move = await asyncio.to_thread(self._act, self._open_desk, wish)
         self._moved()
@@ -172,11 +172,11 @@ class PromoterSessions:
             code = cast("dict[str, dict[str, str]]", error.response)["Error"].get("Code", "refused")
             raise Problem(
                 FORBIDDEN,
-                f"AWS does not let these credentials act as the promoter ({code}). Take fresh ones of who may: "
-                "aws configure export-credentials.",
+                f"These credentials may not assume the promoter role ({code}). Use current ones of a promoter: aws "
+                "configure export-credentials.",
             ) from None
         except BotoCoreError as error:
-            raise Problem(UPSTREAM, f"AWS did not answer ({type(error).__name__}). Try again.") from None
+            raise Problem(UPSTREAM, f"AWS did not respond ({type(error).__name__}). Try again.") from None
         return self._desk(taken["Credentials"]), taken["AssumedRoleUser"]["Arn"]
 
     def _desk(self, promoter: Any) -> PromotionService:

@@ -17,7 +17,7 @@ BINARY: Json = {"type": "string", "format": "binary"}
 
 
 def schemas() -> Json:
-    """Give all shapes by their names."""
+    """Returns all shapes by their names."""
     return {
         "Classification": _classification(),
         "Batch": _batch(),

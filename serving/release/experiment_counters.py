@@ -78,7 +78,7 @@ class ExperimentCounters:
 
 
 class ExperimentCollector(Collector):
-    """Gives the tally of the experiment that runs, if one does, to Prometheus."""
+    """Exports the running experiment's counters to Prometheus."""
 
     def __init__(self) -> None:
         self.number = 0

@@ -72,7 +72,7 @@ class TrafficSplit:
 
 
 def _try(challenge: Challenge, model: LoadedModel, photo: bytes, *, explain: bool) -> Classification | None:
-    """Give the challenger's answer; None where it has none, which is counted. Raises `imaging.PhotoError`."""
+    """Returns the challenger's answer; None where it has none, which is counted. Raises `imaging.PhotoError`."""
     try:
         return _timed(challenge.tally, "challenger", model, photo, explain=explain)
     except PhotoError:
@@ -80,7 +80,7 @@ def _try(challenge: Challenge, model: LoadedModel, photo: bytes, *, explain: boo
     except Exception:
         logger.exception("the challenger failed", extra={"version": model.version.number})
         if challenge.tally.tripped:
-            logger.error("the challenger failed too often; it is asked no more here")  # noqa: TRY400 - said above
+            logger.error("the challenger failed too often; no longer used by this instance")  # noqa: TRY400 - said above
         return None
 
 

@@ -162,7 +162,7 @@ class _Clerk:
         return len(self._sent)
 
     def examine_all(self, source: Source) -> Iterator[tuple[str, Photo | str]]:
-        """Give each file's photo, or the reason why it is none (nothing for one that is not ours to judge), in order.
+        """Returns each file's photo, or why it is not one (nothing for files that are skipped silently), in order.
 
         An error that is not about one file ends it, with nothing under way.
         """

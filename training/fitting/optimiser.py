@@ -40,7 +40,7 @@ def build_optimiser(model: nn.Module, parameters: HyperParameters) -> Optimizer:
 
 
 def _blocks(model: nn.Module, decay: float) -> list[tuple[list[Tensor], float]]:
-    """Give each block's weights and the factor of their learning rate: 1 for the last, times `decay` for each before.
+    """Returns each block's weights and their learning-rate factor: 1 for the last, times `decay` for each before.
 
     Without decay all weights are one block, in their order: optimisers of the past had them so.
     """
@@ -95,7 +95,7 @@ class Muon(Optimizer):
 
 
 def orthogonalise(matrix: Tensor) -> Tensor:
-    """Give a matrix with the same singular vectors, whose singular values are all near 1 (0.7 to 1.2).
+    """Returns a matrix with the same singular vectors, whose singular values are all near 1 (0.7 to 1.2).
 
     Iterates on the small square of a wide matrix, and multiplies the wide one once: less than half of the arithmetic.
     """

@@ -76,7 +76,7 @@ _KEPT: Final = 256  # training photos whose pixels a frozen network's export is 
 _LOCK: Final = Path(__file__).parents[2] / "requirements" / "training.txt"
 
 type Say = Callable[[str, Mapping[str, object]], None]
-"""Tells how far a job is: an event, and facts about it."""
+"""Reports the progress of a job: an event, and facts about it."""
 
 
 def run_job(
@@ -149,7 +149,7 @@ def run_job(
 
 
 def find_version(catalog: Catalog, job: str) -> Version | None:
-    """Give the version that a job published; None if it has not."""
+    """Returns the version that a job published; None if it has not."""
     return next((version for version in reversed(_readable(catalog)) if version.lineage.get("run") == job), None)
 
 
@@ -355,7 +355,7 @@ class _Run:
     def _in_eight_bits(
         self, whole: Path, exported: ExportedModel, learn: LabelledPixels, validate: LabelledPixels
     ) -> tuple[Path, ExportedModel]:
-        """Give the eight-bit model, or the one there is if that is better."""
+        """Returns the eight-bit model, or the one there is if that is better."""
         path = self.directory / "model.int8.onnx"
         quantise(whole, path, learn.pixels.numpy())
         smaller = ExportedModel(path)

@@ -22,8 +22,8 @@ from registry.version import Version
 
 _SAMPLE_EVERY = 0.25
 _OUTAGE_LINES = (
-    "cannot follow the channel; serving what is in force",
-    "cannot follow the experiments; what runs goes on",
+    "cannot read the channel; still serving the active version",
+    "cannot read the experiments; running ones continue",
 )
 
 
@@ -182,7 +182,7 @@ class Soak:
         strange = {status: n for status, n in seen.good.items() if status != 200}
         seen.unasked += [f"good callers: status {status}, {n} times" for status, n in strange.items()]
         seen.unasked += [f"bad callers: {what}" for what in bad.unexpected]
-        if foreign := foreign_answers(answers, self._endpoint.log_lines("version in force")):
+        if foreign := foreign_answers(answers, self._endpoint.log_lines("version active")):
             seen.unasked.append(f"{foreign} answers came from a version that was not in force")
         if not self._endpoint.alive:
             seen.unasked.append("the endpoint ended")

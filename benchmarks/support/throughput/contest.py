@@ -68,7 +68,7 @@ class Contestant:
 
 
 def noise(pairs: Mapping[str, Sequence[Pair]]) -> list[str]:
-    """Say why these rounds conclude nothing; empty where the machine was quiet.
+    """Returns why these rounds conclude nothing; empty where the machine was quiet.
 
     No server is faster than its limit, and a limit is the same each time: otherwise somebody else used the processors.
     """

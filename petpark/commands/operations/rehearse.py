@@ -174,7 +174,7 @@ def forecast(script: Script) -> str:
 
 
 def _refuse_hopeless(photos: Path) -> None:
-    """Say at once what ingestion would say after the stacks are up."""
+    """Check the photos as ingestion would, before the stacks are deployed."""
     from rehearsal.scenario import growth
     from training.dataset.quality.fitness import MIN_PHOTOS_PER_CLASS
 

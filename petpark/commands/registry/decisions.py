@@ -80,7 +80,7 @@ def certify(
 
 
 def _warn(run: Invocation, target: Target, version: int, decision: Decision, *, yes: bool) -> None:
-    """Say what becomes of the channels that are at `version`, and ask."""
+    """Show the consequences for channels at `version`, and ask for confirmation."""
     follows = decisions.consequences(target, version)
     for each in follows:
         run.output.err.print(each.told, markup=False, soft_wrap=True)

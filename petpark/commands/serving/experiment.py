@@ -164,12 +164,12 @@ def _others(run: Invocation, first: Target) -> Iterator[Target]:
 
 def _show(run: Invocation, found: Look) -> None:
     experiment, conclusion = found.experiment, found.conclusion
-    outcome = conclusion.outcome if conclusion else "goes on"
+    outcome = conclusion.outcome if conclusion else "running"
     fields: dict[str, Cell] = {
         "experiment": f"{experiment.number}: version {experiment.version} against {experiment.champion}",
         "mode": f"{experiment.mode}, {experiment.share:.0%}",
         "seen": _seen(found.evidence),
-        "outcome": good(outcome) if outcome in {"promoted", "goes on"} else bad(outcome),
+        "outcome": good(outcome) if outcome in {"promoted", "running"} else bad(outcome),
         "because": "; ".join(conclusion.reasons if conclusion else found.judgement.reasons),
     }
     if found.silent:

@@ -103,7 +103,7 @@ def test_asking_for_less_is_bad_usage_and_starts_nothing(
     ("gates", "told"),
     [
         (None, "no output 'gates'"),
-        ({"data": {}, "model": {"speed": 1}, "checks": {}}, "model.speed is no gate"),
+        ({"data": {}, "model": {"speed": 1}, "checks": {}}, "model.speed is not a known gate"),
         ({"model": {}}, "expected data, model, checks"),
     ],
 )

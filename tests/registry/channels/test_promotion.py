@@ -256,7 +256,7 @@ def test_a_channel_with_movers_is_moved_by_them_only_forward_and_back(park: Park
     ("metrics", "told"),
     [
         ({"gate_accuracy": 1.0, "gate_recall": 0.0, "gate_consistency": 0.0}, "failed: consistency, recall"),
-        ({"accuracy": 1.0}, "never held against gates"),
+        ({"accuracy": 1.0}, "no gates were checked"),
     ],
     ids=["failed two", "never judged"],
 )

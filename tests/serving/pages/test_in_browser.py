@@ -127,7 +127,7 @@ def endpoint(cloud, registry, keys, agent) -> Iterator[Process]:
         "PETPARK_POLL_SECONDS": "0.5",
     }
     with running(cloud, registry, **settings) as process:
-        process.wait_for("version in force", version=2)
+        process.wait_for("version active", version=2)
         yield process
 
 
@@ -205,7 +205,7 @@ def test_neither_and_doubt_are_said_in_every_language(browser, cloud, tmp_path):
     registry = Registry(cloud, tmp_path, files)
     registry.release(4.0)
     with running(cloud, registry) as process:
-        process.wait_for("version in force", version=1)
+        process.wait_for("version active", version=1)
         for locale, (doubt, neither) in said.items():
             with opened(browser, process, locale=locale) as context:
                 page = context.new_page()
@@ -223,7 +223,7 @@ def test_what_is_no_photo_is_said_in_plain_words(page):
     expect(page.locator("#answer")).to_contain_text("The photo cannot be decoded; the file may be damaged.")
     expect(page.locator("#answer .detail")).to_have_attribute("lang", "en")
     give(page, b"%PDF", "pet.pdf", "application/pdf")
-    expect(page.locator("#answer")).to_contain_text("no JPEG, PNG or WebP photo")
+    expect(page.locator("#answer")).to_contain_text("not a JPEG, PNG or WebP photo")
 
 
 def test_a_failure_of_the_endpoint_is_told(page):
@@ -288,7 +288,7 @@ def test_cameras_show_frame_state_visits_and_latency_and_go_on_until_paused(page
     expect(gate.get_by_alt_text("Last frame of camera gate")).to_be_visible()
     assert gate.locator("img").evaluate("image => image.decode().then(() => image.naturalWidth)") == 80
     expect(gate).to_contain_text("dog")
-    expect(gate).to_contain_text("half within 31 ms, 99 of 100 within 80 ms")
+    expect(gate).to_contain_text("median 31 ms, 99th percentile 80 ms")
     expect(page.locator(".camera-tile").nth(1)).to_contain_text("no route to host")
     agent.visits = 4
     expect(gate.locator("dd").nth(1)).to_have_text("4")
@@ -322,7 +322,7 @@ def test_models_show_channels_history_and_who_certified(page):
 def test_where_keys_are_required_a_page_asks_for_one_and_remembers_it_in_its_tab(browser, cloud, registry, keys):
     settings = {"PETPARK_API_KEYS": "required", "PETPARK_API_KEYS_PREFIX": KEYS}
     with running(cloud, registry, **settings) as endpoint:
-        endpoint.wait_for("version in force")
+        endpoint.wait_for("version active")
         with opened(browser, endpoint) as context:
             page = context.new_page()
             page.goto("/models")
@@ -440,7 +440,7 @@ def test_an_operator_rolls_back_by_their_own_right_and_no_secret_stays(page, clo
     expect(page.locator("#dialog-message")).to_contain_text("These are not credentials.")
     page.get_by_label("Temporary AWS credentials").fill(json.dumps(output, indent=2))
     confirm.click()
-    expect(page.locator("#dialog-message")).to_contain_text("this takes admin")
+    expect(page.locator("#dialog-message")).to_contain_text("this requires admin")
     page.get_by_label("API key with the scope admin").fill(keys[KeyScope.ADMIN])
     confirm.click()
     expect(page.locator("#done")).to_have_text("Channel prod is back at version 1 (entry 3).")
@@ -448,7 +448,7 @@ def test_an_operator_rolls_back_by_their_own_right_and_no_secret_stays(page, clo
     assert head is not None
     assert (head.version, head.restores, head.why) == (1, 1, "it barks at cats")
     assert head.by == "arn:aws:sts::123456789012:assumed-role/promoter/otto"
-    endpoint.wait_for("version in force", version=1, entry=3)
+    endpoint.wait_for("version active", version=1, entry=3)
     said = json.dumps(endpoint.lines)
     assert made["SecretAccessKey"] not in said
     assert made["AccessKeyId"] not in said

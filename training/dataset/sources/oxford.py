@@ -28,7 +28,7 @@ OXFORD_TERMS: Final = (
     "A. Zisserman and C. V. Jawahar (Cats and Dogs, CVPR 2012), under CC BY-SA 4.0, "
     "https://creativecommons.org/licenses/by-sa/4.0/; the copyright remains with the photos' owners"
 )
-"""What whoever passes the photos on has to say."""
+"""Attribution that redistribution requires."""
 
 _SILENCE_SECONDS: Final = 30.0
 _UNPACKED: Final = ("images", "annotations")

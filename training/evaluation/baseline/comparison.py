@@ -139,7 +139,7 @@ class _Unanswered(Exception):
 def _ask(
     path: Path | None, labels: tuple[str, ...], pixels: Callable[[int], Pixels]
 ) -> tuple[ExportedModel, Numbers, Pixels]:
-    """Give the model, its probabilities of the photos, and these as it saw them; _Unanswered."""
+    """Returns the model, its probabilities of the photos, and these as it saw them; _Unanswered."""
     if path is None:
         raise _Unanswered(f"it has no {_MODEL}")
     with _answering():
@@ -214,7 +214,7 @@ def compare(
 def flipped(
     incumbent: Incumbent | NotCompared | None, truth: npt.NDArray[np.int64], probabilities: Numbers
 ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
-    """Give the places of photos that only the other model gets right, and of those that only this one does."""
+    """Returns the places of photos that only the other model gets right, and of those that only this one does."""
     if not isinstance(incumbent, Incumbent):
         nothing = np.empty(0, dtype=np.intp)
         return nothing, nothing
@@ -223,7 +223,7 @@ def flipped(
 
 
 def left_out(comparison: Comparison) -> str:
-    """Say how many test photos the other version learned from, and how many of these in other bytes."""
+    """Returns how many test photos the other version learned from, and how many of these in other bytes."""
     said = f"{comparison.left_out} left out, which version {comparison.version} learned from"
     return f"{said} ({comparison.copies} as copies in other bytes)" if comparison.copies else said
 

@@ -50,7 +50,7 @@ def risk_coverage(
 def refused_over_kept(
     strangeness: Numbers, others: Numbers, *, always: npt.NDArray[np.bool_], limit: float
 ) -> tuple[tuple[float, float], ...]:
-    """Give the share of `others` beyond each limit, over the share of photos within it; `always` are refused anyway.
+    """Returns the share of `others` beyond each limit, over the share of photos within it; `always` are refused anyway.
 
     The version's own `limit` is one of them.
     """

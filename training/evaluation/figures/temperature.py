@@ -104,14 +104,14 @@ def fit_temperature(logits: Numbers, truth: Classes) -> float:
 
 
 def at_temperature(logits: npt.NDArray[np.floating], temperature: float) -> Numbers:
-    """Give probabilities [N, classes] of logits divided by `temperature`: the answer stays."""
+    """Returns probabilities [N, classes] of logits divided by `temperature`: the answer stays."""
     scaled = logits.astype(np.float64) / temperature
     powers = np.exp(scaled - scaled.max(axis=1, keepdims=True))
     return (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)
 
 
 def logits_of(probabilities: Numbers) -> Numbers:
-    """Give logits that lead to these probabilities; a constant added to all of a photo's does not matter."""
+    """Returns logits that lead to these probabilities; a constant added to all of a photo's does not matter."""
     return np.log(np.maximum(probabilities, _TINY))
 
 
