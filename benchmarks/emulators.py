@@ -20,7 +20,7 @@ from rehearsal.emulator import default_python
 from rehearsal.emulators import EMULATORS, Product
 from rehearsal.engine.errors import EngineError
 from rehearsal.engine.events import Step
-from rehearsal.environment import STACKS, World
+from rehearsal.environment import STACKS, Environment
 
 MIB = 2**20
 
@@ -41,13 +41,13 @@ def measure(product: Product, console: Console) -> int:
     """One emulator, from its start to the second deployment of both stacks."""
     failed = 0
     with tempfile.TemporaryDirectory() as folder:
-        world = World(Path(folder), engine="embedded", product=product)
+        environment = Environment(Path(folder), engine="embedded", product=product)
         began = time.monotonic()
-        with world.emulator:
+        with environment.emulator:
             started = time.monotonic() - began
-            idle = resident(world.emulator.pid)
+            idle = resident(environment.emulator.pid)
         console.print(f"{product.name}: up in {started:.1f} s, {idle:.0f} MiB")
-        with World(Path(folder), engine="embedded", product=product) as running:
+        with Environment(Path(folder), engine="embedded", product=product) as running:
             began = time.monotonic()
             for stack in STACKS:
                 try:

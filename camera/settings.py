@@ -81,7 +81,7 @@ def parse_settings(document: object, *, where: str, defaults: Mapping[str, objec
     """Check what a file said; `defaults` are taken where it says nothing. Raises `SettingsInvalid`."""
     if not isinstance(document, Mapping):
         raise SettingsInvalid(f"{where} holds no settings. Expected something like:\n{EXAMPLE}")
-    given = _Given({**(defaults or {}), **document}, where)
+    given = _FieldReader({**(defaults or {}), **document}, where)
     cameras = given.values.get("cameras")
     if not isinstance(cameras, list) or not cameras:
         raise given.wrong("cameras", cameras, "a list of at least one camera with `name` and `url`")
@@ -136,7 +136,7 @@ def parse_source(text: str) -> dict[str, str]:
 def _camera(item: object, where: str) -> CameraSettings:
     if not isinstance(item, Mapping):
         raise SettingsInvalid(f"{where} is a {type(item).__name__}; expected `name` and `url`.")
-    given = _Given(item, where)
+    given = _FieldReader(item, where)
     name = given.text("name", required="what the camera is called in events")
     if not NAME.fullmatch(name):
         raise given.wrong("name", name, "small letters, digits and dashes, at most 63")
@@ -160,7 +160,7 @@ def _camera(item: object, where: str) -> CameraSettings:
     return camera
 
 
-def _rules(given: "_Given") -> VisitRules:
+def _rules(given: "_FieldReader") -> VisitRules:
     usual = VisitRules()
     rules = VisitRules(
         enter=given.number("enter", usual.enter, 0, 1),
@@ -183,7 +183,7 @@ def _refuse_twins(cameras: Iterable[CameraSettings], where: str) -> None:
         names.add(camera.name)
 
 
-class _Given:
+class _FieldReader:
     """Reads a mapping field by field."""
 
     def __init__(self, values: Mapping[Any, Any], where: str) -> None:

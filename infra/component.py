@@ -1,7 +1,7 @@
 """What all components have in common: a type token, names under their own, tags, and documents made of outputs."""
 
 from collections.abc import Callable
-from typing import Any, TypedDict
+from typing import Any, ClassVar, TypedDict
 
 import pulumi
 
@@ -16,14 +16,19 @@ class Child(TypedDict):
 
 
 class Component(pulumi.ComponentResource):
-    """A part of petpark. Its type token is `petpark:infra:<class>`; children are named `<name>-<part>`.
+    """A part of petpark. Its type token is `petpark:infra:<type_name>`; children are named `<name>-<part>`.
+
+    `type_name` is the class's name unless the class states another: URNs contain it, so a renamed class keeps the name
+    with which deployed stacks were made.
 
     Children take `**self.child("part")`, which gives them their name and this component as parent, so that a name
     outside the component's own cannot be spelled.
     """
 
+    type_name: ClassVar[str] = ""
+
     def __init__(self, name: str, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__(f"petpark:infra:{type(self).__name__}", name, None, opts)
+        super().__init__(f"petpark:infra:{self.type_name or type(self).__name__}", name, None, opts)
         self.name = name
 
     def child(self, part: str, opts: pulumi.ResourceOptions | None = None) -> Child:

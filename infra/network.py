@@ -39,15 +39,15 @@ class Network(Component):
         blocks = quarters(args.cidr)
         # Instances get public addresses from their subnet, not from a launch template: a template with a network
         # interface of its own could not be launched into a subnet that the caller names, as training instances are.
-        self.doors = self._create_subnets("doors", args.zones, blocks[:2], public_addresses=False)
-        self.machines = self._create_subnets("machines", args.zones, blocks[2:], public_addresses=True)
-        self.by_zone = dict(zip(args.zones, self.machines, strict=True))
+        self.public_subnets = self._create_subnets("doors", args.zones, blocks[:2], public_addresses=False)
+        self.instance_subnets = self._create_subnets("machines", args.zones, blocks[2:], public_addresses=True)
+        self.by_zone = dict(zip(args.zones, self.instance_subnets, strict=True))
         """The subnet for instances in each zone."""
         internet, routes = self._route_to_internet()
         s3 = self._route_to_s3(args.region, routes)
-        self.ready_for_balancers = [internet, *self._associate(routes, self.doors, first=0)]
+        self.ready_for_balancers = [internet, *self._associate(routes, self.public_subnets, first=0)]
         """An internet-facing load balancer is refused until these exist."""
-        self.ready_for_instances = [internet, *self._associate(routes, self.machines, first=2), s3]
+        self.ready_for_instances = [internet, *self._associate(routes, self.instance_subnets, first=2), s3]
         """An instance that boots before these exist cannot fetch its code, or loses its connection to S3."""
         self.register_outputs({"vpc": self.vpc.id})
 

@@ -20,6 +20,9 @@ class Program(Commands):
             "petpark.commands.operations.doctor",
             "Report what is missing on this machine (or in this account), and how to fix it.",
         ),
+        "preview": Listed(
+            "petpark.commands.operations.preview", "What a change would do to a stack, as one page for its review."
+        ),
         "costs": Listed(
             "petpark.commands.operations.costs",
             "Estimate the monthly cost of the stack with its current settings, at AWS list prices.",

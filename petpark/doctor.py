@@ -56,12 +56,12 @@ class Health(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Check:
-    """One thing that was checked; `mend` is the command that fixes it, empty if there is nothing to fix."""
+    """One thing that was checked; `fix` is the command that fixes it, empty if there is nothing to fix."""
 
     name: str
     health: Health
     found: str
-    mend: str = ""
+    fix: str = ""
 
 
 def examine(kind: str, root: Path, open_target: Callable[[], Target]) -> Iterator[Check]:
@@ -115,7 +115,7 @@ def _python() -> Check:
     if sys.version_info[:2] == PYTHON:
         return Check(name="Python", health=Health.FINE, found=found)
     wanted = ".".join(map(str, PYTHON))
-    return Check(name="Python", health=Health.MISSING, found=f"{found}, not {wanted}", mend="make setup")
+    return Check(name="Python", health=Health.MISSING, found=f"{found}, not {wanted}", fix="make setup")
 
 
 def _room(root: Path) -> Check:
@@ -127,15 +127,15 @@ def _room(root: Path) -> Check:
         name="disk space",
         health=Health.MISSING,
         found=f"{found}, {ROOM_NEEDED / 1024**3:.0f} needed",
-        mend="make clean",
+        fix="make clean",
     )
 
 
-def _packages(name: str, mend: str, *modules: str, needed: bool = True) -> Check:
+def _packages(name: str, fix: str, *modules: str, needed: bool = True) -> Check:
     lacking = [module for module in modules if importlib.util.find_spec(module) is None]
     if not lacking:
         return Check(name=name, health=Health.FINE, found=", ".join(modules))
-    return _not_there(name, f"lacks {', '.join(lacking)}", mend, needed=needed)
+    return _not_there(name, f"lacks {', '.join(lacking)}", fix, needed=needed)
 
 
 def _pulumi(*, needed: bool) -> Check:
@@ -171,7 +171,7 @@ def _account() -> Check:
         caller = boto3.Session().client("sts", config=patience).get_caller_identity()
     except (BotoCoreError, ClientError) as error:
         return Check(
-            name="AWS account", health=Health.MISSING, found=str(error), mend="aws configure (or: aws sso login)"
+            name="AWS account", health=Health.MISSING, found=str(error), fix="aws configure (or: aws sso login)"
         )
     return Check(name="AWS account", health=Health.FINE, found=f"{caller['Account']} as {caller['Arn']}")
 
@@ -185,19 +185,19 @@ def _emulator(root: Path) -> Check:
     product = EMULATORS.get(chosen)
     if product is None:
         found = f"{VARIABLE} is {chosen}, not one of {', '.join(EMULATORS)}"
-        return Check(name="emulator", health=Health.MISSING, found=found, mend=f"unset {VARIABLE}")
+        return Check(name="emulator", health=Health.MISSING, found=found, fix=f"unset {VARIABLE}")
     python = default_python(product, root)
     if not python.exists():
         found = f"{product.name}: no {python}"
-        return Check(name="emulator", health=Health.MISSING, found=found, mend=product.setup)
+        return Check(name="emulator", health=Health.MISSING, found=found, fix=product.setup)
     question = f"from importlib.metadata import version; print(version({product.distribution!r}))"
     try:
         done = subprocess.run([python, "-c", question], capture_output=True, text=True, timeout=30, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
-        return Check(name="emulator", health=Health.MISSING, found=str(error), mend=product.setup)
+        return Check(name="emulator", health=Health.MISSING, found=str(error), fix=product.setup)
     if done.returncode != 0:
         found = f"its environment has no {product.name}"
-        return Check(name="emulator", health=Health.MISSING, found=found, mend=product.setup)
+        return Check(name="emulator", health=Health.MISSING, found=found, fix=product.setup)
     default = "the default" if product is DEFAULT else f"set by {VARIABLE}"
     return Check(name="emulator", health=Health.FINE, found=f"{product.name} {done.stdout.strip()}, {default}")
 
@@ -231,7 +231,7 @@ def deployed(kind: str, root: Path, open_target: Callable[[], Target]) -> Iterat
     name = "model store"
     try:
         target = open_target()
-        mend = (
+        fix = (
             "petpark rehearse down, then petpark rehearse --keep"
             if kind == "rehearsal"
             else f"pulumi up --stack {_owner(root, target.outputs.stack)}"
@@ -249,8 +249,8 @@ def deployed(kind: str, root: Path, open_target: Callable[[], Target]) -> Iterat
     else:
         yield _clock(target)
         traces = "" if kind == "rehearsal" else ", then look for traces: petpark models fsck"
-        yield from _guards(target, mend + traces)
-        yield _signing_key(target, mend)
+        yield from _guards(target, fix + traces)
+        yield _signing_key(target, fix)
         yield _data_lake(target)
 
 
@@ -262,13 +262,13 @@ def _clock(target: Target) -> Check:
         next(store.keys(f"{target.outputs.model}/"), None)
     except ClockSkewed as error:
         found = f"{error.actual} here, {error.expected}"
-        return Check(name="clock", health=Health.MISSING, found=found, mend="sudo timedatectl set-ntp true")
+        return Check(name="clock", health=Health.MISSING, found=found, fix="sudo timedatectl set-ntp true")
     except RegistryError as error:
         return _not_there("clock", f"the store did not say: {error.actual}", error.next, needed=False)
     return Check(name="clock", health=Health.FINE, found="agrees with the store's")
 
 
-def _guards(target: Target, mend: str) -> Iterator[Check]:
+def _guards(target: Target, fix: str) -> Iterator[Check]:
     from registry.errors import RegistryError
     from registry.maintenance.bucket_checks import examine as examine_bucket
 
@@ -281,7 +281,7 @@ def _guards(target: Target, mend: str) -> Iterator[Check]:
             collector=outputs.roles.get(Role.COLLECTOR),
         )
     except RegistryError as error:
-        yield _not_there("model store", error.actual, mend, needed=True)
+        yield _not_there("model store", error.actual, fix, needed=True)
         return
     for guard in guards:
         name = f"model store: {guard.name}"
@@ -289,7 +289,7 @@ def _guards(target: Target, mend: str) -> Iterator[Check]:
             yield Check(name=name, health=Health.FINE, found=guard.expected)
         else:
             found = f"expected {guard.expected}; found {guard.error.actual}"
-            yield Check(name=name, health=Health.MISSING, found=found, mend=mend)
+            yield Check(name=name, health=Health.MISSING, found=found, fix=fix)
 
 
 def _data_lake(target: Target) -> Check:
@@ -301,7 +301,7 @@ def _data_lake(target: Target) -> Check:
     try:
         found = foreign(target.store(target.outputs.data_lake, role=Role.PUBLISHER))
     except RegistryError as error:
-        return Check(name=name, health=Health.UNCHECKED, found=f"cannot be looked at: {error.actual}", mend=error.next)
+        return Check(name=name, health=Health.UNCHECKED, found=f"cannot be looked at: {error.actual}", fix=error.next)
     except (BotoCoreError, ClientError) as error:
         return Check(name=name, health=Health.UNCHECKED, found=f"cannot be looked at: {error}")
     if not found:
@@ -312,13 +312,13 @@ def _data_lake(target: Target) -> Check:
     return _not_there(name, said, f"{look}, and ask who wrote it: petpark removes nothing", needed=False)
 
 
-def _signing_key(target: Target, mend: str) -> Check:
+def _signing_key(target: Target, fix: str) -> Check:
     from registry.errors import KeyUnavailable
 
     try:
         key = target.verifier(role=Role.READER).key
     except KeyUnavailable as error:
-        return Check(name="signing key", health=Health.MISSING, found=error.actual, mend=mend)
+        return Check(name="signing key", health=Health.MISSING, found=error.actual, fix=fix)
     return Check(name="signing key", health=Health.FINE, found=f"{key.scheme}, {key.keyid[:12]}")
 
 
@@ -332,5 +332,5 @@ def _owner(root: Path, stack: str) -> str:
     return stack if named == "own" else str(named)
 
 
-def _not_there(name: str, found: str, mend: str, *, needed: bool) -> Check:
-    return Check(name=name, health=Health.MISSING if needed else Health.ABSENT, found=found, mend=mend)
+def _not_there(name: str, found: str, fix: str, *, needed: bool) -> Check:
+    return Check(name=name, health=Health.MISSING if needed else Health.ABSENT, found=found, fix=fix)

@@ -87,6 +87,16 @@ class PulumiFailed(OperatorError):
     """The Pulumi CLI failed or did not answer."""
 
 
+class PlanMoved(OperatorError):
+    """The plan of a stack is not the one that was reviewed."""
+
+    exit_code = NOT_SO
+
+
+class PreviewUnreadable(OperatorError):
+    """A file is not the output of `pulumi preview --json`, or of a version that petpark does not know."""
+
+
 class InstallFailed(OperatorError):
     """A download or an installation failed."""
 

@@ -73,13 +73,13 @@ def fields(named: Mapping[str, Cell], *, width: int, dim: bool, names: int = 0, 
         else:
             grid = None
             if name:
-                parts.append(Whole(Text(name, style=style), indent))
-            parts.append(Whole(value, indent + _GAP if indent + _GAP + _longest_id(value) <= width else 0))
+                parts.append(NoWrap(Text(name, style=style), indent))
+            parts.append(NoWrap(value, indent + _GAP if indent + _GAP + _longest_id(value) <= width else 0))
     return Group(*parts)
 
 
 @dataclass(frozen=True)
-class Whole:
+class NoWrap:
     """A text that is one line, however long; a terminal that shows it in two still copies it as one."""
 
     text: Text

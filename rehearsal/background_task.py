@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import cast
 
 
-class Beside[T]:
+class BackgroundTask[T]:
     """Runs `work` in a thread that nothing waits for unless asked to: a rehearsal that ends early leaves it behind.
 
     A pool's threads would be waited for when the interpreter ends, a minute or more for a deployment under way.

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Member:
+class DemoUser:
     """Somebody, what they are to the park, and the operator role that is theirs unless one person plays them all."""
 
     name: str
@@ -28,12 +28,12 @@ class Member:
 
 
 CAST = (
-    Member(name="ana", duty="ML engineer", role=Role.PUBLISHER),
-    Member(name="vera", duty="QA expert", role=Role.CERTIFIER),
-    Member(name="mia", duty="park operator", role=Role.PROMOTER),
-    Member(name="rui", duty="auditor", role=Role.READER),
-    Member(name="olga", duty="keeper of the registry", role=Role.COLLECTOR),
-    Member(name="iris", duty="repairs the registry", role=Role.REPAIRER),
+    DemoUser(name="ana", duty="ML engineer", role=Role.PUBLISHER),
+    DemoUser(name="vera", duty="QA expert", role=Role.CERTIFIER),
+    DemoUser(name="mia", duty="park operator", role=Role.PROMOTER),
+    DemoUser(name="rui", duty="auditor", role=Role.READER),
+    DemoUser(name="olga", duty="keeper of the registry", role=Role.COLLECTOR),
+    DemoUser(name="iris", duty="repairs the registry", role=Role.REPAIRER),
 )
 
 
@@ -49,7 +49,7 @@ def admit(iam: IAMClient, people: Sequence[Person], *, stack: str, roles: Iterab
         iam.put_user_policy(UserName=person.name, PolicyName=f"petpark-{stack}", PolicyDocument=policy)
 
 
-def _hire(iam: IAMClient, member: Member) -> Person:
+def _hire(iam: IAMClient, member: DemoUser) -> Person:
     iam.create_user(UserName=member.name)
     key = iam.create_access_key(UserName=member.name)["AccessKey"]
     return Person(

@@ -23,7 +23,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from rehearsal.emulators import DEFAULT, PLUGIN, Place, Product
+from rehearsal.emulators import DEFAULT, PLUGIN, EmulatorPaths, Product
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 ROOT_CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
@@ -253,7 +253,7 @@ class Emulator:
         inherited = {
             name: os.environ[name] for name in ("PATH", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH") if name in os.environ
         }
-        place = Place(
+        place = EmulatorPaths(
             host=self._host, port=self._port, region=self.region, enforce_iam=self._enforce_iam, folders=folders
         )
         return {

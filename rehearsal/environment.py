@@ -12,7 +12,7 @@ from petpark.targets.stacks import StackOutputs, parse
 from petpark.targets.target import Target, rehearsal_target
 from registry.strict_yaml import read_yaml
 from rehearsal import demo_users
-from rehearsal.background_task import Beside
+from rehearsal.background_task import BackgroundTask
 from rehearsal.emulator import REPOSITORY, Emulator
 from rehearsal.emulators import DEFAULT, Product
 from rehearsal.engine import EmbeddedEngine, Engine, StackResource
@@ -35,7 +35,7 @@ _WITHOUT_TLS = {
 _CLEAN_ENVIRONMENT = {"aws:skipCredentialsValidation": "true", "aws:skipMetadataApiCheck": "true"}
 
 
-class World:
+class Environment:
     """A context manager around everything that runs.
 
     `directory` takes all state, `product` is the emulator. `deploy` makes a stack; from then on `endpoints` says where
@@ -120,16 +120,16 @@ class World:
         `on_usable` is called when all that is left to be done is what nothing waits for, at the end at the latest: the
         embedded engine tells outputs as soon as it knows them. Raises the engine's `DeploymentFailed`.
         """
-        opened: list[Beside[None]] = []
+        opened: list[BackgroundTask[None]] = []
 
         def hear(event: Any) -> None:
             if event.kind == "outputs":
-                opened.append(Beside(lambda: self._open(stack, on_usable)))
+                opened.append(BackgroundTask(lambda: self._open(stack, on_usable)))
             if on_event is not None:
                 on_event(event)
 
         update = self.engine(stack, hear).up(stack)
-        opening = opened[0] if opened else Beside(lambda: self._open(stack, on_usable))
+        opening = opened[0] if opened else BackgroundTask(lambda: self._open(stack, on_usable))
         opening.result()
         return sum(update.changes.values())
 

@@ -139,7 +139,7 @@ class PulumiEngine:
 
     def _operate(self, kind: Kind, stack: str) -> Update:
         self._prepare(stack)
-        heard = _Heard(self._on_event)
+        heard = _OperationEvents(self._on_event)
         operation = Operation()
         self._running = stack, operation
         started = time.monotonic()
@@ -245,7 +245,7 @@ class PulumiEngine:
         return self._directory / "projects" / stack
 
 
-class _Heard:
+class _OperationEvents:
     """What an operation's events say: counts, steps, errors."""
 
     def __init__(self, on_event: Callable[[Event], None]) -> None:

@@ -1,4 +1,4 @@
-"""One rehearsal from start to end: the folder, the world, the story, the summary, and nothing left behind."""
+"""One rehearsal from start to end: the folder, the environment, the story, the summary, and nothing left behind."""
 
 import contextlib
 import shlex
@@ -17,13 +17,13 @@ from rich.console import Console
 from petpark.targets.rehearsal_credentials import ALONE
 from rehearsal.emulators import DEFAULT, Product
 from rehearsal.engine import find_provider
-from rehearsal.environment import EngineKind, World
+from rehearsal.environment import EngineKind, Environment
 from rehearsal.pulumi_cli import find_cli
 from rehearsal.report.steps import Steps
 from rehearsal.report.summary import HTML_NAME, JSON_NAME, RehearsalFacts, write_summary
 from rehearsal.scenario.lifecycle import Lifecycle
-from rehearsal.scenario.scenario_options import Script
-from rehearsal.workplace import Workplace
+from rehearsal.scenario.scenario_options import ScenarioOptions
+from rehearsal.working_directory import WorkingDirectory
 
 LEFT_BEHIND = (JSON_NAME, HTML_NAME, "instances", "rehearsal.log")
 """What a finished rehearsal leaves in its folder: the summary, and the logs of its instances."""
@@ -41,11 +41,11 @@ class RunOptions:
     product: Product = DEFAULT
     port: int = 0
     keep: bool = False
-    script: Script = field(default_factory=Script)
+    script: ScenarioOptions = field(default_factory=ScenarioOptions)
     settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict[str, Mapping[str, Any]])
 
 
-class Ended(BaseException):
+class Terminated(BaseException):
     """SIGTERM: somebody asked the rehearsal to end. Like KeyboardInterrupt, no handler of errors takes it."""
 
 
@@ -63,20 +63,20 @@ def run(options: RunOptions, console: Console, *, kept: Callable[[RehearsalFacts
     find_deployer = find_provider if options.engine == "embedded" else find_cli
     find_deployer()  # before anything starts: without it nothing can be deployed
     steps = Steps(console)
-    with _termination_raises(), Workplace(options.directory) as place:
+    with _termination_raises(), WorkingDirectory(options.directory) as place:
         try:
             with contextlib.ExitStack() as running:
                 with steps.step("start the emulated cloud") as step:
-                    world = World(
+                    environment = Environment(
                         place.directory,
                         engine=options.engine,
                         product=options.product,
                         port=options.port,
                         settings=options.settings,
                     )
-                    running.enter_context(world)
-                    step.done(f"{options.product.name} at {world.emulator.url}")
-                lifecycle = Lifecycle(world, steps, options.script)
+                    running.enter_context(environment)
+                    step.done(f"{options.product.name} at {environment.emulator.url}")
+                lifecycle = Lifecycle(environment, steps, options.script)
                 try:
                     with naming_what_lacks(options.product, steps):
                         lifecycle.play()
@@ -147,7 +147,7 @@ def _termination_raises() -> Generator[None]:
 
     def end(_number: int, _frame: FrameType | None) -> None:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        raise Ended
+        raise Terminated
 
     def interrupt(_number: int, _frame: FrameType | None) -> None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)

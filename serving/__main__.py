@@ -73,15 +73,23 @@ def _serve(settings: ServingSettings) -> None:
     memory = ChainMemory(settings.cache, store=settings.model_store) if settings.cache else None
     followers = _followers(settings, live, metrics, store, verifier, memory)
     view = RegistryView(store, settings.model, follows=settings.channel, verifier=verifier, memory=memory)
-    open_desk = None
+    open_promotion_service = None
     if settings.promoter_role and settings.signing_key:
         role, key = settings.promoter_role, settings.signing_key
-        open_desk = PromoterSessions(settings, role=role, signing_key=key, memory=memory)
+        open_promotion_service = PromoterSessions(settings, role=role, signing_key=key, memory=memory)
     ring = None
     if settings.api_keys_prefix:
         ring = KeyRing(KeyLog(store, settings.api_keys_prefix), metrics=metrics)
     uvloop.run(
-        serve(settings, followers=followers, live=live, metrics=metrics, ring=ring, view=view, open_desk=open_desk)
+        serve(
+            settings,
+            followers=followers,
+            live=live,
+            metrics=metrics,
+            ring=ring,
+            view=view,
+            open_promotion_service=open_promotion_service,
+        )
     )
 
 

@@ -43,14 +43,14 @@ def create_app(
     bodies: Bodies | None = None,
     shadow: Shadow | None = None,
     view: RegistryView | None = None,
-    open_desk: OpensPromotionService | None = None,
+    open_promotion_service: OpensPromotionService | None = None,
     connections: Connections | None = None,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> RequestMiddleware:
     """Make the ASGI application of one endpoint; `live` decides which version answers, `door` who may ask.
 
     Without a `door` there is one that knows no keys, so it is open or shut as the settings say. `view` is what the page
-    Models shows, and `open_desk` lets an operator move the channel from there; None: not from here.
+    Models shows, and `open_promotion_service` lets an operator move the channel from there; None: not from here.
     """
     bodies = bodies or Bodies(settings.limits, shares=not settings.behind_load_balancer)
     door = door or ApiKeyAuth(None, required=settings.api_keys == "required", metrics=metrics)
@@ -66,7 +66,7 @@ def create_app(
     agents = AgentsApi(settings.cameras)
     roll_back = RollBackApi(
         bodies=bodies,
-        open_desk=open_desk,
+        open_promotion_service=open_promotion_service,
         moved=view.forget if view else lambda: None,
         behind_load_balancer=settings.behind_load_balancer,
     )
@@ -99,7 +99,9 @@ def create_app(
         Route("/pages/{file}", pages.asset),
         Route("/openapi.json", pages.openapi),
     ]
-    return RequestMiddleware(Shortcut(photo, _starlette(routes)), live=live, metrics=metrics, connections=connections)
+    return RequestMiddleware(
+        ClassifyFastPath(photo, _starlette(routes)), live=live, metrics=metrics, connections=connections
+    )
 
 
 def create_probe_app(
@@ -154,7 +156,7 @@ def _starlette(routes: Sequence[Route]) -> Starlette:
     return app
 
 
-class Shortcut:
+class ClassifyFastPath:
     """Photos do not go Starlette's way through middleware and router: it takes time that they have not."""
 
     def __init__(self, photo: Route, others: ASGIApp) -> None:
@@ -187,7 +189,7 @@ async def _on_problem(request: Request, error: Exception) -> Response:
 
 
 async def _on_http_exception(request: Request, error: Exception) -> Response:
-    """Return Starlette's own errors (404, 405) as problem documents."""
+    """Returns Starlette's own errors (404, 405) as problem documents."""
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for nothing else
     detail = f"{request.method} {request.url.path}: {error.detail}. See /docs for all routes."
     kind = problems.of_status(error.status_code)

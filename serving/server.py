@@ -57,7 +57,7 @@ async def serve(
     metrics: Metrics,
     ring: KeyRing | None = None,
     view: RegistryView | None = None,
-    open_desk: OpensPromotionService | None = None,
+    open_promotion_service: OpensPromotionService | None = None,
     stop: asyncio.Event | None = None,
 ) -> None:
     """Answer requests until `stop`; then finish what was begun and return. Raises `AddressInUse`.
@@ -85,7 +85,7 @@ async def serve(
         door=door,
         bodies=bodies,
         view=view,
-        open_desk=open_desk,
+        open_promotion_service=open_promotion_service,
         connections=connections,
     )
     server = _server(app, settings, settings.port, limits.connections)

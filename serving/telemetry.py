@@ -14,7 +14,7 @@ _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5
 _WORK = ("/v1/classify", "/v2/models/", "/inference.")
 
 
-class Recent:
+class RecentAnswers:
     """The answers since the last look, for the log line that a single instance's alarms are made from.
 
     Only requests for the model's work count: probes of health would drown them. Many threads add, one takes.
@@ -49,7 +49,7 @@ class Metrics:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         at = self.registry
-        self.recent = Recent()
+        self.recent = RecentAnswers()
         self.requests = Counter("petpark_requests", "Requests answered", ("route", "status"), registry=at)
         self.request_seconds = Histogram(
             "petpark_request_seconds", "Time from header lines to answer", ("route",), buckets=_SECONDS, registry=at

@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import quote, unquote
 
 from registry.errors import ObjectExists, ObjectMissing
-from registry.store.stored import Stored
+from registry.store.object_info import Stored
 
 
 class FolderStore:

@@ -38,10 +38,10 @@ from training.dataset.generated import generate
 from training.dataset.index import Row
 from training.dataset.ingest import describe
 from training.dataset.quality.characteristics.accuracy import SURE
+from training.dataset.quality.embedding_networks import of_imagenet
 from training.dataset.quality.examine import examine
 from training.dataset.quality.findings import Finding
 from training.dataset.quality.gates import DataGates
-from training.dataset.quality.known import of_imagenet
 from training.dataset.quality.report import QualityReport
 from training.dataset.splits.leakage import find_leaks
 from training.fitting.pixels import fetch

@@ -8,7 +8,7 @@ from camera.capture.timing import TimeSource
 from camera.settings import CameraSettings
 from camera.visits.event import Event, EventKind, new_id, written
 from camera.visits.recorder import Recorder, Unblurred
-from camera.visits.visits import Began, Change, Presence, Seen, Track, advance, close, elapse
+from camera.visits.visits import Began, Change, ClassifiedFrame, Track, VisitTracker, advance, close, elapse
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +37,7 @@ class VisitorLog:
         self._camera = settings.name
         self._rules = settings.rules
         self._recorder = recorder
-        self._presence: Presence[Snapshot] = Presence()
+        self._presence: VisitTracker[Snapshot] = VisitTracker()
         self._open: dict[str, _Visit] = {}
         self.visits = 0
 
@@ -48,7 +48,9 @@ class VisitorLog:
 
     def take(self, snapshot: Snapshot, probabilities: Mapping[str, float]) -> None:
         """Take in an answer."""
-        seen = Seen(at=snapshot.arrived, probabilities=probabilities, moving=snapshot.moving, picture=snapshot)
+        seen = ClassifiedFrame(
+            at=snapshot.arrived, probabilities=probabilities, moving=snapshot.moving, picture=snapshot
+        )
         self._presence, changes = advance(self._presence, seen, self._rules)
         self._record(changes, snapshot)
 

@@ -29,7 +29,7 @@ class VisitRules:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Seen[P]:
+class ClassifiedFrame[P]:
     """One classified frame. `picture` is what stands for it, kept for the best frame of a visit."""
 
     at: float
@@ -39,7 +39,7 @@ class Seen[P]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Best[P]:
+class BestFrame[P]:
     """The frame that speaks most clearly for a track."""
 
     score: float
@@ -54,7 +54,7 @@ class Track[P]:
     first: float
     last: float
     moved: float
-    best: Best[P]
+    best: BestFrame[P]
     confirmed: bool = False
 
 
@@ -87,7 +87,7 @@ type Change[P] = Began[P] | Ended[P]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Presence[P]:
+class VisitTracker[P]:
     """Who is before one camera; `advance`, `elapse` and `close` give the next state and what changed."""
 
     tracks: Mapping[str, Track[P]] = field(default_factory=dict[str, Track[P]])
@@ -100,7 +100,9 @@ class Presence[P]:
         return tuple(sorted(label for label, track in self.tracks.items() if track.confirmed))
 
 
-def advance[P](before: Presence[P], seen: Seen[P], rules: VisitRules) -> tuple[Presence[P], list[Change[P]]]:
+def advance[P](
+    before: VisitTracker[P], seen: ClassifiedFrame[P], rules: VisitRules
+) -> tuple[VisitTracker[P], list[Change[P]]]:
     """Take in one frame; frames come in order of time."""
     elapsed, changes = elapse(before, seen.at, rules)
     tracks = dict(elapsed.tracks)
@@ -114,10 +116,10 @@ def advance[P](before: Presence[P], seen: Seen[P], rules: VisitRules) -> tuple[P
             track = replace(track, confirmed=True)
             changes.append(Began(track=track))
         tracks[label] = track
-    return Presence(tracks=tracks, classified=seen.at), changes
+    return VisitTracker(tracks=tracks, classified=seen.at), changes
 
 
-def elapse[P](before: Presence[P], now: float, rules: VisitRules) -> tuple[Presence[P], list[Change[P]]]:
+def elapse[P](before: VisitTracker[P], now: float, rules: VisitRules) -> tuple[VisitTracker[P], list[Change[P]]]:
     """Let time pass without a frame: what has not been seen for too long is gone, in the order in which it went."""
     kept: dict[str, Track[P]] = {}
     changes: list[Change[P]] = []
@@ -131,21 +133,23 @@ def elapse[P](before: Presence[P], now: float, rules: VisitRules) -> tuple[Prese
     return replace(before, tracks=kept), changes
 
 
-def close[P](before: Presence[P]) -> tuple[Presence[P], list[Ended[P]]]:
+def close[P](before: VisitTracker[P]) -> tuple[VisitTracker[P], list[Ended[P]]]:
     """End every visit, for the agent stops."""
     ended = [Ended(track=track, why=Ending.STOPPED) for track in before.tracks.values() if track.confirmed]
-    return Presence(), ended
+    return VisitTracker(), ended
 
 
-def _next[P](track: Track[P] | None, label: str, score: float, seen: Seen[P], rules: VisitRules) -> Track[P] | None:
+def _next[P](
+    track: Track[P] | None, label: str, score: float, seen: ClassifiedFrame[P], rules: VisitRules
+) -> Track[P] | None:
     if track is None:
         if score < rules.enter or not seen.moving:
             return None
-        best = Best(score=score, picture=seen.picture)
+        best = BestFrame(score=score, picture=seen.picture)
         return Track(label=label, first=seen.at, last=seen.at, moved=seen.at, best=best)
     if score < rules.stay:
         return track if track.confirmed else None
-    best = Best(score=score, picture=seen.picture) if score > track.best.score else track.best
+    best = BestFrame(score=score, picture=seen.picture) if score > track.best.score else track.best
     return replace(track, last=seen.at, moved=seen.at if seen.moving else track.moved, best=best)
 
 
@@ -154,7 +158,7 @@ def _end[P](track: Track[P], rules: VisitRules) -> float:
     return min(track.last + rules.leave_seconds, track.moved + rules.quiet_seconds)
 
 
-def _ending[P](track: Track[P], presence: Presence[P], now: float, rules: VisitRules) -> Ending | None:
+def _ending[P](track: Track[P], presence: VisitTracker[P], now: float, rules: VisitRules) -> Ending | None:
     if now - track.last >= rules.leave_seconds:
         looked = presence.classified is not None and presence.classified > track.last
         return Ending.LEFT if looked else Ending.UNSEEN

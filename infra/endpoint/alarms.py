@@ -13,7 +13,7 @@ _SILENT_SECONDS = 300
 _DAYS_LEFT = 14
 
 
-class Watched(StrEnum):
+class MonitoredSignal(StrEnum):
     """What an endpoint may have a signal for; the alarm has its name."""
 
     ERRORS = "errors"
@@ -49,22 +49,22 @@ class Rule:
     https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/alarms-and-missing-data.html"""
 
 
-def rules(*, latency_ms: int) -> Mapping[Watched, Rule]:
+def rules(*, latency_ms: int) -> Mapping[MonitoredSignal, Rule]:
     """The rule for each signal. Times are in milliseconds."""
     return {
-        Watched.ERRORS: _too_many("The endpoint answers with errors (status 500 and above)."),
-        Watched.BALANCER: _too_many(
+        MonitoredSignal.ERRORS: _too_many("The endpoint answers with errors (status 500 and above)."),
+        MonitoredSignal.BALANCER: _too_many(
             "The load balancer itself answers 502, 503 or 504: an instance closes connections, none is in service, or "
             "one takes longer than the load balancer waits."
         ),
-        Watched.LATENCY: Rule(
+        MonitoredSignal.LATENCY: Rule(
             description=f"One answer in a hundred takes longer than {latency_ms} ms.",
             statistic="p99",
             comparison="GreaterThanThreshold",
             threshold=latency_ms,
             missing="notBreaching",  # no requests
         ),
-        Watched.IN_SERVICE: Rule(
+        MonitoredSignal.IN_SERVICE: Rule(
             description="No instance of the endpoint is in service: callers get no answer.",
             statistic="Maximum",
             comparison="LessThanThreshold",
@@ -72,22 +72,22 @@ def rules(*, latency_ms: int) -> Mapping[Watched, Rule]:
             datapoints=5,  # an instance that boots, or is replaced, takes some minutes
             missing="breaching",  # a dead endpoint logs nothing
         ),
-        Watched.REFUSED: _reaches(
+        MonitoredSignal.REFUSED: _reaches(
             1, "An instance refuses the version that the channel names: petpark endpoints status", statistic="Maximum"
         ),
-        Watched.STORE: _reaches(
+        MonitoredSignal.STORE: _reaches(
             _SILENT_SECONDS,
             f"The model store has not answered an instance for {_SILENT_SECONDS} s; it serves what it has.",
             statistic="Maximum",
         ),
-        Watched.CERTIFICATION: Rule(
+        MonitoredSignal.CERTIFICATION: Rule(
             description=f"The certification of the version in force ends within {_DAYS_LEFT} days: petpark certify",
             statistic="Minimum",
             comparison="LessThanOrEqualToThreshold",
             threshold=_DAYS_LEFT,
             missing="notBreaching",  # no version, or none that needs a certificate
         ),
-        Watched.TLS: Rule(
+        MonitoredSignal.TLS: Rule(
             description=f"The load balancer's certificate ends within {_DAYS_LEFT} days and was not renewed.",
             statistic="Minimum",
             comparison="LessThanOrEqualToThreshold",

@@ -6,7 +6,7 @@ import pulumi
 import pulumi_aws as aws
 
 from infra.configuration.endpoint_settings import HEALTH_PORT
-from infra.endpoint.alarms import Watched
+from infra.endpoint.alarms import MonitoredSignal
 from infra.endpoint.endpoint_instance import EndpointArgs, create_machine, start_script
 from infra.endpoint.endpoint_kind import EndpointKind
 from infra.endpoint.host_name import HostName, HostNameArgs
@@ -80,7 +80,7 @@ class AutoscaledEndpoint(EndpointKind):
             load_balancer_type="application",
             internal=False,
             security_groups=[self.door.id],
-            subnets=[subnet.id for subnet in args.network.doors],
+            subnets=[subnet.id for subnet in args.network.public_subnets],
             drop_invalid_header_fields=True,
             tags=self.tagged("lb"),
         )
@@ -144,7 +144,7 @@ class AutoscaledEndpoint(EndpointKind):
             ),
             min_size=args.settings.min_instances,
             max_size=args.settings.max_instances,
-            vpc_zone_identifiers=[subnet.id for subnet in args.network.machines],
+            vpc_zone_identifiers=[subnet.id for subnet in args.network.instance_subnets],
             target_group_arns=[self.targets.arn],
             launch_template={"id": template.id, "version": template.latest_version.apply(str)},
             # Instances not in service are replaced, and an instance refresh waits until new ones are in service.
@@ -173,7 +173,7 @@ class AutoscaledEndpoint(EndpointKind):
             },
         )
 
-    def _signals(self, args: EndpointArgs) -> dict[Watched, Signal]:
+    def _signals(self, args: EndpointArgs) -> dict[MonitoredSignal, Signal]:
         """Use the load balancer's own metrics, which see what clients see, and the log for what only instances know.
 
         https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-cloudwatch-metrics.html
@@ -181,21 +181,23 @@ class AutoscaledEndpoint(EndpointKind):
         """
         itself = {"LoadBalancer": self.balancer.arn_suffix}
         where = {**itself, "TargetGroup": self.targets.arn_suffix}
-        known_to_instances = {what: STATE[what] for what in STATE if what is not Watched.IN_SERVICE}
+        known_to_instances = {what: STATE[what] for what in STATE if what is not MonitoredSignal.IN_SERVICE}
         signals = measure(self, self.machine.log_group, known_to_instances)
 
         def balancers(metric: str, milliseconds: float = 1.0) -> Signal:
             return Signal(namespace=_BALANCERS, metric=metric, dimensions=where, milliseconds=milliseconds)
 
-        signals[Watched.ERRORS] = balancers("HTTPCode_Target_5XX_Count")
+        signals[MonitoredSignal.ERRORS] = balancers("HTTPCode_Target_5XX_Count")
         # Published for the load balancer alone: no target answered.
-        signals[Watched.BALANCER] = Signal(namespace=_BALANCERS, metric="HTTPCode_ELB_5XX_Count", dimensions=itself)
-        signals[Watched.LATENCY] = balancers("TargetResponseTime", 1000.0)
+        signals[MonitoredSignal.BALANCER] = Signal(
+            namespace=_BALANCERS, metric="HTTPCode_ELB_5XX_Count", dimensions=itself
+        )
+        signals[MonitoredSignal.LATENCY] = balancers("TargetResponseTime", 1000.0)
         if args.settings.min_instances > 0:  # otherwise no instance at all is intended
-            signals[Watched.IN_SERVICE] = balancers("HealthyHostCount")
+            signals[MonitoredSignal.IN_SERVICE] = balancers("HealthyHostCount")
         if self.host:
             dimensions = {"CertificateArn": self.host.certificate}
-            signals[Watched.TLS] = Signal(namespace=_CERTIFICATES, metric="DaysToExpiry", dimensions=dimensions)
+            signals[MonitoredSignal.TLS] = Signal(namespace=_CERTIFICATES, metric="DaysToExpiry", dimensions=dimensions)
         return signals
 
     def _describe(self, args: EndpointArgs) -> dict[str, Any]:

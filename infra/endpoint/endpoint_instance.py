@@ -10,7 +10,7 @@ import pulumi
 
 from infra import policies
 from infra.configuration.endpoint_settings import HEALTH_PORT, EndpointSettings
-from infra.instances.instance_base import Machine, MachineArgs
+from infra.instances.instance_base import InstanceBase, InstanceBaseArgs
 from infra.instances.user_data import Bundle, serving_script
 from infra.network import Network
 from infra.policies import ResourceNames
@@ -35,11 +35,11 @@ class EndpointArgs:
     log_days: int
 
 
-def create_machine(name: str, args: EndpointArgs, parent: pulumi.Resource) -> Machine:
+def create_machine(name: str, args: EndpointArgs, parent: pulumi.Resource) -> InstanceBase:
     """Make identity, log, firewall and image of an endpoint's instances."""
-    return Machine(
+    return InstanceBase(
         f"{name}-machine",
-        MachineArgs(
+        InstanceBaseArgs(
             purpose="endpoint",
             instance_type=args.settings.instance_type,
             volume_gb=args.settings.volume_gb,
@@ -52,7 +52,7 @@ def create_machine(name: str, args: EndpointArgs, parent: pulumi.Resource) -> Ma
     )
 
 
-def start_script(args: EndpointArgs, machine: Machine, *, behind_load_balancer: bool) -> pulumi.Output[str]:
+def start_script(args: EndpointArgs, machine: InstanceBase, *, behind_load_balancer: bool) -> pulumi.Output[str]:
     """User data of an endpoint's instances.
 
     `behind_load_balancer`: the firewall lets nobody else in, so what it says about a caller's way is believed, and it

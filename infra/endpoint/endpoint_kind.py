@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from infra.component import Component
-from infra.endpoint.alarms import Watched
+from infra.endpoint.alarms import MonitoredSignal
 from infra.endpoint.signals import Signal
 
 
@@ -12,5 +12,5 @@ class EndpointKind(Component):
     """Where models answer."""
 
     outputs: dict[str, Any]
-    signals: Mapping[Watched, Signal]
+    signals: Mapping[MonitoredSignal, Signal]
     """Its metrics; without a signal there is no alarm."""

@@ -51,7 +51,7 @@ class InstanceEndpoint(EndpointKind):
             ami=self.machine.image,
             instance_type=args.settings.instance_type.name,
             iam_instance_profile=self.machine.profile.name,
-            subnet_id=args.network.machines[0].id,
+            subnet_id=args.network.instance_subnets[0].id,
             vpc_security_group_ids=[self.machine.firewall.id],
             metadata_options=METADATA_OPTIONS,
             root_block_device={"volume_size": args.settings.volume_gb, "volume_type": "gp3", "encrypted": True},

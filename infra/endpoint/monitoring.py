@@ -7,7 +7,7 @@ import pulumi
 import pulumi_aws as aws
 
 from infra.component import Component
-from infra.endpoint.alarms import Rule, Watched, rules
+from infra.endpoint.alarms import MonitoredSignal, Rule, rules
 from infra.endpoint.signals import Signal
 
 
@@ -15,7 +15,7 @@ from infra.endpoint.signals import Signal
 class MonitoringArgs:
     """What is watched, from when on it is bad, and who hears of it."""
 
-    signals: Mapping[Watched, Signal]
+    signals: Mapping[MonitoredSignal, Signal]
     latency_ms: int
     email: str | None
     """Address that the alarms write to; None leaves the topic to other subscribers."""
@@ -37,7 +37,7 @@ class Monitoring(Component):
         if email is not None:
             aws.sns.TopicSubscription(**self.child("email"), topic=self.topic.arn, protocol="email", endpoint=email)
 
-    def _watch(self, what: Watched, rule: Rule, signal: Signal) -> None:
+    def _watch(self, what: MonitoredSignal, rule: Rule, signal: Signal) -> None:
         percentile = rule.statistic.startswith("p")
         aws.cloudwatch.MetricAlarm(
             **self.child(what),

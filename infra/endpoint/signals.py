@@ -7,7 +7,7 @@ import pulumi
 import pulumi_aws as aws
 
 from infra.component import Component
-from infra.endpoint.alarms import Watched
+from infra.endpoint.alarms import MonitoredSignal
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,23 +38,23 @@ class LogValue:
         return f'{{ ($.message = "{self.message}") && ($.{self.field} = *) }}'
 
 
-ANSWERED: Mapping[Watched, LogValue] = {
-    Watched.ERRORS: LogValue(message="answered", field="errors"),
-    Watched.LATENCY: LogValue(message="answered", field="p99_milliseconds"),
+ANSWERED: Mapping[MonitoredSignal, LogValue] = {
+    MonitoredSignal.ERRORS: LogValue(message="answered", field="errors"),
+    MonitoredSignal.LATENCY: LogValue(message="answered", field="p99_milliseconds"),
 }
-STATE: Mapping[Watched, LogValue] = {
-    Watched.IN_SERVICE: LogValue(message="state", field="in_service"),
-    Watched.REFUSED: LogValue(message="state", field="refusing"),
-    Watched.STORE: LogValue(message="state", field="store_silent_seconds"),
-    Watched.CERTIFICATION: LogValue(message="state", field="certificate_days"),
+STATE: Mapping[MonitoredSignal, LogValue] = {
+    MonitoredSignal.IN_SERVICE: LogValue(message="state", field="in_service"),
+    MonitoredSignal.REFUSED: LogValue(message="state", field="refusing"),
+    MonitoredSignal.STORE: LogValue(message="state", field="store_silent_seconds"),
+    MonitoredSignal.CERTIFICATION: LogValue(message="state", field="certificate_days"),
 }
 
 
 def measure(
-    component: Component, log_group: aws.cloudwatch.LogGroup, values: Mapping[Watched, LogValue]
-) -> dict[Watched, Signal]:
+    component: Component, log_group: aws.cloudwatch.LogGroup, values: Mapping[MonitoredSignal, LogValue]
+) -> dict[MonitoredSignal, Signal]:
     """Make a metric of each number in the lines of a log group."""
-    signals: dict[Watched, Signal] = {}
+    signals: dict[MonitoredSignal, Signal] = {}
     for what, value in values.items():
         signal = Signal(namespace=pulumi.get_project(), metric=f"{pulumi.get_stack()}-endpoint-{what}", dimensions={})
         aws.cloudwatch.LogMetricFilter(

@@ -17,7 +17,7 @@ ROOT_DEVICE = "/dev/xvda"  # of Amazon Linux 2023 and of the images made from it
 
 
 @dataclass(frozen=True, kw_only=True)
-class MachineArgs:
+class InstanceBaseArgs:
     """What the instances of one component may do, and what they are made of."""
 
     purpose: str
@@ -31,10 +31,12 @@ class MachineArgs:
     log_days: int
 
 
-class Machine(Component):
+class InstanceBase(Component):
     """Identity, log, firewall and image of a component's instances."""
 
-    def __init__(self, name: str, args: MachineArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+    type_name = "Machine"
+
+    def __init__(self, name: str, args: InstanceBaseArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(name, opts)
         self.args = args
         self.image = aws.ssm.get_parameter_output(name=args.instance_type.image_parameter).insecure_value
@@ -62,7 +64,7 @@ class Machine(Component):
             tags=self.tags,
         )
 
-    def _grant(self, args: MachineArgs) -> list[pulumi.Resource]:
+    def _grant(self, args: InstanceBaseArgs) -> list[pulumi.Resource]:
         """What an instance must have been granted before it starts."""
         own = aws.iam.RolePolicy(
             **self.child("grants"),

@@ -8,7 +8,7 @@ import pulumi_aws as aws
 from infra import policies
 from infra.component import Component, document
 from infra.configuration.settings import TrainingSettings
-from infra.instances.instance_base import Machine, MachineArgs
+from infra.instances.instance_base import InstanceBase, InstanceBaseArgs
 from infra.instances.user_data import Bundle, training_script
 from infra.network import Network
 from infra.policies import ResourceNames
@@ -56,10 +56,10 @@ class Training(Component):
         }
         self.register_outputs(self.outputs)
 
-    def _create_machine(self, args: TrainingArgs) -> Machine:
-        return Machine(
+    def _create_machine(self, args: TrainingArgs) -> InstanceBase:
+        return InstanceBase(
             f"{self.name}-machine",
-            MachineArgs(
+            InstanceBaseArgs(
                 purpose="training",
                 instance_type=args.settings.instance_types[0],
                 volume_gb=args.settings.volume_gb,
@@ -92,7 +92,7 @@ class Training(Component):
             policy=document(
                 policies.launch,
                 template=self.template.arn,
-                subnets=[subnet.arn for subnet in args.network.machines],
+                subnets=[subnet.arn for subnet in args.network.instance_subnets],
                 role=self.machine.role.arn,
                 log_group=self.machine.log_group.arn,
             ),

@@ -27,7 +27,7 @@ def examine(root: Path, stack: str, *, session: boto3.Session | None = None) -> 
     try:
         settings = read_stack(root, stack)
     except SettingsUnusable as error:
-        yield Check(name="settings", health=Health.MISSING, found=str(error), mend=f"edit Pulumi.{stack}.yaml")
+        yield Check(name="settings", health=Health.MISSING, found=str(error), fix=f"edit Pulumi.{stack}.yaml")
         return
     account = Account(session or boto3.Session(), settings.region)
     caller, first = identity.check(account)

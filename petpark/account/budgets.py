@@ -18,7 +18,7 @@ def check(account: Account, caller: Caller) -> Sequence[Check]:
     if told:
         return [Check(name="budget", health=Health.FINE, found=f"notifications from {', '.join(told)}")]
     said = f"no notifications from {', '.join(names)}" if names else "there is none"
-    return [Check(name="budget", health=Health.ABSENT, found=said, mend=_create(caller))]
+    return [Check(name="budget", health=Health.ABSENT, found=said, fix=_create(caller))]
 
 
 def _notifies(account: Account, caller: Caller, budget: str) -> bool:

@@ -54,11 +54,11 @@ def _type(
     if not lacking:
         return Check(name=name, health=Health.FINE, found=f"offered in {', '.join(settings.zones)}")
     if not offered:
-        mend = f"aws ec2 describe-instance-type-offerings --region {account.region}, then another type"
+        fix = f"aws ec2 describe-instance-type-offerings --region {account.region}, then another type"
         health = Health.MISSING if only else Health.ABSENT
-        return Check(name=name, health=health, found=f"not offered in {account.region}", mend=mend)
+        return Check(name=name, health=health, found=f"not offered in {account.region}", fix=fix)
     found = f"not offered in {', '.join(lacking)}; offered in {', '.join(sorted(offered))}"
-    mend = (
+    fix = (
         f"pulumi config set petpark:zones {','.join(common[:2])} --stack {stack}"
         if len(common) > 1
         else "another type, or another region"
@@ -66,4 +66,4 @@ def _type(
     # The one instance of an endpoint without a group is in the first zone.
     alone = settings.endpoint.kind == "instance" and settings.endpoint.instance_type.name == type_
     usable = settings.zones[0] in offered if alone else not only or len(lacking) < len(settings.zones)
-    return Check(name=name, health=Health.ABSENT if usable else Health.MISSING, found=found, mend=mend)
+    return Check(name=name, health=Health.ABSENT if usable else Health.MISSING, found=found, fix=fix)

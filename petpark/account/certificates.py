@@ -42,8 +42,8 @@ def check(account: Account, stack: str, settings: "StackSettings") -> Sequence[C
         found.append(_resolves(host))
     if arn is None and host is None and endpoint.kind == "autoscaled":
         said = "none: the endpoint answers plain HTTP, API keys included"
-        mend = f"pulumi config set petpark:host_name NAME --stack {stack}"
-        found.append(Check(name="certificate", health=Health.ABSENT, found=said, mend=mend))
+        fix = f"pulumi config set petpark:host_name NAME --stack {stack}"
+        found.append(Check(name="certificate", health=Health.ABSENT, found=said, fix=fix))
     return found
 
 
@@ -51,8 +51,8 @@ def _certificate(account: Account, stack: str, arn: str, host: str | None) -> Ch
     """https://docs.aws.amazon.com/acm/latest/APIReference/API_DescribeCertificate.html."""
     choose = f"pulumi config set petpark:tls_certificate ARN --stack {stack}"
 
-    def wrong(found: str, mend: str = choose) -> Check:
-        return Check(name="certificate", health=Health.MISSING, found=found, mend=mend)
+    def wrong(found: str, fix: str = choose) -> Check:
+        return Check(name="certificate", health=Health.MISSING, found=found, fix=fix)
 
     absent = ("ResourceNotFoundException", "InvalidArnException", "ValidationException")
     answer = account.call("acm", "describe_certificate", absent=absent, CertificateArn=arn)
@@ -89,8 +89,8 @@ def _zone(account: Account, zone: str, host: str) -> Check:
     ]
     if not public:
         create = f"aws route53 create-hosted-zone --name {zone} --caller-reference petpark"
-        mend = f"{create}, then delegate {zone} to its name servers"
-        return Check(name="host name", health=Health.MISSING, found=f"there is no public hosted zone {zone}", mend=mend)
+        fix = f"{create}, then delegate {zone} to its name servers"
+        return Check(name="host name", health=Health.MISSING, found=f"there is no public hosted zone {zone}", fix=fix)
     return Check(name="host name", health=Health.FINE, found=f"{host} in the hosted zone of {zone}")
 
 
@@ -100,8 +100,8 @@ def _resolves(host: str) -> Check:
         addresses = socket.getaddrinfo(host, 443, proto=socket.IPPROTO_TCP)
     except OSError as error:
         found = f"{host} does not resolve yet ({error})"
-        mend = "after the first up, create a CNAME from it to the output endpoint.load_balancer_name"
-        return Check(name="host name", health=Health.ABSENT, found=found, mend=mend)
+        fix = "after the first up, create a CNAME from it to the output endpoint.load_balancer_name"
+        return Check(name="host name", health=Health.ABSENT, found=found, fix=fix)
     return Check(name="host name", health=Health.FINE, found=f"{host} resolves to {addresses[0][4][0]}")
 
 

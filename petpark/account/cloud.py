@@ -48,9 +48,9 @@ class Unchecked(Exception):
         return unchecked(name, self.reason)
 
 
-def unchecked(name: str, reason: str, mend: str = "") -> Check:
+def unchecked(name: str, reason: str, fix: str = "") -> Check:
     """A check that could not be made."""
-    return Check(name=name, health=Health.UNCHECKED, found=f"could not be checked: {reason}", mend=mend)
+    return Check(name=name, health=Health.UNCHECKED, found=f"could not be checked: {reason}", fix=fix)
 
 
 class Account:

@@ -24,7 +24,7 @@ def check(account: Account) -> tuple[Caller | None, Check]:
             "aws configure (or: aws sso login); if they work elsewhere, the region may not be enabled: "
             f"aws account enable-region --region-name {account.region}"
         )
-        return None, Check(name=name, health=Health.MISSING, found=f"{account.region}: {error.reason}", mend=step)
+        return None, Check(name=name, health=Health.MISSING, found=f"{account.region}: {error.reason}", fix=step)
     caller = Caller(account=found["Account"], arn=found["Arn"])
     return caller, Check(
         name=name, health=Health.FINE, found=f"account {caller.account} in {account.region} as {caller.arn}"

@@ -26,5 +26,5 @@ def _image(region: str, parameter: str, image: str | None) -> Check:
     if image:
         return Check(name=name, health=Health.FINE, found=image)
     found = f"{region} has no such public parameter"
-    mend = f"another region, or another type: aws ssm get-parameter --name {parameter} --region {region}"
-    return Check(name=name, health=Health.MISSING, found=found, mend=mend)
+    fix = f"another region, or another type: aws ssm get-parameter --name {parameter} --region {region}"
+    return Check(name=name, health=Health.MISSING, found=found, fix=fix)

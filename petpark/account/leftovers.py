@@ -26,22 +26,22 @@ _OWN_LISTS = (":s3:::", ":kms:", ":instance/", ":log-group:", ":parameter/", ":a
 
 
 @dataclass(frozen=True, kw_only=True)
-class Left:
-    """Something that exists. `goes` says when AWS deletes it by itself, empty if never; `mend` deletes it."""
+class Leftover:
+    """Something that exists. `goes` says when AWS deletes it by itself, empty if never; `fix` deletes it."""
 
     kind: str
     name: str
     stack: str
     goes: str = ""
-    mend: str = ""
+    fix: str = ""
 
     def as_check(self) -> Check:
         """A check of the doctor: what AWS deletes by itself is no fault."""
-        command = self.mend or f"pulumi destroy --stack {self.stack}"
+        command = self.fix or f"pulumi destroy --stack {self.stack}"
         where = f"{self.name} (stack {self.stack})" if self.stack else self.name
         if self.goes:
-            return Check(name=self.kind, health=Health.ABSENT, found=f"{where}: {self.goes}", mend=self.mend)
-        return Check(name=self.kind, health=Health.MISSING, found=where, mend=command)
+            return Check(name=self.kind, health=Health.ABSENT, found=f"{where}: {self.goes}", fix=self.fix)
+        return Check(name=self.kind, health=Health.MISSING, found=where, fix=command)
 
 
 def examine(root: Path, stack: str, *, session: boto3.Session | None = None) -> Iterator[Check]:
@@ -52,7 +52,7 @@ def examine(root: Path, stack: str, *, session: boto3.Session | None = None) -> 
     try:
         account = Account(session or boto3.Session(), read_stack(root, stack).region)
     except SettingsUnusable as error:
-        yield Check(name="settings", health=Health.MISSING, found=str(error), mend=f"edit Pulumi.{stack}.yaml")
+        yield Check(name="settings", health=Health.MISSING, found=str(error), fix=f"edit Pulumi.{stack}.yaml")
         return
     caller, first = identity.check(account)
     yield first
@@ -61,7 +61,7 @@ def examine(root: Path, stack: str, *, session: boto3.Session | None = None) -> 
     complete = True
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         running = [(name, pool.submit(_gather, find, account)) for name, find in _FINDERS.items()]
-        found: list[Left] = []
+        found: list[Leftover] = []
         for name, answer in running:
             some, refused = answer.result()
             found += some
@@ -74,9 +74,9 @@ def examine(root: Path, stack: str, *, session: boto3.Session | None = None) -> 
         yield Check(name="leftovers", health=Health.FINE, found=said)
 
 
-def _gather(find: Callable[[Account], Iterator[Left]], account: Account) -> tuple[list[Left], Unchecked | None]:
+def _gather(find: Callable[[Account], Iterator[Leftover]], account: Account) -> tuple[list[Leftover], Unchecked | None]:
     """What a finder found, and why it may not have found all."""
-    found: list[Left] = []
+    found: list[Leftover] = []
     try:
         found.extend(find(account))
     except Unchecked as error:
@@ -84,7 +84,7 @@ def _gather(find: Callable[[Account], Iterator[Left]], account: Account) -> tupl
     return found, None
 
 
-def _buckets(account: Account) -> Iterator[Left]:
+def _buckets(account: Account) -> Iterator[Leftover]:
     """Somebody else's bucket may refuse to show its tags: that is told after all others were looked at."""
     refused: Unchecked | None = None
     for bucket in account.pages("s3", "list_buckets", "Buckets"):
@@ -100,12 +100,12 @@ def _buckets(account: Account) -> Iterator[Left]:
             continue
         tags = _tags(answer["TagSet"]) if answer else {}
         if tags.get(_PROJECT_TAG) == PROJECT:
-            yield Left(kind="bucket", name=name, stack=tags.get(_STACK_TAG, ""))
+            yield Leftover(kind="bucket", name=name, stack=tags.get(_STACK_TAG, ""))
     if refused is not None:
         raise refused
 
 
-def _keys(account: Account) -> Iterator[Left]:
+def _keys(account: Account) -> Iterator[Leftover]:
     """Keys are deleted after a waiting period of days, in which they cost nothing and could be brought back.
 
     https://docs.aws.amazon.com/kms/latest/developerguide/deleting-keys.html
@@ -122,14 +122,14 @@ def _keys(account: Account) -> Iterator[Left]:
             continue
         ends = about["KeyMetadata"].get("DeletionDate")
         goes = f"deleted on {ends:%Y-%m-%d}, costs nothing until then" if ends else ""
-        yield Left(kind="key", name=identifier, stack=tags.get(_STACK_TAG, ""), goes=goes)
+        yield Leftover(kind="key", name=identifier, stack=tags.get(_STACK_TAG, ""), goes=goes)
 
 
 _HIDDEN = ("NotFoundException", "AccessDeniedException")
 """Who may not read a key's tags knows petpark's keys by their descriptions (`infra.storage.model_store`)."""
 
 
-def _instances(account: Account) -> Iterator[Left]:
+def _instances(account: Account) -> Iterator[Leftover]:
     filters = [
         {"Name": f"tag:{_PROJECT_TAG}", "Values": [PROJECT]},
         {"Name": "instance-state-name", "Values": ["pending", "running", "stopping", "stopped"]},
@@ -138,18 +138,18 @@ def _instances(account: Account) -> Iterator[Left]:
         for machine in reservation["Instances"]:
             identifier = machine["InstanceId"]
             end = f"aws ec2 terminate-instances --instance-ids {identifier} --region {account.region}"
-            yield Left(kind="instance", name=identifier, stack=_tags(machine["Tags"]).get(_STACK_TAG, ""), mend=end)
+            yield Leftover(kind="instance", name=identifier, stack=_tags(machine["Tags"]).get(_STACK_TAG, ""), fix=end)
 
 
-def _groups(account: Account) -> Iterator[Left]:
+def _groups(account: Account) -> Iterator[Leftover]:
     filters = [{"Name": f"tag:{_PROJECT_TAG}", "Values": [PROJECT]}]
     found = account.pages("autoscaling", "describe_auto_scaling_groups", "AutoScalingGroups", Filters=filters)
     for group in found:
         tags = _tags(group["Tags"])
-        yield Left(kind="Auto Scaling group", name=group["AutoScalingGroupName"], stack=tags.get(_STACK_TAG, ""))
+        yield Leftover(kind="Auto Scaling group", name=group["AutoScalingGroupName"], stack=tags.get(_STACK_TAG, ""))
 
 
-def _balancers(account: Account) -> Iterator[Left]:
+def _balancers(account: Account) -> Iterator[Leftover]:
     arns = [one["LoadBalancerArn"] for one in account.pages("elbv2", "describe_load_balancers", "LoadBalancers")]
     for start in range(0, len(arns), 20):  # the most that one call takes
         answer = account.call(
@@ -159,10 +159,10 @@ def _balancers(account: Account) -> Iterator[Left]:
             tags = _tags(one["Tags"])
             if tags.get(_PROJECT_TAG) == PROJECT:
                 name = one["ResourceArn"].rpartition("loadbalancer/")[2]
-                yield Left(kind="load balancer", name=name, stack=tags.get(_STACK_TAG, ""))
+                yield Leftover(kind="load balancer", name=name, stack=tags.get(_STACK_TAG, ""))
 
 
-def _roles(account: Account) -> Iterator[Left]:
+def _roles(account: Account) -> Iterator[Leftover]:
     """Skips service-linked roles and those of IAM Identity Center, which petpark cannot have made."""
     for role in account.pages("iam", "list_roles", "Roles"):
         if role["Path"].startswith(("/aws-service-role/", "/aws-reserved/")):
@@ -171,35 +171,35 @@ def _roles(account: Account) -> Iterator[Left]:
         answer = account.call("iam", "list_role_tags", absent=("NoSuchEntity",), RoleName=name)
         tags = _tags(answer["Tags"]) if answer else {}
         if tags.get(_PROJECT_TAG) == PROJECT:
-            yield Left(kind="role", name=name, stack=tags.get(_STACK_TAG, ""))
+            yield Leftover(kind="role", name=name, stack=tags.get(_STACK_TAG, ""))
 
 
-def _profiles(account: Account) -> Iterator[Left]:
+def _profiles(account: Account) -> Iterator[Leftover]:
     for profile in account.pages("iam", "list_instance_profiles", "InstanceProfiles"):
         name = profile["InstanceProfileName"]
         answer = account.call("iam", "get_instance_profile", absent=("NoSuchEntity",), InstanceProfileName=name)
         tags = _tags(answer["InstanceProfile"].get("Tags", ())) if answer else {}
         if tags.get(_PROJECT_TAG) == PROJECT:
-            yield Left(kind="instance profile", name=name, stack=tags.get(_STACK_TAG, ""))
+            yield Leftover(kind="instance profile", name=name, stack=tags.get(_STACK_TAG, ""))
 
 
-def _log_groups(account: Account) -> Iterator[Left]:
+def _log_groups(account: Account) -> Iterator[Leftover]:
     for group in account.pages("logs", "describe_log_groups", "logGroups", logGroupNamePrefix=f"/{PROJECT}/"):
         name = group["logGroupName"]
         end = f"aws logs delete-log-group --log-group-name {name} --region {account.region}"
-        yield Left(kind="log group", name=name, stack=name.split("/")[2], mend=end)
+        yield Leftover(kind="log group", name=name, stack=name.split("/")[2], fix=end)
 
 
-def _parameters(account: Account) -> Iterator[Left]:
+def _parameters(account: Account) -> Iterator[Leftover]:
     """API keys that an earlier petpark kept as parameters: no stack created them, so destroying one leaves them."""
     path = {"Key": "Path", "Option": "Recursive", "Values": [f"/{PROJECT}"]}
     for parameter in account.pages("ssm", "describe_parameters", "Parameters", ParameterFilters=[path]):
         name = parameter["Name"]
         end = f"aws ssm delete-parameter --name {name} --region {account.region}"
-        yield Left(kind="API key", name=name, stack=name.split("/")[2], mend=end)
+        yield Leftover(kind="API key", name=name, stack=name.split("/")[2], fix=end)
 
 
-def _indexed(account: Account) -> Iterator[Left]:
+def _indexed(account: Account) -> Iterator[Leftover]:
     """Everything else with the project's tag: networks, security groups, volumes, alarms, topics, rules."""
     wanted = [{"Key": _PROJECT_TAG, "Values": [PROJECT]}]
     found = account.pages("resourcegroupstaggingapi", "get_resources", "ResourceTagMappingList", TagFilters=wanted)
@@ -209,14 +209,14 @@ def _indexed(account: Account) -> Iterator[Left]:
             continue
         service = arn.split(":")[2]
         name = arn.split(":", 5)[5]
-        yield Left(kind=service, name=name, stack=_tags(entry["Tags"]).get(_STACK_TAG, ""))
+        yield Leftover(kind=service, name=name, stack=_tags(entry["Tags"]).get(_STACK_TAG, ""))
 
 
 def _tags(tags: Iterable[Any], key: str = "Key", value: str = "Value") -> Mapping[str, str]:
     return {tag[key]: tag[value] for tag in tags}
 
 
-_FINDERS: Mapping[str, Callable[[Account], Iterator[Left]]] = {
+_FINDERS: Mapping[str, Callable[[Account], Iterator[Leftover]]] = {
     "buckets": _buckets,
     "keys": _keys,
     "instances": _instances,

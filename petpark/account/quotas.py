@@ -55,10 +55,10 @@ def _vcpus(account: Account, stack: str, quota: Quota, counted: Sequence[Fleet])
     found = f"{limit:.0f} vCPUs; needed {needed} ({asked}){used}"
     name = f"quota: {quota.name}"
     if limit < others + needed:
-        return Check(name=name, health=Health.MISSING, found=found, mend=_increase(account, quota, others + peak))
+        return Check(name=name, health=Health.MISSING, found=found, fix=_increase(account, quota, others + peak))
     if limit < others + peak:
         found += f"; {peak} while instances are replaced"
-        return Check(name=name, health=Health.ABSENT, found=found, mend=_increase(account, quota, others + peak))
+        return Check(name=name, health=Health.ABSENT, found=found, fix=_increase(account, quota, others + peak))
     return Check(name=name, health=Health.FINE, found=found)
 
 
@@ -67,7 +67,7 @@ def _count(account: Account, quota: Quota, others: int, needed: int) -> Check:
     found = f"{limit:.0f}; needed {needed}, {others} more in use"
     name = f"quota: {quota.name}"
     if limit < others + needed:
-        return Check(name=name, health=Health.MISSING, found=found, mend=_increase(account, quota, others + needed))
+        return Check(name=name, health=Health.MISSING, found=found, fix=_increase(account, quota, others + needed))
     return Check(name=name, health=Health.FINE, found=found)
 
 

@@ -53,12 +53,12 @@ def _role(account: Account, caller: Caller, role: LinkedRole) -> Check:
         allowed = _may_create(account, caller, role)
     except Unchecked as error:
         unsure = error.as_check(name)
-        return Check(name=name, health=unsure.health, found=unsure.found, mend=create)
+        return Check(name=name, health=unsure.health, found=unsure.found, fix=create)
     if allowed:
         found = "does not exist; AWS creates it at first use by you, but may not for other callers"
-        return Check(name=name, health=Health.ABSENT, found=found, mend=create)
+        return Check(name=name, health=Health.ABSENT, found=found, fix=create)
     found = "does not exist, and you may not create it (iam:CreateServiceLinkedRole)"
-    return Check(name=name, health=Health.MISSING, found=found, mend=f"ask an administrator to run: {create}")
+    return Check(name=name, health=Health.MISSING, found=found, fix=f"ask an administrator to run: {create}")
 
 
 def _may_create(account: Account, caller: Caller, role: LinkedRole) -> bool:

@@ -24,15 +24,15 @@ def _clients(stack: str, settings: "StackSettings") -> Check:
     choose = f"pulumi config set petpark:clients YOUR.ADDRESS.BLOCK/24 --stack {stack}"
     if any(block.subnet_of(example) for example in _DOCUMENTATION):
         found = f"{block} is reserved for documentation: nobody can connect to the endpoint"
-        return Check(name="clients", health=Health.ABSENT, found=found, mend=choose)
+        return Check(name="clients", health=Health.ABSENT, found=found, fix=choose)
     if not block.prefixlen and settings.endpoint.api_keys == "open":
         found = f"{block} with api_keys: open: anybody may use the endpoint"
-        return Check(name="clients", health=Health.ABSENT, found=found, mend=choose)
+        return Check(name="clients", health=Health.ABSENT, found=found, fix=choose)
     return Check(name="clients", health=Health.FINE, found=str(block))
 
 
 def _alarms(stack: str, settings: "StackSettings") -> Check:
     if settings.alarm_email:
         return Check(name="alarm e-mail", health=Health.FINE, found=settings.alarm_email)
-    mend = f"pulumi config set petpark:alarm_email YOU@EXAMPLE.ORG --stack {stack}"
-    return Check(name="alarm e-mail", health=Health.ABSENT, found="none: alarms notify nobody", mend=mend)
+    fix = f"pulumi config set petpark:alarm_email YOU@EXAMPLE.ORG --stack {stack}"
+    return Check(name="alarm e-mail", health=Health.ABSENT, found="none: alarms notify nobody", fix=fix)

@@ -17,8 +17,8 @@ from registry.layout import Role, quality_key
 if TYPE_CHECKING:
     from registry.store.object_store import ObjectStore
     from training.dataset import Ingestion
+    from training.dataset.quality.embedding_networks import EmbeddingNetwork
     from training.dataset.quality.gates import DataGates
-    from training.dataset.quality.known import Eye
     from training.dataset.quality.report import QualityReport
 
 _NAMED = 3
@@ -27,7 +27,7 @@ type Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Made:
+class StoredReport:
     """A report that was made and stored."""
 
     report: QualityReport
@@ -46,7 +46,7 @@ def report(
     shown: int | None = None,
     progress: Progress = lambda _what, _done, _of: None,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
-) -> Made:
+) -> StoredReport:
     """Make a dataset's quality report as the publisher, and store it; a dataset that fails a gate is no error here.
 
     Without `labels` nothing is learned. `model` is a version whose embeddings compare photos. Without it the network
@@ -79,7 +79,7 @@ def report(
         )
     page = render(found, pictures(lake, manifest, found))
     number = store(lake, found, page)
-    return Made(report=found, number=number, page=page, key=quality_key(manifest.sha256, number, "html"))
+    return StoredReport(report=found, number=number, page=page, key=quality_key(manifest.sha256, number, "html"))
 
 
 def glance(
@@ -101,7 +101,7 @@ def glance(
     )
 
 
-def write_page(made: Made, path: Path) -> Path:
+def write_page(made: StoredReport, path: Path) -> Path:
     """Put the page into a file, whatever was in it; raises `FileInTheWay` where none can be."""
     try:
         path.write_text(made.page, encoding="utf-8")
@@ -110,7 +110,7 @@ def write_page(made: Made, path: Path) -> Path:
     return path
 
 
-def require(made: Made, *, where: str) -> None:
+def require(made: StoredReport, *, where: str) -> None:
     """Raise `QualityRefused` if the dataset fails a gate, with the first photos and the commands that fix it."""
     from training.dataset.quality.report import remedies
 
@@ -136,9 +136,9 @@ def require(made: Made, *, where: str) -> None:
     )
 
 
-def _eye(target: Target, number: int, directory: Path) -> Eye:
+def _eye(target: Target, number: int, directory: Path) -> EmbeddingNetwork:
     from registry.versions.catalog import Catalog
-    from training.dataset.quality.known import published
+    from training.dataset.quality.embedding_networks import published
     from training.networks.export import ExportedModel
 
     catalog = Catalog(target.store(target.outputs.model_store, role=Role.READER), target.outputs.model)
@@ -146,8 +146,8 @@ def _eye(target: Target, number: int, directory: Path) -> Eye:
     return published(f"version {number}", ExportedModel(files["model.onnx"]))
 
 
-def _of_imagenet(*, labels: bool) -> Eye | None:
-    from training.dataset.quality.known import of_imagenet
+def _of_imagenet(*, labels: bool) -> EmbeddingNetwork | None:
+    from training.dataset.quality.embedding_networks import of_imagenet
 
     return of_imagenet() if labels else None
 

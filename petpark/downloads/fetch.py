@@ -29,7 +29,7 @@ _RANGE = re.compile(r"bytes (?P<first>[0-9]{1,15})-(?P<last>[0-9]{1,15})/(?P<tot
 
 
 @dataclass(frozen=True, kw_only=True)
-class Patience:
+class Timeouts:
     """How long a download may take; times in seconds.
 
     `idle` is how many attempts in a row may bring no new byte, `unconnected` the same where no connection came about
@@ -45,7 +45,7 @@ class Patience:
     pause: Callable[[float], None] = time.sleep
 
 
-def open_client(patience: Patience) -> httpx.Client:
+def open_client(patience: Timeouts) -> httpx.Client:
     """A client that respects `HTTPS_PROXY`, `HTTP_PROXY`, `NO_PROXY` and `SSL_CERT_FILE`; loopback needs no proxy.
 
     Certificates of the system count as well as certifi's, because a company's own authority is in the system's.
@@ -80,7 +80,7 @@ def fetch(
     accepted: frozenset[str] | None,
     limit: int,
     report: Report,
-    patience: Patience | None = None,
+    patience: Timeouts | None = None,
     client: httpx.Client | None = None,
 ) -> str:
     """Make `target` the file at `url`, if its SHA-256 is one of `accepted` (None: any), and return its SHA-256.
@@ -90,7 +90,7 @@ def fetch(
     by `open_client`. Raises `PublisherUnreachable`, `ArchiveMissing`, `ArchiveRefused`, `NoSpace` or
     `FolderNotWritable`; then `target` does not exist.
     """
-    patience = patience or Patience()
+    patience = patience or Timeouts()
     part = _Part(target)
     download = _Download(url, part, limit=limit, report=report, patience=patience)
     try:
@@ -182,7 +182,7 @@ class _Broken(Exception):
 class _Download:
     """Attempts at one file until it is complete."""
 
-    def __init__(self, url: str, part: _Part, *, limit: int, report: Report, patience: Patience) -> None:
+    def __init__(self, url: str, part: _Part, *, limit: int, report: Report, patience: Timeouts) -> None:
         self._url = url
         self._part = part
         self._limit = limit

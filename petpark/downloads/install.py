@@ -10,7 +10,7 @@ from collections.abc import Callable, Generator
 from pathlib import Path
 
 from petpark.downloads.errors import ArchiveMissing, ArchiveRefused, FolderNotWritable, NoSpace, PublisherUnreachable
-from petpark.downloads.fetch import Patience, fetch, sync_folder, unwritable
+from petpark.downloads.fetch import Timeouts, fetch, sync_folder, unwritable
 from petpark.downloads.pins import Archive
 from petpark.downloads.progress import Report, megabytes
 from petpark.downloads.unpack import unpack
@@ -35,7 +35,7 @@ def download(
     tools: Path,
     *,
     report: Report,
-    patience: Patience | None = None,
+    patience: Timeouts | None = None,
     free: Free = free_space,
 ) -> tuple[Path, str]:
     """The verified file of `archive` in `tools/downloads`, and its SHA-256. Call it with `locked`.

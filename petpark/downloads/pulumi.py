@@ -15,7 +15,7 @@ import httpx
 
 from petpark.downloads import TOOLS
 from petpark.downloads.errors import ArchiveMissing, ArchiveRefused, PublisherUnreachable
-from petpark.downloads.fetch import Patience, fetch, open_client
+from petpark.downloads.fetch import Timeouts, fetch, open_client
 from petpark.downloads.install import download, downloads, locked, place
 from petpark.downloads.pins import Archive, changed, first_use, machine, pulumi_pins, record
 from petpark.downloads.progress import Report
@@ -83,7 +83,7 @@ def home(tools: Path = TOOLS) -> Path:
 def size(file: File) -> int | None:
     """How many bytes `file` has, as the publisher says; None if it does not answer within a few seconds."""
     try:
-        with open_client(Patience(connect=2.0, read=3.0)) as client:
+        with open_client(Timeouts(connect=2.0, read=3.0)) as client:
             length = client.head(file.url).raise_for_status().headers.get("content-length", "")
     except (httpx.HTTPError, httpx.InvalidURL, PublisherUnreachable):
         return None
@@ -96,7 +96,7 @@ def install(
     waiting: Callable[[], None],
     tools: Path = TOOLS,
     environment: Mapping[str, str] = os.environ,
-    patience: Patience | None = None,
+    patience: Timeouts | None = None,
 ) -> list[Fetched]:
     """Download the CLI and the aws plugin into `tools` unless they are there; raises an `InstallFailed`.
 
@@ -124,7 +124,7 @@ def install(
 
 
 def _verified(
-    file: File, showing: Showing, tools: Path, environment: Mapping[str, str], patience: Patience | None
+    file: File, showing: Showing, tools: Path, environment: Mapping[str, str], patience: Timeouts | None
 ) -> tuple[Path, Fetched]:
     """Download `file`; its hash must be the repository's, else the publisher's and that of the first download."""
     pinned, recorded = pulumi_pins().get(file.name), first_use(file.name, tools)
@@ -164,7 +164,7 @@ def _ways_out() -> Generator[None]:
         raise type(error)(why, next_step=_WAYS_OUT) from error
 
 
-def _stated(file: File, tools: Path, patience: Patience | None) -> str:
+def _stated(file: File, tools: Path, patience: Timeouts | None) -> str:
     """The hash that the publisher's list states for `file`."""
     listing = downloads(tools) / "pulumi-checksums.txt"
     listing.unlink(missing_ok=True)

@@ -24,7 +24,7 @@ type Clock = Callable[[], datetime]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Look:
+class ExperimentStatus:
     """One look at an experiment: what was seen, what the rule says, and what came of it."""
 
     experiment: Experiment
@@ -109,7 +109,7 @@ def history(target: Target, channel: str) -> list[Entry]:
     return _log(target, channel, now, role=Role.READER).history()
 
 
-def look(targets: Sequence[Target], channel: str, *, clock: Clock = now, decide: bool = True) -> Look:
+def look(targets: Sequence[Target], channel: str, *, clock: Clock = now, decide: bool = True) -> ExperimentStatus:
     """Ask the endpoints that follow `channel` what they saw, and do what the rule says; `decide` False: only look.
 
     A win moves the channel as `decisions.promote` does, and may be refused as that may be: then the experiment goes
@@ -124,7 +124,7 @@ def look(targets: Sequence[Target], channel: str, *, clock: Clock = now, decide:
     if not isinstance(experiment, Experiment):
         raise NoExperiment(channel)
     seen = gather(targets, experiment)
-    found = Look(
+    found = ExperimentStatus(
         experiment=experiment,
         evidence=seen.evidence,
         silent=seen.silent,
@@ -133,7 +133,7 @@ def look(targets: Sequence[Target], channel: str, *, clock: Clock = now, decide:
     return _decide(target, log, found, clock) if decide else found
 
 
-def stop(targets: Sequence[Target], channel: str, *, why: str, clock: Clock = now) -> Look:
+def stop(targets: Sequence[Target], channel: str, *, why: str, clock: Clock = now) -> ExperimentStatus:
     """End the experiment on `channel` whatever it shows, keeping what was seen.
 
     Raises `NoExperiment`, `ReasonMissing`.
@@ -149,14 +149,14 @@ def stop(targets: Sequence[Target], channel: str, *, why: str, clock: Clock = no
 
 
 @dataclass(frozen=True, kw_only=True)
-class Seen:
+class ObservedCounts:
     """What all endpoints together saw, and which of them said nothing."""
 
     evidence: Evidence
     silent: tuple[str, ...]
 
 
-def gather(targets: Sequence[Target], experiment: Experiment) -> Seen:
+def gather(targets: Sequence[Target], experiment: Experiment) -> ObservedCounts:
     """Add up what every process that follows the experiment's channel counted, each of them once."""
     evidence, silent = Evidence(), []
     for target in targets:
@@ -168,7 +168,7 @@ def gather(targets: Sequence[Target], experiment: Experiment) -> Seen:
                     evidence = sum(_counted(served, experiment), evidence)
                 except ValueError:  # code of another time, which counts otherwise
                     silent.append(str(served.get("instance")))
-    return Seen(evidence=evidence, silent=tuple(silent))
+    return ObservedCounts(evidence=evidence, silent=tuple(silent))
 
 
 def _counted(served: dict[str, object], experiment: Experiment) -> Iterator[Evidence]:
@@ -179,7 +179,7 @@ def _counted(served: dict[str, object], experiment: Experiment) -> Iterator[Evid
             yield Evidence.read(fields.nested("evidence"))
 
 
-def _decide(target: Target, log: Experiments, found: Look, clock: Clock) -> Look:
+def _decide(target: Target, log: Experiments, found: ExperimentStatus, clock: Clock) -> ExperimentStatus:
     from dataclasses import replace
 
     experiment, judgement = found.experiment, found.judgement
@@ -210,7 +210,9 @@ def _moved(experiment: Experiment, head: ChannelEntry) -> tuple[Outcome, tuple[s
     return "stopped", (f"the channel moved to version {head.version} (entry {head.number}, by {head.by}): {head.why}",)
 
 
-def _conclude(target: Target, log: Experiments, found: Look, outcome: Outcome, reasons: tuple[str, ...]) -> Conclusion:
+def _conclude(
+    target: Target, log: Experiments, found: ExperimentStatus, outcome: Outcome, reasons: tuple[str, ...]
+) -> Conclusion:
     return log.conclude(
         found.experiment,
         outcome=outcome,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from petpark.jobs import job_summaries, submission
 from petpark.jobs.launches import attempts
 from petpark.models import gates
-from petpark.models.suggestions import Usual, remedies
+from petpark.models.suggestions import JobDefaults, remedies
 from petpark.output import printable
 from registry import layout
 from registry.gates import failed
@@ -68,7 +68,7 @@ def inspect(target: Target, job: str) -> JobDetails:
     store = target.store(target.outputs.workspace, role=layout.Role.PUBLISHER)
     spec, result = load_spec(store, job), find_result(store, job)
     judged = None if result is None else _judgement(target, result)
-    usual = Usual(parameters=submission.usual_parameters(target), evaluation=gates.plan(target, (), ()))
+    usual = JobDefaults(parameters=submission.usual_parameters(target), evaluation=gates.plan(target, (), ()))
     before = asdict(usual.parameters)
     last = _last_epoch(store, job)
     return JobDetails(

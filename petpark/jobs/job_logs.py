@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
 
 from petpark.jobs import training_instances
-from petpark.jobs.overdue import Patience
+from petpark.jobs.overdue import OverdueWatch
 from petpark.output import printable
 from registry import layout
 
@@ -28,7 +28,7 @@ _AFTERWARDS = 3
 
 
 @dataclass(frozen=True, kw_only=True)
-class Said:
+class LogLine:
     """One line of a job's log: an event with its facts, or as it was written where it is none."""
 
     at: str
@@ -59,7 +59,7 @@ def said(
     poll: float = 2.0,
     pause: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
-) -> Iterator[Said]:
+) -> Iterator[LogLine]:
     """The job's log from its beginning; with `follow` until the job ended or no instance of it is left.
 
     Raises `JobOverdue` where one is at work for longer than the job may take.
@@ -72,7 +72,7 @@ def said(
         "startFromHead": True,
     }
     token, left = "", _AFTERWARDS
-    patience = Patience(target, job, clock=clock) if follow else None
+    patience = OverdueWatch(target, job, clock=clock) if follow else None
     while True:
         over = patience is None or _over(target, job, patience)
         try:
@@ -105,7 +105,7 @@ def boot_logs(target: Target, job: str) -> list[BootLog]:
     ]
 
 
-def _over(target: Target, job: str, patience: Patience) -> bool:
+def _over(target: Target, job: str, patience: OverdueWatch) -> bool:
     from training.jobs.job import find_result
 
     store = target.store(target.outputs.workspace, role=layout.Role.PUBLISHER)
@@ -113,14 +113,16 @@ def _over(target: Target, job: str, patience: Patience) -> bool:
     return find_result(store, job) is not None or not patience.look(newest)
 
 
-def _read(milliseconds: int, message: str) -> Said:
+def _read(milliseconds: int, message: str) -> LogLine:
     at = f"{datetime.fromtimestamp(milliseconds / 1000, UTC):%Y-%m-%d %H:%M:%S}"
     try:
         facts = cast("dict[str, Any]", json.loads(message))
         event = str(facts.pop("event"))
     except (ValueError, TypeError, KeyError, AttributeError):
-        return Said(at=at, event=message.rstrip(), facts={})
-    return Said(at=at, event=event, facts={name: fact for name, fact in facts.items() if name not in {"time", "job"}})
+        return LogLine(at=at, event=message.rstrip(), facts={})
+    return LogLine(
+        at=at, event=event, facts={name: fact for name, fact in facts.items() if name not in {"time", "job"}}
+    )
 
 
 def _fact(value: Any) -> str:

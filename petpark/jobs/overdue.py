@@ -19,7 +19,7 @@ APPEARS_WITHIN = 60.0
 """Seconds after which a launched instance that nobody has seen counts as ended: EC2 is eventually consistent."""
 
 
-class Patience:
+class OverdueWatch:
     """Measures, by this machine's clock alone, how long the same instance of a job has been seen alive, or none was.
 
     A job ends itself after its own time (`train --max-minutes`), and an instance may take ten minutes besides, to boot

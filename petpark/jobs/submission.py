@@ -23,7 +23,7 @@ from petpark.errors import (
 from petpark.ids import complete, folders
 from petpark.jobs import training_instances
 from petpark.jobs.launches import launch
-from petpark.jobs.overdue import Patience
+from petpark.jobs.overdue import OverdueWatch
 from petpark.models import gates as gating
 from petpark.targets.target import Target
 from registry import layout
@@ -234,7 +234,7 @@ def watch(
     from training.jobs.job import find_result
 
     store = _workspace(target)
-    patience = Patience(target, job, clock=clock)
+    patience = OverdueWatch(target, job, clock=clock)
     records = _Records(store, job)
     seen_state = ""
     while True:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from training.dataset.index import Index, Row
     from training.evaluation.acceptance import Acceptance, Claim
     from training.evaluation.baseline.copies import Grid
-    from training.evaluation.baseline.seen_photos import Learned, Overlap
+    from training.evaluation.baseline.seen_photos import LearnedPhotos, Overlap
 
 KEY: Final = "PETPARK_API_KEY"
 """Environment variable with the API key for an endpoint that asks for one."""
@@ -62,7 +62,7 @@ class Subject:
     labels: Sequence[str]
     answer: Answer
     claim: Claim | None
-    known: Learned | None
+    known: LearnedPhotos | None
     unknown: str = ""
     """Why claim or known photos are None."""
 
@@ -89,7 +89,7 @@ def answer_folder(
     Subfolders of a class folder are a group. Raises training's `DatasetRefused`.
     """
     from training.dataset.sources import FolderSource
-    from training.dataset.sources.source import Passed, Unreadable
+    from training.dataset.sources.source import SkippedFile, Unreadable
     from training.errors import DatasetRefused
     from training.evaluation.acceptance import Answered, measure
 
@@ -100,9 +100,9 @@ def answer_folder(
     for some in batched(source, _AT_ONCE, strict=False):
         taken: list[tuple[str, Row, bytes]] = []
         for found in some:
-            row = found.reason if isinstance(found, Passed) else _row(found.key, index)
+            row = found.reason if isinstance(found, SkippedFile) else _row(found.key, index)
             try:
-                if isinstance(found, Passed) or isinstance(row, str):
+                if isinstance(found, SkippedFile) or isinstance(row, str):
                     skipped += [(found.key, str(row))] if row else []
                     continue
                 data = found.read()
@@ -173,7 +173,7 @@ def _answer_some(taken: Sequence[tuple[str, Row, bytes]], subject: Subject) -> t
     return photos, [key for (key, _, _), label in zip(taken, labels, strict=True) if label is None]
 
 
-def _left_out(photos: Sequence[_Photo], known: Learned) -> dict[str, Overlap]:
+def _left_out(photos: Sequence[_Photo], known: LearnedPhotos) -> dict[str, Overlap]:
     """Returns what of the folder the version learned from, by key."""
 
     def small(place: int) -> Grid:
@@ -236,16 +236,16 @@ class _Facts:
     """What the registry and the data lake say of a version."""
 
     claim: Claim | None = None
-    known: Learned | None = None
+    known: LearnedPhotos | None = None
     unknown: str = ""
 
 
 def _facts(target: Target, catalog: Catalog, version: Version) -> _Facts:
     from training.evaluation.acceptance import Claim
-    from training.evaluation.baseline.seen_photos import Lessons, Unknown
+    from training.evaluation.baseline.seen_photos import SeenPhotos, Unknown
 
     claim = Claim.of(version.metrics)
-    found = Lessons(catalog, target.store(target.outputs.data_lake, role=Role.PUBLISHER)).of_version(version)
+    found = SeenPhotos(catalog, target.store(target.outputs.data_lake, role=Role.PUBLISHER)).of_version(version)
     reasons = [
         *([] if claim else [f"version {version.number} carries no figures of its test"]),
         *([found.because] if isinstance(found, Unknown) else []),

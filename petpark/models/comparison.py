@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from petpark.models import model_versions
-from petpark.models.lineage import DeadEnd, find_dataset
+from petpark.models.lineage import OriginUnknown, find_dataset
 from petpark.targets.target import Target
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ class Comparison:
     before: Version
     after: Version
     difference: Difference
-    dataset: DatasetDifference | DeadEnd | None
+    dataset: DatasetDifference | OriginUnknown | None
 
 
 def compare(target: Target, before: int, after: int) -> Comparison:
@@ -38,14 +38,14 @@ def compare(target: Target, before: int, after: int) -> Comparison:
     )
 
 
-def _datasets(target: Target, before: str | None, after: str | None) -> DatasetDifference | DeadEnd | None:
+def _datasets(target: Target, before: str | None, after: str | None) -> DatasetDifference | OriginUnknown | None:
     from training.dataset.difference import difference
 
     if before == after:
         return None
     if before is None or after is None:
-        return DeadEnd(reason=f"the {'first' if before is None else 'second'} version names no dataset")
+        return OriginUnknown(reason=f"the {'first' if before is None else 'second'} version names no dataset")
     old, new = find_dataset(target, before), find_dataset(target, after)
-    if isinstance(old, DeadEnd):
+    if isinstance(old, OriginUnknown):
         return old
-    return new if isinstance(new, DeadEnd) else difference(old, new)
+    return new if isinstance(new, OriginUnknown) else difference(old, new)

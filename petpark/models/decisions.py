@@ -170,7 +170,7 @@ def promote(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Return:
+class RollbackResult:
     """A rollback that was carried out."""
 
     move: ChannelEntry
@@ -180,7 +180,7 @@ class Return:
 
 def roll_back(
     target: Target, *, channel: str, why: str, to: int | None = None, again: bool = False, clock: Clock = now
-) -> Return:
+) -> RollbackResult:
     """Move `channel` back to the version before, or to version `to`, as the stack's promoter.
 
     Of the channel's rule only certificate and movers are asked again: a version whose certificate was revoked or has
@@ -191,7 +191,7 @@ def roll_back(
     """
     here = promotion_service(target, channel)
     move = here.roll_back(by=target.identity(role=Role.PROMOTER), why=why, to=to, again=again, now=clock())
-    return Return(move=move, left=here.channel.left(move.version, before=move.number))
+    return RollbackResult(move=move, left=here.channel.left(move.version, before=move.number))
 
 
 def rule(target: Target, channel: str) -> ChannelPolicy:

@@ -14,7 +14,7 @@ from registry.store.transfer import REQUESTS_AT_ONCE, in_order
 
 if TYPE_CHECKING:
     from registry.channels.channel import ChannelEntry
-    from registry.maintenance.fsck import ChannelLook
+    from registry.maintenance.fsck import ChannelStatus
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,7 +99,7 @@ def _versions(target: Target, named: Mapping[tuple[int, str], int]) -> list[Proo
     return wrong or [Proof(what="versions", detail=f"{count} named, each there with the digest that was moved to")]
 
 
-def _still_there(channel: str, look: ChannelLook, since: str, noted: Sequence[int]) -> str:
+def _still_there(channel: str, look: ChannelStatus, since: str, noted: Sequence[int]) -> str:
     from registry.errors import HistoryBroken
 
     if not noted:

@@ -28,7 +28,7 @@ _AT_ONCE = 32
 
 
 @dataclass(frozen=True, kw_only=True)
-class DeadEnd:
+class OriginUnknown:
     """The walk ends here: what a version names is not to be seen, or was never there; `reason` is a sentence."""
 
     reason: str
@@ -49,15 +49,15 @@ class Origin:
     """One version and what it was made of; None where the version names nothing."""
 
     version: Version
-    weights: Origin | DeadEnd | None
-    run: Run | DeadEnd | None
-    dataset: Manifest | DeadEnd | None
+    weights: Origin | OriginUnknown | None
+    run: Run | OriginUnknown | None
+    dataset: Manifest | OriginUnknown | None
 
 
 def walk(target: Target, number: int) -> Origin:
     """From version `number` back to everything that it names; raises the registry's `VersionMissing`.
 
-    What cannot be found any more, or not be seen by this person, is a `DeadEnd`.
+    What cannot be found any more, or not be seen by this person, is a `OriginUnknown`.
     """
     from registry.versions.catalog import Catalog
 
@@ -65,7 +65,7 @@ def walk(target: Target, number: int) -> Origin:
     return _Walk(target, catalog).origin(catalog.version(number))
 
 
-def find_dataset(target: Target, sha256: str) -> Manifest | DeadEnd:
+def find_dataset(target: Target, sha256: str) -> Manifest | OriginUnknown:
     """The manifest of that hash, or why it is not to be seen."""
     from training.dataset import load_manifest
 
@@ -76,7 +76,7 @@ class _Walk:
     def __init__(self, target: Target, catalog: Catalog) -> None:
         self._target = target
         self._catalog = catalog
-        self._datasets: dict[str, Manifest | DeadEnd] = {}
+        self._datasets: dict[str, Manifest | OriginUnknown] = {}
 
     def origin(self, version: Version) -> Origin:
         weights, run, dataset = (version.lineage.get(name) for name in ("initial_weights", "run", "dataset"))
@@ -87,11 +87,11 @@ class _Walk:
             dataset=None if dataset is None else self._dataset(dataset),
         )
 
-    def _weights(self, sha256: str, version: Version) -> Origin | DeadEnd:
+    def _weights(self, sha256: str, version: Version) -> Origin | OriginUnknown:
         for earlier in self._versions_before(version.number):
             if any(file.sha256 == sha256 for file in earlier.files):
                 return self.origin(earlier)
-        return DeadEnd(reason="a file of no version: it was handed in with the job")
+        return OriginUnknown(reason="a file of no version: it was handed in with the job")
 
     def _versions_before(self, number: int) -> Iterator[Version]:
         """Newest first: a training mostly goes on from a late one."""
@@ -99,7 +99,7 @@ class _Walk:
             for numbers in batched(range(number - 1, 0, -1), _AT_ONCE, strict=False):
                 yield from pool.map(self._catalog.version, numbers)
 
-    def _run(self, job: str) -> Run | DeadEnd:
+    def _run(self, job: str) -> Run | OriginUnknown:
         from training.errors import JobMissing
         from training.jobs.job import EpochRecord, find_result, load_spec
 
@@ -107,7 +107,7 @@ class _Walk:
         try:
             spec = load_spec(store, job)
         except JobMissing:
-            return DeadEnd(reason="its record is gone: the workspace forgets jobs after 90 days")
+            return OriginUnknown(reason="its record is gone: the workspace forgets jobs after 90 days")
         epochs = list(store.keys(layout.epochs_prefix(job)))
         return Run(
             spec=spec,
@@ -116,13 +116,13 @@ class _Walk:
             last=EpochRecord.from_json(store.get(epochs[-1])) if epochs else None,
         )
 
-    def _dataset(self, sha256: str) -> Manifest | DeadEnd:
+    def _dataset(self, sha256: str) -> Manifest | OriginUnknown:
         if sha256 not in self._datasets:
             self._datasets[sha256] = find_dataset(self._target, sha256)
         return self._datasets[sha256]
 
 
-def _look[T](find: Callable[[], T | DeadEnd]) -> T | DeadEnd:
+def _look[T](find: Callable[[], T | OriginUnknown]) -> T | OriginUnknown:
     """What `find` finds. What is gone or damaged, or not for this person to see, is a dead end and no failure."""
     from registry.errors import StoreRefused
     from training.errors import TrainingError
@@ -130,12 +130,12 @@ def _look[T](find: Callable[[], T | DeadEnd]) -> T | DeadEnd:
     try:
         return find()
     except (TrainingError, StoreRefused) as error:
-        return DeadEnd(reason=str(error))
+        return OriginUnknown(reason=str(error))
     except ClientError as error:
         failure = describe(error)
         if failure is None or failure.outcome != "AccessDenied":
             raise
-        return DeadEnd(reason=f"{failure.message}. {failure.next_step}")
+        return OriginUnknown(reason=f"{failure.message}. {failure.next_step}")
 
 
 def _store(target: Target, bucket: str) -> ObjectStore:

@@ -53,7 +53,7 @@ class Suggestion:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Usual:
+class JobDefaults:
     """What holds where a job says nothing: it need not be said again."""
 
     parameters: HyperParameters
@@ -62,7 +62,7 @@ class Usual:
     max_minutes: int = 60
 
 
-def remedies(spec: JobSpec, judgement: Judgement, usual: Usual) -> list[Suggestion]:
+def remedies(spec: JobSpec, judgement: Judgement, usual: JobDefaults) -> list[Suggestion]:
     """What to try about the gates that the job's version failed; empty if there are none.
 
     What was done already is not advised again: a job that began with the weights in prod does not begin there again.
@@ -195,7 +195,7 @@ def _harder(used: HyperParameters) -> float:
 
 def _train(
     spec: JobSpec,
-    usual: Usual,
+    usual: JobDefaults,
     *,
     dataset: str,
     parameters: Mapping[str, object] | None = None,

@@ -31,7 +31,7 @@ type Tell = Callable[[str], object]
 """Hears in a sentence what happens."""
 
 
-class Machines(Protocol):
+class TrainingInstances(Protocol):
     """Who runs jobs: instances, each known by the token of its launch."""
 
     def launch(self, job: str, token: str) -> None:
@@ -82,7 +82,7 @@ class Driver:
 
     store: ObjectStore
     name: str
-    machines: Machines
+    machines: TrainingInstances
     poll: float = 5.0
     pause: Callable[[float], None] = time.sleep
     clock: Callable[[], float] = time.monotonic

@@ -38,7 +38,7 @@ __all__ = [
 
 
 @dataclass(frozen=True, kw_only=True)
-class Look:
+class CertificateStatus:
     """What a look at the decisions about a version showed."""
 
     latest: Certificate | None
@@ -140,7 +140,7 @@ class Certificates:
         bodies = log.read_each(self.numbers(version))
         return [Certificate.from_statement(parse_envelope(body).payload) for body in bodies]
 
-    def look(self, version: Version, verifier: Verifier) -> Look:
+    def look(self, version: Version, verifier: Verifier) -> CertificateStatus:
         """The latest decision with a valid signature over this digest and this place in the log.
 
         Entries that are not valid are passed over: who can write but not sign can neither certify nor revoke nor hide a
@@ -176,7 +176,7 @@ class Certificates:
         found = self.entries(version, verifier, numbers).values()
         return [entry for entry in found if isinstance(entry, NotCertified)]
 
-    def _look(self, version: Version, key: Key) -> Look:
+    def _look(self, version: Version, key: Key) -> CertificateStatus:
         log = self._log(version.number)
         numbers = log.numbers()
         known = self._there.get(version.number, 0)
@@ -199,7 +199,7 @@ class Certificates:
         while free in taken:
             free += 1
         self._saw(version, free - 1)
-        return Look(
+        return CertificateStatus(
             latest=latest, next_number=free, passed_over=len(problems), problem=problems[0] if problems else None
         )
 
@@ -257,7 +257,7 @@ class Certificates:
         )
 
 
-def require_in_force(look: Look, version: Version, *, now: datetime) -> Certificate:
+def require_in_force(look: CertificateStatus, version: Version, *, now: datetime) -> Certificate:
     """The certificate in force by this look; otherwise NotCertified."""
     if look.latest is None:
         raise look.problem or NotCertified(version.title, reason="none", actual="no decision about it")

@@ -35,7 +35,7 @@ _BLOCKS = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "Restrict
 
 
 @dataclass(frozen=True, kw_only=True)
-class Guard:
+class BucketCheck:
     """One of the things; `error` says what is there instead. `expected` is what should be, for people."""
 
     name: str
@@ -50,7 +50,7 @@ class Guard:
 
 def examine(
     client: "S3Client", bucket: str, *, encryption_key: str | None = None, collector: str | None = None
-) -> list[Guard]:
+) -> list[BucketCheck]:
     """Look at each guard of `bucket`. What may not be read counts as not there, and says so.
 
     `encryption_key`: ARN of the KMS key that objects shall be encrypted with (None: any). `collector`: ARN of the one
@@ -59,13 +59,13 @@ def examine(
     """
     asked = _Questions(client, bucket)
 
-    def guard(name: str, expected: str, look: Callable[[], str | None]) -> Guard:
+    def guard(name: str, expected: str, look: Callable[[], str | None]) -> BucketCheck:
         try:
             wrong = look()
         except _Unreadable as denied:
             wrong = f"nothing that this role may see ({denied} was refused)"
         error = None if wrong is None else BucketUnguarded(bucket, expected=expected, actual=wrong)
-        return Guard(name=name, expected=expected, error=error)
+        return BucketCheck(name=name, expected=expected, error=error)
 
     return [
         guard("versions", "every revision kept", lambda: _versions(asked.versioning())),

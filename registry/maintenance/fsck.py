@@ -29,8 +29,8 @@ from registry.errors import (
 from registry.layout import Prefix
 from registry.logs.log import unbroken
 from registry.logs.repairs import Repairs
+from registry.store.object_info import Revision
 from registry.store.object_store import PrunableStore
-from registry.store.stored import Revision
 from registry.store.transfer import REQUESTS_AT_ONCE, in_order
 from registry.version import StoredFile, Version
 from registry.versions.catalog import Catalog
@@ -104,7 +104,7 @@ class Inspection:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ChannelLook:
+class ChannelStatus:
     """What a look at one channel's log found: 0 moves and no head where they are no history."""
 
     moves: int = 0
@@ -157,14 +157,14 @@ def inspect_channel(
     *,
     declared: Container[str] = (),
     see: Callable[[ChannelEntry], None] = lambda _: None,
-) -> ChannelLook:
+) -> ChannelStatus:
     """Hold one channel's log against itself, against the versions that it names, and against what the bucket remembers.
 
     With `digest_of` None, versions are not looked at, and the bucket's memory of this channel is asked here. `see` gets
     each move in turn, also those before a break. `declared`: keys that a repair declared void, which are no finding.
     """
     where = f"channel {channel}"
-    look = ChannelLook()
+    look = ChannelStatus()
     with seen.noting(Severity.DAMAGE, where):
         log = Channel(store, model, channel)
         moves = 0
@@ -176,7 +176,7 @@ def inspect_channel(
                     digest = digest_of(move.version)
                     if digest != move.digest:
                         raise DigestMismatch(f"{model} version {move.version}", expected=move.digest, actual=digest)
-        look = ChannelLook(moves=moves, head=log.sure)
+        look = ChannelStatus(moves=moves, head=log.sure)
         passed_over = {layout.move_key(model, channel, number): error for number, error in log.passed_over.items()}
         _note_passed_over(passed_over, declared, seen)
     if digest_of is None:

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from registry import layout
+from registry.store.object_info import Stored
 from registry.store.object_store import PrunableStore
-from registry.store.stored import Stored
 from registry.store.transfer import REQUESTS_AT_ONCE, in_order
 from registry.versions.catalog import Catalog
 from registry.versions.upload import GRACE

@@ -7,8 +7,8 @@ from enum import StrEnum
 from pathlib import Path
 
 from registry.errors import ObjectExists, StoreConflict, StoreUnavailable, StreamTorn
+from registry.store.object_info import Revision, Stored
 from registry.store.object_store import PrunableStore
-from registry.store.stored import Revision, Stored
 
 
 class Fault(StrEnum):

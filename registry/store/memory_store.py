@@ -10,7 +10,7 @@ from pathlib import Path
 from registry.encoding import sha256_hex
 from registry.errors import FileChanged, ObjectExists, ObjectMissing
 from registry.store.local_files import removed_on_error
-from registry.store.stored import Revision, Stored
+from registry.store.object_info import Revision, Stored
 
 _CHUNK_BYTES = 64 * 1024
 _PAGE = 1000

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
-from registry.store.stored import Revision, Stored
+from registry.store.object_info import Revision, Stored
 
 
 class ObjectStore(Protocol):

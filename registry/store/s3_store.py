@@ -29,11 +29,11 @@ from registry.errors import (
     StreamTorn,
 )
 from registry.store.local_files import removed_on_error
+from registry.store.object_info import Revision, Stored
 from registry.store.s3_answers import check_body, check_deleted, check_listing, check_object, check_written, store_time
 from registry.store.s3_outcomes import outcomes
 from registry.store.s3_uploads import PART_BYTES, create_in_parts, slices
 from registry.store.side_hash import hash_of
-from registry.store.stored import Revision, Stored
 from registry.store.transfer import REQUESTS_AT_ONCE, Transfer, in_order
 
 if TYPE_CHECKING:

@@ -18,8 +18,8 @@ from registry.errors import (
     StoreUnavailable,
 )
 from registry.store.local_files import sha256_of
+from registry.store.object_info import Stored
 from registry.store.object_store import ObjectStore
-from registry.store.stored import Stored
 from registry.store.transfer import REQUESTS_AT_ONCE, SMALL_BYTES
 from registry.version import StoredFile
 

@@ -6,7 +6,7 @@ from types import MappingProxyType
 from rehearsal.emulators.localemu import LOCALEMU
 from rehearsal.emulators.localstack import LOCALSTACK
 from rehearsal.emulators.ministack import MINISTACK
-from rehearsal.emulators.product import PLUGIN, Lacking, Place, Product
+from rehearsal.emulators.product import PLUGIN, EmulatorPaths, Lacking, Product
 
 DEFAULT = LOCALSTACK
 VARIABLE = "PETPARK_EMULATOR"
@@ -16,4 +16,4 @@ EMULATORS: Mapping[str, Product] = MappingProxyType(
     {product.key: product for product in (LOCALSTACK, MINISTACK, LOCALEMU)}
 )
 
-__all__ = ["DEFAULT", "EMULATORS", "PLUGIN", "VARIABLE", "Lacking", "Place", "Product"]
+__all__ = ["DEFAULT", "EMULATORS", "PLUGIN", "VARIABLE", "EmulatorPaths", "Lacking", "Product"]

@@ -1,10 +1,10 @@
 """LocalEmu: a fork of LocalStack's last open-source core, without Docker here."""
 
 from rehearsal.emulators.localstack import gateway
-from rehearsal.emulators.product import Lacking, Place, optional, without_docker
+from rehearsal.emulators.product import EmulatorPaths, Lacking, optional, without_docker
 
 
-def _settings(place: Place) -> dict[str, str]:
+def _settings(place: EmulatorPaths) -> dict[str, str]:
     return {
         **gateway(place),
         **without_docker(place),

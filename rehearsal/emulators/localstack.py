@@ -1,9 +1,9 @@
 """LocalStack's last open-source core, with `emulator_plugin/petpark_emulator` inside it."""
 
-from rehearsal.emulators.product import Place, Product
+from rehearsal.emulators.product import EmulatorPaths, Product
 
 
-def gateway(place: Place) -> dict[str, str]:
+def gateway(place: EmulatorPaths) -> dict[str, str]:
     """Where it listens and writes, for LocalStack and its forks, and that it contacts nothing outside this machine."""
     return {
         "FILESYSTEM_ROOT": str(place.folders["state"]),
@@ -19,7 +19,7 @@ def gateway(place: Place) -> dict[str, str]:
     }
 
 
-def _settings(place: Place) -> dict[str, str]:
+def _settings(place: EmulatorPaths) -> dict[str, str]:
     return {
         **gateway(place),
         "PETPARK_EMULATOR_ENFORCE_IAM": "1" if place.enforce_iam else "0",

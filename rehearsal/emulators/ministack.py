@@ -1,9 +1,9 @@
 """MiniStack: MIT licence, pure Python, no Docker for what petpark uses."""
 
-from rehearsal.emulators.product import Lacking, Place, optional, without_docker
+from rehearsal.emulators.product import EmulatorPaths, Lacking, optional, without_docker
 
 
-def _settings(place: Place) -> dict[str, str]:
+def _settings(place: EmulatorPaths) -> dict[str, str]:
     return {
         "AUTH": "true" if place.enforce_iam else "false",
         "GATEWAY_PORT": str(place.port),

@@ -9,7 +9,7 @@ PLUGIN = Path(__file__).resolve().parent.parent / "emulator_plugin"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Place:
+class EmulatorPaths:
     """Where one emulator runs: its address, its region, and the folders for everything that it writes."""
 
     host: str
@@ -52,7 +52,7 @@ class Product:
     """The command that builds that environment."""
     starter: str
     """The module of `emulator_plugin` that `python -m` runs."""
-    settings: Callable[[Place], Mapping[str, str]]
+    settings: Callable[[EmulatorPaths], Mapping[str, str]]
     """Environment variables that it needs, besides those that every emulator gets."""
     lacks: tuple[Lacking, ...] = ()
 
@@ -61,7 +61,9 @@ class Product:
         return next((lacking for lacking in self.lacks if lacking.sign and lacking.sign in error), None)
 
 
-def optional(name: str, *, settings: Callable[[Place], Mapping[str, str]], lacks: tuple[Lacking, ...]) -> Product:
+def optional(
+    name: str, *, settings: Callable[[EmulatorPaths], Mapping[str, str]], lacks: tuple[Lacking, ...]
+) -> Product:
     """Describe an emulator besides the default: everything that belongs to it is named after it."""
     key = name.lower()
     return Product(
@@ -76,6 +78,6 @@ def optional(name: str, *, settings: Callable[[Place], Mapping[str, str]], lacks
     )
 
 
-def without_docker(place: Place) -> dict[str, str]:
+def without_docker(place: EmulatorPaths) -> dict[str, str]:
     """Point an emulator at a Docker that does not exist, so that it uses none that runs here."""
     return {"DOCKER_HOST": f"unix://{place.folders['state'] / 'no-docker'}"}

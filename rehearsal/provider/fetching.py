@@ -12,7 +12,7 @@ from urllib.parse import urljoin
 
 from petpark.downloads import TOOLS
 from petpark.downloads.errors import ArchiveMissing, ArchiveRefused, PublisherUnreachable
-from petpark.downloads.fetch import Patience, fetch, unwritable
+from petpark.downloads.fetch import Timeouts, fetch, unwritable
 from petpark.downloads.install import Free, download, downloads, free_space, locked
 from petpark.downloads.install import place as place_archive
 from petpark.downloads.pins import Archive, ProviderPins, machine, provider_pins
@@ -48,7 +48,7 @@ def fetch_provider(
     tools: Path = TOOLS,
     environment: Mapping[str, str] = os.environ,
     pins: ProviderPins | None = None,
-    patience: Patience | None = None,
+    patience: Timeouts | None = None,
     free: Free = free_space,
 ) -> Path:
     """Fetch the AWS provider for this machine into `tools`, and return its binary.
@@ -118,7 +118,7 @@ def _start(binary: Path, pins: ProviderPins) -> None:
 
 
 def _mirrored(
-    platform: str, pins: ProviderPins, tools: Path, environment: Mapping[str, str], patience: Patience | None
+    platform: str, pins: ProviderPins, tools: Path, environment: Mapping[str, str], patience: Timeouts | None
 ) -> list[str]:
     """Addresses of the archive in Terraform's network mirrors; mirrors without an answer are skipped.
 

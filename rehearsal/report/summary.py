@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from petpark.models.gates import Verdict
 from registry.identity import person
-from rehearsal.demo_users import Member
+from rehearsal.demo_users import DemoUser
 from rehearsal.report import architecture, pictures, timeline
 from rehearsal.report.architecture import Resource
 from rehearsal.report.steps import StepRecord
@@ -109,7 +109,7 @@ class RehearsalFacts:
     dataset: Dataset | None = None
     gates: Mapping[int, Sequence[Verdict]] = field(default_factory=dict[int, Sequence[Verdict]])
     """How each version that was trained did at the stack's gates."""
-    people: Sequence[Member] = ()
+    people: Sequence[DemoUser] = ()
     """Who could act; who did, the steps and releases say."""
     stacks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict[str, Mapping[str, Any]])
     """Outputs by stack."""

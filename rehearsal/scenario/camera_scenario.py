@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from petpark.endpoints import cameras, endpoint_status
 from registry.layout import Role
-from rehearsal.environment import World
+from rehearsal.environment import Environment
 from rehearsal.report.summary import Visit
 from rehearsal.scenario.camera_agent import CameraAgent
 from rehearsal.scenario.park_camera import ParkCamera
@@ -21,9 +21,9 @@ CAMERA = "gate"
 class CameraScenario:
     """Shows `animals` (bytes of photos) to an agent on an instance of `stack`, from `start` to the end of the block."""
 
-    def __init__(self, world: World, stack: str, animals: Sequence[bytes], *, api_key: str | None) -> None:
-        self._target = world.target(stack)
-        self._runner = world.runner
+    def __init__(self, environment: Environment, stack: str, animals: Sequence[bytes], *, api_key: str | None) -> None:
+        self._target = environment.target(stack)
+        self._runner = environment.runner
         self._api_key = api_key
         self._camera = ParkCamera(animals)
         self.instance, self._endpoint = endpoint_status.instances(self._target)[0]

@@ -26,16 +26,16 @@ from petpark.models import decisions, gates, model_versions
 from petpark.models.gates import Judgement
 from registry.gates import open_gates
 from registry.layout import Role
-from rehearsal.background_task import Beside
+from rehearsal.background_task import BackgroundTask
 from rehearsal.demo_users import CAST
-from rehearsal.environment import STACKS, World
+from rehearsal.environment import STACKS, Environment
 from rehearsal.report.steps import Steps
 from rehearsal.report.summary import Dataset, Prediction, RehearsalFacts
-from rehearsal.scenario import growth
+from rehearsal.scenario import growing_dataset
 from rehearsal.scenario.application_test import HeldOut, accuracies, ask, held_out
 from rehearsal.scenario.camera_scenario import CameraScenario
 from rehearsal.scenario.releases import Releases
-from rehearsal.scenario.scenario_options import Script
+from rehearsal.scenario.scenario_options import ScenarioOptions
 from rehearsal.scenario.traffic import Traffic, TrafficReport
 from serving.auth.key_record import KeyScope
 from training.dataset import Ingestion
@@ -51,11 +51,11 @@ _CHECKS = ("photos=40", "calls=30")
 """Corrupts fewer photos than a job does otherwise: the rehearsal shows that it is tested, not how good it is."""
 
 
-class Abandoned(Exception):
+class BackgroundTaskAbandoned(Exception):
     """Nobody waits any more for what was done beside the story."""
 
 
-class DoorAstray(Exception):
+class ApiKeysNotEnforced(Exception):
     """An endpoint that asks for API keys lets in whoever has none, or keeps out who has one."""
 
 
@@ -64,15 +64,15 @@ class RequestsLost(Exception):
 
 
 class Lifecycle:
-    """One rehearsal in a running `world`; `play` goes through all steps, `facts` tells what happened so far."""
+    """One rehearsal in a running `environment`; `play` goes through all steps, `facts` tells what happened so far."""
 
-    def __init__(self, world: World, steps: Steps, script: Script) -> None:
-        self._world = world
+    def __init__(self, environment: Environment, steps: Steps, script: ScenarioOptions) -> None:
+        self._environment = environment
         self._steps = steps
         self._script = script
-        self._photos = script.photos or world.directory / "photos"
+        self._photos = script.photos or environment.directory / "photos"
         self._started = time.monotonic()
-        self._releases = Releases(world, started=self._started)
+        self._releases = Releases(environment, started=self._started)
         self._over = threading.Event()
         self._held_out: Sequence[HeldOut] = ()
         """Photos that no training saw, with which the first version was tested."""
@@ -80,11 +80,11 @@ class Lifecycle:
         """API keys by the endpoint's address, where one is asked for."""
         self._facts = RehearsalFacts(
             started_at=datetime.now(UTC),
-            engine=world.kind,
+            engine=environment.kind,
             steps=(),
             people=CAST,
-            emulator_url=world.emulator.url,
-            region=world.emulator.region,
+            emulator_url=environment.emulator.url,
+            region=environment.emulator.region,
         )
 
     @property
@@ -95,8 +95,8 @@ class Lifecycle:
             steps=tuple(self._steps.records),
             elapsed=time.monotonic() - self._started,
             releases=tuple(self._releases.told),
-            endpoints=self._world.endpoints,
-            stacks=self._world.stacks,
+            endpoints=self._environment.endpoints,
+            stacks=self._environment.stacks,
             recipe=self._script.base,
         )
 
@@ -108,10 +108,10 @@ class Lifecycle:
             self._over.set()
 
     def _play(self) -> None:
-        drawn = Beside(self._prepare)
+        drawn = BackgroundTask(self._prepare)
         test = self._deploy_test()
         drawn.result()
-        prod = Beside(self._deploy_prod)
+        prod = BackgroundTask(self._deploy_prod)
         dataset = self._ingest()
         self._report_quality(dataset)
         first = self._train(dataset, number=1)
@@ -122,7 +122,7 @@ class Lifecycle:
         prod.result()
         self._make_keys()
         self._release(first, "prod", step="release 1 to prod")
-        camera = Beside(self._put_camera)
+        camera = BackgroundTask(self._put_camera)
         if self._script.grows:
             dataset = self._ingest(since=dataset)
             self._report_quality(dataset)
@@ -153,9 +153,9 @@ class Lifecycle:
 
     def _still_wanted(self, _done: int, _of: int) -> None:
         if self._over.is_set():
-            raise Abandoned
+            raise BackgroundTaskAbandoned
 
-    def _deploy_test(self) -> Beside[None]:
+    def _deploy_test(self) -> BackgroundTask[None]:
         """Until the stack can be used; gives its deployment, for the provider waits a minute for what nobody reads."""
         finished = 0
         usable = threading.Event()
@@ -168,10 +168,10 @@ class Lifecycle:
 
         def deploy() -> None:
             with self._steps.beside("up stack test, to its end") as whole:
-                whole.done(f"{self._world.deploy('test', show, usable.set)} resources")
+                whole.done(f"{self._environment.deploy('test', show, usable.set)} resources")
 
         with self._steps.step("up stack test, until it is usable") as step:
-            deployment = Beside(deploy)
+            deployment = BackgroundTask(deploy)
             deployment.wait(usable)
             step.done(f"{finished} resources")
         return deployment
@@ -179,16 +179,20 @@ class Lifecycle:
     def _deploy_prod(self) -> None:
         with self._steps.beside("up stack prod (meanwhile)") as step:
             # An engine finishes what it has begun before it hears an interruption: a minute, for nobody here.
-            step.done(f"{Beside(lambda: self._world.deploy('prod')).result()} resources")
+            step.done(f"{BackgroundTask(lambda: self._environment.deploy('prod')).result()} resources")
 
     def _ingest(self, since: Ingestion | None = None) -> Ingestion:
         """Ingest what photos there are at first, or all of them, going on from the dataset `since`."""
         with self._steps.step("ingest photos" if since is None else "ingest the photos that came since") as step:
-            target = self._world.target("test")
+            target = self._environment.target("test")
             early = self._script.grows and since is None
             found = datasets.ingest(
                 target,
-                str(growth.early(self._photos, self._world.directory / "photos-at-first") if early else self._photos),
+                str(
+                    growing_dataset.early(self._photos, self._environment.directory / "photos-at-first")
+                    if early
+                    else self._photos
+                ),
                 seed=_SEED,
                 base=since and since.sha256,
                 progress=lambda done, of: step.progress(f"{done} of {of}"),
@@ -214,10 +218,10 @@ class Lifecycle:
     def _report_quality(self, dataset: Ingestion) -> None:
         """Without networks, which would take half a minute: what they find is for a person with a dataset to mend."""
         with self._steps.step("report on the photos' quality") as step:
-            target = self._world.target("test")
+            target = self._environment.target("test")
             made = quality_reports.report(target, dataset.sha256, gates=datasets.data_gates(target), labels=False)
             assert self._facts.dataset is not None  # noqa: S101  ingestion comes first
-            quality_reports.write_page(made, self._world.directory / QUALITY)
+            quality_reports.write_page(made, self._environment.directory / QUALITY)
             self._facts = replace(self._facts, dataset=replace(self._facts.dataset, report=QUALITY))
             judged = sum(result.measured for result in made.report.results)
             step.done(f"passes {judged - len(made.report.failed)} of {judged} gates, {QUALITY}", by=made.report.by)
@@ -225,7 +229,7 @@ class Lifecycle:
     def _train(self, dataset: Ingestion, *, number: int, first: int | None = None) -> int:
         """Train on an instance, as the script says, where it goes on from version `first`; the new version's number."""
         with self._steps.step(f"train version {number} on an instance") as step:
-            target, script = self._world.target("test"), self._script
+            target, script = self._environment.target("test"), self._script
             spec = submission.plan(
                 target,
                 dataset.sha256,
@@ -265,7 +269,7 @@ class Lifecycle:
         parameters = self._script.parameters(number)
         if parameters.frozen:
             return PACKAGED[parameters.architecture].sha256
-        return submission.weights_of(model_versions.version(self._world.target("test"), first)) if first else None
+        return submission.weights_of(model_versions.version(self._environment.target("test"), first)) if first else None
 
     def _release(self, version: int, channel: str, *, step: str) -> None:
         with self._steps.step(step) as running:
@@ -279,11 +283,11 @@ class Lifecycle:
     def _test_application(self, version: int) -> None:
         with self._steps.step(f"test the application, version {version}") as step:
             assert self._facts.dataset is not None  # noqa: S101  ingestion comes first
-            target = self._world.target("test")
+            target = self._environment.target("test")
             photos = held_out(target, self._facts.dataset.sha256, most=self._script.most_held_out)
             self._held_out = self._held_out or photos
             predictions = ask(
-                self._world.endpoints["test"],
+                self._environment.endpoints["test"],
                 photos,
                 explained=24,
                 progress=lambda done, of: step.progress(f"{done} of {of} unseen photos"),
@@ -298,7 +302,7 @@ class Lifecycle:
     def _make_keys(self) -> None:
         """Make a key for each endpoint that asks for one, as its operator would for a camera."""
         for stack in STACKS:
-            target = self._world.target(stack)
+            target = self._environment.target(stack)
             if target.outputs.endpoint.api_keys == "open":
                 continue
             with self._steps.step(f"make an API key for {stack}") as step:
@@ -310,7 +314,7 @@ class Lifecycle:
                     lifetime=timedelta(days=1),
                     scopes=[KeyScope.CLASSIFY],
                 )
-                self._keys[self._world.endpoints[stack]] = made.key
+                self._keys[self._environment.endpoints[stack]] = made.key
                 step.done("kept as a hash; shown to nobody", by=target.identity(role=Role.PROMOTER))
 
     def _try_keys(self) -> None:
@@ -320,7 +324,7 @@ class Lifecycle:
                 without = _call(url, self._held_out[0].photo, None)
                 answered = self._await_key(url, key)
                 if (without, answered) != (HTTPStatus.UNAUTHORIZED, HTTPStatus.OK):
-                    raise DoorAstray(f"{url} answers {without} without a key and {answered} with one.")
+                    raise ApiKeysNotEnforced(f"{url} answers {without} without a key and {answered} with one.")
                 step.done(f"{without} without, {answered} with it")
 
     def _await_key(self, url: str, key: str | None) -> int:
@@ -332,7 +336,7 @@ class Lifecycle:
 
     def _certify(self, version: int) -> None:
         with self._steps.step(f"certify version {version}") as step:
-            target = self._world.target("test")
+            target = self._environment.target("test")
             certificate = decisions.certify(
                 target,
                 version,
@@ -346,10 +350,10 @@ class Lifecycle:
     def _put_camera(self) -> CameraScenario:
         """A camera in the park, and its agent on an instance of prod, while versions come and go there."""
         with self._steps.beside("put a camera at the gate") as step:
-            url = self._world.endpoints["prod"]
+            url = self._environment.endpoints["prod"]
             key = self._keys.get(url)
             self._await_key(url, key)
-            gate = CameraScenario(self._world, "prod", self._passers_by(), api_key=key).start()
+            gate = CameraScenario(self._environment, "prod", self._passers_by(), api_key=key).start()
             step.done(f"an agent on {gate.instance} asks the endpoint there")
         return gate
 
@@ -371,12 +375,12 @@ class Lifecycle:
             names = ", ".join(f"{count} × {label}" for label, count in sorted(seen.items())) or "nobody for sure"
             step.done(
                 f"visits: {names}; {frames['classified']} frames answered, {frames['unanswered']} not",
-                by=self._world.target("prod").identity(role=Role.PUBLISHER),
+                by=self._environment.target("prod").identity(role=Role.PUBLISHER),
             )
 
     def _promote_and_roll_back(self, first: int, second: int) -> None:
         photos = [held_out.photo for held_out in self._held_out[:50]]
-        with Traffic(list(self._world.endpoints.values()), photos, keys=self._keys) as traffic:
+        with Traffic(list(self._environment.endpoints.values()), photos, keys=self._keys) as traffic:
             with self._steps.step(f"promote version {second} under traffic") as step:
                 slowest = self._releases.move_both(
                     "promote",
@@ -404,7 +408,7 @@ class Lifecycle:
                 )
 
     def _describe(self, version: int) -> None:
-        target = self._world.target("prod")
+        target = self._environment.target("prod")
         answer = endpoint_status.status(target)[0]
         self._facts = replace(
             self._facts,
@@ -412,7 +416,7 @@ class Lifecycle:
             model=target.outputs.model,
             version=version,
             digest=answer.digest,
-            resources={stack: self._world.resources(stack) for stack in STACKS},
+            resources={stack: self._environment.resources(stack) for stack in STACKS},
         )
 
 

@@ -9,7 +9,7 @@ from petpark.endpoints import endpoint_status
 from petpark.endpoints.endpoint_status import Verdict
 from petpark.targets.target import Target
 from registry.channels.channel import ChannelEntry
-from rehearsal.environment import STACKS, World
+from rehearsal.environment import STACKS, Environment
 from rehearsal.report.timeline import Release
 
 ANSWERS_WITHIN = 60.0
@@ -21,11 +21,11 @@ class EndpointsSilent(Exception):
 
 
 class Releases:
-    """Moves channels of a running `world`; `told` is what came of it. `started`: when the clock of the story began."""
+    """Moves channels of a running `environment`; `told` holds the results. `started`: when the scenario began."""
 
-    def __init__(self, world: World, *, started: float) -> None:
+    def __init__(self, environment: Environment, *, started: float) -> None:
         self.told: list[Release] = []
-        self._world = world
+        self._environment = environment
         self._started = started
 
     def move(self, channel: str, what: str, move: Callable[[Target], ChannelEntry]) -> Release:
@@ -47,7 +47,7 @@ class Releases:
 
     def _move(self, channel: str, what: str, move: Callable[[Target], ChannelEntry]) -> Release:
         asked = time.monotonic()
-        moved = move(self._world.target(channel))
+        moved = move(self._environment.target(channel))
         decided = time.monotonic()
         self._await_version(channel, moved.version)
         return Release(
@@ -64,7 +64,7 @@ class Releases:
         deadline = time.monotonic() + ANSWERS_WITHIN
         pause = threading.Event()
         while True:
-            answers = endpoint_status.status(self._world.target(stack))
+            answers = endpoint_status.status(self._environment.target(stack))
             if all(answer.verdict is Verdict.SERVES and answer.version == version for answer in answers):
                 return
             if time.monotonic() > deadline:
@@ -75,6 +75,6 @@ class Releases:
                 )
                 raise EndpointsSilent(
                     f"Not every endpoint of stack {stack} answered from version {version} in {ANSWERS_WITHIN:.0f} s: "
-                    f"{wrong}. The instances' logs are in {self._world.directory / 'instances'}."
+                    f"{wrong}. The instances' logs are in {self._environment.directory / 'instances'}."
                 )
             pause.wait(0.1)

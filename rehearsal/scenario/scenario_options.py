@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from petpark.targets.target import DRAWN_RECIPE, USUAL_RECIPE
-from rehearsal.scenario.growth import grows
+from rehearsal.scenario.growing_dataset import grows
 
 if TYPE_CHECKING:
     from training.hyper_parameters import HyperParameters
@@ -17,7 +17,7 @@ _GENTLY: Final = ("epochs=1", "learning_rate=0.0001")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Script:
+class ScenarioOptions:
     """What varies between rehearsals.
 
     `photos` None draws a set of `photo_count`. `base` is the recipe that the photos are trained by, `recipe` are
@@ -42,7 +42,7 @@ class Script:
     most_held_out: int = 1000
 
     @classmethod
-    def of_photos(cls, photos: Path, base: str = "", settings: tuple[str, ...] = ()) -> Script:
+    def of_photos(cls, photos: Path, base: str = "", settings: tuple[str, ...] = ()) -> ScenarioOptions:
         """For real photos, by default by a linear layer on a network pretrained on ImageNet.
 
         Raises training's `SpecMalformed` for a recipe or settings that do not exist, or that change nothing.

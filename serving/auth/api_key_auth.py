@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from serving.auth.key_polling import KeyRing
 from serving.auth.key_record import ApiKey, KeyScope
-from serving.auth.rate_limit import Allowance, Rates
+from serving.auth.rate_limit import RateLimitState, Rates
 from serving.problems import FORBIDDEN, KEYS_UNREAD, TOO_MANY, UNAUTHORIZED, Problem
 from serving.telemetry import Metrics
 
@@ -26,7 +26,7 @@ class Caller:
     """An authenticated caller with the state of its rate limit. `key` None: no key, where none is required."""
 
     key: ApiKey | None
-    allowance: Allowance | None = None
+    allowance: RateLimitState | None = None
 
     @property
     def headers(self) -> Mapping[str, str]:

@@ -14,7 +14,7 @@ from serving.auth.key_record import ApiKey
 
 
 @dataclass(frozen=True, kw_only=True)
-class Allowance:
+class RateLimitState:
     """State of a key's rate limit."""
 
     granted: bool
@@ -48,7 +48,7 @@ class Rates:
         self._buckets: dict[str, _Bucket] = {}
         self._lock = threading.Lock()
 
-    def take(self, key: ApiKey) -> Allowance:
+    def take(self, key: ApiKey) -> RateLimitState:
         """Take a token if there is one."""
         with self._lock:
             bucket = self._refilled(key)
@@ -57,7 +57,7 @@ class Rates:
                 bucket.tokens -= 1
             return self._allowance(key, bucket, granted=granted)
 
-    def charge(self, key: ApiKey, tokens: int) -> Allowance:
+    def charge(self, key: ApiKey, tokens: int) -> RateLimitState:
         """Take what a request that was let in costs beyond its first token, into debt if need be."""
         with self._lock:
             bucket = self._refilled(key)
@@ -71,8 +71,8 @@ class Rates:
         bucket.at = now
         return bucket
 
-    def _allowance(self, key: ApiKey, bucket: _Bucket, *, granted: bool) -> Allowance:
-        return Allowance(
+    def _allowance(self, key: ApiKey, bucket: _Bucket, *, granted: bool) -> RateLimitState:
+        return RateLimitState(
             granted=granted,
             limit=key.burst,
             window=max(1, math.ceil(key.burst / key.rate)),

@@ -63,7 +63,7 @@ class Asked:
 
 
 @dataclass(kw_only=True, slots=True)
-class Seen:
+class ConnectionState:
     """One connection at one moment. `quiet`: seconds since it was opened, or since its last request began or ended."""
 
     line: Line
@@ -92,20 +92,20 @@ def peer_of(host: str) -> str:
     return str(ipaddress.ip_network((address, _IPV6_NETWORK), strict=False))
 
 
-def to_close(seen: Iterable[Seen], limits: Limits, budget: Budget) -> Mapping[Line, Reason]:
+def to_close(seen: Iterable[ConnectionState], limits: Limits, budget: Budget) -> Mapping[Line, Reason]:
     """Decide which connections of one port go beyond a limit.
 
     Of too many, those go first that have asked nothing yet, the oldest before the others; then those that wait for a
     next request, the idlest first; those with a request under way last, the youngest first.
     """
     closed: dict[Line, Reason] = {}
-    peers: dict[str, list[Seen]] = defaultdict(list)
+    peers: dict[str, list[ConnectionState]] = defaultdict(list)
     for one in seen:
         if not one.running and one.quiet > (limits.keep_alive_seconds if one.asked else limits.header_seconds):
             closed[one.line] = Reason.IDLE if one.asked else Reason.SILENT
         else:
             peers[one.peer].append(one)
-    kept: list[Seen] = []
+    kept: list[ConnectionState] = []
     for group in peers.values():
         surplus = 0 if budget.a_peer is None else max(0, len(group) - budget.a_peer)
         group.sort(key=_expendable)
@@ -115,7 +115,7 @@ def to_close(seen: Iterable[Seen], limits: Limits, budget: Budget) -> Mapping[Li
     return closed | {one.line: Reason.ALL for one in sorted(kept, key=_expendable)[:surplus]}
 
 
-def _expendable(one: Seen) -> tuple[int, float]:
+def _expendable(one: ConnectionState) -> tuple[int, float]:
     if one.running:
         return 2, one.age
     return (1, -one.quiet) if one.asked else (0, -one.age)
@@ -163,7 +163,7 @@ class Connections:
         """Look once, and close what goes beyond a limit."""
         before = list(self._asked)
         descriptors = self._descriptors()
-        by_port: dict[str, list[Seen]] = {port: [] for port in self._ports}
+        by_port: dict[str, list[ConnectionState]] = {port: [] for port in self._ports}
         now = self._clock()
         for line, (_, since) in descriptors.items():
             by_port[line[2]].append(self._seen(line, since, now))
@@ -178,9 +178,9 @@ class Connections:
             if line not in descriptors:
                 self._asked.pop(line, None)
 
-    def _seen(self, line: Line, since: float, now: float) -> Seen:
+    def _seen(self, line: Line, since: float, now: float) -> ConnectionState:
         asked = self._asked.get(line)
-        return Seen(
+        return ConnectionState(
             line=line,
             age=now - since,
             quiet=now - max(since, asked.last if asked else 0.0),

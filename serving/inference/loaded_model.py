@@ -36,7 +36,7 @@ class Standing:
 
     version: Version
     decisions: int
-    """The number of the latest certificate decision that was read (`registry.certificates.certificate.Look`)."""
+    """The number of the latest certificate decision that was read."""
 
 
 @dataclass(frozen=True, kw_only=True)

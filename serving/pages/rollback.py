@@ -66,7 +66,7 @@ class RollbackRequest:
         try:
             values: Any = json.loads(body)
             secrets = values["credentials"]
-            wish = cls(
+            request = cls(
                 expected=_whole(values["expected"]),
                 to=None if values.get("to") is None else _whole(values["to"]),
                 why=_text(values["why"], WHY),
@@ -78,11 +78,11 @@ class RollbackRequest:
             )
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             raise Problem(UNREADABLE, "The body does not match the schema in /docs.") from None
-        return wish
+        return request
 
 
 class OpensPromotionService(Protocol):
-    """Opens the promotion service for an operator, and returns the ARN under which they act."""
+    """Opens a promotion service for a caller's credentials; returns it with the ARN that the caller acts as."""
 
     def __call__(self, credentials: Credentials) -> tuple[PromotionService, str]:
         """Raises `Problem` (403, 502)."""
@@ -90,25 +90,25 @@ class OpensPromotionService(Protocol):
 
 
 class RollBackApi:
-    """`open_desk` None: this endpoint knows no role for it, and says so."""
+    """`open_promotion_service` None: this endpoint knows no role for it, and says so."""
 
     def __init__(
         self,
         *,
         bodies: Bodies,
-        open_desk: OpensPromotionService | None,
+        open_promotion_service: OpensPromotionService | None,
         moved: Callable[[], None] = lambda: None,
         behind_load_balancer: bool = False,
     ) -> None:
         self._bodies = bodies
         self._behind_load_balancer = behind_load_balancer
-        self._open_desk = open_desk
+        self._open_promotion_service = open_promotion_service
         self._moved = moved
 
     @property
     def possible(self) -> bool:
         """Whether the channel can be moved from here."""
-        return self._open_desk is not None
+        return self._open_promotion_service is not None
 
     def confidential(self, request: Request) -> bool:
         """Whether credentials may come the way that this request came."""
@@ -122,23 +122,23 @@ class RollBackApi:
                 "Send credentials only over TLS, or from the endpoint's own machine (forward its port). If this "
                 "connection was not encrypted, revoke the session whose credentials were sent.",
             )
-        if self._open_desk is None:
+        if self._open_promotion_service is None:
             raise Problem(NOT_FOUND, "This endpoint has no promoter role. Use `petpark rollback`.")
         async with self._bodies.read(request) as body:
             if len(body) > BODY_BYTES:
                 raise Problem(TOO_LARGE, f"The body of a rollback is limited to {BODY_BYTES:,} bytes.")
-            wish = RollbackRequest.from_json(body)
-        move = await asyncio.to_thread(self._act, self._open_desk, wish)
+            rollback = RollbackRequest.from_json(body)
+        move = await asyncio.to_thread(self._act, self._open_promotion_service, rollback)
         self._moved()
         caller: Caller = request.state.caller
         facts = {"entry": move.number, "version": move.version, "by": move.by}
         logger.info("channel rolled back", extra={**facts, "api_key": caller.key.name if caller.key else ""})
         return JSONResponse(move.to_dict(), headers={"cache-control": "no-store"})
 
-    def _act(self, open_desk: OpensPromotionService, wish: RollbackRequest) -> ChannelEntry:
+    def _act(self, open_promotion_service: OpensPromotionService, rollback: RollbackRequest) -> ChannelEntry:
         try:
-            desk, by = open_desk(wish.credentials)
-            return desk.roll_back(by=by, why=wish.why, to=wish.to, expected=wish.expected)
+            service, by = open_promotion_service(rollback.credentials)
+            return service.roll_back(by=by, why=rollback.why, to=rollback.to, expected=rollback.expected)
         except (MoverRefused, StoreRefused) as error:
             raise Problem(FORBIDDEN, str(error)) from None
         except (StoreUnavailable, KeyUnavailable) as error:

@@ -36,7 +36,7 @@ MODEL_FILE = "model.onnx"
 _BEFORE_EVERY_EXPIRY = datetime.min.replace(tzinfo=UTC)
 
 
-class Named(Protocol):
+class VersionEntry(Protocol):
     """An entry of a log that puts a version before callers: a channel's move forward, or an experiment."""
 
     @property
@@ -94,7 +94,7 @@ class Admission:
         self._two_people = two_people
         self._providers = providers
 
-    def admit(self, entry: Named) -> LoadedModel:
+    def admit(self, entry: VersionEntry) -> LoadedModel:
         """Load and verify the version that `entry` names; give it warm. Raises `VersionRefused`.
 
         A store or a key service that does not answer, or a clock that is wrong, is no fault of the version: the error
@@ -106,13 +106,13 @@ class Admission:
             with tempfile.TemporaryDirectory(prefix="petpark-version-") as directory:
                 return self._load(version, certificate, standing, self._catalog.fetch(version, Path(directory)))
 
-    def admit_again(self, model: LoadedModel, entry: Named) -> LoadedModel:
+    def admit_again(self, model: LoadedModel, entry: VersionEntry) -> LoadedModel:
         """Admit a model that is still in memory: its bytes are proved, but it may have been revoked since."""
         with _refusals():
             certificate, standing = self._certificate(model.version, entry, now=self._clock())
             return replace(model, certificate=certificate, standing=standing)
 
-    def confirm(self, model: LoadedModel, entry: Named) -> LoadedModel:
+    def confirm(self, model: LoadedModel, entry: VersionEntry) -> LoadedModel:
         """Returns the model that `entry` has answer, with the certificate that counts now. Raises `VersionRefused`.
 
         Only a decision takes a version out of force: that its certificate ran out meanwhile does not, nor does a log of
@@ -133,7 +133,7 @@ class Admission:
         return left is not None and left <= 0
 
     def _certificate(
-        self, version: Version, entry: Named, *, now: datetime
+        self, version: Version, entry: VersionEntry, *, now: datetime
     ) -> tuple[Certificate | None, Standing | None]:
         if self._verifier is None:
             return None, None

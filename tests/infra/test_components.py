@@ -26,7 +26,7 @@ def _accepts_tags(type_: str) -> bool:
 
 
 def test_every_component_has_the_type_token_of_its_class(everything, apart):
-    known = {f"petpark:infra:{made.__name__}" for made in _components()}
+    known = {f"petpark:infra:{made.type_name or made.__name__}" for made in _components()}
     made = (*everything, *apart["prod"].resources)
     used = {resource.type for resource in made if resource.type.startswith("petpark:")}
     assert used == known - {"petpark:infra:Component", "petpark:infra:EndpointKind"}

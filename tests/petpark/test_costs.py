@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from petpark.__main__ import app
-from tests.petpark.account import settings
+from tests.petpark.account.fake_account import settings
 
 
 def run(root: Path, *words: str, monkeypatch: pytest.MonkeyPatch) -> Result:

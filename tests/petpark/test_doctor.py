@@ -1,4 +1,4 @@
-"""What is missing, and what mends it."""
+"""What is missing, and what fixes it."""
 
 from __future__ import annotations
 
@@ -50,13 +50,13 @@ def nothing_deployed(_kind: str, stack: str) -> Target:
     raise StackNotDeployed(f"Stack {stack} is not deployed.", next_step=f"pulumi up --stack {stack}")
 
 
-def test_on_a_bare_machine_everything_missing_comes_with_what_mends_it(bare: Path) -> None:
+def test_on_a_bare_machine_everything_missing_comes_with_what_fixes_it(bare: Path) -> None:
     code, found = checks("--target", "rehearsal")
     assert code == 1
     assert found["emulator"]["health"] == "missing"
-    assert found["emulator"]["mend"] == "make setup"
+    assert found["emulator"]["fix"] == "make setup"
     assert found["Python"]["health"] == "fine"
-    assert all(check["mend"] for check in found.values() if check["health"] != "fine")
+    assert all(check["fix"] for check in found.values() if check["health"] != "fine")
 
 
 @pytest.mark.parametrize(("target", "code", "health"), [("rehearsal", 1, "missing"), ("aws", 1, None)])
@@ -94,7 +94,7 @@ def test_one_engine_is_enough(bare: Path, monkeypatch: pytest.MonkeyPatch, pulum
 def test_an_account_needs_pulumi_and_credentials(bare: Path) -> None:
     code, found = checks()
     assert code == 1
-    assert found["Pulumi CLI"]["mend"] == "petpark doctor --install-pulumi"
+    assert found["Pulumi CLI"]["fix"] == "petpark doctor --install-pulumi"
     assert found["AWS account"]["health"] == "missing"
     assert "emulator" not in found
 
@@ -119,7 +119,7 @@ def test_the_emulator_in_use_is_named_and_another_environment_is_not_taken_for_i
     found = {check.name: check for check in doctor.examine("rehearsal", bare, lambda: nothing_deployed("", "test"))}
     assert found["emulator"].health is Health.MISSING
     assert f"no {product.name}" in found["emulator"].found
-    assert found["emulator"].mend == product.setup
+    assert found["emulator"].fix == product.setup
     python.unlink()
     python.write_text("#!/bin/sh\necho 1.2.3\n")
     python.chmod(0o755)
@@ -138,8 +138,8 @@ def test_an_emulator_that_nobody_knows_is_said_with_those_that_are_known(
 
 def test_what_is_merely_good_to_have_does_not_fail_the_doctor() -> None:
     fine = Check(name="a", health=Health.FINE, found="")
-    assert not doctor.ailing([fine, Check(name="b", health=Health.ABSENT, found="", mend="x")])
-    assert doctor.ailing([fine, Check(name="b", health=Health.MISSING, found="", mend="x")])
+    assert not doctor.ailing([fine, Check(name="b", health=Health.ABSENT, found="", fix="x")])
+    assert doctor.ailing([fine, Check(name="b", health=Health.MISSING, found="", fix="x")])
 
 
 def test_pulumi_that_cannot_be_fetched_is_one_sentence_and_another_way(run: Run, bare: Path) -> None:
@@ -161,7 +161,7 @@ def test_what_would_be_fetched_is_told_with_its_source_and_size(bare: Path, monk
     assert found["Pulumi CLI"]["found"].endswith(
         f"can be downloaded from 127.0.0.1: {files[0].name} (2 MB) and {files[1].name} (3 MB)"
     )
-    assert found["Pulumi CLI"]["mend"] == "petpark doctor --install-pulumi"
+    assert found["Pulumi CLI"]["fix"] == "petpark doctor --install-pulumi"
 
 
 def test_the_provider_that_would_be_fetched_is_told_with_its_source_and_size(
@@ -172,7 +172,7 @@ def test_the_provider_that_would_be_fetched_is_told_with_its_source_and_size(
     told = found["AWS provider"]
     assert "can be downloaded from releases.hashicorp.com: terraform-provider-aws_5.100.0_" in told["found"]
     assert told["found"].endswith("(some 150 MB)")
-    assert told["mend"] == "make provider"
+    assert told["fix"] == "make provider"
 
 
 def test_install_pulumi_tells_what_it_fetched_with_its_hash(

@@ -64,9 +64,9 @@ def test_a_platform_as_infra_declares_it_is_fine(place: Place, tmp_path: Path, b
     assert {check.health for check in found.values()} == {Health.FINE}
 
 
-@pytest.mark.parametrize(("kind", "mend"), [("aws", "pulumi up --stack test"), ("rehearsal", "petpark rehearse down")])
-def test_a_bucket_that_was_loosened_is_named_with_what_mends_it(
-    place: Place, tmp_path: Path, bucket: Any, kind: Kind, mend: str
+@pytest.mark.parametrize(("kind", "fix"), [("aws", "pulumi up --stack test"), ("rehearsal", "petpark rehearse down")])
+def test_a_bucket_that_was_loosened_is_named_with_what_fixes_it(
+    place: Place, tmp_path: Path, bucket: Any, kind: Kind, fix: str
 ) -> None:
     bucket.delete_bucket_policy(Bucket="models")
     bucket.put_bucket_versioning(Bucket="models", VersioningConfiguration={"Status": "Suspended"})
@@ -74,15 +74,15 @@ def test_a_bucket_that_was_loosened_is_named_with_what_mends_it(
     wrong = [name for name, check in found.items() if check.health is Health.MISSING]
     assert wrong == GUARDS[:4]
     assert found["model store: versions"].found == "expected every revision kept; found versioning suspended"
-    assert all(found[name].mend.startswith(mend) for name in wrong)
-    assert ("petpark models fsck" in found["model store: versions"].mend) == (kind == "aws")
+    assert all(found[name].fix.startswith(fix) for name in wrong)
+    assert ("petpark models fsck" in found["model store: versions"].fix) == (kind == "aws")
 
 
-def test_the_stack_to_mend_is_the_one_that_owns_the_registry(place: Place, tmp_path: Path, bucket: Any) -> None:
+def test_the_stack_to_fix_is_the_one_that_owns_the_registry(place: Place, tmp_path: Path, bucket: Any) -> None:
     (tmp_path / "Pulumi.prod.yaml").write_text("config:\n  petpark:platform: shared\n")
     bucket.delete_bucket_policy(Bucket="models")
     found = {check.name: check for check in doctor.deployed("aws", tmp_path, lambda: place.target("aws", "prod"))}
-    assert found["model store: deletion"].mend.startswith("pulumi up --stack shared")
+    assert found["model store: deletion"].fix.startswith("pulumi up --stack shared")
 
 
 def test_a_bucket_that_is_gone_is_one_line(place: Place, tmp_path: Path, cloud: None) -> None:
@@ -104,7 +104,7 @@ class SilentStore(MemoryStore):
 def test_a_clock_that_is_not_the_stores_is_found(place: Place, tmp_path: Path, bucket: Any) -> None:
     place.buckets["models"] = SkewedStore()
     clock = deployed(place, tmp_path)["clock"]
-    assert (clock.health, clock.mend) == (Health.MISSING, "sudo timedatectl set-ntp true")
+    assert (clock.health, clock.fix) == (Health.MISSING, "sudo timedatectl set-ntp true")
     assert "10:00" in clock.found
     assert "12:00" in clock.found
 
@@ -125,7 +125,7 @@ def test_a_signing_key_that_cannot_be_used_is_found(
     monkeypatch.setattr(FakeTarget, "verifier", lambda *_, **__: Gone())
     key = deployed(place, tmp_path)["signing key"]
     assert (key.health, key.found) == (Health.MISSING, "it is pending deletion")
-    assert key.mend == "pulumi up --stack test"
+    assert key.fix == "pulumi up --stack test"
 
 
 def refusing(error: Exception) -> Callable[[], Target]:
@@ -148,19 +148,19 @@ NOT_DEPLOYED = [
 def test_where_nothing_can_be_looked_at_the_doctor_says_so_and_is_content(tmp_path: Path, error: Exception) -> None:
     (last,) = doctor.deployed("rehearsal", tmp_path, refusing(error))
     assert (last.name, last.health) == ("model store", Health.ABSENT)
-    assert last.mend
+    assert last.fix
 
 
-def test_a_stack_of_another_age_is_to_be_mended(tmp_path: Path) -> None:
+def test_a_stack_of_another_age_is_to_be_fixed(tmp_path: Path) -> None:
     old = StackOutdated("Stack test has no output 'channels'.", next_step="pulumi up --stack test")
     (last,) = doctor.deployed("aws", tmp_path, refusing(old))
-    assert (last.health, last.mend) == (Health.MISSING, "pulumi up --stack test")
+    assert (last.health, last.fix) == (Health.MISSING, "pulumi up --stack test")
 
 
 def test_without_a_kept_rehearsal_there_is_nothing_to_look_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (last,) = doctor.deployed("rehearsal", tmp_path, lambda: open_rehearsal("test"))
-    assert (last.health, last.mend) == (Health.ABSENT, "petpark rehearse --keep")
+    assert (last.health, last.fix) == (Health.ABSENT, "petpark rehearse --keep")
     assert str(SUMMARY) in last.found
 
 
@@ -170,7 +170,7 @@ def test_a_rehearsal_whose_emulator_died_does_not_fail_the_doctor(tmp_path: Path
     dead = rehearsal_target(parse("test", outputs()), {}, "http://127.0.0.1:1", ("test",))
     (last,) = doctor.deployed("rehearsal", tmp_path, lambda: dead)
     assert (last.name, last.health) == ("model store", Health.ABSENT)
-    assert "petpark rehearse --keep" in last.mend
+    assert "petpark rehearse --keep" in last.fix
 
 
 def test_the_command_ends_with_1_where_the_bucket_is_loose(place: Place, bucket: Any) -> None:

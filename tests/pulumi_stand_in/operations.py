@@ -101,8 +101,9 @@ def _scripted(kind: Kind, recorded: Mapping[str, Any], log: EventLog) -> Result:
     """How the operation ends by the script: `{<kind>: {...}}`, every key optional.
 
     `changes`: op to count. `resources`, `outputs`, `secrets` (names of outputs): what the stack then has. `finished`:
-    URNs of events. `errors`: diagnostics, with which it fails. `says`: text on standard error, with which it fails.
-    `children`: number of processes that run meanwhile, each in a process group of its own, as the language host does.
+    URNs of events. `steps`: those that `preview --json` prints. `errors`: diagnostics, with which it fails.
+    `says`: text on standard error, with which it fails. `children`: number of processes that run meanwhile, each in a
+    process group of its own, as the language host does.
     `waits`: a file to write when it has begun; it then runs until a signal comes, and `ignores` lists those that it
     ignores. `crash`: true to end by SIGKILL.
     """
@@ -128,7 +129,9 @@ def _scripted(kind: Kind, recorded: Mapping[str, Any], log: EventLog) -> Result:
         content = Content()
     else:
         content = Content(**{key: script.get(key, recorded[key]) for key in ("resources", "outputs", "secrets")})
-    return Result(changes=script.get("changes", {}), content=content, errors=tuple(errors))
+    return Result(
+        changes=script.get("changes", {}), content=content, errors=tuple(errors), steps=script.get("steps", ())
+    )
 
 
 def _wait_for_a_signal(told: Path, children: list[subprocess.Popen[bytes]], ignored: Any) -> None:
@@ -147,7 +150,8 @@ def _wait_for_a_signal(told: Path, children: list[subprocess.Popen[bytes]], igno
 
 
 def _report(result: Result) -> dict[str, Any]:
-    report = {"config": {}, "steps": [], "duration": round(result.seconds * 1e9), "changeSummary": dict(result.changes)}
+    report = {"config": {}, "steps": list(result.steps), "duration": round(result.seconds * 1e9)}
+    report |= {"changeSummary": dict(result.changes)}
     return report | {"diagnostics": [{"message": error, "severity": "error"} for error in result.errors]}
 
 

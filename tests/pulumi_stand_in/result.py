@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -23,12 +23,13 @@ class Content:
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """How an operation ended, and what the stack has after it."""
+    """How an operation ended, and what the stack has after it. `steps`: those of `preview --json`."""
 
     changes: Mapping[str, int]
     content: Content
     errors: tuple[str, ...] = ()
     seconds: float = 0.0
+    steps: Sequence[Any] = ()
 
 
 class EventLog:

@@ -5,8 +5,8 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
+from registry.store.object_info import Revision, Stored
 from registry.store.object_store import PrunableStore
-from registry.store.stored import Revision, Stored
 
 
 class AgingStore:

@@ -329,7 +329,12 @@ class Littered(Registry):
 def test_the_registry_behaves_as_its_model(
     kind: str, machine: type[Publishing], examples: int, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    workers = ("upload.WORKERS", "log.READERS", "fsck.READERS", "garbage_collection.REMOVERS")
+    workers = (
+        "versions.upload.WORKERS",
+        "logs.log.READERS",
+        "maintenance.fsck.READERS",
+        "maintenance.garbage_collection.REMOVERS",
+    )
     for name in workers:
         monkeypatch.setattr(f"registry.{name}", 1)  # so that call number n is the same one every time
     new_store = MemoryStore if kind == "memory" else request.getfixturevalue("new_s3_store")

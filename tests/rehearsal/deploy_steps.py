@@ -26,7 +26,7 @@ import yaml
 from rehearsal.emulator import REPOSITORY
 from rehearsal.engine import EmbeddedEngine
 from rehearsal.engine.provider_binary import find_provider
-from rehearsal.environment import World
+from rehearsal.environment import Environment
 from tests import pulumi_stand_in
 
 PASSPHRASE = "correct horse"
@@ -65,7 +65,7 @@ def _lines(text: str) -> Iterable[str]:
             yield re.sub(r"\s{2,}", " ", command)
 
 
-class Deployed(World):
+class Deployed(Environment):
     """A rehearsal's machines and people around stacks that a project of README's commands deploys."""
 
     def __init__(self, directory: Path, settings: Mapping[str, Mapping[str, Any]]) -> None:
@@ -104,7 +104,7 @@ class Deployed(World):
 class Steps:
     """README's commands; `heard` is what each printed, `replaced` what stands for a placeholder."""
 
-    world: Deployed
+    environment: Deployed
     photos: Path
     heard: dict[str, str] = field(default_factory=dict[str, str])
     replaced: dict[str, str] = field(default_factory=dict[str, str])
@@ -112,13 +112,13 @@ class Steps:
     early: str = ""
 
     def __post_init__(self) -> None:
-        directory = self.world.directory
+        directory = self.environment.directory
         self.commands = steps((REPOSITORY / "README.md").read_text())
         pulumi_stand_in.install(directory / "bin")
         self._link_programs(directory / "bin")
         self._write_profiles(directory / "credentials")
         self.replaced |= {
-            "pulumi login": f"pulumi login {self.world.backend.as_uri()}",
+            "pulumi login": f"pulumi login {self.environment.backend.as_uri()}",
             "pulumi config set petpark:host_name photos.example.org --stack prod": (
                 "pulumi config set petpark:allow_keys_over_http true --stack prod"
             ),
@@ -150,7 +150,7 @@ class Steps:
     def _shell(self, command: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             ["/bin/bash", "-c", self._rewritten(command)],
-            cwd=self.world.project,
+            cwd=self.environment.project,
             env=self._environment(),
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -174,14 +174,14 @@ class Steps:
     def _after(self, command: str, said: str) -> None:
         """What README asks its reader to do with a command's result."""
         if command.startswith("pulumi up --stack "):
-            self.world.adopt(command.split()[-1])
+            self.environment.adopt(command.split()[-1])
         elif " data ingest " in command:
             self.replaced["3fa9"] = re.findall(r"\b[0-9a-f]{64}\b|\b[0-9a-f]{12,}\b", said)[0]
         elif " keys create " in command:
             self.variables["KEY"] = re.findall(r"\S{40,}", said)[0]
         elif command.startswith("pulumi stack output endpoint"):
             assert json.loads(said)["url"].startswith("http")
-            self.variables["URL"] = self.world.endpoints["prod"]  # where that name leads on this machine
+            self.variables["URL"] = self.environment.endpoints["prod"]  # where that name leads on this machine
 
     def _curl(self, words: Sequence[str]) -> str:
         """The request as curl sends it; an option that is not here is a mistake, in README or here."""
@@ -211,11 +211,11 @@ class Steps:
         return word
 
     def _environment(self) -> dict[str, str]:
-        directory = self.world.directory
+        directory = self.environment.directory
         kept = {name: os.environ[name] for name in ("LANG", "TMPDIR") if name in os.environ}
         return {
             **kept,
-            **self.world.emulator.environment(),
+            **self.environment.emulator.environment(),
             "HOME": str(directory / "home"),
             "PATH": f"{directory / 'bin'}:/usr/bin:/bin",
             "AWS_SHARED_CREDENTIALS_FILE": str(directory / "credentials"),
@@ -224,25 +224,25 @@ class Steps:
             "PULUMI_HOME": str(directory / "home" / ".pulumi"),
             "PULUMI_CONFIG_PASSPHRASE": PASSPHRASE,
             "PETPARK_AWS_PROVIDER": str(find_provider()),  # HOME, where it may be, is another here
-            pulumi_stand_in.EMULATOR: self.world.emulator.url,
+            pulumi_stand_in.EMULATOR: self.environment.emulator.url,
             **self.variables,
         }
 
     def _link_programs(self, folder: Path) -> None:
         programs = {
             "petpark": Path(sys.executable).parent / "petpark",
-            "aws": self.world.emulator.python.parent / "aws",
+            "aws": self.environment.emulator.python.parent / "aws",
         }
         for name, program in programs.items():
             assert program.exists(), program
             (folder / name).symlink_to(program)
-        (self.world.directory / "home").mkdir(exist_ok=True)
+        (self.environment.directory / "home").mkdir(exist_ok=True)
 
     def _write_profiles(self, file: Path) -> None:
         """The credentials of the account's administrator, and of each person."""
         profiles = configparser.ConfigParser()
         profiles["default"] = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
-        for person in self.world.people:
+        for person in self.environment.people:
             profiles[person.name] = {
                 "aws_access_key_id": person.access_key_id,
                 "aws_secret_access_key": person.secret_access_key,

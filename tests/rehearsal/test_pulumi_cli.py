@@ -223,7 +223,7 @@ import sys
 from pathlib import Path
 from rehearsal import pulumi_process
 from rehearsal.pulumi_cli import PulumiEngine
-from rehearsal.run import Ended, _termination_raises
+from rehearsal.run import Terminated, _termination_raises
 
 pulumi_process.PATIENCE = 0.1
 config = {"test": {"aws:endpoints": "http://127.0.0.1:4566"}}
@@ -233,7 +233,7 @@ engine = PulumiEngine(
 with _termination_raises():
     try:
         engine.up("test")
-    except Ended:
+    except Terminated:
         engine.cancel()
         sys.exit(7)
 """

@@ -16,7 +16,7 @@ from petpark.jobs.submission import EpochSeen, Finished
 from registry.gates import MODEL_GATES
 from registry.layout import JOB_TAG, Role, boot_log_key, epochs_prefix, job_prefix
 from registry.versions.catalog import Catalog
-from rehearsal.environment import STACKS, World
+from rehearsal.environment import STACKS, Environment
 from tests.rehearsal.deploy_steps import LEFT_OUT, Deployed, Steps
 from training.dataset.generated import generate
 
@@ -44,7 +44,7 @@ def photos(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def readme(tmp_path_factory, photos) -> Iterator[Steps]:
     """README's "Deploy it", up to both stacks."""
-    with Deployed(tmp_path_factory.mktemp("world"), SETTINGS) as running:
+    with Deployed(tmp_path_factory.mktemp("deployed"), SETTINGS) as running:
         commands = Steps(running, photos)
         commands.run(1, 2, 3, 4, 5, 6)
         commands.early = commands.fails("pulumi up --stack prod")
@@ -53,13 +53,13 @@ def readme(tmp_path_factory, photos) -> Iterator[Steps]:
 
 
 @pytest.fixture(scope="module")
-def world(readme) -> Deployed:
-    return readme.world
+def environment(readme) -> Deployed:
+    return readme.environment
 
 
 @pytest.fixture(scope="module")
-def dataset(world, photos) -> str:
-    target = world.target("test")
+def dataset(environment, photos) -> str:
+    target = environment.target("test")
     found = datasets.ingest(target, str(photos), seed=5, progress=lambda *_: None).sha256
     quality_reports.report(
         target, found, gates=datasets.data_gates(target), labels=False
@@ -67,32 +67,32 @@ def dataset(world, photos) -> str:
     return found
 
 
-def weights(world: World, version: int, folder: Path) -> bytes:
-    target = world.target("test")
+def weights(environment: Environment, version: int, folder: Path) -> bytes:
+    target = environment.target("test")
     catalog = Catalog(target.store(target.outputs.model_store, role=Role.READER), target.outputs.model)
     return catalog.fetch(catalog.version(version), folder)["weights.pt"].read_bytes()
 
 
-def kill_training(world: World, instance: str) -> None:
+def kill_training(environment: Environment, instance: str) -> None:
     """Kill what trains on an instance, with the processes that it started."""
     killed = 0
-    for pid in world.runner.processes(instance):
+    for pid in environment.runner.processes(instance):
         words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
         if words[1:3] == [b"-m", b"training"]:
             os.kill(pid, signal.SIGKILL)
             killed += 1
-    assert killed, f"no training process on {instance}: {world.runner.log(instance).read_text()}"
+    assert killed, f"no training process on {instance}: {environment.runner.log(instance).read_text()}"
 
 
-def working_on(world: World, job: str) -> list[str]:
+def working_on(environment: Environment, job: str) -> list[str]:
     """All instances that were launched for a job."""
     wanted = [{"Name": f"tag:{JOB_TAG}", "Values": [job]}]
-    found = world.emulator.client("ec2").describe_instances(Filters=wanted)["Reservations"]
+    found = environment.emulator.client("ec2").describe_instances(Filters=wanted)["Reservations"]
     return [machine["InstanceId"] for reservation in found for machine in reservation["Instances"]]
 
 
-def run_to_its_end(world: World, job: str, instance: str) -> int:
-    for event in submission.watch(world.target("test"), job, instance_id=instance, poll=0.2):
+def run_to_its_end(environment: Environment, job: str, instance: str) -> int:
+    for event in submission.watch(environment.target("test"), job, instance_id=instance, poll=0.2):
         if isinstance(event, Finished):
             assert event.result.version is not None
             return event.result.version
@@ -120,56 +120,60 @@ def test_photos_become_a_version_that_answers_in_prod_by_readmes_commands(readme
     assert json.loads(answer)["model"]["version"] == 1
 
 
-def test_a_training_killed_in_the_middle_ends_with_the_weights_of_one_that_was_not(world, dataset, tmp_path):
-    target = world.target("test")
+def test_a_training_killed_in_the_middle_ends_with_the_weights_of_one_that_was_not(environment, dataset, tmp_path):
+    target = environment.target("test")
     spec = submission.plan(target, dataset, RECIPE, seed=1)
     calm = submission.submit(target, spec)
-    undisturbed = run_to_its_end(world, calm, submission.launch(target, calm))
+    undisturbed = run_to_its_end(environment, calm, submission.launch(target, calm))
 
     hit = submission.submit(target, spec)
     instance = submission.launch(target, hit)
     with pytest.raises(JobInterrupted, match="no result") as interrupted:  # noqa: PT012  one wait, cut short
         for event in submission.watch(target, hit, instance_id=instance, poll=0.1):
             if isinstance(event, EpochSeen) and event.record.epoch == 1:
-                kill_training(world, instance)
+                kill_training(environment, instance)
     assert interrupted.value.next_step == f"petpark train --resume {hit}"
     said = target.store(target.outputs.workspace, role=Role.PUBLISHER).get(boot_log_key(hit, instance)).decode()
     assert said.splitlines()[-1] == "petpark: job ended with status 137"
     assert f"petpark jobs show {hit}" in interrupted.value.message
-    resumed = run_to_its_end(world, hit, submission.resume(target, hit))
+    resumed = run_to_its_end(environment, hit, submission.resume(target, hit))
 
     assert resumed != undisturbed
-    assert weights(world, resumed, tmp_path / "resumed") == weights(world, undisturbed, tmp_path / "undisturbed")
+    assert weights(environment, resumed, tmp_path / "resumed") == weights(
+        environment, undisturbed, tmp_path / "undisturbed"
+    )
 
 
-def test_two_instances_train_one_model_and_when_one_is_gone_both_end_and_two_others_go_on(world, dataset, tmp_path):
-    target = world.target("test")
+def test_two_instances_train_one_model_and_when_one_is_gone_both_end_and_two_others_go_on(
+    environment, dataset, tmp_path
+):
+    target = environment.target("test")
     outputs = replace(target.outputs, training=replace(target.outputs.training, instances=2))
     spec = submission.plan(replace(target, outputs=outputs), dataset, (*RECIPE, "epochs=4"), seed=1, instances=2)
     job = submission.submit(target, spec)
     first = submission.launch(target, job)
-    second = next(instance for instance in working_on(world, job) if instance != first)
+    second = next(instance for instance in working_on(environment, job) if instance != first)
     with pytest.raises(JobInterrupted, match="no result"):  # noqa: PT012  one wait, cut short
         for event in submission.watch(target, job, instance_id=first, poll=0.1):
             if isinstance(event, EpochSeen) and event.record.epoch == 1:
-                kill_training(world, second)
+                kill_training(environment, second)
     for instance in (first, second):
-        world.runner.wait_for(instance, "terminated", timeout=60)
-    assert "starts 1 processes" in world.runner.log(second).read_text()
+        environment.runner.wait_for(instance, "terminated", timeout=60)
+    assert "starts 1 processes" in environment.runner.log(second).read_text()
 
-    version = run_to_its_end(world, job, submission.resume(target, job))
+    version = run_to_its_end(environment, job, submission.resume(target, job))
     store = target.store(target.outputs.workspace, role=Role.PUBLISHER)
     assert len(list(store.keys(f"{job_prefix(job)}meetings/"))) == 2, "each launch met at a place of its own"
     assert len(list(store.keys(epochs_prefix(job)))) == 4
     catalog = Catalog(target.store(target.outputs.model_store, role=Role.READER), target.outputs.model)
     assert catalog.version(version).lineage["run"] == job
-    for instance in working_on(world, job):
-        world.runner.wait_for(instance, "terminated", timeout=120)
+    for instance in working_on(environment, job):
+        environment.runner.wait_for(instance, "terminated", timeout=120)
 
 
-def test_the_registrys_bucket_is_as_it_was_declared_and_the_reader_can_see_that(world):
-    outputs = world.target("test").outputs
-    s3 = world.target("prod").client("s3", role=Role.READER)
+def test_the_registrys_bucket_is_as_it_was_declared_and_the_reader_can_see_that(environment):
+    outputs = environment.target("test").outputs
+    s3 = environment.target("prod").client("s3", role=Role.READER)
     bucket = outputs.model_store
     assert s3.get_bucket_versioning(Bucket=bucket)["Status"] == "Enabled"
     recorded = s3.get_bucket_logging(Bucket=bucket)["LoggingEnabled"]
@@ -181,37 +185,37 @@ def test_the_registrys_bucket_is_as_it_was_declared_and_the_reader_can_see_that(
     assert {"CreateOnly", "OnlyTheCollectorDeletes", "NoPlainHttp"} <= {statement["Sid"] for statement in statements}
 
 
-def test_both_stacks_say_the_same_of_their_channels(world):
-    test, prod = (world.target(stack).outputs.channels for stack in STACKS)
+def test_both_stacks_say_the_same_of_their_channels(environment):
+    test, prod = (environment.target(stack).outputs.channels for stack in STACKS)
     assert test == prod
     assert prod["prod"].certificate
-    asked = [world.target(stack).outputs.gates for stack in STACKS]
+    asked = [environment.target(stack).outputs.gates for stack in STACKS]
     assert asked[0] == asked[1]
     assert set(asked[0].model) == set(MODEL_GATES)
 
 
 @pytest.mark.parametrize("stack", STACKS)
-def test_a_second_up_changes_nothing(world, stack):
-    update = world.engine(stack).up(stack)
+def test_a_second_up_changes_nothing(environment, stack):
+    update = environment.engine(stack).up(stack)
     assert set(update.changes) == {"same"}
 
 
 @pytest.mark.parametrize("stack", STACKS)
-def test_what_aws_added_to_a_stack_is_no_drift(world, stack):
-    update = world.engine(stack).refresh(stack)
-    assert update.changes == {"same": len(world.resources(stack))}
+def test_what_aws_added_to_a_stack_is_no_drift(environment, stack):
+    update = environment.engine(stack).refresh(stack)
+    assert update.changes == {"same": len(environment.resources(stack))}
 
 
-def test_taking_it_down_by_readmes_commands_leaves_nothing(readme, world):
+def test_taking_it_down_by_readmes_commands_leaves_nothing(readme, environment):
     readme.run(10)
     asked = {command for commands in readme.commands.values() for command in commands}
     assert asked == set(readme.heard) | set(LEFT_OUT), "each of README's commands was run"
     assert "nothing of petpark is left" in readme.heard["petpark doctor --account --leftovers"]
-    buckets = world.emulator.client("s3").list_buckets()["Buckets"]
-    roles = world.emulator.client("iam").list_roles()["Roles"]
+    buckets = environment.emulator.client("s3").list_buckets()["Buckets"]
+    roles = environment.emulator.client("iam").list_roles()["Roles"]
     machines = [
         machine
-        for entry in world.emulator.client("ec2").describe_instances()["Reservations"]
+        for entry in environment.emulator.client("ec2").describe_instances()["Reservations"]
         for machine in entry["Instances"]
         if machine["State"]["Name"] != "terminated"
     ]

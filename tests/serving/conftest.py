@@ -69,7 +69,7 @@ class Endpoint:
         cache: Path | None = None,
         api_keys: Literal["required", "open"] = "open",
         parameters: Parameters | None = None,
-        open_desk: OpensPromotionService | None = None,
+        open_promotion_service: OpensPromotionService | None = None,
         cameras: tuple[str, ...] = (),
     ):
         self.live, self.metrics = Live(), Metrics()
@@ -145,7 +145,7 @@ class Endpoint:
                 clock=lambda: park.now,
                 monotonic=lambda: park.seconds,
             ),
-            open_desk=open_desk,
+            open_promotion_service=open_promotion_service,
             clock=lambda: park.now,
         )
         self.routes = cast(Any, self.app.app).others.routes

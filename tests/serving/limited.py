@@ -231,7 +231,7 @@ class Limited:
             live=self._prepared.live,
             metrics=self.metrics,
             ring=self.ring,
-            open_desk=_no_desk,
+            open_promotion_service=_no_desk,
             stop=stop,
         )
 

@@ -163,7 +163,7 @@ def test_an_endpoint_starts_on_an_empty_channel_and_follows_it_from_there(cloud,
         assert (answer.json()["label"], answer.json()["model"]["version"]) == ("cat", 1)
         registry.release(5.0)
         endpoint.wait_for("version active", version=2, before=1)
-        registry.channels.channel.roll_back(by="otto", why="test")
+        registry.channel.roll_back(by="otto", why="test")
         endpoint.wait_for("version active", version=1, entry=3)
         model = httpx.get(f"{endpoint.url}/v1/model").json()
         assert (model["version"], model["entry"]) == (1, 3)
@@ -364,7 +364,7 @@ def test_a_revocation_reaches_a_running_endpoint_and_one_that_starts_after_it(cl
     registry.release(5.0)
     with running(cloud, registry) as endpoint:
         endpoint.wait_for("version active", version=2)
-        registry.decide(registry.versions.catalog.version(2), "revoked")
+        registry.decide(registry.catalog.version(2), "revoked")
         endpoint.wait_for("version withdrawn", version=2)
         endpoint.wait_for("version active", version=1, instead_of=2)
         answer = httpx.post(f"{endpoint.url}/v1/classify", content=make_photo(), headers={"content-type": "image/jpeg"})

@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 from serving.release.live import Live
 from serving.server import sum_up
 from serving.state_report import report_state, state_of
-from serving.telemetry import Metrics, Recent
+from serving.telemetry import Metrics, RecentAnswers
 
 SECONDS = st.lists(st.floats(min_value=0, max_value=60), min_size=1, max_size=300)
 
 
 @given(SECONDS)
 def test_the_99th_percentile_is_a_time_that_occurred_with_at_most_one_in_a_hundred_above(seconds):
-    recent = Recent()
+    recent = RecentAnswers()
     for one in seconds:
         recent.add("/v1/classify", 200, one)
     answered = recent.take()
@@ -28,14 +28,14 @@ def test_the_99th_percentile_is_a_time_that_occurred_with_at_most_one_in_a_hundr
 
 
 def test_only_our_own_errors_count_and_only_on_the_models_routes():
-    recent = Recent()
+    recent = RecentAnswers()
     for route, status in [("/v1/classify", 200), ("/v1/classify", 422), ("/v1/classify", 503), ("/healthz/ready", 503)]:
         recent.add(route, status, 0.01)
     assert recent.take() == {"requests": 3, "errors": 1, "p99_milliseconds": 10.0}
 
 
 def test_a_look_starts_the_count_anew_and_silence_says_nothing():
-    recent = Recent()
+    recent = RecentAnswers()
     recent.add("/v2/models/pets/infer", 200, 0.5)
     assert recent.take()
     assert recent.take() == {}

@@ -23,7 +23,7 @@ from training.dataset.index import Index, Row
 from training.dataset.labels import clean_label
 from training.dataset.manifest import Manifest, Photo, store_manifest
 from training.dataset.quality import Quality, assess, refuse_unfit
-from training.dataset.sources import Candidate, FolderSource, Passed, Source, Unreadable
+from training.dataset.sources import Candidate, FolderSource, SkippedFile, Source, Unreadable
 from training.dataset.splits.split import SplitBy, split_of
 from training.dataset.splits.split_assignment import place
 from training.dataset.stored_photos import EarlierPhotos, StoredPhotos
@@ -86,7 +86,7 @@ def ingest_from(
 
     `progress(done, of)` is called for every file, with 0 where nobody knows how many there are. Raises DatasetRefused.
     """
-    clerk = _Clerk(store, seed=seed, index=index, base=base)
+    clerk = _Ingestor(store, seed=seed, index=index, base=base)
     photos: list[Photo] = []
     skipped: list[Skipped] = []
     names: set[str] = set()
@@ -142,7 +142,7 @@ def describe(
     )
 
 
-class _Clerk:
+class _Ingestor:
     """Examines candidates and sends what the lake lacks, many at a time."""
 
     def __init__(self, store: ObjectStore, *, seed: int, index: Index | None, base: Base | None) -> None:
@@ -181,8 +181,8 @@ class _Clerk:
                 for _, future in under_way:
                     future.cancel()
 
-    def _examine(self, found: Candidate | Passed) -> Photo | str:
-        if isinstance(found, Passed):
+    def _examine(self, found: Candidate | SkippedFile) -> Photo | str:
+        if isinstance(found, SkippedFile):
             return found.reason
         row = self._row(found.key)
         if not isinstance(row, Row):

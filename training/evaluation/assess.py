@@ -10,7 +10,7 @@ import numpy.typing as npt
 from registry.versions.decision import Decision, decide
 from training.dataset.manifest import Photo
 from training.evaluation.baseline.comparison import Comparison, Incumbent, NotCompared, compare, flipped
-from training.evaluation.baseline.side_by_side import Beside, Model, Tries, compare_figures
+from training.evaluation.baseline.side_by_side import Model, RobustnessAnswers, SideBySide, compare_figures
 from training.evaluation.figures.calibration import (
     Calibration,
     Classes,
@@ -59,7 +59,7 @@ class Assessment:
     consistency: Consistency
     latency: Latency
     comparison: Comparison | None  # with the version in prod
-    beside: Beside | None  # figures of both; None where nothing could be compared
+    beside: SideBySide | None  # figures of both; None where nothing could be compared
     unseen_groups: tuple[UnseenGroups, ...]  # what is left of the accuracy for groups that were left out
     lost: tuple[GalleryPhoto, ...]  # photos that only the version in prod gets right
     gained: tuple[GalleryPhoto, ...]  # photos that only this one gets right
@@ -167,7 +167,7 @@ def assess(
             Model(exported.classify, exported.labels, answers.probabilities),
             test.photos,
             truth,
-            Tries(places=tried, pixels=pixels[tried], answers=corrupted),
+            RobustnessAnswers(places=tried, pixels=pixels[tried], answers=corrupted),
             seed=seed,
         )
     return Assessment(

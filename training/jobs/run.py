@@ -35,7 +35,7 @@ from training.errors import Interrupted, JobCancelled, TookTooLong, TrainingErro
 from training.evaluation.assess import Assessment, assess
 from training.evaluation.baseline.comparison import Incumbent, NotCompared, find_incumbent
 from training.evaluation.baseline.copies import Grid, grid
-from training.evaluation.baseline.seen_photos import Lessons, fair_test
+from training.evaluation.baseline.seen_photos import SeenPhotos, fair_test
 from training.evaluation.figures.robustness import stratified
 from training.evaluation.figures.temperature import choose_temperature
 from training.evaluation.gates import GateResult, as_metrics, judge
@@ -364,8 +364,8 @@ class _Run:
         return (whole, exported) if found.refused else (path, smaller)
 
     @property
-    def _lessons(self) -> Lessons:
-        return Lessons(self.catalog, self.lake)
+    def _lessons(self) -> SeenPhotos:
+        return SeenPhotos(self.catalog, self.lake)
 
     def _small(self, photo: Photo) -> Grid:
         return grid(fetch(self.lake, photo))

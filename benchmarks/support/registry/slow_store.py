@@ -8,8 +8,8 @@ from itertools import batched
 from pathlib import Path
 
 from registry.store.memory_store import MemoryStore
+from registry.store.object_info import Revision, Stored
 from registry.store.object_store import PrunableStore
-from registry.store.stored import Revision, Stored
 
 PAGE = 1000
 """Objects that S3 lists in one request."""

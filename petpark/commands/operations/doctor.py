@@ -92,7 +92,7 @@ def _line(check: Check) -> Line:
         Health.MISSING: bad("✗"),
         Health.UNCHECKED: Text("?"),
     }[check.health]
-    return Line(mark=mark, what=check.name, found=check.found, details={"fix": check.mend} if check.mend else {})
+    return Line(mark=mark, what=check.name, found=check.found, details={"fix": check.fix} if check.fix else {})
 
 
 def checkout() -> Path:

@@ -24,7 +24,7 @@ from rehearsal.emulators import EMULATORS, VARIABLE
 if TYPE_CHECKING:
     from rehearsal.report.summary import RehearsalFacts
     from rehearsal.run import RunOptions
-    from rehearsal.scenario.scenario_options import Script
+    from rehearsal.scenario.scenario_options import ScenarioOptions
 
 _DIRECTORY = Path(".rehearsal")
 _LET_GO = "PETPARK_REHEARSAL_LET_GO"
@@ -117,9 +117,9 @@ def rehearse(
 @app.command(epilog=example("petpark rehearse down"))
 def down(ctx: typer.Context, directory: Directory = _DIRECTORY) -> None:
     """Stop a rehearsal that was kept running, with all of its processes."""
-    from rehearsal import workplace
+    from rehearsal import working_directory
 
-    pid = workplace.end(directory.resolve()) if directory.exists() else None
+    pid = working_directory.end(directory.resolve()) if directory.exists() else None
     said = "No rehearsal is running here." if pid is None else "Rehearsal stopped; none of its processes is running."
     invocation(ctx).output.record({"rehearsal": said}, facts={"ended": pid is not None})
 
@@ -131,7 +131,7 @@ def _options(
     emulator: EmulatorName,
     port: int,
     keep: bool,
-    script: Script,
+    script: ScenarioOptions,
 ) -> RunOptions:
     from rehearsal.run import RunOptions
 
@@ -145,24 +145,24 @@ def _options(
     )
 
 
-def _script(photos: Path | None, recipe: str, settings: tuple[str, ...]) -> Script:
+def _script(photos: Path | None, recipe: str, settings: tuple[str, ...]) -> ScenarioOptions:
     """Drawn photos, or those of a folder; raises `PhotosMissing`, and training's `SpecMalformed`."""
-    from rehearsal.scenario.scenario_options import Script
+    from rehearsal.scenario.scenario_options import ScenarioOptions
 
     if photos is None:
         if recipe:
             raise typer.BadParameter("--recipe needs --photos")
-        script = Script()
+        script = ScenarioOptions()
         return replace(script, recipe=(*script.recipe, *settings))
     _refuse_hopeless(photos)
-    return Script.of_photos(photos, recipe, settings)
+    return ScenarioOptions.of_photos(photos, recipe, settings)
 
 
-def forecast(script: Script) -> str:
+def forecast(script: ScenarioOptions) -> str:
     """How long a rehearsal with photos of one's own will take, and what it does, before it begins."""
-    from rehearsal.scenario import growth
+    from rehearsal.scenario import growing_dataset
 
-    photos = sum(growth.count(script.photos).values()) if script.photos else script.photo_count
+    photos = sum(growing_dataset.count(script.photos).values()) if script.photos else script.photo_count
     frozen = bool(script.parameters(1).frozen)
     seconds = _STORY + (_LAYERS + photos * _A_PHOTO if frozen else photos * _A_PHOTO_FROM_SCRATCH)
     twice = "half of them, then all" if script.grows else "all of them, twice"
@@ -175,7 +175,7 @@ def forecast(script: Script) -> str:
 
 def _refuse_hopeless(photos: Path) -> None:
     """Check the photos as ingestion would, before the stacks are deployed."""
-    from rehearsal.scenario import growth
+    from rehearsal.scenario import growing_dataset
     from training.dataset.quality.fitness import MIN_PHOTOS_PER_CLASS
 
     classes = (
@@ -187,7 +187,7 @@ def _refuse_hopeless(photos: Path) -> None:
             f"{photos} {found}; a classifier needs at least two.",
             next_step="Pass a folder with one subfolder per class, or omit --photos to use generated photos.",
         )
-    few = {label: files for label, files in growth.count(photos).items() if files < MIN_PHOTOS_PER_CLASS}
+    few = {label: files for label, files in growing_dataset.count(photos).items() if files < MIN_PHOTOS_PER_CLASS}
     if few:
         said = ", ".join(f"{label} {files}" for label, files in few.items())
         raise PhotosMissing(
@@ -214,7 +214,7 @@ def _run(ctx: typer.Context, options: RunOptions) -> int:
 
     try:
         facts = run.run(options, output.err, kept=kept)
-    except (KeyboardInterrupt, run.Ended):
+    except (KeyboardInterrupt, run.Terminated):
         output.err.print("Stopped early; no process of the rehearsal is running.")
         return _INTERRUPTED
     except Exception:

@@ -13,7 +13,7 @@ from petpark.commands.datasets.photos import by_change, by_class, photo_facts
 from petpark.commands.formatting import NAMED, brief, figure, measured, named
 from petpark.models import comparison, model_versions
 from petpark.models.comparison import Comparison
-from petpark.models.lineage import DeadEnd
+from petpark.models.lineage import OriginUnknown
 from petpark.output import Cell, Columns, Section, bad, moment, short, size
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def _dataset_sections(found: Comparison, *, photos: bool) -> dict[str, Section]:
     dataset = found.dataset
     if dataset is None:
         return {}
-    if isinstance(dataset, DeadEnd):
+    if isinstance(dataset, OriginUnknown):
         return {"Dataset": {"cannot be compared": bad(dataset.reason)}}
     return {"Dataset": by_change(dataset, photos=photos), "Photos by class": by_class(dataset)}
 
@@ -125,7 +125,7 @@ def _minus(change: Change[float]) -> float | None:
 def _dataset_facts(found: Comparison, *, photos: bool) -> dict[str, Any]:
     named = {"before": found.before.lineage.get("dataset"), "after": found.after.lineage.get("dataset")}
     dataset = found.dataset
-    if dataset is None or isinstance(dataset, DeadEnd):
+    if dataset is None or isinstance(dataset, OriginUnknown):
         return {**named, "same": dataset is None, "lost": None if dataset is None else dataset.reason}
     return {
         **named,

@@ -13,7 +13,7 @@ from rich.tree import Tree
 from petpark.app import example, invocation
 from petpark.commands.formatting import Named, accuracy, brief
 from petpark.models import lineage as lineages
-from petpark.models.lineage import DeadEnd, Origin, Run
+from petpark.models.lineage import Origin, OriginUnknown, Run
 from petpark.models.model_versions import resolve
 from petpark.output import bad, moment, plural, short
 from registry.identity import person
@@ -62,7 +62,7 @@ def _add_run(tree: Tree, origin: Origin) -> None:
     if code:
         branch.add(", ".join(code))
     match origin.run:
-        case DeadEnd(reason=reason):
+        case OriginUnknown(reason=reason):
             branch.add(bad(reason))
         case Run() as run:
             for line in _run_lines(run):
@@ -98,7 +98,7 @@ def _add_dataset(tree: Tree, origin: Origin, *, photos: bool) -> None:
     match origin.dataset:
         case None:
             return
-        case DeadEnd(reason=reason):
+        case OriginUnknown(reason=reason):
             branch.add(bad(reason))
         case manifest:
             branch.add(plural(len(manifest.photos), "photo"))
@@ -115,8 +115,8 @@ def _add_weights(tree: Tree, origin: Origin, *, photos: bool) -> None:
     if sha256 is None or origin.weights is None:
         tree.add(Text.assemble(("weights ", "bold"), "from scratch"))
         return
-    branch = tree.add(Text.assemble(("weights ", "bold"), f"from {short(sha256)}"))
-    if isinstance(origin.weights, DeadEnd):
+    branch = tree.add(Text.assemble(("weights ", "bold"), f"started from {short(sha256)}"))
+    if isinstance(origin.weights, OriginUnknown):
         branch.add(origin.weights.reason)
     else:
         branch.children.append(_tree(origin.weights, photos=photos))
@@ -144,7 +144,7 @@ def _run_facts(origin: Origin) -> dict[str, Any] | None:
     if origin.run is None:
         return None
     job = {"job": origin.version.lineage["run"]}
-    if isinstance(origin.run, DeadEnd):
+    if isinstance(origin.run, OriginUnknown):
         return {**job, "lost": origin.run.reason}
     run = origin.run
     return {
@@ -161,7 +161,7 @@ def _dataset_facts(origin: Origin, *, photos: bool) -> dict[str, Any] | None:
     if origin.dataset is None:
         return None
     named = {"sha256": origin.version.lineage["dataset"]}
-    if isinstance(origin.dataset, DeadEnd):
+    if isinstance(origin.dataset, OriginUnknown):
         return {**named, "lost": origin.dataset.reason}
     manifest: Manifest = origin.dataset
     told = {**named, "lost": None, "photos": len(manifest.photos), "counts": manifest.counts()}
@@ -173,7 +173,7 @@ def _weights_facts(origin: Origin, *, photos: bool) -> dict[str, Any] | None:
     if origin.weights is None:
         return None
     named = {"sha256": origin.version.lineage["initial_weights"]}
-    if isinstance(origin.weights, DeadEnd):
+    if isinstance(origin.weights, OriginUnknown):
         return {**named, "lost": origin.weights.reason}
     return {**named, "lost": None, "origin": _facts(origin.weights, photos=photos)}
 

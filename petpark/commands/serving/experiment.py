@@ -12,7 +12,7 @@ from petpark.app import Invocation, example, group, invocation
 from petpark.commands.formatting import Named
 from petpark.commands.registry.decisions import Channel, Why
 from petpark.endpoints import experiments
-from petpark.endpoints.experiments import Look
+from petpark.endpoints.experiments import ExperimentStatus
 from petpark.errors import NOT_SO, StackNotDeployed, unwatched
 from petpark.models import model_versions
 from petpark.output import Cell, bad, good, moment, short
@@ -162,7 +162,7 @@ def _others(run: Invocation, first: Target) -> Iterator[Target]:
                 continue
 
 
-def _show(run: Invocation, found: Look) -> None:
+def _show(run: Invocation, found: ExperimentStatus) -> None:
     experiment, conclusion = found.experiment, found.conclusion
     outcome = conclusion.outcome if conclusion else "running"
     fields: dict[str, Cell] = {

@@ -87,7 +87,7 @@ def logs(
     target = run.target()
     name = submission.resolve(target, job)
     submission.load_spec(target, name)
-    said: list[job_logs.Said] = []
+    said: list[job_logs.LogLine] = []
     with unwatched(f"Job {name} is unaffected.", f"Stop it: petpark jobs cancel {name} --why ..."):
         for line in job_logs.said(target, name, follow=follow):
             said.append(line)

@@ -6,18 +6,18 @@ from dataclasses import dataclass
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from camera.visits.visits import Began, Ended, Ending, Presence, Seen, VisitRules, advance, close, elapse
+from camera.visits.visits import Began, ClassifiedFrame, Ended, Ending, VisitRules, VisitTracker, advance, close, elapse
 
 RULES = VisitRules(confirm_seconds=1.0, leave_seconds=5.0, quiet_seconds=60.0)
 STEP = 0.2
 
 
-def seen(at: float, dog: float, *, moving: bool = True, picture: str = "") -> Seen[str]:
-    return Seen(at=at, probabilities={"dog": dog, "cat": 1 - dog}, moving=moving, picture=picture)
+def seen(at: float, dog: float, *, moving: bool = True, picture: str = "") -> ClassifiedFrame[str]:
+    return ClassifiedFrame(at=at, probabilities={"dog": dog, "cat": 1 - dog}, moving=moving, picture=picture)
 
 
 def play(frames, rules=RULES, end=None):
-    presence, changes = Presence(), []
+    presence, changes = VisitTracker(), []
     for frame in frames:
         presence, more = advance(presence, frame, rules)
         changes += [(frame.at, change) for change in more]
@@ -70,7 +70,7 @@ def test_nothing_begins_without_motion_and_a_scene_without_motion_ends_a_visit()
 
 def test_a_label_for_an_empty_scene_is_no_visitor():
     frames = [
-        Seen(at=number * STEP, probabilities={"empty": 0.99, "dog": 0.01}, moving=True, picture="")
+        ClassifiedFrame(at=number * STEP, probabilities={"empty": 0.99, "dog": 0.01}, moving=True, picture="")
         for number in range(50)
     ]
     assert kinds(play(frames)[1]) == []
@@ -148,7 +148,7 @@ def test_whatever_is_seen_visits_are_confirmed_apart_and_ended_once(steps):
 )
 def test_time_may_pass_in_any_pieces_between_frames(steps):
     """The agent lets time pass when it likes; what visits there are does not depend on it."""
-    plain, ticked, at = Presence(), Presence(), 0.0
+    plain, ticked, at = VisitTracker(), VisitTracker(), 0.0
     found, also = [], []
     for step in steps:
         at += step.gap

@@ -12,7 +12,7 @@ from infra.configuration import costs
 from infra.instances.instance_types import instance_type
 from petpark.account.stack import read_stack
 from tests.infra.conftest import ROOT
-from tests.petpark.account import settings
+from tests.petpark.account.fake_account import settings
 
 with tempfile.TemporaryDirectory() as folder:
     TEST, PROD = (read_stack(settings(Path(folder), stack), stack) for stack in ("test", "prod"))

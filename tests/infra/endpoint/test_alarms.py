@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from infra.endpoint.alarms import Watched, rules
+from infra.endpoint.alarms import MonitoredSignal, rules
 from infra.endpoint.signals import ANSWERED, STATE
 from serving.release.live import Live
 from serving.state_report import MESSAGE, state_of
-from serving.telemetry import Recent
+from serving.telemetry import RecentAnswers
 
 BALANCERS = "https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-cloudwatch-metrics.html"
 CERTIFICATES = "https://docs.aws.amazon.com/acm/latest/userguide/cloudwatch-metrics.html"
@@ -82,7 +82,7 @@ def test_the_fields_are_those_that_the_endpoint_logs(endpoint_lines):
 @pytest.fixture
 def endpoint_lines() -> dict[str, dict[str, Any]]:
     """The numbers in the lines that the endpoint's own code makes."""
-    recent = Recent()
+    recent = RecentAnswers()
     recent.add("/v1/classify", 500, 0.25)
 
     class Deployed:
@@ -102,20 +102,20 @@ def endpoint_lines() -> dict[str, dict[str, Any]]:
 def test_an_endpoint_that_is_gone_is_told_and_what_nobody_asked_is_not():
     missing = {what: rule.missing for what, rule in rules(latency_ms=500).items()}
     assert missing == {
-        Watched.ERRORS: "notBreaching",
-        Watched.BALANCER: "notBreaching",
-        Watched.LATENCY: "notBreaching",
-        Watched.IN_SERVICE: "breaching",
-        Watched.REFUSED: "notBreaching",
-        Watched.STORE: "notBreaching",
-        Watched.CERTIFICATION: "notBreaching",
+        MonitoredSignal.ERRORS: "notBreaching",
+        MonitoredSignal.BALANCER: "notBreaching",
+        MonitoredSignal.LATENCY: "notBreaching",
+        MonitoredSignal.IN_SERVICE: "breaching",
+        MonitoredSignal.REFUSED: "notBreaching",
+        MonitoredSignal.STORE: "notBreaching",
+        MonitoredSignal.CERTIFICATION: "notBreaching",
         # It ends with the certificate: an alarm that went off before must not go silent then.
-        Watched.TLS: "ignore",
+        MonitoredSignal.TLS: "ignore",
     }
 
 
 def test_five_errors_a_minute_in_three_of_five_minutes_are_an_alarm():
-    for what in (Watched.ERRORS, Watched.BALANCER):
+    for what in (MonitoredSignal.ERRORS, MonitoredSignal.BALANCER):
         rule = rules(latency_ms=500)[what]
         assert (rule.comparison, rule.threshold) == ("GreaterThanOrEqualToThreshold", 5)
         assert (rule.statistic, rule.period) == ("Sum", 60)
@@ -127,7 +127,7 @@ def test_every_alarm_is_declared_as_its_rule_says(deployments):
     for stack, deployment in deployments.items():
         declared = rules(latency_ms=latency[stack])
         for name, alarm in _alarms(deployment).items():
-            rule = declared[Watched(name)]
+            rule = declared[MonitoredSignal(name)]
             assert alarm["treatMissingData"] == rule.missing, name
             assert alarm["comparisonOperator"] == rule.comparison, name
             assert (alarm.get("statistic") or alarm["extendedStatistic"]) == rule.statistic, name

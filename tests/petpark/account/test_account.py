@@ -33,7 +33,7 @@ from petpark.account.cloud import Account, permission
 from petpark.account.demand import fleets, vcpu_quota
 from petpark.account.stack import SettingsUnusable, read_stack
 from petpark.doctor import Check, Health
-from tests.petpark.account import ACCOUNT, REGION, ROOT, FakeAccount, settings
+from tests.petpark.account.fake_account import ACCOUNT, REGION, ROOT, FakeAccount, settings
 
 QUOTA_G_SPOT = "quota: All G and VT Spot Instance Requests"
 QUOTA_STANDARD = "quota: Running On-Demand Standard (A, C, D, H, I, M, R, T, Z) instances"
@@ -119,7 +119,7 @@ def test_a_gpu_quota_of_zero_comes_with_the_command_that_asks_for_enough(aws: Fa
     check = examine(aws, settings(tmp_path, "test", training_instances=3))[QUOTA_G_SPOT]
     assert check.health is Health.MISSING
     assert check.found == "0 vCPUs; needed 12 (3 g5.xlarge or g6.xlarge for training)"
-    assert check.mend == (
+    assert check.fix == (
         "aws service-quotas request-service-quota-increase --service-code ec2 --quota-code L-3819A6DF "
         "--desired-value 12 --region eu-west-1"
     )
@@ -139,7 +139,7 @@ def test_a_group_needs_its_most_and_as_many_again_while_it_is_renewed(
     aws.quotas["L-1216C47A"] = limit
     check = examine(aws, settings(tmp_path, "prod"), "prod")[QUOTA_STANDARD]
     assert check.health is health
-    assert ("--desired-value 16" in check.mend) == (health is not Health.FINE)
+    assert ("--desired-value 16" in check.fix) == (health is not Health.FINE)
 
 
 def test_what_others_use_counts_and_what_the_stack_itself_uses_does_not(aws: FakeAccount, tmp_path: Path) -> None:
@@ -158,7 +158,7 @@ def test_a_region_full_of_networks_is_found(aws: FakeAccount, tmp_path: Path) ->
     aws.quotas["L-F678F1CE"] = 1  # the default network takes it
     check = examine(aws, settings(tmp_path, "test"))["quota: VPCs per Region"]
     assert check.health is Health.MISSING
-    assert "--quota-code L-F678F1CE --desired-value 2" in check.mend
+    assert "--quota-code L-F678F1CE --desired-value 2" in check.fix
 
 
 def test_without_a_quota_of_its_own_an_account_has_the_default(aws: FakeAccount, tmp_path: Path) -> None:
@@ -178,7 +178,7 @@ def test_a_service_linked_role_that_is_not_there_is_made_by_who_may(
     aws.may_link = may
     check = examine(aws, settings(tmp_path, "test"))[SPOT]
     assert check.health is health
-    assert check.mend.endswith("aws iam create-service-linked-role --aws-service-name spot.amazonaws.com")
+    assert check.fix.endswith("aws iam create-service-linked-role --aws-service-name spot.amazonaws.com")
 
 
 def test_whether_a_role_would_be_made_is_unknown_to_who_may_not_simulate(aws: FakeAccount, tmp_path: Path) -> None:
@@ -187,7 +187,7 @@ def test_whether_a_role_would_be_made_is_unknown_to_who_may_not_simulate(aws: Fa
     check = examine(aws, settings(tmp_path, "test"))[SPOT]
     assert check.health is Health.UNCHECKED
     assert check.found == "could not be checked: needs iam:SimulatePrincipalPolicy"
-    assert "create-service-linked-role" in check.mend
+    assert "create-service-linked-role" in check.fix
 
 
 def test_each_stack_needs_the_roles_of_its_own_parts(aws: FakeAccount, tmp_path: Path) -> None:
@@ -212,7 +212,7 @@ def offered(**zones: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("zones", "health", "mend"),
+    ("zones", "health", "fix"),
     [
         (offered(g5_xlarge="bc", c7i_large="abc"), Health.ABSENT, "petpark:zones eu-west-1b,eu-west-1c --stack test"),
         (offered(g5_xlarge="c", c7i_large="abc"), Health.MISSING, "another type"),
@@ -220,12 +220,12 @@ def offered(**zones: str) -> dict[str, Any]:
     ],
 )
 def test_a_type_that_a_zone_does_not_offer_comes_with_zones_that_do(
-    aws: FakeAccount, tmp_path: Path, zones: dict[str, Any], health: Health, mend: str
+    aws: FakeAccount, tmp_path: Path, zones: dict[str, Any], health: Health, fix: str
 ) -> None:
     aws.answers("ec2.DescribeInstanceTypeOfferings", zones)
     check = examine(aws, settings(tmp_path, "test", **GOOD))["instance type: g5.xlarge"]
     assert check.health is health
-    assert mend in check.mend
+    assert fix in check.fix
 
 
 def test_a_type_that_others_can_stand_in_for_may_be_missing(aws: FakeAccount, tmp_path: Path) -> None:
@@ -245,7 +245,7 @@ def test_a_machine_image_that_the_region_does_not_have_is_found(aws: FakeAccount
     del aws.parameters[lacking]
     found = examine(aws, settings(tmp_path, "test"))
     wrong = [check for name, check in found.items() if "machine image" in name and check.health is Health.MISSING]
-    assert [lacking in check.mend for check in wrong] == [True]
+    assert [lacking in check.fix for check in wrong] == [True]
 
 
 def test_a_certificate_that_cannot_be_used_is_found(aws: FakeAccount, tmp_path: Path) -> None:
@@ -260,7 +260,7 @@ def test_a_certificate_that_cannot_be_used_is_found(aws: FakeAccount, tmp_path: 
         check = examine(aws, settings(tmp_path, "prod", tls_certificate=arn, **HOST), "prod")["certificate"]
         assert check.health is Health.MISSING
         assert why in check.found
-        assert check.mend
+        assert check.fix
     aws.answers("acm.DescribeCertificate", {"Certificate": {**asked, "Status": "PENDING_VALIDATION"}})
     check = examine(aws, settings(tmp_path, "prod", tls_certificate=pending, **HOST), "prod")["certificate"]
     assert check.health is Health.MISSING
@@ -298,7 +298,7 @@ def test_a_name_that_does_not_resolve_yet_is_no_fault(aws: FakeAccount, monkeypa
     monkeypatch.setattr(socket, "getaddrinfo", unknown)
     check = looked_up(aws, host_name="park.example.org")["host name"]
     assert check.health is Health.ABSENT
-    assert "CNAME" in check.mend
+    assert "CNAME" in check.fix
 
 
 def test_a_hosted_zone_has_to_be_there_to_be_public_and_to_hold_the_name(aws: FakeAccount) -> None:
@@ -312,7 +312,7 @@ def test_a_hosted_zone_has_to_be_there_to_be_public_and_to_hold_the_name(aws: Fa
     route53.create_hosted_zone(Name="park.example", CallerReference="2")
     fine = looked_up(aws, host_name="photos.park.example", dns_zone="park.example.")["host name"]
     assert [one.health for one in (none, private, fine)] == [Health.MISSING, Health.MISSING, Health.FINE]
-    assert "aws route53 create-hosted-zone --name park.example" in none.mend
+    assert "aws route53 create-hosted-zone --name park.example" in none.fix
 
 
 LABEL = st.text(string.ascii_lowercase + string.digits, min_size=1, max_size=8)
@@ -337,7 +337,7 @@ def test_an_account_without_a_budget_that_tells_anybody_gets_the_command_for_one
     silent = examine(aws, tmp_path)["budget"]
     assert (none.health, none.found) == (Health.ABSENT, "there is none")
     assert (silent.health, silent.found) == (Health.ABSENT, "no notifications from all")
-    assert f"--account-id {ACCOUNT}" in none.mend
+    assert f"--account-id {ACCOUNT}" in none.fix
 
 
 def test_settings_as_shipped_are_said_to_reach_nobody(aws: FakeAccount, tmp_path: Path) -> None:
@@ -380,7 +380,7 @@ def test_without_credentials_nothing_else_is_asked(tmp_path: Path, aws: FakeAcco
     found = examine(aws, settings(tmp_path, "test"))
     assert list(found) == ["credentials"]
     assert found["credentials"].health is Health.MISSING
-    assert "aws configure" in found["credentials"].mend
+    assert "aws configure" in found["credentials"].fix
     assert aws.called == {"sts.GetCallerIdentity"}
 
 

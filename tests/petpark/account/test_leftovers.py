@@ -17,7 +17,7 @@ from petpark.__main__ import app
 from petpark.account import leftovers
 from petpark.account.cloud import permission
 from petpark.doctor import Check, Health
-from tests.petpark.account import REGION, FakeAccount, settings
+from tests.petpark.account.fake_account import REGION, FakeAccount, settings
 
 # moto imports a service's module at its first call. These import each other, and the command asks from several threads:
 # Python ends such a deadlock of imports with an error.
@@ -93,7 +93,7 @@ def test_everything_that_is_left_is_named_with_what_ends_it(aws: FakeAccount, ro
     found = examine(aws, root)
     assert {check.name: check.found for check in found} == {kind: f"{name} (stack test)" for kind, name in left.items()}
     assert {check.health for check in found} == {Health.MISSING}
-    ends = {check.name: check.mend for check in found}
+    ends = {check.name: check.fix for check in found}
     assert ends["bucket"] == "pulumi destroy --stack test"
     assert ends["API key"].startswith("aws ssm delete-parameter --name /petpark/test/api-keys/gate")
 

@@ -1,4 +1,4 @@
-"""`petpark data report`: what a dataset is worth, and the commands that mend it."""
+"""`petpark data report`: what a dataset is worth, and the commands that fix it."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_a_report_is_stored_as_a_page_and_as_facts(run: Run, place: Place, datas
     assert told(run, dataset, *ORDINARY)["report"] == 2
 
 
-def test_a_refused_dataset_names_photos_and_page_and_its_commands_mend_it(run: Run, dataset: str) -> None:
+def test_a_refused_dataset_names_photos_and_page_and_its_commands_fix_it(run: Run, dataset: str) -> None:
     words = ("data", "report", dataset, "--skip-labels", "--gate", "unclear=0.99")
     said = run(*words)
     assert said.exit_code == 1

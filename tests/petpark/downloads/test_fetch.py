@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from petpark.downloads.errors import ArchiveMissing, ArchiveRefused, FolderNotWritable, PublisherUnreachable
-from petpark.downloads.fetch import Patience, fetch, open_client, shown_url
+from petpark.downloads.fetch import Timeouts, fetch, open_client, shown_url
 from petpark.errors import InstallFailed
 from tests.loopback_publisher import Answer, Publisher, certificate, proxy, publisher
 
@@ -61,7 +61,7 @@ def get(
         accepted=frozenset({SHA}),
         limit=2 * len(CONTENT),
         report=lambda _done, _total: None,
-        patience=Patience(pause=pause, read=read, attempts=attempts),
+        patience=Timeouts(pause=pause, read=read, attempts=attempts),
         client=client,
     )
 
@@ -85,7 +85,7 @@ def test_progress_tells_bytes_of_the_whole_file(server: Publisher, tmp_path: Pat
         accepted=frozenset({SHA}),
         limit=len(CONTENT),
         report=lambda done, total: told.append((done, total)),
-        patience=Patience(pause=lambda _seconds: None),
+        patience=Timeouts(pause=lambda _seconds: None),
     )
     assert told[-1] == (len(CONTENT), len(CONTENT))
     assert told == sorted(told)
@@ -200,7 +200,7 @@ def test_attempts_without_a_new_byte_are_bounded(server: Publisher, tmp_path: Pa
     server.answers = [Answer(status=500)] * 100
     with pytest.raises(PublisherUnreachable, match=r"127\.0\.0\.1 cannot be reached .*500"):
         get(server, tmp_path)
-    assert len(server.asked) == Patience().idle
+    assert len(server.asked) == Timeouts().idle
 
 
 def test_attempts_with_a_byte_each_are_bounded_too(server: Publisher, tmp_path: Path) -> None:
@@ -224,7 +224,7 @@ def test_nobody_there_is_told_soon(tmp_path: Path) -> None:
         pauses: list[float] = []
         with pytest.raises(PublisherUnreachable, match="cannot be reached"):
             get(f"http://127.0.0.1:{taken.getsockname()[1]}", tmp_path, pause=pauses.append)
-    assert len(pauses) == Patience().unconnected - 1
+    assert len(pauses) == Timeouts().unconnected - 1
 
 
 def test_a_redirect_is_followed_but_not_out_of_tls(server: Publisher, tmp_path: Path) -> None:
@@ -362,7 +362,7 @@ answers = st.builds(
 @pytest.fixture(scope="module")
 def client() -> Iterator[httpx.Client]:
     """One for all examples: opening one reads the system's certificates."""
-    with open_client(Patience(read=0.5)) as opened:
+    with open_client(Timeouts(read=0.5)) as opened:
         yield opened
 
 

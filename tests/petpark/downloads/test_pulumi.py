@@ -16,7 +16,7 @@ import pytest
 
 from petpark.downloads import pulumi
 from petpark.downloads.errors import ArchiveMissing, ArchiveRefused, PublisherUnreachable
-from petpark.downloads.fetch import Patience
+from petpark.downloads.fetch import Timeouts
 from petpark.downloads.pulumi import MIRROR, Fetched, cli_file, install, plugin_file
 from petpark.errors import InstallFailed
 from tests.loopback_publisher import Publisher, proxy, publisher
@@ -80,7 +80,7 @@ class Site:
             waiting=lambda: None,
             tools=self.tools,
             environment=self.environment,
-            patience=Patience(pause=lambda _seconds: None),
+            patience=Timeouts(pause=lambda _seconds: None),
         )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from petpark.models.lineage import DeadEnd, Run, walk
+from petpark.models.lineage import OriginUnknown, Run, walk
 from registry import layout
 from registry.errors import StoreRefused, StoreUnavailable
 from registry.layout import manifest_key
@@ -163,7 +163,7 @@ def test_weights_are_found_among_many_versions(place: Place, train: Train, publi
         publish()
     last = train(initial_weights=weights_of(first))
     origin = walk(place.target(), last.number)
-    assert not isinstance(origin.weights, DeadEnd | None)
+    assert not isinstance(origin.weights, OriginUnknown | None)
     assert origin.weights.version == first
 
 
@@ -190,7 +190,7 @@ def test_a_job_without_a_result_and_one_that_cannot_be_read_are_told_apart(train
     first, second = (walk(place.target(), number).run for number in (1, 2))
     assert isinstance(first, Run)
     assert first.result is None
-    assert isinstance(second, DeadEnd)
+    assert isinstance(second, OriginUnknown)
     assert "no job" in second.reason
 
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from petpark.models.gates import Judgement, Verdict
-from petpark.models.suggestions import NEW, PHOTOS, Usual, remedies
+from petpark.models.suggestions import NEW, PHOTOS, JobDefaults, remedies
 from registry.gates import MODEL_GATES, State
 from training.evaluation.figures.corruptions import CORRUPTIONS
 from training.evaluation.plan import Checks, EvaluationPlan, Gates
@@ -20,7 +20,7 @@ from training.hyper_parameters import FOR_GPUS, FOR_TRANSFER, HyperParameters, i
 from training.jobs.job import JobSpec
 
 NAMES = ["not_worse_than_prod", *(name for name in MODEL_GATES if name != "luck")]
-USUAL = Usual(parameters=FOR_GPUS, evaluation=EvaluationPlan(gates=Gates(accuracy=0.7)))
+USUAL = JobDefaults(parameters=FOR_GPUS, evaluation=EvaluationPlan(gates=Gates(accuracy=0.7)))
 SPECS = st.builds(
     JobSpec,
     dataset=st.just("3fa9" * 16),
@@ -109,7 +109,7 @@ def test_a_command_takes_the_job_up_again_and_changes_only_what_is_to_be_tried(
 def tried(*failed: str, spec: JobSpec = SPEC, **facts: Any) -> dict[str, str]:
     verdicts = tuple(Verdict(name=name, state=State.FAILED if name in failed else State.PASSED) for name in NAMES)
     judged = replace(Judgement(version=4, verdicts=verdicts), **facts)
-    usual = Usual(parameters=HyperParameters(), evaluation=EvaluationPlan())
+    usual = JobDefaults(parameters=HyperParameters(), evaluation=EvaluationPlan())
     return {remedy.what: remedy.command for remedy in remedies(spec, judged, usual)}
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from infra.policies import write_once_bucket
 from registry.errors import BucketUnguarded, StoreRefused
-from registry.maintenance.bucket_checks import Guard, examine
+from registry.maintenance.bucket_checks import BucketCheck, examine
 from tests.registry.conftest import REGION
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def encrypt(s3: "S3Client", bucket: str, algorithm: Literal["aws:kms", "AES256"]
     s3.put_bucket_encryption(Bucket=bucket, ServerSideEncryptionConfiguration=rules)
 
 
-def wrong(guards: list[Guard]) -> dict[str, str]:
+def wrong(guards: list[BucketCheck]) -> dict[str, str]:
     """What is not as it should be, and what is there instead."""
     return {guard.name: guard.error.actual for guard in guards if guard.error is not None}
 

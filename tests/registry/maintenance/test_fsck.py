@@ -12,8 +12,8 @@ from registry.channels.channel import Channel
 from registry.encoding import canonical, parse_canonical, sha256_hex
 from registry.maintenance.fsck import Inspection, Severity, inspect, inspect_channel
 from registry.store.memory_store import MemoryStore
+from registry.store.object_info import Stored
 from registry.store.object_store import PrunableStore
-from registry.store.stored import Stored
 from registry.versions.catalog import Catalog
 
 SIGNER = MemorySigner()

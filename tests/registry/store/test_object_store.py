@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from registry.encoding import sha256_hex
 from registry.errors import FileChanged, ObjectExists, ObjectMissing
 from registry.store.memory_store import MemoryStore
+from registry.store.object_info import Revision
 from registry.store.object_store import ObjectStore, PrunableStore
-from registry.store.stored import Revision
 
 
 @pytest.fixture(params=["memory", "s3", "crt"])

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from petpark.downloads.fetch import Patience
+from petpark.downloads.fetch import Timeouts
 from petpark.downloads.install import Free, free_space
 from petpark.downloads.pins import ProviderPins, machine
 from petpark.downloads.unpack import dirhash, unpack
@@ -57,7 +57,7 @@ class Shop:
             tools=self.tools,
             environment={"HOME": str(self.tools.parent)} | ({MIRROR: self.server.url} | environment),
             pins=self.pins,
-            patience=Patience(pause=lambda _seconds: None, read=5.0),
+            patience=Timeouts(pause=lambda _seconds: None, read=5.0),
             free=free,
         )
 

@@ -11,7 +11,7 @@ from registry.identity import person
 from rehearsal.demo_users import CAST
 from rehearsal.report.summary import RehearsalFacts
 from rehearsal.run import RunOptions, run
-from rehearsal.scenario.scenario_options import Script
+from rehearsal.scenario.scenario_options import ScenarioOptions
 
 pytestmark = [pytest.mark.rehearsal, pytest.mark.timeout(400)]
 
@@ -23,7 +23,7 @@ ASKS_NOTHING = {
 """Gates for a model that sees two epochs of 160 photos: it could not go to prod by those that the YAML ships."""
 GATES = {"test": {"petpark:gates": {"data": {}, "model": ASKS_NOTHING, "checks": {}}}}
 
-SMALL = Script(photo_count=160, recipe=("epochs=2", "image_size=32"), most_held_out=40)
+SMALL = ScenarioOptions(photo_count=160, recipe=("epochs=2", "image_size=32"), most_held_out=40)
 
 
 def processes_with(text: str) -> list[str]:

@@ -45,7 +45,7 @@ def test_a_public_client_gets_its_answers_over_http_and_over_grpc(cloud, registr
         endpoint.wait_for("version active", version=1)
         while httpx.get(f"{endpoint.url}/v1/model").json()["api_keys"]["known"] != 1:
             assert endpoint.process.poll() is None
-        client = Path(__file__).with_name("triton_client.py")
+        client = Path(__file__).parents[1] / "triton_client.py"
         command = [sys.executable, str(client), endpoint.url.removeprefix("http://"), f"127.0.0.1:{port}", key]
         told = json.loads(subprocess.run(command, check=True, capture_output=True, timeout=PATIENCE).stdout)
         assert told["http"]["without_key"] == "401"

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving.http.connections import Budget, Connections, Reason, Seen, peer_of, to_close
+from serving.http.connections import Budget, Connections, ConnectionState, Reason, peer_of, to_close
 from serving.settings import Limits
 from serving.telemetry import Metrics
 
@@ -15,8 +15,8 @@ LIMITS = Limits(header_seconds=10, keep_alive_seconds=75)
 ROOMY = Budget(in_all=1000, a_peer=None)
 
 
-def seen(port: int = 1, *, host: str = "192.0.2.1", age=1.0, quiet=1.0, running=False, asked=False) -> Seen:
-    return Seen(line=(host, str(port), "8080"), age=age, quiet=quiet, running=running, asked=asked)
+def seen(port: int = 1, *, host: str = "192.0.2.1", age=1.0, quiet=1.0, running=False, asked=False) -> ConnectionState:
+    return ConnectionState(line=(host, str(port), "8080"), age=age, quiet=quiet, running=running, asked=asked)
 
 
 @pytest.mark.parametrize(

@@ -444,7 +444,7 @@ def test_an_operator_rolls_back_by_their_own_right_and_no_secret_stays(page, clo
     page.get_by_label("API key with the scope admin").fill(keys[KeyScope.ADMIN])
     confirm.click()
     expect(page.locator("#done")).to_have_text("Channel prod is back at version 1 (entry 3).")
-    head = registry.channels.channel.head()
+    head = registry.channel.head()
     assert head is not None
     assert (head.version, head.restores, head.why) == (1, 1, "it barks at cats")
     assert head.by == "arn:aws:sts::123456789012:assumed-role/promoter/otto"

@@ -25,12 +25,12 @@ class Operator:
         self.park, self.shown = park, []
         park.release(park.certified())
         park.release(park.certified(sharpness=2.0))
-        self.endpoint = open_endpoint(parameters=parameters, open_desk=self.open_desk)
+        self.endpoint = open_endpoint(parameters=parameters, open_promotion_service=self.open_promotion_service)
         self.key = parameters.create("otto", scopes=(KeyScope.ADMIN,), burst=100)
         self.endpoint.ring.refresh()
         self.endpoint.follow()
 
-    def open_desk(self, credentials: Credentials):
+    def open_promotion_service(self, credentials: Credentials):
         self.shown.append(credentials)
         if credentials.access_key_id != "AKIA7":
             raise Problem(FORBIDDEN, "AWS does not let these credentials act as the promoter (AccessDenied).")

@@ -16,7 +16,7 @@ from registry.store.faulty_store import Crashed, Fault, FaultyStore, at_random, 
 from registry.store.memory_store import MemoryStore
 from tests.training.photos import jpeg, write_photos
 from training.dataset.ingest import Base, ingest, ingest_from
-from training.dataset.sources import Candidate, FolderSource, Passed
+from training.dataset.sources import Candidate, FolderSource, SkippedFile
 
 ingest_module = importlib.import_module("training.dataset.ingest")  # the package has a function of that name
 PER_CLASS = 24
@@ -47,7 +47,7 @@ class Photos:
     def count(self) -> int | None:
         return len(self.numbers)
 
-    def __iter__(self) -> Iterator[Candidate | Passed]:
+    def __iter__(self) -> Iterator[Candidate | SkippedFile]:
         for number in self.numbers:
             key = f"{'dog' if number >= 1000 else 'cat'}/{number}.jpg"
             yield Candidate(key=key, read=functools.partial(photo, number))
@@ -177,7 +177,7 @@ def test_a_source_that_breaks_ends_it_with_nothing_under_way():
 def test_what_a_source_passes_over_is_counted():
     class Passing(Photos):
         def __iter__(self):
-            yield Passed(key="cat/odd", reason="not a regular file")
+            yield SkippedFile(key="cat/odd", reason="no regular file")
             yield from super().__iter__()
 
     found = ingest_from(Passing([*range(25), *range(1000, 1025)]), MemoryStore(), seed=8)

@@ -17,9 +17,9 @@ from training.dataset.quality.characteristics.relevance import relevance
 from training.dataset.quality.characteristics.reliability import reliability
 from training.dataset.quality.characteristics.similarity import alike_across_splits
 from training.dataset.quality.characteristics.timeliness import timeliness
+from training.dataset.quality.cross_validation import FOLDS, SIZE, learn, unit
+from training.dataset.quality.embedding_networks import EmbeddingNetwork, judge_labels, see
 from training.dataset.quality.gates import DataGates
-from training.dataset.quality.known import Eye, judge_labels, see
-from training.dataset.quality.learned import FOLDS, SIZE, learn, unit
 from training.dataset.quality.page import shown_of
 from training.dataset.quality.report import QualityReport, compose
 from training.errors import PhotoLost
@@ -41,7 +41,7 @@ def examine(
     by: str,
     at: datetime,
     labels: bool = True,
-    eye: Eye | None = None,
+    eye: EmbeddingNetwork | None = None,
     seed: int = 0,
     shown: int | None = None,
     progress: Progress = lambda _what, _done, _of: None,

@@ -3,14 +3,14 @@
 from training.dataset.sources.archive import ArchiveSource, StoredArchiveSource
 from training.dataset.sources.folder import FolderSource
 from training.dataset.sources.prefix import PrefixSource
-from training.dataset.sources.source import Candidate, Passed, Source, Unreadable
+from training.dataset.sources.source import Candidate, SkippedFile, Source, Unreadable
 
 __all__ = [
     "ArchiveSource",
     "Candidate",
     "FolderSource",
-    "Passed",
     "PrefixSource",
+    "SkippedFile",
     "Source",
     "StoredArchiveSource",
     "Unreadable",

@@ -11,7 +11,7 @@ from typing import IO, Final, cast, override
 
 from registry.errors import ObjectMissing
 from registry.store.object_store import ObjectStore
-from training.dataset.sources.source import MAX_BYTES, Candidate, Passed, bad_name, is_hidden, printable, too_large
+from training.dataset.sources.source import MAX_BYTES, Candidate, SkippedFile, bad_name, is_hidden, printable, too_large
 from training.errors import DatasetRefused
 
 SUFFIXES: Final = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
@@ -31,7 +31,7 @@ class ArchiveSource:
         """See Source: an archive has no table of contents."""
         return None
 
-    def __iter__(self) -> Iterator[Candidate | Passed]:
+    def __iter__(self) -> Iterator[Candidate | SkippedFile]:
         """See Source."""
         try:
             file = self.path.open("rb")
@@ -57,7 +57,7 @@ class StoredArchiveSource:
         """See Source."""
         return None
 
-    def __iter__(self) -> Iterator[Candidate | Passed]:
+    def __iter__(self) -> Iterator[Candidate | SkippedFile]:
         """See Source."""
         with closing(_Chunks(self.store.chunks(self.key))) as stream:
             try:
@@ -92,7 +92,7 @@ class _Chunks:
             self._chunks.close()
 
 
-def _members(stream: IO[bytes], name: str) -> Iterator[Candidate | Passed]:
+def _members(stream: IO[bytes], name: str) -> Iterator[Candidate | SkippedFile]:
     seen = 0
     ended: list[bool] = []
     try:
@@ -107,21 +107,21 @@ def _members(stream: IO[bytes], name: str) -> Iterator[Candidate | Passed]:
         raise DatasetRefused(_refusal(name, seen, EOFError("it has no end mark")))
 
 
-def _offered(archive: tarfile.TarFile, member: tarfile.TarInfo) -> Iterator[Candidate | Passed]:
+def _offered(archive: tarfile.TarFile, member: tarfile.TarInfo) -> Iterator[Candidate | SkippedFile]:
     parts = [part for part in member.name.split("/") if part not in {"", "."}]
     key = "/".join(parts)
     if member.isdir():
         return
     if ".." in parts:
-        yield Passed(key=printable(key), reason="its name leads out of the archive")
+        yield SkippedFile(key=printable(key), reason="its name leads out of the archive")
     elif is_hidden(key):
         return
     elif reason := bad_name(key):
-        yield Passed(key=printable(key), reason=reason)
+        yield SkippedFile(key=printable(key), reason=reason)
     elif not member.isfile():
-        yield Passed(key=key, reason="a link or a device, not a regular file")
+        yield SkippedFile(key=key, reason="a link or a device, no regular file")
     elif member.size > MAX_BYTES:
-        yield Passed(key=key, reason=too_large(member.size))
+        yield SkippedFile(key=key, reason=too_large(member.size))
     else:
         content = archive.extractfile(member)
         yield Candidate(key=key, read=_giving(content.read() if content else b""))

@@ -5,7 +5,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from training.dataset.sources.source import MAX_BYTES, Candidate, Passed, Unreadable, bad_name, printable, too_large
+from training.dataset.sources.source import (
+    MAX_BYTES,
+    Candidate,
+    SkippedFile,
+    Unreadable,
+    bad_name,
+    printable,
+    too_large,
+)
 from training.errors import DatasetRefused
 
 
@@ -19,7 +27,7 @@ class FolderSource:
         """See Source."""
         return sum(1 for _ in self)
 
-    def __iter__(self) -> Iterator[Candidate | Passed]:
+    def __iter__(self) -> Iterator[Candidate | SkippedFile]:
         """See Source."""
         if not self.directory.is_dir():
             raise DatasetRefused(
@@ -27,12 +35,12 @@ class FolderSource:
             )
         yield from self._below(self.directory, "")
 
-    def _below(self, directory: Path, prefix: str) -> Iterator[Candidate | Passed]:
+    def _below(self, directory: Path, prefix: str) -> Iterator[Candidate | SkippedFile]:
         try:
             with os.scandir(directory) as listing:
                 entries = sorted(listing, key=lambda entry: entry.name)
         except OSError as error:  # removed meanwhile, or not ours to read
-            yield Passed(key=printable(prefix), reason=_said(error))
+            yield SkippedFile(key=printable(prefix), reason=_said(error))
             return
         for entry in entries:
             key = prefix + entry.name
@@ -41,9 +49,9 @@ class FolderSource:
             if entry.is_dir(follow_symlinks=False):
                 yield from self._below(directory / entry.name, f"{key}/")
             elif reason := bad_name(key):
-                yield Passed(key=printable(key), reason=reason)
+                yield SkippedFile(key=printable(key), reason=reason)
             elif reason := _not_a_file(entry):
-                yield Passed(key=key, reason=reason)
+                yield SkippedFile(key=key, reason=reason)
             else:
                 yield Candidate(key=key, read=Read(directory / entry.name))
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self, cast
 
 from training.dataset.sources.folder import Read
-from training.dataset.sources.source import Candidate, Passed
+from training.dataset.sources.source import Candidate, SkippedFile
 from training.errors import PhotosUnreachable
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class OxfordPetsSource:
         """See Source."""
         return len(self.photos)
 
-    def __iter__(self) -> Iterator[Candidate | Passed]:
+    def __iter__(self) -> Iterator[Candidate | SkippedFile]:
         """See Source."""
         return (Candidate(key=key, read=Read(path)) for key, path in self.photos)
 

@@ -6,7 +6,7 @@ from typing import Self
 
 from registry.errors import ObjectMissing
 from registry.store.object_store import ObjectStore
-from training.dataset.sources.source import MAX_BYTES, Candidate, Passed, Unreadable, is_hidden, too_large
+from training.dataset.sources.source import MAX_BYTES, Candidate, SkippedFile, Unreadable, is_hidden, too_large
 from training.errors import DatasetRefused
 
 SCHEME = "s3://"
@@ -39,7 +39,7 @@ class PrefixSource:
         """See Source; listing costs a request a thousand objects."""
         return sum(1 for _ in self)
 
-    def __iter__(self) -> Iterator[Candidate | Passed]:
+    def __iter__(self) -> Iterator[Candidate | SkippedFile]:
         """See Source."""
         start = f"{self.prefix.rstrip('/')}/" if self.prefix.strip("/") else ""
         for found in self.store.stats(start):
@@ -47,7 +47,7 @@ class PrefixSource:
             if not key or key.endswith("/") or is_hidden(key):
                 continue  # consoles make an empty object for a folder
             if found.bytes > MAX_BYTES:
-                yield Passed(key=key, reason=too_large(found.bytes))
+                yield SkippedFile(key=key, reason=too_large(found.bytes))
             else:
                 yield Candidate(key=key, read=_Read(self.store, found.key))
 

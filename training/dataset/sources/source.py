@@ -23,7 +23,7 @@ class Candidate:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Passed:
+class SkippedFile:
     """A file that was passed over, and why."""
 
     key: str
@@ -37,7 +37,7 @@ class Source(Protocol):
         """How many things a pass will yield, for the progress; None where that would cost a pass."""
         ...
 
-    def __iter__(self) -> Iterator[Candidate | Passed]:
+    def __iter__(self) -> Iterator[Candidate | SkippedFile]:
         """One pass, with a bounded number of photos in memory; raises DatasetRefused if the source cannot be read."""
         ...
 

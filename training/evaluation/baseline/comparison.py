@@ -16,7 +16,7 @@ from registry.versions.catalog import Catalog
 from training.dataset.manifest import Photo
 from training.errors import OutOfMemory
 from training.evaluation.baseline.copies import Grid
-from training.evaluation.baseline.seen_photos import Lessons, Unknown
+from training.evaluation.baseline.seen_photos import SeenPhotos, Unknown
 from training.evaluation.figures.metrics import Interval, wilson_interval
 from training.evaluation.figures.significance import mcnemar, paired_interval
 from training.networks.export import ExportedModel, Numbers, Pixels
@@ -85,7 +85,7 @@ def find_incumbent(
     labels: tuple[str, ...],
     photos: Sequence[Photo],
     pixels: Callable[[int], Pixels],
-    lessons: Lessons,
+    lessons: SeenPhotos,
     picture: Callable[[Photo], Grid],
     tried: npt.NDArray[np.intp],
     initial_weights: str | None = None,

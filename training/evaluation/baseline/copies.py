@@ -31,7 +31,7 @@ type Grid = npt.NDArray[np.float32]
 """Mean brightness of 16×16 places, 0 to 1."""
 
 
-class Looks(Protocol):
+class PhotoAppearance(Protocol):
     """What a manifest says of how a photo looks."""
 
     @property
@@ -63,8 +63,8 @@ def agree(one: Grid, other: Grid) -> bool:
 
 
 def find_copies(
-    photos: Sequence[Looks],
-    known: Sequence[Looks],
+    photos: Sequence[PhotoAppearance],
+    known: Sequence[PhotoAppearance],
     *,
     grid: Callable[[int], Grid],
     grid_of_known: Callable[[int], Grid | None],
@@ -94,7 +94,7 @@ def _same(one: Grid, other: Grid | None) -> bool:
     return other is None or agree(one, other)
 
 
-def _one_moment(one: Looks, other: Looks) -> bool:
+def _one_moment(one: PhotoAppearance, other: PhotoAppearance) -> bool:
     """Whether both may have been taken at once, as far as anybody knows."""
     if one.captured_at is None or other.captured_at is None:
         return True

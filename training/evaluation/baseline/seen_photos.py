@@ -12,7 +12,7 @@ from registry.version import Version
 from registry.versions.catalog import Catalog
 from training.dataset.manifest import Manifest, Photo, Split, load_manifest
 from training.errors import DatasetMissing, ManifestMalformed, WeightsRefused
-from training.evaluation.baseline.copies import Grid, Looks, find_copies, grid
+from training.evaluation.baseline.copies import Grid, PhotoAppearance, find_copies, grid
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,7 +22,7 @@ class Unknown:
     because: str
 
 
-class Shown(Looks, Protocol):
+class TestPhoto(PhotoAppearance, Protocol):
     """A photo to be tested on."""
 
     @property
@@ -46,7 +46,7 @@ class Overlap:
         return f"{'a copy, in other bytes, of' if self.copy else 'the same bytes as'} {self.key}"
 
 
-class Learned:
+class LearnedPhotos:
     """Photos that a version learned from, or was tuned on."""
 
     def __init__(self, photos: Iterable[Photo], lake: ObjectStore) -> None:
@@ -54,9 +54,9 @@ class Learned:
         self._photos = {photo.sha256: photo for photo in photos}
         self._lake = lake
 
-    def __or__(self, other: "Learned") -> "Learned":
+    def __or__(self, other: "LearnedPhotos") -> "LearnedPhotos":
         """Both."""
-        return Learned([*self._photos.values(), *other._photos.values()], self._lake)
+        return LearnedPhotos([*self._photos.values(), *other._photos.values()], self._lake)
 
     def __len__(self) -> int:
         """Count them."""
@@ -71,7 +71,7 @@ class Learned:
         photo = self._photos.get(sha256)
         return photo and Overlap(key=photo.key, copy=False)
 
-    def overlaps(self, photos: Sequence[Shown], picture: Callable[[int], Grid]) -> list[Overlap | None]:
+    def overlaps(self, photos: Sequence[TestPhoto], picture: Callable[[int], Grid]) -> list[Overlap | None]:
         """Returns for each of `photos` what it was learned from as; None if it was not.
 
         `picture` gives one's small picture (`copies.grid`) by place. Raises registry errors.
@@ -100,20 +100,20 @@ class Learned:
         return found
 
 
-class Lessons:
+class SeenPhotos:
     """Looks up in lineage and manifests what versions learned from, or were tuned on."""
 
     def __init__(self, catalog: Catalog, lake: ObjectStore) -> None:
         self._catalog = catalog
         self._lake = lake
 
-    def of_version(self, version: Version) -> Learned | Unknown:
+    def of_version(self, version: Version) -> LearnedPhotos | Unknown:
         """Returns the photos in the training and validation splits of its dataset, and of those before it.
 
         Weights that a version began with are followed from version to version. Those that are no version's file
         (torchvision's, or somebody's own) are taken as having learned from none of our photos.
         """
-        learned, followed = Learned((), self._lake), set[str]()
+        learned, followed = LearnedPhotos((), self._lake), set[str]()
         before: Version | None = version
         while before is not None and before.digest not in followed:
             followed.add(before.digest)
@@ -124,14 +124,14 @@ class Lessons:
                 manifest = load_manifest(self._lake, dataset)
             except (DatasetMissing, ManifestMalformed) as error:
                 return Unknown(because=f"what {name} learned from is not known: {error}")
-            learned |= Learned((photo for photo in manifest.photos if photo.split is not Split.TEST), self._lake)
+            learned |= LearnedPhotos((photo for photo in manifest.photos if photo.split is not Split.TEST), self._lake)
             before = self.source(before.lineage.get("initial_weights"))
         return learned
 
-    def of_weights(self, sha256: str | None) -> Learned | Unknown:
+    def of_weights(self, sha256: str | None) -> LearnedPhotos | Unknown:
         """The same for a file of weights; nothing for none, and for one that no version has."""
         version = self.source(sha256)
-        return Learned((), self._lake) if version is None else self.of_version(version)
+        return LearnedPhotos((), self._lake) if version is None else self.of_version(version)
 
     def source(self, sha256: str | None) -> Version | None:
         """Returns the newest version that has this file; damaged ones are passed over."""
@@ -141,7 +141,9 @@ class Lessons:
         return next((each for each in versions if sha256 in {file.sha256 for file in each.files}), None)
 
 
-def fair_test(manifest: Manifest, known: Learned | Unknown, picture: Callable[[Photo], Grid]) -> tuple[Photo, ...]:
+def fair_test(
+    manifest: Manifest, known: LearnedPhotos | Unknown, picture: Callable[[Photo], Grid]
+) -> tuple[Photo, ...]:
     """Returns the test photos that initial weights never learned from; WeightsRefused if that empties a class.
 
     `picture` gives the small picture of a photo (`copies.grid`).

@@ -15,7 +15,7 @@ from training.evaluation.baseline.comparison import Classify, Incumbent
 from training.evaluation.figures.calibration import Probabilities
 from training.evaluation.figures.metrics import Interval
 from training.evaluation.figures.reliability import BINS, Bin, bin_of, calibration_error, reliability
-from training.evaluation.figures.robustness import Tried, curves, lost, try_corruptions, try_harmless
+from training.evaluation.figures.robustness import CorruptedAnswers, curves, lost, try_corruptions, try_harmless
 from training.evaluation.figures.significance import holm, mcnemar, mean_difference_interval, paired_interval
 from training.evaluation.figures.slices import LEAST_PHOTOS, SIGNIFICANT, partitions
 from training.networks.export import Pixels
@@ -53,7 +53,7 @@ class Figure:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SliceBeside:
+class SliceComparison:
     """Both on the photos that share a property."""
 
     column: str
@@ -107,16 +107,16 @@ class Model:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Tries:
+class RobustnessAnswers:
     """Which test photos were made worse, and what this model answered."""
 
     places: npt.NDArray[np.intp]
     pixels: Pixels  # of these, as they are
-    answers: Tried[Probabilities]
+    answers: CorruptedAnswers[Probabilities]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Beside:
+class SideBySide:
     """Everything that can be told of both."""
 
     figures: tuple[Figure, ...]
@@ -124,14 +124,14 @@ class Beside:
     bins_theirs: tuple[Bin, ...]
     tried: int  # photos that were made worse
     worse: Worse | None  # what that did to both; None where none was made worse
-    slices: tuple[SliceBeside, ...]  # the worst for this model first
+    slices: tuple[SliceComparison, ...]  # the worst for this model first
     lost: tuple[Flip, ...]  # only the other is right
     gained: tuple[Flip, ...]  # only this one is right
 
 
 def compare_figures(
-    incumbent: Incumbent, model: Model, photos: Sequence[Photo], truth: Classes, tries: Tries, *, seed: int
-) -> Beside | None:
+    incumbent: Incumbent, model: Model, photos: Sequence[Photo], truth: Classes, tries: RobustnessAnswers, *, seed: int
+) -> SideBySide | None:
     """Compare on all test photos that prod's version never learned from; None if none is left."""
     fair = np.flatnonzero(incumbent.unseen)
     if not len(fair):
@@ -149,7 +149,7 @@ def compare_figures(
         more, worse = _made_worse(incumbent.classify, incumbent.tried, model, truth, tries, inside, seed)
         figures += more
     shown = [photos[int(place)] for place in fair]
-    return Beside(
+    return SideBySide(
         figures=tuple(figures),
         bins=reliability(ours, truth_here),
         bins_theirs=reliability(theirs, truth_here),
@@ -206,7 +206,7 @@ def _made_worse(
     pixels: Pixels,
     model: Model,
     truth: Classes,
-    tries: Tries,
+    tries: RobustnessAnswers,
     inside: npt.NDArray[np.intp],
     seed: int,
 ) -> tuple[list[Figure], Worse]:
@@ -252,13 +252,13 @@ def _kept(classify: Classify, pixels: Pixels) -> Right:
     return np.all(list(parts.values()), axis=0)
 
 
-def _slices(photos: Sequence[Photo], right: Right, theirs: Right) -> tuple[SliceBeside, ...]:
+def _slices(photos: Sequence[Photo], right: Right, theirs: Right) -> tuple[SliceComparison, ...]:
     parts = [part for part in partitions(photos) if LEAST_PHOTOS <= part[2].sum() < len(photos)]
     alone = [
         mcnemar(int((right & ~theirs & inside).sum()), int((theirs & ~right & inside).sum())) for *_, inside in parts
     ]
     found = [
-        SliceBeside(
+        SliceComparison(
             column=column,
             value=value,
             photos=int(inside.sum()),

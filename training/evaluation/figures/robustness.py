@@ -55,19 +55,19 @@ def stratified(truth: Classes, most: int) -> npt.NDArray[np.intp]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Tried[T]:
+class CorruptedAnswers[T]:
     """What was answered [N, ...] of photos as they are and made worse."""
 
     clean: T
     worse: Mapping[str, tuple[T, ...]]  # corruption -> severity 1 to 5
 
-    def map[S](self, change: Callable[[T], S]) -> "Tried[S]":
+    def map[S](self, change: Callable[[T], S]) -> "CorruptedAnswers[S]":
         """Change every answer."""
         worse = {name: tuple(change(each) for each in levels) for name, levels in self.worse.items()}
-        return Tried(clean=change(self.clean), worse=worse)
+        return CorruptedAnswers(clean=change(self.clean), worse=worse)
 
 
-def try_corruptions[T](answer: Callable[[Pixels], T], pixels: Pixels, *, seed: int) -> Tried[T]:
+def try_corruptions[T](answer: Callable[[Pixels], T], pixels: Pixels, *, seed: int) -> CorruptedAnswers[T]:
     """Corrupt every photo in every way and severity, at the size that the model sees.
 
     One photo keeps its seed over the severities, so that a curve shows the severity and not the luck of a streak's
@@ -80,16 +80,16 @@ def try_corruptions[T](answer: Callable[[Pixels], T], pixels: Pixels, *, seed: i
         )
         for name, corrupt in CORRUPTIONS.items()
     }
-    return Tried(clean=answer(pixels), worse=worse)
+    return CorruptedAnswers(clean=answer(pixels), worse=worse)
 
 
-def lost(right: Tried[npt.NDArray[np.bool_]]) -> npt.NDArray[np.float64]:
+def lost(right: CorruptedAnswers[npt.NDArray[np.bool_]]) -> npt.NDArray[np.float64]:
     """Returns what corruptions cost each photo [N]: right as it is, minus the share of all that leave it right."""
     after = np.concatenate([np.stack(levels) for levels in right.worse.values()])
     return right.clean - after.mean(axis=0)
 
 
-def measure_robustness(answers: Tried[Classes], truth: Classes) -> Robustness:
+def measure_robustness(answers: CorruptedAnswers[Classes], truth: Classes) -> Robustness:
     """Compare with the truth; the interval of the drop is that of a mean of paired differences."""
     right = answers.map(lambda each: each == truth)
     cost = lost(right)
@@ -103,7 +103,7 @@ def measure_robustness(answers: Tried[Classes], truth: Classes) -> Robustness:
     )
 
 
-def curves(right: Tried[npt.NDArray[np.bool_]]) -> dict[str, tuple[tuple[float, Interval], ...]]:
+def curves(right: CorruptedAnswers[npt.NDArray[np.bool_]]) -> dict[str, tuple[tuple[float, Interval], ...]]:
     """Returns the share that is right of each corruption, severity 1 to 5, with its interval."""
     return {
         name: tuple((float(row.mean()), wilson_interval(int(row.sum()), len(row))) for row in levels)

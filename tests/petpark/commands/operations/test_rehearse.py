@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from petpark.commands.operations.rehearse import forecast, say_unless_at_the_end
-from rehearsal.scenario.growth import LEAST, count, early
-from rehearsal.scenario.scenario_options import Script
+from rehearsal.scenario.growing_dataset import LEAST, count, early
+from rehearsal.scenario.scenario_options import ScenarioOptions
 from tests.petpark.conftest import Run
 from training.dataset.sources import Candidate, FolderSource
 from training.hyper_parameters import FOR_TRANSFER
@@ -55,7 +55,7 @@ def test_settings_that_change_nothing_are_refused_before_anything_starts(run: Ru
 
 def test_a_folder_with_enough_photos_is_half_at_first_and_every_class_with_it(tmp_path: Path) -> None:
     photos = folder(tmp_path / "photos", cat=LEAST, dog=LEAST + 7)
-    script = Script.of_photos(photos)
+    script = ScenarioOptions.of_photos(photos)
     assert (script.base, script.grows, script.second_recipe) == ("transfer", True, ())
     assert script.parameters(1) == script.parameters(2) == FOR_TRANSFER
     first = early(photos, tmp_path / "first")
@@ -65,7 +65,7 @@ def test_a_folder_with_enough_photos_is_half_at_first_and_every_class_with_it(tm
 
 
 def test_the_second_version_of_few_photos_is_a_larger_network_and_not_the_same_layer_again(tmp_path: Path) -> None:
-    script = Script.of_photos(folder(tmp_path / "photos", cat=LEAST - 1, dog=LEAST))
+    script = ScenarioOptions.of_photos(folder(tmp_path / "photos", cat=LEAST - 1, dog=LEAST))
     assert not script.grows
     first, second = script.parameters(1), script.parameters(2)
     assert (first.architecture, second.architecture) == ("efficientnet_lite0", "efficientnet_lite2")
@@ -73,17 +73,17 @@ def test_the_second_version_of_few_photos_is_a_larger_network_and_not_the_same_l
 
 def test_photos_trained_from_scratch_go_on_from_the_first_weights_gently(tmp_path: Path) -> None:
     photos = folder(tmp_path / "photos", cat=LEAST, dog=LEAST)
-    script = Script.of_photos(photos, "few-photos", ("epochs=9",))
+    script = ScenarioOptions.of_photos(photos, "few-photos", ("epochs=9",))
     assert (script.grows, script.parameters(1).epochs, script.parameters(2).epochs) == (False, 9, 1)
-    drawn = Script()
+    drawn = ScenarioOptions()
     assert (drawn.grows, drawn.parameters(2).learning_rate) == (False, 0.0001)
 
 
 def test_a_rehearsal_says_beforehand_how_long_it_will_take(tmp_path: Path) -> None:
-    many = Script.of_photos(folder(tmp_path / "many", cat=LEAST, dog=LEAST))
+    many = ScenarioOptions.of_photos(folder(tmp_path / "many", cat=LEAST, dog=LEAST))
     assert f"{2 * LEAST} photos: some " in forecast(many)
     assert "a linear layer on a network pretrained on ImageNet: half of them, then all" in forecast(many)
-    few = Script.of_photos(folder(tmp_path / "few", cat=6, dog=6), "few-photos")
+    few = ScenarioOptions.of_photos(folder(tmp_path / "few", cat=6, dog=6), "few-photos")
     assert "from scratch by recipe few-photos: all of them, twice" in forecast(few)
 
 

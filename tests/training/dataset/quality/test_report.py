@@ -19,13 +19,13 @@ from tests.training.conftest import ASKER
 from training.dataset.changes import exclude
 from training.dataset.ingest import Ingestion
 from training.dataset.manifest import Manifest, load_manifest
-from training.dataset.quality import known
+from training.dataset.quality import embedding_networks
 from training.dataset.quality.characteristics.accuracy import doubt
+from training.dataset.quality.cross_validation import SIZE, learn
+from training.dataset.quality.embedding_networks import EmbeddingNetwork
 from training.dataset.quality.examine import examine, pictures
 from training.dataset.quality.findings import Characteristic, Concern, Finding, Name
 from training.dataset.quality.gates import DataGates, judge
-from training.dataset.quality.known import Eye
-from training.dataset.quality.learned import SIZE, learn
 from training.dataset.quality.page import SHOWN, render
 from training.dataset.quality.report import COMMANDED, QualityReport, compose, glance, remedies
 from training.dataset.quality.stored import newest, record_skipped, recorded_skipped, refuse_doubtful, store
@@ -77,14 +77,14 @@ def test_most_changed_labels_are_doubted_and_most_doubted_labels_were_changed(
     assert np.allclose(np.linalg.norm(found.embeddings, axis=1), 1, atol=1e-5)
 
 
-def bright(*, impartial: bool) -> Eye:
+def bright(*, impartial: bool) -> EmbeddingNetwork:
     """A network that sees how bright a photo is, and that is what tells the classes of these photos apart."""
 
     def embed(pixels: torch.Tensor) -> np.ndarray:
         mean = pixels.float().mean(dim=(1, 2, 3)) / 255
         return torch.stack([mean, 1 - mean, torch.ones_like(mean)], dim=1).numpy()
 
-    return Eye(name="a light meter", size=16, embed=embed, impartial=impartial)
+    return EmbeddingNetwork(name="a light meter", size=16, embed=embed, impartial=impartial)
 
 
 def test_a_network_that_learned_none_of_the_labels_judges_them_and_no_small_one_is_trained(
@@ -116,8 +116,8 @@ def test_a_network_that_learned_none_of_the_labels_judges_them_and_no_small_one_
 
 
 def test_without_the_package_no_network_that_knows_imagenet_looks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(known, "read_packaged", lambda _: None)
-    assert known.of_imagenet() is None
+    monkeypatch.setattr(embedding_networks, "read_packaged", lambda _: None)
+    assert embedding_networks.of_imagenet() is None
 
 
 # --- gates ---

@@ -36,7 +36,7 @@ from training.evaluation.baseline.comparison import (
     left_out,
 )
 from training.evaluation.baseline.copies import grid
-from training.evaluation.baseline.seen_photos import Learned, Lessons, Unknown, fair_test
+from training.evaluation.baseline.seen_photos import LearnedPhotos, SeenPhotos, Unknown, fair_test
 from training.networks.export import ExportedModel, Pixels
 
 
@@ -88,7 +88,7 @@ class Prod:
     def ask(self, directory: Path, *, labels: tuple[str, ...] = ("cat", "dog"), weights: str | None = None):
         return find_incumbent(
             self.catalog, self.channel, directory, labels=labels, photos=PHOTOS, pixels=self.pixels,
-            lessons=Lessons(self.catalog, self.lake), picture=lambda photo: GRIDS[photo.key], tried=np.array([0, 2]),
+            lessons=SeenPhotos(self.catalog, self.lake), picture=lambda photo: GRIDS[photo.key], tried=np.array([0, 2]),
             initial_weights=weights,
         )  # fmt: skip
 
@@ -134,8 +134,8 @@ def test_photos_that_it_learned_from_in_other_bytes_are_left_out_and_counted(pro
     found = prod.ask(tmp_path / "found")
     assert isinstance(found, Incumbent)
     assert (found.unseen.tolist(), found.copies) == ([False, True, False, True], 1)
-    learned = Lessons(prod.catalog, prod.lake).of_version(prod.catalog.version(1))
-    assert isinstance(learned, Learned)
+    learned = SeenPhotos(prod.catalog, prod.lake).of_version(prod.catalog.version(1))
+    assert isinstance(learned, LearnedPhotos)
     overlaps = learned.overlaps(PHOTOS, lambda place: GRIDS[PHOTOS[place].key])
     assert [overlap and overlap.reason for overlap in overlaps] == [
         "the same bytes as 0.jpg", None, "a copy, in other bytes, of seen.jpg", None,
@@ -270,18 +270,18 @@ def test_a_damaged_version_hides_no_other_that_weights_came_from(prod: Prod, tmp
     first = prod.publish(dataset=knowing(prod.lake, PHOTOS[0]))
     prod.store.create(version_key("pets", 2), b"junk")
     weights = sha256_hex(prod.files["weights.pt"].read_bytes())
-    lessons = Lessons(prod.catalog, prod.lake)
+    lessons = SeenPhotos(prod.catalog, prod.lake)
     assert lessons.source(weights) == first
     learned = lessons.of_weights(weights)
-    assert isinstance(learned, Learned)
+    assert isinstance(learned, LearnedPhotos)
     assert (PHOTOS[0].sha256 in learned, PHOTOS[1].sha256 in learned) == (True, False)
 
 
 def test_weights_that_went_on_from_themselves_are_followed_once(prod: Prod):
     weights = sha256_hex(prod.files["weights.pt"].read_bytes())
     prod.publish(dataset=knowing(prod.lake, PHOTOS[0]), initial_weights=weights)
-    learned = Lessons(prod.catalog, prod.lake).of_weights(weights)
-    assert isinstance(learned, Learned)
+    learned = SeenPhotos(prod.catalog, prod.lake).of_weights(weights)
+    assert isinstance(learned, LearnedPhotos)
     assert len(learned) == 1
 
 
@@ -324,14 +324,14 @@ def test_photos_that_the_other_learned_from_change_nothing(rows: list[tuple[int,
 def test_test_photos_that_initial_weights_learned_from_are_left_out_and_no_class_may_be_lost():
     manifest, lake = Manifest.of(PHOTOS), MemoryStore()
 
-    def fair(known: Learned | Unknown) -> tuple[Photo, ...]:
+    def fair(known: LearnedPhotos | Unknown) -> tuple[Photo, ...]:
         return fair_test(manifest, known, lambda photo: GRIDS[photo.key])
 
-    assert fair(Learned(PHOTOS[:1], lake)) == PHOTOS[1:]
+    assert fair(LearnedPhotos(PHOTOS[:1], lake)) == PHOTOS[1:]
     with pytest.raises(WeightsRefused, match="3 of 4 test photos, and none of 'cat'"):
-        fair(Learned(PHOTOS[:3], lake))
+        fair(LearnedPhotos(PHOTOS[:3], lake))
     copies = [replace(PHOTOS[1], sha256="e" * 64), replace(PHOTOS[2], sha256="f" * 64)]
     with pytest.raises(WeightsRefused, match=r"3 of 4 test photos \(2 as copies in other bytes\), and none of 'cat'"):
-        fair(Learned([PHOTOS[0], *copies], lake))
+        fair(LearnedPhotos([PHOTOS[0], *copies], lake))
     with pytest.raises(WeightsRefused, match="lost"):
         fair(Unknown(because="lost"))

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from tests.training.evaluation.figures.test_slices import PHOTO
 from training.evaluation.baseline.comparison import Incumbent
-from training.evaluation.baseline.side_by_side import Beside, Figure, Model, Tries, compare_figures
+from training.evaluation.baseline.side_by_side import Figure, Model, RobustnessAnswers, SideBySide, compare_figures
 from training.evaluation.figures.corruptions import CORRUPTIONS, Pixels
-from training.evaluation.figures.robustness import Tried, try_corruptions
+from training.evaluation.figures.robustness import CorruptedAnswers, try_corruptions
 from training.networks.export import Numbers
 
 LABELS = ("cat", "dog")
@@ -61,7 +61,7 @@ def beside(
     *,
     model: Knows | Halves | None = None,
     other: Knows | Halves | None = None,
-) -> Beside | None:
+) -> SideBySide | None:
     model = model or Knows(ours.argmax(axis=1))
     incumbent = Incumbent(
         version=2,
@@ -70,12 +70,16 @@ def beside(
         classify=other and other.classify,
         tried=PIXELS[TRIED],
     )
-    answers = try_corruptions(model.classify, PIXELS[TRIED], seed=1) if other else Tried(clean=ours[TRIED], worse={})
-    tries = Tries(places=TRIED, pixels=PIXELS[TRIED], answers=answers)
+    answers = (
+        try_corruptions(model.classify, PIXELS[TRIED], seed=1)
+        if other
+        else CorruptedAnswers(clean=ours[TRIED], worse={})
+    )
+    tries = RobustnessAnswers(places=TRIED, pixels=PIXELS[TRIED], answers=answers)
     return compare_figures(incumbent, Model(model.classify, LABELS, ours), PHOTOS, TRUTH, tries, seed=1)
 
 
-def figures(found: Beside | None) -> dict[str, Figure]:
+def figures(found: SideBySide | None) -> dict[str, Figure]:
     assert found is not None
     return {figure.name: figure for figure in found.figures}
 

@@ -15,7 +15,7 @@ from tests.training.evaluation.figures.test_slices import PHOTO
 from training.errors import SpecMalformed
 from training.evaluation.assess import Assessment, assess
 from training.evaluation.baseline.comparison import Comparison
-from training.evaluation.baseline.side_by_side import Beside, Figure, Flip, SliceBeside, Worse
+from training.evaluation.baseline.side_by_side import Figure, Flip, SideBySide, SliceComparison, Worse
 from training.evaluation.figures.temperature import Temperature
 from training.evaluation.gates import judge
 from training.evaluation.plan import Checks, Gates
@@ -27,7 +27,7 @@ from training.fitting.pixels import LabelledPixels
 from training.jobs.job import EpochRecord
 from training.networks.export import Answers, ExportedModel
 
-SLICE = SliceBeside(
+SLICE = SliceComparison(
     column="breed", value="siam", photos=40, ours=0.8, theirs=0.8, interval=(-0.1, 0.1), p_value=1
 )  # fmt: skip
 EVIL = "<script>alert('cat')</script>"
@@ -282,7 +282,7 @@ def test_what_changed_against_prod_is_shown_photo_by_photo(tmp_path: Path):
         p_value=0.035, difference_interval=(0.02, 0.18),
     )  # fmt: skip
     flips = tuple(Flip(key=f"{EVIL}{n}", truth="cat", ours="dog", theirs="cat") for n in range(3))
-    beside = Beside(
+    beside = SideBySide(
         figures=(
             Figure(name="accuracy", photos=90, ours=0.9, theirs=0.8, interval=(0.02, 0.18)),
             Figure(name="drop", photos=80, ours=0.3, theirs=0.2, interval=(0.01, 0.2), more_is_better=False),

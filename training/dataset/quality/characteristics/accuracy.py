@@ -22,7 +22,7 @@ type Integers = npt.NDArray[np.intp]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Doubt:
+class LabelDoubts:
     """What confident learning makes of labels."""
 
     joint: Integers  # [K, K]: photos that are labelled so and confidently seen as that
@@ -30,7 +30,7 @@ class Doubt:
     seen_as: Integers  # [N] the class that each photo is confidently seen as; its label where it is none
 
 
-def doubt(targets: Integers, probabilities: Numbers) -> Doubt:
+def doubt(targets: Integers, probabilities: Numbers) -> LabelDoubts:
     """Find doubtful labels: `targets` [N] as given, `probabilities` [N, K] out of fold; every class has photos."""
     classes = probabilities.shape[1]
     own = probabilities[np.arange(len(targets)), targets]
@@ -43,7 +43,7 @@ def doubt(targets: Integers, probabilities: Numbers) -> Doubt:
     # Sure of another class in comparison with others of it, and yet not surer than of the label: no doubt.
     margin = probabilities.max(axis=1) - own
     places = np.flatnonzero((seen_as != targets) & (margin > 0))
-    return Doubt(joint=joint, doubtful=places[np.argsort(-margin[places], kind="stable")], seen_as=seen_as)
+    return LabelDoubts(joint=joint, doubtful=places[np.argsort(-margin[places], kind="stable")], seen_as=seen_as)
 
 
 def accuracy(photos: Sequence[Photo], labels: Sequence[str], probabilities: Numbers | None) -> Characteristic:

@@ -10,7 +10,7 @@ from training.dataset.duplicates.hamming import Places, near_both_ways
 from training.dataset.duplicates.near_duplicates import Hashes
 from training.dataset.manifest import Photo
 from training.dataset.quality.characteristics.bias import camera_bias
-from training.dataset.quality.characteristics.similarity import Alike
+from training.dataset.quality.characteristics.similarity import SimilarPair
 from training.dataset.quality.findings import Characteristic, Concern, Finding, Name, finding, share, table
 
 UNUSABLE: Final = "no whole photo"
@@ -28,7 +28,7 @@ _NAMED: Final = 12
 
 
 def reliability(
-    photos: Sequence[Photo], *, skipped: Sequence[tuple[str, str]] | None, leaks: Sequence[Alike] | None = None
+    photos: Sequence[Photo], *, skipped: Sequence[tuple[str, str]] | None, leaks: Sequence[SimilarPair] | None = None
 ) -> Characteristic:
     """Returns what contradicts or repeats itself.
 
@@ -78,8 +78,8 @@ def reliability(
     )
 
 
-def _leaking(photos: Sequence[Photo], leaks: Sequence[Alike]) -> tuple[Finding, ...]:
-    def why(each: Alike) -> str:
+def _leaking(photos: Sequence[Photo], leaks: Sequence[SimilarPair]) -> tuple[Finding, ...]:
+    def why(each: SimilarPair) -> str:
         return f"{photos[each.one].split}, beside it {photos[each.other].split}; cosine {each.cosine:.3f}"
 
     return finding(

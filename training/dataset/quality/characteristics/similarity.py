@@ -30,7 +30,7 @@ _EACH: Final = 3
 
 
 @dataclass(frozen=True, kw_only=True)
-class Alike:
+class SimilarPair:
     """Two photos by place that show the same."""
 
     one: int
@@ -73,13 +73,13 @@ def alike_across_splits(
     *,
     alike: float = ALIKE,
     looks: float = LOOKS,
-) -> list[Alike]:
+) -> list[SimilarPair]:
     """Pairs in different splits whose embeddings nearly agree and which look the same, mirrored or not; nearest first.
 
     `pixels` [N, S, S, 3]. Of one photo's pairs the nearest three are found; of equally near ones, the first by place.
     """
     splits = np.array([list(Split).index(photo.split) for photo in photos])
-    found: list[Alike] = []
+    found: list[SimilarPair] = []
     for split in (Split.VALIDATION, Split.TEST):  # validation meets train only; test meets both
         code = list(Split).index(split)
         here = np.flatnonzero(splits == code)
@@ -92,7 +92,7 @@ def alike_across_splits(
                 same = resemblance(pixels[one], pixels[other])
                 if same >= looks:
                     cosine = round(float(cosines[row, column]), 4)
-                    found.append(Alike(one=one, other=other, cosine=cosine, looks=round(same, 4)))
+                    found.append(SimilarPair(one=one, other=other, cosine=cosine, looks=round(same, 4)))
     return sorted(found, key=lambda pair: (-pair.cosine, photos[pair.one].key, photos[pair.other].key))
 
 

@@ -11,7 +11,7 @@ import typer
 from petpark.app import Invocation, example, invocation
 from petpark.commands.formatting import details
 from petpark.errors import NOT_SO
-from petpark.models import upkeep
+from petpark.models import maintenance
 from petpark.output import Line, bad, good, plural, short, size
 from petpark.targets.target import Target
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from registry.logs.repairs import Repair
     from registry.maintenance.fsck import Inspection
     from registry.maintenance.garbage_collection import Garbage
-    from registry.store.stored import Stored
+    from registry.store.object_info import Stored
 
 _SHOWN = 20
 """Findings that people are shown; whoever wants the hundreds behind them takes --json."""
@@ -39,7 +39,7 @@ def fsck(
     run = invocation(ctx)
     target = run.target()
     with run.output.progress("Inspecting") as report:
-        seen = upkeep.inspect(target, deep=deep, progress=report)
+        seen = maintenance.inspect(target, deep=deep, progress=report)
     findings = sorted(seen.findings, key=lambda finding: list(Severity).index(finding.severity))
     shown = findings[:_SHOWN] if run.output.out.is_terminal else findings
     lines = [
@@ -74,7 +74,7 @@ def gc(
     run = invocation(ctx)
     target = run.target()
     with run.output.progress("Looking for unused files"):
-        garbage = upkeep.find_garbage(target)
+        garbage = maintenance.find_garbage(target)
     if not run.output.json:
         _explain(run, garbage)
     removed: list[Stored] = []
@@ -108,14 +108,14 @@ def repair(
     run = invocation(ctx)
     target = run.target()
     done: list[Repair] = []
-    while found := upkeep.obstacles(target):
+    while found := maintenance.obstacles(target):
         for each in found:
             said = f"{each.key} (sha256 {short(each.sha256)}): {each.problem.actual}"
             run.output.err.print(said, markup=False, soft_wrap=True)
         if not yes and not run.output.confirm(f"Declare {plural(len(found), 'object')} void?"):
             run.output.err.print("Nothing else was declared void.")
             raise typer.Exit(NOT_SO)
-        done += upkeep.declare_void(target, found, why=why)
+        done += maintenance.declare_void(target, found, why=why)
     rows = [(str(each.number), each.key, each.by, each.why) for each in done]
     run.output.table(
         ("repair", "object", "by", "why"),
@@ -165,7 +165,7 @@ def _explain(run: Invocation, garbage: Garbage) -> None:
 def _collect(run: Invocation, target: Target, garbage: Garbage) -> list[Stored]:
     removed: list[Stored] = []
     with run.output.progress("Removing") as report:
-        for blob in upkeep.collect(target, garbage):
+        for blob in maintenance.collect(target, garbage):
             removed.append(blob)
             report(len(removed), len(garbage.old))
     return removed

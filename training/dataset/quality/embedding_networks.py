@@ -11,8 +11,8 @@ from torch import Tensor
 
 from registry.store.object_store import ObjectStore
 from training.dataset.manifest import Photo
+from training.dataset.quality.cross_validation import FOLDS
 from training.dataset.quality.folds import folds_of
-from training.dataset.quality.learned import FOLDS
 from training.fitting.pixels import stream_pixels
 from training.networks.embedding import BATCH, Embedder
 from training.networks.export import ExportedModel
@@ -30,7 +30,7 @@ PENALTY: Final = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
-class Eye:
+class EmbeddingNetwork:
     """A network whose embeddings say how alike photos are, instead of small networks made for the purpose."""
 
     name: str
@@ -41,12 +41,12 @@ class Eye:
     )
 
 
-def published(name: str, model: ExportedModel) -> Eye:
+def published(name: str, model: ExportedModel) -> EmbeddingNetwork:
     """A version. It learned labels of the very photos, perhaps: it is not asked about them."""
-    return Eye(name=name, size=model.size, embed=lambda pixels: model.explain(pixels.numpy()).embedding)
+    return EmbeddingNetwork(name=name, size=model.size, embed=lambda pixels: model.explain(pixels.numpy()).embedding)
 
 
-def of_imagenet() -> Eye | None:
+def of_imagenet() -> EmbeddingNetwork | None:
     """The network that learned ImageNet, where its package is installed; WeightsRefused if that is broken."""
     packaged = PACKAGED[NETWORK]
     data = read_packaged(packaged)
@@ -55,7 +55,7 @@ def of_imagenet() -> Eye | None:
     model = build_model(NETWORK, 2).eval()
     load_initial_weights(model, read_weights(data))
     embedder = Embedder(model, SIZE, torch.device("cpu"))
-    return Eye(
+    return EmbeddingNetwork(
         name=f"{NETWORK} trained on ImageNet",
         size=SIZE,
         embed=lambda pixels: embedder.embed(pixels).float().numpy(),
@@ -63,7 +63,9 @@ def of_imagenet() -> Eye | None:
     )
 
 
-def see(lake: ObjectStore, photos: Sequence[Photo], eye: Eye, progress: Callable[[int, int], None]) -> Numbers:
+def see(
+    lake: ObjectStore, photos: Sequence[Photo], eye: EmbeddingNetwork, progress: Callable[[int, int], None]
+) -> Numbers:
     """Embed photos, [N, D]; their pixels are not kept. PhotoLost."""
     parts: list[Numbers] = []
     for pixels in stream_pixels(lake, photos, eye.size, batch=BATCH, check=lambda: None):

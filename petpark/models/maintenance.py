@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from registry.maintenance.fsck import Inspection
     from registry.maintenance.garbage_collection import Collector, Garbage
     from registry.maintenance.obstacles import Obstacle
-    from registry.store.stored import Stored
+    from registry.store.object_info import Stored
 
 
 def inspect(target: Target, *, deep: bool, progress: Callable[[int, int], None]) -> Inspection:

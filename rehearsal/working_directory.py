@@ -22,7 +22,7 @@ class NoRoom(Exception):
     """The disk is too full to start."""
 
 
-class Workplace:
+class WorkingDirectory:
     """`directory`, locked, emptied at the start; what is left at the end is the summary, the report and the logs.
 
     Entering raises `RehearsalRunning` when another process holds the lock, `NoRoom` when the disk is nearly full.

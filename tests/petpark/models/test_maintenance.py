@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from petpark.__main__ import app
-from petpark.models import upkeep
+from petpark.models import maintenance
 from petpark.output import Output
 from registry.channels.channel import Channel
 from registry.encoding import sha256_hex
@@ -149,7 +149,7 @@ def test_a_key_that_cannot_be_had_is_no_damage(run: Run, publish: Publish, monke
 def test_looking_is_done_as_the_role_that_only_reads(publish: Publish, place: Place) -> None:
     publish()
     target = place.target()
-    upkeep.inspect(target, deep=True, progress=lambda *_: None)
+    maintenance.inspect(target, deep=True, progress=lambda *_: None)
     assert set(target.acted) == {"reader"}
 
 
@@ -201,7 +201,7 @@ def test_a_person_is_asked_first(
     said = CliRunner().invoke(app, ["models", "gc"], obj=place.target)
     assert (said.exit_code, asked) == (code, ["Remove 2 files?"])
     assert ("Nothing was removed." in said.output) is not answer
-    assert upkeep.inspect(place.target(), deep=False, progress=lambda *_: None).unused == left
+    assert maintenance.inspect(place.target(), deep=False, progress=lambda *_: None).unused == left
 
 
 def test_nothing_is_garbage_in_a_damaged_registry(run: Run, litter: None, publish: Publish, place: Place) -> None:
@@ -216,7 +216,7 @@ def test_nothing_is_garbage_in_a_damaged_registry(run: Run, litter: None, publis
 
 def test_removing_is_done_as_the_collector_alone(litter: None, place: Place) -> None:
     target = place.target()
-    assert len(list(upkeep.collect(target, upkeep.find_garbage(target)))) == 2
+    assert len(list(maintenance.collect(target, maintenance.find_garbage(target)))) == 2
     assert set(target.acted) == {"collector"}
 
 

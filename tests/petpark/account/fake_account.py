@@ -17,7 +17,7 @@ from botocore.exceptions import EndpointConnectionError
 from infra.instances.instance_types import instance_type
 from petpark.account.demand import LOAD_BALANCERS, VPCS
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 ACCOUNT = "123456789012"
 REGION = "eu-west-1"
 

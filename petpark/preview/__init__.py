@@ -1,0 +1,1 @@
+"""`petpark preview`: what a change would do, as one page. See docs/design/preview.md."""

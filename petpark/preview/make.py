@@ -1,0 +1,105 @@
+"""A stack's plan from the official CLI, what it is bound to, and plans as files."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Final
+
+from petpark.errors import PlanMoved, PreviewUnreadable, PulumiMissing
+from petpark.preview.plan import Op, Plan, PropertyChange, ResourceChange
+from petpark.preview.pulumi_json import read_plan
+from petpark.targets import pulumi_cli
+
+_SECONDS: Final = 1_200.0
+"""A preview reads data sources and starts the provider: minutes on a slow connection."""
+_FORMAT: Final = 1
+
+
+def plan_by_pulumi(stack: str, root: Path) -> Plan:
+    """What `pulumi up` would do. Raises `PulumiMissing`, `PulumiFailed`, `StackNotDeployed`, `PreviewUnreadable`.
+
+    A preview that ends with an error still is a plan, with the error among its `problems`.
+    """
+    program = _program()
+    text = pulumi_cli.run(program, "preview", "--json", "--stack", stack, cwd=root, timeout=_SECONDS, partial=True)
+    return read_plan(text, stack=stack, source=f"pulumi {pulumi_cli.version(program)}")
+
+
+def state_version(stack: str, root: Path) -> str:
+    """The number of the stack's last update; `none` before the first. Raises as `plan_by_pulumi`."""
+    words = ("stack", "history", "--json", "--page-size", "1", "--stack", stack)
+    found = json.loads(pulumi_cli.run(_program(), *words, cwd=root, timeout=_SECONDS) or "[]")
+    return str(found[0].get("version", "none")) if found else "none"
+
+
+def commit(root: Path) -> str:
+    """The commit that is checked out, with `+` where files differ from it; `unknown` without git."""
+    try:
+        head = _git(root, "rev-parse", "HEAD").strip()
+        return f"{head}+" if _git(root, "status", "--porcelain", "--untracked-files=no").strip() else head
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+
+
+def save(plan: Plan, path: Path) -> None:
+    """Write `plan` as JSON, for `load`."""
+    path.write_text(json.dumps({"format": _FORMAT, **asdict(plan)}, indent=1) + "\n", encoding="utf-8")
+
+
+def load(path: Path) -> Plan:
+    """The plan in a file that `save` wrote. Raises `PreviewUnreadable`."""
+    try:
+        facts: Any = json.loads(path.read_text(encoding="utf-8"))
+        if facts["format"] == _FORMAT:
+            return Plan(
+                stack=str(facts["stack"]),
+                changes=tuple(_change(each) for each in facts["changes"]),
+                unchanged=int(facts["unchanged"]),
+                source=str(facts["source"]),
+                problems=tuple(map(str, facts["problems"])),
+            )
+    except OSError as error:
+        raise PreviewUnreadable(f"{path} cannot be read: {error.strerror}.", next_step="Name a file.") from None
+    except (ValueError, KeyError, TypeError, AttributeError):
+        pass
+    raise PreviewUnreadable(
+        f"{path} is not a plan that `petpark preview --save` wrote, or one of another version of petpark.",
+        next_step="petpark preview --stack STACK --save FILE",
+    )
+
+
+def require_same(plan: Plan, expected: str) -> None:
+    """Raise `PlanMoved` unless `expected` is the plan's digest, as the page of the review has it."""
+    if plan.digest != expected:
+        raise PlanMoved(
+            f"Stack {plan.stack}: this is not the plan that was reviewed. Its digest is {plan.digest}, reviewed was "
+            f"{expected}. The program, the stack's state, or what AWS answers has changed since.",
+            next_step="Review the new page: petpark preview --stack " + plan.stack,
+        )
+
+
+def _change(facts: Mapping[str, Any]) -> ResourceChange:
+    return ResourceChange(
+        op=Op(facts["op"]),
+        urn=str(facts["urn"]),
+        properties=tuple(PropertyChange(**each) for each in facts["properties"]),
+        protected=bool(facts["protected"]),
+    )
+
+
+def _program() -> Path:
+    program = pulumi_cli.find()
+    if program is None:
+        raise PulumiMissing(
+            "The Pulumi CLI is not on this machine; it makes the preview.",
+            next_step="petpark doctor --install-pulumi, or read one that was made elsewhere: --pulumi-json FILE",
+        )
+    return program
+
+
+def _git(root: Path, *words: str) -> str:
+    return subprocess.run(["git", *words], cwd=root, capture_output=True, text=True, check=True, timeout=30).stdout

@@ -1,0 +1,101 @@
+"""A plan: what would be done to each resource of a stack, whichever engine says so. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Final
+
+from registry.encoding import canonical
+
+
+class Op(StrEnum):
+    """What would be done to a resource."""
+
+    CREATE = "create"
+    UPDATE = "update"
+    REPLACE = "replace"
+    DELETE = "delete"
+
+
+STATEFUL: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "aws:s3/bucket:Bucket": "every object in it",
+        "aws:s3/bucketV2:BucketV2": "every object in it",
+        "aws:kms/key:Key": "everything that it encrypted, and the proof of what it signed",
+        "aws:cloudwatch/logGroup:LogGroup": "its log lines",
+        "aws:cloudtrail/trail:Trail": "records until the new one writes",
+        "aws:ec2/eip:Eip": "the address that clients know",
+        "aws:lb/loadBalancer:LoadBalancer": "the DNS name that clients know",
+        "aws:sns/topic:Topic": "its subscriptions, which people have confirmed",
+        "aws:acm/certificate:Certificate": "the certificate that is in use",
+    }
+)
+"""Types that hold something, and what is lost when one is deleted or replaced."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PropertyChange:
+    """One property that differs. None: not there. `forces`: it forces a replacement."""
+
+    path: str
+    before: str | None
+    after: str | None
+    forces: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResourceChange:
+    """One resource, and what would be done to it. `protected`: the engine refuses to delete it."""
+
+    op: Op
+    urn: str
+    properties: tuple[PropertyChange, ...] = ()
+    protected: bool = False
+
+    @property
+    def type(self) -> str:
+        """The type token, such as `aws:s3/bucket:Bucket`."""
+        return self.urn.split("::")[2].rpartition("$")[2] if self.urn.count("::") >= 3 else ""
+
+    @property
+    def name(self) -> str:
+        """The name that the program gave it."""
+        return self.urn.split("::", 3)[-1]
+
+    @property
+    def loses(self) -> str:
+        """What is lost with the resource as it is now; empty where nothing is."""
+        return STATEFUL.get(self.type, "") if self.op in {Op.REPLACE, Op.DELETE} else ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What would become of one stack.
+
+    `source` is what made the plan, for people. `problems` are errors and warnings of the engine or the program.
+    """
+
+    stack: str
+    changes: tuple[ResourceChange, ...]
+    unchanged: int
+    source: str
+    problems: tuple[str, ...] = ()
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of what would be done, in hexadecimal: equal for equal changes, in whichever order they were told."""
+        changes = sorted((_facts(change) for change in self.changes), key=lambda facts: (facts["urn"], facts["op"]))
+        return hashlib.sha256(canonical({"stack": self.stack, "changes": changes})).hexdigest()
+
+    def of(self, op: Op) -> Sequence[ResourceChange]:
+        """The changes of one kind, by type and name."""
+        return sorted((change for change in self.changes if change.op is op), key=lambda each: (each.type, each.name))
+
+
+def _facts(change: ResourceChange) -> dict[str, object]:
+    properties = sorted((asdict(each) for each in change.properties), key=lambda facts: facts["path"])
+    return {"op": str(change.op), "urn": change.urn, "protected": change.protected, "properties": properties}

@@ -1,0 +1,172 @@
+"""The page of a preview: golden pages of typical changes, and what holds for every page."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from petpark.preview import page
+from petpark.preview.page import LIMIT, MARK, Source, comment
+from petpark.preview.plan import Op, Plan, PropertyChange, ResourceChange
+from petpark.preview.pulumi_json import SECRET, read_plan
+from tests.infra.conftest import Deployment, deploy
+from tests.petpark.preview.previews import digest
+
+GOLDEN = Path(__file__).parent / "golden"
+SOURCE = Source(commit="0" * 40, states=(("test", "17"), ("prod", "9")))
+
+
+@pytest.fixture(scope="session")
+def code(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkout to bundle whose files never change, so that golden pages do not."""
+    folder = tmp_path_factory.mktemp("code")
+    for package in ("camera", "imaging", "registry", "requirements", "serving", "training"):
+        (folder / package).mkdir()
+        (folder / package / "file.txt").write_text(package)
+    (folder / "bootstrap.sh").write_text("#!/bin/bash\n")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def now(code: Path) -> Mapping[str, Deployment]:
+    """Both stacks as they are deployed."""
+    test = deploy("test", code, {})
+    return {"test": test, "prod": deploy("prod", code, {"test": test})}
+
+
+def changed(stack: str, code: Path, now: Mapping[str, Deployment], **settings: str) -> Plan:
+    others = {} if stack == "test" else {"test": now["test"]}
+    return read_plan(digest(now[stack], deploy(stack, code, others, **settings)), stack=stack)
+
+
+def same_as_golden(name: str, text: str) -> None:
+    """Compare with the page that was read by eye once; PETPARK_GOLDEN=write writes it anew."""
+    file = GOLDEN / f"{name}.md"
+    if os.environ.get("PETPARK_GOLDEN") == "write":
+        file.write_text(text, encoding="utf-8")
+    assert text == file.read_text(encoding="utf-8")
+
+
+def test_a_bigger_instance(code: Path, now: Mapping[str, Deployment]) -> None:
+    plan = changed("test", code, now, endpoint_instance_type="c7i.xlarge")
+    same_as_golden("bigger-instance", comment([plan], SOURCE))
+
+
+def test_clients_from_everywhere(code: Path, now: Mapping[str, Deployment]) -> None:
+    plan = changed("prod", code, now, clients="0.0.0.0/0")
+    same_as_golden("wider-firewall", comment([plan], SOURCE))
+
+
+def test_other_code_replaces_the_bundle_and_the_instance(
+    code: Path, now: Mapping[str, Deployment], tmp_path: Path
+) -> None:
+    for package in ("camera", "imaging", "registry", "requirements", "serving", "training"):
+        (tmp_path / package).mkdir()
+        (tmp_path / package / "file.txt").write_text("changed")
+    (tmp_path / "bootstrap.sh").write_text("#!/bin/bash\n")
+    after = deploy("test", tmp_path, {})
+    same_as_golden("code-only", comment([read_plan(digest(now["test"], after), stack="test")], SOURCE))
+
+
+def test_a_protected_bucket_that_would_be_replaced(code: Path, now: Mapping[str, Deployment]) -> None:
+    plan = changed("test", code, now, object_lock_days="30", protect_data="true")
+    text = comment([plan], SOURCE)
+    same_as_golden("object-lock", text)
+
+
+def test_everything_is_taken_down(now: Mapping[str, Deployment]) -> None:
+    plan = read_plan(digest(now["prod"], None), stack="prod")
+    assert {change.op for change in plan.changes} == {Op.DELETE}
+    same_as_golden("destroy", comment([plan], SOURCE))
+
+
+def test_both_stacks_from_nothing_fit_one_comment(now: Mapping[str, Deployment]) -> None:
+    plans = [read_plan(digest(None, now[stack]), stack=stack) for stack in ("test", "prod")]
+    text = comment(plans, SOURCE)
+    same_as_golden("two-stacks", text)
+    assert len(text) <= LIMIT < len(page.page(plans, SOURCE))
+
+
+def test_a_change_that_changes_nothing_says_so(now: Mapping[str, Deployment]) -> None:
+    text = comment([read_plan(digest(now["test"], now["test"]), stack="test")], SOURCE)
+    assert "No resource changes." in text
+    assert "CAUTION" not in text
+
+
+TEXTS = st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), max_size=200)
+NAMES = st.text(st.sampled_from("abc-_`<>|*@\n"), min_size=1, max_size=30)
+TYPES = st.sampled_from(["aws:s3/bucket:Bucket", "aws:ec2/instance:Instance", "aws:iam/role:Role"])
+PROPERTIES = st.builds(
+    PropertyChange, path=NAMES, before=TEXTS | st.none(), after=TEXTS | st.none(), forces=st.booleans()
+)
+CHANGES = st.builds(
+    lambda op, type_, name, properties, protected: ResourceChange(
+        op=op, urn=f"urn:pulumi:test::petpark::{type_}::{name}", properties=tuple(properties), protected=protected
+    ),
+    st.sampled_from(Op),
+    TYPES,
+    NAMES,
+    st.lists(PROPERTIES, max_size=20),
+    st.booleans(),
+)
+PLANS = st.builds(
+    Plan,
+    stack=st.just("test"),
+    changes=st.lists(CHANGES, max_size=60).map(tuple),
+    unchanged=st.integers(0, 99),
+    source=st.just("x"),
+)
+
+
+@given(PLANS, st.integers(2_000, 20_000))
+@settings(max_examples=60, deadline=None)
+def test_a_page_of_any_plan_fits_and_counts_everything(plan: Plan, limit: int) -> None:
+    text = comment([plan], SOURCE, limit=limit)
+    assert len(text) <= limit
+    assert text.startswith(MARK)
+    counts = [str(len(plan.of(op)) or "–") for op in (Op.REPLACE, Op.DELETE, Op.UPDATE, Op.CREATE)]
+    assert f"| **test** | {' | '.join(counts)} | {plan.unchanged} |" in text
+    assert plan.digest in text
+
+
+@given(PLANS)
+@settings(max_examples=60, deadline=None)
+def test_no_name_and_no_value_leaves_its_line_or_becomes_markup(plan: Plan) -> None:
+    text = page.page([plan], SOURCE)
+    outside = re.sub(r"(`+).*?\1(?!`)", "", text)
+    outside = re.sub(r"</?(details|summary|code)>|<!-- petpark preview -->", "", outside)
+    outside = re.sub(r"```diff.*?```", "", outside, flags=re.DOTALL)
+    assert not re.search(r"(?<!\\)<[a-z]", outside), outside
+
+
+@given(PLANS)
+@settings(max_examples=40, deadline=None)
+def test_what_a_plan_loses_stands_above_everything_else(plan: Plan) -> None:
+    text = page.page([plan], SOURCE)
+    for change in plan.changes:
+        assert bool(change.loses) == (change.op in {Op.REPLACE, Op.DELETE} and change.type == "aws:s3/bucket:Bucket")
+    assert text.count("Lost: every object in it") == sum(bool(change.loses) for change in plan.changes)
+    if any(change.loses for change in plan.changes):
+        assert text.index("[!CAUTION]") < text.index("### Stack")
+
+
+def test_a_very_long_section_is_left_to_the_artifact() -> None:
+    plan = Plan(stack="test", changes=(), unchanged=3, source="x")
+    text = comment([plan], SOURCE, sections=["m" * LIMIT])
+    assert len(text) < 2_000
+    assert "artifact `preview`" in text
+
+
+def test_a_secret_is_the_word_secret_on_both_sides() -> None:
+    change = PropertyChange(path="password", before=SECRET, after=SECRET)
+    urn = "urn:pulumi:test::petpark::aws:ec2/instance:Instance::one"
+    plan = Plan(
+        stack="test", changes=(ResourceChange(op=Op.UPDATE, urn=urn, properties=(change,)),), unchanged=0, source="x"
+    )
+    assert "`password`: `[secret]` → `[secret]`" in page.page([plan], SOURCE)
