@@ -2,7 +2,7 @@
 
 Whoever makes or revokes a key writes the next number, if nobody did; otherwise they read what is there and try again.
 So two at once lose nothing, and nobody can take a change back unseen. To hear that nothing changed takes one request
-that finds nothing. Why, and what else was considered: docs/design/serving.md, "Who may call".
+that finds nothing. Why, and what else was considered: docs/design/serving.md, "API keys".
 """
 
 import secrets
