@@ -27,6 +27,9 @@ class Program(Commands):
             "petpark.commands.operations.costs",
             "Estimate the monthly cost of the stack with its current settings, at AWS list prices.",
         ),
+        "prices": Listed(
+            "petpark.commands.operations.prices", "The dated table of AWS's list prices, from which costs are computed."
+        ),
         "train": Listed(
             "petpark.commands.training.train",
             "Train on one or more instances of the stack: a new job (--dataset), or an interrupted one (--resume).",

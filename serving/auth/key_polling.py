@@ -72,10 +72,10 @@ class KeyRing:
         """Whether the last known keys are recent enough."""
         return self.age is not None and self.age <= LONGEST_SECONDS
 
-    def to_json(self) -> dict[str, object]:
-        """Returns it as in `/v1/model`."""
-        age = self.age
-        return {"known": len(self._known.state.records), "read_seconds_ago": None if age is None else round(age, 1)}
+    @property
+    def known(self) -> int:
+        """How many keys are known here."""
+        return len(self._known.state.records)
 
     def find(self, key: str) -> ApiKey | None:
         """Returns the record of `key`, expired or not; None for one that nobody made, or that a rotation ended.

@@ -115,7 +115,7 @@ def _add_weights(tree: Tree, origin: Origin, *, photos: bool) -> None:
     if sha256 is None or origin.weights is None:
         tree.add(Text.assemble(("weights ", "bold"), "from scratch"))
         return
-    branch = tree.add(Text.assemble(("weights ", "bold"), f"started from {short(sha256)}"))
+    branch = tree.add(Text.assemble(("weights ", "bold"), f"from {short(sha256)}"))
     if isinstance(origin.weights, OriginUnknown):
         branch.add(origin.weights.reason)
     else:

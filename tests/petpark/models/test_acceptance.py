@@ -80,7 +80,7 @@ def test_a_version_is_tested_on_photos_of_yours_by_group_and_beside_its_claim(
         "By subfolder, worst first",
     ):
         assert part in said.stdout, part
-    assert "not of new breeds" in " ".join(said.stdout.split())
+    assert "not for new breeds" in " ".join(said.stdout.split())
 
 
 @pytest.fixture

@@ -119,7 +119,7 @@ def _offered(archive: tarfile.TarFile, member: tarfile.TarInfo) -> Iterator[Cand
     elif reason := bad_name(key):
         yield SkippedFile(key=printable(key), reason=reason)
     elif not member.isfile():
-        yield SkippedFile(key=key, reason="a link or a device, no regular file")
+        yield SkippedFile(key=key, reason="a link or a device, not a regular file")
     elif member.size > MAX_BYTES:
         yield SkippedFile(key=key, reason=too_large(member.size))
     else:

@@ -179,7 +179,7 @@ def test_links_in_an_archive_are_passed_over_and_nothing_is_read_outside_of_it(t
             entry.size = 3
             tar.addfile(entry, io.BytesIO(b"abc"))
     link, climbing, root = ArchiveSource(path)
-    assert link == SkippedFile(key="cat/link.jpg", reason="a link or a device, no regular file")
+    assert link == SkippedFile(key="cat/link.jpg", reason="a link or a device, not a regular file")
     assert climbing == SkippedFile(key="../cat/up.jpg", reason="its name leads out of the archive")
     assert isinstance(root, Candidate)
     assert (root.key, root.read()) == ("cat/root.jpg", b"abc")
@@ -240,8 +240,8 @@ def test_what_is_no_regular_file_is_passed_over_and_not_waited_for(tmp_path: Pat
     (tmp_path / "cat" / "link.jpg").symlink_to(tmp_path / "nowhere")
     found = list(FolderSource(tmp_path))
     assert found == [
-        SkippedFile(key="cat/link.jpg", reason="no regular file"),
-        SkippedFile(key="cat/pipe.jpg", reason="no regular file"),
+        SkippedFile(key="cat/link.jpg", reason="not a regular file"),
+        SkippedFile(key="cat/pipe.jpg", reason="not a regular file"),
     ]
     assert threading.active_count() < 50
 
