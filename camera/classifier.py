@@ -100,7 +100,7 @@ class Classifier:
         return _answer(response)
 
     def close(self) -> None:
-        """Hang up; more than once is no fault."""
+        """Hang up; more than once is not a fault."""
         if not self._client.is_closed:
             self._runner.run(self._client.aclose())
         self._runner.close()

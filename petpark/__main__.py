@@ -21,7 +21,8 @@ class Program(Commands):
             "Report what is missing on this machine (or in this account), and how to fix it.",
         ),
         "preview": Listed(
-            "petpark.commands.operations.preview", "What a change would do to a stack, as one page for its review."
+            "petpark.commands.operations.preview",
+            "Show what `pulumi up` would do to the stack of --stack, as a page in Markdown.",
         ),
         "costs": Listed(
             "petpark.commands.operations.costs",

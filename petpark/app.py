@@ -129,7 +129,7 @@ def hoist(args: Sequence[str]) -> list[str]:
 
 
 def _usage(error: TyperException, output: Output) -> None:
-    """A program that asked for JSON gets its usage error as JSON too."""
+    """A program that requested JSON gets its usage error as JSON too."""
     output.failure(
         Failure(
             outcome="Usage",

@@ -166,12 +166,12 @@ CHECKS: Final[Mapping[str, type[str | int | float]]] = MappingProxyType(
 
 
 def judged(metrics: Mapping[str, float]) -> dict[str, bool]:
-    """Name the gates that a version with these metrics was held against, and whether it passed; empty: none."""
+    """Name the gates that a version with these metrics was checked against, and whether it passed; empty: none."""
     return {name.removeprefix(PREFIX): bool(value) for name, value in metrics.items() if name.startswith(PREFIX)}
 
 
 def states(metrics: Mapping[str, float]) -> dict[str, State]:
-    """Name the gates that a version with these metrics was held against, and how it did; empty: none."""
+    """Name the gates that a version with these metrics was checked against, and how it did; empty: none."""
     return {
         name: State.PASSED if passed else State.UNMEASURED if metrics.get(UNMEASURED + name) else State.FAILED
         for name, passed in judged(metrics).items()
@@ -195,8 +195,8 @@ ALL: Final = "all"
 def open_gates(metrics: Mapping[str, float]) -> dict[str, str]:
     """The gates that stand against a version with these metrics, and why: failed, or not measured.
 
-    A training names each gate that it was asked for in the metrics, those too that it could not measure.
-    Empty where it passed them all. A version that was held against none has the one entry `all`.
+    A training names each requested gate in the metrics, those too that it could not measure.
+    Empty where it passed them all. A version that was checked against none has the one entry `all`.
     """
     known = states(metrics)
     if not known:

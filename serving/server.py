@@ -130,7 +130,7 @@ def _stopped_by_signals() -> asyncio.Event:
 
 
 async def sum_up(metrics: Metrics, *, every_seconds: float) -> None:
-    """Log what was answered, again and again, until cancelled; a single instance's alarms are made from these lines."""
+    """Log what was answered, repeatedly, until cancelled; a single instance's alarms are made from these lines."""
     while True:
         await asyncio.sleep(every_seconds)
         if answered := metrics.recent.take():
@@ -203,7 +203,7 @@ async def _grpc(
 
 @contextlib.contextmanager
 def _reading(ring: KeyRing | None) -> Generator[None]:
-    """Read the API keys again and again, from a thread of their own."""
+    """Read the API keys repeatedly, from a thread of their own."""
     if ring is None:
         yield
         return

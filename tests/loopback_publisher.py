@@ -41,7 +41,7 @@ class Answer:
 
 @dataclass
 class Publisher:
-    """What it serves by path, how it answers the next requests, and what it was asked for."""
+    """What it serves by path, how it answers the next requests, and which requests it got."""
 
     files: dict[str, bytes] = field(default_factory=dict[str, bytes])
     large: dict[str, Path] = field(default_factory=dict[str, Path])
@@ -172,7 +172,7 @@ class _ProxyHandler(BaseHTTPRequestHandler):
 
 @dataclass(frozen=True)
 class Proxy:
-    """A proxy and what it was asked for."""
+    """A proxy and which requests it got."""
 
     url: str
     asked: list[str]

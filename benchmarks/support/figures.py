@@ -73,7 +73,7 @@ def paired(ours: Sequence[float], theirs: Sequence[float]) -> Spread:
 
 
 def ratios(ours: Sequence[float], theirs: Sequence[float]) -> list[float]:
-    """Ratio of each measurement to that which was taken beside it."""
+    """Ratio of each measurement to that which was taken next to it."""
     return [mine / other for mine, other in zip(ours, theirs, strict=True)]
 
 

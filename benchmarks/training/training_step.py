@@ -57,7 +57,7 @@ class NoCheckpoints(Checkpoints):
 
 
 class SameBatch(Batches):
-    """The first batch, again and again, already where the network wants it."""
+    """The first batch, repeatedly, already where the network wants it."""
 
     _kept: tuple[Tensor, Tensor] | None = None
 

@@ -112,7 +112,7 @@ class Camera:
     # --- reading ---------------------------------------------------------------------------------------------------
 
     def read(self, stop: threading.Event) -> None:
-        """Connect, read, and connect again, until told to stop or a file ends."""
+        """Connect, read, and connect again, until stopped or a file ends."""
         while not stop.is_set():
             began = self._clock.monotonic()
             try:

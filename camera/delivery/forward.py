@@ -67,7 +67,7 @@ class Forwarder:
         self.link = Link(to=to)
 
     def run(self, stop: threading.Event) -> None:
-        """Take steps until told to stop."""
+        """Take steps until stopped."""
         while not stop.wait(self._step_or_wait()):
             pass
 
@@ -90,7 +90,7 @@ class Forwarder:
     def _step_or_wait(self) -> float:
         try:
             return self.step()
-        except Exception:  # a full disk or a bug: the agent goes on, and says so
+        except Exception:  # a full disk or a bug: the agent continues, and says so
             logger.exception("cannot forward")
             return self._backoff.failed()
 

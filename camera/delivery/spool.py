@@ -182,7 +182,7 @@ class Spool:
             return dict(rows.fetchall())
 
     def close(self) -> None:
-        """Let others open it; waits for the call under way. Whoever writes has to have ended before: see `Agent`."""
+        """Let others open it; waits for the call under way. Anyone who writes has to have ended before: see `Agent`."""
         with self._mutex:
             self._closed = True
             self._database.close()

@@ -36,7 +36,7 @@ class Leftover:
     fix: str = ""
 
     def as_check(self) -> Check:
-        """A check of the doctor: what AWS deletes by itself is no fault."""
+        """A check of the doctor: what AWS deletes by itself is not a fault."""
         command = self.fix or f"pulumi destroy --stack {self.stack}"
         where = f"{self.name} (stack {self.stack})" if self.stack else self.name
         if self.goes:

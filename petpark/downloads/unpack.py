@@ -18,7 +18,7 @@ _CHUNK = 1024 * 1024
 _DAMAGED = (
     zipfile.BadZipFile,
     tarfile.TarError,
-    gzip.BadGzipFile,  # an OSError, and the only one that speaks of the archive
+    gzip.BadGzipFile,  # an OSError, and the only one that is valid for the archive
     zlib.error,
     EOFError,
     UnicodeDecodeError,  # a name that says it is UTF-8 and is not

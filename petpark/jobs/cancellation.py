@@ -41,10 +41,10 @@ class CancelledStudy:
 
 
 def cancel(target: Target, job: str, *, why: str) -> Cancelled:
-    """End `job` for ever, and its instances; repeated, it ends what was left over the first time.
+    """End `job` forever, and its instances; repeated, it ends what was left over the first time.
 
     The job's result comes first, create-only: an instance that boots later finds it, and ends itself. A trial that is
-    cancelled is one that failed; its study goes on. Raises `JobFinished` where the job ended otherwise, training's
+    cancelled is one that failed; its study continues. Raises `JobFinished` where the job ended otherwise, training's
     `JobMissing`.
     """
     from training.jobs.job import load_spec, store_cancelled
@@ -69,7 +69,7 @@ def cancel(target: Target, job: str, *, why: str) -> Cancelled:
 def cancel_study(
     target: Target, study: str, *, why: str, tell: Callable[[str], object] = lambda _sentence: None
 ) -> CancelledStudy:
-    """End `study` for ever, its trials and their instances; repeated, it ends what was left over the first time.
+    """End `study` forever, its trials and their instances; repeated, it ends what was left over the first time.
 
     The record comes first, create-only. Then this drives the study as any driver does that finds the record: it ends
     trials that were begun and launches nothing. Raises `StudyFinished` where the study ended otherwise, `StudyMissing`.

@@ -108,7 +108,7 @@ def attempts(store: ObjectStore, job: str) -> list[Attempt]:
 
 @dataclass(frozen=True, kw_only=True)
 class _Launcher:
-    """One launch. Whoever repeats it with the same name comes to the same instances."""
+    """One launch. Anyone who repeats it with the same name comes to the same instances."""
 
     target: Target
     store: ObjectStore

@@ -94,7 +94,7 @@ def plan(
     recipe: str = "",
     instances: int = 1,
 ) -> JobSpec:
-    """What a new job on this stack's code shall do; `settings` are hyper-parameters as `name=value`.
+    """What a new job on this stack's code must do; `settings` are hyper-parameters as `name=value`.
 
     So are `gates`, which its model must pass besides the stack's, and `checks`, how it is tested
     (`petpark.models.gates`).
@@ -199,7 +199,7 @@ def resume(
 ) -> str:
     """Start another instance for a job that was interrupted; where one is at work already, return that one.
 
-    Raises `JobFinished`, `JobOfStudy`, or training's `JobMissing`. The job goes on from its last checkpoint.
+    Raises `JobFinished`, `JobOfStudy`, or training's `JobMissing`. The job continues from its last checkpoint.
     """
     from training.jobs.job import find_result, load_spec
 

@@ -36,7 +36,7 @@ _PATIENCE: Final = httpx.Timeout(30.0, connect=5.0)
 _ATTEMPTS: Final = 3
 
 type Answer = Callable[[Sequence[bytes]], list[str | None]]
-"""Photos' bytes to labels; None for what is no photo."""
+"""Photos' bytes to labels; None for what is not a photo."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -337,7 +337,7 @@ def _read(response: httpx.Response, url: str) -> Mapping[str, object]:
 
 
 def _row(key: str, index: Index | None) -> Row | str:
-    """What a file shows and its groups; else why it is passed over, empty if it is not ours to judge."""
+    """What a file shows and its groups; else why it is skipped, empty if it is not ours to judge."""
     from training.dataset.index import Row
     from training.dataset.labels import clean_label
 

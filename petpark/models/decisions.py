@@ -155,7 +155,7 @@ def promote(
 ) -> ChannelEntry:
     """Move `channel` to version `number`, as the stack's promoter, by the channel's rule (`rule`).
 
-    A channel lasts for ever once it has an entry. `create_channel` allows one that no stack declares and that has none.
+    A channel lasts forever once it has an entry. `create_channel` allows one that no stack declares and that has none.
     Raises `ChannelUnknown`, or the registry's `ReasonMissing`, `VersionMissing`, `MoverRefused`, `GatesFailed`,
     `NotCertified`, `SamePerson`, `MetricBelow`, or `ChannelMoved` when somebody else moved the channel meanwhile.
     """

@@ -267,7 +267,7 @@ def reservation(study: Study) -> int:
 class Listed:
     """A study among others. `study` is None where its records are not what petpark writes; `problem` says why.
 
-    `outcome` is empty while it goes on.
+    `outcome` is empty while it continues.
     """
 
     name: str

@@ -66,7 +66,7 @@ class NoChampion(RegistryError):
 
 
 class SameVersion(RegistryError):
-    """The challenger is what is in force already."""
+    """The challenger is the active version already."""
 
     def __init__(self, channel: str, version: str) -> None:
         super().__init__(

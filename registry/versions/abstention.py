@@ -68,7 +68,7 @@ class Abstention:
 def answer_set(
     scores: Sequence[float], strangeness: float, labels: Sequence[str], answer: str, abstention: Abstention
 ) -> tuple[str, ...]:
-    """Returns the classes that the photo may show, likeliest first; empty: neither.
+    """Returns the classes that the photo may show, most probable first; empty: neither.
 
     `scores` are the probabilities of `labels`, `answer` the label by the version's decision, which is part of every
     answer but the empty one. A declared class without visitors (`BACKGROUND`) that is the answer makes it empty.

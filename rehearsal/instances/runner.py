@@ -268,7 +268,7 @@ class InstanceRunner:
             self._settle(record, detail["why"])
 
     def _settle(self, record: _Record, why: str) -> None:
-        """A machine is down: make that so in the emulator too where nobody asked for it, and note how it ended."""
+        """A machine is down: make that so in the emulator too where nobody requested it, and note how it ended."""
         instance_id = record.machine.instance.id
         if why == KILLED and record.state == "running":
             self._enter(record, "shutting-down", why=why)

@@ -21,7 +21,7 @@ class ScenarioOptions:
     """What varies between rehearsals.
 
     `photos` None draws a set of `photo_count`. `base` is the recipe that the photos are trained by, `recipe` are
-    hyper-parameters (`key=value`) other than its own, `second_recipe` goes on top of them for the second training.
+    hyper-parameters (`key=value`) other than its own, `second_recipe` continues top of them for the second training.
 
     That one differs from the first by what makes a second version in life, so that it need not be worse:
 

@@ -64,7 +64,7 @@ class KeyLog:
         """The keys now. `known`: the last state that was read, which is returned where nothing was written since.
 
         One request where nothing changed; else two more, however many changes there were: a listing (one request for
-        each 1,000 of them) and the last entry. What is no state is passed over. Raises the store's errors.
+        each 1,000 of them) and the last entry. What is no state is skipped. Raises the store's errors.
         """
         state = known or KeyState()
         first = self._log.read(state.seen + 1)

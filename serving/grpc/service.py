@@ -53,7 +53,7 @@ type Call = Callable[[Any, Context, Caller | None], Awaitable[Any]]
 
 @dataclass(frozen=True, kw_only=True)
 class InferenceService:
-    """The protocol's six calls. One model is served: the one in force."""
+    """The protocol's six calls. One model is served: the active one."""
 
     live: Live
     metrics: Metrics
@@ -80,7 +80,7 @@ class InferenceService:
     async def model_ready(
         self, request: pb.ModelReadyRequest, _context: Context, _caller: Caller | None
     ) -> pb.ModelReadyResponse:
-        """Answer `ModelReady`: false for another model or version than the one in force."""
+        """Answer `ModelReady`: false for another model or version than the active one."""
         try:
             self._asked_for(request.name, request.version)
         except Problem:
@@ -132,7 +132,7 @@ class InferenceService:
         return answer.SerializeToString(), len(asked.images)
 
     def _asked_for(self, name: str, version: str) -> LoadedModel:
-        """Returns what is in force, if it is what the call names. Raises `Problem` (404, 503)."""
+        """Returns the active version, if it is what the call names. Raises `Problem` (404, 503)."""
         if name != self.name:
             raise Problem(NOT_FOUND, f"This endpoint serves model {self.name!r}, not {name[:100]!r}.")
         model = deployed(self.live).model

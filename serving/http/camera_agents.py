@@ -48,7 +48,10 @@ class AgentsApi:
         self._places = asyncio.Semaphore(_AT_ONCE)
 
     async def cameras(self, _request: Request) -> Response:
-        """Answer `GET /v1/cameras`. An agent that is away is said in the answer: it is no failure of the endpoint."""
+        """Answer `GET /v1/cameras`.
+
+        An agent that is away is said in the answer: it is not a failure of the endpoint.
+        """
         agents = await asyncio.gather(*(self._state(number) for number in range(len(self._agents))))
         told: Cameras = {"agents": agents}
         return JSONResponse(told, headers=_FRESH)

@@ -46,7 +46,7 @@ class Classification(Explanation):
 
 
 def deployed(live: Live) -> Deployed:
-    """Returns what is in force. Raises `Problem` (503) when nothing is."""
+    """Returns the active version. Raises `Problem` (503) when nothing is."""
     current = live.deployed
     if current is None:
         raise Problem(NOT_READY, live.excuse, retry_after=2)

@@ -38,7 +38,7 @@ class Interface:
 
 
 def describe(model: LoadedModel) -> Interface:
-    """Returns the metadata of the model in force, for REST and for gRPC."""
+    """Returns the metadata of the active model, for REST and for gRPC."""
     size, classes = model.session.size, len(model.labels)
     strangeness = TensorKind(name=STRANGENESS, datatype="FP32", shape=[-1])
     return Interface(
@@ -55,7 +55,7 @@ def describe(model: LoadedModel) -> Interface:
 
 
 class InferenceProtocolApi:
-    """The protocol's addresses. One model is served: the one in force."""
+    """The protocol's addresses. One model is served: the active one."""
 
     def __init__(
         self, *, live: Live, bodies: Bodies, workers: Workers, name: str, batch: int, door: ApiKeyAuth
@@ -125,7 +125,7 @@ class InferenceProtocolApi:
         return *answer, len(asked.images)
 
     def _asked_for(self, request: Request) -> Deployed:
-        """Returns what is in force, if it is what the address names. Raises `Problem` (404, 503)."""
+        """Returns the active version, if it is what the address names. Raises `Problem` (404, 503)."""
         name: str = request.path_params["model"]
         if name != self._name:
             raise Problem(NOT_FOUND, f"This endpoint serves model {self._name!r}, not {name!r}.")

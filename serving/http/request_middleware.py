@@ -82,7 +82,7 @@ class RequestMiddleware:
 def request_id_of(given: str | None) -> str:
     """Keep the caller's id where it is harmless to log and send back; otherwise make one.
 
-    An id is no secret, and to ask the system for random bytes would let go of Python's lock at each request.
+    An id is not secret, and to ask the system for random bytes would let go of Python's lock at each request.
     """
     return given if given is not None and _REQUEST_ID.fullmatch(given) else f"{random.getrandbits(128):032x}"
 

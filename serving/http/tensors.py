@@ -81,7 +81,7 @@ def understand(
 ) -> TensorRequest:
     """Understand a request that is JSON no longer; `binary` is its tensor data. Raises `Problem` (422, 413).
 
-    `known` are the outputs that may be asked for; who asks for none gets `OUTPUTS`.
+    `known` are the outputs that may be requested; who asks for none gets `OUTPUTS`.
     """
     inputs = document.get("inputs")
     if not isinstance(inputs, list) or len(cast("list[Any]", inputs)) != 1:

@@ -84,9 +84,9 @@ class Prediction:
     strangeness: float | None = None
     """From 0 to 1; None where the version has no record of abstention."""
     activation_map: npt.NDArray[np.float32] | None = None
-    """[classes, h, w], when asked for"""
+    """[classes, h, w], when requested"""
     pixels: Pixels | None = None
-    """[size, size, 3]: what the model saw, when asked for"""
+    """[size, size, 3]: what the model saw, when requested"""
 
     @property
     def confidence(self) -> float:
@@ -111,9 +111,9 @@ class LoadedModel:
     session: Session
     certificate: Certificate | None
     standing: Standing | None
-    """None, as the certificate is, where no certificate is asked for."""
+    """None, as the certificate is, where no certificate is requested."""
     decision: Decision | None = None
-    """By which a label is chosen from probabilities; None: the likeliest class."""
+    """By which a label is chosen from probabilities; None: the most probable class."""
     abstention: Abstention | None = None
     """When an answer is a set of classes, or none; None: the version cannot say so."""
     max_pixels: int = imaging.MAX_PIXELS

@@ -62,7 +62,7 @@ class ChannelView(TypedDict):
 
 
 class CertificateState(TypedDict):
-    """Whether a version is certified; the decision's own fields are beside it, if there is one."""
+    """Whether a version is certified; the decision's own fields are next to it, if there is one."""
 
     state: Literal["in force", "expired", "refused", "revoked", "none", "unchecked"]
 
@@ -206,7 +206,7 @@ class RegistryView:
         return {"name": name, "moves": cast("list[Move]", moves), "error": error}
 
     def _before(self) -> int | None:
-        """Returns the version that a roll back of the followed channel would bring back."""
+        """Returns the version that a rollback of the followed channel would bring back."""
         moves = self._moves.get(self._follows)
         if not moves:
             return None

@@ -54,7 +54,7 @@ class Credentials(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RollBack(msgspec.Struct, frozen=True, kw_only=True):
-    """What is asked for."""
+    """What is requested."""
 
     expected: Annotated[int, msgspec.Meta(ge=1, description="Number of the channel entry that the decision rests on")]
     to: Annotated[

@@ -84,7 +84,7 @@ class Admission:
     ) -> None:
         """`verifier` None: uncertified versions are admitted too.
 
-        `two_people`: whoever put a version into force must not be the only one who certified it.
+        `two_people`: the person who promoted a version must not be the only one who certified it.
         """
         self._catalog = catalog
         self._certificates = certificates
@@ -97,8 +97,8 @@ class Admission:
     def admit(self, entry: VersionEntry) -> LoadedModel:
         """Load and verify the version that `entry` names; give it warm. Raises `VersionRefused`.
 
-        A store or a key service that does not answer, or a clock that is wrong, is no fault of the version: the error
-        passes through.
+        A store or a key service that does not answer, or a clock that is wrong, is not a fault of the version: the
+        error passes through.
         """
         with _refusals():
             version = self._catalog.version(entry.version, digest=entry.digest)

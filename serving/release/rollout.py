@@ -21,7 +21,7 @@ from serving.telemetry import Metrics
 logger = logging.getLogger(__name__)
 
 _KEPT = 2
-"""Models in memory: the one in force and the one before it, for a rollback without loading."""
+"""Models in memory: the active one and the one before it, for a rollback without loading."""
 
 _RETRY_SECONDS = (4.0, 8.0, 16.0, 32.0, 60.0)
 """How long a refused version waits before it is looked at again, if what it lacks can be fixed."""
@@ -43,9 +43,9 @@ class _Refused:
 
 
 class Rollout:
-    """The only writer of `Live`. One thread calls `step` again and again.
+    """The only writer of `Live`. One thread calls `step` repeatedly.
 
-    A poll that fails, for whatever reason, leaves everything as it is: what answers goes on answering. The one
+    A poll that fails, for whatever reason, leaves everything as it is: what answers is still served. The one
     exception is a version that is no longer certified: after the poll that learnt of it, it never answers again.
     """
 
@@ -219,7 +219,7 @@ class Rollout:
             return None
 
     def _admit(self, move: ChannelEntry) -> LoadedModel:
-        model, origin = self._in_memory(move), self._channel.origin(move)  # a roll back needs no second person
+        model, origin = self._in_memory(move), self._channel.origin(move)  # a rollback needs no second person
         return self._admission.admit(origin) if model is None else self._admission.admit_again(model, origin)
 
     def _in_memory(self, move: ChannelEntry) -> LoadedModel | None:

@@ -155,7 +155,7 @@ def history(store: ObjectStore, dataset: str) -> list[Change]:
 
 
 def _read(store: ObjectStore, key: str) -> Change:
-    # Not passed over: without one of its changes a dataset would take back what somebody decided.
+    # Not skipped: without one of its changes a dataset would take back what somebody decided.
     try:
         return Change.from_bytes(store.get(key))
     except ManifestMalformed as error:

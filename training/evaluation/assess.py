@@ -53,7 +53,7 @@ class Assessment:
     auroc: Mapping[str, float]  # label -> that class against all others
     calibration: Calibration
     threshold: Threshold
-    decision: Decision | None  # by which answers are given and figures told; None: the likeliest class
+    decision: Decision | None  # by which answers are given and figures told; None: the most probable class
     slices: tuple[Slice, ...]
     robustness: Robustness
     consistency: Consistency

@@ -31,7 +31,7 @@ _QUANTISATION = (
 
 @dataclass(frozen=True, kw_only=True)
 class Variations:
-    """What shall happen to each of N photos; tensors on the CPU, whose first dimension is N."""
+    """What must happen to each of N photos; tensors on the CPU, whose first dimension is N."""
 
     matrix: Tensor  # [N, 2, 3] where each pixel comes from: crop, turn and mirror
     light: Tensor  # [N, 2] contrast and brightness, each added to what is there

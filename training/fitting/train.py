@@ -246,7 +246,7 @@ def learning_rate(parameters: HyperParameters, *, step: int, steps: int) -> floa
 
 
 def precision(device: torch.device) -> torch.dtype:
-    """Choose from the kind of device alone, so that whoever goes on after an interruption chooses the same.
+    """Choose from the kind of device alone, so that whoever continues after an interruption chooses the same.
 
     bfloat16 pays on GPUs since Ampere; on CPUs it is ten times slower where their own instructions for it are missing.
     """

@@ -38,7 +38,7 @@ class JobSpec:
     initial_weights: str | None = None  # hash of a weights file; None: from scratch
     max_seconds: int = 3600
     evaluation: EvaluationPlan = field(default_factory=EvaluationPlan)
-    data_gates: DataGates | None = None  # what the dataset's newest quality report must show; None: none is asked for
+    data_gates: DataGates | None = None  # what the dataset's newest quality report must show; None: none is requested
     study: str | None = None  # the study that this is a trial of: judged on validation photos, and never published
     instances: int = 1  # that train it together, launched together
 

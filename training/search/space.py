@@ -70,7 +70,7 @@ type Dimension = Choice | Range
 
 @dataclass(frozen=True, kw_only=True)
 class Space:
-    """What may be tried, as it was asked for: `name=a,b`; drawn, also `name=low..high` or `name=log:low..high`."""
+    """What may be tried, as it was requested: `name=a,b`; drawn, also `name=low..high` or `name=log:low..high`."""
 
     grid: tuple[str, ...] = ()
     random: tuple[str, ...] = ()

@@ -137,7 +137,7 @@ def parameters(study: Study, trial: Trial) -> HyperParameters:
 
 
 def spec_of(study: Study, name: str, trial: Trial) -> JobSpec:
-    """Returns what a trial's job shall do; `name` is the study's id."""
+    """Returns what a trial's job must do; `name` is the study's id."""
     return replace(study.spec, hyper_parameters=parameters(study, trial), study=name)
 
 

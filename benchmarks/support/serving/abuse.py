@@ -75,7 +75,7 @@ def kinds(photo: bytes) -> tuple[Manner, ...]:
 
 
 class Abuse(Load):
-    """Every kind at once, each from its own address, one act after the other, until told to stop."""
+    """Every kind at once, each from its own address, one act after the other, until stopped."""
 
     def __init__(self, port: int, manners: Sequence[Manner], *, every: float) -> None:
         turns = [Turn(f"127.0.1.{number}", (manner,)) for number, manner in enumerate(manners, 1)]

@@ -29,7 +29,7 @@ _OUTAGE_LINES = (
 
 @dataclass(kw_only=True)
 class Soaked:
-    """What was done, what was seen, and what nobody had asked for."""
+    """What was done, what was seen, and what nobody had requested."""
 
     full_per_second: float
     rate: float
@@ -175,7 +175,7 @@ class Soak:
         return shown["evidence"]["compared"] if shown and shown["number"] == experiment.number else 0
 
     def _look(self, seen: Soaked, answers: Answers, bad: Load) -> None:
-        """Everything that nobody asked for."""
+        """Everything that nobody requested."""
         seen.latency = answers
         seen.good = Counter(answers["status"].tolist())
         seen.bad = bad.met

@@ -11,7 +11,7 @@ from benchmarks.support.throughput.peer import Question
 from benchmarks.support.throughput.wrk import Load, load
 
 MOST_SPREAD = 1.25
-"""Of a limit's rates over the rounds, the highest in the lowest: beyond, others use the processors by turns."""
+"""Of a limit's rates over the rounds, the highest in the lowest: beyond, others use the processors in turn."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,7 +22,7 @@ ORDINARY = ("--gate", "unclear=1")
 
 @pytest.fixture
 def dataset(run: Run, tmp_path: Path) -> str:
-    """48 photos of noise, one of which is all black, and a file that is no photo."""
+    """48 photos of noise, one of which is all black, and a file that is not a photo."""
     folder = write_photos(tmp_path / "photos", per_class=24)
     Image.new("RGB", (200, 200), (3, 3, 3)).save(folder / "dog" / "a night's.jpg")
     (folder / "cat" / "cut.jpg").write_bytes(b"\xff\xd8\xff")

@@ -81,7 +81,7 @@ def happening(*actions: Callable[[], Any]) -> Callable[[float], None]:
 
 @dataclass
 class Waiting:
-    """A clock that goes on only while somebody waits."""
+    """A clock that continues only while somebody waits."""
 
     seconds: float = 0.0
 

@@ -84,7 +84,7 @@ def test_callers_with_bad_manners_get_nothing_and_others_their_answer(cloud, reg
                 f"{endpoint.url}/v1/classify", content=make_photo(), headers={"content-type": "image/jpeg"}
             )
             assert answer.json()["label"] == "cat"
-            # Whoever never ends their header lines is cut off, with a 408 or without a word.
+            # Anyone who never ends their header lines is cut off, with a 408 or without a word.
             end = slow.recv(100)
             assert end == b"" or end.startswith(b"HTTP/1.1 408"), end
         assert endpoint.end() == 0

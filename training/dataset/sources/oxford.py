@@ -46,7 +46,7 @@ class OxfordPetsSource:
 
         Raises PhotosUnreachable: no way there, silence for too long, or bytes that torchvision does not expect.
         """
-        from torchvision.datasets import OxfordIIITPet  # here, for it takes seconds, and its terms are asked for often
+        from torchvision.datasets import OxfordIIITPet  # here, for it takes seconds, and its terms are requested often
 
         folder = directory / OXFORD_PETS
         for name in _UNPACKED:  # torchvision takes a folder for the whole of it, however unpacking ended

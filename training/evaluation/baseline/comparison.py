@@ -33,7 +33,7 @@ FEWEST_PHOTOS: Final = 20
 
 @dataclass(frozen=True, kw_only=True)
 class Incumbent:
-    """The version in force, what it says of the test photos, and which of them it never learned from."""
+    """The active version, what it says of the test photos, and which of them it never learned from."""
 
     version: int
     probabilities: Numbers  # [test photos, classes]
@@ -47,7 +47,7 @@ class Incumbent:
 
 @dataclass(frozen=True, kw_only=True)
 class NotCompared:
-    """The version in force could not be asked about the test photos."""
+    """The active version could not be asked about the test photos."""
 
     version: int | None  # None where even that cannot be told
     because: str
@@ -90,7 +90,7 @@ def find_incumbent(
     tried: npt.NDArray[np.intp],
     initial_weights: str | None = None,
 ) -> Incumbent | NotCompared | None:
-    """Let the version in force answer the test photos; `pixels(size)` decodes them as it sees them.
+    """Let the active version answer the test photos; `pixels(size)` decodes them as it sees them.
 
     None without one. `initial_weights` is the hash of the file that this model began with, `tried` are places of the
     photos that will be made worse, `picture` gives a photo's small picture (`copies.grid`). A version that cannot be
@@ -182,7 +182,7 @@ def compare(
     truth: npt.NDArray[np.int64],
     probabilities: Numbers,
 ) -> Comparison:
-    """Count whose likeliest class is right where the other's is wrong, on photos that the other never learned from.
+    """Count whose most probable class is right where the other's is wrong, on photos that the other never learned from.
 
     Not by threshold: one that trades accuracy for cheaper errors would make a better model look worse.
     """

@@ -134,7 +134,7 @@ class SeenPhotos:
         return LearnedPhotos((), self._lake) if version is None else self.of_version(version)
 
     def source(self, sha256: str | None) -> Version | None:
-        """Returns the newest version that has this file; damaged ones are passed over."""
+        """Returns the newest version that has this file; damaged ones are skipped."""
         if sha256 is None:
             return None
         versions = reversed(self._catalog.recent(len(self._catalog.numbers())))

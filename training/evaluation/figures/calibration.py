@@ -33,7 +33,7 @@ class Costs:
 
     @property
     def differ(self) -> bool:
-        """Whether a threshold is asked for; with equal costs the likeliest class is the cheapest answer."""
+        """Whether a threshold is requested; with equal costs the most probable class is the cheapest answer."""
         return self.false_positive != self.false_negative
 
 
@@ -51,7 +51,7 @@ class Threshold:
 
     @property
     def decision(self) -> Decision | None:
-        """Returns the rule that a version answers by; None for equal costs, where the likeliest class counts."""
+        """Returns the rule that a version answers by; None for equal costs, where the most probable class counts."""
         if not self.costs.differ:
             return None
         return Decision(

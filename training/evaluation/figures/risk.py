@@ -36,7 +36,7 @@ class RiskCoverage:
 def risk_coverage(
     probabilities: Numbers, truth: Classes, *, kept: npt.NDArray[np.bool_], single: npt.NDArray[np.bool_]
 ) -> RiskCoverage:
-    """Order photos by confidence, those called neither last, and count errors of the likeliest class."""
+    """Order photos by confidence, those called neither last, and count errors of the most probable class."""
     right = probabilities.argmax(axis=1) == truth
     order = np.lexsort((-probabilities.max(axis=1), ~kept))
     wrong = np.cumsum(~right[order])

@@ -44,7 +44,7 @@ def choose_temperature(logits: Numbers, truth: Classes) -> Temperature:
 
     Each fifth of the photos is answered at the temperature that the others ask for. Their log-loss must fall beyond
     luck, and their calibration error must not rise. 1 stays too with few photos, and where nearly all answers are
-    right: then the loss falls for ever with the temperature, which says nothing of how sure to be of other photos.
+    right: then the loss falls forever with the temperature, which says nothing of how sure to be of other photos.
     The same photos give the same temperature.
     """
     fitted = fit_temperature(logits, truth)
