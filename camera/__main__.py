@@ -13,7 +13,7 @@ _USAGE = 2
 
 
 def main(arguments: list[str]) -> int:
-    """Watch until told to stop. 0: ended; 2: it cannot run like this, and says why."""
+    """Watch until stopped. 0: ended; 2: it cannot run like this, and says why."""
     if len(arguments) != 1 or arguments[0].startswith("-"):
         sys.stderr.write("usage: python -m camera SETTINGS.yaml (docs/design/camera.md has an example)\n")
         return _USAGE

@@ -24,7 +24,7 @@ STOP_SECONDS = 45.0
 
 
 class Agent:
-    """A running agent. The spool is its memory: one that is killed goes on where the disk says."""
+    """A running agent. The spool is its memory: one that is killed continues where the disk says."""
 
     def __init__(
         self,
@@ -91,7 +91,7 @@ class Agent:
     def stop(self, *, patience: float = STOP_SECONDS) -> bool:
         """End the visits under way, record them, send what can be sent at once; the rest waits in the spool.
 
-        False after `patience` seconds without an end. What is under way then goes on, and the spool stays open and
+        False after `patience` seconds without an end. What is under way then continues, and the spool stays open and
         locked until it is done, or until the process ends.
         """
         self._stop.set()
@@ -100,7 +100,7 @@ class Agent:
             self._ending.start()
         self._ending.join(patience)
         if self._ending.is_alive():
-            logger.warning("not ended yet; events that are not on the disk by the end of the process are lost")
+            logger.warning("still stopping; events not yet written to disk may be lost")
             return False
         return True
 

@@ -52,7 +52,7 @@ class KeyFile:
         self._key = ""
 
     def read(self) -> str:
-        """Give the key. Raises `NoAnswer` where the file holds none."""
+        """Returns the key. Raises `NoAnswer` where the file holds none."""
         if not self._key:
             with contextlib.suppress(OSError, UnicodeDecodeError):
                 self._key = self._path.read_text(encoding="ascii").strip()
@@ -89,7 +89,7 @@ class Classifier:
         )
 
     def classify(self, photo: bytes) -> Answer:
-        """Ask about one JPEG. Raises `NoAnswer`."""
+        """Classify one JPEG. Raises `NoAnswer`."""
         headers = {} if self._key is None else {"authorization": f"Bearer {self._key.read()}"}
         try:
             response = self._runner.run(self._ask(photo, headers))
@@ -100,13 +100,13 @@ class Classifier:
         return _answer(response)
 
     def close(self) -> None:
-        """Hang up; more than once is no fault."""
+        """Hang up; more than once is not a fault."""
         if not self._client.is_closed:
             self._runner.run(self._client.aclose())
         self._runner.close()
 
     async def _ask(self, photo: bytes, headers: Mapping[str, str]) -> httpx.Response:
-        """Give the answer within the deadline for all of it: httpx's own is for each piece, and a byte is one."""
+        """Returns the answer within the deadline for all of it: httpx's own is for each piece, and a byte is one."""
         async with asyncio.timeout(self._seconds):
             return await self._client.post("/v1/classify?abstain=true", content=photo, headers=headers)
 
@@ -143,7 +143,7 @@ def _answer(response: httpx.Response) -> Answer:
             model=MappingProxyType(dict(document["model"])),
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise NoAnswer(f"what answers is no endpoint of petpark: {error!r:.80}") from None
+        raise NoAnswer(f"the URL is not a petpark endpoint: {error!r:.80}") from None
 
 
 def _seconds(text: str | None) -> float:

@@ -17,7 +17,7 @@ _KINDS = re.compile("|".join(get_args(EventKind.__value__)))
 
 
 class EventMalformed(ValueError):
-    """A text is no event, or an event cannot be a text that is read again."""
+    """The text is not a valid event, or the event cannot be stored."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +84,7 @@ def _object(text: str) -> Mapping[str, object]:
 
 
 def _no_number(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no number")
+    raise ValueError(f"{name} is not a number")
 
 
 def new_id() -> str:

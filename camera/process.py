@@ -60,7 +60,7 @@ async def _serve(agent: Agent, port: int) -> None:
         websockets=False,
         log_enabled=False,
     )
-    # Before its threads, which log as well: whoever reads the log reads this first.
+    # Before its threads, which log as well: anyone who reads the log reads this first.
     logger.info("agent started", extra={"cameras": [camera.settings.name for camera in agent.cameras], "port": port})
     agent.start()
     serving = asyncio.create_task(server.serve())

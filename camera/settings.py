@@ -255,4 +255,4 @@ class _FieldReader:
         for name in self.values:
             if name not in names:
                 shown = f"`{name}`" if _WORD.fullmatch(str(name)) else "a name with other characters than letters"
-                raise SettingsInvalid(f"{self._where}: {shown} is no setting. There are: {', '.join(names)}.")
+                raise SettingsInvalid(f"{self._where}: {shown} is not a setting. Available: {', '.join(names)}.")

@@ -52,7 +52,7 @@ class Stamp:
 class FrameTimes:
     """Stamps the frames of one connection and watches three clocks: camera's, stream's, machine's.
 
-    A camera says its own time in RTCP sender reports. Its presentation timestamps tick beside that; they are held
+    A camera says its own time in RTCP sender reports. Its presentation timestamps tick beside that; they are checked
     against the time that passed here. Whatever is further off than `tolerance` seconds is said in the stamp.
     """
 

@@ -67,7 +67,7 @@ _TRANSPOSITIONS: Final = {
 
 
 def decode(data: bytes, size: int, *, max_pixels: int = MAX_PIXELS) -> npt.NDArray[np.uint8]:
-    """Give the pixels of a JPEG, PNG or WebP photo as `(size, size, 3)` RGB.
+    """Returns the pixels of a JPEG, PNG or WebP photo as `(size, size, 3)` RGB.
 
     Raises `PhotoTooLarge` before anything is decoded, and `PhotoUnreadable` for bytes that are no whole photo.
     """
@@ -158,7 +158,7 @@ def _refuse_memory(image: ImageFile.ImageFile, whole: int) -> None:
 
 
 def orientation(image: Image.Image) -> int:
-    """Give the EXIF orientation, 1 to 8; 1 (upright) when there is none or it cannot be read."""
+    """Returns the EXIF orientation, 1 to 8; 1 (upright) when there is none or it cannot be read."""
     try:
         value = image.getexif().get(ExifTags.Base.Orientation, 1)
     except Exception:  # noqa: BLE001 - a camera that writes broken EXIF still takes good photos

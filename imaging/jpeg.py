@@ -67,7 +67,7 @@ def _is_one_scan(data: bytes) -> bool:
 
 
 def with_longer_scans(data: bytes) -> bytes | None:
-    """Give the first picture in `data` with more data at the end of each scan; None for kinds that do not take it.
+    """Returns the first picture in `data` with more data at the end of each scan; None for kinds that do not take it.
 
     A decoder passes over what follows the last block of a whole scan, so a whole picture has the same pixels with it.
     One that ends early has others: libjpeg fills up missing blocks with grey, and says nothing of it that Pillow hears.

@@ -52,18 +52,18 @@ def measure(data: bytes, *, max_pixels: int = MAX_PIXELS) -> PhotoMeasures:
 
 
 def captured_at(data: bytes, *, max_pixels: int = MAX_PIXELS) -> str | None:
-    """Give when a photo was taken, as `measure` does, without decoding it; PhotoError."""
+    """Returns when a photo was taken, as `measure` does, without decoding it; PhotoError."""
     with open_photo(data, max_pixels=max_pixels) as image:
         return _captured_at(image)
 
 
 def perceptual_hash(data: bytes, *, max_pixels: int = MAX_PIXELS) -> int:
-    """Give the photo's 64-bit difference hash: near-duplicates differ in few bits, other photos in about 32."""
+    """Returns the photo's 64-bit difference hash: near-duplicates differ in few bits, other photos in about 32."""
     return _difference_hash(_luma(decode(data, _SIDE, max_pixels=max_pixels)))
 
 
 def mirrored_hash(value: int) -> int:
-    """Give the difference hash that the mirror image of a photo with this hash has.
+    """Returns the difference hash that the mirror image of a photo with this hash has.
 
     The cells lie symmetrically, so what was brighter to the right is now brighter to the left. Cells of equal
     brightness, which a photo hardly has outside of plain surfaces, make a bit differ.
@@ -91,7 +91,7 @@ def _laplacian(luma: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
 
 
 def _difference_hash(luma: npt.NDArray[np.float32]) -> int:
-    """Say for 8×8 places whether it is brighter to the right; most significant bit is the top left."""
+    """Returns for 8×8 places whether it is brighter to the right; most significant bit is the top left."""
     rows = luma.reshape(8, _SIDE // 8, _SIDE).mean(axis=1)
     cells = np.empty((8, 9), dtype=np.float32)
     for place, (start, stop) in enumerate(_CELLS):

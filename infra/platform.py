@@ -25,7 +25,7 @@ class Platform:
     places: ResourceNameOutputs
     roles: pulumi.Input[Mapping[str, Any]]
     channels: pulumi.Input[Mapping[str, Any]]
-    """What each channel asks of whoever moves it."""
+    """Each channel's rule."""
     gates: pulumi.Input[Mapping[str, Any]]
     """What photos and models must show."""
     certificate_days: pulumi.Input[int]

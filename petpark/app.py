@@ -1,4 +1,4 @@
-"""The frame of every command: global options, the error that becomes a sentence, the exit code."""
+"""What all commands share: global options, error messages, exit codes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from petpark.targets.target import Target
 
 TRACEBACK = "PETPARK_TRACEBACK"
-"""Set to anything, an error that petpark does not know is shown with its traceback."""
+"""If set, an unexpected error is shown with its traceback."""
 
 _FLAGS = frozenset({"--json"})
 _VALUED = frozenset({"--target", "--stack"})
@@ -38,7 +38,7 @@ type OpenTarget = Callable[[str, str], Target]
 
 @dataclass(frozen=True, kw_only=True)
 class Invocation:
-    """What the global options said; commands take it from their context."""
+    """Values of the global options; commands read it from their context."""
 
     kind: TargetKind
     stack: str
@@ -51,7 +51,7 @@ class Invocation:
 
 
 class Commands(LazyGroup):
-    """The root: global options may stand anywhere, and a known error ends in a sentence and an exit code."""
+    """The root command: accepts global options anywhere, and turns errors into a message and an exit code."""
 
     @override
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -129,7 +129,7 @@ def hoist(args: Sequence[str]) -> list[str]:
 
 
 def _usage(error: TyperException, output: Output) -> None:
-    """A program that asked for JSON gets its usage error as JSON too."""
+    """A program that requested JSON gets its usage error as JSON too."""
     output.failure(
         Failure(
             outcome="Usage",

@@ -1,4 +1,4 @@
-"""What petpark needs around it, and the command that fixes what is missing."""
+"""Checks what petpark needs on this machine, and names the command that fixes what is missing."""
 
 import importlib.util
 import os
@@ -245,7 +245,7 @@ def deployed(kind: str, root: Path, open_target: Callable[[], Target]) -> Iterat
         # Not for this person to see, or no account at all, which was said before.
         failure = describe(error)
         said = failure.message if failure else str(error)
-        yield _not_there(name, f"cannot be looked at: {said}", failure.next_step if failure else "", needed=False)
+        yield _not_there(name, f"cannot be checked: {said}", failure.next_step if failure else "", needed=False)
     else:
         yield _clock(target)
         traces = "" if kind == "rehearsal" else ", then look for traces: petpark models fsck"
@@ -264,7 +264,7 @@ def _clock(target: Target) -> Check:
         found = f"{error.actual} here, {error.expected}"
         return Check(name="clock", health=Health.MISSING, found=found, fix="sudo timedatectl set-ntp true")
     except RegistryError as error:
-        return _not_there("clock", f"the store did not say: {error.actual}", error.next, needed=False)
+        return _not_there("clock", f"the store did not report its time: {error.actual}", error.next, needed=False)
     return Check(name="clock", health=Health.FINE, found="agrees with the store's")
 
 
@@ -293,7 +293,7 @@ def _guards(target: Target, fix: str) -> Iterator[Check]:
 
 
 def _data_lake(target: Target) -> Check:
-    """What lies in it that petpark has not written; whoever may not look learns that."""
+    """Objects in it that petpark did not write, or that the caller may not list them."""
     from petpark.data.foreign_objects import foreign
     from registry.errors import RegistryError
 
@@ -301,15 +301,15 @@ def _data_lake(target: Target) -> Check:
     try:
         found = foreign(target.store(target.outputs.data_lake, role=Role.PUBLISHER))
     except RegistryError as error:
-        return Check(name=name, health=Health.UNCHECKED, found=f"cannot be looked at: {error.actual}", fix=error.next)
+        return Check(name=name, health=Health.UNCHECKED, found=f"cannot be checked: {error.actual}", fix=error.next)
     except (BotoCoreError, ClientError) as error:
-        return Check(name=name, health=Health.UNCHECKED, found=f"cannot be looked at: {error}")
+        return Check(name=name, health=Health.UNCHECKED, found=f"cannot be checked: {error}")
     if not found:
-        return Check(name=name, health=Health.FINE, found="nothing but what petpark writes")
+        return Check(name=name, health=Health.FINE, found="only objects that petpark writes")
     named = ", ".join(found[:_NAMED]) + (", …" if len(found) > _NAMED else "")
-    said = f"{plural(len(found), 'object')} that petpark did not write, passed over everywhere: {named}"
+    said = f"{plural(len(found), 'object')} that petpark did not write, ignored everywhere: {named}"
     look = f"aws s3api head-object --bucket {target.outputs.data_lake} --key '{found[0]}'"
-    return _not_there(name, said, f"{look}, and ask who wrote it: petpark removes nothing", needed=False)
+    return _not_there(name, said, f"{look}, and find out who wrote it; petpark deletes nothing", needed=False)
 
 
 def _signing_key(target: Target, fix: str) -> Check:

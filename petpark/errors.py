@@ -1,4 +1,4 @@
-"""What can go wrong for an operator: every failure has a name, one sentence, and what to do next."""
+"""Errors that operators see: each with a name, one sentence, and the next step."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     from botocore.exceptions import BotoCoreError, ClientError
 
 NOT_SO = 1
-"""Exit code: the thing that was asked for is not so."""
+"""Exit code: the command ran, and the answer is no, or the operation failed."""
 
 ENVIRONMENT = 2
-"""Exit code: bad usage, or something is missing around petpark."""
+"""Exit code: wrong usage or environment."""
 
 GATES_FAILED = 3
-"""Exit code of `train --watch`: the job has trained and published a version, which failed gates."""
+"""Exit code of `train --watch`: the version was published and failed gates."""
 
 _PACKAGES = frozenset({"training", "imaging", "rehearsal", "serving", "camera"})
 _AROUND = frozenset(
@@ -41,14 +41,14 @@ _AROUND = frozenset(
         "SpoolUnusable",
     }
 )
-"""Outcomes of the other rooms that are bad usage, or something missing around petpark."""
+"""Errors of other packages that mean wrong usage or environment."""
 
 _EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired", "InvalidClientTokenId"})
 DENIED = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "403"})
 
 
 class OperatorError(Exception):
-    """A named outcome: `message` says what is (expected and actual), `next_step` what to do about it."""
+    """A named outcome: `message` states what was expected and found, `next_step` what to do about it."""
 
     exit_code = ENVIRONMENT
 
@@ -60,19 +60,19 @@ class OperatorError(Exception):
 
 
 class RehearsalNotRunning(OperatorError):
-    """`--target rehearsal` without a rehearsal to talk to."""
+    """`--target rehearsal`, and no rehearsal is running."""
 
 
 class StackNotDeployed(OperatorError):
-    """The stack that was named has no outputs."""
+    """The stack has no outputs."""
 
 
 class RolesTogether(OperatorError):
-    """Roles that are for two people were to be given to one."""
+    """One person would get roles that two people must have."""
 
 
 class CertificateTooLong(OperatorError):
-    """A certificate was to be valid for longer than the owner of the registry allows."""
+    """The requested validity of a certificate exceeds the maximum."""
 
 
 class StackOutdated(OperatorError):
@@ -84,7 +84,7 @@ class PulumiMissing(OperatorError):
 
 
 class PulumiFailed(OperatorError):
-    """The Pulumi CLI answered with an error, or not at all."""
+    """The Pulumi CLI failed or did not answer."""
 
 
 class PullRequestUnknown(OperatorError):
@@ -108,27 +108,27 @@ class PreviewUnreadable(OperatorError):
 
 
 class InstallFailed(OperatorError):
-    """Something could not be fetched or installed."""
+    """A download or an installation failed."""
 
 
 class SettingsWrong(OperatorError):
-    """A stack's YAML is missing, or says something that cannot be used."""
+    """A stack's YAML file is missing or invalid."""
 
 
 class JobFailed(OperatorError):
-    """The job ended with a typed failure of its own."""
+    """The job failed with a named error."""
 
     exit_code = NOT_SO
 
 
 class JobCancelled(OperatorError):
-    """Somebody ended the job on purpose."""
+    """The job was cancelled."""
 
     exit_code = NOT_SO
 
 
 class StillRunning(OperatorError):
-    """Somebody stopped watching what goes on without being watched."""
+    """Watching was stopped; what was watched continues."""
 
     exit_code = 130  # as shells have it for an interrupt
 
@@ -140,27 +140,27 @@ class VersionUnknown(OperatorError):
 
 
 class ReasonMissing(OperatorError):
-    """Something is recorded with its reason, and there is none."""
+    """A reason is required."""
 
 
 class IdAmbiguous(OperatorError):
-    """More than one thing has an id that begins so."""
+    """The prefix of an id is ambiguous."""
 
 
 class LogMissing(OperatorError):
-    """A job has said nothing that is kept."""
+    """The job has no log."""
 
     exit_code = NOT_SO
 
 
 class JobFinished(OperatorError):
-    """The job already has a result; there is nothing left to resume."""
+    """The job has already ended, so it cannot be resumed or cancelled."""
 
     exit_code = NOT_SO
 
 
 class JobOfStudy(OperatorError):
-    """The job is a study's trial, which only the study resumes, for only it knows what may be spent."""
+    """The job is a trial of a study; only the study can resume it, within its budget."""
 
     exit_code = NOT_SO
 
@@ -172,25 +172,25 @@ class StudyMissing(OperatorError):
 
 
 class StudyFinished(OperatorError):
-    """The study has ended otherwise; there is nothing left to cancel."""
+    """The study has already ended, so it cannot be cancelled."""
 
     exit_code = NOT_SO
 
 
 class StudyCancelled(OperatorError):
-    """Somebody ended the study on purpose."""
+    """The study was cancelled."""
 
     exit_code = NOT_SO
 
 
 class NothingLearned(OperatorError):
-    """A study has ended, and none of its trials succeeded."""
+    """The study has ended without a successful trial."""
 
     exit_code = NOT_SO
 
 
 class BudgetTooSmall(OperatorError):
-    """A study's budget does not suffice for a single trial."""
+    """The study's budget is too small for one trial."""
 
 
 class JobInterrupted(OperatorError):
@@ -200,19 +200,19 @@ class JobInterrupted(OperatorError):
 
 
 class JobOverdue(OperatorError):
-    """The job's instance is at work for longer than the job may take, and the job has no result."""
+    """The job has exceeded its time limit and has no result."""
 
     exit_code = NOT_SO
 
 
 class NoCapacity(OperatorError):
-    """AWS has no capacity for the wanted instance types, in any zone, at the moment."""
+    """AWS has no capacity for these instance types in any zone now."""
 
     exit_code = NOT_SO
 
 
 class QuotaReached(NoCapacity):
-    """The account's quota does not allow that many of these instances; in new accounts it is often 0."""
+    """The account's quota is too small; in new accounts it is often 0."""
 
     def __init__(self, message: str, *, next_step: str, quotas: Sequence[str], **facts: object) -> None:
         super().__init__(message, next_step=next_step, quotas=list(quotas), **facts)
@@ -220,66 +220,66 @@ class QuotaReached(NoCapacity):
 
 
 class TooManyInstances(OperatorError):
-    """A job was to have more instances than the stack lets train together."""
+    """More instances were requested than the stack allows per job."""
 
 
 class GateLoosened(OperatorError):
-    """A job was to ask less of its model than the stack does."""
+    """A requested gate is looser than the stack's."""
 
 
 class EndpointUnfit(OperatorError):
-    """An endpoint does not answer as an endpoint of petpark does, or serves no model."""
+    """The URL is not a petpark endpoint, or the endpoint serves no model."""
 
 
 class WeightsMissing(OperatorError):
-    """Weights to start from were named, and are not there."""
+    """The initial weights do not exist."""
 
 
 class WeightsOfAnother(OperatorError):
-    """Weights to start from are those of a network that the job does not train."""
+    """The initial weights belong to another network."""
 
 
 class SourceClosed(OperatorError):
-    """Photos, or their index, lie where the publisher's role may not read."""
+    """The publisher's role may not read the photos or their index."""
 
 
 class ChannelUnknown(OperatorError):
-    """No stack declares the channel and it has no entry: most likely a typing error."""
+    """No stack declares the channel and it has no entries; probably a typo."""
 
     exit_code = NOT_SO
 
 
 class ReportMissing(OperatorError):
-    """A report was asked for, or a certificate needs one to point at, and there is none."""
+    """A required report does not exist."""
 
     exit_code = NOT_SO
 
 
 class QualityRefused(OperatorError):
-    """A dataset does not pass the gates that its quality is held against."""
+    """The dataset fails its quality gates."""
 
     exit_code = NOT_SO
 
 
 class TorchMissing(OperatorError):
-    """Something has to be learned from photos, and what learns is not installed here."""
+    """PyTorch is required and not installed."""
 
 
 class FileInTheWay(OperatorError):
-    """A file would have to be overwritten, or cannot be written."""
+    """A file exists already, or cannot be written."""
 
 
 class ConfirmationNeeded(OperatorError):
-    """Something cannot be taken back, and nobody is there to be asked."""
+    """The operation needs confirmation, and there is no terminal to ask on."""
 
 
 class NotImplementedYet(OperatorError):
-    """A way of saying something that petpark does not understand yet."""
+    """Not implemented."""
 
 
 @contextmanager
 def unwatched(message: str, next_step: str) -> Generator[None]:
-    """Turn Ctrl-C within the block into `StillRunning`: what goes on, and the commands for it."""
+    """Turn Ctrl-C within the block into `StillRunning`, with what continues and the commands for it."""
     try:
         yield
     except KeyboardInterrupt:
@@ -288,7 +288,7 @@ def unwatched(message: str, next_step: str) -> Generator[None]:
 
 @dataclass(frozen=True, kw_only=True)
 class Failure:
-    """An error as an operator reads it; `to_facts` is what `--json` prints."""
+    """An error as operators see it; `to_facts` is what `--json` prints."""
 
     outcome: str
     message: str
@@ -297,13 +297,13 @@ class Failure:
     facts: Mapping[str, object] = field(default_factory=dict[str, object])
 
     def to_facts(self) -> dict[str, object]:
-        """The same facts for a program."""
+        """The same, for `--json`."""
         error = {"outcome": self.outcome, "message": self.message, "next": self.next_step, **self.facts}
         return {"error": error}
 
 
 def describe(error: Exception) -> Failure | None:
-    """Name `error` for an operator; None for what petpark does not know (a bug, to be shown as one)."""
+    """Returns `error` as operators see it; None for an unknown error, which is a bug."""
     if isinstance(error, OperatorError):
         return Failure(
             outcome=type(error).__name__,
@@ -322,7 +322,7 @@ def describe(error: Exception) -> Failure | None:
 
 
 def _from_package(error: Exception) -> Failure | None:
-    """Outcomes of the other rooms carry their own sentences."""
+    """Errors of other packages have their own sentences."""
     from registry.errors import (
         ClockSkewed,
         KeyUnavailable,
@@ -356,7 +356,7 @@ def _refused_by_aws(error: ClientError) -> Failure:
     if code in _EXPIRED:
         return _environment("CredentialsExpired", said, "Sign in again (aws sso login), then run the command again.")
     if code in DENIED:
-        step = "Ask for the right to do it, or use an identity that has it; `petpark doctor` shows who you are."
+        step = "Request the permission, or use an identity that has it; `petpark doctor` shows yours."
         return _environment("AccessDenied", said, step)
     if known := REFUSALS.get(code):
         return _environment(known.outcome, f"{known.sentence} {said}", known.next_step)
@@ -386,7 +386,7 @@ def _no_way_to_aws(error: BotoCoreError) -> Failure:
             f"No connection: {error}",
             "Check the network; for a rehearsal: `petpark rehearse --keep` starts one.",
         )
-    return _environment(type(error).__name__, str(error), "`petpark doctor` checks what is around petpark.")
+    return _environment(type(error).__name__, str(error), "`petpark doctor` checks the environment.")
 
 
 def _environment(outcome: str, message: str, next_step: str) -> Failure:

@@ -181,12 +181,12 @@ class Output:
             self.out.print(Text(sentence), soft_wrap=True)
 
     def note(self, sentence: str) -> None:
-        """Tell a person something on the way; programs and pipes are spared."""
+        """Print progress on a terminal; nothing for programs and pipes."""
         if self.watched:
             self.err.print(Text(sentence, style="dim"))
 
     def failure(self, failure: Failure) -> None:
-        """Say what went wrong and what to do next: on stderr for people, as the one document for programs."""
+        """Print the error and the next step: to stderr, or as the JSON document."""
         if self.json:
             self.document(failure.to_facts())
             return
@@ -195,13 +195,13 @@ class Output:
             self.err.print(Text.assemble(("Next: ", "bold"), failure.next_step), soft_wrap=True)
 
     def confirm(self, question: str) -> bool:
-        """Ask a person; raises `ConfirmationNeeded` where none would see the question or could answer it."""
+        """Ask for confirmation; raises `ConfirmationNeeded` where none would see the question or could answer it."""
         if not self.watched or not sys.stdin.isatty():
             raise ConfirmationNeeded(f"{question} Nobody is here to be asked.", next_step="Say so beforehand: --yes")
         return typer.confirm(question, err=True)
 
     def stage(self, sentence: str) -> None:
-        """Tell how far a long command is: a person as it happens, a pipe or a log in the same words."""
+        """Show the progress of a long command: live on a terminal, as lines in a pipe or a log."""
         if not self.json:
             self.err.print(Text(sentence, style="dim" if self.watched else ""), soft_wrap=True)
 

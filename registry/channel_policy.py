@@ -29,15 +29,15 @@ class ChannelPolicy:
     """The rule of one channel. The defaults are the strictest that every team can keep."""
 
     certificate: bool = True
-    """Take only versions with a certificate in force, forward and back."""
+    """Take only versions with a valid certificate, forward and back."""
     two_people: bool = True
     """Who certified a version may not be the one who promotes it."""
     metric: str | None = None
     """Name of a metric that a promoted version must have at or above that of the version in place."""
     gates: bool = True
-    """Take only versions that were held against gates (`registry.gates`) and passed every one."""
+    """Take only versions that were checked against gates (`registry.gates`) and passed all."""
     movers: tuple[str, ...] = ()
-    """Names of the people who may move the channel; empty: whoever may act as promoter."""
+    """Names of people who may promote on the channel; empty: everybody who may act as promoter."""
 
     def to_dict(self) -> dict[str, object]:
         """The form in which a stack's configuration and its outputs say it."""

@@ -166,12 +166,12 @@ CHECKS: Final[Mapping[str, type[str | int | float]]] = MappingProxyType(
 
 
 def judged(metrics: Mapping[str, float]) -> dict[str, bool]:
-    """Name the gates that a version with these metrics was held against, and whether it passed; empty: none."""
+    """Name the gates that a version with these metrics was checked against, and whether it passed; empty: none."""
     return {name.removeprefix(PREFIX): bool(value) for name, value in metrics.items() if name.startswith(PREFIX)}
 
 
 def states(metrics: Mapping[str, float]) -> dict[str, State]:
-    """Name the gates that a version with these metrics was held against, and how it did; empty: none."""
+    """Name the gates that a version with these metrics was checked against, and how it did; empty: none."""
     return {
         name: State.PASSED if passed else State.UNMEASURED if metrics.get(UNMEASURED + name) else State.FAILED
         for name, passed in judged(metrics).items()
@@ -179,7 +179,7 @@ def states(metrics: Mapping[str, float]) -> dict[str, State]:
 
 
 def figures(metrics: Mapping[str, float]) -> dict[str, float]:
-    """Give a version's metrics without what they say of gates."""
+    """Returns a version's metrics without what they say of gates."""
     return {name: value for name, value in metrics.items() if not name.startswith((PREFIX, UNMEASURED))}
 
 
@@ -189,18 +189,18 @@ def failed(metrics: Mapping[str, float]) -> tuple[str, ...]:
 
 
 ALL: Final = "all"
-"""Stands for every gate, of a version that was never held against any."""
+"""Stands for every gate, of a version for which no gate was checked."""
 
 
 def open_gates(metrics: Mapping[str, float]) -> dict[str, str]:
     """The gates that stand against a version with these metrics, and why: failed, or not measured.
 
-    A training names each gate that it was asked for in the metrics, those too that it could not measure.
-    Empty where it passed them all. A version that was held against none has the one entry `all`.
+    A training names each requested gate in the metrics, those too that it could not measure.
+    Empty where it passed them all. A version that was checked against none has the one entry `all`.
     """
     known = states(metrics)
     if not known:
-        return {ALL: "never held against any gate"}
+        return {ALL: "no gate was checked"}
     return dict(sorted((name, str(state)) for name, state in known.items() if state is not State.PASSED))
 
 
@@ -286,7 +286,7 @@ def _check(name: str, value: object) -> str | int | float:
 
 def _known[T](name: str, known: Mapping[str, T], what: str) -> T:
     if name not in known:
-        raise ValueError(f"is no {what}; there are {', '.join(known)}")
+        raise ValueError(f"is not a known {what}; available: {', '.join(known)}")
     return known[name]
 
 

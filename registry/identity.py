@@ -6,7 +6,7 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html#iden
 import re
 
 TRAINERS = ("trained_by", "requested_by")
-"""What a version's lineage says about who made it: the machine's identity, and the person's who asked for it."""
+"""What a version's lineage says about who made it: the machine's identity, and the person's who requested it."""
 
 _ARN = re.compile(r"\barn:aws[a-z-]*:[a-z0-9-]*:[a-z0-9-]*:[0-9]*:[^\s;,)]*[^\s;,):.]")
 _ASSUMED = "assumed-role"
@@ -14,7 +14,7 @@ _NOT_IN_SESSION_NAMES = re.compile(r"[^\w+=,.@-]", re.ASCII)
 
 
 def person(arn: str) -> str:
-    """The name of whoever acts: a user's name, or the name of a role's session; `arn` itself if it is no ARN."""
+    """The name of the acting person: a user's name, or the name of a role's session; `arn` itself if it is no ARN."""
     return arn.rpartition(":")[2].rpartition("/")[2]
 
 

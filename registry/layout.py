@@ -67,17 +67,17 @@ def job_prefix(job: str) -> str:
 
 
 def job_spec_key(job: str) -> str:
-    """What the job shall do."""
+    """The job's spec."""
     return f"{job_prefix(job)}spec.json"
 
 
 def job_result_key(job: str) -> str:
-    """How the job ended."""
+    """The job's result."""
     return f"{job_prefix(job)}result.json"
 
 
 def epochs_prefix(job: str) -> str:
-    """The job's measurements, one object an epoch."""
+    """The job's metrics, one object per epoch."""
     return f"{job_prefix(job)}epochs/"
 
 
@@ -87,17 +87,17 @@ def epoch_key(job: str, epoch: int) -> str:
 
 
 def progress_prefix(job: str) -> str:
-    """How far the job is with what is no epoch."""
+    """Progress of stages other than epochs."""
     return f"{job_prefix(job)}progress/"
 
 
 def progress_key(job: str, stage: int, done: int) -> str:
-    """One such record, by its stage, counted from 0, and how much of that is done: so they sort as they were told."""
+    """One such record, by stage, counted from 0, and amount done, so that they sort in time."""
     return f"{progress_prefix(job)}{stage:02d}-{done:08d}.json"
 
 
 def fallback_key(job: str) -> str:
-    """Why the job trains otherwise than it was asked to; whoever resumes it does the same."""
+    """Why the job trains with other settings than requested; a resumed job does the same."""
     return f"{job_prefix(job)}fallback.json"
 
 
@@ -127,12 +127,12 @@ def meeting_key(job: str, launch: str) -> str:
 
 
 def attempts_prefix(job: str) -> str:
-    """What EC2 answered when instances were launched for the job: launch by launch, pool by pool."""
+    """EC2's responses to launches for the job, by launch and pool."""
     return f"{job_prefix(job)}launches/"
 
 
 def attempt_key(job: str, launch: str, number: int, instance_type: str, zone: str) -> str:
-    """What it answered about one pool of a launch, counted from 1."""
+    """EC2's response for one pool of a launch, counted from 1."""
     return f"{attempts_prefix(job)}{launch}/{number:06d}-{instance_type}-{zone}.json"
 
 
@@ -158,17 +158,17 @@ STUDIES = "studies/"
 
 
 def study_prefix(study: str) -> str:
-    """Everything that belongs to one search, but for its trials' jobs."""
+    """Everything that belongs to one study, except its trials' jobs."""
     return f"{STUDIES}{study}/"
 
 
 def study_key(study: str) -> str:
-    """What is searched, and within which budget."""
+    """The study's space and budget."""
     return f"{study_prefix(study)}study.json"
 
 
 def study_weights_key(study: str) -> str:
-    """Weights that were handed in with a study, for all of its trials to start from."""
+    """Initial weights of all trials of a study."""
     return f"{study_prefix(study)}initial.pt"
 
 
@@ -193,7 +193,7 @@ def trial_key(study: str, trial: int) -> str:
 
 
 def launches_prefix(study: str) -> str:
-    """The log of instances that were started for the study's trials."""
+    """The log of instances launched for the study's trials."""
     return f"{study_prefix(study)}launches/"
 
 
@@ -203,7 +203,7 @@ def launch_key(study: str, number: int) -> str:
 
 
 def refused_prefix(study: str) -> str:
-    """The launches for which the cloud had no instance."""
+    """Launches that failed for lack of capacity."""
     return f"{study_prefix(study)}refused/"
 
 
@@ -218,7 +218,7 @@ def cancelled_key(study: str) -> str:
 
 
 def table_key(study: str) -> str:
-    """How the study ended: all trials, their figures and costs."""
+    """The study's result: all trials, metrics and costs."""
     return f"{study_prefix(study)}table.json"
 
 
@@ -239,7 +239,7 @@ def manifest_key(sha256: str) -> str:
 
 
 def changes_prefix(dataset: str) -> str:
-    """The records of how a dataset came from others: who changed what, and why."""
+    """Records of a dataset's changes: who changed what, and why."""
     return f"{DATASETS}{dataset}.changes/"
 
 
@@ -250,11 +250,11 @@ def change_key(dataset: str, sha256: str) -> str:
 
 EVENTS = "events/"
 EVENT_PICTURES = "event-pictures/"
-"""Apart from the events, so that pictures can be forgotten sooner."""
+"""A separate prefix, so that pictures expire earlier than events."""
 
 
 def events_prefix(camera: str, day: str) -> str:
-    """All that a camera's agent recorded on `day` (YYYY-MM-DD, UTC)."""
+    """All events of a camera on `day` (YYYY-MM-DD, UTC)."""
     return f"{EVENTS}{camera}/{day}/"
 
 
@@ -269,7 +269,7 @@ def event_picture_key(camera: str, day: str, event: str) -> str:
 
 
 def ingestions_prefix(dataset: str) -> str:
-    """The records of what ingestions left out on the way to a dataset, and why."""
+    """Records of what ingestions left out of a dataset, and why."""
     return f"{DATASETS}{dataset}.ingestions/"
 
 
@@ -303,7 +303,7 @@ class Prefix(StrEnum):
 
 
 def object_prefix(model: str, shelf: Prefix) -> str:
-    """Where all objects of one kind lie."""
+    """Prefix of all objects of one kind."""
     return f"{model}/{shelf}/"
 
 
@@ -328,12 +328,12 @@ def certificate_key(model: str, version: int, number: int) -> str:
 
 
 def channel_prefix(model: str, channel: str) -> str:
-    """The log of a channel's moves."""
+    """The log of a channel's entries."""
     return f"{object_prefix(model, Prefix.CHANNELS)}{channel}/"
 
 
 def move_key(model: str, channel: str, number: int) -> str:
-    """The `number`-th move of a channel, counted from 1."""
+    """The `number`-th entry of a channel, counted from 1."""
     return f"{channel_prefix(model, channel)}{number:08d}.json"
 
 
@@ -343,12 +343,12 @@ def experiments_prefix(model: str, channel: str) -> str:
 
 
 def experiment_key(model: str, channel: str, number: int) -> str:
-    """The `number`-th beginning or end of an experiment on a channel, counted from 1."""
+    """The `number`-th start or end of an experiment on a channel, counted from 1."""
     return f"{experiments_prefix(model, channel)}{number:08d}.json"
 
 
 def repair_key(model: str, number: int) -> str:
-    """The `number`-th declaration that an object is no part of its log, counted from 1."""
+    """The `number`-th declaration that an object is void, counted from 1."""
     return f"{object_prefix(model, Prefix.REPAIRS)}{number:08d}.json"
 
 
@@ -372,7 +372,7 @@ def api_keys_key(prefix: str, number: int) -> str:
 
 
 class Role(StrEnum):
-    """Who acts on the registry. Everybody reads; every shelf has exactly one role that adds to it."""
+    """Roles that act on the registry. All may read; each prefix has exactly one role that adds to it."""
 
     PUBLISHER = "publisher"
     CERTIFIER = "certifier"

@@ -25,12 +25,12 @@ class _Loader(yaml.SafeLoader):
 
 
 def read_yaml(text: str) -> Any:
-    """Return what `text` holds. Raises `yaml.YAMLError`, of which `place` gives line and reason."""
+    """Returns what `text` holds. Raises `yaml.YAMLError`, of which `place` gives line and reason."""
     return yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader
 
 
 def place(error: Exception) -> str:
-    """Say where and why a file cannot be read, in one line, without quoting the rest of it."""
+    """Returns where and why a file cannot be read, in one line, without quoting the rest of it."""
     if not isinstance(error, yaml.MarkedYAMLError) or error.problem_mark is None:
         return str(error) if isinstance(error, yaml.YAMLError) else type(error).__name__
     return f"line {error.problem_mark.line + 1}, column {error.problem_mark.column + 1}: {error.problem or ''}"

@@ -93,7 +93,9 @@ class Emulator:
         python: Path | None = None,
     ) -> None:
         if not ipaddress.ip_address(host).is_loopback:
-            raise NotLoopback(f"The emulator listens on loopback only, not on {host}: whoever reaches it is its root.")
+            raise NotLoopback(
+                f"The emulator listens on loopback only, not on {host}, because everybody who reaches it is root."
+            )
         self.product = product
         self.directory = directory.resolve()
         self.log = self.directory / "emulator.log"
@@ -115,7 +117,7 @@ class Emulator:
         return None if self._process is None else self._process.pid
 
     def start(self) -> Self:
-        """Return when every service that petpark uses has answered a call.
+        """Returns when every service that petpark uses has answered a call.
 
         Raises `EmulatorMissing`, `PortInUse`, `DiskFull` or `EmulatorFailed`, and then leaves no process behind.
         """

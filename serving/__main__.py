@@ -37,7 +37,7 @@ from serving.telemetry import Metrics
 
 _USAGE = 2
 _AWS = Config(connect_timeout=2, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 2})
-"""A poll that fails is repeated two seconds later anyway; so give up soon and serve what is in force."""
+"""A poll that fails is repeated two seconds later anyway; so give up soon and serve the active version."""
 
 _SWITCH_SECONDS = 0.0005
 """How long a thread that works in Python keeps the interpreter from others that want it; Python's own is 5 ms.
@@ -51,7 +51,7 @@ _CACHE_BYTES = 2 * 1024**3
 
 
 def main() -> int:
-    """Serve until told to stop. 0: drained and ended; 2: the environment is not usable."""
+    """Serve until stopped. 0: drained and ended; 2: the environment is not usable."""
     log_to_stdout()
     keep_large_blocks_apart()
     sys.setswitchinterval(_SWITCH_SECONDS)

@@ -1,4 +1,4 @@
-"""The endpoint's addresses."""
+"""The endpoint's routes."""
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -189,9 +189,9 @@ async def _on_problem(request: Request, error: Exception) -> Response:
 
 
 async def _on_http_exception(request: Request, error: Exception) -> Response:
-    """Give Starlette's own answers (404, 405) the shape of all others."""
+    """Returns Starlette's own errors (404, 405) as problem documents."""
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for nothing else
-    detail = f"{request.method} {request.url.path}: {error.detail}. /docs lists what there is."
+    detail = f"{request.method} {request.url.path}: {error.detail}. See /docs for all routes."
     kind = problems.of_status(error.status_code)
     return problems.response(kind, detail, request_id=request.state.request_id, headers=error.headers)
 
@@ -204,13 +204,13 @@ async def _on_caller_left(request: Request, _error: Exception) -> Response:
     """
     in_chunks = "transfer-encoding" in request.headers
     kind = problems.BAD_REQUEST if in_chunks else problems.CALLER_LEFT
-    more = " Its chunks, their extensions or its trailers are not well-formed, or too long." if in_chunks else ""
-    detail = f"The body ended before it was complete.{more}"
+    more = " Its chunks, chunk extensions or trailers are malformed or too long." if in_chunks else ""
+    detail = f"The body ended early.{more}"
     return problems.response(kind, detail, request_id=request.state.request_id)
 
 
 async def _on_failure(request: Request, _error: Exception) -> Response:
-    """Tell the caller where to look; Starlette raises the error again afterwards, and the gate logs it."""
+    """Point the caller to the log; Starlette raises the error again afterwards, and the middleware logs it."""
     request_id: str = request.state.request_id
-    detail = f"Something unforeseen happened; the endpoint's log has it under {request_id}."
+    detail = f"Unexpected error; see the endpoint's log for request id {request_id}."
     return problems.response(problems.INTERNAL, detail, request_id=request_id)

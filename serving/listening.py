@@ -16,5 +16,5 @@ def check_address(host: str, port: int, *, advice: str) -> None:
             probe.bind((host, port))
         except OSError as error:
             raise AddressInUse(
-                f"cannot listen on {host}:{port}: {error.strerror}. End what listens there, or {advice}."
+                f"cannot listen on {host}:{port}: {error.strerror}. Stop the other process, or {advice}."
             ) from error

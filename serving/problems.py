@@ -1,4 +1,4 @@
-"""What can go wrong for a caller, as `application/problem+json` (RFC 9457)."""
+"""Errors that callers see, as `application/problem+json` (RFC 9457)."""
 
 import json
 from collections.abc import Mapping
@@ -29,30 +29,30 @@ class ProblemDetails(PhotoProblem):
 
 @dataclass(frozen=True)
 class Kind:
-    """One sort of problem: its name, its HTTP status, and what it means."""
+    """A type of problem: name, HTTP status and title."""
 
     name: str
     status: int
     title: str
 
 
-UNAUTHORIZED = Kind("unauthorized", 401, "This takes an API key that is known here")
-FORBIDDEN = Kind("forbidden", 403, "The API key does not open this")
-NOT_FOUND = Kind("not-found", 404, "There is nothing at this address")
-METHOD_NOT_ALLOWED = Kind("method-not-allowed", 405, "This address does not do that")
-CONFLICT = Kind("conflict", 409, "The channel cannot be moved like this")
-BODY_TOO_SLOW = Kind("body-too-slow", 408, "The body did not arrive in time")
-TOO_LARGE = Kind("too-large", 413, "The photo or the body is too large")
-WRONG_TYPE = Kind("wrong-type", 415, "The body is of a type that this address does not take")
-UNREADABLE = Kind("unreadable", 422, "The body cannot be understood")
-TOO_MANY = Kind("too-many-requests", 429, "The API key has asked too often")
-BAD_REQUEST = Kind("bad-request", 400, "The request is not well-formed")
-CALLER_LEFT = Kind("caller-left", 499, "The caller closed the connection")
-INTERNAL = Kind("internal", 500, "The endpoint failed")
-UPSTREAM = Kind("upstream", 502, "What the endpoint had to ask for this did not answer")
-NOT_READY = Kind("not-ready", 503, "The endpoint serves no model yet")
-KEYS_UNREAD = Kind("keys-unread", 503, "The endpoint cannot check API keys now")
-OVERLOADED = Kind("overloaded", 503, "The endpoint has more work than it can take on")
+UNAUTHORIZED = Kind("unauthorized", 401, "Valid API key required")
+FORBIDDEN = Kind("forbidden", 403, "API key lacks the required scope")
+NOT_FOUND = Kind("not-found", 404, "Not found")
+METHOD_NOT_ALLOWED = Kind("method-not-allowed", 405, "Method not allowed")
+CONFLICT = Kind("conflict", 409, "Channel conflict")
+BODY_TOO_SLOW = Kind("body-too-slow", 408, "Request timeout")
+TOO_LARGE = Kind("too-large", 413, "Photo or body too large")
+WRONG_TYPE = Kind("wrong-type", 415, "Unsupported content type")
+UNREADABLE = Kind("unreadable", 422, "Body could not be processed")
+TOO_MANY = Kind("too-many-requests", 429, "Rate limit exceeded")
+BAD_REQUEST = Kind("bad-request", 400, "Malformed request")
+CALLER_LEFT = Kind("caller-left", 499, "Client closed the connection")
+INTERNAL = Kind("internal", 500, "Internal error")
+UPSTREAM = Kind("upstream", 502, "Upstream service did not answer")
+NOT_READY = Kind("not-ready", 503, "No model is being served")
+KEYS_UNREAD = Kind("keys-unread", 503, "API keys cannot be checked")
+OVERLOADED = Kind("overloaded", 503, "Overloaded")
 
 KINDS = (
     BAD_REQUEST,
@@ -76,7 +76,7 @@ _BY_STATUS = {kind.status: kind for kind in KINDS if kind not in {NOT_READY, KEY
 
 
 class Problem(Exception):
-    """Ends a request with a problem document. `detail` is for the caller: what was met, what to do next."""
+    """Ends a request with a problem document. `detail` tells the caller the cause and the next step."""
 
     def __init__(
         self, kind: Kind, detail: str, *, retry_after: int | None = None, headers: Mapping[str, str] | None = None
@@ -90,7 +90,7 @@ class Problem(Exception):
 
 
 def of_photo(error: PhotoError) -> Problem:
-    """Say what is wrong with a photo that cannot be decoded."""
+    """Returns the problem for a photo that cannot be decoded."""
     kind = TOO_LARGE if isinstance(error, PhotoTooLarge) else UNREADABLE
     return Problem(
         kind,
@@ -99,17 +99,17 @@ def of_photo(error: PhotoError) -> Problem:
 
 
 def of_status(status: int) -> Kind:
-    """Choose the kind that stands for a bare HTTP status."""
+    """Returns the kind for an HTTP status."""
     return _BY_STATUS.get(status, INTERNAL if status >= 500 else BAD_REQUEST)
 
 
 def members(kind: Kind, detail: str) -> PhotoProblem:
-    """Return what every problem says."""
+    """Returns what every problem says."""
     return {"type": f"/docs#{kind.name}", "title": kind.title, "status": kind.status, "detail": detail}
 
 
 def response(kind: Kind, detail: str, *, request_id: str, headers: Mapping[str, str] | None = None) -> Response:
-    """Render a problem.
+    """Returns the HTTP response for a problem.
 
     `error` repeats the detail, because clients of the Open Inference Protocol look for that member.
     """

@@ -107,7 +107,7 @@ async def serve(
         if serving.done():
             stopping.cancel()
             serving.result()
-            raise RuntimeError("The HTTP server ended by itself; its last log lines say why.")
+            raise RuntimeError("The HTTP server stopped unexpectedly; see its last log lines.")
         await drain(live, metrics, limits, workers=workers)
         end_in_time(limits.end_seconds)
         server.stop()
@@ -130,7 +130,7 @@ def _stopped_by_signals() -> asyncio.Event:
 
 
 async def sum_up(metrics: Metrics, *, every_seconds: float) -> None:
-    """Log what was answered, again and again, until cancelled; a single instance's alarms are made from these lines."""
+    """Log what was answered, repeatedly, until cancelled; a single instance's alarms are made from these lines."""
     while True:
         await asyncio.sleep(every_seconds)
         if answered := metrics.recent.take():
@@ -138,7 +138,7 @@ async def sum_up(metrics: Metrics, *, every_seconds: float) -> None:
 
 
 async def drain(live: Live, metrics: Metrics, limits: Limits, *, workers: Workers) -> None:
-    """Tell balancers to look away, answer a moment longer, then wait until nothing is running, but not for ever."""
+    """Report not ready to load balancers, serve a moment longer, then wait until nothing is running, with a limit."""
     live.draining = True
     logger.info("draining")
     await asyncio.sleep(limits.drain_notice_seconds)
@@ -153,7 +153,7 @@ def end_in_time(seconds: float, *, end_process: Callable[[int], object] = end) -
     """End the process after `seconds`, whatever still holds it: a thread that decodes, a store that does not answer."""
 
     def end_now() -> None:
-        logger.warning("ended while something was still running")
+        logger.warning("process ended with unfinished work")
         end_process(0)
 
     timer = threading.Timer(seconds, end_now)
@@ -203,7 +203,7 @@ async def _grpc(
 
 @contextlib.contextmanager
 def _reading(ring: KeyRing | None) -> Generator[None]:
-    """Read the API keys again and again, from a thread of their own."""
+    """Read the API keys repeatedly, from a thread of their own."""
     if ring is None:
         yield
         return
@@ -262,7 +262,7 @@ def _server(app: ASGIApp, settings: ServingSettings, port: int, connections: int
 
 
 def affordable(connections: int) -> int:
-    """Return how many of the wanted connections there may be where the system allows fewer open files.
+    """Returns how many of the wanted connections there may be where the system allows fewer open files.
 
     At the moment when the guard looks, `_SPARE` times as many may be open, and half of the files are others'.
     """

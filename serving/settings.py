@@ -99,7 +99,7 @@ class ServingSettings:
     poll_seconds: float = 2.0
     threads: int = 1
     api_keys: Literal["required", "open"] = "open"
-    """Whether whoever has no API key may classify. What takes the scope `admin` takes a key in any case."""
+    """Whether callers without an API key may classify. Routes with the scope `admin` always require a key."""
     api_keys_prefix: str | None = None
     """Where the log of API keys is in the model store; None: no key is known here."""
     grpc_port: int = 0
@@ -109,13 +109,13 @@ class ServingSettings:
     behind_load_balancer: bool = False
     """Whether nobody but a load balancer can connect: what it says about the way to it is believed then."""
     providers: tuple[str, ...] = CPU_ONLY
-    """What the model shall compute on, the most wanted first."""
+    """Execution providers, most preferred first."""
     cameras: tuple[str, ...] = ()
     """Addresses of camera agents on this machine, whose state the page Live shows."""
     promoter_role: str | None = None
     """ARN of the role in which an operator's own credentials may move the channel from the page Models; None: none."""
     rule: ChannelPolicy = STRICT
-    """What the channel asks of whoever moves it."""
+    """The rule of the followed channel."""
     instance: str = "local"
     cache: Path | None = None
     """Where verified files are remembered; None: nowhere."""
@@ -132,8 +132,8 @@ class ServingSettings:
         signing_key = environment.get(Variable.SIGNING_KEY) or None
         if require and signing_key is None:
             raise SettingMissing(
-                f"{Variable.SIGNING_KEY} is not set: certificates cannot be checked without the key that signs them. "
-                f"Set it to the key's ARN, or set {Variable.REQUIRE_CERTIFICATE}=false where any version may answer."
+                f"{Variable.SIGNING_KEY} is not set: certificates cannot be verified without the signing key. Set "
+                f"it to the key's ARN, or set {Variable.REQUIRE_CERTIFICATE}=false to allow any version."
             )
         api_keys, api_keys_prefix = _api_keys(read)
         settings = cls(
@@ -169,7 +169,7 @@ class ServingSettings:
         ports: dict[int, Variable] = {}
         for variable, port in named.items():
             if port in ports:
-                raise SettingInvalid(f"{variable} is {port}, and so is {ports[port]}; give each a port of its own.")
+                raise SettingInvalid(f"{variable} is {port}, and so is {ports[port]}; give each its own port.")
             if port:
                 ports[port] = variable
         return ports
@@ -185,12 +185,12 @@ def _api_keys(read: "_Reader") -> tuple[Literal["required", "open"], str | None]
     prefix = read.environment.get(Variable.API_KEYS_PREFIX, "").strip() or None
     if prefix is not None and not (prefix.startswith(API_KEYS) and prefix.endswith("/")):
         raise SettingInvalid(f"{Variable.API_KEYS_PREFIX} is {prefix!r}; expected a prefix such as {API_KEYS}prod/.")
-    match read.text(Variable.API_KEYS, "'required' where callers need an API key, 'open' where they do not"):
+    match read.text(Variable.API_KEYS, "'required' if callers need an API key, else 'open'"):
         case "required":
             if prefix is None:
                 raise SettingMissing(
-                    f"{Variable.API_KEYS_PREFIX} is not set: required keys have to be read from somewhere. "
-                    f"Set it to the prefix of their log in the model store, or set {Variable.API_KEYS}=open."
+                    f"{Variable.API_KEYS_PREFIX} is not set: required API keys must be read from the model store. "
+                    f"Set it to the prefix of their log, or set {Variable.API_KEYS}=open."
                 )
             return "required", prefix
         case "open":
@@ -233,10 +233,10 @@ def _rule(environment: Mapping[str, str]) -> ChannelPolicy:
     try:
         values = json.loads(text)
         if not isinstance(values, dict):
-            raise ChannelPolicyInvalid("it is no JSON object")
+            raise ChannelPolicyInvalid("it is not a JSON object")
         return ChannelPolicy.from_dict(cast("dict[str, Any]", values))
     except ValueError as error:
-        raise SettingInvalid(f"{Variable.CHANNEL_RULE} is no channel's rule: {error}.") from None
+        raise SettingInvalid(f"{Variable.CHANNEL_RULE} is not a channel rule: {error}.") from None
 
 
 def _cache(environment: Mapping[str, str]) -> Path | None:

@@ -19,7 +19,7 @@ _DAY = 24 * 60 * 60
 def state_of(live: Live, *, now: datetime, monotonic: float) -> dict[str, float]:
     """The state in numbers.
 
-    `in_service` and `refusing` are 0 or 1; `certificate_days`, until the certificate of the version in force ends, is
+    `in_service` and `refusing` are 0 or 1; `certificate_days`, until the certificate of the active version ends, is
     left out where there is none.
     """
     deployed = live.deployed

@@ -41,7 +41,7 @@ class Answer:
 
 @dataclass
 class Publisher:
-    """What it serves by path, how it answers the next requests, and what it was asked for."""
+    """What it serves by path, how it answers the next requests, and which requests it got."""
 
     files: dict[str, bytes] = field(default_factory=dict[str, bytes])
     large: dict[str, Path] = field(default_factory=dict[str, Path])
@@ -55,7 +55,7 @@ class Publisher:
     arrived: threading.Condition = field(default_factory=threading.Condition)
 
     def wait_for(self, count: int) -> None:
-        """Return when `count` GETs were begun."""
+        """Returns when `count` GETs were begun."""
         with self.arrived:
             assert self.arrived.wait_for(lambda: len(self.asked) >= count, timeout=60)
 
@@ -172,7 +172,7 @@ class _ProxyHandler(BaseHTTPRequestHandler):
 
 @dataclass(frozen=True)
 class Proxy:
-    """A proxy and what it was asked for."""
+    """A proxy and which requests it got."""
 
     url: str
     asked: list[str]

@@ -154,7 +154,7 @@ def _assist(spec: JobSpec, lake: S3Store, group: Group, directory: Path, log: Lo
 
 
 def _caller() -> str:
-    """Give the ARN of the role that trains, for the version's lineage."""
+    """Returns the ARN of the role that trains, for the version's lineage."""
     try:
         return boto3.client("sts", config=_PATIENCE).get_caller_identity()["Arn"]
     except Exception:  # noqa: BLE001 - lineage is worth having, not worth losing a training for

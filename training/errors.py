@@ -78,4 +78,4 @@ class Interrupted(TrainingError):
 
 
 class AcceleratorLost(Interrupted):
-    """The GPU failed or disappeared. Another machine goes on from the last checkpoint, as after any interruption."""
+    """The GPU failed or disappeared. Another machine continues from the last checkpoint, as after any interruption."""

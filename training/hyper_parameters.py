@@ -143,7 +143,10 @@ FOR_FEW_PHOTOS: Final = HyperParameters(
 FOR_TRANSFER: Final = HyperParameters(
     architecture="efficientnet_lite0", image_size=224, epochs=0, batch_size=32, frozen=1, views=0
 )
-"""Real photos, whatever number, on a CPU or a GPU: a linear layer on a network that knows ImageNet. See transfer.md."""
+"""Real photos, whatever number, on a CPU or a GPU: a linear layer on a network pretrained on ImageNet.
+
+See transfer.md.
+"""
 
 RECIPES: Final[Mapping[str, HyperParameters]] = MappingProxyType(
     {"two-cores": HyperParameters(), "few-photos": FOR_FEW_PHOTOS, "gpu": FOR_GPUS, "transfer": FOR_TRANSFER}
@@ -175,7 +178,7 @@ def refuse_idle(parameters: HyperParameters, settings: Iterable[str]) -> None:
 
 
 def find_recipe(name: str) -> HyperParameters:
-    """Give the recipe of a name; SpecMalformed names those that exist."""
+    """Returns the recipe of a name; SpecMalformed names those that exist."""
     if name not in RECIPES:
         raise SpecMalformed(f"no recipe {name!r}; choose one of: {', '.join(RECIPES)}")
     return RECIPES[name]

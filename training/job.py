@@ -27,17 +27,17 @@ IDENTITY: Final = re.compile(r"arn:[\w-]+:(?:iam|sts)::\d{12}:[!-~]+", re.ASCII)
 
 @dataclass(frozen=True, kw_only=True)
 class JobSpec:
-    """What a job shall do, and who asked for it."""
+    """A job's spec, and who requested it."""
 
     dataset: str  # hash of a manifest in the data lake
     seed: int
-    requested_by: str  # ARN of whoever submitted it, however often others resume it
+    requested_by: str  # ARN of the person who submitted it, even if others resume it
     hyper_parameters: HyperParameters = field(default_factory=HyperParameters)
     code: str | None = None  # hash of the code bundle that the instance runs
     initial_weights: str | None = None  # hash of a weights file; None: from scratch
     max_seconds: int = 3600
     evaluation: EvaluationPlan = field(default_factory=EvaluationPlan)
-    data_gates: DataGates | None = None  # what the dataset's newest quality report must show; None: none is asked for
+    data_gates: DataGates | None = None  # what the dataset's newest quality report must show; None: none is requested
     study: str | None = None  # the study that this is a trial of: judged on validation photos, and never published
     instances: int = 1  # that train it together, launched together
 
@@ -190,7 +190,7 @@ class JobResult:
 
 
 def epoch_records(workspace: ObjectStore, job: str) -> tuple[list[EpochRecord], dict[str, str]]:
-    """Give the records of a job's epochs, in order; and what else lies among them, by key, with why it is none."""
+    """Returns the records of a job's epochs, in order; and what else lies among them, by key, with why it is none."""
     found: list[EpochRecord] = []
     others: dict[str, str] = {}
     for key in workspace.keys(epochs_prefix(job)):
@@ -220,7 +220,7 @@ class Record(Protocol):
 
 
 def written(record: Record) -> bytes:
-    """Give a record's bytes to store, once its own reader took them; SpecMalformed: nobody could read it again."""
+    """Returns a record's bytes to store, once its own reader took them; SpecMalformed: nobody could read it again."""
     try:
         data = record.to_json()
         type(record).from_json(data)
@@ -239,7 +239,7 @@ def submit(workspace: ObjectStore, job: str, spec: JobSpec) -> None:
 
 
 def load_spec(workspace: ObjectStore, job: str) -> JobSpec:
-    """Load what a job shall do; JobMissing, SpecMalformed."""
+    """Returns a job's spec; JobMissing, SpecMalformed."""
     try:
         return JobSpec.from_json(workspace.get(job_spec_key(job)))
     except ObjectMissing as error:
@@ -247,7 +247,7 @@ def load_spec(workspace: ObjectStore, job: str) -> JobSpec:
 
 
 def find_result(workspace: ObjectStore, job: str) -> JobResult | None:
-    """Give how a job ended; None while it has not."""
+    """Returns how a job ended; None while it has not."""
     try:
         return JobResult.from_json(workspace.get(job_result_key(job)))
     except ObjectMissing:

@@ -71,7 +71,7 @@ class Checks(ModelChecks, Settings):
         return self.int8 == 1 or (self.int8 == _MADE_FOR_IT and architecture in FOR_EIGHT_BITS)
 
     def positive_class(self, labels: Sequence[str]) -> int:
-        """Give the place in `labels` of the class that raises an alarm; SpecMalformed."""
+        """Returns the place in `labels` of the class that raises an alarm; SpecMalformed."""
         if self.positive and self.positive not in labels:
             raise SpecMalformed(f"no class {self.positive!r} to raise an alarm; choose one of: {', '.join(labels)}")
         return labels.index(self.positive) if self.positive else len(labels) - 1

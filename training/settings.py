@@ -26,7 +26,7 @@ class Settings:
         for setting in settings:
             name, separator, value = setting.partition("=")
             if not separator or name not in kinds:
-                raise SpecMalformed(f"{setting!r} is no setting; write name=value with one of: {', '.join(kinds)}")
+                raise SpecMalformed(f"{setting!r} is not a setting; use name=value with one of: {', '.join(kinds)}")
             try:
                 changes[name] = kinds[name](value)
             except ValueError as error:

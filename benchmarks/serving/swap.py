@@ -87,14 +87,12 @@ def main() -> int:
         ):
             time.sleep(2 * BEFORE)
             unfollowed = swap(at, endpoint, versions, options.swaps)
-            found = Swapped(
-                answers=callers.finish(), swaps=endpoint.log_lines("version in force"), unfollowed=unfollowed
-            )
+            found = Swapped(answers=callers.finish(), swaps=endpoint.log_lines("version active"), unfollowed=unfollowed)
     return report(found, options.connections, show)
 
 
 def swap(at: Fixture, endpoint: Endpoint, versions: Sequence[Version], swaps: int) -> int:
-    """Move and wait until that is followed, again and again; how many moves were not."""
+    """Move and wait until that is followed, repeatedly; how many moves were not."""
     draw = random.Random(7)  # noqa: S311 - which version is next is no secret
     unfollowed = 0
     for number in range(swaps):

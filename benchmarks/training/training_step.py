@@ -57,13 +57,13 @@ class NoCheckpoints(Checkpoints):
 
 
 class SameBatch(Batches):
-    """The first batch, again and again, already where the network wants it."""
+    """The first batch, repeatedly, already where the network wants it."""
 
     _kept: tuple[Tensor, Tensor] | None = None
 
     @override
     def at(self, step: int) -> tuple[Tensor, Tensor]:
-        """Give the first batch."""
+        """Returns the first batch."""
         self._kept = self._kept or super().at(0)
         return self._kept
 

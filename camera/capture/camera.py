@@ -112,7 +112,7 @@ class Camera:
     # --- reading ---------------------------------------------------------------------------------------------------
 
     def read(self, stop: threading.Event) -> None:
-        """Connect, read, and connect again, until told to stop or a file ends."""
+        """Connect, read, and connect again, until stopped or a file ends."""
         while not stop.is_set():
             began = self._clock.monotonic()
             try:
@@ -185,7 +185,7 @@ class Camera:
     # --- asking ----------------------------------------------------------------------------------------------------
 
     def ask(self, stop: threading.Event) -> None:
-        """Ask about the newest frame, again and again, until told to stop or the last frame of a file was answered."""
+        """Classify the newest frame repeatedly, until stopped or until the last frame of a file."""
         while not stop.is_set():
             shot = self._mailbox.take(_TICK)
             if shot is not None:
@@ -206,7 +206,7 @@ class Camera:
             self._count("unanswered")
             if not self._unanswered:
                 reason = {"camera": self.settings.name, "reason": str(error)}
-                logger.warning("no answers; frames go by unseen", extra=reason)
+                logger.warning("endpoint unreachable; dropping frames", extra=reason)
             self._unanswered = True
             self._pause_until = self._clock.monotonic() + error.pause
             return
@@ -215,7 +215,7 @@ class Camera:
             self._count("unanswered")
             return
         if self._unanswered:
-            logger.info("answers again", extra={"camera": self.settings.name})
+            logger.info("endpoint reachable again", extra={"camera": self.settings.name})
         self._unanswered = False
         seconds = time.perf_counter() - shot.decoded
         self.seconds.append(seconds)

@@ -194,7 +194,7 @@ def collect(
         while any(thread.is_alive() for thread in threads) and not failures:
             stop.wait(_TICK)  # a signal ends a short wait, and no join
     except KeyboardInterrupt:
-        logger.info("told to end")
+        logger.info("stopping")
     stop.set()
     for thread in threads:
         thread.join()
@@ -213,7 +213,7 @@ def _run(collector: Collector, stop: threading.Event, failures: list[FolderUnusa
 
 
 def _with_time(image: Image.Image, taken: float) -> bytes:
-    """Say when it was taken, which ingestion reads; no other metadata."""
+    """Returns when it was taken, which ingestion reads; no other metadata."""
     exif = Image.Exif()
     exif.get_ifd(_EXIF)[_EXIF_TAKEN] = moment(taken).astimezone().strftime("%Y:%m:%d %H:%M:%S")
     file = io.BytesIO()

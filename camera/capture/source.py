@@ -30,7 +30,7 @@ _LOOK_SECONDS = 1.0
 _GROWING = {"mpegts", "flv"}
 """Formats that may announce streams at any time (FFmpeg's AVFMTCTX_NOHEADER).
 
-PyAV passes over their packets without returning, so a video under a new number would leave us waiting for ever, without
+PyAV passes over their packets without returning, so a video under a new number would leave us waiting forever, without
 a deadline. So such a source is opened twice: once to count its streams, and then with no more than these, which makes
 FFmpeg fail or wait, both of which end. A new number of the same program's video is followed (`merge_pmt_versions`).
 https://ffmpeg.org/ffmpeg-formats.html#Format-Options (max_streams), #mpegts-1
@@ -73,7 +73,7 @@ def frames(
 ) -> Generator[Frame | None]:
     """Decode a source until `stop`; a file at the pace at which it was recorded. None stands for a broken packet.
 
-    What keeps a stream alive is frames that were decoded, not bytes: sound that goes on, or packets that decode to
+    What keeps a stream alive is frames that were decoded, not bytes: sound that continues, or packets that decode to
     nothing, do not. Raises `SourceLost` after `read_seconds` without a frame or `whole_seconds` without an undamaged
     one, and `SourceEnded` for a file.
     """

@@ -67,7 +67,7 @@ class Forwarder:
         self.link = Link(to=to)
 
     def run(self, stop: threading.Event) -> None:
-        """Take steps until told to stop."""
+        """Take steps until stopped."""
         while not stop.wait(self._step_or_wait()):
             pass
 
@@ -90,14 +90,14 @@ class Forwarder:
     def _step_or_wait(self) -> float:
         try:
             return self.step()
-        except Exception:  # a full disk or a bug: the agent goes on, and says so
+        except Exception:  # a full disk or a bug: the agent continues, and says so
             logger.exception("cannot forward")
             return self._backoff.failed()
 
     def _sent(self) -> None:
         self._metrics.forwarded.inc()
         if self.link.last_error is not None:
-            logger.info("forwarding again", extra={"to": self.link.to})
+            logger.info("upload works again", extra={"to": self.link.to})
         self._backoff.succeeded()
         self.link.last_error = None
         self.link.last_success = self._clock.wall()
@@ -105,7 +105,7 @@ class Forwarder:
     def _failed(self, error: RegistryError) -> float:
         self._metrics.forward_failures.labels(error.outcome).inc()
         if self.link.last_error is None:
-            logger.warning("cannot forward; events wait on the disk", extra={"reason": str(error)})
+            logger.warning("cannot upload events; keeping them on disk", extra={"reason": str(error)})
         self.link.last_error = str(error)
         return self._backoff.failed()
 

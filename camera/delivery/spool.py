@@ -139,7 +139,7 @@ class Spool:
             events, others = _rows(database, which, (count,))
         while others:
             for other in others:
-                logger.error("no event, set aside", extra={"sequence": other.sequence, "reason": other.problem})
+                logger.error("invalid event, set aside", extra={"sequence": other.sequence, "reason": other.problem})
                 with self._transaction() as database:
                     database.execute("UPDATE events SET forwarded = 2 WHERE sequence = ?", (other.sequence,))
             with self._opened() as database:
@@ -182,7 +182,7 @@ class Spool:
             return dict(rows.fetchall())
 
     def close(self) -> None:
-        """Let others open it; waits for the call under way. Whoever writes has to have ended before: see `Agent`."""
+        """Let others open it; waits for the call under way. Anyone who writes has to have ended before: see `Agent`."""
         with self._mutex:
             self._closed = True
             self._database.close()

@@ -92,7 +92,7 @@ def shows_people(image: Image.Image, detector: Detector) -> bool:
     try:
         return bool(detector(np.asarray(_at_most(image.convert("RGB"), SEARCH_WIDTH))))
     except Exception:  # whatever a detector fails on
-        logger.exception("no search for faces and number plates")
+        logger.exception("face and number plate detection unavailable")
         return True
 
 
@@ -100,7 +100,7 @@ def _hide_found(picture: Image.Image, detector: Detector) -> Image.Image:
     try:
         areas = detector(np.asarray(picture))
     except Exception:  # whatever a detector fails on, an unsearched picture is not kept
-        logger.exception("no search for faces and number plates; hiding the whole picture")
+        logger.exception("face and number plate detection unavailable; blurring the whole picture")
         return _coarse(picture, *_EVERYTHING)
     hidden = picture.copy()
     for area in areas:

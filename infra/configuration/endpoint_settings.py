@@ -121,7 +121,7 @@ def _host(values: Reader, kind: str, region: str) -> tuple[str | None, str | Non
 
 
 def _keys_in_the_clear(kind: str) -> str:
-    """Say what the choices are if keys would be sent over plain HTTP."""
+    """Returns what the choices are if keys would be sent over plain HTTP."""
     secured = "host_name with dns_zone or tls_certificate"
     if kind == "instance":
         secured = f"endpoint_kind autoscaled and {secured}"

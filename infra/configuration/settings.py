@@ -90,7 +90,7 @@ class StackSettings:
     certificate_days: int
     """The longest that a certificate may be valid; the value of the stack that owns the platform counts."""
     channels: Mapping[str, ChannelPolicy]
-    """What each channel asks of whoever moves it; empty in a stack that does not own the platform."""
+    """Each channel's rule; empty in a stack that does not own the platform."""
     accounts: Mapping[str, str]
     """Stacks that have their own AWS account, and its id; all others are in the owner's account."""
     photo_sources: tuple[str, ...]
@@ -160,7 +160,7 @@ def read_from(values: Reader, region: str | None) -> StackSettings:
 
 def _channels(values: Reader, platform_stack: str | None, followed: str) -> Mapping[str, ChannelPolicy]:
     """Read what the platform's owner says of its channels: all of them are there, its own endpoint's included."""
-    found = values.mapping("channels", "a map from channels to what they ask of whoever moves them")
+    found = values.mapping("channels", "a map from channel names to their rules")
     if found is None:
         return {}
     if platform_stack is None and followed and followed not in found:

@@ -31,7 +31,7 @@ class EndpointArgs:
     roles: pulumi.Input[Mapping[str, Any]]
     """ARNs of the operators' roles; an operator takes the promoter's through the endpoint, with their own right."""
     channels: pulumi.Input[Mapping[str, Any]]
-    """What each channel asks of whoever moves it."""
+    """Each channel's rule."""
     log_days: int
 
 

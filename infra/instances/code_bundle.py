@@ -49,7 +49,7 @@ def _files(root: Path) -> Iterator[str]:
 
 
 def _is_leftover(name: PurePosixPath) -> bool:
-    """Say whether a tool left the file behind: caches, compiled code, editors' files."""
+    """Returns whether a tool left the file behind: caches, compiled code, editors' files."""
     hidden = any(part.startswith(".") or part == "__pycache__" for part in name.parts)
     return hidden or name.suffix in _IGNORED_SUFFIXES or name.name.endswith("~")
 

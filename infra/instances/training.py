@@ -34,7 +34,7 @@ class Training(Component):
     """A launch template: an instance of it, tagged with a job's id, runs that job.
 
     The launcher (`petpark.jobs.launches`) chooses instance type, zone, and spot or on-demand.
-    Three things end an instance: its job's end, its own watchdog, and whoever launched it. To shut down is to
+    Three things end an instance: its job's end, its own watchdog, and the person who launched it. To shut down is to
     terminate, so none of them can leave one behind that costs money.
     """
 

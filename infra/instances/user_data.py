@@ -42,7 +42,7 @@ def training_script(*, region: str, bundle: Bundle, environment: Mapping[Variabl
 
 
 def serving_script(*, region: str, bundle: Bundle, environment: Mapping[Variable, str]) -> str:
-    """Start an endpoint that goes on for as long as the instance does."""
+    """Start an endpoint that continues for as long as the instance does."""
     return "\n".join(
         [_HEAD, _METADATA, _HOME, _FAILURE, _names(region, environment), _fetch(bundle), _start("serving")]
     )

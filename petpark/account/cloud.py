@@ -49,7 +49,7 @@ class Unchecked(Exception):
 
 
 def unchecked(name: str, reason: str, fix: str = "") -> Check:
-    """A check that could not be made."""
+    """A check that could not be performed."""
     return Check(name=name, health=Health.UNCHECKED, found=f"could not be checked: {reason}", fix=fix)
 
 

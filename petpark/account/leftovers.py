@@ -1,4 +1,4 @@
-"""What is left of petpark in an account after `pulumi destroy`, whether Pulumi knows of it or not.
+"""Resources of petpark left in an account after `pulumi destroy`, whether Pulumi knows them or not.
 
 AWS's tag index answers for most services at once, but not for IAM roles and Auto Scaling groups, and it names what was
 deleted for a while. So what holds data, costs money or lasts is listed by its own service, the rest by the index.
@@ -36,7 +36,7 @@ class Leftover:
     fix: str = ""
 
     def as_check(self) -> Check:
-        """A check of the doctor: what AWS deletes by itself is no fault."""
+        """A check of the doctor: what AWS deletes by itself is not a fault."""
         command = self.fix or f"pulumi destroy --stack {self.stack}"
         where = f"{self.name} (stack {self.stack})" if self.stack else self.name
         if self.goes:
@@ -70,7 +70,7 @@ def examine(root: Path, stack: str, *, session: boto3.Session | None = None) -> 
                 yield refused.as_check(name)
     yield from (left.as_check() for left in found)
     if complete and not any(not left.goes for left in found):
-        said = f"nothing of {PROJECT} is left in account {caller.account}, {account.region}"
+        said = f"no resources of {PROJECT} left in account {caller.account}, {account.region}"
         yield Check(name="leftovers", health=Health.FINE, found=said)
 
 

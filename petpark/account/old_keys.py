@@ -24,7 +24,7 @@ def read(ssm: "SSMClient", stack: str) -> Mapping[str, str]:
 
 
 def delete(ssm: "SSMClient", stack: str, names: Iterable[str]) -> None:
-    """Delete these. One that is gone already is no error."""
+    """Delete these. One that is gone already is not an error."""
     for name in names:
         try:
             ssm.delete_parameter(Name=f"{path(stack)}/{name}")

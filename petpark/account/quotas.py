@@ -31,9 +31,7 @@ def _instances(account: Account, stack: str, asked: Sequence[Fleet]) -> Iterator
             quota = vcpu_quota(type_, spot=fleet.spot)
             if quota is None:
                 name = f"quota for {type_}"
-                yield unchecked(
-                    name, "petpark does not know the quota of this family", "see Service Quotas in the console"
-                )
+                yield unchecked(name, "unknown quota for this family", "see Service Quotas in the console")
             elif fleet not in by_quota[quota]:
                 by_quota[quota].append(fleet)
     for quota, counted in by_quota.items():

@@ -1,4 +1,4 @@
-"""Settings that AWS accepts and people regret."""
+"""Settings that AWS accepts but that are probably wrong."""
 
 import ipaddress
 from collections.abc import Iterator

@@ -22,7 +22,7 @@ _BOUNDS = ("_low", "_high")
 
 def _checked(told: str) -> str:
     if not names_a_version(told):
-        raise typer.BadParameter(f"{told!r} is neither a version's number nor the beginning of a digest.")
+        raise typer.BadParameter(f"{told!r} is neither a version number nor the beginning of a digest.")
     return told
 
 
@@ -30,7 +30,7 @@ def _checked_if_given(told: str) -> str:
     return _checked(told) if told else told
 
 
-NAMED = "Number of the version, or four digits or more of its digest."
+NAMED = "Version number, or at least four digits of its digest."
 
 
 def named(metavar: str, help: str) -> Any:

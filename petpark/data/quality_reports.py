@@ -47,7 +47,7 @@ def report(
     progress: Progress = lambda _what, _done, _of: None,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> StoredReport:
-    """Make a dataset's quality report as the publisher, and store it; a dataset that fails a gate is no error here.
+    """Make a dataset's quality report as the publisher, and store it; a dataset that fails a gate is not an error here.
 
     Without `labels` nothing is learned. `model` is a version whose embeddings compare photos. Without it the network
     that learned ImageNet does, and judges labels, where its package is installed; else small networks are trained for

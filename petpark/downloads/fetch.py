@@ -121,7 +121,7 @@ def fetch(
 
 
 def unwritable(what: str, error: OSError, folder: Path) -> InstallFailed:
-    """Say of an error in `folder` whether the disk is full, or what lies there is in the way."""
+    """Returns, for an error in `folder` whether the disk is full, or what lies there is in the way."""
     if error.errno in _FULL:
         return NoSpace(f"{what}: {error}.", next_step="Make space on this disk, then run it again.")
     return FolderNotWritable(f"{what}: {error}.", next_step=f"Remove {folder}, as its owner, then run it again.")
@@ -163,7 +163,7 @@ class _Part:
         self._source.unlink(missing_ok=True)
 
     def complete(self) -> None:
-        """Give the file its final name, once it is synced to disk."""
+        """Rename the file to its final name, once it is synced to disk."""
         with self.file.open("rb") as file:
             os.fsync(file.fileno())
         self.file.replace(self._target)
@@ -190,7 +190,7 @@ class _Download:
         self._patience = patience
 
     def run(self, client: httpx.Client) -> None:
-        """Return when all bytes are there; raises `PublisherUnreachable` when that takes too many attempts."""
+        """Returns when all bytes are there; raises `PublisherUnreachable` when that takes too many attempts."""
         patience = self._patience
         deadline = time.monotonic() + patience.seconds
         idle = 0
@@ -237,7 +237,7 @@ class _Download:
             ranged = _RANGE.fullmatch(answer.headers.get("content-range", ""))
             if ranged is None or int(ranged["first"]) != have:
                 self._part.discard()
-                raise _Broken("the server sent another part than it was asked for")
+                raise _Broken("the server sent another range than requested")
             return int(ranged["total"])
         if status == _BEYOND:
             if have and answer.headers.get("content-range", "") == f"bytes */{have}":

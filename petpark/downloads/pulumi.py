@@ -42,7 +42,7 @@ type Showing = Callable[[str], AbstractContextManager[Report]]
 
 @dataclass(frozen=True, kw_only=True)
 class File:
-    """A file of the publisher's; `checksums` is the address of the list beside it, empty where there is none."""
+    """A file of the publisher's; `checksums` is the address of the list next to it, empty where there is none."""
 
     name: str
     url: str
@@ -70,7 +70,7 @@ def cli_file(environment: Mapping[str, str] = os.environ) -> File:
 
 
 def plugin_file(environment: Mapping[str, str] = os.environ) -> File:
-    """The archive of the aws plugin that fits the installed SDK; the publisher has no list of checksums beside it."""
+    """The archive of the aws plugin that fits the installed SDK; the publisher has no list of checksums next to it."""
     name = f"pulumi-resource-aws-v{version('pulumi-aws')}-{'-'.join(machine())}.tar.gz"
     url = f"{_base(environment)}/releases/plugins/{name}"
     return File(name=name, url=url, checksums="", sizes=_PLUGIN_SIZES)

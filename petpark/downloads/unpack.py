@@ -18,7 +18,7 @@ _CHUNK = 1024 * 1024
 _DAMAGED = (
     zipfile.BadZipFile,
     tarfile.TarError,
-    gzip.BadGzipFile,  # an OSError, and the only one that speaks of the archive
+    gzip.BadGzipFile,  # an OSError, and the only one that is valid for the archive
     zlib.error,
     EOFError,
     UnicodeDecodeError,  # a name that says it is UTF-8 and is not
@@ -73,7 +73,7 @@ def _unzip(archive: Path, folder: Path, limit: int) -> None:
         for member in members:
             mode = member.external_attr >> 16
             if stat.S_IFMT(mode) not in (0, stat.S_IFREG, stat.S_IFDIR):
-                raise _unsafe(archive, f"{member.filename!r}, which is no regular file")
+                raise _unsafe(archive, f"{member.filename!r}, which is not a regular file")
             path = folder / member.filename
             if member.is_dir():
                 path.mkdir(parents=True, exist_ok=True)
@@ -93,7 +93,7 @@ def _untar(archive: Path, folder: Path, limit: int) -> None:
             names.add(member.name, is_folder=member.isdir())
             total += member.size
             if not (member.isreg() or member.isdir()):
-                raise _unsafe(archive, f"{member.name!r}, which is no regular file")
+                raise _unsafe(archive, f"{member.name!r}, which is not a regular file")
             if total > limit:
                 raise _unsafe(archive, f"more than {limit} bytes")
             opened.extract(member, folder, filter="data")

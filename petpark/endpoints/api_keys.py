@@ -31,7 +31,7 @@ class KeyUnknown(OperatorError):
 
 
 class KeyRefused(OperatorError):
-    """What was asked for is no key that can be."""
+    """The requested key is invalid."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +81,7 @@ def create(
             scopes=frozenset(scopes),
         )
     except RecordMalformed as error:
-        raise KeyRefused(f"This is no key that can be: {error}.", next_step="petpark keys create --help") from None
+        raise KeyRefused(f"Invalid key: {error}.", next_step="petpark keys create --help") from None
 
     def add(state: KeyState) -> Changes:
         if name in state.documents:
@@ -187,7 +187,7 @@ def _change(target: Target, decide: Callable[[KeyState], Changes], what: str) ->
 def _record(target: Target, state: KeyState, name: str) -> ApiKey:
     if name in state.problems:
         raise KeyRefused(
-            f"What is stored as key {name} is no record of a key: {state.problems[name]}.",
+            f"What is stored as key {name} is not a key record: {state.problems[name]}.",
             next_step=f"petpark keys revoke {name}, then petpark keys create {name}",
         )
     if name not in state.records:

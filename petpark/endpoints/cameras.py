@@ -145,10 +145,9 @@ def recorded(
 
 
 def in_lake(target: Target, *, camera: str, day: date) -> tuple[list[dict[str, Any]], list[str]]:
-    """What reached the data lake of a day (UTC) of one camera, newest first, from whatever machine it came.
+    """Returns the events of one camera and one day (UTC) in the data lake, newest first, from all machines.
 
-    Events as the agent wrote them: "An event in the lake", `docs/design/interfaces.md`. Beside them the keys of what
-    lies among them and is no event.
+    Their format is in `docs/design/formats.md`. Also returns the keys of objects there that are not events.
     """
     lake = target.store(target.outputs.data_lake, role=Role.PUBLISHER)
 

@@ -53,7 +53,7 @@ def start(
     why: str,
     clock: Clock = now,
 ) -> Experiment:
-    """Set version `number` beside what is in force on `channel`, as the stack's promoter, for at most `hours`.
+    """Set version `number` next to the active version on `channel`, as the stack's promoter, for at most `hours`.
 
     What the channel asks of a promotion is asked now (but for the metric, which the experiment is there to find), so
     that a win can be carried out. Raises what `decisions.promote` raises, and `NoChampion`, `ExperimentRunning`,
@@ -95,7 +95,7 @@ def _look_back(desk: PromotionService, begun: Experiment, version: Version, cloc
         desk.hold(version, clock())
         head = desk.channel.head()
     except NotCertified as error:
-        expected = f"a certificate in force for version {version.number}"
+        expected = f"a valid certificate for version {version.number}"
         raise ExperimentVoid(begun.channel, begun.number, expected=expected, actual=error.actual) from error
     except (StoreUnavailable, KeyUnavailable, LogShorter):
         return
@@ -112,8 +112,8 @@ def history(target: Target, channel: str) -> list[Entry]:
 def look(targets: Sequence[Target], channel: str, *, clock: Clock = now, decide: bool = True) -> ExperimentStatus:
     """Ask the endpoints that follow `channel` what they saw, and do what the rule says; `decide` False: only look.
 
-    A win moves the channel as `decisions.promote` does, and may be refused as that may be: then the experiment goes
-    on. Raises `NoExperiment`.
+    A win moves the channel as `decisions.promote` does, and may be refused as that may be: then the experiment
+    continues. Raises `NoExperiment`.
     """
     from registry.channels.experiment import Experiment
     from registry.errors.experiments import NoExperiment

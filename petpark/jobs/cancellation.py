@@ -24,10 +24,10 @@ class Cancelled:
 
 
 def cancel(target: Target, job: str, *, why: str) -> Cancelled:
-    """End `job` for ever, and its instances; repeated, it ends what was left over the first time.
+    """End `job` forever, and its instances; repeated, it ends what was left over the first time.
 
     The job's result comes first, create-only: an instance that boots later finds it, and ends itself. A trial that is
-    cancelled is one that failed; its study goes on. Raises `JobFinished` where the job ended otherwise, training's
+    cancelled is one that failed; its study continues. Raises `JobFinished` where the job ended otherwise, training's
     `JobMissing`.
     """
     from training.job import load_spec, store_cancelled

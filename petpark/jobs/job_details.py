@@ -46,7 +46,7 @@ class JobDetails:
     summary: JobSummary
     spec: JobSpec
     parameters: dict[str, Any]
-    """Its hyper-parameters that are not the usual ones."""
+    """Its hyper-parameters that are not the defaults."""
     result: JobResult | None
     judgement: Judgement | None
     remedies: tuple[Suggestion, ...]

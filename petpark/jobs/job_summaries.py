@@ -76,7 +76,7 @@ def _listed(store: ObjectStore, job: str, keys: list[str], instance: InstanceTyp
     except SpecMalformed as error:
         problem = f"{layout.job_prefix(job)}: {error}"
     except (JobMissing, ObjectMissing):
-        problem = f"{layout.job_prefix(job)}{keys[0]}: there is no job {job}".replace(f"{job}/:", f"{job}:")
+        problem = f"{layout.job_prefix(job)}{keys[0]}: no job {job}".replace(f"{job}/:", f"{job}:")
     return JobSummary(
         job=job,
         stage=Stage.UNREADABLE,

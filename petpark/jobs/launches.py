@@ -53,7 +53,7 @@ class Attempt:
         try:
             return cls(**json.loads(data))
         except (ValueError, TypeError) as error:
-            raise SpecMalformed(f"this is no answer of EC2: {error}") from error
+            raise SpecMalformed(f"not a response of EC2: {error}") from error
 
     def __str__(self) -> str:
         market = "spot" if self.spot else "on-demand"
@@ -108,7 +108,7 @@ def attempts(store: ObjectStore, job: str) -> list[Attempt]:
 
 @dataclass(frozen=True, kw_only=True)
 class _Launcher:
-    """One launch. Whoever repeats it with the same name comes to the same instances."""
+    """One launch. Anyone who repeats it with the same name comes to the same instances."""
 
     target: Target
     store: ObjectStore
@@ -119,7 +119,7 @@ class _Launcher:
     launch: str
 
     def ask(self, pool: Pool, number: int) -> Attempt:
-        """Ask one pool, and keep the answer: what was answered first is true for everybody who asks."""
+        """Request instances from one pool, and record the answer: the first answer counts for everybody."""
         key = layout.attempt_key(self.job, self.launch, number, pool.instance_type, pool.zone)
         try:
             return self._kept(key)
@@ -204,7 +204,7 @@ def _pairs(tags: Mapping[str, str]) -> list[TagTypeDef]:
 
 
 def _without_capacity(job: str, count: int, refused: list[tuple[Pool, Attempt]]) -> NoCapacity:
-    """Say that no pool had capacity, and what to do."""
+    """Returns the error that no pool had capacity, with the next step."""
     wanted = "instance" if count == 1 else f"{count} instances"
     reasons = "; ".join(f"{answer}, {answer.message}".rstrip(", ") for _, answer in refused)
     message = f"No {wanted} could be started for job {job}: {reasons}"

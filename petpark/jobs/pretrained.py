@@ -1,4 +1,4 @@
-"""Weights that torchvision publishes, fetched by whoever submits a job: instances need no way to the internet."""
+"""Weights that torchvision publishes, downloaded where a job is submitted: instances need no internet access."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What jobs asked for, ran on and reached, side by side: from the records that they left in the workspace."""
+"""Compares jobs' settings, machines and results, from their records in the workspace."""
 
 from __future__ import annotations
 

@@ -94,7 +94,7 @@ def plan(
     recipe: str = "",
     instances: int = 1,
 ) -> JobSpec:
-    """What a new job on this stack's code shall do; `settings` are hyper-parameters as `name=value`.
+    """What a new job on this stack's code must do; `settings` are hyper-parameters as `name=value`.
 
     So are `gates`, which its model must pass besides the stack's, and `checks`, how it is tested
     (`petpark.models.gates`).
@@ -142,7 +142,7 @@ def admit(target: Target, spec: JobSpec, *, weights_follow: bool = False) -> Non
 
 
 def load_spec(target: Target, job: str) -> JobSpec:
-    """What a job shall do; raises training's `JobMissing`, `SpecMalformed`."""
+    """Returns a job's spec; raises training's `JobMissing`, `SpecMalformed`."""
     from training.job import load_spec
 
     return load_spec(_workspace(target), job)
@@ -199,7 +199,7 @@ def resume(
 ) -> str:
     """Start another instance for a job that was interrupted; where one is at work already, return that one.
 
-    Raises `JobFinished`, `JobOfStudy`, or training's `JobMissing`. The job goes on from its last checkpoint.
+    Raises `JobFinished`, `JobOfStudy`, or training's `JobMissing`. The job continues from its last checkpoint.
     """
     from training.job import find_result, load_spec
 
@@ -226,7 +226,7 @@ def watch(
     pause: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[JobEvent]:
-    """Tell what happens to `job` until it has succeeded; looks every `poll` seconds.
+    """Yield what happens to `job` until it has succeeded; looks every `poll` seconds.
 
     Raises `JobFailed` with the job's own reason, `JobInterrupted` when its instance has ended without a result, and
     `JobOverdue` when its instance is at work for longer than the job may take.
@@ -330,6 +330,6 @@ def _workspace(target: Target) -> ObjectStore:
 
 
 def _final_lines(store: ObjectStore, job: str, instance: InstanceTypeDef | None) -> str:
-    """Say where to read its boot log, if it could store one."""
+    """Returns where to read its boot log, if it could store one."""
     kept = instance and store.stat(layout.boot_log_key(job, instance.get("InstanceId", "")))
     return f" Its boot log: petpark jobs show {job}" if kept else ""

@@ -37,7 +37,7 @@ class Weights:
 
 @contextmanager
 def initial(target: Target, named: str, architecture: str, *, tell: Callable[[str], None]) -> Generator[Weights]:
-    """Give the weights that `named` names (a version, a file, or `imagenet`), for a network to start from.
+    """Returns the weights that `named` names (a version, a file, or `imagenet`), for a network to start from.
 
     A file that had to be fetched is there until the end of the block. `tell` hears what cannot be known here.
     Raises `WeightsMissing`, `WeightsOfAnother`, and what `petpark.models.model_versions.resolve` raises.

@@ -36,7 +36,7 @@ _PATIENCE: Final = httpx.Timeout(30.0, connect=5.0)
 _ATTEMPTS: Final = 3
 
 type Answer = Callable[[Sequence[bytes]], list[str | None]]
-"""Photos' bytes to labels; None for what is no photo."""
+"""Photos' bytes to labels; None for what is not a photo."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,7 +129,7 @@ def answer_folder(
     if not tested:
         first = f": {skipped[0][0]}, {skipped[0][1]}" if skipped else ""
         raise DatasetRefused(
-            f"no photo in {folder} is left to test on ({len(left_out or ())} that it learned from, {len(skipped)} "
+            f"no photo in {folder} is left to test on ({len(left_out or ())} that it was trained on, {len(skipped)} "
             f"skipped{first}); give a folder with one subfolder of photos for each class"
         )
     return Tested(
@@ -143,7 +143,7 @@ def answer_folder(
 
 
 def _answer_some(taken: Sequence[tuple[str, Row, bytes]], subject: Subject) -> tuple[list[_Photo], list[str]]:
-    """Give the photos with what was answered, and the keys of those that cannot be read."""
+    """Returns the photos with what was answered, and the keys of those that cannot be read."""
     from imaging import PhotoError, measure
     from registry.encoding import sha256_hex
     from training.evaluation.baseline.copies import grid
@@ -174,7 +174,7 @@ def _answer_some(taken: Sequence[tuple[str, Row, bytes]], subject: Subject) -> t
 
 
 def _left_out(photos: Sequence[_Photo], known: LearnedPhotos) -> dict[str, Overlap]:
-    """Give what of the folder the version learned from, by key."""
+    """Returns what of the folder the version learned from, by key."""
 
     def small(place: int) -> Grid:
         found = photos[place].small
@@ -337,7 +337,7 @@ def _read(response: httpx.Response, url: str) -> Mapping[str, object]:
 
 
 def _row(key: str, index: Index | None) -> Row | str:
-    """What a file shows and its groups; else why it is passed over, empty if it is not ours to judge."""
+    """What a file shows and its groups; else why it is skipped, empty if it is not ours to judge."""
     from training.dataset.index import Row
     from training.dataset.labels import clean_label
 

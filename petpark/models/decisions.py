@@ -155,7 +155,7 @@ def promote(
 ) -> ChannelEntry:
     """Move `channel` to version `number`, as the stack's promoter, by the channel's rule (`rule`).
 
-    A channel lasts for ever once it has an entry. `create_channel` allows one that no stack declares and that has none.
+    A channel lasts forever once it has an entry. `create_channel` allows one that no stack declares and that has none.
     Raises `ChannelUnknown`, or the registry's `ReasonMissing`, `VersionMissing`, `MoverRefused`, `GatesFailed`,
     `NotCertified`, `SamePerson`, `MetricBelow`, or `ChannelMoved` when somebody else moved the channel meanwhile.
     """
@@ -163,7 +163,7 @@ def promote(
     if not create_channel and channel not in target.outputs.channels and here.channel.head() is None:
         declared = ", ".join(sorted(target.outputs.channels)) or "none"
         raise ChannelUnknown(
-            f"There is no channel {channel}. Channels that a stack declares: {declared}.",
+            f"No channel {channel}. Declared channels: {declared}.",
             next_step="Correct --channel. To start a channel of that name, which cannot be deleted: --create-channel",
         )
     return here.promote(number, by=target.identity(role=Role.PROMOTER), why=why, now=clock())
@@ -195,7 +195,7 @@ def roll_back(
 
 
 def rule(target: Target, channel: str) -> ChannelPolicy:
-    """What `channel` asks of whoever moves it: what the registry's owner declares, or else the strictest."""
+    """Returns the rule of `channel`: as the registry's owner declares it, else the strictest."""
     return target.outputs.channels.get(channel, STRICT)
 
 
@@ -206,7 +206,7 @@ class Successors:
     channel: str
     but: str
     movers: tuple[str, ...] | None
-    """Their names; None: whoever may act as promoter. The certifier is not among them."""
+    """Their names; None: everybody who may act as promoter. The certifier is not among them."""
 
 
 def successors(target: Target, certificate: Certificate) -> list[Successors]:

@@ -41,7 +41,7 @@ class Verdict:
 
 @dataclass(frozen=True, kw_only=True)
 class Judgement:
-    """How a version did, at all gates; empty for one that was never held against any."""
+    """How a version did, at all gates; empty for one for which no gate was checked."""
 
     version: int
     verdicts: tuple[Verdict, ...]
@@ -108,7 +108,7 @@ def judgement(target: Target, number: int) -> Judgement:
     """How version `number` did; raises the registry's `VersionMissing`, `FileCorrupted`."""
     from registry.versions.catalog import Catalog
 
-    # As the publisher, who trains: whoever waits for a job need not be able to take another role.
+    # As the publisher, who trains: anyone who waits for a job need not be able to take another role.
     store = target.store(target.outputs.model_store, role=Role.PUBLISHER)
     version = Catalog(store, target.outputs.model).version(number)
     file = version.file(EVALUATION)

@@ -94,7 +94,7 @@ class _Walk:
         return OriginUnknown(reason="a file of no version: it was handed in with the job")
 
     def _versions_before(self, number: int) -> Iterator[Version]:
-        """Newest first: a training mostly goes on from a late one."""
+        """Newest first: a training mostly continues from a late one."""
         with ThreadPoolExecutor(_READERS) as pool:
             for numbers in batched(range(number - 1, 0, -1), _AT_ONCE, strict=False):
                 yield from pool.map(self._catalog.version, numbers)

@@ -1,4 +1,4 @@
-"""Looking after the registry's bucket: every object held against what it must be, and what nobody needs removed."""
+"""Maintenance of the registry's bucket: fsck and garbage collection."""
 
 from __future__ import annotations
 

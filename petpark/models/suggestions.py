@@ -26,7 +26,7 @@ NEW: Final = "NEW"
 """In a command: the dataset that came of it."""
 
 _LEARNING = frozenset({"accuracy", "recall", "slice_gap", "robustness_drop"})
-"""Gates that a model may pass when it goes on learning."""
+"""Gates that a model may pass when it continues learning."""
 _SEEING = frozenset({"accuracy", "recall", "slice_gap"})
 """Gates that more photos help with: by what a model learns from them, and by a narrower interval."""
 

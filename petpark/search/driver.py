@@ -151,7 +151,7 @@ class Driver:
         self._launch(number, job)
 
     def _launch(self, number: int, job: str) -> None:
-        # Asked after the ledger was written: whoever cancelled either finds this launch there, or is found here.
+        # Asked after the ledger was written: anyone who cancelled either finds this launch there, or is found here.
         if Records(self.store, self.name).cancellation() is not None:
             return
         try:

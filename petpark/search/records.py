@@ -206,7 +206,7 @@ class Records:
             low=found and found.interval[0],
             high=found and found.interval[1],
             error="InstancesLost" if lost else result and result.error,
-            message=f"{MOST_LAUNCHES} instances ended without a result" if lost else result and result.message,
+            message=f"{MOST_LAUNCHES} instances terminated without a result" if lost else result and result.message,
         )
 
     def _trials(self) -> dict[int, Trial]:
@@ -267,7 +267,7 @@ def reservation(study: Study) -> int:
 class Listed:
     """A study among others. `study` is None where its records are not what petpark writes; `problem` says why.
 
-    `outcome` is empty while it goes on.
+    `outcome` is empty while it continues.
     """
 
     name: str

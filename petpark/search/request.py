@@ -1,4 +1,4 @@
-"""The two ends of a study: what shall be searched, and the training of what was found best."""
+"""Start and end of a study: its design, and the final training of the best settings."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def design(
 
 
 def create(store: ObjectStore, study: Study, *, weights: Path | None = None) -> str:
-    """Store what shall be searched, and return the study's id; nothing is launched yet. Raises `BudgetTooSmall`.
+    """Store a study and return its id; nothing is launched yet. Raises `BudgetTooSmall`.
 
     `weights` is the file of `study.spec.initial_weights`, where that is not a version's.
     """

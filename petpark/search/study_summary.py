@@ -19,7 +19,7 @@ def searched(study: Study) -> tuple[str, ...]:
 
 def sentences(table: Table) -> list[str]:
     """What a person should know besides the rows, in this order: best, luck, cost, end, next."""
-    said = [best(table), luck(table), cost(table), f"{_capital(table.outcome or 'the study goes on')}."]
+    said = [best(table), luck(table), cost(table), f"{_capital(table.outcome or 'the study is running')}."]
     step = command(table)
     return [sentence for sentence in (*said, f"Publish it: {step}" if step else "") if sentence]
 

@@ -86,7 +86,7 @@ class Table:
             rows = tuple(Row(**(row | _state(row))) for row in facts.pop("rows"))
             return cls(**facts, rows=rows)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise SpecMalformed(f"this is no table of a study: {error}") from error
+            raise SpecMalformed(f"not a table of a study: {error}") from error
 
 
 def _state(row: Mapping[str, Any]) -> dict[str, Any]:

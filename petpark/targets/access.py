@@ -14,14 +14,14 @@ _APART = {Role.PUBLISHER: Role.CERTIFIER, Role.CERTIFIER: Role.PUBLISHER}
 def policy(outputs: StackOutputs, roles: Sequence[Role]) -> Document:
     """The policy for the user, or the permission set, of a person who acts in these `roles` of a stack.
 
-    Whoever trains is denied the certifier's role, and the other way round; a denial wins over whatever else somebody is
-    given. https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html
-    Raises `StackOutdated`, `RolesTogether`.
+    A person who trains is denied the certifier's role, and the other way round; a deny overrides what else somebody
+    is given. https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html Raises
+    `StackOutdated`, `RolesTogether`.
     """
     arns = {role.value: outputs.roles[role] for role in roles if role in outputs.roles}
     if any(_APART.get(role) in roles for role in roles):
         raise RolesTogether(
-            "One person was to act as publisher and as certifier: whoever trains could vouch for it, around every "
+            "One person would act as publisher and certifier, and could certify their own training, around every "
             "check of petpark's.",
             next_step="Print one policy for each of two people.",
         )

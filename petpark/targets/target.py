@@ -89,7 +89,7 @@ class Target:
         return KmsVerifier(self.client("kms", role=role), self.outputs.signing_key)
 
     def identity(self, *, role: str | None = None) -> str:
-        """ARN of whoever acts, as STS reports it."""
+        """ARN of the caller, as STS reports it."""
         sts: STSClient = self.client("sts", role=role)
         return sts.get_caller_identity()["Arn"]
 

@@ -81,7 +81,7 @@ class Certificates:
 
         `despite` names gates that the version did not pass. Two who decide at once: a refusal or revocation goes behind
         the other decision, but `certified` raises DecidedMeanwhile, for it may have been a revocation that was not
-        seen. Objects that are no decision are passed over. Also raises CertificateMalformed (`certified` needs
+        seen. Objects that are no decision are skipped. Also raises CertificateMalformed (`certified` needs
         `expires_at`, with a time zone), StatementTooLong, KeyUnavailable, LogShorter.
         """
         log = self._log(version.number)
@@ -117,7 +117,7 @@ class Certificates:
     def decided_after(self, version: Version, number: int) -> bool:
         """Whether anything was decided about `version` after decision `number` (0: at all). One request.
 
-        What an endpoint asks again and again about the version that it serves, with the number before the one that
+        What an endpoint asks repeatedly about the version that it serves, with the number before the one that
         `look` says the next decision gets; another look then says what it means.
         """
         if self._log(version.number).read(number + 1) is None:
@@ -143,7 +143,7 @@ class Certificates:
     def look(self, version: Version, verifier: Verifier) -> CertificateStatus:
         """The latest decision with a valid signature over this digest and this place in the log.
 
-        Entries that are not valid are passed over: who can write but not sign can neither certify nor revoke nor hide a
+        Entries that are not valid are skipped: who can write but not sign can neither certify nor revoke nor hide a
         revocation. LogShorter where the store shows less than this object saw before.
         """
         return self._look(version, verifier.key)

@@ -28,7 +28,7 @@ _SCHEME = "ecdsa-sha2-nistp256"
 
 
 class Verifier(Protocol):
-    """Whoever knows the public key."""
+    """Verifies signatures with the public key."""
 
     @property
     def key(self) -> Key:

@@ -36,7 +36,7 @@ class Certificate:
     report_sha256: str | None
     note: str
     despite: tuple[str, ...] = ()
-    """Gates that the version did not pass, and that whoever certified it named one by one."""
+    """Gates that the version did not pass, each named by the certifier."""
 
     def __post_init__(self) -> None:
         try:

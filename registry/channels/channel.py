@@ -47,8 +47,8 @@ class ChannelEntry:
     digest: str
     by: str
     why: str
-    previous: int | None  # the version in force before
-    restores: int | None  # a roll back: the entry whose state it brings back; None for a move forward
+    previous: int | None  # the active version before
+    restores: int | None  # a rollback: the entry whose state it brings back; None for a move forward
     at: str
     write_id: str  # random: tells our own entry from another's with the same words
     previous_sha256: str | None  # of the entry before; None for the first
@@ -276,7 +276,7 @@ class Channel:
         raise NothingToRollBackTo(self.name, expected=f"version {version}", actual="it was never in force here")
 
     def _check_restored(self, _before: ChannelEntry | None, move: ChannelEntry) -> None:
-        """HistoryBroken where a roll back brings back what no move forward put into force: nobody decided on that.
+        """HistoryBroken where a rollback brings back what no move forward put into force: nobody decided on that.
 
         What was put into force is kept in 8 bytes a move, for walks that keep no moves.
         """

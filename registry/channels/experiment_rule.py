@@ -16,7 +16,7 @@ Z: Final = 3.29
 """Of intervals at 99.9 %: who looks often meets a 95 % bound by luck before long."""
 
 _SHORTEST: Final = 1e-9
-"""Seconds that an answer takes at least; a mean below was not measured, and nothing can be held against it."""
+"""Seconds that an answer takes at least; a mean below was not measured, and nothing can be checked against it."""
 
 
 class RuleInvalid(ValueError):
@@ -25,7 +25,7 @@ class RuleInvalid(ValueError):
 
 @dataclass(frozen=True, kw_only=True)
 class Rule:
-    """What a challenger must show. Limits are held against the bound of an interval that is against it."""
+    """What a challenger must show. Limits are checked against the bound of an interval that is against it."""
 
     least: int = 500
     """Answers of each arm, or comparisons of a shadow, before it can win."""
@@ -151,7 +151,7 @@ class Finding:
         return self.high <= self.allowed and (self.limit != "confidence_shift" or self.low >= -self.allowed)
 
     def __str__(self) -> str:
-        """Say it in figures."""
+        """Returns it as metrics."""
         return f"{self.limit} {self.value:.2%} ({self.low:.2%} to {self.high:.2%}; allowed {self.allowed:.2%})"
 
 

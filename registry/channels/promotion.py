@@ -114,7 +114,7 @@ class PromotionService:
         return move
 
     def candidate(self, number: int, *, by: str, now: datetime | None = None) -> Version:
-        """Give version `number` if `by` may put it before callers, as far as it does not depend on what is in force.
+        """Returns version `number` if `by` may promote it, as far as that does not depend on the active version.
 
         Raises VersionMissing, MoverRefused, GatesFailed, NotCertified, SamePerson.
         """
@@ -139,8 +139,8 @@ class PromotionService:
         """Bring back the version that was in force before, or version `to`.
 
         `expected`: the channel entry that the decision was based on. `again`: also a version that was rolled back from.
-        It was promoted once, so only what may have changed since is asked again: a certificate in force, and a mover's
-        name. Whoever notices at night must not need a second person.
+        It was promoted once, so only what may have changed since is asked again: a valid certificate, and a mover's
+        name. Anyone who notices at night must not need a second person.
         Raises ReasonMissing, NothingToRollBackTo, RolledBackBefore, MoverRefused, DigestMismatch, ChannelMoved,
         NotCertified (revoked or expired: name another with `to`); DecidedAfterMove as `promote` does.
         """

@@ -11,7 +11,7 @@ from registry.identity import TRAINERS, same_hands
 
 
 def refuse_trainer(title: str, lineage: Mapping[str, str], *, by: str) -> None:
-    """SelfCertified if `by` made the version, or asked for it to be made."""
+    """SelfCertified if `by` made or requested the version."""
     for role in TRAINERS:
         trainer = lineage.get(role)
         if trainer is not None and same_hands(trainer, by):

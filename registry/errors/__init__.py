@@ -1,4 +1,4 @@
-"""Outcomes other than what was asked for: each has a name, what was expected, what is there, what to do next.
+"""Errors of the registry: each has a name, what was expected, what was found, and the next step.
 
 They carry plain values and import nothing of ours. Import them from here, not from the modules of this package.
 """

@@ -27,13 +27,13 @@ class NotCertified(RegistryError):
 
     def __init__(self, version: str, *, reason: Reason, actual: str, public: str = "") -> None:
         """`public` says the same to those who may not know a certifier's name and note."""
-        super().__init__(expected=f"a certificate in force for {version}", actual=actual, next=self._NEXT[reason])
+        super().__init__(expected=f"a valid certificate for {version}", actual=actual, next=self._NEXT[reason])
         self.reason: Reason = reason
         self.public = public or actual
 
 
 class SelfCertified(RegistryError):
-    """Whoever trained a version, or asked for its training, tried to decide about it."""
+    """A person who trained a version, or requested its training, tried to decide about it."""
 
     def __init__(self, version: str, *, by: str, trained_by: str) -> None:
         super().__init__(
@@ -45,7 +45,7 @@ class SelfCertified(RegistryError):
 
 
 class GatesNotNamed(RegistryError):
-    """Gates stand against a version, and whoever certifies it must name each of them. Nothing was signed."""
+    """A version has gates that it did not pass, and the certifier must name each of them. Nothing was signed."""
 
     def __init__(self, version: str, *, number: int, against: Mapping[str, str], despite: Sequence[str]) -> None:
         said = ", ".join(f"{name} ({why})" for name, why in against.items())
@@ -55,7 +55,7 @@ class GatesNotNamed(RegistryError):
         super().__init__(
             expected=f"each gate that stands against {version} named: {said}"
             if against
-            else f"no gate named: {version} passed every one that it was held against",
+            else f"no gate named: {version} passed every gate that was checked",
             actual="; ".join(filter(None, parts)),
             next=f"Read what they say: `petpark models report {number}`. "
             + (f"To certify it all the same: {options}" if against else "Leave --despite out."),

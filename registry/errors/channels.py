@@ -80,7 +80,7 @@ class GatesFailed(RegistryError):
     def __init__(self, channel: str, version: str, *, number: int, failed: tuple[str, ...]) -> None:
         super().__init__(
             expected=f"{version} with every gate passed, as channel {channel} asks",
-            actual=f"failed: {', '.join(failed)}" if failed else "it was never held against gates",
+            actual=f"failed: {', '.join(failed)}" if failed else "no gates were checked",
             next=f"`petpark models report {number}` says by how much and what to try; train again with that. Or change "
             f"`petpark:gates`, or the channel's `gates` in `petpark:channels`, in the stack that owns the platform.",
         )
@@ -103,8 +103,7 @@ class DecidedAfterMove(RegistryError):
 
     def __init__(self, channel: str, *, entry: int, version: int, actual: str) -> None:
         super().__init__(
-            expected=f"a certificate in force for version {version} when entry {entry} of channel {channel} was "
-            "written",
+            expected=f"a valid certificate for version {version} when entry {entry} of channel {channel} was written",
             actual=actual,
             next="The channel names that version now, and endpoints that ask for certificates do not serve it. "
             f"Move it again: `petpark rollback --channel {channel}`.",

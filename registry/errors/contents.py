@@ -29,7 +29,7 @@ class FileMissing(RegistryError):
     """A file to be published is not there, or not a file."""
 
     def __init__(self, name: str, path: str) -> None:
-        super().__init__(expected=f"file {name} at {path}", actual="no regular file", next="Check the path.")
+        super().__init__(expected=f"file {name} at {path}", actual="not a regular file", next="Check the path.")
 
 
 class FileChanged(RegistryError):

@@ -1,4 +1,4 @@
-"""Outcomes of experiments other than the thing asked for."""
+"""Errors of experiments."""
 
 from registry.errors import Malformed, RegistryError
 
@@ -38,13 +38,13 @@ class ExperimentVoid(RegistryError):
         super().__init__(
             expected=f"{expected} when experiment {number} of channel {channel} was begun",
             actual=actual,
-            next="The experiment stands in the log, and endpoints do not take it up as it is. End it: "
-            f"petpark experiment stop --channel {channel} --why ...",
+            next="The experiment stands in the log, and endpoints do not take it up as it is. Stop it: petpark "
+            "experiment stop --channel {channel} --why ...",
         )
 
 
 class NoExperiment(RegistryError):
-    """There is no experiment to judge or to stop."""
+    """No experiment is running."""
 
     def __init__(self, channel: str) -> None:
         super().__init__(
@@ -66,7 +66,7 @@ class NoChampion(RegistryError):
 
 
 class SameVersion(RegistryError):
-    """The challenger is what is in force already."""
+    """The challenger is the active version already."""
 
     def __init__(self, channel: str, version: str) -> None:
         super().__init__(

@@ -64,7 +64,7 @@ class HistoryBroken(RegistryError):
         super().__init__(
             expected=f"{where}: {expected}",
             actual=actual,
-            next="Nothing goes on from here, at any endpoint. `petpark models fsck` shows what the bucket remembers: "
+            next="No endpoint can follow the log beyond this entry. `petpark models fsck` shows the bucket's history: "
             "what was deleted or rewritten is restored; what nobody should have written is declared void: "
             "`petpark models repair`.",
         )

@@ -16,7 +16,7 @@ class ObjectExists(RegistryError):
 
 
 class ObjectMissing(RegistryError):
-    """There is no object at this key."""
+    """No object has this key."""
 
     def __init__(self, key: str) -> None:
         super().__init__(
@@ -41,7 +41,7 @@ class StoreConflict(StoreUnavailable):
 
 
 class StreamTorn(StoreUnavailable):
-    """An object's bytes ended before they were complete, however often they were asked for."""
+    """An object's bytes ended early, on every attempt."""
 
 
 class ForeignAnswer(StoreUnavailable):

@@ -46,7 +46,7 @@ class Chain[Entry: Link]:
         check: Callable[[Entry | None, Entry], None] = lambda *_: None,
         memory: ChainMemory | None = None,
     ) -> None:
-        """`parse` raises a Malformed for what is no entry of this log, HistoryBroken for one of another place in it.
+        """`parse` raises a Malformed for what is not an entry of this log, HistoryBroken for one at another place.
 
         `check` raises HistoryBroken for an entry that cannot follow another. `memory`: what this machine knows already.
         """
@@ -158,7 +158,7 @@ class Chain[Entry: Link]:
     def _recall(self, memory: ChainMemory) -> None:
         """Take over what this machine verified before, if it still fits together and the log has the last of it.
 
-        Each entry is held against the one before as if it had just been read. One request, for the last.
+        Each entry is checked against the one before as if it had just been read. One request, for the last.
         """
         try:
             for body in memory.load(self.log.prefix):
@@ -222,6 +222,6 @@ class Chain[Entry: Link]:
         self._check(before, entry)
 
     def _read_again(self, number: int, body: bytes) -> None:
-        """What is passed over is passed over for good, so it must be what the store holds and no accident."""
+        """What is skipped is skipped for good, so it must be what the store holds and no accident."""
         if self.log.read(number) != body:
             raise StoreUnavailable(f"read {self.log.key(number)}", "other bytes the second time")

@@ -15,7 +15,7 @@ class ChainMemory:
     """A folder with a file for each log of one store: the stored bytes of its entries, one a line. For `Chain`.
 
     Nothing in it is taken on trust: a chain holds every line against the line before, and the last line against the
-    store. Any number of processes may share it. No right to write here, or a full disk, costs time and is no error.
+    store. Any number of processes may share it. No right to write here, or a full disk, costs time and is not an error.
     """
 
     def __init__(self, directory: Path, *, store: str) -> None:

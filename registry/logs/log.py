@@ -15,7 +15,7 @@ _NUMBER = re.compile(r"(\d{8})\.json")
 
 @dataclass(frozen=True, kw_only=True)
 class Log:
-    """Entries under one prefix. An entry is there, whole and for ever, or not."""
+    """Entries under one prefix. An entry is there, whole and forever, or not."""
 
     store: ObjectStore
     prefix: str
@@ -49,7 +49,7 @@ class Log:
     def numbers(self, *, after: int = 0) -> list[int]:
         """The numbers behind `after` that are there, ascending, holes or not; a request for each 1,000.
 
-        A name that is no entry's is passed over: whoever may write here must not stop those who read. fsck names it.
+        A name that is not an entry's is skipped: anyone who may write here must not stop those who read. fsck names it.
         """
         return sorted(self.listed(after=after))
 

@@ -84,7 +84,7 @@ class Repairs:
         )
 
     def all(self) -> list[Repair]:
-        """Every repair, oldest first; objects that are none are passed over."""
+        """Every repair, oldest first; objects that are none are skipped."""
         numbers = self._log.numbers()
         found: list[Repair] = []
         for number, body in zip(numbers, self._log.read_each(numbers), strict=True):

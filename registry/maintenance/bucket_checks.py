@@ -53,7 +53,7 @@ def examine(
 ) -> list[BucketCheck]:
     """Look at each guard of `bucket`. What may not be read counts as not there, and says so.
 
-    `encryption_key`: ARN of the KMS key that objects shall be encrypted with (None: any). `collector`: ARN of the one
+    `encryption_key`: ARN of the KMS key that objects must be encrypted with (None: any). `collector`: ARN of the one
     role that may delete (None: any one). A policy is read strictly: a refusal with one more condition than is known to
     be harmless holds sometimes only, which is no guarantee. Raises StoreRefused (no such bucket), StoreUnavailable.
     """

@@ -1,4 +1,4 @@
-"""fsck: every object of a model's registry, held against what it must be. Reads everything, changes nothing."""
+"""fsck: checks every object of a model's registry. Read-only."""
 
 import tempfile
 from collections.abc import Callable, Container, Generator, Iterable, Mapping
@@ -86,7 +86,7 @@ class Inspection:
 
     @contextmanager
     def noting(self, severity: Severity, where: str) -> Generator[None]:
-        """An outcome inside this block becomes a finding, and the inspection goes on behind the block.
+        """An outcome inside this block becomes a finding, and the inspection continues behind the block.
 
         What says nothing about the registry, but only that it cannot be looked at now, is raised.
         """
@@ -214,7 +214,7 @@ class _Look:
     def at_versions(self, seen: Inspection) -> None:
         """Every version, and what was decided about it: one that is damaged must not hide the others."""
         if self._verifier is not None and self._found.certificates:
-            _ = self._verifier.key  # asked for once, and not by all readers at once
+            _ = self._verifier.key  # requested once, and not by all readers at once
         numbers = (
             number for number in self._found.versions if layout.version_key(self._model, number) not in self._declared
         )

@@ -41,7 +41,7 @@ class BlobCache:
         return True
 
     def keep(self, sha256: str, path: Path) -> None:
-        """Remember a file that was just verified. A full disk, or no right to write here, is no error."""
+        """Remember a file that was just verified. A full disk, or no right to write here, is not an error."""
         with contextlib.suppress(OSError):
             self._directory.mkdir(parents=True, exist_ok=True)
             kept = self._directory / sha256

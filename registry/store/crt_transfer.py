@@ -210,7 +210,7 @@ def _noting(seen: Headers) -> Callable[..., None]:
 def _outcomes(action: str, key: str, check: Callable[[Mapping[str, str]], None] = lambda _: None) -> Generator[None]:
     """Turn the library's exceptions into ours, and botocore's, which knows the credentials.
 
-    Whoever answers in the store's place sends no document with an error code. S3 does, but for HEAD.
+    Anyone who answers in the store's place sends no document with an error code. S3 does, but for HEAD.
     """
     try:
         with outcomes(action, key):

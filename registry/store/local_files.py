@@ -19,7 +19,7 @@ def sha256_of(path: Path) -> str:
 def written_whole(path: Path) -> Generator[BinaryIO]:
     """A file to write that takes its name only once it is written; on any error nothing is left behind.
 
-    It may not survive a power cut: whoever reads it hashes it.
+    It may not survive a power cut: anyone who reads it hashes it.
     """
     descriptor, name = tempfile.mkstemp(prefix=".part-", dir=path.parent)
     part = Path(name)

@@ -80,7 +80,7 @@ def store_time(answer: Mapping[str, Any]) -> datetime | None:
     try:
         moment = parsedate_to_datetime(said)
     except ValueError as error:
-        raise ForeignAnswer("tell the time", f"Date: {said!r:.80}, which is no date") from error
+        raise ForeignAnswer("tell the time", f"Date: {said!r:.80}, which is not a date") from error
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)  # "-0000" is a time without a zone
 
 

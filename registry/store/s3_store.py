@@ -230,7 +230,7 @@ class S3Store:
             yield from self._object(Key=key)["Body"].iter_chunks(CHUNK_BYTES)
 
     def _parts_of(self, key: str, size: int) -> Iterator[bytes]:
-        """The object in order, its parts asked for side by side; the last part has all that is there."""
+        """The object in order, its parts requested side by side; the last part has all that is there."""
 
         def read(start: int) -> bytes:
             last = start + PART_BYTES >= size

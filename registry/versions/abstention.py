@@ -68,7 +68,7 @@ class Abstention:
 def answer_set(
     scores: Sequence[float], strangeness: float, labels: Sequence[str], answer: str, abstention: Abstention
 ) -> tuple[str, ...]:
-    """Give the classes that the photo may show, likeliest first; empty: neither.
+    """Returns the classes that the photo may show, most probable first; empty: neither.
 
     `scores` are the probabilities of `labels`, `answer` the label by the version's decision, which is part of every
     answer but the empty one. A declared class without visitors (`BACKGROUND`) that is the answer makes it empty.
@@ -80,7 +80,7 @@ def answer_set(
 
 
 def as_text(classes: Sequence[str]) -> str:
-    """Say an answer: `cat`, `cat or dog?`, or `neither`."""
+    """Returns an answer as text: `cat`, `cat or dog?`, or `neither`."""
     if not classes:
         return NEITHER
     return classes[0] if len(classes) == 1 else f"{' or '.join(sorted(classes))}?"

@@ -68,10 +68,10 @@ class Catalog:
     ) -> Version:
         """Store the files, then the version that names them; returns it with its number.
 
-        Blobs go first, so whoever sees a version can have all of it. Publishing the same content again (files, labels,
-        metrics, lineage) returns the version that is there: a publish that was cut off is simply repeated.
-        With `number`, only as this version, which its files may name; NumberTaken if another was first.
-        Raises FileNameRefused, FileMissing, FileChanged, FileForgotten, VersionMalformed.
+        Blobs go first, so anyone who sees a version can have all of it. Publishing the same content again (files,
+        labels, metrics, lineage) returns the version that is there: a publish that was cut off is simply repeated. With
+        `number`, only as this version, which its files may name; NumberTaken if another was first. Raises
+        FileNameRefused, FileMissing, FileChanged, FileForgotten, VersionMalformed.
         """
         unsent = [StoredFile(name=name, sha256="0" * 64, bytes=0) for name in files]  # refuses names that cannot be
 
@@ -159,7 +159,7 @@ class Catalog:
             Catalog(self._store, self.model).fetch(version, Path(directory))
 
     def recent(self, count: int) -> list[Version]:
-        """The last `count` versions, ascending; objects among them that are none are passed over."""
+        """The last `count` versions, ascending; objects among them that are none are skipped."""
         numbers, found = self.numbers(), list[Version]()
         while numbers and len(found) < count:
             wanted = count - len(found)
@@ -182,7 +182,7 @@ class Catalog:
                 return sent
 
     def _number(self, draft: Version, latest: Sequence[Version], *, wanted: int | None) -> Version:
-        """Give the draft the next free number, unless its content has one."""
+        """Assign the draft the next free number, unless its content has one."""
         for earlier in reversed(latest):
             if earlier.same_content(draft):
                 return earlier
@@ -196,7 +196,7 @@ class Catalog:
         raise NumberTaken(self.model, wanted or 0)
 
     def _version_or_none(self, number: int, body: bytes) -> Version | None:
-        """The version that these bytes are; None where they are none: whoever may publish must not stop the others."""
+        """The version in these bytes; None for invalid ones, so that one publisher cannot stop the others."""
         try:
             return self._parse(number, body)
         except RegistryError:

@@ -17,7 +17,7 @@ _NEVER: Final = 1.0000000000000002  # the least number above every probability
 
 @dataclass(frozen=True, kw_only=True)
 class Decision:
-    """Answer `positive` from a probability of `threshold` on, and the likeliest of the other classes below it."""
+    """Answer `positive` from a probability of `threshold` on, and the most probable of the other classes below it."""
 
     positive: str  # label of the class that raises an alarm
     threshold: float  # 0: always; above 1: never
@@ -47,7 +47,7 @@ class Decision:
 
 
 def decide(scores: Sequence[float], labels: Sequence[str], decision: Decision | None) -> int:
-    """Give the place of the answer among `labels`; `scores` are their probabilities, as float64."""
+    """Returns the place of the answer among `labels`; `scores` are their probabilities, as float64."""
     places: Sequence[int] = range(len(labels))
     if decision is not None:
         positive = labels.index(decision.positive)

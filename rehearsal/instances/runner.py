@@ -156,7 +156,7 @@ class InstanceRunner:
             return {instance_id: record.state for instance_id, record in self._records.items()}
 
     def wait_for(self, instance_id: str, state: State, timeout: float) -> None:
-        """Return once the machine is in `state`. Raises `StateNotReached`."""
+        """Returns once the machine is in `state`. Raises `StateNotReached`."""
         with self._changed:
             if not self._changed.wait_for(lambda: self.states().get(instance_id) == state, timeout):
                 raise StateNotReached(
@@ -268,7 +268,7 @@ class InstanceRunner:
             self._settle(record, detail["why"])
 
     def _settle(self, record: _Record, why: str) -> None:
-        """A machine is down: make that so in the emulator too where nobody asked for it, and note how it ended."""
+        """A machine is down: make that so in the emulator too where nobody requested it, and note how it ended."""
         instance_id = record.machine.instance.id
         if why == KILLED and record.state == "running":
             self._enter(record, "shutting-down", why=why)

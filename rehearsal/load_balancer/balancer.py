@@ -166,7 +166,7 @@ class LoadBalancer:
             try:
                 self._follow(await asyncio.to_thread(read_routes, self._elbv2, self._arn))
             except (BotoCoreError, ClientError) as problem:
-                LOG.warning("the load balancer goes on with the targets that it had: %s", problem)
+                LOG.warning("the load balancer keeps its previous targets: %s", problem)
 
     def _follow(self, groups: Sequence[TargetGroup]) -> None:
         """Watch targets that are new; forget those no longer registered, once their requests are answered."""

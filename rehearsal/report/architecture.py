@@ -150,7 +150,7 @@ def _kind(token: str) -> tuple[str, str]:
     service = rest.partition("/")[0].partition(":")[0]
     words = _words(re.sub(r"[Vv]\d+$", "", token.rpartition(":")[2])).removesuffix(" configuration")
     if service == "s3" and words.startswith("Bucket "):
-        words = words.removeprefix("Bucket ").capitalize()  # the service's name beside it says the rest
+        words = words.removeprefix("Bucket ").capitalize()  # the service's name next to it says the rest
     return service, words
 
 

@@ -20,7 +20,7 @@ COMMANDS_REFUSED = ("dnf", "yum", "apt-get", "apt", "sudo", "mount", "reboot")
 
 
 def refuse(sentence: str) -> NoReturn:
-    """Say why on standard error and end with 64 (EX_USAGE)."""
+    """Print why to standard error and exit with 64 (EX_USAGE)."""
     sys.stderr.write(f"{sentence}\n")
     raise SystemExit(64)
 

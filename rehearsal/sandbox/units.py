@@ -37,7 +37,7 @@ class Unit:
     stop_seconds: float
     pid: int | None = None
     wanted: bool = True
-    again: bool = False  # a restart was asked for while it ran
+    again: bool = False  # a restart was requested while it ran
     idle: asyncio.Event = field(default_factory=asyncio.Event)
     started: float = 0.0
     failures: int = 0

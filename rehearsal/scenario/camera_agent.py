@@ -91,7 +91,7 @@ class CameraAgent:
         raise CameraSilent(f"No frame was answered in {_PATIENCE:.0f} s. {why} The agent's log is {journal}.")
 
     def end(self) -> None:
-        """Tell it to end, and wait until its last events are on their way. Raises `CommandFailed`."""
+        """Stop it, and wait until its last events are on their way. Raises `CommandFailed`."""
         self._call("systemctl", "stop", UNIT)
 
     def _call(self, *command: str) -> None:

@@ -78,7 +78,7 @@ class Lifecycle:
         self._held_out: Sequence[HeldOut] = ()
         """Photos that no training saw, with which the first version was tested."""
         self._keys: dict[str, str] = {}
-        """API keys by the endpoint's address, where one is asked for."""
+        """API keys by the endpoint's address, where one is requested."""
         self._facts = RehearsalFacts(
             started_at=datetime.now(UTC),
             engine=environment.kind,
@@ -228,7 +228,7 @@ class Lifecycle:
             step.done(f"passes {judged - len(made.report.failed)} of {judged} gates, {QUALITY}", by=made.report.by)
 
     def _train(self, dataset: Ingestion, *, number: int, first: int | None = None) -> int:
-        """Train on an instance, as the script says, where it goes on from version `first`; the new version's number."""
+        """Train on an instance, continuing from version `first`; returns the new version's number."""
         with self._steps.step(f"train version {number} on an instance") as step:
             target, script = self._environment.target("test"), self._script
             spec = submission.plan(

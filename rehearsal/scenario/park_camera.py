@@ -21,7 +21,7 @@ _SWAY = 0.08
 
 
 class ParkCamera:
-    """Streams `animals` (bytes of photos) one after the other, again and again, to whoever connects to `url`."""
+    """Streams `animals` (bytes of photos) one after the other, repeatedly, to whoever connects to `url`."""
 
     def __init__(self, animals: Sequence[bytes]) -> None:
         self._frames = [frame for animal in animals for frame in walk_by(animal)]

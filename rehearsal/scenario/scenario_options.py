@@ -22,7 +22,7 @@ class ScenarioOptions:
     """What varies between rehearsals.
 
     `photos` None draws a set of `photo_count`. `base` is the recipe that the photos are trained by, `recipe` are
-    hyper-parameters (`key=value`) other than its own, `second_recipe` goes on top of them for the second training.
+    hyper-parameters (`key=value`) other than its own, `second_recipe` continues top of them for the second training.
 
     That one differs from the first by what makes a second version in life, so that it need not be worse:
 
@@ -44,7 +44,7 @@ class ScenarioOptions:
 
     @classmethod
     def of_photos(cls, photos: Path, base: str = "", settings: tuple[str, ...] = ()) -> ScenarioOptions:
-        """For real photos, by default by a linear layer on a network that knows ImageNet.
+        """For real photos, by default by a linear layer on a network pretrained on ImageNet.
 
         Raises training's `SpecMalformed` for a recipe or settings that do not exist, or that change nothing.
         """

@@ -1,1 +1,1 @@
-"""Who may call: records of API keys, the log that they are read from, their rates, and authentication."""
+"""API keys: records, the log that they are read from, rate limits, and authentication."""

@@ -1,4 +1,4 @@
-"""The door before everything that works or decides: who asks, may they, and not too often."""
+"""API-key authentication: who calls, with which scope, and within which rate limit."""
 
 import re
 from collections.abc import Awaitable, Callable, Mapping
@@ -25,14 +25,14 @@ type Endpoint = Callable[[Request], Awaitable[Response]]
 
 @dataclass(kw_only=True)
 class Caller:
-    """Who is at the door, and what they may still do. `key` None: somebody without a key, where none is needed."""
+    """An authenticated caller with the state of its rate limit. `key` None: no key, where none is required."""
 
     key: ApiKey | None
     allowance: RateLimitState | None = None
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """What the answer tells of the key's allowance."""
+        """Response headers with the state of the key's rate limit."""
         return self.allowance.headers if self.allowance else {}
 
 
@@ -45,9 +45,9 @@ class ApiKeysState(TypedDict):
 
 
 class ApiKeyAuth:
-    """Lets requests in. `ring` None: this endpoint knows no keys, and nobody can do what takes one.
+    """Authenticates requests. `ring` None: the endpoint has no keys, so nothing that requires one is possible.
 
-    Without `required`, whoever has no key may classify; a key that is shown is looked at all the same.
+    Without `required`, callers without a key may classify; a key that is sent is checked all the same.
     """
 
     def __init__(
@@ -64,11 +64,11 @@ class ApiKeyAuth:
         self._rates = rates or Rates()
         self._clock = clock
         self._callers = Counter(
-            "petpark_callers", "Requests at the door, by what became of them", ("outcome",), registry=metrics.registry
+            "petpark_callers", "Requests, by result of authentication", ("outcome",), registry=metrics.registry
         )
 
     def to_json(self) -> ApiKeysState:
-        """Give it as `/v1/model` shows it."""
+        """Returns it as in `/v1/model`."""
         known, age = (0, None) if self._ring is None else (self._ring.known, self._ring.age)
         return {
             "required": self._required,
@@ -77,7 +77,7 @@ class ApiKeyAuth:
         }
 
     def enter(self, headers: Mapping[str, str], scope: KeyScope = KeyScope.CLASSIFY) -> Caller:
-        """Admit whoever sends these header lines (names in lower case). Raises `Problem` (401, 403, 429, 503)."""
+        """Authenticate the caller by its headers (names in lower case). Raises `Problem` (401, 403, 429, 503)."""
         try:
             caller = self._enter(headers, scope)
         except Problem as problem:
@@ -87,7 +87,7 @@ class ApiKeyAuth:
         return caller
 
     def knows(self, headers: Mapping[str, str]) -> bool:
-        """Whether a key is shown that holds now; nothing is counted or refused."""
+        """Whether the headers have a valid key; nothing is counted or refused."""
         try:
             shown = _shown(headers)
             if shown is None:
@@ -103,7 +103,7 @@ class ApiKeyAuth:
             caller.allowance = self._rates.charge(caller.key, photos - 1)
 
     def guard(self, endpoint: Endpoint, scope: KeyScope = KeyScope.CLASSIFY) -> Endpoint:
-        """Put the door before `endpoint`; it finds the `Caller` in the request's state."""
+        """Require authentication for `endpoint`, which finds the `Caller` in the request's state."""
 
         async def guarded(request: Request) -> Response:
             caller = self.enter(request.headers, scope)
@@ -123,45 +123,43 @@ class ApiKeyAuth:
         if shown is None and not self._required and scope is KeyScope.CLASSIFY:
             return Caller(key=None)
         if shown is None:
-            raise _unauthorized("This takes an API key: send Authorization: Bearer pp_… (`petpark keys create`).", "")
+            raise _unauthorized("Send an API key: Authorization: Bearer pp_…. `petpark keys create` makes one.", "")
         key = self._known(shown)
         if scope not in key.scopes:
             raise Problem(
                 FORBIDDEN,
-                f"The key {key.name} has the scopes {', '.join(sorted(key.scopes))}; this takes {scope}.",
+                f"The key {key.name} has the scopes {', '.join(sorted(key.scopes))}; this requires {scope}.",
                 headers={"www-authenticate": f'{REALM}, error="insufficient_scope", scope="{scope}"'},
             )
         allowance = self._rates.take(key)
         if not allowance.granted:
             raise Problem(
                 TOO_MANY,
-                f"The key {key.name} may ask for {key.rate:g} photos a second, and {key.burst} at once. "
-                f"Try again in {allowance.wait} s.",
+                f"The key {key.name} is limited to {key.rate:g} photos per second with a burst of {key.burst}. "
+                f"Retry in {allowance.wait} s.",
                 headers={**allowance.headers, "retry-after": str(allowance.wait)},
             )
         return Caller(key=key, allowance=allowance)
 
     def _known(self, shown: str) -> ApiKey:
         if self._ring is None:
-            raise _unauthorized("This endpoint knows no API keys.", "invalid_token")
+            raise _unauthorized("This endpoint has no API keys.", "invalid_token")
         if not self._ring.usable:
-            raise Problem(
-                KEYS_UNREAD, "The API keys could not be read for too long, so none can be checked.", retry_after=5
-            )
+            raise Problem(KEYS_UNREAD, "API keys cannot be checked: the last known ones are too old.", retry_after=5)
         key = self._ring.find(shown)
         if key is None:
-            raise _unauthorized("The API key is not known here, or was revoked.", "invalid_token")
+            raise _unauthorized("The API key is unknown or was revoked.", "invalid_token")
         if key.expired(self._clock()):
-            raise _unauthorized(f"The API key {key.name} has expired; ask for a new one.", "invalid_token")
+            raise _unauthorized(f"The API key {key.name} has expired. Request a new one.", "invalid_token")
         return key
 
 
 def _shown(headers: Mapping[str, str]) -> str | None:
-    """Give the key in the header lines. Raises `Problem` (401) for an Authorization that holds none."""
+    """Returns the key in the header lines. Raises `Problem` (401) for an Authorization that holds none."""
     if authorization := headers.get("authorization"):
         found = _BEARER.fullmatch(authorization)
         if found is None:
-            raise _unauthorized("The Authorization is not of the form: Bearer pp_….", "invalid_request")
+            raise _unauthorized("The Authorization header must have the form: Bearer pp_….", "invalid_request")
         return found[1]
     return headers.get("x-api-key") or None
 

@@ -2,7 +2,7 @@
 
 Whoever makes or revokes a key writes the next number, if nobody did; otherwise they read what is there and try again.
 So two at once lose nothing, and nobody can take a change back unseen. To hear that nothing changed takes one request
-that finds nothing. Why, and what else was considered: docs/design/serving.md, "Who may call".
+that finds nothing. Why, and what else was considered: docs/design/serving.md, "API keys".
 """
 
 import secrets
@@ -64,7 +64,7 @@ class KeyLog:
         """The keys now. `known`: the last state that was read, which is returned where nothing was written since.
 
         One request where nothing changed; else two more, however many changes there were: a listing (one request for
-        each 1,000 of them) and the last entry. What is no state is passed over. Raises the store's errors.
+        each 1,000 of them) and the last entry. What is no state is skipped. Raises the store's errors.
         """
         state = known or KeyState()
         first = self._log.read(state.seen + 1)

@@ -1,4 +1,4 @@
-"""The API keys that an endpoint knows, read at the start and looked for again and again."""
+"""The API keys that an endpoint knows: read at the start, then polled."""
 
 import logging
 import threading
@@ -53,13 +53,13 @@ class KeyRing:
         self._complained: set[str] = set()
         self._away = False
         at = metrics.registry
-        Gauge("petpark_api_keys", "API keys known here", registry=at).set_function(
+        Gauge("petpark_api_keys", "API keys known to this endpoint", registry=at).set_function(
             lambda: len(self._known.state.records)
         )
         Gauge(
             "petpark_api_keys_age_seconds", "Time since the API keys were last read; NaN before", registry=at
         ).set_function(lambda: float("nan") if self.age is None else self.age)
-        self._malformed = Gauge("petpark_api_keys_malformed", "Stored records of keys that cannot be read", registry=at)
+        self._malformed = Gauge("petpark_api_keys_malformed", "Stored key records that cannot be read", registry=at)
 
     @property
     def age(self) -> float | None:
@@ -69,7 +69,7 @@ class KeyRing:
 
     @property
     def usable(self) -> bool:
-        """Whether what is known may still be believed."""
+        """Whether the last known keys are recent enough."""
         return self.age is not None and self.age <= LONGEST_SECONDS
 
     @property
@@ -78,7 +78,7 @@ class KeyRing:
         return len(self._known.state.records)
 
     def find(self, key: str) -> ApiKey | None:
-        """Give the record of `key`, expired or not; None for one that nobody made, or that a rotation ended.
+        """Returns the record of `key`, expired or not; None for one that nobody made, or that a rotation ended.
 
         Looked up by its hash: how long that takes says something about hashes of the caller's own choosing, and from a
         hash nobody gets to a key. So no comparison needs to take constant time.
@@ -90,7 +90,7 @@ class KeyRing:
         return record if until is None or self._clock() < until else None
 
     def run(self, stop: threading.Event, *, poll_seconds: float = POLL_SECONDS) -> None:
-        """Read again and again until `stop` is set; a first reading that failed is repeated soon."""
+        """Poll until `stop` is set; a first reading that failed is repeated soon."""
         while not stop.is_set():
             stop.wait(poll_seconds if self.refresh() or self.age is not None else min(2.0, poll_seconds))
 
@@ -101,11 +101,11 @@ class KeyRing:
         except Exception as error:  # noqa: BLE001 - whatever happens here must not end the poller
             level = logging.DEBUG if self._away else logging.ERROR
             self._away = True
-            logger.log(level, "cannot read the API keys; the last known are in force", extra={"error": repr(error)})
+            logger.log(level, "cannot read the API keys; using the last known ones", extra={"error": repr(error)})
             return False
         if self._away:
             self._away = False
-            logger.info("reading the API keys again")
+            logger.info("API keys readable again")
         by_hash = self._known.by_hash if state is self._known.state else self._by_hash(state)
         self._known = _Known(state=state, by_hash=by_hash, read_at=self._monotonic())
         return True
@@ -114,9 +114,9 @@ class KeyRing:
         """One record that cannot be read spoils no other, and is logged once."""
         for name, problem in state.problems.items():
             if name not in self._complained:
-                logger.warning("no record of an API key", extra={"key": name, "detail": problem})
+                logger.warning("invalid API key record", extra={"key": name, "detail": problem})
         if state.seen > max(state.number, self._known.state.seen):
-            logger.warning("objects in the log of API keys that are none of its states", extra={"last": state.seen})
+            logger.warning("invalid objects in the log of API keys", extra={"last": state.seen})
         self._complained = set(state.problems)
         self._malformed.set(len(state.problems))
         records = state.records.values()

@@ -76,7 +76,7 @@ class ApiKey:
         return self.expires is not None and now >= self.expires
 
     def rotated(self, new_hash: str, *, now: datetime, grace: timedelta) -> "ApiKey":
-        """Give the record with a new key; the present one stays good for `grace`."""
+        """Returns the record with a new key; the present one stays good for `grace`."""
         return replace(self, hash=new_hash, previous=Previous(hash=self.hash, until=now + grace))
 
     def to_dict(self) -> dict[str, object]:
@@ -134,7 +134,7 @@ def new_key() -> str:
 
 
 def hash_of(key: str) -> str:
-    """Give what a record holds of a key."""
+    """Returns what a record holds of a key."""
     return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
 
 

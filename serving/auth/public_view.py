@@ -1,4 +1,4 @@
-"""What callers without an API key may read of the registry: what is in force, and nothing that names a person.
+"""What callers without an API key may read of the registry: the active versions, and nothing that names a person.
 
 An open endpoint answers everybody who reaches it; names of colleagues and what they write to each other are not for
 everybody.
@@ -9,7 +9,7 @@ from typing import cast
 PERSONAL = frozenset({"by", "why", "note", "despite", "reasons", "requested_by", "trained_by"})
 """Fields of the registry's records that say who decided something, or hold what a person wrote."""
 
-HIDDEN_ERROR = "What is wrong is told to callers with an API key."
+HIDDEN_ERROR = "Details are shown to callers with an API key."
 
 
 def for_strangers(told: object) -> object:

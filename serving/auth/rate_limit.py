@@ -1,4 +1,4 @@
-"""How often a key may ask: a token bucket each. https://en.wikipedia.org/wiki/Token_bucket
+"""Rate limits of API keys: one token bucket per key. https://en.wikipedia.org/wiki/Token_bucket
 
 Tokens are photos. A request is let in while there is one token, and pays afterwards for all that it brought: a large
 batch leaves a debt that has to refill first, so no request is too large to be ever let in, and none is half done.
@@ -15,7 +15,7 @@ from serving.auth.key_record import ApiKey
 
 @dataclass(frozen=True, kw_only=True)
 class RateLimitState:
-    """What a key may still do."""
+    """State of a key's rate limit."""
 
     granted: bool
     limit: int

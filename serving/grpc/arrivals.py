@@ -20,9 +20,9 @@ class Arrivals:
     """Who may send a message now. For one event loop.
 
     gRPC does not say how large a message is before it is there, so each that arrives counts as the largest that may
-    come: there are as many places as such messages fit into `Limits.held_bytes`. Whoever finds none free waits, within
-    the time that a message has to arrive; `Limits.peer_messages` are one caller's at most, so that somebody who sends
-    halves waits for themselves.
+    come: there are as many places as such messages fit into `Limits.held_bytes`. Anyone who finds none free waits,
+    within the time that a message has to arrive; `Limits.peer_messages` are one caller's at most, so that somebody who
+    sends halves waits for themselves.
     """
 
     def __init__(self, limits: Limits) -> None:
@@ -36,7 +36,7 @@ class Arrivals:
         name = peer_of(host)
         peer = self._peers.setdefault(name, _Peer(asyncio.Semaphore(self._limits.peer_messages)))
         if peer.calls >= self._limits.peer_calls:
-            detail = f"{peer.calls} calls from your address are running or waiting. Try again after a moment."
+            detail = f"{peer.calls} calls from your address are running or waiting. Retry after a moment."
             raise Problem(OVERLOADED, detail, retry_after=1)
         peer.calls += 1
         try:
@@ -61,6 +61,6 @@ class Arriving:
             async with asyncio.timeout(self.seconds), self.own, self.shared:
                 return await anext(messages)
         except StopAsyncIteration:
-            raise Problem(BAD_REQUEST, "The call brought no message.") from None
+            raise Problem(BAD_REQUEST, "The call has no message.") from None
         except TimeoutError:
             raise Problem(BODY_TOO_SLOW, f"The message did not arrive within {self.seconds:g} seconds.") from None

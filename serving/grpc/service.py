@@ -53,7 +53,7 @@ type Call = Callable[[Any, Context, Caller | None], Awaitable[Any]]
 
 @dataclass(frozen=True, kw_only=True)
 class InferenceService:
-    """The protocol's six calls. One model is served: the one in force."""
+    """The protocol's six calls. One model is served: the active one."""
 
     live: Live
     metrics: Metrics
@@ -80,7 +80,7 @@ class InferenceService:
     async def model_ready(
         self, request: pb.ModelReadyRequest, _context: Context, _caller: Caller | None
     ) -> pb.ModelReadyResponse:
-        """Answer `ModelReady`: false for another model or version than the one in force."""
+        """Answer `ModelReady`: false for another model or version than the active one."""
         try:
             self._asked_for(request.name, request.version)
         except Problem:
@@ -132,12 +132,12 @@ class InferenceService:
         return answer.SerializeToString(), len(asked.images)
 
     def _asked_for(self, name: str, version: str) -> LoadedModel:
-        """Give what is in force, if it is what the call names. Raises `Problem` (404, 503)."""
+        """Returns the active version, if it is what the call names. Raises `Problem` (404, 503)."""
         if name != self.name:
-            raise Problem(NOT_FOUND, f"This endpoint serves the model {self.name!r}, not {name[:100]!r}.")
+            raise Problem(NOT_FOUND, f"This endpoint serves model {self.name!r}, not {name[:100]!r}.")
         model = deployed(self.live).model
         if version and version != str(model.version.number):
-            raise Problem(NOT_FOUND, f"Version {model.version.number} is in force, not {version[:100]!r}.")
+            raise Problem(NOT_FOUND, f"Version {model.version.number} is being served, not {version[:100]!r}.")
         return model
 
 
@@ -214,7 +214,7 @@ def _guarded(
             await context.abort(CODES[status], problem.detail, told)
         except Exception:
             logger.exception("request failed", extra={"request_id": request_id, "path": route})
-            detail = f"Something unforeseen happened; the endpoint's log has it under {request_id}."
+            detail = f"Unexpected error; see the endpoint's log for request id {request_id}."
             await context.abort(CODES[INTERNAL.status], detail)
         else:
             return answered
@@ -241,7 +241,7 @@ def _parsed[M: Message](kind: type[M], body: bytes) -> M:
     try:
         return kind.FromString(body)
     except DecodeError:
-        raise Problem(UNREADABLE, f"The body is no {kind.__name__}.") from None
+        raise Problem(UNREADABLE, f"The body is not a {kind.__name__}.") from None
 
 
 def _serialized(answer: Message | bytes) -> bytes:
@@ -262,7 +262,7 @@ def _read(request: pb.ModelInferRequest, *, size: int, batch: int, known: tuple[
     binary = b""
     if request.raw_input_contents:
         if len(request.raw_input_contents) != 1 or tensor.HasField("contents"):
-            raise Problem(UNREADABLE, "There have to be raw_input_contents or contents, one for the one input.")
+            raise Problem(UNREADABLE, "Send raw_input_contents or contents, for one input.")
         binary = request.raw_input_contents[0]
         document["parameters"] = {"binary_data_size": len(binary)}
     else:

@@ -63,7 +63,9 @@ class BatchApi:
         content_type = request.headers.get("content-type", "")
         kind = content_type.partition(";")[0].strip().lower()
         if kind != FORM_TYPE:
-            raise Problem(WRONG_TYPE, f"The Content-Type is {kind or 'missing'}; send {FORM_TYPE}, a part a photo.")
+            raise Problem(
+                WRONG_TYPE, f"The Content-Type is {kind or 'missing'}; send {FORM_TYPE} with one part per photo."
+            )
         explain, abstain = explain_of(request), abstain_of(request)
         peer = peer_of(self._workers, request)
         deployed(self._live)  # say so before the caller sends megabytes
@@ -108,7 +110,7 @@ class BatchApi:
         return results
 
     def _one(self, model: LoadedModel, photo: SentPhoto, explain: Explain, *, abstain: bool) -> BatchResult:
-        """Give one photo's part of the answer; whatever is wrong with it spoils no other."""
+        """Returns one photo's part of the answer; whatever is wrong with it spoils no other."""
         try:
             found = model.classify(photo.content, explain=explain is not Explain.NOTHING)
         except PhotoError as error:

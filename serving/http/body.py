@@ -34,7 +34,7 @@ class Bodies:
 
     @asynccontextmanager
     async def read(self, request: Request) -> AsyncGenerator[bytes]:
-        """Give the body for as long as the block runs, decoded if its Content-Encoding says that it is compressed.
+        """Returns the body for as long as the block runs, decoded if its Content-Encoding says that it is compressed.
 
         Raises `Problem`: 413 beyond the size limit, sent or decoded (at once, if the header says so), 408 when it
         arrives too slowly, 415 and 422 for an encoding that is unknown or broken, 503 when the bodies of all requests
@@ -82,7 +82,7 @@ class Bodies:
     def _check_announced(self, request: Request) -> None:
         announced = request.headers.get("content-length", "0")
         if not announced.isascii() or not announced.isdigit():
-            raise Problem(BAD_REQUEST, "Content-Length is not a number.")
+            raise Problem(BAD_REQUEST, "Content-Length is not a valid number.")
         self._check_size(int(announced[:20]))
 
     def _check_size(self, size: int) -> None:
@@ -91,10 +91,10 @@ class Bodies:
 
     def _hold(self, size: int, peer: str | None) -> None:
         if self._held + size > self._limits.held_bytes:
-            raise Problem(OVERLOADED, "Too many large bodies at once. Try again after a moment.", retry_after=1)
+            raise Problem(OVERLOADED, "Too many large requests at the same time. Retry after a moment.", retry_after=1)
         if peer is not None:
             if self._peers[peer] + size > self._limits.peer_held_bytes:
-                detail = "Too many large bodies from your address at once. Try again after a moment."
+                detail = "Too many large requests from your address at the same time. Retry after a moment."
                 raise Problem(OVERLOADED, detail, retry_after=1)
             self._peers[peer] += size
         self._held += size
@@ -117,7 +117,7 @@ class Bodies:
 
 
 async def _chunks(request: Request) -> AsyncIterator[bytes]:
-    """Give what is sent. Raises `ClientDisconnect` where it ends early.
+    """Returns what is sent. Raises `ClientDisconnect` where it ends early.
 
     The last byte of an announced length ends the body; to wait for the server to say so would cost one more change of
     threads. RFC 9112, section 6.3: a Transfer-Encoding overrides a Content-Length.

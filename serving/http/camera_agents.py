@@ -48,7 +48,10 @@ class AgentsApi:
         self._places = asyncio.Semaphore(_AT_ONCE)
 
     async def cameras(self, _request: Request) -> Response:
-        """Answer `GET /v1/cameras`. An agent that is away is said in the answer: it is no failure of the endpoint."""
+        """Answer `GET /v1/cameras`.
+
+        An agent that is away is said in the answer: it is not a failure of the endpoint.
+        """
         agents = await asyncio.gather(*(self._state(number) for number in range(len(self._agents))))
         told: Cameras = {"agents": agents}
         return JSONResponse(told, headers=_FRESH)
@@ -58,11 +61,11 @@ class AgentsApi:
         told, name = request.path_params["agent"], request.path_params["name"]
         number = next((place for place in range(len(self._agents)) if str(place) == told), None)
         if number is None or not NAME.fullmatch(name):
-            raise Problem(NOT_FOUND, "There is no such camera; /v1/cameras lists them.")
+            raise Problem(NOT_FOUND, "No such camera; see /v1/cameras.")
         try:
             picture = await self._ask(number, f"/v1/cameras/{name}/thumbnail.jpg", "image/jpeg", _PICTURE_BYTES)
         except AgentAway as away:
-            raise Problem(NOT_FOUND, f"There is no picture of camera {name} now: {away}") from None
+            raise Problem(NOT_FOUND, f"No picture of camera {name} available: {away}") from None
         return Response(picture, media_type="image/jpeg", headers=_FRESH)
 
     async def _state(self, number: int) -> Agent:
@@ -91,7 +94,7 @@ def _state_of(body: bytes, number: int) -> Agent:
             "forwarding": state["forwarding"],
         }
     except (ValueError, KeyError, TypeError):
-        raise AgentAway("what answers there is no camera agent.") from None
+        raise AgentAway("the address is not a camera agent.") from None
 
 
 def _fetch(agent: str, path: str, kind: str, most: int) -> bytes:
@@ -108,11 +111,11 @@ def _fetch(agent: str, path: str, kind: str, most: int) -> bytes:
         while len(body) <= most and (part := answer.read1(65536)):
             body += part
             if time.monotonic() > end:
-                raise AgentAway(f"its answer takes more than {_SECONDS:g} s.")
+                raise AgentAway(f"its response took more than {_SECONDS:g} s.")
     except TimeoutError:
-        raise AgentAway(f"it did not answer within {_SECONDS:g} s.") from None
+        raise AgentAway(f"it did not respond within {_SECONDS:g} s.") from None
     except (OSError, http.client.HTTPException) as error:
-        raise AgentAway(f"it does not answer ({type(error).__name__}).") from None
+        raise AgentAway(f"it does not respond ({type(error).__name__}).") from None
     finally:
         connection.close()
     if len(body) > most:

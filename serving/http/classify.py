@@ -46,7 +46,7 @@ class Classification(Explanation):
 
 
 def deployed(live: Live) -> Deployed:
-    """Give what is in force. Raises `Problem` (503) when nothing is."""
+    """Returns the active version. Raises `Problem` (503) when nothing is."""
     current = live.deployed
     if current is None:
         raise Problem(NOT_READY, live.excuse, retry_after=2)
@@ -54,7 +54,7 @@ def deployed(live: Live) -> Deployed:
 
 
 def peer_of(workers: Workers, request: Request) -> str:
-    """Return whose turn this request takes among the workers."""
+    """Returns whose turn this request takes among the workers."""
     return workers.peer(request.state.caller, request.client.host if request.client else None)
 
 
@@ -105,7 +105,7 @@ class ClassifyApi:
         """Answer from the thread that did the work: a way through the event loop would cost two changes of threads."""
         photo = unwrap(body)
         if not photo:
-            raise Problem(UNREADABLE, "The body is empty; send the bytes of a photo.")
+            raise Problem(UNREADABLE, "The body is empty; send a photo.")
         current = deployed(self._live)
         try:
             answer = self._split.classify(

@@ -39,7 +39,7 @@ class Reason(StrEnum):
     SILENT = "silent"
     """No whole header lines arrived within `Limits.header_seconds`."""
     IDLE = "idle"
-    """Nothing was asked for `Limits.keep_alive_seconds` after an answer."""
+    """Nothing was requested `Limits.keep_alive_seconds` after an answer."""
     PEER = "peer"
     """Its caller holds more than `Limits.peer_connections`."""
     ALL = "all"
@@ -80,7 +80,7 @@ class ConnectionState:
 
 @functools.lru_cache(4096)
 def peer_of(host: str) -> str:
-    """Give the address that connections are counted for; of IPv6, the network that one customer has."""
+    """Returns the address that connections are counted for; of IPv6, the network that one customer has."""
     try:
         address = ipaddress.ip_address(host.partition("%")[0])
     except ValueError:
@@ -155,7 +155,7 @@ class Connections:
             asked.last = self._clock()
 
     def run(self, stop: threading.Event) -> None:
-        """Look again and again until `stop` is set."""
+        """Look repeatedly until `stop` is set."""
         while not stop.wait(SWEEP_SECONDS):
             self.sweep()
 

@@ -73,4 +73,4 @@ def decoder(header: str | None) -> Identity | Compressed:
 
 
 def _broken(detail: str) -> Problem:
-    return Problem(UNREADABLE, f"The body cannot be decoded as its Content-Encoding says: {detail}.")
+    return Problem(UNREADABLE, f"The body does not match its Content-Encoding: {detail}.")

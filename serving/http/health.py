@@ -88,7 +88,7 @@ class HealthApi:
     async def ready(self, _request: Request) -> Response:
         """Answer `GET /healthz/ready`: a verified version has answered its probes and callers are welcome."""
         if self._live.draining:
-            raise Problem(NOT_READY, "The endpoint is draining: it finishes what it began and ends.", retry_after=2)
+            raise Problem(NOT_READY, "The endpoint is shutting down: it finishes running requests.", retry_after=2)
         if self._live.deployed is None:
             raise Problem(NOT_READY, self._live.excuse, retry_after=2)
         return JSONResponse({"ready": True})
@@ -96,7 +96,7 @@ class HealthApi:
     async def in_service(self, _request: Request) -> Response:
         """Answer `GET /healthz/in-service`: callers should come here, and this instance should stay."""
         if not self._live.in_service:
-            draining = "The endpoint is draining: it finishes what it began and ends."
+            draining = "The endpoint is shutting down: it finishes running requests."
             raise Problem(NOT_READY, draining if self._live.draining else self._live.excuse, retry_after=2)
         return JSONResponse({"in_service": True})
 

@@ -38,7 +38,7 @@ class Interface:
 
 
 def describe(model: LoadedModel) -> Interface:
-    """Give the metadata of the model in force, for REST and for gRPC."""
+    """Returns the metadata of the active model, for REST and for gRPC."""
     size, classes = model.session.size, len(model.labels)
     strangeness = TensorKind(name=STRANGENESS, datatype="FP32", shape=[-1])
     return Interface(
@@ -55,7 +55,7 @@ def describe(model: LoadedModel) -> Interface:
 
 
 class InferenceProtocolApi:
-    """The protocol's addresses. One model is served: the one in force."""
+    """The protocol's addresses. One model is served: the active one."""
 
     def __init__(
         self, *, live: Live, bodies: Bodies, workers: Workers, name: str, batch: int, door: ApiKeyAuth
@@ -78,7 +78,7 @@ class InferenceProtocolApi:
     async def server_ready(self, _request: Request) -> Response:
         """Answer `GET /v2/health/ready`."""
         if not self._live.ready:
-            raise Problem(NOT_READY, "No verified version is in force, or the endpoint is draining.", retry_after=2)
+            raise Problem(NOT_READY, "The endpoint serves no version yet, or is shutting down.", retry_after=2)
         return JSONResponse({"ready": True})
 
     async def model_ready(self, request: Request) -> Response:
@@ -125,14 +125,14 @@ class InferenceProtocolApi:
         return *answer, len(asked.images)
 
     def _asked_for(self, request: Request) -> Deployed:
-        """Give what is in force, if it is what the address names. Raises `Problem` (404, 503)."""
+        """Returns the active version, if it is what the address names. Raises `Problem` (404, 503)."""
         name: str = request.path_params["model"]
         if name != self._name:
-            raise Problem(NOT_FOUND, f"This endpoint serves the model {self._name!r}, not {name!r}.")
+            raise Problem(NOT_FOUND, f"This endpoint serves model {self._name!r}, not {name!r}.")
         current = deployed(self._live)
         version: str | None = request.path_params.get("version")
         if version is not None and version != str(current.model.version.number):
-            raise Problem(NOT_FOUND, f"Version {current.model.version.number} is in force, not {version!r}.")
+            raise Problem(NOT_FOUND, f"Version {current.model.version.number} is being served, not {version!r}.")
         return current
 
 
@@ -141,5 +141,5 @@ def _json_length(request: Request) -> int | None:
     if text is None:
         return None
     if not (text.isascii() and text.isdigit() and len(text) < 12):
-        raise Problem(UNREADABLE, "Inference-Header-Content-Length is not a number.")
+        raise Problem(UNREADABLE, "Inference-Header-Content-Length is not a valid number.")
     return int(text)

@@ -61,7 +61,7 @@ class _Form:
 
 
 def photo_of(body: bytes, content_type: str) -> bytes:
-    """Give the content of the one part that has a file name. Raises `Problem` (422)."""
+    """Returns the content of the one part that has a file name. Raises `Problem` (422)."""
     photos = _files(body, content_type, most_parts=OTHER_PARTS)
     if len(photos) != 1:
         raise Problem(UNREADABLE, f"The form has {len(photos)} parts with a file name; send exactly one photo.")
@@ -69,7 +69,7 @@ def photo_of(body: bytes, content_type: str) -> bytes:
 
 
 def photos_of(body: bytes, content_type: str, *, most: int) -> list[SentPhoto]:
-    """Give all parts that have a file name, in their order. Raises `Problem` (422, 413 for more than `most`)."""
+    """Returns all parts that have a file name, in their order. Raises `Problem` (422, 413 for more than `most`)."""
     photos = _files(body, content_type, most_parts=most + OTHER_PARTS)
     if not photos:
         raise Problem(UNREADABLE, "The form has no part with a file name; send at least one photo.")
@@ -82,7 +82,7 @@ def _files(body: bytes, content_type: str, *, most_parts: int) -> list[SentPhoto
     _, options = parse_options_header(content_type)
     boundary = options.get(b"boundary")
     if not boundary:
-        raise Problem(UNREADABLE, "The Content-Type names no boundary between the parts of the form.")
+        raise Problem(UNREADABLE, "The Content-Type has no boundary parameter.")
     form = _Form(most_parts)
     try:
         parser = MultipartParser(
@@ -98,7 +98,7 @@ def _files(body: bytes, content_type: str, *, most_parts: int) -> list[SentPhoto
         parser.write(body)
         parser.finalize()
     except FormParserError as error:
-        raise Problem(UNREADABLE, f"The multipart form is broken: {error}.") from error
+        raise Problem(UNREADABLE, f"The multipart form is malformed: {error}.") from error
     return [
         SentPhoto(name.decode("utf-8", "replace")[:_LONGEST_NAME], bytes(part.content))
         for part in form.parts

@@ -82,25 +82,25 @@ class RequestMiddleware:
 def request_id_of(given: str | None) -> str:
     """Keep the caller's id where it is harmless to log and send back; otherwise make one.
 
-    An id is no secret, and to ask the system for random bytes would let go of Python's lock at each request.
+    An id is not secret, and to ask the system for random bytes would let go of Python's lock at each request.
     """
     return given if given is not None and _REQUEST_ID.fullmatch(given) else f"{random.getrandbits(128):032x}"
 
 
 def wrong_host(scope: Scope) -> str | None:
-    """Say what is wrong with the header line Host, which whoever is on the way may have understood in another way.
+    """Returns what is wrong with the Host header, which proxies may interpret differently.
 
     RFC 9112, section 3.2: there is one, with a valid value, in every request of HTTP/1.1. Granian makes an empty one
     where there is none.
     """
     hosts = [value for name, value in scope["headers"] if name == b"host"]
     if len(hosts) > 1:
-        return f"There are {len(hosts)} Host header lines; send one."
+        return f"The request has {len(hosts)} Host headers; send exactly one."
     if hosts and _HOST.fullmatch(hosts[0]):
         return None
     if not any(hosts):
-        return "There is no Host header line; send one." if scope["http_version"] == "1.1" else None
-    return "The Host header line is no host; send a name or an address, with a port or without."
+        return "The Host header is missing." if scope["http_version"] == "1.1" else None
+    return "The Host header is invalid; send a name or an address, optionally with a port."
 
 
 def _line(scope: Scope) -> Line | None:

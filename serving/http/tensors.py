@@ -81,11 +81,11 @@ def understand(
 ) -> TensorRequest:
     """Understand a request that is JSON no longer; `binary` is its tensor data. Raises `Problem` (422, 413).
 
-    `known` are the outputs that may be asked for; who asks for none gets `OUTPUTS`.
+    `known` are the outputs that may be requested; who asks for none gets `OUTPUTS`.
     """
     inputs = document.get("inputs")
     if not isinstance(inputs, list) or len(cast("list[Any]", inputs)) != 1:
-        raise _broken("`inputs` has to be a list of one tensor")
+        raise _broken("`inputs` must be a list of one tensor")
     tensor = _object(cast("list[Any]", inputs)[0], "the input")
     outputs, as_binary = _wanted(document, known)
     name = document.get("id")
@@ -100,7 +100,7 @@ def understand(
 def write_response(
     request: TensorRequest, outputs: Mapping[str, Scores], *, model: str, version: str
 ) -> tuple[bytes, int | None]:
-    """Give the body of the answer, and how much of it is JSON where binary data follows."""
+    """Returns the body of the answer, and how much of it is JSON where binary data follows."""
     tensors: list[Tensor] = []
     tail: list[bytes] = []
     for name in request.outputs:
@@ -125,16 +125,16 @@ def write_response(
 
 def _images(tensor: Mapping[str, Any], binary: bytes, *, size: int, batch: int) -> Pixels:
     if tensor.get("name") != IMAGE or tensor.get("datatype") != "UINT8":
-        raise _broken(f"the input has to be called {IMAGE} and be of datatype UINT8")
+        raise _broken(f"the input must have the name {IMAGE} and the datatype UINT8")
     shape = _shape(tensor.get("shape"))
     if len(shape) != 4 or shape[1:] != (size, size, 3) or shape[0] < 1:
-        raise _broken(f"the input's shape has to be [N, {size}, {size}, 3] with N of 1 or more, not {list(shape)}")
+        raise _broken(f"the input's shape must be [N, {size}, {size}, 3] with N of 1 or more, not {list(shape)}")
     if shape[0] > batch:
         raise Problem(TOO_LARGE, f"The tensor holds {shape[0]} images; the limit is {batch}.")
     announced = _parameters(tensor).get("binary_data_size")
     values = _numbers(tensor.get("data")) if announced is None else _bytes(binary, announced)
     if values.size != np.prod(shape):
-        raise _broken(f"the input has {values.size} numbers; its shape {list(shape)} asks for {np.prod(shape)}")
+        raise _broken(f"the input has {values.size} numbers; its shape {list(shape)} needs {np.prod(shape)}")
     return values.reshape(shape)
 
 
@@ -149,16 +149,16 @@ def _numbers(data: object) -> Pixels:
     try:
         values = np.asarray(data)
     except (ValueError, OverflowError):
-        raise _broken("`data` has to be a list of numbers, flat or nested evenly") from None
+        raise _broken("`data` must be a list of numbers, flat or evenly nested") from None
     if values.dtype.kind not in "iu" or (values.size and (values.min() < 0 or values.max() > 255)):
-        raise _broken("`data` has to hold whole numbers from 0 to 255")
+        raise _broken("`data` must contain whole numbers from 0 to 255")
     return values.astype(np.uint8).ravel()
 
 
 def _shape(value: object) -> tuple[int, ...]:
     items = cast("Sequence[object]", value) if isinstance(value, list) else ()
     if not items or not all(type(item) is int and 0 <= item < 2**31 for item in items):
-        raise _broken("`shape` has to be a list of whole numbers")
+        raise _broken("`shape` must be a list of whole numbers")
     return tuple(cast("Sequence[int]", items))
 
 
@@ -166,7 +166,7 @@ def _wanted(document: Mapping[str, Any], known: tuple[str, ...]) -> tuple[tuple[
     all_binary = _parameters(document).get("binary_data_output") is True
     asked = document.get("outputs") or [{"name": name} for name in OUTPUTS]
     if not isinstance(asked, list):
-        raise _broken("`outputs` has to be a list")
+        raise _broken("`outputs` must be a list")
     names: list[str] = []
     binary: set[str] = set()
     for item in cast("list[Any]", asked):
@@ -195,9 +195,9 @@ def _parameters(of: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _object(value: object, what: str) -> Mapping[str, Any]:
     if not isinstance(value, dict):
-        raise _broken(f"{what} has to be a JSON object")
+        raise _broken(f"{what} must be a JSON object")
     return cast("Mapping[str, Any]", value)
 
 
 def _broken(detail: str) -> Problem:
-    return Problem(UNREADABLE, f"The inference request cannot be understood: {detail}.")
+    return Problem(UNREADABLE, f"Invalid inference request: {detail}.")

@@ -34,7 +34,7 @@ class _Task:
     error: BaseException | None = None
 
     def settle(self) -> None:
-        """Tell whoever waits for it how it ended. For the event loop."""
+        """Deliver the result to the waiting request. For the event loop."""
         if self.done.done():
             return  # its caller has left, or the time was up
         if self.error is None:
@@ -79,7 +79,7 @@ class Workers:
         return self._taken
 
     def peer(self, caller: Caller | None, host: str | None) -> str:
-        """Return whose turn a request takes: its key's, else its address's; "" if neither tells callers apart."""
+        """Returns whose turn a request takes: its key's, else its address's; "" if neither tells callers apart."""
         if caller is not None and caller.key is not None:
             return f"key {caller.key.name}"
         return peer_of(host) if self._shares and host else ""
@@ -185,7 +185,7 @@ class Workers:
             async with asyncio.timeout(self._seconds):
                 return await task.done
         except TimeoutError:
-            detail = f"There was no answer within {self._seconds:g} seconds. Try again after a moment."
+            detail = f"No answer within {self._seconds:g} seconds. Retry after a moment."
             raise Problem(OVERLOADED, detail, retry_after=RETRY_AFTER_SECONDS) from None
         finally:
             if task.waiting:
@@ -231,7 +231,7 @@ class Workers:
         return None if task is None or self._held[most] <= self._held[peer] + 1 else task
 
     def _overloaded(self) -> Problem:
-        detail = f"{self._places} requests are running or waiting. Try again after a moment."
+        detail = f"{self._places} requests are running or waiting. Retry after a moment."
         return Problem(OVERLOADED, detail, retry_after=RETRY_AFTER_SECONDS)
 
     def _give_back(self, peer: str) -> None:

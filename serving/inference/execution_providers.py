@@ -31,7 +31,7 @@ def parse_providers(text: str) -> tuple[str, ...]:
 
 
 def choose_providers(wanted: tuple[str, ...], available: Collection[str]) -> list[str]:
-    """Give ONNX Runtime's names of those wanted that this build of it has; the CPU, which can all, comes last."""
+    """Returns ONNX Runtime's names of those wanted that this build of it has; the CPU, which can all, comes last."""
     names = [NAMES[name] for name in wanted if NAMES[name] in available]
     return [name for name in names if name != NAMES["cpu"]] + [NAMES["cpu"]]
 

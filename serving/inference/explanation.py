@@ -58,7 +58,7 @@ def abstain_of(request: Request) -> bool:
 
 
 def explanation(model: LoadedModel, found: Prediction, explain: Explain) -> Explanation:
-    """Give the members of an answer that explain it; none where nothing was asked for."""
+    """Returns the members of an answer that explain it; none where nothing was requested."""
     if found.activation_map is None or found.pixels is None:
         return {}
     if explain is Explain.PICTURE:

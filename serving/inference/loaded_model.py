@@ -84,13 +84,13 @@ class Prediction:
     strangeness: float | None = None
     """From 0 to 1; None where the version has no record of abstention."""
     activation_map: npt.NDArray[np.float32] | None = None
-    """[classes, h, w], when asked for"""
+    """[classes, h, w], when requested"""
     pixels: Pixels | None = None
-    """[size, size, 3]: what the model saw, when asked for"""
+    """[size, size, 3]: what the model saw, when requested"""
 
     @property
     def confidence(self) -> float:
-        """Return the largest probability."""
+        """Returns the largest probability."""
         return max(self.probabilities.values())
 
 
@@ -111,9 +111,9 @@ class LoadedModel:
     session: Session
     certificate: Certificate | None
     standing: Standing | None
-    """None, as the certificate is, where no certificate is asked for."""
+    """None, as the certificate is, where no certificate is requested."""
     decision: Decision | None = None
-    """By which a label is chosen from probabilities; None: the likeliest class."""
+    """By which a label is chosen from probabilities; None: the most probable class."""
     abstention: Abstention | None = None
     """When an answer is a set of classes, or none; None: the version cannot say so."""
     max_pixels: int = imaging.MAX_PIXELS
@@ -147,7 +147,7 @@ class LoadedModel:
         return self.session.labels
 
     def decode(self, photo: bytes) -> Pixels:
-        """Give the pixels [1, size, size, 3] that the model sees. Raises `imaging.PhotoError`."""
+        """Returns the pixels [1, size, size, 3] that the model sees. Raises `imaging.PhotoError`."""
         return imaging.decode(photo, self.session.size, max_pixels=self.max_pixels)[np.newaxis]
 
     def classify(self, photo: bytes, *, explain: bool = False) -> Prediction:
@@ -169,7 +169,7 @@ class LoadedModel:
         )
 
     def abstained(self, found: Prediction) -> AbstentionAnswer | None:
-        """Say which classes a photo may show, and none for a photo that shows none; None where this version cannot.
+        """Returns which classes a photo may show, and none for a photo that shows none; None where this version cannot.
 
         A version without a record still says `neither` where it has a class for frames without visitors.
         """

@@ -14,7 +14,7 @@ from serving.problems import NOT_FOUND, Problem
 from serving.settings import ServingSettings
 
 LANGUAGES = ("en", "es", "ca")
-"""The first is for whoever asks for none of them."""
+"""The first is the default."""
 PAGES = {"/": "try.html", "/live": "live.html", "/models": "models.html", "/docs": "docs.html"}
 ASSETS = ("style.css", "common.js", "try.js", "live.js", "models.js", "docs.js", "icon.svg")
 
@@ -67,14 +67,14 @@ class PagesApi:
         """Answer `GET /pages/{file}`."""
         name: str = request.path_params["file"]
         if name not in ASSETS:
-            raise Problem(NOT_FOUND, f"There is no page file {name!r}.")
+            raise Problem(NOT_FOUND, f"No page file {name!r}.")
         return Response(self._files[name], media_type=_TYPES[name.rpartition(".")[2]], headers=_HEADERS)
 
     async def texts(self, request: Request) -> Response:
         """Answer `GET /pages/texts/{file}`: all texts of one language."""
         name: str = request.path_params["file"]
         if name not in self._texts:
-            raise Problem(NOT_FOUND, f"There are no texts {name!r}; there are {', '.join(self._texts)}.")
+            raise Problem(NOT_FOUND, f"No texts {name!r}; available: {', '.join(self._texts)}.")
         return Response(self._texts[name], media_type="application/json", headers=_HEADERS)
 
     async def openapi(self, _request: Request) -> Response:

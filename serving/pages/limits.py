@@ -25,13 +25,13 @@ type _Row = tuple[str, str, str]
 
 
 def _connections(limits: Limits, addresses: bool) -> Iterator[_Row]:
-    closed = "closed: those without a request first, those at work last"
+    closed = "closed: first those without a request, last those with one in progress"
     if addresses:
         yield "connections of one address", f"{limits.peer_connections:,}", closed
     yield "connections of all callers", f"{limits.connections:,}", closed
-    yield "first header lines on a connection", _within(limits.header_seconds), _CLOSED
+    yield "first headers on a connection", _within(limits.header_seconds), _CLOSED
     yield "next request on a connection", _within(limits.keep_alive_seconds), _CLOSED
-    yield "header lines of a request", f"{limits.header_bytes:,} bytes and {HEADER_LINES} lines", "431"
+    yield "headers of a request", f"{limits.header_bytes:,} bytes and {HEADER_LINES} lines", "431"
 
 
 def _bodies(limits: Limits, addresses: bool) -> Iterator[_Row]:
@@ -42,7 +42,7 @@ def _bodies(limits: Limits, addresses: bool) -> Iterator[_Row]:
     yield "bodies of all callers in memory", f"{limits.held_bytes:,} bytes", _LATER
     yield "photos in a form, or images in a tensor", f"{limits.batch}", _told(problems.TOO_LARGE)
     yield "other parts of a form", f"{OTHER_PARTS}", _told(problems.UNREADABLE)
-    yield "body of a roll back", f"{BODY_BYTES:,} bytes", _told(problems.TOO_LARGE)
+    yield "body of a rollback", f"{BODY_BYTES:,} bytes", _told(problems.TOO_LARGE)
 
 
 def _photos(limits: Limits) -> Iterator[_Row]:
@@ -53,13 +53,14 @@ def _photos(limits: Limits) -> Iterator[_Row]:
         ("memory while a photo is decoded", f"{MAX_DECODED_BYTES:,} bytes"),
     ):
         yield limit, value, _told(problems.TOO_LARGE)
-    yield "data of a JPEG", "as many as its size says", _told(problems.UNREADABLE)
+    yield "data of a JPEG", "as large as its dimensions allow", _told(problems.UNREADABLE)
 
 
 def _work(limits: Limits) -> Iterator[_Row]:
-    yield "requests that wait", f"{limits.queue}; callers have their turns, and who holds most is refused first", _LATER
+    shared = f"{limits.queue}; shared fairly: the caller with the most waiting requests is refused first"
+    yield "requests that wait", shared, _LATER
     yield "answer", _within(limits.answer_seconds), _LATER
-    rate = "photos a second and at once, as its RateLimit-Policy says"
+    rate = "photos per second and burst, as in its RateLimit-Policy header"
     yield "API key", rate, f"{_told(problems.TOO_MANY)} with Retry-After"
 
 

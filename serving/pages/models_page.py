@@ -1,4 +1,4 @@
-"""What the page Models asks: the registry as it is, and whether its channel can be moved from here."""
+"""API of the page Models: the registry, and whether its channel can be rolled back from here."""
 
 from typing import TypedDict, cast
 
@@ -47,7 +47,7 @@ class ModelsApi:
     async def registry(self, request: Request) -> Response:
         """Answer `GET /v1/registry`: to callers without a key without what names people, or was written by them."""
         if self._view is None:
-            raise Problem(NOT_FOUND, "This endpoint was started without a registry to look at.")
+            raise Problem(NOT_FOUND, "This endpoint has no access to the registry.")
         contents = await self._view.read()
         caller: Caller = request.state.caller
         if caller.key is None:
@@ -65,14 +65,14 @@ class ModelsApi:
         """Answer `GET /v1/versions/{number}/report.html`: the file of that version, as it was published."""
         asked: str = request.path_params["number"]
         if not (asked.isascii() and asked.isdecimal() and len(asked) <= _DIGITS):
-            raise Problem(NOT_FOUND, "A version is a number.")
+            raise Problem(NOT_FOUND, "The version must be a number.")
         number = int(asked)
         if self._view is None:
-            raise Problem(NOT_FOUND, "This endpoint was started without a registry to look at.")
+            raise Problem(NOT_FOUND, "This endpoint has no access to the registry.")
         try:
             body = await self._view.report(number)
         except (VersionMissing, ObjectMissing) as error:
-            raise Problem(NOT_FOUND, f"There is no report of a version {number}.") from error
+            raise Problem(NOT_FOUND, f"Version {number} does not exist.") from error
         except RegistryError as error:
             raise Problem(UPSTREAM, str(error)) from error
         if body is None:

@@ -33,8 +33,8 @@ _DESCRIPTION = (
     "Errors are problem documents (RFC 9457)."
 )
 _KEYS = {
-    True: "What works on photos or tensors takes an API key.",
-    False: "This endpoint needs no API key; whoever sends one is held to its allowance.",
+    True: "Requests with photos or tensors require an API key.",
+    False: "This endpoint needs no API key; if one is sent, its rate limit applies.",
 }
 
 
@@ -73,7 +73,7 @@ def document(
 
 
 def _schemas() -> Json:
-    """Return the schemas of all types. Members keep the order of their declaration, which msgspec does not."""
+    """Returns the schemas of all types. Members keep the order of their declaration, which msgspec does not."""
     _, schemas = msgspec.json.schema_components(_TYPES, ref_template=SCHEMAS)
     for each in _TYPES:
         schema = schemas[each.__name__]

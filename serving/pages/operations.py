@@ -52,7 +52,7 @@ class Operation:
     example: str = ""
 
     def document(self, *, keys_required: bool) -> Json:
-        """Return it as OpenAPI states it."""
+        """Returns it as OpenAPI states it."""
         required = self.key == "always" or keys_required
         refusals = list(self.refusals)
         told: Json = {"tags": [self.tag], "operationId": self.name, "summary": self.summary}
@@ -74,12 +74,12 @@ class Operation:
 
 
 def of(media: str, schema: Json) -> dict[str, Json]:
-    """Return the content of one media type."""
+    """Returns the content of one media type."""
     return {media: {"schema": schema}}
 
 
 def json_of(schema: type | Json) -> dict[str, Json]:
-    """Return JSON content: of a type, by reference, or of a schema."""
+    """Returns JSON content: of a type, by reference, or of a schema."""
     shape: Json = schema if isinstance(schema, dict) else {"$ref": SCHEMAS.format(name=schema.__name__)}
     return of("application/json", shape)
 
@@ -114,7 +114,7 @@ _JSON_LENGTH: Json = {
 
 
 def operations(limits: Limits) -> Sequence[Operation]:
-    """Return all of them, in the order of the page `/docs`."""
+    """Returns all of them, in the order of the page `/docs`."""
     return (*_classify(limits), *_state(), *_operators(), *_inference_protocol())
 
 

@@ -62,7 +62,7 @@ class ChannelView(TypedDict):
 
 
 class CertificateState(TypedDict):
-    """Whether a version is certified; the decision's own fields are beside it, if there is one."""
+    """Whether a version is certified; the decision's own fields are next to it, if there is one."""
 
     state: Literal["in force", "expired", "refused", "revoked", "none", "unchecked"]
 
@@ -129,7 +129,7 @@ class RegistryView:
         self._reading = asyncio.Lock()
 
     async def read(self) -> RegistryContents:
-        """Give the document; whoever asks meanwhile waits for the one reading. A store that is away is said in it."""
+        """Returns the document; concurrent callers wait for the same read. It reports an unreachable store."""
         async with self._reading:
             if self._document is None or self._read_at is None or self._monotonic() - self._read_at >= FRESH_SECONDS:
                 self._document = await asyncio.to_thread(self.look)
@@ -137,7 +137,7 @@ class RegistryView:
             return self._document
 
     async def report(self, number: int) -> bytes | None:
-        """Give the report of version `number`, verified by its hash; None if that has none. Raises registry errors."""
+        """Returns the verified report of version `number`; None if it has none. Raises registry errors."""
         return await asyncio.to_thread(self._report, number)
 
     def _report(self, number: int) -> bytes | None:
@@ -206,7 +206,7 @@ class RegistryView:
         return {"name": name, "moves": cast("list[Move]", moves), "error": error}
 
     def _before(self) -> int | None:
-        """Give the version that a roll back of the followed channel would bring back."""
+        """Returns the version that a rollback of the followed channel would bring back."""
         moves = self._moves.get(self._follows)
         if not moves:
             return None
@@ -216,7 +216,7 @@ class RegistryView:
             return None
 
     def _experiment(self) -> dict[str, Any] | None:
-        """Give the last experiment of the followed channel: how it began, or how it ended."""
+        """Returns the last experiment of the followed channel: how it began, or how it ended."""
         entry = self._experiments.head()
         if entry is None:
             return None
@@ -247,7 +247,7 @@ class RegistryView:
         }
 
     def _certificate(self, version: Version) -> CertificateState:
-        """Give the decision that counts. One request where nothing was decided since the last look."""
+        """Returns the decision that counts. One request where nothing was decided since the last look."""
         if self._verifier is None:
             return {"state": "unchecked"}
         known = self._decisions.get(version.digest)

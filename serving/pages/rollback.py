@@ -1,4 +1,4 @@
-"""Moving the followed channel back from the page Models, by the operator's own right.
+"""Rollback of the followed channel from the page Models, with the operator's own permissions.
 
 An endpoint's role cannot move a channel, and shall not. So the request brings credentials of the person who decides;
 they are used for this one request, to take the promoter's role under that person's name, and kept nowhere.
@@ -33,7 +33,7 @@ from serving.settings import ServingSettings
 logger = logging.getLogger(__name__)
 
 BODY_BYTES = 16 * 1024
-"""Largest body of a roll back."""
+"""Largest body of a rollback."""
 WHY = 500
 """Longest reason, in characters."""
 _SECONDS = 900
@@ -54,7 +54,7 @@ class Credentials(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RollBack(msgspec.Struct, frozen=True, kw_only=True):
-    """What is asked for."""
+    """What is requested."""
 
     expected: Annotated[int, msgspec.Meta(ge=1, description="Number of the channel entry that the decision rests on")]
     to: Annotated[
@@ -75,7 +75,7 @@ class RollBack(msgspec.Struct, frozen=True, kw_only=True):
         except (msgspec.MsgspecError, ValueError, RecursionError):
             asked = None
         if asked is None or not asked.why.strip():
-            raise Problem(UNREADABLE, "The body is not what /docs describes for a roll back.")
+            raise Problem(UNREADABLE, "The body does not match the schema in /docs.")
         return asked
 
 
@@ -117,14 +117,14 @@ class RollBackApi:
         if not self.confidential(request):
             raise Problem(
                 FORBIDDEN,
-                "Credentials are taken over TLS, or on the endpoint's own machine (forward its port), and not over "
-                "plain HTTP. If this connection was open, end the session whose credentials were sent.",
+                "Send credentials only over TLS, or from the endpoint's own machine (forward its port). If this "
+                "connection was not encrypted, revoke the session whose credentials were sent.",
             )
         if self._open_promotion_service is None:
-            raise Problem(NOT_FOUND, "This endpoint knows no promoter's role. Use `petpark rollback`.")
+            raise Problem(NOT_FOUND, "This endpoint has no promoter role. Use `petpark rollback`.")
         async with self._bodies.read(request) as body:
             if len(body) > BODY_BYTES:
-                raise Problem(TOO_LARGE, f"A roll back takes {BODY_BYTES:,} bytes at most.")
+                raise Problem(TOO_LARGE, f"The body of a rollback is limited to {BODY_BYTES:,} bytes.")
             rollback = RollBack.from_json(body)
         move = await asyncio.to_thread(self._act, self._open_promotion_service, rollback)
         self._moved()
@@ -170,11 +170,11 @@ class PromoterSessions:
             code = cast("dict[str, dict[str, str]]", error.response)["Error"].get("Code", "refused")
             raise Problem(
                 FORBIDDEN,
-                f"AWS does not let these credentials act as the promoter ({code}). Take fresh ones of who may: "
-                "aws configure export-credentials.",
+                f"These credentials may not assume the promoter role ({code}). Use current ones of a promoter: aws "
+                "configure export-credentials.",
             ) from None
         except BotoCoreError as error:
-            raise Problem(UPSTREAM, f"AWS did not answer ({type(error).__name__}). Try again.") from None
+            raise Problem(UPSTREAM, f"AWS did not respond ({type(error).__name__}). Try again.") from None
         return self._desk(taken["Credentials"]), taken["AssumedRoleUser"]["Arn"]
 
     def _desk(self, promoter: Any) -> PromotionService:

@@ -84,7 +84,7 @@ class Admission:
     ) -> None:
         """`verifier` None: uncertified versions are admitted too.
 
-        `two_people`: whoever put a version into force must not be the only one who certified it.
+        `two_people`: the person who promoted a version must not be the only one who certified it.
         """
         self._catalog = catalog
         self._certificates = certificates
@@ -97,8 +97,8 @@ class Admission:
     def admit(self, entry: VersionEntry) -> LoadedModel:
         """Load and verify the version that `entry` names; give it warm. Raises `VersionRefused`.
 
-        A store or a key service that does not answer, or a clock that is wrong, is no fault of the version: the error
-        passes through.
+        A store or a key service that does not answer, or a clock that is wrong, is not a fault of the version: the
+        error passes through.
         """
         with _refusals():
             version = self._catalog.version(entry.version, digest=entry.digest)
@@ -113,7 +113,7 @@ class Admission:
             return replace(model, certificate=certificate, standing=standing)
 
     def confirm(self, model: LoadedModel, entry: VersionEntry) -> LoadedModel:
-        """Give the model that `entry` has answer, with the certificate that counts now. Raises `VersionRefused`.
+        """Returns the model that `entry` has answer, with the certificate that counts now. Raises `VersionRefused`.
 
         Only a decision takes a version out of force: that its certificate ran out meanwhile does not, nor does a log of
         decisions that cannot be read, whose error passes through. One request while nothing was decided.
@@ -178,7 +178,7 @@ def _decision(files: Mapping[str, Path], labels: tuple[str, ...]) -> Decision | 
     try:
         return Decision.from_json(files[DECISION_FILE].read_bytes(), labels)
     except ValueError as error:
-        raise ModelInvalid(f"{DECISION_FILE} is no decision: {error}") from error
+        raise ModelInvalid(f"{DECISION_FILE} is not a decision: {error}") from error
 
 
 def _abstention(files: Mapping[str, Path], session: Session) -> Abstention | None:
@@ -189,7 +189,7 @@ def _abstention(files: Mapping[str, Path], session: Session) -> Abstention | Non
     try:
         return Abstention.from_json(files[ABSTENTION_FILE].read_bytes(), session.labels)
     except ValueError as error:
-        raise ModelInvalid(f"{ABSTENTION_FILE} is no record of abstention: {error}") from error
+        raise ModelInvalid(f"{ABSTENTION_FILE} is not an abstention record: {error}") from error
 
 
 @contextlib.contextmanager

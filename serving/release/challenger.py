@@ -40,7 +40,7 @@ class Challenge:
         return "tripped" if self.counters.tripped else "answers"
 
     def drawn(self, *, request: str, caller: str) -> LoadedModel | None:
-        """Return the challenger where the experiment draws this request, or this caller, and it answers here."""
+        """Returns the challenger where the experiment draws this request, or this caller, and it answers here."""
         drawn = self.state == "answers" and self.experiment.chooses(caller if self.experiment.mode == "ab" else request)
         return self.model if drawn else None
 
@@ -49,7 +49,7 @@ class Challenge:
         return champion.move.number == self.experiment.entry and now < parse_time(self.experiment.until)
 
     def to_json(self) -> dict[str, object]:
-        """Give it as `/v1/model` shows it."""
+        """Returns it as in `/v1/model`."""
         experiment = self.experiment
         return {
             "number": experiment.number,
@@ -99,7 +99,7 @@ class Challenger:
         except Exception as error:  # noqa: BLE001 - whatever happens here must not end the follower
             level = logging.DEBUG if self._store_is_away else logging.ERROR
             self._store_is_away = True
-            logger.log(level, "cannot follow the experiments; what runs goes on", extra={"error": repr(error)})
+            logger.log(level, "cannot read the experiments; running ones continue", extra={"error": repr(error)})
             if self._live.challenge is not None and not self._stands(self._live.challenge):
                 self._drop("void")
             return False
@@ -141,7 +141,7 @@ class Challenger:
             self._take_up(challenge.experiment, counters=challenge.counters)
 
     def _confirm(self, challenge: Challenge, model: LoadedModel) -> None:
-        """Ask whether anything was decided about the challenger; a revoked one answers no more."""
+        """Check for decisions about the challenger; a revoked one is dropped."""
         try:
             confirmed = self._admission.confirm(model, challenge.experiment)
         except VersionRefused as refused:

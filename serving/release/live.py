@@ -34,7 +34,7 @@ class Refusal:
     at: datetime
 
     def to_json(self) -> dict[str, object]:
-        """Give it as `/v1/model` shows it."""
+        """Returns it as in `/v1/model`."""
         return {
             "entry": self.entry,
             "version": self.version,
@@ -77,6 +77,6 @@ class Live:
 
     @property
     def excuse(self) -> str:
-        """Say to a caller why nothing is in force, as far as it is known."""
-        why = self.refused.detail if self.refused else "Its channel may still be empty."
-        return f"No verified version is in force here. {why}"
+        """Returns why no version is being served, for callers."""
+        why = self.refused.detail if self.refused else "Its channel may be empty."
+        return f"This endpoint serves no version yet. {why}"

@@ -1,4 +1,4 @@
-"""Gives the memory of dropped models back to the system.
+"""Returns the memory of dropped models to the system.
 
 A model's blocks are freed between blocks that live on, and glibc keeps such pages for later, spread over the arenas of
 all threads that ever loaded one, so an endpoint grew with every swap. Two things against it: large blocks get pages of
@@ -19,7 +19,7 @@ _LARGE = 1024 * 1024
 
 
 def keep_large_blocks_apart() -> bool:
-    """Give large blocks pages of their own for good; glibc by itself stops doing so once some were freed.
+    """Allocate large blocks on their own pages permanently; glibc by itself stops doing so once some were freed.
 
     False where the C library is another. To be called before models are loaded.
     """
@@ -30,7 +30,7 @@ def keep_large_blocks_apart() -> bool:
 
 
 def trim_allocator() -> bool:
-    """Return free pages to the system. False where the C library knows no such call, or had nothing to return."""
+    """Returns free pages to the system. False where the C library knows no such call, or had nothing to return."""
     try:
         trim = ctypes.CDLL(None).malloc_trim
     except (OSError, AttributeError):  # not glibc

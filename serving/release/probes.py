@@ -64,7 +64,7 @@ def reproduce(model: LoadedModel, files: Mapping[str, Path]) -> int:
 
 def _check(model: LoadedModel, probe: Probe, files: Mapping[str, Path]) -> None:
     if probe.photo not in files:
-        raise ProbesFailed(f"{PROBES} names {probe.photo}, which is no file of the version")
+        raise ProbesFailed(f"{PROBES} names {probe.photo}, which is not a file of the version")
     try:
         found = model.classify(files[probe.photo].read_bytes())
     except PhotoError as error:

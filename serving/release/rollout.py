@@ -21,7 +21,7 @@ from serving.telemetry import Metrics
 logger = logging.getLogger(__name__)
 
 _KEPT = 2
-"""Models in memory: the one in force and the one before it, for a rollback without loading."""
+"""Models in memory: the active one and the one before it, for a rollback without loading."""
 
 _RETRY_SECONDS = (4.0, 8.0, 16.0, 32.0, 60.0)
 """How long a refused version waits before it is looked at again, if what it lacks can be fixed."""
@@ -43,9 +43,9 @@ class _Refused:
 
 
 class Rollout:
-    """The only writer of `Live`. One thread calls `step` again and again.
+    """The only writer of `Live`. One thread calls `step` repeatedly.
 
-    A poll that fails, for whatever reason, leaves everything as it is: what answers goes on answering. The one
+    A poll that fails, for whatever reason, leaves everything as it is: what answers is still served. The one
     exception is a version that is no longer certified: after the poll that learnt of it, it never answers again.
     """
 
@@ -151,7 +151,7 @@ class Rollout:
             refused.put_off(self._monotonic())
 
     def _heed_decisions(self) -> None:
-        """Ask whether anything was decided about what answers, and act on it."""
+        """Check for decisions about the active version, and act on them."""
         deployed = self._live.deployed
         if deployed is None:
             return
@@ -193,7 +193,7 @@ class Rollout:
             self._put_into_force(*found, instead_of=refused.move)
             return
         level = logging.DEBUG if refused.looks else logging.ERROR
-        logger.log(level, "nothing to fall back on; nothing is served", extra={"entry": refused.move.number})
+        logger.log(level, "no version to fall back to; serving none", extra={"entry": refused.move.number})
 
     def _last_good(self, refused: _Refused) -> tuple[ChannelEntry, LoadedModel] | None:
         """The first that may answer of the versions that roll back after roll back would bring back."""
@@ -208,7 +208,7 @@ class Rollout:
                     return move, self._admit(move)
                 except VersionRefused as refusal:
                     level = logging.DEBUG if refused.looks else logging.WARNING
-                    logger.log(level, "version passed over", extra={"version": move.version, "detail": refusal.detail})
+                    logger.log(level, "version skipped", extra={"version": move.version, "detail": refusal.detail})
             move = self._before(move)
         return None
 
@@ -219,7 +219,7 @@ class Rollout:
             return None
 
     def _admit(self, move: ChannelEntry) -> LoadedModel:
-        model, origin = self._in_memory(move), self._channel.origin(move)  # a roll back needs no second person
+        model, origin = self._in_memory(move), self._channel.origin(move)  # a rollback needs no second person
         return self._admission.admit(origin) if model is None else self._admission.admit_again(model, origin)
 
     def _in_memory(self, move: ChannelEntry) -> LoadedModel | None:
@@ -247,7 +247,7 @@ class Rollout:
         seconds = self._monotonic() - self._began
         self._metrics.swap_seconds.observe(seconds)
         logger.info(
-            "version in force",
+            "version active",
             extra={
                 "version": version.number,
                 "digest": version.digest,
@@ -285,15 +285,17 @@ class Rollout:
         return self._refused
 
     def _note_passed_over(self) -> None:
-        """Say once of each object in the log that is no entry what it is; `petpark models fsck` says more."""
+        """Log each invalid object in the channel's log once; `petpark models fsck` shows details."""
         for number, problem in self._channel.passed_over.items():
             if number not in self._passed_over:
-                logger.error("object in the channel's log passed over", extra={"entry": number, "error": str(problem)})
+                logger.error(
+                    "invalid object in the channel's log skipped", extra={"entry": number, "error": str(problem)}
+                )
         self._passed_over = set(self._channel.passed_over)
         self._metrics.passed_over.set(len(self._passed_over))
 
     def _note_expiry(self) -> None:
-        """Say once that the certificate of what answers has run out."""
+        """Log once that the active version's certificate has expired."""
         deployed = self._live.deployed
         if deployed is None or deployed.model.certificate == self._expired:
             return
@@ -301,7 +303,7 @@ class Rollout:
         if certificate is not None and self._admission.has_expired(deployed.model):
             self._expired = certificate
             logger.error(
-                "certificate expired; its version goes on answering",
+                "certificate expired; its version is still served",
                 extra={"version": certificate.version, "expires_at": certificate.expires_at, "by": certificate.by},
             )
 
@@ -309,11 +311,11 @@ class Rollout:
         self._metrics.store_errors.inc()
         level = logging.DEBUG if self._store_is_away else logging.ERROR
         self._store_is_away = True
-        logger.log(level, "cannot follow the channel; serving what is in force", extra={"error": repr(error)})
+        logger.log(level, "cannot read the channel; still serving the active version", extra={"error": repr(error)})
 
     def _note_answer(self) -> None:
         self._metrics.polled.set_to_current_time()
         self._live.heard = time.monotonic()
         if self._store_is_away:
             self._store_is_away = False
-            logger.info("following the channel again")
+            logger.info("channel readable again")

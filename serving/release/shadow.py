@@ -50,6 +50,6 @@ class Shadow:
                 if work is not None:
                     work()
             except Exception:
-                logger.exception("a shadow failed")
+                logger.exception("shadow request failed")
             finally:
                 self._work.task_done()

@@ -73,7 +73,7 @@ def _compare(challenge: Challenge, photo: bytes, champion: Prediction) -> None:
 
 
 def _ask(challenge: Challenge, challenger: LoadedModel, photo: bytes, *, explain: bool) -> Prediction | None:
-    """Return the challenger's answer, counted; None if it failed. Raises `imaging.PhotoError`."""
+    """Returns the challenger's answer, counted; None if it failed. Raises `imaging.PhotoError`."""
     try:
         found = challenger.classify(photo, explain=explain)
     except PhotoError:
@@ -82,7 +82,7 @@ def _ask(challenge: Challenge, challenger: LoadedModel, photo: bytes, *, explain
         challenge.counters.failed("challenger")
         logger.exception("the challenger failed", extra={"version": challenger.version.number})
         if challenge.counters.tripped:
-            logger.error("the challenger failed too often; it is asked no more here")  # noqa: TRY400 - said above
+            logger.error("the challenger failed too often; no longer used by this instance")  # noqa: TRY400 - said above
         return None
     challenge.counters.answered("challenger", found)
     return found

@@ -103,7 +103,7 @@ def walking(seconds: float, *, colour: str = "sienna") -> Iterator[Image.Image]:
 
 @pytest.fixture(scope="session")
 def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a video of four seconds, and one of three whose sound goes on for a minute."""
+    """A folder with a video of four seconds, and one of three whose sound continues for a minute."""
     folder = tmp_path_factory.mktemp("videos")
     write_video(folder / VIDEO, walking(4))
     write_video_with_sound(folder / SOUND_GOES_ON, walking(3), sound_seconds=60)

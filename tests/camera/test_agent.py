@@ -317,8 +317,8 @@ def test_an_endpoint_that_goes_away_and_comes_back_is_told_once_each(tmp_path, h
     stage = Stage(tmp_path, hands, away_for_three)
     stage.frames = [moving(number) for number in range(20)]
     stage.play()
-    told = [record.message for record in caplog.records if "answers" in record.message]
-    assert told == ["no answers; frames go by unseen", "answers again"]
+    told = [record.message for record in caplog.records if "endpoint" in record.message]
+    assert told == ["endpoint unreachable; dropping frames", "endpoint reachable again"]
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"label": "dog", "probabilities": [1], "model": {}}'])

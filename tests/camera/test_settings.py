@@ -50,14 +50,14 @@ def test_json_is_yaml_and_every_setting_is_taken():
         ({"cameras": [{**GATE, "stay": 0.9}]}, "at most `enter`, which is 0.8"),
         ({"cameras": [{**GATE, "enter": "high"}]}, "a number from 0 to 1"),
         ({"cameras": [{**GATE, "background": "none"}]}, "a list of labels"),
-        ({"cameras": [{**GATE, "fps": 5}]}, "`fps` is no setting. There are: background"),
+        ({"cameras": [{**GATE, "fps": 5}]}, "`fps` is not a setting. Available: background"),
         ({"cameras": [GATE, GATE]}, "two cameras are called gate"),
         ({"endpoint": "127.0.0.1:8080"}, "http://127.0.0.1:8080"),
         ({"port": 0}, "a number from 1 to 65535"),
         ({"retention_hours": True}, "a number from"),
         ({"spool_bytes": 1}, "a number from"),
         ({"home": None}, "the folder in which events wait"),
-        ({"bucket": "x"}, "`bucket` is no setting"),
+        ({"bucket": "x"}, "`bucket` is not a setting"),
     ],
 )
 def test_what_is_wrong_is_named_with_what_would_be_right(change, said):

@@ -9,7 +9,7 @@ import pytest
 from tests.pulumi_stand_in import REPOSITORY
 
 _PAGE = (REPOSITORY / "docs" / "aws.md").read_text()
-_ROWS = [line for line in _PAGE.splitlines() if line.startswith("| ") and not line.startswith(("| Rule", "|--"))]
+_RULES = [" ".join(rule.split()) for rule in re.findall(r"^- (.+(?:\n  .+)*)", _PAGE, re.MULTILINE)]
 _SOURCES = dict(re.findall(r"^\[([^\]]+)\]: (\S+)$", _PAGE, re.MULTILINE))
 _TESTS = {
     name
@@ -19,12 +19,12 @@ _TESTS = {
 _FILES = {file.name for file in (REPOSITORY / "tests").rglob("test_*.py")}
 
 
-@pytest.mark.parametrize("row", _ROWS, ids=lambda row: row.split("|")[1].strip())
-def test_a_rule_has_a_source_and_a_test_that_exists(row: str) -> None:
-    used = re.findall(r"\]\[([^\]]+)\]", row)
+@pytest.mark.parametrize("rule", _RULES, ids=lambda rule: rule.split(". ")[0])
+def test_a_rule_has_a_source_and_a_test_that_exists(rule: str) -> None:
+    used = re.findall(r"\]\[([^\]]+)\]", rule)
     assert used, "no source"
     assert set(used) <= set(_SOURCES)
-    test = row.rstrip(" |").rpartition("|")[2]
+    test = rule.rpartition(" Test: ")[2]
     named = re.findall(r"`([^`]+)`", test)
     assert named, "no test"
     for name in named:

@@ -59,7 +59,7 @@ class Target:
 
 
 def photo(data: bytes) -> None:
-    """Decode a photo: pixels of the size that was asked for, or a `PhotoError`."""
+    """Decode a photo: pixels of the size that was requested, or a `PhotoError`."""
     has_more_scans(data, 3)
     with suppress(PhotoError):
         assert imaging.decode(data, _SIDE, max_pixels=10_000).shape == (_SIDE, _SIDE, 3)

@@ -324,7 +324,7 @@ def test_each_stack_uploads_its_own_copy_of_the_code(deployments):
 
 def test_an_autoscaled_endpoint_keeps_what_is_in_service_and_lets_requests_finish(deployments):
     targets = deployments["prod"].named("endpoint-targets").inputs
-    # Not `ready`: before the first version nothing is, and the group would replace its instances for ever.
+    # Not `ready`: before the first version nothing is, and the group would replace its instances forever.
     assert targets["healthCheck"]["path"] == "/healthz/in-service"
     assert targets["deregistrationDelay"] == 30
     group = deployments["prod"].named("endpoint-group").inputs
@@ -339,7 +339,7 @@ def test_an_instance_refresh_starts_new_instances_before_it_ends_old_ones(deploy
 
 
 def test_a_group_waits_for_the_installation_before_it_replaces_an_instance(deployments):
-    """An instance installs its environment first: with a shorter grace period the group replaces it for ever."""
+    """An instance installs its environment first: with a shorter grace period the group replaces it forever."""
     assert deployments["prod"].named("endpoint-group").inputs["healthCheckGracePeriod"] == 600
 
 

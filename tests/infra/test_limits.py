@@ -10,7 +10,7 @@ from registry.layout import Role
 from tests.infra.documents import Written, written
 
 # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html: white space does not count, and there is
-# none. A trust policy may have 4,096 where somebody asked for it.
+# none. A trust policy may have 4,096 where somebody requested it.
 INLINE_OF_A_ROLE, MANAGED, TRUST = 10_240, 6_144, 2_048
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucket-policies.html
 BUCKET = 20 * 1024

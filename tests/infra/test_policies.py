@@ -43,7 +43,7 @@ WRITES = (
 
 
 def allows(document: dict[str, Any], action: str, resource: str, prefix: str | None = None) -> bool:
-    """Say whether an identity policy of ours allows the action (ours refuse nothing and have one condition at most).
+    """Returns whether an identity policy allows the action (ours deny nothing and have at most one condition).
 
     `prefix` is the one that a listing asks for; None is not to ask whether a statement has a condition.
     """

@@ -32,7 +32,7 @@ def test_counts_that_pulumi_carried_as_floats_are_counts_again() -> None:
 @pytest.mark.parametrize(
     ("part", "values", "told"),
     [
-        ("model", {"acuracy": 0.9}, "model.acuracy is no gate; there are accuracy, recall, slice_gap"),
+        ("model", {"acuracy": 0.9}, "model.acuracy is not a known gate; available: accuracy, recall, slice_gap"),
         ("model", {"accuracy": "0.9"}, "model.accuracy is '0.9'; expected a number from 0 to 1"),
         ("model", {"accuracy": True}, "model.accuracy is True; expected a number"),
         ("model", {"accuracy": 97}, "model.accuracy is 97; expected a number from 0 to 1"),
@@ -41,11 +41,11 @@ def test_counts_that_pulumi_carried_as_floats_are_counts_again() -> None:
         ("model", {"milliseconds": -1}, "model.milliseconds is -1; expected a number of 0 or above"),
         ("model", {"milliseconds": float("inf")}, "model.milliseconds is inf; expected a number"),
         ("model", [0.9], r"model is \[0.9\]; expected a map"),
-        ("checks", {"photo": 40}, "checks.photo is no check; there are positive, false_positive_cost"),
+        ("checks", {"photo": 40}, "checks.photo is not a known check; available: positive, false_positive_cost"),
         ("checks", {"photos": 4.5}, "checks.photos is 4.5; expected a whole number"),
         ("checks", {"positive": 1}, "checks.positive is 1; expected a text"),
         ("checks", {"false_negative_cost": -1}, "checks.false_negative_cost is -1; expected a number of 0 or above"),
-        ("data", {"photos_per_class": 20}, "data.photos_per_class is no gate of data; there are label_noise"),
+        ("data", {"photos_per_class": 20}, "data.photos_per_class is not a known gate of data; available: label_noise"),
         ("data", {"unclear": "few"}, "data.unclear is 'few'; expected a number from 0 to 1"),
         ("data", {"hours": 25}, "data.hours is 25; expected a number from 0 to 24"),
     ],

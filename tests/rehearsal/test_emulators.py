@@ -12,7 +12,7 @@ from rich.console import Console
 from petpark.commands.operations import rehearse
 from rehearsal.emulator import REPOSITORY
 from rehearsal.emulators import DEFAULT, EMULATORS, Lacking, Product
-from rehearsal.emulators.__main__ import table
+from rehearsal.emulators.__main__ import missing
 from rehearsal.engine.errors import EngineError
 from rehearsal.report.steps import Steps
 from rehearsal.run import EmulatorLacks, naming_what_lacks
@@ -42,7 +42,7 @@ def test_the_default_emulator_lacks_nothing() -> None:
 @pytest.mark.parametrize("product", [product for product in EMULATORS.values() if product.lacks], ids=lambda p: p.key)
 def test_the_page_says_what_the_suite_knows(product: Product) -> None:
     page = (REPOSITORY / "docs" / "design" / "emulators.md").read_text()
-    assert table(product) in page, "print the tables anew: python -m rehearsal.emulators"
+    assert missing(product) in page, "print the lists again: python -m rehearsal.emulators"
 
 
 @pytest.mark.parametrize("product", EMULATORS.values(), ids=EMULATORS)

@@ -210,7 +210,7 @@ def test_taking_it_down_by_readmes_commands_leaves_nothing(readme, environment):
     readme.run(10)
     asked = {command for commands in readme.commands.values() for command in commands}
     assert asked == set(readme.heard) | set(LEFT_OUT), "each of README's commands was run"
-    assert "nothing of petpark is left" in readme.heard["petpark doctor --account --leftovers"]
+    assert "no resources of petpark left" in readme.heard["petpark doctor --account --leftovers"]
     buckets = environment.emulator.client("s3").list_buckets()["Buckets"]
     roles = environment.emulator.client("iam").list_roles()["Roles"]
     machines = [

@@ -10,7 +10,7 @@ import pytest
 
 @contextmanager
 def held_request(endpoint: Any, monkeypatch: pytest.MonkeyPatch) -> Generator[list[Any]]:
-    """While the block runs, one request is inside the version in force; behind it, the list has its answer."""
+    """While the block runs, one request is inside the active version; behind it, the list has its answer."""
     model = endpoint.live.deployed.model
     inside, go_on = threading.Event(), threading.Event()
     run = type(model.session).outputs

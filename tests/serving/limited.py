@@ -74,7 +74,7 @@ class WatchedBodies(Bodies):
 
 
 class GoodCaller:
-    """Posts photos from an address of its own, one after the other, until told to stop."""
+    """Posts photos from an address of its own, one after the other, until stopped."""
 
     def __init__(self, port: int) -> None:
         self._port = port
@@ -312,7 +312,7 @@ def everything(line: socket.socket) -> bytes:
 
 
 def is_closed(line: socket.socket) -> bool:
-    """Whether the other side has closed it; what came before is passed over."""
+    """Whether the other side has closed it; what came before is skipped."""
     line.setblocking(False)
     try:
         while line.recv(65536):

@@ -19,7 +19,7 @@ from training.networks.strangeness import Subspace, add_output
 
 
 def abstaining(limit=1.0, thresholds=0.0, *, output=True, body=None, probed=None):
-    """Give a change of a version's files: the output of its model, the record, and what probes say of strangeness.
+    """Returns a change of a version's files: the output of its model, the record, and what probes say of strangeness.
 
     `probed` is added to the strangeness that the model gives its probe photos; None: the probes say none.
     """

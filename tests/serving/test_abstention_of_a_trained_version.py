@@ -146,7 +146,7 @@ def test_the_report_shows_them_and_the_curves(trained):
     assert "Groups left out, by breed: nothing of this version saw the photo" in trained.report
     for chart in ("Errors over the share of photos that is answered", "Strange pictures refused over test photos kept"):
         assert f'aria-label="{chart}"' in trained.report
-    assert "nan" not in trained.report.partition("When it abstains")[2].partition("What it gets wrong")[0]
+    assert "nan" not in trained.report.partition("When it abstains")[2].partition("<h2>Errors")[0]
 
 
 def test_the_probes_of_the_version_hold_its_strangeness(trained, endpoint, tmp_path):

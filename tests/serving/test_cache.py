@@ -26,7 +26,7 @@ def start(park, open_endpoint, cache):
 
 
 def downloaded(endpoint):
-    """Poll once; the blobs that were asked for."""
+    """Poll once; the blobs that were requested."""
     return [key for key in endpoint.requests() if key.startswith(object_prefix("pets", Prefix.BLOBS))]
 
 

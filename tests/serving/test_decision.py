@@ -9,7 +9,7 @@ from tests.serving.park import LABELS
 
 
 def deciding(threshold, *, labels=(), positive="dog"):
-    """Give a change of a version's files: a decision, and what the trainer answered to the first probes."""
+    """Returns a change of a version's files: a decision, and what the trainer answered to the first probes."""
 
     def change(files):
         decision = Decision(positive=positive, threshold=threshold, false_positive_cost=1, false_negative_cost=4)

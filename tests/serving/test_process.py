@@ -157,14 +157,14 @@ def test_an_endpoint_starts_on_an_empty_channel_and_follows_it_from_there(cloud,
         assert httpx.get(f"{endpoint.url}/healthz/live").status_code == 200
         assert httpx.get(f"{endpoint.url}/healthz/ready").status_code == 503
         registry.release(4.0)
-        endpoint.wait_for("version in force", version=1)
+        endpoint.wait_for("version active", version=1)
         assert httpx.get(f"{endpoint.url}/healthz/ready").status_code == 200
         answer = httpx.post(f"{endpoint.url}/v1/classify", content=make_photo(), headers={"content-type": "image/jpeg"})
         assert (answer.json()["label"], answer.json()["model"]["version"]) == ("cat", 1)
         registry.release(5.0)
-        endpoint.wait_for("version in force", version=2, before=1)
+        endpoint.wait_for("version active", version=2, before=1)
         registry.channel.roll_back(by="otto", why="test")
-        endpoint.wait_for("version in force", version=1, entry=3)
+        endpoint.wait_for("version active", version=1, entry=3)
         model = httpx.get(f"{endpoint.url}/v1/model").json()
         assert (model["version"], model["entry"]) == (1, 3)
         assert "by" not in model["certificate"], "names of people are for callers with a key"
@@ -175,7 +175,7 @@ def test_sigterm_lets_requests_under_way_finish_and_turns_balancers_away_first(c
     registry.release(4.0)
     body = make_photo()
     with running(cloud, registry) as endpoint:
-        endpoint.wait_for("version in force", version=1)
+        endpoint.wait_for("version active", version=1)
         with socket.create_connection(("127.0.0.1", httpx.URL(endpoint.url).port or 0), PATIENCE) as line:
             line.sendall(
                 b"POST /v1/classify HTTP/1.1\r\nHost: park\r\nContent-Type: image/jpeg\r\n"
@@ -213,7 +213,7 @@ def test_the_process_ends_in_time_whatever_its_threads_do_and_says_whom_it_cut_o
     head = "POST /v1/classify HTTP/1.1\r\nHost: park\r\nContent-Type: image/jpeg\r\n"
     head += f"Content-Length: {len(body)}\r\n\r\n"
     with running_program(("-c", STUCK), cloud, registry, {}) as endpoint, ExitStack() as held:
-        endpoint.wait_for("version in force", version=1)
+        endpoint.wait_for("version active", version=1)
         port = httpx.URL(endpoint.url).port or 0
         for _ in range(2):
             line = held.enter_context(socket.create_connection(("127.0.0.1", port), PATIENCE))
@@ -228,7 +228,7 @@ def test_the_process_ends_in_time_whatever_its_threads_do_and_says_whom_it_cut_o
 def test_callers_that_break_off_or_break_http_are_not_counted_as_failures(cloud, registry, make_photo):
     registry.release(4.0)
     with running(cloud, registry) as endpoint:
-        endpoint.wait_for("version in force", version=1)
+        endpoint.wait_for("version active", version=1)
         port = httpx.URL(endpoint.url).port or 0
         head = "POST {} HTTP/1.1\r\nHost: park\r\nContent-Type: {}\r\n"
         forms = {
@@ -276,7 +276,7 @@ def test_somebody_who_takes_every_connection_takes_none_from_others(cloud, regis
     registry.release(4.0)
     health = free_port()
     with running(cloud, registry, PETPARK_HEALTH_PORT=str(health)) as endpoint, ExitStack() as held:
-        endpoint.wait_for("version in force", version=1)
+        endpoint.wait_for("version active", version=1)
         port = httpx.URL(endpoint.url).port or 0
         lines = [
             held.enter_context(socket.create_connection(("127.0.0.1", at), PATIENCE, source_address=("127.0.0.2", 0)))
@@ -307,7 +307,7 @@ runpy.run_module("serving", run_name="__main__")
 def test_with_few_open_files_there_are_fewer_connections_and_good_callers_are_answered(cloud, registry, make_photo):
     registry.release(4.0)
     with running_program(("-c", FEW_FILES), cloud, registry, {}) as endpoint, ExitStack() as held:
-        endpoint.wait_for("version in force", version=1)
+        endpoint.wait_for("version active", version=1)
         port = httpx.URL(endpoint.url).port or 0
         for number in range(120):
             at = (f"127.0.0.{2 + number % 8}", 0)
@@ -323,7 +323,7 @@ def test_with_few_open_files_there_are_fewer_connections_and_good_callers_are_an
 def test_requests_that_break_http_get_a_400_of_ours(cloud, registry):
     registry.release(4.0)
     with running(cloud, registry) as endpoint:
-        endpoint.wait_for("version in force", version=1)
+        endpoint.wait_for("version active", version=1)
         port = httpx.URL(endpoint.url).port or 0
         get = b"GET /healthz/live HTTP/1.1\r\nConnection: close\r\n"
         post = b"POST /v1/classify HTTP/1.1\r\nHost: park\r\nContent-Type: image/jpeg\r\n"
@@ -348,14 +348,14 @@ def test_requests_that_break_http_get_a_400_of_ours(cloud, registry):
 def test_an_endpoint_outlives_its_store(cloud, registry, make_photo):
     registry.release(4.0)
     with running(cloud, registry) as endpoint:
-        endpoint.wait_for("version in force", version=1)
+        endpoint.wait_for("version active", version=1)
         cloud.off()
-        endpoint.wait_for("cannot follow the channel; serving what is in force")
+        endpoint.wait_for("cannot read the channel; still serving the active version")
         answer = httpx.post(f"{endpoint.url}/v1/classify", content=make_photo(), headers={"content-type": "image/jpeg"})
         assert answer.json()["model"]["version"] == 1
         assert httpx.get(f"{endpoint.url}/healthz/ready").status_code == 200
         cloud.on()
-        endpoint.wait_for("following the channel again")
+        endpoint.wait_for("channel readable again")
         assert endpoint.end(signal.SIGINT) == 0
 
 
@@ -363,14 +363,14 @@ def test_a_revocation_reaches_a_running_endpoint_and_one_that_starts_after_it(cl
     registry.release(4.0)
     registry.release(5.0)
     with running(cloud, registry) as endpoint:
-        endpoint.wait_for("version in force", version=2)
+        endpoint.wait_for("version active", version=2)
         registry.decide(registry.catalog.version(2), "revoked")
         endpoint.wait_for("version withdrawn", version=2)
-        endpoint.wait_for("version in force", version=1, instead_of=2)
+        endpoint.wait_for("version active", version=1, instead_of=2)
         answer = httpx.post(f"{endpoint.url}/v1/classify", content=make_photo(), headers={"content-type": "image/jpeg"})
         assert answer.json()["model"]["version"] == 1
     with running(cloud, registry) as endpoint:
-        endpoint.wait_for("version in force", version=1, instead_of=2)
+        endpoint.wait_for("version active", version=1, instead_of=2)
         model = httpx.get(f"{endpoint.url}/v1/model").json()
         assert (model["version"], model["refused"]["version"]) == (1, 2)
 
@@ -379,11 +379,11 @@ def test_a_restart_needs_no_file_from_the_store(cloud, registry, tmp_path):
     home = str(tmp_path / "home")
     registry.release(4.0)
     with running(cloud, registry, PETPARK_HOME=home) as endpoint:
-        endpoint.wait_for("version in force", version=1)
+        endpoint.wait_for("version active", version=1)
     for blob in list(registry.store.keys(object_prefix("pets", Prefix.BLOBS))):
         registry.store.delete(blob)
     with running(cloud, registry, PETPARK_HOME=home) as endpoint:
-        endpoint.wait_for("version in force", version=1)
+        endpoint.wait_for("version active", version=1)
     with running(cloud, registry, PETPARK_HOME=str(tmp_path / "another")) as endpoint:
         endpoint.wait_for("version refused", version=1, reason="FileCorrupted")
 

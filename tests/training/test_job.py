@@ -153,8 +153,8 @@ def test_settings_change_hyper_parameters_by_name():
 @pytest.mark.parametrize(
     ("setting", "said"),
     [
-        ("epoch=3", "write name=value with one of: architecture, image_size"),
-        ("epochs", "is no setting"),
+        ("epoch=3", "use name=value with one of: architecture, image_size"),
+        ("epochs", "is not a setting"),
         ("epochs=many", "epochs needs a value of type int"),
         ("batch_size=0", "above 0"),
         ("learning_rate=nan", "above 0"),

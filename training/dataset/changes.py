@@ -123,7 +123,7 @@ def exclude(store: ObjectStore, dataset: str, *, keys: Sequence[str], by: str, w
 
 
 def record_ingestion(store: ObjectStore, dataset: str, *, parent: str | None, by: str, why: str, now: datetime) -> None:
-    """Say that `dataset` was ingested upon `parent`, so that what was decided on the way to it is found."""
+    """Record that `dataset` extends `parent`, so that the parent's changes are found."""
     if dataset != parent:
         _store(
             store,
@@ -155,7 +155,7 @@ def history(store: ObjectStore, dataset: str) -> list[Change]:
 
 
 def _read(store: ObjectStore, key: str) -> Change:
-    # Not passed over: without one of its changes a dataset would take back what somebody decided.
+    # Not skipped: without one of its changes a dataset would take back what somebody decided.
     try:
         return Change.from_bytes(store.get(key))
     except ManifestMalformed as error:
@@ -199,7 +199,7 @@ def _change(
     now: datetime,
 ) -> Change:
     if not why.strip():
-        raise NothingToChange("no reason was given; say why, for whoever asks later")
+        raise NothingToChange("a reason is required")
     manifest = load_manifest(store, dataset)
     wanted = _wanted(manifest, keys)
     changed = [apply(photo) if photo.key in wanted else photo for photo in manifest.photos]

@@ -42,7 +42,7 @@ type Skipped = tuple[str, str]
 
 @dataclass(frozen=True, kw_only=True)
 class Base:
-    """An earlier dataset, which a new one goes on from."""
+    """An earlier dataset, which a new one continues from."""
 
     manifest: Manifest
     decisions: Mapping[str, Decision] = field(default_factory=dict[str, Decision])
@@ -162,7 +162,7 @@ class _Ingestor:
         return len(self._sent)
 
     def examine_all(self, source: Source) -> Iterator[tuple[str, Photo | str]]:
-        """Give each file's photo, or the reason why it is none (nothing for one that is not ours to judge), in order.
+        """Returns each file's photo, or why it is not one (nothing for files that are skipped silently), in order.
 
         An error that is not about one file ends it, with nothing under way.
         """
@@ -203,7 +203,7 @@ class _Ingestor:
         return photo
 
     def _row(self, key: str) -> Row | str:
-        """What is said of a file besides its bytes, or why it is passed over."""
+        """What is said of a file besides its bytes, or why it is skipped."""
         if self._index is not None:
             return self._index.rows.get(key) or self._index.refused.get(key) or self._unlisted(key)
         label, _, rest = key.partition("/")

@@ -4,7 +4,7 @@ import unicodedata
 
 
 def clean_label(name: str) -> str:
-    """Return a class name in its normal form: Unicode NFC, no surrounding spaces, single spaces inside.
+    """Returns a class name in its normal form: Unicode NFC, no surrounding spaces, single spaces inside.
 
     File systems spell accents differently (macOS decomposes them), and a trailing space is invisible, so two spellings
     that look the same are one class. Raises ValueError, for a person, for a name that is empty or holds characters that

@@ -106,7 +106,7 @@ class Manifest:
         return sha256_hex(self.to_bytes())
 
     def part(self, split: Split) -> tuple[Photo, ...]:
-        """Give the photos of one split, ascending by key."""
+        """Returns the photos of one split, ascending by key."""
         return tuple(photo for photo in self.photos if photo.split is split)
 
     def counts(self) -> dict[str, dict[str, int]]:
@@ -128,7 +128,7 @@ class Manifest:
             try:
                 photos.append(Photo.from_line(line))
             except ValueError as error:
-                raise ManifestMalformed(f"line {number} of the manifest is no photo: {error}") from error
+                raise ManifestMalformed(f"line {number} of the manifest is not a photo: {error}") from error
         return cls(tuple(photos))
 
 
@@ -198,14 +198,14 @@ def count_photos(store: ObjectStore, sha256: str) -> Counter[tuple[str, Split]]:
             facts = json.loads(line)
             counted[facts["label"], Split(facts["split"])] += 1
         except (ValueError, TypeError, KeyError) as error:
-            wrong = wrong or ManifestMalformed(f"line {number} of the manifest is no photo: {error}")
+            wrong = wrong or ManifestMalformed(f"line {number} of the manifest is not a photo: {error}")
     if wrong:
         raise wrong
     return counted
 
 
 def list_datasets(store: ObjectStore) -> list[str]:
-    """Give the hashes of all datasets."""
+    """Returns the hashes of all datasets."""
     names = (key.removeprefix(DATASETS) for key in store.keys(DATASETS))
     return [name.removesuffix(MANIFEST_SUFFIX) for name in names if name.endswith(MANIFEST_SUFFIX)]
 

@@ -87,7 +87,7 @@ class StoredPhotos:
         return names, names[-1] if len(names) == _PAGE else _BEHIND
 
     def _note(self, start: str, names: list[str], end: str) -> None:
-        # Anything else that somebody put there is no photo of ours, and in nobody's way.
+        # Anything else that somebody put there is not a photo of ours, and in nobody's way.
         self._there.update(bytes.fromhex(name) for name in names if SHA256.fullmatch(name))
         place = bisect_right(self._starts, start)
         if place and self._ends[place - 1] >= start:  # another thread listed it meanwhile

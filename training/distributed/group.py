@@ -18,7 +18,7 @@ _BACKENDS: Final = {"cpu": "gloo", "cuda": "cpu:gloo,cuda:nccl"}
 
 
 def processes_here() -> int:
-    """Give how many processes of the group share this machine's cores, memory and disk."""
+    """Returns how many processes of the group share this machine's cores, memory and disk."""
     return int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
 
 
@@ -59,7 +59,7 @@ class Group:
         return self.rank == 0
 
     def places(self, batch: int) -> Tensor:
-        """Give this process's places in a batch; SpecMalformed if it cannot be divided.
+        """Returns this process's places in a batch; SpecMalformed if it cannot be divided.
 
         For every place its mirror image is among them, so that mixing a batch with its reverse needs no other process.
         """
@@ -72,14 +72,14 @@ class Group:
         return torch.cat([front, batch - 1 - front.flip(0)])
 
     def together(self, model: nn.Module) -> nn.Module:
-        """Give a view of `model` that trains as one: equal start, gradients and statistics of whole batches."""
+        """Returns a view of `model` that trains as one: equal start, gradients and statistics of whole batches."""
         if self.size == 1:
             return model
         devices = None if self.device.type == "cpu" else [self.device.index]
         return DistributedDataParallel(model, device_ids=devices, broadcast_buffers=False)
 
     def normalise_together(self, model: nn.Module) -> nn.Module:
-        """Give `model` with batch normalisation over whole batches, as one process would have it."""
+        """Returns `model` with batch normalisation over whole batches, as one process would have it."""
         if self.size == 1:
             return model
         if self.device.type == "cuda":
@@ -95,7 +95,7 @@ class Group:
         return value
 
     def any(self, flag: bool) -> bool:
-        """Say whether it is so in any process: they must stop after the same step."""
+        """Returns whether it is so in any process: they must stop after the same step."""
         if self.size == 1:
             return flag
         asked = torch.tensor([float(flag)])
@@ -103,7 +103,7 @@ class Group:
         return bool(asked > 0)
 
     def share(self, value: Any) -> Any:
-        """Give everybody the leader's value."""
+        """Returns the leader's value in every process."""
         if self.size == 1:
             return value
         values = [value]

@@ -35,12 +35,12 @@ _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
 
 
 def among_several() -> bool:
-    """Say whether this process was started by `launch`."""
+    """Returns whether this process was started by `launch`."""
     return "TORCHELASTIC_RUN_ID" in os.environ
 
 
 def wanted() -> int:
-    """Give how many processes a job shall have here: `PETPARK_PROCESSES`, or one for each GPU; SpecMalformed.
+    """Returns how many processes a job must have here: `PETPARK_PROCESSES`, or one for each GPU; SpecMalformed.
 
     1 in a process that is one of several already.
     """
@@ -68,7 +68,7 @@ def launch(
 ) -> int:
     """Run `command` in `count` processes that find each other; gives the leader's status, or 1 if another one failed.
 
-    SIGTERM goes on to all of them, and they have a while to end. If one fails the others are ended. A leader that was
+    SIGTERM continues to all of them, and they have a while to end. If one fails the others are ended. A leader that was
     killed gives 128 and the signal's number, as in a shell. With a `meeting` each of its instances starts `count`, and
     one where no leader is gives 0 when its processes ended well. Raises Interrupted when the instances do not find each
     other.
@@ -112,7 +112,7 @@ def launch(
 
 
 def note(status: int) -> None:
-    """Tell whoever started this process how the job ended, if this is the leader of several."""
+    """Report to the parent process how the job ended, if this is the leader of several."""
     if (file := os.environ.get(_STATUS_FILE)) and os.environ.get("RANK") == "0":
         Path(file).write_text(str(status))
 

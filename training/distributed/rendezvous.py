@@ -83,7 +83,7 @@ def meet(
 
 
 def _who(endpoint: str, size: int) -> tuple[str, int, str]:
-    """Give the launch's name, this instance's number in it, and its address."""
+    """Returns the launch's name, this instance's number in it, and its address."""
     try:
         launch, index, own = (
             metadata.read(endpoint, name) for name in ("reservation-id", "ami-launch-index", "local-ipv4")
@@ -111,7 +111,7 @@ def _free_port(address: str) -> int:
 
 
 def _default_interface() -> str:
-    """Give the interface of the default route. Linux."""
+    """Returns the interface of the default route. Linux."""
     for line in Path("/proc/net/route").read_text().splitlines()[1:]:
         name, destination, *_ = line.split()
         if destination == "00000000":

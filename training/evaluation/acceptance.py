@@ -124,15 +124,15 @@ def _parts(column: str, answered: Sequence[Answered], value: Callable[[Answered]
 
 
 def beside(claim: Claim, found: Share) -> Interval:
-    """Give the 95 % interval of the claimed accuracy minus the one that was found (Newcombe, method 10)."""
+    """Returns the 95 % interval of the claimed accuracy minus the one that was found (Newcombe, method 10)."""
     return difference_interval(round(claim.accuracy * claim.photos), claim.photos, found.right, found.photos)
 
 
 def meaning(claim: Claim | None, found: Share) -> str:
-    """Say what the figure is worth beside the version's own."""
+    """Returns how the result compares with the version's own report."""
     said = (
         "The interval in a version's report is that of its test split, drawn from the same photos as those that it "
-        "learned from. It speaks of photos like those, not of new breeds, cameras or places."
+        "was trained on. It is valid for photos like those, not for new breeds, cameras or places."
     )
     if claim is None:
         return said

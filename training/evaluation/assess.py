@@ -53,7 +53,7 @@ class Assessment:
     auroc: Mapping[str, float]  # label -> that class against all others
     calibration: Calibration
     threshold: Threshold
-    decision: Decision | None  # by which answers are given and figures told; None: the likeliest class
+    decision: Decision | None  # by which answers are given and figures told; None: the most probable class
     slices: tuple[Slice, ...]
     robustness: Robustness
     consistency: Consistency
@@ -68,7 +68,7 @@ class Assessment:
     corrupted: Mapping[str, tuple[str, ...]]  # corruption -> one photo at each severity, as data URIs
 
     def metrics(self) -> dict[str, float]:
-        """Give the figures by name, as a version carries them; the same on every machine of a kind."""
+        """Returns the figures by name, as a version carries them; the same on every machine of a kind."""
         behind = worst(self.slices)
         compared = self.comparison
         return {
@@ -95,7 +95,7 @@ class Assessment:
         }
 
     def facts(self) -> dict[str, object]:
-        """Give everything but the pictures, for programs."""
+        """Returns everything but the pictures, for programs."""
         return {name: value for name, value in asdict(self).items() if name not in _PICTURES}
 
 
@@ -212,7 +212,7 @@ def _unseen_groups(
 
 
 def decided(probabilities: Probabilities, labels: tuple[str, ...], decision: Decision | None) -> Classes:
-    """Give the answers [N] that serving gives."""
+    """Returns the answers [N] that serving gives."""
     if decision is None:
         return probabilities.argmax(axis=1)
     return np.array([decide(scores, labels, decision) for scores in probabilities.tolist()], dtype=np.int64)

@@ -41,7 +41,7 @@ def judge(gates: Gates, assessment: Assessment, abstained: Mapping[str, float] |
 
 
 def as_metrics(results: Iterable[GateResult]) -> dict[str, float]:
-    """Say for each gate whether it was passed, and which could not be measured, as a version carries it."""
+    """Returns for each gate whether it was passed and measured, as metrics of a version."""
     told = list(results)
     return {PREFIX + result.name: float(result.passed) for result in told} | {
         UNMEASURED + result.name: 1.0 for result in told if not result.measured

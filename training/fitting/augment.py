@@ -31,7 +31,7 @@ _QUANTISATION = (
 
 @dataclass(frozen=True, kw_only=True)
 class Variations:
-    """What shall happen to each of N photos; tensors on the CPU, whose first dimension is N."""
+    """What must happen to each of N photos; tensors on the CPU, whose first dimension is N."""
 
     matrix: Tensor  # [N, 2, 3] where each pixel comes from: crop, turn and mirror
     light: Tensor  # [N, 2] contrast and brightness, each added to what is there
@@ -46,7 +46,7 @@ class Variations:
     fence: Tensor  # [N, 5] bars a photo, phase, share that they cover, angle, brightness
 
     def at(self, places: Tensor) -> Self:
-        """Give those of some photos."""
+        """Returns those of some photos."""
         return type(self)(**{field.name: getattr(self, field.name)[places] for field in fields(self)})
 
 
@@ -181,7 +181,7 @@ def _compress(photos: Tensor, coarseness: Tensor) -> Tensor:
 
 @cache
 def _cosines() -> Tensor:
-    """Give the orthonormal cosine transform of 8 values."""
+    """Returns the orthonormal cosine transform of 8 values."""
     frequency, place = torch.arange(8.0)[:, None], torch.arange(8.0)[None]
     waves = torch.cos(math.pi * (2 * place + 1) * frequency / 16) / 2
     waves[0] /= math.sqrt(2)
@@ -189,7 +189,7 @@ def _cosines() -> Tensor:
 
 
 def _places(photos: Tensor) -> tuple[Tensor, Tensor]:
-    """Give x [1, 1, S] and y [1, S, 1] of every pixel, from -1 to 1."""
+    """Returns x [1, 1, S] and y [1, S, 1] of every pixel, from -1 to 1."""
     x = torch.linspace(-1, 1, photos.shape[3], device=photos.device)
     y = torch.linspace(-1, 1, photos.shape[2], device=photos.device)
     return x[None, None, :], y[None, :, None]

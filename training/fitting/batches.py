@@ -47,7 +47,7 @@ class Batches:
         self._next: tuple[int, Future[_Raw] | None] = _NOTHING, None
 
     def at(self, step: int) -> tuple[Tensor, Tensor]:
-        """Give varied photos and their target distributions, on the group's device."""
+        """Returns varied photos and their target distributions, on the group's device."""
         pixels, targets, variations = self._take(step)
         device = self._group.device
         size = resolution(self._parameters, step=step, steps=self.steps)
@@ -80,7 +80,7 @@ class Batches:
 
 
 def resolution(parameters: HyperParameters, *, step: int, steps: int) -> int:
-    """Give the side at which a step shows photos, in pixels: it grows evenly until _GROWN, in steps of _GRAIN.
+    """Returns the side at which a step shows photos, in pixels: it grows evenly until _GROWN, in steps of _GRAIN.
 
     Small photos teach most of what large ones do, at a fraction of their cost (Howard, DAWNBench 2018; Tan & Le, 2021).
     """
@@ -91,11 +91,11 @@ def resolution(parameters: HyperParameters, *, step: int, steps: int) -> int:
 
 
 def derive(seed: int, *where: str | int) -> int:
-    """Give the seed of one random choice, from the training's seed and where the choice is made."""
+    """Returns the seed of one random choice, from the training's seed and where the choice is made."""
     digest = hashlib.sha256(repr((seed, *where)).encode()).digest()
     return int.from_bytes(digest[:8], "big") >> 1
 
 
 def generator(seed: int, *where: str | int) -> torch.Generator:
-    """Give a generator for one random choice."""
+    """Returns a generator for one random choice."""
     return torch.Generator().manual_seed(derive(seed, *where))

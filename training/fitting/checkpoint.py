@@ -40,8 +40,8 @@ class CheckpointStore(ObjectStore, Protocol):
 class Checkpoints:
     """The checkpoints of one job.
 
-    A checkpoint that cannot be stored, after a try for every pause and one more, is reported, and training goes on: the
-    next one will say as much and more. Used by one thread.
+    A checkpoint that cannot be stored, after a try for every pause and one more, is reported, and training continues:
+    the next one will say as much and more. Used by one thread.
     """
 
     def __init__(

@@ -31,7 +31,7 @@ from training.networks.model import Classifier, build_model, load_initial_weight
 _WORTH_A_CHECKPOINT: Final = 30.0  # seconds of work
 
 type Chunks = Callable[[int], Iterator[Tensor]]
-"""Gives the pixels of the photos from a place on, in chunks of BATCH; Interrupted when the machine goes."""
+"""Yields the pixels of the photos from a place on, in chunks of BATCH; Interrupted when the machine goes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,7 +133,7 @@ def _embed(
     checkpoints: Checkpoints,
     on_progress: Callable[[ProgressRecord], None],
 ) -> Tensor:
-    """Give embeddings [N, views, D], from the last checkpoint on."""
+    """Returns embeddings [N, views, D], from the last checkpoint on."""
     state = checkpoints.last()
     parts: list[Tensor] = [] if state is None else [state["embedded"]]
     done = saved = first = sum(map(len, parts))
@@ -165,7 +165,7 @@ def _embed(
 
 
 def _views(pixels: Tensor, parameters: HyperParameters, seed: int, place: int) -> Iterator[Tensor]:
-    """Give the photos as they are, their mirror images, then crops in other light: a function of seed and place."""
+    """Returns the photos as they are, their mirror images, then crops in other light: a function of seed and place."""
     yield pixels
     if parameters.views > 1:
         yield pixels.flip(2)

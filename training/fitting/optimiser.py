@@ -74,7 +74,7 @@ class Muon(Optimizer):
 
 
 def orthogonalise(matrix: Tensor) -> Tensor:
-    """Give a matrix with the same singular vectors, whose singular values are all near 1 (0.7 to 1.2).
+    """Returns a matrix with the same singular vectors, whose singular values are all near 1 (0.7 to 1.2).
 
     Iterates on the small square of a wide matrix, and multiplies the wide one once: less than half of the arithmetic.
     """

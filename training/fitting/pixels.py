@@ -76,7 +76,7 @@ def load_pixels(
 
 
 def targets_of(photos: Sequence[Photo], labels: Sequence[str]) -> Tensor:
-    """Give the places of photos' labels, int64 [N]."""
+    """Returns the places of photos' labels, int64 [N]."""
     places = {label: place for place, label in enumerate(labels)}
     return torch.tensor([places[photo.label] for photo in photos])
 
@@ -122,7 +122,7 @@ def fetch(lake: ObjectStore, photo: Photo) -> bytes:
 
 
 def choose_place(wanted: int, *, memory: int, disk: int) -> Literal["memory", "disk"]:
-    """Say where so many bytes of pixels shall lie, given what is free; OutOfMemory if nowhere."""
+    """Returns where to keep so many bytes of pixels, given what is free; OutOfMemory if nowhere."""
     if wanted <= memory * _SHARE:
         return "memory"
     if wanted <= disk * _SHARE:

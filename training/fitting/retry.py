@@ -16,7 +16,7 @@ def create_patiently(
 ) -> None:
     """Create an object, trying once more after each of `pauses`; StoreUnavailable after the last, StoreRefused at once.
 
-    One that is there already stays: whoever wrote it had the same to say.
+    One that is there already stays: anyone who wrote it had the same to say.
     """
     for seconds in (*pauses, None):
         try:

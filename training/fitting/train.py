@@ -90,7 +90,7 @@ def _where_it_stays(step: int, steps: int, *, stored: int) -> str:
 
 
 def _named(error: MemoryError | RuntimeError) -> Exception:
-    """Give the outcome that torch's error means; the error itself where it means nothing that we know."""
+    """Returns the outcome that torch's error means; the error itself where it means nothing that we know."""
     said = str(error)
     if isinstance(error, MemoryError | torch.OutOfMemoryError) or "DefaultCPUAllocator" in said:
         return OutOfMemory("out of memory; lower batch_size or image_size, or take a larger instance")
@@ -189,7 +189,7 @@ class _Run:
         return record
 
     def state(self) -> dict[str, Any]:
-        """Give everything that decides the future; LossNotFinite, for a future of no numbers is not worth keeping."""
+        """Returns the whole training state for a checkpoint; LossNotFinite if the loss is not a number."""
         self._mean_loss(1)
         return {
             "step": self.step,
@@ -226,7 +226,7 @@ class _Run:
 
     @torch.no_grad()
     def _assess(self) -> tuple[float, float]:
-        """Give loss and accuracy of the averaged weights on the validation photos."""
+        """Returns loss and accuracy of the averaged weights on the validation photos."""
         logits = torch.cat(
             [
                 self.averaged.explain(to_photos(pixels.to(self._device)))[0].float().cpu()
@@ -246,7 +246,7 @@ def learning_rate(parameters: HyperParameters, *, step: int, steps: int) -> floa
 
 
 def precision(device: torch.device) -> torch.dtype:
-    """Choose from the kind of device alone, so that whoever goes on after an interruption chooses the same.
+    """Choose from the kind of device alone, so that whoever continues after an interruption chooses the same.
 
     bfloat16 pays on GPUs since Ampere; on CPUs it is ten times slower where their own instructions for it are missing.
     """
@@ -266,5 +266,5 @@ def _choose_kernels(*, deterministic: bool) -> None:
 
 
 def _numbers(model: nn.Module) -> list[Tensor]:
-    """Give the weights and running statistics of a model; its counters do not matter for answering."""
+    """Returns the weights and running statistics of a model; its counters do not matter for answering."""
     return [tensor for tensor in (*model.parameters(), *model.buffers()) if tensor.is_floating_point()]

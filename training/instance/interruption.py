@@ -14,7 +14,7 @@ _JOIN_SECONDS: Final = 4.0
 
 
 class Interruption:
-    """Says whether to stop. A context manager: watches while it is open.
+    """Tells whether to stop. A context manager: watches while it is open.
 
     Asks the instance metadata service (IMDSv2) every `poll_seconds`; a notice comes two minutes before the machine
     goes. Where no such service answers, only SIGTERM counts.
@@ -42,7 +42,7 @@ class Interruption:
         self._watcher.join(timeout=_JOIN_SECONDS)
 
     def noticed(self) -> bool:
-        """Say whether the machine will be taken away."""
+        """Returns whether the machine will be taken away."""
         return self._noticed.is_set()
 
     def wait(self, timeout: float) -> bool:

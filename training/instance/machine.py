@@ -15,7 +15,7 @@ _LIBRARIES: Final = ("torch", "torchvision", "numpy", "pillow", "onnx", "onnxrun
 
 
 def describe() -> dict[str, str | int | float]:
-    """Give processor, cores, memory, GPUs and library versions of this machine. Linux."""
+    """Returns processor, cores, memory, GPUs and library versions of this machine. Linux."""
     facts: dict[str, str | int | float] = {
         "processor": _processor(),
         "cores": os.process_cpu_count() or 1,
@@ -40,7 +40,7 @@ class Usage:
             torch.cuda.reset_peak_memory_stats()
 
     def so_far(self) -> dict[str, float]:
-        """Give `cpu_cores` (busy, on average) and `memory_gib` (the most); of a GPU `gpu_memory_gib`, `gpu_percent`."""
+        """Returns `cpu_cores` (mean busy) and `memory_gib` (maximum); for a GPU `gpu_memory_gib`, `gpu_percent`."""
         wall = max(time.monotonic() - self._wall, 1e-9)
         used = {
             "cpu_cores": round((time.process_time() - self._cpu) / wall, 2),

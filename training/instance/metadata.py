@@ -15,7 +15,7 @@ _DIRECT: Final = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 def default_endpoint() -> str:
-    """Give where the service answers, without a slash at the end: AWS's address, or what the environment names."""
+    """Returns where the service answers, without a slash at the end: AWS's address, or what the environment names."""
     return (os.environ.get("AWS_EC2_METADATA_SERVICE_ENDPOINT") or "http://169.254.169.254").rstrip("/")
 
 
@@ -36,7 +36,7 @@ def read(endpoint: str, path: str) -> str | None:
 
 def _call(url: str, method: str, headers: dict[str, str]) -> str:
     if not url.startswith("http"):
-        raise ValueError(f"{url} is no http address")
+        raise ValueError(f"{url} is not an HTTP URL")
     request = urllib.request.Request(url, method=method, headers=headers)  # noqa: S310 - checked above
     with _DIRECT.open(request, timeout=_TIMEOUT) as response:
         return response.read().decode()

@@ -10,7 +10,7 @@ from training.quality.stored import refuse_doubtful
 
 
 def admit(spec: JobSpec, lake: ObjectStore, *, weights_follow: bool = False) -> Manifest:
-    """Give the dataset of a job that can be trained on it as asked; no photo is read.
+    """Returns the dataset of a job that can be trained on it as asked; no photo is read.
 
     `weights_follow`: what its initial weights will be is not known yet, but there will be some.
     Raises SpecMalformed, DatasetMissing, ManifestMalformed, DatasetRefused, SplitsLeak.

@@ -25,8 +25,8 @@ NOT_STORED: Final = "epoch not stored"
 class Epochs:
     """The records of one job's epochs, on their way into its workspace and its log.
 
-    A record that cannot be stored, after a try for every pause and one more, is said in the log, and training goes on.
-    While the store is away each later record gets one try: the next that succeeds ends that.
+    A record that cannot be stored, after a try for every pause and one more, is said in the log, and training
+    continues. While the store is away each later record gets one try: the next that succeeds ends that.
     """
 
     def __init__(

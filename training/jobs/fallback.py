@@ -27,10 +27,10 @@ type Read = Callable[[PackagedWeights], bytes | None]
 def stand_in(
     job: str, spec: JobSpec, *, workspace: ObjectStore, catalog: Catalog, read: Read = read_packaged
 ) -> tuple[JobSpec, str | None]:
-    """Give the job as it can be done here, and why that is not what was asked; None where it is.
+    """Returns the job as it can be done here, and why that is not what was asked; None where it is.
 
-    The first machine decides, and whoever resumes the job does the same. Raises WeightsRefused for a broken package, or
-    where only fine-tuning or a study was asked for; Interrupted where another machine began with the weights.
+    The first machine decides, and anyone who resumes the job does the same. Raises WeightsRefused for a broken package,
+    or where only fine-tuning or a study was requested; Interrupted where another machine began with the weights.
     """
     with suppress(ObjectMissing):
         return _from_scratch(spec), json.loads(workspace.get(fallback_key(job)))["reason"]

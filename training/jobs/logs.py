@@ -19,13 +19,13 @@ _PATIENCE: Final = 3
 
 
 def say_here(line: str) -> None:
-    """Say a line on standard output, if anybody still reads that: what reads an instance's console ends before it."""
+    """Print a line on standard output, if it is still open: what reads an instance's console ends before it."""
     with suppress(OSError):
         print(line, flush=True)
 
 
 class Log:
-    """Says events with facts, for one job; its log stream is named after it."""
+    """Logs events with facts, for one job; its log stream is named after it."""
 
     def __init__(self, job: str, *, group: str | None = None, client: "CloudWatchLogsClient | None" = None) -> None:
         self._job = job
@@ -41,7 +41,7 @@ class Log:
                 self._give_up(error)
 
     def say(self, event: str, facts: Mapping[str, object]) -> None:
-        """Say one event."""
+        """Log one event."""
         now = time.time()
         line = json.dumps({"time": round(now, 3), "job": self._job, "event": event, **facts}, default=str)
         say_here(line)

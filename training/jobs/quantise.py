@@ -46,7 +46,7 @@ class Quantised:
 
     @property
     def refused(self) -> str:
-        """Say why the eight-bit model must not be served; empty if it may."""
+        """Returns why the eight-bit model must not be served; empty if it may."""
         if self.agreement < LEAST_AGREEMENT:
             return f"only {self.agreement:.1%} of photos get the same label, at least {LEAST_AGREEMENT:.0%} must"
         lost = self.accuracy_before - self.accuracy
@@ -107,6 +107,6 @@ class _Photos(CalibrationDataReader):
         self._batches: Iterator[Pixels] = (chosen[n : n + _BATCH] for n in range(0, len(chosen), _BATCH))
 
     def get_next(self) -> dict[str, Pixels] | None:  # pyright: ignore[reportIncompatibleMethodOverride] - typed loosely
-        """Give the next batch, None after the last."""
+        """Returns the next batch, None after the last."""
         batch = next(self._batches, None)
         return None if batch is None else {"image": batch}

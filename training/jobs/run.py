@@ -76,7 +76,7 @@ _KEPT: Final = 256  # training photos whose pixels a frozen network's export is 
 _LOCK: Final = Path(__file__).parents[2] / "requirements" / "training.txt"
 
 type Say = Callable[[str, Mapping[str, object]], None]
-"""Tells how far a job is: an event, and facts about it."""
+"""Reports the progress of a job: an event, and facts about it."""
 
 
 def run_job(
@@ -99,7 +99,7 @@ def run_job(
     A job that ended is not run again. `directory` holds what is made on the way. A training that cannot succeed is a
     result too: `status` is failed and `error` names the outcome. A model that fails a gate is published all the same,
     for people and the next training to learn from; its metrics and the result's message say so, and whether it may
-    serve is for a certificate to say. It is compared with the version in force on `prod`, if there is one. A trial of a
+    serve is for a certificate to say. It is compared with the active version on `prod`, if there is one. A trial of a
     study publishes nothing: its result has the figures of the validation photos, and no test photo is looked at. Raises
     Interrupted soon after `should_stop` said yes, with a checkpoint written, and registry errors when a store does not
     answer: then run the job again.
@@ -149,7 +149,7 @@ def run_job(
 
 
 def find_version(catalog: Catalog, job: str) -> Version | None:
-    """Give the version that a job published; None if it has not."""
+    """Returns the version that a job published; None if it has not."""
     return next((version for version in reversed(_readable(catalog)) if version.lineage.get("run") == job), None)
 
 
@@ -176,7 +176,7 @@ class _Run:
     say: Say
     clock: Callable[[], float]
     group: Group | None  # of which this process is the leader; None: it trains alone
-    instead: str | None = None  # why this is not what was asked for
+    instead: str | None = None  # why this is not what was requested
 
     def build(self) -> Version:
         manifest = admit(self.spec, self.lake)
@@ -334,7 +334,7 @@ class _Run:
         return files, exported
 
     def _decide(self, exported: ExportedModel, test: LabelledPixels, decision: Decision | None) -> dict[str, Path]:
-        """Write how probabilities become a label, where that is not by the likeliest, and what serving must get."""
+        """Write how probabilities become a label, where that is not by the most probable, and what serving must get."""
         files: dict[str, Path] = {}
         if decision:
             files[DECISION_FILE] = self.directory / DECISION_FILE
@@ -355,7 +355,7 @@ class _Run:
     def _in_eight_bits(
         self, whole: Path, exported: ExportedModel, learn: LabelledPixels, validate: LabelledPixels
     ) -> tuple[Path, ExportedModel]:
-        """Give the eight-bit model, or the one there is if that is better."""
+        """Returns the eight-bit model, or the one there is if that is better."""
         path = self.directory / "model.int8.onnx"
         quantise(whole, path, learn.pixels.numpy())
         smaller = ExportedModel(path)

@@ -20,7 +20,7 @@ _TRACKERS: Final[Mapping[str, str]] = {"MLFLOW_TRACKING_URI": "MLflow", "TENSORB
 
 
 def tracked(say: Say, job: str, spec: JobSpec) -> Say:
-    """Give `say`, which also tells every epoch's numbers to the trackers that the environment names."""
+    """Returns `say`, which also tells every epoch's numbers to the trackers that the environment names."""
     starts = {"MLflow": _mlflow, "TensorBoard": _tensorboard}
     tracks: dict[str, _Track] = {}
     for variable, name in _TRACKERS.items():

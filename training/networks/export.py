@@ -67,7 +67,7 @@ def export_onnx(model: Classifier, path: Path, *, labels: Sequence[str], size: i
 
 
 def check_parity(model: Classifier, exported: "ExportedModel", pixels: Pixels, *, temperature: float = 1.0) -> float:
-    """Give the largest difference of a probability between trained and exported model; ExportDiffers above TOLERANCE.
+    """Returns the largest difference in probability between trained and exported model; ExportDiffers above TOLERANCE.
 
     The trained one's logits are divided by `temperature` here, by themselves: what the export folded in is checked too.
     Within it both give every photo the same label, unless its two best are less than twice the tolerance apart.
@@ -81,7 +81,7 @@ def check_parity(model: Classifier, exported: "ExportedModel", pixels: Pixels, *
 
 @torch.no_grad()
 def answer_logits(model: Classifier, pixels: Pixels) -> Numbers:
-    """Give the trained network's own logits [N, classes], as it answers: by mirror images too, where it does."""
+    """Returns the trained network's own logits [N, classes], as it answers: by mirror images too, where it does."""
     parts = torch.from_numpy(pixels).split(_BATCH)
     return torch.cat([model.explain(to_photos(part))[0] for part in parts]).numpy()
 
@@ -111,16 +111,16 @@ class ExportedModel:
         self.temperature = float(metadata.get("temperature", "1"))
 
     def classify(self, pixels: Pixels) -> Numbers:
-        """Give the probabilities [N, classes] of photos."""
+        """Returns the probabilities [N, classes] of photos."""
         return self._run(OUTPUTS[:1], pixels)[0]
 
     def explain(self, pixels: Pixels) -> Answers:
-        """Give everything the model says of photos."""
+        """Returns everything the model says of photos."""
         probabilities, embedding, activation_map = self._run(OUTPUTS, pixels)
         return Answers(probabilities=probabilities, embedding=embedding, activation_map=activation_map)
 
     def strangeness(self, pixels: Pixels) -> Numbers | None:
-        """Give how unlike the training photos photos are [N]; None where the file has no such output."""
+        """Returns how unlike the training photos photos are [N]; None where the file has no such output."""
         return self._run((STRANGENESS,), pixels)[0] if STRANGENESS in self._outputs else None
 
     def _run(self, names: Sequence[str], pixels: Pixels) -> list[Numbers]:
@@ -160,7 +160,7 @@ def write_probes(
 
 
 def _divided(model: Classifier, temperature: float) -> Classifier:
-    """Give a copy whose logits and activation map are divided, in its last layer: answering costs nothing more."""
+    """Returns a copy whose logits and activation map are divided, in its last layer: answering costs nothing more."""
     divided = copy.deepcopy(model)
     with torch.no_grad():
         for numbers in divided.head.parameters():

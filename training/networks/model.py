@@ -60,16 +60,16 @@ class Classifier(nn.Module):
         self.head = nn.Linear(width, classes)
 
     def forward(self, photos: Tensor) -> Tensor:
-        """Give logits."""
+        """Returns logits."""
         return self.head(self.places(photos).mean(dim=(2, 3)))
 
     def places(self, photos: Tensor) -> Tensor:
-        """Give what the convolutions see at every place [N, width, h, w]."""
+        """Returns what the convolutions see at every place [N, width, h, w]."""
         mean, deviation = (torch.tensor(each, device=photos.device).view(1, 3, 1, 1) for each in self.normalisation)
         return self.features((photos - mean).div_(deviation))
 
     def explain(self, photos: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Give logits, embedding [N, width] and activation map [N, classes, h, w]; the map's mean is the logits."""
+        """Returns logits, embedding [N, width] and activation map [N, classes, h, w]; the map's mean is the logits."""
         places = self.places(photos)
         if self.flips:
             places = (places + self.places(photos.flip(3)).flip(3)) / 2
@@ -100,10 +100,10 @@ def read_weights(data: bytes) -> Mapping[str, Tensor]:
             found = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except _NO_FILE as error:
         raise WeightsRefused(
-            f"this is no file of weights ({ascii(str(error))[:200]}); give a state_dict of torch"
+            f"not a file of weights ({ascii(str(error))[:200]}); expected a torch state_dict"
         ) from error
     if not (isinstance(found, Mapping) and all(isinstance(each, Tensor) for each in found.values())):
-        raise WeightsRefused("this file has no weights by name; give a state_dict of torch")
+        raise WeightsRefused("this file has no weights by name; expected a torch state_dict")
     return found
 
 
@@ -162,7 +162,7 @@ def _convnext() -> tuple[nn.Module, int]:
 
 
 def _lite(size: int) -> Callable[[], tuple[nn.Module, int]]:
-    """Give EfficientNet-Lite: ReLU6 and no squeeze-and-excitation, for CPUs and eight bits."""
+    """Returns EfficientNet-Lite: ReLU6 and no squeeze-and-excitation, for CPUs and eight bits."""
 
     def make() -> tuple[nn.Module, int]:
         from timm.models import efficientnet

@@ -5,7 +5,7 @@ began with. Two sources:
 
 - `PACKAGED`: packages of the Python index, in the lock of `training` with their hashes. A training instance has them
   installed; nothing is fetched. Here are the full hashes of the files inside.
-- `PUBLISHED`: torchvision's addresses, fetched by whoever submits a job, for an instance needs no way to the internet.
+- `PUBLISHED`: torchvision's URLs, downloaded where a job is submitted, because instances need no internet access.
   `tests/training/networks/test_pretrained.py` compares them with torchvision's own. The last part of a name is the
   beginning of the file's SHA-256, as in torch.hub; torchvision publishes no more of it.
 """
@@ -46,7 +46,7 @@ class PackagedWeights:
 
     @property
     def sentence(self) -> str:
-        """Say where they come from, for lineage and model card."""
+        """Returns where they come from, for lineage and model card."""
         return f"{self.origin}; package {self.package} {self.version}, licence {self.licence}, sha256 {self.sha256}"
 
 
@@ -67,7 +67,7 @@ PACKAGED: Final[Mapping[str, PackagedWeights]] = MappingProxyType(
 
 
 def find_packaged(sha256: str) -> PackagedWeights | None:
-    """Give the package whose file has this hash; None for weights that no package has."""
+    """Returns the package whose file has this hash; None for weights that no package has."""
     return next((weights for weights in PACKAGED.values() if weights.sha256 == sha256), None)
 
 

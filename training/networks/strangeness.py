@@ -33,7 +33,7 @@ class Subspace:
     components: Numbers  # [width, k], orthonormal columns
 
     def strangeness(self, embedding: Numbers) -> Numbers:
-        """Give the strangeness [N] of embeddings [N, width], as the ONNX file does."""
+        """Returns the strangeness [N] of embeddings [N, width], as the ONNX file does."""
         centred = embedding - self.mean
         along = np.linalg.norm(centred @ self.components, axis=1)
         return (1 - along / np.maximum(np.linalg.norm(centred, axis=1), _TINY)).clip(0, 1).astype(np.float32)

@@ -82,7 +82,7 @@ def judge_labels(
     classes: int,
     progress: Callable[[int, int], None] = lambda _done, _of: None,
 ) -> Numbers:
-    """Give each photo's probabilities [N, classes] by a layer that was learned from other folds."""
+    """Returns each photo's probabilities [N, classes] by a layer that was learned from other folds."""
     folds = folds_of(photos, FOLDS)
     rows, truth = torch.from_numpy(embeddings), torch.from_numpy(targets)
     probabilities = np.zeros((len(photos), classes), dtype=np.float32)

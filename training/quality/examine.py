@@ -97,7 +97,7 @@ def examine(
 
 
 def pictures(lake: ObjectStore, manifest: Manifest, report: QualityReport) -> dict[str, str]:
-    """Give small pictures of the photos that a page shows, by hash, as data URIs; those that cannot be read are not."""
+    """Returns thumbnails of the photos that a page shows, by hash, as data URIs, except unreadable ones."""
     photos = {photo.sha256: photo for photo in manifest.photos}
     wanted: set[str] = set()
     for finding in (each for part in report.characteristics for each in part.findings):

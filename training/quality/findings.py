@@ -55,7 +55,7 @@ class Table:
 
 @dataclass(frozen=True, kw_only=True)
 class Characteristic:
-    """One of the five: in a sentence, in numbers that gates are held against, in photos."""
+    """One of the five: in a sentence, in numbers that gates are checked against, in photos."""
 
     name: Name
     summary: str

@@ -16,7 +16,7 @@ _MOST: Final = 0.6
 
 
 def folds_of(photos: Sequence[Photo], count: int) -> npt.NDArray[np.intp]:
-    """Give each photo its fold, 0 to `count` - 1; near-duplicates share one.
+    """Assign each photo a fold, 0 to `count` - 1; near-duplicates share one.
 
     So do photos of a camera, else of a camera's day, where there are so many of these that every class can still be
     learned from the other folds.

@@ -31,7 +31,7 @@ class QualityReport:
 
     dataset: str
     at: str  # when it was made, as `registry.encoding` writes times
-    by: str  # ARN of whoever asked for it
+    by: str  # ARN of the person who requested it
     photos: int
     counts: Mapping[str, Mapping[str, int]]  # label -> split -> photos
     source: str  # where embeddings come from; empty: there are none
@@ -108,7 +108,7 @@ def glance(
 
 
 def remedies(dataset: str, finding: Finding) -> list[str]:
-    """Give commands that fix a finding's first photos, to be looked at and copied."""
+    """Returns commands that fix a finding's first photos, to be looked at and copied."""
     wrong: dict[str | None, list[Concern]] = defaultdict(list)
     for concern in _one_of_each(finding)[:COMMANDED]:
         wrong[concern.becomes if finding.name == "label_noise" else None].append(concern)

@@ -29,15 +29,15 @@ class Budget:
             raise SpecMalformed("max_usd needs to know what an instance costs: give --usd-per-hour too")
 
     def limits(self) -> dict[str, float]:
-        """Give what was said."""
+        """Returns what was said."""
         return {name: value for name, value in asdict(self).items() if value is not None}
 
     def usd(self, seconds: float) -> float | None:
-        """Give what so much instance time costs; None if nobody said."""
+        """Returns what so much instance time costs; None if nobody said."""
         return None if self.usd_per_hour is None else seconds / _HOUR * self.usd_per_hour
 
     def allows(self, seconds: float) -> bool:
-        """Say whether so much instance time is within every limit."""
+        """Returns whether so much instance time is within every limit."""
         usd = self.usd(seconds)
         in_time = self.max_hours is None or seconds <= self.max_hours * _HOUR
         return in_time and (self.max_usd is None or usd is None or usd <= self.max_usd)
@@ -56,7 +56,7 @@ class Entry:
 
 
 def spent(entries: Sequence[Entry], ends: Mapping[int, float], now: float) -> dict[int, float]:
-    """Give seconds by ledger number; what may still run counts as if it took all of its time, or more if it has.
+    """Returns seconds by ledger number; what may still run counts as if it took all of its time, or more if it has.
 
     `ends` says when trials had their results. An instance that ended without one counts until the next of its trial
     was started, but no longer than it may take.

@@ -39,7 +39,7 @@ class Answers:
         return read_strictly("answers", data, read)
 
     def metrics(self) -> dict[str, float]:
-        """Give the figures by name; those that a study may choose by have bounds, `…_low` and `…_high`."""
+        """Returns the figures by name; those that a study may choose by have bounds, `…_low` and `…_high`."""
         found = evaluate(np.array(self.truth), np.array(self.answered), self.labels)
         bounds = {f"{_RECALL}{figures.label}": figures.recall_interval for figures in found.classes}
         return found.metrics() | {
@@ -70,12 +70,12 @@ def check_metric(metric: str, labels: Sequence[str]) -> None:
 
 
 def ranked(scores: Mapping[int, Score]) -> list[int]:
-    """Give the trials, the highest lower bound first; of equal ones the higher value, then the earlier trial."""
+    """Returns the trials, the highest lower bound first; of equal ones the higher value, then the earlier trial."""
     return sorted(scores, key=lambda trial: (-scores[trial].interval[0], -scores[trial].value, trial))
 
 
 def luck(one: Answers, other: Answers, metric: str) -> float:
-    """Give the two-sided p-value that two trials are equally good by `metric` (Fisher's randomisation test).
+    """Returns the two-sided p-value that two trials are equally good by `metric` (Fisher's randomisation test).
 
     Were they, each photo's answers might as well have come from the other trial. So they are exchanged at random, photo
     by photo, and the p-value is how often the metrics are then as far apart as they are. For accuracy that is McNemar's

@@ -31,11 +31,11 @@ class Choice:
     values: tuple[str, ...]
 
     def at(self, place: float) -> str:
-        """Give the value at a place from 0 to below 1."""
+        """Returns the value at a place from 0 to below 1."""
         return self.values[int(place * len(self.values))]
 
     def ends(self) -> tuple[str, ...]:
-        """Give all values that have to be valid."""
+        """Returns all values that have to be valid."""
         return self.values
 
 
@@ -49,14 +49,14 @@ class Range:
     whole: bool  # only whole numbers
 
     def at(self, place: float) -> str:
-        """Give the value at a place from 0 to below 1, to four digits."""
+        """Returns the value at a place from 0 to below 1, to four digits."""
         if self.whole:  # each whole number owns the stretch up to the next
             return str(min(max(int(self._between(place, self.high + 1)), int(self.low)), int(self.high)))
         value = float(f"{self._between(place, self.high):.4g}")
         return f"{value:.4g}" if self.low <= value <= self.high else repr(min(max(value, self.low), self.high))
 
     def ends(self) -> tuple[str, ...]:
-        """Give all values that have to be valid: what settings allow has no gaps."""
+        """Returns all values that have to be valid: what settings allow has no gaps."""
         return tuple(str(int(end)) if self.whole else repr(end) for end in (self.low, self.high))
 
     def _between(self, place: float, high: float) -> float:
@@ -70,7 +70,7 @@ type Dimension = Choice | Range
 
 @dataclass(frozen=True, kw_only=True)
 class Space:
-    """What may be tried, as it was asked for: `name=a,b`; drawn, also `name=low..high` or `name=log:low..high`."""
+    """What may be tried, as it was requested: `name=a,b`; drawn, also `name=low..high` or `name=log:low..high`."""
 
     grid: tuple[str, ...] = ()
     random: tuple[str, ...] = ()
@@ -97,11 +97,11 @@ class Space:
         return None if self.random else math.prod(len(choice.values) for choice in _grid(self.grid).values())
 
     def draw(self, number: int, *, seed: int) -> Values:
-        """Give the settings at place `number`, from 1: a function of space, seed and number alone."""
+        """Returns the settings at place `number`, from 1: a function of space, seed and number alone."""
         return next(self._draws(number, seed=seed))
 
     def trials(self, count: int, *, seed: int, recipe: HyperParameters) -> list[Values]:
-        """Give the first `count` different settings, fewer where there are no more; a longer list begins the same."""
+        """Returns the first `count` distinct settings, or all if fewer; a longer list has the same beginning."""
         seen = set[tuple[str, ...]]()
         found: dict[HyperParameters, Values] = {}
         for values in islice(self._draws(1, seed=seed), self.combinations or _DRAWS_PER_TRIAL * count):
@@ -158,10 +158,10 @@ def _range(name: str, text: str) -> Range:
     try:
         low, high = float(low_text), float(high_text)
     except ValueError:
-        raise SpecMalformed(f"{name}={text} is no range; write {name}=low..high or {name}=log:low..high") from None
+        raise SpecMalformed(f"{name}={text} is not a range; use {name}=low..high or {name}=log:low..high") from None
     log, whole = body != text, isinstance(_RECIPE[name], int)
     if isinstance(_RECIPE[name], str):
-        raise SpecMalformed(f"{name} is no number; write {name}=a,b")
+        raise SpecMalformed(f"{name} is not a number; use {name}=a,b")
     if not (math.isfinite(low) and math.isfinite(high) and low < high):
         raise SpecMalformed(f"{name}={text} is empty; the lower end comes first")
     if log and low <= 0:

@@ -132,17 +132,17 @@ class Cancellation:
 
 
 def parameters(study: Study, trial: Trial) -> HyperParameters:
-    """Give the recipe with a trial's settings."""
+    """Returns the recipe with a trial's settings."""
     return study.spec.hyper_parameters.with_settings(as_settings(trial.values))
 
 
 def spec_of(study: Study, name: str, trial: Trial) -> JobSpec:
-    """Give what a trial's job shall do; `name` is the study's id."""
+    """Returns what a trial's job must do; `name` is the study's id."""
     return replace(study.spec, hyper_parameters=parameters(study, trial), study=name)
 
 
 def rungs(trials: int, epochs: int) -> int:
-    """Give the most rungs that leave a trial in the last, and an epoch in the first; one where no epochs are named."""
+    """Returns the maximum number of rungs with a trial in the last and an epoch in the first; 1 without epochs."""
     return 1 + int(math.log(min(trials, epochs) + 0.5, ETA)) if epochs else 1
 
 
@@ -165,7 +165,7 @@ def check_halving(study: Study) -> None:
 
 
 def plan(study: Study, scores: Mapping[int, float | None]) -> list[Trial]:
-    """Give all trials that are certain by now; a rung begins when the one before has ended.
+    """Returns all trials that are certain by now; a rung begins when the one before has ended.
 
     `scores` are the ended trials' lower bounds of the metric, None for those that failed.
     """

@@ -60,7 +60,7 @@ class Tail(nn.Module):
 
     @override
     def forward(self, features: Tensor) -> Tensor:
-        """Give logits."""
+        """Returns logits."""
         return self.head(self.features(features).mean(dim=(2, 3)))
 
 
@@ -75,7 +75,7 @@ class Before(nn.Module):
 
     @override
     def forward(self, pixels: Tensor) -> Tensor:
-        """Give features [N, C, h, w]."""
+        """Returns features [N, C, h, w]."""
         mean, deviation = (torch.tensor(each).view(1, 3, 1, 1) for each in self.normalisation)
         return self.parts((pixels.permute(0, 3, 1, 2).float() / 255 - mean) / deviation)
 

@@ -10,7 +10,7 @@ STRENGTHS: Final = (10.0, 100.0, 1_000.0, 10_000.0)
 
 
 def best_linear(learn: Array, learn_targets: Array, test: Array, test_targets: Array) -> Array:
-    """Give the answers of the strength that is best *on the test photos*: in the linear model's favour."""
+    """Returns the answers of the strength that is best *on the test photos*: in the linear model's favour."""
     middle, spread = learn.mean(axis=0), learn.std(axis=0) + 1e-6
     learn, test = (learn - middle) / spread, (test - middle) / spread
     truth = np.where(learn_targets, 1.0, -1.0)
@@ -26,6 +26,6 @@ def best_linear(learn: Array, learn_targets: Array, test: Array, test_targets: A
 
 
 def colours(photos: Array) -> Array:
-    """Give a histogram of 64 colours for each photo [N, S, S, 3]."""
+    """Returns a histogram of 64 colours for each photo [N, S, S, 3]."""
     joint = (photos // 64).astype(int) @ np.array([16, 4, 1])
     return np.stack([np.bincount(each.ravel(), minlength=64) for each in joint]).astype(np.float64)

@@ -22,7 +22,7 @@ from training.plan import Checks, EvaluationPlan
 
 _ASKER = "arn:aws:iam::000000000000:user/benchmark"
 _PATIENCE = 24 * 3600
-_EVALUATION = EvaluationPlan(checks=Checks(photos=2, calls=2))  # what is not measured here shall cost next to nothing
+_EVALUATION = EvaluationPlan(checks=Checks(photos=2, calls=2))  # what is not measured here must cost next to nothing
 
 
 @dataclass(frozen=True, kw_only=True)

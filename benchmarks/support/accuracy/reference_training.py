@@ -58,7 +58,7 @@ def train_reference(
 
 @torch.no_grad()
 def answer_reference(model: nn.Module, photos: Sequence[bytes], *, size: int) -> "np.ndarray[Any, np.dtype[np.int64]]":
-    """Give class indices, by the middle of each photo, as the recipe evaluates."""
+    """Returns class indices, by the middle of each photo, as the recipe evaluates."""
     middle = v2.Compose([v2.Resize(round(size * _SHORT_SIDE), antialias=True), v2.CenterCrop(size)])
     batch = torch.stack([middle(_decode(photo)) for photo in photos])
     return torch.cat([model(_normalise(part)).argmax(dim=1) for part in batch.split(64)]).numpy()

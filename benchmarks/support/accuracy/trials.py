@@ -55,7 +55,7 @@ class Trials:
     def get(
         self, what: str, who: str, seed: int, settings: Mapping[str, object], run: Callable[[Path], Outcome]
     ) -> Outcome:
-        """Give the outcome of a trial, from the file if it was run with these settings; `run` may leave files."""
+        """Returns the outcome of a trial, from the file if it was run with these settings; `run` may leave files."""
         place = self.place(what, who, seed, settings)
         if (known := self._known().get(place.name)) is not None:
             return known

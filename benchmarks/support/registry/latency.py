@@ -94,7 +94,7 @@ class Promotion:
 
     @property
     def holds(self) -> bool:
-        """Times depend on the machine: judged above, not held against the run."""
+        """Times depend on the machine: judged above, not checked against the run."""
         return True
 
     def to_dict(self) -> dict[str, object]:

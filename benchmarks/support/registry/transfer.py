@@ -112,7 +112,7 @@ class Transfer:
 
     @property
     def holds(self) -> bool:
-        """Times depend on the machine: judged above, not held against the run."""
+        """Times depend on the machine: judged above, not checked against the run."""
         return True
 
     @property

@@ -75,7 +75,7 @@ def kinds(photo: bytes) -> tuple[Manner, ...]:
 
 
 class Abuse(Load):
-    """Every kind at once, each from its own address, one act after the other, until told to stop."""
+    """Every kind at once, each from its own address, one act after the other, until stopped."""
 
     def __init__(self, port: int, manners: Sequence[Manner], *, every: float) -> None:
         turns = [Turn(f"127.0.1.{number}", (manner,)) for number, manner in enumerate(manners, 1)]
@@ -119,18 +119,18 @@ def _reads_nothing(line: socket.socket) -> str:
 
 
 def post_in_chunks() -> bytes:
-    """Give the head of a request whose body comes in chunks."""
+    """Returns the head of a request whose body comes in chunks."""
     return head("Content-Type: image/jpeg", "Transfer-Encoding: chunked")
 
 
 def http2() -> bytes:
-    """Give a client's preface and a table of header lines that is said to be huge. RFC 9113, sections 3.4 and 6.5."""
+    """Returns a client's preface that announces a huge header table. RFC 9113, sections 3.4 and 6.5."""
     settings = struct.pack(">HI", 1, 2**31 - 1)
     return b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + struct.pack(">HBBBI", 0, len(settings), 4, 0, 0) + settings
 
 
 def many_scans(width: int = 1200, height: int = 900) -> bytes:
-    """Give a progressive JPEG whose last scan is there 40 times."""
+    """Returns a progressive JPEG whose last scan is there 40 times."""
     file = io.BytesIO()
     Image.fromarray(np.random.default_rng(7).integers(0, 256, (height, width), dtype=np.uint8)).save(
         file, "JPEG", progressive=True
@@ -141,7 +141,7 @@ def many_scans(width: int = 1200, height: int = 900) -> bytes:
 
 
 def said_to_be(photo: bytes, width: int, height: int) -> bytes:
-    """Give the same data of a JPEG with another size. ITU-T T.81, B.2.2."""
+    """Returns the same data of a JPEG with another size. ITU-T T.81, B.2.2."""
     frame = re.search(rb"\xff[\xc0-\xc2]", photo)
     assert frame is not None
     return photo[: frame.end() + 3] + struct.pack(">HH", height, width) + photo[frame.end() + 7 :]

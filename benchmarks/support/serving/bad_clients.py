@@ -64,12 +64,12 @@ def manners(photo: bytes) -> tuple[Manner, ...]:
 
 
 def post(body: bytes, kind: str = "image/jpeg") -> bytes:
-    """Give a whole request that classifies `body`."""
+    """Returns a whole request that classifies `body`."""
     return head(f"Content-Type: {kind}", f"Content-Length: {len(body)}") + body
 
 
 def head(*lines: str) -> bytes:
-    """Give the head of a request that classifies, with these header lines more."""
+    """Returns the head of a request that classifies, with these header lines more."""
     return "\r\n".join(("POST /v1/classify HTTP/1.1", "Host: x", *lines, "", "")).encode()
 
 

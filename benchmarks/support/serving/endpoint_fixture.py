@@ -165,7 +165,7 @@ class Endpoint(Service):
 
 
 def wait_until(holds: Callable[[], bool], patience: float, *, every: float = 0.02) -> bool:
-    """Look again and again; False when `patience` seconds were over first."""
+    """Look repeatedly; False when `patience` seconds were over first."""
     end = time.monotonic() + patience
     while not holds():
         if time.monotonic() > end:

@@ -14,7 +14,7 @@ SLACK = 0.5
 def foreign_answers(answers: Answers, swaps: Sequence[dict[str, Any]]) -> int:
     """Count good answers from a version that was in force at no moment between question and answer.
 
-    `swaps`: the log's lines "version in force", in their order.
+    `swaps`: the log's lines "version active", in their order.
     """
     good = answers[answers["status"] == 200]
     began, ended = good["began"], good["began"] + good["seconds"]

@@ -22,14 +22,14 @@ from registry.version import Version
 
 _SAMPLE_EVERY = 0.25
 _OUTAGE_LINES = (
-    "cannot follow the channel; serving what is in force",
-    "cannot follow the experiments; what runs goes on",
+    "cannot read the channel; still serving the active version",
+    "cannot read the experiments; running ones continue",
 )
 
 
 @dataclass(kw_only=True)
 class Soaked:
-    """What was done, what was seen, and what nobody had asked for."""
+    """What was done, what was seen, and what nobody had requested."""
 
     full_per_second: float
     rate: float
@@ -175,14 +175,14 @@ class Soak:
         return shown["evidence"]["compared"] if shown and shown["number"] == experiment.number else 0
 
     def _look(self, seen: Soaked, answers: Answers, bad: Load) -> None:
-        """Everything that nobody asked for."""
+        """Everything that nobody requested."""
         seen.latency = answers
         seen.good = Counter(answers["status"].tolist())
         seen.bad = bad.met
         strange = {status: n for status, n in seen.good.items() if status != 200}
         seen.unasked += [f"good callers: status {status}, {n} times" for status, n in strange.items()]
         seen.unasked += [f"bad callers: {what}" for what in bad.unexpected]
-        if foreign := foreign_answers(answers, self._endpoint.log_lines("version in force")):
+        if foreign := foreign_answers(answers, self._endpoint.log_lines("version active")):
             seen.unasked.append(f"{foreign} answers came from a version that was not in force")
         if not self._endpoint.alive:
             seen.unasked.append("the endpoint ended")

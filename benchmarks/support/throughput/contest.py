@@ -11,7 +11,7 @@ from benchmarks.support.throughput.peer import Question
 from benchmarks.support.throughput.wrk import Load, load
 
 MOST_SPREAD = 1.25
-"""Of a limit's rates over the rounds, the highest in the lowest: beyond, others use the processors by turns."""
+"""Of a limit's rates over the rounds, the highest in the lowest: beyond, others use the processors in turn."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +68,7 @@ class Contestant:
 
 
 def noise(pairs: Mapping[str, Sequence[Pair]]) -> list[str]:
-    """Say why these rounds conclude nothing; empty where the machine was quiet.
+    """Returns why these rounds conclude nothing; empty where the machine was quiet.
 
     No server is faster than its limit, and a limit is the same each time: otherwise somebody else used the processors.
     """

@@ -32,7 +32,7 @@ class Limit:
 
 
 class Loops:
-    """Processes with the model in memory, which decode and infer when told to: so each load has its limit beside it.
+    """Processes with the model in memory, which decode and infer when told to: so each load has its limit next to it.
 
     They belong to the session that measures, which sleeps meanwhile: some kernels share processors by session.
     """

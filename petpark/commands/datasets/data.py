@@ -12,14 +12,17 @@ from petpark.commands.datasets import dataset_changes, dataset_diff, dataset_qua
 from petpark.data import datasets, quality_reports
 from petpark.output import bad
 
-app = group("Dataset versions in the data lake.")
+app = group("Datasets in the data lake.")
 dataset_changes.register(app)
 dataset_diff.register(app)
 dataset_quality.register(app)
 
 
 class SplitUnit(StrEnum):
-    """What stays together in one split; training's `SplitBy`, said here so that `--help` need not import it."""
+    """What stays together in one split.
+
+    The same values as training's `SplitBy`, repeated here so that `--help` need not import it.
+    """
 
     CAMERA = "camera"
     DAY = "day"
@@ -40,27 +43,35 @@ def ingest(
     source: Annotated[
         str,
         typer.Argument(
-            help="A folder or a tar archive, here or as s3://bucket/…, with one subfolder per class; or "
-            "oxford-iiit-pet (oxford-iiit-pet/breeds): a public set, fetched by torchvision."
+            help="Folder or tar archive, local or s3://bucket/…, with one subfolder per class; or oxford-iiit-pet "
+            "(oxford-iiit-pet/breeds), a public data set that torchvision downloads."
         ),
     ],
-    seed: Annotated[int, typer.Option("--seed", help="Seeds the split into train, validation and test.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", help="Random seed of the split into train, validation and test.")] = 0,
     index: Annotated[
         str | None,
-        typer.Option("--index", help="CSV or JSONL of key, label, camera, captured_at; then folders are no classes."),
+        typer.Option(
+            "--index",
+            help="CSV or JSONL with key, label, camera, captured_at. Folder names are then not used as classes.",
+        ),
     ] = None,
     groups: Annotated[
         list[str] | None,
-        typer.Option("--group", help="A further column of the index to tell figures by, such as breed; repeatable."),
+        typer.Option("--group", help="Another column of the index to report metrics by, such as breed. Repeatable."),
     ] = None,
     base: Annotated[
-        str | None, typer.Option("--base", help="A dataset to go on from: its photos stay in their splits.")
+        str | None, typer.Option("--base", help="Dataset to extend; its photos stay in their splits.")
     ] = None,
     split_by: Annotated[
-        SplitUnit, typer.Option("--split-by", help="What stays together: a camera (of ten or more), its day, a photo.")
+        SplitUnit,
+        typer.Option(
+            "--split-by",
+            help="What stays in one split: all photos of a camera (needs ten or "
+            "more), of a camera and day, or single photos.",
+        ),
     ] = SplitUnit.CAMERA,
 ) -> None:
-    """Validate, deduplicate and split photos into one immutable dataset. Unreadable ones are counted and named."""
+    """Validate, deduplicate and split photos into one immutable dataset. Unreadable photos are counted and listed."""
     run = invocation(ctx)
     target = run.target()
     with run.output.progress("Ingesting photos") as report:
@@ -95,7 +106,7 @@ def ingest(
 
 @app.command("list", epilog=example("petpark data list"))
 def list_datasets(ctx: typer.Context) -> None:
-    """Show every dataset: photos, labels, splits."""
+    """List datasets with their photos, labels and splits."""
     run = invocation(ctx)
     target = run.target()
     with run.output.progress("Reading manifests"):
@@ -109,7 +120,7 @@ def list_datasets(ctx: typer.Context) -> None:
             for entry in found
         ],
         facts={"datasets": [asdict(entry) for entry in found]},
-        empty="No dataset yet: petpark data ingest DIR",
+        empty="No dataset yet. Create one: petpark data ingest DIR",
     )
 
 

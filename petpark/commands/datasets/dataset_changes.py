@@ -15,9 +15,9 @@ from registry.identity import person
 if TYPE_CHECKING:
     from training.dataset.changes import Change
 
-_Dataset = Annotated[str, typer.Argument(metavar="DATASET", help="The dataset's hash, or the beginning of it.")]
-_Keys = Annotated[list[str], typer.Option("--key", help="A photo's key; may be given several times.")]
-_Why = Annotated[str, typer.Option("--why", help="The reason, recorded with your name.")]
+_Dataset = Annotated[str, typer.Argument(metavar="DATASET", help="Dataset hash, or a unique prefix.")]
+_Keys = Annotated[list[str], typer.Option("--key", help="Key of a photo. Repeatable.")]
+_Why = Annotated[str, typer.Option("--why", help="Reason, recorded with your name.")]
 
 
 def relabel(
@@ -25,9 +25,9 @@ def relabel(
     dataset: _Dataset,
     key: _Keys,
     why: _Why,
-    label: Annotated[str, typer.Option("--label", help="What the photos show.")],
+    label: Annotated[str, typer.Option("--label", help="The correct label.")],
 ) -> None:
-    """Make a dataset in which photos have another label; who did it and why is recorded."""
+    """Create a dataset in which photos have another label. Who did it and why is recorded."""
     run = invocation(ctx)
     with run.output.progress("Relabelling"):
         change = datasets.relabel(run.target(), dataset, keys=key, label=label, why=why)
@@ -35,7 +35,7 @@ def relabel(
 
 
 def exclude(ctx: typer.Context, dataset: _Dataset, key: _Keys, why: _Why) -> None:
-    """Make a dataset without some photos; who did it and why is recorded."""
+    """Create a dataset without some photos. Who did it and why is recorded."""
     run = invocation(ctx)
     with run.output.progress("Excluding"):
         change = datasets.exclude(run.target(), dataset, keys=key, why=why)
@@ -43,7 +43,7 @@ def exclude(ctx: typer.Context, dataset: _Dataset, key: _Keys, why: _Why) -> Non
 
 
 def history(ctx: typer.Context, dataset: _Dataset) -> None:
-    """Show who changed what, and why, on the way to a dataset, nearest first."""
+    """Show the changes that led to a dataset, newest first: who, what and why."""
     run = invocation(ctx)
     with run.output.progress("Reading"):
         changes = datasets.history(run.target(), dataset)
@@ -54,7 +54,7 @@ def history(ctx: typer.Context, dataset: _Dataset) -> None:
             for each in changes
         ],
         facts={"changes": [asdict(change) for change in changes]},
-        empty="It was ingested as it is; nobody changed anything.",
+        empty="No changes since ingestion.",
     )
 
 

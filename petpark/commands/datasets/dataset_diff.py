@@ -21,13 +21,11 @@ _MOST_ROWS = 20
 
 def diff(
     ctx: typer.Context,
-    before: Annotated[
-        str, typer.Argument(metavar="A", help="The dataset to compare with: its hash, or its beginning.")
-    ],
-    after: Annotated[str, typer.Argument(metavar="B", help="The dataset that is compared.")],
-    photos: Annotated[bool, typer.Option("--photos", help="Name every photo, not only some.")] = False,
+    before: Annotated[str, typer.Argument(metavar="A", help="Baseline dataset: hash, or a unique prefix.")],
+    after: Annotated[str, typer.Argument(metavar="B", help="Dataset to compare.")],
+    photos: Annotated[bool, typer.Option("--photos", help="List every photo, not only the first ones.")] = False,
 ) -> None:
-    """Show what differs between two datasets: photos added, removed, relabelled, moved; labels, cameras and days."""
+    """Compare two datasets: photos added, removed, relabelled, moved; labels, cameras and days."""
     run = invocation(ctx)
     with run.output.progress("Comparing"):
         found = datasets.compare(run.target(), before, after)
@@ -47,7 +45,7 @@ def diff(
 
 
 def _rows(shift: Shift) -> list[tuple[str, str]]:
-    """Where most has changed first."""
+    """Largest changes first."""
     old, new = shift.before, shift.after
     names = sorted(old.keys() | new.keys(), key=lambda name: (-abs(new.get(name, 0) - old.get(name, 0)), name))
     rows = [(name, both((old.get(name, 0), new.get(name, 0)))) for name in names[:_MOST_ROWS]]

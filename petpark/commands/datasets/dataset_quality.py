@@ -22,20 +22,22 @@ _NAMED = 3
 
 def report(
     ctx: typer.Context,
-    dataset: Annotated[str, typer.Argument(metavar="DATASET", help="The dataset's hash, or the beginning of it.")],
+    dataset: Annotated[str, typer.Argument(metavar="DATASET", help="Dataset hash, or a unique prefix.")],
     gates: Annotated[
-        list[str] | None, typer.Option("--gate", help="Another limit, as name=value: label_noise, leaks, days, …")
+        list[str] | None, typer.Option("--gate", help="Override a limit, as name=value: label_noise, leaks, days, …")
     ] = None,
     skip_labels: Annotated[
-        bool, typer.Option("--skip-labels", help="Train nothing: doubt no labels, compare no photos by embedding.")
+        bool,
+        typer.Option("--skip-labels", help="Skip what needs training: doubtful labels and comparison by embedding."),
     ] = False,
     model: Annotated[
-        int | None, typer.Option("--model", metavar="VERSION", help="Compare photos by this version's embeddings.")
+        int | None,
+        typer.Option("--model", metavar="VERSION", help="Version whose embeddings are used to compare photos."),
     ] = None,
-    out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Where to put the page.")] = None,
-    show: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
+    out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Output path of the HTML page.")] = None,
+    show: Annotated[bool, typer.Option("--open", help="Open the HTML page in a browser.")] = False,
 ) -> None:
-    """Say what a dataset is worth: five characteristics, the photos concerned, and how to fix it."""
+    """Report a dataset's quality: five characteristics, the photos concerned, and how to fix them."""
     run = invocation(ctx)
     target = run.target()
     limits = datasets.data_gates(target, gates or ())
@@ -70,8 +72,8 @@ def table(output: Output, found: QualityReport, *, facts: object) -> None:
 def verdict(found: QualityReport) -> str:
     """What ingestion could see of quality, and how to learn the rest."""
     wanting = "; ".join(f"{result.asked}, found {result.found}" for result in found.failed)
-    said = f"refused: {wanting}" if wanting else "passes what can be seen without looking at the photos"
-    return f"{said}. The whole report: petpark data report {short(found.dataset)}"
+    said = f"failed: {wanting}" if wanting else "passes all checks that need no look at the photos"
+    return f"{said}. Full report: petpark data report {short(found.dataset)}"
 
 
 def facts(found: QualityReport) -> dict[str, object]:

@@ -30,7 +30,7 @@ def costs(
         typer.Option("--need", help="List the instance types that satisfy this instead, cheapest first."),
     ] = None,
 ) -> None:
-    """Say what the stack of --stack costs per month with its current settings, at AWS's list prices.
+    """Estimate the monthly cost of the stack with its current settings, at AWS list prices.
 
     The prices come from a dated table in the repository, which `petpark prices refresh` brings up to date.
     --need takes parts separated by commas: "24 GB of GPU memory" (of each GPU), "2 GPUs", "8 vCPU", "32 GB of memory",

@@ -23,21 +23,21 @@ from petpark.targets import pulumi_cli
 def examine(
     ctx: typer.Context,
     install_pulumi: Annotated[
-        bool, typer.Option("--install-pulumi", help="First download the Pulumi CLI and aws plugin that fit the SDK.")
+        bool,
+        typer.Option("--install-pulumi", help="First download the Pulumi CLI and the aws plugin that match the SDK."),
     ] = False,
     account: Annotated[
-        bool, typer.Option("--account", help="Check instead whether the AWS account is ready for --stack.")
+        bool, typer.Option("--account", help="Check whether the AWS account is ready for --stack instead.")
     ] = False,
     leftovers: Annotated[
-        bool, typer.Option("--leftovers", help="With --account: list what is left of petpark after `pulumi destroy`.")
+        bool, typer.Option("--leftovers", help="With --account: list resources left after `pulumi destroy`.")
     ] = False,
 ) -> None:
-    """Say what is missing on this machine (or in this account), and how to fix it.
+    """Report what is missing on this machine (or in this account), and how to fix it.
 
-    Looks at what --target needs: the rehearsal's parts, or Pulumi and the account.
-    If a stack is deployed, also at what its registry depends on: clock, bucket (versions, policy, encryption), key.
-    --account checks, read-only, what AWS would refuse at the first `pulumi up` of --stack.
-    Ends with 1 if something necessary is missing.
+    Checks what --target needs: the parts of the rehearsal, or Pulumi and the account. If a stack is deployed, also what
+    its registry depends on: clock, bucket (versioning, policy, encryption), key. --account checks, read-only, what AWS
+    would refuse at the first `pulumi up` of --stack. Exits with 1 if something required is missing.
     """
     run = invocation(ctx)
     if install_pulumi:
@@ -59,10 +59,10 @@ def examine(
 def _checks(run: Invocation, *, account: bool, leftovers: bool) -> Iterator[Check]:
     if not account:
         if leftovers:
-            raise typer.BadParameter("it lists what is left in an AWS account: petpark doctor --account --leftovers")
+            raise typer.BadParameter("needs --account: petpark doctor --account --leftovers")
         return doctor.examine(run.kind, checkout(), run.target)
     if run.kind is TargetKind.REHEARSAL:
-        raise typer.BadParameter("--account checks an AWS account, and a rehearsal has none: omit --target")
+        raise typer.BadParameter("--account checks an AWS account; a rehearsal has none. Omit --target")
     look = account_leftovers.examine if leftovers else account_checks.examine
     return look(checkout(), run.stack)
 

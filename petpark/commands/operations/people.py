@@ -22,11 +22,11 @@ app = group("People who operate petpark, and the permissions that they need in A
 )
 def policy(
     ctx: typer.Context,
-    role: Annotated[list[Role], typer.Option(help="A role that the person may assume; can be given more than once.")],
+    role: Annotated[list[Role], typer.Option(help="Role that the person may assume. Repeatable.")],
 ) -> None:
-    """Print the IAM policy for a person (a user or a permission set): assume these roles, and see what runs.
+    """Print the IAM policy for a person (a user or a permission set): may assume these roles and list what runs.
 
-    What each role may do is its own policy, which the stack made: to train, a person needs the publisher's.
+    The permissions of each role are in its own policy, which the stack created. To train, a person needs publisher.
     """
     run = invocation(ctx)
     document = access.policy(run.target().outputs, role)

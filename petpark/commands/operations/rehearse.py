@@ -63,7 +63,7 @@ class PhotosMissing(OperatorError):
     """`--photos` names something that no classifier can learn from."""
 
 
-Directory = Annotated[Path, typer.Option("--directory", help="The folder that takes everything it writes.")]
+Directory = Annotated[Path, typer.Option("--directory", help="Directory for everything it writes.")]
 
 
 @app.callback(epilog=example("petpark rehearse --photos my-photos --keep", "petpark rehearse down"))
@@ -71,31 +71,30 @@ def rehearse(
     ctx: typer.Context,
     photos: Annotated[
         Path | None,
-        typer.Option("--photos", help="Your own photos, a subfolder a class; without it a set is generated."),
+        typer.Option("--photos", help="Your own photos, one subfolder per class. Default: generated photos."),
     ] = None,
-    keep: Annotated[bool, typer.Option("--keep", help="Leave everything running, and say how to use it.")] = False,
+    keep: Annotated[bool, typer.Option("--keep", help="Leave everything running and print how to use it.")] = False,
     engine: Annotated[
         EngineName | None,
-        typer.Option("--engine", help="Who deploys; by default Pulumi where it is installed, else the embedded one."),
+        typer.Option("--engine", help="Deployment engine. Default: Pulumi if installed, else the embedded engine."),
     ] = None,
-    emulator: Annotated[
-        EmulatorName, typer.Option("--emulator", envvar=VARIABLE, help="The emulator of AWS.")
-    ] = "localstack",
-    port: Annotated[int, typer.Option("--port", help="The emulated cloud's port; 0 takes a free one.")] = 0,
+    emulator: Annotated[EmulatorName, typer.Option("--emulator", envvar=VARIABLE, help="AWS emulator.")] = "localstack",
+    port: Annotated[int, typer.Option("--port", help="Port of the AWS emulator; 0 chooses a free one.")] = 0,
     settings: Annotated[
-        list[str] | None, typer.Option("--set", help="A hyper-parameter of both trainings, as key=value.")
+        list[str] | None, typer.Option("--set", help="Hyperparameter of both trainings, as key=value. Repeatable.")
     ] = None,
     recipe: Annotated[
         str,
         typer.Option(
             "--recipe",
             metavar="transfer|few-photos|two-cores|gpu",
-            help="How your photos are trained: by default transfer, on a network that knows ImageNet.",
+            help="Training recipe for your own photos. Default: transfer, a linear layer on a network pretrained on "
+            "ImageNet.",
         ),
     ] = "",
     directory: Directory = _DIRECTORY,
 ) -> None:
-    """From a folder of photos to a certified model that answers in prod, on this machine."""
+    """Run the whole lifecycle on this machine: from a folder of photos to a certified model in prod."""
     if ctx.invoked_subcommand is not None:
         return
     if (reason := unsupported()) is not None:
@@ -117,11 +116,11 @@ def rehearse(
 
 @app.command(epilog=example("petpark rehearse down"))
 def down(ctx: typer.Context, directory: Directory = _DIRECTORY) -> None:
-    """End a rehearsal that was kept running, and everything that belongs to it."""
+    """Stop a rehearsal that was kept running, with all of its processes."""
     from rehearsal import working_directory
 
     pid = working_directory.end(directory.resolve()) if directory.exists() else None
-    said = "No rehearsal is running here." if pid is None else "The rehearsal ended; nothing of it is running."
+    said = "No rehearsal is running here." if pid is None else "Rehearsal stopped; none of its processes is running."
     invocation(ctx).output.record({"rehearsal": said}, facts={"ended": pid is not None})
 
 
@@ -152,7 +151,7 @@ def _script(photos: Path | None, recipe: str, settings: tuple[str, ...]) -> Scen
 
     if photos is None:
         if recipe:
-            raise typer.BadParameter("--recipe is for photos of your own: give --photos too")
+            raise typer.BadParameter("--recipe needs --photos")
         script = ScenarioOptions()
         return replace(script, recipe=(*script.recipe, *settings))
     _refuse_hopeless(photos)
@@ -167,15 +166,15 @@ def forecast(script: ScenarioOptions) -> str:
     frozen = bool(script.parameters(1).frozen)
     seconds = _STORY + (_LAYERS + photos * _A_PHOTO if frozen else photos * _A_PHOTO_FROM_SCRATCH)
     twice = "half of them, then all" if script.grows else "all of them, twice"
-    how = "a linear layer on a network that knows ImageNet" if frozen else f"from scratch by recipe {script.base}"
+    how = "a linear layer on a network pretrained on ImageNet" if frozen else f"from scratch by recipe {script.base}"
     return (
-        f"{photos:,} photos: some {max(1, round(seconds / 60))} minutes on two cores that do nothing else. "
+        f"{photos:,} photos: some {max(1, round(seconds / 60))} minutes on two idle cores. "
         f"Two trainings, {how}: {twice}."
     )
 
 
 def _refuse_hopeless(photos: Path) -> None:
-    """Say at once what ingestion would say after the stacks are up."""
+    """Check the photos as ingestion would, before the stacks are deployed."""
     from rehearsal.scenario import growing_dataset
     from training.dataset.fitness import MIN_PHOTOS_PER_CLASS
 
@@ -185,16 +184,16 @@ def _refuse_hopeless(photos: Path) -> None:
     if len(classes) < _FEWEST_CLASSES:
         found = f"holds photos of {len(classes)} classes" if photos.is_dir() else "is not a folder"
         raise PhotosMissing(
-            f"{photos} {found}; a classifier needs two at least.",
-            next_step="Give a folder with a subfolder of photos a class, or leave --photos out for a generated set.",
+            f"{photos} {found}; a classifier needs at least two.",
+            next_step="Pass a folder with one subfolder per class, or omit --photos to use generated photos.",
         )
     few = {label: files for label, files in growing_dataset.count(photos).items() if files < MIN_PHOTOS_PER_CLASS}
     if few:
         said = ", ".join(f"{label} {files}" for label, files in few.items())
         raise PhotosMissing(
-            f"{photos} has too few photos of some classes ({said}); each needs {MIN_PHOTOS_PER_CLASS} at least, "
-            "to learn from, to choose by and to test with.",
-            next_step="Add photos to these folders, or take the folders away.",
+            f"{photos} has too few photos of some classes ({said}); each needs {MIN_PHOTOS_PER_CLASS} at least, for "
+            "training, validation and test.",
+            next_step="Add photos to these folders, or remove the folders.",
         )
 
 
@@ -216,7 +215,7 @@ def _run(ctx: typer.Context, options: RunOptions) -> int:
     try:
         facts = run.run(options, output.err, kept=kept)
     except (KeyboardInterrupt, run.Terminated):
-        output.err.print("Ended early; nothing of the rehearsal is running.")
+        output.err.print("Stopped early; no process of the rehearsal is running.")
         return _INTERRUPTED
     except Exception:
         threading.excepthook = say_unless_at_the_end
@@ -237,7 +236,8 @@ def say_unless_at_the_end(told: threading.ExceptHookArgs) -> None:
 def _explain_engine(output: Output, engine: EngineName) -> None:
     if engine == "embedded":
         output.err.print(
-            "Deploying by the embedded engine: for rehearsal and tests. Real accounts are deployed by the Pulumi CLI.",
+            "Deploying with the embedded engine, which is for rehearsals and tests only. Deploy real accounts with "
+            "the Pulumi CLI.",
             style="dim",
             soft_wrap=True,
         )
@@ -256,20 +256,18 @@ def _show(output: Output, facts: RehearsalFacts, directory: Path) -> None:
     if facts.accuracy is not None:
         accuracy = facts.accuracy
         output.out.print(
-            f"\nAccuracy on {accuracy.n} photos that no training saw: [bold]{accuracy.value:.1%}[/bold] "
+            f"\nAccuracy on {accuracy.n} unseen photos: [bold]{accuracy.value:.1%}[/bold] "
             f"(95 % interval {accuracy.low:.1%} to {accuracy.high:.1%})"
         )
     if facts.balanced_accuracy is not None:
         balanced = facts.balanced_accuracy
         output.out.print(
-            f"Balanced accuracy, every class counting alike:  [bold]{balanced.value:.1%}[/bold] "
+            f"Balanced accuracy (all classes weighted equally):  [bold]{balanced.value:.1%}[/bold] "
             f"(95 % interval {balanced.low:.1%} to {balanced.high:.1%})"
         )
-    output.out.print(
-        f"Summary with pictures: {directory / 'summary.html'}\nFor programs:          {directory / 'summary.json'}"
-    )
+    output.out.print(f"Summary: {directory / 'summary.html'}\nFor programs:          {directory / 'summary.json'}")
     if facts.usage:
-        output.out.print("\nIt is running. Use it:")
+        output.out.print("\nThe rehearsal is running. To use it:")
         width = max(len(what) for what, _ in facts.usage)
         for what, command in facts.usage:
             output.out.print(f"  {what:<{width}}  [bold]{command}[/bold]", soft_wrap=True)

@@ -24,22 +24,26 @@ _NAMED = 10
 
 def run_test(
     ctx: typer.Context,
-    folder: Annotated[Path, typer.Argument(help="Photos, with one subfolder for each class.")],
-    version: Annotated[str, named_option("--version", "Test this version of the registry, here.")] = "",
+    folder: Annotated[Path, typer.Argument(help="Photos, one subfolder per class.")],
+    version: Annotated[str, named_option("--version", "Version to test, on this machine.")] = "",
     endpoint: Annotated[
         str,
         typer.Option(
-            "--endpoint", metavar="URL", help="Test what this endpoint answers; its API key in PETPARK_API_KEY."
+            "--endpoint", metavar="URL", help="URL of an endpoint to test; its API key is read from PETPARK_API_KEY."
         ),
     ] = "",
     index: Annotated[
         Path | None,
-        typer.Option("--index", help="CSV or JSONL of key, label and columns to tell figures by; no subfolders then."),
+        typer.Option(
+            "--index",
+            help="CSV or JSONL with key, label and columns to report metrics by. Subfolders are "
+            "then not used as classes.",
+        ),
     ] = None,
 ) -> None:
-    """Test a version, or an endpoint, on photos of yours, with intervals, and beside what its report claims.
+    """Test a version or an endpoint on your own photos, with intervals, and compare with its report.
 
-    Nothing is stored. Photos that the version learned from are left out, copies of them in other bytes too.
+    Nothing is stored. Photos that the version was trained on are left out, including re-encoded copies.
     """
     if bool(version) == bool(endpoint):
         raise typer.BadParameter("give either --version N or --endpoint URL")
@@ -69,7 +73,7 @@ def _sections(tested: Tested) -> dict[str, Section]:
     head["left out"] = _left_out(tested)
     if tested.unknown:
         head["not known"] = tested.unknown
-    head["what it is worth"] = _meaning(tested)
+    head["comment"] = _meaning(tested)
     if tested.skipped:
         key, reason = tested.skipped[0]
         head["skipped"] = f"{plural(len(tested.skipped), 'file')}, first: {key}: {reason}"
@@ -87,15 +91,15 @@ def _sections(tested: Tested) -> dict[str, Section]:
         shown = list(tested.left_out.items())[:_NAMED]
         sections[f"Left out: {len(tested.left_out)}"] = {key: overlap.reason for key, overlap in shown}
     if found.wrong:
-        sections[f"Wrong: {len(found.wrong)}"] = {each.key: f"called {each.answer}" for each in found.wrong[:_NAMED]}
+        sections[f"Wrong: {len(found.wrong)}"] = {each.key: f"answered {each.answer}" for each in found.wrong[:_NAMED]}
     return sections
 
 
 def _left_out(tested: Tested) -> str:
     if tested.left_out is None:
-        return "nobody can tell from here which photos it learned from"
+        return "unknown which photos it was trained on"
     copies = sum(overlap.copy for overlap in tested.left_out.values())
-    said = f"{plural(len(tested.left_out), 'photo')} that it learned from"
+    said = f"{plural(len(tested.left_out), 'photo')} that it was trained on"
     return f"{said}, {copies} of them as {'a copy' if copies == 1 else 'copies'} in other bytes" if copies else said
 
 

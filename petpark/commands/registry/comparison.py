@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
 def diff(
     ctx: typer.Context,
-    before: Annotated[str, named("A", f"The version to compare with. {NAMED}")],
-    after: Annotated[str, named("B", "The version that is compared.")],
-    photos: Annotated[bool, typer.Option("--photos", help="Name every photo, not only some.")] = False,
+    before: Annotated[str, named("A", f"Baseline version. {NAMED}")],
+    after: Annotated[str, named("B", "Version to compare.")],
+    photos: Annotated[bool, typer.Option("--photos", help="List every photo, not only the first ones.")] = False,
 ) -> None:
-    """Show what differs between two versions: metrics, labels, lineage, files, and the photos of their datasets."""
+    """Compare two versions: metrics, labels, lineage, files, and the photos of their datasets."""
     run = invocation(ctx)
     target = run.target()
     with run.output.progress("Comparing"):
@@ -38,7 +38,7 @@ def diff(
     sections: dict[str, Section] = {
         f"{found.before.title} → {found.after.number}": {
             "created": f"{moment(found.before.created_at)} → {moment(found.after.created_at)} UTC",
-            "differs in": ", ".join(_areas(found)) or "nothing: they have the same content",
+            "differs in": ", ".join(_areas(found)) or "nothing: same content",
         },
         "Metrics": Columns(("", "before", "after", "change"), _metrics(found)),
         "Labels": {} if difference.labels is None else _labels(difference.labels),

@@ -19,8 +19,8 @@ from registry.channel_policy import ChannelPolicy
 from registry.channels.channel import ChannelEntry
 from registry.identity import person
 
-Channel = Annotated[str, typer.Option("--channel", help="The channel to move, such as test or prod.")]
-Why = Annotated[str, typer.Option("--why", help="The reason, kept in the channel's log.")]
+Channel = Annotated[str, typer.Option("--channel", help="Channel to change, such as test or prod.")]
+Why = Annotated[str, typer.Option("--why", help="Reason, kept in the channel's log.")]
 
 
 class Decision(StrEnum):
@@ -34,27 +34,27 @@ class Decision(StrEnum):
 def certify(
     ctx: typer.Context,
     version: Named,
-    decision: Annotated[Decision, typer.Option("--decision", help="The decision to sign.")],
-    note: Annotated[str, typer.Option("--note", help="What was looked at, and what was seen.")],
+    decision: Annotated[Decision, typer.Option("--decision", help="Decision to sign.")],
+    note: Annotated[str, typer.Option("--note", help="What was examined, and what was found.")],
     report: Annotated[
-        Path | None, typer.Option("--report", help="The report it rests on (default: the version's own).")
+        Path | None, typer.Option("--report", help="Report that the decision is based on. Default: the version's own.")
     ] = None,
     days: Annotated[
         int | None,
-        typer.Option("--days", help="Days until the certificate ends (default: 90, or the most allowed).", min=1),
+        typer.Option("--days", help="Days until the certificate expires. Default: 90, or the maximum allowed.", min=1),
     ] = None,
     despite: Annotated[
         list[str] | None,
-        typer.Option("--despite", help="A gate that it did not pass, to certify it all the same; once for each."),
+        typer.Option("--despite", help="Certify although this gate was not passed. Repeatable."),
     ] = None,
     yes: Annotated[
-        bool, typer.Option("--yes", help="Do not ask before what is in force is refused or revoked.")
+        bool, typer.Option("--yes", help="Do not ask for confirmation if the version is being served.")
     ] = False,
 ) -> None:
-    """Sign a decision about exactly these bytes, as the stack's certifier.
+    """Sign a decision about a version's exact bytes, as the stack's certifier.
 
-    Nobody certifies or refuses what they trained or asked for; anybody may revoke.
-    Each gate that stands against a version must be named, and the certificate keeps it.
+    Nobody may certify or refuse a version that they trained or requested; any certifier may revoke. Each gate that the
+    version did not pass must be named; the certificate records it.
     """
     run = invocation(ctx)
     target = run.target()
@@ -80,13 +80,13 @@ def certify(
 
 
 def _warn(run: Invocation, target: Target, version: int, decision: Decision, *, yes: bool) -> None:
-    """Say what becomes of the channels that are at `version`, and ask."""
+    """Show the consequences for channels at `version`, and ask for confirmation."""
     follows = decisions.consequences(target, version)
     for each in follows:
         run.output.err.print(each.told, markup=False, soft_wrap=True)
     if follows and not yes:
         names = ", ".join(each.channel for each in follows)
-        if not run.output.confirm(f"Version {version} is in force on {names}. Sign `{decision}` all the same?"):
+        if not run.output.confirm(f"Version {version} is active on {names}. Sign `{decision}` anyway?"):
             run.output.err.print("Nothing was signed.")
             raise typer.Exit(NOT_SO)
 
@@ -97,13 +97,13 @@ def promote(
     channel: Channel,
     why: Why,
     create_channel: Annotated[
-        bool, typer.Option("--create-channel", help="Start a channel that no stack declares.")
+        bool, typer.Option("--create-channel", help="Create a channel that no stack declares.")
     ] = False,
 ) -> None:
-    """Move a channel to a version; its endpoints follow within seconds.
+    """Set a channel's version; its endpoints follow within seconds.
 
-    What a channel asks for is declared as petpark:channels in the stack that owns the registry.
-    A channel that no stack declares asks for a certificate in force, and for another person than the certifier.
+    A channel's rule is declared as petpark:channels in the stack that owns the registry. A channel that no stack
+    declares requires a valid certificate and a person other than the certifier.
     """
     run = invocation(ctx)
     target = run.target()
@@ -116,13 +116,13 @@ def rollback(
     ctx: typer.Context,
     channel: Channel,
     why: Why,
-    to: Annotated[str, named_option("--to", "Go back to this version (default: the one before).")] = "",
-    again: Annotated[bool, typer.Option("--yes", help="Even to a version that was rolled back from before.")] = False,
+    to: Annotated[str, named_option("--to", "Version to go back to. Default: the previous one.")] = "",
+    again: Annotated[bool, typer.Option("--yes", help="Allow a version that was itself rolled back.")] = False,
 ) -> None:
-    """Move a channel back to the version before, or to an older one, and say why that one had left.
+    """Set a channel back to the previous version, or to an older one, and show why that version was replaced.
 
-    Where the channel asks for certificates, as one does that no stack declares, the older version's must be in force.
-    A second person is not needed.
+    If the channel requires certificates (as undeclared channels do), the older version's must be valid. No second
+    person is required.
     """
     run = invocation(ctx)
     target = run.target()
@@ -136,7 +136,7 @@ def _say_undeclared(run: Invocation, target: Target, channel: str) -> None:
     if channel not in target.outputs.channels:
         declared = ", ".join(sorted(target.outputs.channels)) or "none"
         asked = _asked(decisions.rule(target, channel))
-        run.output.note(f"No stack declares channel {channel} (declared: {declared}); it asks for {asked}.")
+        run.output.note(f"No stack declares channel {channel} (declared: {declared}); it requires {asked}.")
 
 
 def _show(run: Invocation, target: Target, move: ChannelEntry, *, left: ChannelEntry | None = None) -> None:
@@ -158,9 +158,9 @@ def _show(run: Invocation, target: Target, move: ChannelEntry, *, left: ChannelE
 def _asked(policy: ChannelPolicy) -> str:
     """What a channel asks for, as the end of a sentence."""
     parts = [
-        "a certificate in force" if policy.certificate else "",
-        "another person than the certifier" if policy.two_people else "",
-        "all its gates passed" if policy.gates else "",
+        "a valid certificate" if policy.certificate else "",
+        "a person other than the certifier" if policy.two_people else "",
+        "all gates passed" if policy.gates else "",
         f"{policy.metric} no lower than before" if policy.metric else "",
         f"a move by {' or '.join(policy.movers)}" if policy.movers else "",
     ]
@@ -169,9 +169,9 @@ def _asked(policy: ChannelPolicy) -> str:
 
 def _who(entry: Successors) -> str:
     if entry.movers is None:
-        return f"anybody who may act as promoter may promote it, except {entry.but}"
+        return f"every promoter except {entry.but} may promote it"
     if not entry.movers:
-        return f"nobody may promote it: {entry.but} is the channel's only mover, and certified it"
+        return f"nobody may promote it: {entry.but} certified it and is the channel's only allowed promoter"
     return f"{' or '.join(entry.movers)} may promote it"
 
 

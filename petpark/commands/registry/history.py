@@ -24,19 +24,22 @@ _SHA256 = re.compile(r"(?:sha256:)?([0-9a-f]{64})")
 def history(
     ctx: typer.Context,
     channel: Annotated[str, typer.Option("--channel", help="The channel.")] = "prod",
-    last: Annotated[int, typer.Option("--last", help="How many moves, the latest last.", min=1)] = 20,
+    last: Annotated[int, typer.Option("--last", help="Number of entries, newest last.", min=1)] = 20,
     verify: Annotated[
-        bool, typer.Option("--verify", help="Prove instead that nobody rewrote any of it; 1 if somebody did.")
+        bool, typer.Option("--verify", help="Verify that nothing was rewritten; exits with 1 if something was.")
     ] = False,
     since: Annotated[
-        str, typer.Option("--since", metavar="HASH", help="With --verify: an entry noted earlier must still be there.")
+        str,
+        typer.Option(
+            "--since", metavar="HASH", help="With --verify: SHA-256 of an entry noted earlier, which must still exist."
+        ),
     ] = "",
 ) -> None:
-    """Show a channel's moves: to which version, when, by whom and why; or prove that they only ever grew.
+    """Show a channel's entries (version, time, person, reason), or prove that entries were only ever added.
 
-    The proof holds every entry against the hash in the next, the bucket's memory, and the version that it names.
-    It ends with the hash of the last entry: note it where nobody of the registry writes.
-    Given to a later proof as --since, it shows whether the newest entries were taken back.
+    The proof compares every entry with the hash in the next one, the bucket's version history, and the version that it
+    names. It prints the hash of the last entry: keep it outside the registry. Passed to a later proof as --since, it
+    shows whether the newest entries were removed.
     """
     run = invocation(ctx)
     if verify or since:
@@ -51,15 +54,15 @@ def history(
             "total": found.total,
             "moves": [{**asdict(move), "sha256": move.sha256} for move in found.moves],
         },
-        empty=f"Channel {channel} was never moved.",
+        empty=f"Channel {channel} has no entries.",
     )
     if found.total > len(found.moves):
-        run.output.note(f"The last {len(found.moves)} of {found.total} moves; --last N shows more.")
+        run.output.note(f"The last {len(found.moves)} of {found.total} entries; --last N shows more.")
 
 
 def _prove(run: Invocation, channel: str, since: str | None) -> None:
     target = run.target()
-    with run.output.progress(f"Proving the history of {channel}"):
+    with run.output.progress(f"Verifying the history of {channel}"):
         found = histories.prove_history(target, channel, since=since)
     head = found.head
     facts = {
@@ -74,7 +77,7 @@ def _prove(run: Invocation, channel: str, since: str | None) -> None:
         raise typer.Exit(NOT_SO)
     if head is not None and not run.output.json:
         run.output.out.print(f"\nhead  move {head.number}, {head.sha256}", soft_wrap=True)
-        run.output.note("Note that hash elsewhere, and give it to a later proof as --since.")
+        run.output.note("Keep that hash elsewhere, and pass it to a later proof as --since.")
 
 
 def _hash(text: str) -> str:

@@ -25,15 +25,15 @@ if TYPE_CHECKING:
 def lineage(
     ctx: typer.Context,
     version: Named,
-    photos: Annotated[bool, typer.Option("--photos", help="Name every photo that it was made from.")] = False,
+    photos: Annotated[bool, typer.Option("--photos", help="List every photo that it was made from.")] = False,
 ) -> None:
-    """Walk from a version back to what it was made of: run, dataset, photos, and the version it began with.
+    """Show what a version was made from: run, dataset, photos, and the version it started from.
 
-    What cannot be found any more is said: the workspace forgets jobs after 90 days.
+    What no longer exists is listed as missing; jobs expire after 90 days.
     """
     run = invocation(ctx)
     target = run.target()
-    with run.output.progress("Walking back"):
+    with run.output.progress("Reading the lineage"):
         origin = lineages.walk(target, resolve(target, version))
     run.output.show(_tree(origin, photos=photos), facts=_facts(origin, photos=photos))
 
@@ -57,7 +57,7 @@ def _add_run(tree: Tree, origin: Origin) -> None:
     branch = tree.add(Text.assemble(("run ", "bold"), facts.get("run", "not named")))
     asked, trained = facts.get("requested_by"), facts.get("trained_by")
     if asked or trained:
-        branch.add(f"asked for by {person(asked or 'nobody named')}, trained by {brief(trained or 'nobody named')}")
+        branch.add(f"requested by {person(asked or 'nobody named')}, trained by {brief(trained or 'nobody named')}")
     code = [f"{name} {brief(facts[name])}" for name in ("code", "lock", "seed") if name in facts]
     if code:
         branch.add(", ".join(code))
@@ -77,19 +77,19 @@ def _run_lines(run: Run) -> Iterator[str]:
         last = run.last
         yield f"{run.epochs} of {last.of} epochs, the last with accuracy {last.accuracy:.1%} on validation photos"
     if run.result is None:
-        yield "no result was written"
+        yield "no result stored"
     else:
         of = f", version {run.result.version}" if run.result.version else f": {run.result.error}"
         yield f"{run.result.status} after {run.result.seconds:.0f} s{of}"
 
 
 def _settings(run: Run) -> str:
-    """The hyper-parameters that are not the usual ones."""
+    """The hyper-parameters that are not the defaults."""
     from training.hyper_parameters import HyperParameters
 
     usual = asdict(HyperParameters())
     changed = {name: value for name, value in asdict(run.spec.hyper_parameters).items() if value != usual[name]}
-    return ", ".join(f"{name}={value}" for name, value in changed.items()) or "the usual ones"
+    return ", ".join(f"{name}={value}" for name, value in changed.items()) or "the defaults"
 
 
 def _add_dataset(tree: Tree, origin: Origin, *, photos: bool) -> None:
@@ -115,7 +115,7 @@ def _add_weights(tree: Tree, origin: Origin, *, photos: bool) -> None:
     if sha256 is None or origin.weights is None:
         tree.add(Text.assemble(("weights ", "bold"), "from scratch"))
         return
-    branch = tree.add(Text.assemble(("weights ", "bold"), f"began as {short(sha256)}"))
+    branch = tree.add(Text.assemble(("weights ", "bold"), f"from {short(sha256)}"))
     if isinstance(origin.weights, OriginUnknown):
         branch.add(origin.weights.reason)
     else:

@@ -27,12 +27,12 @@ _SHOWN = 20
 
 def fsck(
     ctx: typer.Context,
-    deep: Annotated[bool, typer.Option("--deep", help="Also read and hash every file: takes its time.")] = False,
+    deep: Annotated[bool, typer.Option("--deep", help="Also read and hash every file (slow).")] = False,
 ) -> None:
-    """Hold every object of the registry against what it must be, and every key against what the bucket remembers.
+    """Check every object of the registry, and the bucket's version history.
 
-    Damage is what breaks a guarantee; a trace is that somebody wrote where they should not have.
-    Changes nothing. Ends with 1 when there is either.
+    Damage breaks a guarantee; a trace shows that somebody wrote where they should not have. Read-only. Exits with 1 if
+    there is either.
     """
     from registry.maintenance.fsck import Severity
 
@@ -63,17 +63,17 @@ def fsck(
 
 def gc(
     ctx: typer.Context,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list what would be removed.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
 ) -> None:
-    """Remove files that no version uses and that are older than seven days, as the stack's collector.
+    """Delete files that no version uses and that are older than seven days, as the stack's collector.
 
-    Younger ones stay: they may belong to a publish that is under way, whose version comes last.
-    The bucket keeps a revision of what was removed, so that it can be taken back.
+    Newer files are kept: a publish in progress may need them. The bucket keeps a revision of each deleted file, so it
+    can be restored.
     """
     run = invocation(ctx)
     target = run.target()
-    with run.output.progress("Looking for what no version uses"):
+    with run.output.progress("Looking for unused files"):
         garbage = maintenance.find_garbage(target)
     if not run.output.json:
         _explain(run, garbage)
@@ -97,13 +97,13 @@ def gc(
 
 def repair(
     ctx: typer.Context,
-    why: Annotated[str, typer.Option("--why", help="The reason, kept in the registry.")],
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    why: Annotated[str, typer.Option("--why", help="Reason, kept in the registry.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
 ) -> None:
-    """Declare void what nobody should have written and no log can go on from, as the stack's repairer.
+    """Declare invalid objects void that block a log, as the stack's repairer.
 
-    Nothing is deleted: a record says which object, by whom and why, and whoever reads the registry passes it over.
-    Where the bucket remembers that something was deleted or rewritten, that must be restored first.
+    Nothing is deleted: a record states which object, by whom and why, and readers of the registry skip it. If the
+    bucket's history shows that an object was deleted or rewritten, restore that first.
     """
     run = invocation(ctx)
     target = run.target()
@@ -113,7 +113,7 @@ def repair(
             said = f"{each.key} (sha256 {short(each.sha256)}): {each.problem.actual}"
             run.output.err.print(said, markup=False, soft_wrap=True)
         if not yes and not run.output.confirm(f"Declare {plural(len(found), 'object')} void?"):
-            run.output.err.print("Nothing more was declared.")
+            run.output.err.print("Nothing else was declared void.")
             raise typer.Exit(NOT_SO)
         done += maintenance.declare_void(target, found, why=why)
     rows = [(str(each.number), each.key, each.by, each.why) for each in done]
@@ -121,7 +121,7 @@ def repair(
         ("repair", "object", "by", "why"),
         rows,
         facts=[asdict(each) for each in done],
-        empty="Nothing stands in the way of any log.",
+        empty="No log is blocked.",
     )
 
 
@@ -154,13 +154,11 @@ def _facts(seen: Inspection, *, deep: bool) -> Mapping[str, Any]:
 
 
 def _explain(run: Invocation, garbage: Garbage) -> None:
-    says = [
-        f"Can go: {_amount_text(garbage.old)} used by no version." if garbage.old else "There is nothing to remove."
-    ]
+    says = [f"Removable: {_amount_text(garbage.old)} used by no version." if garbage.old else "Nothing to remove."]
     if garbage.young:
         needed = "it" if len(garbage.young) == 1 else "them"
         kept = f"{_amount_text(garbage.young)} used by no version, but younger than {_grace_days()} days"
-        says.append(f"Stays:  {kept}; a publish under way may need {needed}.")
+        says.append(f"Stays:  {kept}; a publish in progress may need {needed}.")
     run.output.out.print("\n".join(says), soft_wrap=True)
 
 

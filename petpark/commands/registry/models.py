@@ -29,10 +29,10 @@ app = group("The registry: versions, channels, certificates.")
 @app.command("list", epilog=example("petpark models list", "petpark models list --last 50 --json"))
 def list_versions(
     ctx: typer.Context,
-    last: Annotated[int, typer.Option("--last", help="How many, newest first.", min=1)] = 20,
-    everything: Annotated[bool, typer.Option("--all", help="Every version.")] = False,
+    last: Annotated[int, typer.Option("--last", help="Maximum number to list, newest first.", min=1)] = 20,
+    everything: Annotated[bool, typer.Option("--all", help="List all versions.")] = False,
 ) -> None:
-    """Show the newest versions, what was decided about them, and which version is in force on each channel."""
+    """List the newest versions, their certificates, and each channel's active version."""
     run = invocation(ctx)
     with run.output.progress("Reading the registry"):
         found = model_versions.overview(run.target(), last=None if everything else last)
@@ -47,7 +47,7 @@ def list_versions(
             reverse=True,
         ),
         facts=_overview_facts(found),
-        empty="No version yet: petpark train --dataset SHA",
+        empty="No version yet. Train one: petpark train --dataset SHA",
     )
     if not run.output.json and found.heads:
         run.output.out.print()
@@ -60,7 +60,7 @@ def list_versions(
 
 @app.command("show", epilog=example("petpark models show 12"))
 def show(ctx: typer.Context, version: Named) -> None:
-    """Show one version: its files, metrics, origin, every decision about it, and what to read next."""
+    """Show one version: files, metrics, origin, every decision about it, and where to read more."""
     run = invocation(ctx)
     target = run.target()
     found = model_versions.standing(target, model_versions.resolve(target, version))
@@ -91,11 +91,11 @@ def report(
     ctx: typer.Context,
     version: Named,
     out: Annotated[
-        Path | None, typer.Option("--out", help="File, or folder, to put it in (default: MODEL-VERSION-report.html).")
+        Path | None, typer.Option("--out", help="Output file or folder. Default: MODEL-VERSION-report.html.")
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Overwrite a file that differs.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite an existing file that differs.")] = False,
 ) -> None:
-    """Fetch a version's report, verified by its hash, and print where it is."""
+    """Download a version's report, verify its hash, and print its path."""
     run = invocation(ctx)
     target = run.target()
     number = model_versions.resolve(target, version)
@@ -104,14 +104,14 @@ def report(
         run.output.document({"version": number, **asdict(found)})
     else:
         run.output.out.print(str(found.path), soft_wrap=True, markup=False)
-    run.output.note(f"{size(found.bytes)}, sha256 {found.sha256}" + ("" if found.fetched else ", was there already"))
+    run.output.note(f"{size(found.bytes)}, sha256 {found.sha256}" + ("" if found.fetched else ", already there"))
 
 
 @app.command("verify", epilog=example("petpark models verify 12"))
 def verify(ctx: typer.Context, version: Named) -> None:
-    """Read every byte of a version from the store, and check its certificate and the channels that name it.
+    """Verify every byte of a version, its certificate, and the channels that name it.
 
-    Ends with 1 when something is wrong.
+    Exits with 1 if something is wrong.
     """
     run = invocation(ctx)
     target = run.target()

@@ -13,19 +13,19 @@ from petpark.endpoints.api_keys import HEARD_WITHIN, Listed, MadeKey
 from petpark.output import Cell, Output, bad, good, moment
 from serving.auth.key_record import ApiKey, KeyScope
 
-app = group("Who may call an endpoint: its API keys.")
+app = group("API keys of endpoints.")
 
 _NEVER = "never"
 _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 _TIME = re.compile(r"([0-9]{1,5})([mhd])")
 
-_Name = Annotated[str, typer.Argument(metavar="NAME", help="Whose key it is: lower-case letters, digits, hyphens.")]
+_Name = Annotated[str, typer.Argument(metavar="NAME", help="Key name: lower-case letters, digits, hyphens.")]
 
 
 def _time(text: str) -> timedelta:
     found = _TIME.fullmatch(text)
     if found is None:
-        raise typer.BadParameter(f"{text!r} is no time; write 30m, 24h or 90d.")
+        raise typer.BadParameter(f"{text!r} is not a duration; use for example 30m, 24h or 90d.")
     return timedelta(**{_UNITS[found[2]]: int(found[1])})
 
 
@@ -35,14 +35,14 @@ def _time(text: str) -> timedelta:
 def create(
     ctx: typer.Context,
     name: _Name,
-    rate: Annotated[float, typer.Option(help="Photos a second in the long run, for each instance.")] = 20.0,
-    burst: Annotated[int, typer.Option(help="Photos at once.")] = 40,
-    expires: Annotated[str, typer.Option(help="When the key ends: 24h, 90d, or never.")] = "90d",
+    rate: Annotated[float, typer.Option(help="Photos per second on average, per instance.")] = 20.0,
+    burst: Annotated[int, typer.Option(help="Burst: photos at once.")] = 40,
+    expires: Annotated[str, typer.Option(help="Lifetime of the key: 24h, 90d, or never.")] = "90d",
     scope: Annotated[
-        list[KeyScope] | None, typer.Option(help="What it opens; may be given twice. [default: classify]")
+        list[KeyScope] | None, typer.Option(help="Scope of the key. Repeatable. [default: classify]")
     ] = None,
 ) -> None:
-    """Make a key for the stack's endpoint and print it, this once: it is kept nowhere."""
+    """Create an API key for the stack's endpoint and print it once; only its hash is stored."""
     run = invocation(ctx)
     made = api_keys.create(
         run.target(),
@@ -59,9 +59,9 @@ def create(
 def rotate(
     ctx: typer.Context,
     name: _Name,
-    grace: Annotated[str, typer.Option(help="How long the old key stays good: 0m, 2h, 7d.")] = "24h",
+    grace: Annotated[str, typer.Option(help="How long the old key stays valid: 0m, 2h, 7d.")] = "24h",
 ) -> None:
-    """Make a new key under the old name and print it, this once; the old one stays good for a while."""
+    """Replace a key: create a new one with the same name and print it once; the old one stays valid for --grace."""
     run = invocation(ctx)
     target = run.target()
     _show(run.output, api_keys.rotate(target, api_keys.resolve(target, name), grace=_time(grace)))
@@ -69,7 +69,7 @@ def rotate(
 
 @app.command("revoke", epilog=example("petpark keys revoke gate-camera --stack prod"))
 def revoke(ctx: typer.Context, name: _Name) -> None:
-    """Take a key back. Endpoints hear of it within 20 seconds."""
+    """Revoke a key. Endpoints reject it within 20 seconds."""
     run = invocation(ctx)
     target = run.target()
     name = api_keys.resolve(target, name)
@@ -82,7 +82,7 @@ def revoke(ctx: typer.Context, name: _Name) -> None:
 
 @app.command("list", epilog=example("petpark keys list --stack prod", "petpark keys list --json"))
 def list_keys(ctx: typer.Context) -> None:
-    """List the keys of the stack's endpoint: whose, how much, until when. The keys themselves nobody has."""
+    """List the API keys of the stack's endpoint: names, rate limits, expiry. The keys themselves are not stored."""
     run = invocation(ctx)
     target = run.target()
     found = api_keys.listed(target)
@@ -91,7 +91,7 @@ def list_keys(ctx: typer.Context) -> None:
         ("name", "scopes", "photos/s", "burst", "created", "expires", "", "hash"),
         [_row(one, now) for one in found],
         facts={"stack": target.outputs.stack, "keys": [_facts(one) for one in found]},
-        empty=f"Stack {target.outputs.stack} has no API keys; petpark keys create NAME makes one.",
+        empty=f"Stack {target.outputs.stack} has no API keys. Create one: petpark keys create NAME",
     )
 
 
@@ -101,10 +101,10 @@ def list_keys(ctx: typer.Context) -> None:
 def migrate(
     ctx: typer.Context,
     delete: Annotated[
-        bool, typer.Option("--delete", help="Delete the parameters, once the stack's endpoint was updated.")
+        bool, typer.Option("--delete", help="Delete the old parameters; only after the stack's endpoint was updated.")
     ] = False,
 ) -> None:
-    """Copy keys that an earlier petpark kept as parameters, with your own permissions, before updating the endpoint."""
+    """Copy API keys from SSM parameters, where earlier releases stored them; run it before updating the endpoint."""
     run = invocation(ctx)
     target = run.target()
     done = api_keys.migrate(target, delete=delete)
@@ -121,7 +121,7 @@ def _show(output: Output, made: MadeKey) -> None:
     record = made.record
     fields: dict[str, Cell] = {
         "key": made.key,
-        "": "Keep it now: it is stored nowhere and will not be shown again.",
+        "": "Copy it now: it is not stored and will not be shown again.",
         "name": record.name,
         "scopes": ", ".join(sorted(record.scopes)),
         "allowance": f"{record.rate:g} photos/s, {record.burst} at once",
@@ -136,7 +136,7 @@ def _show(output: Output, made: MadeKey) -> None:
 def _row(one: Listed, now: datetime) -> tuple[Cell, ...]:
     record = one.record
     if record is None:
-        return (one.name, "–", "–", "–", "–", "–", bad(f"no record of a key: {one.problem}"), "–")
+        return (one.name, "–", "–", "–", "–", "–", bad(f"not a key record: {one.problem}"), "–")
     state: Cell = bad("expired") if record.expired(now) else good("good")
     if record.previous is not None and now < record.previous.until:
         state = good(f"good; the old one until {moment(record.previous.until.isoformat())}")

@@ -14,7 +14,7 @@ from petpark.errors import NOT_SO
 from petpark.output import Cell, bad, good, moment, percent, plural, size
 from registry.layout import Variable
 
-app = group("The agent beside a camera.")
+app = group("The camera agent.")
 
 _AGENT = "http://127.0.0.1:8090"
 _COLUMNS = ("at (UTC)", "camera", "label", "", "score", "seen for", "why", "")
@@ -32,33 +32,33 @@ def run(
         typer.Option(
             "--source",
             metavar="NAME=ADDRESS",
-            help="A camera: rtsp://, rtsps://, http:// (MJPEG), https://, or a file. May be repeated. "
-            "Addresses with a password belong into --config, which other users need not read.",
+            help="Camera URL: rtsp://, rtsps://, http:// (MJPEG), https://, or a file. Repeatable. Put URLs with a "
+            "password into --config, which other users cannot read.",
         ),
     ] = None,
     config: Annotated[Path | None, typer.Option("--config", help="Settings in YAML or JSON.")] = None,
     endpoint: Annotated[
-        str | None, typer.Option("--endpoint", help="Who classifies; http://127.0.0.1:8080 unless said.")
+        str | None, typer.Option("--endpoint", help="URL of the endpoint. Default: http://127.0.0.1:8080.")
     ] = None,
     api_key_file: Annotated[
         Path | None,
-        typer.Option("--api-key-file", help="File that holds the API key, where the endpoint asks for one."),
+        typer.Option("--api-key-file", help="File with the API key, if the endpoint requires one."),
     ] = None,
-    home: Annotated[Path | None, typer.Option("--home", help="Folder in which events wait and stay.")] = None,
+    home: Annotated[Path | None, typer.Option("--home", help="Directory of the event spool.")] = None,
     data_lake: Annotated[
-        str | None, typer.Option("--data-lake", envvar=Variable.DATA_LAKE.value, help="Bucket that events go to.")
+        str | None, typer.Option("--data-lake", envvar=Variable.DATA_LAKE.value, help="Bucket for events.")
     ] = None,
-    port: Annotated[int | None, typer.Option("--port", help="Where it answers `status`; 8090 unless said.")] = None,
+    port: Annotated[int | None, typer.Option("--port", help="Port of the status server. Default: 8090.")] = None,
     blur: Annotated[
-        str | None, typer.Option("--blur", help="What is hidden in pictures: found (faces, plates) or everything.")
+        str | None, typer.Option("--blur", help="What is blurred in pictures: found (faces, plates) or everything.")
     ] = None,
     retention_hours: Annotated[
-        float | None, typer.Option("--retention-hours", help="How long pictures stay on this disk; 72 unless said.")
+        float | None, typer.Option("--retention-hours", help="Hours that pictures stay on this disk. Default: 72.")
     ] = None,
 ) -> None:
-    """Watch cameras, ask the endpoint who is there, record visits, and send them to the data lake.
+    """Run the camera agent: read cameras, classify frames, record visits, and upload them to the data lake.
 
-    Runs until SIGTERM or Ctrl-C, or until every file was played. Its log is JSON lines.
+    Runs until SIGTERM or Ctrl-C, or until all files are played. Logs JSON lines.
     """
     settings = cameras.settings_of(
         config,
@@ -85,24 +85,24 @@ def run(
 )
 def collect(
     ctx: typer.Context,
-    out: Annotated[Path, typer.Option("--out", help="Folder that gets background/ and background.csv.")],
+    out: Annotated[Path, typer.Option("--out", help="Output folder, for background/ and background.csv.")],
     source: Annotated[
         list[str] | None,
-        typer.Option("--source", metavar="NAME=ADDRESS", help="A camera, as of `run`. May be repeated."),
+        typer.Option("--source", metavar="NAME=ADDRESS", help="Camera URL, as for `run`. Repeatable."),
     ] = None,
-    config: Annotated[Path | None, typer.Option("--config", help="Settings in YAML or JSON, as of `run`.")] = None,
-    count: Annotated[int, typer.Option("--count", help="Frames of each camera.", min=1, max=100_000)] = 50,
+    config: Annotated[Path | None, typer.Option("--config", help="Settings in YAML or JSON, as for `run`.")] = None,
+    count: Annotated[int, typer.Option("--count", help="Frames per camera.", min=1, max=100_000)] = 50,
     every: Annotated[
-        float, typer.Option("--every", help="Seconds between two frames of a camera, at least.", min=0, max=86_400)
+        float, typer.Option("--every", help="Minimum seconds between two frames of a camera.", min=0, max=86_400)
     ] = 600,
     still: Annotated[
-        float, typer.Option("--still", help="Seconds without motion before a frame.", min=0, max=3_600)
+        float, typer.Option("--still", help="Seconds without motion before a frame is taken.", min=0, max=3_600)
     ] = 30,
 ) -> None:
-    """Collect frames without visitors, as photos of a class `background`: a model that knows empty places says so.
+    """Collect frames without visitors as photos of a class `background`, so that a model recognises empty scenes.
 
-    Frames with a face or a number plate are left out. Look at the others before they are ingested: what sleeps does not
-    move. Ends when there are enough, when every file was played, or at Ctrl-C; started again, it adds to what is there.
+    Frames with a face or a number plate are left out. Review the others before ingesting them: a sleeping animal does
+    not move. Ends when there are enough frames, when all files are played, or at Ctrl-C; a second run adds frames.
     """
     run = invocation(ctx)
     settings = cameras.settings_of(config, source or [], {})
@@ -110,7 +110,7 @@ def collect(
     found = cameras.collect_frames(settings, plan)
     rows = [(name, str(each.written), str(each.with_people), str(each.losses)) for name, each in found.items()]
     facts = {"folder": str(out), "cameras": {name: asdict(each) for name, each in found.items()}}
-    columns = ("camera", "frames", "left out: face or plate", "times lost")
+    columns = ("camera", "frames", "left out: face or plate", "connections lost")
     run.output.table(columns, rows, facts=facts, empty="No camera.")
     if not any(each.written for each in found.values()):
         raise typer.Exit(NOT_SO)
@@ -118,15 +118,12 @@ def collect(
 
 @app.command("status", epilog=example("petpark camera status", "petpark camera status --json"))
 def status(
-    ctx: typer.Context, agent: Annotated[str, typer.Option("--agent", help="Where the agent answers.")] = _AGENT
+    ctx: typer.Context, agent: Annotated[str, typer.Option("--agent", help="URL of the agent.")] = _AGENT
 ) -> None:
-    """Ask a running agent how its cameras are.
-
-    Ends with 1 when one of them is lost or events cannot be forwarded.
-    """
+    """Show the state of a running agent's cameras. Exits with 1 if a camera is lost or events cannot be forwarded."""
     run = invocation(ctx)
     facts = cameras.ask_agent(agent)
-    columns = ("camera", "state", "there now", "visits", "frames asked", "p50", "p99", "")
+    columns = ("camera", "state", "there now", "visits", "frames classified", "p50", "p99", "")
     run.output.table(columns, [_row(camera) for camera in facts["cameras"]], facts=facts, empty="No camera.")
     spool, link = facts["spool"], facts["forwarding"]
     if not run.output.json:
@@ -146,33 +143,35 @@ def status(
 )
 def events(
     ctx: typer.Context,
-    camera: Annotated[str | None, typer.Option("--camera", help="Of this camera alone.")] = None,
-    count: Annotated[int, typer.Option("--count", help="How many, newest first.", min=1, max=10_000)] = 20,
-    home: Annotated[Path | None, typer.Option("--home", help="Folder of the agent.")] = None,
-    lake: Annotated[
-        bool, typer.Option("--lake", help="What reached the data lake, instead of what lies on this machine.")
-    ] = False,
+    camera: Annotated[str | None, typer.Option("--camera", help="Only this camera.")] = None,
+    count: Annotated[
+        int, typer.Option("--count", help="Maximum number to list, newest first.", min=1, max=10_000)
+    ] = 20,
+    home: Annotated[Path | None, typer.Option("--home", help="Directory of the agent.")] = None,
+    lake: Annotated[bool, typer.Option("--lake", help="Read from the data lake instead of from this machine.")] = False,
     day: Annotated[
         datetime | None,
-        typer.Option("--day", help="With --lake: day (UTC) of the visits; today unless said.", formats=["%Y-%m-%d"]),
+        typer.Option("--day", help="With --lake: day (UTC) of the visits. Default: today.", formats=["%Y-%m-%d"]),
     ] = None,
 ) -> None:
-    """List what was recorded, newest first: on this machine, whether it reached the data lake or not, or there."""
+    """List recorded events, newest first: of this machine, or with --lake of the data lake."""
     run = invocation(ctx)
     if lake:
         if camera is None or home is not None:
-            raise typer.BadParameter("--lake takes --camera and no --home: the lake is asked by camera and day.")
+            raise typer.BadParameter(
+                "--lake requires --camera and excludes --home: the data lake is read by camera and day."
+            )
         when = (day or datetime.now(UTC)).date()
         events, others = cameras.in_lake(run.target(), camera=camera, day=when)
         kept = events[:count]
-        empty = f"Nothing of camera {camera} reached the data lake on {when}."
+        empty = f"No events of camera {camera} in the data lake on {when}."
         rows = [(*_event(one), good("in the lake")) for one in kept]
         rows += [("–", camera, "–", "–", "–", "–", "", bad(f"unreadable: {key}")) for key in others]
-        facts = [*kept, *({"key": key, "problem": "no event of a camera agent"} for key in others)]
+        facts = [*kept, *({"key": key, "problem": "not an event of a camera agent"} for key in others)]
         run.output.table(_COLUMNS, rows, facts=facts, empty=empty)
         return
     if day is not None:
-        raise typer.BadParameter("--day goes with --lake: this machine's events are listed newest first.")
+        raise typer.BadParameter("--day requires --lake; events of this machine are listed newest first.")
     found, others, counts = cameras.recorded(home, count=count, camera=camera)
     told: list[dict[str, Any]] = [
         {**spooled.event.to_dict(), "sequence": spooled.sequence, "forwarded": spooled.forwarded} for spooled in found
@@ -182,7 +181,7 @@ def events(
         ("–", "–", "–", "–", "–", "–", "", bad(f"unreadable: {other.sequence}, {other.problem}")) for other in others
     ]
     facts = {"events": told, "unreadable": [asdict(other) for other in others], "spool": counts.to_dict()}
-    run.output.table(_COLUMNS, rows, facts=facts, empty="Nothing was recorded yet.")
+    run.output.table(_COLUMNS, rows, facts=facts, empty="No events yet.")
 
 
 def _event(facts: Mapping[str, Any]) -> tuple[Cell, ...]:
@@ -214,5 +213,5 @@ def _row(camera: dict[str, Any]) -> tuple[Cell, ...]:
 
 def _link(link: dict[str, Any]) -> str:
     if link["to"] is None:
-        return "Events stay here: no data lake is named."
+        return "Events stay on this machine: no data lake is set."
     return f"Forwarding to {link['to']}: {link['last_error'] or 'fine'}"

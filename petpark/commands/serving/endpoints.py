@@ -10,14 +10,14 @@ from petpark.endpoints.endpoint_status import Answer, Verdict
 from petpark.errors import NOT_SO, StackNotDeployed
 from petpark.output import Cell, bad, good, short
 
-app = group("What answers in the park.")
+app = group("Running endpoints.")
 
 
 @app.command("status", epilog=example("petpark endpoints status", "petpark --target rehearsal endpoints status --json"))
 def status(ctx: typer.Context) -> None:
-    """Ask every endpoint which version it really serves, and compare with its channel.
+    """Show which version each endpoint serves, and compare with its channel.
 
-    Ends with 1 when one differs or is silent.
+    Exits with 1 if one differs or does not answer.
     """
     run = invocation(ctx)
     with run.output.progress("Asking"):

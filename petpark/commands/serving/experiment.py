@@ -20,13 +20,13 @@ from petpark.targets.target import Target
 from registry.channels.experiment import Conclusion, Entry, Experiment
 from registry.channels.experiment_rule import Arm, Evidence, Rule, RuleInvalid
 
-app = group("A challenger beside the version in force: shadow, canary, A/B.")
+app = group("Experiments with a challenger version: shadow, canary, A/B.")
 
 _USUAL = Rule()
 
 
 class Mode(StrEnum):
-    """Who gets the challenger's answers."""
+    """How the challenger is used."""
 
     SHADOW = "shadow"
     CANARY = "canary"
@@ -53,20 +53,22 @@ def start(
         Mode, typer.Option("--mode", help="shadow: compared, never returned; canary: some requests; ab: some callers.")
     ] = Mode.SHADOW,
     share: Annotated[float, typer.Option("--share", help="Share of requests or callers, above 0 and up to 1.")] = 0.1,
-    hours: Annotated[float, typer.Option("--hours", help="It ends as undecided after this time.", min=0.01)] = 48,
-    least: Annotated[int, _limit("least", "Answers of each arm before it can win.")] = _USUAL.least,
-    errors: Annotated[float, _limit("errors", "How many more of its requests may fail, as a share.")] = _USUAL.errors,
-    slower: Annotated[float, _limit("slower", "How much slower its mean answer may be, as a share.")] = _USUAL.slower,
+    hours: Annotated[float, typer.Option("--hours", help="Hours until it ends as undecided.", min=0.01)] = 48,
+    least: Annotated[int, _limit("least", "Minimum answers per arm before it can win.")] = _USUAL.least,
+    errors: Annotated[float, _limit("errors", "Maximum additional failure rate, from 0 to 1.")] = _USUAL.errors,
+    slower: Annotated[
+        float, _limit("slower", "Maximum additional mean latency, relative: 0.1 is 10 %.")
+    ] = _USUAL.slower,
     disagreement: Annotated[
-        float, _limit("disagreement", "Share of photos to which a shadow may give another label.")
+        float, _limit("disagreement", "Maximum share of photos with a different label (shadow).")
     ] = _USUAL.disagreement,
     confidence_shift: Annotated[
-        float, _limit("confidence-shift", "How far its mean confidence may lie from the champion's.")
+        float, _limit("confidence-shift", "Maximum difference in mean confidence from the champion.")
     ] = _USUAL.confidence_shift,
 ) -> None:
-    """Set a version beside the one in force; endpoints take it up within seconds, and verify it as any other.
+    """Start an experiment with a challenger; endpoints load and verify it within seconds, like any version.
 
-    Nobody decides yet: `petpark experiment judge` holds what endpoints saw against the rule that is stated here.
+    Nothing is decided yet: `petpark experiment judge` applies the rule stated here to what the endpoints measured.
     """
     run = invocation(ctx)
     try:
@@ -91,7 +93,7 @@ def start(
         "by": begun.by,
     }
     run.output.record(fields, facts=asdict(begun))
-    run.output.note(f"Let it be decided: petpark experiment judge --channel {channel} --watch")
+    run.output.note(f"Decide it: petpark experiment judge --channel {channel} --watch")
 
 
 @app.command(
@@ -101,21 +103,21 @@ def start(
 def judge(
     ctx: typer.Context,
     channel: Channel,
-    watch: Annotated[bool, typer.Option("--watch", help="Look again and again until it is decided.")] = False,
-    every: Annotated[float, typer.Option("--every", help="Seconds between two looks.", min=0.1)] = 30,
+    watch: Annotated[bool, typer.Option("--watch", help="Repeat until it is decided.")] = False,
+    every: Annotated[float, typer.Option("--every", help="Seconds between two checks.", min=0.1)] = 30,
 ) -> None:
-    """Hold what the endpoints saw against the experiment's rule: promote, reject, or wait.
+    """Apply the experiment's rule to what the endpoints measured: promote, reject, or wait.
 
-    Ends with 0 when it was promoted or is undecided yet, with 1 when it was rejected or ended otherwise.
+    Exits with 0 if it was promoted or is still undecided, with 1 if it was rejected or ended otherwise.
     """
     run = invocation(ctx)
     targets = _targets(run)
     found = experiments.look(targets, channel)
     looks = 0
     with unwatched(
-        f"The experiment on {channel} goes on, and nobody decides about it.",
-        f"Have it decided: petpark experiment judge --channel {channel} --watch. "
-        f"End it: petpark experiment stop --channel {channel} --why ...",
+        f"The experiment on {channel} continues, undecided.",
+        f"Decide it: petpark experiment judge --channel {channel} --watch. "
+        f"Stop it: petpark experiment stop --channel {channel} --why ...",
     ):
         while watch and found.conclusion is None:
             looks += 1
@@ -130,14 +132,14 @@ def judge(
 
 @app.command("stop", epilog=example('petpark experiment stop --channel prod --why "the wrong version"'))
 def stop(ctx: typer.Context, channel: Channel, why: Why) -> None:
-    """End the experiment whatever it shows; what was seen is kept."""
+    """Stop the experiment without a decision; its measurements are kept."""
     run = invocation(ctx)
     _show(run, experiments.stop(_targets(run), channel, why=why))
 
 
 @app.command("show", epilog=example("petpark experiment show --channel prod"))
 def show(ctx: typer.Context, channel: Channel) -> None:
-    """List the experiments of a channel, how they ended, and on what evidence."""
+    """List the experiments of a channel, with their outcomes and evidence."""
     run = invocation(ctx)
     entries = experiments.history(run.target(), channel)
     rows = [_row(entry, _end_of(entry, entries)) for entry in entries if isinstance(entry, Experiment)]
@@ -162,12 +164,12 @@ def _others(run: Invocation, first: Target) -> Iterator[Target]:
 
 def _show(run: Invocation, found: ExperimentStatus) -> None:
     experiment, conclusion = found.experiment, found.conclusion
-    outcome = conclusion.outcome if conclusion else "goes on"
+    outcome = conclusion.outcome if conclusion else "running"
     fields: dict[str, Cell] = {
-        "experiment": f"{experiment.number}: version {experiment.version} beside {experiment.champion}",
+        "experiment": f"{experiment.number}: version {experiment.version} against {experiment.champion}",
         "mode": f"{experiment.mode}, {experiment.share:.0%}",
         "seen": _seen(found.evidence),
-        "outcome": good(outcome) if outcome in {"promoted", "goes on"} else bad(outcome),
+        "outcome": good(outcome) if outcome in {"promoted", "running"} else bad(outcome),
         "because": "; ".join(conclusion.reasons if conclusion else found.judgement.reasons),
     }
     if found.silent:

@@ -16,32 +16,32 @@ from petpark.models import gates
 from petpark.output import Cell, Section, bad, good, short
 from registry.identity import person
 
-app = group("Training jobs: what was asked, how far it is, what came of it.")
+app = group("Training jobs: settings, progress, results.")
 
-Job = Annotated[str, typer.Argument(metavar="JOB", help="The job's id, or the beginning of it.")]
+Job = Annotated[str, typer.Argument(metavar="JOB", help="Job id, or a unique prefix.")]
 
 
 @app.command("list", epilog=example("petpark jobs list", "petpark jobs list --limit 5 --json"))
 def list_jobs(
     ctx: typer.Context,
-    limit: Annotated[int, typer.Option("--limit", help="How many, newest first.", min=1)] = 20,
+    limit: Annotated[int, typer.Option("--limit", help="Maximum number to list, newest first.", min=1)] = 20,
 ) -> None:
-    """Show the newest jobs and what came of them."""
+    """List the newest jobs and their results."""
     run = invocation(ctx)
     found = job_summaries.summaries(run.target(), limit=limit)
     run.output.table(
         ("job", "asked by", "stage", "epochs", "checkpoints", "dataset", "instance", "result"),
         [_row(job) for job in found],
         facts={"jobs": [asdict(job) for job in found]},
-        empty="No job yet: petpark train --dataset SHA",
+        empty="No job yet. Start one: petpark train --dataset SHA",
     )
     if any(job.gates_failed for job in found):
-        run.output.note("By how much a version failed, and what to try: petpark jobs show JOB")
+        run.output.note("Failed gates and suggestions: petpark jobs show JOB")
 
 
 @app.command("show", epilog=example("petpark jobs show 20260802-101500-3fa9"))
 def show(ctx: typer.Context, job: Job) -> None:
-    """Show one job: what was asked, the gates in force, which its version failed, by how much, and what to try."""
+    """Show one job: settings, gates, which gates its version failed and by how much, and suggestions."""
     run = invocation(ctx)
     target = run.target()
     found = job_details.inspect(target, submission.resolve(target, job))
@@ -61,9 +61,9 @@ def show(ctx: typer.Context, job: Job) -> None:
 def cancel(
     ctx: typer.Context,
     job: Job,
-    why: Annotated[str, typer.Option("--why", help="The reason, recorded with your name.")],
+    why: Annotated[str, typer.Option("--why", help="Reason, recorded with your name.")],
 ) -> None:
-    """End a job for ever, and the instances that run it; what it wrote stays, and nobody resumes it."""
+    """Cancel a job for good and terminate its instances. Its records are kept; it cannot be resumed."""
     run = invocation(ctx)
     target = run.target()
     ended = cancellation.cancel(target, submission.resolve(target, job), why=why)
@@ -71,7 +71,7 @@ def cancel(
         "job": ended.job,
         "cancelled by": person(ended.by),
         "why": ended.why,
-        "instances ended": ", ".join(ended.instances) or "none was at work",
+        "instances terminated": ", ".join(ended.instances) or "none was running",
     }
     run.output.record(fields, facts=asdict(ended))
 
@@ -80,15 +80,15 @@ def cancel(
 def logs(
     ctx: typer.Context,
     job: Job,
-    follow: Annotated[bool, typer.Option("--follow", help="Stay until the job has ended.")] = False,
+    follow: Annotated[bool, typer.Option("--follow", help="Wait until the job has ended.")] = False,
 ) -> None:
-    """Print what a job said, and the boot logs of instances that ended otherwise than well."""
+    """Print a job's log, and the boot logs of instances that failed."""
     run = invocation(ctx)
     target = run.target()
     name = submission.resolve(target, job)
     submission.load_spec(target, name)
     said: list[job_logs.LogLine] = []
-    with unwatched(f"Job {name} is as it was.", f"Stop it: petpark jobs cancel {name} --why ..."):
+    with unwatched(f"Job {name} is unaffected.", f"Stop it: petpark jobs cancel {name} --why ..."):
         for line in job_logs.said(target, name, follow=follow):
             said.append(line)
             run.output.say(str(line))
@@ -99,8 +99,8 @@ def logs(
             run.output.say(f"  {line}")
     if not said and not booted:
         raise LogMissing(
-            f"Job {name} has said nothing that is kept: no instance of it has begun, or the log group "
-            f"{target.outputs.training.log_group} has forgotten it.",
+            f"Job {name} has no log: none of its instances has started, or the log group "
+            f"{target.outputs.training.log_group} has deleted it.",
             next_step=f"petpark jobs show {name}",
         )
     if run.output.json:
@@ -125,9 +125,9 @@ def _sections(found: JobDetails) -> dict[str, Section]:
     }
     return {
         f"Job {summary.job}": {name: value for name, value in head.items() if value},
-        "Parameters, where not the usual ones": {name: str(value) for name, value in found.parameters.items()},
+        "Parameters, where not the defaults": {name: str(value) for name, value in found.parameters.items()},
         "Launches": {str(number): str(attempt) for number, attempt in enumerate(found.launches, start=1)},
-        "Gates in force": gates.described(spec.evaluation.gates),
+        "Gates": gates.described(spec.evaluation.gates),
         "Checks": {name: str(value) for name, value in asdict(spec.evaluation.checks).items() if value != ""},
         "Metrics": measured(result.metrics) if result else {},
         **verdicts.failures(found),

@@ -28,12 +28,15 @@ if TYPE_CHECKING:
     from training.job import JobSpec
     from training.search.study import Study
 
-app = group("Which settings train best: each trial a job, within a budget of hours and money.")
+app = group("Hyperparameter search: each trial is a job, within a budget of hours and money.")
 
 _Publish = Annotated[
-    bool, typer.Option("--publish-best", help="Then train the best once more and publish it, beyond the budget.")
+    bool,
+    typer.Option(
+        "--publish-best", help="Finally train the best settings again and publish the version; not part of the budget."
+    ),
 ]
-_Id = Annotated[str, typer.Argument(metavar="STUDY", help="The study's id, or the beginning of it.")]
+_Id = Annotated[str, typer.Argument(metavar="STUDY", help="Study id, or a unique prefix.")]
 
 
 @app.command(
@@ -46,46 +49,61 @@ _Id = Annotated[str, typer.Argument(metavar="STUDY", help="The study's id, or th
 )
 def run_search(
     ctx: typer.Context,
-    dataset: Annotated[str, typer.Option("--dataset", help="The dataset's hash, or its first digits.")],
-    grid: Annotated[
-        list[str] | None, typer.Option("--grid", help="Values to combine: name=a,b; may be repeated.")
-    ] = None,
+    dataset: Annotated[str, typer.Option("--dataset", help="Dataset hash, or a unique prefix.")],
+    grid: Annotated[list[str] | None, typer.Option("--grid", help="Values to combine: name=a,b. Repeatable.")] = None,
     random: Annotated[
         list[str] | None,
-        typer.Option("--random", help="What to draw from: name=low..high, name=log:low..high or name=a,b."),
+        typer.Option(
+            "--random", help="Range to sample from: name=low..high, name=log:low..high or name=a,b. Repeatable."
+        ),
     ] = None,
-    trials: Annotated[int | None, typer.Option("--trials", help="How many settings; of a grid, all.", min=1)] = None,
+    trials: Annotated[
+        int | None, typer.Option("--trials", help="Number of trials. Default for a grid: all.", min=1)
+    ] = None,
     settings: Annotated[
-        list[str] | None, typer.Option("--set", help="What all trials share, as key=value; may be repeated.")
+        list[str] | None, typer.Option("--set", help="Hyperparameter of all trials, as key=value. Repeatable.")
     ] = None,
     recipe: Annotated[
         str,
         typer.Option(
             "--recipe",
             metavar="two-cores|few-photos|gpu|transfer",
-            help="Hyper-parameters to begin with; by default as petpark train.",
+            help="Recipe to start from. Default: as for petpark train.",
         ),
     ] = "",
     halving: Annotated[
-        bool, typer.Option("--halving", help="Begin with few epochs; the best third goes on with three times as many.")
+        bool,
+        typer.Option(
+            "--halving",
+            help="Successive halving: start with few epochs; the best third continues with three times as many.",
+        ),
     ] = False,
     metric: Annotated[
-        str, typer.Option("--metric", help="Choose by the lower bound of: balanced_accuracy, accuracy, recall_<class>.")
+        str,
+        typer.Option(
+            "--metric", help="Choose by the lower bound of this metric: balanced_accuracy, accuracy, recall_<class>."
+        ),
     ] = "balanced_accuracy",
-    seed: Annotated[int, typer.Option("--seed", help="Seeds the draws and every training.", min=0)] = 0,
-    parallel: Annotated[int, typer.Option("--parallel", help="Instances at once.", min=1)] = 1,
-    max_hours: Annotated[float | None, typer.Option("--max-hours", help="Most hours of all instances.")] = None,
-    max_usd: Annotated[float | None, typer.Option("--max-usd", help="Most that they may cost.")] = None,
-    usd_per_hour: Annotated[float | None, typer.Option("--usd-per-hour", help="What one costs an hour.")] = None,
-    max_minutes: Annotated[int, typer.Option("--max-minutes", help="End a trial after this time.", min=1)] = 60,
+    seed: Annotated[int, typer.Option("--seed", help="Random seed of the search and of every training.", min=0)] = 0,
+    parallel: Annotated[int, typer.Option("--parallel", help="Maximum instances at once.", min=1)] = 1,
+    max_hours: Annotated[float | None, typer.Option("--max-hours", help="Maximum instance hours.")] = None,
+    max_usd: Annotated[float | None, typer.Option("--max-usd", help="Maximum cost (USD).")] = None,
+    usd_per_hour: Annotated[
+        float | None, typer.Option("--usd-per-hour", help="Price of one instance hour (USD).")
+    ] = None,
+    max_minutes: Annotated[int, typer.Option("--max-minutes", help="Maximum minutes per trial.", min=1)] = 60,
     weights: Annotated[
-        str, typer.Option("--weights", metavar="VERSION|FILE|imagenet", help="Start all trials from these.")
+        str, typer.Option("--weights", metavar="VERSION|FILE|imagenet", help="Initial weights of all trials.")
     ] = "",
-    gates: Annotated[list[str] | None, typer.Option("--gate", help="For the best, when it is published.")] = None,
-    checks: Annotated[list[str] | None, typer.Option("--check", help="For the best, when it is published.")] = None,
+    gates: Annotated[
+        list[str] | None, typer.Option("--gate", help="For the published version, as key=value. Repeatable.")
+    ] = None,
+    checks: Annotated[
+        list[str] | None, typer.Option("--check", help="For the published version, as key=value. Repeatable.")
+    ] = None,
     publish_best: _Publish = False,
 ) -> None:
-    """Try settings, each as a job on an instance of its own, and say which are best; no trial is published."""
+    """Search for the best settings, each as a job on its own instance. Trials are not published."""
     from training.search.budget import Budget
 
     run = invocation(ctx)
@@ -125,7 +143,7 @@ def run_search(
 
 @app.command("resume", epilog=example("petpark search resume 20260802-101500-3fa9"))
 def resume(ctx: typer.Context, study: _Id, publish_best: _Publish = False) -> None:
-    """Go on with a study wherever it is: after a lost connection, without capacity, on another machine."""
+    """Resume a study: after a lost connection or a lack of capacity, or on another machine."""
     run = invocation(ctx)
     target = run.target()
     _drive(run, target, resolve(_workspace(target), study), publish=publish_best)
@@ -135,9 +153,11 @@ def resume(ctx: typer.Context, study: _Id, publish_best: _Publish = False) -> No
 def show(
     ctx: typer.Context,
     study: _Id,
-    out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Also write it as an HTML page.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="Also write an HTML page to this path.")
+    ] = None,
 ) -> None:
-    """Show a study's trials, under way or ended: settings, metric with interval, hours, cost."""
+    """Show a study's trials, running or ended: settings, metric with interval, hours, cost."""
     run = invocation(ctx)
     target = run.target()
     records = Records(_workspace(target), resolve(_workspace(target), study))
@@ -152,9 +172,12 @@ def show(
 def cancel(
     ctx: typer.Context,
     study: _Id,
-    why: Annotated[str, typer.Option("--why", help="The reason, recorded with your name.")],
+    why: Annotated[str, typer.Option("--why", help="Reason, recorded with your name.")],
 ) -> None:
-    """End a study for ever, its trials and their instances; what ended before stays, and nobody resumes it."""
+    """Cancel a study for good, with its running trials and their instances.
+
+    Ended trials are kept; it cannot be resumed.
+    """
     run = invocation(ctx)
     target = run.target()
     ended = cancellation.cancel_study(target, resolve(_workspace(target), study), why=why, tell=run.output.stage)
@@ -162,8 +185,8 @@ def cancel(
         "study": ended.study,
         "cancelled by": person(ended.by),
         "why": ended.why,
-        "trials cancelled": ", ".join(str(number) for number in ended.trials) or "none was under way",
-        "instances ended": ", ".join(ended.instances) or "none was at work",
+        "trials cancelled": ", ".join(str(number) for number in ended.trials) or "none was running",
+        "instances terminated": ", ".join(ended.instances) or "none was running",
     }
     run.output.record(fields, facts=asdict(ended))
 
@@ -171,9 +194,9 @@ def cancel(
 @app.command("list", epilog=example("petpark search list"))
 def list_studies(
     ctx: typer.Context,
-    limit: Annotated[int, typer.Option("--limit", help="How many, newest first.", min=1)] = 20,
+    limit: Annotated[int, typer.Option("--limit", help="Maximum number to list, newest first.", min=1)] = 20,
 ) -> None:
-    """Show the newest studies."""
+    """List the newest studies."""
     run = invocation(ctx)
     found = listed(_workspace(run.target()), limit)
     run.output.table(
@@ -191,31 +214,31 @@ def list_studies(
                 for one in found
             ]
         },
-        empty="No study yet: petpark search run --dataset SHA --grid learning_rate=0.001,0.003",
+        empty="No study yet. Start one: petpark search run --dataset SHA --grid learning_rate=0.001,0.003",
     )
 
 
 def _drive(run: Invocation, target: Target, study: str, *, publish: bool) -> None:
     store = _workspace(target)
     asked = Records(store, study).study()
-    run.output.stage(f"Study {study}. Should this program end, go on with: petpark search resume {study}")
+    run.output.stage(f"Study {study}. If this program ends, resume with: petpark search resume {study}")
     machines = Instances(target=target, tell=run.output.stage)
     with unwatched(
-        f"Trials of study {study} that have begun run on; no other begins.",
-        f"Go on with it: petpark search resume {study}. See it: petpark search show {study}. "
+        f"Running trials of study {study} continue; no others are started.",
+        f"Resume it: petpark search resume {study}. Show it: petpark search show {study}. "
         f"Stop it: petpark search cancel {study} --why ...",
     ):
         table = Driver(store=store, name=study, machines=machines, tell=run.output.stage).drive()
     published: dict[str, Any] = {}
     if publish and table.cancelled_by is None:
         job, instance = request.publish_best(target, table)
-        run.output.stage(f"The best is trained again, to be published: job {job} on {instance}")
+        run.output.stage(f"Training the best settings again for publication: job {job} on {instance}")
         published = {"job": job, "instance": instance, **watch_job(run, target, job, instance)}
     _print(run, table, asked, published=published)
     if table.cancelled_by is not None:
         raise StudyCancelled(
             f"Study {study} was {table.outcome}.",
-            next_step="petpark search run begins another.",
+            next_step="Start another: petpark search run",
             study=study,
             by=table.cancelled_by,
         )

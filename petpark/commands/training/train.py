@@ -25,50 +25,53 @@ if TYPE_CHECKING:
 
 def train(
     ctx: typer.Context,
-    dataset: Annotated[str, typer.Option("--dataset", help="The dataset's hash, or its first digits.")] = "",
+    dataset: Annotated[str, typer.Option("--dataset", help="Dataset hash, or a unique prefix.")] = "",
     recipe: Annotated[
         str,
         typer.Option(
             "--recipe",
             metavar="two-cores|few-photos|gpu|transfer",
-            help="Hyper-parameters to begin with; by default transfer, and two-cores for photos that a rehearsal drew.",
+            help="Recipe to start from. Default: transfer; two-cores for a rehearsal's generated photos.",
         ),
     ] = "",
     settings: Annotated[
-        list[str] | None, typer.Option("--set", help="A hyper-parameter as key=value; may be repeated.")
+        list[str] | None, typer.Option("--set", help="Hyperparameter, as key=value. Repeatable.")
     ] = None,
     gates: Annotated[
         list[str] | None,
-        typer.Option("--gate", help="What the model must show beyond the stack's gates, as key=value: accuracy, …"),
+        typer.Option("--gate", help="Stricter gate than the stack's, as key=value: accuracy, … Repeatable."),
     ] = None,
     checks: Annotated[
         list[str] | None,
-        typer.Option("--check", help="How it is tested, as key=value: positive, false_negative_cost, photos, int8, …"),
+        typer.Option(
+            "--check",
+            help="How the model is tested, as key=value: positive, false_negative_cost, photos, int8, … Repeatable.",
+        ),
     ] = None,
-    max_minutes: Annotated[int, typer.Option("--max-minutes", help="End the job after this time.", min=1)] = 60,
-    seed: Annotated[int, typer.Option("--seed", help="Seeds everything that is random.", min=0)] = 0,
+    max_minutes: Annotated[int, typer.Option("--max-minutes", help="Maximum minutes of the job.", min=1)] = 60,
+    seed: Annotated[int, typer.Option("--seed", help="Random seed.", min=0)] = 0,
     initial: Annotated[
         str,
         typer.Option(
             "--weights",
             metavar="VERSION|FILE|imagenet",
-            help="Start from a version's weights, from a file, or from those that learned ImageNet.",
+            help="Initial weights: a version's, a file's, or those pretrained on ImageNet.",
         ),
     ] = "",
     instances: Annotated[
-        int, typer.Option("--instances", help="Train on so many together, a process on each GPU of each.", min=1)
+        int, typer.Option("--instances", help="Number of instances to train on together, one process per GPU.", min=1)
     ] = 1,
     on_demand: Annotated[
-        bool, typer.Option("--on-demand", help="Do not use spot instances, even if the stack's settings say so.")
+        bool, typer.Option("--on-demand", help="Do not use spot instances, whatever the stack's settings.")
     ] = False,
-    watch: Annotated[bool, typer.Option("--watch", help="Stay until the job has ended.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Wait until the job has ended.")] = False,
     resume: Annotated[
-        str, typer.Option("--resume", metavar="JOB", help="Take up an interrupted job where it was.")
+        str, typer.Option("--resume", metavar="JOB", help="Resume an interrupted job from its last checkpoint.")
     ] = "",
 ) -> None:
-    """Train on an instance of the stack, or several, from a dataset (--dataset) or an interrupted job (--resume).
+    """Train on one or more instances of the stack: a new job (--dataset), or an interrupted one (--resume).
 
-    With --watch it ends with 3 when the model failed gates: it is published, and what to try is said.
+    With --watch it exits with 3 if the model failed gates: it is published, with suggestions.
     """
     if bool(dataset) == bool(resume):
         raise typer.BadParameter("give either --dataset SHA for a new job, or --resume JOB for an interrupted one")
@@ -102,7 +105,7 @@ def train(
         _watch(run, target, facts)
     else:
         run.output.record(_shown(facts), facts=facts)
-        run.output.note("See how it does: petpark jobs list")
+        run.output.note("Follow it: petpark jobs list")
 
 
 def _start(run: Invocation, start: Callable[[Callable[[str], object]], str]) -> dict[str, str]:
@@ -163,7 +166,7 @@ def watch_job(run: Invocation, target: Target, job: str, instance: str) -> dict[
     epochs: list[dict[str, Any]] = []
     ended: dict[str, Any] = {}
     on_its_own = unwatched(
-        f"Job {job} runs on, on {instance}.",
+        f"Job {job} continues on {instance}.",
         f"Watch it again: petpark train --resume {job} --watch. Stop it: petpark jobs cancel {job} --why ...",
     )
     with on_its_own, run.output.progress(f"Job {job}") as report:
@@ -177,7 +180,7 @@ def watch_job(run: Invocation, target: Target, job: str, instance: str) -> dict[
                 case ProgressSeen():
                     report(event.record.done, event.record.of, event.record.doing, submission.sentence(event.record))
                 case Skipped():
-                    run.output.stage(f"passed over {event.key} in the workspace: {event.problem}")
+                    run.output.stage(f"skipped {event.key} in the workspace: {event.problem}")
                 case Finished():
                     ended = asdict(event.result)
     return {**ended, "epochs": epochs}

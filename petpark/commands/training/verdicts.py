@@ -22,7 +22,7 @@ def failures(found: JobDetails) -> dict[str, Section]:
     return {
         "Gates failed": Columns(("gate", "must be", "found", "why"), [_row(verdict) for verdict in judged.failed]),
         "Gates not measured": {verdict.name: bad(_why_not(verdict)) for verdict in judged.unmeasured},
-        "What to look at": {verdict.name: verdict.advice for verdict in advised},
+        "What to check": {verdict.name: verdict.advice for verdict in advised},
         "What to try": {remedy.what: remedy.command for remedy in found.remedies},
     }
 
@@ -51,9 +51,9 @@ def outcome(judged: Judgement | None) -> Cell:
 
 
 def _row(verdict: Verdict) -> tuple[Cell, ...]:
-    why = verdict.why or "its report says by how much"
+    why = verdict.why or "see its report"
     return (verdict.name, verdict.asked or "–", bad(verdict.found or "failed"), why)
 
 
 def _why_not(verdict: Verdict) -> str:
-    return f"because {verdict.why}; counts against it" if verdict.why else "counts against it; its report says why"
+    return f"because {verdict.why}; counts as failed" if verdict.why else "counts as failed; see its report"

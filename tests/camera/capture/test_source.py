@@ -150,7 +150,7 @@ def serving(handler: type[BaseHTTPRequestHandler]) -> Generator[str]:
 
 @pytest.fixture
 def http_stream() -> Iterator[Callable[..., str]]:
-    """A server that sends bytes, then others for ever, some fifty times a second.
+    """A server that sends bytes, then others forever, some fifty times a second.
 
     Each connection begins with the first bytes, or `goes_on` where those before it have come to.
     """
@@ -217,7 +217,7 @@ def test_a_transport_stream_whose_sound_goes_on_without_video_is_lost(tmp_path, 
     path = tmp_path / "camera.ts"
     write_video_with_sound(path, walking(6), sound_seconds=9)
     stream = path.read_bytes()
-    # What comes after the pictures is sent again and again: sound without end.
+    # What comes after the pictures is sent repeatedly: sound without end.
     count, why = lost(http_stream("video/mp2t", stream, stream[-188 * 60 :]), read_seconds=1.0, whole_seconds=8.0)
     assert count
     assert "no frame for" in why
@@ -230,7 +230,7 @@ def transport_stream(path: Path, *, start: float, sound: bool = False, **options
 
 
 def test_a_transport_stream_whose_video_gets_another_number_is_followed(tmp_path, http_stream):
-    """Its packets would be passed over without end: PyAV returns to nobody for a stream that it did not know."""
+    """Its packets would be skipped without end: PyAV returns to nobody for a stream that it did not know."""
     first = transport_stream(tmp_path / "1.ts", start=0, mpegts_start_pid="256")
     again = transport_stream(tmp_path / "2.ts", start=3, mpegts_start_pid="512", tables_version="3")
     found = take(http_stream("video/mp2t", first, again), 90, read_seconds=2.0)

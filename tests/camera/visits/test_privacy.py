@@ -61,7 +61,7 @@ def test_a_detector_that_fails_hides_everything(caplog):
 
     failed = kept_picture(stripes(), blur=Blur.FOUND, detector=broken)
     assert failed == kept_picture(stripes(), blur=Blur.EVERYTHING, detector=lambda _: [])
-    assert "hiding the whole picture" in caplog.text
+    assert "blurring the whole picture" in caplog.text
 
 
 def test_a_stored_picture_carries_no_metadata():

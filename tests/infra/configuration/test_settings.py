@@ -70,8 +70,8 @@ def test_what_is_none_is_absent():
         ("endpoint_providers", "cpu,cpu", "cpu, cuda"),
         ("object_lock_days", "-1", "0 to 36500"),
         ("object_lock_days", "36501", "0 to 36500"),
-        ("channels", "prod", "a map from channels"),
-        ("channels", "[]", "a map from channels"),
+        ("channels", "prod", "a map from channel names"),
+        ("channels", "[]", "a map from channel names"),
         ("channels", None, "not set"),
         ("accounts", "prod", "a map from at most 20 stacks"),
         ("accounts", '{"prod": 210987654321}', "account ids (12 digits, in quotes)"),
@@ -233,9 +233,9 @@ def test_a_gate_that_does_not_exist_or_is_no_number_is_refused_with_those_that_a
     with pytest.raises(SettingsInvalid) as refusal:
         _gates({"data": {}, "model": {"acuracy": 0.9, "recall": "high"}, "checks": {"photo": 3}})
     told = str(refusal.value)
-    assert "petpark:gates: model.acuracy is no gate; there are accuracy, recall, slice_gap" in told
+    assert "petpark:gates: model.acuracy is not a known gate; available: accuracy, recall, slice_gap" in told
     assert "petpark:gates: model.recall is 'high'; expected a number from 0 to 1" in told
-    assert "petpark:gates: checks.photo is no check; there are positive," in told
+    assert "petpark:gates: checks.photo is not a known check; available: positive," in told
 
 
 def test_only_the_owner_of_the_platform_declares_gates():

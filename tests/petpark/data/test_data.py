@@ -91,7 +91,7 @@ def test_an_index_in_a_file_or_in_a_bucket_says_cameras_and_times(
     [
         (("photos", "--index", "nowhere.csv"), "the index nowhere.csv cannot be read: No such file"),
         (("photos", "--index", "s3://park/nowhere.csv"), "cannot be read: no such object"),
-        (("s3:///nothing",), "is no place in S3"),
+        (("s3:///nothing",), "is not an S3 location"),
         (("s3://park/empty",), "no photos found"),
         (("nowhere.tar",), "nowhere.tar cannot be read: No such file"),
         (("s3://park/nowhere.tar",), "s3://park/nowhere.tar cannot be read: no such object"),

@@ -22,7 +22,7 @@ ORDINARY = ("--gate", "unclear=1")
 
 @pytest.fixture
 def dataset(run: Run, tmp_path: Path) -> str:
-    """48 photos of noise, one of which is all black, and a file that is no photo."""
+    """48 photos of noise, one of which is all black, and a file that is not a photo."""
     folder = write_photos(tmp_path / "photos", per_class=24)
     Image.new("RGB", (200, 200), (3, 3, 3)).save(folder / "dog" / "a night's.jpg")
     (folder / "cat" / "cut.jpg").write_bytes(b"\xff\xd8\xff")
@@ -67,8 +67,8 @@ def test_a_refused_dataset_names_photos_and_page_and_its_commands_fix_it(run: Ru
 
 def test_ingestion_says_at_once_what_needs_no_look_at_the_photos(run: Run, tmp_path: Path) -> None:
     said = run("data", "ingest", str(write_photos(tmp_path / "photos", per_class=24)))
-    assert "refused: photos that are blurred, dark, overexposed or tiny" in said.stdout
-    assert "The whole report: petpark data report" in said.stdout
+    assert "failed: photos that are blurred, dark, overexposed or tiny" in said.stdout
+    assert "Full report: petpark data report" in said.stdout
 
 
 @pytest.mark.parametrize(

@@ -156,7 +156,7 @@ def test_what_is_no_record_is_listed_as_such_and_can_be_revoked(tell, run, place
     listed = tell("list")[0]["keys"]
     assert [key["name"] for key in listed] == ["gate", "junk"]
     assert listed[1]["problem"]
-    assert "no record" in run("keys", "list").stdout
+    assert "not a key record" in run("keys", "list").stdout
     assert tell("rotate", "junk")[0]["error"]["outcome"] == "KeyRefused"
     assert tell("revoke", "junk")[1] == 0
     assert [key["name"] for key in tell("list")[0]["keys"]] == ["gate"]

@@ -95,7 +95,7 @@ def test_what_is_no_record_of_a_job_is_named_and_passed_over(
     said = run("runs", "compare", *two, "--page", str(page))
     assert said.exit_code == 0, said.output
     for named in (f"{layout.epochs_prefix(two[0])}foreign", layout.job_result_key(two[1])):
-        assert f"Passed over {named}" in said.stdout
+        assert f"Skipped {named}" in said.stdout
         assert named in page.read_text()
 
 

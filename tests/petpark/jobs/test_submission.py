@@ -81,7 +81,7 @@ def happening(*actions: Callable[[], Any]) -> Callable[[float], None]:
 
 @dataclass
 class Waiting:
-    """A clock that goes on only while somebody waits."""
+    """A clock that continues only while somebody waits."""
 
     seconds: float = 0.0
 
@@ -563,7 +563,7 @@ def test_who_stops_watching_is_told_that_the_job_runs_on_and_how_to_stop_it(
     monkeypatch.setattr(submission, "watch", functools.partial(submission.watch, pause=interrupt))
     ended = run("train", "--resume", job, "--watch")
     assert ended.exit_code == 130
-    assert f"Job {job} runs on" in ended.stderr
+    assert f"Job {job} continues" in ended.stderr
     assert f"petpark train --resume {job} --watch" in ended.stderr
     assert f"petpark jobs cancel {job} --why" in ended.stderr
 

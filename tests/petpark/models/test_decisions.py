@@ -288,7 +288,7 @@ def test_a_channel_that_no_stack_declares_has_the_strictest_rule_and_says_so(
     assert (refused.exit_code, refused.stderr.partition(":")[0]) == (1, "NotCertified")
     certify(run, 1)
     moved = run("promote", "1", "--channel", "canary", "--why", "x", "--create-channel")
-    assert "than the certifier, all its gates passed (no stack declares the channel)" in moved.stdout
+    assert "than the certifier, all gates passed (no stack declares the channel)" in moved.stdout
     told = json.loads(run("promote", "1", "--channel", "canary", "--why", "x", "--json").stdout)
     assert told["rule"] == {**STRICT.to_dict(), "declared": False}
 
@@ -349,7 +349,7 @@ def test_a_roll_back_says_why_what_comes_back_had_left_and_a_second_one_does_not
 def test_a_certificate_says_who_may_go_on_with_it(run: Run, publish: Publish, place: Place) -> None:
     publish()
     words = ("certify", "1", "--decision", "certified", "--note", "x")
-    assert "next, for prod  anybody who may act as promoter may promote it, except vera" in run(*words).stdout
+    assert "next, for prod  every promoter except vera may promote it" in run(*words).stdout
     declare(place, "prod", movers=["vera", "mia"])
     assert "next, for prod  mia may promote it" in run(*words).stdout
     told = json.loads(run(*words, "--json").stdout)["may_promote"]

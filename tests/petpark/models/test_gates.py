@@ -103,7 +103,7 @@ def test_asking_for_less_is_bad_usage_and_starts_nothing(
     ("gates", "told"),
     [
         (None, "no output 'gates'"),
-        ({"data": {}, "model": {"speed": 1}, "checks": {}}, "model.speed is no gate"),
+        ({"data": {}, "model": {"speed": 1}, "checks": {}}, "model.speed is not a known gate"),
         ({"model": {}}, "expected data, model, checks"),
     ],
 )
@@ -159,7 +159,7 @@ def test_a_gate_that_was_not_measured_is_told_with_its_reason_and_counts_against
     job = submission.submit(place.target(), JobSpec(dataset="d" * 64, seed=3, requested_by=ALICE))
     finish(place, job, version)
     said = run("jobs", "show", job)
-    for part in (f"because {why}; counts against it", "Compare by hand.", "1 of 2 passed, 1 not measured"):
+    for part in (f"because {why}; counts as failed", "Compare by hand.", "1 of 2 passed, 1 not measured"):
         assert part in said.stdout, part
     facts = json.loads(run("jobs", "show", job, "--json").stdout)
     assert (facts["gates_failed"], facts["gates_unmeasured"]) == ([], ["not_worse_than_prod"])

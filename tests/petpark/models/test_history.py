@@ -78,7 +78,7 @@ def test_only_the_last_moves_are_shown_and_all_are_counted(run: Run, moved: list
 
 
 def test_a_channel_that_was_never_moved_says_so(run: Run) -> None:
-    assert run("models", "history").stdout.strip() == "Channel prod was never moved."
+    assert run("models", "history").stdout.strip() == "Channel prod has no entries."
     assert "it was never moved" in run("models", "history", "--verify").stdout
 
 

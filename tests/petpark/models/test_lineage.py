@@ -126,7 +126,7 @@ def test_people_see_a_tree(run: Command, train: Train) -> None:
 SHOWN = f"""\
 pets version 2  DIGEST-2, WHEN, accuracy 95.0 %
 ├── run job-2
-│   ├── asked for by ana, trained by i-7
+│   ├── requested by ana, trained by i-7
 │   ├── seed 5
 │   ├── settings: epochs=2
 │   ├── 2 of 2 epochs, the last with accuracy 90.0% on validation photos
@@ -135,10 +135,10 @@ pets version 2  DIGEST-2, WHEN, accuracy 95.0 %
 │   ├── 3 photos
 │   ├── cat  2: train 1, validation 0, test 1
 │   └── dog  1: train 1, validation 0, test 0
-└── weights began as WEIGHTS
+└── weights from WEIGHTS
     └── pets version 1  DIGEST-1, WHEN, accuracy 95.0 %
         ├── run job-1
-        │   ├── asked for by ana, trained by i-7
+        │   ├── requested by ana, trained by i-7
         │   ├── seed 5
         │   ├── settings: epochs=2
         │   ├── 2 of 2 epochs, the last with accuracy 90.0% on validation photos
@@ -177,7 +177,7 @@ def test_a_job_that_was_forgotten_is_said(run: Command, train: Train, place: Pla
     assert found["dataset"]["photos"] == 3
     shown = run("models", "lineage", "1").stdout
     assert "forgets jobs after 90 days" in shown
-    assert "asked for by ana, trained by i-7" in shown, "the version itself still knows"
+    assert "requested by ana, trained by i-7" in shown, "the version itself still knows"
 
 
 def test_a_job_without_a_result_and_one_that_cannot_be_read_are_told_apart(train: Train, place: Place) -> None:

@@ -169,8 +169,8 @@ def test_a_dry_run_says_what_would_go_and_why_the_rest_stays(run: Run, litter: N
     assert found["removed"] == {"files": 0, "bytes": 0}
     assert keys(place) == before
     shown = run("models", "gc", "--dry-run").stdout
-    assert "Can go: 2 files (800 bytes) used by no version." in shown
-    assert "Stays:  1 file (5 bytes) used by no version, but younger than 7 days; a publish under way may" in shown
+    assert "Removable: 2 files (800 bytes) used by no version." in shown
+    assert "Stays:  1 file (5 bytes) used by no version, but younger than 7 days; a publish in progress may" in shown
 
 
 def test_what_nobody_uses_goes_and_nothing_else(run: Run, litter: None, place: Place) -> None:
@@ -178,7 +178,7 @@ def test_what_nobody_uses_goes_and_nothing_else(run: Run, litter: None, place: P
     code, found = told(run, "gc", "--yes")
     assert (code, found["removed"]) == (0, {"files": 2, "bytes": 800})
     assert before - keys(place) == set(found["collectable"]["keys"])
-    assert "There is nothing to remove." in run("models", "gc").stdout
+    assert "Nothing to remove." in run("models", "gc").stdout
     assert told(run, "fsck")[0] == 0
 
 

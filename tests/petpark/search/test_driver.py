@@ -69,7 +69,7 @@ class Instance:
 
 @dataclass
 class Cloud:
-    """Instances by their tokens, and a clock that goes on only while somebody waits."""
+    """Instances by their tokens, and a clock that continues only while somebody waits."""
 
     fate: Callable[[str, int], Fate] = lambda _job, _attempt: Fate()
     capacity: Callable[[int], bool] = lambda _call: True
@@ -222,7 +222,7 @@ def test_a_driver_that_dies_around_a_launch_finds_the_same_instance_again(when: 
 
 
 def test_a_launch_that_the_cloud_has_forgotten_counts_as_one_that_ended() -> None:
-    """Its instance is not asked for again under the old number: the cloud might start a second one for it."""
+    """Its instance is not requested again under the old number: the cloud might start a second one for it."""
     cloud = Cloud()
     cloud.dies = lambda now: now == "before" and cloud.calls == 1
     name = begin(cloud, replace(STUDY, trials=1))

@@ -129,7 +129,7 @@ def test_prod_does_not_roll_back_to_what_was_revoked(park: Park) -> None:
 
 
 def test_a_roll_back_checks_the_version_it_really_brings_back(park: Park) -> None:
-    """After a roll back, the version before is not the one that was just taken out of force."""
+    """After a rollback, the version before is not the one that was just taken out of force."""
     for number in (1, 2, 1):
         park.decide(number)
         park.promote(number)
@@ -194,7 +194,7 @@ def sign(park: Park, number: int, *, by: str, decision: Decision = "certified") 
 
 @pytest.fixture
 def trained(park: Park, files: dict[str, Path]) -> int:
-    """A version that a machine trained because Ana asked for it."""
+    """A version that a machine trained because Ana requested it."""
     lineage = {"run": "r-3", "trained_by": MACHINE, "requested_by": ANA}
     return park.catalog.publish(files, labels=["cat"], metrics=PASSED, lineage=lineage).number
 
@@ -256,7 +256,7 @@ def test_a_channel_with_movers_is_moved_by_them_only_forward_and_back(park: Park
     ("metrics", "told"),
     [
         ({"gate_accuracy": 1.0, "gate_recall": 0.0, "gate_consistency": 0.0}, "failed: consistency, recall"),
-        ({"accuracy": 1.0}, "never held against gates"),
+        ({"accuracy": 1.0}, "no gates were checked"),
     ],
     ids=["failed two", "never judged"],
 )

@@ -11,7 +11,7 @@ from registry.store.transfer import PARTS_AT_ONCE, REQUESTS_AT_ONCE, SMALL_BYTES
 from registry.versions.catalog import Catalog
 
 PATIENCE = 10.0
-"""Seconds until a test that would wait for ever fails."""
+"""Seconds until a test that would wait forever fails."""
 
 
 class Far(MemoryStore):

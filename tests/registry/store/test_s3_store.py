@@ -128,7 +128,7 @@ def test_a_torn_chunk_is_asked_for_again(s3_store: S3Store, fault: Fault) -> Non
 
 
 def test_an_object_that_is_replaced_while_its_chunks_are_taken_is_said_to_be(s3_store: S3Store, s3: "S3Client") -> None:
-    s3_store.create("key", bytes(64 * 2**20))  # far more than what is asked for ahead
+    s3_store.create("key", bytes(64 * 2**20))  # far more than what is requested ahead
     chunks = s3_store.chunks("key")
     next(chunks)
     s3.put_object(Bucket=s3_store._bucket, Key="key", Body=bytes(64 * 2**20 - 1))

@@ -16,7 +16,7 @@ from registry.store.s3_store import S3Store
 from registry.store.side_hash import CHUNKS_AHEAD, WORTH_A_THREAD, SideHash, hash_of
 
 PATIENCE = 10.0
-"""Seconds until a test that would wait for ever fails."""
+"""Seconds until a test that would wait forever fails."""
 
 
 class HeldHash:

@@ -27,7 +27,7 @@ PLATFORM = "_".join(machine())
 
 
 def until(happened: Callable[[], bool], process: subprocess.Popen[str]) -> None:
-    """Return once `happened`, which `process` must live to see."""
+    """Returns once `happened`, which `process` must live to see."""
     while not happened():
         assert process.poll() is None
         time.sleep(0.01)

@@ -16,7 +16,7 @@ shown: set[str | None] = set()
 
 @contextmanager
 def endpoint(answers) -> Generator[tuple[str, threading.Event]]:
-    """Serves the given (status, body) pairs in a circle, and tells when each was asked for at least once."""
+    """Serves the given (status, body) pairs in a circle, and tells when each was requested at least once."""
     asked = threading.Event()
     count = 0
     shown.clear()

@@ -314,7 +314,7 @@ def test_what_is_no_record_spoils_no_other_and_is_counted(guarded, parameters, j
     assert guarded.ring.refresh()
     assert call(guarded, key).status_code == 200
     assert guarded.metric("petpark_api_keys_malformed") == 1
-    assert caplog.text.count("no record of an API key") == 1
+    assert caplog.text.count("invalid API key record") == 1
 
 
 def test_neither_log_nor_metrics_nor_answers_ever_hold_a_key(guarded, parameters, caplog):

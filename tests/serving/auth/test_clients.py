@@ -42,7 +42,7 @@ def test_a_public_client_gets_its_answers_over_http_and_over_grpc(cloud, registr
     settings = {"PETPARK_API_KEYS": "required", "PETPARK_API_KEYS_PREFIX": KEYS, "PETPARK_GRPC_PORT": str(port)}
     with running(cloud, registry, **settings) as endpoint:
         endpoint.wait_for("listening for gRPC")
-        endpoint.wait_for("version in force", version=1)
+        endpoint.wait_for("version active", version=1)
         while httpx.get(f"{endpoint.url}/v1/model").json()["api_keys"]["known"] != 1:
             assert endpoint.process.poll() is None
         client = Path(__file__).parents[1] / "triton_client.py"
@@ -68,7 +68,7 @@ def test_a_public_client_gets_its_answers_over_http_and_over_grpc(cloud, registr
 def test_callers_with_bad_manners_get_nothing_and_others_their_answer(cloud, registry, make_photo):
     registry.release(4.0)
     with running(cloud, registry) as endpoint:
-        endpoint.wait_for("version in force", version=1)
+        endpoint.wait_for("version active", version=1)
         address = ("127.0.0.1", httpx.URL(endpoint.url).port or 0)
         with socket.create_connection(address, PATIENCE) as slow, socket.create_connection(address, PATIENCE) as many:
             slow.sendall(b"GET /healthz/live HTTP/1.1\r\nHost: park\r\nX-Never")
@@ -84,7 +84,7 @@ def test_callers_with_bad_manners_get_nothing_and_others_their_answer(cloud, reg
                 f"{endpoint.url}/v1/classify", content=make_photo(), headers={"content-type": "image/jpeg"}
             )
             assert answer.json()["label"] == "cat"
-            # Whoever never ends their header lines is cut off, with a 408 or without a word.
+            # Anyone who never ends their header lines is cut off, with a 408 or without a word.
             end = slow.recv(100)
             assert end == b"" or end.startswith(b"HTTP/1.1 408"), end
         assert endpoint.end() == 0

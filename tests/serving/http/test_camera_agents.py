@@ -88,9 +88,9 @@ def test_what_is_no_agents_answer_is_an_agent_away(told, beside, answer):
 
 def test_an_agent_that_hangs_holds_nobody_up(told, beside, monkeypatch):
     monkeypatch.setattr(camera_agents, "_SECONDS", 0.2)
-    beside.hangs = True  # until the test has ended: whoever waits for it waits for ever
+    beside.hangs = True  # until the test has ended: anyone who waits for it waits forever
     (first, _) = told("/v1/cameras").json()["agents"]
-    assert "did not answer within" in first["error"]
+    assert "did not respond within" in first["error"]
 
 
 @pytest.mark.parametrize("path", ["2/gate", "-1/gate", "0/nobody", "0/..%2f..%2fmetrics", "x/gate", "1/gate"])

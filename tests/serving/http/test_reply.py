@@ -101,7 +101,7 @@ def test_all_work_ends_whether_it_answers_by_itself_or_is_waited_for(kinds: list
 
 
 class Gate:
-    """Work that says when it is done by a thread, and goes on when it is told to."""
+    """Work that says when it is done by a thread, and continues when it is told to."""
 
     def __init__(self) -> None:
         self._inside, self.go_on = threading.Event(), threading.Event()

@@ -127,7 +127,7 @@ def endpoint(cloud, registry, keys, agent) -> Iterator[Process]:
         "PETPARK_POLL_SECONDS": "0.5",
     }
     with running(cloud, registry, **settings) as process:
-        process.wait_for("version in force", version=2)
+        process.wait_for("version active", version=2)
         yield process
 
 
@@ -205,7 +205,7 @@ def test_neither_and_doubt_are_said_in_every_language(browser, cloud, tmp_path):
     registry = Registry(cloud, tmp_path, files)
     registry.release(4.0)
     with running(cloud, registry) as process:
-        process.wait_for("version in force", version=1)
+        process.wait_for("version active", version=1)
         for locale, (doubt, neither) in said.items():
             with opened(browser, process, locale=locale) as context:
                 page = context.new_page()
@@ -220,23 +220,23 @@ def test_neither_and_doubt_are_said_in_every_language(browser, cloud, tmp_path):
 def test_what_is_no_photo_is_said_in_plain_words(page):
     page.goto("/")
     give(page, b"no photo at all")
-    expect(page.locator("#answer")).to_contain_text("This cannot be read; the file may be damaged.")
+    expect(page.locator("#answer")).to_contain_text("The photo cannot be decoded; the file may be damaged.")
     expect(page.locator("#answer .detail")).to_have_attribute("lang", "en")
     give(page, b"%PDF", "pet.pdf", "application/pdf")
-    expect(page.locator("#answer")).to_contain_text("no JPEG, PNG or WebP photo")
+    expect(page.locator("#answer")).to_contain_text("not a JPEG, PNG or WebP photo")
 
 
 def test_a_failure_of_the_endpoint_is_told(page):
     page.route("**/v1/classify*", lambda route: route.abort())
     page.goto("/")
     give(page, photo("red"))
-    expect(page.locator("#answer .alarm")).to_contain_text("The endpoint did not answer")
+    expect(page.locator("#answer .alarm")).to_contain_text("The endpoint does not respond")
     page.unroute("**/v1/classify*")
     problem = {"type": "/docs#internal", "detail": "the log has it under 7"}
     page.route("**/v1/classify*", lambda route: route.fulfill(status=503, json=problem))
     give(page, photo("red"))
     expect(page.locator("#answer .alarm")).to_contain_text(
-        "The endpoint failed. Its log says why. the log has it under 7"
+        "Internal error. See the endpoint’s log. the log has it under 7"
     )
 
 
@@ -288,7 +288,7 @@ def test_cameras_show_frame_state_visits_and_latency_and_go_on_until_paused(page
     expect(gate.get_by_alt_text("Last frame of camera gate")).to_be_visible()
     assert gate.locator("img").evaluate("image => image.decode().then(() => image.naturalWidth)") == 80
     expect(gate).to_contain_text("dog")
-    expect(gate).to_contain_text("half within 31 ms, 99 of 100 within 80 ms")
+    expect(gate).to_contain_text("median 31 ms, 99th percentile 80 ms")
     expect(page.locator(".camera-tile").nth(1)).to_contain_text("no route to host")
     agent.visits = 4
     expect(gate.locator("dd").nth(1)).to_have_text("4")
@@ -307,13 +307,13 @@ def test_without_an_agent_the_page_says_how_to_start_one(page):
     page.unroute("**/v1/cameras")
     away = {"agents": [{"error": "it does not answer (ConnectionRefusedError).", "cameras": []}]}
     page.route("**/v1/cameras", lambda route: route.fulfill(json=away))
-    expect(page.locator("#cameras")).to_contain_text("A camera agent cannot be reached: it does not answer")
+    expect(page.locator("#cameras")).to_contain_text("Camera agent unreachable: it does not answer")
 
 
 def test_models_show_channels_history_and_who_certified(page):
     page.goto("/models")
     channel = page.locator("section", has=page.get_by_role("heading", name="Channel prod"))
-    expect(channel).to_contain_text("Version 2 in force since")
+    expect(channel).to_contain_text("Version 2 active since")
     expect(channel.locator("tbody tr")).to_have_count(2)
     versions = page.locator("section", has=page.get_by_role("heading", name="Versions in these channels"))
     expect(versions.locator("tbody tr").first).to_contain_text("signed by somebody, until")
@@ -322,17 +322,17 @@ def test_models_show_channels_history_and_who_certified(page):
 def test_where_keys_are_required_a_page_asks_for_one_and_remembers_it_in_its_tab(browser, cloud, registry, keys):
     settings = {"PETPARK_API_KEYS": "required", "PETPARK_API_KEYS_PREFIX": KEYS}
     with running(cloud, registry, **settings) as endpoint:
-        endpoint.wait_for("version in force")
+        endpoint.wait_for("version active")
         with opened(browser, endpoint) as context:
             page = context.new_page()
             page.goto("/models")
-            expect(page.locator("#message")).to_contain_text("This takes an API key")
+            expect(page.locator("#message")).to_contain_text("Valid API key required")
             expect(page.get_by_label("API key", exact=True)).to_be_focused()
             page.keyboard.type(keys[KeyScope.CLASSIFY])
             page.keyboard.press("Enter")
             expect(page.get_by_role("heading", name="Channel prod")).to_be_visible()
             expect(page.locator("#message")).to_be_hidden()
-            expect(page.get_by_text("This endpoint knows no promoter’s role")).to_be_visible()
+            expect(page.get_by_text("Rollback from this page is not set up")).to_be_visible()
             page.goto("/")
             give(page, photo("blue"))
             expect(page.locator(".answer")).to_contain_text("dog")
@@ -417,7 +417,7 @@ def test_the_keyboard_reaches_the_content_first_and_sees_where_it_is(page):
     assert skip.evaluate("link => link.getBoundingClientRect().top") >= 0
     page.keyboard.press("Enter")
     page.keyboard.press("Tab")
-    expect(page.get_by_role("button", name="Read again")).to_be_focused()
+    expect(page.get_by_role("button", name="Refresh")).to_be_focused()
     expect(page.get_by_role("navigation", name="Pages").locator("[aria-current]")).to_have_text("Models")
 
 
@@ -437,10 +437,10 @@ def test_an_operator_rolls_back_by_their_own_right_and_no_secret_stays(page, clo
     page.get_by_label("Temporary AWS credentials").fill("not what the command prints")
     confirm = page.get_by_role("button", name="Roll back to version 1")
     confirm.click()
-    expect(page.locator("#dialog-message")).to_contain_text("These are no credentials.")
+    expect(page.locator("#dialog-message")).to_contain_text("These are not credentials.")
     page.get_by_label("Temporary AWS credentials").fill(json.dumps(output, indent=2))
     confirm.click()
-    expect(page.locator("#dialog-message")).to_contain_text("this takes admin")
+    expect(page.locator("#dialog-message")).to_contain_text("this requires admin")
     page.get_by_label("API key with the scope admin").fill(keys[KeyScope.ADMIN])
     confirm.click()
     expect(page.locator("#done")).to_have_text("Channel prod is back at version 1 (entry 3).")
@@ -448,7 +448,7 @@ def test_an_operator_rolls_back_by_their_own_right_and_no_secret_stays(page, clo
     assert head is not None
     assert (head.version, head.restores, head.why) == (1, 1, "it barks at cats")
     assert head.by == "arn:aws:sts::123456789012:assumed-role/promoter/otto"
-    endpoint.wait_for("version in force", version=1, entry=3)
+    endpoint.wait_for("version active", version=1, entry=3)
     said = json.dumps(endpoint.lines)
     assert made["SecretAccessKey"] not in said
     assert made["AccessKeyId"] not in said

@@ -49,7 +49,7 @@ def test_the_report_of_a_version_is_served_as_published_and_may_run_nothing(park
     assert not [rule for rule in policy if "script" in rule]
 
 
-@pytest.mark.parametrize(("number", "said"), [(1, "without a report"), (0, "no report"), (9, "no report")])
+@pytest.mark.parametrize(("number", "said"), [(1, "without a report"), (0, "does not exist"), (9, "does not exist")])
 def test_a_report_that_is_not_there_is_not_found(endpoint, number, said):
     answer = endpoint.http.get(f"/v1/versions/{number}/report.html")
     assert (answer.status_code, said in answer.json()["detail"]) == (404, True)

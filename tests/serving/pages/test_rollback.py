@@ -119,7 +119,7 @@ def test_a_version_whose_certificate_was_revoked_is_not_gone_back_to(operator):
     operator.park.revoke(1)
     answer = operator.ask()
     assert answer.status_code == 409
-    assert "certificate in force" in answer.json()["detail"]
+    assert "valid certificate" in answer.json()["detail"]
     assert operator.head.number == 2
 
 

@@ -107,7 +107,7 @@ def test_a_link_that_leads_to_itself_costs_no_other_photo(folder: Path):
 
 def test_a_link_to_nothing_is_excluded_and_one_to_a_photo_is_a_photo(folder: Path):
     (folder / "cat" / "odd.jpg").symlink_to("gone.jpg")
-    assert "no regular file" in why_not(ingest(folder, MemoryStore(), seed=1))
+    assert "not a regular file" in why_not(ingest(folder, MemoryStore(), seed=1))
     (folder / "cat" / "gone.jpg").write_bytes(jpeg(7, side=96))
     found = ingest(folder, MemoryStore(), seed=1)
     assert [reason for _, reason in found.skipped] == ["same bytes as cat/gone.jpg"]

@@ -19,7 +19,7 @@ MANY = sorted(ENOUGH | {22, 23, 1022, 1023})
 
 
 class Lake:
-    """A data lake with one dataset, and a clock that goes on."""
+    """A data lake with one dataset, and a clock that continues."""
 
     def __init__(self) -> None:
         self.store = MemoryStore()

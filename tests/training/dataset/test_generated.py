@@ -42,7 +42,7 @@ def test_many_photos_look_like_night(photos: npt.NDArray[np.uint8]):
 
 
 def best_linear_accuracy(features: npt.NDArray[np.float64]) -> float:
-    """Give what the best of several ridge classifiers reaches on the photos that it was not fitted to."""
+    """Returns what the best of several ridge classifiers reaches on the photos that it was not fitted to."""
     features = (features - features[:TRAIN].mean(axis=0)) / (features[:TRAIN].std(axis=0) + 1e-6)
     truth = np.where(np.arange(TRAIN + TEST) % 2, 1.0, -1.0)
     learn, test = features[:TRAIN], features[TRAIN:]

@@ -177,8 +177,8 @@ def test_a_source_that_breaks_ends_it_with_nothing_under_way():
 def test_what_a_source_passes_over_is_counted():
     class Passing(Photos):
         def __iter__(self):
-            yield SkippedFile(key="cat/odd", reason="no regular file")
+            yield SkippedFile(key="cat/odd", reason="not a regular file")
             yield from super().__iter__()
 
     found = ingest_from(Passing([*range(25), *range(1000, 1025)]), MemoryStore(), seed=8)
-    assert found.skipped == (("cat/odd", "no regular file"),)
+    assert found.skipped == (("cat/odd", "not a regular file"),)

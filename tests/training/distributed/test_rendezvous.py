@@ -125,7 +125,7 @@ sys.exit(launch("job", count, [sys.executable, "-c", script], meeting=meeting))
 
 @pytest.fixture
 def run(imds: Imds, tmp_path: Path) -> Callable[[str, int], list[int]]:
-    """Give the statuses of two instances that run a script in some processes each.
+    """Returns the statuses of two instances that run a script in some processes each.
 
     It knows `rank`, `folder`, `say(status)` as the leader does, and `join()`.
     """

@@ -40,9 +40,9 @@ def test_a_claim_that_new_photos_do_not_keep_is_said():
     low, high = beside(claim, found.all)
     assert 0 < low < 0.108 < high
     assert "harder for it by" in meaning(claim, found.all)
-    assert "not of new breeds" in meaning(claim, found.all)
+    assert "not for new breeds" in meaning(claim, found.all)
     assert "do not differ" in meaning(Claim(accuracy=0.76, interval=(0.7, 0.8), photos=300), found.all)
-    assert "not of new breeds" in meaning(None, found.all)
+    assert "not for new breeds" in meaning(None, found.all)
 
 
 def test_a_version_without_figures_of_its_own_claims_nothing():

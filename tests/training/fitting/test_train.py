@@ -38,7 +38,7 @@ def same_weights(one: Classifier, other: Classifier) -> bool:
 
 
 def after(calls: int) -> Callable[[], bool]:
-    """Say yes at the call after so many."""
+    """Returns True at the call after so many."""
     count = iter(range(calls))
     return lambda: next(count, None) is None
 

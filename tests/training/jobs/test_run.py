@@ -86,7 +86,7 @@ def test_the_environment_travels_as_a_bill_of_materials(built: Built):
 
 
 def test_a_model_that_fails_a_gate_is_published_and_says_so(built: Built, tmp_path: Path):
-    """It is also held against the version in prod, which here is the same model at another size of photos."""
+    """It is also checked against the version in prod, which here is the same model at another size of photos."""
     store, workspace = MemoryStore(), MemoryStore()
     catalog, prod = Catalog(store, "pets"), Channel(store, "pets", "prod")
     before = built.catalog.fetch(built.catalog.version(1), tmp_path / "before")
@@ -112,7 +112,7 @@ def test_a_model_that_fails_a_gate_is_published_and_says_so(built: Built, tmp_pa
     assert result.message == f"gates failed: accuracy; {unmeasured}; the report of version 2 says what to try"
     assert states(result.metrics)["not_worse_than_prod"] is State.UNMEASURED
     assert "test photos are left to compare on; 20 are needed" in (tmp_path / "report.html").read_text()
-    assert "Beside version 1, now in prod" in (tmp_path / "report.html").read_text()
+    assert "Compared with version 1, now in prod" in (tmp_path / "report.html").read_text()
     assert find_result(workspace, "job-2") == result
     _answers_by_its_threshold(catalog, tmp_path / "fetched")
 

@@ -21,7 +21,7 @@ JOB = "study-000001"
 
 
 class Watched(MemoryStore):
-    """Remembers what was asked for."""
+    """Remembers what was requested."""
 
     def __init__(self, store: MemoryStore) -> None:
         super().__init__()

@@ -92,10 +92,10 @@ def test_draws_go_round_a_grid() -> None:
         ((), ("learning_rate=log:0..0.1",), "logarithm"),
         ((), ("learning_rate=0.1..0.01",), "lower end"),
         ((), ("learning_rate=0.1..nan",), "lower end"),
-        ((), ("learning_rate=a..b",), "no range"),
+        ((), ("learning_rate=a..b",), "not a range"),
         ((), ("image_size=32.5..64",), "whole number"),
-        ((), ("architecture=a..b",), "no range"),
-        ((), ("architecture=1..2",), "no number"),
+        ((), ("architecture=a..b",), "not a range"),
+        ((), ("architecture=1..2",), "not a number"),
         (("architecture=resnet8,resnet999",), (), "resnet18"),
     ],
 )

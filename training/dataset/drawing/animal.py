@@ -186,7 +186,7 @@ _EAR_FROM_SIDE: tuple[Point, ...] = ((-0.4, 0.6), (0.05, 1.6), (0.45, 0.6))
 
 
 def _eye(pen: Pen, kind: Kind, coat: Coat, centre: Point, radius: float) -> None:
-    """Give a cat a light iris with a slit, a dog a dark eye with a glint."""
+    """Draw a cat with a light iris with a slit, a dog with a dark eye with a glint."""
     if kind == "cat":
         pen.ellipse(centre, (radius * 0.21, radius * 0.19), coat.iris)
         pen.ellipse(centre, (radius * 0.06, radius * 0.17), _DARK)

@@ -52,7 +52,7 @@ class Pen:
             self.ellipse(point, (width / 2, width / 2), colour)
 
     def finish(self) -> Image.Image:
-        """Give the picture at its final size, with soft edges."""
+        """Returns the picture at its final size, with soft edges."""
         return self.image.reduce(SUPERSAMPLING)
 
     def _to_canvas(self, points: Sequence[Point] | npt.NDArray[np.float64]) -> list[Point]:
@@ -61,7 +61,7 @@ class Pen:
 
 
 def curve(start: Point, bend: Point, end: Point, steps: int = 8) -> list[Point]:
-    """Give points along a quadratic Bézier curve."""
+    """Returns points along a quadratic Bézier curve."""
     t = np.linspace(0, 1, steps)[:, None]
     points = (1 - t) ** 2 * np.array(start) + 2 * t * (1 - t) * np.array(bend) + t**2 * np.array(end)
     return [(float(x), float(y)) for x, y in points]

@@ -53,7 +53,7 @@ class Neighbourhood:
         return self._first[looks].min(axis=1, initial=len(self._hashes)) < len(self._hashes)
 
     def take_near(self, place: int, waiting: npt.NDArray[np.bool_]) -> Places:
-        """Give the photos near to one that have a `waiting` hash (by `place_of`), ascending; these wait no longer."""
+        """Returns the photos near to one that have a `waiting` hash (by `place_of`), ascending, and removes them."""
         near = self._near(self._look(place))
         taken = near[waiting[near]]
         waiting[taken] = False

@@ -74,7 +74,7 @@ class _Chunks:
         self._rest = memoryview(b"")
 
     def read(self, size: int) -> bytes:
-        """Give `size` bytes; fewer at the end only."""
+        """Returns `size` bytes; fewer at the end only."""
         parts: list[memoryview] = []
         while size > 0:
             if not self._rest:
@@ -87,7 +87,7 @@ class _Chunks:
         return b"".join(parts)
 
     def close(self) -> None:
-        """Ask for no more."""
+        """Stop requesting."""
         if isinstance(self._chunks, Generator):
             self._chunks.close()
 
@@ -119,7 +119,7 @@ def _offered(archive: tarfile.TarFile, member: tarfile.TarInfo) -> Iterator[Cand
     elif reason := bad_name(key):
         yield SkippedFile(key=printable(key), reason=reason)
     elif not member.isfile():
-        yield SkippedFile(key=key, reason="a link or a device, no regular file")
+        yield SkippedFile(key=key, reason="a link or a device, not a regular file")
     elif member.size > MAX_BYTES:
         yield SkippedFile(key=key, reason=too_large(member.size))
     else:
@@ -133,7 +133,7 @@ def _giving(data: bytes) -> Callable[[], bytes]:
 
 def _refusal(name: str, seen: int, error: Exception) -> str:
     if not seen:
-        return f"{name} is no tar archive, or none that can be read ({error}); give one as tar -cf makes it"
+        return f"{name} is not a readable tar archive ({error}); create it with tar -cf"
     return f"{name} is broken or cut off after {seen:,} entries ({error}); copy it again, then ingest it again"
 
 

@@ -31,7 +31,7 @@ class FolderSource:
         """See Source."""
         if not self.directory.is_dir():
             raise DatasetRefused(
-                f"{self.directory} is no folder; give a folder with one subfolder of photos for each class"
+                f"{self.directory} is not a folder; pass a folder with one subfolder of photos per class"
             )
         yield from self._below(self.directory, "")
 
@@ -59,7 +59,7 @@ class FolderSource:
 def _not_a_file(entry: os.DirEntry[str]) -> str | None:
     """Why an entry cannot be read as a file; None if it can. A link counts as what it leads to."""
     try:
-        return None if entry.is_file() else "no regular file"
+        return None if entry.is_file() else "not a regular file"
     except OSError as error:  # a link that leads to itself, or to where we may not look
         return _said(error)
 

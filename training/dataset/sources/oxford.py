@@ -28,7 +28,7 @@ OXFORD_TERMS: Final = (
     "A. Zisserman and C. V. Jawahar (Cats and Dogs, CVPR 2012), under CC BY-SA 4.0, "
     "https://creativecommons.org/licenses/by-sa/4.0/; the copyright remains with the photos' owners"
 )
-"""What whoever passes the photos on has to say."""
+"""Attribution that redistribution requires."""
 
 _SILENCE_SECONDS: Final = 30.0
 _UNPACKED: Final = ("images", "annotations")
@@ -46,7 +46,7 @@ class OxfordPetsSource:
 
         Raises PhotosUnreachable: no way there, silence for too long, or bytes that torchvision does not expect.
         """
-        from torchvision.datasets import OxfordIIITPet  # here, for it takes seconds, and its terms are asked for often
+        from torchvision.datasets import OxfordIIITPet  # here, for it takes seconds, and its terms are requested often
 
         folder = directory / OXFORD_PETS
         for name in _UNPACKED:  # torchvision takes a folder for the whole of it, however unpacking ended

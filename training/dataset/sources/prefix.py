@@ -24,7 +24,7 @@ class Address:
         """Read `s3://bucket/key`; raises DatasetRefused."""
         bucket, _, key = url.removeprefix(SCHEME).partition("/")
         if not url.startswith(SCHEME) or not bucket:
-            raise DatasetRefused(f"{url} is no place in S3; give it as s3://bucket/prefix")
+            raise DatasetRefused(f"{url} is not an S3 location; use s3://bucket/prefix")
         return cls(bucket=bucket, key=key)
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 MAX_BYTES: Final = 64 * 1024 * 1024
-"""A larger file is no photo that a camera makes, and is not read: some dozens are in memory at a time."""
+"""A larger file is not a photo that a camera makes, and is not read: some dozens are in memory at a time."""
 
 
 class Unreadable(Exception):
@@ -24,7 +24,7 @@ class Candidate:
 
 @dataclass(frozen=True, kw_only=True)
 class SkippedFile:
-    """A file that was passed over, and why."""
+    """A file that was skipped, and why."""
 
     key: str
     reason: str

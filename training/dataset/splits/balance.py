@@ -41,7 +41,7 @@ def moves(units: list[Unit], placed: Mapping[tuple[str, Split], int], seed: int)
     """Name the units that change their split, and where to; none where no class lacks photos.
 
     `placed` counts all photos by label and split, those of `units` among them. A move that would leave another split
-    without its least is not made, except that one photo is enough where the only other way is no photo at all.
+    without its least is not made, except that one photo is enough where the only other way is not a photo at all.
     """
     counts = Counter(placed)
     totals: Counter[str] = Counter()

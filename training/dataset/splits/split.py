@@ -26,7 +26,7 @@ _HASH: Final = re.compile(r"[0-9a-f]{64}")
 
 
 def split_of(seed: int, group: str) -> Split:
-    """Give the split of all photos of a group: a pure function, so that added photos never move an old one.
+    """Returns the split of all photos of a group: a pure function, so that added photos never move an old one.
 
     Photos that resemble each other (one camera's burst, re-encoded copies) belong into one group: on both sides of a
     split they would make the test too easy.

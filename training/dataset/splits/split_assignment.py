@@ -91,7 +91,7 @@ class _Placing:
         """The unit or group that each goes with, of those that are free to go anywhere."""
 
     def place_all(self) -> None:
-        """Give every new photo its split."""
+        """Assign every new photo a split."""
         wished = self._preferred_splits()
         disputed = self._disputed(wished)
         self._place_undisputed(wished, disputed)

@@ -33,12 +33,12 @@ FEWEST_PHOTOS: Final = 20
 
 @dataclass(frozen=True, kw_only=True)
 class Incumbent:
-    """The version in force, what it says of the test photos, and which of them it never learned from."""
+    """The active version, what it says of the test photos, and which of them it never learned from."""
 
     version: int
     probabilities: Numbers  # [test photos, classes]
     unseen: npt.NDArray[np.bool_]  # [test photos]
-    copies: int = 0  # of the others, those that it learned from in other bytes
+    copies: int = 0  # of the others, those that it was trained on in other bytes
     continued: bool = False  # whether this model went on from its weights
     classify: Classify | None = None  # answers further pixels
     tried: Pixels = field(default_factory=lambda: np.empty((0, 1, 1, 3), dtype=np.uint8))
@@ -47,7 +47,7 @@ class Incumbent:
 
 @dataclass(frozen=True, kw_only=True)
 class NotCompared:
-    """The version in force could not be asked about the test photos."""
+    """The active version could not be asked about the test photos."""
 
     version: int | None  # None where even that cannot be told
     because: str
@@ -64,7 +64,7 @@ class Comparison:
     version: int | None  # None where nobody can tell which is in force
     photos: int  # that were compared
     left_out: int = 0  # test photos that the other model learned from
-    copies: int = 0  # of these, those that it learned from in other bytes
+    copies: int = 0  # of these, those that it was trained on in other bytes
     accuracy: float = 0.0  # of this model
     accuracy_interval: Interval = (0.0, 1.0)
     accuracy_theirs: float = 0.0
@@ -90,7 +90,7 @@ def find_incumbent(
     tried: npt.NDArray[np.intp],
     initial_weights: str | None = None,
 ) -> Incumbent | NotCompared | None:
-    """Let the version in force answer the test photos; `pixels(size)` decodes them as it sees them.
+    """Let the active version answer the test photos; `pixels(size)` decodes them as it sees them.
 
     None without one. `initial_weights` is the hash of the file that this model began with, `tried` are places of the
     photos that will be made worse, `picture` gives a photo's small picture (`copies.grid`). A version that cannot be
@@ -139,7 +139,7 @@ class _Unanswered(Exception):
 def _ask(
     path: Path | None, labels: tuple[str, ...], pixels: Callable[[int], Pixels]
 ) -> tuple[ExportedModel, Numbers, Pixels]:
-    """Give the model, its probabilities of the photos, and these as it saw them; _Unanswered."""
+    """Returns the model, its probabilities of the photos, and these as it saw them; _Unanswered."""
     if path is None:
         raise _Unanswered(f"it has no {_MODEL}")
     with _answering():
@@ -182,7 +182,7 @@ def compare(
     truth: npt.NDArray[np.int64],
     probabilities: Numbers,
 ) -> Comparison:
-    """Count whose likeliest class is right where the other's is wrong, on photos that the other never learned from.
+    """Count whose most probable class is right where the other's is wrong, on photos that the other never learned from.
 
     Not by threshold: one that trades accuracy for cheaper errors would make a better model look worse.
     """
@@ -214,7 +214,7 @@ def compare(
 def flipped(
     incumbent: Incumbent | NotCompared | None, truth: npt.NDArray[np.int64], probabilities: Numbers
 ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
-    """Give the places of photos that only the other model gets right, and of those that only this one does."""
+    """Returns the places of photos that only the other model gets right, and of those that only this one does."""
     if not isinstance(incumbent, Incumbent):
         nothing = np.empty(0, dtype=np.intp)
         return nothing, nothing
@@ -223,7 +223,7 @@ def flipped(
 
 
 def left_out(comparison: Comparison) -> str:
-    """Say how many test photos the other version learned from, and how many of these in other bytes."""
+    """Returns how many test photos the other version learned from, and how many of these in other bytes."""
     said = f"{comparison.left_out} left out, which version {comparison.version} learned from"
     return f"{said} ({comparison.copies} as copies in other bytes)" if comparison.copies else said
 

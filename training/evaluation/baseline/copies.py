@@ -51,7 +51,7 @@ class PhotoAppearance(Protocol):
 
 
 def grid(data: bytes) -> Grid:
-    """Give a photo's small grey picture; raises imaging's `PhotoError`."""
+    """Returns a photo's small grey picture; raises imaging's `PhotoError`."""
     grey = decode(data, _DECODED).astype(np.float32).mean(axis=2) / np.float32(255)
     step = _DECODED // _SIDE
     return grey.reshape(_SIDE, step, _SIDE, step).mean(axis=(1, 3), dtype=np.float32)
@@ -69,7 +69,7 @@ def find_copies(
     grid: Callable[[int], Grid],
     grid_of_known: Callable[[int], Grid | None],
 ) -> list[int | None]:
-    """Give for each of `photos` the place in `known` of a photo that it is a copy of; None for none.
+    """Returns for each of `photos` the place in `known` of a photo that it is a copy of; None for none.
 
     `grid` and `grid_of_known` give pictures by place, for few of them; None for one that is not there any more: then
     the hash alone decides.

@@ -72,7 +72,7 @@ class LearnedPhotos:
         return photo and Overlap(key=photo.key, copy=False)
 
     def overlaps(self, photos: Sequence[TestPhoto], picture: Callable[[int], Grid]) -> list[Overlap | None]:
-        """Give for each of `photos` what it was learned from as; None if it was not.
+        """Returns for each of `photos` what it was learned from as; None if it was not.
 
         `picture` gives one's small picture (`copies.grid`) by place. Raises registry errors.
         """
@@ -108,7 +108,7 @@ class SeenPhotos:
         self._lake = lake
 
     def of_version(self, version: Version) -> LearnedPhotos | Unknown:
-        """Give the photos in the training and validation splits of its dataset, and of those before it.
+        """Returns the photos in the training and validation splits of its dataset, and of those before it.
 
         Weights that a version began with are followed from version to version. Those that are no version's file
         (torchvision's, or somebody's own) are taken as having learned from none of our photos.
@@ -134,7 +134,7 @@ class SeenPhotos:
         return LearnedPhotos((), self._lake) if version is None else self.of_version(version)
 
     def source(self, sha256: str | None) -> Version | None:
-        """Give the newest version that has this file; damaged ones are passed over."""
+        """Returns the newest version that has this file; damaged ones are skipped."""
         if sha256 is None:
             return None
         versions = reversed(self._catalog.recent(len(self._catalog.numbers())))
@@ -144,7 +144,7 @@ class SeenPhotos:
 def fair_test(
     manifest: Manifest, known: LearnedPhotos | Unknown, picture: Callable[[Photo], Grid]
 ) -> tuple[Photo, ...]:
-    """Give the test photos that initial weights never learned from; WeightsRefused if that empties a class.
+    """Returns the test photos that initial weights never learned from; WeightsRefused if that empties a class.
 
     `picture` gives the small picture of a photo (`copies.grid`).
     """

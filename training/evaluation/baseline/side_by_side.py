@@ -194,7 +194,7 @@ def _calibration(ours: Probabilities, theirs: Probabilities, truth: Classes, see
 
 
 def _gaps(probabilities: Probabilities, truth: Classes) -> npt.NDArray[np.float64]:
-    """Give confidence minus being right of each photo [N, BINS], in the column of its bin."""
+    """Returns confidence minus being right of each photo [N, BINS], in the column of its bin."""
     confidence = probabilities.max(axis=1).astype(np.float64)
     gaps = np.zeros((len(truth), BINS))
     gaps[np.arange(len(truth)), bin_of(confidence)] = confidence - (probabilities.argmax(axis=1) == truth)

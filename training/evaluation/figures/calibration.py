@@ -39,7 +39,7 @@ class Threshold:
 
     @property
     def decision(self) -> Decision | None:
-        """Give the rule that a version answers by; None for equal costs, where the likeliest class counts."""
+        """Returns the rule that a version answers by; None for equal costs, where the most probable class counts."""
         if not self.costs.differ:
             return None
         return Decision(
@@ -89,7 +89,7 @@ def choose_threshold(
 
 
 def cheapest(scores: Probabilities, is_so: npt.NDArray[np.bool_], costs: Costs) -> float:
-    """Give the threshold of least total cost for "at least this is a yes"; of several, the one nearest to one half.
+    """Returns the threshold of least total cost for "at least this is a yes"; of several, the one nearest to one half.
 
     Between two neighbouring scores every threshold costs the same, so it lies halfway, as far from both as can be.
     Just above 1 means never. Compare in float64: rounded to float32 it could fall onto a score.

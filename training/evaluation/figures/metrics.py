@@ -39,7 +39,7 @@ class Evaluation:
     confusion: tuple[tuple[int, ...], ...]  # [true class][answered class]
 
     def metrics(self) -> dict[str, float]:
-        """Give the figures by name, as a version carries them."""
+        """Returns the figures by name, as a version carries them."""
         return {
             "accuracy": self.accuracy,
             "accuracy_low": self.accuracy_interval[0],
@@ -82,7 +82,7 @@ def evaluate(truth: npt.NDArray[np.int64], answers: npt.NDArray[np.int64], label
 
 
 def auroc(is_so: npt.NDArray[np.bool_], scores: npt.NDArray[np.float32]) -> float:
-    """Give the share of pairs of one photo that is so and one that is not in which the first has the higher score.
+    """Returns the share of pairs of one photo that is so and one that is not in which the first has the higher score.
 
     Equal scores count half: the area under the ROC curve (Hanley & McNeil, Radiology 1982). Both must occur.
     """
@@ -95,7 +95,7 @@ def auroc(is_so: npt.NDArray[np.bool_], scores: npt.NDArray[np.float32]) -> floa
 
 
 def wilson_interval(right: int, of: int, *, z: float = Z95) -> Interval:
-    """Give the score interval of a share (Wilson, JASA 1927): sound for small counts and shares near 0 and 1."""
+    """Returns the score interval of a share (Wilson, JASA 1927): sound for small counts and shares near 0 and 1."""
     if of == 0:
         return (0.0, 1.0)
     share = right / of
@@ -107,7 +107,7 @@ def wilson_interval(right: int, of: int, *, z: float = Z95) -> Interval:
 
 
 def mean_interval(shares: Mapping[str, tuple[float, Interval]]) -> Interval:
-    """Give the interval of the mean of independent shares from the intervals of each (MOVER: Zou & Donner, 2008)."""
+    """Returns the interval of the mean of independent shares from the intervals of each (MOVER: Zou & Donner, 2008)."""
     mean = sum(share for share, _ in shares.values()) / len(shares)
     below = math.sqrt(sum((share - low) ** 2 for share, (low, _) in shares.values())) / len(shares)
     above = math.sqrt(sum((high - share) ** 2 for share, (_, high) in shares.values())) / len(shares)

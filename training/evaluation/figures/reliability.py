@@ -48,7 +48,7 @@ def reliability(probabilities: Probabilities, truth: Classes) -> tuple[Bin, ...]
 
 
 def bin_of(confidence: npt.NDArray[np.floating]) -> npt.NDArray[np.intp]:
-    """Give the place of each confidence's bin."""
+    """Returns the place of each confidence's bin."""
     return np.minimum((confidence * BINS).astype(np.intp), BINS - 1)
 
 

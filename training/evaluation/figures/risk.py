@@ -36,7 +36,7 @@ class RiskCoverage:
 def risk_coverage(
     probabilities: Numbers, truth: Classes, *, kept: npt.NDArray[np.bool_], single: npt.NDArray[np.bool_]
 ) -> RiskCoverage:
-    """Order photos by confidence, those called neither last, and count errors of the likeliest class."""
+    """Order photos by confidence, those called neither last, and count errors of the most probable class."""
     right = probabilities.argmax(axis=1) == truth
     order = np.lexsort((-probabilities.max(axis=1), ~kept))
     wrong = np.cumsum(~right[order])
@@ -50,7 +50,7 @@ def risk_coverage(
 def refused_over_kept(
     strangeness: Numbers, others: Numbers, *, always: npt.NDArray[np.bool_], limit: float
 ) -> tuple[tuple[float, float], ...]:
-    """Give the share of `others` beyond each limit, over the share of photos within it; `always` are refused anyway.
+    """Returns the share of `others` beyond each limit, over the share of photos within it; `always` are refused anyway.
 
     The version's own `limit` is one of them.
     """

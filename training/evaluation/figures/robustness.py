@@ -84,7 +84,7 @@ def try_corruptions[T](answer: Callable[[Pixels], T], pixels: Pixels, *, seed: i
 
 
 def lost(right: CorruptedAnswers[npt.NDArray[np.bool_]]) -> npt.NDArray[np.float64]:
-    """Give what corruptions cost each photo [N]: right as it is, minus the share of all that leave it right."""
+    """Returns what corruptions cost each photo [N]: right as it is, minus the share of all that leave it right."""
     after = np.concatenate([np.stack(levels) for levels in right.worse.values()])
     return right.clean - after.mean(axis=0)
 
@@ -104,7 +104,7 @@ def measure_robustness(answers: CorruptedAnswers[Classes], truth: Classes) -> Ro
 
 
 def curves(right: CorruptedAnswers[npt.NDArray[np.bool_]]) -> dict[str, tuple[tuple[float, Interval], ...]]:
-    """Give the share that is right of each corruption, severity 1 to 5, with its interval."""
+    """Returns the share that is right of each corruption, severity 1 to 5, with its interval."""
     return {
         name: tuple((float(row.mean()), wilson_interval(int(row.sum()), len(row))) for row in levels)
         for name, levels in right.worse.items()
@@ -127,7 +127,7 @@ def measure_consistency(answer: Answer, pixels: Pixels) -> Consistency:
 
 
 def try_harmless(answer: Answer, pixels: Pixels) -> dict[str, npt.NDArray[np.bool_]]:
-    """Give for what was done which photos [N] keep their answer."""
+    """Returns for what was done which photos [N] keep their answer."""
     before = answer(pixels)
     moved = [answer(shifted(pixels, down, right)) == before for down, right in _STEPS]
     again = {

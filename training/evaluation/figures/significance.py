@@ -10,7 +10,7 @@ from training.evaluation.figures.metrics import Z95, Interval, wilson_interval
 
 
 def mcnemar(only_first: int, only_second: int) -> float:
-    """Give the two-sided exact p-value that two models are equally good on the same photos (McNemar, 1947).
+    """Returns the two-sided exact p-value that two models are equally good on the same photos (McNemar, 1947).
 
     The counts are of photos that only the first, or only the second, got right; all others say nothing.
     """
@@ -20,7 +20,7 @@ def mcnemar(only_first: int, only_second: int) -> float:
 
 
 def fisher(wrong: int, of: int, wrong_elsewhere: int, of_elsewhere: int) -> float:
-    """Give the one-sided exact p-value of at least so many errors here, were errors spread by chance (Fisher, 1935)."""
+    """Returns the one-sided exact p-value of at least so many errors here by chance (Fisher, 1935)."""
     errors, photos = wrong + wrong_elsewhere, of + of_elsewhere
     ways = sum(
         math.exp(_log_ways(errors, count) + _log_ways(photos - errors, of - count) - _log_ways(photos, of))
@@ -39,7 +39,7 @@ def holm(p_values: Sequence[float]) -> tuple[float, ...]:
 
 
 def difference_interval(right: int, of: int, other_right: int, other_of: int) -> Interval:
-    """Give the 95 % interval of the first share minus the second (Newcombe, Statistics in Medicine 1998, method 10)."""
+    """Returns the 95 % interval of the first share minus the second (Newcombe, Stat. Med. 1998, method 10)."""
     share, (low, high) = right / of, wilson_interval(right, of)
     other, (other_low, other_high) = other_right / other_of, wilson_interval(other_right, other_of)
     difference = share - other
@@ -50,7 +50,7 @@ def difference_interval(right: int, of: int, other_right: int, other_of: int) ->
 
 
 def paired_interval(ours: npt.NDArray[np.bool_], theirs: npt.NDArray[np.bool_]) -> Interval:
-    """Give the 95 % interval of the difference of two shares on the same photos (Wald's, with half a photo added to
+    """Returns the 95 % interval of the difference of two shares on the same photos (Wald's, with half a photo added to
     each kind of disagreement: Agresti & Min, Statistics in Medicine 2005).
     """
     photos = len(ours)
@@ -63,7 +63,7 @@ def paired_interval(ours: npt.NDArray[np.bool_], theirs: npt.NDArray[np.bool_]) 
 
 
 def mean_difference_interval(differences: npt.NDArray[np.floating]) -> Interval:
-    """Give the 95 % interval of the mean of differences, one a photo (normal); -1 to 1 for a single one."""
+    """Returns the 95 % interval of the mean of differences, one a photo (normal); -1 to 1 for a single one."""
     if len(differences) < 2:
         return (-1.0, 1.0)
     mean = float(differences.mean())

@@ -62,7 +62,7 @@ def measure_slices(photos: Sequence[Photo], right: npt.NDArray[np.bool_]) -> tup
 
 
 def worst(slices: Iterable[Slice]) -> Slice | None:
-    """Give the slice that could be furthest behind: by its gap's upper bound, so that few photos are no excuse."""
+    """Returns the slice that could be furthest behind: by its gap's upper bound, so that few photos are no excuse."""
     return max(slices, key=lambda each: each.gap_interval[1], default=None)
 
 

@@ -44,7 +44,7 @@ def choose_temperature(logits: Numbers, truth: Classes) -> Temperature:
 
     Each fifth of the photos is answered at the temperature that the others ask for. Their log-loss must fall beyond
     luck, and their calibration error must not rise. 1 stays too with few photos, and where nearly all answers are
-    right: then the loss falls for ever with the temperature, which says nothing of how sure to be of other photos.
+    right: then the loss falls forever with the temperature, which says nothing of how sure to be of other photos.
     The same photos give the same temperature.
     """
     fitted = fit_temperature(logits, truth)
@@ -104,14 +104,14 @@ def fit_temperature(logits: Numbers, truth: Classes) -> float:
 
 
 def at_temperature(logits: npt.NDArray[np.floating], temperature: float) -> Numbers:
-    """Give probabilities [N, classes] of logits divided by `temperature`: the answer stays."""
+    """Returns probabilities [N, classes] of logits divided by `temperature`: the answer stays."""
     scaled = logits.astype(np.float64) / temperature
     powers = np.exp(scaled - scaled.max(axis=1, keepdims=True))
     return (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)
 
 
 def logits_of(probabilities: Numbers) -> Numbers:
-    """Give logits that lead to these probabilities; a constant added to all of a photo's does not matter."""
+    """Returns logits that lead to these probabilities; a constant added to all of a photo's does not matter."""
     return np.log(np.maximum(probabilities, _TINY))
 
 

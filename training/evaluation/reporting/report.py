@@ -48,12 +48,12 @@ class Report:
 
     @property
     def provenance(self) -> dict[str, str]:
-        """Give the lineage without people: an endpoint shows the report to its callers. The version has all of it."""
+        """Returns the lineage without people, because an endpoint shows the report. The version has all of it."""
         return {name: value for name, value in self.lineage.items() if name not in TRAINERS}
 
     @property
     def abstention_shares(self) -> dict[str, tuple[float, Interval]]:
-        """Give what abstention does, in words."""
+        """Returns what abstention does, in words."""
         told = self.abstained.shares if self.abstained else {}
         return {words: (told[name].value, told[name].interval) for name, words in _SHARES.items() if name in told}
 
@@ -90,7 +90,7 @@ def write_model_card(report: Report, path: Path) -> None:
 
 
 def verdict(assessment: Assessment) -> str:
-    """Say in one sentence what the figures mean."""
+    """Returns in one sentence what the figures mean."""
     evaluation = assessment.evaluation
     low, high = evaluation.balanced_accuracy_interval
     chance = 1 / len(evaluation.classes)

@@ -1,4 +1,4 @@
-"""Gives a version its output `strangeness` and its record of abstention, and measures what they do."""
+"""Adds to a version its output `strangeness` and its record of abstention, and measures what they do."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -76,12 +76,12 @@ class AbstentionFigures:
 
     @property
     def served(self) -> dict[str, tuple[float, float]]:
-        """Give for each kind of strange pictures the share of test photos kept and of these refused, as it abstains."""
+        """Returns for each kind of strange picture the share of test photos kept and of these pictures refused."""
         kept = self.shares["kept"].value
         return {name: (kept, self.shares[f"refused_{name}"].value) for name in self.refusals}
 
     def metrics(self) -> dict[str, float]:
-        """Give the figures by name, as a version carries them."""
+        """Returns the figures by name, as a version carries them."""
         found = {"abstention_coverage_asked": self.asked}
         for name, share in self.shares.items():
             found[f"abstention_{name}"] = share.value
@@ -138,7 +138,7 @@ def calibrate_model(
 def measure_model(
     calibrated: Calibrated, exported: ExportedModel, test: LabelledPixels, decision: Decision | None, *, seed: int
 ) -> AbstentionFigures | None:
-    """Give the figures of test photos, of their groups left out, and of pictures of none of the classes.
+    """Returns the figures of test photos, of their groups left out, and of pictures of none of the classes.
 
     None where the version cannot abstain, or no test photo shows a visitor. `exported` has the finished file.
     """
@@ -235,7 +235,7 @@ def _chosen_column(known: _Known, shown: npt.NDArray[np.bool_]) -> tuple[str, Gr
 
 
 def _drift(exported: ExportedModel, subspace: Subspace, validate: LabelledPixels, learned: Learned) -> np.float32:
-    """Give by how much the file's strangeness is above that of the network whose embeddings were kept: eight bits."""
+    """Returns by how much 8-bit quantisation raises the file's strangeness above that of the original network."""
     if learned.embeddings is None or not len(validate):
         return np.float32(0)
     count = min(_COMPARED, len(validate))

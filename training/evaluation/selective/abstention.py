@@ -56,7 +56,7 @@ class Answered:
 
 
 def conformal_quantile(scores: npt.NDArray[np.floating], error: float) -> float:
-    """Give the least value that a new, exchangeable score is at most with probability 1 - `error` or more.
+    """Returns the least value that a new, exchangeable score is at most with probability 1 - `error` or more.
 
     The ceil((n + 1)(1 - error))-th smallest of n scores (Angelopoulos & Bates, 2021, section 1); infinite where that is
     more than n: too few scores for so small an error.
@@ -127,7 +127,7 @@ def answer_all(
     labels: Sequence[str],
     decision: Decision | None = None,
 ) -> Answered:
-    """Say what the answers to photos of the classes are, by the rule that serving follows."""
+    """Returns what the answers to photos of the classes are, by the rule that serving follows."""
     answers: list[tuple[str, ...]] = [
         answer_set(scores, float(strange), labels, labels[decide(scores, labels, decision)], abstention)
         for scores, strange in zip(probabilities.tolist(), strangeness, strict=True)
@@ -145,12 +145,12 @@ def answer_all(
 
 
 def visitors(labels: Sequence[str]) -> list[int]:
-    """Give the places of the classes that show a visitor."""
+    """Returns the places of the classes that show a visitor."""
     return [place for place, label in enumerate(labels) if label not in BACKGROUND]
 
 
 def _within_wilson(hits: npt.NDArray[np.bool_], codes: npt.NDArray[np.intp]) -> Interval:
-    """Give the interval over groups, no narrower than that over photos: of a few groups all may agree by luck."""
+    """Returns the interval over groups, no narrower than that over photos: of a few groups all may agree by luck."""
     low, high = clustered_interval(hits, codes)
     least, most = wilson_interval(int(hits.sum()), len(hits))
     return min(low, least), max(high, most)

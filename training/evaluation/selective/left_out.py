@@ -73,7 +73,7 @@ class LeftOut:
     def answer(
         self, embedding: Numbers, groups: Groups, strangeness: Numbers, probabilities: Numbers
     ) -> tuple[Numbers, Numbers]:
-        """Give strangeness [N] and probabilities [N, classes] of other photos by what did not see their groups.
+        """Returns strangeness [N] and probabilities [N, classes] of other photos by what did not see their groups.
 
         For photos of groups that nothing saw, or of none, they are those of the version itself, which are given.
         """

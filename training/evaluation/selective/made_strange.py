@@ -17,7 +17,7 @@ _PIECES: Final = 6
 
 
 def far(size: int, *, seed: int) -> Pixels:
-    """Give `COUNT` pictures [COUNT, size, size, 3]; the same ones for the same seed."""
+    """Returns `COUNT` pictures [COUNT, size, size, 3]; the same ones for the same seed."""
     rng = np.random.default_rng((seed, 1))
     makers = (_noise, _gradient, _plain)
     return np.stack([makers[number % len(makers)](rng, size) for number in range(COUNT)])

@@ -6,7 +6,7 @@ group is a linear layer on the network's own embeddings.
 - Where the job trained its convolutions, by ridge regression on the test photos. The network itself saw other photos of
   the group, so the figure is an upper limit of what a group that is really new gets.
 - Where they were frozen, the linear layer is all that the job learned, and it is learned again in the same way, on the
-  photos that it learned from: nothing of the job has seen the group, and the figure is exact.
+  photos that it was trained on: nothing of the job has seen the group, and the figure is exact.
 """
 
 import time
@@ -109,14 +109,14 @@ def measure_unseen_groups(
 
 
 def columns(photos: Sequence[Photo]) -> Mapping[str, list[str | None]]:
-    """Give what groups photos: the camera, and the further columns of the index."""
+    """Returns what groups photos: the camera, and the further columns of the index."""
     told = [dict(photo.groups) for photo in photos]
     found = {name: [row.get(name) for row in told] for name in sorted({name for row in told for name in row})}
     return {"camera": [camera_of(photo) for photo in photos], **found}
 
 
 def grouping(photos: Sequence[Photo]) -> Mapping[str, list[str | None]]:
-    """Give the columns that group photos: LEAST_GROUPS groups of LEAST_PHOTOS photos or more, with half of the photos.
+    """Returns the columns that group photos: LEAST_GROUPS groups of at least LEAST_PHOTOS, with half of the photos.
 
     A column that names each photo apart, such as cameras of single photos, groups nothing: its groups left out are
     photos left out, and figures for "groups never seen" would be those of photos like the ones that were learned from.
@@ -186,7 +186,7 @@ def _dealt(truth: Classes) -> npt.NDArray[np.intp]:
 def _cross_validated(
     embedding: Numbers, truth: Classes, folds: npt.NDArray[np.intp], learn: _Learn
 ) -> npt.NDArray[np.float64] | None:
-    """Give what a layer that saw no photo of its fold says of each photo [N, classes]; None if a class is lacking."""
+    """Returns probabilities [N, classes] by layers trained without the photo's fold; None if a class is missing."""
     classes = int(truth.max()) + 1
     answers = np.zeros((len(truth), classes))
     for fold in np.unique(folds):
@@ -220,7 +220,7 @@ def _ridge(embedding: Numbers, truth: Classes, classes: int) -> _Answer:
 
 
 def clustered_interval(right: npt.NDArray[np.bool_], groups: npt.NDArray[np.intp]) -> Interval:
-    """Give the 95 % interval of the share that is right, photos of a group varying together (ratio estimator:
+    """Returns the 95 % interval of the share that is right, photos of a group varying together (ratio estimator:
     Cochran, Sampling Techniques, 1977, 9A).
     """
     share, count = float(right.mean()), len(np.unique(groups))

@@ -47,7 +47,7 @@ def doubt(targets: Integers, probabilities: Numbers) -> LabelDoubts:
 
 
 def accuracy(photos: Sequence[Photo], labels: Sequence[str], probabilities: Numbers | None) -> Characteristic:
-    """Say whose labels are in doubt; nothing is known without `probabilities`."""
+    """Returns whose labels are in doubt; nothing is known without `probabilities`."""
     if probabilities is None:
         return Characteristic(name=Name.ACCURACY, summary="Labels were not looked at.")
     targets = np.array([labels.index(photo.label) for photo in photos], dtype=np.intp)

@@ -30,7 +30,7 @@ _NAMED: Final = 12
 def reliability(
     photos: Sequence[Photo], *, skipped: Sequence[tuple[str, str]] | None, leaks: Sequence[SimilarPair] | None = None
 ) -> Characteristic:
-    """Say what contradicts or repeats itself.
+    """Returns what contradicts or repeats itself.
 
     `skipped` is what ingestion left out, with its reasons (None: nobody knows); `leaks` are pairs across splits that
     embeddings found (None: nobody looked).

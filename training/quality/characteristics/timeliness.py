@@ -14,7 +14,7 @@ _UNKNOWN: Final = "(unknown camera)"
 
 
 def timeliness(manifest: Manifest, *, as_of: datetime) -> Characteristic:
-    """Say the age of each camera's newest and median photo, in days.
+    """Returns the age of each camera's newest and median photo, in days.
 
     `captured_at` is the camera's wall clock and `as_of` is taken in UTC: half a day of doubt, where limits are in days.
     """

@@ -82,7 +82,7 @@ def test_photos_trained_from_scratch_go_on_from_the_first_weights_gently(tmp_pat
 def test_a_rehearsal_says_beforehand_how_long_it_will_take(tmp_path: Path) -> None:
     many = ScenarioOptions.of_photos(folder(tmp_path / "many", cat=LEAST, dog=LEAST))
     assert f"{2 * LEAST} photos: some " in forecast(many)
-    assert "a linear layer on a network that knows ImageNet: half of them, then all" in forecast(many)
+    assert "a linear layer on a network pretrained on ImageNet: half of them, then all" in forecast(many)
     few = ScenarioOptions.of_photos(folder(tmp_path / "few", cat=6, dog=6), "few-photos")
     assert "from scratch by recipe few-photos: all of them, twice" in forecast(few)
 

@@ -117,7 +117,7 @@ def test_an_archive_that_was_cut_off_is_refused_and_makes_no_dataset(
     path = archive(folder, tmp_path / f"photos{suffix}").path
     path.write_bytes(path.read_bytes()[: int(path.stat().st_size * share)])
     store = MemoryStore()
-    with pytest.raises(DatasetRefused, match=r"cut off after|no tar archive"):
+    with pytest.raises(DatasetRefused, match=r"cut off after|not a readable tar archive"):
         ingest_from(ArchiveSource(path), store, seed=1)
     assert not list(store.keys("datasets/"))
 
@@ -159,7 +159,7 @@ def test_an_archive_cut_exactly_between_two_files_is_refused_too(folder: Path, t
 @pytest.mark.parametrize(("name", "content"), [("photo.tar", b"\xff\xd8\xff jpeg"), ("empty.tar", b"")])
 def test_what_is_no_archive_is_refused(tmp_path: Path, name: str, content: bytes):
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(DatasetRefused, match="no tar archive"):
+    with pytest.raises(DatasetRefused, match="not a readable tar archive"):
         list(ArchiveSource(tmp_path / name))
 
 
@@ -179,7 +179,7 @@ def test_links_in_an_archive_are_passed_over_and_nothing_is_read_outside_of_it(t
             entry.size = 3
             tar.addfile(entry, io.BytesIO(b"abc"))
     link, climbing, root = ArchiveSource(path)
-    assert link == SkippedFile(key="cat/link.jpg", reason="a link or a device, no regular file")
+    assert link == SkippedFile(key="cat/link.jpg", reason="a link or a device, not a regular file")
     assert climbing == SkippedFile(key="../cat/up.jpg", reason="its name leads out of the archive")
     assert isinstance(root, Candidate)
     assert (root.key, root.read()) == ("cat/root.jpg", b"abc")
@@ -240,8 +240,8 @@ def test_what_is_no_regular_file_is_passed_over_and_not_waited_for(tmp_path: Pat
     (tmp_path / "cat" / "link.jpg").symlink_to(tmp_path / "nowhere")
     found = list(FolderSource(tmp_path))
     assert found == [
-        SkippedFile(key="cat/link.jpg", reason="no regular file"),
-        SkippedFile(key="cat/pipe.jpg", reason="no regular file"),
+        SkippedFile(key="cat/link.jpg", reason="not a regular file"),
+        SkippedFile(key="cat/pipe.jpg", reason="not a regular file"),
     ]
     assert threading.active_count() < 50
 

@@ -1,4 +1,4 @@
-"""The version in force is asked about the same photos, but for those that it learned from."""
+"""The version in force is asked about the same photos, but for those that it was trained on."""
 
 import io
 from collections.abc import Callable, Mapping

@@ -44,7 +44,7 @@ class Knows:
 
 
 class Halves:
-    """Tells which half of a photo is brighter, in any light above `least`."""
+    """Finds which half of a photo is brighter, in any light above `least`."""
 
     def __init__(self, *, least: float = 0.0) -> None:
         self.least = least

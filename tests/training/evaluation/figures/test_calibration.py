@@ -26,7 +26,7 @@ type Case = tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]
 
 
 def answers(count: int, seed: int, *, sharpness: float = 1.0, classes: int = 3) -> Case:
-    """Give probabilities that are exactly as sure as they should be, sharpened by a power."""
+    """Returns probabilities that are exactly as sure as they should be, sharpened by a power."""
     rng = np.random.default_rng(seed)
     honest = rng.dirichlet(np.ones(classes), size=count)
     truth = np.array([rng.choice(classes, p=row) for row in honest])

@@ -140,7 +140,7 @@ def test_the_report_is_well_formed(tmp_path: Path):
 
 
 def test_no_errors_are_said_in_words(tmp_path: Path):
-    assert "Nothing, on these photos." in page(tmp_path, replace(assessment(10, 10), errors=()))
+    assert "None on these photos." in page(tmp_path, replace(assessment(10, 10), errors=()))
 
 
 @pytest.mark.parametrize(
@@ -165,7 +165,7 @@ def test_the_verdict_on_the_gates_comes_first_with_what_to_try(tmp_path: Path):
     assert "✓ Passes all 6 gates" in page(tmp_path, good)
     html = page(tmp_path, good, gates=judge(Gates(accuracy=0.99), good))
     assert "✗ Fails 1 of 6 gates" in html
-    assert html.index("Try:") < html.index("What it gets wrong")
+    assert html.index("Try:") < html.index("Errors")
 
 
 def test_every_chart_says_what_it_shows(tmp_path: Path):
@@ -190,7 +190,7 @@ def test_confidence_is_shown_as_served_and_as_it_was_before(tmp_path: Path):
 def test_figures_are_told_for_the_threshold_where_errors_cost_differently(tmp_path: Path):
     equal = assessment(80, 100)
     assert equal.decision is None
-    assert "Served: the likeliest class" in page(tmp_path, equal)
+    assert "Served: the most probable class" in page(tmp_path, equal)
     what = assessment(80, 100, checks=replace(CHECKS, false_negative_cost=50))
     assert what.decision is not None
     assert what.threshold.false_negatives == 0
@@ -265,11 +265,11 @@ def test_the_version_comes_first_then_what_failed_and_what_was_not_measured(tmp_
         for said in (
             "<h1>pets, version 3</h1>",
             "✗ Fails 1 of 7 gates",
-            "1 of 7 gates not measured, which counts against this version",
+            "1 of 7 gates not measured, counted as failed",
             "not measured, because version 2 has &lt;other&gt; classes",
             "balanced accuracy",
-            "Beside version 2, now in prod",
-            "What it gets wrong",
+            "Compared with version 2, now in prod",
+            "Errors",
         )
     ]
     assert places == sorted(places)
