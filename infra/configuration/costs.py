@@ -101,7 +101,7 @@ def _endpoint(settings: StackSettings, prices: RegionPrices) -> Iterator[Item]:
     yield item(f"{count} x {endpoint.volume_gb} GB gp3", disk, "no more than gp3's own speed")
     addresses = count + (_BALANCER_ZONES if autoscaled else 0)
     zones = f"one an instance, and {_BALANCER_ZONES} of the load balancer" if autoscaled else "one an instance"
-    yield item(f"{addresses} public IPv4 addresses", addresses * HOURS * prices.service("public_ipv4_hour"), zones)
+    yield item(f"{addresses} public IPv4", addresses * HOURS * prices.service("public_ipv4_hour"), zones)
     if autoscaled:
         balancer = HOURS * (prices.service("load_balancer_hour") + prices.service("capacity_unit_hour"))
         yield item("load balancer", balancer, "one capacity unit at most: 1 GB and 25 new connections/s an hour")

@@ -30,7 +30,7 @@ def test_the_parts_make_the_sum_and_the_prices_have_a_place_and_a_date(
     assert facts["region"] == "eu-west-1"
     assert date.fromisoformat(facts["prices_of"]) < date(2026, 12, 1)
     table = run(tmp_path, monkeypatch=monkeypatch).stdout
-    assert "USD per month in eu-west-1" in table
+    assert "List prices of eu-west-1" in table
     assert f"{facts['training_hour']:.2f}" in table
     assert all(item["assumption"] in table for item in facts["items"])
 

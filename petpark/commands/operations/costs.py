@@ -12,6 +12,7 @@ from petpark.account.stack import SettingsUnusable, read_stack
 from petpark.app import Invocation, example, invocation
 from petpark.commands.operations.doctor import checkout
 from petpark.errors import NOT_SO, SettingsWrong
+from petpark.output import Columns
 
 if TYPE_CHECKING:
     from infra.configuration.prices import PriceTable, RegionPrices
@@ -68,12 +69,6 @@ def _show(run: Invocation, settings: StackSettings, table: PriceTable) -> None:
     items = figures.monthly(settings, table)
     hour = figures.training_hour(settings, table) if settings.platform_stack is None else None
     total = sum(item.month for item in items)
-    rows = [(item.component, item.name, f"{item.month:.2f}", item.assumption) for item in items]
-    rows.append(("total", "", f"{total:.2f}", ""))
-    if hour is not None:
-        training = settings.training
-        what = f"{training.instances} x {training.instance_types[0].name}, per hour"
-        rows.append(("training", what, f"{hour:.2f}", "on demand; spot is usually less than half"))
     prices = table.region(settings.region)
     facts = {
         "stack": run.stack,
@@ -84,9 +79,22 @@ def _show(run: Invocation, settings: StackSettings, table: PriceTable) -> None:
         "month": round(total, 2),
         "training_hour": None if hour is None else round(hour, 2),
     }
-    columns = (f"stack {run.stack}", "", f"USD per month in {settings.region}", "assumption")
-    run.output.table(columns, rows, facts=facts, empty="")
-    run.output.say("Without tax, free tier and discounts. Use https://calculator.aws for an offer.")
+    parts = {
+        f"{name}: {usd:.2f} USD a month": Columns(
+            ("", "USD", "assumption"),
+            [(item.name, f"{item.month:.2f}", item.assumption) for item in items if item.component == name],
+        )
+        for name, usd in figures.by_component(items).items()
+    }
+    run.output.sections(parts, facts=facts)
+    run.output.say(f"\nStack {run.stack}: {total:.2f} USD a month")
+    if hour is not None:
+        training = settings.training
+        what = f"{training.instances} x {training.instance_types[0].name}"
+        run.output.say(f"Training: {hour:.2f} USD an hour of {what} on demand; spot is usually less than half")
+    run.output.say(
+        f"List prices of {settings.region}, without tax, free tier and discounts. Others: https://calculator.aws"
+    )
     _say_age(run, prices)
 
 
