@@ -136,6 +136,16 @@ def test_the_pack_finds_what_the_rules_find(pack, judged: Mapping[str, Judged], 
     assert rule in expected | NOT_TOLD
 
 
+def test_the_pack_is_told_what_is_protected(pack):
+    for protect in (True, False):
+        type_ = "aws:kms/key:Key"
+        tags = {"petpark:project": "petpark", "petpark:stack": "prod", "petpark:component": "models"}
+        properties = {"enableKeyRotation": True, "tags": tags}
+        urn = f"urn:pulumi:prod::petpark::{type_}::models-key"
+        key = Resource(type=type_, name="models-key", urn=urn, properties=properties, protect=protect)
+        assert [said.policyName for said in pack.asked(key)] == ([] if protect else ["data-protected"])
+
+
 def test_a_value_that_is_not_known_yet_is_a_warning(pack, judged):
     policy = next(one for one in judged["test"].resources if one.name == "models-policy")
     (said,) = pack.asked(with_properties(policy=UNKNOWN)(policy))

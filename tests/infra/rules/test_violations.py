@@ -183,7 +183,13 @@ def test_each_rule_has_a_case_that_it_catches():
 
 def test_protected_data_satisfies_the_rule_on_protected_data(redeploy):
     protected = redeploy("test", protect_data="true")
-    assert violated(check(resources_of(protected), limits_of("test", protect_data="true"))) == set()
+    limits = limits_of("test", protect_data="true")
+    assert violated(check(resources_of(protected), limits)) == set()
+    for name in ("models-store-bucket", "models-signing"):
+        (one,) = (
+            each for each in resources_of(protected) if each.name == name and each.kind in ("s3.Bucket", "kms.Key")
+        )
+        assert violated(check([dataclasses.replace(one, protect=False)], limits)) >= {"data-protected"}
 
 
 # --- invariants -----------------------------------------------------------------------------------------------------
