@@ -54,7 +54,7 @@ demo-down: ## end a rehearsal that was kept running
 test: provider .tools/iam-simulate/.ready ## every test, with the embedded engine, and how long it took; WORKERS=1 if memory is short
 	@$(RUN) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations=10 --durations-min=10
 
-test-fast: setup ## every test that starts no process, emulator or browser, deploys nothing and trains nothing: under a minute
+test-fast: setup ## the tests that start no process, emulator or browser, deploy nothing and train nothing
 	@$(RUN) -m pytest -n 2 --dist loadfile -m "not slow"
 
 mutants: setup .tools/mutants/.ready ## how many small faults in FOLDER=registry the fast tests find; SAMPLE=300 of them

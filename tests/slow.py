@@ -21,7 +21,7 @@ SLOW_CALLS: Final = frozenset(
         "imaging.measuring.Measurer",
         "rehearsal.emulator.Emulator",
         "rehearsal.engine.embedded.EmbeddedEngine",
-        "rehearsal.engine.plugin.Plugin",
+        "rehearsal.engine.provider.client.Plugin",
         "rehearsal.environment.Environment",
         "rehearsal.instances.machine.Machine",
         "training.dataset.generated.generate",
