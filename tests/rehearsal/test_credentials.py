@@ -39,7 +39,7 @@ def test_nobody_is_given_what_training_and_certifying_take_and_each_is_denied_th
     denial = printed("--role", own, "--role", "reader")["Statement"][-1]
     assert (denial["Effect"], denial["Action"]) == ("Deny", ["sts:AssumeRole"])
     assert denial["Resource"] == [f"arn:aws:iam::{ACCOUNT}:role/{other}"]
-    with pytest.raises(RolesTogether, match="publisher and as certifier"):
+    with pytest.raises(RolesTogether, match="publisher and certifier"):
         access.policy(parse("test", outputs()), [Role(own), Role(other)])
 
 

@@ -143,7 +143,7 @@ def test_the_version_carries_coverage_and_refused_shares_with_their_intervals(tr
 
 
 def test_the_report_shows_them_and_the_curves(trained):
-    assert "Groups left out, by breed: nothing of this version saw the photo" in trained.report
+    assert "Groups left out, by breed: no part of this version saw the photo" in trained.report
     for chart in ("Errors over the share of photos that is answered", "Strange pictures refused over test photos kept"):
         assert f'aria-label="{chart}"' in trained.report
     assert "nan" not in trained.report.partition("When it abstains")[2].partition("<h2>Errors")[0]

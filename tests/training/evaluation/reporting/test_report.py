@@ -176,7 +176,7 @@ def test_every_chart_says_what_it_shows(tmp_path: Path):
 
 
 def test_confidence_is_shown_as_served_and_as_it_was_before(tmp_path: Path):
-    assert "served as it was learned: too few photos" in page(tmp_path, assessment(80, 100))
+    assert "served unscaled: too few photos" in page(tmp_path, assessment(80, 100))
     humbler = Temperature(value=1.5, fitted=1.5, photos=300, p_value=0.001)
     what = assessment(80, 100, temperature=humbler)
     html = page(tmp_path, what)
@@ -226,10 +226,10 @@ def test_what_groups_left_out_came_to_is_in_metrics_report_and_model_card(tmp_pa
     assert (metrics["unseen_accuracy_breed"], metrics["unseen_balanced_accuracy_breed"]) == (0.9, 0.89)
     assert (metrics["unseen_accuracy_low_breed"], metrics["unseen_accuracy_high_breed"]) == (0.8, 0.95)
     told = page(tmp_path, what)
-    assert "nothing of the job has seen the group" in told
+    assert "nothing in the job has seen the group" in told
     assert f"<td>pug</td><td>10</td><td>7</td><td>{percent(0.7)}</td>" in told
     assert "&lt;b&gt;" in told
-    assert f"off by {percent(0.04)} on average" in told
+    assert f"has a calibration error of {percent(0.04)}" in told
     write_model_card(report(what), tmp_path / "model-card.md")
     said = f"{percent(0.9)} ({percent(0.8)} to {percent(0.95)}) over 6 groups; worst pug, {percent(0.7)}."
     assert f"Each breed left out in turn: {said}" in (tmp_path / "model-card.md").read_text()
@@ -307,7 +307,7 @@ def test_what_changed_against_prod_is_shown_photo_by_photo(tmp_path: Path):
     assert ["accuracy", "90", "90.0", "%", "80.0", "%", "+10.0", "+2.0", "to", "+18.0", "▲", "better"] in rows
     assert ["drop", "80", "30.0", "%", "20.0", "%", "+10.0", "+1.0", "to", "+20.0", "▼", "worse"] in rows
     assert ["kept", "80", "30.0", "%", "40.0", "%", "−10.0", "−30.0", "to", "+10.0"] in rows
-    assert "Beyond luck: breed &lt;pug&gt; (−40.0 points)." in " ".join(html.split())
+    assert "Significant: breed &lt;pug&gt; (−40.0 points)." in " ".join(html.split())
     assert html.count('aria-label="Reliability') == 3
     assert "of both versions" in html
     assert html.count("version 2: cat 71.0") == 3
@@ -322,10 +322,10 @@ def test_what_was_not_compared_is_said_without_a_version_where_none_is_known(tmp
         assessment(99, 100), comparison=Comparison(version=None, photos=0, unmeasured="channel prod cannot be read")
     )
     html = page(tmp_path, what, gates=judge(Gates(), what))
-    assert "Beside what is now in prod" in html
+    assert "Compared with the version now in prod" in html
     assert "<strong>Not compared</strong>, because channel prod cannot be read." in html
     write_model_card(report(what), tmp_path / "card.md")
     assert (
-        "Beside what is in prod: not compared, because channel prod cannot be read."
+        "Compared with the version in prod: not compared, because channel prod cannot be read."
         in (tmp_path / "card.md").read_text()
     )
