@@ -263,10 +263,6 @@ class ConfirmationNeeded(OperatorError):
     """Something cannot be taken back, and nobody is there to be asked."""
 
 
-class NotImplementedYet(OperatorError):
-    """A way of saying something that petpark does not understand yet."""
-
-
 @contextmanager
 def unwatched(message: str, next_step: str) -> Generator[None]:
     """Turn Ctrl-C within the block into `StillRunning`: what goes on, and the commands for it."""
