@@ -273,10 +273,6 @@ class ConfirmationNeeded(OperatorError):
     """The operation needs confirmation, and there is no terminal to ask on."""
 
 
-class NotImplementedYet(OperatorError):
-    """Not implemented."""
-
-
 @contextmanager
 def unwatched(message: str, next_step: str) -> Generator[None]:
     """Turn Ctrl-C within the block into `StillRunning`, with what continues and the commands for it."""

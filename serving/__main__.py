@@ -3,7 +3,6 @@
 import logging
 import os
 import sys
-from datetime import UTC, datetime
 
 import boto3
 import uvloop
@@ -12,6 +11,7 @@ from botocore.config import Config
 from registry.certificates.certificate import Certificates, KmsVerifier, Verifier
 from registry.channels.channel import Channel
 from registry.channels.experiment import Experiments
+from registry.clock import utc_now
 from registry.logs.chain_memory import ChainMemory
 from registry.store.blob_cache import BlobCache
 from registry.store.crt_transfer import crt_transfer
@@ -107,7 +107,7 @@ def _followers(
         catalog=Catalog(store, settings.model, cache=cache),
         certificates=Certificates(store, settings.model),
         verifier=verifier if settings.require_certificate else None,
-        clock=lambda: datetime.now(UTC),
+        clock=utc_now,
         max_pixels=settings.limits.pixels,
         two_people=settings.rule.two_people,
         providers=settings.providers,

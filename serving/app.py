@@ -1,7 +1,7 @@
 """The endpoint's routes."""
 
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -10,6 +10,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from registry.clock import Clock, utc_now
 from serving import problems
 from serving.auth.api_key_auth import ApiKeyAuth
 from serving.auth.key_record import KeyScope
@@ -45,7 +46,7 @@ def create_app(
     view: RegistryView | None = None,
     open_promotion_service: OpensPromotionService | None = None,
     connections: Connections | None = None,
-    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    clock: Clock = utc_now,
 ) -> RequestMiddleware:
     """Make the ASGI application of one endpoint; `live` decides which version answers, `door` who may ask.
 
@@ -111,7 +112,7 @@ def create_probe_app(
     metrics: Metrics,
     door: ApiKeyAuth,
     connections: Connections | None = None,
-    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    clock: Clock = utc_now,
 ) -> RequestMiddleware:
     """Make the ASGI application of the health port: what load balancers and Prometheus ask, and nothing else."""
     routes = _probes(_health(settings, live=live, metrics=metrics, door=door, clock=clock))

@@ -4,8 +4,9 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 
+from registry.clock import Clock, utc_now
 from serving.release.live import Live
 
 logger = logging.getLogger(__name__)
@@ -36,7 +37,7 @@ async def report_state(
     live: Live,
     *,
     every_seconds: float = EVERY_SECONDS,
-    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    clock: Clock = utc_now,
     monotonic: Callable[[], float] = time.monotonic,
 ) -> None:
     """Log the state periodically, until cancelled."""

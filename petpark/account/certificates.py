@@ -2,11 +2,12 @@
 
 import socket
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from petpark.account.cloud import Account, Unchecked
 from petpark.doctor import Check, Health
+from registry.clock import utc_now
 
 if TYPE_CHECKING:
     from infra.configuration.settings import StackSettings
@@ -65,7 +66,7 @@ def _certificate(account: Account, stack: str, arn: str, host: str | None) -> Ch
     if host is not None and not any(covers(name, host) for name in names):
         return wrong(f"is for {', '.join(dict.fromkeys(names))}, not for {host}")
     ends = found.get("NotAfter")
-    if ends is not None and ends < datetime.now(UTC) + LEAST_LEFT:
+    if ends is not None and ends < utc_now() + LEAST_LEFT:
         return wrong(f"expires on {ends:%Y-%m-%d}", "renew it, or import a new one: aws acm import-certificate")
     until = "" if ends is None else f", until {ends:%Y-%m-%d}"
     return Check(name="certificate", health=Health.FINE, found=f"issued for {found['DomainName']}{until}")

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from petpark.errors import SourceClosed
 from petpark.targets.target import Target, machine_cache
 from registry import layout
+from registry.clock import Clock, utc_now
 
 if TYPE_CHECKING:
     from registry.store.object_store import ObjectStore
@@ -47,7 +47,7 @@ def ingest(
     groups: Sequence[str] = (),
     split_by: str = "camera",
     base: str | None = None,
-    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    clock: Clock = utc_now,
 ) -> Ingestion:
     """Put the photos of a folder, a prefix in S3, a tar archive here or in S3, or a public set into the data lake.
 
@@ -116,7 +116,7 @@ def relabel(
     keys: Sequence[str],
     label: str,
     why: str,
-    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    clock: Clock = utc_now,
 ) -> Change:
     """A new dataset in which these photos have another label; raises training's `PhotoUnknown`, `NothingToChange`."""
     from training.dataset import changes
@@ -131,7 +131,7 @@ def exclude(
     *,
     keys: Sequence[str],
     why: str,
-    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    clock: Clock = utc_now,
 ) -> Change:
     """A new dataset without these photos; raises training's `PhotoUnknown`, `NothingToChange`, `DatasetRefused`."""
     from training.dataset import changes

@@ -6,12 +6,12 @@ import importlib.util
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from petpark.errors import FileInTheWay, QualityRefused, TorchMissing
 from petpark.targets.target import Target
+from registry.clock import Clock, utc_now
 from registry.layout import Role, quality_key
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def report(
     model: int | None = None,
     shown: int | None = None,
     progress: Progress = lambda _what, _done, _of: None,
-    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    clock: Clock = utc_now,
 ) -> StoredReport:
     """Make a dataset's quality report as the publisher, and store it; a dataset that fails a gate is not an error here.
 
@@ -87,7 +87,7 @@ def glance(
     ingestion: Ingestion,
     *,
     gates: DataGates,
-    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    clock: Clock = utc_now,
 ) -> QualityReport:
     """What a dataset is worth as far as its manifest tells; nothing is read, learned or stored."""
     from training.quality.report import glance

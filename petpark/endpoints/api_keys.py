@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from petpark.errors import NOT_SO, OperatorError
 from petpark.ids import complete
 from petpark.targets.target import Target
+from registry.clock import utc_now
 from registry.layout import Role, api_keys_prefix
 from serving.auth.key_log import Changes, KeyLog, KeyState
 from serving.auth.key_record import ApiKey, KeyScope, RecordMalformed, hash_of, new_key
@@ -68,7 +69,7 @@ def create(
     now: datetime | None = None,
 ) -> MadeKey:
     """Make a key for the stack's endpoint, as promoter. Raises `KeyExists`, `KeyRefused`."""
-    moment = now or datetime.now(UTC)
+    moment = now or utc_now()
     key = new_key()
     try:
         record = ApiKey(
@@ -101,7 +102,7 @@ def rotate(target: Target, name: str, *, grace: timedelta, now: datetime | None 
 
     def replace(state: KeyState) -> Changes:
         record = _record(target, state, name)
-        return {name: record.rotated(hash_of(key), now=now or datetime.now(UTC), grace=grace)}
+        return {name: record.rotated(hash_of(key), now=now or utc_now(), grace=grace)}
 
     return MadeKey(record=_change(target, replace, f"rotate {name}").records[name], key=key)
 

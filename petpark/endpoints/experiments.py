@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from petpark.endpoints import endpoint_status
 from petpark.models import decisions
 from petpark.targets.target import Target
 from registry.channels.experiment_rule import Evidence, Judgement, Mode, Rule, judge
+from registry.clock import Clock, utc_now
 from registry.encoding import Fields, parse_time
 from registry.layout import Role
 
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from registry.channels.experiment import Conclusion, Entry, Experiment, Experiments, Outcome
     from registry.channels.promotion import PromotionService
     from registry.version import Version
-
-type Clock = Callable[[], datetime]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,11 +35,6 @@ class ExperimentStatus:
     move: ChannelEntry | None = None
 
 
-def now() -> datetime:
-    """The time, in UTC."""
-    return datetime.now(UTC)
-
-
 def start(
     target: Target,
     number: int,
@@ -51,7 +45,7 @@ def start(
     rule: Rule,
     hours: float,
     why: str,
-    clock: Clock = now,
+    clock: Clock = utc_now,
 ) -> Experiment:
     """Set version `number` next to the active version on `channel`, as the stack's promoter, for at most `hours`.
 
@@ -106,10 +100,10 @@ def _look_back(desk: PromotionService, begun: Experiment, version: Version, cloc
 
 def history(target: Target, channel: str) -> list[Entry]:
     """Every beginning and end on `channel`, oldest first."""
-    return _log(target, channel, now, role=Role.READER).history()
+    return _log(target, channel, utc_now, role=Role.READER).history()
 
 
-def look(targets: Sequence[Target], channel: str, *, clock: Clock = now, decide: bool = True) -> ExperimentStatus:
+def look(targets: Sequence[Target], channel: str, *, clock: Clock = utc_now, decide: bool = True) -> ExperimentStatus:
     """Ask the endpoints that follow `channel` what they saw, and do what the rule says; `decide` False: only look.
 
     A win moves the channel as `decisions.promote` does, and may be refused as that may be: then the experiment
@@ -133,7 +127,7 @@ def look(targets: Sequence[Target], channel: str, *, clock: Clock = now, decide:
     return _decide(target, log, found, clock) if decide else found
 
 
-def stop(targets: Sequence[Target], channel: str, *, why: str, clock: Clock = now) -> ExperimentStatus:
+def stop(targets: Sequence[Target], channel: str, *, why: str, clock: Clock = utc_now) -> ExperimentStatus:
     """End the experiment on `channel` whatever it shows, keeping what was seen.
 
     Raises `NoExperiment`, `ReasonMissing`.

@@ -6,7 +6,6 @@ import secrets
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +26,7 @@ from petpark.jobs.overdue import OverdueWatch
 from petpark.models import gates as gating
 from petpark.targets.target import Target
 from registry import layout
+from registry.clock import utc_now
 from registry.identity import person
 
 if TYPE_CHECKING:
@@ -168,7 +168,7 @@ def weights_of(version: Version) -> str:
 
 def new_id() -> str:
     """A name that nobody else takes, and that sorts by time."""
-    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+    return f"{utc_now():%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
 
 
 def resolve(target: Target, beginning: str) -> str:

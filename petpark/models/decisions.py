@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from petpark.errors import CertificateTooLong, ChannelUnknown, ReportMissing
 from petpark.targets.target import Target
 from registry.channel_policy import STRICT, ChannelPolicy
+from registry.clock import Clock, utc_now
 from registry.identity import person
 from registry.layout import Role
 
@@ -24,15 +25,9 @@ if TYPE_CHECKING:
 USUAL_DAYS = 90
 """How long a certificate is valid unless somebody says otherwise."""
 
-type Clock = Callable[[], datetime]
 
 REPORT = "report.html"
 """The file of a version that people read before they decide."""
-
-
-def now() -> datetime:
-    """The time, in UTC."""
-    return datetime.now(UTC)
 
 
 def certify(
@@ -44,7 +39,7 @@ def certify(
     report: Path | None = None,
     days: int | None = None,
     despite: Sequence[str] = (),
-    clock: Clock = now,
+    clock: Clock = utc_now,
 ) -> Certificate:
     """Sign `decision` about exactly the bytes of version `number`, as the stack's certifier.
 
@@ -112,7 +107,7 @@ class Consequence:
         return f"{gone}, and say that they do not serve what the channel names. To move it, too: {back}"
 
 
-def consequences(target: Target, number: int, *, clock: Clock = now) -> list[Consequence]:
+def consequences(target: Target, number: int, *, clock: Clock = utc_now) -> list[Consequence]:
     """What happens on each channel that is at version `number`, if that is refused or revoked."""
     from petpark.models import model_versions
 
@@ -151,7 +146,7 @@ def _instead(target: Target, name: str, head: ChannelEntry, clock: Clock) -> int
 
 
 def promote(
-    target: Target, number: int, *, channel: str, why: str, create_channel: bool = False, clock: Clock = now
+    target: Target, number: int, *, channel: str, why: str, create_channel: bool = False, clock: Clock = utc_now
 ) -> ChannelEntry:
     """Move `channel` to version `number`, as the stack's promoter, by the channel's rule (`rule`).
 
@@ -179,7 +174,7 @@ class RollbackResult:
 
 
 def roll_back(
-    target: Target, *, channel: str, why: str, to: int | None = None, again: bool = False, clock: Clock = now
+    target: Target, *, channel: str, why: str, to: int | None = None, again: bool = False, clock: Clock = utc_now
 ) -> RollbackResult:
     """Move `channel` back to the version before, or to version `to`, as the stack's promoter.
 

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 
 from petpark.errors import FileInTheWay, ReportMissing, VersionUnknown
 from petpark.ids import complete
-from petpark.models.decisions import REPORT, now
+from petpark.models.decisions import REPORT
 from petpark.models.proof import Proof, prove
 from petpark.targets.target import Target
+from registry.clock import utc_now
 from registry.identity import person
 from registry.layout import Prefix, Role, blob_key, object_prefix
 from registry.store.transfer import REQUESTS_AT_ONCE, in_order
@@ -117,7 +118,7 @@ def overview(target: Target, *, last: int | None = 20, at: datetime | None = Non
     numbers = catalog.numbers()
     versions, problems = _readable(catalog, numbers if last is None else numbers[-last:])
     heads = channel_heads(target)
-    stand = _Standing(store=_store(target), verifier=target.verifier(role=Role.READER), heads=heads, at=at or now())
+    stand = _Standing(store=_store(target), verifier=target.verifier(role=Role.READER), heads=heads, at=at or utc_now())
     standings = in_order(stand.of, reversed(versions), at_once=REQUESTS_AT_ONCE, waiting=REQUESTS_AT_ONCE)
     return Overview(standings=list(standings), total=len(numbers), heads=heads, problems=problems)
 
@@ -172,7 +173,7 @@ def standing(target: Target, number: int, *, at: datetime | None = None) -> Stan
         store=_store(target),
         verifier=target.verifier(role=Role.READER),
         heads=channel_heads(target),
-        at=at or now(),
+        at=at or utc_now(),
     ).of(version(target, number))
 
 
@@ -256,7 +257,7 @@ def verify(target: Target, number: int, *, at: datetime | None = None) -> list[P
 
     def certificate() -> str:
         verifier = target.verifier(role=Role.READER)
-        decided = Certificates(_store(target), found.model).require(found, verifier, now=at or now())
+        decided = Certificates(_store(target), found.model).require(found, verifier, now=at or utc_now())
         return f"by {person(decided.by)}, until {decided.expires_at}"
 
     proofs = [prove("files", files), prove("certificate", certificate)]

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from petpark.errors import StudyFinished
 from petpark.jobs import training_instances
 from petpark.jobs.cancellation import require_reason
 from registry import layout
+from registry.clock import utc_now
 from registry.encoding import format_time
 from registry.errors import ObjectExists
 from registry.layout import Role
@@ -50,7 +50,7 @@ def cancel_study(
     records = Records(store, study)
     records.study()
     if records.ended() is None:
-        at = format_time(datetime.now(UTC))
+        at = format_time(utc_now())
         cancellation = written(Cancellation(by=target.identity(role=Role.PUBLISHER), why=why, at=at))
         with suppress(ObjectExists):
             store.create(layout.cancelled_key(study), cancellation)

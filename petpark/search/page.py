@@ -13,7 +13,7 @@ from petpark.search.table import Row, Table
 if TYPE_CHECKING:
     from markupsafe import Markup
 
-    from training.evaluation.figures.metrics import Interval
+    from registry.intervals import Interval
     from training.search.study import Study
 
 _FEW = 6

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +14,7 @@ from petpark.search.records import Records, reservation
 from petpark.search.table import Row, Table
 from petpark.targets.target import Target
 from registry import layout
+from registry.clock import utc_now
 from registry.encoding import format_time
 from registry.errors import ObjectExists
 
@@ -62,7 +62,7 @@ def design(
         rungs=rungs(wanted, recipe.epochs) if halving else 1,
         parallel=parallel,
         budget=budget,
-        created_at=format_time(datetime.now(UTC)),
+        created_at=format_time(utc_now()),
     )
     if halving:
         check_halving(study)

@@ -3,9 +3,9 @@
 What one says is in `registry/certificates/statement.py`. They are signed by a key that trainers cannot use.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import takewhile
 
 from securesystemslib.dsse import Envelope
@@ -18,6 +18,7 @@ from securesystemslib.signer import (
 from registry import layout
 from registry.certificates.signing import KmsSigner, KmsVerifier, Verifier
 from registry.certificates.statement import PAYLOAD_TYPE, Certificate, Decision, parse_envelope
+from registry.clock import Clock, utc_now
 from registry.encoding import canonical, format_time, parse_time
 from registry.errors import CertificateMalformed, DecidedMeanwhile, LogShorter, Malformed, NotCertified, Reason
 from registry.logs.log import Log, unbroken
@@ -54,9 +55,7 @@ class CertificateStatus:
 class Certificates:
     """The decisions about the versions of `model`. This object never accepts fewer of them than it once saw."""
 
-    def __init__(
-        self, store: ObjectStore, model: str, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
-    ) -> None:
+    def __init__(self, store: ObjectStore, model: str, *, clock: Clock = utc_now) -> None:
         self.model = check_name("model", model)
         self._store = store
         self._clock = clock

@@ -6,10 +6,10 @@ import sys
 from array import array
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from typing import Self
 
 from registry import layout
+from registry.clock import Clock, utc_now
 from registry.encoding import (
     DIGEST,
     NAME,
@@ -114,7 +114,7 @@ class Channel:
         model: str,
         name: str,
         *,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        clock: Clock = utc_now,
         memory: ChainMemory | None = None,
     ) -> None:
         self.model = check_name("model", model)

@@ -2,14 +2,14 @@
 
 import hashlib
 import secrets
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Literal, cast, get_args
 
 from registry import layout
 from registry.channels.channel import ChannelEntry
 from registry.channels.experiment_rule import Evidence, Mode, Rule
+from registry.clock import Clock, utc_now
 from registry.encoding import (
     DIGEST,
     NAME,
@@ -115,7 +115,7 @@ class Experiments:
         model: str,
         channel: str,
         *,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        clock: Clock = utc_now,
         memory: ChainMemory | None = None,
     ) -> None:
         self.model = check_name("model", model)

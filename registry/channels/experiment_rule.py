@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Final, Literal, Self
 
 from registry.encoding import Fields
+from registry.intervals import difference_interval, wilson_interval
 
 type Mode = Literal["shadow", "canary", "ab"]
 """Who gets the challenger's answers: nobody, a share of requests, a share of callers."""
@@ -202,7 +203,7 @@ def _findings(rule: Rule, mode: Mode, evidence: Evidence) -> Iterator[Finding]:
                 high=max(slow.high / usual, -rule.slower),
             )
     if mode == "shadow" and evidence.compared:
-        low, high = _wilson(evidence.disagreed, evidence.compared)
+        low, high = wilson_interval(evidence.disagreed, evidence.compared, z=Z)
         share = evidence.disagreed / evidence.compared
         yield Finding(limit="disagreement", allowed=rule.disagreement, value=share, low=low, high=high)
 
@@ -221,19 +222,13 @@ def _difference_of_means(limit: str, allowed: float, one: tuple[float, float], o
 
 
 def _difference_of_shares(limit: str, allowed: float, one: tuple[int, int], other: tuple[int, int]) -> Finding:
-    """Newcombe's interval (Statistics in Medicine 17, 1998, method 10). A smaller share is no harm."""
+    """A smaller share is no harm."""
     share, rest = one[0] / one[1], other[0] / other[1]
-    (low, high), (their_low, their_high) = _wilson(*one), _wilson(*other)
+    low, high = difference_interval(*one, *other, z=Z)
     return Finding(
         limit=limit,
         allowed=allowed,
         value=share - rest,
-        low=max(share - rest - math.hypot(share - low, their_high - rest), -allowed),
-        high=max(share - rest + math.hypot(high - share, rest - their_low), -allowed),
+        low=max(low, -allowed),
+        high=max(high, -allowed),
     )
-
-
-def _wilson(count: int, of: int) -> tuple[float, float]:
-    centre = (count + Z**2 / 2) / (of + Z**2)
-    half = Z / (of + Z**2) * math.sqrt(count * (of - count) / of + Z**2 / 4)
-    return max(0.0, centre - half), min(1.0, centre + half)

@@ -6,13 +6,14 @@ and the bucket policy the one about movers, so a writer that goes around this mo
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 from registry.certificates.certificate import Certificate, Certificates, Decision, require_in_force
 from registry.certificates.signing import Signer, Verifier
 from registry.channel_policy import ChannelPolicy
 from registry.channels.channel import Channel, ChannelEntry
 from registry.channels.two_people import refuse_same_person, refuse_trainer
+from registry.clock import utc_now
 from registry.errors import (
     DecidedAfterMove,
     GatesFailed,
@@ -158,7 +159,7 @@ class PromotionService:
 
     def hold(self, version: Version, now: datetime | None) -> Certificate | None:
         """The certificate in force. Where the channel asks for none, NotCertified only if the version was revoked."""
-        now = now or datetime.now(UTC)
+        now = now or utc_now()
         if self.policy.certificate:
             certificate = self.certificates.require(version, self.verifier, now=now)
             refuse_trainer(version.title, version.lineage, by=certificate.by)  # as endpoints do

@@ -5,12 +5,11 @@ without one, so they cost nothing while the registry is sound.
 """
 
 import secrets
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from typing import Self
 
 from registry import layout
+from registry.clock import Clock, utc_now
 from registry.encoding import (
     SHA256,
     WRITE_ID,
@@ -72,9 +71,7 @@ class Repair:
 class Repairs:
     """The repairs of a model's registry."""
 
-    def __init__(
-        self, store: ObjectStore, model: str, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
-    ) -> None:
+    def __init__(self, store: ObjectStore, model: str, *, clock: Clock = utc_now) -> None:
         self.model = check_name("model", model)
         self._clock = clock
         self._log = Log(

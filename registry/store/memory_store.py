@@ -2,11 +2,12 @@
 
 import bisect
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
+from registry.clock import Clock, utc_now
 from registry.encoding import sha256_hex
 from registry.errors import FileChanged, ObjectExists, ObjectMissing
 from registry.store.local_files import removed_on_error
@@ -26,7 +27,7 @@ class _Kept:
 class MemoryStore:
     """An ObjectStore, and a PrunableStore, that remembers every revision as a bucket with versions does."""
 
-    def __init__(self, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+    def __init__(self, *, clock: Clock = utc_now) -> None:
         self._clock = clock
         self._objects: dict[str, _Kept] = {}
         self._past: dict[str, list[_Kept]] = {}

@@ -8,7 +8,7 @@ import io
 import random
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from registry.clock import Clock, utc_now
 from registry.encoding import format_time, sha256_hex
 from registry.errors import (
     ClockSkewed,
@@ -74,7 +75,7 @@ class S3Store:
         *,
         transfer: Transfer | None = None,
         transfer_reads: bool = False,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        clock: Clock = utc_now,
     ) -> None:
         """`transfer` moves what is written and downloaded; without it, `client` does.
 

@@ -6,10 +6,10 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 from registry import layout
+from registry.clock import Clock, utc_now
 from registry.encoding import format_time
 from registry.errors import (
     DigestMismatch,
@@ -42,7 +42,7 @@ class Catalog:
         model: str,
         *,
         cache: BlobCache | None = None,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        clock: Clock = utc_now,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.model = check_name("model", model)

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Annotated, TypedDict
 
 import msgspec
@@ -11,6 +10,7 @@ from prometheus_client import Counter
 from starlette.requests import Request
 from starlette.responses import Response
 
+from registry.clock import Clock, utc_now
 from serving.auth.key_polling import KeyRing
 from serving.auth.key_record import ApiKey, KeyScope
 from serving.auth.rate_limit import RateLimitState, Rates
@@ -57,7 +57,7 @@ class ApiKeyAuth:
         required: bool,
         metrics: Metrics,
         rates: Rates | None = None,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        clock: Clock = utc_now,
     ) -> None:
         self._ring = ring
         self._required = required

@@ -8,10 +8,10 @@ that finds nothing. Why, and what else was considered: docs/design/serving.md, "
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from functools import cached_property
 
 from registry import layout
+from registry.clock import Clock, utc_now
 from registry.encoding import WRITE_ID, canonical, format_time, parse_canonical, parse_time
 from registry.errors import StoreConflict
 from registry.logs.log import Log
@@ -53,9 +53,7 @@ class KeyState:
 class KeyLog:
     """The log below `prefix`. Any number of readers and writers, no lock."""
 
-    def __init__(
-        self, store: ObjectStore, prefix: str, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
-    ) -> None:
+    def __init__(self, store: ObjectStore, prefix: str, *, clock: Clock = utc_now) -> None:
         self.prefix = prefix
         self._clock = clock
         self._log = Log(store=store, prefix=prefix, key=lambda number: layout.api_keys_key(prefix, number))

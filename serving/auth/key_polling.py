@@ -5,10 +5,11 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 
 from prometheus_client import Gauge
 
+from registry.clock import Clock, utc_now
 from serving.auth.key_log import KeyLog, KeyState
 from serving.auth.key_record import ApiKey, hash_of
 from serving.telemetry import Metrics
@@ -43,7 +44,7 @@ class KeyRing:
         log: KeyLog,
         *,
         metrics: Metrics,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        clock: Clock = utc_now,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._log = log

@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
-from datetime import UTC, datetime
 from itertools import islice
 from typing import Annotated, Any, Literal, NotRequired, TypedDict, cast
 
@@ -18,6 +17,7 @@ from registry.certificates.certificate import Certificate, Certificates
 from registry.certificates.signing import Verifier
 from registry.channels.channel import Channel, ChannelEntry
 from registry.channels.experiment import Experiment, Experiments
+from registry.clock import Clock, utc_now
 from registry.encoding import NAME, parse_time, sha256_hex
 from registry.errors import FileCorrupted, NothingToRollBackTo, RegistryError
 from registry.gates import State, figures, states
@@ -106,7 +106,7 @@ class RegistryView:
         follows: str,
         verifier: Verifier | None,
         memory: ChainMemory | None,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        clock: Clock = utc_now,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """`memory`: what this machine knows already of the logs of channels and experiments."""

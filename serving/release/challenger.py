@@ -5,10 +5,11 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Literal
 
 from registry.channels.experiment import Experiment, Experiments
+from registry.clock import Clock, utc_now
 from registry.encoding import parse_time
 from serving.inference.loaded_model import LoadedModel
 from serving.release.admission import Admission, VersionRefused
@@ -74,7 +75,7 @@ class Challenger:
         admission: Admission,
         live: Live,
         collector: ExperimentCollector,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        clock: Clock = utc_now,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._experiments = experiments

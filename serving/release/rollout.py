@@ -8,10 +8,10 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 
 from registry.certificates.certificate import Certificate
 from registry.channels.channel import Channel, ChannelEntry
+from registry.clock import utc_now
 from registry.errors import HistoryBroken, NothingToRollBackTo
 from serving.inference.loaded_model import LoadedModel
 from serving.release.admission import Admission, VersionRefused
@@ -273,7 +273,7 @@ class Rollout:
                 version=move.version,
                 reason=refusal.reason,
                 detail=refusal.public,
-                at=datetime.now(UTC),
+                at=utc_now(),
             )
             self._metrics.refusals.labels(refusal.reason).inc()
             self._metrics.refusing.set(1)

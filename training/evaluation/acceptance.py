@@ -10,8 +10,8 @@ from typing import Final
 
 import numpy as np
 
-from training.evaluation.figures.metrics import Interval, mean_interval, wilson_interval
-from training.evaluation.figures.significance import difference_interval
+from registry.intervals import Interval, difference_interval, wilson_interval
+from training.evaluation.figures.metrics import mean_interval
 
 FEWEST: Final = 5
 """A group of fewer photos is counted, not listed."""

@@ -7,6 +7,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from registry.intervals import Interval
 from registry.versions.decision import Decision, decide
 from training.dataset.manifest import Photo
 from training.evaluation.baseline.comparison import Comparison, Incumbent, NotCompared, compare, flipped
@@ -21,7 +22,7 @@ from training.evaluation.figures.calibration import (
 )
 from training.evaluation.figures.corruptions import CORRUPTIONS, SEVERITIES
 from training.evaluation.figures.latency import Latency, measure_latency
-from training.evaluation.figures.metrics import Evaluation, Interval, auroc, evaluate
+from training.evaluation.figures.metrics import Evaluation, auroc, evaluate
 from training.evaluation.figures.robustness import (
     Consistency,
     Robustness,

@@ -8,8 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from registry.encoding import Fields, canonical
+from registry.intervals import Interval
 from training.errors import SpecMalformed
-from training.evaluation.figures.metrics import Interval, evaluate
+from training.evaluation.figures.metrics import evaluate
 from training.job import read_strictly
 
 _EXCHANGES: Final = 10_000

@@ -12,8 +12,8 @@ from benchmarks.support.accuracy.linear import best_linear, colours
 from benchmarks.support.accuracy.our_training import Lake, run_ours
 from benchmarks.support.accuracy.reference_training import answer_reference, train_reference
 from benchmarks.support.accuracy.trials import Outcome, Repeated, Trials
+from registry.intervals import Interval, wilson_interval
 from training.dataset.manifest import Split
-from training.evaluation.figures.metrics import Interval, wilson_interval
 from training.fitting.pixels import fetch
 from training.hyper_parameters import FOR_FEW_PHOTOS, HyperParameters
 from training.networks.export import ExportedModel, Pixels, answer_logits

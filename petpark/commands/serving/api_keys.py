@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import asdict
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Annotated
 
 import typer
@@ -11,6 +11,7 @@ from petpark.app import example, group, invocation
 from petpark.endpoints import api_keys
 from petpark.endpoints.api_keys import HEARD_WITHIN, Listed, MadeKey
 from petpark.output import Cell, Output, bad, good, moment
+from registry.clock import utc_now
 from serving.auth.key_record import ApiKey, KeyScope
 
 app = group("API keys of endpoints.")
@@ -86,7 +87,7 @@ def list_keys(ctx: typer.Context) -> None:
     run = invocation(ctx)
     target = run.target()
     found = api_keys.listed(target)
-    now = datetime.now(UTC)
+    now = utc_now()
     run.output.table(
         ("name", "scopes", "photos/s", "burst", "created", "expires", "", "hash"),
         [_row(one, now) for one in found],

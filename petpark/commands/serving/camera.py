@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,6 +12,7 @@ from petpark.app import example, group, invocation
 from petpark.endpoints import cameras
 from petpark.errors import NOT_SO
 from petpark.output import Cell, bad, good, moment, percent, plural, size
+from registry.clock import utc_now
 from registry.layout import Variable
 
 app = group("The camera agent.")
@@ -161,7 +162,7 @@ def events(
             raise typer.BadParameter(
                 "--lake requires --camera and excludes --home: the data lake is read by camera and day."
             )
-        when = (day or datetime.now(UTC)).date()
+        when = (day or utc_now()).date()
         events, others = cameras.in_lake(run.target(), camera=camera, day=when)
         kept = events[:count]
         empty = f"No events of camera {camera} in the data lake on {when}."

@@ -11,13 +11,13 @@ import numpy.typing as npt
 
 from registry.channels.channel import Channel
 from registry.errors import RegistryError, StoreUnavailable
+from registry.intervals import Interval, wilson_interval
 from registry.version import Version
 from registry.versions.catalog import Catalog
 from training.dataset.manifest import Photo
 from training.errors import OutOfMemory
 from training.evaluation.baseline.copies import Grid
 from training.evaluation.baseline.seen_photos import SeenPhotos, Unknown
-from training.evaluation.figures.metrics import Interval, wilson_interval
 from training.evaluation.figures.significance import mcnemar, paired_interval
 from training.networks.export import ExportedModel, Numbers, Pixels
 

@@ -10,10 +10,10 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from registry.intervals import Interval
 from training.dataset.manifest import Photo
 from training.evaluation.baseline.comparison import Classify, Incumbent
 from training.evaluation.figures.calibration import Probabilities
-from training.evaluation.figures.metrics import Interval
 from training.evaluation.figures.reliability import BINS, Bin, bin_of, calibration_error, reliability
 from training.evaluation.figures.robustness import CorruptedAnswers, curves, lost, try_corruptions, try_harmless
 from training.evaluation.figures.significance import holm, mcnemar, mean_difference_interval, paired_interval

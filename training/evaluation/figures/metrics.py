@@ -3,15 +3,11 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-Z95: Final = 1.959963984540054
-"""Two-sided 95 % quantile of the normal distribution."""
-
-type Interval = tuple[float, float]
+from registry.intervals import Interval, wilson_interval
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,18 +88,6 @@ def auroc(is_so: npt.NDArray[np.bool_], scores: npt.NDArray[np.float32]) -> floa
     others, those = per_value[:, 0], per_value[:, 1]
     won = (those * (others.cumsum() - others)).sum() + (those * others).sum() / 2
     return float(won / (those.sum() * others.sum()))
-
-
-def wilson_interval(right: int, of: int, *, z: float = Z95) -> Interval:
-    """Returns the score interval of a share (Wilson, JASA 1927): sound for small counts and shares near 0 and 1."""
-    if of == 0:
-        return (0.0, 1.0)
-    share = right / of
-    middle = share + z * z / (2 * of)
-    half = z * math.sqrt(share * (1 - share) / of + z * z / (4 * of * of))
-    scale = 1 + z * z / of
-    # Rounding must not leave a share of 0 or 1 outside.
-    return (max(0.0, min(share, (middle - half) / scale)), min(1.0, max(share, (middle + half) / scale)))
 
 
 def mean_interval(shares: Mapping[str, tuple[float, Interval]]) -> Interval:

@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from training.evaluation.figures.metrics import Interval, wilson_interval
+from registry.intervals import Interval, wilson_interval
 
 BINS: Final = 10
 

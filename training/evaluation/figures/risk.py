@@ -9,8 +9,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from registry.intervals import Interval, wilson_interval
 from training.evaluation.figures.calibration import Classes
-from training.evaluation.figures.metrics import Interval, wilson_interval
 from training.networks.export import Numbers
 
 _POINTS: Final = 40

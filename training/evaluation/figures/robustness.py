@@ -7,8 +7,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from registry.intervals import Interval, wilson_interval
 from training.evaluation.figures.corruptions import CORRUPTIONS, SEVERITIES, Pixels, reencoded, shifted
-from training.evaluation.figures.metrics import Interval, wilson_interval
 from training.evaluation.figures.significance import mean_difference_interval
 
 type Classes = npt.NDArray[np.int64]

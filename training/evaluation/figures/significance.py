@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from training.evaluation.figures.metrics import Z95, Interval, wilson_interval
+from registry.intervals import Z95, Interval
 
 
 def mcnemar(only_first: int, only_second: int) -> float:
@@ -36,17 +36,6 @@ def holm(p_values: Sequence[float]) -> tuple[float, ...]:
         least = max(least, min(1.0, (len(p_values) - rank) * p_values[place]))
         adjusted[place] = least
     return tuple(adjusted)
-
-
-def difference_interval(right: int, of: int, other_right: int, other_of: int) -> Interval:
-    """Returns the 95 % interval of the first share minus the second (Newcombe, Stat. Med. 1998, method 10)."""
-    share, (low, high) = right / of, wilson_interval(right, of)
-    other, (other_low, other_high) = other_right / other_of, wilson_interval(other_right, other_of)
-    difference = share - other
-    return (
-        difference - math.hypot(share - low, other_high - other),
-        difference + math.hypot(high - share, other - other_low),
-    )
 
 
 def paired_interval(ours: npt.NDArray[np.bool_], theirs: npt.NDArray[np.bool_]) -> Interval:

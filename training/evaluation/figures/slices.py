@@ -7,9 +7,9 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from registry.intervals import Interval, difference_interval, wilson_interval
 from training.dataset.manifest import Photo
-from training.evaluation.figures.metrics import Interval, wilson_interval
-from training.evaluation.figures.significance import difference_interval, fisher, holm
+from training.evaluation.figures.significance import fisher, holm
 
 LEAST_PHOTOS: Final = 20
 """A slice of fewer photos says nothing that can be acted upon."""

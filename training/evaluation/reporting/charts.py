@@ -10,7 +10,7 @@ from typing import Final
 
 from markupsafe import Markup, escape
 
-from training.evaluation.figures.metrics import Interval
+from registry.intervals import Interval
 from training.evaluation.figures.reliability import Bin
 from training.evaluation.figures.risk import RiskCoverage
 from training.evaluation.figures.slices import Slice

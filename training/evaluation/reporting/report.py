@@ -9,8 +9,8 @@ from typing import Final
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from registry.identity import TRAINERS
+from registry.intervals import Interval
 from training.evaluation.assess import Assessment
-from training.evaluation.figures.metrics import Interval
 from training.evaluation.gates import GateResult
 from training.evaluation.reporting import charts
 from training.evaluation.reporting.formatting import percent, points

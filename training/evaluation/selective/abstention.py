@@ -8,10 +8,10 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from registry.intervals import Interval, wilson_interval
 from registry.versions.abstention import BACKGROUND, Abstention, answer_set
 from registry.versions.decision import Decision, decide
 from training.evaluation.figures.calibration import Classes
-from training.evaluation.figures.metrics import Interval, wilson_interval
 from training.evaluation.selective.unseen_groups import clustered_interval
 from training.networks.export import Numbers
 

@@ -19,9 +19,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from registry.intervals import Z95, Interval, wilson_interval
 from training.dataset.manifest import Photo
 from training.dataset.splits.split import camera_of
-from training.evaluation.figures.metrics import Z95, Interval, wilson_interval
 from training.evaluation.figures.reliability import calibration_error, reliability
 from training.evaluation.figures.temperature import at_temperature
 from training.networks.export import Numbers

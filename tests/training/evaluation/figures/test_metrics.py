@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.evaluation.figures.metrics import auroc, evaluate, mean_interval, wilson_interval
+from registry.intervals import wilson_interval
+from training.evaluation.figures.metrics import auroc, evaluate, mean_interval
 
 counts = st.integers(1, 2000).flatmap(lambda of: st.tuples(st.integers(0, of), st.just(of)))
 

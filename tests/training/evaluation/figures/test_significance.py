@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.evaluation.figures.significance import difference_interval, fisher, holm, mcnemar
+from registry.intervals import difference_interval
+from training.evaluation.figures.significance import fisher, holm, mcnemar
 
 few = st.integers(0, 40)
 

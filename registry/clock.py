@@ -1,0 +1,12 @@
+"""The time of day: what takes a clock takes one that a test can set."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+type Clock = Callable[[], datetime]
+"""Returns now, with its time zone."""
+
+
+def utc_now() -> datetime:
+    """Return what this machine's clock says."""
+    return datetime.now(UTC)
