@@ -18,8 +18,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks.support.figures import Machine
 from rehearsal.emulator import default_python
 from rehearsal.emulators import EMULATORS, Product
+from rehearsal.engine import Step
 from rehearsal.engine.errors import EngineError
-from rehearsal.engine.events import Step
 from rehearsal.environment import STACKS, Environment
 
 MIB = 2**20

@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import yaml
 
+from camera.schemes import PROTOCOLS
 from camera.visits.visits import VisitRules
 from registry.encoding import NAME
 from registry.masking import HIDDEN, Address, AddressUnclear, Secrets
@@ -17,7 +18,6 @@ from registry.strict_yaml import place, read_yaml
 
 _MEBIBYTE = 1024 * 1024
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
-_PLAYABLE = ("rtsp", "rtsps", "http", "https")
 _MAY_BE_SECRET = {"url", "cameras", "endpoint"}
 _WORD = re.compile(r"\w{1,40}")
 _BLUR = ("found", "everything")
@@ -142,8 +142,9 @@ def _camera(item: object, where: str) -> CameraSettings:
         raise given.wrong("name", name, "small letters, digits and dashes, at most 63")
     url = given.text("url", required="where the camera's pictures come from")
     scheme = _SCHEME.match(url)
-    if scheme and scheme[1].lower() not in _PLAYABLE:
-        raise given.wrong("url", scheme[0], "rtsp://, rtsps://, http://, https:// or the path of a file")
+    if scheme and scheme[1].lower() not in PROTOCOLS:
+        schemes = ", ".join(f"{each}://" for each in PROTOCOLS)
+        raise given.wrong("url", scheme[0], f"{schemes} or the path of a file")
     if scheme:
         try:
             Address.parse(url)

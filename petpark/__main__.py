@@ -27,6 +27,9 @@ class Program(Commands):
             "petpark.commands.operations.costs",
             "Say what the stack of --stack costs per month with its current settings, at AWS's list prices.",
         ),
+        "prices": Listed(
+            "petpark.commands.operations.prices", "The dated table of AWS's list prices, from which costs are computed."
+        ),
         "train": Listed(
             "petpark.commands.training.train",
             "Train on an instance of the stack, or several, from a dataset (--dataset) or an interrupted job "

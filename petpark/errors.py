@@ -87,6 +87,16 @@ class PulumiFailed(OperatorError):
     """The Pulumi CLI answered with an error, or not at all."""
 
 
+class PullRequestUnknown(OperatorError):
+    """No open pull request belongs to this run."""
+
+    exit_code = NOT_SO
+
+
+class CommentRefused(OperatorError):
+    """GitHub does not take a pull request's comment."""
+
+
 class PlanMoved(OperatorError):
     """The plan of a stack is not the one that was reviewed."""
 

@@ -2,13 +2,12 @@
 
 A stack's YAML says the values (`petpark:gates`), `infra` checks and exports them, a job carries them, `training`
 judges by them, and a version's metrics tell which gates it passed. Nothing here knows a cloud or a library, so that all
-of them can import it. `training.evaluation.plan` and `training.dataset.quality.gates` say what each name means, and
-hold the same names.
+of them can import it. `ModelGates`, `DataGates` and `ModelChecks` are the only tables of gates and checks.
 """
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, Final, Self, cast
@@ -43,6 +42,9 @@ class Gate:
     stricter: Stricter
     most: float = 1.0
     off: float | None = None  # the value that asks for nothing, where that is not the end of the scale
+    what: str = ""  # what a data gate limits, as its results say it
+    unit: str = "%"  # of a data gate; a share from 0 to 1 is written in percent, or without a unit as a number
+    characteristic: str = ""  # of data quality, that a data gate belongs to
 
     @property
     def expected(self) -> str:
@@ -53,6 +55,15 @@ class Gate:
         """Whether a value can mean anything."""
         return 0 <= value <= self.most and math.isfinite(value)
 
+    def asks_nothing(self, value: float) -> bool:
+        """Whether nothing can fail at `value`."""
+        end = 0.0 if self.stricter is Stricter.HIGHER else self.most
+        return value == (end if self.off is None else self.off)
+
+    def meets(self, value: float, limit: float) -> bool:
+        """Whether a measured value passes."""
+        return value >= limit if self.stricter is Stricter.HIGHER else value <= limit
+
     def loosens(self, held: float, asked: float) -> bool:
         """Whether `asked` would let something through that `held` does not."""
         if held == self.off or asked == self.off:
@@ -60,57 +71,98 @@ class Gate:
         return asked < held if self.stricter is Stricter.HIGHER else asked > held
 
 
-_LEAST = Gate(stricter=Stricter.HIGHER)
-_MOST = Gate(stricter=Stricter.LOWER)
+def _at_least[T: (int, float)](usual: T, what: str = "", **settings: Any) -> T:
+    return field(default=usual, metadata={_GATE: Gate(stricter=Stricter.HIGHER, what=what, **settings)})
 
-MODEL_GATES: Final[Mapping[str, Gate]] = MappingProxyType(
-    {
-        "accuracy": _LEAST,
-        "recall": _LEAST,
-        "slice_gap": _MOST,
-        "calibration_error": _MOST,
-        "robustness_drop": _MOST,
-        "consistency": _LEAST,
-        "abstention_coverage": _LEAST,
-        "abstention_kept": _LEAST,
-        "abstention_refused_far": _LEAST,
-        "abstention_refused_near": _LEAST,
-        # Below this p-value being worse than `prod` counts, so a higher one refuses more.
-        "luck": _LEAST,
-        "milliseconds": Gate(stricter=Stricter.LOWER, most=math.inf, off=0.0),
-    }
-)
 
-DATA_GATES: Final[Mapping[str, Gate]] = MappingProxyType(
-    {
-        "label_noise": _MOST,
-        "rarest_class": _LEAST,
-        "hours": Gate(stricter=Stricter.HIGHER, most=24.0),
-        "without_camera": _MOST,
-        "without_time": _MOST,
-        "unusable": _MOST,
-        "near_duplicates": _MOST,
-        "contradictions": _MOST,
-        "camera_bias": _MOST,
-        "leaks": Gate(stricter=Stricter.LOWER, most=math.inf),
-        "unclear": _MOST,
-        "greyscale": _MOST,
-        "unlike": _MOST,
-        "days": Gate(stricter=Stricter.LOWER, most=math.inf, off=0.0),
-    }
-)
+def _at_most[T: (int, float)](usual: T, what: str = "", **settings: Any) -> T:
+    return field(default=usual, metadata={_GATE: Gate(stricter=Stricter.LOWER, what=what, **settings)})
 
+
+_GATE: Final = "gate"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelGates:
+    """What a version must show: each field is a gate, with petpark's own value.
+
+    Each value is compared with the bound of a 95 % interval that is against the version. petpark's own values are a
+    floor below which a model is no use to anybody; a park sets its own in its stack's YAML. A new gate is a field here
+    and a function in `training.evaluation.gates`, which measures it.
+    """
+
+    accuracy: float = _at_least(0.6)  # lower bound
+    recall: float = _at_least(0.4)  # of the class found least: lower bound
+    slice_gap: float = _at_most(0.4)  # that a slice may be behind all other photos: upper bound of the worst
+    calibration_error: float = _at_most(0.2)  # the estimate, which overstates on few photos
+    robustness_drop: float = _at_most(0.4)  # accuracy lost under corruptions, their mean: upper bound
+    consistency: float = _at_least(0.5)  # share of photos that keep their answer when moved or encoded again
+    abstention_coverage: float = _at_least(0.0)  # share of answers that hold the class, abstaining: on unseen groups
+    # where there are groups; 0: not asked
+    abstention_kept: float = _at_least(0.0)  # share of photos of the classes that are not called neither, likewise
+    abstention_refused_far: float = _at_least(0.0)  # share of noise, gradients and plain colours called neither
+    abstention_refused_near: float = _at_least(0.0)  # share of test photos with shuffled pieces called neither
+    luck: float = _at_least(0.05)  # p-value of McNemar's test below which being worse than `prod` is not taken for
+    # luck; a higher one refuses more
+    milliseconds: float = _at_most(0.0, most=math.inf, off=0.0)  # for one photo, 99th percentile, on the machine that
+    # trained; 0: not asked
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataGates:
+    """What a dataset must show: each field is a gate, with petpark's own value, which ordinary photos keep.
+
+    Shares are from 0 to 1. A new gate is a field here and a measure of the same name in a module of
+    `training.dataset.quality.characteristics`. A limit at which nothing can fail is a gate that is not asked.
+    """
+
+    label_noise: float = _at_most(0.05, "photos whose label is contradicted", characteristic="accuracy")
+    rarest_class: float = _at_least(
+        0.1, "photos of the rarest class, of an equal part", characteristic="completeness"
+    )  # an equal part: what it had if all classes had alike
+    hours: int = _at_least(0, "hours of the day with photos", most=24.0, unit=" h", characteristic="completeness")
+    without_camera: float = _at_most(1.0, "photos of unknown cameras", characteristic="completeness")
+    without_time: float = _at_most(1.0, "photos of unknown times", characteristic="completeness")
+    unusable: float = _at_most(0.2, "files that are no whole photos", characteristic="reliability")
+    near_duplicates: float = _at_most(0.5, "photos that look like another", characteristic="reliability")
+    contradictions: float = _at_most(0.01, "photos that look like one with another label", characteristic="reliability")
+    camera_bias: float = _at_most(
+        0.8, "how well the camera tells the class (0 to 1)", unit="", characteristic="reliability"
+    )  # Cramér's V
+    leaks: int = _at_most(
+        0, "pairs that show the same in two splits", most=math.inf, unit=" pairs", characteristic="reliability"
+    )
+    unclear: float = _at_most(0.2, "photos that are blurred, dark, overexposed or tiny", characteristic="relevance")
+    greyscale: float = _at_most(1.0, "photos without colour", characteristic="relevance")  # nights have none
+    unlike: float = _at_most(0.05, "photos that are like no others", characteristic="relevance")
+    days: float = _at_most(
+        0.0, "days since a camera's newest photo", most=math.inf, off=0.0, unit=" days", characteristic="timeliness"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelChecks:
+    """How a model is tested: each field is a check, with petpark's own value."""
+
+    positive: str = ""  # the class that raises an alarm; empty: the last of the labels
+    false_positive_cost: float = 1.0  # of an alarm without its class, against that of a class without its alarm
+    false_negative_cost: float = 1.0
+    photos: int = 100  # most that are corrupted, moved and encoded again
+    calls: int = 60  # timed classifications of one photo
+    int8: int = 2  # also try an eight-bit model, and serve it if it is as good and faster: 1 of any network, 0 of none,
+    # 2 of those that were made for it
+
+
+def _gates(declared: type[ModelGates | DataGates]) -> Mapping[str, Gate]:
+    return MappingProxyType({each.name: each.metadata[_GATE] for each in fields(declared)})
+
+
+MODEL_GATES: Final = _gates(ModelGates)
+DATA_GATES: Final = _gates(DataGates)
 CHECKS: Final[Mapping[str, type[str | int | float]]] = MappingProxyType(
-    {
-        "positive": str,
-        "false_positive_cost": float,
-        "false_negative_cost": float,
-        "photos": int,
-        "calls": int,
-        "int8": int,
-    }
+    {name: type(value) for name, value in asdict(ModelChecks()).items()}
 )
-"""How a model is tested: names, and what their values are."""
+"""What the value of each check is."""
 
 
 def judged(metrics: Mapping[str, float]) -> dict[str, bool]:

@@ -23,8 +23,8 @@ from petpark.loopback import direct
 from petpark.targets import pulumi_cli
 from registry.strict_yaml import read_yaml
 from rehearsal.engine import Cancelled, DeploymentFailed, Event, StackResource, Step, Update
-from rehearsal.engine.events import Operation as Kind
-from rehearsal.engine.loopback import require_loopback
+from rehearsal.engine.configuration import require_loopback
+from rehearsal.engine.display import Operation as Kind
 from rehearsal.pulumi_process import Operation
 
 OLDEST = (3, 150)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rehearsal.engine import process
+from rehearsal import child_process
 
 PATIENCE = 5.0
 """Seconds that an operation has to end after each of two SIGTERMs."""
@@ -57,7 +57,7 @@ class Operation:
             with self._lock:
                 if self._ending:
                     return Ended(status=-signal.SIGTERM, said="ended before it began")
-                running = self._process = process.start(
+                running = self._process = child_process.start(
                     command, directory=directory, environment=environment, stdout=subprocess.PIPE, stderr=errors
                 )
             threading.Thread(target=_clear, args=(running,), daemon=True).start()

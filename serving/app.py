@@ -55,8 +55,8 @@ def create_app(
     bodies = bodies or Bodies(settings.limits, shares=not settings.behind_load_balancer)
     door = door or ApiKeyAuth(None, required=settings.api_keys == "required", metrics=metrics)
     name = settings.model
-    arms = TrafficSplit(live=live, shadow=shadow or Shadow())
-    classify = ClassifyApi(live=live, arms=arms, bodies=bodies, workers=workers, metrics=metrics)
+    split = TrafficSplit(live=live, shadow=shadow or Shadow())
+    classify = ClassifyApi(live=live, split=split, bodies=bodies, workers=workers, metrics=metrics)
     batch = BatchApi(live=live, bodies=bodies, workers=workers, metrics=metrics, door=door, most=settings.limits.batch)
     health = _health(settings, live=live, metrics=metrics, door=door, clock=clock)
     v2 = InferenceProtocolApi(

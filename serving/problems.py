@@ -3,10 +3,28 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Annotated, TypedDict
 
+import msgspec
 from starlette.responses import Response
 
 from imaging import PhotoError, PhotoTooLarge
+
+
+class PhotoProblem(TypedDict):
+    """What every problem says, be it a whole answer or one photo's of many."""
+
+    type: Annotated[str, msgspec.Meta(extra_json_schema={"format": "uri-reference"})]
+    title: str
+    status: int
+    detail: Annotated[str, msgspec.Meta(description="What was met, and what to do next")]
+
+
+class ProblemDetails(PhotoProblem):
+    """A problem that is a whole answer. https://www.rfc-editor.org/rfc/rfc9457"""
+
+    error: Annotated[str, msgspec.Meta(description="The detail again, for clients of the inference protocol")]
+    request_id: str
 
 
 @dataclass(frozen=True)
@@ -85,8 +103,8 @@ def of_status(status: int) -> Kind:
     return _BY_STATUS.get(status, INTERNAL if status >= 500 else BAD_REQUEST)
 
 
-def members(kind: Kind, detail: str) -> dict[str, object]:
-    """Give what every problem says, be it a whole answer or one photo's of many."""
+def members(kind: Kind, detail: str) -> PhotoProblem:
+    """Return what every problem says."""
     return {"type": f"/docs#{kind.name}", "title": kind.title, "status": kind.status, "detail": detail}
 
 
@@ -95,6 +113,6 @@ def response(kind: Kind, detail: str, *, request_id: str, headers: Mapping[str, 
 
     `error` repeats the detail, because clients of the Open Inference Protocol look for that member.
     """
-    document = {**members(kind, detail), "error": detail, "request_id": request_id}
+    document: ProblemDetails = {**members(kind, detail), "error": detail, "request_id": request_id}
     body = json.dumps(document, ensure_ascii=False).encode("utf-8", "replace")
     return Response(body, status_code=kind.status, media_type="application/problem+json", headers=headers)

@@ -1,21 +1,12 @@
 """The rehearsal's evaluation of policies, by itself: it belongs to another environment but needs nothing of it."""
 
-import importlib.util
+import importlib
 import sys
 from typing import Any
+from unittest.mock import patch
 
 from rehearsal.emulator import PLUGIN
 
-
-def load() -> Any:
-    """The plugin's module."""
-    spec = importlib.util.spec_from_file_location("policy", PLUGIN / "petpark_emulator" / "access" / "policy.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
-
-
-policy = load()
+with patch.object(sys, "path", [str(PLUGIN), *sys.path]):
+    policy: Any = importlib.import_module("petpark_emulator.access.policy")
+    conditions: Any = importlib.import_module("petpark_emulator.access.conditions")

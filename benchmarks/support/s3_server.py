@@ -17,7 +17,7 @@ import boto3
 
 from registry.store.crt_transfer import crt_transfer
 from registry.store.s3_store import S3Store, s3_client
-from rehearsal.engine.process import start, stop
+from rehearsal.child_process import start, stop
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

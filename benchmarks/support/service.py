@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from rehearsal.engine.process import start, stop
+from rehearsal.child_process import start, stop
 
 LOOK_EVERY = 0.01
 

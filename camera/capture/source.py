@@ -18,6 +18,7 @@ from av.packet import Packet
 from av.stream import Stream
 from av.video.frame import VideoFrame
 
+from camera.schemes import PROTOCOLS
 from registry.masking import Address
 
 OPEN_SECONDS = 10.0
@@ -36,16 +37,6 @@ https://ffmpeg.org/ffmpeg-formats.html#Format-Options (max_streams), #mpegts-1
 """
 _BAD_PACKETS = 100
 """Packets in a row that could not be decoded; then the connection is made anew."""
-
-_NETWORK = {"rtsp", "rtsps", "http", "https"}
-_PROTOCOLS = {
-    "rtsp": "rtsp,rtp,tcp",
-    "rtsps": "rtsps,rtsp,rtp,tcp,tls",
-    "http": "http,tcp",
-    "https": "https,http,tcp,tls",
-    "": "file",
-}
-"""What FFmpeg may open on a source's behalf: no stream or playlist leads it from the network to files, or back."""
 
 
 class SourceLost(Exception):
@@ -67,9 +58,9 @@ class Frame:
 
 
 def scheme_of(url: str) -> str:
-    """The kind of source: `rtsp`, `rtsps`, `http`, `https`, or the empty string for a file."""
+    """The kind of source: a key of `PROTOCOLS`, or the empty string for a file."""
     scheme, separator, _ = url.partition("://")
-    return scheme.lower() if separator and scheme.lower() in _NETWORK else ""
+    return scheme.lower() if separator and scheme.lower() in PROTOCOLS else ""
 
 
 def frames(
@@ -158,7 +149,7 @@ def _open_video(url: str, open_seconds: float, read_seconds: float) -> InputCont
 def _open(url: str, open_seconds: float, read_seconds: float, *, streams: int = 0) -> InputContainer:
     """Open a source; with at most so many `streams`, where that is given."""
     scheme = scheme_of(url)
-    options = {"protocol_whitelist": _PROTOCOLS[scheme], "analyzeduration": str(int(_LOOK_SECONDS * 1e6))}
+    options = {"protocol_whitelist": PROTOCOLS.get(scheme, "file"), "analyzeduration": str(int(_LOOK_SECONDS * 1e6))}
     if streams:
         options |= {"max_streams": str(streams), "merge_pmt_versions": "1"}
     if scheme in {"rtsp", "rtsps"}:

@@ -1,118 +1,139 @@
-"""What a stack costs with its settings, at AWS's list prices. Pure: settings in, lines out.
+"""What a stack costs with its settings, at AWS's list prices in the stack's region. Pure: settings and prices in.
 
-The prices are those of `REGION` in `READ`, in US dollars, without tax, free tier, savings plans and credits. AWS
-changes them, and other regions have others: https://calculator.aws has today's.
+Without tax, free tier, savings plans and credits; each line states what it assumes.
 """
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from infra.configuration.prices import PriceTable, RegionPrices
 from infra.configuration.settings import StackSettings
 
-REGION = "us-east-1"
-READ = "October 2026"
 HOURS = 730
 """Hours per month, as in AWS's own calculator."""
 
-INSTANCE_HOUR: Mapping[str, float] = MappingProxyType(
-    {
-        # https://aws.amazon.com/ec2/pricing/on-demand/
-        "c7i.large": 0.08925,
-        "c7i.xlarge": 0.1785,
-        "g5.xlarge": 1.006,
-        "g4dn.xlarge": 0.526,
-        "g6.xlarge": 0.8048,
-    }
-)
-
-# https://aws.amazon.com/ebs/pricing/
-GP3_GB_MONTH = 0.08
-# https://aws.amazon.com/elasticloadbalancing/pricing/
-BALANCER_HOUR, CAPACITY_UNIT_HOUR = 0.0225, 0.008
-# https://aws.amazon.com/vpc/pricing/
-ADDRESS_HOUR = 0.005
-# https://aws.amazon.com/kms/pricing/
-KEY_MONTH = 1.0
-# https://aws.amazon.com/cloudwatch/pricing/
-ALARM_MONTH, METRIC_MONTH, LOG_GB = 0.10, 0.30, 0.50
-# https://aws.amazon.com/s3/pricing/
-STORAGE_GB_MONTH = 0.023
+COMPONENTS = ("endpoint", "monitoring", "platform")
+"""What has a monthly cost, in this order; training is paid for by the hour."""
 
 DATA_GB, LOGS_GB, ALARMS = 50, 2, 10
 """Assumptions: GB of photos and models, GB of logs per month, the most alarms."""
+
+EGRESS_GB, KMS_REQUESTS, PHOTOS = 10, 100_000, 100_000
+"""Assumptions per month: GB of answers to the internet, requests to KMS, photos written and read once."""
+
+POLLED_OBJECTS = 3
+"""Reads of each poll: the channel, decisions about its version, experiments. docs/design/scale.md"""
 
 METRICS: Mapping[str, int] = MappingProxyType({"instance": 6, "autoscaled": 3})
 """Metrics made from log lines, by kind of endpoint; a load balancer's own metrics are free."""
 
 _BALANCER_ZONES = 2
 _KEYS = 2
+_SECONDS = HOURS * 3600
 
 
 @dataclass(frozen=True, kw_only=True)
 class Item:
-    """Something with a monthly cost."""
+    """Something with a monthly cost in USD: which of `COMPONENTS` it is part of, and what was assumed."""
 
+    component: str
     name: str
     month: float
+    assumption: str
 
 
-class PriceUnknown(ValueError):
-    """The table has no price for an instance type."""
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """A cost before and after; `unit` is what it is paid for. A stack without training has none of it: 0."""
+
+    component: str
+    before: float
+    after: float
+    unit: str = "month"
 
 
-def monthly(settings: StackSettings) -> list[Item]:
+def monthly(settings: StackSettings, table: PriceTable) -> list[Item]:
     """What the stack costs per month without training, with the fewest instances of its endpoint.
 
     Raises `PriceUnknown`.
     """
-    return [*_endpoint(settings), *_monitoring(settings), *_platform(settings)]
+    prices = table.region(settings.region)
+    return [*_endpoint(settings, prices), *_monitoring(settings, prices), *_platform(settings, prices)]
 
 
-def training_hour(settings: StackSettings) -> float:
+def training_hour(settings: StackSettings, table: PriceTable) -> float:
     """What an hour of training costs at most: instances on demand, disks, addresses. Raises `PriceUnknown`.
 
     Spot is usually less than half of it, at a price that changes: https://aws.amazon.com/ec2/spot/pricing/.
     """
-    training = settings.training
-    price = _hour(training.instance_types[0].name)
-    disk = training.volume_gb * GP3_GB_MONTH / HOURS
-    return training.instances * (price + disk + ADDRESS_HOUR)
+    training, prices = settings.training, table.region(settings.region)
+    disk = training.volume_gb * prices.service("gp3_gb_month") / HOURS
+    instance = prices.instance_hour(training.instance_types[0].name)
+    return training.instances * (instance + disk + prices.service("public_ipv4_hour"))
 
 
-def _endpoint(settings: StackSettings) -> Iterator[Item]:
+def compare(before: StackSettings, after: StackSettings, table: PriceTable) -> list[Change]:
+    """USD a month of each component, and USD an hour of training, with both settings. Raises `PriceUnknown`."""
+    old, new = (by_component(monthly(settings, table)) for settings in (before, after))
+    changes = [Change(component=name, before=old[name], after=new[name]) for name in COMPONENTS]
+    hours = [training_hour(each, table) if each.platform_stack is None else 0.0 for each in (before, after)]
+    return [*changes, Change(component="training", before=hours[0], after=hours[1], unit="hour")]
+
+
+def by_component(items: list[Item]) -> dict[str, float]:
+    """USD a month of each of `COMPONENTS`; 0 for what the stack does not have."""
+    return {name: sum(item.month for item in items if item.component == name) for name in COMPONENTS}
+
+
+def _endpoint(settings: StackSettings, prices: RegionPrices) -> Iterator[Item]:
     endpoint = settings.endpoint
     autoscaled = endpoint.kind == "autoscaled"
     count = endpoint.min_instances if autoscaled else 1
-    yield Item(
-        name=f"{count} x {endpoint.instance_type.name}", month=count * HOURS * _hour(endpoint.instance_type.name)
-    )
-    yield Item(name=f"{count} x {endpoint.volume_gb} GB gp3", month=count * endpoint.volume_gb * GP3_GB_MONTH)
+    fewest = "the fewest instances, all hours of a month" if autoscaled else "all hours of a month"
+
+    def item(name: str, month: float, assumption: str) -> Item:
+        return Item(component="endpoint", name=name, month=month, assumption=assumption)
+
+    hour = prices.instance_hour(endpoint.instance_type.name)
+    yield item(f"{count} x {endpoint.instance_type.name}", count * HOURS * hour, fewest)
+    disk = count * endpoint.volume_gb * prices.service("gp3_gb_month")
+    yield item(f"{count} x {endpoint.volume_gb} GB gp3", disk, "no more than gp3's own speed")
     addresses = count + (_BALANCER_ZONES if autoscaled else 0)
-    yield Item(name=f"{addresses} public IPv4 addresses", month=addresses * HOURS * ADDRESS_HOUR)
+    zones = f"one an instance, and {_BALANCER_ZONES} of the load balancer" if autoscaled else "one an instance"
+    yield item(f"{addresses} public IPv4", addresses * HOURS * prices.service("public_ipv4_hour"), zones)
     if autoscaled:
-        hour = BALANCER_HOUR + CAPACITY_UNIT_HOUR
-        yield Item(name="load balancer, one capacity unit at most", month=HOURS * hour)
+        balancer = HOURS * (prices.service("load_balancer_hour") + prices.service("capacity_unit_hour"))
+        yield item("load balancer", balancer, "one capacity unit at most: 1 GB and 25 new connections/s an hour")
+    reads = count * POLLED_OBJECTS * _SECONDS / endpoint.poll_seconds
+    polls = reads / 1000 * prices.service("s3_1k_reads")
+    yield item("polls of the registry", polls, f"{POLLED_OBJECTS} reads every {endpoint.poll_seconds} s an instance")
+    egress = EGRESS_GB * prices.service("data_out_gb")
+    yield item("data to the internet", egress, f"{EGRESS_GB} GB of answers; none between zones or regions")
 
 
-def _monitoring(settings: StackSettings) -> Iterator[Item]:
-    yield Item(name=f"{ALARMS} alarms at most", month=ALARMS * ALARM_MONTH)
+def _monitoring(settings: StackSettings, prices: RegionPrices) -> Iterator[Item]:
+    def item(name: str, month: float, assumption: str) -> Item:
+        return Item(component="monitoring", name=name, month=month, assumption=assumption)
+
+    yield item(f"{ALARMS} alarms", ALARMS * prices.service("alarm_month"), "at most")
     metrics = METRICS[settings.endpoint.kind]
-    yield Item(name=f"{metrics} metrics from the log", month=metrics * METRIC_MONTH)
-    yield Item(name=f"logs, {LOGS_GB} GB written", month=LOGS_GB * LOG_GB)
+    yield item(f"{metrics} metrics from the log", metrics * prices.service("metric_month"), "each seen every hour")
+    stored = LOGS_GB * settings.log_days * 12 / 365  # GB at any time
+    logs = LOGS_GB * prices.service("log_gb") + stored * prices.service("log_gb_month")
+    yield item("logs", logs, f"{LOGS_GB} GB a month, kept for {settings.log_days} days, uncompressed")
 
 
-def _platform(settings: StackSettings) -> Iterator[Item]:
-    if settings.platform_stack is None:
-        yield Item(name=f"{_KEYS} KMS keys", month=_KEYS * KEY_MONTH)
-        yield Item(name=f"S3, {DATA_GB} GB of photos and models", month=DATA_GB * STORAGE_GB_MONTH)
+def _platform(settings: StackSettings, prices: RegionPrices) -> Iterator[Item]:
+    if settings.platform_stack is not None:
+        return
 
+    def item(name: str, month: float, assumption: str) -> Item:
+        return Item(component="platform", name=name, month=month, assumption=assumption)
 
-def _hour(type_: str) -> float:
-    try:
-        return INSTANCE_HOUR[type_]
-    except KeyError:
-        known = ", ".join(INSTANCE_HOUR)
-        raise PriceUnknown(
-            f"infra/configuration/costs.py has no price for {type_}, only for {known}: add it there"
-        ) from None
+    requests = KMS_REQUESTS / 10_000 * prices.service("kms_10k_requests")
+    keys = _KEYS * prices.service("kms_key_month") + requests
+    yield item(f"{_KEYS} KMS keys", keys, f"{KMS_REQUESTS:,} requests a month; buckets ask once for many objects")
+    yield item("S3 storage", DATA_GB * prices.service("s3_gb_month"), f"{DATA_GB} GB of photos and models")
+    each = prices.service("s3_1k_writes") + prices.service("s3_1k_reads")
+    yield item("S3 requests", PHOTOS / 1000 * each, f"{PHOTOS:,} photos a month, written and read once")

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from petpark.downloads import TOOLS
+from petpark.downloads import TOOLS, unchanged
 from petpark.downloads.errors import ArchiveMissing, ArchiveRefused, PublisherUnreachable
 from petpark.downloads.fetch import Timeouts, fetch, open_client
 from petpark.downloads.install import download, downloads, locked, place
@@ -33,6 +33,7 @@ _WAYS_OUT = (
     "by hand (https://www.pulumi.com/docs/install/); a rehearsal can do without it: petpark rehearse --engine embedded"
 )
 _CHECKSUMS_LIMIT = 1_000_000
+_PLUGIN_BINARY = "pulumi-resource-aws"
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 type Showing = Callable[[str], AbstractContextManager[Report]]
@@ -110,6 +111,7 @@ def install(
         if not program.is_file():
             archive, cli = _verified(cli_file(environment), showing, tools, environment, patience)
             place(archive, destination, unpacked=_CLI_SIZES[1], arrange=_arrange)
+            unchanged.record(program)
             record(cli.name, cli.sha256, tools)
             fetched.append(cli)
         if not _plugin(tools).is_dir():
@@ -118,9 +120,24 @@ def install(
                 _install_plugin(program, archive, tools)
             finally:
                 archive.unlink()
+            if (binary := _plugin(tools) / _PLUGIN_BINARY).is_file():
+                unchanged.record(binary)
             record(plugin.name, plugin.sha256, tools)
             fetched.append(plugin)
     return fetched
+
+
+def problem(program: Path, tools: Path = TOOLS) -> str:
+    """Why `program`, or the plugin that it runs, is not what was installed in `tools`; empty if it is.
+
+    Programs elsewhere are their owner's business. Those that an earlier petpark installed are recorded as they are.
+    """
+    if not program.is_relative_to(tools):
+        return ""
+    for each in (program, _plugin(tools) / _PLUGIN_BINARY):
+        if each.is_file() and (why := unchanged.problem(each, verified=lambda: "")):
+            return f"{each} is not the one that was downloaded: {why}"
+    return ""
 
 
 def _verified(

@@ -18,6 +18,9 @@ _SECONDS: Final = 1_200.0
 """A preview reads data sources and starts the provider: minutes on a slow connection."""
 _FORMAT: Final = 1
 
+LARGEST: Final = 50_000_000
+"""Bytes of a plan's file: some thousand resources with their policies and user data."""
+
 
 def plan_by_pulumi(stack: str, root: Path) -> Plan:
     """What `pulumi up` would do. Raises `PulumiMissing`, `PulumiFailed`, `StackNotDeployed`, `PreviewUnreadable`.
@@ -27,6 +30,15 @@ def plan_by_pulumi(stack: str, root: Path) -> Plan:
     program = _program()
     text = pulumi_cli.run(program, "preview", "--json", "--stack", stack, cwd=root, timeout=_SECONDS, partial=True)
     return read_plan(text, stack=stack, source=f"pulumi {pulumi_cli.version(program)}")
+
+
+def plan_from_file(stack: str, path: Path) -> Plan:
+    """The plan in a file with the output of `pulumi preview --json`. Raises `PreviewUnreadable`."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise PreviewUnreadable(f"{path} cannot be read: {error}.", next_step="Name a file.") from None
+    return read_plan(text, stack=stack, source="pulumi preview --json")
 
 
 def state_version(stack: str, root: Path) -> str:
@@ -51,10 +63,13 @@ def save(plan: Plan, path: Path) -> None:
 
 
 def load(path: Path) -> Plan:
-    """The plan in a file that `save` wrote. Raises `PreviewUnreadable`."""
+    """The plan in a file that `save` wrote; a fork's run may have made it, so nothing in it is trusted.
+
+    Raises `PreviewUnreadable`.
+    """
     try:
-        facts: Any = json.loads(path.read_text(encoding="utf-8"))
-        if facts["format"] == _FORMAT:
+        facts: Any = json.loads(path.read_text(encoding="utf-8")) if path.stat().st_size <= LARGEST else {}
+        if facts.get("format") == _FORMAT:
             return Plan(
                 stack=str(facts["stack"]),
                 changes=tuple(_change(each) for each in facts["changes"]),
@@ -86,9 +101,23 @@ def _change(facts: Mapping[str, Any]) -> ResourceChange:
     return ResourceChange(
         op=Op(facts["op"]),
         urn=str(facts["urn"]),
-        properties=tuple(PropertyChange(**each) for each in facts["properties"]),
+        properties=tuple(
+            PropertyChange(
+                path=str(each["path"]),
+                before=_text(each["before"]),
+                after=_text(each["after"]),
+                forces=bool(each["forces"]),
+            )
+            for each in facts["properties"]
+        ),
         protected=bool(facts["protected"]),
     )
+
+
+def _text(value: Any) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    raise TypeError(value)
 
 
 def _program() -> Path:

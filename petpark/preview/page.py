@@ -69,7 +69,7 @@ def comment(plans: Sequence[Plan], source: Source, *, sections: Sequence[str] = 
         text = page(plans, source, sections=sections, detail=detail)
         if len(text) <= limit:
             return text
-    elsewhere = "Everything else is too long for a comment: see the artifact `preview` of this run."
+    elsewhere = "Everything else is too long for a comment: see the artifact `preview-<stack>` of this run."
     shortest = page(plans, source, sections=(elsewhere,), detail=_LEVELS[-1])
     return shortest if len(shortest) <= limit else f"{shortest[: limit - 2]}\n…"
 
@@ -209,7 +209,7 @@ def _shortened(plans: Sequence[Plan], detail: Detail) -> bool:
 
 def _left_out(resources: int) -> str:
     what = f"{resources} resources are counted only, and long values" if resources else "Long values"
-    return f"{what} are shortened here. The complete page is the artifact `preview` of this run."
+    return f"{what} are shortened here. The complete page is in the artifact `preview-<stack>` of this run."
 
 
 def _binding(plans: Sequence[Plan], source: Source) -> Iterator[str]:

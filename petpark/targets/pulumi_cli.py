@@ -84,6 +84,14 @@ def run(
     `environment` is ours if it is not given. `partial`: a JSON object counts even if the command failed, for it names
     the errors.
     """
+    if program.is_relative_to(TOOLS):
+        from petpark.downloads.pulumi import problem
+
+        if why := problem(program):
+            raise PulumiFailed(
+                f"The Pulumi CLI is not used: {why}.",
+                next_step=f"Remove {TOOLS / 'pulumi'} and fetch it again: petpark doctor --install-pulumi",
+            )
     environment = {**(os.environ if environment is None else environment), "PULUMI_SKIP_UPDATE_CHECK": "true"}
     command = [str(program), "--non-interactive", *words]
     shown = " ".join(("pulumi", *words))

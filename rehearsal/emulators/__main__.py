@@ -6,7 +6,7 @@ from rehearsal.emulators import EMULATORS, Product
 def table(product: Product) -> str:
     """Markdown: a row for each behaviour that it lacks, with the number of contract tests that show it."""
     lines = ["| it lacks | tests | what would restore it |", "|---|---|---|"]
-    lines += [f"| {one.behaviour} | {len(one.tests)} | {one.remedy} |" for one in product.lacks]
+    lines += [f"| {one.behaviour} | {len(one.tests)} | {one.fix} |" for one in product.lacks]
     return "\n".join(lines)
 
 

@@ -28,7 +28,7 @@ _LACKS = (
             "test_access.py::test_an_instance_can_be_allowed_by_its_tag_only",
             "test_access.py::test_a_key_can_be_allowed_alone",
         ),
-        remedy="answer with each service's code",
+        fix="answer with each service's code",
     ),
     Lacking(
         behaviour="conditions on prefixes, namespaces and log groups: what they allow is refused",
@@ -38,7 +38,7 @@ _LACKS = (
             "test_access.py::test_a_log_group_can_be_allowed_alone",
             "test_access.py::test_how_a_bucket_is_set_up_is_read_with_permissions_of_other_names",
         ),
-        remedy="LocalStack: `access/questions`",
+        fix="LocalStack: `access/required`",
     ),
     Lacking(
         behaviour="trust policies: session names are free, and a service or a caller that one names counts for nothing",
@@ -49,7 +49,7 @@ _LACKS = (
             "test_access.py::test_the_administrators_own_name_is_root",
             "test_access.py::test_a_role_can_ask_sessions_to_keep_their_name",
         ),
-        remedy="LocalStack: `access/identities`",
+        fix="LocalStack: `access/identities`",
     ),
     Lacking(
         behaviour="bucket policies as petpark writes them: every write is refused, and a role that one names stays out",
@@ -61,7 +61,7 @@ _LACKS = (
             "test_write_once.py::test_only_the_collector_deletes",
             "test_write_once.py::test_a_bucket_policy_lets_in_whom_it_names",
         ),
-        remedy="LocalStack: `access/storage`",
+        fix="LocalStack: `access/storage`",
     ),
     Lacking(
         behaviour="key policies, and S3's use of a key in the caller's name: anyone signs, and reads what is encrypted",
@@ -72,7 +72,7 @@ _LACKS = (
             "test_access.py::test_writing_an_encrypted_object_takes_the_key_too",
             "test_access.py::test_a_missing_object_is_denied_to_those_who_may_not_list",
         ),
-        remedy="LocalStack: `access/enforcement`, `access/storage`",
+        fix="LocalStack: `access/enforcement`, `access/storage`",
     ),
     Lacking(
         behaviour="instance profiles, and all but tags that a launch template gives its instances",
@@ -86,12 +86,12 @@ _LACKS = (
             "test_instances.py::test_a_launch_template_names_its_instances_subnet",
             "test_instances.py::test_a_launch_templates_own_tags_are_no_part_of_its_data_and_can_change",
         ),
-        remedy="LocalStack: `instances`, `launch_templates`",
+        fix="LocalStack: `instances`, `launch_templates`",
     ),
     Lacking(
         behaviour="events of an instance's changes",
         tests=("test_instances.py::test_every_change_of_an_instance_is_an_event",),
-        remedy="LocalStack: `instances`",
+        fix="LocalStack: `instances`",
     ),
     Lacking(
         behaviour="Auto Scaling groups that start, register, refresh and read back as AWS's",
@@ -101,9 +101,8 @@ _LACKS = (
             "test_services.py::test_an_instance_refresh_replaces_every_member",
             "test_services.py::test_an_update_keeps_the_mixed_instances_policy_it_does_not_name",
             "test_services.py::test_a_scaling_policy_answers_its_arn_and_is_enabled",
-            "test_services.py::test_a_lifecycle_hook_has_only_the_targets_it_was_given",
         ),
-        remedy="LocalStack: `autoscaling`, `load_balancing`",
+        fix="LocalStack: `autoscaling`, `load_balancing`",
     ),
     Lacking(
         behaviour="idle connections, and answers to calls that are sent again",
@@ -111,28 +110,27 @@ _LACKS = (
             "test_process.py::test_an_idle_connection_stays_open",
             "test_retries.py::test_a_later_attempt_of_an_answered_call_gets_the_same_answer",
         ),
-        remedy="LocalStack: `connections`, `retries`",
+        fix="LocalStack: `connections`, `retries`",
     ),
     Lacking(
         behaviour="silence towards the network: it looks up a host name at the first call to S3",
         tests=("test_process.py::test_it_reaches_for_nothing_outside_this_machine",),
-        remedy="LocalStack: `connections`; the fence refuses it",
+        fix="LocalStack: `connections`; `loopback_only` refuses it",
     ),
     Lacking(
-        behaviour="budgets' tags, SSM activations and compact redrive policies",
+        behaviour="budgets' tags and compact redrive policies",
         tests=(
             "test_services.py::test_a_budget_reads_back_its_tags_and_subscribers_and_can_be_changed",
-            "test_services.py::test_an_activation_is_made_found_and_deleted",
             "test_services.py::test_a_queues_redrive_policy_reads_back_compact",
         ),
-        remedy="LocalStack: `spending`, `activations`, `queues`",
+        fix="LocalStack: `budgets`, `queues`",
     ),
     Lacking(
         behaviour="the public parameter of the Deep Learning image",
         tests=(
             "test_services.py::test_a_public_parameter_names_an_image_that_instances_and_templates_take[deep-learning]",
         ),
-        remedy="LocalStack: `machine_images`",
+        fix="LocalStack: `machine_images`",
     ),
     Lacking(
         behaviour="Step Functions' tokens, stops and user data, and JSONata",
@@ -142,12 +140,12 @@ _LACKS = (
             "test_workflows.py::test_user_data_reaches_an_instance_encoded_once",
             "test_workflows.py::test_jsonata_needs_no_java",
         ),
-        remedy="LocalStack: `step_functions`",
+        fix="LocalStack: `step_functions`",
     ),
     Lacking(
         behaviour="schedules that call their target in time",
         tests=("test_workflows.py::test_a_schedule_calls_its_target_when_its_time_has_come",),
-        remedy="LocalStack: `scheduler`",
+        fix="LocalStack: `scheduler`",
     ),
 )
 

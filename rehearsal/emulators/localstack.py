@@ -12,7 +12,7 @@ def gateway(place: EmulatorPaths) -> dict[str, str]:
         "SQS_ENDPOINT_STRATEGY": "off",  # queue URLs on this address, not on a name that only public DNS knows
         "S3_SKIP_SIGNATURE_VALIDATION": "0",
         "EAGER_SERVICE_LOADING": "0",
-        # Nothing outside this machine is contacted; what these miss, `fence` refuses.
+        # Nothing outside this machine is contacted; what these miss, `loopback_only` refuses.
         "DISABLE_EVENTS": "1",
         "DNS_ADDRESS": "0",
         "SKIP_SSL_CERT_DOWNLOAD": "1",

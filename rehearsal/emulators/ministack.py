@@ -29,7 +29,7 @@ _LACKS = (
             "test_services.py::test_an_instance_refresh_replaces_every_member",
             "test_services.py::test_an_update_keeps_the_mixed_instances_policy_it_does_not_name",
         ),
-        remedy="groups that launch, replace and register instances: its `autoscaling` module anew",
+        fix="groups that launch, replace and register instances: its `autoscaling` module anew",
     ),
     Lacking(
         behaviour="policies that hold for the account's administrator: root passes buckets, keys and trust policies",
@@ -39,7 +39,7 @@ _LACKS = (
             "test_access.py::test_not_even_the_administrator_signs",
             "test_write_once.py::test_not_even_the_administrator_writes_plainly_or_deletes",
         ),
-        remedy="evaluate resource policies for root; an administrator that is a user would do",
+        fix="evaluate resource policies for root; an administrator that is a user would do",
     ),
     Lacking(
         behaviour="permission for one instance by its tag, one log group by its ARN, metrics by their namespace",
@@ -48,12 +48,12 @@ _LACKS = (
             "test_access.py::test_a_log_group_can_be_allowed_alone",
             "test_access.py::test_metrics_can_be_allowed_for_a_namespace_only",
         ),
-        remedy="ARNs and condition keys of these three services",
+        fix="ARNs and condition keys of these three services",
     ),
     Lacking(
         behaviour="a trust policy that names the caller as permission enough",
         tests=("test_access.py::test_a_role_that_names_the_caller_needs_nothing_more",),
-        remedy="evaluate the trust policy as a resource policy",
+        fix="evaluate the trust policy as a resource policy",
     ),
     Lacking(
         behaviour="S3's use of a customer's key in the caller's name",
@@ -61,47 +61,32 @@ _LACKS = (
             "test_access.py::test_reading_an_encrypted_object_takes_the_key_too",
             "test_access.py::test_writing_an_encrypted_object_takes_the_key_too",
         ),
-        remedy="ask for `kms:Decrypt` and `kms:GenerateDataKey` too (LocalStack: `access/storage`)",
+        fix="ask for `kms:Decrypt` and `kms:GenerateDataKey` too (LocalStack: `access/storage`)",
     ),
     Lacking(
         behaviour="AccessDenied for a missing object to those who may not list",
         tests=("test_access.py::test_a_missing_object_is_denied_to_those_who_may_not_list",),
-        remedy="ask for `s3:ListBucket` too (LocalStack: `access/storage`)",
+        fix="ask for `s3:ListBucket` too (LocalStack: `access/storage`)",
     ),
     Lacking(
         behaviour="the refusal of an instance profile that does not exist",
         tests=("test_instances.py::test_a_profile_that_does_not_exist_is_refused",),
-        remedy="one check in RunInstances (LocalStack: `instances`)",
+        fix="one check in RunInstances (LocalStack: `instances`)",
     ),
     Lacking(
         behaviour="the same answer to a later attempt of an answered call",
         tests=("test_retries.py::test_a_later_attempt_of_an_answered_call_gets_the_same_answer",),
-        remedy="remember answers by `amz-sdk-invocation-id` (LocalStack: `retries`)",
+        fix="remember answers by `amz-sdk-invocation-id` (LocalStack: `retries`)",
     ),
     Lacking(
         behaviour="a new token for each attempt of a task: a dead worker's answer counts for the next attempt",
         tests=("test_workflows.py::test_a_retried_task_has_a_new_token_and_the_old_ones_worker_is_refused",),
-        remedy="LocalStack: `step_functions`",
-    ),
-    Lacking(
-        behaviour="SSM activations",
-        tests=("test_services.py::test_an_activation_is_made_found_and_deleted",),
-        remedy="three calls (LocalStack: `activations`)",
-    ),
-    Lacking(
-        behaviour="Application Auto Scaling",
-        tests=("test_services.py::test_repositories_and_scalable_targets_exist",),
-        remedy="the service; petpark's stacks as configured do not use it",
+        fix="LocalStack: `step_functions`",
     ),
     Lacking(
         behaviour="a queue's redrive policy read back without spaces",
         tests=("test_services.py::test_a_queues_redrive_policy_reads_back_compact",),
-        remedy="one line (LocalStack: `queues`)",
-    ),
-    Lacking(
-        behaviour="the refusal of a trail whose bucket does not exist",
-        tests=("test_services.py::test_a_trail_needs_a_bucket_that_exists",),
-        remedy="one check in CreateTrail",
+        fix="one line (LocalStack: `queues`)",
     ),
 )
 

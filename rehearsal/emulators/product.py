@@ -29,13 +29,13 @@ class Lacking:
     """A behaviour of AWS that petpark relies on and the emulator does not have.
 
     `behaviour` completes the sentence "it lacks …". `tests` are the contract tests that show it, as `file.py::test`
-    below `tests/rehearsal/emulator`: each must fail, and fails the suite when it passes. `remedy` says what would
+    below `tests/rehearsal/emulator`: each must fail, and fails the suite when it passes. `fix` says what would
     restore it. `sign` is what the error of a rehearsal that ends for it contains.
     """
 
     behaviour: str
     tests: tuple[str, ...]
-    remedy: str
+    fix: str
     sign: str = ""
 
 

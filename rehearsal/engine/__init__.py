@@ -1,30 +1,25 @@
 """Deploys the Pulumi program into the rehearsal.
 
-`Engine` is what the rehearsal asks of an engine; `EmbeddedEngine` is the one that needs nothing but the AWS provider
+`Engine` is what the rehearsal needs of an engine; `EmbeddedEngine` is the one that needs nothing but the AWS provider
 binary. See docs/design/engine.md.
 """
 
-from __future__ import annotations
-
 from typing import Any, Protocol
 
+from rehearsal.engine.configuration import Secret
+from rehearsal.engine.display import DeploymentFailed, Event, StackResource, Step, Update
 from rehearsal.engine.embedded import EmbeddedEngine
 from rehearsal.engine.errors import (
     Cancelled,
     ConfigurationRefused,
-    DeploymentFailed,
     EmulatorMissing,
     EndpointRefused,
     EngineError,
     ProviderChanged,
     ProviderMissing,
     StackBusy,
-    StackMissing,
-    StateUnreadable,
 )
-from rehearsal.engine.events import Change, Event, StackResource, Step, Update
-from rehearsal.engine.project import Secret
-from rehearsal.engine.provider_binary import find_provider
+from rehearsal.engine.provider.binary import find_provider
 
 
 class Engine(Protocol):
@@ -61,7 +56,6 @@ class Engine(Protocol):
 
 __all__ = [
     "Cancelled",
-    "Change",
     "ConfigurationRefused",
     "DeploymentFailed",
     "EmbeddedEngine",
@@ -74,9 +68,7 @@ __all__ = [
     "ProviderMissing",
     "Secret",
     "StackBusy",
-    "StackMissing",
     "StackResource",
-    "StateUnreadable",
     "Step",
     "Update",
     "find_provider",

@@ -1,21 +1,18 @@
 """The engine as a command: `python -m rehearsal.engine preview|up|refresh|destroy|stack|forget --stack STACK`."""
 
-from __future__ import annotations
-
 import argparse
 import json
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from petpark.loopback import direct
-from rehearsal.engine import digest, display
+from rehearsal.engine.configuration import Secret, Setting, read_yaml
+from rehearsal.engine.display import DeploymentFailed, Event, Update, lines, summary
 from rehearsal.engine.embedded import EmbeddedEngine
-from rehearsal.engine.errors import DeploymentFailed, EngineError
-from rehearsal.engine.events import Event, Update
-from rehearsal.engine.project import Secret, Setting, read_yaml
+from rehearsal.engine.errors import EngineError
 
 _OPERATIONS = ("preview", "up", "refresh", "destroy")
 _FAILED, _USAGE = 1, 2
@@ -34,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 0
         return _stack(engine, given)
     except DeploymentFailed as failure:
-        _end(failure.update, as_json=given.json)
+        print("\n".join(summary(failure.update)), flush=True)
         return _FAILED
     except EngineError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -48,41 +45,23 @@ def _operate(engine: EmbeddedEngine, given: argparse.Namespace) -> int:
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, cancel)
-    operation = {
-        "preview": engine.preview,
-        "up": engine.up,
-        "refresh": engine.refresh,
-        "destroy": engine.destroy,
-    }[given.command]
-    _end(operation(given.stack), as_json=given.json)
+    operation: Callable[[str], Update] = getattr(engine, given.command)
+    print("\n".join(summary(operation(given.stack))), flush=True)
     return 0
 
 
 def _stack(engine: EmbeddedEngine, given: argparse.Namespace) -> int:
-    outputs = engine.outputs(given.stack, show_secrets=given.show_secrets)
-    if given.json:
-        print(json.dumps(outputs, indent=2))
-        return 0
     for resource in engine.resources(given.stack):
         print(f"{resource.urn}  {resource.id}".rstrip())
-    for name, value in outputs.items():
+    for name, value in engine.outputs(given.stack, show_secrets=given.show_secrets).items():
         print(f"{name} = {json.dumps(value)}")
     return 0
 
 
-def _end(update: Update, *, as_json: bool) -> None:
-    if as_json:
-        print(json.dumps(digest.of(update), indent=2))
-    else:
-        print("\n".join(display.summary(update)), flush=True)
-
-
 def _engine(given: argparse.Namespace) -> EmbeddedEngine:
-    def tell(event: Event) -> None:
-        # With --json, standard output holds nothing but the JSON.
-        stream = sys.stderr if given.json else sys.stdout
-        for line in display.lines(event, given.command):
-            print(line, file=stream, flush=True)
+    def report(event: Event) -> None:
+        for line in lines(event, given.command):
+            print(line, flush=True)
 
     settings: dict[str, Setting] = dict(read_yaml(given.config_file)) if given.config_file else {}
     settings |= dict(_pair(text) for text in given.config)
@@ -92,7 +71,7 @@ def _engine(given: argparse.Namespace) -> EmbeddedEngine:
         state_dir=given.state_dir,
         config={given.stack: settings},
         passphrase=_passphrase(),
-        on_event=tell,
+        on_event=report,
         parallel=given.parallel,
     )
 
@@ -126,7 +105,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--config", action="append", default=[], metavar="KEY=VALUE", help="one setting; repeatable")
     parser.add_argument("--secret", action="append", default=[], metavar="KEY=VALUE", help="one secret setting")
     parser.add_argument("--parallel", type=int, default=16, help="steps at once (default: 16)")
-    parser.add_argument("--json", action="store_true", help="the report (stack: the outputs) as JSON")
     parser.add_argument("--show-secrets", action="store_true", help="with `stack`: outputs in the clear")
     parser.add_argument("--urn", default="", help="with `forget`: the resource to drop from the state")
     return parser

@@ -1,32 +1,21 @@
 """An update under way: each resource that the program registers is planned, decided upon, and carried out."""
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from rehearsal.engine import execution, planning, wire
+from rehearsal.engine import apply, plan
+from rehearsal.engine.apply import Worker
+from rehearsal.engine.display import Step
 from rehearsal.engine.errors import Cancelled, EngineError, ProviderDiagnostics
-from rehearsal.engine.record import STACK_TYPE, Record
-from rehearsal.engine.registration import Registration, urn
-from rehearsal.engine.values import Fields
-from rehearsal.engine.worker import Worker, step_of
-
-
-@dataclass(frozen=True, kw_only=True)
-class Registered:
-    """What the program gets back for a resource; `id` is empty while unknown."""
-
-    urn: str
-    id: str
-    outputs: Fields
-    secrets: frozenset[str]
+from rehearsal.engine.plan import Wanted
+from rehearsal.engine.state import STACK_TYPE, Record
+from rehearsal.engine.values import Properties
 
 
 class Deployment:
-    """Serves one run of the program. `worker` is asked for on first need, so that the provider starts meanwhile."""
+    """Serves one run of the program. `worker` is called on first need, so that the provider starts meanwhile."""
 
     def __init__(
         self, *, project: str, stack: str, dry_run: bool, worker: Callable[[], Worker], cancelled: threading.Event
@@ -34,7 +23,7 @@ class Deployment:
         self.project = project
         self.stack = stack
         self.dry_run = dry_run
-        self.stack_outputs = wire.Properties(values={}, secrets=frozenset())
+        self.stack_outputs = Properties(values={}, secrets=frozenset())
         self._worker = worker
         self._cancelled = cancelled
         self._failed = threading.Event()
@@ -59,30 +48,35 @@ class Deployment:
         with self._idle:
             self._idle.wait_for(lambda: self._busy == 0)
 
-    def register(self, wanted: Registration) -> Registered:
-        """Bring one resource to what the program wants; raises `EngineError` if that did not succeed."""
+    def fail(self) -> None:
+        """Let no further step begin."""
+        self._failed.set()
+
+    def register(self, wanted: Wanted) -> Record:
+        """Bring one resource to what the program wants; raises `EngineError` if that did not succeed.
+
+        Returns its record: of a component with its inputs as outputs, in a preview with an empty id if that is unknown.
+        """
+        record = wanted.record
         with self._in_flight():
             worker = self._worker()
-            address = urn(
-                stack=self.stack, project=self.project, parent=wanted.parent, type_=wanted.type, name=wanted.name
-            )
-            old = self._claim(address, wanted, worker)
-            try:
-                bring = self._provided if wanted.custom else self._component
-                record = bring(worker, address, old, wanted)
-            except ProviderDiagnostics as error:
-                raise ProviderDiagnostics([f"{wanted.label}: {message}" for message in error.messages]) from error
+            old = self._claim(wanted, worker)
+            if not record.custom:
+                done = self._component(worker, record, old)
+            else:
+                try:
+                    done = self._resource(worker, wanted, old)
+                except ProviderDiagnostics as error:
+                    raise ProviderDiagnostics([f"{record.label}: {message}" for message in error.messages]) from error
             with self._idle:
-                self._seen[address] = record
-            if not wanted.custom:
-                return Registered(urn=address, id="", outputs=wanted.inputs.values, secrets=wanted.inputs.secrets)
-            return Registered(urn=address, id=record.id, outputs=record.outputs, secrets=record.secrets)
+                self._seen[record.urn] = done
+            return done if record.custom else replace(record, outputs=record.inputs)
 
-    def set_outputs(self, address: str, outputs: wire.Properties) -> None:
+    def set_outputs(self, urn: str, outputs: Properties) -> None:
         """Record what a component or the stack exports."""
         worker = self._worker()
         worker.reporter.mask.learn({name: outputs.values[name] for name in outputs.secrets})
-        record = self._seen.get(address)
+        record = self._seen.get(urn)
         if record is None:
             return
         if record.type == STACK_TYPE:
@@ -94,10 +88,6 @@ class Deployment:
         if record.type == STACK_TYPE:
             worker.state.save()
             worker.reporter.outputs_known()
-
-    def fail(self) -> None:
-        """Let no further step begin."""
-        self._failed.set()
 
     @contextmanager
     def _in_flight(self) -> Generator[None]:
@@ -114,38 +104,44 @@ class Deployment:
                 self._busy -= 1
                 self._idle.notify_all()
 
-    def _claim(self, address: str, wanted: Registration, worker: Worker) -> Record | None:
+    def _claim(self, wanted: Wanted, worker: Worker) -> Record | None:
         """The record that this registration continues: under its own URN, or under an alias that nobody has."""
+        urn = wanted.record.urn
         with self._idle:
-            if address in self._seen:
+            if urn in self._seen:
                 raise EngineError(
-                    f"{wanted.label} is registered twice; names must be unique within a type ({address})."
+                    f"{wanted.record.label} is registered twice; names must be unique within a type ({urn})."
                 )
-            self._seen[address] = None
-            for candidate in (address, *wanted.aliases):
+            self._seen[urn] = None
+            for candidate in (urn, *wanted.aliases):
                 old = worker.state.get(candidate)
                 if (
                     old is not None
                     and candidate not in self._claimed
-                    and (candidate not in self._seen or candidate == address)
+                    and (candidate not in self._seen or candidate == urn)
                 ):
                     self._claimed.add(candidate)
                     self._seen.setdefault(candidate, None)
                     return old
             return None
 
-    def _component(self, worker: Worker, address: str, old: Record | None, wanted: Registration) -> Record:
+    def _component(self, worker: Worker, record: Record, old: Record | None) -> Record:
         """Components and the stack exist in the state alone; their outputs come when all is registered."""
-        record = planning.record_of(address, wanted)
         if old is not None:
             record = replace(record, outputs=old.outputs, secrets=record.secrets | old.secrets)
         if not self.dry_run:
             worker.state.put(record, instead_of=old)
-        worker.reporter.finished(step_of("create" if old is None else "same", record, new=record.inputs))
+        worker.reporter.finished(Step.on(record, "create" if old is None else "same"))
         return record
 
-    def _provided(self, worker: Worker, address: str, old: Record | None, wanted: Registration) -> Record:
-        intent = planning.intend(worker.bridge, address, wanted, old)
+    def _resource(self, worker: Worker, wanted: Wanted, old: Record | None) -> Record:
+        intent = plan.intend(worker.resources, wanted.record, old)
         inputs = intent.record.inputs
         worker.reporter.mask.learn({name: inputs[name] for name in intent.record.secrets if name in inputs})
-        return execution.take(worker, intent, seen=self.seen, dry_run=self.dry_run)
+        return apply.take(
+            worker,
+            intent,
+            seen=self.seen,
+            dry_run=self.dry_run,
+            delete_before_replace=wanted.delete_before_replace,
+        )

@@ -1,7 +1,5 @@
 """The embedded engine: deploys a Pulumi program to an emulator on this machine, without the Pulumi CLI."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import tempfile
@@ -13,26 +11,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rehearsal.engine import crash_recovery, diff, program, provider_config, wire
-from rehearsal.engine.assets import AssetFolder
-from rehearsal.engine.bridge import Bridge
-from rehearsal.engine.deletion import delete_all, refuse_protected
+from rehearsal.engine.apply import Worker, delete_all, refuse_protected
+from rehearsal.engine.configuration import Project, Setting, StackConfig, provider_properties, require_answer
 from rehearsal.engine.deployment import Deployment
-from rehearsal.engine.errors import ConfigurationRefused, DeploymentFailed, EngineError, StackMissing
-from rehearsal.engine.events import SECRET_TEXT, Event, Operation, StackResource, Update
-from rehearsal.engine.loopback import require_answer
-from rehearsal.engine.mask import Mask
-from rehearsal.engine.monitor import ORGANIZATION, Services, serving
-from rehearsal.engine.plugin import Plugin
-from rehearsal.engine.project import Project, Setting, StackConfig
-from rehearsal.engine.provider import Provider
-from rehearsal.engine.provider_binary import find_provider
-from rehearsal.engine.record import Record
-from rehearsal.engine.refreshing import refresh_all
-from rehearsal.engine.reporter import Reporter
-from rehearsal.engine.state import State, locked, state_file
-from rehearsal.engine.values import Fields
-from rehearsal.engine.worker import Worker, step_of
+from rehearsal.engine.display import DeploymentFailed, Event, Mask, Operation, Reporter, StackResource, Step, Update
+from rehearsal.engine.errors import ConfigurationRefused, EngineError, StackMissing
+from rehearsal.engine.plan import shown
+from rehearsal.engine.program import runner
+from rehearsal.engine.program.monitor import ORGANIZATION, Services, serving
+from rehearsal.engine.provider.binary import find_provider
+from rehearsal.engine.provider.client import Plugin, Provider
+from rehearsal.engine.refresh import recover, refresh_all
+from rehearsal.engine.state import Record, State, locked, state_file
+from rehearsal.engine.translation.resources import AssetFolder, Resources, provider_config
+from rehearsal.engine.values import Fields, Properties
 
 ANNOUNCEMENT = (
     "The embedded engine is for rehearsals and tests on this machine; real accounts are deployed by the Pulumi CLI."
@@ -118,7 +110,7 @@ class EmbeddedEngine:
                 parent=record.parent,
                 dependencies=record.dependencies,
                 id=record.id,
-                outputs=diff.shown(record.outputs, record.secrets),
+                outputs=shown(record.outputs, record.secrets),
             )
             for record in self._read(stack).resources.values()
         ]
@@ -153,12 +145,12 @@ class EmbeddedEngine:
                 config=session.config,
                 parallel=self._parallel,
                 reporter=session.reporter,
-                invoke=lambda token, arguments: session.worker.result().bridge.invoke(token, arguments),
+                invoke=lambda token, arguments: session.worker.result().resources.invoke(token, arguments),
                 reference=self._reference,
             )
             # Each registration in flight holds a thread; the rest are for logs and invokes.
             with serving(services, threads=2 * self._parallel + 16) as address:
-                problem = program.run(
+                problem = runner.run(
                     self._project,
                     address,
                     reporter=session.reporter,
@@ -180,7 +172,7 @@ class EmbeddedEngine:
             return
         if dry_run:
             for record in records:
-                session.reporter.finished(step_of("delete", record, old=record.outputs))
+                session.reporter.finished(Step.on(record, "delete"))
         else:
             delete_all(
                 records,
@@ -197,11 +189,7 @@ class EmbeddedEngine:
             session.reporter.failure(
                 "Cancelled. What was in flight has ended and is recorded; run the same command to go on."
             )
-        config = {
-            key: SECRET_TEXT if key in session.config.secret_keys else value
-            for key, value in session.config.values.items()
-        }
-        update = session.reporter.update(outputs=outputs, config=config)
+        update = session.reporter.update(outputs)
         if not update.ok:
             raise DeploymentFailed(update)
         return update
@@ -215,7 +203,7 @@ class EmbeddedEngine:
         mask.learn([config.values[key] for key in config.secret_keys])
         reporter = Reporter(kind, stack, mask=mask, listener=self._on_event)
         reporter.message(ANNOUNCEMENT)
-        properties, endpoint = provider_config.read(config.values)
+        properties, endpoint = provider_properties(config.values)
         require_answer(endpoint)
         binary = self._provider or find_provider()
         file = state_file(self._state_dir, self._project.name, stack)
@@ -228,12 +216,12 @@ class EmbeddedEngine:
 
             def connect() -> Worker:
                 provider = Provider(plugin)
-                provider.configure(provider_config.fields(provider.config_block, properties, endpoint))
+                provider.configure(provider_config(provider.config_block, properties, endpoint))
                 assets = AssetFolder(scratch, project=self._project.directory)
-                bridge = Bridge(provider, assets=assets, region=properties["region"])
+                resources = Resources(provider, assets=assets, region=properties["region"])
                 if kind != "preview":
-                    crash_recovery.recover(state, bridge, told=reporter.message)
-                return Worker(state=state, bridge=bridge, reporter=reporter)
+                    recover(state, resources, report=reporter.message)
+                return Worker(state=state, resources=resources, reporter=reporter)
 
             try:
                 yield _Session(config=config, state=state, reporter=reporter, worker=starter.submit(connect))
@@ -241,7 +229,7 @@ class EmbeddedEngine:
                 starter.shutdown()
                 plugin.close()
 
-    def _reference(self, name: str) -> wire.Properties:
+    def _reference(self, name: str) -> Properties:
         """The outputs that a StackReference to `name` sees: `[[organization/]project/]stack`."""
         *path, stack = name.split("/")
         if len(path) > 2 or (len(path) == 2 and path[0] != ORGANIZATION):
@@ -273,8 +261,8 @@ def _when_ready(session: _Session) -> Worker | None:
         return None
 
 
-def _shown(outputs: wire.Properties) -> Fields:
-    return diff.shown(outputs.values, outputs.secrets)
+def _shown(outputs: Properties) -> Fields:
+    return shown(outputs.values, outputs.secrets)
 
 
 @contextmanager

@@ -1,16 +1,10 @@
 """What can go wrong in a deployment, each outcome by its name."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from rehearsal.engine.events import Update
 
 
 class EngineError(Exception):
-    """Something the engine refuses or could not do; the message says what to do next."""
+    """The engine refuses something or could not do it; the message says what to do next."""
 
 
 class ProviderMissing(EngineError):
@@ -50,7 +44,7 @@ class ConfigurationRefused(EngineError):
 
 
 class Unsupported(EngineError):
-    """The program asks for something outside what the engine was reviewed for."""
+    """The program needs something that the engine does not support."""
 
 
 class ResourceProtected(EngineError):
@@ -62,16 +56,8 @@ class Cancelled(EngineError):
 
 
 class ProviderDiagnostics(EngineError):
-    """The provider answered with errors; `messages` are its own words."""
+    """The provider returned errors; `messages` are its own words."""
 
     def __init__(self, messages: Sequence[str]) -> None:
         self.messages = tuple(messages)
         super().__init__("; ".join(self.messages))
-
-
-class DeploymentFailed(EngineError):
-    """An operation ended with errors; `update` tells what was done and what was not."""
-
-    def __init__(self, update: Update) -> None:
-        self.update = update
-        super().__init__("\n".join(update.errors) or f"{update.kind} of stack {update.stack} failed")

@@ -4,26 +4,152 @@ At every moment the file on disk is a whole state: it is written beside, synced,
 lose at most the end of steps in flight, and those are marked as pending before they begin.
 """
 
-from __future__ import annotations
-
 import base64
 import fcntl
+import functools
 import json
 import os
 import re
 import threading
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, Self
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
 from rehearsal.engine.errors import ConfigurationRefused, StackBusy, StateUnreadable
-from rehearsal.engine.record import Record, from_json, to_json
-from rehearsal.engine.seal import SALT_BYTES, Seal
-from rehearsal.engine.wire import Properties
+from rehearsal.engine.values import Fields, Properties
 
-_FORMAT = 1
+STACK_TYPE = "pulumi:pulumi:Stack"
+
+_FORMAT = 2
 _NAME = re.compile(r"[A-Za-z0-9_.-]+")
+_SALT_BYTES, _NONCE_BYTES = 16, 12
+# RFC 7914 names N=2^14 for interactive use; 2^15 costs some 0.1 s once per operation.
+_COST, _BLOCK_SIZE, _PARALLEL = 2**15, 8, 1
+
+
+class Seal:
+    """Encrypts values of one stack (ChaCha20-Poly1305); scrypt derives the key from a passphrase and `salt`."""
+
+    def __init__(self, passphrase: str, salt: bytes) -> None:
+        if not passphrase:
+            raise ConfigurationRefused(
+                "The engine needs a passphrase to encrypt secrets in the state: set PULUMI_CONFIG_PASSPHRASE."
+            )
+        self.salt = salt
+        self._cipher = ChaCha20Poly1305(_derive(passphrase, salt))
+
+    def close(self, data: bytes, *, context: str) -> bytes:
+        """`data` sealed; it opens only under the same `context` (where it belongs)."""
+        nonce = os.urandom(_NONCE_BYTES)
+        return nonce + self._cipher.encrypt(nonce, data, context.encode())
+
+    def open(self, sealed: bytes, *, context: str) -> bytes:
+        """The data that was sealed; raises `StateUnreadable` for another passphrase, another place, or damage."""
+        try:
+            return self._cipher.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], context.encode())
+        except (InvalidTag, ValueError) as error:
+            raise StateUnreadable(
+                f"The secrets of {context} cannot be decrypted: the passphrase differs from the one the stack was "
+                "deployed with, or the state file was changed. Give the first passphrase, or start a new state "
+                "directory."
+            ) from error
+
+
+@functools.lru_cache(maxsize=8)
+def _derive(passphrase: str, salt: bytes) -> bytes:
+    return Scrypt(salt=salt, length=32, n=_COST, r=_BLOCK_SIZE, p=_PARALLEL).derive(passphrase.encode())
+
+
+def short_type(token: str) -> str:
+    """`aws:s3/bucket:Bucket` as people say it: `s3.Bucket`; other types as they are."""
+    package, _, rest = token.partition(":")
+    module, _, name = rest.partition(":")
+    return f"{module.split('/')[0]}.{name}" if package == "aws" and name else token
+
+
+@dataclass(frozen=True, kw_only=True)
+class Held:
+    """A provider resource as the provider last returned it."""
+
+    terraform: str
+    version: int  # of the schema
+    fields: Fields
+    private: bytes = b""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """One resource of a stack. `held` is None for components, and until a creation has ended.
+
+    `pending` is a step that was begun and not yet seen to end, and `planned` what a pending creation would make, by
+    which it is found again. `secrets` names the properties that are secret; `outputs` are those of components and the
+    stack (a provider resource's follow from `held`).
+    """
+
+    urn: str
+    type: str
+    name: str
+    parent: str = ""
+    custom: bool = True
+    id: str = ""
+    inputs: Fields = field(default_factory=dict)
+    outputs: Fields = field(default_factory=dict)
+    secrets: frozenset[str] = frozenset()
+    autonamed: str = ""  # the input that the engine named
+    dependencies: tuple[str, ...] = ()
+    property_dependencies: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    protect: bool = False
+    retain: bool = False
+    tainted: bool = False
+    pending: Literal["", "create", "update", "delete"] = ""
+    planned: Fields = field(default_factory=dict)
+    held: Held | None = None
+
+    @property
+    def label(self) -> str:
+        """For people: `s3.Bucket photos`."""
+        return f"{short_type(self.type)} {self.name}"
+
+    def settled(self, **changes: Any) -> Self:
+        """A copy with `changes` and nothing pending."""
+        return replace(self, pending="", planned={}, **changes)
+
+
+# What may carry secrets; sealed as one when the record has any.
+_BODY = ("id", "inputs", "outputs", "planned", "held")
+
+
+def to_json(record: Record, seal: Seal) -> str:
+    """The record as JSON text; everything that could hold a secret is sealed if the record has one."""
+    fields = asdict(record)
+    fields["secrets"] = sorted(record.secrets)
+    if record.held is not None:
+        fields["held"]["private"] = base64.b64encode(record.held.private).decode()
+    if record.secrets:
+        body = json.dumps({name: fields.pop(name) for name in _BODY})
+        fields["sealed"] = base64.b64encode(seal.close(body.encode(), context=record.urn)).decode()
+    return json.dumps(fields)
+
+
+def from_json(fields: dict[str, Any], seal: Seal) -> Record:
+    """The record that `to_json` wrote; raises `StateUnreadable` when it is not one or cannot be opened."""
+    try:
+        if (sealed := fields.pop("sealed", None)) is not None:
+            fields |= json.loads(seal.open(base64.b64decode(sealed), context=fields["urn"]))
+        if (held := fields["held"]) is not None:
+            fields["held"] = Held(**held | {"private": base64.b64decode(held["private"])})
+        fields["secrets"] = frozenset(fields["secrets"])
+        fields["dependencies"] = tuple(fields["dependencies"])
+        fields["property_dependencies"] = {k: tuple(v) for k, v in fields["property_dependencies"].items()}
+        return Record(**fields)
+    except (KeyError, TypeError, ValueError) as error:
+        raise StateUnreadable(f"A resource in the state file is damaged: {error}.") from error
 
 
 def state_file(directory: Path, project: str, stack: str) -> Path:
@@ -69,7 +195,7 @@ class State:
         self._texts: dict[int, tuple[Record, str]] = {}
         raw = _load(file)
         self.exists = raw is not None
-        raw = raw or {"salt": base64.b64encode(os.urandom(SALT_BYTES)).decode(), "serial": 0}
+        raw = raw or {"salt": base64.b64encode(os.urandom(_SALT_BYTES)).decode(), "serial": 0}
         self._seal = Seal(passphrase, base64.b64decode(raw["salt"]))
         self._serial: int = raw["serial"]
         self._resources = {r.urn: r for r in (from_json(f, self._seal) for f in raw.get("resources", []))}
@@ -113,9 +239,7 @@ class State:
     def condemn(self, record: Record) -> None:
         """Move a record in memory from use to deletion; what replaces it comes under the same URN."""
         with self._lock:
-            self._changes += 1
-            if self._resources.get(record.urn) is record:
-                del self._resources[record.urn]
+            self.forget(record)
             self._condemned.append(record)
 
     def swap(self, old: Record, new: Record) -> None:
@@ -143,7 +267,7 @@ class State:
     def outputs(self) -> Properties:
         """The stack's outputs, as of the last update that finished."""
         with self._lock:
-            stack = next((r for r in self._resources.values() if r.type == "pulumi:pulumi:Stack"), None)
+            stack = next((r for r in self._resources.values() if r.type == STACK_TYPE), None)
         return Properties(values=stack.outputs if stack else {}, secrets=stack.secrets if stack else frozenset())
 
     def _render(self) -> str:

@@ -105,7 +105,7 @@ def _checked(folder: Path, pins: ProviderPins, platform: str) -> Path:
 def _start(binary: Path, pins: ProviderPins) -> None:
     """The list of hashes is for all platforms, so only a start tells whether this binary is for this one."""
     from rehearsal.engine.errors import ProviderFailed
-    from rehearsal.engine.plugin import Plugin
+    from rehearsal.engine.provider.client import Plugin
 
     with tempfile.TemporaryDirectory(prefix="petpark-") as scratch:
         plugin = Plugin(binary, scratch=Path(scratch))

@@ -4,7 +4,9 @@ import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Annotated, TypedDict
 
+import msgspec
 from prometheus_client import Counter
 from starlette.requests import Request
 from starlette.responses import Response
@@ -34,6 +36,14 @@ class Caller:
         return self.allowance.headers if self.allowance else {}
 
 
+class ApiKeysState(TypedDict):
+    """What `/v1/model` tells of API keys."""
+
+    required: Annotated[bool, msgspec.Meta(description="Whether callers need an API key")]
+    known: Annotated[int, msgspec.Meta(description="Keys known here")]
+    read_seconds_ago: float | None
+
+
 class ApiKeyAuth:
     """Lets requests in. `ring` None: this endpoint knows no keys, and nobody can do what takes one.
 
@@ -57,10 +67,14 @@ class ApiKeyAuth:
             "petpark_callers", "Requests at the door, by what became of them", ("outcome",), registry=metrics.registry
         )
 
-    def to_json(self) -> dict[str, object]:
+    def to_json(self) -> ApiKeysState:
         """Give it as `/v1/model` shows it."""
-        keys = {"known": 0, "read_seconds_ago": None} if self._ring is None else self._ring.to_json()
-        return {"required": self._required, **keys}
+        known, age = (0, None) if self._ring is None else (self._ring.known, self._ring.age)
+        return {
+            "required": self._required,
+            "known": known,
+            "read_seconds_ago": None if age is None else round(age, 1),
+        }
 
     def enter(self, headers: Mapping[str, str], scope: KeyScope = KeyScope.CLASSIFY) -> Caller:
         """Admit whoever sends these header lines (names in lower case). Raises `Problem` (401, 403, 429, 503)."""

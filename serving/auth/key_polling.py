@@ -72,10 +72,10 @@ class KeyRing:
         """Whether what is known may still be believed."""
         return self.age is not None and self.age <= LONGEST_SECONDS
 
-    def to_json(self) -> dict[str, object]:
-        """Give it as `/v1/model` shows it."""
-        age = self.age
-        return {"known": len(self._known.state.records), "read_seconds_ago": None if age is None else round(age, 1)}
+    @property
+    def known(self) -> int:
+        """How many keys are known here."""
+        return len(self._known.state.records)
 
     def find(self, key: str) -> ApiKey | None:
         """Give the record of `key`, expired or not; None for one that nobody made, or that a rotation ended.

@@ -20,7 +20,7 @@ from serving.http.classify import deployed
 from serving.http.connections import Connections, Line
 from serving.http.inference_protocol import describe
 from serving.http.request_middleware import request_id_of
-from serving.http.tensors import DATATYPES, InferRequest, understand
+from serving.http.tensors import DATATYPES, TensorRequest, understand
 from serving.http.workers import Workers
 from serving.inference.loaded_model import LoadedModel
 from serving.inference.session import Scores
@@ -253,7 +253,7 @@ def _header_lines(context: Context) -> dict[str, str]:
     return {name: value for name, value in context.invocation_metadata() or () if isinstance(value, str)}
 
 
-def _read(request: pb.ModelInferRequest, *, size: int, batch: int, known: tuple[str, ...]) -> InferRequest:
+def _read(request: pb.ModelInferRequest, *, size: int, batch: int, known: tuple[str, ...]) -> TensorRequest:
     """Understand a request as the REST side does. Raises `Problem` (422, 413)."""
     if len(request.inputs) != 1:
         raise Problem(UNREADABLE, f"The request has {len(request.inputs)} inputs; send one tensor.")
@@ -271,7 +271,7 @@ def _read(request: pb.ModelInferRequest, *, size: int, batch: int, known: tuple[
     return understand(whole, binary, size=size, batch=batch, known=known)
 
 
-def _write(asked: InferRequest, outputs: Mapping[str, Scores], *, model: str, version: str) -> pb.ModelInferResponse:
+def _write(asked: TensorRequest, outputs: Mapping[str, Scores], *, model: str, version: str) -> pb.ModelInferResponse:
     tensor = pb.ModelInferResponse.InferOutputTensor
     values = [outputs[name] for name in asked.outputs]
     return pb.ModelInferResponse(

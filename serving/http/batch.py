@@ -1,21 +1,44 @@
 """`POST /v1/classify/batch`: many photos in one form; each gets an answer or a problem of its own."""
 
 import asyncio
+from typing import Annotated, NotRequired, TypedDict
 
+import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
 from imaging import PhotoError
 from serving.auth.api_key_auth import ApiKeyAuth
 from serving.http.body import Bodies
-from serving.http.classify import FORM_TYPE, as_json, deployed, peer_of
+from serving.http.classify import FORM_TYPE, Abstained, as_json, deployed, peer_of
 from serving.http.multipart import SentPhoto, photos_of
 from serving.http.workers import Workers
-from serving.inference.explanation import Explain, abstain_of, explain_of, explanation
-from serving.inference.loaded_model import LoadedModel
-from serving.problems import WRONG_TYPE, Problem, members, of_photo
+from serving.inference.explanation import Explain, Explanation, abstain_of, explain_of, explanation
+from serving.inference.loaded_model import ChosenBy, LoadedModel, Model, Share
+from serving.problems import WRONG_TYPE, PhotoProblem, Problem, members, of_photo
 from serving.release.live import Live
 from serving.telemetry import Metrics
+
+
+class BatchResult(Explanation):
+    """One photo's part of the answer: a class, or a problem."""
+
+    name: Annotated[str, msgspec.Meta(description="What the form calls the file")]
+    label: NotRequired[
+        Annotated[str, msgspec.Meta(description="The class: the likeliest, unless `decision` says otherwise")]
+    ]
+    probabilities: NotRequired[dict[str, Share]]
+    abstention: NotRequired[Abstained]
+    problem: NotRequired[Annotated[PhotoProblem, msgspec.Meta(description="Why this photo has no answer")]]
+
+
+class Batch(TypedDict):
+    """The answer to a form with photos."""
+
+    model: Model
+    request_id: str
+    decision: NotRequired[ChosenBy]
+    results: Annotated[list[BatchResult], msgspec.Meta(description="In the order of the photos")]
 
 
 class BatchApi:
@@ -49,7 +72,7 @@ class BatchApi:
             self._door.charge(request.state.caller, len(photos))
             model = deployed(self._live).model  # one version for the whole batch
             results = await self._all(peer, model, photos, explain, abstain=abstain)
-        answer: dict[str, object] = {
+        answer: Batch = {
             "model": model.identity,
             "request_id": request.state.request_id,
             "results": results,
@@ -60,8 +83,8 @@ class BatchApi:
 
     async def _all(
         self, peer: str, model: LoadedModel, photos: list[SentPhoto], explain: Explain, *, abstain: bool
-    ) -> list[dict[str, object]]:
-        results: list[dict[str, object]] = [{} for _ in photos]
+    ) -> list[BatchResult]:
+        results: list[BatchResult] = [{"name": photo.name} for photo in photos]
         waiting = iter(range(len(photos)))
 
         async def lane() -> None:
@@ -84,7 +107,7 @@ class BatchApi:
                     lanes.create_task(further_lane())
         return results
 
-    def _one(self, model: LoadedModel, photo: SentPhoto, explain: Explain, *, abstain: bool) -> dict[str, object]:
+    def _one(self, model: LoadedModel, photo: SentPhoto, explain: Explain, *, abstain: bool) -> BatchResult:
         """Give one photo's part of the answer; whatever is wrong with it spoils no other."""
         try:
             found = model.classify(photo.content, explain=explain is not Explain.NOTHING)
@@ -92,11 +115,12 @@ class BatchApi:
             problem = of_photo(error)
             return {"name": photo.name, "problem": members(problem.kind, problem.detail)}
         self._metrics.predictions.labels(model.version.number, found.label).inc()
-        answer: dict[str, object] = {
+        answer: BatchResult = {
             "name": photo.name,
             "label": found.label,
             "probabilities": found.probabilities,
+            **explanation(model, found, explain),
         }
         if abstain:
             answer["abstention"] = model.abstained(found)
-        return answer | explanation(model, found, explain)
+        return answer

@@ -4,22 +4,36 @@ import asyncio
 import http.client
 import json
 import time
-from typing import Any, cast
+from typing import Annotated, Any, NotRequired, TypedDict, cast
 from urllib.parse import urlsplit
 
+import msgspec
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from registry.encoding import NAME
 from serving.problems import NOT_FOUND, Problem
 
-type Json = dict[str, object]
-
 _SECONDS = 2.0
 _STATE_BYTES = 256 * 1024
 _PICTURE_BYTES = 512 * 1024
 _AT_ONCE = 8
 _FRESH = {"cache-control": "no-store"}
+
+
+class Agent(TypedDict):
+    """What an agent says of itself, or why it says nothing."""
+
+    error: Annotated[str | None, msgspec.Meta(description="Why this agent gives no answer")]
+    cameras: list[dict[str, Any]]
+    spool: NotRequired[dict[str, Any]]
+    forwarding: NotRequired[dict[str, Any]]
+
+
+class Cameras(TypedDict):
+    """The agents beside an endpoint, in the order of its settings."""
+
+    agents: list[Agent]
 
 
 class AgentAway(Exception):
@@ -36,7 +50,8 @@ class AgentsApi:
     async def cameras(self, _request: Request) -> Response:
         """Answer `GET /v1/cameras`. An agent that is away is said in the answer: it is no failure of the endpoint."""
         agents = await asyncio.gather(*(self._state(number) for number in range(len(self._agents))))
-        return JSONResponse({"agents": agents}, headers=_FRESH)
+        told: Cameras = {"agents": agents}
+        return JSONResponse(told, headers=_FRESH)
 
     async def thumbnail(self, request: Request) -> Response:
         """Answer `GET /v1/cameras/{agent}/{name}/thumbnail.jpg`."""
@@ -50,10 +65,10 @@ class AgentsApi:
             raise Problem(NOT_FOUND, f"There is no picture of camera {name} now: {away}") from None
         return Response(picture, media_type="image/jpeg", headers=_FRESH)
 
-    async def _state(self, number: int) -> Json:
+    async def _state(self, number: int) -> Agent:
         try:
             body = await self._ask(number, "/v1/cameras", "application/json", _STATE_BYTES)
-            return {"error": None, **_state_of(body, number)}
+            return _state_of(body, number)
         except AgentAway as away:
             return {"error": str(away), "cameras": []}
 
@@ -62,14 +77,19 @@ class AgentsApi:
             return await asyncio.to_thread(_fetch, self._agents[number], path, kind, most)
 
 
-def _state_of(body: bytes, number: int) -> Json:
+def _state_of(body: bytes, number: int) -> Agent:
     """Read an agent's state, with pictures where they are found here. Raises `AgentAway`."""
     try:
         state = cast("dict[str, Any]", json.loads(body))
         for camera in state["cameras"]:
             if camera["last_frame"] is not None:
                 camera["last_frame"]["thumbnail"] = f"/v1/cameras/{number}/{camera['name']}/thumbnail.jpg"
-        return {name: state[name] for name in ("cameras", "spool", "forwarding")}
+        return {
+            "error": None,
+            "cameras": state["cameras"],
+            "spool": state["spool"],
+            "forwarding": state["forwarding"],
+        }
     except (ValueError, KeyError, TypeError):
         raise AgentAway("what answers there is no camera agent.") from None
 

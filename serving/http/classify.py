@@ -1,8 +1,10 @@
 """`POST /v1/classify`: a photo in, its class out."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Annotated, NotRequired
 
+import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -12,7 +14,8 @@ from serving.http.body import Bodies
 from serving.http.multipart import photo_of
 from serving.http.reply import Reply, Sent
 from serving.http.workers import Workers
-from serving.inference.explanation import Explain, abstain_of, explain_of, explanation
+from serving.inference.explanation import Explain, Explanation, abstain_of, explain_of, explanation
+from serving.inference.loaded_model import AbstentionAnswer, ChosenBy, Model, Share
 from serving.problems import NOT_READY, UNREADABLE, WRONG_TYPE, Problem, of_photo
 from serving.release import traffic_split
 from serving.release.live import Deployed, Live
@@ -22,7 +25,24 @@ from serving.telemetry import Metrics
 PHOTO_TYPES = ("image/jpeg", "image/png", "image/webp")
 FORM_TYPE = "multipart/form-data"
 UNIT = "x-petpark-unit"
+type Abstained = Annotated[
+    AbstentionAnswer | None,
+    msgspec.Meta(
+        description="With abstain=true; null where the version has no record of abstention. `label` stays as it is"
+    ),
+]
 _JSON = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
+
+
+class Classification(Explanation):
+    """The answer to a photo."""
+
+    label: Annotated[str, msgspec.Meta(description="The class: the likeliest, unless `decision` says otherwise")]
+    probabilities: dict[str, Share]
+    model: Model
+    request_id: str
+    decision: NotRequired[ChosenBy]
+    abstention: NotRequired[Abstained]
 
 
 def deployed(live: Live) -> Deployed:
@@ -41,9 +61,9 @@ def peer_of(workers: Workers, request: Request) -> str:
 class ClassifyApi:
     """Reads a photo, has it classified on a thread, writes the answer."""
 
-    def __init__(self, *, live: Live, arms: TrafficSplit, bodies: Bodies, workers: Workers, metrics: Metrics) -> None:
+    def __init__(self, *, live: Live, split: TrafficSplit, bodies: Bodies, workers: Workers, metrics: Metrics) -> None:
         self._live = live
-        self._arms = arms
+        self._split = split
         self._bodies = bodies
         self._workers = workers
         self._metrics = metrics
@@ -88,7 +108,7 @@ class ClassifyApi:
             raise Problem(UNREADABLE, "The body is empty; send the bytes of a photo.")
         current = deployed(self._live)
         try:
-            answer = self._arms.classify(
+            answer = self._split.classify(
                 current, photo, explain=explain is not Explain.NOTHING, request=request_id, caller=unit
             )
         except PhotoError as error:
@@ -109,20 +129,21 @@ def _unit(request: Request) -> str:
 
 def _document(answer: Answer, request_id: str, explain: Explain, *, abstain: bool) -> bytes:
     model, found = answer.model, answer.found
-    document: dict[str, object] = {
+    document: Classification = {
         "label": found.label,
         "probabilities": found.probabilities,
         "model": model.identity,
         "request_id": request_id,
+        **explanation(model, found, explain),
     }
     if model.rule is not None:
         document["decision"] = model.rule
     if abstain:
         document["abstention"] = model.abstained(found)
-    return as_json(document | explanation(model, found, explain))
+    return as_json(document)
 
 
-def as_json(document: dict[str, object]) -> bytes:
+def as_json(document: Mapping[str, object]) -> bytes:
     """Write an answer."""
     return _JSON.encode(document).encode()
 

@@ -3,22 +3,58 @@
 import math
 from collections.abc import Callable
 from datetime import datetime
+from typing import Annotated, Any, TypedDict
 
+import msgspec
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from registry.identity import person
-from serving.auth.api_key_auth import ApiKeyAuth
+from serving.auth.api_key_auth import ApiKeyAuth, ApiKeysState
 from serving.auth.public_view import for_strangers
 from serving.inference.execution_providers import fell_back
-from serving.inference.loaded_model import LoadedModel
+from serving.inference.loaded_model import THRESHOLD, AbstentionRecord, DecisionRule, LoadedModel
 from serving.problems import NOT_READY, Problem
 from serving.release.live import Live
 from serving.telemetry import Metrics
 
 _NOT_FOR_CALLERS = frozenset({"note", "despite"})
 """Of a certificate: what colleagues write to each other."""
+
+
+class ServedModel(TypedDict):
+    """What this process serves, and why not what the channel names."""
+
+    name: str
+    version: int | None
+    digest: str | None
+    channel: str
+    entry: Annotated[int | None, msgspec.Meta(description="Number of the channel entry in force here")]
+    refused: Annotated[
+        dict[str, Any] | None,
+        msgspec.Meta(description="The channel's last entry, if what it names is not served here, and why"),
+    ]
+    experiment: Annotated[
+        dict[str, Any] | None,
+        msgspec.Meta(description="The challenger beside this version, if one is tried out, and what this process saw"),
+    ]
+    instance: str
+    labels: list[str]
+    decision: Annotated[
+        DecisionRule | None,
+        msgspec.Meta(description=f"{THRESHOLD} Null where the likeliest class is the answer."),
+    ]
+    abstention: Annotated[
+        AbstentionRecord | None, msgspec.Meta(description="When this version abstains; null where it cannot")
+    ]
+    certificate: Annotated[
+        dict[str, Any] | None,
+        msgspec.Meta(description="Until when the version is certified, whether that is over; with an API key, by whom"),
+    ]
+    providers: Annotated[list[str], msgspec.Meta(description="What the model computes on")]
+    providers_wanted: Annotated[list[str], msgspec.Meta(description="What it was wanted to compute on")]
+    api_keys: ApiKeysState
 
 
 class HealthApi:
@@ -68,7 +104,7 @@ class HealthApi:
         """Answer `GET /v1/model`: what this process really serves, and who certified it to callers with a key."""
         current = self._live.deployed
         refused, challenge = self._live.refused, self._live.challenge
-        document: object = {
+        served: ServedModel = {
             "name": self._name,
             "version": current.model.version.number if current else None,
             "digest": current.model.identity["digest"] if current else None,
@@ -81,12 +117,11 @@ class HealthApi:
             "decision": current.model.rule if current else None,
             "abstention": current.model.abstention_record if current else None,
             "certificate": self._certificate(current.model) if current else None,
-            "providers": current.model.session.providers if current else [],
+            "providers": list(current.model.session.providers) if current else [],
             "providers_wanted": list(self._providers),
             "api_keys": self._door.to_json(),
         }
-        if not self._door.knows(request.headers):
-            document = for_strangers(document)
+        document = served if self._door.knows(request.headers) else for_strangers(served)
         return JSONResponse(document, headers={"cache-control": "no-store"})
 
     async def metrics(self, _request: Request) -> Response:

@@ -7,18 +7,53 @@ https://github.com/triton-inference-server/server/blob/main/docs/protocol/extens
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Annotated, Any, Final, Literal, NotRequired, TypedDict, cast
 
+import msgspec
 import numpy as np
 
 from serving.inference.session import IMAGE, OUTPUTS, Pixels, Scores
 from serving.problems import TOO_LARGE, UNREADABLE, Problem
 
-DATATYPES = {"uint8": "UINT8", "float32": "FP32"}
+DATATYPES: Final[Mapping[str, Literal["UINT8", "FP32"]]] = {"uint8": "UINT8", "float32": "FP32"}
+
+
+class Tensor(TypedDict):
+    """A tensor in JSON. Without `data` its values are binary, and `parameters` say how many bytes."""
+
+    name: str
+    datatype: Literal["UINT8", "FP32"]
+    shape: list[int]
+    data: NotRequired[list[Any]]
+    parameters: NotRequired[dict[str, Any]]
+
+
+class RequestedOutput(TypedDict):
+    """An output that a caller wants."""
+
+    name: str
+
+
+class InferRequest(TypedDict):
+    """The JSON of a request."""
+
+    id: NotRequired[str]
+    inputs: Annotated[list[Tensor], msgspec.Meta(min_length=1, max_length=1)]
+    outputs: NotRequired[list[RequestedOutput]]
+    parameters: NotRequired[dict[str, Any]]
+
+
+class InferResponse(TypedDict):
+    """The JSON of an answer."""
+
+    model_name: str
+    model_version: str
+    id: NotRequired[str]
+    outputs: list[Tensor]
 
 
 @dataclass(frozen=True, kw_only=True)
-class InferRequest:
+class TensorRequest:
     """What a caller asks for: images, and which outputs it wants back in which form."""
 
     id: str | None
@@ -29,7 +64,7 @@ class InferRequest:
 
 def read_request(
     body: bytes, header_length: int | None, *, size: int, batch: int, known: tuple[str, ...] = OUTPUTS
-) -> InferRequest:
+) -> TensorRequest:
     """Understand the body of an infer request. Raises `Problem` (422, 413).
 
     `header_length` is how many bytes of the body are JSON; the rest is binary tensor data. None: all of it is JSON.
@@ -43,7 +78,7 @@ def read_request(
 
 def understand(
     document: Mapping[str, Any], binary: bytes, *, size: int, batch: int, known: tuple[str, ...] = OUTPUTS
-) -> InferRequest:
+) -> TensorRequest:
     """Understand a request that is JSON no longer; `binary` is its tensor data. Raises `Problem` (422, 413).
 
     `known` are the outputs that may be asked for; who asks for none gets `OUTPUTS`.
@@ -54,7 +89,7 @@ def understand(
     tensor = _object(cast("list[Any]", inputs)[0], "the input")
     outputs, as_binary = _wanted(document, known)
     name = document.get("id")
-    return InferRequest(
+    return TensorRequest(
         id=name if isinstance(name, str) else None,
         images=_images(tensor, binary, size=size, batch=batch),
         outputs=outputs,
@@ -63,14 +98,14 @@ def understand(
 
 
 def write_response(
-    request: InferRequest, outputs: Mapping[str, Scores], *, model: str, version: str
+    request: TensorRequest, outputs: Mapping[str, Scores], *, model: str, version: str
 ) -> tuple[bytes, int | None]:
     """Give the body of the answer, and how much of it is JSON where binary data follows."""
-    tensors: list[dict[str, object]] = []
+    tensors: list[Tensor] = []
     tail: list[bytes] = []
     for name in request.outputs:
         values = outputs[name]
-        tensor: dict[str, object] = {
+        tensor: Tensor = {
             "name": name,
             "datatype": DATATYPES[str(values.dtype)],
             "shape": list(values.shape),
@@ -81,7 +116,7 @@ def write_response(
         else:
             tensor["data"] = values.ravel().tolist()
         tensors.append(tensor)
-    document: dict[str, object] = {"model_name": model, "model_version": version, "outputs": tensors}
+    document: InferResponse = {"model_name": model, "model_version": version, "outputs": tensors}
     if request.id is not None:
         document["id"] = request.id
     header = json.dumps(document, allow_nan=False).encode()

@@ -3,20 +3,33 @@
 import base64
 import io
 from enum import Enum
-from typing import Any
+from typing import Annotated, TypedDict
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 from starlette.requests import Request
 
-from serving.inference.loaded_model import Classification, LoadedModel
+from serving.inference.loaded_model import LoadedModel, Prediction
 from serving.inference.session import Pixels
 from serving.problems import UNREADABLE, Problem
 
 SIDE = 448
 _OPAQUE = 185
 """Of 255: how much of the photo the strongest place hides."""
+
+
+class Explanation(TypedDict, total=False):
+    """The members of an answer that explain it."""
+
+    activation_map: Annotated[
+        dict[str, list[list[float]]],
+        msgspec.Meta(description="With explain=true: for each class a grid over the photo, rows from the top"),
+    ]
+    activation_overlay: Annotated[
+        str, msgspec.Meta(description=f"With explain=png: a PNG of {SIDE} pixels a side, as a data: URL")
+    ]
 
 
 class Explain(Enum):
@@ -44,7 +57,7 @@ def abstain_of(request: Request) -> bool:
     return value in {"true", "1"}
 
 
-def explanation(model: LoadedModel, found: Classification, explain: Explain) -> dict[str, Any]:
+def explanation(model: LoadedModel, found: Prediction, explain: Explain) -> Explanation:
     """Give the members of an answer that explain it; none where nothing was asked for."""
     if found.activation_map is None or found.pixels is None:
         return {}

@@ -1,9 +1,12 @@
 """A version in memory: photo bytes in, a classification out."""
 
+import time
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from functools import cached_property
+from typing import Annotated, Final, TypedDict, cast
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -15,19 +18,80 @@ from registry.versions.abstention import BACKGROUND, Abstention, answer_set, as_
 from registry.versions.decision import Decision, decide
 from serving.inference.session import STRANGENESS, Pixels, Session
 
+type Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+
+
+class Model(TypedDict):
+    """Which version answers, as answers state it."""
+
+    name: str
+    version: int
+    digest: str
+
+
+class DecisionRule(TypedDict):
+    """By which a label is chosen from probabilities, as answers state it."""
+
+    positive: str
+    threshold: Annotated[float, msgspec.Meta(ge=0, description="Above 1: never")]
+
+
+class AbstentionRecord(TypedDict):
+    """When a version abstains, as `/v1/model` and the inference protocol state it."""
+
+    coverage: Annotated[
+        Share, msgspec.Meta(description="Asked: the share of photos of the classes whose answer holds theirs")
+    ]
+    strangeness: Annotated[Share, msgspec.Meta(description="The limit: an answer is `neither` above it")]
+    thresholds: Annotated[
+        dict[str, Share],
+        msgspec.Meta(description="For each class the probability from which it is part of an answer"),
+    ]
+    grouped_by: Annotated[str, msgspec.Meta(description="Whose groups calibration left out; empty: photos")]
+    groups: int
+    photos: Annotated[int, msgspec.Meta(description="That the limit was calibrated on")]
+
+
+class AbstentionAnswer(TypedDict):
+    """Which classes a photo may show."""
+
+    answer: Annotated[str, msgspec.Meta(description="A class, `cat or dog?`, or `neither`")]
+    classes: Annotated[list[str], msgspec.Meta(description="Likeliest first; empty: neither")]
+    coverage: Annotated[
+        float | None,
+        msgspec.Meta(description="Asked: the share of photos of the classes whose answer holds their class"),
+    ]
+    strangeness: Annotated[float | None, msgspec.Meta(description="From 0 to 1: how unlike the training photos")]
+
+
+THRESHOLD: Final = (
+    "Chosen in training for what errors cost: `positive` is the answer from a probability of `threshold` on, "
+    "the likeliest of the other classes below it."
+)
+type ChosenBy = Annotated[
+    DecisionRule, msgspec.Meta(description=f"{THRESHOLD} Absent where the likeliest class is the answer.")
+]
+
 
 @dataclass(frozen=True, kw_only=True)
-class Classification:
+class Prediction:
     """What the model says about one photo."""
 
     label: str
     probabilities: dict[str, float]
+    seconds: float
+    """What decoding and computing took"""
     strangeness: float | None = None
     """From 0 to 1; None where the version has no record of abstention."""
     activation_map: npt.NDArray[np.float32] | None = None
     """[classes, h, w], when asked for"""
     pixels: Pixels | None = None
     """[size, size, 3]: what the model saw, when asked for"""
+
+    @property
+    def confidence(self) -> float:
+        """Return the largest probability."""
+        return max(self.probabilities.values())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,21 +125,21 @@ class LoadedModel:
         return (parse_time(self.certificate.expires_at) - now).total_seconds()
 
     @cached_property
-    def identity(self) -> dict[str, object]:
-        """Name, number and digest, as answers state them; the digest is costly, and the version never changes."""
+    def identity(self) -> Model:
+        """The digest is costly, and the version never changes."""
         return {"name": self.version.model, "version": self.version.number, "digest": self.version.digest}
 
     @cached_property
-    def rule(self) -> dict[str, object] | None:
+    def rule(self) -> DecisionRule | None:
         """The decision, as answers state it."""
         if self.decision is None:
             return None
         return {"positive": self.decision.positive, "threshold": self.decision.threshold}
 
     @cached_property
-    def abstention_record(self) -> dict[str, object] | None:
+    def abstention_record(self) -> AbstentionRecord | None:
         """The record of abstention, as `/v1/model` and the inference protocol state it."""
-        return None if self.abstention is None else asdict(self.abstention)
+        return None if self.abstention is None else cast("AbstentionRecord", asdict(self.abstention))
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -86,23 +150,25 @@ class LoadedModel:
         """Give the pixels [1, size, size, 3] that the model sees. Raises `imaging.PhotoError`."""
         return imaging.decode(photo, self.session.size, max_pixels=self.max_pixels)[np.newaxis]
 
-    def classify(self, photo: bytes, *, explain: bool = False) -> Classification:
+    def classify(self, photo: bytes, *, explain: bool = False) -> Prediction:
         """Classify a JPEG, PNG or WebP photo. Raises `imaging.PhotoError`."""
+        began = time.perf_counter()
         pixels = self.decode(photo)
         wanted = ("probabilities", "activation_map") if explain else ("probabilities",)
         if self.abstention is not None:
             wanted = (*wanted, STRANGENESS)
         outputs = self.session.outputs(pixels, wanted)
         scores: list[float] = outputs["probabilities"][0].tolist()
-        return Classification(
+        return Prediction(
             label=self.labels[decide(scores, self.labels, self.decision)],
             probabilities=dict(zip(self.labels, scores, strict=True)),
+            seconds=time.perf_counter() - began,
             strangeness=float(outputs[STRANGENESS][0]) if self.abstention is not None else None,
             activation_map=outputs["activation_map"][0] if explain else None,
             pixels=pixels[0] if explain else None,
         )
 
-    def abstained(self, found: Classification) -> dict[str, object] | None:
+    def abstained(self, found: Prediction) -> AbstentionAnswer | None:
         """Say which classes a photo may show, and none for a photo that shows none; None where this version cannot.
 
         A version without a record still says `neither` where it has a class for frames without visitors.

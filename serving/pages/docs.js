@@ -27,7 +27,8 @@ function kind(schema) {
   if (!schema) return "";
   if (schema.$ref) return schema.$ref.split("/").at(-1);
   if (schema.format === "binary") return "bytes";
-  if (Array.isArray(schema.type)) return schema.type.join(" or ");
+  if (schema.anyOf) return schema.anyOf.map(kind).join(" or ");
+  if (schema.enum) return "string";
   if (schema.type === "array") return `list of ${kind(schema.items) || "anything"}`;
   if (schema.additionalProperties) return `object of ${kind(schema.additionalProperties)}`;
   return schema.type ?? "anything";

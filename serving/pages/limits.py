@@ -6,8 +6,9 @@ from imaging.decoding import MAX_DECODED_BYTES, MAX_SCANS, MAX_SIDE
 from serving import problems
 from serving.http.multipart import OTHER_PARTS
 from serving.pages.rollback import BODY_BYTES
-from serving.pages.schemas import Json
 from serving.settings import HEADER_LINES, Limits
+
+type Json = dict[str, object]
 
 _LATER = f"{problems.OVERLOADED.status} `{problems.OVERLOADED.name}` with Retry-After"
 _CLOSED = "the connection is closed"

@@ -1,6 +1,6 @@
 """What the page Models asks: the registry as it is, and whether its channel can be moved from here."""
 
-from typing import cast
+from typing import TypedDict, cast
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -8,7 +8,7 @@ from starlette.responses import JSONResponse, Response
 from registry.errors import ObjectMissing, RegistryError, VersionMissing
 from serving.auth.api_key_auth import Caller
 from serving.auth.public_view import for_strangers
-from serving.pages.registry_view import Json, RegistryView
+from serving.pages.registry_view import RegistryContents, RegistryView
 from serving.pages.rollback import RollBackApi
 from serving.problems import NOT_FOUND, UPSTREAM, Problem
 
@@ -24,6 +24,19 @@ _DIGITS = 8
 """Of a version's number, as keys of the registry have them."""
 
 
+class RollBackState(TypedDict):
+    """Whether the channel can be moved from here, and credentials be sent the way that the request came."""
+
+    possible: bool
+    confidential: bool
+
+
+class Registry(RegistryContents):
+    """The registry, as the page Models shows it."""
+
+    roll_back: RollBackState
+
+
 class ModelsApi:
     """`view` None: this endpoint was started without a registry to look at."""
 
@@ -35,12 +48,18 @@ class ModelsApi:
         """Answer `GET /v1/registry`: to callers without a key without what names people, or was written by them."""
         if self._view is None:
             raise Problem(NOT_FOUND, "This endpoint was started without a registry to look at.")
-        document: object = await self._view.read()
+        contents = await self._view.read()
         caller: Caller = request.state.caller
         if caller.key is None:
-            document = for_strangers(document)
-        roll_back = {"possible": self._roll_back.possible, "confidential": self._roll_back.confidential(request)}
-        return JSONResponse({**cast("Json", document), "roll_back": roll_back}, headers={"cache-control": "no-store"})
+            contents = cast("RegistryContents", for_strangers(contents))
+        document: Registry = {
+            **contents,
+            "roll_back": {
+                "possible": self._roll_back.possible,
+                "confidential": self._roll_back.confidential(request),
+            },
+        }
+        return JSONResponse(document, headers={"cache-control": "no-store"})
 
     async def report(self, request: Request) -> Response:
         """Answer `GET /v1/versions/{number}/report.html`: the file of that version, as it was published."""

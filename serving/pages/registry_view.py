@@ -10,6 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from datetime import UTC, datetime
 from itertools import islice
+from typing import Annotated, Any, Literal, NotRequired, TypedDict, cast
+
+import msgspec
 
 from registry.certificates.certificate import Certificate, Certificates
 from registry.certificates.signing import Verifier
@@ -17,15 +20,13 @@ from registry.channels.channel import Channel, ChannelEntry
 from registry.channels.experiment import Experiment, Experiments
 from registry.encoding import NAME, parse_time, sha256_hex
 from registry.errors import FileCorrupted, NothingToRollBackTo, RegistryError
-from registry.gates import figures, states
+from registry.gates import State, figures, states
 from registry.identity import person, without_arns
 from registry.layout import Prefix, blob_key, object_prefix
 from registry.logs.chain_memory import ChainMemory
 from registry.store.object_store import ObjectStore
 from registry.version import Version
 from registry.versions.catalog import Catalog
-
-type Json = dict[str, object]
 
 REPORT = "report.html"
 SHOWN = 50
@@ -34,6 +35,64 @@ FRESH_SECONDS = 5.0
 _CHANNELS = 20
 _READERS = 8
 _MAKERS = ("trained_by", "requested_by", "dataset")
+
+
+class Move(TypedDict):
+    """An entry of a channel. Who and why: for callers with a key."""
+
+    channel: str
+    number: int
+    version: int
+    digest: str
+    by: NotRequired[str]
+    why: NotRequired[str]
+    previous: int | None
+    restores: Annotated[int | None, msgspec.Meta(description="A roll back: the entry whose state it brings back")]
+    at: str
+    write_id: str
+    previous_sha256: str | None
+
+
+class ChannelView(TypedDict):
+    """A channel."""
+
+    name: str
+    moves: Annotated[list[Move], msgspec.Meta(description=f"The newest {SHOWN}, newest first")]
+    error: str | None
+
+
+class CertificateState(TypedDict):
+    """Whether a version is certified; the decision's own fields are beside it, if there is one."""
+
+    state: Literal["in force", "expired", "refused", "revoked", "none", "unchecked"]
+
+
+class VersionView(TypedDict):
+    """A version; where it cannot be read, only which and why not."""
+
+    number: int
+    digest: str
+    error: str | None
+    created_at: NotRequired[str]
+    labels: NotRequired[list[str]]
+    metrics: NotRequired[dict[str, float]]
+    gates: NotRequired[dict[str, State]]
+    lineage: NotRequired[dict[str, str]]
+    report: NotRequired[Annotated[bool, msgspec.Meta(description="Whether it has a report to read")]]
+    certificate: NotRequired[CertificateState]
+
+
+class RegistryContents(TypedDict):
+    """The registry as one document."""
+
+    model: str
+    follows: Annotated[str, msgspec.Meta(description="The channel that this endpoint follows")]
+    read_at: str
+    error: Annotated[str | None, msgspec.Meta(description="Why the registry cannot be read now")]
+    channels: list[ChannelView]
+    versions: list[VersionView]
+    before: Annotated[int | None, msgspec.Meta(description="The version that a roll back brings back")]
+    experiment: Annotated[dict[str, Any] | None, msgspec.Meta(description="How the last experiment began, or ended")]
 
 
 class RegistryView:
@@ -65,14 +124,14 @@ class RegistryView:
         self._moves: dict[str, Sequence[ChannelEntry]] = {}
         self._versions: dict[str, Version] = {}
         self._decisions: dict[str, tuple[int, Certificate | None]] = {}
-        self._document: Json = {}
+        self._document: RegistryContents | None = None
         self._read_at: float | None = None
         self._reading = asyncio.Lock()
 
-    async def read(self) -> Json:
+    async def read(self) -> RegistryContents:
         """Give the document; whoever asks meanwhile waits for the one reading. A store that is away is said in it."""
         async with self._reading:
-            if self._read_at is None or self._monotonic() - self._read_at >= FRESH_SECONDS:
+            if self._document is None or self._read_at is None or self._monotonic() - self._read_at >= FRESH_SECONDS:
                 self._document = await asyncio.to_thread(self.look)
                 self._read_at = self._monotonic()
             return self._document
@@ -95,9 +154,9 @@ class RegistryView:
         """Read anew at the next question: something was changed through this process."""
         self._read_at = None
 
-    def look(self) -> Json:
+    def look(self) -> RegistryContents:
         """Read now."""
-        document: Json = {"model": self._model, "follows": self._follows, "read_at": self._clock().isoformat()}
+        read_at = self._clock().isoformat()
         try:
             channels = [self._channel(name) for name in self._names()]
             back, experiment, error = self._before(), self._experiment(), None
@@ -105,7 +164,9 @@ class RegistryView:
             channels, back, experiment, error = [], None, None, str(problem)
         shown = {move.digest: move for name in self._moves for move in self._moves[name]}
         return {
-            **document,
+            "model": self._model,
+            "follows": self._follows,
+            "read_at": read_at,
             "error": error,
             "channels": channels,
             "versions": [] if error else self._describe(shown.values()),
@@ -128,7 +189,7 @@ class RegistryView:
                 names.add(name)
         return sorted(names)
 
-    def _channel(self, name: str) -> Json:
+    def _channel(self, name: str) -> ChannelView:
         channel = self._channels.get(name)
         if channel is None:
             channel = self._channels[name] = Channel(self._store, self._model, name, memory=self._memory)
@@ -142,7 +203,7 @@ class RegistryView:
         except RegistryError as problem:
             error = str(problem)
         moves = [{**move.to_dict(), "by": person(move.by)} for move in reversed(self._moves.get(name, ()))]
-        return {"name": name, "moves": moves, "error": error}
+        return {"name": name, "moves": cast("list[Move]", moves), "error": error}
 
     def _before(self) -> int | None:
         """Give the version that a roll back of the followed channel would bring back."""
@@ -154,20 +215,20 @@ class RegistryView:
         except NothingToRollBackTo:
             return None
 
-    def _experiment(self) -> Json | None:
+    def _experiment(self) -> dict[str, Any] | None:
         """Give the last experiment of the followed channel: how it began, or how it ended."""
         entry = self._experiments.head()
         if entry is None:
             return None
         return {"kind": "start" if isinstance(entry, Experiment) else "end", **asdict(entry), "by": person(entry.by)}
 
-    def _describe(self, moves: Iterable[ChannelEntry]) -> list[Json]:
+    def _describe(self, moves: Iterable[ChannelEntry]) -> list[VersionView]:
         newest_first = sorted(moves, key=lambda move: -move.version)
         with ThreadPoolExecutor(_READERS) as pool:
             return list(pool.map(self._version, newest_first))
 
-    def _version(self, move: ChannelEntry) -> Json:
-        told: Json = {"number": move.version, "digest": move.digest, "error": None}
+    def _version(self, move: ChannelEntry) -> VersionView:
+        told: VersionView = {"number": move.version, "digest": move.digest, "error": None}
         try:
             version = self._versions.get(move.digest) or self._catalog.version(move.version, digest=move.digest)
             self._versions[move.digest] = version
@@ -180,12 +241,12 @@ class RegistryView:
             "labels": list(version.labels),
             "metrics": figures(version.metrics),
             "report": version.file(REPORT) is not None,
-            "gates": dict(states(version.metrics)),
+            "gates": states(version.metrics),
             "lineage": {name: without_arns(version.lineage[name]) for name in _MAKERS if name in version.lineage},
             "certificate": certificate,
         }
 
-    def _certificate(self, version: Version) -> Json:
+    def _certificate(self, version: Version) -> CertificateState:
         """Give the decision that counts. One request where nothing was decided since the last look."""
         if self._verifier is None:
             return {"state": "unchecked"}
@@ -195,11 +256,10 @@ class RegistryView:
             known = (look.next_number - 1, look.latest)
             self._decisions[version.digest] = known
         certificate = known[1]
-        return (
-            {"state": "none"}
-            if certificate is None
-            else {"state": self._state(certificate), **certificate.to_dict(), "by": person(certificate.by)}
-        )
+        if certificate is None:
+            return {"state": "none"}
+        told = {"state": self._state(certificate), **certificate.to_dict(), "by": person(certificate.by)}
+        return cast("CertificateState", told)
 
     def _state(self, certificate: Certificate) -> str:
         if certificate.decision != "certified":

@@ -6,13 +6,12 @@ they are used for this one request, to take the promoter's role under that perso
 
 import asyncio
 import ipaddress
-import json
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any, Protocol, Self, cast
+from typing import Annotated, Any, Protocol, Self, cast
 
 import boto3
+import msgspec
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from starlette.requests import Request
@@ -42,43 +41,42 @@ _SECONDS = 900
 _AWS = Config(connect_timeout=5, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 3})
 
 
-@dataclass(frozen=True, kw_only=True)
-class Credentials:
+class Credentials(msgspec.Struct, frozen=True, kw_only=True):
     """What `aws configure export-credentials` prints. Secrets are in no `repr`."""
 
-    access_key_id: str
-    secret_access_key: str = field(repr=False)
-    session_token: str | None = field(repr=False)
+    access_key_id: Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
+    secret_access_key: Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
+    session_token: Annotated[str, msgspec.Meta(max_length=8192)] | None = None
+
+    def __repr__(self) -> str:
+        """Name the key, and no secret."""
+        return f"Credentials(access_key_id={self.access_key_id!r})"
 
 
-@dataclass(frozen=True, kw_only=True)
-class RollbackRequest:
-    """What is asked for. `expected`: the entry that the decision rests on; `to` None: the version before."""
+class RollBack(msgspec.Struct, frozen=True, kw_only=True):
+    """What is asked for."""
 
-    expected: int
-    to: int | None
-    why: str
-    credentials: Credentials
+    expected: Annotated[int, msgspec.Meta(ge=1, description="Number of the channel entry that the decision rests on")]
+    to: Annotated[
+        Annotated[int, msgspec.Meta(ge=1)] | None,
+        msgspec.Meta(description="A version that was in force once; without it the one before"),
+    ] = None
+    why: Annotated[str, msgspec.Meta(min_length=1, max_length=WHY)]
+    credentials: Annotated[
+        Credentials,
+        msgspec.Meta(description="The operator's own, used once and kept nowhere: aws configure export-credentials"),
+    ]
 
     @classmethod
     def from_json(cls, body: bytes) -> Self:
         """Read it strictly. Raises `Problem` (422), which repeats nothing of what may be secret."""
         try:
-            values: Any = json.loads(body)
-            secrets = values["credentials"]
-            request = cls(
-                expected=_whole(values["expected"]),
-                to=None if values.get("to") is None else _whole(values["to"]),
-                why=_text(values["why"], WHY),
-                credentials=Credentials(
-                    access_key_id=_text(secrets["access_key_id"], 128),
-                    secret_access_key=_text(secrets["secret_access_key"], 256),
-                    session_token=_text(secrets["session_token"], 8192) if secrets.get("session_token") else None,
-                ),
-            )
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            raise Problem(UNREADABLE, "The body is not what /docs describes for a roll back.") from None
-        return request
+            asked = msgspec.json.decode(body, type=cls)
+        except (msgspec.MsgspecError, ValueError, RecursionError):
+            asked = None
+        if asked is None or not asked.why.strip():
+            raise Problem(UNREADABLE, "The body is not what /docs describes for a roll back.")
+        return asked
 
 
 class OpensPromotionService(Protocol):
@@ -127,7 +125,7 @@ class RollBackApi:
         async with self._bodies.read(request) as body:
             if len(body) > BODY_BYTES:
                 raise Problem(TOO_LARGE, f"A roll back takes {BODY_BYTES:,} bytes at most.")
-            rollback = RollbackRequest.from_json(body)
+            rollback = RollBack.from_json(body)
         move = await asyncio.to_thread(self._act, self._open_promotion_service, rollback)
         self._moved()
         caller: Caller = request.state.caller
@@ -135,10 +133,10 @@ class RollBackApi:
         logger.info("channel rolled back", extra={**facts, "api_key": caller.key.name if caller.key else ""})
         return JSONResponse(move.to_dict(), headers={"cache-control": "no-store"})
 
-    def _act(self, open_promotion_service: OpensPromotionService, rollback: RollbackRequest) -> ChannelEntry:
+    def _act(self, open_promotion_service: OpensPromotionService, rollback: RollBack) -> ChannelEntry:
         try:
             service, by = open_promotion_service(rollback.credentials)
-            return service.roll_back(by=by, why=rollback.why, to=rollback.to, expected=rollback.expected)
+            return service.roll_back(by=by, why=rollback.why.strip(), to=rollback.to, expected=rollback.expected)
         except (MoverRefused, StoreRefused) as error:
             raise Problem(FORBIDDEN, str(error)) from None
         except (StoreUnavailable, KeyUnavailable) as error:
@@ -162,7 +160,7 @@ class PromoterSessions:
         own = boto3.Session(
             aws_access_key_id=credentials.access_key_id,
             aws_secret_access_key=credentials.secret_access_key,
-            aws_session_token=credentials.session_token,
+            aws_session_token=credentials.session_token or None,
         )
         try:
             sts = own.client("sts", config=_AWS)
@@ -212,15 +210,3 @@ def confidential(request: Request, *, behind_load_balancer: bool) -> bool:
         return request.client is not None and ipaddress.ip_address(request.client.host).is_loopback
     except ValueError:
         return False
-
-
-def _whole(value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ValueError("no whole number")
-    return value
-
-
-def _text(value: object, most: int) -> str:
-    if not isinstance(value, str) or not value.strip() or len(value) > most:
-        raise ValueError("no text, or too long")
-    return value.strip()

@@ -30,14 +30,19 @@ class Challenge:
     experiment: Experiment
     model: LoadedModel | None
     refused: VersionRefused | None = None
-    tally: ExperimentCounters = field(default_factory=ExperimentCounters)
+    counters: ExperimentCounters = field(default_factory=ExperimentCounters)
 
     @property
     def state(self) -> State:
         """Whether the challenger answers here, and if not, who stopped it."""
         if self.model is None:
             return "refused"
-        return "tripped" if self.tally.tripped else "answers"
+        return "tripped" if self.counters.tripped else "answers"
+
+    def drawn(self, *, request: str, caller: str) -> LoadedModel | None:
+        """Return the challenger where the experiment draws this request, or this caller, and it answers here."""
+        drawn = self.state == "answers" and self.experiment.chooses(caller if self.experiment.mode == "ab" else request)
+        return self.model if drawn else None
 
     def stands_against(self, champion: Deployed, now: datetime) -> bool:
         """Whether the experiment is about `champion`, and not over."""
@@ -55,7 +60,7 @@ class Challenge:
             "until": experiment.until,
             "state": self.state,
             "refused": f"{self.refused.reason}: {self.refused.public}" if self.refused else None,
-            "evidence": self.tally.evidence.to_dict(),
+            "evidence": self.counters.evidence.to_dict(),
         }
 
 
@@ -116,14 +121,16 @@ class Challenger:
         elif current.refused is not None:
             self._look_again(current, current.refused)
 
-    def _take_up(self, experiment: Experiment, *, tally: ExperimentCounters | None = None) -> None:
+    def _take_up(self, experiment: Experiment, *, counters: ExperimentCounters | None = None) -> None:
         before = self._live.challenge
         try:
             model, refused = self._admission.admit(experiment), None
         except VersionRefused as error:
             model, refused = None, error
             self._next_look = self._monotonic() + _RETRY_SECONDS
-        self._set(Challenge(experiment=experiment, model=model, refused=refused, tally=tally or ExperimentCounters()))
+        self._set(
+            Challenge(experiment=experiment, model=model, refused=refused, counters=counters or ExperimentCounters())
+        )
         if before is None or before.experiment != experiment or str(before.refused) != str(refused):
             self._say("challenger refused" if refused else "challenger taken up", experiment, refused)
 
@@ -131,7 +138,7 @@ class Challenger:
         """Take a refused challenger after all, once what it lacked may be there."""
         due = refused.curable and self._monotonic() >= self._next_look
         if due or self._admission.has_news(refused.standing):
-            self._take_up(challenge.experiment, tally=challenge.tally)
+            self._take_up(challenge.experiment, counters=challenge.counters)
 
     def _confirm(self, challenge: Challenge, model: LoadedModel) -> None:
         """Ask whether anything was decided about the challenger; a revoked one answers no more."""
@@ -146,7 +153,7 @@ class Challenger:
 
     def _set(self, challenge: Challenge) -> None:
         self._live.challenge = challenge
-        self._collector.number, self._collector.tally = challenge.experiment.number, challenge.tally
+        self._collector.number, self._collector.counters = challenge.experiment.number, challenge.counters
 
     def _say(self, what: str, experiment: Experiment, refused: VersionRefused | None) -> None:
         facts = {"experiment": experiment.number, "version": experiment.version, "reason": str(refused or "")}
@@ -158,6 +165,6 @@ class Challenger:
 
     def _drop(self, why: str) -> None:
         challenge, self._live.challenge = self._live.challenge, None
-        self._collector.tally = None
+        self._collector.counters = None
         if challenge is not None:
             logger.info("challenger dropped", extra={"experiment": challenge.experiment.number, "why": why})

@@ -10,6 +10,7 @@ from prometheus_client.core import CounterMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from registry.channels.experiment_rule import Arm, Evidence
+from serving.inference.loaded_model import Prediction
 
 type ArmName = Literal["champion", "challenger"]
 
@@ -37,8 +38,9 @@ class ExperimentCounters:
         """Whether the challenger failed too often to be asked again."""
         return self._tripped
 
-    def answered(self, arm: ArmName, *, seconds: float, confidence: float) -> None:
+    def answered(self, arm: ArmName, found: Prediction) -> None:
         """Count an answer, the time it took, and its largest probability."""
+        seconds, confidence = found.seconds, found.confidence
         one = Arm(
             answers=1,
             seconds=seconds,
@@ -78,16 +80,16 @@ class ExperimentCounters:
 
 
 class ExperimentCollector(Collector):
-    """Gives the tally of the experiment that runs, if one does, to Prometheus."""
+    """Exports the counters of the running experiment, if there is one, to Prometheus."""
 
     def __init__(self) -> None:
         self.number = 0
-        self.tally: ExperimentCounters | None = None
+        self.counters: ExperimentCounters | None = None
 
     def collect(self) -> Iterable[Metric]:
         """Prometheus' families; one label says which experiment, another which arm."""
-        tally, experiment = self.tally, str(self.number)
-        evidence = tally.evidence if tally else Evidence()
+        counters, experiment = self.counters, str(self.number)
+        evidence = counters.evidence if counters else Evidence()
         for name, what in (
             ("answers", "Photos that an arm of the experiment answered"),
             ("failures", "Requests that an arm of the experiment could not answer"),
@@ -95,7 +97,7 @@ class ExperimentCollector(Collector):
             ("confidence", "Largest probabilities of the answers of an arm, together"),
         ):
             family = CounterMetricFamily(f"petpark_experiment_{name}", what, labels=("experiment", "arm"))
-            for arm in ("champion", "challenger") if tally else ():
+            for arm in ("champion", "challenger") if counters else ():
                 family.add_metric((experiment, arm), float(getattr(getattr(evidence, arm), name)))
             yield family
         for name, what in (
@@ -104,6 +106,6 @@ class ExperimentCollector(Collector):
             ("left_out", "Photos that a busy shadow did not look at"),
         ):
             family = CounterMetricFamily(f"petpark_experiment_{name}", what, labels=("experiment",))
-            if tally:
+            if counters:
                 family.add_metric((experiment,), float(getattr(evidence, name)))
             yield family

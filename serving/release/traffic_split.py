@@ -1,14 +1,13 @@
-"""Who answers a photo: the version in force, or while an experiment runs the challenger, for those whom it drew."""
+"""Which version answers a photo: the one in force or, while an experiment runs, its challenger for a share of them."""
 
 import logging
-import time
 from dataclasses import dataclass
 from typing import Final
 
 from imaging import PhotoError
-from serving.inference.loaded_model import Classification, LoadedModel
+from serving.inference.loaded_model import LoadedModel, Prediction
 from serving.release.challenger import Challenge
-from serving.release.experiment_counters import ArmName, ExperimentCounters
+from serving.release.experiment_counters import ArmName
 from serving.release.live import Deployed, Live
 from serving.release.shadow import Shadow
 
@@ -19,15 +18,15 @@ HEADER: Final = "x-petpark-arm"
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """What was said about a photo, and by whom. `arm` None: no experiment runs."""
+    """The classification of a photo, and which arm of the experiment it is from. `arm` None: no experiment runs."""
 
     model: LoadedModel
-    found: Classification
+    found: Prediction
     arm: ArmName | None = None
 
 
 class TrafficSplit:
-    """Answers photos; what it learns about an experiment goes into the experiment's tally."""
+    """Has photos classified, and counts each answer for the experiment that runs."""
 
     def __init__(self, *, live: Live, shadow: Shadow) -> None:
         self._live = live
@@ -36,64 +35,54 @@ class TrafficSplit:
     def classify(self, current: Deployed, photo: bytes, *, explain: bool, request: str, caller: str) -> Answer:
         """Answer with `current`, or with its challenger. Raises `imaging.PhotoError`.
 
-        `request` and `caller` are the units that experiments draw from. Whatever befalls the challenger, somebody
-        answers: a caller never learns of its failures.
+        `request` and `caller` are the units that experiments draw from. If the challenger fails, `current` answers: no
+        caller sees a challenger's failures.
         """
         challenge = self._live.challenge
         if challenge is None or challenge.experiment.entry != current.move.number:
             return Answer(model=current.model, found=current.model.classify(photo, explain=explain))
-        drawn = challenge.state == "answers" and challenge.experiment.chooses(
-            caller if challenge.experiment.mode == "ab" else request
-        )
-        if challenge.experiment.mode == "shadow":
-            began = time.perf_counter()
-            found = current.model.classify(photo, explain=explain)
-            if drawn:
-                self._look_later(challenge, photo, found, seconds=time.perf_counter() - began)
-            return Answer(model=current.model, found=found, arm="champion")
-        if drawn and challenge.model is not None:
-            found = _try(challenge, challenge.model, photo, explain=explain)
+        counters, shadow = challenge.counters, challenge.experiment.mode == "shadow"
+        challenger = challenge.drawn(request=request, caller=caller)
+        if challenger is not None and not shadow:
+            found = _ask(challenge, challenger, photo, explain=explain)
             if found is not None:
-                return Answer(model=challenge.model, found=found, arm="challenger")
-        found = _timed(challenge.tally, "champion", current.model, photo, explain=explain)
-        return Answer(model=current.model, found=found, arm="champion")
+                return Answer(model=challenger, found=found, arm="challenger")
+        try:
+            answer = Answer(model=current.model, found=current.model.classify(photo, explain=explain), arm="champion")
+        except PhotoError:
+            raise  # the photo's fault, or its sender's
+        except Exception:
+            if not shadow:
+                counters.failed("champion")
+            raise
+        if not shadow:
+            counters.answered("champion", answer.found)
+        elif challenger is not None and not self._shadow.offer(lambda: _compare(challenge, photo, answer.found)):
+            counters.left_out()
+        return answer
 
-    def _look_later(self, challenge: Challenge, photo: bytes, theirs: Classification, *, seconds: float) -> None:
-        def look() -> None:
-            if challenge.state != "answers" or challenge.model is None:
-                return
-            ours = _try(challenge, challenge.model, photo, explain=False)
-            if ours is not None:
-                challenge.tally.answered("champion", seconds=seconds, confidence=max(theirs.probabilities.values()))
-                challenge.tally.compared(agree=ours.label == theirs.label)
 
-        if not self._shadow.offer(look):
-            challenge.tally.left_out()
+def _compare(challenge: Challenge, photo: bytes, champion: Prediction) -> None:
+    """Have the challenger classify a photo that the champion answered, and count both."""
+    if challenge.state != "answers" or challenge.model is None:
+        return
+    found = _ask(challenge, challenge.model, photo, explain=False)
+    if found is not None:
+        challenge.counters.answered("champion", champion)
+        challenge.counters.compared(agree=found.label == champion.label)
 
 
-def _try(challenge: Challenge, model: LoadedModel, photo: bytes, *, explain: bool) -> Classification | None:
-    """Give the challenger's answer; None where it has none, which is counted. Raises `imaging.PhotoError`."""
+def _ask(challenge: Challenge, challenger: LoadedModel, photo: bytes, *, explain: bool) -> Prediction | None:
+    """Return the challenger's answer, counted; None if it failed. Raises `imaging.PhotoError`."""
     try:
-        return _timed(challenge.tally, "challenger", model, photo, explain=explain)
+        found = challenger.classify(photo, explain=explain)
     except PhotoError:
         raise
     except Exception:
-        logger.exception("the challenger failed", extra={"version": model.version.number})
-        if challenge.tally.tripped:
+        challenge.counters.failed("challenger")
+        logger.exception("the challenger failed", extra={"version": challenger.version.number})
+        if challenge.counters.tripped:
             logger.error("the challenger failed too often; it is asked no more here")  # noqa: TRY400 - said above
         return None
-
-
-def _timed(
-    tally: ExperimentCounters, arm: ArmName, model: LoadedModel, photo: bytes, *, explain: bool
-) -> Classification:
-    began = time.perf_counter()
-    try:
-        found = model.classify(photo, explain=explain)
-    except PhotoError:
-        raise  # the photo's fault, or its sender's
-    except Exception:
-        tally.failed(arm)
-        raise
-    tally.answered(arm, seconds=time.perf_counter() - began, confidence=max(found.probabilities.values()))
+    challenge.counters.answered("challenger", found)
     return found

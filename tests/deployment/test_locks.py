@@ -180,8 +180,33 @@ def test_the_preview_workflow_installs_by_the_same_target_and_nothing_else() -> 
     assert not [command for command in commands if re.search(r"pip|uv ", command)]
 
 
-def test_the_preview_workflow_runs_the_cli_of_the_locked_sdk() -> None:
-    workflow = yaml.safe_load((REPOSITORY / ".github" / "workflows" / "preview.yml").read_text())
-    steps = [step for job in workflow["jobs"].values() for step in job["steps"]]
-    (preview,) = [step for step in steps if step.get("uses", "").startswith("pulumi/actions@")]
-    assert preview["with"]["pulumi-version"] == pins("deploy")["pulumi"]
+def workflows() -> dict[str, Any]:
+    folder = REPOSITORY / ".github" / "workflows"
+    return {file.name: yaml.safe_load(file.read_text()) for file in sorted(folder.glob("*.yml"))}
+
+
+def test_workflows_run_make_petpark_and_the_one_script_and_actions_are_pinned_by_hash() -> None:
+    for name, workflow in workflows().items():
+        for step in (step for job in workflow["jobs"].values() for step in job["steps"]):
+            if "run" in step:
+                assert re.fullmatch(r"(make|\.venv/bin/petpark|bash \.ci/run)( [\w./-]+)*", step["run"]), (name, step)
+            else:
+                assert re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40}", step["uses"]), (name, step)
+
+
+def test_no_workflow_checks_out_what_a_fork_wrote_with_a_token_that_may_write() -> None:
+    for name, workflow in workflows().items():
+        triggers = workflow[True]  # YAML 1.1 reads `on` as true
+        assert "pull_request_target" not in triggers, name
+        for job in workflow["jobs"].values():
+            assert job.get("permissions", workflow["permissions"]) != "write-all", name
+            for step in job["steps"]:
+                if step.get("uses", "").startswith("actions/checkout@"):
+                    assert step["with"]["persist-credentials"] is False, name
+
+
+def test_the_preview_workflow_uses_the_pulumi_cli_that_petpark_fetches_and_checks() -> None:
+    plan = workflows()["preview.yml"]["jobs"]["plan"]
+    commands = [step["run"] for step in plan["steps"] if "run" in step]
+    assert ".venv/bin/petpark doctor --install-pulumi" in commands
+    assert not [step for step in plan["steps"] if "pulumi" in step.get("uses", "")]

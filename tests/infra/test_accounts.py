@@ -45,11 +45,11 @@ def allowed(identity: Document, role: str, action: str, resource: str, **context
     place = resource.removeprefix("arn:aws:s3:::").partition("/")[0].rpartition(":key/")[2]
     place = resource.rpartition("/")[2] if ":kms:" in resource else place
     known = {"aws:principalarn": role, "aws:securetransport": "true", "aws:userid": "AROA2:i-1", **context}
-    asked = policy.Question(action=action, resource=resource, context=known)
+    asked = policy.Request(action=action, resource=resource, context=known)
     asker = policy.Principal(account=role.split(":")[4], arns=frozenset({role}))
-    own = policy.judge(json.dumps(identity), asked, asker)
-    theirs = policy.judge(json.dumps(RESOURCE_POLICIES[place]), asked, asker)
-    return policy.refusal(own, theirs, must_agree=":kms:" in resource, foreign=True) is None
+    own = policy.evaluate(json.dumps(identity), asked, asker)
+    theirs = policy.evaluate(json.dumps(RESOURCE_POLICIES[place]), asked, asker)
+    return policy.denial_reason(own, theirs, must_agree=":kms:" in resource, foreign=True) is None
 
 
 def endpoint_may(action: str, resource: str, **context: str) -> bool:

@@ -230,10 +230,10 @@ def test_an_endpoint_adds_events_and_neither_reads_overwrites_nor_deletes_one(ca
 
 
 def _takes(document: dict[str, Any], resource: str, context: dict[str, str]) -> bool:
-    asked = policy.Question(action="s3:PutObject", resource=resource, context=context)
+    asked = policy.Request(action="s3:PutObject", resource=resource, context=context)
     return (
-        policy.judge(json.dumps(document), asked, policy.Principal(account="1", arns=frozenset()))
-        is policy.Verdict.ALLOWED
+        policy.evaluate(json.dumps(document), asked, policy.Principal(account="1", arns=frozenset()))
+        is policy.Decision.ALLOWED
     )
 
 

@@ -17,6 +17,7 @@ from infra import policies
 from infra.policies import Document, ResourceNames
 from registry.channel_policy import ChannelPolicy
 from registry.layout import Role
+from tests.policy_evaluator import conditions as rehearsed
 from tests.policy_evaluator import policy
 from tests.simulator import simulate
 
@@ -211,15 +212,14 @@ def guard(arn: str, action: str) -> Document | None:
 def ours(asker: Asker, action: str, arn: str, context: dict[str, str]) -> str:
     """What the rehearsal says, in the words of the other."""
     resource = None if arn == "*" and ":Describe" not in action else arn
-    asked = policy.Question(
+    asked = policy.Request(
         action=action, resource=resource, context={key.lower(): value for key, value in context.items()}
     )
     principal = policy.Principal(account=asker.account, arns=frozenset({asker.arn, asker.role}))
-    verdicts = [policy.judge(json.dumps(document), asked, principal) for document in asker.policies]
-    identity = max(verdicts, key=lambda verdict: verdict.value)
+    identity = policy.evaluate(map(json.dumps, asker.policies), asked, principal)
     document = guard(arn, action)
-    theirs = policy.judge(json.dumps(document), asked, principal) if document else policy.Verdict.SILENT
-    refusal = policy.refusal(
+    theirs = policy.evaluate(json.dumps(document), asked, principal) if document else policy.Decision.IMPLICIT_DENY
+    refusal = policy.denial_reason(
         identity,
         theirs,
         must_agree=":kms:" in arn or action == "sts:AssumeRole",
@@ -295,17 +295,32 @@ SUBJECTS: Mapping[str, tuple[str, str, str, tuple[str, ...], tuple[str, ...]]] =
         (KEY_ARN, f"{KMS}/3", f"arn:aws:kms:us-east-1:{OWNER}:key/1"),
     ),
     "Bool": ("s3:ListBucket", "arn:aws:s3:::store", "aws:SecureTransport", ("true", "false"), ("true", "false")),
+    "Numeric": ("s3:ListBucket", "arn:aws:s3:::store", "s3:max-keys", ("10", "20"), ("5", "10", "15")),
+    "Date": (
+        "s3:ListBucket",
+        "arn:aws:s3:::store",
+        "aws:CurrentTime",
+        ("2026-01-01T00:00:00Z", "2026-06-01T12:00:00Z"),
+        ("2025-12-31T23:59:59Z", "2026-01-01T00:00:00Z", "2026-07-01T00:00:00Z"),
+    ),
+    "IpAddress": (
+        "s3:ListBucket",
+        "arn:aws:s3:::store",
+        "aws:SourceIp",
+        ("203.0.113.0/24", "198.51.100.7"),  # the other takes no address of IPv6 for one outside a network of IPv4
+        ("203.0.113.9", "203.0.114.9", "198.51.100.7"),
+    ),
 }
-"""By the beginning of an operator's name: action, resource, key, values of the policy and of the request."""
+"""By a part of an operator's name: action, resource, key, values of the policy and of the request."""
 
 ANYBODY = Asker(role=f"arn:aws:iam::{OWNER}:role/r", session="s", policies=())
 
 
 def conditions() -> Iterator[dict[str, Any]]:
     """Every operator with every value, present and absent, as the only statement beside one that allows everything."""
-    names = [*policy.OPERATORS, *(f"{name}IfExists" for name in policy.OPERATORS if name != "Null"), "Null"]
+    names = [*rehearsed.OPERATORS, *(f"{name}IfExists" for name in rehearsed.OPERATORS if name != "Null"), "Null"]
     for name, effect in itertools.product(names, ("Allow", "Deny")):
-        kinds = [kind for kind in SUBJECTS if name.startswith(kind) or name == "Null"]
+        kinds = [kind for kind in SUBJECTS if kind in name or name == "Null"]
         for action, arn, key, values, given in (SUBJECTS[kind] for kind in kinds):
             expected = ["true", "false"] if name == "Null" else [*values, list(values)]
             for value, present in itertools.product(expected, (None, *given)):
@@ -341,15 +356,15 @@ def test_both_make_the_same_of_every_operator_with_keys_that_are_there_and_that_
     )
     principal = policy.Principal(account=OWNER, arns=frozenset({ANYBODY.arn, ANYBODY.role}))
     words = {
-        policy.Verdict.ALLOWED: "Allowed",
-        policy.Verdict.SILENT: "ImplicitlyDenied",
-        policy.Verdict.DENIED: "ExplicitlyDenied",
+        policy.Decision.ALLOWED: "Allowed",
+        policy.Decision.IMPLICIT_DENY: "ImplicitlyDenied",
+        policy.Decision.EXPLICIT_DENY: "ExplicitlyDenied",
     }
     differing: list[str] = []
     for case, document, answer in zip(cases, documents, theirs, strict=True):
         context = {key.lower(): value for key, value in case["context"].items()}
-        asked = policy.Question(action=case["action"], resource=case["arn"], context=context)
-        mine = words[policy.judge(json.dumps(document), asked, principal)]
+        asked = policy.Request(action=case["action"], resource=case["arn"], context=context)
+        mine = words[policy.evaluate(json.dumps(document), asked, principal)]
         if mine != answer.get("result"):
             differing.append(f"{case['statement']} {case['context']}: ours {mine}, theirs {answer}")
     assert differing == []
@@ -373,11 +388,11 @@ def test_both_make_the_same_of_two_accounts_by_name_and_by_account():
             for asker, own, bucket in cases
         ]
     )
-    asked = policy.Question(action=rule["Action"], resource=rule["Resource"], context={})
+    asked = policy.Request(action=rule["Action"], resource=rule["Resource"], context={})
     for (asker, own, bucket), answer in zip(cases, theirs, strict=True):
         principal = policy.Principal(account=asker.account, arns=frozenset({asker.arn, asker.role}))
-        verdicts = [policy.judge(json.dumps(document), asked, principal) for document in (own, bucket)]
-        refused = policy.refusal(*verdicts, must_agree=False, foreign=asker.account != OWNER)
+        verdicts = [policy.evaluate(json.dumps(document), asked, principal) for document in (own, bucket)]
+        refused = policy.denial_reason(*verdicts, must_agree=False, foreign=asker.account != OWNER)
         assert (refused is None) == (answer["result"] == "Allowed"), (own, bucket, answer)
 
 

@@ -34,9 +34,9 @@ def refuses(document: dict[str, Any], key: str, userid: str) -> bool:
         "s3:if-none-match": "*",
         "s3:objectcreationoperation": "true",
     }
-    asked = policy.Question(action="s3:PutObject", resource=f"arn:aws:s3:::store/{key}", context=context)
-    verdict = policy.judge(json.dumps(document), asked, policy.Principal(account=ACCOUNT, arns=frozenset({"a"})))
-    return verdict is policy.Verdict.DENIED
+    asked = policy.Request(action="s3:PutObject", resource=f"arn:aws:s3:::store/{key}", context=context)
+    verdict = policy.evaluate(json.dumps(document), asked, policy.Principal(account=ACCOUNT, arns=frozenset({"a"})))
+    return verdict is policy.Decision.EXPLICIT_DENY
 
 
 @given(MOVERS, CHANNEL, st.sampled_from([PROMOTER, OTHER]), PERSON)
@@ -73,10 +73,13 @@ def takes(session: str, **caller: str) -> bool:
     """Whether an operator role lets itself be taken under the name `session`."""
     context = {"sts:rolesessionname": session} | {f"aws:{key}": value for key, value in caller.items()}
     role = f"arn:aws:iam::{ACCOUNT}:role/promoter"
-    asked = policy.Question(action="sts:AssumeRole", resource=role, context=context)
+    asked = policy.Request(action="sts:AssumeRole", resource=role, context=context)
     caller_arn = frozenset({f"arn:aws:iam::{ACCOUNT}:user/u"})
     document = json.dumps(policies.trust_people(ACCOUNT))
-    return policy.judge(document, asked, policy.Principal(account=ACCOUNT, arns=caller_arn)) is policy.Verdict.DELEGATED
+    return (
+        policy.evaluate(document, asked, policy.Principal(account=ACCOUNT, arns=caller_arn))
+        is policy.Decision.DELEGATED
+    )
 
 
 @given(PERSON, PERSON)
@@ -99,9 +102,9 @@ def test_who_has_neither_name_takes_no_role(person):
 
 def test_another_account_takes_no_role():
     context = {"sts:rolesessionname": "mia", "aws:userid": "AIDAUSER", "aws:username": "mia"}
-    asked = policy.Question(action="sts:AssumeRole", resource="arn:aws:iam::1:role/promoter", context=context)
+    asked = policy.Request(action="sts:AssumeRole", resource="arn:aws:iam::1:role/promoter", context=context)
     stranger = policy.Principal(account="2", arns=frozenset({"arn:aws:iam::2:user/mia"}))
-    assert policy.judge(json.dumps(policies.trust_people(ACCOUNT)), asked, stranger) is policy.Verdict.SILENT
+    assert policy.evaluate(json.dumps(policies.trust_people(ACCOUNT)), asked, stranger) is policy.Decision.IMPLICIT_DENY
 
 
 def test_twenty_movers_a_channel_and_ten_channels_fit_into_a_bucket_policy():

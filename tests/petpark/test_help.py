@@ -71,6 +71,7 @@ def test_all_promised_commands_are_there() -> None:
         "camera status",
         "camera events",
         "people policy",
+        "prices refresh",
         "experiment start",
         "experiment judge",
         "experiment stop",

@@ -25,7 +25,7 @@ import yaml
 
 from rehearsal.emulator import REPOSITORY
 from rehearsal.engine import EmbeddedEngine
-from rehearsal.engine.provider_binary import find_provider
+from rehearsal.engine.provider.binary import find_provider
 from rehearsal.environment import Environment
 from tests import pulumi_stand_in
 

@@ -50,10 +50,10 @@ def test_what_an_emulator_lacks_is_shown_by_tests_of_the_contract_each_named_onc
     named = [test for lacking in product.lacks for test in lacking.tests]
     assert {test.partition("[")[0] for test in named} <= contract_tests()
     assert len(named) == len(set(named))
-    assert all(lacking.tests and lacking.behaviour and lacking.remedy for lacking in product.lacks)
+    assert all(lacking.tests and lacking.behaviour and lacking.fix for lacking in product.lacks)
 
 
-LACKING = Lacking(behaviour="a voice", tests=("test_access.py::test_x",), remedy="patience", sign="cannot sing")
+LACKING = Lacking(behaviour="a voice", tests=("test_access.py::test_x",), fix="patience", sign="cannot sing")
 
 
 def failing(product: Product, error: str) -> None:

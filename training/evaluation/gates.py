@@ -1,10 +1,10 @@
 """Is it good enough? Each gate takes the bound that is against the model, and a failed one says what to try."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass
 from typing import Final
 
-from registry.gates import PREFIX, UNMEASURED
+from registry.gates import MODEL_GATES, PREFIX, UNMEASURED
 from training.evaluation.assess import Assessment
 from training.evaluation.baseline.comparison import Comparison, left_out
 from training.evaluation.figures.calibration import Calibration
@@ -35,7 +35,9 @@ def judge(gates: Gates, assessment: Assessment, abstained: Mapping[str, float] |
     or `milliseconds` of 0) cannot be failed and needs no measure; with nothing in prod there is nothing to be worse
     than. `abstained` are the figures of abstention; None or empty where the version cannot abstain.
     """
-    return (*_judge(gates, assessment), *judge_abstention(gates, abstained or {}))
+    limits: dict[str, float] = asdict(gates)
+    results = (measure(limits[name], assessment) for name, measure in _MEASURES.items())
+    return (*filter(None, results), *judge_abstention(gates, abstained or {}))
 
 
 def as_metrics(results: Iterable[GateResult]) -> dict[str, float]:
@@ -46,76 +48,117 @@ def as_metrics(results: Iterable[GateResult]) -> dict[str, float]:
     }
 
 
-def _judge(gates: Gates, assessment: Assessment) -> Iterable[GateResult]:
+def _accuracy(limit: float, assessment: Assessment) -> GateResult:
     evaluation = assessment.evaluation
-    yield _least(
-        "accuracy", "accuracy", evaluation.accuracy_interval[0], gates.accuracy, evaluation.accuracy,
+    return _least(
+        "accuracy", "accuracy", evaluation.accuracy_interval[0], limit, evaluation.accuracy,
         "Look at its errors first: wrong labels and classes that look alike need other photos, everything else more "
         f"epochs, larger photos or pretrained weights. {_MORE_PHOTOS}",
     )  # fmt: skip
-    rarest = min(evaluation.classes, key=lambda figures: figures.recall_interval[0])
-    yield _least(
-        "recall", f"photos of “{rarest.label}” found", rarest.recall_interval[0], gates.recall, rarest.recall,
+
+
+def _recall(limit: float, assessment: Assessment) -> GateResult:
+    rarest = min(assessment.evaluation.classes, key=lambda figures: figures.recall_interval[0])
+    return _least(
+        "recall", f"photos of “{rarest.label}” found", rarest.recall_interval[0], limit, rarest.recall,
         f"Add photos of “{rarest.label}”, above all of the kind that it misses below. {_MORE_PHOTOS}",
     )  # fmt: skip
+
+
+def _slice_gap(limit: float, assessment: Assessment) -> GateResult | None:
     if slice_ := worst(assessment.slices):
-        yield _most(
+        return _most(
             "slice_gap", f"how far {slice_.column} {slice_.value} is behind all other photos",
-            slice_.gap_interval[1], gates.slice_gap, slice_.gap,
+            slice_.gap_interval[1], limit, slice_.gap,
             f"Add photos like these ({slice_.column} {slice_.value}: {slice_.photos} test photos), or make training "
             "photos look like them by augmentation (light, greyscale, blur, crop_scale).",
         )  # fmt: skip
-    elif gates.slice_gap < 1:
-        yield _unmeasured(
-            "slice_gap", f"how far any slice is behind all other photos: at most {percent(gates.slice_gap)}",
-            f"no property parts the {evaluation.photos} test photos into groups of {LEAST_PHOTOS} or more",
-            "More test photos, or an index that names cameras and times: petpark data ingest --index FILE.",
-        )  # fmt: skip
+    if MODEL_GATES["slice_gap"].asks_nothing(limit):
+        return None
+    return _unmeasured(
+        "slice_gap", f"how far any slice is behind all other photos: at most {percent(limit)}",
+        f"no property parts the {assessment.evaluation.photos} test photos into groups of {LEAST_PHOTOS} or more",
+        "More test photos, or an index that names cameras and times: petpark data ingest --index FILE.",
+    )  # fmt: skip
+
+
+def _calibration_error(limit: float, assessment: Assessment) -> GateResult:
     calibration = assessment.calibration
-    yield _most(
-        "calibration_error", "distance of confidence from accuracy", calibration.error, gates.calibration_error, None,
+    return _most(
+        "calibration_error", "distance of confidence from accuracy", calibration.error, limit, None,
         f"{_of_temperature(calibration)} More validation photos fit it better; less label smoothing or mix-up makes a "
         "model surer, more makes it humbler.",
     )  # fmt: skip
+
+
+def _robustness_drop(limit: float, assessment: Assessment) -> GateResult:
     robustness = assessment.robustness
-    yield _most(
-        "robustness_drop", "accuracy lost when pictures get worse", robustness.drop_interval[1], gates.robustness_drop,
-        robustness.drop,
+    return _most(
+        "robustness_drop", "accuracy lost when pictures get worse", robustness.drop_interval[1], limit, robustness.drop,
         f"{robustness.weakest.capitalize()} costs most: train with more of it (blur, light, greyscale, crop_scale).",
     )  # fmt: skip
+
+
+def _consistency(limit: float, assessment: Assessment) -> GateResult:
     consistency = assessment.consistency
-    yield _least(
-        "consistency", "photos whose answer stays when moved or encoded again", consistency.interval[0],
-        gates.consistency, consistency.share,
+    return _least(
+        "consistency", "photos whose answer stays when moved or encoded again", consistency.interval[0], limit,
+        consistency.share,
         "Larger photos (image_size) and harder crops (crop_scale) make answers hang less on single pixels.",
     )  # fmt: skip
-    if assessment.comparison and gates.luck:
-        yield _beside(assessment.comparison, gates.luck)
-    if gates.milliseconds:
-        slow = assessment.latency.p99 > gates.milliseconds
-        yield GateResult(
-            name="milliseconds",
-            passed=not slow,
-            asked=f"one photo in at most {gates.milliseconds:g} ms, 99 times of 100",
-            found=f"{assessment.latency.p99:.2f} ms",
-            why=f"{abs(assessment.latency.p99 - gates.milliseconds):.2f} ms {'too slow' if slow else 'to spare'}",
-            advice="Smaller photos (image_size), a smaller architecture, or eight bits (--check int8=1)."
-            if slow
-            else "",
-        )
+
+
+def _luck(limit: float, assessment: Assessment) -> GateResult | None:
+    return _beside(assessment.comparison, limit) if assessment.comparison and limit else None
+
+
+def _milliseconds(limit: float, assessment: Assessment) -> GateResult | None:
+    if not limit:
+        return None
+    slow = assessment.latency.p99 > limit
+    return GateResult(
+        name="milliseconds",
+        passed=not slow,
+        asked=f"one photo in at most {limit:g} ms, 99 times of 100",
+        found=f"{assessment.latency.p99:.2f} ms",
+        why=f"{abs(assessment.latency.p99 - limit):.2f} ms {'too slow' if slow else 'to spare'}",
+        advice="Smaller photos (image_size), a smaller architecture, or eight bits (--check int8=1)." if slow else "",
+    )
+
+
+_MEASURES: Final[Mapping[str, Callable[[float, Assessment], GateResult | None]]] = {
+    "accuracy": _accuracy,
+    "recall": _recall,
+    "slice_gap": _slice_gap,
+    "calibration_error": _calibration_error,
+    "robustness_drop": _robustness_drop,
+    "consistency": _consistency,
+    "luck": _luck,
+    "milliseconds": _milliseconds,
+}
+"""Gate to what a version shows at it; None where it does not apply."""
+
+_OF_GROUPS: Final = f"More photos of more groups: the limit of strangeness is set on groups left out. {_MORE_PHOTOS}"
+_STRANGERS: Final = (
+    "Frames without visitors as a class `background` (petpark camera collect), or weights that know more."
+)
+_OF_ABSTENTION: Final[Mapping[str, tuple[str, str]]] = {
+    "abstention_coverage": ("answers that hold the photo's class, abstaining", _OF_GROUPS),
+    "abstention_kept": ("photos of the classes that are not called “neither”", _OF_GROUPS),
+    "abstention_refused_far": ("noise and plain colours called “neither”", _STRANGERS),
+    "abstention_refused_near": ("shuffled photos called “neither”", _STRANGERS),
+}
+"""Gate to what it asks and what to try; its figure has its name."""
+
+MEASURED: Final = frozenset({*_MEASURES, *_OF_ABSTENTION})
+"""The gates that are judged here: all that `registry.gates.ModelGates` declares."""
 
 
 def judge_abstention(gates: Gates, abstained: Mapping[str, float]) -> Iterable[GateResult]:
     """Hold the figures of abstention against the gates that ask for any."""
-    groups = f"More photos of more groups: the limit of strangeness is set on groups left out. {_MORE_PHOTOS}"
-    strangers = "Frames without visitors as a class `background` (petpark camera collect), or weights that know more."
-    asked = (
-        ("abstention_coverage", "answers that hold the photo's class, abstaining", gates.abstention_coverage, groups),
-        ("abstention_kept", "photos of the classes that are not called “neither”", gates.abstention_kept, groups),
-        ("abstention_refused_far", "noise and plain colours called “neither”", gates.abstention_refused_far, strangers),
-        ("abstention_refused_near", "shuffled photos called “neither”", gates.abstention_refused_near, strangers),
-    )
-    for name, what, limit, advice in asked:
+    limits: dict[str, float] = asdict(gates)
+    for name, (what, advice) in _OF_ABSTENTION.items():
+        limit = limits[name]
         if not limit:
             continue
         key = f"{name}_unseen" if f"{name}_unseen" in abstained else name

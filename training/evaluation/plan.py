@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Final, Self
 
 from registry.encoding import Fields
-from registry.gates import MODEL_GATES
+from registry.gates import MODEL_GATES, ModelChecks, ModelGates
 from training.errors import SpecMalformed
 from training.evaluation.figures.calibration import Costs
 from training.settings import Settings
@@ -18,28 +18,8 @@ _MADE_FOR_IT: Final = 2
 
 
 @dataclass(frozen=True, kw_only=True)
-class Gates(Settings):
-    """What a version must show, each on the bound of its 95 % interval that is against us.
-
-    The defaults are a floor below which a model is no use to anybody; a park sets its own in its stack's YAML. Which
-    way each is stricter stands in `registry.gates`, which the stack's program can read too.
-    """
-
-    accuracy: float = 0.6  # least: lower bound
-    recall: float = 0.4  # least, of the class found least: lower bound
-    slice_gap: float = 0.4  # most that a slice may be behind all other photos: upper bound of the worst
-    calibration_error: float = 0.2  # most; the estimate, which overstates on few photos
-    robustness_drop: float = 0.4  # most accuracy lost under corruptions, their mean: upper bound
-    consistency: float = 0.5  # least share of photos that keep their answer when moved or encoded again: lower bound
-    abstention_coverage: float = 0.0  # least share of answers that hold the class, abstaining: on unseen groups where
-    # there are groups; 0: not asked
-    abstention_kept: float = 0.0  # least share of photos of the classes that are not called neither, likewise
-    abstention_refused_far: float = 0.0  # least share of noise, gradients and plain colours that is called neither
-    abstention_refused_near: float = 0.0  # least share of test photos with shuffled pieces that is called neither
-    luck: float = (
-        0.05  # p-value of McNemar's test below which being worse than `prod` is not taken for luck; higher refuses more
-    )
-    milliseconds: float = 0.0  # most for one photo, 99th percentile, on the machine that trained; 0: not asked
+class Gates(ModelGates, Settings):
+    """The gates of a job."""
 
     def __post_init__(self) -> None:
         """Refuse what no gate can mean; SpecMalformed."""
@@ -49,16 +29,8 @@ class Gates(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Checks(Settings):
-    """How a model is tested."""
-
-    positive: str = ""  # the class that raises an alarm; empty: the last of the labels
-    false_positive_cost: float = 1.0  # of an alarm without its class, against that of a class without its alarm
-    false_negative_cost: float = 1.0
-    photos: int = 100  # most that are corrupted, moved and encoded again
-    calls: int = 60  # timed classifications of one photo
-    int8: int = 2  # also try an eight-bit model, and serve it if it is as good and faster: 1 of any network, 0 of none,
-    # 2 of those that were made for it
+class Checks(ModelChecks, Settings):
+    """How the model of a job is tested."""
 
     def __post_init__(self) -> None:
         """Refuse what no test can mean; SpecMalformed."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +11,6 @@ from rich.text import Text
 
 from petpark.app import example, invocation
 from petpark.commands.operations.doctor import checkout
-from petpark.errors import PreviewUnreadable
 
 
 def preview(
@@ -18,6 +18,10 @@ def preview(
     pulumi_json: Annotated[
         Path | None,
         typer.Option("--pulumi-json", metavar="FILE", help="Read the output of `pulumi preview --json` from a file."),
+    ] = None,
+    plan_file: Annotated[
+        Path | None,
+        typer.Option("--plan", metavar="FILE", help="Read a plan that --save wrote, instead of making one."),
     ] = None,
     others: Annotated[
         list[Path] | None,
@@ -31,32 +35,45 @@ def preview(
     complete: Annotated[
         bool, typer.Option("--complete", help="The complete page, however long; otherwise it fits a GitHub comment.")
     ] = False,
+    page_file: Annotated[
+        Path | None, typer.Option("--page", metavar="FILE", help="Write the page to a file instead of printing it.")
+    ] = None,
+    post: Annotated[
+        bool, typer.Option("--post", help="Also make it the comment of the pull request. In a GitHub workflow.")
+    ] = False,
 ) -> None:
     """Show what `pulumi up` would do to the stack of --stack, as a page in Markdown."""
     from petpark.preview import make
+    from petpark.preview.github import GitHub
     from petpark.preview.page import Source, comment, page
-    from petpark.preview.pulumi_json import read_plan
 
     run = invocation(ctx)
     root = checkout()
     states: list[tuple[str, str]] = []
-    if pulumi_json is None:
+    if plan_file is not None:
+        plan = make.load(plan_file)
+    elif pulumi_json is not None:
+        plan = make.plan_from_file(run.stack, pulumi_json)
+    else:
         with run.output.progress(f"Previewing stack {run.stack}"):
             plan = make.plan_by_pulumi(run.stack, root)
             states.append((run.stack, make.state_version(run.stack, root)))
-    else:
-        try:
-            text = pulumi_json.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise PreviewUnreadable(f"{pulumi_json} cannot be read: {error}.", next_step="Name a file.") from None
-        plan = read_plan(text, stack=run.stack, source="pulumi preview --json")
     if save is not None:
         make.save(plan, save)
     plans = [plan, *(make.load(path) for path in others or [])]
     source = Source(commit=make.commit(root), states=tuple(states))
-    shown = page(plans, source) if complete else comment(plans, source)
-    facts = {"page": shown, "digests": {each.stack: each.digest for each in plans}}
-    run.output.show(Text(shown.rstrip()), facts=facts, apart=False)
+    fitting = comment(plans, source)
+    shown = page(plans, source) if complete else fitting
+    facts: dict[str, object] = {"page": shown, "digests": {each.stack: each.digest for each in plans}}
+    if post:
+        with GitHub.from_environment(os.environ) as github:
+            number = github.pull_request(Path(os.environ["GITHUB_EVENT_PATH"]))
+            facts["comment"] = github.comment(number, fitting)
+    if page_file is not None:
+        page_file.write_text(shown, encoding="utf-8")
+        run.output.note(f"Page written to {page_file}.")
+    if run.output.json or page_file is None:
+        run.output.show(Text(shown.rstrip()), facts=facts, apart=False)
     if expect is not None:
         make.require_same(plan, expect)
 

@@ -2,17 +2,19 @@
 than its parent.
 """
 
+import importlib
+
 
 def main() -> None:
     """Never returns before LocalStack ends."""
     from petpark_emulator import process
 
     process.begin()
-    # A plugin that cannot be imported is skipped by LocalStack without a word; here it ends the start instead.
     from localstack.runtime.main import main as run
 
-    from petpark_emulator import remedies, services  # noqa: F401
-
+    # A plugin that cannot be imported is skipped by LocalStack without a word; here it ends the start instead.
+    for module in ("patches", "services"):
+        importlib.import_module(f"petpark_emulator.{module}")
     run()
 
 

@@ -2,8 +2,8 @@
 
 - UpdateAutoScalingGroup keeps what it is not given. moto drops the mixed instances policy.
 - PutScalingPolicy answers `PolicyARN`. moto says `PolicyArn`, which SDKs do not know.
-- A scaling policy is enabled and has no predictive part unless given; a lifecycle hook has no role and no target
-  unless given. moto invents them, so a second deployment differs from the first.
+- A scaling policy is enabled and has no predictive part unless given. moto invents them, so a second deployment
+  differs from the first.
 - StartInstanceRefresh replaces the members. moto does not know the call.
 - Members run the launch template version that the group names. moto takes what is not user data from the default
   version.
@@ -22,7 +22,7 @@ template_version: ContextVar[str | None] = ContextVar("template_version", defaul
 
 
 def apply() -> None:
-    """Mend moto's Auto Scaling."""
+    """Fix moto's Auto Scaling."""
     _keep_mixed_instances_policy()
     _start_members_from_the_groups_version()
     _read_back_only_what_was_given()
@@ -45,7 +45,7 @@ def _keep_mixed_instances_policy() -> None:
     original = FakeAutoScalingGroup.update
 
     @wraps(original)
-    def update(self, *args, **kwargs):
+    def update(self: Any, *args: Any, **kwargs: Any) -> None:
         kept = self.mixed_instances_policy
         original(self, *args, **kwargs)
         # Put back afterwards: moto refuses an update that repeats the policy next to a template it already has.
@@ -61,7 +61,7 @@ def _start_members_from_the_groups_version() -> None:
     original = FakeAutoScalingGroup.replace_autoscaling_group_instances
 
     @wraps(original)
-    def replace_autoscaling_group_instances(self, count_needed, propagated_tags):
+    def replace_autoscaling_group_instances(self: Any, count_needed: Any, propagated_tags: Any) -> None:
         token = template_version.set(str(self.launch_template_version) if self.ec2_launch_template else None)
         try:
             original(self, count_needed, propagated_tags)
@@ -72,39 +72,18 @@ def _start_members_from_the_groups_version() -> None:
 
 
 def _read_back_only_what_was_given() -> None:
-    from moto.autoscaling.models import FakeScalingPolicy, LifecycleHook
-    from moto.autoscaling.responses import AutoScalingResponse
+    from moto.autoscaling.models import FakeScalingPolicy
 
-    make_policy, make_hook, put_hook = (
-        FakeScalingPolicy.__init__,
-        LifecycleHook.__init__,
-        AutoScalingResponse.put_lifecycle_hook,
-    )
+    make_policy = FakeScalingPolicy.__init__
 
     @wraps(make_policy)
-    def policy(self, *args, **kwargs):
+    def policy(self: Any, *args: Any, **kwargs: Any) -> None:
         make_policy(self, *args, **kwargs)
         self.enabled = True
         self.predictive_scaling_configuration = self.predictive_scaling_configuration or None
         self.step_adjustments = self.step_adjustments or None
 
-    @wraps(make_hook)
-    def hook(self, *args, **kwargs):
-        make_hook(self, *args, **kwargs)
-        self.role_arn = self.notification_target_arn = self.notification_metadata = None
-
-    @wraps(put_hook)
-    def put_lifecycle_hook(self):
-        answer = put_hook(self)
-        group, name = self._get_param("AutoScalingGroupName"), self._get_param("LifecycleHookName")
-        (made,) = self.autoscaling_backend.describe_lifecycle_hooks(group, [name])
-        made.role_arn = self._get_param("RoleARN")
-        made.notification_target_arn = self._get_param("NotificationTargetARN")
-        made.notification_metadata = self._get_param("NotificationMetadata")
-        return answer
-
-    FakeScalingPolicy.__init__, LifecycleHook.__init__ = policy, hook
-    AutoScalingResponse.put_lifecycle_hook = put_lifecycle_hook
+    FakeScalingPolicy.__init__ = policy
 
 
 def _add_instance_refresh() -> None:
@@ -114,11 +93,11 @@ def _add_instance_refresh() -> None:
 
     refreshes: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
 
-    def of_group(self) -> list[dict[str, Any]]:
+    def of_group(self: Any) -> list[dict[str, Any]]:
         name = self._get_param("AutoScalingGroupName")
         return refreshes.setdefault((self.current_account, self.region, name), [])
 
-    def start_instance_refresh(self):
+    def start_instance_refresh(self: Any) -> Any:
         backend, name = self.autoscaling_backend, self._get_param("AutoScalingGroupName")
         started = time.time()
         members = [state.instance.id for state in backend.autoscaling_groups[name].active_instances()]
@@ -137,11 +116,12 @@ def _add_instance_refresh() -> None:
         of_group(self).insert(0, refresh)
         return ActionResult({"InstanceRefreshId": refresh["InstanceRefreshId"]})
 
-    def describe_instance_refreshes(self):
+    def describe_instance_refreshes(self: Any) -> Any:
         wanted = self._get_param("InstanceRefreshIds", [])
         return ActionResult(
             {"InstanceRefreshes": [r for r in of_group(self) if not wanted or r["InstanceRefreshId"] in wanted]}
         )
 
-    AutoScalingResponse.start_instance_refresh = start_instance_refresh
-    AutoScalingResponse.describe_instance_refreshes = describe_instance_refreshes
+    response: Any = AutoScalingResponse
+    response.start_instance_refresh = start_instance_refresh
+    response.describe_instance_refreshes = describe_instance_refreshes

@@ -1,9 +1,9 @@
-"""EC2 instances: their profiles exist, and their changes of state are told.
+"""EC2 instances: their profiles exist, and each change of state is an event.
 
 - EC2 finds instance profiles in the account's IAM. moto looks into its own IAM, but LocalStack keeps IAM in a store
   of its own.
 - EventBridge gets an "EC2 Instance State-change Notification" from `aws.ec2` for every change. LocalStack sends none.
-  An emulated instance is `running`, `stopped` or `terminated` at once, so these are the only states told.
+  An emulated instance is `running`, `stopped` or `terminated` at once, so there are events for these states only.
 """
 
 import json
@@ -12,6 +12,7 @@ import queue
 import threading
 from functools import wraps
 from types import SimpleNamespace
+from typing import Any
 
 LOG = logging.getLogger(__name__)
 
@@ -20,11 +21,11 @@ Change = tuple[str, str, str, str]
 
 
 def apply() -> None:
-    """Mend moto's instances and start to tell of them."""
+    """Fix moto's instances, and start to send an event for each change of state."""
     _find_profiles_in_localstack()
     changes: queue.Queue[Change] = queue.Queue()
     _watch(changes)
-    threading.Thread(target=_tell, args=(changes,), name="instance-events", daemon=True).start()
+    threading.Thread(target=_send_events, args=(changes,), name="instance-events", daemon=True).start()
 
 
 def _find_profiles_in_localstack() -> None:
@@ -34,11 +35,11 @@ def _find_profiles_in_localstack() -> None:
     from moto.ec2.responses import instances
 
     def filter_iam_instance_profiles(
-        account_id,
-        partition,  # noqa: ARG001, the parameters are moto's
-        iam_instance_profile_arn,
-        iam_instance_profile_name,
-    ):
+        account_id: Any,
+        partition: Any,  # noqa: ARG001, the parameters are moto's
+        iam_instance_profile_arn: Any,
+        iam_instance_profile_name: Any,
+    ) -> Any:
         name = iam_instance_profile_name or iam_instance_profile_arn.rsplit("/", 1)[-1]
         entity = iam_stores[account_id]["us-east-1"].INSTANCE_PROFILES.get(name)
         if entity is None:
@@ -46,7 +47,7 @@ def _find_profiles_in_localstack() -> None:
                 f"Value ({name}) for parameter iamInstanceProfile.name is invalid. Invalid IAM Instance Profile name"
             )
             raise EC2ClientError("InvalidParameterValue", message)
-        profile = entity.instance_profile
+        profile: Any = entity.instance_profile
         return SimpleNamespace(arn=profile["Arn"], id=profile["InstanceProfileId"], name=name)
 
     iam_instance_profile.filter_iam_instance_profiles = filter_iam_instance_profiles
@@ -59,7 +60,7 @@ def _watch(changes: "queue.Queue[Change]") -> None:
     run = InstanceBackend.run_instances
 
     @wraps(run)
-    def run_instances(self, *args, **kwargs):
+    def run_instances(self: Any, *args: Any, **kwargs: Any) -> Any:
         reservation = run(self, *args, **kwargs)
         for instance in reservation.instances:
             changes.put((self.account_id, self.region_name, instance.id, "running"))
@@ -67,9 +68,9 @@ def _watch(changes: "queue.Queue[Change]") -> None:
 
     InstanceBackend.run_instances = run_instances
 
-    def watched(original, state):
+    def watched(original: Any, state: Any) -> Any:
         @wraps(original)
-        def operation(self, instance_ids):
+        def operation(self: Any, instance_ids: Any) -> Any:
             changed = original(self, instance_ids)
             for instance, previous in changed:
                 if previous.name != state:
@@ -83,7 +84,7 @@ def _watch(changes: "queue.Queue[Change]") -> None:
     InstanceBackend.terminate_instances = watched(InstanceBackend.terminate_instances, "terminated")
 
 
-def _tell(changes: "queue.Queue[Change]") -> None:
+def _send_events(changes: "queue.Queue[Change]") -> None:
     from localstack.aws.connect import connect_to
 
     while True:
@@ -101,4 +102,4 @@ def _tell(changes: "queue.Queue[Change]") -> None:
                 ]
             )
         except Exception:
-            LOG.exception("could not tell that %s is %s", instance, state)
+            LOG.exception("could not send the event that %s is %s", instance, state)

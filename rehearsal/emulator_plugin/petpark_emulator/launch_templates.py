@@ -15,7 +15,7 @@ from petpark_emulator.autoscaling import template_version
 
 
 def apply() -> None:
-    """Mend moto's launch templates."""
+    """Fix moto's launch templates."""
     _keep_own_tags_apart()
     _give_instances_all_of_the_template()
 
@@ -28,7 +28,7 @@ def _keep_own_tags_apart() -> None:
     original = LaunchTemplate.create_version
 
     @wraps(original)
-    def create_version(self, data, description):
+    def create_version(self: Any, data: Any, description: Any) -> Any:
         if data.get("TagSpecifications"):
             data["TagSpecifications"] = [
                 t for t in data["TagSpecifications"] if t.get("ResourceType") != "launch-template"
@@ -37,8 +37,9 @@ def _keep_own_tags_apart() -> None:
             data["UserData"] = parse_user_data(data.get("UserData"))
         return original(self, data, description)
 
-    LaunchTemplate.create_version = create_version
-    LaunchTemplate.tags = property(lambda self: self.get_tags(), lambda _self, _value: None)
+    template: Any = LaunchTemplate
+    template.create_version = create_version
+    template.tags = property(lambda self: self.get_tags(), lambda _self, _value: None)
 
 
 def _give_instances_all_of_the_template() -> None:
@@ -47,7 +48,7 @@ def _give_instances_all_of_the_template() -> None:
     original = InstanceBackend.run_instances
 
     @wraps(original)
-    def run_instances(self, *args, **kwargs):
+    def run_instances(self: Any, *args: Any, **kwargs: Any) -> Any:
         data = _template_data(self, kwargs)
         if not kwargs.get("nics") and not kwargs.get("subnet_id"):
             kwargs["subnet_id"] = next(

@@ -6,6 +6,7 @@ its own in every region.
 """
 
 from functools import wraps
+from typing import Any
 
 DEEP_LEARNING_PARAMETER = (
     "/aws/service/deeplearning/ami/x86_64/base-oss-nvidia-driver-gpu-amazon-linux-2023/latest/ami-id"
@@ -25,7 +26,7 @@ def _publish_parameter() -> None:
     original = ParameterDict._check_loading_status
 
     @wraps(original)
-    def check_loading_status(self, key):
+    def check_loading_status(self: Any, key: Any) -> None:
         original(self, key)
         if str(key or "") == DEEP_LEARNING_PARAMETER and not dict.__contains__(self, key):
             parameter = Parameter(
@@ -51,7 +52,7 @@ def _publish_image() -> None:
     original = AmiBackend._load_amis
 
     @wraps(original)
-    def load_amis(self):
+    def load_amis(self: Any) -> None:
         original(self)
         self.amis[DEEP_LEARNING_IMAGE] = Ami(
             self,

@@ -6,6 +6,7 @@ again.
 """
 
 from functools import wraps
+from typing import Any
 
 
 def apply() -> None:
@@ -15,7 +16,7 @@ def apply() -> None:
     original = VersionedKeyStore.set
 
     @wraps(original)
-    def set_version(self, object_key, s3_object):
+    def set_version(self: Any, object_key: Any, s3_object: Any) -> None:
         if s3_object.version_id is None:
             s3_object.version_id = "null"
         original(self, object_key, s3_object)

@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import threading
+from typing import Any
 
 KEEP_ALIVE_SECONDS = 24 * 3600
 """AWS SDKs keep idle connections and repeat a call whose connection closed under it. The server's 5 seconds made them
@@ -16,10 +17,10 @@ send `Create...` calls twice; a rehearsal never outlives a day."""
 
 def begin() -> None:
     """Call it before anything of the emulator is imported."""
-    from petpark_emulator import fence
+    from petpark_emulator import loopback_only
 
     _end_with_parent()
-    fence.apply()
+    loopback_only.apply()
     _configure_server(int(os.environ["PETPARK_EMULATOR_SOCKET"]))
 
 
@@ -36,8 +37,9 @@ def _end_with_parent() -> None:
 
 def _configure_server(socket_number: int) -> None:
     """Make the emulator's HTTP server use the inherited socket, whatever it is told, and keep idle connections open."""
-    from hypercorn.config import Config
+    from hypercorn import config as hypercorn
 
-    Config.bind = property(lambda _: [f"fd://{socket_number}"], lambda _config, _value: None)
-    Config.keep_alive_timeout = KEEP_ALIVE_SECONDS
-    Config.keep_alive_max_requests = sys.maxsize
+    config: Any = hypercorn.Config
+    config.bind = property(lambda _: [f"fd://{socket_number}"], lambda _config, _value: None)
+    config.keep_alive_timeout = KEEP_ALIVE_SECONDS
+    config.keep_alive_max_requests = sys.maxsize

@@ -6,16 +6,17 @@ tool that compares texts sees a change at every run.
 
 import json
 from functools import wraps
+from typing import Any
 
 
 def apply() -> None:
-    """Mend GetQueueAttributes."""
+    """Fix GetQueueAttributes."""
     from localstack.services.sqs.models import SqsQueue
 
     original = SqsQueue.get_queue_attributes
 
     @wraps(original)
-    def get_queue_attributes(self, attribute_names=None):
+    def get_queue_attributes(self: Any, attribute_names: Any = None) -> Any:
         attributes = original(self, attribute_names)
         for name in ("RedrivePolicy", "RedriveAllowPolicy"):
             if attributes.get(name):

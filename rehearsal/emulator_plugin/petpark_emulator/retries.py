@@ -8,6 +8,7 @@ the second by its client token where an operation has one; LocalStack carries it
 
 import threading
 from collections import OrderedDict
+from typing import Any
 
 from localstack.aws.api import RequestContext
 
@@ -31,7 +32,7 @@ def apply() -> None:
     handlers.run_custom_response_handlers.append(remember)
 
 
-def answer_again(chain, context: RequestContext, response) -> None:
+def answer_again(chain: Any, context: RequestContext, response: Any) -> None:
     """End the chain with the answer that an earlier attempt of the same call was given."""
     call = _call(context)
     if call is None or _attempt(context) < 2:
@@ -45,7 +46,7 @@ def answer_again(chain, context: RequestContext, response) -> None:
         chain.stop()
 
 
-def remember(_chain, context: RequestContext, response) -> None:
+def remember(chain: Any, context: RequestContext, response: Any) -> None:  # noqa: ARG001 — as handlers are called
     """Keep a good answer to a call, for as long as its caller might ask again."""
     call = _call(context)
     if call is None or response.status_code >= 300 or response.is_streamed:

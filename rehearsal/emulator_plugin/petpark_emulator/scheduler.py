@@ -39,7 +39,8 @@ def next_time(expression: str, timezone: str, now: float) -> float:
     fields = argument.replace("?", "*").split()
     # AWS counts the days of the week from Sunday = 1, cron from Sunday = 0.
     fields[4] = re.sub(r"(?<!#)\d", lambda digit: str(int(digit[0]) - 1), fields[4])
-    return now + CronTab(" ".join(fields)).next(now=datetime.fromtimestamp(now, zone), default_utc=True)
+    table: Any = CronTab(" ".join(fields))
+    return now + table.next(now=datetime.fromtimestamp(now, zone), default_utc=True)
 
 
 def _run() -> None:
@@ -50,7 +51,8 @@ def _run() -> None:
         time.sleep(TICK_SECONDS)
         for account, regions in list(scheduler_backends.items()):
             for region, backend in list(regions.items()):
-                for group in list(backend.schedule_groups.values()):
+                groups: list[Any] = list(backend.schedule_groups.values())
+                for group in groups:
                     for schedule in list(group.schedules.values()):
                         try:
                             _look_at(schedule, group, due, account, region)

@@ -1,8 +1,7 @@
 """Services that LocalStack's community core lacks, served by the moto code it embeds.
 
-AWS has Elastic Load Balancing v2, Auto Scaling, Application Auto Scaling, ECR, Budgets and CloudTrail. The community
-core answers "not implemented" for all of them, although moto, which it ships, knows them and shares one EC2 state
-with LocalStack's `ec2`.
+AWS has Elastic Load Balancing v2, Auto Scaling and Budgets. The community core answers "not implemented" for them,
+although moto, which it ships, knows them and shares one EC2 state with LocalStack's `ec2`.
 """
 
 from collections.abc import Callable
@@ -12,6 +11,7 @@ from localstack.aws.api import RequestContext
 from localstack.aws.skeleton import Skeleton
 from localstack.aws.spec import load_service
 from localstack.services.plugins import Service, aws_provider
+from plux import PluginSpec
 
 from petpark_emulator import autoscaling as scaling
 from petpark_emulator import load_balancing
@@ -19,7 +19,7 @@ from petpark_emulator import load_balancing
 Operation = Callable[[RequestContext, dict[str, Any]], dict[str, Any]]
 
 
-def from_moto(api: str, **replacements: Operation) -> Callable[[], Service]:
+def from_moto(api: str, **replacements: Operation) -> PluginSpec:
     """A service provider for `api` that hands every operation to moto, but for the `replacements`."""
 
     @aws_provider(api=api)
@@ -35,9 +35,6 @@ def from_moto(api: str, **replacements: Operation) -> Callable[[], Service]:
     return create
 
 
-application_autoscaling = from_moto("application-autoscaling")
 autoscaling = from_moto("autoscaling", PutScalingPolicy=scaling.put_scaling_policy)
 budgets = from_moto("budgets")
-cloudtrail = from_moto("cloudtrail")
-ecr = from_moto("ecr")
 elbv2 = from_moto("elbv2", DescribeTargetHealth=load_balancing.describe_target_health)

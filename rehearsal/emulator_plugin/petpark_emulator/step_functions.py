@@ -11,10 +11,11 @@
 import base64
 import binascii
 from functools import wraps
+from typing import Any
 
 
 def apply() -> None:
-    """Mend the Step Functions interpreter; to be called before its first state machine runs."""
+    """Fix the Step Functions interpreter; to be called before its first state machine runs."""
     _give_each_attempt_its_token()
     _end_waiting_executions()
     _pass_user_data_as_given()
@@ -30,7 +31,7 @@ def _give_each_attempt_its_token() -> None:
     original = StateTaskServiceCallback._evaluate_with_timeout
 
     @wraps(original)
-    def evaluate_with_timeout(self, env):
+    def evaluate_with_timeout(self: Any, env: Any) -> Any:
         context, pool = env.states.context_object, env.callback_pool_manager
         token = None
         if self._is_integration_pattern() and "Task" in context.context_object_data:
@@ -53,20 +54,21 @@ def _end_waiting_executions() -> None:
     original = ExecutionWorker.stop
 
     @wraps(original)
-    def stop(self, **kwargs):
+    def stop(self: Any, **kwargs: Any) -> None:
         original(self, **kwargs)
         for endpoint in list(self.env.callback_pool_manager._pool.values()):
             endpoint.interrupt_all()
 
-    def unless_ended(set_state):
+    def unless_ended(set_state: Any) -> Any:
         @wraps(set_state)
-        def set_state_while_running(self, *args, **kwargs):
+        def set_state_while_running(self: Any, *args: Any, **kwargs: Any) -> None:
             if self.is_running():
                 set_state(self, *args, **kwargs)
 
         return set_state_while_running
 
-    ExecutionWorker.stop = stop
+    worker: Any = ExecutionWorker
+    worker.stop = stop
     # The interrupted wait reports a timeout, which must not overwrite "stopped".
     Environment.set_error = unless_ended(Environment.set_error)
     Environment.set_timed_out = unless_ended(Environment.set_timed_out)
@@ -80,7 +82,9 @@ def _pass_user_data_as_given() -> None:
     original = StateTaskServiceAwsSdk._eval_service_task
 
     @wraps(original)
-    def eval_service_task(self, env, resource_runtime_part, normalised_parameters, state_credentials):
+    def eval_service_task(
+        self: Any, env: Any, resource_runtime_part: Any, normalised_parameters: Any, state_credentials: Any
+    ) -> Any:
         encoded = normalised_parameters.get("UserData")
         if encoded and self._get_boto_service_action() == "run_instances":
             try:

@@ -11,6 +11,7 @@
 
 import re
 from functools import wraps
+from typing import Any
 
 VARIABLE = re.compile(r"\$\{([^}]*)\}")
 
@@ -28,7 +29,7 @@ def _resolve_keys_as_aws() -> None:
     original = iam_evaluator._resolve_condition_key
 
     @wraps(original)
-    def resolve(key, ctx):
+    def resolve(key: Any, ctx: Any) -> Any:
         if key.lower() == "aws:securetransport":
             return "true"
         value = original(key, ctx)
@@ -46,20 +47,20 @@ def _replace_variables() -> None:
     original = iam_evaluator._conditions_met
 
     @wraps(original)
-    def conditions_met(conditions, ctx):
+    def conditions_met(conditions: Any, ctx: Any) -> Any:
         try:
             return original(_replaced(conditions, ctx), ctx)
         except LookupError:
             return False
 
-    def _replaced(conditions, ctx):
+    def _replaced(conditions: Any, ctx: Any) -> Any:
         def value_of(variable: re.Match[str]) -> str:
             value = iam_evaluator._resolve_condition_key(variable[1], ctx)
             if value is None:
                 raise LookupError(variable[1])
             return str(value)
 
-        def replaced(value):
+        def replaced(value: Any) -> Any:
             return VARIABLE.sub(value_of, value) if isinstance(value, str) else value
 
         return {
@@ -79,7 +80,7 @@ def _describe_writes() -> None:
     original = iam_actions._s3_object_context
 
     @wraps(original)
-    def object_context(iam_action, query_params, path, headers):
+    def object_context(iam_action: Any, query_params: Any, path: Any, headers: Any) -> Any:
         context = original(iam_action, query_params, path, headers)
         if iam_action == "s3:PutObject":
             part = "uploads" in query_params or "partNumber" in query_params

@@ -11,6 +11,7 @@
 import json
 import re
 from functools import wraps
+from typing import Any
 
 INSTANCE = re.compile(r"<instanceId>(i-[0-9a-f]+)</instanceId>")
 EMPTY = re.compile(r"<userData>.*</userData>|<userData\s*/>", re.DOTALL)
@@ -32,7 +33,7 @@ def _keep_templates_as_given() -> None:
     original = ec2._parse_lt_data
 
     @wraps(original)
-    def parse(params, prefix="LaunchTemplateData"):
+    def parse(params: Any, prefix: Any = "LaunchTemplateData") -> Any:
         start = f"{prefix}."
         given = {name.removeprefix(start): value for name, value in params.items() if name.startswith(start)}
         return {**original(params, prefix), "petpark": given}
@@ -46,7 +47,7 @@ def _run_from_templates() -> None:
     original = ec2._ACTION_MAP["RunInstances"]
 
     @wraps(original)
-    def run_instances(params):
+    def run_instances(params: Any) -> Any:
         params = {**_of_template(ec2, params), **params}
         answer = original(params)
         for identifier in INSTANCE.findall(str(answer[2])):
@@ -56,7 +57,7 @@ def _run_from_templates() -> None:
     ec2._ACTION_MAP["RunInstances"] = run_instances
 
 
-def _of_template(ec2, params):
+def _of_template(ec2: Any, params: Any) -> Any:
     wanted = ec2._p(params, "LaunchTemplate.LaunchTemplateId") or ec2._p(params, "LaunchTemplate.LaunchTemplateName")
     version = ec2._p(params, "LaunchTemplate.Version")
     for template in ec2._launch_templates.values():
@@ -71,7 +72,7 @@ def _of_template(ec2, params):
     return {}
 
 
-def _at_top_level(ec2, given, params):
+def _at_top_level(ec2: Any, given: Any, params: Any) -> Any:
     found = {name: value for name, value in given.items() if not name.startswith("TagSpecification.")}
     for name, value in given.items():
         if name.startswith("NetworkInterface.1.") and name.split(".")[2] in ("SubnetId", "SecurityGroupId"):
@@ -87,7 +88,7 @@ def _at_top_level(ec2, given, params):
     return found
 
 
-def _instance_tags(ec2, params):
+def _instance_tags(ec2: Any, params: Any) -> Any:
     found, number = {}, 1
     while kind := ec2._p(params, f"TagSpecification.{number}.ResourceType"):
         tag = 1
@@ -104,7 +105,7 @@ def _read_back() -> None:
     render, attribute = ec2._instance_xml, ec2._ACTION_MAP["DescribeInstanceAttribute"]
 
     @wraps(render)
-    def instance_xml(instance):
+    def instance_xml(instance: Any) -> Any:
         params, more = instance.get("petpark", {}), ""
         if ec2._p(params, "InstanceMarketOptions.MarketType") == "spot":
             more += "<instanceLifecycle>spot</instanceLifecycle>"
@@ -115,7 +116,7 @@ def _read_back() -> None:
         return render(instance).rstrip().removesuffix("</item>") + more + "</item>"
 
     @wraps(attribute)
-    def describe_instance_attribute(params):
+    def describe_instance_attribute(params: Any) -> Any:
         instance = ec2._instances.get(ec2._p(params, "InstanceId")) or {}
         behaviour = ec2._p(instance.get("petpark", {}), "InstanceInitiatedShutdownBehavior")
         status, headers, body = attribute(params)
@@ -138,7 +139,7 @@ def _filter_by_id() -> None:
     original = ec2._matches_filters
 
     @wraps(original)
-    def matches_filters(instance, filters):
+    def matches_filters(instance: Any, filters: Any) -> Any:
         wanted = filters.get("instance-id")
         return (not wanted or instance["InstanceId"] in wanted) and original(instance, filters)
 
@@ -148,9 +149,9 @@ def _filter_by_id() -> None:
 def _tell_changes() -> None:
     from ministack.services import ec2, eventbridge
 
-    def telling(original):
+    def telling(original: Any) -> Any:
         @wraps(original)
-        def call(params):
+        def call(params: Any) -> Any:
             before = {name: one["State"]["Name"] for name, one in ec2._instances.items()}
             answer = original(params)
             for name, one in list(ec2._instances.items()):

@@ -1,4 +1,4 @@
-"""What a stack costs: every kind of thing that is paid for by the hour is in the sum."""
+"""What a stack costs: every kind of thing that is paid for is in the sum, at the prices of the stack's region."""
 
 import dataclasses
 import tempfile
@@ -8,44 +8,100 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infra.configuration import costs
+from infra.configuration import costs, prices
 from infra.instances.instance_types import instance_type
 from petpark.account.stack import read_stack
 from tests.infra.conftest import ROOT
 from tests.petpark.account.fake_account import settings
 
+TABLE = prices.load()
 with tempfile.TemporaryDirectory() as folder:
     TEST, PROD = (read_stack(settings(Path(folder), stack), stack) for stack in ("test", "prod"))
 
+HERE = TABLE.region(TEST.region)
+
 
 def total(stack):
-    return sum(item.month for item in costs.monthly(stack))
+    return sum(item.month for item in costs.monthly(stack, TABLE))
+
+
+def at(region, stack=TEST):
+    return dataclasses.replace(stack, region=region)
 
 
 @given(st.integers(0, 100))
-def test_each_instance_of_a_group_costs_its_hours_its_disk_and_its_address(count):
+def test_each_instance_of_a_group_costs_its_hours_its_disk_its_address_and_its_polls(count):
     endpoint = dataclasses.replace(PROD.endpoint, min_instances=count, max_instances=100)
-    one = 730 * (0.08925 + 0.005) + 20 * 0.08
+    hourly = HERE.instance_hour("c7i.large") + HERE.service("public_ipv4_hour")
+    polls = 3 * 730 * 3600 / 2 / 1000 * HERE.service("s3_1k_reads")
+    one = 730 * hourly + 20 * HERE.service("gp3_gb_month") + polls
     without = total(dataclasses.replace(PROD, endpoint=dataclasses.replace(endpoint, min_instances=0)))
     assert total(dataclasses.replace(PROD, endpoint=endpoint)) == pytest.approx(without + count * one)
 
 
 def test_the_owner_of_the_platform_pays_for_keys_and_photos():
     other = dataclasses.replace(TEST, platform_stack="shared")
-    assert total(TEST) - total(other) == pytest.approx(2 + 50 * 0.023)
+    keys = 2 * HERE.service("kms_key_month") + 10 * HERE.service("kms_10k_requests")
+    requests = 100 * (HERE.service("s3_1k_writes") + HERE.service("s3_1k_reads"))
+    photos = 50 * HERE.service("s3_gb_month") + requests
+    assert total(TEST) - total(other) == pytest.approx(keys + photos)
 
 
 def test_an_hour_of_training_grows_with_its_instances():
     training = dataclasses.replace(TEST.training, instances=4)
-    four = costs.training_hour(dataclasses.replace(TEST, training=training))
-    assert four == pytest.approx(4 * costs.training_hour(TEST))
-    assert 1.0 < costs.training_hour(TEST) < 1.1
+    four = costs.training_hour(dataclasses.replace(TEST, training=training), TABLE)
+    assert four == pytest.approx(4 * costs.training_hour(TEST, TABLE))
+    assert four / 4 == pytest.approx(HERE.instance_hour("g5.xlarge") + 200 * HERE.service("gp3_gb_month") / 730 + 0.005)
 
 
-def test_a_type_without_a_price_is_named():
-    endpoint = dataclasses.replace(TEST.endpoint, instance_type=instance_type("m7i.large"))
-    with pytest.raises(costs.PriceUnknown, match=r"no price for m7i\.large"):
-        costs.monthly(dataclasses.replace(TEST, endpoint=endpoint))
+@pytest.mark.parametrize("region", sorted(TABLE.regions))
+def test_prices_are_those_of_the_stacks_region(region):
+    endpoint = costs.monthly(at(region), TABLE)[0]
+    assert endpoint.month == pytest.approx(730 * TABLE.regions[region].instances.usd["c7i.large"])
+
+
+def test_logs_that_are_kept_longer_cost_more():
+    longer = dataclasses.replace(TEST, log_days=365)
+    stored = 2 * (365 - TEST.log_days) * 12 / 365
+    assert total(longer) - total(TEST) == pytest.approx(stored * HERE.service("log_gb_month"))
+
+
+def test_every_line_says_what_it_assumes_and_what_it_is_part_of():
+    for stack in (TEST, PROD):
+        for item in costs.monthly(stack, TABLE):
+            assert item.component in costs.COMPONENTS
+            assert item.assumption
+            assert item.month > 0
+
+
+def test_a_type_or_a_region_without_a_price_is_named():
+    endpoint = dataclasses.replace(TEST.endpoint, instance_type=instance_type("x2gd.large"))
+    with pytest.raises(prices.PriceUnknown, match=r"no price for x2gd\.large in eu-west-1"):
+        costs.monthly(dataclasses.replace(TEST, endpoint=endpoint), TABLE)
+    with pytest.raises(prices.PriceUnknown, match=r"no prices for sa-east-1, only for eu-west-1, us-east-1"):
+        costs.training_hour(at("sa-east-1"), TABLE)
+
+
+def test_a_comparison_shows_each_component_before_and_after():
+    bigger = dataclasses.replace(TEST.endpoint, instance_type=instance_type("c7i.xlarge"))
+    training = dataclasses.replace(TEST.training, instances=2)
+    after = dataclasses.replace(TEST, endpoint=bigger, training=training)
+    found = {each.component: each for each in costs.compare(TEST, after, TABLE)}
+    assert list(found) == ["endpoint", "monitoring", "platform", "training"]
+    more = 730 * (HERE.instance_hour("c7i.xlarge") - HERE.instance_hour("c7i.large"))
+    assert found["endpoint"].after - found["endpoint"].before == pytest.approx(more)
+    assert found["monitoring"].before == found["monitoring"].after
+    assert found["training"].after == pytest.approx(2 * found["training"].before)
+    assert [each.unit for each in found.values()] == ["month", "month", "month", "hour"]
+
+
+def test_the_components_make_the_sum_and_a_guest_stack_trains_for_nothing():
+    found = {each.component: each for each in costs.compare(TEST, PROD, TABLE)}
+    for side, stack in (("before", TEST), ("after", PROD)):
+        parts = sum(getattr(each, side) for each in found.values() if each.unit == "month")
+        assert parts == pytest.approx(total(stack))
+    assert found["platform"].after == 0
+    assert found["training"].after == 0
 
 
 def test_what_the_program_makes_and_aws_charges_for_is_in_the_sum(deployments):
@@ -66,5 +122,5 @@ def test_the_figures_in_the_readme_are_those_that_the_command_prints():
     readme = (ROOT / "README.md").read_text()
     for stack, settings_ in (("test", TEST), ("prod", PROD)):
         assert f"| stack `{stack}`, per month | {total(settings_):.0f} |" in readme
-    assert f"| {costs.training_hour(TEST):.2f} |\n" in readme
-    assert f"{costs.REGION} in {costs.READ}" in readme
+    assert f"| {costs.training_hour(TEST, TABLE):.2f} |\n" in readme
+    assert f"List prices for {TEST.region}" in readme

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import io
 import json
+import os
 import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,13 +20,14 @@ from petpark.downloads import pulumi
 from petpark.downloads.errors import ArchiveMissing, ArchiveRefused, PublisherUnreachable
 from petpark.downloads.fetch import Timeouts
 from petpark.downloads.pulumi import MIRROR, Fetched, cli_file, install, plugin_file
-from petpark.errors import InstallFailed
+from petpark.errors import InstallFailed, PulumiFailed
+from petpark.targets import pulumi_cli
 from tests.loopback_publisher import Publisher, proxy, publisher
 
 CLI = version("pulumi")
 PLUGIN = version("pulumi-aws")
 SCRIPT = f"""#!/bin/sh
-[ "$1" = version ] && {{ echo v{CLI}; exit; }}
+case " $* " in *" version "*) echo v{CLI}; exit; esac
 mkdir -p "$PULUMI_HOME"
 echo "$@" >> "$PULUMI_HOME.calls"
 gzip -t "$7" || exit 255
@@ -205,3 +208,26 @@ def test_nobody_there_is_told(site: Site) -> None:
 def test_the_publisher_is_asked_how_large_a_file_is(site: Site) -> None:
     assert pulumi.size(cli_file(site.environment)) == len(site.server.files[site.cli])
     assert pulumi.size(cli_file({MIRROR: "http://127.0.0.1:9"})) is None
+
+
+def test_a_program_that_was_changed_after_its_download_is_not_used(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    site.install()
+    program = site.program
+    monkeypatch.setattr(pulumi_cli, "TOOLS", site.tools)
+    monkeypatch.setattr(pulumi, "problem", functools.partial(pulumi.problem, tools=site.tools))
+    assert pulumi_cli.version(program) == CLI
+    times = program.stat()
+    program.write_text(program.read_text().replace("mkdir", "mkdri"))
+    os.utime(program, ns=(times.st_atime_ns, times.st_mtime_ns))
+    with pytest.raises(PulumiFailed, match="not the one that was downloaded"):
+        pulumi_cli.version(program)
+
+
+def test_a_plugin_that_was_changed_after_its_download_is_not_used(site: Site) -> None:
+    site.install()
+    program = site.program
+    binary = pulumi.home(site.tools) / "plugins" / f"resource-aws-v{PLUGIN}" / "pulumi-resource-aws"
+    binary.write_text("one")
+    assert pulumi.problem(program, site.tools) == ""
+    binary.write_text("two")
+    assert "pulumi-resource-aws is not the one that was downloaded" in pulumi.problem(program, site.tools)

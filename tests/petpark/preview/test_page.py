@@ -160,7 +160,7 @@ def test_a_very_long_section_is_left_to_the_artifact() -> None:
     plan = Plan(stack="test", changes=(), unchanged=3, source="x")
     text = comment([plan], SOURCE, sections=["m" * LIMIT])
     assert len(text) < 2_000
-    assert "artifact `preview`" in text
+    assert "artifact `preview-<stack>`" in text
 
 
 def test_a_secret_is_the_word_secret_on_both_sides() -> None:

@@ -137,7 +137,7 @@ def test_it_reaches_for_nothing_outside_this_machine(emulator: Emulator) -> None
 
 @pytest.mark.parametrize("call", ["create_connection(('192.0.2.1', 80), 1)", "gethostbyname('example.org')"])
 def test_what_it_might_reach_for_is_refused(tmp_path: Path, call: str, product: Product) -> None:
-    program = f"import socket; from petpark_emulator import fence; fence.apply(); socket.{call}"
+    program = f"import socket; from petpark_emulator import loopback_only; loopback_only.apply(); socket.{call}"
     python = Emulator(tmp_path, product=product).python
     tried = subprocess.run(
         [python, "-c", program], env={"PYTHONPATH": str(module.PLUGIN)}, capture_output=True, text=True, check=False

@@ -1,4 +1,4 @@
-"""What load balancing, scaling, budgets, trails, parameters, queues and images must do as AWS does."""
+"""What load balancing, scaling, budgets, parameters, queues and images must do as AWS does."""
 
 from collections.abc import Callable
 from typing import Any
@@ -92,15 +92,6 @@ def test_a_scaling_policy_answers_its_arn_and_is_enabled(client: Client, group: 
     assert "PredictiveScalingConfiguration" not in policy
 
 
-def test_a_lifecycle_hook_has_only_the_targets_it_was_given(client: Client, group: str) -> None:
-    client("autoscaling").put_lifecycle_hook(
-        AutoScalingGroupName=group, LifecycleHookName="h", LifecycleTransition="autoscaling:EC2_INSTANCE_TERMINATING"
-    )
-    (hook,) = client("autoscaling").describe_lifecycle_hooks(AutoScalingGroupName=group)["LifecycleHooks"]
-    assert "RoleARN" not in hook
-    assert "NotificationTargetARN" not in hook
-
-
 def test_a_budget_reads_back_its_tags_and_subscribers_and_can_be_changed(client: Client, name: str) -> None:
     budgets = client("budgets")
     notification = {"NotificationType": "ACTUAL", "ComparisonOperator": "GREATER_THAN", "Threshold": 80.0}
@@ -125,31 +116,6 @@ def test_a_budget_reads_back_its_tags_and_subscribers_and_can_be_changed(client:
     budgets.update_budget(AccountId=ACCOUNT, NewBudget=changed)
     read = budgets.describe_budget(AccountId=ACCOUNT, BudgetName=name)["Budget"]
     assert read["BudgetLimit"]["Amount"] == "20"
-
-
-def test_a_trail_is_started_and_deleted_by_its_arn(client: Client, name: str, bucket: str) -> None:
-    trails = client("cloudtrail")
-    arn = trails.create_trail(Name=name, S3BucketName=bucket)["TrailARN"]
-    trails.start_logging(Name=arn)
-    assert trails.get_trail_status(Name=name)["IsLogging"] is True
-    trails.delete_trail(Name=arn)
-    assert name not in {t["Name"] for t in trails.list_trails()["Trails"]}
-
-
-def test_a_trail_needs_a_bucket_that_exists(client: Client, name: str) -> None:
-    trails = client("cloudtrail")
-    with pytest.raises(trails.exceptions.S3BucketDoesNotExistException):
-        trails.create_trail(Name=name, S3BucketName=f"{name}-none")
-
-
-def test_an_activation_is_made_found_and_deleted(client: Client, name: str) -> None:
-    ssm = client("ssm")
-    made = ssm.create_activation(IamRole=name, RegistrationLimit=2)
-    filters = [{"FilterKey": "ActivationIds", "FilterValues": [made["ActivationId"]]}]
-    (found,) = ssm.describe_activations(Filters=filters)["ActivationList"]
-    assert (found["IamRole"], found["RegistrationLimit"]) == (name, 2)
-    ssm.delete_activation(ActivationId=made["ActivationId"])
-    assert ssm.describe_activations(Filters=filters)["ActivationList"] == []
 
 
 def test_a_queues_redrive_policy_reads_back_compact(client: Client, name: str) -> None:
@@ -184,10 +150,3 @@ def test_a_public_parameter_names_an_image_that_instances_and_templates_take(
         LaunchTemplate={"LaunchTemplateName": name}, InstanceType="t3.micro", MinCount=1, MaxCount=1
     )
     assert run["Instances"][0]["ImageId"] == image
-
-
-def test_repositories_and_scalable_targets_exist(client: Client, name: str) -> None:
-    client("ecr").create_repository(repositoryName=name)
-    assert client("ecr").describe_repositories(repositoryNames=[name])["repositories"]
-    found = client("application-autoscaling").describe_scalable_targets(ServiceNamespace="ecs")
-    assert found["ScalableTargets"] == []

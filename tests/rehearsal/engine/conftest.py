@@ -11,8 +11,8 @@ import pytest
 from hypothesis import settings
 
 from rehearsal.engine import DeploymentFailed, EmbeddedEngine, Event, Update
+from rehearsal.engine.configuration import Setting
 from rehearsal.engine.display import lines
-from rehearsal.engine.project import Setting
 from tests.moto_cloud import REGION, MotoCloud
 
 # A busy machine is no error: how long an example takes says nothing about what it shows.

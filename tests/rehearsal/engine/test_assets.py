@@ -1,21 +1,15 @@
-import io
-import zipfile
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from rehearsal.engine.assets import AssetFolder
 from rehearsal.engine.errors import Unsupported
+from rehearsal.engine.translation.resources import AssetFolder
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> AssetFolder:
     (tmp_path / "project" / "code").mkdir(parents=True)
     (tmp_path / "project" / "hello.txt").write_text("hello")
-    (tmp_path / "project" / "code" / "b.py").write_text("b")
-    (tmp_path / "project" / "code" / "a.py").write_text("a")
     return AssetFolder(tmp_path / "work", project=tmp_path / "project")
 
 
@@ -37,28 +31,15 @@ def test_the_path_changes_with_the_content_alone(folder: AssetFolder, tmp_path: 
     assert folder.materialise({"path": "hello.txt"}) != before
 
 
-def test_a_folder_becomes_an_archive_of_its_files(folder: AssetFolder, tmp_path: Path):
-    archive = zipfile.ZipFile(io.BytesIO(content(tmp_path, folder.materialise({"path": "code"}))))
-    assert {name: archive.read(name) for name in archive.namelist()} == {"a.py": b"a", "b.py": b"b"}
-
-
-@given(st.permutations(["z", "a", "m"]))
-def test_an_archive_does_not_depend_on_the_order_of_its_members(tmp_path_factory, order: list[str]):
-    work = tmp_path_factory.mktemp("work")
-    assets = AssetFolder(work, project=work)
-    members = {name: {"text": name} for name in order}
-    known = AssetFolder(work, project=work).materialise({"assets": {n: {"text": n} for n in "amz"}})
-    assert assets.materialise({"assets": members}) == known
-
-
-def test_archives_nest(folder: AssetFolder, tmp_path: Path):
-    nested = {"assets": {"top": {"text": "t"}, "src": {"path": "code"}, "deep": {"assets": {"x": {"text": "x"}}}}}
-    archive = zipfile.ZipFile(io.BytesIO(content(tmp_path, folder.materialise(nested))))
-    assert archive.namelist() == ["deep/x", "src/a.py", "src/b.py", "top"]
-
-
-def test_what_is_not_there_or_elsewhere_is_refused(folder: AssetFolder):
-    with pytest.raises(Unsupported, match=r"missing\.txt"):
-        folder.materialise({"path": "missing.txt"})
-    with pytest.raises(Unsupported, match="from a URI"):
-        folder.materialise({"uri": "https://example.com/x"})
+@pytest.mark.parametrize(
+    ("asset", "named"),
+    [
+        ({"path": "missing.txt"}, r"missing\.txt"),
+        ({"path": "code"}, "'code' is not a file"),
+        ({"uri": "https://example.com/x"}, "from a file or a string only"),
+        ({"assets": {"a": {"text": "a"}}}, "from a file or a string only"),
+    ],
+)
+def test_what_is_not_a_file_or_a_text_is_refused(folder: AssetFolder, asset: dict[str, object], named: str):
+    with pytest.raises(Unsupported, match=named):
+        folder.materialise(asset)

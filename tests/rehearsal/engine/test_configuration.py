@@ -13,10 +13,9 @@ from rehearsal.engine import (
     ProviderMissing,
     Secret,
 )
-from rehearsal.engine.loopback import require_loopback
-from rehearsal.engine.plugin import environment
-from rehearsal.engine.project import Project
-from rehearsal.engine.provider_config import read
+from rehearsal.engine.configuration import Project, require_loopback
+from rehearsal.engine.configuration import provider_properties as read
+from rehearsal.engine.provider.client import environment
 from tests.moto_cloud import MotoCloud
 
 LOCAL = {"aws:region": "eu-west-1", "aws:endpoints": "http://127.0.0.1:4566"}

@@ -13,9 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rehearsal.engine.errors import ConfigurationRefused, StackBusy, StateUnreadable
-from rehearsal.engine.record import Held, Record, from_json, to_json
-from rehearsal.engine.seal import Seal
-from rehearsal.engine.state import State, locked, state_file
+from rehearsal.engine.state import Held, Record, Seal, State, from_json, locked, state_file, to_json
 
 PASSPHRASE = "correct horse"
 SEAL = Seal(PASSPHRASE, b"0123456789abcdef")
@@ -38,7 +36,6 @@ records = st.builds(
     secrets=st.frozensets(st.text(), max_size=3),
     dependencies=st.lists(st.text()).map(tuple),
     property_dependencies=st.dictionaries(st.text(), st.lists(st.text()).map(tuple)),
-    ignore_changes=st.lists(st.text()).map(tuple),
     protect=st.booleans(),
     tainted=st.booleans(),
     pending=st.sampled_from(["", "create", "update", "delete"]),
@@ -149,8 +146,7 @@ def test_a_write_that_fails_leaves_the_last_whole_state(tmp_path: Path, call: st
 CRASHING = """
 import os, sys
 from pathlib import Path
-from rehearsal.engine.record import Record
-from rehearsal.engine.state import State
+from rehearsal.engine.state import Record, State
 state = State(Path(sys.argv[1]), passphrase="correct horse")
 left = int(sys.argv[2])
 def dying(function):

@@ -1,17 +1,20 @@
 """Every row of the reviewed table against the provider on this machine and the installed SDK."""
 
+import importlib
+import inspect
 import string
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pulumi import _types as types
 
-from rehearsal.engine import find_provider, naming, sdk
-from rehearsal.engine.plugin import Plugin
-from rehearsal.engine.provider import Provider
-from rehearsal.engine.schema import Block, Nesting
-from rehearsal.engine.type_table import DATA_SOURCES, RESOURCES, Autoname, DataSourceType, Lookup, ResourceType
+from rehearsal.engine import find_provider
+from rehearsal.engine.provider.client import Plugin, Provider
+from rehearsal.engine.provider.schema import Block, Nesting
+from rehearsal.engine.translation import names as sdk
+from rehearsal.engine.translation.type_table import DATA_SOURCES, RESOURCES, Autoname, Lookup, ResourceType
 
 # What the SDK has and the provider may lack, being older: version 7 of the SDK is made from version 6 of the provider.
 # `region` is on every type and the engine answers it itself.
@@ -19,8 +22,6 @@ NEWER_THAN_THE_PROVIDER = {
     "s3_bucket": {"bucketNamespace", "bucketRegion", "blockedEncryptionTypes"},
     "s3_bucket_server_side_encryption_configuration": {"blockedEncryptionTypes"},
     "s3_bucket_public_access_block": {"skipDestroy"},
-    "ecr_repository": {"imageTagMutabilityExclusionFilters"},
-    "iam_policy": {"delayAfterPolicyCreationInMs"},
     "acm_certificate": {"privateKeyWo", "privateKeyWoVersion", "export"},
     "subnet": {"ipv4IpamPoolId", "ipv4NetmaskLength", "ipv6IpamPoolId", "ipv6NetmaskLength"},
     "route": {"odbNetworkArn"},
@@ -28,7 +29,6 @@ NEWER_THAN_THE_PROVIDER = {
     "lb": {"enablePrefixForIpv6SourceNat", "healthCheckLogs", "secondaryIpsAutoAssignedPerSubnet"},
     "lb_target_group": {"targetControlPort"},
     "lb_listener": {"jwtValidation"},
-    "lb_listener_rule": {"transforms", "jwtValidation", "regexValues", "ipAddressType"},
     "launch_template": {
         "networkPerformanceOptions",
         "secondaryInterfaces",
@@ -50,8 +50,6 @@ NEWER_THAN_THE_PROVIDER = {
     "budgets_budget": {"billingViewArn", "filterExpression", "metrics"},
     "sns_topic": {"maximumMessageSize"},
     "scheduler_schedule": {"actionAfterCompletion"},
-    "ami": {"allowUnsafeFilter"},
-    "region": {"name"},
     "route53_zone": {"enableAcceleratedRecovery"},
 }
 # What the provider has and the SDK does not, having dropped it with version 7.
@@ -73,15 +71,15 @@ def provider(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Provider]:
     plugin.close()
 
 
-def unmatched(block: Block, properties: sdk.Properties, spelled: Mapping[str, str]) -> tuple[set[str], set[str]]:
+def unmatched(block: Block, shapes: sdk.Shapes, spelled: Mapping[str, str]) -> tuple[set[str], set[str]]:
     """SDK properties without a field, and fields without a property, at any depth."""
-    names = naming.match(block.names, properties.shapes, spelled)
-    only_sdk = set(properties.shapes) - set(names.to_terraform)
-    only_provider = set(block.names) - set(names.to_sdk)
+    names = sdk.match(block.types, shapes, spelled)
+    only_sdk = set(shapes) - set(names.to_terraform)
+    only_provider = set(block.types) - set(names.to_sdk)
     for field, property_ in names.to_sdk.items():
         if field in block.blocks:
-            inner = sdk.nested(properties.shapes[property_].inner)
-            assert inner.shapes or not block.blocks[field].block.names, (
+            inner = sdk.nested(shapes[property_])
+            assert inner or not block.blocks[field].block.types, (
                 f"{field} is a block, but the SDK's {property_} has no properties"
             )
             more = unmatched(block.blocks[field].block, inner, spelled)
@@ -90,7 +88,7 @@ def unmatched(block: Block, properties: sdk.Properties, spelled: Mapping[str, st
     return only_sdk, only_provider
 
 
-def short(row: ResourceType | DataSourceType) -> str:
+def short(row: ResourceType) -> str:
     return row.terraform.removeprefix("aws_")
 
 
@@ -101,21 +99,30 @@ def test_every_property_of_every_type_has_its_field_and_every_field_its_property
     assert only_provider - CLIENTS_OWN <= OLDER_THAN_THE_SDK.get(short(row), set())
 
 
-@pytest.mark.parametrize("row", DATA_SOURCES.values(), ids=short)
-def test_every_function_is_answered_by_its_data_source(provider: Provider, row: DataSourceType):
-    only_sdk, only_provider = unmatched(provider.data_source(row.terraform).block, sdk.result(row.token), row.spelled)
-    assert only_sdk - ENGINES_OWN <= NEWER_THAN_THE_PROVIDER.get(short(row), set())
+@pytest.mark.parametrize(("token", "source"), DATA_SOURCES.items())
+def test_every_function_is_answered_by_its_data_source(provider: Provider, token: str, source: str):
+    only_sdk, only_provider = unmatched(provider.data_source(source).block, sdk.result(token), {})
+    assert only_sdk - ENGINES_OWN <= NEWER_THAN_THE_PROVIDER.get(source.removeprefix("aws_"), set())
     assert only_provider <= CLIENTS_OWN
+
+
+def optional_inputs(token: str) -> set[str]:
+    """The properties of `token` that a program may leave out."""
+    found = sdk.resource_class(token)
+    arguments = getattr(importlib.import_module(found.__module__), f"{found.__name__}Args")
+    signature = inspect.signature(arguments.__init__).parameters
+    spelled: dict[str, str] = types.input_type_py_to_pulumi_names(arguments)
+    return {wire for python, wire in spelled.items() if signature[python].default is not inspect.Parameter.empty}
 
 
 @pytest.mark.parametrize("row", RESOURCES.values(), ids=short)
 def test_the_engine_names_exactly_what_pulumi_names(provider: Provider, row: ResourceType):
-    properties, block = sdk.resource(row.token), provider.resource(row.terraform).block
+    shapes, block = sdk.resource(row.token), provider.resource(row.terraform).block
     if row.autoname is None:
-        assert "name" not in properties.inputs - properties.required
+        assert "name" not in optional_inputs(row.token)
         return
-    property_ = naming.match(block.names, properties.shapes, row.spelled).to_sdk[row.autoname.field]
-    assert property_ in properties.inputs - properties.required
+    property_ = sdk.match(block.types, shapes, row.spelled).to_sdk[row.autoname.field]
+    assert property_ in optional_inputs(row.token)
     assert block.attributes[row.autoname.field].type == "string"
     assert block.attributes[row.autoname.field].settable
 

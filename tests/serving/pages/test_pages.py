@@ -72,4 +72,4 @@ def test_the_documented_answers_are_the_real_ones(endpoint):
     assert told <= set(documented["properties"])
     assert "decision" not in documented["required"]
     assert set(endpoint.model()) == set(schemas["ServedModel"]["properties"])
-    assert set(endpoint.classify(b"").json()) == set(schemas["Problem"]["properties"])
+    assert set(endpoint.classify(b"").json()) == set(schemas["ProblemDetails"]["properties"])

@@ -188,6 +188,20 @@ def test_a_challenger_that_raises_too_often_is_asked_no_more(trial, challenger, 
     assert trial.ask() == [(1, "champion")]
 
 
+def test_a_champion_that_raises_is_counted_while_a_canary_runs(trial, challenger, monkeypatch):
+    begun = trial.begin(challenger, share=0.5)
+    request = next(name for name in map(str, range(99)) if not begun.chooses(name))
+
+    def fail(_model, _photo, *, explain=False):
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(LoadedModel, "classify", fail)
+    headers = {"content-type": "image/jpeg", "x-request-id": request}
+    assert trial.endpoint.http.post("/v1/classify", content=photo(), headers=headers).status_code == 500
+    evidence = trial.told["evidence"]
+    assert (evidence["champion"]["failures"], evidence["challenger"]["failures"]) == (1, 0)
+
+
 def test_a_photo_that_cannot_be_read_is_nobodys_failure(trial, challenger):
     trial.begin(challenger, share=1.0)
     answer = trial.endpoint.http.post("/v1/classify", content=photo()[:200], headers={"content-type": "image/jpeg"})

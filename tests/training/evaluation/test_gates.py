@@ -6,14 +6,16 @@ from dataclasses import asdict, fields, replace
 
 import pytest
 
-from registry.gates import CHECKS, DATA_GATES, MODEL_GATES, State, failed, figures, states
+import registry.gates
+from registry.gates import DATA_GATES, MODEL_GATES, ModelChecks, ModelGates, State, failed, figures, states
 from tests.training.evaluation.reporting.test_report import assessment
+from training.dataset.quality.findings import Name
 from training.dataset.quality.gates import DataGates
 from training.errors import SpecMalformed
 from training.evaluation.assess import Assessment
 from training.evaluation.baseline.comparison import Comparison
 from training.evaluation.figures.latency import Latency
-from training.evaluation.gates import GateResult, as_metrics, judge
+from training.evaluation.gates import MEASURED, GateResult, as_metrics, judge
 from training.evaluation.plan import Checks, Gates
 
 GOOD = assessment(95, 100)
@@ -131,10 +133,14 @@ def test_what_no_check_can_mean_is_refused(setting: str):
         Checks().with_settings([setting])
 
 
-def test_the_stacks_yaml_and_training_speak_of_the_same_gates_and_checks():
-    assert list(MODEL_GATES) == [field.name for field in fields(Gates)]
-    assert list(DATA_GATES) == [field.name for field in fields(DataGates)]
-    assert {name: type(value) for name, value in asdict(Checks()).items()} == dict(CHECKS)
+def test_every_gate_that_a_stack_may_set_is_measured_and_no_other():
+    assert set(MODEL_GATES) == MEASURED
+    assert {gate.characteristic for gate in DATA_GATES.values()} == {*Name}
+
+
+def test_a_gate_and_a_check_are_declared_once_and_training_adds_none():
+    for declared, used in ((ModelGates, Gates), (registry.gates.DataGates, DataGates), (ModelChecks, Checks)):
+        assert asdict(used()) == asdict(declared())
 
 
 @pytest.mark.parametrize("name", [*MODEL_GATES])

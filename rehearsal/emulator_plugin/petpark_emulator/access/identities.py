@@ -1,4 +1,4 @@
-"""Who asks, and what their own policies say.
+"""Who makes a request, and which policies they have.
 
 The key `test` is the account's administrator, in another account that account's id is: everything is allowed to it,
 unless a resource's policy denies it. It has the ARN and the id of AWS's root user, and two things which that has not: a
@@ -12,7 +12,7 @@ from typing import Any
 
 from localstack.aws.api import CommonServiceException, RequestContext
 
-from petpark_emulator.access.policy import Principal, Unsupported
+from petpark_emulator.access.policy import Principal
 
 ADMINISTRATOR_KEY = "test"
 ADMINISTRATOR_NAME = "root"
@@ -21,7 +21,7 @@ IAM_REGION = "us-east-1"  # where LocalStack keeps what has no region
 
 @dataclass(frozen=True, kw_only=True)
 class Caller:
-    """Who made a request. `policies` is None for the administrator.
+    """Who made a request. `policies` is None for the administrator; `boundary` and `session` where there are none.
 
     `userid` is a user's id, or `<role id>:<session name>`; `username` is None for sessions. Source:
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_variables.html#principaltable
@@ -32,10 +32,12 @@ class Caller:
     policies: tuple[str, ...] | None
     userid: str
     username: str | None
+    boundary: tuple[str, ...] | None = None
+    session: tuple[str, ...] | None = None
 
     @property
     def context(self) -> dict[str, str]:
-        """Condition keys that say who asks."""
+        """Condition keys that describe the principal."""
         arns = sorted(self.principal.arns)
         known = {
             "aws:principalarn": next((arn for arn in arns if ":role/" in arn), arns[0]),
@@ -46,10 +48,11 @@ class Caller:
 
 def caller_of(context: RequestContext) -> Caller:
     """The caller of a request, by its access key. Raises the service error for a key that is unknown or expired."""
-    from localstack.services.iam.models import iam_stores
     from localstack.services.sts.models import sts_stores
 
     account, key = context.account_id, _access_key(context)
+    if key is None:
+        raise CommonServiceException("AccessDenied", "Access Denied: the request is not signed.", 403, True)
     if key in (ADMINISTRATOR_KEY, account):  # LocalStack takes twelve digits for that account's key
         root = f"arn:aws:iam::{account}:root"
         return Caller(
@@ -59,7 +62,7 @@ def caller_of(context: RequestContext) -> Caller:
             userid=account,
             username=ADMINISTRATOR_NAME,
         )
-    store = iam_stores[account][IAM_REGION]
+    store = iam_store(account)
     session = sts_stores[account][IAM_REGION].credentials.get(key)
     if session is not None:
         if session.is_expired():
@@ -71,9 +74,11 @@ def caller_of(context: RequestContext) -> Caller:
         return Caller(
             arn=session.arn,
             principal=Principal(account=account, arns=arns),
-            policies=_policies(role, role.role, account, store),
+            policies=_policies(role, account, store),
             userid=session.user_id,
             username=None,
+            boundary=_boundary(role.role, account, store),
+            session=_session_policies.get(key),
         )
     if key in store.ACCESS_KEY_INDEX:
         user = store.USERS[store.ACCESS_KEY_INDEX[key]]
@@ -81,12 +86,11 @@ def caller_of(context: RequestContext) -> Caller:
         return Caller(
             arn=arn,
             principal=Principal(account=account, arns=frozenset({arn})),
-            policies=_policies(user, user.user, account, store),
+            policies=_policies(user, account, store),
             userid=user.user["UserId"],
             username=user.user["UserName"],
+            boundary=_boundary(user.user, account, store),
         )
-    if key is None:
-        raise CommonServiceException("AccessDenied", "Access Denied: the request is not signed.", 403, True)
     raise CommonServiceException("InvalidClientTokenId", f"The access key {key} is not known here.", 403, True)
 
 
@@ -95,15 +99,38 @@ def _access_key(context: RequestContext) -> str | None:
 
     if presigned := context.request.args.get("X-Amz-Credential"):
         return presigned.split("/")[0]
-    key = extract_access_key_id_from_auth_header(context.request.headers)
+    key = extract_access_key_id_from_auth_header(dict(context.request.headers))
     return None if key == "injectedaccesskey" else key  # LocalStack's mark for a request without a signature
 
 
-def _policies(entity: Any, described: Any, account: str, store: Any) -> tuple[str, ...]:
-    if described.get("PermissionsBoundary"):
-        raise Unsupported("permissions boundaries")
+def remember_session(context: RequestContext) -> None:
+    """Keep the session policies with which a role has just been assumed, which LocalStack forgets."""
+    asked, answer = context.service_request or {}, context.service_response or {}
+    inline, arns = asked.get("Policy"), [one["arn"] for one in asked.get("PolicyArns") or ()]
+    if (inline or arns) and "Credentials" in answer:
+        store = iam_store(context.account_id)
+        managed = (_managed(arn, context.account_id, store) for arn in arns)
+        _session_policies[answer["Credentials"]["AccessKeyId"]] = (*([inline] if inline else ()), *managed)
+
+
+_session_policies: dict[str, tuple[str, ...]] = {}
+
+
+def iam_store(account: str) -> Any:
+    """Where LocalStack keeps an account's roles, users and policies."""
+    from localstack.services.iam.models import iam_stores
+
+    return iam_stores[account][IAM_REGION]
+
+
+def _policies(entity: Any, account: str, store: Any) -> tuple[str, ...]:
     attached = (_managed(policy, account, store) for policy in entity.attached_policy_arns)
     return (*entity.inline_policies.values(), *attached)
+
+
+def _boundary(described: Any, account: str, store: Any) -> tuple[str, ...] | None:
+    found = described.get("PermissionsBoundary")
+    return (_managed(found["PermissionsBoundaryArn"], account, store),) if found else None
 
 
 def _managed(arn: str, account: str, store: Any) -> str:
@@ -119,6 +146,6 @@ def _aws_managed(arn: str, account: str) -> str:
 
     from localstack.aws.connect import connect_to
 
-    iam = connect_to(aws_access_key_id=account, region_name=IAM_REGION).iam
+    iam: Any = connect_to(aws_access_key_id=account, region_name=IAM_REGION).iam
     version = iam.get_policy(PolicyArn=arn)["Policy"]["DefaultVersionId"]
     return json.dumps(iam.get_policy_version(PolicyArn=arn, VersionId=version)["PolicyVersion"]["Document"])

@@ -1,72 +1,36 @@
 """Policy documents, read and evaluated. No LocalStack in here.
 
-Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html
+Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html, and pages below it.
 """
 
 import json
-import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from enum import Enum
 from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote
 
-KEYS = frozenset(
-    {
-        "aws:principalarn",
-        "aws:securetransport",
-        "aws:userid",
-        "aws:username",
-        "cloudwatch:namespace",
-        "ec2:createaction",
-        "ec2:islaunchtemplateresource",
-        "ec2:launchtemplate",
-        "iam:passedtoservice",
-        "kms:messagetype",
-        "kms:signingalgorithm",
-        "kms:viaservice",
-        "s3:if-none-match",
-        "s3:objectcreationoperation",
-        "s3:prefix",
-        "s3:x-amz-server-side-encryption",
-        "s3:x-amz-server-side-encryption-aws-kms-key-id",
-        "sts:rolesessionname",
-    }
-)
-"""Condition keys, in lower case, that `questions` and `enforcement` give a value to wherever AWS does."""
-
-KEY_FAMILIES = ("aws:requesttag/", "aws:resourcetag/", "ec2:resourcetag/", "kms:encryptioncontext:")
-
-VARIABLES = frozenset({"aws:username", "sts:rolesessionname"})
-"""Keys, in lower case, whose values a condition may compare with, as `${key}`."""
-
-VARIABLE = re.compile(r"\$\{([^}]*)\}")
-WITH_VARIABLES = ("StringEquals", "StringLike")
-"""Operators that may. AWS leaves open what a negated one makes of a variable without a value."""
+from petpark_emulator.access.conditions import Condition, Context, NoValue, Pattern, Unsupported
 
 VERSION_WITH_VARIABLES = "2012-10-17"
-"""In documents of an older version they are plain text."""
-
-ELEMENTS = frozenset({"Sid", "Effect", "Action", "Resource", "Principal", "Condition"})
-
-
-class Unsupported(Exception):
-    """A policy uses something that is not evaluated here."""
+ELEMENTS = frozenset({"Sid", "Effect", "Action", "NotAction", "Resource", "NotResource", "Principal", "Condition"})
+"""`NotPrincipal` is not evaluated; AWS recommends `aws:PrincipalArn` with `ArnNotEquals` instead."""
 
 
-class Verdict(Enum):
-    """What one document says to one question."""
+class Decision(Enum):
+    """What one or more documents decide on one request; of two, the one with the greater value counts."""
 
-    SILENT = 0
+    IMPLICIT_DENY = 0  # no statement applies
     DELEGATED = 1  # a resource's policy leaves it to the account's identity policies
     ALLOWED = 2
-    DENIED = 3
+    ALLOWED_DIRECTLY = 3  # a resource's policy names the user or the role's session itself
+    EXPLICIT_DENY = 4
 
 
 @dataclass(frozen=True, kw_only=True)
 class Principal:
-    """Who asks. A session of a role is named by its own ARN and by its role's."""
+    """Who makes a request. A session of a role is named by its own ARN and by its role's."""
 
     account: str
     arns: frozenset[str] = frozenset()
@@ -74,196 +38,177 @@ class Principal:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Question:
-    """May `action` be done to `resource`? `resource` None is one that is not worked out here: it fits every pattern
-    of an Allow, and of a Deny only `*`. `context` has condition keys in lower case.
+class Request:
+    """`action` on `resource`. `resource` None is one that is not worked out here: it fits every pattern of an Allow,
+    and of a Deny only `*`. `complete`: a key that `context` lacks is not in the request; otherwise the rehearsal may
+    not know it, and a condition on such a key raises `Unsupported`.
     """
 
     action: str
     resource: str | None
-    context: Mapping[str, str]
+    context: Context = field(default_factory=dict[str, str | tuple[str, ...]])
+    complete: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Matcher:
+    """`Action` or `Resource`, or with `negated` their `Not…` forms."""
+
+    patterns: tuple[Pattern, ...]
+    negated: bool = False
+
+    def covers(self, value: str, context: Context) -> bool:
+        """Whether the element includes `value`."""
+        return any(pattern.matches(value, context) for pattern in self.patterns) != self.negated
 
 
 @dataclass(frozen=True, kw_only=True)
 class Statement:
-    """One statement of a document. Conditions are operator, key and values."""
+    """One statement of a document. A trust policy has no `resources`, an identity's own policy no `principals`."""
 
     allow: bool
-    actions: tuple[str, ...]
-    resources: tuple[str, ...] | None
+    actions: Matcher
+    resources: Matcher | None
     principals: Mapping[str, tuple[str, ...]] | None
-    conditions: tuple[tuple[str, str, tuple[str, ...]], ...]
+    conditions: tuple[Condition, ...]
+
+    def applies(self, request: Request) -> bool:
+        """Whether the statement is about `request`, whoever makes it."""
+        try:
+            return (
+                self.actions.covers(request.action.lower(), request.context)
+                and self._covers(request)
+                and all(self._holds(condition, request) for condition in self.conditions)
+            )
+        except NoValue:
+            return False
+
+    def _covers(self, request: Request) -> bool:
+        if self.resources is None:
+            return True
+        if request.resource is None:
+            return self.allow or (not self.resources.negated and "*" in (p.text for p in self.resources.patterns))
+        return self.resources.covers(request.resource, request.context)
+
+    @staticmethod
+    def _holds(condition: Condition, request: Request) -> bool:
+        if not request.complete:
+            condition.check()
+        return condition.holds(request.context)
 
 
 @lru_cache(maxsize=1024)
 def read(document: str) -> tuple[Statement, ...]:
     """The statements of a document, plain or URL-quoted. Raises `Unsupported` for elements that are not evaluated."""
-    text = document if document.lstrip().startswith("{") else unquote(document)
-    policy = json.loads(text)
-    entries = _list(policy["Statement"])
-    if "${" in json.dumps(entries) and policy.get("Version") != VERSION_WITH_VARIABLES:
-        raise Unsupported(f"policy variables in a document whose version is not {VERSION_WITH_VARIABLES}")
-    return tuple(_statement(entry) for entry in entries)
+    policy = json.loads(document if document.lstrip().startswith("{") else unquote(document))
+    variables = policy.get("Version") == VERSION_WITH_VARIABLES
+    return tuple(_statement(entry, variables=variables) for entry in _list(policy["Statement"]))
 
 
 def check(document: str) -> None:
-    """Raise `Unsupported` if `judge` could come to something in this document that it cannot evaluate."""
+    """Raise `Unsupported` if the rehearsal could meet something in this document that it cannot evaluate."""
     for statement in read(document):
-        # What is said of services and foreign identities is never asked here.
+        for pattern in statement.resources.patterns if statement.resources else ():
+            pattern.check()
+        # Services and foreign identities are never asked for here.
         if statement.principals is None or "AWS" in statement.principals:
             for condition in statement.conditions:
-                _check(*condition)
+                condition.check()
 
 
-def refusal(identity: Verdict, resource: Verdict, *, must_agree: bool, foreign: bool) -> str | None:
-    """Why a request is refused, from what the caller's own policies and the resource's say; None if it is allowed.
+def evaluate(documents: str | Iterable[str], request: Request, principal: Principal) -> Decision:
+    """What a document, or several of one kind, decide on `request` by `principal`; an explicit deny counts most."""
+    decision = Decision.IMPLICIT_DENY
+    for document in [documents] if isinstance(documents, str) else documents:
+        for statement in read(document):
+            named = _named(statement.principals, principal, denying=not statement.allow)
+            if named is Decision.IMPLICIT_DENY or not statement.applies(request):
+                continue
+            decision = max(decision, named if statement.allow else Decision.EXPLICIT_DENY, key=lambda d: d.value)
+    return decision
 
-    `must_agree`: nothing goes without the consent of the resource's policy, as with roles and keys. `foreign`: the
-    resource belongs to another account, whose policy and the caller's own must both allow.
+
+def denial_reason(
+    identity: Decision,
+    resource: Decision,
+    *,
+    boundary: Decision = Decision.ALLOWED,
+    session: Decision = Decision.ALLOWED,
+    must_agree: bool = False,
+    foreign: bool = False,
+) -> str | None:
+    """Why a request is denied, from what the policies of each kind decide; None if it is allowed.
+
+    `boundary` and `session` are `ALLOWED` where there are no such policies. `must_agree`: nothing is allowed without
+    the resource's policy, as with roles and keys. `foreign`: the resource belongs to another account, whose policy and
+    the caller's own must both allow.
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic_policy-eval-denyallow.html
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic-cross-account.html
     """
-    if identity is Verdict.DENIED:
-        return "with an explicit deny in an identity-based policy"
-    if resource is Verdict.DENIED:
-        return "with an explicit deny in a resource-based policy"
-    if resource is Verdict.ALLOWED and not foreign:
-        return None
-    if resource is Verdict.SILENT and (must_agree or foreign):
+    kinds = {
+        "an identity-based policy": identity,
+        "a resource-based policy": resource,
+        "a permissions boundary": boundary,
+        "a session policy": session,
+    }
+    for kind, decision in kinds.items():
+        if decision is Decision.EXPLICIT_DENY:
+            return f"with an explicit deny in {kind}"
+    if resource is Decision.ALLOWED_DIRECTLY and not foreign:
+        return None  # not limited by what the other kinds leave out
+    if resource is Decision.IMPLICIT_DENY and (must_agree or foreign):
         return "because no resource-based policy allows it"
-    return None if identity is Verdict.ALLOWED else "because no identity-based policy allows it"
-
-
-def judge(document: str, question: Question, principal: Principal) -> Verdict:
-    """What `document` says to `question`, asked by `principal`; an explicit denial outweighs all else."""
-    verdict = Verdict.SILENT
-    for statement in read(document):
-        named = _named(statement.principals, principal, denying=not statement.allow)
-        if named is Verdict.SILENT or not _applies(statement, question):
-            continue
-        if not statement.allow:
-            return Verdict.DENIED
-        verdict = max(verdict, named, key=lambda v: v.value)
-    return verdict
-
-
-def matches(pattern: str, value: str) -> bool:
-    """IAM's wildcards: `*` is any text, `?` any character, and nothing else is special."""
-    return _regex(pattern).fullmatch(value) is not None
-
-
-@lru_cache(maxsize=4096)
-def _regex(pattern: str) -> re.Pattern[str]:
-    return re.compile("".join({"*": ".*", "?": "."}.get(c, re.escape(c)) for c in pattern), re.DOTALL)
+    if identity is not Decision.ALLOWED and (foreign or resource is not Decision.ALLOWED):
+        return "because no identity-based policy allows it"
+    if boundary is not Decision.ALLOWED:
+        return "because no permissions boundary allows it"
+    return None if session is Decision.ALLOWED else "because no session policy allows it"
 
 
 def _list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def _statement(entry: Mapping[str, Any]) -> Statement:
+def _statement(entry: Mapping[str, Any], *, variables: bool) -> Statement:
     if unknown := set(entry) - ELEMENTS:
         raise Unsupported(f"the policy element {', '.join(sorted(unknown))}")
-    if "${" in json.dumps(entry.get("Resource")):
-        raise Unsupported("policy variables in resources")
     principals = entry.get("Principal")
     if isinstance(principals, str):
         principals = {"AWS": principals}
     return Statement(
         allow={"Allow": True, "Deny": False}[entry["Effect"]],
-        actions=tuple(action.lower() for action in _list(entry["Action"])),
-        resources=tuple(_list(entry["Resource"])) if "Resource" in entry else None,
+        actions=_matcher(entry, "Action", variables=False),
+        resources=_matcher(entry, "Resource", variables=variables)
+        if {"Resource", "NotResource"} & set(entry)
+        else None,
         principals=None if principals is None else {kind: tuple(_list(names)) for kind, names in principals.items()},
         conditions=tuple(
-            (operator, key, tuple(str(v).lower() if isinstance(v, bool) else str(v) for v in _list(values)))
+            Condition.read(operator, key, _list(values), variables=variables)
             for operator, keys in (entry.get("Condition") or {}).items()
             for key, values in keys.items()
         ),
     )
 
 
-def _check(operator: str, key: str, expected: Sequence[str]) -> None:
-    if operator.removesuffix("IfExists") not in OPERATORS and operator != "Null":
-        raise Unsupported(f"the condition operator {operator}")
-    if key.lower() not in KEYS and not key.lower().startswith(KEY_FAMILIES):
-        raise Unsupported(f"the condition key {key}")
-    for value in expected:
-        if "${" in VARIABLE.sub(lambda found: "" if found[1].lower() in VARIABLES else found[0], value):
-            raise Unsupported(f"the policy variables of {value}")
-        if "${" in value and operator not in WITH_VARIABLES:
-            raise Unsupported(f"policy variables with the condition operator {operator}")
+def _matcher(entry: Mapping[str, Any], element: str, *, variables: bool) -> Matcher:
+    negated = element not in entry
+    texts = _list(entry[f"Not{element}" if negated else element])
+    texts = [text.lower() for text in texts] if element == "Action" else texts
+    return Matcher(patterns=tuple(Pattern(text=text, variables=variables) for text in texts), negated=negated)
 
 
-def _applies(statement: Statement, question: Question) -> bool:
-    return (
-        any(matches(pattern, question.action.lower()) for pattern in statement.actions)
-        and _covers(statement, question.resource)
-        and all(_holds(*condition, question.context) for condition in statement.conditions)
-    )
-
-
-def _covers(statement: Statement, resource: str | None) -> bool:
-    if statement.resources is None:  # a trust policy
-        return True
-    if resource is None:
-        return statement.allow or "*" in statement.resources
-    return any(matches(pattern, resource) for pattern in statement.resources)
-
-
-def _named(principals: Mapping[str, tuple[str, ...]] | None, asker: Principal, *, denying: bool) -> Verdict:
-    """Whether a statement is about `asker`: ALLOWED by name, DELEGATED by its whole account, or SILENT."""
+def _named(principals: Mapping[str, tuple[str, ...]] | None, principal: Principal, *, denying: bool) -> Decision:
+    """Whether a statement is about `principal`: allowed by name, delegated to its whole account, or not at all."""
     if principals is None:  # an identity's own policy
-        return Verdict.ALLOWED
-    if asker.service is not None:
-        return Verdict.ALLOWED if asker.service in principals.get("Service", ()) else Verdict.SILENT
+        return Decision.ALLOWED
+    if principal.service is not None:
+        named = principal.service in principals.get("Service", ())
+        return Decision.ALLOWED if named else Decision.IMPLICIT_DENY
     names = principals.get("AWS", ())
-    if "*" in names or asker.arns.intersection(names):
-        return Verdict.ALLOWED
-    if asker.account in names or f"arn:aws:iam::{asker.account}:root" in names:
-        return Verdict.ALLOWED if denying else Verdict.DELEGATED
-    return Verdict.SILENT
-
-
-def _any(test: Callable[[str, str], bool]) -> Callable[[Sequence[str], str], bool]:
-    return lambda expected, actual: any(test(value, actual) for value in expected)
-
-
-def _none(test: Callable[[str, str], bool]) -> Callable[[Sequence[str], str], bool]:
-    return lambda expected, actual: not any(test(value, actual) for value in expected)
-
-
-def _equal(expected: str, actual: str) -> bool:
-    return expected == actual
-
-
-def _same_truth(expected: str, actual: str) -> bool:
-    return expected.lower() == actual.lower()
-
-
-OPERATORS: Mapping[str, Callable[[Sequence[str], str], bool]] = {
-    "StringEquals": _any(_equal),
-    "StringNotEquals": _none(_equal),
-    "StringLike": _any(matches),
-    "StringNotLike": _none(matches),
-    "ArnEquals": _any(matches),
-    "ArnLike": _any(matches),
-    "ArnNotEquals": _none(matches),
-    "ArnNotLike": _none(matches),
-    "Bool": _any(_same_truth),
-}
-"""Each with `IfExists`, too; `Null` is apart, because it asks for the key and not for its value."""
-
-
-def _holds(operator: str, key: str, expected: Sequence[str], context: Mapping[str, str]) -> bool:
-    _check(operator, key, expected)
-    actual = context.get(key.lower())
-    if operator == "Null":
-        return str(actual is None).lower() in [value.lower() for value in expected]
-    if actual is None:
-        return operator.endswith("IfExists") or "Not" in operator
-    variables = {name: context.get(name.lower(), "") for value in expected for name in VARIABLE.findall(value)}
-    # AWS passes over a statement with a variable that has no value; and neither a user's nor a session's name can have
-    # a wildcard there.
-    if any(not text or "*" in text or "?" in text for text in variables.values()):
-        return False
-    values = [VARIABLE.sub(lambda found: variables[found[1]], value) for value in expected]
-    return OPERATORS[operator.removesuffix("IfExists")](values, actual)
+    if any(":role/" not in arn for arn in principal.arns.intersection(names)):
+        return Decision.ALLOWED_DIRECTLY
+    if "*" in names or principal.arns.intersection(names):
+        return Decision.ALLOWED
+    if principal.account in names or f"arn:aws:iam::{principal.account}:root" in names:
+        return Decision.ALLOWED if denying else Decision.DELEGATED
+    return Decision.IMPLICIT_DENY

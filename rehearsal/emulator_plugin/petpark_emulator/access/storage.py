@@ -8,8 +8,8 @@
 from collections.abc import Iterator
 from typing import Any
 
-from petpark_emulator.access.asked import Asked
-from petpark_emulator.access.policy import Question
+from petpark_emulator.access.api_call import ApiCall
+from petpark_emulator.access.policy import Request
 
 # Operations whose permission has another name.
 ACTIONS = {
@@ -47,26 +47,26 @@ DECRYPTS = frozenset({"CompleteMultipartUpload", "UploadPart", "UploadPartCopy"}
 """A part is checked against those before it."""
 
 
-def questions(asked: Asked) -> Iterator[Question]:
+def required(call: ApiCall) -> Iterator[Request]:
     """All that must be allowed for an S3 request to be."""
-    name = asked.values.get("Bucket")
+    name = call.values.get("Bucket")
     if name is None:
-        yield asked.question("*", action=ACTIONS.get(asked.operation))
-    elif asked.operation == "DeleteObjects":
-        yield from _deletions(asked, name)
+        yield call.request("*", action=ACTIONS.get(call.operation))
+    elif call.operation == "DeleteObjects":
+        yield from _deletions(call, name)
     else:
-        yield from _permission(asked, name, asked.values.get("Key"))
-        yield from _silent(asked, name, asked.values.get("Key"))
+        yield from _permission(call, name, call.values.get("Key"))
+        yield from _silent(call, name, call.values.get("Key"))
 
 
-def _deletions(asked: Asked, bucket: str) -> Iterator[Question]:
-    for deleted in asked.values["Delete"]["Objects"]:
+def _deletions(call: ApiCall, bucket: str) -> Iterator[Request]:
+    for deleted in call.values["Delete"]["Objects"]:
         action = "DeleteObjectVersion" if deleted.get("VersionId") else "DeleteObject"
-        yield asked.question(f"arn:aws:s3:::{bucket}/{deleted['Key']}", action=action)
+        yield call.request(f"arn:aws:s3:::{bucket}/{deleted['Key']}", action=action)
 
 
-def _permission(asked: Asked, bucket: str, key: str | None) -> Iterator[Question]:
-    values, operation = asked.values, asked.operation
+def _permission(call: ApiCall, bucket: str, key: str | None) -> Iterator[Request]:
+    values, operation = call.values, call.operation
     action = ACTIONS.get(operation, operation)
     if values.get("VersionId"):
         action = VERSIONED.get(operation, action)
@@ -78,57 +78,57 @@ def _permission(asked: Asked, bucket: str, key: str | None) -> Iterator[Question
         "s3:x-amz-server-side-encryption-aws-kms-key-id": values.get("SSEKMSKeyId"),
     }
     arn = f"arn:aws:s3:::{bucket}" if key is None else f"arn:aws:s3:::{bucket}/{key}"
-    yield asked.question(arn, action=action, context={k: v for k, v in context.items() if v is not None})
+    yield call.request(arn, action=action, context={k: v for k, v in context.items() if v is not None})
 
 
-def _silent(asked: Asked, bucket: str, key: str | None) -> Iterator[Question]:
-    read_from = (bucket, key)
-    if source := asked.values.get("CopySource"):
+def _silent(call: ApiCall, bucket: str, key: str | None) -> Iterator[Request]:
+    read_from, read = bucket, key
+    if source := call.values.get("CopySource"):
         path = source if isinstance(source, str) else f"{source['Bucket']}/{source['Key']}"
-        read_from = tuple(path.lstrip("/").partition("?")[0].split("/", 1))
-        yield asked.question(f"arn:aws:s3:::{'/'.join(read_from)}", action="GetObject")
-    if key is None:
+        read_from, _, read = path.lstrip("/").partition("?")[0].partition("/")
+        yield call.request(f"arn:aws:s3:::{read_from}/{read}", action="GetObject")
+    if key is None or read is None:
         return
-    stored = _object(asked, *read_from)
-    if stored is None and asked.operation in ("GetObject", "HeadObject"):
-        yield asked.question(f"arn:aws:s3:::{bucket}", action="ListBucket")
-    if asked.operation in READS and stored is not None:
-        yield from _use_key(asked, "Decrypt", getattr(stored, "kms_key_id", None))
-    if asked.operation in ENCRYPTS:
-        yield from _use_key(asked, "GenerateDataKey", asked.values.get("SSEKMSKeyId") or _default_key(asked, bucket))
-    if asked.operation in DECRYPTS:
-        yield from _use_key(asked, "Decrypt", _default_key(asked, bucket))
+    stored = _object(call, read_from, read)
+    if stored is None and call.operation in ("GetObject", "HeadObject"):
+        yield call.request(f"arn:aws:s3:::{bucket}", action="ListBucket")
+    if call.operation in READS and stored is not None:
+        yield from _use_key(call, "Decrypt", getattr(stored, "kms_key_id", None))
+    if call.operation in ENCRYPTS:
+        yield from _use_key(call, "GenerateDataKey", call.values.get("SSEKMSKeyId") or _default_key(call, bucket))
+    if call.operation in DECRYPTS:
+        yield from _use_key(call, "Decrypt", _default_key(call, bucket))
 
 
-def owner(asked: Asked, bucket: str) -> str:
+def owner(call: ApiCall, bucket: str) -> str:
     """The account that has a bucket; of one that does not exist, the account that made the request."""
-    return _store(asked, asked.account).global_bucket_map.get(bucket, asked.account)
+    return _store(call, call.account).global_bucket_map.get(bucket, call.account)
 
 
-def find_bucket(asked: Asked, bucket: str) -> Any:
+def find_bucket(call: ApiCall, bucket: str) -> Any:
     """A bucket of any account; None if there is none of that name."""
-    return _store(asked, owner(asked, bucket)).buckets.get(bucket)
+    return _store(call, owner(call, bucket)).buckets.get(bucket)
 
 
-def _store(asked: Asked, account: str) -> Any:
+def _store(call: ApiCall, account: str) -> Any:
     from localstack.services.s3.models import s3_stores
 
-    return s3_stores[account][asked.region]
+    return s3_stores[account][call.region]
 
 
-def _object(asked: Asked, bucket: str, key: str) -> Any:
-    found = find_bucket(asked, bucket)
+def _object(call: ApiCall, bucket: str, key: str) -> Any:
+    found = find_bucket(call, bucket)
     return found.objects.get(key) if found else None
 
 
-def _default_key(asked: Asked, bucket: str) -> str | None:
-    found = find_bucket(asked, bucket)
+def _default_key(call: ApiCall, bucket: str) -> str | None:
+    found = find_bucket(call, bucket)
     rule = (found.encryption_rule or {}).get("ApplyServerSideEncryptionByDefault", {}) if found else {}
     return rule.get("KMSMasterKeyID") if rule.get("SSEAlgorithm") == "aws:kms" else None
 
 
-def _use_key(asked: Asked, action: str, key: str | None) -> Iterator[Question]:
-    if key is None or key == _store(asked, asked.account).aws_managed_kms_key_id:  # S3's own key needs no permission
+def _use_key(call: ApiCall, action: str, key: str | None) -> Iterator[Request]:
+    if key is None or key == _store(call, call.account).aws_managed_kms_key_id:  # S3's own key needs no permission
         return
-    context = {"kms:viaservice": f"s3.{asked.region}.amazonaws.com"}
-    yield Question(action=f"kms:{action}", resource=asked.key_arn(key), context=context)
+    context = {"kms:viaservice": f"s3.{call.region}.amazonaws.com"}
+    yield Request(action=f"kms:{action}", resource=call.key_arn(key), context=context)

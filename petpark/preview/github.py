@@ -1,0 +1,186 @@
+"""The page as one comment of a pull request, updated in place. GitHub's REST API, by the token of a workflow.
+
+https://docs.github.com/en/rest/issues/comments, https://docs.github.com/en/rest/pulls/pulls#list-pull-requests
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final, Self
+
+import httpx
+
+from petpark.errors import CommentRefused, PullRequestUnknown, SettingsWrong
+from petpark.preview.page import MARK
+
+_TIMEOUT: Final = httpx.Timeout(30.0, connect=5.0)
+_TRIES: Final = 5
+_LONGEST_PAUSE: Final = 60.0
+_A_PAGE: Final = 100
+_PAGES: Final = 30
+_AGAIN: Final = frozenset({429, 500, 502, 503, 504})
+_SLUG: Final = re.compile(r"(?!\.+/)[\w.-]+/(?!\.+$)[\w.-]+")
+_VERSION: Final = "2022-11-28"
+
+VARIABLES: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "GITHUB_TOKEN": "a token with `pull-requests: write`",
+        "GITHUB_REPOSITORY": "owner/name",
+        "GITHUB_EVENT_PATH": "the file with the event that started the workflow",
+    }
+)
+"""What a workflow's environment says; `GITHUB_API_URL` too, by default github.com's."""
+
+
+class GitHub:
+    """One repository's API. `sleep` waits between tries. Use it as a context manager."""
+
+    def __init__(self, *, url: str, repository: str, token: str, sleep: Callable[[float], None] = time.sleep) -> None:
+        if not _SLUG.fullmatch(repository):
+            raise SettingsWrong(f"GITHUB_REPOSITORY is {repository!r}.", next_step="Set it to owner/name.")
+        self._sleep = sleep
+        self._client = httpx.Client(
+            base_url=f"{url.rstrip('/')}/repos/{repository}/",
+            timeout=_TIMEOUT,
+            headers={
+                "accept": "application/vnd.github+json",
+                "authorization": f"Bearer {token}",
+                "x-github-api-version": _VERSION,
+            },
+        )
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> Self:
+        """As a workflow's environment says. Raises `SettingsWrong`."""
+        for name, meaning in VARIABLES.items():
+            if not environment.get(name):
+                raise SettingsWrong(
+                    f"{name} is not set: {meaning}.", next_step="Run this in a GitHub workflow, or set it."
+                )
+        return cls(
+            url=environment.get("GITHUB_API_URL") or "https://api.github.com",
+            repository=environment["GITHUB_REPOSITORY"],
+            token=environment["GITHUB_TOKEN"],
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._client.close()
+
+    def pull_request(self, event_file: Path) -> int:
+        """The number of the pull request that started the workflow. Raises `PullRequestUnknown`.
+
+        A `workflow_run` after a fork's pull request names no number: the open pull request with that head commit is
+        it. What the fork's own run uploaded is never asked, for it could name any other.
+        """
+        event = _event(event_file)
+        if "pull_request" in event:
+            return int(event["pull_request"]["number"])
+        head = event.get("workflow_run", {}).get("head_sha")
+        if not isinstance(head, str) or not re.fullmatch(r"[0-9a-f]{40}", head):
+            raise PullRequestUnknown(
+                "The event is neither a pull request nor a run after one.",
+                next_step="Run this under `pull_request`, or under `workflow_run` of a workflow that is.",
+            )
+        found = [pull["number"] for pull in self._listed("pulls", state="open") if pull["head"]["sha"] == head]
+        if len(found) != 1:
+            raise PullRequestUnknown(
+                f"{len(found)} open pull requests have {head} as their head commit.",
+                next_step="Nothing to do if it was closed, or has newer commits, whose own run makes the comment.",
+            )
+        return int(found[0])
+
+    def comment(self, number: int, body: str) -> str:
+        """Make `body`, which begins with `MARK`, the one comment of that kind; returns its address.
+
+        Only a bot's comment is changed: a person's that begins alike stays. Raises `CommentRefused`.
+        """
+        earlier = self._earlier(number)
+        if earlier is not None:
+            return str(self._request("PATCH", f"issues/comments/{earlier}", {"body": body})["html_url"])
+        return str(
+            self._request(
+                "POST", f"issues/{number}/comments", {"body": body}, done=lambda: self._earlier(number) is not None
+            ).get("html_url", "")
+        )
+
+    def _earlier(self, number: int) -> int | None:
+        mine = (
+            each["id"]
+            for each in self._listed(f"issues/{number}/comments")
+            if each.get("user", {}).get("type") == "Bot" and str(each.get("body", "")).startswith(MARK)
+        )
+        return next(mine, None)
+
+    def _listed(self, path: str, **query: str) -> Iterator[Mapping[str, Any]]:
+        for page in range(1, _PAGES + 1):
+            words = {**query, "per_page": str(_A_PAGE), "page": str(page)}
+            items = self._request("GET", path, query=words)
+            yield from items
+            if len(items) < _A_PAGE:
+                return
+
+    def _request(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, str] | None = None,
+        *,
+        query: Mapping[str, str] | None = None,
+        done: Callable[[], bool] | None = None,
+    ) -> Any:
+        """One request, repeated on failures that pass. `done`: whether a try without an answer counted."""
+        problem = ""
+        for attempt in range(_TRIES):
+            if attempt and done is not None and done():
+                return {}
+            try:
+                response = self._client.request(method, path, json=body, params=query)
+            except httpx.HTTPError as error:
+                problem, pause = f"{type(error).__name__}: {error}", 2.0**attempt
+            else:
+                if response.is_success:
+                    return response.json()
+                problem, pause = f"HTTP {response.status_code}: {_message(response)}", _pause(response, attempt)
+                if response.status_code not in _AGAIN and not _limited(response):
+                    break
+            if attempt + 1 < _TRIES:
+                self._sleep(min(pause, _LONGEST_PAUSE))
+        raise CommentRefused(
+            f"GitHub does not take the comment: {problem}",
+            next_step="The job needs `permissions: pull-requests: write`; the page is in the run's artifacts.",
+        )
+
+
+def _event(file: Path) -> Mapping[str, Any]:
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise SettingsWrong(f"GITHUB_EVENT_PATH: {error}", next_step="Run this in a GitHub workflow.") from None
+    return found if isinstance(found, dict) else {}
+
+
+def _limited(response: httpx.Response) -> bool:
+    """Whether a 403 is a rate limit: https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api."""
+    return response.status_code == 403 and (
+        "retry-after" in response.headers or response.headers.get("x-ratelimit-remaining") == "0"
+    )
+
+
+def _pause(response: httpx.Response, attempt: int) -> float:
+    told = response.headers.get("retry-after", "")
+    return float(told) if told.isdecimal() else 2.0**attempt
+
+
+def _message(response: httpx.Response) -> str:
+    try:
+        return str(response.json()["message"])
+    except (ValueError, KeyError, TypeError):
+        return response.text[:200]

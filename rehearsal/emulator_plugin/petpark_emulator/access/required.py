@@ -1,0 +1,106 @@
+"""What a request asks for, in IAM's terms: actions, resources, condition keys.
+
+Source:
+https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+
+from petpark_emulator.access import launches, storage
+from petpark_emulator.access.api_call import ApiCall
+from petpark_emulator.access.policy import Request
+
+# Actions that have no resource: a policy allows them on `*` or not at all.
+WITHOUT_RESOURCE = (
+    "autoscaling:Describe",
+    "cloudwatch:GetMetric",
+    "cloudwatch:ListMetrics",
+    "cloudwatch:PutMetricData",
+    "ec2:Describe",
+    "elasticloadbalancing:Describe",
+)
+PREFIXES = {"monitoring": "cloudwatch"}
+
+
+def required(call: ApiCall) -> Iterator[Request]:
+    """All that must be allowed for the request to be."""
+    ask = SERVICES.get(call.service, _any_resource)
+    if f"{call.service}:{call.operation}".startswith(WITHOUT_RESOURCE):
+        ask = _no_resource
+    yield from ask(call)
+
+
+def _any_resource(call: ApiCall) -> Iterator[Request]:
+    yield call.request(None)
+
+
+def _no_resource(call: ApiCall) -> Iterator[Request]:
+    namespace = call.values.get("Namespace")
+    yield call.request("*", context={"cloudwatch:namespace": namespace} if namespace else {})
+
+
+def _kms(call: ApiCall) -> Iterator[Request]:
+    values = call.values
+    context = {f"kms:encryptioncontext:{k.lower()}": v for k, v in (values.get("EncryptionContext") or {}).items()}
+    for member in ("MessageType", "SigningAlgorithm"):
+        if values.get(member):
+            context[f"kms:{member.lower()}"] = values[member]
+    if identifier := values.get("KeyId"):
+        resource = call.key_arn(identifier)
+    else:
+        resource = None if call.operation == "Decrypt" else "*"  # a ciphertext names its key by itself
+    yield call.request(resource, context=context)
+
+
+def _ssm(call: ApiCall) -> Iterator[Request]:
+    values = call.values
+    names = values.get("Names") or [n for n in (values.get("Name"), values.get("Path")) if n]
+    if "Parameter" not in call.operation or not names:
+        yield from _any_resource(call)
+        return
+    for name in names:
+        # Public parameters belong to no account.
+        owner = "" if name.startswith("/aws/service/") else call.account
+        yield call.request(f"arn:aws:ssm:{call.region}:{owner}:parameter/{name.lstrip('/')}")
+
+
+def _logs(call: ApiCall) -> Iterator[Request]:
+    group = call.values.get("logGroupName") or ""
+    if identifier := call.values.get("logGroupIdentifier"):
+        group = identifier.partition(":log-group:")[2] or identifier
+    stream = call.values.get("logStreamName") or ""
+    yield call.request(call.arn(f"log-group:{group.removesuffix(':*')}:log-stream:{stream}"))
+
+
+def _sts(call: ApiCall) -> Iterator[Request]:
+    session = call.values.get("RoleSessionName")
+    yield call.request(call.values.get("RoleArn"), context={"sts:rolesessionname": session} if session else {})
+
+
+def _ec2(call: ApiCall) -> Iterator[Request]:
+    from moto.ec2.models import ec2_backends
+
+    if call.operation == "RunInstances":
+        yield from launches.required(call)
+        return
+    instances = call.values.get("InstanceIds") or [i for i in (call.values.get("InstanceId"),) if i]
+    if not instances:
+        yield from _any_resource(call)
+        return
+    backend = ec2_backends[call.account][call.region]
+    for identifier in instances:
+        instance = backend.get_instance_by_id(identifier)
+        tags = {tag["key"]: tag["value"] for tag in instance.get_tags()} if instance else {}
+        context = {f"{family}:resourcetag/{k.lower()}": v for k, v in tags.items() for family in ("aws", "ec2")}
+        yield call.request(call.arn(f"instance/{identifier}"), context=context)
+
+
+SERVICES: Mapping[str, Callable[[ApiCall], Iterator[Request]]] = {
+    "ec2": _ec2,
+    "kms": _kms,
+    "logs": _logs,
+    "s3": storage.required,
+    "ssm": _ssm,
+    "sts": _sts,
+}
+"""Services whose resources are worked out; every other action is allowed or refused as such."""

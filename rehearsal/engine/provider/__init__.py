@@ -1,0 +1,1 @@
+"""The AWS provider: its binary, its schemas, and calls in Terraform's plugin protocol 5."""
