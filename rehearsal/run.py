@@ -21,12 +21,12 @@ from rehearsal.environment import EngineKind, Environment
 from rehearsal.pulumi_cli import find_cli
 from rehearsal.report.steps import Steps
 from rehearsal.report.summary import HTML_NAME, JSON_NAME, RehearsalFacts, write_summary
-from rehearsal.scenario.lifecycle import Lifecycle
+from rehearsal.scenario.lifecycle import QUALITY, Lifecycle
 from rehearsal.scenario.scenario_options import ScenarioOptions
 from rehearsal.working_directory import WorkingDirectory
 
-LEFT_BEHIND = (JSON_NAME, HTML_NAME, "instances", "rehearsal.log")
-"""What a finished rehearsal leaves in its folder: the summary, and the logs of its instances."""
+LEFT_BEHIND = (JSON_NAME, HTML_NAME, QUALITY, "instances", "rehearsal.log")
+"""What a finished rehearsal leaves: the summary, the quality report that it links to, and the logs of its instances."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -165,5 +165,7 @@ def test_the_summary_keeps_its_contract(told):
 
 def test_nothing_is_left_but_the_summary_and_the_logs(told):
     directory, _ = told
-    assert {entry.name for entry in directory.iterdir()} <= {"lock", "summary.json", "summary.html", "instances"}
+    left = {entry.name for entry in directory.iterdir()}
+    assert left <= {"lock", "summary.json", "summary.html", "quality.html", "instances"}
+    assert set(re.findall(r'href="([\w.-]+)"', (directory / "summary.html").read_text())) <= left
     assert processes_with(str(directory)) == []
