@@ -141,7 +141,7 @@ def test_a_job_with_a_setting_that_is_gone_is_read_where_the_setting_was_off():
         stored["hyper_parameters"][retired] = off / 2
         with pytest.raises(SpecMalformed, match=f"{retired}=.* is not supported any more"):
             JobSpec.from_json(canonical(stored))
-    with pytest.raises(SpecMalformed, match="is no setting"):
+    with pytest.raises(SpecMalformed, match="is not a setting"):
         HyperParameters().with_settings(["layer_decay=0.5"])
 
 

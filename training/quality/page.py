@@ -15,7 +15,7 @@ SHOWN: Final = 24
 """Pictures of a finding; of pairs half as many pairs."""
 
 _FOLDER: Final = Path(__file__).parent
-_STYLE: Final = _FOLDER.parents[1] / "evaluation" / "reporting" / "report.css"
+_STYLE: Final = _FOLDER.parent / "evaluation" / "reporting" / "report.css"
 
 
 def shown_of(finding: Finding) -> tuple[Concern, ...]:

@@ -72,9 +72,8 @@ def leave_everything(fake: FakeAccount) -> dict[str, str]:
     fake.client("logs").create_log_group(logGroupName="/petpark/test/endpoint")
     fake.client("ssm").put_parameter(Name="/petpark/test/api-keys/gate", Value="x", Type="String")
     ec2: Any = fake.client("ec2")
-    image = ec2.describe_images(Owners=["amazon"])["Images"][0]["ImageId"]
     specification = [{"ResourceType": "instance", "Tags": TAGS}]
-    made = ec2.run_instances(ImageId=image, MinCount=1, MaxCount=1, TagSpecifications=specification)
+    made = ec2.run_instances(ImageId="ami-12345678", MinCount=1, MaxCount=1, TagSpecifications=specification)
     network = ec2.create_vpc(CidrBlock="10.9.0.0/16", TagSpecifications=[{"ResourceType": "vpc", "Tags": TAGS}])
     return {
         "bucket": "lake",

@@ -178,7 +178,7 @@ def test_the_page_needs_nothing_from_anywhere(facts: Facts) -> None:
 
 def test_mistakes_are_shown_the_surest_first(facts: Facts) -> None:
     wrong = [prediction(name=f"dog/{n}.jpg", truth="dog", probability=n / 10) for n in (6, 9, 7)]
-    gallery = render(facts(predictions=wrong)).partition("What it gets wrong")[2]
+    gallery = render(facts(predictions=wrong)).partition("<h2>Errors</h2>")[2]
     names = re.findall(r'title="(dog/\d\.jpg)"', gallery)
     assert names == ["dog/9.jpg", "dog/7.jpg", "dog/6.jpg"]
 

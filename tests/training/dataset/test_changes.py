@@ -136,7 +136,7 @@ def test_a_change_that_changes_nothing_or_says_no_reason_is_refused(lake: Lake):
         lake.relabel(lake.first, "cat/3.jpg", " ")
     with pytest.raises(NothingToChange, match="no photo was named"):
         lake.exclude(lake.first)
-    with pytest.raises(NothingToChange, match="say why"):
+    with pytest.raises(NothingToChange, match="a reason is required"):
         exclude(lake.store, lake.first, keys=["cat/3.jpg"], by=ANA, why=" ", now=NOW)
     assert not list(lake.store.keys(changes_prefix(lake.first)))
 

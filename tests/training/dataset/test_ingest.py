@@ -136,7 +136,7 @@ def test_what_cannot_become_a_model_is_refused_with_advice(tmp_path: Path, class
 
 
 def test_a_folder_that_is_not_there_is_refused(tmp_path: Path):
-    with pytest.raises(DatasetRefused, match="no folder"):
+    with pytest.raises(DatasetRefused, match="is not a folder"):
         ingest(tmp_path / "nowhere", MemoryStore(), seed=1)
 
 
