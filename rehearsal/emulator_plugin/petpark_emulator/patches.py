@@ -14,20 +14,19 @@ from localstack.runtime import hooks
 @hooks.on_infra_start()
 def apply() -> None:
     """LocalStack calls this before it serves its first request."""
-    from petpark_emulator import (
+    from petpark_emulator import connections, retries
+    from petpark_emulator.access import enforcement
+    from petpark_emulator.aws import (
         autoscaling,
         budgets,
-        connections,
         instances,
         launch_templates,
         machine_images,
         object_versions,
         queues,
-        retries,
         scheduler,
         step_functions,
     )
-    from petpark_emulator.access import enforcement
 
     for module in (
         autoscaling,

@@ -13,8 +13,8 @@ from localstack.aws.spec import load_service
 from localstack.services.plugins import Service, aws_provider
 from plux import PluginSpec
 
-from petpark_emulator import autoscaling as scaling
-from petpark_emulator import load_balancing
+from petpark_emulator.aws import autoscaling as scaling
+from petpark_emulator.aws import load_balancing
 
 Operation = Callable[[RequestContext, dict[str, Any]], dict[str, Any]]
 

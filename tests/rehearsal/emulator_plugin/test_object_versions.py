@@ -11,7 +11,7 @@ def test_an_object_written_while_versioning_is_turned_on_can_be_found_as_null(tm
     """The overlap cannot be arranged from outside: what is stored then, LocalStack's own classes are asked."""
     program = (
         "from localstack.services.s3.models import S3Object, VersionedKeyStore; "
-        "from petpark_emulator import object_versions; object_versions.apply(); "
+        "from petpark_emulator.aws import object_versions; object_versions.apply(); "
         "store = VersionedKeyStore(); store.set('k', S3Object(key='k', etag='e', version_id=None)); "
         "assert store.pop('k', 'null').key == 'k'; assert store.is_empty()"
     )

@@ -24,7 +24,7 @@ def test_schedules_are_read_as_aws_writes_them() -> None:
         ("cron(30 4 ? * SAT *)", "UTC"): "2026-11-28T04:30:00",
     }
     program = (
-        "import json, sys; from petpark_emulator.scheduler import next_time; "
+        "import json, sys; from petpark_emulator.aws.scheduler import next_time; "
         f"print(json.dumps([next_time(*case, {MONDAY_NOON.timestamp()}) for case in json.loads(sys.argv[1])]))"
     )
     read = subprocess.run(

@@ -11,7 +11,7 @@
 from functools import wraps
 from typing import Any
 
-from petpark_emulator.autoscaling import template_version
+from petpark_emulator.aws.autoscaling import template_version
 
 
 def apply() -> None:
