@@ -4,8 +4,7 @@ Not the IAM policies of `infra.policies`: those are what the program declares, t
 """
 
 from infra.rules.check import RULES, check
-from infra.rules.limits import Limits, TrainingLimits
 from infra.rules.resource import UNKNOWN, Resource
-from infra.rules.rule import Finding, Rule, Severity
+from infra.rules.rule import Finding, Limits, Rule, Severity, TrainingLimits
 
 __all__ = ["RULES", "UNKNOWN", "Finding", "Limits", "Resource", "Rule", "Severity", "TrainingLimits", "check"]

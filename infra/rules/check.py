@@ -3,9 +3,8 @@
 from collections.abc import Iterable
 
 from infra.rules import encryption, hourly_cost, instances, logs, network, permissions, storage, tags
-from infra.rules.limits import Limits
 from infra.rules.resource import Resource, Stack
-from infra.rules.rule import Context, Finding, Rule
+from infra.rules.rule import Context, Finding, Limits, Rule
 
 RULES: tuple[Rule, ...] = (
     *network.RULES,
