@@ -41,7 +41,7 @@ def _limit(name: str, help: str) -> Any:
     "start",
     epilog=example(
         'petpark experiment start 13 --channel prod --mode shadow --share 0.2 --why "new night photos"',
-        'petpark experiment start 13 --channel prod --mode canary --share 0.05 --hours 12 --why "as quick?"',
+        'petpark experiment start 13 --channel prod --mode canary --share 0.05 --hours 12 --why "same latency?"',
     ),
 )
 def start(
