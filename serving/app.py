@@ -198,7 +198,7 @@ async def _on_http_exception(request: Request, error: Exception) -> Response:
 
 
 async def _on_caller_left(request: Request, _error: Exception) -> Response:
-    """Answer whoever sent a part of a body: the server says the same of one that hung up and of one that breaks HTTP.
+    """Answer a client that sent part of a body: the server does not tell a closed connection from broken HTTP.
 
     A body of a known length only ends early when its caller hangs up; nobody reads that answer, it is for the metrics.
     One in chunks also does where the server cannot read on, and then somebody waits for an answer.

@@ -72,7 +72,7 @@ def figure(metrics: Mapping[str, float], name: str) -> str:
 
 
 def brief(value: str) -> str:
-    """A fact of a version's lineage as people compare it: a hash by its first digits, whoever acted by their name."""
+    """A fact of a version's lineage as people compare it: a hash by its first digits, a person by name."""
     return short(value) if _HASH.fullmatch(value) else person(value) if value.startswith("arn:") else value
 
 

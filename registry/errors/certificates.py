@@ -11,7 +11,7 @@ type Reason = Literal[
 
 
 class NotCertified(RegistryError):
-    """No certificate in force covers exactly this version; `reason` says why."""
+    """No valid certificate covers exactly this version; `reason` says why."""
 
     _NEXT: dict[str, str] = {  # noqa: RUF012
         "none": "Let somebody other than the trainer look at its report and run `petpark certify`.",

@@ -29,7 +29,7 @@ _TRIES = 20
 
 @dataclass(frozen=True, kw_only=True)
 class Repair:
-    """From here on the object `key`, if it has these bytes, is no part of its log."""
+    """From here on the object `key`, if it has these bytes, is not part of its log."""
 
     number: int
     key: str

@@ -47,7 +47,7 @@ def find(store: PrunableStore, model: str) -> list[Obstacle]:
 
 
 def declare(repairs: Repairs, obstacle: Obstacle, *, by: str, why: str) -> Repair:
-    """Record that it is no part of its log."""
+    """Record that it is not part of its log."""
     return repairs.declare(obstacle.key, obstacle.body, problem=str(obstacle.problem), by=by, why=why)
 
 

@@ -209,7 +209,7 @@ class Connections:
         return found
 
     def _identify(self, descriptor: int, inode: int) -> tuple[Line, float] | None:
-        """Whose connection it is; None for a socket that is no caller's. Raises OSError where it is closed already."""
+        """Whose connection it is; None for a socket that is not a caller's. Raises OSError if it is already closed."""
         with _held(descriptor, inode) as held:
             if held.family not in (socket.AF_INET, socket.AF_INET6):
                 return None

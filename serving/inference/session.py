@@ -22,7 +22,7 @@ STRANGENESS = "strangeness"
 
 
 class ModelInvalid(ValueError):
-    """A file is no model that keeps the interface of the contract; the message says where it departs from it."""
+    """A file is not a model with the contract's interface; the message says where it differs."""
 
 
 @dataclass(frozen=True, kw_only=True)

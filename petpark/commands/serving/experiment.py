@@ -1,4 +1,4 @@
-"""`petpark experiment`: a challenger beside the version in force, and the rule that decides about it."""
+"""`petpark experiment`: a challenger that runs next to the current version, and the rule that decides about it."""
 
 import time
 from collections.abc import Iterator
