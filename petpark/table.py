@@ -1,4 +1,4 @@
-"""How tables and fields fit a terminal: ids stay whole, so that they can be copied, and all else gives way."""
+"""How tables and fields fit a terminal: ids are never cut, so that they can be copied; other columns shrink."""
 
 from __future__ import annotations
 

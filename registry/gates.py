@@ -1,4 +1,4 @@
-"""What is asked of photos and models before people are: the names by which stacks, jobs and versions speak of it.
+"""Quality gates for photos and models: the names and defaults that stacks, jobs and versions use.
 
 A stack's YAML says the values (`petpark:gates`), `infra` checks and exports them, a job carries them, `training`
 judges by them, and a version's metrics tell which gates it passed. Nothing here knows a cloud or a library, so that all

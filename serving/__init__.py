@@ -1,4 +1,4 @@
-"""A version to answers to telemetry."""
+"""The endpoint: serves a version over HTTP and gRPC."""
 
 import os
 

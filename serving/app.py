@@ -158,7 +158,7 @@ def _starlette(routes: Sequence[Route]) -> Starlette:
 
 
 class ClassifyFastPath:
-    """Photos do not go Starlette's way through middleware and router: it takes time that they have not."""
+    """Sends `POST /v1/classify` directly to its route: Starlette's middleware and router would take too long."""
 
     def __init__(self, photo: Route, others: ASGIApp) -> None:
         self._photo = photo

@@ -1,4 +1,4 @@
-"""How the commands about models say things that more than one of them says."""
+"""Formatting that several commands about models share."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A version, or an endpoint, tested on a folder of photos that somebody brings."""
+"""A version, or an endpoint, tested on a folder of the user's photos."""
 
 from __future__ import annotations
 

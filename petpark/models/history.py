@@ -1,4 +1,4 @@
-"""How a channel came to where it is, and the proof that nobody rewrote it."""
+"""A channel's history, and the proof that nobody rewrote it."""
 
 from __future__ import annotations
 

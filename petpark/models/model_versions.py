@@ -1,4 +1,4 @@
-"""What the registry holds, as operators ask for it: versions, where each stands, its report, its proof."""
+"""The registry's content for operators: versions, their channels, reports and verification."""
 
 from __future__ import annotations
 

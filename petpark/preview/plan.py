@@ -1,4 +1,4 @@
-"""A plan: what would be done to each resource of a stack, whichever engine says so. Pure."""
+"""A plan: what would be done to each resource of a stack, from any engine. Pure."""
 
 from __future__ import annotations
 

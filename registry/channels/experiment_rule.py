@@ -1,4 +1,4 @@
-"""When a challenger has won, and when it has done harm: decided from counts alone, by a rule that was stated before."""
+"""Whether a challenger won or did harm: decided from counts alone, by a rule that was stated in advance."""
 
 import math
 from collections.abc import Iterator, Mapping

@@ -1,4 +1,4 @@
-"""The human decisions and their rules in one place: who may certify, and which version may come into force where.
+"""The human decisions and their rules in one place: who may certify, and which version a channel may move to.
 
 The endpoints hold the rule about certificates again by themselves (`Certificates.require` before they load anything),
 and the bucket policy the one about movers, so a writer that goes around this module serves nothing by it.

@@ -1,4 +1,4 @@
-"""Repairs: what somebody declared to be no part of the registry's logs, who, and why. Nothing is deleted.
+"""Repairs: objects that somebody declared not to be part of the registry's logs, who, and why. Nothing is deleted.
 
 A repair names an object by its key and the hash of its bytes. Logs ask for repairs only where they cannot go on
 without one, so they cost nothing while the registry is sound.

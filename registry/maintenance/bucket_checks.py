@@ -1,4 +1,4 @@
-"""What the registry's guarantees lean on in its bucket: kept versions, a policy that refuses, encryption, privacy.
+"""The bucket settings that the registry depends on: versioning, the policy's denials, encryption, no public access.
 
 The registry writes as if they held: loosening one of them breaks no write, so only a check finds it.
 """

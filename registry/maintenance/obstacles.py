@@ -1,4 +1,4 @@
-"""What stands in the way of a registry's logs, and may be declared void: `petpark models repair`.
+"""Objects that block a registry's logs, and may be declared void: `petpark models repair`.
 
 Nothing here decides that a registry is whole. An obstacle is an object that was written once and never belonged; where
 the bucket remembers that something was deleted or rewritten, nothing may be declared: that has to be restored.

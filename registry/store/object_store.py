@@ -1,4 +1,4 @@
-"""Where objects live: create-if-absent, read, list. Nothing is ever overwritten through here."""
+"""The object store protocol: create-if-absent, read, list. It never overwrites anything."""
 
 from collections.abc import Iterator
 from pathlib import Path

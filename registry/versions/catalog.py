@@ -1,4 +1,4 @@
-"""The catalog: publishes several files as one version, and gives them back verified."""
+"""The catalog: publishes several files as one version, and returns them verified."""
 
 import itertools
 import secrets

@@ -1,4 +1,4 @@
-"""`inference.GRPCInferenceService`, in the event loop, with the workers, the limits and the door of the HTTP side."""
+"""`inference.GRPCInferenceService`, in the event loop, with the workers, limits and authentication of the HTTP side."""
 
 import logging
 import time

@@ -1,4 +1,4 @@
-"""ONNX Runtime behind one door: pixels in, probabilities out. Nothing here knows photos, files or HTTP."""
+"""ONNX Runtime behind one interface: pixels in, probabilities out, without photos, files or HTTP."""
 
 import json
 from collections.abc import Mapping
