@@ -48,9 +48,9 @@ def create_app(
     connections: Connections | None = None,
     clock: Clock = utc_now,
 ) -> RequestMiddleware:
-    """Make the ASGI application of one endpoint; `live` decides which version answers, `door` who may ask.
+    """Make the ASGI application of one endpoint; `live` decides which version answers, `door` authenticates callers.
 
-    Without a `door` there is one that knows no keys, so it is open or shut as the settings say. `view` is what the page
+    Without a `door` there are no keys: all callers or none are admitted, as the settings say. `view` is what the page
     Models shows, and `open_promotion_service` lets an operator move the channel from there; None: not from here.
     """
     bodies = bodies or Bodies(settings.limits, shares=not settings.behind_load_balancer)

@@ -151,7 +151,7 @@ class RegistryView:
         return body
 
     def forget(self) -> None:
-        """Read anew at the next question: something was changed through this process."""
+        """Read again at the next request: something was changed through this process."""
         self._read_at = None
 
     def look(self) -> RegistryContents:

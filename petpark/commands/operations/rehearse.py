@@ -244,7 +244,7 @@ def _explain_engine(output: Output, engine: EngineName) -> None:
 
 
 def _show(output: Output, facts: RehearsalFacts, directory: Path) -> None:
-    """The end of the story on a terminal: what came of it, where it is written, and how to go on."""
+    """Print the result of a rehearsal on a terminal: its steps, where the report is, and what to do next."""
     table = Table.grid(padding=(0, 2))
     table.add_column(justify="left")
     table.add_column(justify="right", style="cyan")
