@@ -22,7 +22,7 @@ class Network(Component):
     """A VPC over two zones, with subnets for load balancers and subnets for instances, and a private path to S3.
 
     Both kinds are public for now. They are apart so that instances can move behind a NAT gateway one day without the
-    load balancer, and with it the address that clients know, having to be made anew.
+    load balancer, and with it the address that clients know, having to be replaced.
     """
 
     def __init__(self, name: str, args: NetworkArgs, opts: pulumi.ResourceOptions | None = None) -> None:

@@ -22,15 +22,13 @@ class Program(Commands):
         ),
         "preview": Listed(
             "petpark.commands.operations.preview",
-            "Show what `pulumi up` would do to the stack of --stack, as a page in Markdown.",
+            "Show what `pulumi up` would change in the stack, and its cost, as a Markdown page.",
         ),
         "costs": Listed(
             "petpark.commands.operations.costs",
             "Estimate the monthly cost of the stack with its current settings, at AWS list prices.",
         ),
-        "prices": Listed(
-            "petpark.commands.operations.prices", "The dated table of AWS's list prices, from which costs are computed."
-        ),
+        "prices": Listed("petpark.commands.operations.prices", "The dated table of AWS list prices that `costs` uses."),
         "train": Listed(
             "petpark.commands.training.train",
             "Train on one or more instances of the stack: a new job (--dataset), or an interrupted one (--resume).",
@@ -61,12 +59,12 @@ class Program(Commands):
             "Hyperparameter search: each trial is a job, within a budget of hours and money.",
         ),
         "models": Listed("petpark.commands.registry.models", "The registry: versions, channels, certificates."),
-        "endpoints": Listed("petpark.commands.serving.endpoints", "Running endpoints."),
+        "endpoints": Listed("petpark.commands.serving.endpoints", "State of the running endpoints."),
         "camera": Listed("petpark.commands.serving.camera", "The camera agent."),
         "keys": Listed("petpark.commands.serving.api_keys", "API keys of endpoints."),
         "people": Listed(
             "petpark.commands.operations.people",
-            "People who operate petpark, and the permissions that they need in AWS.",
+            "AWS permissions for the people who operate petpark.",
         ),
         "experiment": Listed(
             "petpark.commands.serving.experiment", "Experiments with a challenger version: shadow, canary, A/B."

@@ -1,4 +1,4 @@
-"""Ids by their first characters: an id is written once in full and then copied, or begun."""
+"""Finds ids by their first characters."""
 
 from __future__ import annotations
 

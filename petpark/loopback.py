@@ -1,4 +1,4 @@
-"""Requests to this machine never go through a proxy, whatever the environment names.
+"""Requests to this machine never go through a proxy, even if the environment names one.
 
 Clients read `NO_PROXY` differently. curl and Go match a network (`127.0.0.0/8`); Go leaves loopback out by itself, as
 Chromium does. Python's urllib, and with it botocore, httpx, requests and gRPC match names and their endings only, so

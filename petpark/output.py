@@ -1,4 +1,4 @@
-"""How a command speaks: tables for people, one JSON document for programs, progress only where someone watches."""
+"""Output of commands: tables for people, one JSON document for programs, progress only on a terminal or log."""
 
 from __future__ import annotations
 

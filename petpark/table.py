@@ -1,4 +1,4 @@
-"""How tables and fields fit a terminal: ids stay whole, so that they can be copied, and all else gives way."""
+"""How tables and fields fit a terminal: ids are never cut, so that they can be copied; other columns shrink."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _ID = re.compile(r"(?=\S*\d)[\w.:/@+=-]{8,}")
 """A word that means nothing without its end: a job, a hash, an instance, a key, an ARN."""
 
 _WORD = 8
-"""Columns that a word which is no id may be folded to."""
+"""Minimum width to which text other than an id may be folded."""
 
 _GAP = 2
 
@@ -31,7 +31,7 @@ def table(
 ) -> RenderableType:
     """Rows below a heading, within `width` columns of text (None: each row is one line).
 
-    Where the ids alone do not fit beside each other, each row is a block of lines.
+    If the ids alone do not fit next to each other, each row is a block of lines.
     """
     texts = [[_text(cell) for cell in row] for row in rows]
     widths: list[int] | None = None
@@ -54,7 +54,7 @@ def table(
 
 
 def fields(named: Mapping[str, Cell], *, width: int, dim: bool, names: int = 0, indent: int = 0) -> RenderableType:
-    """A line a field, its name first; an id that does not fit beside its name is a line of its own, never broken.
+    """One line per field, its name first; an id that does not fit next to its name gets its own line, never broken.
 
     `names` columns at least are for the names, so that several such blocks stand below each other.
     """
@@ -126,7 +126,7 @@ def _overhead(count: int, *, framed: bool) -> int:
 
 
 def _named(columns: Sequence[str]) -> list[str]:
-    """Names for fields: what has none, or one that was there before, is told apart by spaces."""
+    """Names for fields: missing and repeated names are made unique with spaces."""
     found: list[str] = []
     for column in columns:
         while column in found:

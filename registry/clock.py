@@ -1,4 +1,4 @@
-"""The time of day: what takes a clock takes one that a test can set."""
+"""The current time; tests can pass their own clock."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""One spelling for every stored object: canonical JSON (RFC 8785), read back strictly.
+"""One encoding for every stored object: canonical JSON (RFC 8785), parsed strictly.
 
 What does not equal its own canonical form is not read at all. So an object's digest is the hash of its bytes, and no
 two readers can disagree about duplicate keys, number formats or trailing bytes.

@@ -1,4 +1,4 @@
-"""What is asked of photos and models before people are: the names by which stacks, jobs and versions speak of it.
+"""Quality gates for photos and models: the names and defaults that stacks, jobs and versions use.
 
 A stack's YAML says the values (`petpark:gates`), `infra` checks and exports them, a job carries them, `training`
 judges by them, and a version's metrics tell which gates it passed. Nothing here knows a cloud or a library, so that all
@@ -87,7 +87,7 @@ class ModelGates:
     """What a version must show: each field is a gate, with petpark's own value.
 
     Each value is compared with the bound of a 95 % interval that is against the version. petpark's own values are a
-    floor below which a model is no use to anybody; a park sets its own in its stack's YAML. A new gate is a field here
+    floor below which a model is useless; users set their own in its stack's YAML. A new gate is a field here
     and a function in `training.evaluation.gates`, which measures it.
     """
 

@@ -14,7 +14,7 @@ _NOT_IN_SESSION_NAMES = re.compile(r"[^\w+=,.@-]", re.ASCII)
 
 
 def person(arn: str) -> str:
-    """The name of the acting person: a user's name, or the name of a role's session; `arn` itself if it is no ARN."""
+    """The name of the acting person: that of a user or of a role's session; `arn` itself if it is not an ARN."""
     return arn.rpartition(":")[2].rpartition("/")[2]
 
 

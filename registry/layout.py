@@ -355,7 +355,7 @@ def repair_key(model: str, number: int) -> str:
 # --- model store: the API keys of endpoints -------------------------------------------------------------------------
 
 API_KEYS = "api_keys/"
-"""Beside the registries of models, none of which can have such a name (`registry.encoding.NAME`)."""
+"""Next to the registries of models, none of which can have such a name (`registry.encoding.NAME`)."""
 
 
 def api_keys_prefix(stack: str) -> str:

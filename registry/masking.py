@@ -25,7 +25,7 @@ _AS_IT_IS = "-._~!$&'()*+,;="  # RFC 3986, section 3.2.1, besides letters, digit
 
 
 class AddressUnclear(ValueError):
-    """An address whose parts cannot be told apart; the message says what to write, and shows nothing of it."""
+    """An address whose parts are ambiguous; the message says what to write, and shows nothing of it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,7 +89,7 @@ class Address:
         return f"{self.scheme}://{login}{self.host}{'' if self.rest in {'', '/'} else f'/{HIDDEN}'}"
 
     def secrets(self) -> Iterator[str]:
-        """What must not be told, in every spelling that a library may use."""
+        """The secrets to hide, in every spelling that a library may use."""
         yield self.encoded
         if self.rest not in {"", "/"}:
             yield from _spellings(self.rest.partition("?")[2])
@@ -131,7 +131,7 @@ class Secrets:
         return text if self._pattern is None else self._pattern.sub(HIDDEN, text)
 
     def hide_in(self, value: object) -> object:
-        """A JSON document with every text, keys aside, hidden; what is no JSON becomes its text."""
+        """A JSON document with every text, keys aside, hidden; what is not JSON becomes its text."""
         if self._pattern is None or value is None or isinstance(value, bool | int | float):
             return value
         if isinstance(value, Mapping):

@@ -1,4 +1,4 @@
-"""YAML in which no key of a map is there twice. PyYAML takes the last one, and so hides the first without a word.
+"""YAML in which no key of a map is there twice. PyYAML takes the last one and silently ignores the first.
 
 YAML 1.2.2, section 3.2.1.1: the keys of a mapping are unique. The Pulumi CLI refuses such files as well.
 """

@@ -61,7 +61,7 @@ class StoredFile:
 
 @dataclass(frozen=True, kw_only=True)
 class Version:
-    """Files, labels, metrics and lineage under one number; whoever knows the digest knows every byte.
+    """Files, labels, metrics and lineage under one number; the digest determines every byte.
 
     Constructing one raises VersionMalformed, FileNameRefused or NameRefused unless it can be stored and read back.
     """

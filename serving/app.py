@@ -48,9 +48,9 @@ def create_app(
     connections: Connections | None = None,
     clock: Clock = utc_now,
 ) -> RequestMiddleware:
-    """Make the ASGI application of one endpoint; `live` decides which version answers, `door` who may ask.
+    """Make the ASGI application of one endpoint; `live` decides which version answers, `door` authenticates callers.
 
-    Without a `door` there is one that knows no keys, so it is open or shut as the settings say. `view` is what the page
+    Without a `door` there are no keys: all callers or none are admitted, as the settings say. `view` is what the page
     Models shows, and `open_promotion_service` lets an operator move the channel from there; None: not from here.
     """
     bodies = bodies or Bodies(settings.limits, shares=not settings.behind_load_balancer)
@@ -158,7 +158,7 @@ def _starlette(routes: Sequence[Route]) -> Starlette:
 
 
 class ClassifyFastPath:
-    """Photos do not go Starlette's way through middleware and router: it takes time that they have not."""
+    """Sends `POST /v1/classify` directly to its route: Starlette's middleware and router would take too long."""
 
     def __init__(self, photo: Route, others: ASGIApp) -> None:
         self._photo = photo
@@ -198,7 +198,7 @@ async def _on_http_exception(request: Request, error: Exception) -> Response:
 
 
 async def _on_caller_left(request: Request, _error: Exception) -> Response:
-    """Answer whoever sent a part of a body: the server says the same of one that hung up and of one that breaks HTTP.
+    """Answer a client that sent part of a body: the server does not tell a closed connection from broken HTTP.
 
     A body of a known length only ends early when its caller hangs up; nobody reads that answer, it is for the metrics.
     One in chunks also does where the server cannot read on, and then somebody waits for an answer.

@@ -8,7 +8,7 @@ class AddressInUse(OSError):
 
 
 def check_address(host: str, port: int, *, advice: str) -> None:
-    """Granian shares a port with whoever else shares it, and would not say so. Raises `AddressInUse`."""
+    """Check that no other process listens: Granian would share the port silently. Raises `AddressInUse`."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -44,7 +44,7 @@ def log_to_stdout(secrets: Secrets | None = None) -> None:
 
 
 class _CloudWatch(watchtower.CloudWatchLogHandler):
-    FLUSH_TIMEOUT = 3  # seconds at the end of the process; 30 would outlast the patience of whoever sent SIGTERM
+    FLUSH_TIMEOUT = 3  # seconds at the end of the process; 30 would exceed the usual timeout after SIGTERM
 
 
 def log_to_cloudwatch(client: Any, *, group: str, stream: str) -> None:

@@ -229,7 +229,7 @@ def _following(followers: Sequence[Follower], *, poll_seconds: float) -> Generat
 
 @contextlib.contextmanager
 def _guarding(connections: Connections) -> Generator[None]:
-    """Close connections that go beyond the limits, from a thread of its own: a busy event loop is no excuse."""
+    """Close connections beyond the limits, from its own thread, so that it works while the event loop is busy."""
     stop = threading.Event()
     threading.Thread(target=connections.run, args=(stop,), name="connections", daemon=True).start()
     try:
@@ -242,7 +242,7 @@ def _server(app: ASGIApp, settings: ServingSettings, port: int, connections: int
     """HTTP/1.1 alone: load balancers speak it to their targets, and HTTP/2's tables of header lines cost memory.
 
     Granian takes `_SPARE` times as many connections as there may be: those beyond the limit are closed by the guard,
-    which knows which of them are worth least; Granian would leave whoever comes next waiting.
+    which knows which of them are worth least; Granian would leave the next caller waiting.
     """
     limits = settings.limits
     return Server(

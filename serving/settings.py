@@ -1,4 +1,4 @@
-"""What an endpoint is told from outside: its environment, read once, and the limits that it keeps."""
+"""An endpoint's settings: its environment variables, read once, and its limits."""
 
 import json
 import os
@@ -46,7 +46,7 @@ class Limits:
     """Time that a connection stays open for a next request. More than the 60 s after which a load balancer drops it:
     https://docs.aws.amazon.com/elasticloadbalancing/latest/application/edit-load-balancer-attributes.html"""
     answer_seconds: float = 30.0
-    """Time that one piece of work may wait and take before its caller is told to come back."""
+    """Maximum time that one piece of work may wait and run before its caller is asked to retry."""
     peer_messages: int = 4
     """gRPC messages of one caller's address that may arrive at the same time."""
     peer_calls: int = 64
@@ -181,7 +181,7 @@ def usable_cores() -> int:
 
 
 def _api_keys(read: "_Reader") -> tuple[Literal["required", "open"], str | None]:
-    """Nobody opens an endpoint by forgetting to say something: there is no default."""
+    """There is no default, so that a forgotten setting cannot open an endpoint."""
     prefix = read.environment.get(Variable.API_KEYS_PREFIX, "").strip() or None
     if prefix is not None and not (prefix.startswith(API_KEYS) and prefix.endswith("/")):
         raise SettingInvalid(f"{Variable.API_KEYS_PREFIX} is {prefix!r}; expected a prefix such as {API_KEYS}prod/.")

@@ -124,7 +124,7 @@ def read(get: Callable[[str], str | None], *, region: str | None, namespace: str
 
 def read_from(values: Reader, region: str | None) -> StackSettings:
     """Read every setting with its check; what is wrong is left to `values.settle`."""
-    expected = "a region such as eu-west-1; not one of China, GovCloud or another partition, whose ARNs are others"
+    expected = "a region such as eu-west-1; not one of China, GovCloud or another partition, whose ARNs differ"
     values.checks["aws:region"] = Check(expected=expected)
     if not _REGION.fullmatch(region or ""):
         values.refuse("aws:region", region, expected)

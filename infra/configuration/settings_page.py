@@ -24,18 +24,18 @@ from registry.gates import CHECKS, DATA_GATES, MODEL_GATES
 STACKS = ("test", "prod")
 PROJECT = "petpark"
 _WIDTH, _SHOWN, _FEW = 118, 60, 4
-_KINDS = {str: "a text", int: "a whole number", float: "a number"}
+_KINDS = {str: "text", int: "a whole number", float: "a number"}
 
 _HEAD = """\
 # Settings
 
 Every difference between the stacks is a value in `Pulumi.test.yaml` or `Pulumi.prod.yaml`. This page lists all of them.
-`make docs-settings` writes it from `Pulumi.yaml` and from the checks with which the program reads values; `pulumi
-preview` and `up` refuse other values and name every wrong key. `pulumi config set petpark:KEY VALUE --stack STACK`
-changes one.
+`make docs-settings` generates it from `Pulumi.yaml` and from the program's own checks; `pulumi preview` and `pulumi up`
+reject other values and name every wrong key. To change one: `pulumi config set petpark:KEY VALUE --stack STACK`.
 
-"costs" is what a changed value changes: USD a month, or USD an hour of training, at the list prices by which `petpark
-costs --stack STACK` counts, which also says their region and date; – where it changes nothing that is counted there.
+"default" is the value in the shipped file. "costs" is how the bill changes with the value, in USD a month or USD an
+hour of training, at the list prices that `petpark costs --stack STACK` uses; that command prints their region and date.
+– means no change to anything that it counts.
 """
 
 

@@ -170,7 +170,7 @@ RULES = (
     Rule(
         name="training-terminates",
         demands="An instance of a launch template without a group terminates when it shuts down.",
-        why="A stopped instance stays for ever, and its disk is paid for.",
+        why="A stopped instance stays forever, and its disk is paid for.",
         source=_SHUTDOWN,
         kinds=frozenset({_TEMPLATE}),
         each=_terminates,

@@ -1,4 +1,4 @@
-"""Reading calls to one account and region, with timeouts, few retries, and one way to say that a call was refused."""
+"""Read calls to one account and region, with timeouts, few retries, and one exception for denied calls."""
 
 import threading
 from collections.abc import Collection, Mapping

@@ -85,7 +85,7 @@ def _gather(find: Callable[[Account], Iterator[Leftover]], account: Account) -> 
 
 
 def _buckets(account: Account) -> Iterator[Leftover]:
-    """Somebody else's bucket may refuse to show its tags: that is told after all others were looked at."""
+    """Somebody else's bucket may refuse to show its tags: that is reported after all others were checked."""
     refused: Unchecked | None = None
     for bucket in account.pages("s3", "list_buckets", "Buckets"):
         name = bucket["Name"]

@@ -1,6 +1,6 @@
-"""API keys as they were kept before: a parameter each, in the account of the endpoint's stack.
+"""API keys as earlier releases stored them: one SSM parameter each, in the account of the endpoint's stack.
 
-Whoever deploys moves them, with their own permissions: no role of petpark reaches parameters.
+The person who deploys copies them, with their own permissions: no role of petpark can read parameters.
 """
 
 from collections.abc import Iterable, Mapping

@@ -1,4 +1,4 @@
-"""How the commands about models say things that more than one of them says."""
+"""Formatting that several commands about models share."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def figure(metrics: Mapping[str, float], name: str) -> str:
 
 
 def brief(value: str) -> str:
-    """A fact of a version's lineage as people compare it: a hash by its first digits, whoever acted by their name."""
+    """A fact of a version's lineage as people compare it: a hash by its first digits, a person by name."""
     return short(value) if _HASH.fullmatch(value) else person(value) if value.startswith("arn:") else value
 
 

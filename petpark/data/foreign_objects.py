@@ -1,4 +1,4 @@
-"""What lies in the data lake and is nothing that petpark writes there. Everything passes it over; doctor names it."""
+"""Objects in the data lake that petpark did not write. All commands skip them; doctor lists them."""
 
 from __future__ import annotations
 

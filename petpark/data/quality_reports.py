@@ -1,4 +1,4 @@
-"""What datasets are worth: the report on their quality, stored beside them in the data lake."""
+"""Quality reports of datasets, stored next to them in the data lake."""
 
 from __future__ import annotations
 

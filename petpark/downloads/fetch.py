@@ -33,7 +33,7 @@ class Timeouts:
     """How long a download may take; times in seconds.
 
     `idle` is how many attempts in a row may bring no new byte, `unconnected` the same where no connection came about
-    (an offline machine is told soon), `attempts` how many there may be in all.
+    (an offline machine fails soon), `attempts` how many there may be in all.
     """
 
     connect: float = 10.0

@@ -1,4 +1,4 @@
-"""An archive becomes a folder: one process at a time, and the folder appears complete or not at all."""
+"""Installs an archive as a folder: one process at a time, and the folder appears complete or not at all."""
 
 from __future__ import annotations
 

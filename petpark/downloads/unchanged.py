@@ -11,7 +11,7 @@ from pathlib import Path
 
 
 def record(program: Path) -> None:
-    """Record the hash of `program`, just verified, beside its folder."""
+    """Record the hash of `program`, just verified, next to its folder."""
     _write(program, _digest(program))
 
 

@@ -125,7 +125,7 @@ def resolve(target: Target, beginning: str) -> str:
 
 
 def listed(target: Target) -> list[Listed]:
-    """All keys of the stack's endpoint by name, as reader; what is no record is listed as such."""
+    """All keys of the stack's endpoint by name, as reader; objects that are not records are listed as such."""
     state = _log(target, Role.READER).latest()
     return [
         Listed(name=name, record=state.records.get(name), problem=state.problems.get(name, ""))
@@ -139,7 +139,7 @@ class Migration:
 
     copied: Sequence[str] = ()
     malformed: Sequence[str] = ()
-    """Parameters that are no records, and were left."""
+    """Parameters that are not records, and were left."""
     deleted: Sequence[str] = ()
 
 

@@ -1,4 +1,4 @@
-"""The agent beside a camera, as an operator meets it: started here, asked over HTTP, read from its disk."""
+"""The camera agent, as operators use it: started here, queried over HTTP, read from its disk."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _SHOWN: Mapping[str, type | tuple[type, ...]] = {
 
 
 class LibrariesMissing(OperatorError):
-    """The agent's libraries are not installed beside petpark."""
+    """The agent's libraries are not installed."""
 
 
 class FolderRefused(OperatorError):
@@ -78,7 +78,7 @@ def settings_of(config: Path | None, sources: Sequence[str], overrides: Mapping[
 
 
 def run_agent(settings: AgentSettings) -> NoReturn:
-    """Run an agent until it is told to end, and end this process.
+    """Run an agent until it gets a signal to end, and end this process.
 
     Raises `LibrariesMissing` and what `camera.process.run` does.
     """

@@ -1,4 +1,4 @@
-"""Which version really answers, and where: every endpoint is asked, not the plan."""
+"""Which version each endpoint serves, as the endpoint itself reports."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Experiments on a channel: begin one, add up what its endpoints saw, and let the stated rule decide."""
+"""Experiments on a channel: start one, sum up what its endpoints measured, and apply the stated rule."""
 
 from __future__ import annotations
 

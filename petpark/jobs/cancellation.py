@@ -1,4 +1,4 @@
-"""Ending a job on purpose: who did it, and why, is how it ended."""
+"""Cancels a job; the job's result records who did it, and why."""
 
 from __future__ import annotations
 

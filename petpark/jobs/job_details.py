@@ -1,4 +1,4 @@
-"""One job from near: what was asked of it, how its version did at the gates, and what to try if that is not enough."""
+"""Details of one job: its settings, its version's gate results, and what to try if gates failed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a job said: its log stream in CloudWatch, and the boot logs of instances that ended otherwise than well.
+"""A job's logs: its log stream in CloudWatch, and the boot logs of instances that failed.
 
 A job's stream in the training log group has the job's name, whichever instances ran it (`training.jobs.logs`).
 """

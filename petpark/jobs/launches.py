@@ -1,4 +1,4 @@
-"""Launching the instances of a job: pool after pool until one has capacity, and never twice.
+"""Launching the instances of a job: tries one pool after another until one has capacity, and never launches twice.
 
 Which pools, and which refusals lead to the next: `petpark.jobs.pools`. Why not EC2 Fleet: `docs/design/training.md`.
 """

@@ -1,4 +1,4 @@
-"""How long a job is waited for: an instance that neither reports nor ends must not be watched for ever."""
+"""How long a job is waited for: an instance that neither reports nor ends must not be watched forever."""
 
 from __future__ import annotations
 

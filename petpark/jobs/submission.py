@@ -58,7 +58,7 @@ class EpochSeen:
 
 @dataclass(frozen=True, kw_only=True)
 class ProgressSeen:
-    """The job is so far with what is no epoch."""
+    """How far the job is with a stage that has no epochs."""
 
     record: ProgressRecord
 

@@ -1,6 +1,6 @@
 """The weights that a training starts from: where they are, and whether the network can start from them at all.
 
-Nobody unpickles a file here: whose weights they are is told by the job that made a version, or by the name and hash
+Nobody unpickles a file here: the architecture is known from the job that made a version, or by the name and hash
 under which torchvision publishes them.
 """
 

@@ -1,4 +1,4 @@
-"""A version, or an endpoint, tested on a folder of photos that somebody brings."""
+"""A version, or an endpoint, tested on a folder of the user's photos."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Tested:
     left_out: Mapping[str, Overlap] | None
     """Photos that the version learned from, in these or other bytes; None where nobody can tell."""
     unknown: str
-    """Why claim or left-out photos cannot be told; empty where they can."""
+    """Why the claim or the left-out photos cannot be determined; empty if they can."""
     skipped: Sequence[tuple[str, str]]
 
 

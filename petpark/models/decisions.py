@@ -125,7 +125,7 @@ def consequences(target: Target, number: int, *, clock: Clock = utc_now) -> list
 
 
 def _instead(target: Target, name: str, head: ChannelEntry, clock: Clock) -> int | None:
-    """The first that may be in force of the versions that roll back after roll back would bring back."""
+    """The first of the earlier versions, newest first, that the channel's rule permits."""
     from registry.errors import NotCertified, NothingToRollBackTo
 
     here = promotion_service(target, name, role=Role.READER)

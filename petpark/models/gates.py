@@ -1,4 +1,4 @@
-"""The gates of a stack: what holds for a new job, and how a version did at them."""
+"""The gates of a stack: the values for a new job, and the results of a version."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a channel came to where it is, and the proof that nobody rewrote it."""
+"""A channel's history, and the proof that nobody rewrote it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class History:
 
 @dataclass(frozen=True, kw_only=True)
 class ProvenHistory:
-    """What a proof of a channel's whole history found; `head` is the move in force, where the chain holds."""
+    """What a proof of a channel's whole history found; `head` is the current move, if the chain is intact."""
 
     channel: str
     proofs: Sequence[Proof]
@@ -37,7 +37,7 @@ class ProvenHistory:
 
     @property
     def sound(self) -> bool:
-        """Whether nobody rewrote it, as far as can be told."""
+        """Whether nobody rewrote it, as far as can be determined."""
         return all(proof.ok for proof in self.proofs)
 
 
@@ -84,7 +84,7 @@ def prove_history(target: Target, channel: str, *, since: str | None = None) -> 
 
 
 def _versions(target: Target, named: Mapping[tuple[int, str], int]) -> list[Proof]:
-    """That each version that was ever in force is there, with the digest that was moved to."""
+    """Check that each version that the channel ever had exists, with the digest in its entry."""
     from registry.versions.catalog import Catalog
 
     catalog = Catalog(target.store(target.outputs.model_store, role=Role.READER), target.outputs.model)

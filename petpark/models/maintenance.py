@@ -43,7 +43,7 @@ def obstacles(target: Target) -> list[Obstacle]:
 
 
 def declare_void(target: Target, found: Sequence[Obstacle], *, why: str) -> list[Repair]:
-    """Record, as the registry's repairer, that these objects are no part of their logs. Raises `ReasonMissing`."""
+    """Record, as the registry's repairer, that these objects are not part of their logs. Raises `ReasonMissing`."""
     from registry.channels.promotion import require_reason
     from registry.logs.repairs import Repairs
     from registry.maintenance import obstacles

@@ -1,4 +1,4 @@
-"""What the registry holds, as operators ask for it: versions, where each stands, its report, its proof."""
+"""The registry's content for operators: versions, their channels, reports and verification."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class Standing:
 
 @dataclass(frozen=True, kw_only=True)
 class Overview:
-    """The newest versions, newest first, `total` of all that there are, and the move in force on each channel."""
+    """The newest versions, newest first, the `total` number, and the current move of each channel."""
 
     standings: Sequence[Standing]
     total: int
@@ -206,7 +206,7 @@ def channels(target: Target) -> list[str]:
 
 
 def channel_heads(target: Target) -> dict[str, ChannelEntry]:
-    """The move in force on every channel that was ever moved."""
+    """The current move of every channel that was ever moved."""
     heads = {name: channel(target, name).head() for name in channels(target)}
     return {name: head for name, head in heads.items() if head is not None}
 

@@ -1,4 +1,4 @@
-"""One thing that was looked at in the registry: as it must be, or an outcome that says how it is not."""
+"""The result of one check in the registry: passed, or an error that says what is wrong."""
 
 from __future__ import annotations
 

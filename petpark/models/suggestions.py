@@ -1,4 +1,4 @@
-"""Going back a step: what to do about a model that failed gates, as the commands that do it.
+"""Suggestions for a model that failed gates, as commands.
 
 A gate's own advice (`training.evaluation.gates`) says what to look at. Here the job that was run is taken up again,
 with more photos, with other parameters, or from the weights that it ended with.

@@ -1,4 +1,4 @@
-"""The page as one comment of a pull request, updated in place. GitHub's REST API, by the token of a workflow.
+"""The page as one comment of a pull request, updated in place. GitHub's REST API, with the token of a workflow.
 
 https://docs.github.com/en/rest/issues/comments, https://docs.github.com/en/rest/pulls/pulls#list-pull-requests
 """

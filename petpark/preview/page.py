@@ -1,4 +1,4 @@
-"""The page of a preview: Markdown for a pull request's comment, never longer than GitHub takes. Pure."""
+"""The page of a preview: Markdown for a pull request's comment, never longer than GitHub accepts. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A plan: what would be done to each resource of a stack, whichever engine says so. Pure."""
+"""A plan: what would be done to each resource of a stack, from any engine. Pure."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class Plan:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of what would be done, in hexadecimal: equal for equal changes, in whichever order they were told."""
+        """SHA-256 of what would be done, in hexadecimal: equal for equal changes, in any order."""
         changes = sorted((_facts(change) for change in self.changes), key=lambda facts: (facts["urn"], facts["op"]))
         return hashlib.sha256(canonical({"stack": self.stack, "changes": changes})).hexdigest()
 

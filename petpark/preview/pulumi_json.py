@@ -63,7 +63,7 @@ def read_plan(text: str, *, stack: str, source: str = "pulumi preview") -> Plan:
 
 
 def _changes(urn: str, steps: Sequence[Mapping[str, Any]]) -> Iterator[ResourceChange]:
-    """What all steps of one resource come to: a replacement is told in three."""
+    """The changes that all steps of one resource amount to: a replacement has three steps."""
     ops = {step["op"] for step in steps}
     if ops & _REPLACED or (ops & _CREATED and ops & _DELETED):
         op, step = Op.REPLACE, _first(steps, "replace", "create-replacement", "create")

@@ -1,1 +1,1 @@
-"""AWS's public price lists: how they are read, and how the table of prices is brought up to date."""
+"""AWS's public price lists: reading them, and updating the table of prices."""

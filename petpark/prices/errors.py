@@ -4,7 +4,7 @@ from petpark.errors import OperatorError
 
 
 class PriceListRefused(OperatorError):
-    """A file is no price list in the documented format, or states prices that cannot be used."""
+    """A file is not a price list in the documented format, or states prices that cannot be used."""
 
 
 class PricesImplausible(OperatorError):

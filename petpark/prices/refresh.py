@@ -1,4 +1,4 @@
-"""The table of prices brought up to date from AWS's public price lists."""
+"""Updates the table of prices from AWS's public price lists."""
 
 from __future__ import annotations
 

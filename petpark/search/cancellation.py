@@ -1,4 +1,4 @@
-"""Ending a study on purpose: who did it, and why, is how it ended."""
+"""Cancels a study; its record says who did it, and why."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class CancelledStudy:
 def cancel_study(
     target: Target, study: str, *, why: str, tell: Callable[[str], object] = lambda _sentence: None
 ) -> CancelledStudy:
-    """End `study` for ever, its trials and their instances; repeated, it ends what was left over the first time.
+    """End `study`, its trials and their instances, permanently; repeated, it ends what was left over the first time.
 
     The record comes first, create-only. Then this drives the study as any driver does that finds the record: it ends
     trials that were begun and launches nothing. Raises `StudyFinished` where the study ended otherwise, `StudyMissing`.

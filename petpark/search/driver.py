@@ -1,4 +1,4 @@
-"""Search over hyper-parameters: every trial a job, every launch in a ledger. The driver may die at any call.
+"""Search over hyper-parameters: every trial is a job, every launch is recorded first. The driver may crash at any call.
 
 What is decided, and why it cannot launch twice or spend too much: `docs/design/search.md`.
 """

@@ -1,4 +1,4 @@
-"""A study as one HTML page: what was best, each setting against the metric, and every trial."""
+"""A study as one HTML page: the best trial, each setting against the metric, and all trials."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ _STARTABLE: Final = (State.WAITING, State.INTERRUPTED)
 
 @dataclass(frozen=True, kw_only=True)
 class StudyState:
-    """A study at one moment. `alive` says of a launch's token whether its instance is at work, as EC2 told it."""
+    """A study at one moment. `alive` says for a launch's token whether its instance is running, as EC2 reports it."""
 
     name: str
     study: Study

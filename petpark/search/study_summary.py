@@ -1,4 +1,4 @@
-"""A study in sentences: how sure its best is, what it cost, what was left out, and what to do next."""
+"""A study's summary: how certain the best trial is, cost, what was left out, and what to do next."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a person needs in AWS to act in petpark's roles: one policy, made from the stack's outputs."""
+"""The IAM policy that a person needs to assume petpark's roles, made from the stack's outputs."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""What a deployed stack says about itself: its outputs, as typed records."""
+"""The outputs of a deployed stack, as typed records."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

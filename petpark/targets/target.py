@@ -1,4 +1,4 @@
-"""What a command acts on: one stack and clients that act there, whoever provides them (`PROVIDERS`)."""
+"""What a command acts on: one stack and clients for it, made by one of `PROVIDERS`."""
 
 from __future__ import annotations
 

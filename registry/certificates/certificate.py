@@ -80,7 +80,7 @@ class Certificates:
 
         `despite` names gates that the version did not pass. Two who decide at once: a refusal or revocation goes behind
         the other decision, but `certified` raises DecidedMeanwhile, for it may have been a revocation that was not
-        seen. Objects that are no decision are skipped. Also raises CertificateMalformed (`certified` needs
+        seen. Objects that are not decisions are skipped. Also raises CertificateMalformed (`certified` needs
         `expires_at`, with a time zone), StatementTooLong, KeyUnavailable, LogShorter.
         """
         log = self._log(version.number)
@@ -148,7 +148,7 @@ class Certificates:
         return self._look(version, verifier.key)
 
     def require(self, version: Version, verifier: Verifier, *, now: datetime) -> Certificate:
-        """The certificate in force for exactly these bytes; NotCertified, whose `reason` says why. See `look`."""
+        """The valid certificate for exactly these bytes; NotCertified, whose `reason` says why. See `look`."""
         return require_in_force(self.look(version, verifier), version, now=now)
 
     def approvals(self, version: Version, verifier: Verifier) -> list[Certificate]:
@@ -257,7 +257,7 @@ class Certificates:
 
 
 def require_in_force(look: CertificateStatus, version: Version, *, now: datetime) -> Certificate:
-    """The certificate in force by this look; otherwise NotCertified."""
+    """The certificate that is valid by this look; otherwise NotCertified."""
     if look.latest is None:
         raise look.problem or NotCertified(version.title, reason="none", actual="no decision about it")
     return _in_force(look.latest, version, now)

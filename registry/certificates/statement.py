@@ -23,7 +23,7 @@ PAYLOAD_TYPE = "application/vnd.in-toto+json"
 
 @dataclass(frozen=True, kw_only=True)
 class Certificate:
-    """What somebody decided about one version digest. Only `Certificates.require` says whether it is in force."""
+    """What somebody decided about one version digest. Only `Certificates.require` says whether it is valid."""
 
     model: str
     version: int

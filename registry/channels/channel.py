@@ -1,4 +1,4 @@
-"""A channel: which version is in force, as a numbered log of moves that only grows."""
+"""A channel: its current version, as an append-only, numbered log of moves."""
 
 import hashlib
 import secrets
@@ -39,7 +39,7 @@ from registry.version import Version, check_name
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ChannelEntry:
-    """One entry of a channel: from here on, this version is in force."""
+    """One entry of a channel: from here on, this is its version."""
 
     channel: str
     number: int
@@ -136,7 +136,7 @@ class Channel:
         )
 
     def head(self) -> ChannelEntry | None:
-        """The move in force; None for a channel that never moved. What followers poll.
+        """The current move; None for a channel that never moved. What followers poll.
 
         From nothing a listing and a request for each entry that this machine does not remember, all of which are
         checked; from then on one request, and one more for each move since. HistoryBroken if an entry does not carry
@@ -169,7 +169,7 @@ class Channel:
         return self.history()[-count:]
 
     def move(self, version: Version, *, by: str, why: str, expected: int | None = None) -> ChannelEntry:
-        """Put `version` in force. `expected`: the number of the entry the decision was based on (0: none yet).
+        """Set the channel to `version`. `expected`: the number of the entry the decision was based on (0: none yet).
 
         Raises ChannelMoved, with what is there now, if that is not the last entry, or if another writer was faster.
         One request if the channel was seen at `expected`, two if it was looked at before, one more from nothing and for
@@ -191,7 +191,7 @@ class Channel:
         expected: int | None = None,
         check: Callable[[ChannelEntry], None] = lambda _: None,
     ) -> ChannelEntry:
-        """Bring back the version that was in force before this one, or version `to`; NothingToRollBackTo, ChannelMoved.
+        """Bring back the version before this one, or version `to`; NothingToRollBackTo, ChannelMoved.
 
         Like undo: a second roll back goes one further, never forward to what the first one took out of force.
         `expected`: the number of the entry the decision was based on. `check` may refuse the entry that would be
@@ -259,7 +259,7 @@ class Channel:
         )
 
     def origin(self, move: ChannelEntry) -> ChannelEntry:
-        """The move forward that put into force what `move`, an entry that was read, has in force. No request."""
+        """The forward move that set the version of `move`, an entry that was read; not a rollback. No request."""
         return move if move.restores is None else self.chain.at(move.restores) or move
 
     def left(self, version: int, *, before: int) -> ChannelEntry | None:

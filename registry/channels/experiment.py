@@ -1,4 +1,4 @@
-"""A challenger beside the version in force, for a while: a numbered log of beginnings and ends beside a channel's."""
+"""A challenger next to a channel's version, for a limited time: a numbered log of starts and ends."""
 
 import hashlib
 import secrets
@@ -41,7 +41,7 @@ _UNITS = 2**64
 
 @dataclass(frozen=True, kw_only=True)
 class Experiment:
-    """A beginning: from here on, and until its end, `version` stands beside what the channel's `entry` put in force."""
+    """A start: until its end, `version` is the challenger of the version that the channel's `entry` set."""
 
     channel: str
     number: int
@@ -148,7 +148,7 @@ class Experiments:
         return dict(self.chain.passed_over)
 
     def running(self, champion: ChannelEntry | None) -> Experiment | None:
-        """The experiment that holds now, with `champion` in force; None if there is none, or it is void."""
+        """The experiment that runs now, with `champion` as the channel's move; None if there is none, or it is void."""
         head = self.head()
         if not isinstance(head, Experiment) or champion is None or head.entry != champion.number:
             return None
@@ -171,7 +171,7 @@ class Experiments:
         by: str,
         why: str,
     ) -> Experiment:
-        """Set `version` beside what `champion` put in force. Raises SameVersion, ExperimentRunning (also where another
+        """Start `version` as the challenger of `champion`. Raises SameVersion, ExperimentRunning (also where another
         writer was faster), ValueError for a share or a time that makes no sense.
 
         One that has become void needs an end first: what it saw is worth keeping.

@@ -1,4 +1,4 @@
-"""When a challenger has won, and when it has done harm: decided from counts alone, by a rule that was stated before."""
+"""Whether a challenger won or did harm: decided from counts alone, by a rule that was stated in advance."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -222,7 +222,7 @@ def _difference_of_means(limit: str, allowed: float, one: tuple[float, float], o
 
 
 def _difference_of_shares(limit: str, allowed: float, one: tuple[int, int], other: tuple[int, int]) -> Finding:
-    """A smaller share is no harm."""
+    """A smaller share does no harm."""
     share, rest = one[0] / one[1], other[0] / other[1]
     low, high = difference_interval(*one, *other, z=Z)
     return Finding(

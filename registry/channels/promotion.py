@@ -1,4 +1,4 @@
-"""The human decisions and their rules in one place: who may certify, and which version may come into force where.
+"""The human decisions and their rules in one place: who may certify, and which version a channel may move to.
 
 The endpoints hold the rule about certificates again by themselves (`Certificates.require` before they load anything),
 and the bucket policy the one about movers, so a writer that goes around this module serves nothing by it.
@@ -99,7 +99,7 @@ class PromotionService:
     def promote(
         self, number: int, *, by: str, why: str, expected: int | None = None, now: datetime | None = None
     ) -> ChannelEntry:
-        """Put version `number` in force. `expected`: the channel entry that the decision was based on.
+        """Set the channel to version `number`. `expected`: the channel entry that the decision was based on.
 
         Raises ReasonMissing, VersionMissing, MoverRefused, GatesFailed, NotCertified, SamePerson, MetricBelow,
         ChannelMoved; DecidedAfterMove where the channel was moved, and a decision against it landed meanwhile.
@@ -137,7 +137,7 @@ class PromotionService:
         again: bool = False,
         now: datetime | None = None,
     ) -> ChannelEntry:
-        """Bring back the version that was in force before, or version `to`.
+        """Bring back the previous version, or version `to`.
 
         `expected`: the channel entry that the decision was based on. `again`: also a version that was rolled back from.
         It was promoted once, so only what may have changed since is asked again: a valid certificate, and a mover's
@@ -158,7 +158,7 @@ class PromotionService:
         return move
 
     def hold(self, version: Version, now: datetime | None) -> Certificate | None:
-        """The certificate in force. Where the channel asks for none, NotCertified only if the version was revoked."""
+        """The valid certificate. If the channel requires none: NotCertified only if the version was revoked."""
         now = now or utc_now()
         if self.policy.certificate:
             certificate = self.certificates.require(version, self.verifier, now=now)

@@ -11,12 +11,12 @@ type Reason = Literal[
 
 
 class NotCertified(RegistryError):
-    """No certificate in force covers exactly this version; `reason` says why."""
+    """No valid certificate covers exactly this version; `reason` says why."""
 
     _NEXT: dict[str, str] = {  # noqa: RUF012
         "none": "Let somebody other than the trainer look at its report and run `petpark certify`.",
         "refused": "Read the note and the report; train and publish a better version.",
-        "revoked": "Read the note; roll back to a certified version, or certify this one anew.",
+        "revoked": "Read the note; roll back to a certified version, or certify this one again.",
         "expired": "Look at the report again and renew it with `petpark certify`.",
         "other digest": "The certificate is for other bytes than these: certify this version.",
         "replayed": "Find out who copied a certificate to another place; certify this version if it deserves it.",

@@ -1,4 +1,4 @@
-"""The object store did not do what was asked of it."""
+"""Errors of the object store."""
 
 from registry.errors.base import RegistryError
 

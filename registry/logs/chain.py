@@ -1,6 +1,6 @@
 """A log whose entries carry the hash of the entry before: what all readers agree on, whatever else lies there.
 
-The rules (docs/design/decisions.md): bytes that are no entry of this log at this place are passed over. An entry that
+The rules (docs/design/decisions.md): bytes that are not an entry of this log at this place are skipped. An entry that
 is one, but does not continue the chain, breaks it for everybody, unless a repair declared it void.
 """
 
@@ -16,7 +16,7 @@ from registry.logs.log import Log, unbroken
 from registry.logs.repairs import Repairs
 
 MOST_JUNK = 1000
-"""How many objects that are no entries a writer passes over before it gives up."""
+"""How many objects that are not entries a writer skips before it gives up."""
 
 
 class Link(Protocol):

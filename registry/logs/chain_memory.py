@@ -8,7 +8,7 @@ from registry.encoding import sha256_hex
 from registry.store.local_files import written_whole
 
 WORTH_KEEPING = 200
-"""Entries read since the file was written that make it worth writing anew; fewer are read again, a moment's work."""
+"""Entries read since the file was written that make it worth rewriting; fewer are read again, which is quick."""
 
 
 class ChainMemory:

@@ -1,4 +1,4 @@
-"""Repairs: what somebody declared to be no part of the registry's logs, who, and why. Nothing is deleted.
+"""Repairs: objects that somebody declared not to be part of the registry's logs, who, and why. Nothing is deleted.
 
 A repair names an object by its key and the hash of its bytes. Logs ask for repairs only where they cannot go on
 without one, so they cost nothing while the registry is sound.
@@ -29,7 +29,7 @@ _TRIES = 20
 
 @dataclass(frozen=True, kw_only=True)
 class Repair:
-    """From here on the object `key`, if it has these bytes, is no part of its log."""
+    """From here on the object `key`, if it has these bytes, is not part of its log."""
 
     number: int
     key: str

@@ -1,6 +1,6 @@
-"""What the registry's guarantees lean on in its bucket: kept versions, a policy that refuses, encryption, privacy.
+"""The bucket settings that the registry depends on: versioning, the policy's denials, encryption, no public access.
 
-The registry writes as if they held: loosening one of them breaks no write, so it shows only to whoever looks.
+The registry writes as if they held: loosening one of them breaks no write, so only a check finds it.
 """
 
 import json
@@ -55,7 +55,7 @@ def examine(
 
     `encryption_key`: ARN of the KMS key that objects must be encrypted with (None: any). `collector`: ARN of the one
     role that may delete (None: any one). A policy is read strictly: a refusal with one more condition than is known to
-    be harmless holds sometimes only, which is no guarantee. Raises StoreRefused (no such bucket), StoreUnavailable.
+    be harmless holds only sometimes, which is not a guarantee. Raises StoreRefused (no such bucket), StoreUnavailable.
     """
     asked = _Questions(client, bucket)
 

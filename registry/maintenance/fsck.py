@@ -76,7 +76,7 @@ class Inspection:
     """Blobs that no version uses; `Collector` says which of them may go."""
     unused_bytes: int = 0
     repairs: int = 0
-    """Objects that somebody declared void; they are no findings any more."""
+    """Objects that somebody declared void; they are no longer findings."""
     findings: list[Finding] = field(default_factory=list[Finding])
 
     @property
@@ -105,7 +105,7 @@ class Inspection:
 
 @dataclass(frozen=True, kw_only=True)
 class ChannelStatus:
-    """What a look at one channel's log found: 0 moves and no head where they are no history."""
+    """What a look at one channel's log found: 0 moves and no head if they do not form a history."""
 
     moves: int = 0
     head: ChannelEntry | None = None
@@ -161,7 +161,7 @@ def inspect_channel(
     """Hold one channel's log against itself, against the versions that it names, and against what the bucket remembers.
 
     With `digest_of` None, versions are not looked at, and the bucket's memory of this channel is asked here. `see` gets
-    each move in turn, also those before a break. `declared`: keys that a repair declared void, which are no finding.
+    each move in turn, also those before a break. `declared`: keys that a repair declared void, which are not findings.
     """
     where = f"channel {channel}"
     look = ChannelStatus()
@@ -314,7 +314,7 @@ class _Look:
 
 
 def _note_passed_over(passed_over: Mapping[str, RegistryError], declared: Container[str], seen: Inspection) -> None:
-    """What lies in a chained log and is no part of it: readers go on behind it, but somebody wrote it."""
+    """Objects in a chained log that are not part of it: readers skip them, but somebody wrote them."""
     for key, error in passed_over.items():
         if key not in declared:
             with seen.noting(Severity.TRACE, key):

@@ -1,4 +1,4 @@
-"""What stands in the way of a registry's logs, and may be declared void: `petpark models repair`.
+"""Objects that block a registry's logs, and may be declared void: `petpark models repair`.
 
 Nothing here decides that a registry is whole. An obstacle is an object that was written once and never belonged; where
 the bucket remembers that something was deleted or rewritten, nothing may be declared: that has to be restored.
@@ -47,7 +47,7 @@ def find(store: PrunableStore, model: str) -> list[Obstacle]:
 
 
 def declare(repairs: Repairs, obstacle: Obstacle, *, by: str, why: str) -> Repair:
-    """Record that it is no part of its log."""
+    """Record that it is not part of its log."""
     return repairs.declare(obstacle.key, obstacle.body, problem=str(obstacle.problem), by=by, why=why)
 
 

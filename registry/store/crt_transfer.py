@@ -2,9 +2,9 @@
 
 The library signs, splits large objects into parallel parts, retries, and checks CRC-32 on the way; `If-None-Match: *`
 goes with the one request that makes the object appear. What it does not do is left to botocore: listings, and reads of
-small objects unless `S3Store` is told otherwise (`transfer_reads`). `benchmarks/registry/publish_and_fetch.py` has both
-beside petpark, `benchmarks/registry/clients.py` what each costs. Objects are written by our own code and not by the
-library (`recv_filepath`): it puts the parts of a large object into the file in any order, so that a hash could only
+small objects unless `S3Store` says otherwise (`transfer_reads`). `benchmarks/registry/publish_and_fetch.py` compares
+both with petpark, `benchmarks/registry/clients.py` has what each costs. Objects are written by our own code and not by
+the library (`recv_filepath`): it puts the parts of a large object into the file in any order, so that a hash could only
 begin when the last is there. https://docs.aws.amazon.com/sdkref/latest/guide/feature-s3-crt.html
 """
 

@@ -1,4 +1,4 @@
-"""An object store in a dictionary: for tests, and as the model of what the others must do."""
+"""An object store in a dictionary: for tests, and as the reference for the others."""
 
 import bisect
 import threading

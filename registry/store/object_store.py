@@ -1,4 +1,4 @@
-"""Where objects live: create-if-absent, read, list. Nothing is ever overwritten through here."""
+"""The object store protocol: create-if-absent, read, list. It never overwrites anything."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -37,7 +37,7 @@ class ObjectStore(Protocol):
         """The object's bytes into a file, which is removed on any error; ObjectMissing.
 
         `path` is a name that nobody reads yet: the caller compares the hash, then renames the file.
-        `size`: its bytes, if they are known; a large object then comes in several parts at once, and is hashed beside
+        `size`: its bytes, if they are known; a large object then comes in several parts at once, and is hashed during
         the write. Returns the SHA-256 of what was written, in hexadecimal.
         """
         ...

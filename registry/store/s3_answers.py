@@ -1,4 +1,4 @@
-"""Whether an answer is one of an S3 store, and not of something that stands in its place: a portal, a proxy, a cache.
+"""Whether an answer comes from an S3 store, and not from a captive portal, a proxy or a cache.
 
 What is looked at is what every S3 store says of itself: an ETag with an object, the bucket's name and the prefix with a
 listing, a code in the document of an error. docs/design/decisions.md, "Foreign answers".

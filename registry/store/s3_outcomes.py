@@ -1,4 +1,4 @@
-"""What botocore raises, as outcomes of ours."""
+"""Translates botocore's exceptions to the registry's errors."""
 
 import contextlib
 from collections.abc import Generator

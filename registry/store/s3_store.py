@@ -129,7 +129,7 @@ class S3Store:
         return _repeat(read, on=StreamTorn)
 
     def chunks(self, key: str) -> Iterator[bytes]:
-        """See ObjectStore. Asked for range by range: no connection stays open while nobody takes anything."""
+        """See ObjectStore. Read range by range: no connection stays open while nobody reads."""
         with outcomes("read", key):
             whole = self._ask(self._client.head_object, Key=key)
             check_object(f"read {key}", whole)

@@ -29,7 +29,7 @@ class Abstention:
     coverage: float  # asked: the least share of photos of the classes whose answer holds their class
     strangeness: float  # most of an answer that is not `neither`
     thresholds: Mapping[str, float]  # label -> least probability to be part of the answer
-    grouped_by: str  # the column whose groups were left out in calibration; empty: photos were, for there are no groups
+    grouped_by: str  # the column whose groups were left out in calibration; empty: photos, because there are none
     groups: int  # how many were left out; 0 without a column
     photos: int  # that the strangeness was calibrated on
 

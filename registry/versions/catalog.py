@@ -1,4 +1,4 @@
-"""The catalog: publishes several files as one version, and gives them back verified."""
+"""The catalog: publishes several files as one version, and returns them verified."""
 
 import itertools
 import secrets
@@ -108,7 +108,7 @@ class Catalog:
         return next(iter(self.recent(1)), None)
 
     def numbers(self) -> list[int]:
-        """The numbers that are taken, ascending: 1, 2, 3 … What lies behind a hole is no version yet."""
+        """The numbers that are taken, ascending: 1, 2, 3 … What follows a gap is not a version yet."""
         found = self.log.numbers()
         return found[: unbroken(found)]
 

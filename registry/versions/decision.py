@@ -1,4 +1,4 @@
-"""Which class a version's probabilities mean: the likeliest, unless a file of the version names a threshold.
+"""Which class a version's probabilities mean: the most probable, unless a file of the version names a threshold.
 
 Training writes the file and tells its figures by this rule; serving reads it and answers by the same.
 """
@@ -58,7 +58,7 @@ def decide(scores: Sequence[float], labels: Sequence[str], decision: Decision | 
 
 
 def is_steady(scores: Sequence[float], labels: Sequence[str], decision: Decision | None, *, within: float) -> bool:
-    """Whether every scores that are no further than `within` from these get the same answer."""
+    """Whether all scores within `within` of these get the same answer."""
     answer = decide(scores, labels, decision)
     if decision is not None:
         positive = labels.index(decision.positive)

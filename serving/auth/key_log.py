@@ -1,6 +1,6 @@
 """All API keys of one stack's endpoint: a numbered log of write-once objects, each the whole state after one change.
 
-Whoever makes or revokes a key writes the next number, if nobody did; otherwise they read what is there and try again.
+Creating or revoking a key writes the next number; if it is taken, the entry there is read and the write repeated.
 So two at once lose nothing, and nobody can take a change back unseen. To hear that nothing changed takes one request
 that finds nothing. Why, and what else was considered: docs/design/serving.md, "API keys".
 """
@@ -33,7 +33,7 @@ class KeyState:
     seen: int = 0
     """The last number that was read. Between `number` and this one is nothing that is a state."""
     documents: Mapping[str, object] = field(default_factory=dict[str, object])
-    """Name of a key -> its record as it is stored. What is no record is kept, for another version may know it."""
+    """Name of a key -> its record as it is stored. What is not a record is kept: another version may know it."""
 
     @cached_property
     def records(self) -> Mapping[str, ApiKey]:
@@ -42,7 +42,7 @@ class KeyState:
 
     @cached_property
     def problems(self) -> Mapping[str, str]:
-        """Name of what is no record -> why not. Such a key opens nothing."""
+        """Name of what is not a record -> why not. Such a key is never valid."""
         return {name: str(record) for name, record in self._read.items() if isinstance(record, RecordMalformed)}
 
     @cached_property
@@ -62,7 +62,7 @@ class KeyLog:
         """The keys now. `known`: the last state that was read, which is returned where nothing was written since.
 
         One request where nothing changed; else two more, however many changes there were: a listing (one request for
-        each 1,000 of them) and the last entry. What is no state is skipped. Raises the store's errors.
+        each 1,000 of them) and the last entry. Objects that are not a state are skipped. Raises the store's errors.
         """
         state = known or KeyState()
         first = self._log.read(state.seen + 1)

@@ -1,4 +1,4 @@
-"""Messages of gRPC that are still arriving: so many in all, so many of one caller, and not for ever."""
+"""Messages of gRPC that are still arriving: limited in total, per caller, and in time."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator

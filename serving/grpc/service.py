@@ -1,4 +1,4 @@
-"""`inference.GRPCInferenceService`, in the event loop, with the workers, the limits and the door of the HTTP side."""
+"""`inference.GRPCInferenceService`, in the event loop, with the workers, limits and authentication of the HTTP side."""
 
 import logging
 import time
@@ -74,7 +74,7 @@ class InferenceService:
     async def server_ready(
         self, _request: pb.ServerReadyRequest, _context: Context, _caller: Caller | None
     ) -> pb.ServerReadyResponse:
-        """Answer `ServerReady`: false while nothing is in force or the endpoint is draining."""
+        """Answer `ServerReady`: false while there is no version or the endpoint is draining."""
         return pb.ServerReadyResponse(ready=self.live.ready)
 
     async def model_ready(

@@ -1,4 +1,4 @@
-"""Bodies of requests: read within limits, so that no caller can fill the memory or hold a place by dawdling."""
+"""Bodies of requests: read within limits, so that no caller can fill the memory or block a slot by sending slowly."""
 
 import asyncio
 from collections import Counter

@@ -1,4 +1,4 @@
-"""The camera agents beside this endpoint, as their own loopback address tells: handed on to whoever may ask here."""
+"""Forwards the status of the camera agents next to this endpoint, read from their loopback addresses."""
 
 import asyncio
 import http.client
@@ -31,7 +31,7 @@ class Agent(TypedDict):
 
 
 class Cameras(TypedDict):
-    """The agents beside an endpoint, in the order of its settings."""
+    """The agents next to an endpoint, in the order of its settings."""
 
     agents: list[Agent]
 

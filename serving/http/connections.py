@@ -1,4 +1,4 @@
-"""Callers' connections: how many there may be, a peer and in all, and how long one may stay without asking anything.
+"""Callers' connections: how many there may be, per peer and in total, and how long one may be idle.
 
 Granian and gRPC accept connections by themselves and bound neither. The guard looks at this process's own sockets a few
 times a second and shuts those that go beyond a limit; the server that owns such a socket then sees its end and closes
@@ -209,7 +209,7 @@ class Connections:
         return found
 
     def _identify(self, descriptor: int, inode: int) -> tuple[Line, float] | None:
-        """Whose connection it is; None for a socket that is no caller's. Raises OSError where it is closed already."""
+        """Whose connection it is; None for a socket that is not a caller's. Raises OSError if it is already closed."""
         with _held(descriptor, inode) as held:
             if held.family not in (socket.AF_INET, socket.AF_INET6):
                 return None

@@ -1,4 +1,4 @@
-"""How the endpoint is: for balancers, for operators, for Prometheus."""
+"""State of the endpoint: for load balancers, operators and Prometheus."""
 
 import math
 from collections.abc import Callable

@@ -8,7 +8,7 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from serving.problems import TOO_LARGE, UNREADABLE, Problem
 
 OTHER_PARTS = 16
-"""Parts of a form, and in a form of several photos the parts beside as many as it may have."""
+"""Maximum parts of a form; in a form of several photos, in addition to the photos."""
 _LONGEST_NAME = 255
 
 

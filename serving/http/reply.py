@@ -10,7 +10,7 @@ type HeaderLines = Iterable[tuple[bytes, bytes]]
 
 
 class Reply:
-    """Sends an answer with the header lines that every answer has; whoever comes second sends nothing.
+    """Sends an answer with the header lines that every answer has; a second answer is not sent.
 
     `send` of the server acts when it is called, in any thread, and not when its result is awaited: Granian's does.
     """

@@ -1,4 +1,4 @@
-"""The first and last thing that every request passes: its id, its measurements, its safety net."""
+"""Outermost middleware of every request: its id, metrics and error handling."""
 
 import logging
 import random

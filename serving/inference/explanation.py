@@ -1,4 +1,4 @@
-"""Where a photo speaks for a class, as numbers and as a picture."""
+"""Which parts of a photo support a class, as numbers and as a picture."""
 
 import base64
 import io

@@ -1,4 +1,4 @@
-"""ONNX Runtime behind one door: pixels in, probabilities out. Nothing here knows photos, files or HTTP."""
+"""ONNX Runtime behind one interface: pixels in, probabilities out, without photos, files or HTTP."""
 
 import json
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ STRANGENESS = "strangeness"
 
 
 class ModelInvalid(ValueError):
-    """A file is no model that keeps the interface of the contract; the message says where it departs from it."""
+    """A file is not a model with the contract's interface; the message says where it differs."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -32,7 +32,7 @@ _RANGE = re.compile(r"([a-z]{2})(?:-[a-z0-9-]+)?(?:\s*;\s*q=([01](?:\.\d{1,3})?)
 
 
 class PagesApi:
-    """Serves the files beside this module, read and filled once."""
+    """Serves the files next to this module, read and filled once."""
 
     def __init__(self, settings: ServingSettings) -> None:
         here = resources.files(__name__)

@@ -1,4 +1,4 @@
-"""The limits that a caller meets, and what is answered beyond each: for the OpenAPI document and the page `/docs`."""
+"""The limits for callers, and the response beyond each: for the OpenAPI document and the page `/docs`."""
 
 from collections.abc import Iterator
 

@@ -1,6 +1,6 @@
 """The endpoint's OpenAPI 3.1 document, which `/docs` shows and from which clients are generated.
 
-What an answer holds is declared as a type beside its handler; msgspec derives the schemas from these types.
+What an answer holds is declared as a type next to its handler; msgspec derives the schemas from these types.
 """
 
 import msgspec

@@ -1,4 +1,4 @@
-"""What the registry holds, for people who look: channels, their last moves, the versions in them, who certified these.
+"""The registry's content for the page: channels, their last moves, their versions, and who certified them.
 
 It reads what the endpoint's role may read anyway, only while somebody looks, and remembers what cannot change.
 """
@@ -151,7 +151,7 @@ class RegistryView:
         return body
 
     def forget(self) -> None:
-        """Read anew at the next question: something was changed through this process."""
+        """Read again at the next request: something was changed through this process."""
         self._read_at = None
 
     def look(self) -> RegistryContents:

@@ -1,4 +1,4 @@
-"""Follows a channel's experiments: loads the challenger beside the champion, and drops it when its time is over."""
+"""Follows a channel's experiments: loads the challenger next to the champion, and drops it when the experiment ends."""
 
 import logging
 import threading

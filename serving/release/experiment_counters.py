@@ -21,7 +21,7 @@ TRIPS_AT: Final = 20
 
 @dataclass(kw_only=True)
 class ExperimentCounters:
-    """Counts since this process began to hold the experiment; a restart begins anew."""
+    """Counts since this process loaded the experiment; a restart begins at 0."""
 
     _evidence: Evidence = field(default_factory=lambda: Evidence(endpoints=1))
     _lock: threading.Lock = field(default_factory=threading.Lock)

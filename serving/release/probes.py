@@ -1,4 +1,4 @@
-"""Probe photos: proof that this process sees and computes what the trainer saw and computed."""
+"""Probe photos: proof that this process reproduces the trainer's pixels and probabilities."""
 
 import json
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Follows a channel: sees a move, verifies the version beside the one that answers, then swaps them.
+"""Follows a channel: sees a move, verifies the new version while the old one answers, then swaps them.
 
 It also hears what is decided about the version that answers, and serves the last good one instead of a revoked one.
 """
@@ -114,7 +114,7 @@ class Rollout:
             self._look_again(self._refused)
 
     def _follow_what_is_sure(self) -> None:
-        """Where the channel's log is broken and nothing is in force, serve what comes before the break.
+        """If the channel's log is broken and no version is loaded, serve the one before the break.
 
         Endpoints that ran before it serve that too: a new one must not differ from them, nor answer nothing.
         """
@@ -142,7 +142,7 @@ class Rollout:
             self._metrics.refusing.set(0)
 
     def _look_again(self, refused: _Refused) -> None:
-        """Follow a refused move after all if that is due, and if nothing is in force look for what could be."""
+        """Try a refused move again if that is due, and if no version is loaded, look for one that can be."""
         due = self._monotonic() >= refused.next_look
         if self._admission.has_news(refused.refusal.standing) or (due and refused.refusal.curable):
             self._follow(refused.move)

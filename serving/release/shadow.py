@@ -1,4 +1,4 @@
-"""The thread on which a challenger looks at photos that were answered already: last in the queue, never in the way."""
+"""The thread on which a challenger classifies photos that were already answered, at the lowest priority."""
 
 import contextlib
 import logging

@@ -1,4 +1,4 @@
-"""Which version answers a photo: the one in force or, while an experiment runs, its challenger for a share of them."""
+"""Which version answers a photo: the channel's or, for a share of them while an experiment runs, the challenger."""
 
 import logging
 from dataclasses import dataclass

@@ -33,6 +33,7 @@ _PATH: Final = re.compile(rf"(?:{'|'.join(_TOP)})/[\w./*-]*")
 _FILE: Final = re.compile(r"[\w-]+\.(?:py|j2|css|js|sh|toml|service)")
 _MODULE: Final = re.compile(rf"(?:{'|'.join(_PACKAGES)})(?:\.\w+)+(?<!\.md|env)(?<!\.in)")
 _TEST: Final = re.compile(r"test_\w+")
+_STEP: Final = re.compile(r"\d+\. `([\w/]+\.py)`, `(\w+)")
 
 
 def _text(page: Path) -> str:
@@ -114,6 +115,9 @@ def _dead(page: Path) -> list[str]:
         target = (page.parent / path).resolve() if path else page
         if "://" not in link and not (target.exists() and (not anchor or anchor in _anchors(target))):
             dead.append(link)
+    for file, name in _STEP.findall(_text(page)):
+        if not (REPOSITORY / file).is_file() or name not in _names(REPOSITORY / file):
+            dead.append(f"{file}, {name}")
     for span in _spans(page):
         if _PATH.fullmatch(span):
             missing = not ((REPOSITORY / span).exists() or list(REPOSITORY.glob(span.rstrip("/"))))
@@ -166,6 +170,7 @@ def test_every_page_can_be_reached_from_the_readme() -> None:
         "`registry.gone`",
         "`registry.version.Gone`",
         "`test_gone`",
+        "1. `serving/app.py`, `Gone`: a step of a walk",
     ],
 )
 def test_a_dead_name_is_found(tmp_path: Path, text: str) -> None:

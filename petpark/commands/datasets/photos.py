@@ -1,4 +1,4 @@
-"""How commands say what differs between two datasets."""
+"""Formatting of the differences between two datasets."""
 
 from __future__ import annotations
 

@@ -32,9 +32,9 @@ def costs(
 ) -> None:
     """Estimate the monthly cost of the stack with its current settings, at AWS list prices.
 
-    The prices come from a dated table in the repository, which `petpark prices refresh` brings up to date.
+    The prices come from a dated table in the repository, which `petpark prices refresh` updates.
     --need takes parts separated by commas: "24 GB of GPU memory" (of each GPU), "2 GPUs", "8 vCPU", "32 GB of memory",
-    "at most 1.5 USD/h", "x86_64" or "arm64". It ends with 1 if no type satisfies them all.
+    "at most 1.5 USD/h", "x86_64" or "arm64". Exits with 1 if no type satisfies all of them.
     """
     from infra.configuration import prices
     from infra.instances import picking

@@ -10,7 +10,7 @@ from petpark.app import example, group, invocation
 from petpark.targets import access
 from registry.layout import Role
 
-app = group("People who operate petpark, and the permissions that they need in AWS.")
+app = group("AWS permissions for the people who operate petpark.")
 
 
 @app.command(
@@ -24,9 +24,9 @@ def policy(
     ctx: typer.Context,
     role: Annotated[list[Role], typer.Option(help="Role that the person may assume. Repeatable.")],
 ) -> None:
-    """Print the IAM policy for a person (a user or a permission set): may assume these roles and list what runs.
+    """Print an IAM policy (for a user or a permission set) that allows assuming these roles and listing what runs.
 
-    The permissions of each role are in its own policy, which the stack created. To train, a person needs publisher.
+    The permissions of each role are in its own policy, which the stack created. Training needs the role publisher.
     """
     run = invocation(ctx)
     document = access.policy(run.target().outputs, role)

@@ -22,34 +22,36 @@ def preview(
     ] = None,
     plan_file: Annotated[
         Path | None,
-        typer.Option("--plan", metavar="FILE", help="Read a plan that --save wrote, instead of making one."),
+        typer.Option("--plan", metavar="FILE", help="Read a plan that --save wrote instead of making one."),
     ] = None,
     others: Annotated[
         list[Path] | None,
-        typer.Option("--with", metavar="FILE", help="Another stack's saved plan, for the same page. May be repeated."),
+        typer.Option("--with", metavar="FILE", help="Add another stack's saved plan to the page. Repeatable."),
     ] = None,
     base: Annotated[
         str | None,
         typer.Option(
-            "--base", metavar="COMMIT", help="Compare costs with the settings of this commit, as origin/main."
+            "--base", metavar="COMMIT", help="Compare costs with the settings of this commit, such as origin/main."
         ),
     ] = None,
     save: Annotated[Path | None, typer.Option("--save", metavar="FILE", help="Save the plan as JSON.")] = None,
     expect: Annotated[
         str | None,
-        typer.Option("--expect", metavar="DIGEST", help="Fail unless this is the plan with that digest."),
+        typer.Option("--expect", metavar="DIGEST", help="Fail unless the plan has this digest."),
     ] = None,
     complete: Annotated[
-        bool, typer.Option("--complete", help="The complete page, however long; otherwise it fits a GitHub comment.")
+        bool,
+        typer.Option("--complete", help="Show the complete page; by default it is shortened to fit a GitHub comment."),
     ] = False,
     page_file: Annotated[
         Path | None, typer.Option("--page", metavar="FILE", help="Write the page to a file instead of printing it.")
     ] = None,
     post: Annotated[
-        bool, typer.Option("--post", help="Also make it the comment of the pull request. In a GitHub workflow.")
+        bool,
+        typer.Option("--post", help="Also post the page as a comment on the pull request; only in a GitHub workflow."),
     ] = False,
 ) -> None:
-    """Show what `pulumi up` would do to the stack of --stack, as a page in Markdown."""
+    """Show what `pulumi up` would change in the stack, and its cost, as a Markdown page."""
     from infra.configuration import prices
     from petpark.preview import cost, make
     from petpark.preview.github import GitHub

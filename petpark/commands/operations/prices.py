@@ -9,7 +9,7 @@ import typer
 
 from petpark.app import example, group, invocation
 
-app = group("The dated table of AWS's list prices, from which costs are computed.")
+app = group("The dated table of AWS list prices that `costs` uses.")
 
 
 @app.command(
@@ -18,16 +18,17 @@ app = group("The dated table of AWS's list prices, from which costs are computed
 def refresh(
     ctx: typer.Context,
     region: Annotated[
-        list[str] | None, typer.Option("--region", help="A region to read; default: those in the table.")
+        list[str] | None,
+        typer.Option("--region", help="Region to read. Repeatable. Default: all regions in the table."),
     ] = None,
     yes: Annotated[
-        bool, typer.Option("--yes", help="Write prices that are gone, or moved by more than a factor of 5.")
+        bool, typer.Option("--yes", help="Accept missing prices, and changes by more than a factor of 5.")
     ] = False,
 ) -> None:
     """Read AWS's public price lists, without credentials, and rewrite the table in the repository.
 
-    A region's lists have some hundred megabytes, which are read from a temporary file and deleted.
-    PETPARK_PRICE_LISTS names a server with AWS's paths to read instead.
+    Each region's lists are a few hundred MB; they are downloaded to a temporary folder and deleted afterwards.
+    PETPARK_PRICE_LISTS names a mirror with the same paths as AWS.
     """
     from infra.configuration.prices import FILE, TableUnusable, load
     from petpark.downloads import progress

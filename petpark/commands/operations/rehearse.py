@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _DIRECTORY = Path(".rehearsal")
 _LET_GO = "PETPARK_REHEARSAL_LET_GO"
-"""Number of the pipe on which the process that hosts a kept rehearsal says that its story is told."""
+"""Number of the pipe on which the process that hosts a kept rehearsal reports that the scenario has finished."""
 
 _INTERRUPTED = 130
 """Exit code of a program that Ctrl-C ended, as shells have it."""
@@ -244,7 +244,7 @@ def _explain_engine(output: Output, engine: EngineName) -> None:
 
 
 def _show(output: Output, facts: RehearsalFacts, directory: Path) -> None:
-    """The end of the story on a terminal: what came of it, where it is written, and how to go on."""
+    """Print the result of a rehearsal on a terminal: its steps, where the report is, and what to do next."""
     table = Table.grid(padding=(0, 2))
     table.add_column(justify="left")
     table.add_column(justify="right", style="cyan")
@@ -274,7 +274,7 @@ def _show(output: Output, facts: RehearsalFacts, directory: Path) -> None:
 
 
 def _host_elsewhere() -> int:
-    """Run this same command in a session of its own, which outlives us, until it says that its story is told."""
+    """Run this same command in its own session, which outlives us, until it reports that the scenario has finished."""
     told, tell = os.pipe()
     os.set_inheritable(tell, True)
     host = subprocess.Popen(

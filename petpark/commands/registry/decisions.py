@@ -1,4 +1,4 @@
-"""`petpark certify`, `promote`, `rollback`: what only people decide."""
+"""`petpark certify`, `promote`, `rollback`: decisions that only people make."""
 
 from collections.abc import Mapping
 from dataclasses import asdict

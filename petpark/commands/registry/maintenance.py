@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from registry.store.object_info import Stored
 
 _SHOWN = 20
-"""Findings that people are shown; whoever wants the hundreds behind them takes --json."""
+"""Maximum findings that are printed; --json prints all of them."""
 
 
 def fsck(

@@ -1,4 +1,4 @@
-"""`petpark models`: versions, and what can be asked about one. The group's other commands are modules of their own."""
+"""`petpark models`: versions and their details. The group's other commands have their own modules."""
 
 from __future__ import annotations
 

@@ -155,7 +155,7 @@ def events(
         typer.Option("--day", help="With --lake: day (UTC) of the visits. Default: today.", formats=["%Y-%m-%d"]),
     ] = None,
 ) -> None:
-    """List recorded events, newest first: of this machine, or with --lake of the data lake."""
+    """List recorded events, newest first: from this machine, or with --lake from the data lake."""
     run = invocation(ctx)
     if lake:
         if camera is None or home is not None:

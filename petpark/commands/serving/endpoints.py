@@ -10,7 +10,7 @@ from petpark.endpoints.endpoint_status import Answer, Verdict
 from petpark.errors import NOT_SO, StackNotDeployed
 from petpark.output import Cell, bad, good, short
 
-app = group("Running endpoints.")
+app = group("State of the running endpoints.")
 
 
 @app.command("status", epilog=example("petpark endpoints status", "petpark --target rehearsal endpoints status --json"))

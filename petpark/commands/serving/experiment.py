@@ -1,4 +1,4 @@
-"""`petpark experiment`: a challenger beside the version in force, and the rule that decides about it."""
+"""`petpark experiment`: a challenger that runs next to the current version, and the rule that decides about it."""
 
 import time
 from collections.abc import Iterator
@@ -41,7 +41,7 @@ def _limit(name: str, help: str) -> Any:
     "start",
     epilog=example(
         'petpark experiment start 13 --channel prod --mode shadow --share 0.2 --why "new night photos"',
-        'petpark experiment start 13 --channel prod --mode canary --share 0.05 --hours 12 --why "as quick?"',
+        'petpark experiment start 13 --channel prod --mode canary --share 0.05 --hours 12 --why "same latency?"',
     ),
 )
 def start(

@@ -146,7 +146,7 @@ def submit(
     plan: Callable[[str, str | None], JobSpec],
     hand_in: Callable[[JobSpec, Path | None], str],
 ) -> str:
-    """Plan by dataset and initial weights, and hand the plan in with the weights' file, if they are no version's.
+    """Plan by dataset and initial weights, and hand the plan in with the weights' file, if they are not a version's.
 
     What could not succeed is refused before weights are fetched or anything is stored: see `jobs.admit` and
     `petpark.jobs.weights`.

@@ -139,9 +139,10 @@ def test_a_page_of_any_plan_fits_and_counts_everything(plan: Plan, limit: int) -
 @settings(max_examples=60, deadline=None)
 def test_no_name_and_no_value_leaves_its_line_or_becomes_markup(plan: Plan) -> None:
     text = page.page([plan], SOURCE)
-    outside = re.sub(r"(`+).*?\1(?!`)", "", text)
+    # Fenced blocks first: a pattern for code spans would take a fence alone for an empty span, and leave its content.
+    outside = re.sub(r"^ *(`{3,})diff$.*?^ *\1$", "", text, flags=re.DOTALL | re.MULTILINE)
+    outside = re.sub(r"(`+).*?\1(?!`)", "", outside)
     outside = re.sub(r"</?(details|summary|code)>|<!-- petpark preview -->", "", outside)
-    outside = re.sub(r"```diff.*?```", "", outside, flags=re.DOTALL)
     assert not re.search(r"(?<!\\)<[a-z]", outside), outside
 
 
