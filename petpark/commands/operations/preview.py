@@ -56,6 +56,15 @@ def preview(
     from petpark.preview.page import Source, comment, page
 
     run = invocation(ctx)
+    if plan_file is not None and pulumi_json is not None:
+        raise typer.BadParameter("--plan and --pulumi-json each name a plan; give one of them", param_hint="--plan")
+    try:
+        expected = None if expect is None else make.digest_of(expect)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--expect") from None
+    for path in (save, page_file):
+        if path is not None:
+            make.require_writable(path)
     root = checkout()
     states: list[tuple[str, str]] = []
     if plan_file is not None:
@@ -69,6 +78,9 @@ def preview(
     if save is not None:
         make.save(plan, save)
     plans = [plan, *(make.load(path) for path in others or [])]
+    if len({each.stack for each in plans}) < len(plans):
+        named = ", ".join(each.stack for each in plans)
+        raise typer.BadParameter(f"a page has one plan of a stack, not of {named}", param_hint="--with")
     source = Source(commit=make.commit(root), states=tuple(states))
     today = datetime.now(UTC).date()
     table = prices.load()
@@ -81,12 +93,14 @@ def preview(
             number = github.pull_request(Path(os.environ["GITHUB_EVENT_PATH"]))
             facts["comment"] = github.comment(number, fitting)
     if page_file is not None:
-        page_file.write_text(shown, encoding="utf-8")
+        make.write(shown, page_file)
         run.output.note(f"Page written to {page_file}.")
+    if expected is not None and run.output.json:
+        make.require_same(plan, expected, **facts)  # --json prints one document
     if run.output.json or page_file is None:
         run.output.show(Text(shown.rstrip()), facts=facts, apart=False)
-    if expect is not None:
-        make.require_same(plan, expect)
+    if expected is not None:
+        make.require_same(plan, expected)
 
 
 def register(app: typer.Typer) -> None:
