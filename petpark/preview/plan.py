@@ -20,6 +20,11 @@ _URN: Final = re.compile(r"urn:pulumi:[A-Za-z0-9_.-]+::[A-Za-z0-9_.-]+::[A-Za-z0
 _SOURCE: Final = re.compile(r"[A-Za-z0-9_ .+-]{1,100}")
 
 
+def is_stack(name: str) -> bool:
+    """Whether a stack can have this name."""
+    return bool(_STACK.fullmatch(name))
+
+
 class Op(StrEnum):
     """What would be done to a resource."""
 
@@ -103,7 +108,7 @@ class Plan:
     problems: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if not (_STACK.fullmatch(self.stack) and _SOURCE.fullmatch(self.source) and 0 <= self.unchanged < 1_000_000):
+        if not (is_stack(self.stack) and _SOURCE.fullmatch(self.source) and 0 <= self.unchanged < 1_000_000):
             raise ValueError("not a plan")
 
     @cached_property

@@ -54,10 +54,13 @@ def preview(
     from petpark.preview import cost, make
     from petpark.preview.github import GitHub
     from petpark.preview.page import Source, comment, page
+    from petpark.preview.plan import is_stack
 
     run = invocation(ctx)
     if plan_file is not None and pulumi_json is not None:
         raise typer.BadParameter("--plan and --pulumi-json each name a plan; give one of them", param_hint="--plan")
+    if not is_stack(run.stack):
+        raise typer.BadParameter(f"{run.stack[:100]!r} is no name of a stack", param_hint="--stack")
     try:
         expected = None if expect is None else make.digest_of(expect)
     except ValueError as error:

@@ -17,10 +17,11 @@ from typer.testing import CliRunner, Result
 
 from infra.configuration import prices
 from petpark.__main__ import app
-from petpark.errors import FileInTheWay, PreviewUnreadable
+from petpark.errors import FileInTheWay, PreviewUnreadable, PulumiFailed
 from petpark.preview import make
 from petpark.preview.plan import Op
 from petpark.preview.pulumi_json import SECRET, UNKNOWN, read_plan
+from petpark.targets import pulumi_cli
 from tests import pulumi_stand_in
 
 URN = "urn:pulumi:test::petpark::petpark:infra:ModelStore$aws:s3/bucket:Bucket::models-store-bucket"
@@ -242,6 +243,40 @@ def test_options_that_contradict_each_other_are_refused(project: Callable[..., R
     assert "one plan of a stack" in " ".join(twice.output.split())
     both = project("--plan", "plan.json", "--pulumi-json", "plan.json")
     assert both.exit_code == 2
+
+
+@pytest.mark.parametrize("name", ["a|b", "test\r# T", "x" * 101])
+def test_what_no_stack_is_called_is_refused(project: Callable[..., Result], name: str) -> None:
+    found = project("--stack", name)
+    assert found.exit_code == 2
+    assert "no name of a stack" in " ".join(found.output.split())
+
+
+@pytest.mark.parametrize("printed", ["", "warning: an old plugin\n", "[warn] an old plugin\n"])
+def test_a_warning_before_the_json_of_pulumi_does_no_harm(printed: str) -> None:
+    assert read_plan(pulumi_cli.json_part(f'{printed}{{"steps": []}}'), stack="test").changes == ()
+
+
+@pytest.mark.parametrize("printed", ["no JSON", "[1]", '{"a": 1}', "["])
+def test_a_history_or_outputs_in_no_known_form_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, printed: str
+) -> None:
+    program = tmp_path / "pulumi"
+    program.write_text(f"#!/bin/sh\nprintf '%s' '{printed}'\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    with pytest.raises(PulumiFailed, match="stack history"):
+        make.state_version("test", tmp_path)
+    if "1" not in printed:
+        with pytest.raises(PulumiFailed, match="stack output"):
+            pulumi_cli.outputs("test", tmp_path)
+
+
+def test_what_pulumi_prints_is_read_whatever_its_encoding(tmp_path: Path) -> None:
+    program = tmp_path / "pulumi"
+    program.write_text('#!/bin/sh\nprintf \'{"a": "\\377"}\'\n')
+    program.chmod(0o755)
+    assert json.loads(pulumi_cli.run(program, "x", cwd=tmp_path, timeout=30)) == {"a": "\ufffd"}
 
 
 def test_a_digest_counts_in_capitals_and_not_in_part(project: Callable[..., Result]) -> None:
