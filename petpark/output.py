@@ -241,7 +241,7 @@ class Output:
 
     def document(self, facts: object) -> None:
         """Print `facts` as the one JSON document of this command."""
-        unicode = (self.out.file.encoding or "utf-8").lower().startswith("utf")
+        unicode = (getattr(self.out.file, "encoding", None) or "utf-8").lower().startswith("utf")
         text = json.dumps(facts, indent=2, ensure_ascii=not unicode, default=_plain)
         self.out.file.write(text.translate(_JSON_CONTROL) + "\n")
 

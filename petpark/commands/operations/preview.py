@@ -12,6 +12,7 @@ from rich.text import Text
 
 from petpark.app import example, invocation
 from petpark.commands.operations.doctor import checkout
+from petpark.errors import SettingsWrong
 
 
 def preview(
@@ -69,6 +70,10 @@ def preview(
         if path is not None:
             make.require_writable(path)
     root = checkout()
+    try:
+        table = prices.load()
+    except prices.TableUnusable as error:
+        raise SettingsWrong(f"{error}.", next_step="Restore it from version control.") from None
     states: list[tuple[str, str]] = []
     if plan_file is not None:
         plan = make.load(plan_file)
@@ -86,18 +91,17 @@ def preview(
         raise typer.BadParameter(f"a page has one plan of a stack, not of {named}", param_hint="--with")
     source = Source(commit=make.commit(root), states=tuple(states))
     today = datetime.now(UTC).date()
-    table = prices.load()
     sections = [cost.section(root, each.stack, table, base=base, today=today) for each in plans]
     fitting = comment(plans, source, sections=sections)
     shown = page(plans, source, sections=sections) if complete else fitting
     facts: dict[str, object] = {"page": shown, "digests": {each.stack: each.digest for each in plans}}
+    if page_file is not None:  # before the comment, which can fail
+        make.write(shown, page_file)
+        run.output.note(f"Page written to {page_file}.")
     if post:
         with GitHub.from_environment(os.environ) as github:
             number = github.pull_request(Path(os.environ["GITHUB_EVENT_PATH"]))
             facts["comment"] = github.comment(number, fitting)
-    if page_file is not None:
-        make.write(shown, page_file)
-        run.output.note(f"Page written to {page_file}.")
     if expected is not None and run.output.json:
         make.require_same(plan, expected, **facts)  # --json prints one document
     if run.output.json or page_file is None:

@@ -317,6 +317,26 @@ def test_settings_of_the_base_that_are_not_text_are_named_by_their_commit(
     assert "Not computed: `in commit HEAD: Pulumi.test.yaml holds no settings" in found.output
 
 
+def test_the_page_is_written_even_if_the_comment_is_refused(
+    project: Callable[..., Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("GITHUB_TOKEN", raising=False)
+    found = project("--page", "page.md", "--post", steps=REPLACED)
+    assert found.exit_code == 2
+    assert "GITHUB_TOKEN is not set" in found.output
+    assert "models-store-bucket" in (tmp_path / "page.md").read_text()
+
+
+def test_a_table_of_prices_that_cannot_be_read_is_said_before_the_preview(
+    project: Callable[..., Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prices, "load", lambda: prices.parse("[" * 100_000))
+    found = project(steps=[step("vanish")])
+    assert found.exit_code == 2
+    assert "is no table of prices" in found.output
+    assert "Restore it from version control" in found.output
+
+
 def test_a_machine_without_git_says_so(project: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:
     (Path.cwd() / "p.json").write_text('{"steps": []}')
     monkeypatch.setenv("PATH", "")
