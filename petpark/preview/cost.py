@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from infra.configuration.stack_file import SettingsUnusable, read_stack
 from petpark.errors import SettingsWrong
-from petpark.preview.page import code
+from petpark.preview.page import code, escape
 
 if TYPE_CHECKING:
     from infra.configuration.prices import PriceTable
@@ -48,7 +48,7 @@ def section(root: Path, stack: str, table: PriceTable, *, base: str | None, toda
     """The page's part about one stack's cost, in Markdown; `base` None: only what it costs with the change."""
     from infra.configuration.prices import PriceUnknown
 
-    title = f"### Cost of stack {stack}"
+    title = f"### Cost of stack {escape(stack)}"
     try:
         after = read_stack(root, stack)
         before = settings_at(root, base, stack) if base is not None else None

@@ -105,7 +105,7 @@ def _overview(plans: Sequence[Plan]) -> str:
     ]
     for plan in plans:
         counts = [str(len(plan.of(op)) or "–") for op in _TITLES]
-        rows.append(f"| **{_escape(plan.stack)}** | {' | '.join(counts)} | {plan.unchanged} | {_escape(plan.source)} |")
+        rows.append(f"| **{escape(plan.stack)}** | {' | '.join(counts)} | {plan.unchanged} | {escape(plan.source)} |")
     return "\n".join(rows)
 
 
@@ -115,14 +115,14 @@ def _losses(plan: Plan, detail: Detail) -> Iterator[str]:
     for change in sorted(shown, key=lambda each: (each.type, each.name)):
         verb = "replaced" if change.op is Op.REPLACE else "deleted"
         refused = " It is protected: `up` refuses this." if change.protected else ""
-        yield f"**{_escape(plan.stack)}**: {_resource(change, detail)} would be {verb}. Lost: {change.loses}.{refused}"
+        yield f"**{escape(plan.stack)}**: {_resource(change, detail)} would be {verb}. Lost: {change.loses}.{refused}"
     if len(losing) > len(shown):
-        yield f"**{_escape(plan.stack)}**: {len(losing) - len(shown)} more resources that hold data."
+        yield f"**{escape(plan.stack)}**: {len(losing) - len(shown)} more resources that hold data."
 
 
 def _stack(plan: Plan, detail: Detail) -> tuple[list[str], int]:
     """The part about one stack, and how many resources it leaves out."""
-    lines = [f"### Stack {_escape(plan.stack)}", ""]
+    lines = [f"### Stack {escape(plan.stack)}", ""]
     for problem in plan.problems[:_PROBLEMS]:
         lines.append(f"- ⚠ {code(_cut(problem, min(detail.characters, 500)))}")
     if len(plan.problems) > _PROBLEMS:
@@ -230,13 +230,13 @@ def _binding(plans: Sequence[Plan], source: Source) -> Iterator[str]:
     yield f"- commit {code(source.commit)}"
     for plan in plans:
         state = f", state {code(states[plan.stack])}" if plan.stack in states else ""
-        yield f"- stack {_escape(plan.stack)}: plan {code(plan.digest)}{state}"
+        yield f"- stack {escape(plan.stack)}: plan {code(plan.digest)}{state}"
     yield ""
     yield "</details>"
 
 
 def _resource(change: ResourceChange, detail: Detail) -> str:
-    return f"{code(_cut(change.name, detail.characters))} ({_escape(change.type)})"
+    return f"{code(_cut(change.name, detail.characters))} ({escape(change.type)})"
 
 
 def _visible(text: str) -> str:
@@ -263,5 +263,6 @@ def code(text: str) -> str:
     return f"{fence}{pad}{text}{pad}{fence}"
 
 
-def _escape(text: str) -> str:
-    return re.sub(r"([\\`*_{}\[\]<>|#@])", r"\\\1", text.replace("\n", " "))
+def escape(text: str) -> str:
+    """`text` as text, and as no link: https://github.github.com/gfm/#autolinks-extension-."""
+    return re.sub(r"([\\`*_{}\[\]<>|#@]|(?<=:)/(?=/)|(?<=www)\.)", r"\\\1", _visible(text), flags=re.IGNORECASE)

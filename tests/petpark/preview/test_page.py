@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from infra.configuration import prices
 from petpark.preview import page
+from petpark.preview.cost import section
 from petpark.preview.page import LIMIT, MARK, Source, comment
 from petpark.preview.plan import Op, Plan, PropertyChange, ResourceChange
 from petpark.preview.pulumi_json import SECRET, read_plan
@@ -192,6 +195,16 @@ def test_no_character_of_a_plan_ends_a_line_or_hides_others(name: str, value: st
 def test_a_name_in_a_summary_stays_on_its_line() -> None:
     text = page.page([_one(op=Op.CREATE, name="a\n\n# Title\n</details>@x", before=None, after="b")], SOURCE)
     assert "<code>a⏎⏎# Title⏎&lt;/details&gt;@x</code>" in text
+
+
+def test_a_type_or_a_stack_becomes_no_link(tmp_path: Path) -> None:
+    urn = "urn:pulumi:test::petpark::https://pets.example::one"
+    plan = Plan(stack="www.pets.example", changes=(ResourceChange(op=Op.DELETE, urn=urn),), unchanged=0, source="x")
+    cost = section(tmp_path, plan.stack, prices.load(), base=None, today=date(2026, 11, 30))
+    text = page.page([plan], SOURCE, sections=[cost])
+    assert "Cost of stack" in text
+    assert "https:\\//pets.example" in text
+    assert not re.search(r"://|www\.", re.sub(r"(`+).*?\1(?!`)", "", text))
 
 
 def test_a_value_keeps_the_spaces_around_it() -> None:
