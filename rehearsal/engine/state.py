@@ -148,7 +148,7 @@ def from_json(fields: dict[str, Any], seal: Seal) -> Record:
         fields["dependencies"] = tuple(fields["dependencies"])
         fields["property_dependencies"] = {k: tuple(v) for k, v in fields["property_dependencies"].items()}
         return Record(**fields)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise StateUnreadable(f"A resource in the state file is damaged: {error}.") from error
 
 

@@ -227,3 +227,13 @@ def test_the_name_of_a_stack_cannot_lead_elsewhere(tmp_path: Path):
     for name in ("../test", "", ".hidden", "a/b"):
         with pytest.raises(ConfigurationRefused):
             state_file(tmp_path, "petpark", name)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"property_dependencies": []}, {"provider_state": []}, {"provider_state": "x"}, {"dependencies": 1}]
+)
+def test_a_resource_in_another_form_is_refused(changes: dict[str, object]):
+    fields = json.loads(to_json(Record(urn="u", type="t", name="n"), SEAL))
+    assert from_json(dict(fields), SEAL).name == "n"
+    with pytest.raises(StateUnreadable, match="is damaged"):
+        from_json({**fields, **changes}, SEAL)
