@@ -26,7 +26,7 @@ _VALUED = frozenset({"--target", "--stack"})
 
 
 class TargetKind(StrEnum):
-    """What a command acts on."""
+    """What a command acts on: the keys of `petpark.targets.target.PROVIDERS`, which this module does not import."""
 
     AWS = "aws"
     REHEARSAL = "rehearsal"

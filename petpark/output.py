@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import sys
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
@@ -92,7 +93,10 @@ class Output:
 
     @classmethod
     def open(cls, *, json: bool) -> Output:
-        """Consoles on the process's own streams."""
+        """Consoles on the process's own streams, which get an escape for what their encoding lacks."""
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="backslashreplace")
         out, err = SafeConsole(highlight=False), SafeConsole(stderr=True, highlight=False)
         if not out.is_terminal:
             out = SafeConsole(highlight=False, width=_PIPE_WIDTH)
@@ -237,7 +241,8 @@ class Output:
 
     def document(self, facts: object) -> None:
         """Print `facts` as the one JSON document of this command."""
-        text = json.dumps(facts, indent=2, ensure_ascii=False, default=_plain)
+        unicode = (getattr(self.out.file, "encoding", None) or "utf-8").lower().startswith("utf")
+        text = json.dumps(facts, indent=2, ensure_ascii=not unicode, default=_plain)
         self.out.file.write(text.translate(_JSON_CONTROL) + "\n")
 
 

@@ -153,7 +153,7 @@ def parse(text: str) -> PriceTable:
             types=MappingProxyType({name: TypeFacts(**facts) for name, facts in types["facts"].items()}),
             regions=MappingProxyType({name: _region(name, found) for name, found in document["regions"].items()}),
         )
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise TableUnusable(f"{FILE.name} is no table of prices: {type(error).__name__}: {error}") from None
 
 

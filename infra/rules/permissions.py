@@ -36,8 +36,12 @@ def _wildcards(resource: Resource, _context: Context) -> Iterator[str]:
 
 
 def _is_any(resource: str) -> bool:
-    """Whether a resource is `*`, or an ARN that names nothing in its last part: `arn:aws:s3:::*`."""
-    return resource == "*" or (resource.startswith("arn:") and resource.split(":", 5)[-1] in ("*", "*/*"))
+    """Whether a resource is `*`, or an ARN that names nothing in its last part: `arn:aws:s3:::*`. `**` means the same.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_resource.html
+    """
+    last = resource.split(":", 5)[-1] if resource.startswith("arn:") else resource
+    return "*" in last and set(last) <= set("*?/:")
 
 
 def _trust(resource: Resource, _context: Context) -> Iterator[str]:

@@ -110,3 +110,7 @@ class Rule:
                 yield Finding(rule=self, urn=urn, name=name, message=message)
         except Undecided as why:
             yield Finding(rule=self, urn=urn, name=name, message=str(why), decided=False)
+        except (ValueError, TypeError, AttributeError, RecursionError) as error:
+            # A value in no form that AWS takes, such as a policy that is no JSON: no reason to pass it.
+            why = f"cannot be checked, for a value has an unexpected form: {type(error).__name__}: {error}"
+            yield Finding(rule=self, urn=urn, name=name, message=why)

@@ -223,7 +223,15 @@ def _install_plugin(program: Path, archive: Path, tools: Path) -> None:
 def _run(command: list[str], more: Mapping[str, str], *, seconds: float) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "PULUMI_SKIP_UPDATE_CHECK": "true", **more}
     try:
-        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=seconds, check=False)
+        return subprocess.run(
+            command,
+            env=environment,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=seconds,
+            check=False,
+        )
     except (OSError, subprocess.TimeoutExpired) as error:
         return subprocess.CompletedProcess(command, 1, "", str(error))
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from infra.configuration.stack_file import SettingsUnusable, read_stack
 from petpark.errors import SettingsWrong
+from petpark.preview.page import code, escape
 
 if TYPE_CHECKING:
     from infra.configuration.prices import PriceTable
@@ -22,29 +23,38 @@ _PER: Final = {"month": "a month", "hour": "an hour"}
 def settings_at(root: Path, base: str, stack: str) -> StackSettings | None:
     """The stack's settings in commit `base`; None if there was no file. Raises `SettingsWrong`, `SettingsUnusable`."""
     name = f"Pulumi.{stack}.yaml"
+    if not base or base.startswith("-"):  # git would take it for an option
+        raise SettingsWrong(f"{base!r} is not a commit.", next_step="Name one, such as origin/main.")
     shown = _git(root, "show", f"{base}:./{name}")
     if shown.returncode != 0:
         if _git(root, "rev-parse", "--verify", "--quiet", f"{base}^{{commit}}").returncode != 0:
             raise SettingsWrong(
-                f"{base} is not a commit here.", next_step="Fetch it: git fetch origin, or name another."
+                f"{base} is not a commit here.",
+                next_step="Fetch it: git fetch origin (--unshallow for an earlier one in a shallow clone), or name "
+                "another.",
             )
         return None
     with tempfile.TemporaryDirectory() as folder:
-        Path(folder, name).write_text(shown.stdout, encoding="utf-8")
-        return read_stack(Path(folder), stack)
+        file = Path(folder, name)
+        file.parent.mkdir(exist_ok=True)
+        file.write_bytes(shown.stdout)
+        try:
+            return read_stack(Path(folder), stack)
+        except SettingsUnusable as error:
+            raise SettingsUnusable(f"in commit {base}: {str(error).replace(str(file), name)}") from None
 
 
 def section(root: Path, stack: str, table: PriceTable, *, base: str | None, today: date) -> str:
     """The page's part about one stack's cost, in Markdown; `base` None: only what it costs with the change."""
     from infra.configuration.prices import PriceUnknown
 
-    title = f"### Cost of stack {stack}"
+    title = f"### Cost of stack {escape(stack)}"
     try:
         after = read_stack(root, stack)
-        before = settings_at(root, base, stack) if base else None
+        before = settings_at(root, base, stack) if base is not None else None
         return f"{title}\n\n{_table(before, after, table)}\n\n{_assumptions(after, table, today)}"
     except (SettingsUnusable, PriceUnknown) as error:
-        return f"{title}\n\nNot computed: {' '.join(str(error).split())}"
+        return f"{title}\n\nNot computed: {code(' '.join(str(error).split()))}"
 
 
 def _table(before: StackSettings | None, after: StackSettings, table: PriceTable) -> str:
@@ -78,5 +88,11 @@ def _assumptions(after: StackSettings, table: PriceTable, today: date) -> str:
     return "\n".join((notes, "", f"<details><summary>{summary}</summary>", "", *lines, "", "</details>"))
 
 
-def _git(root: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(["git", *words], cwd=root, capture_output=True, text=True, timeout=_SECONDS, check=False)
+def _git(root: Path, *words: str) -> subprocess.CompletedProcess[bytes]:
+    try:
+        return subprocess.run(["git", *words], cwd=root, capture_output=True, timeout=_SECONDS, check=False)
+    except (OSError, ValueError, subprocess.TimeoutExpired) as error:
+        raise SettingsWrong(
+            f"git, which has the settings before the change, could not be run: {error}.",
+            next_step="Install git, or leave --base out.",
+        ) from None

@@ -43,6 +43,10 @@ class GitHub:
     def __init__(self, *, url: str, repository: str, token: str, sleep: Callable[[float], None] = time.sleep) -> None:
         if not _SLUG.fullmatch(repository):
             raise SettingsWrong(f"GITHUB_REPOSITORY is {repository!r}.", next_step="Set it to owner/name.")
+        if not token.isascii() or not token.isprintable() or " " in token:  # httpx would repeat it in an error
+            raise SettingsWrong("GITHUB_TOKEN is not a token.", next_step="Set it without spaces and line breaks.")
+        if not url.startswith(("https://", "http://")):
+            raise SettingsWrong(f"GITHUB_API_URL is {url!r}.", next_step="Set it to an https address, or unset it.")
         self._sleep = sleep
         self._client = httpx.Client(
             base_url=f"{url.rstrip('/')}/repos/{repository}/",
@@ -81,15 +85,15 @@ class GitHub:
         it. What the fork's own run uploaded is never asked, for it could name any other.
         """
         event = _event(event_file)
-        if "pull_request" in event:
-            return int(event["pull_request"]["number"])
-        head = event.get("workflow_run", {}).get("head_sha")
+        number, head = (_member(event, *path) for path in (("pull_request", "number"), ("workflow_run", "head_sha")))
+        if isinstance(number, int):
+            return number
         if not isinstance(head, str) or not re.fullmatch(r"[0-9a-f]{40}", head):
             raise PullRequestUnknown(
                 "The event is neither a pull request nor a run after one.",
                 next_step="Run this under `pull_request`, or under `workflow_run` of a workflow that is.",
             )
-        found = [pull["number"] for pull in self._listed("pulls", state="open") if pull["head"]["sha"] == head]
+        found = [pull["number"] for pull in self._listed("pulls", state="open") if _member(pull, "head", "sha") == head]
         if len(found) != 1:
             raise PullRequestUnknown(
                 f"{len(found)} open pull requests have {head} as their head commit.",
@@ -115,7 +119,7 @@ class GitHub:
         mine = (
             each["id"]
             for each in self._listed(f"issues/{number}/comments")
-            if each.get("user", {}).get("type") == "Bot" and str(each.get("body", "")).startswith(MARK)
+            if _member(each, "user", "type") == "Bot" and str(each.get("body", "")).startswith(MARK)
         )
         return next(mine, None)
 
@@ -146,8 +150,8 @@ class GitHub:
             except httpx.HTTPError as error:
                 problem, pause = f"{type(error).__name__}: {error}", 2.0**attempt
             else:
-                if response.is_success:
-                    return response.json()
+                if response.is_success and (found := _document(response)) is not None:
+                    return found
                 problem, pause = f"HTTP {response.status_code}: {_message(response)}", _pause(response, attempt)
                 if response.status_code not in _AGAIN and not _limited(response):
                     break
@@ -157,6 +161,21 @@ class GitHub:
             f"GitHub does not take the comment: {problem}",
             next_step="The job needs `permissions: pull-requests: write`; the page is in the run's artifacts.",
         )
+
+
+def _member(value: Any, *path: str) -> Any:
+    """What is at a path of objects; None where there is none: GitHub has null for a user who is gone."""
+    for name in path:
+        value = value.get(name) if isinstance(value, Mapping) else None
+    return value
+
+
+def _document(response: httpx.Response) -> Any:
+    """The JSON of an answer; None if it is none, as of a proxy's page."""
+    try:
+        return response.json()
+    except ValueError:
+        return None
 
 
 def _event(file: Path) -> Mapping[str, Any]:

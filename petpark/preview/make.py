@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import subprocess
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
-from petpark.errors import PlanMoved, PreviewUnreadable, PulumiMissing
+from petpark.errors import FileInTheWay, PlanMoved, PreviewUnreadable, PulumiFailed, PulumiMissing
 from petpark.preview.plan import Op, Plan, PropertyChange, ResourceChange
 from petpark.preview.pulumi_json import read_plan
 from petpark.targets import pulumi_cli
@@ -29,23 +31,34 @@ def plan_by_pulumi(stack: str, root: Path) -> Plan:
     """
     program = _program()
     text = pulumi_cli.run(program, "preview", "--json", "--stack", stack, cwd=root, timeout=_SECONDS, partial=True)
-    return read_plan(text, stack=stack, source=f"pulumi {pulumi_cli.version(program)}")
+    return read_plan(pulumi_cli.json_part(text), stack=stack, source=f"pulumi {pulumi_cli.version(program)}")
 
 
 def plan_from_file(stack: str, path: Path) -> Plan:
     """The plan in a file with the output of `pulumi preview --json`. Raises `PreviewUnreadable`."""
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise PreviewUnreadable(f"{path} cannot be read: {error}.", next_step="Name a file.") from None
-    return read_plan(text, stack=stack, source="pulumi preview --json")
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise PreviewUnreadable(f"{path} cannot be read: {error.strerror}.", next_step="Name a file.") from None
+    except UnicodeDecodeError:
+        raise PreviewUnreadable(
+            f"{path} is not text in UTF-8.", next_step=f"pulumi preview --json --stack {stack} > {path}, in UTF-8."
+        ) from None
+    return read_plan(pulumi_cli.json_part(text), stack=stack, source="pulumi preview --json")
 
 
 def state_version(stack: str, root: Path) -> str:
     """The number of the stack's last update; `none` before the first. Raises as `plan_by_pulumi`."""
     words = ("stack", "history", "--json", "--page-size", "1", "--stack", stack)
-    found = json.loads(pulumi_cli.run(_program(), *words, cwd=root, timeout=_SECONDS) or "[]")
-    return str(found[0].get("version", "none")) if found else "none"
+    text = pulumi_cli.run(_program(), *words, cwd=root, timeout=_SECONDS)
+    try:
+        found = json.loads(pulumi_cli.json_part(text) or "[]")
+        return str(found[0].get("version", "none")) if found else "none"
+    except (ValueError, LookupError, TypeError, AttributeError):
+        raise PulumiFailed(
+            f"`pulumi stack history` of stack {stack} printed something else than JSON.",
+            next_step=f"Run it by hand to see it: pulumi {' '.join(words)}",
+        ) from None
 
 
 def commit(root: Path) -> str:
@@ -58,8 +71,26 @@ def commit(root: Path) -> str:
 
 
 def save(plan: Plan, path: Path) -> None:
-    """Write `plan` as JSON, for `load`."""
-    path.write_text(json.dumps({"format": _FORMAT, **asdict(plan)}, indent=1) + "\n", encoding="utf-8")
+    """Write `plan` as JSON, for `load`. Raises `FileInTheWay`."""
+    write(json.dumps({"format": _FORMAT, **asdict(plan)}, indent=1) + "\n", path)
+
+
+def write(text: str, path: Path) -> None:
+    """Write a file. Raises `FileInTheWay`."""
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise _not_writable(path, str(error.strerror)) from None
+
+
+def require_writable(path: Path) -> None:
+    """Raise `FileInTheWay` if it is plain that `write` could not write there."""
+    if path.is_dir():
+        raise _not_writable(path, "it is a directory")
+    if not path.parent.is_dir():
+        raise _not_writable(path, f"there is no directory {path.parent}")
+    if not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise _not_writable(path, "permission denied")
 
 
 def load(path: Path) -> Plan:
@@ -70,16 +101,18 @@ def load(path: Path) -> Plan:
     try:
         facts: Any = json.loads(path.read_text(encoding="utf-8")) if path.stat().st_size <= LARGEST else {}
         if facts.get("format") == _FORMAT:
-            return Plan(
+            plan = Plan(
                 stack=str(facts["stack"]),
-                changes=tuple(_change(each) for each in facts["changes"]),
-                unchanged=int(facts["unchanged"]),
+                changes=tuple(_change(each) for each in _list(facts["changes"])),
+                unchanged=_whole(facts["unchanged"]),
                 source=str(facts["source"]),
-                problems=tuple(map(str, facts["problems"])),
+                problems=tuple(map(str, _list(facts["problems"]))),
             )
+            _ = plan.digest  # text that is not Unicode has none
+            return plan
     except OSError as error:
         raise PreviewUnreadable(f"{path} cannot be read: {error.strerror}.", next_step="Name a file.") from None
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         pass
     raise PreviewUnreadable(
         f"{path} is not a plan that `petpark preview --save` wrote, or one of another version of petpark.",
@@ -87,14 +120,41 @@ def load(path: Path) -> Plan:
     )
 
 
-def require_same(plan: Plan, expected: str) -> None:
-    """Raise `PlanMoved` unless `expected` is the plan's digest, as the page of the review has it."""
+def require_same(plan: Plan, expected: str, **facts: object) -> None:
+    """Raise `PlanMoved`, with `facts`, unless `expected` is the plan's digest, as the page of the review has it."""
     if plan.digest != expected:
         raise PlanMoved(
             f"Stack {plan.stack}: this is not the plan that was reviewed. Its digest is {plan.digest}, reviewed was "
             f"{expected}. The program, the stack's state, or what AWS answers has changed since.",
             next_step="Review the new page: petpark preview --stack " + plan.stack,
+            **facts,
         )
+
+
+def digest_of(text: str) -> str:
+    """A digest as a person gave it. Raises ValueError, which says what is expected."""
+    digest = text.strip().lower()
+    if not re.fullmatch(r"[0-9a-f]{64}", digest):
+        raise ValueError(
+            f"{text[:100]!r} is not the digest of a plan, which has 64 hexadecimal digits; copy all of them"
+        )
+    return digest
+
+
+def _not_writable(path: Path, why: str) -> FileInTheWay:
+    return FileInTheWay(f"{path} cannot be written: {why}.", next_step="Name a file in a directory that you may write.")
+
+
+def _whole(value: Any) -> int:
+    if type(value) is int:
+        return value
+    raise TypeError(value)
+
+
+def _list(value: Any) -> list[Any]:
+    if isinstance(value, list):
+        return value
+    raise TypeError(value)
 
 
 def _change(facts: Mapping[str, Any]) -> ResourceChange:
@@ -108,7 +168,7 @@ def _change(facts: Mapping[str, Any]) -> ResourceChange:
                 after=_text(each["after"]),
                 forces=bool(each["forces"]),
             )
-            for each in facts["properties"]
+            for each in _list(facts["properties"])
         ),
         protected=bool(facts["protected"]),
     )
@@ -131,4 +191,6 @@ def _program() -> Path:
 
 
 def _git(root: Path, *words: str) -> str:
-    return subprocess.run(["git", *words], cwd=root, capture_output=True, text=True, check=True, timeout=30).stdout
+    return subprocess.run(
+        ["git", *words], cwd=root, capture_output=True, encoding="utf-8", errors="replace", check=True, timeout=30
+    ).stdout

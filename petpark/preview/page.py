@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -26,6 +27,11 @@ _TITLES: Final = {
 _SIGNS: Final = {Op.REPLACE: "±", Op.DELETE: "−", Op.UPDATE: "~", Op.CREATE: "+"}
 _FOLD_OVER: Final = 6
 """A resource with more lines than this is folded."""
+_PROBLEMS: Final = 20
+"""Errors and warnings of a stack that are shown."""
+_NEW_LINE: Final = {"\n": "⏎", "\r": "␍"}
+_INVISIBLE: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+"""Unicode categories of characters that show nothing, or change how others are shown."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,7 +105,7 @@ def _overview(plans: Sequence[Plan]) -> str:
     ]
     for plan in plans:
         counts = [str(len(plan.of(op)) or "–") for op in _TITLES]
-        rows.append(f"| **{_escape(plan.stack)}** | {' | '.join(counts)} | {plan.unchanged} | {_escape(plan.source)} |")
+        rows.append(f"| **{escape(plan.stack)}** | {' | '.join(counts)} | {plan.unchanged} | {escape(plan.source)} |")
     return "\n".join(rows)
 
 
@@ -109,16 +115,20 @@ def _losses(plan: Plan, detail: Detail) -> Iterator[str]:
     for change in sorted(shown, key=lambda each: (each.type, each.name)):
         verb = "replaced" if change.op is Op.REPLACE else "deleted"
         refused = " It is protected: `up` refuses this." if change.protected else ""
-        yield f"**{_escape(plan.stack)}**: {_resource(change)} would be {verb}. Lost: {change.loses}.{refused}"
+        yield f"**{escape(plan.stack)}**: {_resource(change, detail)} would be {verb}. Lost: {change.loses}.{refused}"
     if len(losing) > len(shown):
-        yield f"**{_escape(plan.stack)}**: {len(losing) - len(shown)} more resources that hold data."
+        yield f"**{escape(plan.stack)}**: {len(losing) - len(shown)} more resources that hold data."
 
 
 def _stack(plan: Plan, detail: Detail) -> tuple[list[str], int]:
     """The part about one stack, and how many resources it leaves out."""
-    lines = [f"### Stack {_escape(plan.stack)}", ""]
-    for problem in plan.problems[:20]:
-        lines.append(f"- ⚠ {_code(_cut(problem, min(detail.characters, 500)))}")
+    lines = [f"### Stack {escape(plan.stack)}", ""]
+    for problem in plan.problems[:_PROBLEMS]:
+        lines.append(f"- ⚠ {code(_cut(problem, min(detail.characters, 500)))}")
+    if len(plan.problems) > _PROBLEMS:
+        lines.append(f"- ⚠ … and {len(plan.problems) - _PROBLEMS} more")
+    if plan.problems:
+        lines.append("")
     if not plan.changes:
         return [*lines, "No resource changes.", ""], 0
     missing = 0
@@ -145,13 +155,13 @@ def _change(change: ResourceChange, detail: Detail) -> list[str]:
         rows.append(f"- … {len(found) - detail.properties} properties more")
     reasons = _cut(", ".join(sorted({each.path for each in found if each.forces})), detail.characters)
     reasons = reasons if change.op is Op.REPLACE else ""
-    head = f"{_SIGNS[change.op]} {_resource(change)}{f' – forced by {_code(reasons)}' if reasons else ''}"
+    head = f"{_SIGNS[change.op]} {_resource(change, detail)}{f' – forced by {code(reasons)}' if reasons else ''}"
     if not rows:
         return [f"- {head}"]
     if change.op is Op.CREATE or len(rows) > _FOLD_OVER:
         count = f"{len(found)} properties" if len(found) != 1 else "1 property"
-        forced = f" – forced by <code>{html.escape(reasons)}</code>" if reasons else ""
-        name, type_ = html.escape(change.name), html.escape(change.type)
+        forced = f" – forced by <code>{html.escape(_visible(reasons))}</code>" if reasons else ""
+        name, type_ = html.escape(_visible(_cut(change.name, detail.characters))), html.escape(change.type)
         summary = f"{_SIGNS[change.op]} <code>{name}</code> ({type_}){forced}: {count}"
         folded = (f"  {row}" for row in rows)
         return [f"- <details><summary>{summary}</summary>", "", *folded, "", "  </details>"]
@@ -159,21 +169,22 @@ def _change(change: ResourceChange, detail: Detail) -> list[str]:
 
 
 def _row(each: PropertyChange | TextChange, detail: Detail) -> Iterator[str]:
+    path = code(_cut(each.path, detail.characters))
     if isinstance(each, TextChange):
         fence = "`" * (3 + max((len(run) for line in each.lines for run in re.findall(r"`{3,}", line)), default=0))
-        lines = _cut_lines(each.lines, detail.characters)
-        yield f"- {_code(each.path)}{_forces(each.forces)}"
+        lines = map(_visible, _cut_lines(each.lines, detail.characters))
+        yield f"- {path}{_forces(each.forces)}"
         yield f"  {fence}diff"
         yield from (f"  {line}" for line in lines)
         yield f"  {fence}"
         return
     before, after = (value if value is None else _cut(value, detail.characters) for value in (each.before, each.after))
     if before is None:
-        yield f"- {_code(each.path)}: {_code(after or '')}{_forces(each.forces)}"
+        yield f"- {path}: {code(after or '')}{_forces(each.forces)}"
     elif after is None:
-        yield f"- {_code(each.path)}: {_code(before)} → removed{_forces(each.forces)}"
+        yield f"- {path}: {code(before)} → removed{_forces(each.forces)}"
     else:
-        yield f"- {_code(each.path)}: {_code(before)} → {_code(after)}{_forces(each.forces)}"
+        yield f"- {path}: {code(before)} → {code(after)}{_forces(each.forces)}"
 
 
 def _forces(forces: bool) -> str:
@@ -216,26 +227,42 @@ def _binding(plans: Sequence[Plan], source: Source) -> Iterator[str]:
     states = dict(source.states)
     yield "<details><summary>What this page is bound to</summary>"
     yield ""
-    yield f"- commit {_code(source.commit)}"
+    yield f"- commit {code(source.commit)}"
     for plan in plans:
-        state = f", state {_code(states[plan.stack])}" if plan.stack in states else ""
-        yield f"- stack {_escape(plan.stack)}: plan {_code(plan.digest)}{state}"
+        state = f", state {code(states[plan.stack])}" if plan.stack in states else ""
+        yield f"- stack {escape(plan.stack)}: plan {code(plan.digest)}{state}"
     yield ""
     yield "</details>"
 
 
-def _resource(change: ResourceChange) -> str:
-    return f"{_code(change.name)} ({_escape(change.type)})"
+def _resource(change: ResourceChange, detail: Detail) -> str:
+    return f"{code(_cut(change.name, detail.characters))} ({escape(change.type)})"
 
 
-def _code(text: str) -> str:
-    """As code that stays on its line, whatever `text` holds."""
-    text = text.replace("\r", "␍").replace("\n", "⏎") or " "
+def _visible(text: str) -> str:
+    """On one line, with each character that shows nothing as one that does: `␀` to `␟`, or its code point."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(map(_shown, text))
+
+
+def _shown(character: str) -> str:
+    if unicodedata.category(character) not in _INVISIBLE:
+        return character
+    code = ord(character)
+    return _NEW_LINE.get(character) or (chr(0x2400 + code) if code < 32 else f"\\u{code:04x}")
+
+
+def code(text: str) -> str:
+    """`text` as code that stays on its line, whatever it holds. https://spec.commonmark.org/0.31.2/#code-spans."""
+    text = _visible(text) or " "
     longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
     fence = "`" * (longest + 1)
-    pad = " " if text.startswith("`") or text.endswith("`") else ""
+    spaced = text.startswith(" ") and text.endswith(" ") and text.strip(" ") != ""  # a space of both would be dropped
+    pad = " " if text.startswith("`") or text.endswith("`") or spaced else ""
     return f"{fence}{pad}{text}{pad}{fence}"
 
 
-def _escape(text: str) -> str:
-    return re.sub(r"([\\`*_{}\[\]<>|#@])", r"\\\1", text.replace("\n", " "))
+def escape(text: str) -> str:
+    """`text` as text, and as no link: https://github.github.com/gfm/#autolinks-extension-."""
+    return re.sub(r"([\\`*_{}\[\]<>|#@]|(?<=:)/(?=/)|(?<=www)\.)", r"\\\1", _visible(text), flags=re.IGNORECASE)

@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
+from functools import cached_property
 from types import MappingProxyType
 from typing import Final
 
 from registry.encoding import canonical
+
+_STACK: Final = re.compile(r"[A-Za-z0-9_./-]{1,100}")
+"""https://www.pulumi.com/docs/iac/concepts/stacks/"""
+_URN: Final = re.compile(r"urn:pulumi:[A-Za-z0-9_.-]+::[A-Za-z0-9_.-]+::[A-Za-z0-9_:/.$-]+::.+", re.DOTALL)
+"""https://www.pulumi.com/docs/iac/concepts/resources/names/#urns; the name may hold anything."""
+_SOURCE: Final = re.compile(r"[A-Za-z0-9_ .+-]{1,100}")
+
+
+def is_stack(name: str) -> bool:
+    """Whether a stack can have this name."""
+    return bool(_STACK.fullmatch(name))
 
 
 class Op(StrEnum):
@@ -49,22 +62,29 @@ class PropertyChange:
 
 @dataclass(frozen=True, kw_only=True)
 class ResourceChange:
-    """One resource, and what would be done to it. `protected`: the engine refuses to delete it."""
+    """One resource, and what would be done to it. `protected`: the engine refuses to delete it.
+
+    Raises ValueError for a URN that is not in Pulumi's form.
+    """
 
     op: Op
     urn: str
     properties: tuple[PropertyChange, ...] = ()
     protected: bool = False
 
+    def __post_init__(self) -> None:
+        if not _URN.fullmatch(self.urn):
+            raise ValueError(f"{self.urn[:200]!r} is not a URN")
+
     @property
     def type(self) -> str:
         """The type token, such as `aws:s3/bucket:Bucket`."""
-        return self.urn.split("::")[2].rpartition("$")[2] if self.urn.count("::") >= 3 else ""
+        return self.urn.split("::", 3)[2].rpartition("$")[2]
 
     @property
     def name(self) -> str:
         """The name that the program gave it."""
-        return self.urn.split("::", 3)[-1]
+        return self.urn.split("::", 3)[3]
 
     @property
     def loses(self) -> str:
@@ -77,6 +97,8 @@ class Plan:
     """What would become of one stack.
 
     `source` is what made the plan, for people. `problems` are errors and warnings of the engine or the program.
+
+    Raises ValueError if the stack's name or the source have characters that neither has.
     """
 
     stack: str
@@ -85,7 +107,11 @@ class Plan:
     source: str
     problems: tuple[str, ...] = ()
 
-    @property
+    def __post_init__(self) -> None:
+        if not (is_stack(self.stack) and _SOURCE.fullmatch(self.source) and 0 <= self.unchanged < 1_000_000):
+            raise ValueError("not a plan")
+
+    @cached_property
     def digest(self) -> str:
         """SHA-256 of what would be done, in hexadecimal: equal for equal changes, in any order."""
         changes = sorted((_facts(change) for change in self.changes), key=lambda facts: (facts["urn"], facts["op"]))

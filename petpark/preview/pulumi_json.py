@@ -18,20 +18,22 @@ UNKNOWN: Final = "(known after the deployment)"
 
 _UNKNOWN_ID: Final = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 """Stands for a value that is not known yet: `UnknownStringValue` of pulumi's `sdk/go/common/resource/plugin/rpc.go`."""
-_SECRET_SIGNATURE: Final = "4dabf18193072939515e22adb298388d"  # noqa: S105  marks a special value
-_CREATED: Final = {"create", "import", "create-replacement", "import-replacement"}
+_SIGNATURE: Final = "4dabf18193072939515e22adb298388d"
+"""The key that marks a special value (`SigKey` of pulumi's `sdk/go/common/resource/sig/sig.go`), and of a secret:"""
+_SECRET_SIGNATURE: Final = "1b47061264138c4ac30d75fd1eb44270"  # noqa: S105  marks a secret
+_CREATED: Final = ("create-replacement", "import-replacement", "create", "import")
 _REPLACED: Final = {"replace"}
 _DELETED: Final = {"delete", "delete-replaced", "discard", "discard-replaced"}
 _UPDATED: Final = {"update"}
 _SAME: Final = {"same", "read", "read-replacement", "refresh", "remove-pending-replace"}
-_OPS: Final = _CREATED | _REPLACED | _DELETED | _UPDATED | _SAME
+_OPS: Final = {*_CREATED} | _REPLACED | _DELETED | _UPDATED | _SAME
 _ALWAYS_HERE: Final = frozenset({"pulumi:pulumi:Stack"})
 
 
 def read_plan(text: str, *, stack: str, source: str = "pulumi preview") -> Plan:
     """The plan that `pulumi preview --json` printed for `stack`. Raises `PreviewUnreadable`."""
     try:
-        digest = json.loads(text)
+        digest: Any = json.loads(text)
         steps = digest.get("steps") or []
         by_urn: dict[str, list[Mapping[str, Any]]] = {}
         for step in steps:
@@ -47,29 +49,31 @@ def read_plan(text: str, *, stack: str, source: str = "pulumi preview") -> Plan:
             for each in digest.get("diagnostics") or []
             if each.get("severity") in {"error", "warning", "info#err"}
         ]
-    except (ValueError, KeyError, TypeError, AttributeError):
+        plan = Plan(
+            stack=stack,
+            changes=tuple(changes),
+            unchanged=len(by_urn) - len({change.urn for change in changes}),
+            source=source,
+            problems=tuple(problems),
+        )
+        _ = plan.digest  # text that is not Unicode has none
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         raise PreviewUnreadable(
             "This is not what `pulumi preview --json` prints.",
             next_step=f"pulumi preview --json --stack {stack} > preview.json, without "
             "PULUMI_ENABLE_STREAMING_JSON_PREVIEW.",
         ) from None
-    return Plan(
-        stack=stack,
-        changes=tuple(changes),
-        unchanged=len(by_urn) - len({change.urn for change in changes}),
-        source=source,
-        problems=tuple(problems),
-    )
+    return plan
 
 
 def _changes(urn: str, steps: Sequence[Mapping[str, Any]]) -> Iterator[ResourceChange]:
     """The changes that all steps of one resource amount to: a replacement has three steps."""
     ops = {step["op"] for step in steps}
-    if ops & _REPLACED or (ops & _CREATED and ops & _DELETED):
-        op, step = Op.REPLACE, _first(steps, "replace", "create-replacement", "create")
+    if ops & _REPLACED or (ops & {*_CREATED} and ops & _DELETED):
+        op, step = Op.REPLACE, _first(steps, "replace", *_CREATED)
         old = next((each for each in steps if each.get("oldState")), step)
         step = {**step, "oldState": step.get("oldState") or old.get("oldState")}
-    elif ops & _CREATED:
+    elif ops & {*_CREATED}:
         op, step = Op.CREATE, _first(steps, *_CREATED)
     elif ops & _DELETED:
         op, step = Op.DELETE, _first(steps, *_DELETED)
@@ -114,13 +118,13 @@ def _covers(paths: set[str], path: str) -> bool:
 
 def _leaves(value: Any, path: str = "") -> dict[str, str]:
     """Property paths, as Pulumi writes them, and what stands there as text."""
-    if isinstance(value, Mapping) and _SECRET_SIGNATURE in value:
+    if isinstance(value, Mapping) and value.get(_SIGNATURE) == _SECRET_SIGNATURE:
         return {path: SECRET}
     if isinstance(value, Mapping) and value:
         return {
             inner: text
             for key, each in value.items()
-            if not str(key).startswith("__")
+            if not str(key).startswith("__") and key != _SIGNATURE  # assets and archives: path and hash remain
             for inner, text in _leaves(each, _join(path, str(key))).items()
         }
     if isinstance(value, list) and value:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import difflib
+import functools
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,12 @@ from petpark.preview.plan import PropertyChange
 
 _CONTEXT: Final = 1
 """Lines around a changed one."""
+_MOST: Final = 4_000_000
+"""Lines of both texts, multiplied, that are compared line by line: the time grows with this product."""
+_MOST_ELEMENTS: Final = 40_000
+"""The same for elements of lists, which may all be equal: the slowest case."""
+_LONGEST: Final = 200_000
+"""Characters of a JSON document that is compared leaf by leaf; IAM's longest policy has 10,240."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,17 +32,25 @@ class TextChange:
     forces: bool
 
 
-def compare(change: PropertyChange) -> list[PropertyChange | TextChange]:
-    """`change` in the smallest parts that a reader can judge: those of a JSON document, or lines of a text."""
+@functools.lru_cache(maxsize=1 << 16)
+def compare(change: PropertyChange) -> tuple[PropertyChange | TextChange, ...]:
+    """`change` in the smallest parts that a reader can judge: those of a JSON document, or lines of a text.
+
+    What is too long or too deep for that is one part. A page is made several times, so results are kept.
+    """
     before, after = _decoded(change.before), _decoded(change.after)
     if before is not None and after is not None:
         old, new = _document(before), _document(after)
         if old is not None and new is not None:
-            return list(_leaves(change.path, old, new, forces=change.forces))
-        if "\n" in before or "\n" in after:
-            lines = difflib.unified_diff(before.splitlines(), after.splitlines(), n=_CONTEXT, lineterm="")
-            return [TextChange(path=change.path, lines=tuple(lines)[2:], forces=change.forces)]
-    return [PropertyChange(path=change.path, before=before, after=after, forces=change.forces)]
+            try:
+                return tuple(_leaves(change.path, old, new, forces=change.forces))
+            except RecursionError:
+                pass
+        sides = before.splitlines(), after.splitlines()
+        if ("\n" in before or "\n" in after) and len(sides[0]) * len(sides[1]) <= _MOST:
+            lines = difflib.unified_diff(*sides, n=_CONTEXT, lineterm="")
+            return (TextChange(path=change.path, lines=tuple(lines)[2:], forces=change.forces),)
+    return (PropertyChange(path=change.path, before=before, after=after, forces=change.forces),)
 
 
 def _decoded(value: str | None) -> str | None:
@@ -50,11 +65,11 @@ def _decoded(value: str | None) -> str | None:
 
 
 def _document(text: str) -> dict[str, Any] | list[Any] | None:
-    if not text.lstrip().startswith(("{", "[")):
+    if len(text) > _LONGEST or not text.lstrip().startswith(("{", "[")):
         return None
     try:
         found = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return found if isinstance(found, (dict, list)) else None
 
@@ -66,7 +81,7 @@ def _leaves(path: str, old: Any, new: Any, *, forces: bool) -> Iterator[Property
     if isinstance(old, dict) and isinstance(new, dict):
         for key in sorted(old.keys() | new.keys()):
             yield from _leaves(f"{path}.{key}", old.get(key, _NOTHING), new.get(key, _NOTHING), forces=forces)
-    elif isinstance(old, list) and isinstance(new, list):
+    elif isinstance(old, list) and isinstance(new, list) and len(old) * len(new) <= _MOST_ELEMENTS:
         yield from _elements(path, old, new, forces=forces)
     else:
         yield PropertyChange(path=path, before=_text(old), after=_text(new), forces=forces)

@@ -21,6 +21,8 @@ from petpark.prices.errors import PriceListRefused
 _METADATA = ("FormatVersion", "Disclaimer", "Publication Date", "Version", "OfferCode")
 _VERSION = "v1.0"
 _CURRENCY = "USD"
+_SMALLEST, _GREATEST = Decimal("1e-12"), Decimal("1e15")
+"""Prices and quantities have at most ten decimal places, and a float must hold them."""
 _LONGEST = 64 * 1024
 """Characters of a line, some forty times the longest of EC2's: a file without line breaks must not fill the memory."""
 
@@ -127,7 +129,7 @@ def _number(stated: str, name: str) -> Decimal:
         number = Decimal(stated)
     except InvalidOperation:
         number = Decimal("NaN")
-    if not number.is_finite() or number < 0:
+    if not number.is_finite() or number < 0 or (number and not _SMALLEST <= number <= _GREATEST):
         raise _refused(name, f"states {stated!r} where a number is expected")
     return number
 

@@ -67,7 +67,7 @@ def refresh(
     """
     base = _base(environment)
     if wrong := [name for name in regions if not _REGION_NAME.fullmatch(name)]:
-        raise PriceListRefused(f"{', '.join(wrong)} is no region.", next_step="Name one such as eu-west-1.")
+        raise PriceListRefused(f"{', '.join(map(repr, wrong))} is no region.", next_step="Name one such as eu-west-1.")
     read = {name: _region(name, table, base, showing, patience) for name in regions}
     return replace(table, regions=MappingProxyType({**table.regions, **read}))
 
@@ -171,8 +171,13 @@ def _usd(price: float | None) -> str:
 def _base(environment: Mapping[str, str]) -> str:
     """Prices are checked by nothing but TLS, so they are read without it only on this machine."""
     base = (environment.get(MIRROR) or PUBLISHER).rstrip("/")
-    address = urlsplit(base)
-    if address.scheme != "https" and address.hostname not in _LOOPBACK:
+    try:
+        address = urlsplit(base)
+        safe = address.hostname and address.scheme == "https"
+        safe = safe or (address.scheme == "http" and address.hostname in _LOOPBACK)
+    except ValueError:
+        safe = False
+    if not safe:
         raise PriceListRefused(
             f"{MIRROR} is not an https address.", next_step=f"Set {MIRROR} to an https address, or unset it."
         )

@@ -65,7 +65,13 @@ def outputs(stack: str, root: Path) -> Mapping[str, Any]:
             next_step="petpark doctor --install-pulumi (or --target rehearsal, which does without it)",
         )
     text = run(program, "stack", "output", "--json", "--stack", stack, cwd=root, timeout=_OUTPUT_TIMEOUT)
-    found = json.loads(text or "{}")
+    try:
+        found = json.loads(json_part(text) or "{}")
+    except ValueError:
+        raise PulumiFailed(
+            f"`pulumi stack output` of stack {stack} printed something else than JSON.",
+            next_step=f"Run it by hand to see it: pulumi stack output --json --stack {stack}",
+        ) from None
     if not found:
         raise _not_deployed(stack)
     return found
@@ -97,7 +103,14 @@ def run(
     shown = " ".join(("pulumi", *words))
     try:
         done = subprocess.run(
-            command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=timeout, check=False
+            command,
+            cwd=cwd,
+            env=environment,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=timeout,
+            check=False,
         )
     except subprocess.TimeoutExpired:
         raise PulumiFailed(
@@ -107,7 +120,7 @@ def run(
         raise PulumiFailed(
             f"`{shown}` could not be started: {error}", next_step="petpark doctor --install-pulumi"
         ) from None
-    if done.returncode == 0 or (partial and done.stdout.lstrip().startswith("{")):
+    if done.returncode == 0 or (partial and json_part(done.stdout).startswith("{")):
         return done.stdout
     said = done.stderr.strip()
     if "--stack" in words and any(sign in said.lower() for sign in _ABSENT):
@@ -116,6 +129,12 @@ def run(
         f"`{shown}` failed: {said or done.stdout.strip()}",
         next_step="Run it by hand to see more; `pulumi login` if it asks for it.",
     )
+
+
+def json_part(text: str) -> str:
+    """`text` from the first line that begins a JSON object or list: plugins may print warnings before it."""
+    begins = re.search(r"^[{\[](?!\w)", text.lstrip(), re.MULTILINE)
+    return text.lstrip()[begins.start() :] if begins else text.strip()
 
 
 def _not_deployed(stack: str) -> StackNotDeployed:

@@ -148,7 +148,7 @@ def from_json(fields: dict[str, Any], seal: Seal) -> Record:
         fields["dependencies"] = tuple(fields["dependencies"])
         fields["property_dependencies"] = {k: tuple(v) for k, v in fields["property_dependencies"].items()}
         return Record(**fields)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise StateUnreadable(f"A resource in the state file is damaged: {error}.") from error
 
 
@@ -169,7 +169,7 @@ def locked(file: Path) -> Generator[None]:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            holder = os.pread(handle, 100, 0).decode().strip() or "unknown"
+            holder = os.pread(handle, 100, 0).decode(errors="replace").strip() or "unknown"
             raise StackBusy(
                 f"Another operation works on stack {file.stem} (process {holder}). Wait until it ends, or end it with "
                 f"Ctrl-C or `kill {holder}`; the lock ends with it."
@@ -291,16 +291,35 @@ class State:
 
 def _load(file: Path) -> dict[str, Any] | None:
     try:
-        text = file.read_text(encoding="utf-8")
+        raw: Any = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
-    try:
-        raw = json.loads(text)
-    except ValueError as error:
+    except OSError as error:
+        raise StateUnreadable(f"The state file {file} cannot be read: {error.strerror}.") from error
+    except (ValueError, RecursionError) as error:
         raise StateUnreadable(f"The state file {file} is not JSON; restore it or delete it and start anew.") from error
-    if not isinstance(raw, dict) or raw.get("format") != _FORMAT:
-        raise StateUnreadable(f"The state file {file} was not written by this version of the engine.")
+    found = raw.get("format") if isinstance(raw, dict) else None
+    if type(found) is int and found != _FORMAT:
+        wrote = "An earlier" if found < _FORMAT else "A later"
+        raise StateUnreadable(
+            f"{wrote} version of petpark wrote the state file {file} (format {found}; this version reads {_FORMAT}). "
+            "Destroy the stack with that version. Or delete the file and start anew; its resources then stay."
+        )
+    if type(found) is not int or not _is_whole(raw):
+        raise StateUnreadable(f"The state file {file} is damaged; restore it or delete it and start anew.")
     return raw
+
+
+def _is_whole(raw: dict[str, Any]) -> bool:
+    """Whether a state file has what `State` reads of it, resources aside."""
+    try:
+        base64.b64decode(raw["salt"], validate=True)
+    except (KeyError, TypeError, ValueError):
+        return False
+    lists = (raw.get(name, []) for name in ("resources", "pending_deletes"))
+    return type(raw.get("serial")) is int and all(
+        isinstance(each, list) and all(isinstance(one, dict) for one in each) for each in lists
+    )
 
 
 def _replace(file: Path, text: str) -> None:

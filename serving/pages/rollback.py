@@ -7,6 +7,7 @@ they are used for this one request, to take the promoter's role under that perso
 import asyncio
 import ipaddress
 import logging
+import re
 from collections.abc import Callable
 from typing import Annotated, Any, Protocol, Self, cast
 
@@ -48,6 +49,12 @@ class Credentials(msgspec.Struct, frozen=True, kw_only=True):
     secret_access_key: Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
     session_token: Annotated[str, msgspec.Meta(max_length=8192)] | None = None
 
+    @property
+    def usable(self) -> bool:
+        """Whether an HTTP header can hold them: visible ASCII. Else boto3's error would say that AWS did not answer."""
+        values = (self.access_key_id, self.secret_access_key, self.session_token or "-")
+        return all(re.fullmatch(r"[!-~]+", value) for value in values)
+
     def __repr__(self) -> str:
         """Name the key, and no secret."""
         return f"Credentials(access_key_id={self.access_key_id!r})"
@@ -74,7 +81,7 @@ class RollBack(msgspec.Struct, frozen=True, kw_only=True):
             asked = msgspec.json.decode(body, type=cls)
         except (msgspec.MsgspecError, ValueError, RecursionError):
             asked = None
-        if asked is None or not asked.why.strip():
+        if asked is None or not asked.why.strip() or not asked.credentials.usable:
             raise Problem(UNREADABLE, "The body does not match the schema in /docs.")
         return asked
 

@@ -136,3 +136,18 @@ def test_a_pipe_is_told_each_stage_and_a_program_nothing():
         report(1, 3)
     programs.stage("epoch 1 of 3")
     assert silent.getvalue() == ""
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+@pytest.mark.parametrize("as_json", [False, True])
+def test_what_the_terminals_encoding_lacks_is_an_escape(
+    encoding: str, as_json: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = "a – \U0001f436 \udc80"  # the last: an undecodable byte of a file's name
+    raw = io.BytesIO()
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(raw, encoding=encoding, write_through=True))
+    Output.open(json=as_json).show(Text(said), facts={"name": said})
+    printed = raw.getvalue().decode(encoding)
+    assert "\\udc80" in printed
+    if as_json:
+        assert json.loads(printed) == {"name": said}

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from petpark.app import example, invocation
 from petpark.commands.operations.doctor import checkout
+from petpark.errors import SettingsWrong
 
 
 def preview(
@@ -56,9 +57,25 @@ def preview(
     from petpark.preview import cost, make
     from petpark.preview.github import GitHub
     from petpark.preview.page import Source, comment, page
+    from petpark.preview.plan import is_stack
 
     run = invocation(ctx)
+    if plan_file is not None and pulumi_json is not None:
+        raise typer.BadParameter("--plan and --pulumi-json each name a plan; give one of them", param_hint="--plan")
+    if not is_stack(run.stack):
+        raise typer.BadParameter(f"{run.stack[:100]!r} is no name of a stack", param_hint="--stack")
+    try:
+        expected = None if expect is None else make.digest_of(expect)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--expect") from None
+    for path in (save, page_file):
+        if path is not None:
+            make.require_writable(path)
     root = checkout()
+    try:
+        table = prices.load()
+    except prices.TableUnusable as error:
+        raise SettingsWrong(f"{error}.", next_step="Restore it from version control.") from None
     states: list[tuple[str, str]] = []
     if plan_file is not None:
         plan = make.load(plan_file)
@@ -71,24 +88,28 @@ def preview(
     if save is not None:
         make.save(plan, save)
     plans = [plan, *(make.load(path) for path in others or [])]
+    if len({each.stack for each in plans}) < len(plans):
+        named = ", ".join(each.stack for each in plans)
+        raise typer.BadParameter(f"a page has one plan of a stack, not of {named}", param_hint="--with")
     source = Source(commit=make.commit(root), states=tuple(states))
     today = datetime.now(UTC).date()
-    table = prices.load()
     sections = [cost.section(root, each.stack, table, base=base, today=today) for each in plans]
     fitting = comment(plans, source, sections=sections)
     shown = page(plans, source, sections=sections) if complete else fitting
     facts: dict[str, object] = {"page": shown, "digests": {each.stack: each.digest for each in plans}}
+    if page_file is not None:  # before the comment, which can fail
+        make.write(shown, page_file)
+        run.output.note(f"Page written to {page_file}.")
     if post:
         with GitHub.from_environment(os.environ) as github:
             number = github.pull_request(Path(os.environ["GITHUB_EVENT_PATH"]))
             facts["comment"] = github.comment(number, fitting)
-    if page_file is not None:
-        page_file.write_text(shown, encoding="utf-8")
-        run.output.note(f"Page written to {page_file}.")
+    if expected is not None and run.output.json:
+        make.require_same(plan, expected, **facts)  # --json prints one document
     if run.output.json or page_file is None:
         run.output.show(Text(shown.rstrip()), facts=facts, apart=False)
-    if expect is not None:
-        make.require_same(plan, expect)
+    if expected is not None:
+        make.require_same(plan, expected)
 
 
 def register(app: typer.Typer) -> None:

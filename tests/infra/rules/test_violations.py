@@ -3,9 +3,10 @@
 import base64
 import dataclasses
 import json
+from collections.abc import Mapping
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from infra.rules import RULES, UNKNOWN, Limits, Resource, Severity, check
@@ -299,3 +300,35 @@ def test_whatever_is_not_known_yet_makes_no_violation_of_a_stack_that_has_none(j
     changed = dataclasses.replace(one, properties={**one.properties, **dict.fromkeys(hidden, UNKNOWN)})
     resources = [changed if each is one else each for each in judged[stack].resources]
     assert [f for f in check(resources, judged[stack].limits) if f.decided] == []
+
+
+@pytest.mark.parametrize(
+    "wide", ["*", "**", "*?", "arn:aws:s3:::*", "arn:aws:s3:::**", "arn:*:*:*:*:*", "arn:aws:s3:::*/*"]
+)
+def test_every_spelling_of_any_resource_is_one(wide: str) -> None:
+    document = policy(Action="s3:*", Resource=wide)
+    found = check([resource("aws:iam/policy:Policy", policy=document, tags=TAGS)], limits_of("test"))
+    assert "wildcard-permissions" in violated(found)
+
+
+@pytest.mark.parametrize("document", ["no JSON", "[" * 100_000, '{"Statement": [{"Effect": "Allow", "Action": '])
+def test_a_policy_that_is_no_json_is_a_violation_and_not_an_error(document: str) -> None:
+    found = check([resource("aws:iam/policy:Policy", policy=document, tags=TAGS)], limits_of("test"))
+    assert "wildcard-permissions" in violated(found)
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5) | st.just(UNKNOWN) | st.just("[]") | st.just("{}"),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=3), inner, max_size=2),
+    max_leaves=4,
+)
+
+
+@given(st.data())
+@settings(max_examples=200, deadline=None)
+def test_no_value_of_any_property_ends_the_check(judged: Mapping[str, Judged], data: st.DataObject) -> None:
+    stack = judged[data.draw(st.sampled_from(sorted(judged)))]
+    one = data.draw(st.sampled_from([each for each in stack.resources if each.kind]))
+    name = data.draw(st.sampled_from(sorted(one.properties) or ["tags"]))
+    changed = dataclasses.replace(one, properties={**one.properties, name: data.draw(VALUES)})
+    check([changed if each is one else each for each in stack.resources], stack.limits)

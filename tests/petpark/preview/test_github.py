@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, override
 from urllib.parse import parse_qs, urlsplit
 
+import httpx
 import pytest
 
 from petpark.errors import CommentRefused, PullRequestUnknown, SettingsWrong
@@ -181,3 +182,40 @@ def test_outside_of_a_workflow_the_missing_variable_is_named(missing: str) -> No
 def test_a_repository_is_owner_and_name(name: str) -> None:
     with pytest.raises(SettingsWrong, match="GITHUB_REPOSITORY"):
         GitHub(url="http://127.0.0.1:1", repository=name, token="t")
+
+
+def test_a_comment_of_a_person_who_is_gone_is_nobodys(api: Api) -> None:
+    api.comments.append({"id": 1, "user": None, "body": BODY})
+    with api.client() as github:
+        github.comment(7, BODY)
+    assert len(api.comments) == 2
+
+
+@pytest.mark.parametrize(
+    "event", [{"pull_request": None}, {"pull_request": {"number": "7"}}, {"workflow_run": None}, {"workflow_run": 1}]
+)
+def test_an_event_with_nothing_where_a_number_should_be_is_refused(
+    api: Api, tmp_path: Path, event: dict[str, Any]
+) -> None:
+    (tmp_path / "event.json").write_text(json.dumps(event))
+    with api.client() as github, pytest.raises(PullRequestUnknown):
+        github.pull_request(tmp_path / "event.json")
+
+
+def test_an_answer_that_is_no_json_is_no_answer(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = httpx.Response(200, text="<html>sign in</html>")
+    monkeypatch.setattr(httpx.Client, "request", lambda *_, **__: page)
+    with api.client() as github, pytest.raises(CommentRefused, match="HTTP 200: <html>sign in"):
+        github.comment(7, BODY)
+
+
+@pytest.mark.parametrize("token", ["ghs_secret\n", "ghs secret", "ghs_sécret"])
+def test_a_token_that_no_header_can_hold_is_refused_and_not_repeated(token: str) -> None:
+    with pytest.raises(SettingsWrong) as refused:
+        GitHub(url="https://api.github.com", repository="park/pets", token=token)
+    assert "cret" not in str(refused.value)
+
+
+def test_an_address_that_is_none_is_refused() -> None:
+    with pytest.raises(SettingsWrong, match="GITHUB_API_URL"):
+        GitHub(url="api.github.com", repository="park/pets", token="t")

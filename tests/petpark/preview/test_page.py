@@ -5,16 +5,21 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from infra.configuration import prices
 from petpark.preview import page
+from petpark.preview.cost import section
 from petpark.preview.page import LIMIT, MARK, Source, comment
 from petpark.preview.plan import Op, Plan, PropertyChange, ResourceChange
 from petpark.preview.pulumi_json import SECRET, read_plan
+from petpark.preview.values import compare
 from tests.infra.conftest import Deployment, deploy
 from tests.petpark.preview.previews import digest
 
@@ -171,3 +176,82 @@ def test_a_secret_is_the_word_secret_on_both_sides() -> None:
         stack="test", changes=(ResourceChange(op=Op.UPDATE, urn=urn, properties=(change,)),), unchanged=0, source="x"
     )
     assert "`password`: `[secret]` → `[secret]`" in page.page([plan], SOURCE)
+
+
+ODD = st.text(st.sampled_from("a`<>|*@#\r\n\x0b\x0c\x85\u2028\u202e\x1b\x00 "), min_size=1, max_size=30)
+
+
+@given(ODD, ODD, ODD)
+@settings(max_examples=60, deadline=None)
+def test_no_character_of_a_plan_ends_a_line_or_hides_others(name: str, value: str, problem: str) -> None:
+    plain, odd = (
+        page.page([_one(name=each[0], before=each[1], after="x\n" + each[1], problems=(each[2],))], SOURCE)
+        for each in (("a", "a", "a"), (name, value, problem))
+    )
+    assert not re.search(r"[\r\x0b\x0c\x85\u2028\u202e\x1b\x00]", odd)
+    heads = [line for line in odd.split("\n") if not line.startswith("  ")]
+    assert len(heads) == len([line for line in plain.split("\n") if not line.startswith("  ")])
+
+
+def test_a_name_in_a_summary_stays_on_its_line() -> None:
+    text = page.page([_one(op=Op.CREATE, name="a\n\n# Title\n</details>@x", before=None, after="b")], SOURCE)
+    assert "<code>a⏎⏎# Title⏎&lt;/details&gt;@x</code>" in text
+
+
+def test_a_type_or_a_stack_becomes_no_link(tmp_path: Path) -> None:
+    urn = "urn:pulumi:test::petpark::https://pets.example::one"
+    plan = Plan(stack="www.pets.example", changes=(ResourceChange(op=Op.DELETE, urn=urn),), unchanged=0, source="x")
+    cost = section(tmp_path, plan.stack, prices.load(), base=None, today=date(2026, 11, 30))
+    text = page.page([plan], SOURCE, sections=[cost])
+    assert "Cost of stack" in text
+    assert "https:\\//pets.example" in text
+    assert not re.search(r"://|www\.", re.sub(r"(`+).*?\1(?!`)", "", text))
+
+
+def test_a_value_keeps_the_spaces_around_it() -> None:
+    assert "`  a  `" in page.page([_one(before=" a ", after="b")], SOURCE)
+
+
+@pytest.mark.parametrize("facts", [{"stack": "test\r# T"}, {"stack": "a|b"}, {"source": "@all"}, {"unchanged": -1}])
+def test_a_plan_of_no_possible_stack_or_source_is_refused(facts: Mapping[str, Any]) -> None:
+    whole: dict[str, Any] = {"stack": "test", "changes": (), "unchanged": 0, "source": "x"}
+    assert Plan(**whole).digest
+    with pytest.raises(ValueError, match="not a plan"):
+        Plan(**{**whole, **facts})
+
+
+@pytest.mark.parametrize("urn", ["x", "urn:pulumi:test::p::aws:s3/bucket:Bucket\r::a", "urn:pulumi:test::p::@x::a"])
+def test_a_urn_that_pulumi_does_not_make_is_refused(urn: str) -> None:
+    with pytest.raises(ValueError, match="is not a URN"):
+        ResourceChange(op=Op.UPDATE, urn=urn)
+
+
+def test_a_long_name_does_not_push_out_the_rest() -> None:
+    many = tuple(_one(name=name).changes[0] for name in ("n" * LIMIT, "short"))
+    text = comment([Plan(stack="test", changes=many, unchanged=0, source="x")], SOURCE)
+    assert "`short`" in text
+    assert f"({LIMIT:,} characters)" in text
+
+
+def test_problems_that_are_not_shown_are_counted() -> None:
+    assert "- ⚠ … and 5 more\n\n" in page.page([_one(problems=tuple(f"error {n}" for n in range(25)))], SOURCE)
+
+
+def test_a_property_is_compared_once_however_often_the_page_is_made() -> None:
+    compare.cache_clear()
+    change = ResourceChange(
+        op=Op.UPDATE,
+        urn="urn:pulumi:test::petpark::aws:ec2/instance:Instance::one",
+        properties=tuple(PropertyChange(path=f"p{n}", before="a" * 5_000, after=f"{n}") for n in range(30)),
+    )
+    comment([Plan(stack="test", changes=(change,), unchanged=0, source="x")], SOURCE, limit=900)
+    assert compare.cache_info().misses == 30
+
+
+def _one(*, op: Op = Op.UPDATE, name: str = "one", before: str | None = "a", after: str = "b", **facts: Any) -> Plan:
+    change = ResourceChange(
+        op=op,
+        urn=f"urn:pulumi:test::petpark::aws:ec2/instance:Instance::{name}",
+        properties=(PropertyChange(path="p", before=before, after=after),),
+    )
+    return Plan(stack="test", changes=(change,), unchanged=0, source="x", **facts)

@@ -17,8 +17,11 @@ from typer.testing import CliRunner, Result
 
 from infra.configuration import prices
 from petpark.__main__ import app
-from petpark.errors import PreviewUnreadable
+from petpark.errors import FileInTheWay, PreviewUnreadable, PulumiFailed
+from petpark.preview import make
+from petpark.preview.plan import Op
 from petpark.preview.pulumi_json import SECRET, UNKNOWN, read_plan
+from petpark.targets import pulumi_cli
 from tests import pulumi_stand_in
 
 URN = "urn:pulumi:test::petpark::petpark:infra:ModelStore$aws:s3/bucket:Bucket::models-store-bucket"
@@ -136,7 +139,14 @@ def test_errors_of_the_program_stand_on_the_page(project: Callable[..., Result])
     assert "the program failed: no such setting" in found.output
 
 
-@pytest.mark.parametrize("text", ["", "[]", "null", '{"steps": 1}', '{"steps": [{}]}', '{"steps": [{"op": "create"}]}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "[]", "null", "[" * 100_000, '{"steps": 1}', '{"steps": [{}]}', '{"steps": [{"op": "create"}]}'),
+        '{"steps": [{"op": "create", "urn": "x"}]}',
+        json.dumps({"steps": [step("create", newState=inputs(bucket="\ud800"))]}),
+    ],
+)
 def test_what_is_not_a_preview_is_refused(text: str) -> None:
     with pytest.raises(PreviewUnreadable, match="not what `pulumi preview --json` prints"):
         read_plan(text, stack="test")
@@ -158,6 +168,182 @@ def test_a_wrapped_secret_shows_nothing() -> None:
     text = json.dumps({"steps": [step("create", newState=inputs(bucket=wrapped))]})
     (change,) = read_plan(text, stack="test").changes
     assert change.properties[0].after == SECRET
+
+
+def test_an_asset_is_its_path_and_hash_and_not_a_secret() -> None:
+    asset = {"4dabf18193072939515e22adb298388d": "c44067f5952c0a294b673a41bacd8c17", "path": "a.txt"}
+    text = json.dumps(
+        {
+            "steps": [
+                step(
+                    "update",
+                    oldState=inputs(source={**asset, "hash": "1"}),
+                    newState=inputs(source={**asset, "hash": "2"}),
+                )
+            ]
+        }
+    )
+    (change,) = read_plan(text, stack="test").changes
+    assert [(each.path, each.before, each.after) for each in change.properties] == [("source.hash", "1", "2")]
+
+
+def test_an_import_in_place_of_a_deleted_resource_is_a_replacement() -> None:
+    steps = [step("import", newState=inputs(bucket="b")), step("delete", oldState=inputs(bucket="a"))]
+    (change,) = read_plan(json.dumps({"steps": steps}), stack="test").changes
+    assert change.op is Op.REPLACE
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        *({"unchanged": float("inf")}, {"unchanged": True}, {"problems": "abc"}, {"changes": {}}),
+        *({"stack": "a\rb"}, {"stack": "\ud800"}, {"problems": 1}),
+        {"changes": [{"op": "create", "urn": URN, "properties": [], "protected": 0}, {}]},
+        {"changes": [{"op": "create", "urn": f"{URN}\ud800", "properties": [], "protected": False}]},
+    ],
+)
+def test_a_saved_plan_with_anything_odd_is_refused(facts: dict[str, Any], tmp_path: Path) -> None:
+    whole = {"format": 1, "stack": "test", "changes": [], "unchanged": 1, "source": "x", "problems": []}
+    file = tmp_path / "plan.json"
+    file.write_text(json.dumps(whole))
+    assert make.load(file).unchanged == 1
+    for text in (json.dumps({**whole, **facts}), "[" * 100_000):
+        file.write_text(text)
+        with pytest.raises(PreviewUnreadable, match="not a plan"):
+            make.load(file)
+
+
+def test_files_that_are_not_utf_8_or_no_files_are_named(project: Callable[..., Result], tmp_path: Path) -> None:
+    (tmp_path / "odd").write_bytes("{}".encode("utf-16"))
+    for words in (["--pulumi-json", "odd"], ["--pulumi-json", "."], ["--plan", "."], ["--plan", "odd"]):
+        found = project(*words)
+        assert found.exit_code == 2
+        assert "PreviewUnreadable" in found.output
+    (tmp_path / "marked").write_text('warning: an old plugin\n{"steps": []}', encoding="utf-8-sig")
+    assert project("--pulumi-json", "marked").exit_code == 0
+
+
+@pytest.mark.parametrize("option", ["--save", "--page"])
+@pytest.mark.parametrize("place", ["folder", "missing/file"])
+def test_a_file_that_cannot_be_written_is_said_before_the_preview(
+    project: Callable[..., Result], tmp_path: Path, option: str, place: str
+) -> None:
+    (tmp_path / "folder").mkdir()
+    found = project(option, place, steps=[step("vanish")])
+    assert found.exit_code == 2
+    assert f"FileInTheWay: {place} cannot be written" in found.output
+    with pytest.raises(FileInTheWay):
+        make.write("x", tmp_path / place)
+
+
+def test_options_that_contradict_each_other_are_refused(project: Callable[..., Result], tmp_path: Path) -> None:
+    assert project("--save", "plan.json").exit_code == 0
+    twice = project("--with", "plan.json")
+    assert twice.exit_code == 2
+    assert "one plan of a stack" in " ".join(twice.output.split())
+    both = project("--plan", "plan.json", "--pulumi-json", "plan.json")
+    assert both.exit_code == 2
+
+
+@pytest.mark.parametrize("name", ["a|b", "test\r# T", "x" * 101])
+def test_what_no_stack_is_called_is_refused(project: Callable[..., Result], name: str) -> None:
+    found = project("--stack", name)
+    assert found.exit_code == 2
+    assert "no name of a stack" in " ".join(found.output.split())
+
+
+@pytest.mark.parametrize("printed", ["", "warning: an old plugin\n", "[warn] an old plugin\n"])
+def test_a_warning_before_the_json_of_pulumi_does_no_harm(printed: str) -> None:
+    assert read_plan(pulumi_cli.json_part(f'{printed}{{"steps": []}}'), stack="test").changes == ()
+
+
+@pytest.mark.parametrize("printed", ["no JSON", "[1]", '{"a": 1}', "["])
+def test_a_history_or_outputs_in_no_known_form_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, printed: str
+) -> None:
+    program = tmp_path / "pulumi"
+    program.write_text(f"#!/bin/sh\nprintf '%s' '{printed}'\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    with pytest.raises(PulumiFailed, match="stack history"):
+        make.state_version("test", tmp_path)
+    if "1" not in printed:
+        with pytest.raises(PulumiFailed, match="stack output"):
+            pulumi_cli.outputs("test", tmp_path)
+
+
+def test_what_pulumi_prints_is_read_whatever_its_encoding(tmp_path: Path) -> None:
+    program = tmp_path / "pulumi"
+    program.write_text('#!/bin/sh\nprintf \'{"a": "\\377"}\'\n')
+    program.chmod(0o755)
+    assert json.loads(pulumi_cli.run(program, "x", cwd=tmp_path, timeout=30)) == {"a": "\ufffd"}
+
+
+def test_a_digest_counts_in_capitals_and_not_in_part(project: Callable[..., Result]) -> None:
+    digest = json.loads(project("--json", steps=REPLACED).output)["digests"]["test"]
+    assert project("--expect", digest.upper(), steps=REPLACED).exit_code == 0
+    part = project("--expect", digest[:12], steps=REPLACED)
+    assert part.exit_code == 2
+    assert "64 hexadecimal digits" in " ".join(part.output.split())
+
+
+def test_a_moved_plan_is_one_json_document(project: Callable[..., Result]) -> None:
+    found = project("--json", "--expect", "0" * 64, steps=REPLACED)
+    assert found.exit_code == 1
+    error = json.loads(found.stdout)["error"]
+    assert error["outcome"] == "PlanMoved"
+    assert error["page"].startswith("<!-- petpark preview -->")
+
+
+@pytest.mark.parametrize("base", ["", "--output=stolen", "HEAD^"])
+def test_a_base_that_is_no_commit_is_refused(project: Callable[..., Result], tmp_path: Path, base: str) -> None:
+    found = project(f"--base={base}")
+    assert found.exit_code == 2
+    assert "is not a commit" in found.output
+    assert not list(tmp_path.glob("stolen*"))
+
+
+def test_settings_of_the_base_that_are_not_text_are_named_by_their_commit(
+    project: Callable[..., Result], tmp_path: Path
+) -> None:
+    settings = tmp_path / "Pulumi.test.yaml"
+    now = settings.read_bytes()
+    settings.write_bytes(b"\xff\xfe`")
+    for words in (["init", "-q"], ["add", "."], ["-c", "user.name=x", "-c", "user.email=x", "commit", "-qm", "x"]):
+        subprocess.run(["git", *words], check=True)
+    settings.write_bytes(now)
+    found = project("--base", "HEAD")
+    assert found.exit_code == 0
+    assert "Not computed: `in commit HEAD: Pulumi.test.yaml holds no settings" in found.output
+
+
+def test_the_page_is_written_even_if_the_comment_is_refused(
+    project: Callable[..., Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("GITHUB_TOKEN", raising=False)
+    found = project("--page", "page.md", "--post", steps=REPLACED)
+    assert found.exit_code == 2
+    assert "GITHUB_TOKEN is not set" in found.output
+    assert "models-store-bucket" in (tmp_path / "page.md").read_text()
+
+
+def test_a_table_of_prices_that_cannot_be_read_is_said_before_the_preview(
+    project: Callable[..., Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prices, "load", lambda: prices.parse("[" * 100_000))
+    found = project(steps=[step("vanish")])
+    assert found.exit_code == 2
+    assert "is no table of prices" in found.output
+    assert "Restore it from version control" in found.output
+
+
+def test_a_machine_without_git_says_so(project: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:
+    (Path.cwd() / "p.json").write_text('{"steps": []}')
+    monkeypatch.setenv("PATH", "")
+    found = project("--pulumi-json", "p.json", "--base", "HEAD")
+    assert found.exit_code == 2
+    assert "Install git, or leave --base out" in found.output
+    assert "commit `unknown`" in project("--pulumi-json", "p.json").output
 
 
 @given(st.permutations(REPLACED), st.lists(st.sampled_from(["same", "read", "refresh"]), max_size=3))

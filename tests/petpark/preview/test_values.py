@@ -6,6 +6,7 @@ import base64
 import json
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -22,7 +23,7 @@ DOCUMENTS = st.recursive(
 
 
 def changes(before: Any, after: Any) -> list[PropertyChange | TextChange]:
-    return compare(PropertyChange(path="policy", before=json.dumps(before), after=json.dumps(after)))
+    return list(compare(PropertyChange(path="policy", before=json.dumps(before), after=json.dumps(after))))
 
 
 def test_a_policy_is_compared_statement_by_statement() -> None:
@@ -45,7 +46,7 @@ def test_user_data_is_compared_line_by_line() -> None:
 def test_base64_that_is_no_script_stays_as_it_is() -> None:
     key = base64.b64encode(bytes(range(32))).decode()
     change = PropertyChange(path="key", before=key, after=key[::-1])
-    assert compare(change) == [change]
+    assert compare(change) == (change,)
 
 
 @given(
@@ -55,3 +56,23 @@ def test_base64_that_is_no_script_stays_as_it_is() -> None:
 def test_documents_that_differ_differ_somewhere_and_equal_ones_nowhere(before: Any, after: Any) -> None:
     assert changes(before, before) == []
     assert bool(changes(before, after)) == (json.dumps(before, sort_keys=True) != json.dumps(after, sort_keys=True))
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("[" * 100_000, "[" * 100_001),
+        ("[" * 900 + "1" + "]" * 900, "[" * 900 + "2" + "]" * 900),
+        ("a\n" * 2_001, "b\n" * 2_001),
+        ("{}" + " " * 200_000, "[]"),
+    ],
+    ids=["no end", "deep", "many lines", "long"],
+)
+def test_what_is_too_deep_or_too_long_to_compare_is_two_values(before: str, after: str) -> None:
+    change = PropertyChange(path="policy", before=before, after=after)
+    assert compare(change) == (change,)
+
+
+def test_a_list_of_thousands_is_one_value() -> None:
+    found = changes({"a": [0] * 201}, {"a": [1] * 200})
+    assert [each.path for each in found] == ["policy.a"]

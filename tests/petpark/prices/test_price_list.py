@@ -79,6 +79,8 @@ def test_what_is_not_in_the_documented_format_is_refused(content: bytes, said: s
         ({"PricePerUnit": "NaN"}, "'NaN'"),
         ({"PricePerUnit": "Infinity"}, "'Infinity'"),
         ({"PricePerUnit": "1,5"}, "'1,5'"),
+        ({"PricePerUnit": "1e999"}, "'1e999'"),
+        ({"PricePerUnit": "1e-999"}, "'1e-999'"),
     ],
 )
 def test_a_price_in_another_currency_or_that_is_no_number_is_refused(changes: dict[str, str], said: str) -> None:

@@ -167,9 +167,10 @@ def test_what_is_no_usable_list_is_refused(
         refreshed(server)
 
 
-def test_prices_are_not_read_over_plain_http_from_elsewhere(server: Publisher) -> None:
+@pytest.mark.parametrize("address", ["http://mirror.example", "ftp://localhost", "https://", "https://[", "//x", "x"])
+def test_prices_are_not_read_over_plain_http_from_elsewhere(server: Publisher, address: str) -> None:
     with pytest.raises(PriceListRefused, match="not an https address"):
-        refresh(small(), ["eu-west-1"], silent, environment={MIRROR: "http://mirror.example"})
+        refresh(small(), ["eu-west-1"], silent, environment={MIRROR: address})
     assert not server.asked
 
 

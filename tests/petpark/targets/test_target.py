@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,11 @@ import pytest
 from typer.testing import CliRunner
 
 from petpark.__main__ import app
+from petpark.app import TargetKind
 from petpark.errors import PulumiFailed, PulumiMissing, RehearsalNotRunning, StackNotDeployed, StackOutdated
 from petpark.targets import pulumi_cli
 from petpark.targets.stacks import parse
-from petpark.targets.target import Target, open_aws
+from petpark.targets.target import PROVIDERS, Target, open_aws
 from registry import identity
 from registry.channel_policy import ChannelPolicy
 from rehearsal.credentials import Person, PersonUnknown, read_people, write_people
@@ -32,6 +34,13 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(pulumi_cli, "TOOLS", tmp_path / ".tools")
     monkeypatch.delenv("PETPARK_PERSON", raising=False)
     return tmp_path
+
+
+def test_each_value_of_the_option_target_has_a_function_that_provides_it() -> None:
+    assert set(PROVIDERS) == set(TargetKind)
+    for path in PROVIDERS.values():
+        module, _, function = path.partition(":")
+        assert callable(getattr(import_module(module), function))
 
 
 ANA = Person(name="ana", role="publisher", access_key_id="AKIAANA", secret_access_key="of ana")

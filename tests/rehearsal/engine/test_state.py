@@ -1,3 +1,4 @@
+import base64
 import json
 import os
 import stat
@@ -183,14 +184,42 @@ def test_a_second_operation_is_refused_and_told_who_holds_the_stack(tmp_path: Pa
         pass
 
 
-def test_a_damaged_state_is_refused(tmp_path: Path):
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b"[" * 100_000])
+def test_a_state_that_is_not_json_is_refused(tmp_path: Path, content: bytes):
     file = tmp_path / "s.json"
-    file.write_text("{")
+    file.write_bytes(content)
     with pytest.raises(StateUnreadable, match="not JSON"):
         opened(file)
-    file.write_text('{"format": 99}')
-    with pytest.raises(StateUnreadable, match="not written by this version"):
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        *({"serial": "1"}, {"salt": 1}, {"salt": "é"}, {"resources": {}}, {"resources": ["x"]}),
+        *({"pending_deletes": None}, {"format": None}, {"format": "2"}, {"format": True}),
+    ],
+)
+def test_a_state_with_something_else_where_it_reads_is_refused(tmp_path: Path, facts: dict[str, object]):
+    file = tmp_path / "s.json"
+    whole = {"format": 2, "serial": 1, "salt": base64.b64encode(b"0" * 16).decode(), "resources": []}
+    file.write_text(json.dumps(whole))
+    assert not opened(file).resources
+    file.write_text(json.dumps({**whole, **facts}))
+    with pytest.raises(StateUnreadable, match=r"is damaged; restore it or delete it"):
         opened(file)
+
+
+@pytest.mark.parametrize(("format", "wrote"), [(1, "An earlier version"), (99, "A later version")])
+def test_a_state_of_another_version_is_refused_with_what_to_do(tmp_path: Path, format: int, wrote: str):
+    file = tmp_path / "s.json"
+    file.write_text(json.dumps({"format": format}))
+    with pytest.raises(StateUnreadable, match=rf"{wrote} of petpark wrote .* Destroy the stack with that version"):
+        opened(file)
+
+
+def test_a_directory_where_the_state_should_be_is_named(tmp_path: Path):
+    with pytest.raises(StateUnreadable, match="cannot be read: Is a directory"):
+        opened(tmp_path)
 
 
 def test_the_name_of_a_stack_cannot_lead_elsewhere(tmp_path: Path):
@@ -198,3 +227,13 @@ def test_the_name_of_a_stack_cannot_lead_elsewhere(tmp_path: Path):
     for name in ("../test", "", ".hidden", "a/b"):
         with pytest.raises(ConfigurationRefused):
             state_file(tmp_path, "petpark", name)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"property_dependencies": []}, {"provider_state": []}, {"provider_state": "x"}, {"dependencies": 1}]
+)
+def test_a_resource_in_another_form_is_refused(changes: dict[str, object]):
+    fields = json.loads(to_json(Record(urn="u", type="t", name="n"), SEAL))
+    assert from_json(dict(fields), SEAL).name == "n"
+    with pytest.raises(StateUnreadable, match="is damaged"):
+        from_json({**fields, **changes}, SEAL)

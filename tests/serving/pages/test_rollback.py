@@ -139,6 +139,11 @@ def test_credentials_that_aws_refuses_move_nothing(operator):
         {"credentials": {}},
         {"credentials": [SECRETS]},
         {"credentials": SECRETS | {"secret_access_key": 7}},
+        {"credentials": SECRETS | {"secret_access_key": " "}},
+        {"credentials": SECRETS | {"secret_access_key": "shh\u2028"}},
+        {"credentials": SECRETS | {"session_token": "shh-token\r\nX: y"}},
+        {"expected": 2.0},
+        {"to": 10**4000, "why": ""},
     ],
 )
 def test_what_is_no_roll_back_is_refused_without_repeating_it(operator, changes):
