@@ -7,14 +7,18 @@ import os
 import re
 import subprocess
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from petpark.errors import FileInTheWay, PlanMoved, PreviewUnreadable, PulumiFailed, PulumiMissing
-from petpark.preview.plan import Op, Plan, PropertyChange, ResourceChange
+from petpark.preview.plan import Checked, Op, Plan, PropertyChange, ResourceChange, Violation
 from petpark.preview.pulumi_json import read_plan
+from petpark.preview.rules import checked
 from petpark.targets import pulumi_cli
+
+if TYPE_CHECKING:
+    from infra.configuration.prices import PriceTable
 
 _SECONDS: Final = 1_200.0
 """A preview reads data sources and starts the provider: minutes on a slow connection."""
@@ -24,17 +28,20 @@ LARGEST: Final = 50_000_000
 """Bytes of a plan's file: some thousand resources with their policies and user data."""
 
 
-def plan_by_pulumi(stack: str, root: Path) -> Plan:
+def plan_by_pulumi(stack: str, root: Path, table: PriceTable) -> Plan:
     """What `pulumi up` would do. Raises `PulumiMissing`, `PulumiFailed`, `StackNotDeployed`, `PreviewUnreadable`.
 
     A preview that ends with an error still is a plan, with the error among its `problems`.
     """
     program = _program()
-    text = pulumi_cli.run(program, "preview", "--json", "--stack", stack, cwd=root, timeout=_SECONDS, partial=True)
-    return read_plan(pulumi_cli.json_part(text), stack=stack, source=f"pulumi {pulumi_cli.version(program)}")
+    # Unchanged resources too: some rules compare a resource with others.
+    words = ("preview", "--json", "--show-sames", "--stack", stack)
+    text = pulumi_cli.json_part(pulumi_cli.run(program, *words, cwd=root, timeout=_SECONDS, partial=True))
+    plan = read_plan(text, stack=stack, source=f"pulumi {pulumi_cli.version(program)}")
+    return replace(plan, rules=checked(text, root, stack, table))
 
 
-def plan_from_file(stack: str, path: Path) -> Plan:
+def plan_from_file(stack: str, path: Path, root: Path, table: PriceTable) -> Plan:
     """The plan in a file with the output of `pulumi preview --json`. Raises `PreviewUnreadable`."""
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -44,7 +51,9 @@ def plan_from_file(stack: str, path: Path) -> Plan:
         raise PreviewUnreadable(
             f"{path} is not text in UTF-8.", next_step=f"pulumi preview --json --stack {stack} > {path}, in UTF-8."
         ) from None
-    return read_plan(pulumi_cli.json_part(text), stack=stack, source="pulumi preview --json")
+    text = pulumi_cli.json_part(text)
+    plan = read_plan(text, stack=stack, source="pulumi preview --json")
+    return replace(plan, rules=checked(text, root, stack, table))
 
 
 def state_version(stack: str, root: Path) -> str:
@@ -107,6 +116,7 @@ def load(path: Path) -> Plan:
                 unchanged=_whole(facts["unchanged"]),
                 source=str(facts["source"]),
                 problems=tuple(map(str, _list(facts["problems"]))),
+                rules=_rules(facts.get("rules")),
             )
             _ = plan.digest  # text that is not Unicode has none
             return plan
@@ -117,6 +127,23 @@ def load(path: Path) -> Plan:
     raise PreviewUnreadable(
         f"{path} is not a plan that `petpark preview --save` wrote, or one of another version of petpark.",
         next_step="petpark preview --stack STACK --save FILE",
+    )
+
+
+def _rules(facts: Any) -> Checked | None:
+    if facts is None:
+        return None
+    return Checked(
+        violations=tuple(
+            Violation(
+                rule=str(each["rule"]),
+                resource=str(each["resource"]),
+                message=str(each["message"]),
+                mandatory=each["mandatory"] is True,
+            )
+            for each in _list(facts["violations"])
+        ),
+        problem=str(facts["problem"]),
     )
 
 

@@ -93,10 +93,30 @@ class ResourceChange:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Violation:
+    """What a rule found: a violation that `up` refuses if `mandatory`, else a warning or what is not decided yet."""
+
+    rule: str
+    resource: str
+    """Its name; empty for the stack as a whole."""
+    message: str
+    mandatory: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checked:
+    """What the rules found. `problem`: why they could not be checked; empty if they were."""
+
+    violations: tuple[Violation, ...] = ()
+    problem: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Plan:
     """What would become of one stack.
 
     `source` is what made the plan, for people. `problems` are errors and warnings of the engine or the program.
+    `rules`: None if they were not checked when the plan was made; no part of the digest.
 
     Raises ValueError if the stack's name or the source have characters that neither has.
     """
@@ -106,6 +126,7 @@ class Plan:
     unchanged: int
     source: str
     problems: tuple[str, ...] = ()
+    rules: Checked | None = None
 
     def __post_init__(self) -> None:
         if not (is_stack(self.stack) and _SOURCE.fullmatch(self.source) and 0 <= self.unchanged < 1_000_000):

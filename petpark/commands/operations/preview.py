@@ -54,7 +54,7 @@ def preview(
 ) -> None:
     """Show what `pulumi up` would change in the stack, and its cost, as a Markdown page."""
     from infra.configuration import prices
-    from petpark.preview import cost, make
+    from petpark.preview import cost, make, rules
     from petpark.preview.github import GitHub
     from petpark.preview.page import Source, comment, page
     from petpark.preview.plan import is_stack
@@ -80,10 +80,10 @@ def preview(
     if plan_file is not None:
         plan = make.load(plan_file)
     elif pulumi_json is not None:
-        plan = make.plan_from_file(run.stack, pulumi_json)
+        plan = make.plan_from_file(run.stack, pulumi_json, root, table)
     else:
         with run.output.progress(f"Previewing stack {run.stack}"):
-            plan = make.plan_by_pulumi(run.stack, root)
+            plan = make.plan_by_pulumi(run.stack, root, table)
             states.append((run.stack, make.state_version(run.stack, root)))
     if save is not None:
         make.save(plan, save)
@@ -93,7 +93,8 @@ def preview(
         raise typer.BadParameter(f"a page has one plan of a stack, not of {named}", param_hint="--with")
     source = Source(commit=make.commit(root), states=tuple(states))
     today = datetime.now(UTC).date()
-    sections = [cost.section(root, each.stack, table, base=base, today=today) for each in plans]
+    sections = [rules.section(each) for each in plans]
+    sections += [cost.section(root, each.stack, table, base=base, today=today) for each in plans]
     fitting = comment(plans, source, sections=sections)
     shown = page(plans, source, sections=sections) if complete else fitting
     facts: dict[str, object] = {"page": shown, "digests": {each.stack: each.digest for each in plans}}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import re
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -18,8 +20,8 @@ from typer.testing import CliRunner, Result
 from infra.configuration import prices
 from petpark.__main__ import app
 from petpark.errors import FileInTheWay, PreviewUnreadable, PulumiFailed
-from petpark.preview import make
-from petpark.preview.plan import Op
+from petpark.preview import make, rules
+from petpark.preview.plan import Checked, Op, Violation
 from petpark.preview.pulumi_json import SECRET, UNKNOWN, read_plan
 from petpark.targets import pulumi_cli
 from tests import pulumi_stand_in
@@ -353,3 +355,47 @@ def test_steps_in_any_order_come_to_the_same_plan(steps: list[Any], more: list[s
     same = read_plan(json.dumps({"steps": [*others, *steps]}), stack="test")
     assert plan.digest == same.digest
     assert (plan.unchanged, same.unchanged) == (0, len(more))
+
+
+def open_to_all() -> dict[str, Any]:
+    kind = "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule"
+    urn = f"urn:pulumi:test::petpark::petpark:infra:InstanceEndpoint${kind}::endpoint-clients"
+    values = {"cidrIpv4": "0.0.0.0/0", "fromPort": 8080, "toPort": 8080, "ipProtocol": "tcp", "securityGroupId": "sg-1"}
+    return step("create", urn=urn, newState={"urn": urn, "type": kind, "custom": True, "inputs": values})
+
+
+def test_the_page_names_rules_that_the_change_violates_before_its_costs(project: Callable[..., Result]) -> None:
+    page = project(steps=[open_to_all()]).output
+    assert "### Rules of stack test" in page
+    assert re.search(r"^- ✗ `[\w-]+`: `endpoint-clients` `.*`$", page, re.MULTILINE), page
+    assert page.index("### Rules of stack test") < page.index("### Cost of stack test")
+
+
+def test_a_saved_plan_keeps_what_the_rules_found(project: Callable[..., Result], tmp_path: Path) -> None:
+    file = tmp_path / "plan.json"
+    assert project("--save", str(file), steps=[open_to_all()]).exit_code == 0
+    assert "- ✗ " in project("--plan", str(file)).output
+    saved = json.loads(file.read_text())
+    file.write_text(json.dumps({**saved, "rules": None}))
+    assert "Not checked: this plan was saved without them." in project("--plan", str(file)).output
+    file.write_text(json.dumps({**saved, "rules": {"violations": [1]}}))
+    assert project("--plan", str(file)).exit_code == 2
+
+
+def test_rules_that_cannot_be_checked_say_why(project: Callable[..., Result]) -> None:
+    page = project(steps=[step("create", newState={"inputs": {}})]).output
+    assert "Not checked: `the preview describes a resource in an unexpected form`" in page
+
+
+def test_what_rules_found_is_no_part_of_the_digest() -> None:
+    plan = read_plan("{}", stack="test")
+    found = Checked(violations=(Violation(rule="a", resource="b", message="c", mandatory=True),))
+    assert dataclasses.replace(plan, rules=found).digest == plan.digest
+
+
+def test_many_violations_are_counted_and_no_message_becomes_markup() -> None:
+    many = tuple(Violation(rule="a", resource="<b>`", message="|\n# x", mandatory=n % 2 == 0) for n in range(120))
+    text = rules.section(dataclasses.replace(read_plan("{}", stack="test"), rules=Checked(violations=many)))
+    assert "60 violated (✗), 60 warnings" in text
+    assert "… and 70 more" in text
+    assert not [line for line in text.splitlines()[2:] if line.startswith(("#", "<", "|"))]
