@@ -19,6 +19,7 @@ import pytest
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 from camera.classifier import Classifier
+from tests.ports import free_port
 
 PATIENCE = 60.0
 SERVER = """
@@ -152,12 +153,6 @@ def write_video_with_sound(
                 packets += sound.encode(silence)
             packets += sound.encode(None)
         container.mux(sorted(packets, key=lambda packet: float((packet.dts or 0) * packet.time_base)))
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def wait_until(true: Callable[[], object], what: str, seconds: float = PATIENCE) -> None:

@@ -3,7 +3,6 @@
 import configparser
 import json
 import shlex
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +12,7 @@ import yaml
 
 from camera.agent import STOP_SECONDS
 from tests.camera.conftest import VIDEO
+from tests.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 UNIT = ROOT / "docs" / "petpark-camera.service"
@@ -35,9 +35,7 @@ def agent(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_it_plays_a_file_to_its_end_and_says_that_the_endpoint_is_away(videos, tmp_path):
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     settings = tmp_path / "cameras.yaml"
     document = {
         "home": str(tmp_path / "home"),

@@ -24,6 +24,7 @@ from serving.inference.loaded_model import LoadedModel
 from serving.server import serve
 from serving.settings import Limits
 from serving.telemetry import Metrics
+from tests.ports import free_port
 from tests.serving.conftest import Endpoint
 from tests.serving.parameters import Parameters
 from tests.serving.park import SIZE, Park, photo
@@ -298,8 +299,10 @@ def _pump(source: socket.socket, to: socket.socket) -> None:
 
 
 def free_ports(count: int) -> list[int]:
-    with ExitStack() as stack:
-        return [stack.enter_context(socket.create_server((GOOD, 0))).getsockname()[1] for _ in range(count)]
+    found: set[int] = set()
+    while len(found) < count:
+        found.add(free_port(GOOD))
+    return sorted(found)
 
 
 def everything(line: socket.socket) -> bytes:

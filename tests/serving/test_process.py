@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from registry.store.s3_store import S3Store
 from registry.version import Version
 from registry.versions.catalog import Catalog
 from tests.moto_cloud import MotoCloud
+from tests.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 60
@@ -251,12 +252,6 @@ def test_callers_that_break_off_or_break_http_are_not_counted_as_failures(cloud,
         assert answer.status_code == 200
         assert endpoint.end() == 0
     assert not [line for line in endpoint.lines if line["message"] == "request failed"]
-
-
-def free_port() -> int:
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def asked(port: int, *parts: bytes) -> bytes:

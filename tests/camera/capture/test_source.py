@@ -16,7 +16,8 @@ import pytest
 
 from camera.capture.source import SourceEnded, SourceLost, frames, quiet_ffmpeg
 from registry.masking import shown_address
-from tests.camera.conftest import SOUND_GOES_ON, VIDEO, free_port, walking, write_video_with_sound
+from tests.camera.conftest import SOUND_GOES_ON, VIDEO, walking, write_video_with_sound
+from tests.ports import free_port
 
 TRIES = 10
 

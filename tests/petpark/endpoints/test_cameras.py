@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -23,6 +22,7 @@ from registry.layout import event_key
 from registry.store.memory_store import MemoryStore
 from tests.moto_cloud import MotoCloud
 from tests.petpark.conftest import Place, Run
+from tests.ports import free_port
 
 ROOT = Path(__file__).parents[3]
 PATIENCE = 150
@@ -77,9 +77,7 @@ def petpark(*words: str) -> tuple[int, str]:
 
 
 def test_an_agent_runs_answers_records_forwards_and_ends_when_it_is_told(endpoint, cloud, film, tmp_path):
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = str(probe.getsockname()[1])
+    port = str(free_port())
     lake = cloud.make_bucket("lake")
     home = str(tmp_path / "home")
     command = [sys.executable, "-W", "error", "-m", "petpark", "camera", "run", "--source", f"gate={film}"]

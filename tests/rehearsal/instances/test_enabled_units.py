@@ -1,7 +1,6 @@
 """Units with a file: what systemd reads of it, and that they are back after a reboot without the user data."""
 
 import shutil
-import socket
 import subprocess
 import time
 from collections.abc import Callable
@@ -14,6 +13,7 @@ import pytest
 from rehearsal.instances.machine import Machine
 from rehearsal.sandbox.properties import PropertyNotRehearsed, read_unit, variables_of
 from rehearsal.sandbox.units import NOT_FOUND
+from tests.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[3]
 UNIT = ROOT / "serving" / "petpark.service"
@@ -135,9 +135,7 @@ def test_the_endpoints_unit_is_not_root_and_starts_again_for_ever(tmp_path: Path
 
 def test_the_real_endpoint_answers_again_after_a_reboot_of_its_instance(boot: Boot, tmp_path: Path) -> None:
     """The repository's own `bootstrap.sh`, unit and server; the user data of the first boot only starts them."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     code = tmp_path / "i-0123456789abcdef0" / "opt" / "petpark" / "code"
     code.mkdir(parents=True)
     shutil.copy(ROOT / "bootstrap.sh", code)

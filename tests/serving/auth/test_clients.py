@@ -5,7 +5,6 @@ import socket
 import subprocess
 import sys
 import threading
-from contextlib import closing
 from pathlib import Path
 
 import httpx
@@ -15,17 +14,12 @@ from serving.auth.key_log import KeyLog
 from serving.auth.key_polling import KeyRing
 from serving.auth.key_record import hash_of
 from serving.telemetry import Metrics
+from tests.ports import free_port
 from tests.serving import test_process
 from tests.serving.test_process import PATIENCE, running
 
 cloud, registry = test_process.cloud, test_process.registry  # fixtures
 KEYS = "api_keys/prod/"
-
-
-def free_port() -> int:
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @pytest.fixture

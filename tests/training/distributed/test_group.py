@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 from collections.abc import Mapping
 from dataclasses import replace
 from multiprocessing.connection import Connection
@@ -17,6 +16,7 @@ from registry.layout import epoch_key, machine_key
 from registry.store.memory_store import MemoryStore
 from registry.versions.catalog import Catalog
 from tests.folder_store import FolderStore
+from tests.ports import free_port
 from tests.training.conftest import Built
 from tests.training.training_process import PARAMETERS, some_pixels
 from training.distributed.group import Group
@@ -61,12 +61,6 @@ def take_part(rank: int, port: int, said: Connection) -> None:
     told["resumed"] = train_in(group, Checkpoints(store, "job"))["weights"]
     said.send(told)
     torch.distributed.destroy_process_group()
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
 
 
 @pytest.fixture(scope="module")
