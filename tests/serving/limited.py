@@ -7,17 +7,18 @@ import struct
 import threading
 import time
 import zlib
-from collections.abc import Callable, Generator
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar, NoReturn, Self, cast
+from typing import Any, ClassVar, NoReturn, Self, cast, override
 
 import grpc
 import numpy as np
 import pytest
 
 from serving.grpc import open_inference_pb2 as pb
+from serving.grpc.arrivals import Arrivals, Arriving
 from serving.grpc.service import SERVICE
 from serving.http.body import Bodies
 from serving.inference.loaded_model import LoadedModel
@@ -52,6 +53,24 @@ LIMITS = Limits(
 )
 SLOW = photo("purple")
 """The photo that takes as long as a test wants, where a test wants it to."""
+
+
+class WatchedArrivals(Arrivals):
+    """Arrivals of gRPC that say how many calls there were so far, whatever has become of them."""
+
+    opened: ClassVar[list[Self]] = []
+
+    def __init__(self, limits: Limits) -> None:
+        super().__init__(limits)
+        self.calls = 0
+        self.opened.append(self)
+
+    @override
+    @asynccontextmanager
+    async def of(self, host: str) -> AsyncGenerator[Arriving]:
+        async with super().of(host) as arriving:
+            self.calls += 1
+            yield arriving
 
 
 class WatchedBodies(Bodies):
@@ -133,12 +152,13 @@ class Limited:
         self.slow_began, self.go_on = threading.Semaphore(0), threading.Event()
         self._slow_down(patch)
         patch.setattr("serving.server.Bodies", WatchedBodies)
+        patch.setattr("serving.grpc.service.Arrivals", WatchedArrivals)
         self._listening = threading.Event()
         self._stop: Callable[[], object] = lambda: None
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()))
         self._thread.start()
         self.wait_until(self._answers)
-        self.bodies = WatchedBodies.opened[-1]
+        self.bodies, self.arrivals = WatchedBodies.opened[-1], WatchedArrivals.opened[-1]
         self.good = GoodCaller(self.port)
 
     def close(self) -> None:
@@ -202,7 +222,7 @@ class Limited:
 
     def half_sent(self, channel: grpc.Channel, count: int, **metadata: str) -> list[Any]:
         """Calls whose message does not come, when the endpoint has all of them."""
-        before, never = self.metrics.running, threading.Event()
+        before, never = self.arrivals.calls, threading.Event()
 
         def message() -> Generator[bytes]:
             never.wait(PATIENCE)
@@ -213,7 +233,7 @@ class Limited:
         for call in calls:
             call.add_done_callback(lambda _: never.set())
         if not metadata:
-            self.wait_until(lambda: self.metrics.running >= before + count or any(call.done() for call in calls))
+            self.wait_until(lambda: self.arrivals.calls >= before + count or any(call.done() for call in calls))
         return calls
 
     async def _serve(self) -> None:

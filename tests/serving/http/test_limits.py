@@ -357,8 +357,9 @@ def test_messages_of_all_wait_for_a_place(endpoint, good_channel):
     with ExitStack() as stack, ThreadPoolExecutor() as pool:
         channels = [stack.enter_context(endpoint.channel(host)) for host in OTHERS[:places]]
         calls = [endpoint.half_sent(channel, 1)[0] for channel in channels]
+        before = endpoint.arrivals.calls
         waits = pool.submit(endpoint.infer, good_channel)
-        endpoint.wait_until(lambda: endpoint.metrics.running >= places + 1)
+        endpoint.wait_until(lambda: endpoint.arrivals.calls > before)
         assert not waits.done()
         calls[0].cancel()
         assert waits.result(PATIENCE) is grpc.StatusCode.OK
