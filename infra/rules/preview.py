@@ -10,7 +10,7 @@ from typing import Any
 from infra.rules.resource import UNKNOWN, Resource
 
 # What stands for values that are known only later, by type: sdk/go/common/resource/plugin/rpc.go
-_UNKNOWN = frozenset(
+PLACEHOLDERS = frozenset(
     {
         "1c4a061d-8072-4f0a-a4cb-0ff528b18fe7",
         "3eeb2bf0-c639-47a8-9e75-3b44932eb421",
@@ -71,4 +71,4 @@ def decode(value: Any) -> Any:
         return {key: decode(item) for key, item in value.items()}
     if isinstance(value, list):
         return [decode(item) for item in value]
-    return UNKNOWN if isinstance(value, str) and (value in _UNKNOWN or value == _SECRET) else value
+    return UNKNOWN if isinstance(value, str) and (value in PLACEHOLDERS or value == _SECRET) else value

@@ -38,7 +38,7 @@ def plan_by_pulumi(stack: str, root: Path, table: PriceTable) -> Plan:
     words = ("preview", "--json", "--show-sames", "--stack", stack)
     text = pulumi_cli.json_part(pulumi_cli.run(program, *words, cwd=root, timeout=_SECONDS, partial=True))
     plan = read_plan(text, stack=stack, source=f"pulumi {pulumi_cli.version(program)}")
-    return replace(plan, rules=checked(text, root, stack, table))
+    return replace(plan, rules=checked(text, root, stack, table), state=state_version(stack, root))
 
 
 def plan_from_file(stack: str, path: Path, root: Path, table: PriceTable) -> Plan:
@@ -117,6 +117,7 @@ def load(path: Path) -> Plan:
                 source=str(facts["source"]),
                 problems=tuple(map(str, _list(facts["problems"]))),
                 rules=_rules(facts.get("rules")),
+                state=str(facts.get("state", ""))[:100],
             )
             _ = plan.digest  # text that is not Unicode has none
             return plan

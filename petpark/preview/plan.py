@@ -116,7 +116,8 @@ class Plan:
     """What would become of one stack.
 
     `source` is what made the plan, for people. `problems` are errors and warnings of the engine or the program.
-    `rules`: None if they were not checked when the plan was made; no part of the digest.
+    `rules`: None if they were not checked when the plan was made; no part of the digest. `state`: the version of the
+    stack's state that the plan was made from, empty if it is not known; no part of the digest.
 
     Raises ValueError if the stack's name or the source have characters that neither has.
     """
@@ -127,6 +128,7 @@ class Plan:
     source: str
     problems: tuple[str, ...] = ()
     rules: Checked | None = None
+    state: str = ""
 
     def __post_init__(self) -> None:
         if not (is_stack(self.stack) and _SOURCE.fullmatch(self.source) and 0 <= self.unchanged < 1_000_000):

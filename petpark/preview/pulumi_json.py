@@ -10,14 +10,13 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from infra.rules.preview import PLACEHOLDERS
 from petpark.errors import PreviewUnreadable
 from petpark.preview.plan import Op, Plan, PropertyChange, ResourceChange
 
 SECRET: Final = "[secret]"  # noqa: S105  what stands for one
 UNKNOWN: Final = "(known after the deployment)"
 
-_UNKNOWN_ID: Final = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
-"""Stands for a value that is not known yet: `UnknownStringValue` of pulumi's `sdk/go/common/resource/plugin/rpc.go`."""
 _SIGNATURE: Final = "4dabf18193072939515e22adb298388d"
 """The key that marks a special value (`SigKey` of pulumi's `sdk/go/common/resource/sig/sig.go`), and of a secret:"""
 _SECRET_SIGNATURE: Final = "1b47061264138c4ac30d75fd1eb44270"  # noqa: S105  marks a secret
@@ -132,7 +131,7 @@ def _leaves(value: Any, path: str = "") -> dict[str, str]:
             inner: text for place, each in enumerate(value) for inner, text in _leaves(each, f"{path}[{place}]").items()
         }
     if isinstance(value, str):
-        return {path: UNKNOWN if value == _UNKNOWN_ID else value}
+        return {path: UNKNOWN if value in PLACEHOLDERS else value}
     if not path:
         return {}
     if isinstance(value, float) and value.is_integer():

@@ -76,7 +76,6 @@ def preview(
         table = prices.load()
     except prices.TableUnusable as error:
         raise SettingsWrong(f"{error}.", next_step="Restore it from version control.") from None
-    states: list[tuple[str, str]] = []
     if plan_file is not None:
         plan = make.load(plan_file)
     elif pulumi_json is not None:
@@ -84,14 +83,14 @@ def preview(
     else:
         with run.output.progress(f"Previewing stack {run.stack}"):
             plan = make.plan_by_pulumi(run.stack, root, table)
-            states.append((run.stack, make.state_version(run.stack, root)))
     if save is not None:
         make.save(plan, save)
     plans = [plan, *(make.load(path) for path in others or [])]
     if len({each.stack for each in plans}) < len(plans):
         named = ", ".join(each.stack for each in plans)
         raise typer.BadParameter(f"a page has one plan of a stack, not of {named}", param_hint="--with")
-    source = Source(commit=make.commit(root), states=tuple(states))
+    states = tuple((each.stack, each.state) for each in plans if each.state)
+    source = Source(commit=make.commit(root), states=states)
     today = datetime.now(UTC).date()
     sections = [rules.section(each) for each in plans]
     sections += [cost.section(root, each.stack, table, base=base, today=today) for each in plans]

@@ -18,6 +18,7 @@ from pulumi.runtime import rpc
 from typer.testing import CliRunner, Result
 
 from infra.configuration import prices
+from infra.rules.preview import PLACEHOLDERS
 from petpark.__main__ import app
 from petpark.errors import FileInTheWay, PreviewUnreadable, PulumiFailed
 from petpark.preview import make, rules
@@ -399,3 +400,18 @@ def test_many_violations_are_counted_and_no_message_becomes_markup() -> None:
     assert "60 violated (✗), 60 warnings" in text
     assert "… and 70 more" in text
     assert not [line for line in text.splitlines()[2:] if line.startswith(("#", "<", "|"))]
+
+
+def test_a_saved_plan_keeps_the_version_of_the_state_that_it_was_made_from(
+    project: Callable[..., Result], tmp_path: Path
+) -> None:
+    file = tmp_path / "plan.json"
+    assert ", state `none`" in project("--save", str(file), steps=REPLACED).output
+    assert ", state `none`" in project("--plan", str(file)).output
+
+
+@pytest.mark.parametrize("placeholder", sorted(PLACEHOLDERS))
+def test_no_placeholder_of_pulumi_reaches_the_page(placeholder: str) -> None:
+    text = json.dumps({"steps": [step("create", newState=inputs(bucket=placeholder))]})
+    (change,) = read_plan(text, stack="test").changes
+    assert change.properties[0].after == UNKNOWN
