@@ -36,7 +36,7 @@ from registry.store.memory_store import MemoryStore
 from registry.versions.catalog import Catalog
 from serving.pages.openapi import document
 from serving.settings import Limits
-from tests.infra.conftest import Deployment, deploy
+from tests.infra.conftest import Deployment, deploy, write_checkout
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 _PROSE = frozenset({"description", "summary", "title", "example", "examples"})
@@ -55,10 +55,7 @@ def declared() -> dict[str, object]:
     """Every resource with its inputs and options, and every output, by stack."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        for package in ("camera", "imaging", "registry", "requirements", "serving", "training"):
-            (folder / package).mkdir()
-            (folder / package / "file.txt").write_text(package)
-        (folder / "bootstrap.sh").write_text("#!/bin/bash\n")
+        write_checkout(folder)
         test = deploy("test", folder, {})
         stacks = {"test": test, "prod": deploy("prod", folder, {"test": test})}
         return {stack: _plan(deployment, name) for stack, deployment in stacks.items()}

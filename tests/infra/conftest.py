@@ -19,6 +19,8 @@ from pulumi.runtime import rpc
 from pulumi.runtime import settings as runtime_settings
 from pulumi.runtime.settings import set_root_resource
 
+from infra.instances.code_bundle import CONTENT
+
 # How long an example takes says something of the machine, nothing of the code.
 settings.register_profile("unhurried", deadline=None)
 settings.load_profile("unhurried")
@@ -261,15 +263,19 @@ def deploy(stack: str, folder: Path, others: Mapping[str, Deployment], **changes
     )
 
 
+def write_checkout(folder: Path, text: str = "") -> Path:
+    """Write just enough into `folder` to be bundled; each package has a file with `text`, or with its own name."""
+    for package in (part for part in CONTENT if "." not in part):
+        (folder / package).mkdir()
+        (folder / package / "file.txt").write_text(text or package)
+    (folder / "bootstrap.sh").write_text("#!/bin/bash\n")
+    return folder
+
+
 @pytest.fixture(scope="session")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with just enough in it to be bundled."""
-    folder = tmp_path_factory.mktemp("checkout")
-    for room in ("camera", "imaging", "registry", "requirements", "serving", "training"):
-        (folder / room).mkdir()
-        (folder / room / "file.txt").write_text(room)
-    (folder / "bootstrap.sh").write_text("#!/bin/bash\n")
-    return folder
+    return write_checkout(tmp_path_factory.mktemp("checkout"))
 
 
 @pytest.fixture(scope="session")

@@ -20,7 +20,7 @@ from petpark.preview.page import LIMIT, MARK, Source, comment
 from petpark.preview.plan import Op, Plan, PropertyChange, ResourceChange
 from petpark.preview.pulumi_json import SECRET, read_plan
 from petpark.preview.values import compare
-from tests.infra.conftest import Deployment, deploy
+from tests.infra.conftest import Deployment, deploy, write_checkout
 from tests.petpark.preview.previews import digest
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -30,12 +30,7 @@ SOURCE = Source(commit="0" * 40, states=(("test", "17"), ("prod", "9")))
 @pytest.fixture(scope="session")
 def code(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkout to bundle whose files never change, so that golden pages do not."""
-    folder = tmp_path_factory.mktemp("code")
-    for package in ("camera", "imaging", "registry", "requirements", "serving", "training"):
-        (folder / package).mkdir()
-        (folder / package / "file.txt").write_text(package)
-    (folder / "bootstrap.sh").write_text("#!/bin/bash\n")
-    return folder
+    return write_checkout(tmp_path_factory.mktemp("code"))
 
 
 @pytest.fixture(scope="session")
@@ -71,11 +66,7 @@ def test_clients_from_everywhere(code: Path, now: Mapping[str, Deployment]) -> N
 def test_other_code_replaces_the_bundle_and_the_instance(
     code: Path, now: Mapping[str, Deployment], tmp_path: Path
 ) -> None:
-    for package in ("camera", "imaging", "registry", "requirements", "serving", "training"):
-        (tmp_path / package).mkdir()
-        (tmp_path / package / "file.txt").write_text("changed")
-    (tmp_path / "bootstrap.sh").write_text("#!/bin/bash\n")
-    after = deploy("test", tmp_path, {})
+    after = deploy("test", write_checkout(tmp_path, "changed"), {})
     same_as_golden("code-only", comment([read_plan(digest(now["test"], after), stack="test")], SOURCE))
 
 
