@@ -26,6 +26,10 @@ def moto_application() -> DomainDispatcherApplication:
 class MotoCloud:
     """AWS, empty when entered: moto keeps what it holds for its process, so without that one test finds another's."""
 
+    def __init__(self, *, replay: bool = False) -> None:
+        """`replay`: see `LoopbackServer`."""
+        self._replay = replay
+
     def __enter__(self) -> Self:
         self._port = 0
         self._clients: dict[str, Any] = {}
@@ -42,7 +46,7 @@ class MotoCloud:
 
     def on(self) -> None:
         """Answer, on the same port as before; what was held is still there."""
-        self._server = LoopbackServer(moto_application(), port=self._port)
+        self._server = LoopbackServer(moto_application(), port=self._port, replay=self._replay)
         self._server.start()
         self._port = self._server.port
 

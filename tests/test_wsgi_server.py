@@ -65,6 +65,9 @@ class Connection:
         assert self.status() == "HTTP/1.1 200 OK"
         return self._file.read(int(self.headers["content-length"])).decode()
 
+    def read(self, count: int) -> str:
+        return self._file.read(count).decode()
+
     def reset(self) -> None:
         """Break off as a process does that was killed."""
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -145,7 +148,28 @@ def test_a_client_that_asks_twice_or_does_not_wait_is_named_in_the_log(caplog: p
         log.removeHandler(lost)
     first, second = (record.getMessage() for record in caplog.records if record.name == "loopback")
     assert "POST /slow AmazonSSM.PutParameter [attempt=1; max=5] call 1f3a: the client has gone" in first
-    assert "POST / AmazonSSM.PutParameter [attempt=2; max=5] call 1f3a ASKED AGAIN: 200 OK" in second
+    assert "POST / AmazonSSM.PutParameter [attempt=2; max=5] call 1f3a ASKED AGAIN: 200 OK after" in second
+
+
+def test_a_call_that_is_sent_again_gets_the_response_of_the_attempt_that_succeeded_and_a_refused_one_is_made_anew():
+    statuses = iter(["503 Slow Down", "200 OK", "409 Conflict", "409 Conflict"])
+
+    def once(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
+        status = next(statuses)
+        start_response(status, [("Content-Length", "2")])
+        return [status[:2].encode()]
+
+    def sent(connection: Connection, call: str, attempt: int) -> str:
+        lines = ("Content-Length: 0", f"amz-sdk-invocation-id: {call}", f"amz-sdk-request: attempt={attempt}; max=5")
+        connection.send(head("POST", "/", *lines))
+        return connection.status() + connection.read(2)
+
+    with LoopbackServer(once, replay=True) as server, Connection(server.port) as connection:
+        assert sent(connection, "one", 1) == "HTTP/1.1 503 Slow Down50"
+        assert sent(connection, "one", 2) == "HTTP/1.1 200 OK20"
+        assert sent(connection, "one", 3) == "HTTP/1.1 200 OK20"
+        assert sent(connection, "two", 1) == "HTTP/1.1 409 Conflict40"
+        assert sent(connection, "two", 2) == "HTTP/1.1 409 Conflict40"
 
 
 def test_moto_keeps_odd_keys_large_objects_and_spelling_apart_and_is_there_again_after_it_went_away():

@@ -161,8 +161,15 @@ class InstanceRunner:
             if not self._changed.wait_for(lambda: self.states().get(instance_id) == state, timeout):
                 raise StateNotReached(
                     f"{instance_id} is {self.states().get(instance_id, 'unknown here')} and was not {state} within "
-                    f"{timeout:.0f} s. Its console is {self.log(instance_id)}."
+                    f"{timeout:.0f} s. Its console, {self.log(instance_id)}, ends with:\n{self._console_tail(instance_id)}"
                 )
+
+    def _console_tail(self, instance_id: str) -> str:
+        try:
+            lines = self.log(instance_id).read_text(errors="replace").splitlines()
+        except OSError:
+            return "(nothing)"
+        return "\n".join(lines[-10:])
 
     def interrupt(self, instance_id: str, *, notice_seconds: float) -> None:
         """Interrupt a spot instance: a notice in its metadata and on the event bus now, termination when it is over."""

@@ -24,7 +24,7 @@ PASSPHRASE = "correct horse"
 
 @pytest.fixture(scope="session")
 def cloud() -> Iterator[MotoCloud]:
-    with MotoCloud() as opened:
+    with MotoCloud(replay=True) as opened:
         yield opened
 
 
