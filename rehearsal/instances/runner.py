@@ -161,7 +161,8 @@ class InstanceRunner:
             if not self._changed.wait_for(lambda: self.states().get(instance_id) == state, timeout):
                 raise StateNotReached(
                     f"{instance_id} is {self.states().get(instance_id, 'unknown here')} and was not {state} within "
-                    f"{timeout:.0f} s. Its console, {self.log(instance_id)}, ends with:\n{self._console_tail(instance_id)}"
+                    f"{timeout:.0f} s. Its console, {self.log(instance_id)}, ends with:\n"
+                    f"{self._console_tail(instance_id)}"
                 )
 
     def _console_tail(self, instance_id: str) -> str:
