@@ -26,6 +26,12 @@ def described(image: Image.Image) -> InputStatistics:
     return input_statistics(np.asarray(image.convert("RGB")), width=image.width, height=image.height)
 
 
+def test_infra_red_has_no_chroma_and_pure_colour_has_all():
+    assert described(picture().convert("L")).chroma == 0
+    assert described(Image.new("RGB", (8, 8), (255, 0, 0))).chroma == pytest.approx(1)
+    assert 0.2 < described(picture()).chroma < 0.8
+
+
 def test_night_is_darker_fog_has_less_contrast_and_a_smeared_lens_is_less_sharp():
     seen = np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)
     day = described(Image.fromarray(seen))
@@ -42,6 +48,7 @@ def test_statistics_stay_in_their_ranges_and_ignore_mirroring(seed: int, side: i
     assert 0 <= found.brightness <= 1
     assert 0 <= found.contrast <= 0.5 + 1e-6
     assert found.sharpness >= 0
+    assert 0 <= found.chroma <= 1
     assert mirrored.as_row() == pytest.approx(found.as_row(), rel=1e-4)
 
 
