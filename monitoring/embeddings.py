@@ -5,7 +5,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-MOST_ROWS: Final = 500
+MOST_ROWS: Final = 300
 """Of each side; further ones are left out, evenly. Time grows with the square."""
 
 MOST_PERMUTATIONS: Final = 9_999

@@ -16,7 +16,7 @@ from imaging import decode, input_statistics, photo_size
 from training.dataset.drawing import camera, scene
 from training.dataset.drawing.animal import draw_animal
 from training.dataset.generated import KINDS, SIZE
-from training.evaluation.figures.corruptions import CORRUPTIONS, SEVERITIES
+from training.evaluation.figures.corruptions import CORRUPTIONS
 from training.networks.embedding import Embedder
 
 NETWORK: Final = "efficientnet_lite0"
@@ -81,7 +81,13 @@ def real_photos(folder: Path) -> list[tuple[bytes, int, str]]:
 
 
 def look(
-    name: str, photos: Sequence[tuple[bytes, int, str]], *, corrupted: int, cache: Path, say: Callable[[str], None]
+    name: str,
+    photos: Sequence[tuple[bytes, int, str]],
+    *,
+    corrupted: int,
+    severities: Sequence[int],
+    cache: Path,
+    say: Callable[[str], None],
 ) -> ShiftedPhotos:
     """Embed photos and `corrupted` of them in every corruption and severity; from `cache` what it has."""
     digest = hashlib.sha256(b"".join(hashlib.sha256(photo).digest() for photo, _, _ in photos)).hexdigest()
@@ -127,7 +133,7 @@ def look(
             places.tolist(),
             lambda pixels, place, corrupt=corrupt, level=level: corrupt(pixels, level, place),
         )
-        for level in sorted(SEVERITIES, key=lambda level: (abs(level - 4), level))
+        for level in severities
         for kind, corrupt in CORRUPTIONS.items()
     }
     return ShiftedPhotos(
