@@ -1,8 +1,9 @@
 """The reference that a version carries for monitoring: what it sees of validation photos, as they are and corrupted."""
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
 from imaging import INPUT_STATISTICS, input_statistics
 from registry.versions.reference import MOST_PHOTOS, Reference
@@ -62,7 +63,7 @@ def describe_validation(
     )
 
 
-def _corrupted(pixels: Pixels, kinds: Numbers, levels: Numbers, seed: int) -> Pixels:
+def _corrupted(pixels: Pixels, kinds: npt.NDArray[Any], levels: npt.NDArray[Any], seed: int) -> Pixels:
     copies = [
         CORRUPTIONS[_KINDS[kind]](each, SEVERITIES[level], seed + number)
         for number, (each, kind, level) in enumerate(zip(pixels, kinds, levels, strict=True))
