@@ -24,6 +24,10 @@ class Program(Commands):
             "petpark.commands.operations.preview",
             "Show what `pulumi up` would change in the stack, and its cost, as a Markdown page.",
         ),
+        "state": Listed(
+            "petpark.commands.operations.state",
+            "The recorded state of a stack, from which `petpark preview --recorded` makes a plan.",
+        ),
         "costs": Listed(
             "petpark.commands.operations.costs",
             "Estimate the monthly cost of the stack with its current settings, at AWS list prices.",

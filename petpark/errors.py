@@ -107,6 +107,16 @@ class PreviewUnreadable(OperatorError):
     """A file is not the output of `pulumi preview --json`, or of a version that petpark does not know."""
 
 
+class RecordUnreadable(OperatorError):
+    """A file is neither a stack's exported state nor a record of one, or of a version that petpark does not know."""
+
+
+class RecordIncomplete(OperatorError):
+    """The program did not declare the whole stack, so its record would not answer what the next change asks."""
+
+    exit_code = NOT_SO
+
+
 class InstallFailed(OperatorError):
     """A download or an installation failed."""
 

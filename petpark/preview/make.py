@@ -11,7 +11,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from petpark.errors import FileInTheWay, PlanMoved, PreviewUnreadable, PulumiFailed, PulumiMissing
+from petpark.errors import FileInTheWay, PlanMoved, PreviewUnreadable, PulumiFailed, PulumiMissing, RecordUnreadable
 from petpark.preview.plan import Checked, Op, Plan, PropertyChange, ResourceChange, Violation
 from petpark.preview.pulumi_json import read_plan
 from petpark.preview.rules import checked
@@ -33,11 +33,11 @@ def plan_by_pulumi(stack: str, root: Path, table: PriceTable) -> Plan:
 
     A preview that ends with an error still is a plan, with the error among its `problems`.
     """
-    program = _program()
+    cli = program()
     # Unchanged resources too: some rules compare a resource with others.
     words = ("preview", "--json", "--show-sames", "--stack", stack)
-    text = pulumi_cli.json_part(pulumi_cli.run(program, *words, cwd=root, timeout=_SECONDS, partial=True))
-    plan = read_plan(text, stack=stack, source=f"pulumi {pulumi_cli.version(program)}")
+    text = pulumi_cli.json_part(pulumi_cli.run(cli, *words, cwd=root, timeout=_SECONDS, partial=True))
+    plan = read_plan(text, stack=stack, source=f"pulumi {pulumi_cli.version(cli)}")
     return replace(plan, rules=checked(text, root, stack, table), state=state_version(stack, root))
 
 
@@ -56,10 +56,31 @@ def plan_from_file(stack: str, path: Path, root: Path, table: PriceTable) -> Pla
     return replace(plan, rules=checked(text, root, stack, table))
 
 
+def plan_from_record(stack: str, path: Path, root: Path, table: PriceTable) -> Plan:
+    """What the program would change in the recorded stack. Raises `RecordUnreadable`."""
+    from petpark.preview.recorded import record, run
+
+    recorded = record.load(path)
+    if recorded.stack != stack:
+        raise RecordUnreadable(
+            f"{path} is the record of stack {recorded.stack}.", next_step=f"Give --stack {recorded.stack}, or another."
+        )
+    done = run.preview(recorded, root)
+    text = json.dumps(done.document)
+    plan = read_plan(text, stack=stack, source="recorded state")
+    return replace(
+        plan,
+        rules=checked(text, root, stack, table),
+        state=recorded.state,
+        problems=(*plan.problems, *done.warnings),
+        notes=(f"made from the state that was recorded after commit {recorded.commit}", *done.notes),
+    )
+
+
 def state_version(stack: str, root: Path) -> str:
     """The number of the stack's last update; `none` before the first. Raises as `plan_by_pulumi`."""
     words = ("stack", "history", "--json", "--page-size", "1", "--stack", stack)
-    text = pulumi_cli.run(_program(), *words, cwd=root, timeout=_SECONDS)
+    text = pulumi_cli.run(program(), *words, cwd=root, timeout=_SECONDS)
     try:
         found = json.loads(pulumi_cli.json_part(text) or "[]")
         return str(found[0].get("version", "none")) if found else "none"
@@ -118,6 +139,7 @@ def load(path: Path) -> Plan:
                 problems=tuple(map(str, _list(facts["problems"]))),
                 rules=_rules(facts.get("rules")),
                 state=str(facts.get("state", ""))[:100],
+                notes=tuple(map(str, _list(facts.get("notes", [])))),
             )
             _ = plan.digest  # text that is not Unicode has none
             return plan
@@ -208,14 +230,15 @@ def _text(value: Any) -> str | None:
     raise TypeError(value)
 
 
-def _program() -> Path:
-    program = pulumi_cli.find()
-    if program is None:
+def program() -> Path:
+    """The Pulumi CLI. Raises `PulumiMissing`."""
+    found = pulumi_cli.find()
+    if found is None:
         raise PulumiMissing(
             "The Pulumi CLI is not on this machine; it makes the preview.",
-            next_step="petpark doctor --install-pulumi, or read one that was made elsewhere: --pulumi-json FILE",
+            next_step="petpark doctor --install-pulumi, or without it: --recorded FILE",
         )
-    return program
+    return found
 
 
 def _git(root: Path, *words: str) -> str:

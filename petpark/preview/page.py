@@ -123,11 +123,13 @@ def _losses(plan: Plan, detail: Detail) -> Iterator[str]:
 def _stack(plan: Plan, detail: Detail) -> tuple[list[str], int]:
     """The part about one stack, and how many resources it leaves out."""
     lines = [f"### Stack {escape(plan.stack)}", ""]
+    for note in plan.notes[:_PROBLEMS]:
+        lines.append(f"- ℹ {escape(_cut(note, min(detail.characters, 500)))}")
     for problem in plan.problems[:_PROBLEMS]:
         lines.append(f"- ⚠ {code(_cut(problem, min(detail.characters, 500)))}")
     if len(plan.problems) > _PROBLEMS:
         lines.append(f"- ⚠ … and {len(plan.problems) - _PROBLEMS} more")
-    if plan.problems:
+    if plan.problems or plan.notes:
         lines.append("")
     if not plan.changes:
         return [*lines, "No resource changes.", ""], 0

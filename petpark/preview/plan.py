@@ -116,8 +116,9 @@ class Plan:
     """What would become of one stack.
 
     `source` is what made the plan, for people. `problems` are errors and warnings of the engine or the program.
-    `rules`: None if they were not checked when the plan was made; no part of the digest. `state`: the version of the
-    stack's state that the plan was made from, empty if it is not known; no part of the digest.
+    `notes` say how the plan was made, where that limits what it says. `rules`: None if they were not checked when the
+    plan was made. `state`: the version of the stack's state that the plan was made from, empty if it is not known.
+    Only the stack and the changes are part of the digest.
 
     Raises ValueError if the stack's name or the source have characters that neither has.
     """
@@ -129,6 +130,7 @@ class Plan:
     problems: tuple[str, ...] = ()
     rules: Checked | None = None
     state: str = ""
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not (is_stack(self.stack) and _SOURCE.fullmatch(self.source) and 0 <= self.unchanged < 1_000_000):

@@ -17,9 +17,13 @@ from petpark.preview.plan import Op, Plan, PropertyChange, ResourceChange
 SECRET: Final = "[secret]"  # noqa: S105  what stands for one
 UNKNOWN: Final = "(known after the deployment)"
 
-_SIGNATURE: Final = "4dabf18193072939515e22adb298388d"
-"""The key that marks a special value (`SigKey` of pulumi's `sdk/go/common/resource/sig/sig.go`), and of a secret:"""
+SIGNATURE: Final = "4dabf18193072939515e22adb298388d"
+"""The key that marks a special value (`SigKey` of pulumi's `sdk/go/common/resource/sig/sig.go`); its values:"""
 _SECRET_SIGNATURE: Final = "1b47061264138c4ac30d75fd1eb44270"  # noqa: S105  marks a secret
+ASSETS: Final = frozenset({"c44067f5952c0a294b673a41bacd8c17", "0def7320c3a5731c473e5ecbe6d01bc7"})
+"""An asset, and an archive."""
+SECRET_MARK: Final = {SIGNATURE: _SECRET_SIGNATURE}
+"""A secret whose value is not there."""
 _CREATED: Final = ("create-replacement", "import-replacement", "create", "import")
 _REPLACED: Final = {"replace"}
 _DELETED: Final = {"delete", "delete-replaced", "discard", "discard-replaced"}
@@ -98,8 +102,8 @@ def _properties(op: Op, step: Mapping[str, Any]) -> Iterator[PropertyChange]:
     """Differences of inputs, sorted by path: what the program says, not what AWS computes."""
     if op is Op.DELETE:
         return
-    before = _leaves((step.get("oldState") or {}).get("inputs") or {})
-    after = _leaves((step.get("newState") or {}).get("inputs") or {})
+    before = leaves((step.get("oldState") or {}).get("inputs") or {})
+    after = leaves((step.get("newState") or {}).get("inputs") or {})
     forcing = {str(key) for key in step.get("replaceReasons") or []}
     forcing |= {path for path, diff in (step.get("detailedDiff") or {}).items() if diff["kind"].endswith("-replace")}
     for path in sorted(before.keys() | after.keys()):
@@ -115,20 +119,20 @@ def _covers(paths: set[str], path: str) -> bool:
     )
 
 
-def _leaves(value: Any, path: str = "") -> dict[str, str]:
+def leaves(value: Any, path: str = "") -> dict[str, str]:
     """Property paths, as Pulumi writes them, and what stands there as text."""
-    if isinstance(value, Mapping) and value.get(_SIGNATURE) == _SECRET_SIGNATURE:
+    if isinstance(value, Mapping) and value.get(SIGNATURE) == _SECRET_SIGNATURE:
         return {path: SECRET}
     if isinstance(value, Mapping) and value:
         return {
             inner: text
             for key, each in value.items()
-            if not str(key).startswith("__") and key != _SIGNATURE  # assets and archives: path and hash remain
-            for inner, text in _leaves(each, _join(path, str(key))).items()
+            if not str(key).startswith("__") and key != SIGNATURE  # assets and archives: path and hash remain
+            for inner, text in leaves(each, _join(path, str(key))).items()
         }
     if isinstance(value, list) and value:
         return {
-            inner: text for place, each in enumerate(value) for inner, text in _leaves(each, f"{path}[{place}]").items()
+            inner: text for place, each in enumerate(value) for inner, text in leaves(each, f"{path}[{place}]").items()
         }
     if isinstance(value, str):
         return {path: UNKNOWN if value in PLACEHOLDERS else value}

@@ -21,6 +21,14 @@ def preview(
         Path | None,
         typer.Option("--pulumi-json", metavar="FILE", help="Read the output of `pulumi preview --json` from a file."),
     ] = None,
+    recorded: Annotated[
+        Path | None,
+        typer.Option(
+            "--recorded",
+            metavar="FILE",
+            help="Compare the program with a record that `petpark state export` wrote; needs no account and no Pulumi CLI.",
+        ),
+    ] = None,
     plan_file: Annotated[
         Path | None,
         typer.Option("--plan", metavar="FILE", help="Read a plan that --save wrote instead of making one."),
@@ -60,8 +68,10 @@ def preview(
     from petpark.preview.plan import is_stack
 
     run = invocation(ctx)
-    if plan_file is not None and pulumi_json is not None:
-        raise typer.BadParameter("--plan and --pulumi-json each name a plan; give one of them", param_hint="--plan")
+    if sum(each is not None for each in (plan_file, pulumi_json, recorded)) > 1:
+        raise typer.BadParameter(
+            "--plan, --pulumi-json and --recorded each name a plan; give one of them", param_hint="--plan"
+        )
     if not is_stack(run.stack):
         raise typer.BadParameter(f"{run.stack[:100]!r} is no name of a stack", param_hint="--stack")
     try:
@@ -80,6 +90,9 @@ def preview(
         plan = make.load(plan_file)
     elif pulumi_json is not None:
         plan = make.plan_from_file(run.stack, pulumi_json, root, table)
+    elif recorded is not None:
+        with run.output.progress(f"Previewing stack {run.stack} from its record"):
+            plan = make.plan_from_record(run.stack, recorded, root, table)
     else:
         with run.output.progress(f"Previewing stack {run.stack}"):
             plan = make.plan_by_pulumi(run.stack, root, table)

@@ -1,17 +1,16 @@
-"""The two services that a Pulumi program talks to, in front of a `Deployment`."""
+"""The two services that a Pulumi program talks to, in front of a `Registrar`."""
 
 import threading
 from collections.abc import Callable, Generator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import grpc
 from google.protobuf import empty_pb2
 from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, resource_pb2, resource_pb2_grpc
 
 from rehearsal.engine.configuration import StackConfig
-from rehearsal.engine.deployment import Deployment
 from rehearsal.engine.display import Reporter
 from rehearsal.engine.errors import Cancelled, EngineError, Unsupported
 from rehearsal.engine.plan import Goal
@@ -43,6 +42,26 @@ _UNSUPPORTED: Final[Mapping[str, Callable[[Request], object]]] = {
 _OPTIONS = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
 
 
+class Registrar(Protocol):
+    """Who takes what the program registers: a deployment, or a look at what it would declare."""
+
+    project: str
+    stack: str
+    dry_run: bool
+
+    def register(self, goal: Goal) -> Record:
+        """Take one resource; raises `EngineError`."""
+        ...
+
+    def set_outputs(self, urn: str, outputs: Properties) -> None:
+        """Take what a component or the stack exports."""
+        ...
+
+    def fail(self) -> None:
+        """Let no further step begin."""
+        ...
+
+
 class Services(resource_pb2_grpc.ResourceMonitorServicer, engine_pb2_grpc.EngineServicer):
     """Pulumi's ResourceMonitor and Engine services. Method names are the protocol's.
 
@@ -52,7 +71,7 @@ class Services(resource_pb2_grpc.ResourceMonitorServicer, engine_pb2_grpc.Engine
 
     def __init__(
         self,
-        deployment: Deployment,
+        deployment: Registrar,
         *,
         config: StackConfig,
         parallel: int,

@@ -20,11 +20,16 @@ _WHOLE_NUMBER = re.compile(r"-?\d+")
 
 @dataclass(frozen=True, kw_only=True)
 class Codec:
-    """Translates the values of one type; errors name `label` and the property's path."""
+    """Translates the values of one type; errors name `label` and the property's path.
+
+    `strict`: a property without a field, or whose field cannot be set, is an error; otherwise it is left out, or taken
+    as it is. That is for outputs, which another version of the provider may have given.
+    """
 
     label: str
     spelled: Mapping[str, str]
     materialise: Callable[[Mapping[str, Any]], str]  # an asset -> the path of a file with its content
+    strict: bool = True
 
     def encode(self, block: Block, shapes: Shapes, value: Mapping[str, Any]) -> Fields:
         """`value` as a whole block, every field present; raises `Unsupported` for what has no place in it."""
@@ -45,9 +50,12 @@ class Codec:
                 continue
             here = f"{path}.{name}" if path else name
             field = known.to_terraform.get(name)
+            if field is None and not self.strict:
+                continue
             if field is None:
                 raise Unsupported(f"{self.label}: the AWS provider found here has no input {here!r}.")
-            if isinstance(kind, Block) and field in kind.attributes and not kind.attributes[field].settable:
+            settable = not isinstance(kind, Block) or field not in kind.attributes or kind.attributes[field].settable
+            if self.strict and not settable:
                 raise Unsupported(f"{self.label}: {here!r} is an output, it cannot be set.")
             fields[field] = self._encode(types[field], shapes[name], inner, here)
         return fields

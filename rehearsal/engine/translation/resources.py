@@ -99,6 +99,11 @@ class Resources:
         inputs = self._in_region(kind.row.label, kind.schema.block, inputs)
         return self._codec(kind.row.label, kind.row.spelled).encode(kind.schema.block, kind.shapes, inputs)
 
+    def prior(self, kind: Kind, properties: Mapping[str, Any]) -> Fields:
+        """The provider's fields for a resource with these `properties`, which another version may have given."""
+        codec = self._codec(kind.row.label, kind.row.spelled, strict=False)
+        return codec.encode(kind.schema.block, kind.shapes, properties)
+
     def outputs(self, kind: Kind, fields: Fields, inputs: Mapping[str, Any]) -> Fields:
         """The properties that the program sees of a resource in state `fields`."""
         codec = self._codec(kind.row.label, kind.row.spelled)
@@ -140,8 +145,8 @@ class Resources:
         result = codec.decode(schema.block, shapes, self.provider.read_data(schema, config))
         return ({_REGION: self.region} if _REGION in shapes else {}) | result
 
-    def _codec(self, label: str, spelled: Mapping[str, str]) -> Codec:
-        return Codec(label=label, spelled=spelled, materialise=self._assets.materialise)
+    def _codec(self, label: str, spelled: Mapping[str, str], *, strict: bool = True) -> Codec:
+        return Codec(label=label, spelled=spelled, materialise=self._assets.materialise, strict=strict)
 
     def _in_region(self, label: str, block: Block, inputs: Mapping[str, Any]) -> Mapping[str, Any]:
         """`inputs` without a region, if this provider has one for all resources and it is the same."""

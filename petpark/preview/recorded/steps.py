@@ -1,0 +1,160 @@
+"""What a program declares, compared with a record: a document in the form of `pulumi preview --json`. Pure.
+
+Only inputs are compared: what the program says, not what AWS computes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from petpark.preview.pulumi_json import leaves
+from petpark.preview.recorded.record import RecordedResource
+
+_DEFAULTS: Final = "__defaults"
+"""Names of the inputs beside it that the official provider filled in (`defaultsKey` of pulumi-terraform-bridge)."""
+_ALL_TAGS: Final = "tagsAll"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Declared:
+    """A resource as the program declares it: inputs as Pulumi's JSON has them, secrets as `[secret]`.
+
+    `aliases` are URNs under which it may be recorded; `refers` the URNs from which the value of an input comes.
+    """
+
+    urn: str
+    type: str
+    custom: bool
+    inputs: Mapping[str, Any]
+    protect: bool = False
+    retain: bool = False
+    aliases: tuple[str, ...] = ()
+    refers: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Difference:
+    """What differs in one resource: inputs before and after, without defaults; `names`: the top-level ones."""
+
+    before: Mapping[str, Any]
+    after: Mapping[str, Any]
+    names: frozenset[str]
+
+
+def recorded_as(declared: Declared, by_urn: Mapping[str, RecordedResource]) -> RecordedResource | None:
+    """The recorded resource that `declared` goes on with: under its URN, or under an alias."""
+    return next((by_urn[urn] for urn in (declared.urn, *declared.aliases) if urn in by_urn), None)
+
+
+def difference(old: RecordedResource, new: Declared, default_tags: Mapping[str, Any]) -> Difference:
+    """What differs between what was recorded and what is declared; nothing in a sealed resource."""
+    if old.sealed:
+        return Difference(before=new.inputs, after=new.inputs, names=frozenset())
+    inputs = {name: value for name, value in old.inputs.items() if name != _ALL_TAGS}
+    before, after = dict(_without_defaults(inputs, new.inputs)), dict(new.inputs)
+    all_tags = old.outputs.get(_ALL_TAGS)
+    if isinstance(all_tags, Mapping):  # the provider's default tags, which no resource declares
+        for side, tags in ((before, all_tags), (after, default_tags)):
+            side |= {_ALL_TAGS: more} if (more := _beside(tags, side.get("tags"))) else {}
+    shown = leaves(before), leaves(after)
+    changed = {path for path in shown[0].keys() | shown[1].keys() if shown[0].get(path) != shown[1].get(path)}
+    return Difference(before=before, after=after, names=frozenset(map(top, changed)))
+
+
+def document(
+    declared: Sequence[Declared],
+    recorded: Sequence[RecordedResource],
+    *,
+    default_tags: Mapping[str, Any],
+    forcing: Mapping[str, frozenset[str]],
+    errors: Sequence[str] = (),
+) -> dict[str, Any]:
+    """The preview. `forcing`: by URN, the top-level inputs that force a replacement.
+
+    With `errors` the program did not declare everything, so nothing counts as deleted.
+    """
+    by_urn = {each.urn: each for each in recorded}
+    steps: list[dict[str, Any]] = []
+    kept: set[str] = set()
+    for new in sorted(declared, key=lambda each: each.urn):
+        old = recorded_as(new, by_urn)
+        kept |= {old.urn} if old is not None else set()
+        steps += _steps(old, new, default_tags, forcing.get(new.urn, frozenset()))
+    if not errors:
+        steps += [
+            _step("delete", each.urn, oldState=_old(each, each.inputs)) for each in recorded if each.urn not in kept
+        ]
+    return {
+        "steps": steps,
+        "diagnostics": [{"severity": "error", "message": each} for each in errors],
+        "changeSummary": {"same": sum(step["op"] == "same" for step in steps)},
+    }
+
+
+def _steps(
+    old: RecordedResource | None, new: Declared, default_tags: Mapping[str, Any], forcing: frozenset[str]
+) -> Iterator[dict[str, Any]]:
+    if old is None:
+        yield _step("create", new.urn, newState=_new(new, new.inputs))
+        return
+    found = difference(old, new, default_tags)
+    both = {"oldState": _old(old, found.before), "newState": _new(new, found.after)}
+    reasons = sorted(forcing & found.names)
+    if not found.names:
+        yield _step("same", new.urn, **both)
+    elif not reasons:
+        yield _step("update", new.urn, **both)
+    else:
+        yield _step("create-replacement", new.urn, replaceReasons=reasons, **both)
+        yield _step("replace", new.urn, replaceReasons=reasons, **both)
+        yield _step("delete-replaced", new.urn, oldState=both["oldState"])
+
+
+def _step(op: str, urn: str, **states: Any) -> dict[str, Any]:
+    return {"op": op, "urn": urn, **states}
+
+
+def _old(old: RecordedResource, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    return {"urn": old.urn, "type": old.type, "custom": old.custom, "protect": old.protect, "inputs": inputs}
+
+
+def _new(new: Declared, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "urn": new.urn,
+        "type": new.type,
+        "custom": new.custom,
+        "protect": new.protect,
+        "retainOnDelete": new.retain,
+        "inputs": inputs,
+        "propertyDependencies": {name: list(urns) for name, urns in new.refers.items()},
+    }
+
+
+def _without_defaults(recorded: Any, declared: Any) -> Any:
+    """`recorded` without what the provider filled in, where the program does not declare it."""
+    if isinstance(recorded, Mapping):
+        given: Mapping[str, Any] = declared if isinstance(declared, Mapping) else {}
+        defaults = set(recorded.get(_DEFAULTS) or ())
+        return {
+            name: _without_defaults(value, given.get(name))
+            for name, value in recorded.items()
+            if name != _DEFAULTS and (name in given or name not in defaults)
+        }
+    if isinstance(recorded, list):
+        others: list[Any] = declared if isinstance(declared, list) else []
+        padded = [*others, *[None] * len(recorded)]
+        return [_without_defaults(each, other) for each, other in zip(recorded, padded, strict=False)]
+    return recorded
+
+
+def _beside(tags: Mapping[str, Any], given: Any) -> dict[str, Any]:
+    """Those of `tags` that are not among the `given` ones."""
+    names: Mapping[str, Any] = given if isinstance(given, Mapping) else {}
+    return {name: value for name, value in tags.items() if name not in names}
+
+
+def top(path: str) -> str:
+    """The top-level property of a path."""
+    return path.split(".", 1)[0].split("[", 1)[0]

@@ -1,0 +1,95 @@
+"""What `pulumi stack export` prints for a run of the real program, with what the official provider adds to inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import PurePath
+from typing import Any
+
+import pulumi
+from pulumi.runtime import mocks
+
+from petpark.preview.pulumi_json import SIGNATURE
+from tests.infra.conftest import ACCOUNT, Cloud, Declared, Deployment
+
+FILE_ASSET = "c44067f5952c0a294b673a41bacd8c17"
+
+
+def exported(deployment: Deployment) -> dict[str, Any]:
+    """The document, in the form of version 3 of Pulumi's deployments."""
+    cloud = Cloud({})
+    stack = {
+        "urn": f"urn:pulumi:{deployment.stack}::petpark::pulumi:pulumi:Stack::petpark-{deployment.stack}",
+        "custom": False,
+        "type": "pulumi:pulumi:Stack",
+        "outputs": _plain(deployment.outputs),
+    }
+    provider = {
+        "urn": f"urn:pulumi:{deployment.stack}::petpark::pulumi:providers:aws::default_7_51_0",
+        "custom": True,
+        "id": "0",
+        "type": "pulumi:providers:aws",
+        "inputs": {"region": "eu-west-1"},
+        "outputs": {"region": "eu-west-1"},
+    }
+    by_name = {(one.type, one.name): one for one in deployment.resources}
+    resources = [
+        stack,
+        provider,
+        *({**_resource(one, cloud), "urn": _urn(one, by_name)} for one in deployment.resources),
+    ]
+    return {
+        "version": 3,
+        "deployment": {
+            "manifest": {"time": "2026-11-01T12:00:00Z", "magic": "0", "version": "v3.274.0"},
+            "secrets_providers": {"type": "passphrase"},
+            "resources": resources,
+            "metadata": {},
+        },
+    }
+
+
+def answer(token: str, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What AWS says to a data source, as in the other tests of the program."""
+    return Cloud({}).call(mocks.MockCallArgs(token=token, args=dict(arguments), provider=""))[0]
+
+
+def _resource(one: Declared, cloud: Cloud) -> dict[str, Any]:
+    inputs = _plain(one.inputs)
+    facts = {"custom": one.type.startswith("aws:"), "type": one.type, "protect": one.protect}
+    if not facts["custom"]:
+        return {**facts, "inputs": inputs}
+    args = mocks.MockResourceArgs(typ=one.type, name=one.name, inputs=inputs, provider="", resource_id="", custom=True)
+    id_, outputs = cloud.new_resource(args)
+    if "tags" in inputs:
+        outputs = {**outputs, "tagsAll": inputs["tags"]}
+        inputs = {**inputs, "tagsAll": inputs["tags"]}
+    filled = {"region": "eu-west-1"} if "region" not in inputs else {}
+    return {**facts, "id": id_, "inputs": {**filled, **inputs, "__defaults": list(filled)}, "outputs": outputs}
+
+
+def _urn(one: Declared, by_name: Mapping[tuple[str, str], Declared]) -> str:
+    """The URN that Pulumi's engine makes, with the types of all parents; Pulumi's mocks name the nearest only."""
+    types = [one.type]
+    parent = by_name.get((one.parent_type, one.parent))
+    while parent is not None:
+        types.append(parent.type)
+        parent = by_name.get((parent.parent_type, parent.parent))
+    return f"{one.urn.rpartition('::petpark::')[0]}::petpark::{'$'.join(reversed(types))}::{one.name}"
+
+
+def _plain(value: Any) -> Any:
+    match value:
+        case Mapping():
+            return {str(key): _plain(each) for key, each in value.items()}
+        case list() | tuple():
+            return [_plain(each) for each in value]
+        case pulumi.FileAsset():  # the code bundle, whose file is called by its hash
+            return {SIGNATURE: FILE_ASSET, "path": f"/deployed/{value.path}", "hash": PurePath(value.path).stem}
+        case str() | int() | float() | bool() | None:
+            return value
+        case _:
+            return str(value)
+
+
+__all__ = ["ACCOUNT", "answer", "exported"]
