@@ -231,6 +231,10 @@ class Reader:
         expected = f"a map from at most {most} stacks to their account ids (12 digits, in quotes), or {{}}"
         return self._read(key, parse, expected, MappingProxyType({}))
 
+    def text(self, key: str, fits: re.Pattern[str], expected: str) -> str:
+        """Read a text like the pattern."""
+        return self._read(key, lambda text: text if fits.fullmatch(text) else None, expected, "")
+
     def texts(self, key: str, each: re.Pattern[str], expected: str, *, least: int = 0) -> tuple[str, ...]:
         """Read a list of texts, each like the pattern and none twice."""
 

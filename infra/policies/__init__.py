@@ -6,31 +6,45 @@ question with 404 only to those who may list (403 otherwise).
 """
 
 from infra.policies.buckets import ACCESS_LOG, access_log_bucket, lake_bucket, workspace_bucket, write_once_bucket
+from infra.policies.budgets import apply_policy, hear_budgets, start_nothing, trust_budgets
+from infra.policies.deploying import BUCKETS, ROLES, Deploying, deploy, preview
 from infra.policies.instances import endpoint, session_manager, training
 from infra.policies.keys import encryption_key, signing_key
 from infra.policies.launching import launch, person
 from infra.policies.operators import operator
 from infra.policies.resource_names import ResourceNames
 from infra.policies.statements import Accounts, Document, Statement, as_json
-from infra.policies.trust import trust_people, trust_service
+from infra.policies.trust import AUDIENCE, GITHUB, trust_github, trust_people, trust_service
 
 __all__ = [
     "ACCESS_LOG",
+    "AUDIENCE",
+    "BUCKETS",
+    "GITHUB",
+    "ROLES",
     "Accounts",
+    "Deploying",
     "Document",
     "ResourceNames",
     "Statement",
     "access_log_bucket",
+    "apply_policy",
     "as_json",
+    "deploy",
     "encryption_key",
     "endpoint",
+    "hear_budgets",
     "lake_bucket",
     "launch",
     "operator",
     "person",
+    "preview",
     "session_manager",
     "signing_key",
+    "start_nothing",
     "training",
+    "trust_budgets",
+    "trust_github",
     "trust_people",
     "trust_service",
     "workspace_bucket",

@@ -10,6 +10,31 @@ def trust_service(service: str) -> Document:
     return document([{"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": service}}])
 
 
+GITHUB = "token.actions.githubusercontent.com"
+"""Who signs the tokens of GitHub's workflows: https://docs.github.com/en/actions/reference/security/oidc."""
+AUDIENCE = "sts.amazonaws.com"
+
+
+def trust_github(provider: str, repository: str, subjects: Iterable[str]) -> Document:
+    """Let workflow jobs of a repository assume the role; `provider` is the ARN of the account's provider for `GITHUB`.
+
+    A subject is `environment:NAME` for a job that runs in an environment, else `ref:refs/heads/NAME` or
+    `pull_request`. All are compared as they are: a pattern could match the names of others' repositories.
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_providers_create_oidc.html
+    """
+    named = [f"repo:{repository}:{subject}" for subject in subjects]
+    return document(
+        [
+            {
+                "Effect": "Allow",
+                "Action": "sts:AssumeRoleWithWebIdentity",
+                "Principal": {"Federated": provider},
+                "Condition": {"StringEquals": {f"{GITHUB}:aud": AUDIENCE, f"{GITHUB}:sub": named}},
+            }
+        ]
+    )
+
+
 def trust_people(account: str, others: Iterable[str] = ()) -> Document:
     """Let people of the account, and of `others`, assume the role under their own names, if their policies allow it.
 

@@ -206,9 +206,9 @@ HOST = {"petpark:host_name": "photos.park.example", "petpark:dns_zone": "park.ex
 """What the shipped file leaves to its owner: the name by which clients call prod."""
 
 
-def shipped(stack: str) -> dict[str, str]:
+def shipped(stack: str, root: Path = ROOT) -> dict[str, str]:
     """The stack's YAML as Pulumi hands it to a program: everything is text, and what has parts is JSON."""
-    config = yaml.safe_load((ROOT / f"Pulumi.{stack}.yaml").read_text())["config"]
+    config = yaml.safe_load((root / f"Pulumi.{stack}.yaml").read_text())["config"]
     return {key: value if isinstance(value, str) else json.dumps(value) for key, value in config.items()}
 
 
@@ -219,7 +219,15 @@ def configuration(stack: str) -> dict[str, str]:
 
 def deploy(stack: str, folder: Path, others: Mapping[str, Deployment], **changes: str) -> Deployment:
     """Run the real program with the stack's real YAML against Pulumi's mocks."""
-    monitor = Monitor(Cloud({f"organization/petpark/{name}": other.outputs for name, other in others.items()}))
+    config = configuration(stack) | {f"petpark:{key}": value for key, value in changes.items()}
+    return run_project(ROOT, "petpark", stack, config, folder, others)
+
+
+def run_project(
+    root: Path, project: str, stack: str, config: dict[str, str], folder: Path, others: Mapping[str, Deployment]
+) -> Deployment:
+    """Run the program of a project against Pulumi's mocks."""
+    monitor = Monitor(Cloud({f"organization/{project}/{name}": other.outputs for name, other in others.items()}))
 
     # The language host's choice: asyncio's complaints about tasks that failed together with the program are noise.
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)
@@ -227,15 +235,13 @@ def deploy(stack: str, folder: Path, others: Mapping[str, Deployment], **changes
     log.addHandler(complaints := Complaints())
 
     def program() -> None:
-        runpy.run_path(str(ROOT / "__main__.py"))
+        runpy.run_path(str(root / "__main__.py"))
 
     async def run() -> None:
-        pulumi.runtime.set_all_config(
-            configuration(stack) | {f"petpark:{key}": value for key, value in changes.items()}
-        )
+        pulumi.runtime.set_all_config(config)
         pulumi.runtime.set_mocks(
             monitor.mocks,
-            project="petpark",
+            project=project,
             stack=stack,
             preview=False,
             logger=log,

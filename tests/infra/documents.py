@@ -40,6 +40,16 @@ def written(deployments: Iterable[Deployment]) -> Iterator[Written]:
             if (policy := resource.inputs.get("policy")) and resource.type.startswith("aws:"):
                 kind = "key" if resource.type == "aws:kms/key:Key" else _KINDS[resource.type]
                 yield Written(kind, name, json.loads(policy))
+    to = policies.Deploying(account=ACCOUNT, region="eu-west-1", stack="test", owner=True, state_bucket="state")
+    for area, granted in policies.deploy(to).items():
+        yield Written("identity", f"deploy/{area}", granted)
+    yield Written("identity", "preview", policies.preview(ACCOUNT, "eu-west-1", "state"))
+    yield Written("identity", "start-nothing", policies.start_nothing())
+    yield Written(
+        "identity",
+        "budget",
+        policies.apply_policy(f"arn:aws:iam::{ACCOUNT}:policy/p", [f"arn:aws:iam::{ACCOUNT}:role/r"]),
+    )
     yield Written("identity", "person", policies.person(f"arn:aws:iam::{ACCOUNT}:role/{role}" for role in Role))
 
 

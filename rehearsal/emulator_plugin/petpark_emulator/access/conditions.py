@@ -26,6 +26,7 @@ KEYS = frozenset(
         "ec2:islaunchtemplateresource",
         "ec2:launchtemplate",
         "iam:passedtoservice",
+        "iam:policyarn",
         "kms:messagetype",
         "kms:signingalgorithm",
         "kms:viaservice",

@@ -7,6 +7,7 @@ TLS, which counts as TLS: `aws:SecureTransport` is always true.
 """
 
 import json
+import logging
 import re
 
 from localstack.aws.api import CommonServiceException, RequestContext
@@ -36,6 +37,8 @@ DOCUMENT_MEMBERS = {
 JSON_SERVICES = frozenset({"budgets", "events", "kms", "logs", "scheduler", "secretsmanager", "ssm", "states"})
 
 INSTANCE = re.compile(r"i-[0-9a-f]+")
+LOG = logging.getLogger("petpark.requests")
+"""A line for each permission that a request needed and had: who, action, resource. Tests compare roles with it."""
 
 
 def apply() -> None:
@@ -70,6 +73,7 @@ def check(chain: object, context: RequestContext, response: object) -> None:  # 
         caller = caller_of(context)
         for request in required(call):
             _decide(caller, call, request)
+            LOG.info("%s %s %s", caller.arn, request.action, request.resource or "*")
     except Unsupported as unsupported:
         message = f"The rehearsal does not evaluate {unsupported}. Do without it, or add it to petpark_emulator/access."
         raise CommonServiceException("MalformedPolicyDocument", message, 400, True) from unsupported

@@ -72,6 +72,18 @@ def _logs(call: ApiCall) -> Iterator[Request]:
     yield call.request(call.arn(f"log-group:{group.removesuffix(':*')}:log-stream:{stream}"))
 
 
+def _iam(call: ApiCall) -> Iterator[Request]:
+    """Roles and instance profiles, by name."""
+    values = call.values
+    policy = values.get("PolicyArn")
+    for kind, member in (("instance-profile", "InstanceProfileName"), ("role", "RoleName")):
+        if name := values.get(member):
+            arn = f"arn:aws:iam::{call.account}:{kind}/{name}"
+            yield call.request(arn, context={"iam:policyarn": policy} if policy else {})
+            return
+    yield from _any_resource(call)
+
+
 def _sts(call: ApiCall) -> Iterator[Request]:
     session = call.values.get("RoleSessionName")
     yield call.request(call.values.get("RoleArn"), context={"sts:rolesessionname": session} if session else {})
@@ -97,6 +109,7 @@ def _ec2(call: ApiCall) -> Iterator[Request]:
 
 SERVICES: Mapping[str, Callable[[ApiCall], Iterator[Request]]] = {
     "ec2": _ec2,
+    "iam": _iam,
     "kms": _kms,
     "logs": _logs,
     "s3": storage.required,

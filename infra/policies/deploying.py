@@ -1,0 +1,341 @@
+"""What workflows may do that preview or deploy a stack: the calls that the AWS provider makes, and no others.
+
+A recorded deployment of both stacks says which these are (tests/rehearsal/test_stacks.py). Resources are limited by
+name where AWS lets the program choose it, and by the tag `petpark:stack`: of what two stacks have in one account, the
+role of one cannot change what bears the other's tag. S3 knows no tags here, but only one stack has buckets.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from infra.policies.statements import Document, Statement, allow, bucket_arn, document, objects_arn
+from registry.layout import CODE, Role, code_prefix
+
+ROLES = ("endpoint-*", "operators-*", "training-*")
+"""Names of the IAM roles and instance profiles that the program creates; those of this module are not among them."""
+BUCKETS = ("data-*", "models-*")
+"""Names of the program's buckets."""
+
+_READ_ALL = [
+    "autoscaling:DescribeAutoScalingGroups",
+    "autoscaling:DescribePolicies",
+    "ec2:DescribeImages",
+    "ec2:DescribeInstanceTypes",
+    "ec2:DescribeInstances",
+    "ec2:DescribeInternetGateways",
+    "ec2:DescribeLaunchTemplateVersions",
+    "ec2:DescribeLaunchTemplates",
+    "ec2:DescribeNetworkAcls",
+    "ec2:DescribePrefixLists",
+    "ec2:DescribeRouteTables",
+    "ec2:DescribeSecurityGroupRules",
+    "ec2:DescribeSecurityGroups",
+    "ec2:DescribeSubnets",
+    "ec2:DescribeTags",
+    "ec2:DescribeVolumes",
+    "ec2:DescribeVpcEndpoints",
+    "ec2:DescribeVpcs",
+    "elasticloadbalancing:DescribeCapacityReservation",
+    "elasticloadbalancing:DescribeListenerAttributes",
+    "elasticloadbalancing:DescribeListeners",
+    "elasticloadbalancing:DescribeLoadBalancerAttributes",
+    "elasticloadbalancing:DescribeLoadBalancers",
+    "elasticloadbalancing:DescribeTags",
+    "elasticloadbalancing:DescribeTargetGroupAttributes",
+    "elasticloadbalancing:DescribeTargetGroups",
+    "kms:ListAliases",
+    "logs:DescribeLogGroups",
+    "route53:ListHostedZones",
+]
+"""These take no resource. None of what follows reads photos, models or logs."""
+_READ_OF: Mapping[str, tuple[str, ...]] = {
+    "acm:{here}:certificate/*": ("acm:DescribeCertificate", "acm:ListTagsForCertificate"),
+    "cloudwatch:{here}:alarm:*": ("cloudwatch:DescribeAlarms", "cloudwatch:ListTagsForResource"),
+    "ec2:{here}:instance/*": ("ec2:DescribeInstanceAttribute",),
+    "ec2:{here}:vpc/*": ("ec2:DescribeVpcAttribute",),
+    "kms:{here}:key/*": ("kms:DescribeKey", "kms:GetKeyPolicy", "kms:GetKeyRotationStatus", "kms:ListResourceTags"),
+    "logs:{here}:log-group:/petpark/*": ("logs:DescribeMetricFilters", "logs:ListTagsForResource"),
+    "route53:::hostedzone/*": (
+        "route53:GetHostedZone",
+        "route53:ListResourceRecordSets",
+        "route53:ListTagsForResource",
+    ),
+    "sns:{here}:monitoring-*": (
+        "sns:GetSubscriptionAttributes",
+        "sns:GetTopicAttributes",
+        "sns:ListTagsForResource",
+    ),
+}
+_READ_ROLES = [
+    "iam:GetInstanceProfile",
+    "iam:GetRole",
+    "iam:GetRolePolicy",
+    "iam:ListAttachedRolePolicies",
+    "iam:ListRolePolicies",
+]
+_READ_BUCKETS = [
+    "s3:GetAccelerateConfiguration",
+    "s3:GetBucketAcl",
+    "s3:GetBucketCORS",
+    "s3:GetBucketLogging",
+    "s3:GetBucketObjectLockConfiguration",
+    "s3:GetBucketPolicy",
+    "s3:GetBucketPublicAccessBlock",
+    "s3:GetBucketRequestPayment",
+    "s3:GetBucketTagging",
+    "s3:GetBucketVersioning",
+    "s3:GetBucketWebsite",
+    "s3:GetEncryptionConfiguration",
+    "s3:GetLifecycleConfiguration",
+    "s3:GetReplicationConfiguration",
+    "s3:ListBucket",
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deploying:
+    """A stack, and where it is deployed."""
+
+    account: str
+    region: str
+    stack: str
+    owner: bool
+    """It owns the platform: buckets, keys, operator roles, training."""
+    state_bucket: str | None
+    """With Pulumi's state; None if Pulumi Cloud keeps it."""
+
+
+def preview(account: str, region: str, state_bucket: str | None) -> Document:
+    """Read what is deployed and what Pulumi recorded: enough for `pulumi preview` and `refresh --preview-only`.
+
+    A preview takes no lock in the state's bucket.
+    """
+    state = [] if state_bucket is None else _read_state(state_bucket)
+    return document([*_read(account, region), *state])
+
+
+def deploy(to: Deploying) -> dict[str, Document]:
+    """What the role that deploys one stack may do, by area, each a managed policy."""
+    areas = {
+        "read": document(_read(to.account, to.region)),
+        "network": document(_network(to)),
+        "endpoint": document(_endpoint(to)),
+        "roles": document([*_roles(to), *_read_back(to)]),
+    }
+    if to.owner:
+        areas["platform"] = document(_platform(to))
+    if to.state_bucket is not None:
+        areas["state"] = document([*_read_state(to.state_bucket), *_write_state(to.state_bucket)])
+    return areas
+
+
+def _read(account: str, region: str) -> list[Statement]:
+    here = f"{region}:{account}"
+    return [
+        allow(_READ_ALL, ["*"]),
+        *(allow(list(actions), [f"arn:aws:{form.format(here=here)}"]) for form, actions in _READ_OF.items()),
+        allow(_READ_ROLES, [arn for name in ROLES for arn in _role_arns(account, name)]),
+        allow(_READ_BUCKETS, [bucket_arn(name) for name in BUCKETS]),
+        allow(["s3:GetObject", "s3:GetObjectTagging"], [objects_arn(BUCKETS[0], CODE)]),
+        # Ids of machine images; public parameters have no account.
+        allow(["ssm:GetParameter"], [f"arn:aws:ssm:{region}::parameter/aws/service/*"]),
+    ]
+
+
+def _of_this_stack(to: Deploying) -> Mapping[str, Any]:
+    """Neither what bears another stack's tag; what has none yet, or never has any, is let through."""
+    return {"StringEqualsIfExists": {"aws:ResourceTag/petpark:stack": to.stack}}
+
+
+def _network(to: Deploying) -> list[Statement]:
+    change = [
+        "ec2:AssociateRouteTable",
+        "ec2:AttachInternetGateway",
+        "ec2:AuthorizeSecurityGroupEgress",
+        "ec2:AuthorizeSecurityGroupIngress",
+        "ec2:CreateInternetGateway",
+        "ec2:CreateLaunchTemplate",
+        "ec2:CreateLaunchTemplateVersion",
+        "ec2:CreateRoute",
+        "ec2:CreateRouteTable",
+        "ec2:CreateSecurityGroup",
+        "ec2:CreateSubnet",
+        "ec2:CreateTags",
+        "ec2:CreateVpc",
+        "ec2:CreateVpcEndpoint",
+        "ec2:DeleteInternetGateway",
+        "ec2:DeleteLaunchTemplate",
+        "ec2:DeleteRoute",
+        "ec2:DeleteRouteTable",
+        "ec2:DeleteSecurityGroup",
+        "ec2:DeleteSubnet",
+        "ec2:DeleteTags",
+        "ec2:DeleteVpc",
+        "ec2:DeleteVpcEndpoints",
+        "ec2:DetachInternetGateway",
+        "ec2:DisassociateRouteTable",
+        "ec2:ModifyInstanceAttribute",
+        "ec2:ModifyLaunchTemplate",
+        "ec2:ModifySecurityGroupRules",
+        "ec2:ModifySubnetAttribute",
+        "ec2:ModifyVpcAttribute",
+        "ec2:RevokeSecurityGroupEgress",
+        "ec2:RevokeSecurityGroupIngress",
+        "ec2:RunInstances",
+        "ec2:TerminateInstances",
+    ]
+    kinds = [
+        "instance",
+        "internet-gateway",
+        "launch-template",
+        "network-interface",
+        "route-table",
+        "security-group",
+        "security-group-rule",
+        "subnet",
+        "volume",
+        "vpc",
+        "vpc-endpoint",
+    ]
+    here = f"arn:aws:ec2:{to.region}:{to.account}"
+    return [
+        allow(change, [f"{here}:{kind}/*" for kind in kinds], _of_this_stack(to)),
+        allow(["ec2:RunInstances"], [f"arn:aws:ec2:{to.region}::image/*"]),
+        allow(["ec2:DescribeNetworkInterfaces"], ["*"]),
+    ]
+
+
+def _endpoint(to: Deploying) -> list[Statement]:
+    here = f"{to.region}:{to.account}"
+    balancing, scaling = f"arn:aws:elasticloadbalancing:{here}", f"arn:aws:autoscaling:{here}"
+    balancers = [
+        "elasticloadbalancing:AddTags",
+        "elasticloadbalancing:CreateListener",
+        "elasticloadbalancing:CreateLoadBalancer",
+        "elasticloadbalancing:CreateTargetGroup",
+        "elasticloadbalancing:DeleteListener",
+        "elasticloadbalancing:DeleteLoadBalancer",
+        "elasticloadbalancing:DeleteTargetGroup",
+        "elasticloadbalancing:ModifyListener",
+        "elasticloadbalancing:ModifyLoadBalancerAttributes",
+        "elasticloadbalancing:ModifyTargetGroup",
+        "elasticloadbalancing:ModifyTargetGroupAttributes",
+        "elasticloadbalancing:SetSecurityGroups",
+    ]
+    groups = [
+        "autoscaling:CreateAutoScalingGroup",
+        "autoscaling:DeleteAutoScalingGroup",
+        "autoscaling:DeletePolicy",
+        "autoscaling:PutScalingPolicy",
+        "autoscaling:StartInstanceRefresh",
+        "autoscaling:UpdateAutoScalingGroup",
+    ]
+    logs = [
+        "logs:CreateLogGroup",
+        "logs:DeleteLogGroup",
+        "logs:DeleteMetricFilter",
+        "logs:PutMetricFilter",
+        "logs:PutRetentionPolicy",
+        "logs:TagResource",
+    ]
+    alarms = ["cloudwatch:DeleteAlarms", "cloudwatch:PutMetricAlarm", "cloudwatch:TagResource"]
+    topics = ["sns:CreateTopic", "sns:DeleteTopic", "sns:SetTopicAttributes", "sns:Subscribe", "sns:TagResource"]
+    certificates = ["acm:AddTagsToCertificate", "acm:DeleteCertificate"]
+    ours = _of_this_stack(to)
+    parts = ("loadbalancer/app/endpoint-*/*", "targetgroup/endpoint-*/*", "listener/app/endpoint-*/*/*")
+    return [
+        allow(balancers, [f"{balancing}:{part}" for part in parts], ours),
+        allow(groups, [f"{scaling}:autoScalingGroup:*:autoScalingGroupName/endpoint-*"], ours),
+        allow(logs, [f"arn:aws:logs:{here}:log-group:/petpark/{to.stack}/*"]),
+        allow(alarms, [f"arn:aws:cloudwatch:{here}:alarm:monitoring-*"], ours),
+        allow(topics, [f"arn:aws:sns:{here}:monitoring-*"], ours),
+        allow(["sns:Unsubscribe", "acm:RequestCertificate"], ["*"]),
+        allow(certificates, [f"arn:aws:acm:{here}:certificate/*"], ours),
+        allow(["route53:ChangeResourceRecordSets"], ["arn:aws:route53:::hostedzone/*"]),
+        allow(["route53:GetChange"], ["arn:aws:route53:::change/*"]),
+        allow(["s3:PutObject", "s3:PutObjectTagging"], [objects_arn("data-workspace-*", code_prefix(to.stack))]),
+    ]
+
+
+def _roles(to: Deploying) -> list[Statement]:
+    """The roles that instances and people act in. Only EC2 is given any of them."""
+    change = [
+        "iam:AddRoleToInstanceProfile",
+        "iam:CreateInstanceProfile",
+        "iam:CreateRole",
+        "iam:DeleteInstanceProfile",
+        "iam:DeleteRole",
+        "iam:DeleteRolePolicy",
+        "iam:ListInstanceProfilesForRole",
+        "iam:PutRolePolicy",
+        "iam:RemoveRoleFromInstanceProfile",
+        "iam:TagInstanceProfile",
+        "iam:TagRole",
+        "iam:UpdateAssumeRolePolicy",
+        "iam:UpdateRoleDescription",
+    ]
+    names = ROLES if to.owner else ROLES[:1]
+    machines = [f"arn:aws:iam::{to.account}:role/{name}" for name in names if not name.startswith("operators")]
+    return [
+        allow(change, [arn for name in names for arn in _role_arns(to.account, name)], _of_this_stack(to)),
+        allow(["iam:PassRole"], machines, {"StringEquals": {"iam:PassedToService": "ec2.amazonaws.com"}}),
+    ]
+
+
+def _read_back(to: Deploying) -> list[Statement]:
+    """See afterwards what really answers: `petpark deploy` asks the group and, as the reader, the channel."""
+    reader = f"arn:aws:iam::{to.account}:role/operators-{Role.READER}-*"
+    seen = ["autoscaling:DescribeInstanceRefreshes", "elasticloadbalancing:DescribeTargetHealth"]
+    return [allow(seen, ["*"]), allow(["sts:AssumeRole"], [reader])]
+
+
+def _platform(to: Deploying) -> list[Statement]:
+    """Buckets and keys. Objects are deleted only with their bucket, which `petpark:protect_data` forbids."""
+    buckets = [
+        "s3:CreateBucket",
+        "s3:DeleteBucket",
+        "s3:DeleteBucketPolicy",
+        "s3:ListBucketVersions",
+        "s3:PutBucketLogging",
+        "s3:PutBucketObjectLockConfiguration",
+        "s3:PutBucketPolicy",
+        "s3:PutBucketPublicAccessBlock",
+        "s3:PutBucketTagging",
+        "s3:PutBucketVersioning",
+        "s3:PutEncryptionConfiguration",
+        "s3:PutLifecycleConfiguration",
+    ]
+    keys = [
+        "kms:CreateAlias",
+        "kms:DeleteAlias",
+        "kms:EnableKeyRotation",
+        "kms:PutKeyPolicy",
+        "kms:ScheduleKeyDeletion",
+        "kms:TagResource",
+    ]
+    here = f"arn:aws:kms:{to.region}:{to.account}"
+    return [
+        allow(buckets, [bucket_arn(name) for name in BUCKETS]),
+        allow(["s3:DeleteObject", "s3:DeleteObjectVersion"], [objects_arn(name, "") for name in BUCKETS]),
+        allow(["kms:CreateKey"], ["*"]),
+        allow(keys, [f"{here}:key/*"], _of_this_stack(to)),
+        allow(["kms:CreateAlias", "kms:DeleteAlias"], [f"{here}:alias/petpark-{to.stack}-*"]),
+    ]
+
+
+def _role_arns(account: str, name: str) -> list[str]:
+    """ARNs of the role and the instance profile of a name."""
+    return [f"arn:aws:iam::{account}:{kind}/{name}" for kind in ("role", "instance-profile")]
+
+
+def _read_state(bucket: str) -> list[Statement]:
+    return [allow(["s3:ListBucket"], [bucket_arn(bucket)]), allow(["s3:GetObject"], [objects_arn(bucket, ".pulumi/")])]
+
+
+def _write_state(bucket: str) -> list[Statement]:
+    """Write states, their history and locks, and delete locks.
+
+    https://www.pulumi.com/docs/iac/concepts/state-and-backends/#aws-s3
+    """
+    return [allow(["s3:DeleteObject", "s3:PutObject"], [objects_arn(bucket, ".pulumi/")])]
