@@ -36,10 +36,22 @@ class Variable(StrEnum):
     HOME = "PETPARK_HOME"
     PYTHON = "PETPARK_PYTHON"
     PROCESSES = "PETPARK_PROCESSES"
+    ATTEMPT = "PETPARK_ATTEMPT"
+    HEARTBEAT_SECONDS = "PETPARK_HEARTBEAT_SECONDS"
+    STACK = "PETPARK_STACK"
 
 
 JOB_TAG = "petpark:job"
 """Tag of a training instance: the id of the job that it runs."""
+
+ATTEMPT_TAG = "petpark:attempt"
+"""Tag of a job's instance: which attempt at the job it is, `<name of the job's execution>.<number>`."""
+
+EXECUTION_TAG = "petpark:execution"
+"""Tag of a job's instance: ARN of the execution that waits for it."""
+
+DEADLINE_TAG = "petpark:deadline"
+"""Tag of a job's instance: the second since 1970 after which the janitor ends it."""
 
 LAUNCH_TAG = "petpark:launch"
 """Tag of an instance that a study started: the study's id and the number in its ledger."""
@@ -69,6 +81,26 @@ def job_prefix(job: str) -> str:
 def job_spec_key(job: str) -> str:
     """The job's spec."""
     return f"{job_prefix(job)}spec.json"
+
+
+def job_order_key(job: str) -> str:
+    """What the job is for: its purpose and inputs, as the starter of the job wrote them."""
+    return f"{job_prefix(job)}order.json"
+
+
+def boot_token_key(job: str, attempt: str) -> str:
+    """The task token that a worker answers when it has started: `docs/design/pipeline.md`."""
+    return f"{job_prefix(job)}attempts/{attempt}/boot.json"
+
+
+def job_launch_key(job: str, attempt: str) -> str:
+    """What EC2 Fleet answered to one attempt: instances, and errors."""
+    return f"{job_prefix(job)}attempts/{attempt}/launch.json"
+
+
+def run_token_key(job: str, attempt: str) -> str:
+    """The task token that a worker answers when the job has ended."""
+    return f"{job_prefix(job)}attempts/{attempt}/run.json"
 
 
 def job_result_key(job: str) -> str:
@@ -152,6 +184,31 @@ def boot_log_key(job: str, instance: str) -> str:
 def validation_key(job: str) -> str:
     """What the job of a study's trial answered on the validation photos."""
     return f"{job_prefix(job)}validation.json"
+
+
+STACKS = "stacks/"
+PIPELINES = "pipelines/"
+SPENDING = "spending/"
+
+
+def stack_outputs_key(stack: str) -> str:
+    """A stack's outputs, for workers: they have no access to Pulumi's state."""
+    return f"{STACKS}{stack}.json"
+
+
+def pipeline_prefix(execution: str) -> str:
+    """Everything that belongs to one execution of the pipeline, except its jobs."""
+    return f"{PIPELINES}{execution}/"
+
+
+def certification_key(execution: str) -> str:
+    """The task token with which the pipeline waits for a certification, and what is to be certified."""
+    return f"{pipeline_prefix(execution)}certification.json"
+
+
+def spending_prefix(month: str) -> str:
+    """What jobs of a month (YYYY-MM, UTC) reserved or cost."""
+    return f"{SPENDING}{month}/"
 
 
 STUDIES = "studies/"

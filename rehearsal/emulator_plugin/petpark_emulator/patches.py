@@ -19,6 +19,7 @@ def apply() -> None:
     from petpark_emulator.aws import (
         autoscaling,
         budgets,
+        fleets,
         instances,
         launch_templates,
         machine_images,
@@ -33,6 +34,7 @@ def apply() -> None:
         connections,
         launch_templates,
         instances,  # after launch_templates: an instance must be whole when its events are sent
+        fleets,
         machine_images,
         scheduler,
         budgets,

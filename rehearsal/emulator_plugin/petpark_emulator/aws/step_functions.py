@@ -6,10 +6,15 @@
   calls the execution failed.
 - `aws-sdk:ec2:runInstances` takes user data that is base64 already. LocalStack encodes it once more.
 - JSONata works. LocalStack wants to download a Java runtime for it; here the `jsonata-python` package evaluates it.
+- JSONata has `$hash` and `$uuid`, `$parse` reads JSON, and texts may have quotes and line breaks.
 """
 
 import base64
 import binascii
+import hashlib
+import json
+import uuid
+from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
@@ -100,12 +105,40 @@ def _pass_user_data_as_given() -> None:
 
 def _evaluate_jsonata_in_python() -> None:
     from jsonata import Jsonata
+    from localstack.services.stepfunctions.asl.component.intrinsic import jsonata as functions
+    from localstack.services.stepfunctions.asl.eval import states, variable_store
     from localstack.services.stepfunctions.asl.jsonata import jsonata
 
     def evaluate(expression: str) -> object:
         try:
-            return Jsonata(expression).evaluate(None)
+            parsed = Jsonata(expression)
+            for name, function in FUNCTIONS.items():
+                parsed.register_lambda(name, function)
+            return parsed.evaluate(None)
         except Exception as error:
             raise jsonata.JSONataException("UNKNOWN", str(error)) from error
 
     jsonata._eval_jsonata = evaluate
+    for name in FUNCTIONS:
+        functions._DECLARATION_BY_VARIABLE_REFERENCE.pop(f"${name}", None)
+    states.encode_jsonata_variable_declarations = declarations
+    variable_store.encode_jsonata_variable_declarations = declarations
+
+
+def declarations(bindings: dict[str, Any]) -> str:
+    """Variables as assignments in JSONata, which takes JSON; LocalStack does not escape texts."""
+    return "".join(f"{name}:={json.dumps(value, default=str)};" for name, value in bindings.items())
+
+
+def _hash(value: Any, algorithm: str) -> str:
+    text = value if isinstance(value, str) else json.dumps(value)
+    return hashlib.new(algorithm.replace("-", "").lower(), text.encode()).hexdigest()
+
+
+# https://docs.aws.amazon.com/step-functions/latest/dg/transforming-data.html#jsonata-functions-provided-by-sfn
+FUNCTIONS: dict[str, Callable[..., Any]] = {
+    "hash": _hash,
+    "parse": json.loads,
+    "uuid": lambda: str(uuid.uuid4()),
+}
+"""What Step Functions adds to JSONata, and LocalStack lacks or evaluates as an expression."""

@@ -1,0 +1,1 @@
+"""The lifecycle as AWS runs it: state machines for jobs and for the pipeline, their triggers, and the janitor."""

@@ -1,0 +1,267 @@
+"""The life of a job, on paper: every way through its state machine."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from infra.configuration.pipeline_settings import PipelineSettings
+from infra.pipeline import job_machine
+from tests.infra.pipeline.asl_interpreter import Ended, Refused, run
+
+JOB = "train-0123456789abcdef"
+INPUT = {"job": JOB, "purpose": "train", "machine": "training", "max_seconds": 600, "inputs": {"dataset": "ab" * 32}}
+USD = {"g5.xlarge": 1.2, "g6.xlarge": 1.0}
+
+
+def facts(**settings: Any) -> job_machine.JobFacts:
+    training = job_machine.LaunchTemplate(template="lt-1", usd_per_hour=USD, spot=True)
+    small = job_machine.LaunchTemplate(template="lt-2", usd_per_hour={"m7i.large": 0.1}, spot=False)
+    return job_machine.JobFacts(
+        workspace="workspace",
+        subnets=("subnet-a", "subnet-b"),
+        machines={"training": training, "small": small},
+        tags={"petpark:stack": "test"},
+        settings=PipelineSettings(**settings),
+    )
+
+
+class Cloud:
+    """Answers a job's tasks: S3 in a dictionary, a fleet whose pools may be full, and a worker with a plan."""
+
+    def __init__(self, *worker: Any, full: int = 0, stored: Mapping[str, Any] | None = None) -> None:
+        self.objects: dict[str, Any] = dict(stored or {})
+        self.worker = list(worker)
+        """What each attempt ends with: None for success, or an error."""
+        self.full = full
+        self.live: set[str] = set()
+        self.launches: list[Mapping[str, Any]] = []
+
+    def __call__(self, state: str, arguments: Mapping[str, Any]) -> Any:
+        match state:
+            case "Known" | "ReadResult":
+                if arguments["Key"] not in self.objects:
+                    raise Refused("S3.NoSuchKeyException")
+                return {"Body": json.dumps(self.objects[arguments["Key"]])}
+            case "Forget" | "Release" | "ReleaseMonth" | "ReleaseLaunch":
+                del self.objects[arguments["Key"]]
+                return {}
+            case "Order" if arguments["Key"] in self.objects:
+                raise Refused("S3.S3Exception", "412")
+            case "Order" | "Reserve" | "KeepLaunch" | "KeepPaid":
+                self.objects[arguments["Key"]] = arguments["Body"]
+                return {}
+            case "Month":
+                keys = sorted(key for key in self.objects if key.startswith(arguments["Prefix"]))
+                later = [key for key in keys if key > arguments["StartAfter"]]
+                page = later[: min(2, arguments["MaxKeys"])]
+                answer = {"IsTruncated": len(later) > len(page), "KeyCount": len(page)}
+                return answer | ({"Contents": [{"Key": key} for key in page]} if page else {})
+            case "LaunchSpot" | "LaunchOnDemand":
+                return self._fleet(arguments)
+            case "Boot" | "Run":
+                return self._work(state, arguments)
+            case "FindInstances":
+                found = sorted(self.live)
+                return {"Reservations": [{"Instances": [{"InstanceId": one}]} for one in found]}
+            case "EndInstances":
+                self.live -= set(arguments["InstanceIds"])
+                return {}
+            case _:
+                raise AssertionError(state)
+
+    def _fleet(self, arguments: Mapping[str, Any]) -> Any:
+        assert self.live == set()
+        self.launches.append(arguments)
+        if self.full:
+            self.full -= 1
+            return {"Errors": [{"ErrorCode": "InsufficientInstanceCapacity"}], "Instances": []}
+        pool = arguments["LaunchTemplateConfigs"][0]["Overrides"][0]
+        count = arguments["TargetCapacitySpecification"]["TotalTargetCapacity"]
+        ids = [f"i-{len(self.launches)}-{number}" for number in range(count)]
+        self.live |= set(ids)
+        made = {"InstanceIds": ids, "InstanceType": pool["InstanceType"]}
+        return {"Errors": [], "Instances": [made | {"LaunchTemplateAndOverrides": {"Overrides": pool}}]}
+
+    def _work(self, state: str, arguments: Mapping[str, Any]) -> Any:
+        self.objects[arguments["Key"]] = arguments["Body"]
+        if state == "Boot" and self.worker[0] not in ("States.Timeout of Boot", "States.HeartbeatTimeout of Boot"):
+            return {"instance": "i-1"}
+        plan = self.worker.pop(0)
+        if plan is not None:
+            raise Refused(plan.removesuffix(" of Boot"), "because")
+        self.objects[f"jobs/{JOB}/result.json"] = {
+            "job": JOB,
+            "status": "succeeded",
+            "outcome": "published",
+            "version": 7,
+            "digest": "sha256:ab",
+            "metrics": {},
+        }
+        return {"result": f"jobs/{JOB}/result.json"}
+
+    def spending(self) -> dict[str, int]:
+        """Kind -> how many entries there are."""
+        kinds = [key.split("/")[3] for key in self.objects if key.startswith("spending/")]
+        return {kind: kinds.count(kind) for kind in sorted(set(kinds))}
+
+
+def play(cloud: Cloud, *, input_: Mapping[str, Any] = INPUT, **settings: Any) -> Ended:
+    return run(job_machine.definition(facts(**settings)), dict(input_), cloud, name=JOB, machine="job")
+
+
+def test_a_job_is_launched_runs_and_leaves_nothing_behind():
+    cloud = Cloud(None)
+    end = play(cloud)
+    assert end.status == "SUCCEEDED", end
+    assert end.output["outcome"] == "published"
+    assert end.output["version"] == 7
+    assert cloud.live == set()
+    assert cloud.spending() == {"paid": 1}
+    order = cloud.objects[f"jobs/{JOB}/order.json"]
+    assert order["inputs"] == INPUT["inputs"]
+    assert order["requested_by"] == "arn:aws:iam::000000000000:role/job"
+    assert cloud.objects[f"jobs/{JOB}/attempts/{JOB}.1/run.json"] == {"token": "a-token"}
+
+
+def test_a_launch_names_every_pool_and_tags_what_it_makes():
+    cloud = Cloud(None)
+    play(cloud, input_=INPUT | {"instances": 2})
+    (asked,) = cloud.launches
+    pools = asked["LaunchTemplateConfigs"][0]["Overrides"]
+    assert [(each["InstanceType"], each["SubnetId"]) for each in pools] == [
+        ("g5.xlarge", "subnet-a"),
+        ("g5.xlarge", "subnet-b"),
+        ("g6.xlarge", "subnet-a"),
+        ("g6.xlarge", "subnet-b"),
+    ]
+    assert asked["SpotOptions"]["MinTargetCapacity"] == 2
+    assert len(asked["ClientToken"]) <= 64
+    tags = {each["Key"]: each["Value"] for each in asked["TagSpecifications"][0]["Tags"]}
+    assert tags["petpark:job"] == JOB
+    assert tags["petpark:attempt"] == f"{JOB}.1"
+    assert tags["petpark:execution"].endswith(f":execution:job:{JOB}")
+    assert int(tags["petpark:deadline"]) > 0
+
+
+def test_what_has_a_result_does_not_run_again():
+    cloud = Cloud(stored={f"jobs/{JOB}/result.json": {"job": JOB, "status": "succeeded", "outcome": "published"}})
+    end = play(cloud)
+    assert end.status == "SUCCEEDED"
+    assert cloud.launches == []
+    assert end.output["usd"] == 0
+
+
+def test_a_cancelled_job_stays_cancelled_and_a_failed_one_may_run_again():
+    def before(status: str) -> Cloud:
+        result = {"job": JOB, "status": status, "message": "wrong photos"}
+        return Cloud(None, stored={f"jobs/{JOB}/result.json": result})
+
+    cancelled = play(before("cancelled"))
+    assert (cancelled.error, "wrong photos" in cancelled.cause) == ("Cancelled", True)
+    assert play(before("failed")).status == "SUCCEEDED"
+
+
+@pytest.mark.parametrize(
+    "cause", ["Interrupted", "States.HeartbeatTimeout", "States.HeartbeatTimeout of Boot", "States.Timeout of Boot"]
+)
+def test_an_interrupted_job_goes_on_in_another_pool(cause: str):
+    cloud = Cloud(cause, cause, None)
+    end = play(cloud)
+    assert end.status == "SUCCEEDED", end
+    assert len(cloud.launches) == 3
+    first, second, _ = (each["LaunchTemplateConfigs"][0]["Overrides"][0] for each in cloud.launches)
+    assert first != second
+    assert cloud.live == set()
+    assert cloud.spending() == {"paid": 3}
+
+
+@pytest.mark.parametrize(
+    ("error", "told"), [("CodeFailed", "CodeFailed"), ("TimedOut", "TimedOut"), ("States.Timeout", "TimedOut")]
+)
+def test_what_would_happen_again_is_not_tried_again(error: str, told: str):
+    cloud = Cloud(error)
+    end = play(cloud)
+    assert (end.status, end.error) == ("FAILED", told)
+    assert len(cloud.launches) == 1
+    assert cloud.live == set()
+
+
+def test_a_job_that_is_interrupted_too_often_ends_with_a_next_step():
+    cloud = Cloud(*["Interrupted"] * 5)
+    end = play(cloud, attempts=5, job_usd=50)
+    assert end.error == "TooManyAttempts"
+    assert "start it again" in end.cause
+    assert len(cloud.launches) == 5
+
+
+def test_without_spot_capacity_it_launches_on_demand_and_then_waits():
+    cloud = Cloud(None, full=3)
+    end = play(cloud)
+    assert end.status == "SUCCEEDED"
+    markets = [each["TargetCapacitySpecification"]["DefaultTargetCapacityType"] for each in cloud.launches]
+    assert markets == ["spot", "on-demand", "spot", "on-demand"]
+    assert len({each["ClientToken"] for each in cloud.launches}) == 4
+
+
+def test_without_any_capacity_it_ends_and_frees_what_it_reserved():
+    cloud = Cloud(None, full=99)
+    end = play(cloud, capacity_tries=2)
+    assert end.error == "NoCapacity"
+    assert "InsufficientInstanceCapacity" in end.cause
+    assert cloud.spending() == {}
+
+
+def test_a_refused_launch_ends_instances_whose_answer_was_lost():
+    class Lost(Cloud):
+        def _fleet(self, arguments: Mapping[str, Any]) -> Any:
+            super()._fleet(arguments)
+            raise Refused("Ec2.Ec2Exception", "connection lost")
+
+    cloud = Lost(None)
+    end = play(cloud)
+    assert end.error == "LaunchFailed"
+    assert cloud.live == set()
+
+
+def test_nothing_is_launched_beyond_the_jobs_cap_or_the_months():
+    cloud = Cloud(None)
+    assert play(cloud, input_=INPUT | {"usd": 0.1}).error == "SpendCap"
+    assert cloud.launches == []
+    month = {f"spending/2026-11/other.{number}/paid/100000000": {} for number in range(3)}
+    cloud = Cloud(None, stored=month)
+    end = play(cloud)
+    assert end.error == "SpendCap"
+    assert cloud.launches == []
+    assert cloud.spending() == {"paid": 3}
+
+
+@given(
+    st.lists(st.sampled_from(["Interrupted", "States.HeartbeatTimeout", "States.Timeout of Boot"]), max_size=6),
+    st.sampled_from([None, "CodeFailed", "TimedOut", "States.Timeout"]),
+    st.integers(0, 5),
+    st.integers(1, 6),
+)
+def test_whatever_happens_an_execution_ends_without_instances_and_reservations(
+    before: list[str], last: str | None, full: int, attempts: int
+):
+    cloud = Cloud(*before, last, full=full)
+    end = play(cloud, attempts=attempts, capacity_tries=2, job_usd=10)
+    assert cloud.live == set()
+    assert cloud.spending().get("reserved", 0) == 0
+    assert len(cloud.launches) <= 4 * attempts
+    if end.status == "SUCCEEDED":
+        assert last is None
+        assert f"jobs/{JOB}/result.json" in cloud.objects
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"job": "Ä"}, {"machine": "huge"}, {"max_seconds": "60"}, {"inputs": None}, {"job": "a" * 65}]
+)
+def test_an_input_that_cannot_be_used_ends_with_a_sentence(wrong: Mapping[str, Any]):
+    end = play(Cloud(), input_=INPUT | wrong)
+    assert end.error == "InputInvalid"
+    assert "needs job" in end.cause
