@@ -26,6 +26,9 @@ class MonitoredSignal(StrEnum):
     TLS = "tls"
 
 
+RUNBOOK = "docs/runbook.md"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Rule:
     """When an alarm fires: `datapoints` of the last `periods` beyond `threshold`."""
@@ -98,6 +101,11 @@ def rules(*, latency_ms: int) -> Mapping[MonitoredSignal, Rule]:
             missing="ignore",  # the metric begins hours after the certificate, and ends when that has run out
         ),
     }
+
+
+def described(what: MonitoredSignal, rule: Rule) -> str:
+    """Returns the alarm's description, with the address of its entry in the runbook."""
+    return f"{rule.description} {RUNBOOK}#{what}"
 
 
 def _too_many(description: str) -> Rule:

@@ -7,7 +7,7 @@ import pulumi
 import pulumi_aws as aws
 
 from infra.component import Component
-from infra.endpoint.alarms import MonitoredSignal, Rule, rules
+from infra.endpoint.alarms import MonitoredSignal, Rule, described, rules
 from infra.endpoint.signals import Signal
 
 
@@ -41,7 +41,7 @@ class Monitoring(Component):
         percentile = rule.statistic.startswith("p")
         aws.cloudwatch.MetricAlarm(
             **self.child(what),
-            alarm_description=rule.description,
+            alarm_description=described(what, rule),
             namespace=signal.namespace,
             metric_name=signal.metric,
             dimensions=signal.dimensions,

@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
-from infra.endpoint.alarms import MonitoredSignal, rules
+from infra.endpoint.alarms import RUNBOOK, MonitoredSignal, rules
 from infra.endpoint.signals import ANSWERED, STATE
 from serving.release.live import Live
 from serving.state_report import MESSAGE, state_of
 from serving.telemetry import RecentAnswers
+from tests.pulumi_stand_in import REPOSITORY
 
 BALANCERS = "https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-cloudwatch-metrics.html"
 CERTIFICATES = "https://docs.aws.amazon.com/acm/latest/userguide/cloudwatch-metrics.html"
@@ -157,3 +158,15 @@ def test_an_endpoint_that_may_have_no_instance_has_no_alarm_on_having_none(redep
 def test_a_stack_says_whom_its_alarms_reach(deployments, redeploy):
     assert deployments["test"].outputs["alarm_email"] == "none"
     assert redeploy("test", alarm_email="park@example.test").outputs["alarm_email"] == "park@example.test"
+
+
+def test_every_alarm_leads_to_its_entry_in_the_runbook_and_every_entry_has_an_alarm(deployments):
+    pages = (REPOSITORY / RUNBOOK).read_text().split("\n## ")[1:]
+    entries = {page.partition("\n")[0]: page for page in pages}
+    assert set(entries) == set(MonitoredSignal)
+    for entry in entries.values():
+        assert all(f"\n- {part}: " in entry for part in ("Means", "Look", "Do")), entry
+    for deployment in deployments.values():
+        for name, alarm in _alarms(deployment).items():
+            assert alarm["alarmDescription"].endswith(f" {RUNBOOK}#{name}")
+            assert len(alarm["alarmDescription"]) <= 1024  # of PutMetricAlarm
