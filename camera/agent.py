@@ -88,17 +88,17 @@ class Agent:
         """Whether every source was played to its end: files are, cameras never."""
         return bool(self._asking) and not any(thread.is_alive() for thread in self._asking)
 
-    def stop(self, *, patience: float = STOP_SECONDS) -> bool:
+    def stop(self, *, timeout: float = STOP_SECONDS) -> bool:
         """End the visits under way, record them, send what can be sent at once; the rest waits in the spool.
 
-        False after `patience` seconds without an end. What is under way then continues, and the spool stays open and
+        False after `timeout` seconds. What is under way then continues, and the spool stays open and
         locked until it is done, or until the process ends.
         """
         self._stop.set()
         if self._ending is None:
             self._ending = threading.Thread(target=self._end, name="end", daemon=True)
             self._ending.start()
-        self._ending.join(patience)
+        self._ending.join(timeout)
         if self._ending.is_alive():
             logger.warning("still stopping; events not yet written to disk may be lost")
             return False

@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 FILE = "events.sqlite"
 _LOCK = "agent.lock"
-_PATIENCE = 10.0
+_LOCK_TIMEOUT_SECONDS = 10.0
 """Seconds that a statement waits for another process that reads."""
 _ROW_BYTES = 64
 """What a row takes beside its text and picture."""
@@ -269,7 +269,7 @@ def _open(folder: Path) -> sqlite3.Connection:
 
 
 def _connect(uri: str) -> sqlite3.Connection:
-    return sqlite3.connect(uri, uri=True, timeout=_PATIENCE, isolation_level=None, check_same_thread=False)
+    return sqlite3.connect(uri, uri=True, timeout=_LOCK_TIMEOUT_SECONDS, isolation_level=None, check_same_thread=False)
 
 
 def _unusable(folder: Path, error: sqlite3.Error) -> SpoolUnusable:

@@ -139,7 +139,7 @@ def _instead(target: Target, name: str, head: ChannelEntry, clock: Clock) -> int
         if move.version == head.version:
             continue
         try:
-            here.hold(here.catalog.version(move.version, digest=move.digest), now=clock())
+            here.check(here.catalog.version(move.version, digest=move.digest), now=clock())
         except NotCertified:
             continue
         return move.version

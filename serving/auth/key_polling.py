@@ -81,8 +81,8 @@ class KeyRing:
     def find(self, key: str) -> ApiKey | None:
         """Returns the record of `key`, expired or not; None for an unknown one, or one that a rotation ended.
 
-        Looked up by its hash: the time taken reveals something about hashes only, and no key can be derived from a hash.
-        So no comparison needs to take constant time.
+        Looked up by its hash: the time taken reveals something about hashes only, and no key can be derived from a
+        hash. So no comparison needs to take constant time.
         """
         found = self._known.by_hash.get(hash_of(key))
         if found is None:

@@ -256,7 +256,7 @@ def test_prod_is_moved_by_somebody_else_than_who_certified(run: Run, publish: Pu
     place.people["promoter"] = "vera"
     said = run("promote", "1", "--channel", "prod", "--why", "x")
     assert (said.exit_code, said.stderr.partition(":")[0]) == (1, "SamePerson")
-    assert "Next: Ask somebody else to promote it." in said.stderr
+    assert "Next: Ask another person to promote it." in said.stderr
     assert run("promote", "1", "--channel", "test", "--why", "x").exit_code == 0
     place.people["promoter"] = "mia"
     assert run("promote", "1", "--channel", "prod", "--why", "x").exit_code == 0
