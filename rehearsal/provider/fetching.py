@@ -48,7 +48,7 @@ def fetch_provider(
     tools: Path = TOOLS,
     environment: Mapping[str, str] = os.environ,
     pins: ProviderPins | None = None,
-    patience: Timeouts | None = None,
+    timeouts: Timeouts | None = None,
     free: Free = free_space,
 ) -> Path:
     """Fetch the AWS provider for this machine into `tools`, and return its binary.
@@ -70,9 +70,9 @@ def fetch_provider(
         if (mirrored := packed(name, environment)) is not None:
             shutil.copyfile(mirrored, downloads(tools) / name)  # `download` uses it if its hash is right
         try:
-            urls = (*_mirrored(platform, pins, tools, environment, patience), source(pins, environment))
+            urls = (*_mirrored(platform, pins, tools, environment, timeouts), source(pins, environment))
             archive = Archive(name=name, urls=urls, sha256=pins.sha256, packed=pins.packed, unpacked=pins.unpacked)
-            file, _ = download(archive, tools, report=report, patience=patience, free=free)
+            file, _ = download(archive, tools, report=report, timeouts=timeouts, free=free)
         except (PublisherUnreachable, ArchiveMissing) as error:
             why = f"No AWS provider is on this machine, and {error.message}"
             raise type(error)(why, next_step=_ways_out(pins, tools)) from error
@@ -118,7 +118,7 @@ def _start(binary: Path, pins: ProviderPins) -> None:
 
 
 def _mirrored(
-    platform: str, pins: ProviderPins, tools: Path, environment: Mapping[str, str], patience: Timeouts | None
+    platform: str, pins: ProviderPins, tools: Path, environment: Mapping[str, str], timeouts: Timeouts | None
 ) -> list[str]:
     """Addresses of the archive in Terraform's network mirrors; mirrors without an answer are skipped.
 
@@ -131,7 +131,7 @@ def _mirrored(
         index = urljoin(mirror, f"registry.terraform.io/hashicorp/aws/{pins.version}.json")
         answer = downloads(tools) / f"mirror-{number}.json"
         try:
-            fetch(index, answer, accepted=None, limit=_INDEX_LIMIT, report=lambda _d, _t: None, patience=patience)
+            fetch(index, answer, accepted=None, limit=_INDEX_LIMIT, report=lambda _d, _t: None, timeouts=timeouts)
             found.append(urljoin(index, json.loads(answer.read_bytes())["archives"][platform]["url"]))
         except (InstallFailed, ValueError, KeyError, TypeError):
             continue
