@@ -93,7 +93,7 @@ def _checked(folder: Path, pins: ProviderPins, platform: str) -> Path:
     """`folder` itself, if it has a provider that starts and, where the hash is known, exactly the pinned content."""
     binaries = list(folder.glob(f"terraform-provider-aws_v{pins.version}*"))
     if len(binaries) != 1 or not binaries[0].is_file():
-        raise _refused(pins, f"holds {len(binaries)} programs named terraform-provider-aws_v{pins.version}")
+        raise _refused(pins, f"contains {len(binaries)} programs named terraform-provider-aws_v{pins.version}")
     if (wanted := pins.h1.get(platform)) is not None and (found := dirhash(folder)) != wanted:
         raise _refused(pins, f"unpacks to {found}, not to the pinned {wanted}")
     (binary,) = binaries
@@ -103,7 +103,7 @@ def _checked(folder: Path, pins: ProviderPins, platform: str) -> Path:
 
 
 def _start(binary: Path, pins: ProviderPins) -> None:
-    """The list of hashes is for all platforms, so only a start tells whether this binary is for this one."""
+    """The list of hashes is for all platforms, so only a start shows whether this binary is for this one."""
     from rehearsal.engine.errors import ProviderFailed
     from rehearsal.engine.provider.client import Plugin
 
@@ -112,7 +112,7 @@ def _start(binary: Path, pins: ProviderPins) -> None:
         try:
             plugin.wait()
         except ProviderFailed as error:
-            raise _refused(pins, f"holds a program that does not start here: {error}") from error
+            raise _refused(pins, f"contains a program that does not start here: {error}") from error
         finally:
             plugin.close()
 
