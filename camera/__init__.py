@@ -1,1 +1,1 @@
-"""The agent beside a camera: frames in, visits out. See docs/design/camera.md."""
+"""The agent next to a camera: frames in, visits out. See docs/design/camera.md."""

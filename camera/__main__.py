@@ -13,7 +13,7 @@ _USAGE = 2
 
 
 def main(arguments: list[str]) -> int:
-    """Watch until stopped. 0: ended; 2: it cannot run like this, and says why."""
+    """Run until stopped. Returns 0 after the end, 2 for invalid settings, with a message."""
     if len(arguments) != 1 or arguments[0].startswith("-"):
         sys.stderr.write("usage: python -m camera SETTINGS.yaml (docs/design/camera.md has an example)\n")
         return _USAGE

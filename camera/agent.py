@@ -24,7 +24,7 @@ STOP_SECONDS = 45.0
 
 
 class Agent:
-    """A running agent. The spool is its memory: one that is killed continues where the disk says."""
+    """A running agent. Its state is the spool: after a kill it continues from the disk."""
 
     def __init__(
         self,
@@ -88,17 +88,17 @@ class Agent:
         """Whether every source was played to its end: files are, cameras never."""
         return bool(self._asking) and not any(thread.is_alive() for thread in self._asking)
 
-    def stop(self, *, patience: float = STOP_SECONDS) -> bool:
+    def stop(self, *, timeout: float = STOP_SECONDS) -> bool:
         """End the visits under way, record them, send what can be sent at once; the rest waits in the spool.
 
-        False after `patience` seconds without an end. What is under way then continues, and the spool stays open and
+        False after `timeout` seconds. What is under way then continues, and the spool stays open and
         locked until it is done, or until the process ends.
         """
         self._stop.set()
         if self._ending is None:
             self._ending = threading.Thread(target=self._end, name="end", daemon=True)
             self._ending.start()
-        self._ending.join(patience)
+        self._ending.join(timeout)
         if self._ending.is_alive():
             logger.warning("still stopping; events not yet written to disk may be lost")
             return False
@@ -125,7 +125,7 @@ class Agent:
             classifier.close()
 
     def to_dict(self) -> dict[str, Any]:
-        """How everything is, as `/v1/cameras` says it; without secrets. Raises `SpoolClosed` after the end."""
+        """The state, as `/v1/cameras` returns it; without secrets. Raises `SpoolClosed` after the end."""
         link = self.forwarder.link
         midnight = moment(self._clock.wall()).astimezone().replace(hour=0, minute=0, second=0, microsecond=0)
         today = self.spool.begun(since=midnight.timestamp())
@@ -142,7 +142,7 @@ class Agent:
         return cast("dict[str, Any]", self.settings.secrets.hide_in(facts))
 
     def measure(self) -> bytes:
-        """The metrics, with what the spool holds now. Raises `SpoolClosed` after the end."""
+        """The metrics, with the spool's current content. Raises `SpoolClosed` after the end."""
         counts = self.spool.counts()
         for camera in self.cameras:
             self.metrics.connected.labels(camera.settings.name).set(camera.state is State.LIVE)

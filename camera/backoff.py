@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 class Backoff:
     """Doubling waits between `first` and `most` seconds, each between half of it and all of it, by chance.
 
-    Chance keeps cameras that were lost together from coming back together.
+    Jitter keeps cameras that were lost together from reconnecting together.
     """
 
     first: float
@@ -17,7 +17,7 @@ class Backoff:
     failures: int = 0
 
     def failed(self) -> float:
-        """Count a failure; gives the seconds to wait."""
+        """Count a failure; returns the seconds to wait."""
         longest = min(self.most, self.first * 2 ** min(self.failures, 30))
         self.failures += 1
         return longest * self.source.uniform(0.5, 1.0)

@@ -20,12 +20,12 @@ _CONNECT_SECONDS = 1.0
 _ANSWER_SECONDS = 2.0
 _LONGEST_PAUSE = 10.0
 _LONGEST_SIDE = 1280
-"""Frames above it are averaged down first: the endpoint looks at a few hundred pixels, and JPEG costs by the pixel."""
+"""Larger frames are averaged down first: the endpoint uses a few hundred pixels, and JPEG costs by the pixel."""
 _QUALITY = 90
 
 
 class NoAnswer(Exception):
-    """The endpoint did not classify a frame. `pause`: seconds for which it asked to be left alone."""
+    """The endpoint did not classify a frame. `pause`: seconds until the next request, as the endpoint said."""
 
     def __init__(self, reason: str, *, pause: float = 0.0) -> None:
         super().__init__(reason)
@@ -34,7 +34,7 @@ class NoAnswer(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """What the endpoint said."""
+    """The endpoint's answer."""
 
     label: str
     probabilities: Mapping[str, float]
@@ -52,13 +52,13 @@ class KeyFile:
         self._key = ""
 
     def read(self) -> str:
-        """Returns the key. Raises `NoAnswer` where the file holds none."""
+        """Returns the key. Raises `NoAnswer` if the file has none."""
         if not self._key:
             with contextlib.suppress(OSError, UnicodeDecodeError):
                 self._key = self._path.read_text(encoding="ascii").strip()
             if not self._key.isprintable() or not self._key:
                 self._key = ""
-                raise NoAnswer(f"{self._path} holds no API key that could be read")
+                raise NoAnswer(f"{self._path} has no readable API key")
         return self._key
 
     def forget(self) -> None:
@@ -114,7 +114,7 @@ class Classifier:
         status = response.status_code
         if status == 401:
             if self._key is None:
-                return NoAnswer("the endpoint asks for an API key (401): name the file that holds one, api_key_file")
+                return NoAnswer("the endpoint requires an API key (401): name a file with one, api_key_file")
             self._key.forget()
             return NoAnswer("the endpoint does not know the API key (401)")
         pause = _seconds(response.headers.get("retry-after")) if status in {429, 503} else 0.0
@@ -122,7 +122,7 @@ class Classifier:
 
 
 def photo_of(image: VideoFrame) -> bytes:
-    """A frame as the JPEG that the endpoint is asked about, at most 1,280 pixels on its longer side."""
+    """A frame as the JPEG that is sent to the endpoint, at most 1,280 pixels on its longer side."""
     scale = min(1.0, _LONGEST_SIDE / max(image.width, image.height))
     size = {"width": max(1, round(image.width * scale)), "height": max(1, round(image.height * scale))}
     rgb = image.reformat(**size, format="rgb24", interpolation=Interpolation.AREA)

@@ -22,7 +22,7 @@ class EventMalformed(ValueError):
 
 @dataclass(frozen=True, kw_only=True)
 class Event:
-    """One event, as it lies in the spool and in the data lake. Times are as `format_time` writes them."""
+    """One event, as stored in the spool and in the data lake. Times are as `format_time` writes them."""
 
     id: str
     kind: EventKind
@@ -40,7 +40,7 @@ class Event:
     clock: str
     """Whose clock `at` comes from: see `TimeSource`."""
     model: Mapping[str, Any]
-    """Name, version and digest of the model that gave the score."""
+    """Name, version and digest of the model that computed the score."""
 
     def to_dict(self) -> dict[str, Any]:
         """The event as JSON."""
@@ -66,7 +66,7 @@ class Event:
         return event
 
     def to_json(self) -> str:
-        """The event as the text of a JSON object; EventMalformed for one that nobody could read again."""
+        """The event as the text of a JSON object; EventMalformed for one that could not be read back."""
         try:
             text = json.dumps(self.to_dict(), ensure_ascii=False, sort_keys=True, allow_nan=False)
             text.encode()  # a lone surrogate has no UTF-8
@@ -88,7 +88,7 @@ def _no_number(name: str) -> NoReturn:
 
 
 def new_id() -> str:
-    """An id that nobody else has: 128 random bits in hexadecimal."""
+    """A unique id: 128 random bits in hexadecimal."""
     return secrets.token_hex(16)
 
 

@@ -23,7 +23,7 @@ from serving.logs import log_to_stdout
 logger = logging.getLogger(__name__)
 
 _AWS = Config(connect_timeout=3, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 2})
-"""The forwarder tries again by itself, and the end of the process waits for one try."""
+"""The forwarder has its own retries, and the end of the process waits for one try."""
 _HOST = "127.0.0.1"
 _LOOK_SECONDS = 0.2
 

@@ -1,4 +1,4 @@
-"""What an agent is told: a YAML (or JSON) file, options that override it, and the environment; read once."""
+"""An agent's settings: a YAML (or JSON) file, options that override it, and the environment; read once."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -49,9 +49,9 @@ class VisitRules:
     leave_seconds: float = 5.0
     """A visit ends when no frame has spoken for it for this long."""
     quiet_seconds: float = 120.0
-    """A visit ends when nothing has moved for this long: a model without a class for "nobody" never says so itself."""
+    """A visit ends when nothing has moved for this long: models without a background class need it."""
     background: frozenset[str] = BACKGROUND
-    """Labels that are no visitor."""
+    """Labels that mean no visitor."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,27 +60,27 @@ class CameraSettings:
 
     name: str
     url: str = field(repr=False)
-    """`rtsp://`, `rtsps://`, `http://` or `https://` (MJPEG), or a file's path; may hold a password, as it is typed."""
+    """`rtsp://`, `rtsps://`, `http://` or `https://` (MJPEG), or a file's path; may contain a password, as typed."""
     per_second: float = 5.0
-    """Frames looked at in a second."""
+    """Maximum frames classified per second."""
     still_seconds: float = 2.0
-    """While nothing moves, one frame in this time is asked about."""
+    """While nothing moves, one frame in this many seconds is classified."""
     rules: VisitRules = field(default_factory=VisitRules)
 
 
 @dataclass(frozen=True, kw_only=True)
 class AgentSettings:
-    """One agent: its cameras, whom it asks, where it keeps and sends what it saw."""
+    """One agent: its cameras, its endpoint, where events are stored and sent."""
 
     cameras: tuple[CameraSettings, ...]
     home: Path
     endpoint: str = field(default="http://127.0.0.1:8080", repr=False)
     api_key_file: Path | None = None
-    """File with the key for an endpoint that asks for one; None: it asks for none."""
+    """File with the key for an endpoint that requires one; None: none is required."""
     data_lake: str | None = None
     """Bucket that events are sent to; None: they stay in `home`."""
     port: int = 8090
-    """Port on 127.0.0.1 at which the agent says how it is."""
+    """Port on 127.0.0.1 of the agent's status."""
     spool_bytes: int = 256 * _MEBIBYTE
     retention_hours: float = 72.0
     blur: str = "found"
@@ -91,14 +91,14 @@ class AgentSettings:
 
     @cached_property
     def secrets(self) -> Secrets:
-        """What these settings hold that must not leave the process."""
+        """Secrets in these settings, which must not leave the process."""
         return Secrets.of_addresses([self.endpoint, *(camera.url for camera in self.cameras)])
 
 
 def parse_settings(document: object, *, where: str, defaults: Mapping[str, object] | None = None) -> AgentSettings:
-    """Check what a file said; `defaults` are taken where it says nothing. Raises `SettingsInvalid`."""
+    """Check a file's content; `defaults` apply where it has no value. Raises `SettingsInvalid`."""
     if not isinstance(document, Mapping):
-        raise SettingsInvalid(f"{where} holds no settings. Expected something like:\n{EXAMPLE}")
+        raise SettingsInvalid(f"{where} has no settings. Expected something like:\n{EXAMPLE}")
     given = _FieldReader({**(defaults or {}), **document}, where)
     cameras = given.values.get("cameras")
     if not isinstance(cameras, list) or not cameras:
@@ -198,7 +198,7 @@ def _refuse_twins(cameras: Iterable[CameraSettings], where: str) -> None:
     names: set[str] = set()
     for camera in cameras:
         if camera.name in names:
-            raise SettingsInvalid(f"{where}: two cameras are called {camera.name}; events could not tell them apart.")
+            raise SettingsInvalid(f"{where}: two cameras are called {camera.name}; their events would be mixed up.")
         names.add(camera.name)
 
 

@@ -17,7 +17,7 @@ from serving import problems
 _FRESH = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
 _ENDED = problems.Kind("ended", 503, "The camera agent has ended")
 _HOSTS = ["127.0.0.1", "localhost"]
-"""A page from elsewhere that had its name point here is refused by the name it asks for."""
+"""A foreign page whose name resolves to this machine (DNS rebinding) is refused by its Host."""
 
 
 class StatusApi:

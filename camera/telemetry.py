@@ -45,7 +45,7 @@ class AgentMetrics:
             "petpark_camera_forward_failures", "Tries to forward that failed", ("outcome",), registry=at
         )
         self.waiting = Gauge("petpark_camera_spool_waiting_events", "Events that wait on the disk", registry=at)
-        self.spool_bytes = Gauge("petpark_camera_spool_bytes", "Size of what lies in the spool", registry=at)
+        self.spool_bytes = Gauge("petpark_camera_spool_bytes", "Size of the spool", registry=at)
         self.evicted = Gauge(
             "petpark_camera_spool_evicted_events", "Events that the bound pushed out unforwarded, ever", registry=at
         )

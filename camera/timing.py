@@ -11,7 +11,7 @@ class Clock(Protocol):
     """The two clocks of a machine."""
 
     def wall(self) -> float:
-        """Seconds since 1970, as set by whoever sets clocks; may jump."""
+        """Seconds since 1970; may jump when the clock is set."""
         ...
 
     def monotonic(self) -> float:
@@ -52,8 +52,8 @@ class Stamp:
 class FrameTimes:
     """Stamps the frames of one connection and watches three clocks: camera's, stream's, machine's.
 
-    A camera says its own time in RTCP sender reports. Its presentation timestamps tick beside that; they are checked
-    against the time that passed here. Whatever is further off than `tolerance` seconds is said in the stamp.
+    A camera sends its own time in RTCP sender reports. Its presentation timestamps are independent of that; they are
+    checked against the time that passed here. Deviations of more than `tolerance` seconds are noted in the stamp.
     """
 
     def __init__(self, *, tolerance: float) -> None:

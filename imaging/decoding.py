@@ -29,13 +29,13 @@ FORMATS: Final = ("JPEG", "PNG", "WEBP")
 MAX_PIXELS: Final = 50_000_000
 
 MAX_SIDE: Final = 16_384
-"""Pixels along one side. Panoramas have less; what is longer is a line that costs as much as a picture."""
+"""Pixels along one side. Panoramas have fewer; a longer picture is a line that costs as much as a photo."""
 
 MAX_SCANS: Final = 32
 """Scans of a progressive JPEG. Encoders write some ten; each costs as much as decoding the photo once."""
 
 MAX_DECODED_BYTES: Final = 256 * 1024 * 1024
-"""Memory that one photo may take while it is decoded. A file of some kilobytes can ask for far more."""
+"""Memory that one photo may take while it is decoded. A file of some kilobytes can require far more."""
 
 # ISO/IEC 23008-12 (HEIF), annex B, and the AV1 Image File Format; the major brand stands in the first box.
 _HEIF_BRANDS: Final = {
@@ -69,7 +69,7 @@ _TRANSPOSITIONS: Final = {
 def decode(data: bytes, size: int, *, max_pixels: int = MAX_PIXELS) -> npt.NDArray[np.uint8]:
     """Returns the pixels of a JPEG, PNG or WebP photo as `(size, size, 3)` RGB.
 
-    Raises `PhotoTooLarge` before anything is decoded, and `PhotoUnreadable` for bytes that are no whole photo.
+    Raises `PhotoTooLarge` before anything is decoded, and `PhotoUnreadable` for bytes that are not a complete photo.
     """
     with open_photo(data, max_pixels=max_pixels) as image:
         return pixels_of(image, data, size)
@@ -123,7 +123,7 @@ def _eighth(data: bytes) -> bytes:
 
 
 def _unidentified(data: bytes) -> str:
-    """Why bytes are no photo for us. Formats that cameras and phones write are named, with how to convert them."""
+    """Why bytes are refused. Formats that cameras and phones write are named, with how to convert them."""
     if not data:
         return "the file is empty"
     wanted = "not a JPEG, PNG or WebP picture"

@@ -6,7 +6,7 @@ class PhotoError(ValueError):
 
 
 class PhotoUnreadable(PhotoError):
-    """The bytes are no whole JPEG, PNG or WebP picture."""
+    """The bytes are not a complete JPEG, PNG or WebP picture."""
 
 
 class PhotoTooLarge(PhotoError):

@@ -1,4 +1,4 @@
-"""What a JPEG's markers say before anything is decoded. ITU-T T.81, annex B."""
+"""What a JPEG's markers show before anything is decoded. ITU-T T.81, annex B."""
 
 import random
 import re
@@ -32,8 +32,8 @@ _MORE: Final = b"".join(_BLOCKS + bytes((0xFF, restart)) for restart in (*range(
 def has_more_scans(data: bytes, most: int) -> bool:
     """Whether the first picture in `data` has more than `most` scans; each costs a pass over all pixels.
 
-    A progressive file sends a picture in several scans, and nothing but the file says how many. Of a sequential one
-    whose first scan has all components, libjpeg reads no other, so that its data need not be searched for any.
+    A progressive file has a picture in several scans; their number is known only by searching the file. Of a sequential
+    one whose first scan has all components, libjpeg reads no other, so that its data need not be searched for any.
     """
     if _is_one_scan(data):
         return False
@@ -50,7 +50,7 @@ def has_more_scans(data: bytes, most: int) -> bool:
 def _at_most(data: bytes) -> int:
     """How many scans there are at most: a scan's marker is never anything else, but its bytes may be.
 
-    In pieces, which overlap by a byte: each call holds the interpreter's lock, and an endpoint has others to answer.
+    In pieces, which overlap by a byte: each call holds the GIL, and an endpoint has other requests to answer.
     """
     return sum(data.count(_SCAN_BYTES, begin, begin + _PIECE + 1) for begin in range(0, len(data), _PIECE))
 
@@ -70,7 +70,7 @@ def with_longer_scans(data: bytes) -> bytes | None:
     """Returns the first picture in `data` with more data at the end of each scan; None for kinds that do not take it.
 
     A decoder passes over what follows the last block of a whole scan, so a whole picture has the same pixels with it.
-    One that ends early has others: libjpeg fills up missing blocks with grey, and says nothing of it that Pillow hears.
+    One that ends early has others: libjpeg fills up missing blocks with grey, and its warning does not reach Pillow.
     """
     pieces: list[bytes] = []
     place, in_scan, frame = 0, False, None

@@ -1,4 +1,4 @@
-"""What can be said of a photo without a model: size, light, sharpness, and a hash that survives re-encoding."""
+"""Measures of a photo without a model: size, light, sharpness, and a hash that survives re-encoding."""
 
 import itertools
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ class PhotoMeasures:
     captured_at: str | None  # by the camera's own clock, without time zone, as YYYY-MM-DDTHH:MM:SS
     brightness: float  # mean luma, 0 (black) to 1 (white)
     sharpness: float  # variance of the Laplacian of luma (Pech-Pacheco et al., 2000); below some 0.0005 is blurred
-    perceptual_hash: int  # as `perceptual_hash` gives it
+    perceptual_hash: int  # as `perceptual_hash` returns it
 
 
 def measure(data: bytes, *, max_pixels: int = MAX_PIXELS) -> PhotoMeasures:
@@ -65,7 +65,7 @@ def perceptual_hash(data: bytes, *, max_pixels: int = MAX_PIXELS) -> int:
 def mirrored_hash(value: int) -> int:
     """Returns the difference hash that the mirror image of a photo with this hash has.
 
-    The cells lie symmetrically, so what was brighter to the right is now brighter to the left. Cells of equal
+    The cells are symmetric, so what was brighter to the right is now brighter to the left. Cells of equal
     brightness, which a photo hardly has outside of plain surfaces, make a bit differ.
     """
     rows = np.unpackbits(np.frombuffer(value.to_bytes(8, "big"), dtype=np.uint8)).reshape(8, 8)

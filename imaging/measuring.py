@@ -1,4 +1,4 @@
-"""Photos measured by other processes: decoding holds Python's lock half of the time, so threads hardly help each other.
+"""Photos measured by other processes: decoding holds the GIL half of the time, so threads gain little.
 
 A process ends when its pipe closes, and so with the one that started it, however that ends.
 """
@@ -25,7 +25,7 @@ _MOST: Final = 8
 """More than these cannot be kept busy by one process that reads and sends."""
 
 _PROGRAM: Final = ("-P", "-m", "imaging.measuring")
-"""-P: nothing of the folder that somebody works in."""
+"""-P: no imports from the current folder."""
 
 _ENVIRONMENT: Final = {
     "OPENBLAS_NUM_THREADS": "1",
@@ -53,7 +53,7 @@ class Measurer:
     """
 
     def __init__(self, *, processes: int | None = None, here: int = HERE) -> None:
-        """`processes`: one for each core unless said otherwise; with one core all photos are measured here."""
+        """`processes`: by default one for each core; with one core all photos are measured here."""
         self._count = min(_MOST, os.process_cpu_count() or 1) if processes is None else processes
         self._left = here
         self._lock = threading.Lock()
@@ -136,12 +136,12 @@ class _Process:
             ) from error
 
     def start_again(self) -> None:
-        """After it ended by itself."""
+        """After it ended unexpectedly."""
         self.end()
         self._start()
 
     def end(self) -> None:
-        """It has nothing to finish: its photos are done, or nobody waits for them."""
+        """It has nothing to finish: its photos are done, or their results are not needed."""
         self._pipe.close()
         self._process.kill()
         self._process.wait(_GRACE_SECONDS)

@@ -45,7 +45,7 @@ _NAMED = 10
 class Health(StrEnum):
     """`missing` is needed and not there; `absent` is not there and not needed, but good to have.
 
-    `unchecked` is what could not be looked at: neither good nor bad.
+    `unchecked` is what could not be checked: neither passed nor failed.
     """
 
     FINE = "fine"
@@ -166,9 +166,9 @@ def _pulumi_to_fetch() -> str:
 
 
 def _account() -> Check:
-    patience = Config(connect_timeout=5, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 2})
+    config = Config(connect_timeout=5, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 2})
     try:
-        caller = boto3.Session().client("sts", config=patience).get_caller_identity()
+        caller = boto3.Session().client("sts", config=config).get_caller_identity()
     except (BotoCoreError, ClientError) as error:
         return Check(
             name="AWS account", health=Health.MISSING, found=str(error), fix="aws configure (or: aws sso login)"
@@ -227,7 +227,7 @@ def _provider(*, needed: bool) -> Check:
 
 
 def deployed(kind: str, root: Path, open_target: Callable[[], Target]) -> Iterator[Check]:
-    """The registry's bucket and key as they really are; one line that says so where there is none to look at."""
+    """The registry's bucket and key as they really are; one line if there is none to check."""
     name = "model store"
     try:
         target = open_target()
@@ -242,7 +242,7 @@ def deployed(kind: str, root: Path, open_target: Callable[[], Target]) -> Iterat
     except OperatorError as error:
         yield _not_there(name, error.message, error.next_step, needed=True)
     except (BotoCoreError, ClientError) as error:
-        # Not for this person to see, or no account at all, which was said before.
+        # No permission, or no account at all, which was reported before.
         failure = describe(error)
         said = failure.message if failure else str(error)
         yield _not_there(name, f"cannot be checked: {said}", failure.next_step if failure else "", needed=False)
@@ -323,7 +323,7 @@ def _signing_key(target: Target, fix: str) -> Check:
 
 
 def _owner(root: Path, stack: str) -> str:
-    """The stack that owns the registry: what the settings of `stack` say, else `stack` itself."""
+    """The stack that owns the registry, by the settings of `stack`; else `stack` itself."""
     try:
         settings = yaml.safe_load((root / f"Pulumi.{stack}.yaml").read_text())["config"]
     except (OSError, yaml.YAMLError, KeyError, TypeError):

@@ -32,7 +32,7 @@ def complete(kind: str, beginning: str, ids: Iterable[str], *, listing: str) -> 
 
 
 def folders(store: ObjectStore, prefix: str, beginning: str) -> Iterator[str]:
-    """Names directly below `prefix` that begin so, one request each, however many objects lie in them."""
+    """Names directly below `prefix` that begin so, one request each, however many objects they have."""
     after = ""
     while (key := next(iter(store.keys(f"{prefix}{beginning}", after=after)), None)) is not None:
         name, within, _ = key.removeprefix(prefix).partition("/")

@@ -1,6 +1,6 @@
 """Commands whose modules are imported when they are used: most need libraries that `--help` and completion do not.
 
-What a listing of them says is stated next to the module's name, so that it needs no import; tests compare the two.
+The text of a listing is stated next to the module's name, so that it needs no import; tests compare the two.
 """
 
 import importlib

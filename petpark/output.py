@@ -35,14 +35,14 @@ class Report(Protocol):
     """Hears how far something is."""
 
     def __call__(self, done: int, of: int, what: str = "", said: str = "") -> None:
-        """`done` of how many, and of what, where a command does one thing after another; `said`: the same in words."""
+        """`done` of how many, and of what, for a command with several stages; `said`: the same in words."""
         ...
 
 
 _KILO = 1024
 _INDENT = 2
 _PIPE_WIDTH = 400
-"""Columns when nobody looks: a line is never cut where another program reads it."""
+"""Columns without a terminal: a line is never cut where another program reads it."""
 
 
 _CONTROL = {code: ascii(chr(code))[1:-1] for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\n\t"}
@@ -75,7 +75,7 @@ type Section = Mapping[str, Cell] | Columns
 
 @dataclass(frozen=True, kw_only=True)
 class Line:
-    """One thing that was looked at, and what was found; `details` say more where something is wrong."""
+    """One check and its result; `details` for a problem."""
 
     mark: Text
     what: str
@@ -123,7 +123,7 @@ class Output:
         self.show(self._fields(fields), facts=facts)
 
     def sections(self, sections: Mapping[str, Section], *, facts: object) -> None:
-        """Print one thing of many sides, each below its heading, without those that have nothing to say."""
+        """Print the parts of one object, each below its heading, without empty ones."""
         fields = [section for section in sections.values() if not isinstance(section, Columns)]
         width = max((len(name) for section in fields for name in section), default=0)
         parts = [
@@ -134,7 +134,7 @@ class Output:
         self.show(*parts, facts=facts)
 
     def lines(self, lines: Sequence[Line], *, facts: object) -> None:
-        """Print what was looked at, a line each; people get the details of a line below it."""
+        """Print checks, a line each; people get the details of a line below it."""
         width = max((len(line.what) for line in lines), default=0)
         self.show(*(self._line(line, width) for line in lines), facts=facts, apart=False)
 
@@ -201,7 +201,9 @@ class Output:
     def confirm(self, question: str) -> bool:
         """Ask for confirmation; raises `ConfirmationNeeded` where none would see the question or could answer it."""
         if not self.watched or not sys.stdin.isatty():
-            raise ConfirmationNeeded(f"{question} Nobody is here to be asked.", next_step="Say so beforehand: --yes")
+            raise ConfirmationNeeded(
+                f"{question} There is no terminal to confirm on.", next_step="Confirm with an option: --yes"
+            )
         return typer.confirm(question, err=True)
 
     def stage(self, sentence: str) -> None:
@@ -250,15 +252,15 @@ class Output:
 class _Tenths:
     """Reports in lines, at most eleven for each thing, however many steps that has."""
 
-    tell: Callable[[str], None]
+    write: Callable[[str], None]
     what: str
-    _told: tuple[str, int] | None = None
+    _last: tuple[str, int] | None = None
 
     def __call__(self, done: int, of: int, what: str = "", said: str = "") -> None:
         now = (what or self.what, 10 * done // of if of else 0)
-        if now != self._told:
-            self._told = now
-            self.tell(said or (f"{now[0]}: {done:,} of {of:,}" if of else f"{now[0]} …"))
+        if now != self._last:
+            self._last = now
+            self.write(said or (f"{now[0]}: {done:,} of {of:,}" if of else f"{now[0]} …"))
 
 
 class _Rate(ProgressColumn):

@@ -21,7 +21,7 @@ NONE = "none"
 
 
 class ChannelPolicyInvalid(ValueError):
-    """A channel's policy cannot be used; the message says which key and what it may be."""
+    """A channel's policy is invalid; the message says which key and what it may be."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +40,7 @@ class ChannelPolicy:
     """Names of people who may promote on the channel; empty: everybody who may act as promoter."""
 
     def to_dict(self) -> dict[str, object]:
-        """The form in which a stack's configuration and its outputs say it."""
+        """The form in a stack's configuration and outputs."""
         return {
             "certificate": self.certificate,
             "two_people": self.two_people,

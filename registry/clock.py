@@ -8,5 +8,5 @@ type Clock = Callable[[], datetime]
 
 
 def utc_now() -> datetime:
-    """Return what this machine's clock says."""
+    """Return the time of this machine's clock."""
     return datetime.now(UTC)

@@ -24,7 +24,7 @@ _TIME = "%Y-%m-%dT%H:%M:%S.%fZ"
 
 
 def canonical(value: Mapping[str, object]) -> bytes:
-    """RFC 8785 bytes; ValueError for what JSON cannot say (NaN, infinities, lone surrogates, integers above 2^53)."""
+    """RFC 8785 bytes; ValueError for values that JSON lacks (NaN, infinities, lone surrogates, integers above 2^53)."""
     return rfc8785.dumps(cast("dict[str, str]", value))
 
 

@@ -1,8 +1,8 @@
 """Quality gates for photos and models: the names and defaults that stacks, jobs and versions use.
 
-A stack's YAML says the values (`petpark:gates`), `infra` checks and exports them, a job carries them, `training`
-judges by them, and a version's metrics tell which gates it passed. Nothing here knows a cloud or a library, so that all
-of them can import it. `ModelGates`, `DataGates` and `ModelChecks` are the only tables of gates and checks.
+A stack's YAML has the values (`petpark:gates`), `infra` checks and exports them, a job carries them, `training`
+applies them, and a version's metrics show which gates it passed. This module has no dependencies, so that all of them
+can import it. `ModelGates`, `DataGates` and `ModelChecks` are the only tables of gates and checks.
 """
 
 import math
@@ -13,10 +13,10 @@ from types import MappingProxyType
 from typing import Any, Final, Self, cast
 
 PREFIX: Final = "gate_"
-"""Of the metrics of a version that say whether it passed a gate: 1 or 0."""
+"""Prefix of a version's metrics that show whether it passed a gate: 1 or 0."""
 
 UNMEASURED: Final = "unmeasured_"
-"""Of the metrics of a version that say which of its gates at 0 could not be measured: 1."""
+"""Prefix of a version's metrics that show which of its gates at 0 could not be measured: 1."""
 
 
 class State(StrEnum):
@@ -25,11 +25,11 @@ class State(StrEnum):
     PASSED = "passed"
     FAILED = "failed"
     UNMEASURED = "not measured"
-    """Counts against the version like a failed one, until somebody who knows the reason overrides it by name."""
+    """Counts against the version like a failed one, until a person who knows the reason overrides it by name."""
 
 
 class Stricter(StrEnum):
-    """Which way a gate asks for more."""
+    """The direction in which a gate is stricter."""
 
     HIGHER = "higher"
     LOWER = "lower"
@@ -41,8 +41,8 @@ class Gate:
 
     stricter: Stricter
     most: float = 1.0
-    off: float | None = None  # the value that asks for nothing, where that is not the end of the scale
-    what: str = ""  # what a data gate limits, as its results say it
+    off: float | None = None  # the value that requires nothing, if it is not the end of the scale
+    what: str = ""  # what a data gate limits, for its results
     unit: str = "%"  # of a data gate; a share from 0 to 1 is written in percent, or without a unit as a number
     characteristic: str = ""  # of data quality, that a data gate belongs to
 
@@ -64,11 +64,11 @@ class Gate:
         """Whether a measured value passes."""
         return value >= limit if self.stricter is Stricter.HIGHER else value <= limit
 
-    def loosens(self, held: float, asked: float) -> bool:
-        """Whether `asked` would let something through that `held` does not."""
-        if held == self.off or asked == self.off:
-            return held != asked and asked == self.off
-        return asked < held if self.stricter is Stricter.HIGHER else asked > held
+    def loosens(self, required: float, requested: float) -> bool:
+        """Whether `requested` would accept something that `required` does not."""
+        if required == self.off or requested == self.off:
+            return required != requested and requested == self.off
+        return requested < required if self.stricter is Stricter.HIGHER else requested > required
 
 
 def _at_least[T: (int, float)](usual: T, what: str = "", **settings: Any) -> T:
@@ -97,15 +97,15 @@ class ModelGates:
     calibration_error: float = _at_most(0.2)  # the estimate, which overstates on few photos
     robustness_drop: float = _at_most(0.4)  # accuracy lost under corruptions, their mean: upper bound
     consistency: float = _at_least(0.5)  # share of photos that keep their answer when moved or encoded again
-    abstention_coverage: float = _at_least(0.0)  # share of answers that hold the class, abstaining: on unseen groups
-    # where there are groups; 0: not asked
+    abstention_coverage: float = _at_least(0.0)  # share of answers that contain the class, when abstaining: on unseen
+    # groups if there are groups; 0: off
     abstention_kept: float = _at_least(0.0)  # share of photos of the classes that are not called neither, likewise
     abstention_refused_far: float = _at_least(0.0)  # share of noise, gradients and plain colours called neither
     abstention_refused_near: float = _at_least(0.0)  # share of test photos with shuffled pieces called neither
     luck: float = _at_least(0.05)  # p-value of McNemar's test below which being worse than `prod` is not taken for
     # luck; a higher one refuses more
     milliseconds: float = _at_most(0.0, most=math.inf, off=0.0)  # for one photo, 99th percentile, on the machine that
-    # trained; 0: not asked
+    # trained; 0: off
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,28 +113,28 @@ class DataGates:
     """What a dataset must show: each field is a gate, with petpark's own value, which ordinary photos keep.
 
     Shares are from 0 to 1. A new gate is a field here and a measure of the same name in a module of
-    `training.quality.characteristics`. A limit at which nothing can fail is a gate that is not asked.
+    `training.quality.characteristics`. A limit at which nothing can fail turns the gate off.
     """
 
     label_noise: float = _at_most(0.05, "photos whose label is contradicted", characteristic="accuracy")
     rarest_class: float = _at_least(
         0.1, "photos of the rarest class, of an equal part", characteristic="completeness"
-    )  # an equal part: what it had if all classes had alike
+    )  # an equal part: what it had if all classes were equally large
     hours: int = _at_least(0, "hours of the day with photos", most=24.0, unit=" h", characteristic="completeness")
     without_camera: float = _at_most(1.0, "photos of unknown cameras", characteristic="completeness")
     without_time: float = _at_most(1.0, "photos of unknown times", characteristic="completeness")
-    unusable: float = _at_most(0.2, "files that are no whole photos", characteristic="reliability")
+    unusable: float = _at_most(0.2, "files that are not complete photos", characteristic="reliability")
     near_duplicates: float = _at_most(0.5, "photos that look like another", characteristic="reliability")
     contradictions: float = _at_most(0.01, "photos that look like one with another label", characteristic="reliability")
     camera_bias: float = _at_most(
-        0.8, "how well the camera tells the class (0 to 1)", unit="", characteristic="reliability"
+        0.8, "how well the camera predicts the class (0 to 1)", unit="", characteristic="reliability"
     )  # Cramér's V
     leaks: int = _at_most(
         0, "pairs that show the same in two splits", most=math.inf, unit=" pairs", characteristic="reliability"
     )
     unclear: float = _at_most(0.2, "photos that are blurred, dark, overexposed or tiny", characteristic="relevance")
     greyscale: float = _at_most(1.0, "photos without colour", characteristic="relevance")  # nights have none
-    unlike: float = _at_most(0.05, "photos that are like no others", characteristic="relevance")
+    unlike: float = _at_most(0.05, "photos unlike all others", characteristic="relevance")
     days: float = _at_most(
         0.0, "days since a camera's newest photo", most=math.inf, off=0.0, unit=" days", characteristic="timeliness"
     )
@@ -179,7 +179,7 @@ def states(metrics: Mapping[str, float]) -> dict[str, State]:
 
 
 def figures(metrics: Mapping[str, float]) -> dict[str, float]:
-    """Returns a version's metrics without what they say of gates."""
+    """Returns a version's metrics without those of gates."""
     return {name: value for name, value in metrics.items() if not name.startswith((PREFIX, UNMEASURED))}
 
 
@@ -214,14 +214,14 @@ class GatesInvalid(ValueError):
 
 @dataclass(frozen=True, kw_only=True)
 class StackGates:
-    """What a stack asks. A name that it leaves out has petpark's own value; no `data` at all asks for no report."""
+    """A stack's gates. A missing name has petpark's default; without `data` no report is required."""
 
     data: Mapping[str, float] = field(default_factory=dict[str, float])
     model: Mapping[str, float] = field(default_factory=dict[str, float])
     checks: Mapping[str, str | int | float] = field(default_factory=dict[str, str | int | float])
 
     def to_dict(self) -> dict[str, dict[str, Any]]:
-        """The form in which a stack's configuration and its outputs say it."""
+        """The form in a stack's configuration and outputs."""
         return {"data": dict(self.data), "model": dict(self.model), "checks": dict(self.checks)}
 
     @classmethod

@@ -6,7 +6,7 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html#iden
 import re
 
 TRAINERS = ("trained_by", "requested_by")
-"""What a version's lineage says about who made it: the machine's identity, and the person's who requested it."""
+"""Who made a version, by its lineage: the machine's identity, and the person's who requested it."""
 
 _ARN = re.compile(r"\barn:aws[a-z-]*:[a-z0-9-]*:[a-z0-9-]*:[0-9]*:[^\s;,)]*[^\s;,):.]")
 _ASSUMED = "assumed-role"
@@ -19,7 +19,7 @@ def person(arn: str) -> str:
 
 
 def without_arns(text: str) -> str:
-    """The text with the name alone in place of each ARN: an account's id and its roles are nobody else's business."""
+    """The text with the name alone in place of each ARN: an account's id and roles are not public."""
     return _ARN.sub(lambda found: person(found[0]), text)
 
 
@@ -40,7 +40,7 @@ def same_hands(one: str, other: str) -> bool:
 
 
 def _principal(arn: str) -> str:
-    """An assumed role without its session's name; anybody else as they are."""
+    """An assumed role without its session's name; other identities unchanged."""
     account, _, resource = arn.rpartition(":")
     kind, _, rest = resource.partition("/")
     return f"{account}:{kind}/{rest.rpartition('/')[0]}" if kind == _ASSUMED else arn

@@ -52,13 +52,13 @@ class Address:
         scheme, _, after = url.partition("://")
         authority = re.split(r"[/?#]", after, maxsplit=1)[0]
         if "@" in authority and "@" in after[len(authority) :]:
-            raise AddressUnclear("it has an @ before and after the host; write those that are no separator as %40")
+            raise AddressUnclear("it has an @ before and after the host; write all but the separator as %40")
         if "@" in authority:
             login, _, place = after[: len(authority)].rpartition("@")
             place += after[len(authority) :]
         elif "@" in after and (_LIKE_A_HOST.match(after.rpartition("@")[2]) or not _NAME.fullmatch(authority)):
             if after.count("@") > 1 or _HOST.fullmatch(authority):
-                raise AddressUnclear("nothing tells which @ ends the password; write / as %2F, ? as %3F, @ as %40")
+                raise AddressUnclear("it is unclear which @ ends the password; write / as %2F, ? as %3F, @ as %40")
             login, _, place = after.partition("@")
         else:
             login, place = None, after
@@ -84,7 +84,7 @@ class Address:
 
     @property
     def shown(self) -> str:
-        """Scheme, host and port: path and query may hold a token, and no rule tells which do."""
+        """Scheme, host and port: path and query may contain a token, and no rule identifies those."""
         login = "" if self.user is None else f"{HIDDEN}@"
         return f"{self.scheme}://{login}{self.host}{'' if self.rest in {'', '/'} else f'/{HIDDEN}'}"
 
@@ -155,6 +155,6 @@ def _spellings(text: str) -> Iterator[str]:
 
 
 def _encoded(text: str) -> str:
-    """Encode what is not, and leave `%41` as it is."""
+    """Encode what is not encoded; `%41` stays."""
     parts = re.split(r"(%[0-9a-fA-F]{2})", text)
     return "".join(part if number % 2 else quote(part, safe=_AS_IT_IS) for number, part in enumerate(parts))

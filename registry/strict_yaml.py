@@ -25,7 +25,7 @@ class _Loader(yaml.SafeLoader):
 
 
 def read_yaml(text: str) -> Any:
-    """Returns what `text` holds. Raises `yaml.YAMLError`, of which `place` gives line and reason."""
+    """Returns the content of `text`. Raises `yaml.YAMLError`, of which `place` returns line and reason."""
     return yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader
 
 

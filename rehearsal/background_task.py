@@ -1,4 +1,4 @@
-"""Work that goes on beside the story, and never holds up its end."""
+"""Background work that never delays the end of a rehearsal."""
 
 import threading
 from collections.abc import Callable
@@ -26,7 +26,7 @@ class BackgroundTask[T]:
             self.result()
 
     def result(self) -> T:
-        """Wait for the end of the work, and raise what it raised. The main thread keeps hearing Ctrl-C meanwhile."""
+        """Wait for the end of the work, and raise what it raised. The main thread still handles Ctrl-C."""
         while self._thread.is_alive():
             self._thread.join(0.1)
         if self._error is not None:
@@ -36,5 +36,5 @@ class BackgroundTask[T]:
     def _run(self) -> None:
         try:
             self._found = self._work()
-        except BaseException as error:  # noqa: BLE001  told to whoever asks for the result
+        except BaseException as error:  # noqa: BLE001  raised where the result is read
             self._error = error

@@ -44,12 +44,12 @@ def start(
     )
 
 
-def stop(process: subprocess.Popen[str], *, patience: float = 3.0) -> None:
-    """End `process`: ask, wait `patience` seconds, kill; returns when it is gone and its pipes are closed."""
+def stop(process: subprocess.Popen[str], *, timeout: float = 3.0) -> None:
+    """End `process`: SIGTERM, wait `timeout` seconds, SIGKILL; returns when it has ended and its pipes are closed."""
     if process.poll() is None:
         process.terminate()
         try:
-            process.wait(patience)
+            process.wait(timeout)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()

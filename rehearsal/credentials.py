@@ -1,6 +1,6 @@
 """The people of a rehearsal: users of the emulated account, each with a key of their own and a role to play.
 
-An AWS account has people already, and whoever is signed in acts there. A rehearsal makes some, so that what is done
+An AWS account has users already, and the signed-in one acts there. A rehearsal makes some, so that what is done
 carries a name, and a rule about names can be seen to hold.
 """
 

@@ -66,7 +66,7 @@ class PortInUse(EmulatorError):
 
 
 class NotLoopback(EmulatorError):
-    """The emulator was asked to listen where other machines could reach it."""
+    """The emulator's address could be reached from other machines."""
 
 
 class DiskFull(EmulatorError):
@@ -144,7 +144,7 @@ class Emulator:
         process, self._process = self._process, None
         if process is None:
             return
-        # Nothing that it holds is wanted any more, so it need not tidy up, for which it takes seconds.
+        # Its state is not needed any more, so it need not shut down cleanly, which takes seconds.
         _kill_group(process.pid)
         process.wait()
         if process.stdin is not None:
@@ -217,7 +217,7 @@ class Emulator:
             )
 
     def _listening_socket(self) -> socket.socket:
-        """Bound here and inherited, so that nobody can take the port between choosing and using it."""
+        """Bound here and inherited, so that no other process can take the port in between."""
         family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
         listener = socket.socket(family, socket.SOCK_STREAM)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -241,7 +241,7 @@ class Emulator:
                 cwd=self.directory,
                 env=self._child_environment(listener.fileno()),
                 pass_fds=[listener.fileno()],
-                stdin=subprocess.PIPE,  # its end tells the child that we are gone
+                stdin=subprocess.PIPE,  # when it closes, the child knows that we have ended
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 process_group=0,

@@ -1,7 +1,7 @@
 """The official Pulumi CLI, pointed at the emulator: the same operations as the embedded engine, by the real one.
 
 Each stack's project is mirrored by links into a folder of its own, so that what the CLI writes (settings, encryption
-salt) never touches the checkout; state lies in a file backend beside it. The program runs in the environment that we
+salt) never touches the checkout; state is in a file backend next to it. The program runs in the environment that we
 run in: nothing is installed.
 """
 
@@ -58,7 +58,7 @@ def find_cli() -> Path:
     found = re.match(r"(\d+)\.(\d+)", said)
     if found is None:
         raise PulumiFailed(
-            f"{program} prints no version but {said!r}: an unknown build.",
+            f"{program} prints {said!r}, which is not a version: an unknown build.",
             next_step="Install a release: petpark doctor --install-pulumi, or: petpark rehearse --engine embedded",
         )
     version = int(found[1]), int(found[2])
@@ -220,8 +220,9 @@ class PulumiEngine:
     def _surroundings(self, stack: str) -> dict[str, str]:
         """The CLI's environment: the caller's, with our backend, the emulator, and the CLI's folder on the PATH.
 
-        The language host and the plugins of an unpacked archive lie beside the program, which may be a link. A CLI that
-        set-up fetched, as `pulumi/<version>/bin/pulumi`, has its plugins in `pulumi/home`, which no login ever uses.
+        The language host and the plugins of an unpacked archive are next to the program, which may be a link. A CLI
+        that set-up fetched, as `pulumi/<version>/bin/pulumi`, has its plugins in `pulumi/home`, which no login ever
+        uses.
         """
         backend = self._directory / "backend"
         backend.mkdir(parents=True, exist_ok=True)
@@ -246,7 +247,7 @@ class PulumiEngine:
 
 
 class _OperationEvents:
-    """What an operation's events say: counts, steps, errors."""
+    """Counts, steps and errors of an operation's events."""
 
     def __init__(self, on_event: Callable[[Event], None]) -> None:
         self.changes: dict[str, int] = {}

@@ -16,7 +16,7 @@ from typing import Any
 
 from rehearsal import child_process
 
-PATIENCE = 5.0
+STOP_SECONDS = 5.0
 """Seconds that an operation has to end after each of two SIGTERMs."""
 
 
@@ -51,7 +51,7 @@ class Operation:
     ) -> Ended:
         """Run `command` (an absolute path first) and return when none of its processes is left.
 
-        Whatever is raised meanwhile, by `on_event` or a signal's handler, ends the operation first.
+        An exception raised by `on_event` or a signal's handler ends the operation first.
         """
         with tempfile.TemporaryFile() as errors:
             with self._lock:
@@ -78,7 +78,7 @@ class Operation:
             return Ended(status=status, said=(errors.read().decode(errors="replace") + "".join(printed)).strip())
 
     def end(self) -> None:
-        """From any thread: ask it to end, ask again, then kill it; return when none of its processes is left.
+        """From any thread: SIGTERM, again, then SIGKILL; return when none of its processes is left.
 
         The CLI records what is in flight after the first SIGTERM and stops at once after the second. May be called
         before, while and after it runs.
@@ -92,7 +92,7 @@ class Operation:
             if running.poll() is None:
                 running.terminate()
                 with contextlib.suppress(subprocess.TimeoutExpired):
-                    running.wait(PATIENCE)
+                    running.wait(STOP_SECONDS)
         _kill(running)
         running.wait()
 
@@ -129,7 +129,7 @@ def _session(leader: int) -> list[int]:
         ).stdout.split()
     found: list[int] = []
     for pid in (int(entry) for entry in entries if entry.isdigit()):
-        with contextlib.suppress(OSError):  # it ended meanwhile, or is not ours
+        with contextlib.suppress(OSError):  # it has ended, or is not ours
             if os.getsid(pid) == leader:
                 found.append(pid)
     return found

@@ -46,7 +46,7 @@ class RunOptions:
 
 
 class Terminated(BaseException):
-    """SIGTERM: somebody asked the rehearsal to end. Like KeyboardInterrupt, no handler of errors takes it."""
+    """SIGTERM: the rehearsal must end. Like KeyboardInterrupt, no handler of errors takes it."""
 
 
 class EmulatorLacks(Exception):

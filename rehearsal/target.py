@@ -20,7 +20,7 @@ DRAWN_RECIPE: Final = "two-cores"
 """For the photos that a rehearsal draws, on this machine's cores."""
 
 SUMMARY = Path(".rehearsal") / "summary.json"
-"""Where a rehearsal says what it consists of."""
+"""A rehearsal's record of its stacks and services."""
 
 
 def open_rehearsal(stack: str, summary: Path = SUMMARY) -> Target:
@@ -61,7 +61,7 @@ def rehearsal_target(
     """A target in the emulator at `url`; what the rehearsal itself uses before its summary is written.
 
     Each role is played by its own of the `people`, or every one by the person named `alone` (`PersonUnknown`); what
-    needs no role is done by whoever plays the publisher. Without people the account's administrator does everything.
+    needs no role is done by the publisher's user. Without users the account's administrator does everything.
     """
     import boto3
 

@@ -15,7 +15,7 @@ ROOM_NEEDED = 2 * 1024**3
 
 
 class RehearsalRunning(Exception):
-    """Another rehearsal holds the folder."""
+    """Another rehearsal has locked the folder."""
 
 
 class NoRoom(Exception):
@@ -25,7 +25,7 @@ class NoRoom(Exception):
 class WorkingDirectory:
     """`directory`, locked, emptied at the start; what is left at the end is the summary, the report and the logs.
 
-    Entering raises `RehearsalRunning` when another process holds the lock, `NoRoom` when the disk is nearly full.
+    Entering raises `RehearsalRunning` when another process has the lock, `NoRoom` when the disk is nearly full.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -85,7 +85,7 @@ def _acquire(path: Path) -> IO[str]:
 
 
 def holder(directory: Path) -> int | None:
-    """Process id of the rehearsal that holds `directory`, or None."""
+    """Process id of the rehearsal that has locked `directory`, or None."""
     path = directory / "lock"
     if not path.exists():
         return None
@@ -99,15 +99,15 @@ def holder(directory: Path) -> int | None:
     return None
 
 
-def end(directory: Path, *, patience: float = 30.0, sleep: Callable[[float], None] = time.sleep) -> int | None:
+def end(directory: Path, *, timeout: float = 30.0, sleep: Callable[[float], None] = time.sleep) -> int | None:
     """Ask the rehearsal in `directory` to end, wait until it has, and return its process id; None when none runs.
 
-    It gets SIGTERM, and SIGKILL when it has not ended after `patience` seconds (its children die with it).
+    It gets SIGTERM, and SIGKILL when it has not ended after `timeout` seconds (its children die with it).
     """
     pid = holder(directory)
     if pid is None:
         return None
-    deadline = time.monotonic() + patience
+    deadline = time.monotonic() + timeout
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGTERM)
     while holder(directory) == pid or _alive(pid):

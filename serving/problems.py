@@ -12,7 +12,7 @@ from imaging import PhotoError, PhotoTooLarge
 
 
 class PhotoProblem(TypedDict):
-    """What every problem says, be it a whole answer or one photo's of many."""
+    """Fields of every problem, of a whole response or of one photo."""
 
     type: Annotated[str, msgspec.Meta(extra_json_schema={"format": "uri-reference"})]
     title: str
@@ -104,7 +104,7 @@ def of_status(status: int) -> Kind:
 
 
 def members(kind: Kind, detail: str) -> PhotoProblem:
-    """Returns what every problem says."""
+    """Returns the fields of every problem."""
     return {"type": f"/docs#{kind.name}", "title": kind.title, "status": kind.status, "detail": detail}
 
 

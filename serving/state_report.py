@@ -28,7 +28,7 @@ def state_of(live: Live, *, now: datetime, monotonic: float) -> dict[str, float]
     state: dict[str, float] = {
         "in_service": int(live.in_service),
         "refusing": int(live.refused is not None),
-        "store_silent_seconds": round(monotonic - live.heard, 1),
+        "store_silent_seconds": round(monotonic - live.store_answered_at, 1),
     }
     return state if left is None else {**state, "certificate_days": round(left / _DAY, 2)}
 

@@ -39,7 +39,7 @@ from training.jobs.worker import assist
 
 SUCCEEDED, FAILED, UNUSABLE, INTERRUPTED, UNREACHABLE = range(5)
 _IMPATIENCE = Config(connect_timeout=2, read_timeout=3, retries={"mode": "standard", "total_max_attempts": 2})
-_PATIENCE = Config(connect_timeout=5, read_timeout=20, retries={"mode": "standard", "max_attempts": 3})
+_CLIENT_CONFIG = Config(connect_timeout=5, read_timeout=20, retries={"mode": "standard", "max_attempts": 3})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +93,7 @@ def _run(environment: Environment, log: Log, interruption: Interruption) -> int:
     try:
         spec = load_spec(workspace, environment.job)
         count = 1 if spec.hyper_parameters.frozen else processes.wanted()
-        if count > 1 or (spec.instances > 1 and not processes.among_several()):
+        if count > 1 or (spec.instances > 1 and not processes.is_launched_process()):
             return _start_several(environment.job, spec, count, workspace, interruption)
         group = Group.join()
         with tempfile.TemporaryDirectory(prefix="petpark-job-") as directory:
@@ -114,7 +114,7 @@ def _run(environment: Environment, log: Log, interruption: Interruption) -> int:
                 say=tracked(log.say, environment.job, spec),
                 group=group,
             )
-            group.leave()
+            group.close()
     except Interrupted as error:
         log.say("interrupted", {"reason": interruption.reason, "message": str(error)})
         return INTERRUPTED
@@ -147,7 +147,7 @@ def _assist(spec: JobSpec, lake: S3Store, group: Group, directory: Path, log: Lo
     """Assist to the end, whichever that is: how the job ended is for the leader to say."""
     try:
         assist(spec, lake=lake, group=group, directory=directory, should_stop=interruption.noticed)
-        group.leave()
+        group.close()
     except (Interrupted, SpecMalformed) as error:
         log.say("assistant ends", {"rank": group.rank, "message": str(error)})
     return SUCCEEDED
@@ -156,7 +156,7 @@ def _assist(spec: JobSpec, lake: S3Store, group: Group, directory: Path, log: Lo
 def _caller() -> str:
     """Returns the ARN of the role that trains, for the version's lineage."""
     try:
-        return boto3.client("sts", config=_PATIENCE).get_caller_identity()["Arn"]
+        return boto3.client("sts", config=_CLIENT_CONFIG).get_caller_identity()["Arn"]
     except Exception:  # noqa: BLE001 - lineage is worth having, not worth losing a training for
         return "unknown"
 

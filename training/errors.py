@@ -1,4 +1,4 @@
-"""How building a model can end badly. Each says what was expected, what is, and what to do next."""
+"""Errors of training. Each says what was expected, what was found, and what to do next."""
 
 
 class TrainingError(Exception):
@@ -22,7 +22,7 @@ class PhotoUnknown(TrainingError):
 
 
 class NothingToChange(TrainingError):
-    """A change of a dataset would leave it as it is, or says no reason."""
+    """A change of a dataset would not change it, or has no reason."""
 
 
 class DatasetMissing(TrainingError):

@@ -23,7 +23,7 @@ ARCHITECTURES: Final = (
     *("resnet8", "resnet10", "resnet18", "mobilenet_v3_small", "efficientnet_b0", "convnext_tiny"),
     *("efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2"),
 )
-"""Names of what `training.networks.model` builds, for whoever has no torch."""
+"""Names of what `training.networks.model` builds, for code without torch."""
 
 _SIDES: Final = (8, 1024)  # pixels: below nothing is seen, above one batch fills a GPU
 _SIDES_OF: Final[Mapping[str, int]] = MappingProxyType({"convnext_tiny": 32})  # it halves a photo five times

@@ -1,4 +1,4 @@
-"""What is asked of photos and models before people are: gates, what errors cost, how many photos are tried."""
+"""Gates of photos and models, costs of errors, and how models are checked."""
 
 import math
 from collections.abc import Sequence
@@ -37,7 +37,7 @@ class Costs:
 
     @property
     def differ(self) -> bool:
-        """Whether a threshold is asked for; with equal costs the likeliest class is the cheapest answer."""
+        """Whether a threshold is needed; with equal costs the most probable class is the cheapest answer."""
         return self.false_positive != self.false_negative
 
 

@@ -1,4 +1,4 @@
-"""One camera: a thread that reads frames, a thread that asks about them, and what is known in between."""
+"""One camera: a thread that reads frames, a thread that has them classified, and their shared state."""
 
 import logging
 import random
@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 _FIRST_WAIT, _LONGEST_WAIT = 0.5, 30.0
 _STEADY_SECONDS = 10.0
-"""A connection that held for this long was none of those that fail at once."""
+"""A connection that lasted this long is not one that fails at once."""
 _SILENT_SECONDS = READ_SECONDS + WHOLE_SECONDS
 """After this time without a whole frame a camera is not live; the source itself notices before."""
 _TICK = 0.5
@@ -49,7 +49,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Shot:
-    """A frame to ask about."""
+    """A frame to classify."""
 
     image: VideoFrame
     arrived: float
@@ -59,7 +59,7 @@ class Shot:
 
 
 class Camera:
-    """Reads, asks, and keeps track. `read` and `ask` each run in a thread of their own."""
+    """Reads frames, has them classified, and tracks visits. `read` and `ask` each run in a thread of their own."""
 
     def __init__(
         self,

@@ -135,9 +135,9 @@ class Collector:
         return self.collected.written >= self._plan.count
 
     def run(self, stop: threading.Event) -> None:
-        """Collect until there are enough, a file ends, or told to stop. A lost camera is tried again."""
+        """Collect until there are enough, a file ends, or `stop` is set. A lost camera is tried again."""
         while not (self.done or stop.is_set()):
-            self._still_since = None  # what happened while it was away, nobody knows
+            self._still_since = None  # what happened while it was lost is unknown
             try:
                 for frame in self._play(self.camera.url, stop):
                     self._backoff.succeeded()

@@ -12,7 +12,7 @@ class Mailbox[T]:
         self._closed = False
 
     def put(self, thing: T) -> bool:
-        """Leave something; gives whether it replaced what nobody had taken."""
+        """Put an item; returns whether it replaced one that was not taken."""
         with self._news:
             replaced = self._held is not None
             self._held = thing
@@ -27,7 +27,7 @@ class Mailbox[T]:
             return thing
 
     def close(self) -> None:
-        """Wake whoever waits: nothing comes any more."""
+        """Wake waiting threads: no further item comes."""
         with self._news:
             self._closed = True
             self._news.notify_all()

@@ -26,7 +26,7 @@ class Pace:
         self._due: float | None = None
 
     def due(self, now: float) -> bool:
-        """Whether the frame that arrived now is to be looked at."""
+        """Whether the frame that arrived now is to be classified."""
         if self._due is not None and now < self._due:
             return False
         behind = self._due is None or now - self._due > self._step
@@ -41,7 +41,7 @@ class Motion:
         self._background: npt.NDArray[np.float32] | None = None
 
     def moving(self, luma: Luma) -> bool:
-        """Whether something moved; a change of light over the whole picture is no motion, nor is the first frame."""
+        """Whether something moved; a change of light over the whole picture is not motion, nor is the first frame."""
         frame = luma.astype(np.float32)
         if self._background is None or self._background.shape != frame.shape:
             self._background = frame

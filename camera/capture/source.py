@@ -40,7 +40,7 @@ _BAD_PACKETS = 100
 
 
 class SourceLost(Exception):
-    """The stream could not be opened, broke, or gave no frames any more; the message says which, no address."""
+    """The stream could not be opened, broke, or stopped sending frames; the message says which, without the address."""
 
 
 class SourceEnded(Exception):
@@ -80,14 +80,14 @@ def frames(
     live = scheme_of(url) != ""
     with closing(_open_video(url, open_seconds, read_seconds)) as container:
         stream = container.streams.video[0]
-        stream.codec_context.thread_count = 1  # threads of frames would hold back as many frames
+        stream.codec_context.thread_count = 1  # each further thread would delay one more frame
         pace = _Pace(stop)
         alive = _Alive(read_seconds, whole_seconds)
         bad = 0
         for packet in _packets(container):
             if stop.is_set():
                 return
-            # FFmpeg answers a deadline with the packet that it holds, and waits as long again before it fails.
+            # FFmpeg answers a deadline with the packet that it still has, and waits as long again before it fails.
             if live:
                 alive.check()
             if packet.stream.index != stream.index:
@@ -168,7 +168,7 @@ def _open(url: str, open_seconds: float, read_seconds: float, *, streams: int = 
 def _packets(container: InputContainer) -> Generator[Packet[Stream]]:
     """What all streams bring, for a wait for video alone would not return while only sound comes.
 
-    The packets that ask decoders to give up their last frames come at the end.
+    The packets that flush the decoders' last frames come at the end.
     """
     try:
         yield from container.demux()

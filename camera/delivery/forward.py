@@ -31,7 +31,7 @@ class Creates(Protocol):
 
 @dataclass(kw_only=True)
 class Link:
-    """How the way to the cloud is; written by the forwarder, read by whoever asks."""
+    """State of the connection to the cloud; written by the forwarder, read by other threads."""
 
     to: str | None
     last_success: float | None = None
@@ -39,10 +39,10 @@ class Link:
 
 
 class Forwarder:
-    """Sends what waits in the spool; `step` does a piece of it and says how long to wait before the next.
+    """Sends the spool's waiting events; `step` sends a batch and returns how long to wait before the next.
 
-    An event is confirmed once the store said that it is there: an answer that was lost is met again as `ObjectExists`,
-    which says the same, for no two events share an id. One that cannot be sent holds back those behind it.
+    An event is confirmed once the store acknowledged it: after a lost answer the next try gets `ObjectExists`, which
+    means the same, because no two events share an id. One that cannot be sent blocks later ones.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class Forwarder:
             pass
 
     def step(self) -> float:
-        """Send up to a batch; gives the seconds to wait before the next step."""
+        """Send up to a batch; returns the seconds to wait before the next step."""
         self._keep_retention()
         store = self._store
         if store is None:
@@ -90,7 +90,7 @@ class Forwarder:
     def _step_or_wait(self) -> float:
         try:
             return self.step()
-        except Exception:  # a full disk or a bug: the agent continues, and says so
+        except Exception:  # a full disk or a bug: logged, and the agent continues
             logger.exception("cannot forward")
             return self._backoff.failed()
 
@@ -118,7 +118,7 @@ class Forwarder:
 
 
 def send(store: Creates, spooled: Spooled) -> None:
-    """Create an event's objects: the picture first, so that whoever reads an event finds what it points at."""
+    """Create an event's objects: the picture first, so that readers of an event find its picture."""
     event = spooled.event
     day = event.at[:10]
     picture_key = None

@@ -28,10 +28,10 @@ logger = logging.getLogger(__name__)
 
 FILE = "events.sqlite"
 _LOCK = "agent.lock"
-_PATIENCE = 10.0
+_LOCK_TIMEOUT_SECONDS = 10.0
 """Seconds that a statement waits for another process that reads."""
 _ROW_BYTES = 64
-"""What a row takes beside its text and picture."""
+"""What a row takes in addition to its text and picture."""
 
 _AT_ONCE = 200
 """Rows that retention touches before an event that has to be added may come between."""
@@ -58,7 +58,7 @@ class EventTooLarge(ValueError):
 
 @dataclass(frozen=True, kw_only=True)
 class Spooled:
-    """An event as it lies in the spool. `sequence` ascends without end; a gap in the cloud is an evicted event."""
+    """An event as stored in the spool. `sequence` ascends without end; a gap in the cloud is an evicted event."""
 
     sequence: int
     event: Event
@@ -69,7 +69,7 @@ class Spooled:
 
 @dataclass(frozen=True, kw_only=True)
 class Unreadable:
-    """What lies in the spool as an event and is none; `problem` says why."""
+    """A row of the spool that is not a valid event; `problem` says why."""
 
     sequence: int
     problem: str
@@ -77,7 +77,7 @@ class Unreadable:
 
 @dataclass(frozen=True, kw_only=True)
 class SpoolCounts:
-    """What lies in the spool now, and what happened to it since it was made."""
+    """The content of the spool now, and its counters since it was created."""
 
     waiting: int
     kept: int
@@ -108,7 +108,9 @@ class Spool:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             self._lock.close()
-            raise SpoolInUse(f"Another camera agent runs on {folder}. End it, or give this one a folder.") from None
+            raise SpoolInUse(
+                f"Another camera agent runs on {folder}. End it, or use another folder."
+            ) from None
         try:
             self._database = _open(folder)
         except sqlite3.Error as error:
@@ -116,7 +118,7 @@ class Spool:
             raise _unusable(folder, error) from None
 
     def add(self, event: Event, picture: bytes | None, *, now: float) -> int:
-        """Commit an event; gives its sequence number. Raises `EventTooLarge`, and `sqlite3.Error` for a full disk."""
+        """Commit an event; returns its sequence number. Raises `EventTooLarge`, and `sqlite3.Error` for a full disk."""
         facts = event.to_json()
         size = _ROW_BYTES + len(facts.encode()) + len(picture or b"")
         if size > self._max:
@@ -132,7 +134,7 @@ class Spool:
     def waiting(self, count: int) -> list[Spooled]:
         """The oldest events that were not forwarded yet, in the order in which they were added.
 
-        What is no event is set aside, so that it holds back nothing. It stays on the disk as long as forwarded events.
+        Invalid rows are skipped, so that they block nothing. They stay on the disk as long as forwarded events.
         """
         which = "WHERE forwarded = 0 ORDER BY sequence LIMIT ?"
         with self._opened() as database:
@@ -166,12 +168,12 @@ class Spool:
             database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def counts(self) -> SpoolCounts:
-        """What lies here and what happened."""
+        """Content and counters."""
         with self._opened() as database:
             return _counts(database)
 
     def begun(self, *, since: float) -> dict[str, int]:
-        """How many visits began before each camera since this time, as far as they lie here still."""
+        """How many visits of each camera began since this time, as far as they are still in the spool."""
         with self._opened() as database:
             rows = database.execute(
                 # By name: the planner would take `by_camera` for the groups, and read every event.
@@ -226,7 +228,7 @@ class Spool:
 
 
 def read_events(folder: Path, *, count: int, camera: str | None = None) -> tuple[list[Spooled], list[Unreadable]]:
-    """The newest events, newest first, and what among them is none, from beside a running agent.
+    """The newest events, newest first, and invalid rows among them; works next to a running agent.
 
     Raises `SpoolUnusable`.
     """
@@ -237,7 +239,7 @@ def read_events(folder: Path, *, count: int, camera: str | None = None) -> tuple
 
 
 def read_counts(folder: Path) -> SpoolCounts:
-    """What lies in a spool, from beside a running agent. Raises `SpoolUnusable`."""
+    """Content and counters of a spool; works next to a running agent. Raises `SpoolUnusable`."""
     with _reading(folder) as database:
         return _counts(database)
 
@@ -246,7 +248,7 @@ def read_counts(folder: Path) -> SpoolCounts:
 def _reading(folder: Path) -> Generator[sqlite3.Connection]:
     path = folder / FILE
     if not path.is_file():
-        raise SpoolUnusable(f"{folder} holds no events: no camera agent has recorded there. Name its folder: --home.")
+        raise SpoolUnusable(f"{folder} has no events: no camera agent has recorded there. Name its folder: --home.")
     try:
         with contextlib.closing(_connect(f"{path.resolve().as_uri()}?mode=ro")) as database:
             yield database
@@ -269,7 +271,7 @@ def _open(folder: Path) -> sqlite3.Connection:
 
 
 def _connect(uri: str) -> sqlite3.Connection:
-    return sqlite3.connect(uri, uri=True, timeout=_PATIENCE, isolation_level=None, check_same_thread=False)
+    return sqlite3.connect(uri, uri=True, timeout=_LOCK_TIMEOUT_SECONDS, isolation_level=None, check_same_thread=False)
 
 
 def _unusable(folder: Path, error: sqlite3.Error) -> SpoolUnusable:
@@ -286,7 +288,7 @@ def _count(database: sqlite3.Connection, name: str, more: int) -> None:
 def _first_to_go(database: sqlite3.Connection) -> tuple[int, int, int]:
     """Number, size and state of the oldest that was forwarded or set aside, or else of the oldest that waits.
 
-    One query for each state: an index cannot give "forwarded first, then by age", and sorting takes all rows.
+    One query for each state: no index has the order "forwarded first, then by age", and sorting takes all rows.
     """
     for forwarded in (1, 2, 0):
         found = database.execute(

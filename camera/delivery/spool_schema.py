@@ -1,6 +1,6 @@
 """Tables, indexes and statements of the spool. Every statement takes the same time however many events there are.
 
-`forwarded` is 0 or 1, or 2 for what is no event and was set aside.
+`forwarded` is 0 or 1, or 2 for an invalid row that is skipped.
 """
 
 SCHEMA = """

@@ -88,7 +88,7 @@ def kept_picture(image: Image.Image, *, blur: Blur, detector: Detector) -> bytes
 
 
 def shows_people(image: Image.Image, detector: Detector) -> bool:
-    """Whether a face or a number plate is found; also where the search fails, for then nobody knows."""
+    """Whether a face or a number plate is found; true if the search fails."""
     try:
         return bool(detector(np.asarray(_at_most(image.convert("RGB"), SEARCH_WIDTH))))
     except Exception:  # whatever a detector fails on

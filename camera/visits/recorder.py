@@ -17,7 +17,7 @@ from camera.visits.privacy import Blur, Detector, kept_picture
 logger = logging.getLogger(__name__)
 
 _QUEUE = 64
-"""Events on their way to the disk; beyond it cameras wait, and skip frames meanwhile."""
+"""Events on their way to the disk; beyond it cameras wait and skip frames."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +49,7 @@ class Recorder:
         while (unblurred := self._queue.get()) is not None:
             try:
                 self._write(unblurred)
-            except Exception:  # a full disk, a broken picture: the next event may fit, and somebody has to take it
+            except Exception:  # a full disk, a broken picture: the next event may fit
                 self._metrics.unrecorded.labels(unblurred.event.camera).inc()
                 logger.exception("event not recorded", extra={"camera": unblurred.event.camera})
 

@@ -1,4 +1,4 @@
-"""From one camera's answers to events: `visits` decides, this gives visits their ids and times."""
+"""From one camera's answers to events: `visits` decides, this module adds ids and times."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ class _Visit:
 
 
 class VisitorLog:
-    """Who is before one camera. Used by the thread that asks; others may read `visiting` and `visits`."""
+    """Visitors of one camera. Used by the classifying thread; others may read `visiting` and `visits`."""
 
     def __init__(self, settings: CameraSettings, *, recorder: Recorder) -> None:
         self._camera = settings.name

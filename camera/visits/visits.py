@@ -46,7 +46,7 @@ class Ending(StrEnum):
     LEFT = "left"
     QUIET = "quiet"
     UNSEEN = "unseen"
-    """No frame was classified any more: a camera or the endpoint is away, so nobody knows."""
+    """No frame was classified any more: camera or endpoint is unreachable, so the end is unknown."""
     STOPPED = "stopped"
 
 
@@ -70,7 +70,7 @@ type Change[P] = Began[P] | Ended[P]
 
 @dataclass(frozen=True, kw_only=True)
 class VisitTracker[P]:
-    """Who is before one camera; `advance`, `elapse` and `close` give the next state and what changed."""
+    """Visitors of one camera; `advance`, `elapse` and `close` return the next state and the changes."""
 
     tracks: Mapping[str, Track[P]] = field(default_factory=dict[str, Track[P]])
     classified: float | None = None

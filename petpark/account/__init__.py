@@ -22,7 +22,7 @@ _AT_ONCE = 6
 def examine(root: Path, stack: str, *, session: boto3.Session | None = None) -> Iterator[Check]:
     """The checks of the account against `Pulumi.<stack>.yaml` below `root`, in a fixed order.
 
-    Without usable settings or credentials there is one check, which says so. Never raises for what AWS answers.
+    Without usable settings or credentials there is one check that reports it. Never raises for answers of AWS.
     """
     try:
         settings = read_stack(root, stack)

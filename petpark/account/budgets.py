@@ -1,4 +1,4 @@
-"""A budget that notifies somebody before the bill arrives."""
+"""A budget that sends a notification before the bill arrives."""
 
 import json
 from collections.abc import Sequence
@@ -11,14 +11,14 @@ _SUGGESTED_USD = "200"
 
 
 def check(account: Account, caller: Caller) -> Sequence[Check]:
-    """Whether any budget of the account notifies anybody."""
+    """Whether any budget of the account has subscribers."""
     found = account.pages("budgets", "describe_budgets", "Budgets", AccountId=caller.account)
     names = [budget["BudgetName"] for budget in found]
-    told = [name for name in names if _notifies(account, caller, name)]
-    if told:
-        return [Check(name="budget", health=Health.FINE, found=f"notifications from {', '.join(told)}")]
-    said = f"no notifications from {', '.join(names)}" if names else "there is none"
-    return [Check(name="budget", health=Health.ABSENT, found=said, fix=_create(caller))]
+    notified = [name for name in names if _notifies(account, caller, name)]
+    if notified:
+        return [Check(name="budget", health=Health.FINE, found=f"notifications from {', '.join(notified)}")]
+    found = f"no notifications from {', '.join(names)}" if names else "there is none"
+    return [Check(name="budget", health=Health.ABSENT, found=found, fix=_create(caller))]
 
 
 def _notifies(account: Account, caller: Caller, budget: str) -> bool:

@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
 def check(account: Account, stack: str, settings: "StackSettings") -> Sequence[Check]:
     """A check for each instance type. Names of zones differ between accounts, so only AWS can answer."""
-    asked = fleets(settings)
-    types = sorted({type_ for fleet in asked for type_ in fleet.types})
+    required = fleets(settings)
+    types = sorted({type_ for fleet in required for type_ in fleet.types})
     offered = _offered(account, types)
-    common = sorted(set[str].intersection(*(set[str]().union(*(offered[one] for one in f.types)) for f in asked)))
-    only = {fleet.types[0] for fleet in asked if len(fleet.types) == 1}
+    common = sorted(set[str].intersection(*(set[str]().union(*(offered[one] for one in f.types)) for f in required)))
+    only = {fleet.types[0] for fleet in required if len(fleet.types) == 1}
     return [_type(account, stack, settings, type_, offered[type_], common, type_ in only) for type_ in types]
 
 
@@ -48,7 +48,7 @@ def _type(
     common: Sequence[str],
     only: bool,
 ) -> Check:
-    """Judge one type; `only` says that there is no alternative to it."""
+    """Judge one type; `only`: there is no alternative to it."""
     name = f"instance type: {type_}"
     lacking = [zone for zone in settings.zones if zone not in offered]
     if not lacking:

@@ -11,7 +11,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from petpark.doctor import Check, Health
 from petpark.errors import DENIED
 
-_PATIENCE = Config(
+_CLIENT_CONFIG = Config(
     connect_timeout=5, read_timeout=20, retries={"mode": "standard", "total_max_attempts": 3}, max_pool_connections=16
 )
 _HOME: Mapping[str, str] = {"budgets": "us-east-1", "iam": "us-east-1", "route53": "us-east-1"}
@@ -88,7 +88,7 @@ class Account:
             if service not in self._clients:
                 make: Any = self._session.client
                 region = _HOME.get(service, self.region)
-                self._clients[service] = make(service, region_name=region, config=_PATIENCE)
+                self._clients[service] = make(service, region_name=region, config=_CLIENT_CONFIG)
             return self._clients[service]
 
     def _unanswered(self, service: str, operation: str, error: ClientError | BotoCoreError) -> Unchecked:
@@ -98,7 +98,7 @@ class Account:
 
 
 def permission(service: str, operation: str) -> str:
-    """The IAM action that lets somebody call `operation`, in the API's own spelling, of a boto3 client."""
+    """The IAM action that allows calling `operation`, in the API's own spelling, of a boto3 client."""
     action = f"{_PREFIXES.get(service, service)}:{operation}"
     return _PERMISSIONS.get(action, action)
 

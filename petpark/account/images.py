@@ -1,4 +1,4 @@
-"""The public parameters that hold the newest machine images."""
+"""The public parameters of the newest machine images."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING

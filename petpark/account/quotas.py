@@ -24,9 +24,9 @@ def check(account: Account, stack: str, settings: "StackSettings") -> Sequence[C
     return found
 
 
-def _instances(account: Account, stack: str, asked: Sequence[Fleet]) -> Iterator[Check]:
+def _instances(account: Account, stack: str, required: Sequence[Fleet]) -> Iterator[Check]:
     by_quota: dict[Quota, list[Fleet]] = defaultdict(list)
-    for fleet in asked:
+    for fleet in required:
         for type_ in fleet.types:
             quota = vcpu_quota(type_, spot=fleet.spot)
             if quota is None:
@@ -48,9 +48,9 @@ def _vcpus(account: Account, stack: str, quota: Quota, counted: Sequence[Fleet])
     largest = {fleet: max(each[one] for one in those) for fleet, those in types.items()}
     needed = sum(fleet.instances * largest[fleet] for fleet in counted)
     peak = sum(fleet.peak * largest[fleet] for fleet in counted)
-    asked = ", ".join(f"{fleet.instances} {' or '.join(types[fleet])} for {fleet.purpose}" for fleet in counted)
+    required = ", ".join(f"{fleet.instances} {' or '.join(types[fleet])} for {fleet.purpose}" for fleet in counted)
     used = f", {others} more in use" if others else ""
-    found = f"{limit:.0f} vCPUs; needed {needed} ({asked}){used}"
+    found = f"{limit:.0f} vCPUs; needed {needed} ({required}){used}"
     name = f"quota: {quota.name}"
     if limit < others + needed:
         return Check(name=name, health=Health.MISSING, found=found, fix=_increase(account, quota, others + peak))

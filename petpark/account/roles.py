@@ -62,7 +62,7 @@ def _role(account: Account, caller: Caller, role: LinkedRole) -> Check:
 
 
 def _may_create(account: Account, caller: Caller, role: LinkedRole) -> bool:
-    """What IAM's policy simulator says. It takes the ARN of a user or a role, not of a session.
+    """The result of IAM's policy simulator. It takes the ARN of a user or a role, not of a session.
 
     https://docs.aws.amazon.com/IAM/latest/APIReference/API_SimulatePrincipalPolicy.html
     """

@@ -51,8 +51,8 @@ def ingest(
 ) -> Ingestion:
     """Put the photos of a folder, a prefix in S3, a tar archive here or in S3, or a public set into the data lake.
 
-    `index` is a file, or an object in S3, that says what the photos show; `base` a dataset whose photos stay where
-    they are, and whose relabels and exclusions still hold. What lies in S3 is read in the publisher's role. Raises
+    `index` is a file, or an object in S3, with the photos' labels; `base` a dataset whose photos keep their splits, and
+    whose relabels and exclusions remain valid. S3 is read in the publisher's role. Raises
     `SourceClosed`, and training's `DatasetRefused`, `DatasetMissing`, `PhotosUnreachable`.
     """
     from registry.encoding import format_time
@@ -98,7 +98,7 @@ def data_gates(target: Target, settings: Sequence[str] = ()) -> DataGates:
 
 
 def asked_gates(target: Target) -> DataGates | None:
-    """What a job asks of its dataset's newest report: nothing where the stack declares nothing."""
+    """A job's gates for its dataset's newest report: none if the stack declares none."""
     return data_gates(target) if target.outputs.gates.data else None
 
 

@@ -89,7 +89,7 @@ def glance(
     gates: DataGates,
     clock: Clock = utc_now,
 ) -> QualityReport:
-    """What a dataset is worth as far as its manifest tells; nothing is read, learned or stored."""
+    """The quality of a dataset as far as its manifest shows it; nothing is read, trained or stored."""
     from training.quality.report import glance
 
     return glance(

@@ -45,7 +45,7 @@ class Timeouts:
     pause: Callable[[float], None] = time.sleep
 
 
-def open_client(patience: Timeouts) -> httpx.Client:
+def open_client(timeouts: Timeouts) -> httpx.Client:
     """A client that respects `HTTPS_PROXY`, `HTTP_PROXY`, `NO_PROXY` and `SSL_CERT_FILE`; loopback needs no proxy.
 
     Certificates of the system count as well as certifi's, because a company's own authority is in the system's.
@@ -62,7 +62,7 @@ def open_client(patience: Timeouts) -> httpx.Client:
     try:
         return httpx.Client(
             follow_redirects=True,
-            timeout=httpx.Timeout(patience.read, connect=patience.connect),
+            timeout=httpx.Timeout(timeouts.read, connect=timeouts.connect),
             verify=trusted,
             mounts=dict.fromkeys(_LOOPBACK),
         )
@@ -80,7 +80,7 @@ def fetch(
     accepted: frozenset[str] | None,
     limit: int,
     report: Report,
-    patience: Timeouts | None = None,
+    timeouts: Timeouts | None = None,
     client: httpx.Client | None = None,
 ) -> str:
     """Make `target` the file at `url`, if its SHA-256 is one of `accepted` (None: any), and return its SHA-256.
@@ -90,15 +90,15 @@ def fetch(
     by `open_client`. Raises `PublisherUnreachable`, `ArchiveMissing`, `ArchiveRefused`, `NoSpace` or
     `FolderNotWritable`; then `target` does not exist.
     """
-    patience = patience or Timeouts()
+    timeouts = timeouts or Timeouts()
     part = _Part(target)
-    download = _Download(url, part, limit=limit, report=report, patience=patience)
+    download = _Download(url, part, limit=limit, report=report, timeouts=timeouts)
     try:
         if target.exists():
             if accepted is not None and (digest := _sha256(target)) in accepted:
                 return digest
             target.unlink()
-        with contextlib.nullcontext(client) if client else open_client(patience) as opened:
+        with contextlib.nullcontext(client) if client else open_client(timeouts) as opened:
             resumed = part.size > 0
             download.run(opened)
             digest = _sha256(part.file)
@@ -121,14 +121,14 @@ def fetch(
 
 
 def unwritable(what: str, error: OSError, folder: Path) -> InstallFailed:
-    """Returns, for an error in `folder` whether the disk is full, or what lies there is in the way."""
+    """Returns for an error in `folder` whether the disk is full, or an existing file is in the way."""
     if error.errno in _FULL:
         return NoSpace(f"{what}: {error}.", next_step="Make space on this disk, then run it again.")
     return FolderNotWritable(f"{what}: {error}.", next_step=f"Remove {folder}, as its owner, then run it again.")
 
 
 def shown_url(url: str) -> str:
-    """`url` without what may be secret in it: name, password, and a query, which may hold a signature."""
+    """`url` without what may be secret in it: name, password, and a query, which may contain a signature."""
     return re.sub(r"//.*@", "//", url.partition("?")[0], flags=re.DOTALL) if "@" in url or "?" in url else url
 
 
@@ -154,7 +154,7 @@ class _Part:
         return source.get("validator") if same else None
 
     def begin(self, url: str, validator: str | None) -> None:
-        """Forget what is there and say what comes now."""
+        """Discard the part, and record what is downloaded now."""
         self.discard()
         self._source.write_text(json.dumps({"url": url, "validator": validator}), encoding="utf-8")
 
@@ -182,20 +182,20 @@ class _Broken(Exception):
 class _Download:
     """Attempts at one file until it is complete."""
 
-    def __init__(self, url: str, part: _Part, *, limit: int, report: Report, patience: Timeouts) -> None:
+    def __init__(self, url: str, part: _Part, *, limit: int, report: Report, timeouts: Timeouts) -> None:
         self._url = url
         self._part = part
         self._limit = limit
         self._report = report
-        self._patience = patience
+        self._timeouts = timeouts
 
     def run(self, client: httpx.Client) -> None:
         """Returns when all bytes are there; raises `PublisherUnreachable` when that takes too many attempts."""
-        patience = self._patience
-        deadline = time.monotonic() + patience.seconds
+        timeouts = self._timeouts
+        deadline = time.monotonic() + timeouts.seconds
         idle = 0
         why: Exception | None = None
-        for _ in range(patience.attempts):
+        for _ in range(timeouts.attempts):
             before = self._part.size
             try:
                 return self._attempt(client, deadline)
@@ -203,11 +203,11 @@ class _Download:
                 why = error
             idle = 0 if self._part.size > before else idle + 1
             unconnected = isinstance(why, httpx.ConnectError | httpx.ConnectTimeout | httpx.ProxyError)
-            if _hopeless(why) or idle >= (patience.unconnected if unconnected else patience.idle):
+            if _hopeless(why) or idle >= (timeouts.unconnected if unconnected else timeouts.idle):
                 break
             if time.monotonic() > deadline:
                 break
-            patience.pause(max(getattr(why, "wait", 0.0), random.uniform(0.5, 1.0) * 2**idle))  # noqa: S311
+            timeouts.pause(max(getattr(why, "wait", 0.0), random.uniform(0.5, 1.0) * 2**idle))  # noqa: S311
         raise self._unreachable(why)
 
     def _attempt(self, client: httpx.Client, deadline: float) -> None:
@@ -231,7 +231,7 @@ class _Download:
             raise _Broken(f"{self._part.size} of {total} bytes arrived")
 
     def _total(self, answer: httpx.Response, have: int) -> int | None:
-        """The size of the whole file, if the answer says it; the part on disk is ready for what comes next."""
+        """The size of the whole file, if the answer has it; the part on disk is ready for the next bytes."""
         status = answer.status_code
         if status == _PART:
             ranged = _RANGE.fullmatch(answer.headers.get("content-range", ""))
@@ -264,7 +264,7 @@ class _Download:
                 file.write(chunk)
                 self._report(done, total)
                 if time.monotonic() > deadline:
-                    raise _Broken(f"it took more than {self._patience.seconds:.0f} s")
+                    raise _Broken(f"it took more than {self._timeouts.seconds:.0f} s")
 
     def _refuse_downgrade(self, answer: httpx.Response) -> None:
         if answer.history and self._url.startswith("https:") and answer.url.scheme != "https":

@@ -35,12 +35,12 @@ def download(
     tools: Path,
     *,
     report: Report,
-    patience: Timeouts | None = None,
+    timeouts: Timeouts | None = None,
     free: Free = free_space,
 ) -> tuple[Path, str]:
     """The verified file of `archive` in `tools/downloads`, and its SHA-256. Call it with `locked`.
 
-    A file that somebody put there by hand is used if its hash is right. Raises what `fetch` does, and `NoSpace` before
+    A file that was put there by hand is used if its hash is right. Raises what `fetch` does, and `NoSpace` before
     anything is fetched.
     """
     folder = downloads(tools)
@@ -61,7 +61,7 @@ def download(
                 accepted=archive.sha256,
                 limit=archive.packed * _SLACK,
                 report=report,
-                patience=patience,
+                timeouts=timeouts,
             )
         except (PublisherUnreachable, ArchiveMissing):
             if number == len(archive.urls):
@@ -127,7 +127,7 @@ def locked(name: str, tools: Path, *, waiting: Callable[[], None]) -> Generator[
 
 
 def downloads(tools: Path) -> Path:
-    """Where archives and their parts lie."""
+    """The folder of archives and their parts."""
     return tools / "downloads"
 
 

@@ -19,7 +19,7 @@ _FIRST_USE = "pins.json"
 
 @dataclass(frozen=True, kw_only=True)
 class Archive:
-    """A file to fetch. `sha256` holds the hashes that are accepted (None: any); sizes are in bytes and roughly right.
+    """A file to fetch. `sha256`: the accepted hashes (None: any); sizes are in bytes and roughly right.
 
     `urls` are tried in this order until one has the file.
     """

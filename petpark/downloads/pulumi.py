@@ -26,7 +26,7 @@ MIRROR = "PETPARK_PULUMI_MIRROR"
 """Environment variable: a server with the publisher's paths to use instead; with TLS, unless it is on this machine."""
 
 _CLI_SIZES, _PLUGIN_SIZES = (150_000_000, 500_000_000), (250_000_000, 1_000_000_000)
-"""(packed, unpacked), in bytes: rounded up generously, for the check of disk space; `size` asks for the real size."""
+"""(packed, unpacked), in bytes: rounded up generously, for the check of disk space; `size` requests the real size."""
 
 _WAYS_OUT = (
     f"Allow access to get.pulumi.com (HTTPS_PROXY, NO_PROXY, SSL_CERT_FILE and {MIRROR} are respected), or install it "
@@ -82,7 +82,7 @@ def home(tools: Path = TOOLS) -> Path:
 
 
 def size(file: File) -> int | None:
-    """How many bytes `file` has, as the publisher says; None if it does not answer within a few seconds."""
+    """The size of `file` in bytes, as the publisher reports it; None without an answer within a few seconds."""
     try:
         with open_client(Timeouts(connect=2.0, read=3.0)) as client:
             length = client.head(file.url).raise_for_status().headers.get("content-length", "")
@@ -97,7 +97,7 @@ def install(
     waiting: Callable[[], None],
     tools: Path = TOOLS,
     environment: Mapping[str, str] = os.environ,
-    patience: Timeouts | None = None,
+    timeouts: Timeouts | None = None,
 ) -> list[Fetched]:
     """Download the CLI and the aws plugin into `tools` unless they are there; raises an `InstallFailed`.
 
@@ -109,13 +109,13 @@ def install(
         destination = tools / "pulumi" / version("pulumi")
         program = destination / "bin" / "pulumi"
         if not program.is_file():
-            archive, cli = _verified(cli_file(environment), showing, tools, environment, patience)
+            archive, cli = _verified(cli_file(environment), showing, tools, environment, timeouts)
             place(archive, destination, unpacked=_CLI_SIZES[1], arrange=_arrange)
             unchanged.record(program)
             record(cli.name, cli.sha256, tools)
             fetched.append(cli)
         if not _plugin(tools).is_dir():
-            archive, plugin = _verified(plugin_file(environment), showing, tools, environment, patience)
+            archive, plugin = _verified(plugin_file(environment), showing, tools, environment, timeouts)
             try:
                 _install_plugin(program, archive, tools)
             finally:
@@ -141,14 +141,14 @@ def problem(program: Path, tools: Path = TOOLS) -> str:
 
 
 def _verified(
-    file: File, showing: Showing, tools: Path, environment: Mapping[str, str], patience: Timeouts | None
+    file: File, showing: Showing, tools: Path, environment: Mapping[str, str], timeouts: Timeouts | None
 ) -> tuple[Path, Fetched]:
     """Download `file`; its hash must be the repository's, else the publisher's and that of the first download."""
     pinned, recorded = pulumi_pins().get(file.name), first_use(file.name, tools)
     if pinned is None:
         _require_tls(file, environment)
     with _ways_out():
-        stated = _stated(file, tools, patience) if pinned is None and file.checksums else None
+        stated = _stated(file, tools, timeouts) if pinned is None and file.checksums else None
     if recorded is not None and (other := pinned or stated) is not None and other != recorded:
         raise changed(file.name, recorded, other)
     known = pinned or stated or recorded
@@ -160,7 +160,7 @@ def _verified(
         unpacked=file.sizes[1],
     )
     with showing(file.name) as report, _ways_out():
-        path, digest = download(archive, tools, report=report, patience=patience)
+        path, digest = download(archive, tools, report=report, timeouts=timeouts)
     if pinned is not None:
         trust = "the hash in the repository"
     elif stated is not None:
@@ -181,11 +181,11 @@ def _ways_out() -> Generator[None]:
         raise type(error)(why, next_step=_WAYS_OUT) from error
 
 
-def _stated(file: File, tools: Path, patience: Timeouts | None) -> str:
+def _stated(file: File, tools: Path, timeouts: Timeouts | None) -> str:
     """The hash that the publisher's list states for `file`."""
     listing = downloads(tools) / "pulumi-checksums.txt"
     listing.unlink(missing_ok=True)
-    fetch(file.checksums, listing, accepted=None, limit=_CHECKSUMS_LIMIT, report=lambda _d, _t: None, patience=patience)
+    fetch(file.checksums, listing, accepted=None, limit=_CHECKSUMS_LIMIT, report=lambda _d, _t: None, timeouts=timeouts)
     rows = [line.split() for line in listing.read_text(encoding="utf-8", errors="replace").splitlines()]
     listing.unlink()
     hashes = {row[0].lower() for row in rows if len(row) == 2 and row[1].lstrip("*") == file.name}
@@ -198,7 +198,7 @@ def _arrange(folder: Path) -> Path:
     """The publisher's archive has its programs in `pulumi/`; they are looked for in `bin/`."""
     program = folder / "pulumi" / "pulumi"
     if not program.is_file():
-        raise ArchiveRefused("The archive holds no pulumi/pulumi.", next_step="Fetch it from the publisher.")
+        raise ArchiveRefused("The archive does not contain pulumi/pulumi.", next_step="Fetch it from the publisher.")
     (folder / "pulumi").rename(folder / "bin")
     done = _run([str(folder / "bin" / "pulumi"), "version"], {}, seconds=60)
     if done.stdout.strip().removeprefix("v") != version("pulumi"):

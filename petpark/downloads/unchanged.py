@@ -44,7 +44,7 @@ def problem(program: Path, *, verified: Callable[[], str]) -> str:
 
 def _facts(program: Path) -> dict[str, object]:
     found = program.stat()
-    times = {"mtime_ns": found.st_mtime_ns, "ctime_ns": found.st_ctime_ns}  # nobody can set the latter
+    times = {"mtime_ns": found.st_mtime_ns, "ctime_ns": found.st_ctime_ns}  # the latter cannot be set
     return {"name": program.name, "size": found.st_size, **times}
 
 

@@ -1,4 +1,4 @@
-"""Archives unpacked so that nothing lands outside of the folder, and Go's hash over what they held."""
+"""Archives unpacked so that nothing lands outside of the folder, and Go's hash over their content."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _DAMAGED = (
     gzip.BadGzipFile,  # an OSError, and the only one that is valid for the archive
     zlib.error,
     EOFError,
-    UnicodeDecodeError,  # a name that says it is UTF-8 and is not
+    UnicodeDecodeError,  # a name marked as UTF-8 that is not
     NotImplementedError,
     RuntimeError,
 )
@@ -48,7 +48,7 @@ def unpack(archive: Path, folder: Path, *, limit: int) -> None:
 
 
 def dirhash(folder: Path) -> str:
-    """Terraform's `h1:` hash of what an archive held: Go's dirhash.Hash1 over its files' names and SHA-256.
+    """Terraform's `h1:` hash of an archive's content: Go's dirhash.Hash1 over its files' names and SHA-256.
 
     https://pkg.go.dev/golang.org/x/mod/sumdb/dirhash#Hash1
     """
@@ -100,7 +100,7 @@ def _untar(archive: Path, folder: Path, limit: int) -> None:
 
 
 class _Names:
-    """The names of an archive, each looked at before it is unpacked."""
+    """The names of an archive, each checked before it is unpacked."""
 
     def __init__(self, archive: Path) -> None:
         self._archive = archive
@@ -126,4 +126,4 @@ class _Names:
 
 
 def _unsafe(archive: Path, what: str) -> ArchiveRefused:
-    return ArchiveRefused(f"{archive.name} holds {what}; nothing was installed.", next_step=_FROM_THE_PUBLISHER)
+    return ArchiveRefused(f"{archive.name} contains {what}; nothing was installed.", next_step=_FROM_THE_PUBLISHER)

@@ -86,7 +86,7 @@ def _look_back(desk: PromotionService, begun: Experiment, version: Version, cloc
     from registry.errors.experiments import ExperimentVoid
 
     try:
-        desk.hold(version, clock())
+        desk.check(version, clock())
         head = desk.channel.head()
     except NotCertified as error:
         expected = f"a valid certificate for version {version.number}"

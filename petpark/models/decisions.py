@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from registry.version import Version
 
 USUAL_DAYS = 90
-"""How long a certificate is valid unless somebody says otherwise."""
+"""Default validity of a certificate."""
 
 
 REPORT = "report.html"
@@ -86,17 +86,17 @@ class Consequence:
     channel: str
     version: int
     withdrawn: bool
-    """Whether its endpoints stop serving it: where the channel asks for certificates."""
+    """Whether its endpoints stop serving it: if the channel requires certificates."""
     instead: int | None
     """The version that they go back to, or that a rollback would bring; None if none is left."""
 
     @property
-    def told(self) -> str:
+    def effect(self) -> str:
         """For people, with the command that helps."""
         back = f'petpark rollback --channel {self.channel} --why "…"'
         other = f"petpark models list; petpark certify N …; petpark promote N --channel {self.channel} …"
         if not self.withdrawn:
-            stays = f"{self.channel} asks for no certificate: its endpoints go on serving version {self.version}."
+            stays = f"{self.channel} requires no certificate: its endpoints continue to serve version {self.version}."
             return f"{stays} To take it out of force: {other if self.instead is None else back}"
         if self.instead is None:
             return (
@@ -139,7 +139,7 @@ def _instead(target: Target, name: str, head: ChannelEntry, clock: Clock) -> int
         if move.version == head.version:
             continue
         try:
-            here.hold(here.catalog.version(move.version, digest=move.digest), now=clock())
+            here.check(here.catalog.version(move.version, digest=move.digest), now=clock())
         except NotCertified:
             continue
         return move.version
@@ -152,7 +152,7 @@ def promote(
 
     A channel lasts forever once it has an entry. `create_channel` allows one that no stack declares and that has none.
     Raises `ChannelUnknown`, or the registry's `ReasonMissing`, `VersionMissing`, `MoverRefused`, `GatesFailed`,
-    `NotCertified`, `SamePerson`, `MetricBelow`, or `ChannelMoved` when somebody else moved the channel meanwhile.
+    `NotCertified`, `SamePerson`, `MetricBelow`, or `ChannelMoved` if another person moved the channel first.
     """
     here = promotion_service(target, channel)
     if not create_channel and channel not in target.outputs.channels and here.channel.head() is None:
@@ -178,7 +178,7 @@ def roll_back(
 ) -> RollbackResult:
     """Move `channel` back to the version before, or to version `to`, as the stack's promoter.
 
-    Of the channel's rule only certificate and movers are asked again: a version whose certificate was revoked or has
+    Of the channel's rule only certificate and movers are checked again: a version whose certificate was revoked or has
     ended does not come back, but a person who notices at night needs no second one. `again` allows a version that was
     rolled back from.
     Raises the registry's `ReasonMissing`, `NothingToRollBackTo`, `RolledBackBefore`, `MoverRefused`, `NotCertified` or

@@ -23,7 +23,7 @@ EVALUATION = "evaluation.json"
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """How a version did at one gate. Of a version that tells no more, the texts are empty."""
+    """A version's result at one gate. The texts are empty if the version has none."""
 
     name: str
     state: State
@@ -73,20 +73,20 @@ def in_force(target: Target) -> Gates:
 
 
 def plan(target: Target, gates: Sequence[str], checks: Sequence[str]) -> EvaluationPlan:
-    """What a new job is asked: what the stack says, made stricter by `gates` and changed by `checks` (`name=value`).
+    """The gates and checks of a new job: the stack's, made stricter by `gates` and changed by `checks` (`name=value`).
 
     Raises `GateLoosened`, or training's `SpecMalformed`, which names the settings that exist.
     """
     from training.plan import Checks, EvaluationPlan
 
-    held = in_force(target)
-    asked = held.with_settings(gates)
-    before: Mapping[str, float] = asdict(held)
+    required = in_force(target)
+    asked = required.with_settings(gates)
+    before: Mapping[str, float] = asdict(required)
     loosened = {name: value for name, value in asdict(asked).items() if MODEL_GATES[name].loosens(before[name], value)}
     if loosened:
-        said = "; ".join(f"{name}={value:g}, the stack {before[name]:g}" for name, value in loosened.items())
+        names = "; ".join(f"{name}={value:g}, the stack {before[name]:g}" for name, value in loosened.items())
         raise GateLoosened(
-            f"--gate may ask for more than the stack, never for less: {said}.",
+            f"--gate can only be stricter than the stack's gates: {names}.",
             next_step="Leave it out; or change petpark:gates in the YAML of the stack that owns the platform, for "
             "everybody, then pulumi up.",
             loosened=loosened,
@@ -96,7 +96,7 @@ def plan(target: Target, gates: Sequence[str], checks: Sequence[str]) -> Evaluat
 
 
 def described(gates: Gates) -> dict[str, str]:
-    """Each gate that asks for anything, as a bound."""
+    """Each gate that is on, as a bound."""
     return {
         name: f"{'at least' if MODEL_GATES[name].stricter is Stricter.HIGHER else 'at most'} {value:g}"
         for name, value in asdict(gates).items()
@@ -130,13 +130,13 @@ def briefly(version: int, metrics: Mapping[str, float]) -> Judgement:
 
 
 def _read(version: Version, facts: Mapping[str, Any]) -> Judgement:
-    """Read `evaluation.json`. What the version's metrics say counts; the file says why."""
-    told = {entry["name"]: entry for entry in facts.get("gates", ())}
+    """Read `evaluation.json`. The version's metrics decide; the file has the reasons."""
+    by_name = {entry["name"]: entry for entry in facts.get("gates", ())}
     verdicts = tuple(
         Verdict(
             name=verdict.name,
             state=verdict.state,
-            **{part: told.get(verdict.name, {}).get(part, "") for part in ("asked", "found", "why", "advice")},
+            **{part: by_name.get(verdict.name, {}).get(part, "") for part in ("asked", "found", "why", "advice")},
         )
         for verdict in briefly(version.number, version.metrics).verdicts
     )

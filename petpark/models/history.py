@@ -1,4 +1,4 @@
-"""A channel's history, and the proof that nobody rewrote it."""
+"""A channel's history, and the proof that it was not rewritten."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class ProvenHistory:
 
     @property
     def sound(self) -> bool:
-        """Whether nobody rewrote it, as far as can be determined."""
+        """Whether it was not rewritten, as far as can be determined."""
         return all(proof.ok for proof in self.proofs)
 
 
@@ -75,7 +75,7 @@ def prove_history(target: Target, channel: str, *, since: str | None = None) -> 
     ]
     chain = _count(look.moves, "each with the hash of the one before") if look.moves else "it was never moved"
     proofs = broken or [Proof(what="chain", detail=chain)]
-    proofs += rewritten or [Proof(what="first writes", detail="the bucket remembers no other state of any entry")]
+    proofs += rewritten or [Proof(what="first writes", detail="the bucket has no other revision of any entry")]
     if not broken:
         proofs += _versions(target, named)
         if since is not None:

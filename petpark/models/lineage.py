@@ -91,7 +91,7 @@ class _Walk:
         for earlier in self._versions_before(version.number):
             if any(file.sha256 == sha256 for file in earlier.files):
                 return self.origin(earlier)
-        return OriginUnknown(reason="a file of no version: it was handed in with the job")
+        return OriginUnknown(reason="not a version's file: it was submitted with the job")
 
     def _versions_before(self, number: int) -> Iterator[Version]:
         """Newest first: a training mostly continues from a late one."""

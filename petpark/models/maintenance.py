@@ -31,7 +31,7 @@ def find_garbage(target: Target) -> Garbage:
 
 
 def collect(target: Target, garbage: Garbage) -> Iterator[Stored]:
-    """Remove the old ones, as the registry's collector; gives each that is gone."""
+    """Remove the old ones, as the registry's collector; yields each removed one."""
     return _collector(target).collect(garbage)
 
 

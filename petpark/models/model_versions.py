@@ -92,7 +92,7 @@ class Report:
 
 @dataclass(frozen=True, kw_only=True)
 class _Standing:
-    """What is needed to say where a version stands."""
+    """What is needed to determine the state of a version."""
 
     store: ObjectStore
     verifier: Verifier
@@ -201,7 +201,7 @@ def channels(target: Target) -> list[str]:
     while (key := next(store.keys(prefix, after=after), None)) is not None:
         name, slash, _ = key.removeprefix(prefix).partition("/")
         names += [name] if slash and NAME.fullmatch(name) else []
-        after = f"{prefix}{name}0"  # the character behind "/": whatever lies in this folder is skipped
+        after = f"{prefix}{name}0"  # the character after "/": everything in this folder is skipped
     return sorted(names)
 
 
@@ -248,7 +248,7 @@ def verify(target: Target, number: int, *, at: datetime | None = None) -> list[P
     from registry.certificates.certificate import Certificates
     from registry.versions.catalog import Catalog
 
-    catalog = Catalog(_store(target), target.outputs.model)  # without a cache: what the store holds is the question
+    catalog = Catalog(_store(target), target.outputs.model)  # without a cache: the store itself is checked
     found = catalog.version(number)
 
     def files() -> str:
@@ -262,7 +262,7 @@ def verify(target: Target, number: int, *, at: datetime | None = None) -> list[P
 
     proofs = [prove("files", files), prove("certificate", certificate)]
     proofs += [prove(f"channel {name}", lambda name=name: _named_by(target, name, found)) for name in channels(target)]
-    return [proof for proof in proofs if proof.detail]  # a channel that never named it has nothing to say
+    return [proof for proof in proofs if proof.detail]  # no line for a channel that never named it
 
 
 def judge(entries: Mapping[int, Certificate | NotCertified], *, at: datetime) -> list[Judged]:

@@ -37,7 +37,7 @@ def failed(what: str, error: RegistryError) -> Proof:
 def prove(what: str, look: Callable[[], str]) -> Proof:
     """Look, and turn an outcome of the registry into a proof that failed.
 
-    What says nothing about the registry, but only that it cannot be looked at now, is raised.
+    Errors that only show that the registry cannot be read now are raised.
     """
     from registry.errors import ClockSkewed, KeyUnavailable, RegistryError, StoreRefused, StoreUnavailable
 

@@ -1,6 +1,6 @@
 """Suggestions for a model that failed gates, as commands.
 
-A gate's own advice (`training.evaluation.gates`) says what to look at. Here the job that was run is taken up again,
+A gate's own advice (`training.evaluation.gates`) says what to check. Here the job that was run is taken up again,
 with more photos, with other parameters, or from the weights that it ended with.
 """
 
@@ -54,7 +54,7 @@ class Suggestion:
 
 @dataclass(frozen=True, kw_only=True)
 class JobDefaults:
-    """What holds where a job says nothing: it need not be said again."""
+    """Default settings, which need not be repeated."""
 
     parameters: HyperParameters
     evaluation: EvaluationPlan
@@ -202,7 +202,7 @@ def _train(
     checks: Mapping[str, object] | None = None,
     weights: int | None = None,
 ) -> str:
-    """The command that asks for the same job, but for what is given."""
+    """The command for the same job with these changes."""
     from training.hyper_parameters import idle
 
     changed = {**asdict(spec.hyper_parameters), **(parameters or {})}
@@ -220,10 +220,10 @@ def _train(
     return _line(*words, "--watch")
 
 
-def _stricter(asked: Gates, held: Gates) -> dict[str, object]:
-    """What a job asked beyond what the stack asks now."""
-    holds: Mapping[str, float] = asdict(held)
-    return {name: value for name, value in asdict(asked).items() if MODEL_GATES[name].loosens(value, holds[name])}
+def _stricter(requested: Gates, required: Gates) -> dict[str, object]:
+    """Gates of a job that are stricter than the stack's now."""
+    holds: Mapping[str, float] = asdict(required)
+    return {name: value for name, value in asdict(requested).items() if MODEL_GATES[name].loosens(value, holds[name])}
 
 
 def _options(option: str, values: Mapping[str, object], usual: Mapping[str, object]) -> list[object]:

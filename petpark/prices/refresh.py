@@ -59,7 +59,7 @@ def refresh(
     showing: Showing,
     *,
     environment: Mapping[str, str] = os.environ,
-    patience: Timeouts | None = None,
+    timeouts: Timeouts | None = None,
 ) -> PriceTable:
     """`table` with today's prices of `regions`; what types have stays as it is. Files are read one after another.
 
@@ -68,7 +68,7 @@ def refresh(
     base = _base(environment)
     if wrong := [name for name in regions if not _REGION_NAME.fullmatch(name)]:
         raise PriceListRefused(f"{', '.join(map(repr, wrong))} is no region.", next_step="Name one such as eu-west-1.")
-    read = {name: _region(name, table, base, showing, patience) for name in regions}
+    read = {name: _region(name, table, base, showing, timeouts) for name in regions}
     return replace(table, regions=MappingProxyType({**table.regions, **read}))
 
 
@@ -117,14 +117,14 @@ def write(table: PriceTable, path: Path) -> None:
         ) from error
 
 
-def _region(name: str, table: PriceTable, base: str, showing: Showing, patience: Timeouts | None) -> RegionPrices:
+def _region(name: str, table: PriceTable, base: str, showing: Showing, timeouts: Timeouts | None) -> RegionPrices:
     found, published = Found(), {}
-    with tempfile.TemporaryDirectory(prefix="petpark-prices-") as folder, open_client(patience or Timeouts()) as client:
+    with tempfile.TemporaryDirectory(prefix="petpark-prices-") as folder, open_client(timeouts or Timeouts()) as client:
         for offer in OFFERS:
             file = Path(folder) / f"{offer}.csv"
             url = f"{base}/offers/v1.0/aws/{offer}/current/{name}/index.csv"
             with showing(f"{offer} in {name}") as report:
-                fetch(url, file, accepted=None, limit=_LARGEST, report=report, patience=patience, client=client)
+                fetch(url, file, accepted=None, limit=_LARGEST, report=report, timeouts=timeouts, client=client)
             with open_list(file, offer=offer, columns=columns(offer)) as listed:
                 found.read(listed, region=name, types=table.types)
                 published[offer] = listed

@@ -35,7 +35,7 @@ class TrainingInstances(Protocol):
     """Who runs jobs: instances, each known by the token of its launch."""
 
     def launch(self, job: str, token: str) -> None:
-        """Start an instance for `job`; the same token gives the same one again. Raises `NoCapacity`."""
+        """Start an instance for `job`; the same token returns the same one. Raises `NoCapacity`."""
         ...
 
     def alive(self, study: str) -> Mapping[str, bool]:
@@ -102,10 +102,10 @@ class Driver:
                 self._end_instances(self.machines.alive(self.name))
             return ended
         full: NoCapacity | None = None
-        told = dict[int, State]()
+        reported = dict[int, State]()
         while True:
             look = records.look(self.machines.alive(self.name))
-            self._say(look, told)
+            self._say(look, reported)
             cancellation = records.cancellation()
             if cancellation is not None:
                 return self._cancel(records, look, cancellation)
@@ -190,14 +190,14 @@ class Driver:
     def _end_instances(self, alive: Mapping[str, bool]) -> None:
         for token in sorted(token for token, at_work in alive.items() if at_work):
             if not self.machines.end(self.name, token):
-                self.tell(f"the instance of launch {token} is not ours to end; its own watchdog will")
+                self.tell(f"no permission to terminate the instance of launch {token}; its own watchdog will")
 
-    def _say(self, look: StudyState, told: dict[int, State]) -> None:
+    def _say(self, look: StudyState, reported: dict[int, State]) -> None:
         scores = look.scores()
         for trial in look.trials:
             state = look.state(trial.number)
-            if state is not told.get(trial.number, State.WAITING):
-                told[trial.number] = state
+            if state is not reported.get(trial.number, State.WAITING):
+                reported[trial.number] = state
                 score, result = scores.get(trial.number), look.results.get(trial.number)
                 found = f", {look.study.metric} {score.value:.3f}" if score else ""
                 why = f": {result.error}" if result is not None and result.error else ""

@@ -1,4 +1,4 @@
-"""What a study's records say: which trials there are, how far each is, and what its instances took."""
+"""A study's records: which trials there are, how far each is, and how long its instances ran."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _STARTABLE: Final = (State.WAITING, State.INTERRUPTED)
 
 @dataclass(frozen=True, kw_only=True)
 class StudyState:
-    """A study at one moment. `alive` says for a launch's token whether its instance is running, as EC2 reports it."""
+    """A study at one moment. `alive`: for a launch's token, whether its instance is running, as EC2 reports it."""
 
     name: str
     study: Study
@@ -120,7 +120,7 @@ class Records:
             return None
 
     def cancellation(self) -> Cancellation | None:
-        """Who cancelled the study; None where nobody did."""
+        """Who cancelled the study; None if it was not cancelled."""
         from training.search.study import Cancellation
 
         try:
@@ -129,7 +129,7 @@ class Records:
             return None
 
     def look(self, alive: Mapping[str, bool]) -> StudyState:
-        """What the records say now; `alive` was asked before, for a job has its result before its instance ends."""
+        """The current records; `alive` was read before, because a job has its result before its instance ends."""
         from training.search.study import plan
 
         study, entries = self.study(), self._entries(alive)
@@ -230,7 +230,7 @@ class Records:
                     trial=launch.trial,
                     most=launch.seconds,
                     born=self.clock() - stored.age.total_seconds(),
-                    # Of two drivers that asked at once, one may have been refused and the other not.
+                    # Of two drivers that launched at once, one may have been refused and the other not.
                     refused=file in refused and layout.launch_token(self.name, number) not in alive,
                     alive=alive.get(layout.launch_token(self.name, number), False),
                 )
@@ -265,7 +265,7 @@ def reservation(study: Study) -> int:
 
 @dataclass(frozen=True, kw_only=True)
 class Listed:
-    """A study among others. `study` is None where its records are not what petpark writes; `problem` says why.
+    """A study among others. `study` is None if its records are malformed; `problem` says why.
 
     `outcome` is empty while it continues.
     """
@@ -278,7 +278,7 @@ class Listed:
 
 
 def listed(store: ObjectStore, limit: int) -> list[Listed]:
-    """The newest studies by id, newest first, and whatever else lies among them."""
+    """The newest studies by id, newest first, and malformed ones among them."""
     names = list(folders(store, layout.STUDIES, ""))
     return [_listed(store, name) for name in reversed(names[-limit:])]
 

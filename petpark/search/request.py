@@ -49,10 +49,10 @@ def design(
     space, recipe = Space(grid=tuple(grid), random=tuple(random)), spec.hyper_parameters
     space.check(recipe)
     if spec.initial_weights is not None and any(each.startswith("architecture=") for each in (*grid, *random)):
-        raise SpecMalformed("weights fit one network: leave --weights out, or architecture out of what is searched")
+        raise SpecMalformed("weights fit one network: omit --weights, or do not search architecture")
     check_metric(metric, labels)
     if trials is None and space.combinations is None:
-        raise SpecMalformed("draws have no end; say how many with --trials")
+        raise SpecMalformed("random draws need a number of trials: add --trials")
     wanted = trials or space.combinations or 1
     study = Study(
         spec=spec,

@@ -43,7 +43,7 @@ def luck(table: Table) -> str:
     verdict = "not luck" if table.luck < _LUCK else "perhaps luck"
     return (
         f"That trial {table.second} comes second is {verdict}: p = {table.luck:.2g} by exchanging their answers. "
-        f"Whether another seed would say the same was not asked."
+        f"Other seeds were not tried."
     )
 
 

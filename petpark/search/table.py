@@ -50,7 +50,7 @@ class Row:
 class Table:
     """A study's trials. `luck`: p-value that best and second are equally good. `outcome`: None until the end.
 
-    `cancelled_by` is the ARN of the person who cancelled it; None where nobody did.
+    `cancelled_by` is the ARN of the person who cancelled it; None if it was not cancelled.
     """
 
     study: str
@@ -73,7 +73,7 @@ class Table:
         return self.rows[trial - 1]
 
     def to_json(self) -> bytes:
-        """Write canonical JSON. Without `cancelled_by` where nobody cancelled it, so that older code reads it."""
+        """Write canonical JSON. Without `cancelled_by` if it was not cancelled, so that older code reads it."""
         return canonical({name: fact for name, fact in asdict(self).items() if name != "cancelled_by" or fact})
 
     @classmethod

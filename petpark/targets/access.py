@@ -14,7 +14,7 @@ _APART = {Role.PUBLISHER: Role.CERTIFIER, Role.CERTIFIER: Role.PUBLISHER}
 def policy(outputs: StackOutputs, roles: Sequence[Role]) -> Document:
     """The policy for the user, or the permission set, of a person who acts in these `roles` of a stack.
 
-    A person who trains is denied the certifier's role, and the other way round; a deny overrides what else somebody
+    A person who trains is denied the certifier's role, and the other way round; a deny overrides what else a policy
     is given. https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html Raises
     `StackOutdated`, `RolesTogether`.
     """

@@ -34,7 +34,7 @@ def find() -> Path | None:
 
 
 def version(program: Path) -> str:
-    """What `pulumi version` says; raises `PulumiFailed` when it says nothing."""
+    """Returns the output of `pulumi version`; raises `PulumiFailed` if it is empty."""
     return run(program, "version", cwd=Path.cwd(), timeout=30).strip().removeprefix("v")
 
 
@@ -61,7 +61,7 @@ def outputs(stack: str, root: Path) -> Mapping[str, Any]:
     program = find()
     if program is None:
         raise PulumiMissing(
-            "The Pulumi CLI is not on this machine; it tells what a stack on AWS consists of.",
+            "The Pulumi CLI is not installed; it is needed to read a stack's outputs.",
             next_step="petpark doctor --install-pulumi (or --target rehearsal, which does without it)",
         )
     text = run(program, "stack", "output", "--json", "--stack", stack, cwd=root, timeout=_OUTPUT_TIMEOUT)
@@ -127,7 +127,7 @@ def run(
         raise _not_deployed(words[-1])
     raise PulumiFailed(
         f"`{shown}` failed: {said or done.stdout.strip()}",
-        next_step="Run it by hand to see more; `pulumi login` if it asks for it.",
+        next_step="Run it by hand to see more; `pulumi login` if it requires a login.",
     )
 
 

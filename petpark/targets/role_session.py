@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from mypy_boto3_sts import STSClient
 
 SECONDS: Final = 3600
-"""A role's session: the most that STS gives to a session that a role began (role chaining), as after `aws sso login`.
+"""A role's session: the maximum for role chaining, as after `aws sso login`.
 
 https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html
 """
 
-_PATIENCE: Final = Config(
+_CLIENT_CONFIG: Final = Config(
     connect_timeout=5,
     read_timeout=60,
     retries={"mode": "standard", "total_max_attempts": 4},
@@ -32,7 +32,9 @@ _PATIENCE: Final = Config(
 def client_of(session: boto3.Session, service: str, url: str | None) -> Any:
     """A boto3 client with timeouts and retries; `url` is the emulator's address, None in AWS."""
     # Buckets as part of the path: the emulator's host name is an address, which takes no subdomain.
-    config = _PATIENCE if url is None else _PATIENCE.merge(Config(s3={"addressing_style": "path"}, proxies={}))
+    config = (
+        _CLIENT_CONFIG if url is None else _CLIENT_CONFIG.merge(Config(s3={"addressing_style": "path"}, proxies={}))
+    )
     return session.client(service, endpoint_url=url, config=config)  # pyright: ignore[reportCallIssue, reportArgumentType]
 
 

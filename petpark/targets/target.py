@@ -34,8 +34,8 @@ class Target:
     """One stack of one place: its outputs, and clients that act there with timeouts and retries.
 
     `endpoint_urls` are the endpoints of all stacks as they are reached from here; `aws_url` is where AWS's services
-    answer, None for AWS itself; `address_of` says how an instance is reached. `recipe` is what photos are trained by
-    where nobody says otherwise: `training.hyper_parameters.RECIPES`. A `role` (a key of
+    answer, None for AWS itself; `address_of` returns how an instance is reached. `recipe` is the default training
+    recipe: `training.hyper_parameters.RECIPES`. A `role` (a key of
     `outputs.roles`) makes a client act as that operator role, assumed by STS, so that least privilege holds for
     people too, for as long as a command takes (`petpark.targets.role_session`). It is assumed by the user
     that `players` name for it, else by `session`, whose own permissions also serve what needs no role.
@@ -71,7 +71,7 @@ class Target:
         return S3Store(self.client("s3", role=role), bucket, transfer=self._transfer(role), transfer_reads=True)
 
     def chains(self) -> ChainMemory:
-        """What this machine remembers of the logs in the model store."""
+        """Returns this machine's cache of the logs in the model store."""
         from registry.logs.chain_memory import ChainMemory
 
         return ChainMemory(machine_cache(), store=f"{self.aws_url or 'aws'}/{self.outputs.model_store}")
@@ -120,7 +120,7 @@ class Target:
 
 
 def machine_cache() -> Path:
-    """Where this user's caches of petpark lie: https://specifications.freedesktop.org/basedir-spec/latest/"""
+    """Returns this user's cache folder of petpark: https://specifications.freedesktop.org/basedir-spec/latest/"""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "petpark"
 
 

@@ -99,7 +99,7 @@ class Certificates:
                 note=note,
                 despite=despite,
             )
-            if not number:  # only now: what cannot be signed is refused before anything is asked
+            if not number:  # only now: what cannot be signed is refused before any request
                 number = self._look(version, signer.public_key).next_number
                 certificate = replace(certificate, number=number)
             envelope = Envelope(certificate.statement(), PAYLOAD_TYPE, {})
@@ -116,8 +116,8 @@ class Certificates:
     def decided_after(self, version: Version, number: int) -> bool:
         """Whether anything was decided about `version` after decision `number` (0: at all). One request.
 
-        What an endpoint asks repeatedly about the version that it serves, with the number before the one that
-        `look` says the next decision gets; another look then says what it means.
+        What an endpoint polls about the version that it serves, with the number before the one that `look` returns for
+        the next decision; another `look` then evaluates it.
         """
         if self._log(version.number).read(number + 1) is None:
             return False
@@ -129,7 +129,7 @@ class Certificates:
         return self._log(version.number).numbers()
 
     def check_unbroken(self, version: Version, numbers: Sequence[int]) -> None:
-        """HistoryBroken if a number is missing among the entries: one was deleted, or somebody left numbers out."""
+        """HistoryBroken if a number is missing among the entries: one was deleted, or numbers were skipped."""
         if (end := unbroken(numbers)) < len(numbers):
             raise self._log(version.number).hole(end + 1)
 
@@ -148,7 +148,7 @@ class Certificates:
         return self._look(version, verifier.key)
 
     def require(self, version: Version, verifier: Verifier, *, now: datetime) -> Certificate:
-        """The valid certificate for exactly these bytes; NotCertified, whose `reason` says why. See `look`."""
+        """Returns the valid certificate for exactly these bytes. Raises NotCertified with a `reason`. See `look`."""
         return require_in_force(self.look(version, verifier), version, now=now)
 
     def approvals(self, version: Version, verifier: Verifier) -> list[Certificate]:

@@ -65,7 +65,7 @@ class KmsVerifier:
 
 
 class KmsSigner(Signer):
-    """Signs with a KMS key (kms:Sign), which never leaves KMS; CloudTrail records who asked."""
+    """Signs with a KMS key (kms:Sign), which never leaves KMS; CloudTrail records the caller."""
 
     def __init__(self, client: "KMSClient", key_arn: str) -> None:
         self._client = client

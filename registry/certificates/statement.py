@@ -1,4 +1,4 @@
-"""What a certificate says, and the bytes of it: an in-toto Statement v1 in a DSSE envelope.
+"""The content of a certificate, and its bytes: an in-toto Statement v1 in a DSSE envelope.
 
 https://github.com/in-toto/attestation, https://github.com/secure-systems-lab/dsse
 """
@@ -23,7 +23,7 @@ PAYLOAD_TYPE = "application/vnd.in-toto+json"
 
 @dataclass(frozen=True, kw_only=True)
 class Certificate:
-    """What somebody decided about one version digest. Only `Certificates.require` says whether it is valid."""
+    """A person's decision about one version digest. Only `Certificates.require` knows whether it is valid."""
 
     model: str
     version: int

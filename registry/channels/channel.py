@@ -50,7 +50,7 @@ class ChannelEntry:
     previous: int | None  # the active version before
     restores: int | None  # a rollback: the entry whose state it brings back; None for a move forward
     at: str
-    write_id: str  # random: tells our own entry from another's with the same words
+    write_id: str  # random: distinguishes our own entry from another with the same text
     previous_sha256: str | None  # of the entry before; None for the first
 
     @property
@@ -97,7 +97,7 @@ class ChannelEntry:
         return move
 
     def _check_order(self) -> None:
-        # The first entry need not have number 1: what lies there may be none.
+        # The first entry need not have number 1: the object there may be invalid.
         first = self.previous_sha256 is None
         if first != (self.previous is None) or (self.number == 1 and not first):
             raise ValueError("exactly the first entry has nothing before it")
@@ -138,7 +138,7 @@ class Channel:
     def head(self) -> ChannelEntry | None:
         """The current move; None for a channel that never moved. What followers poll.
 
-        From nothing a listing and a request for each entry that this machine does not remember, all of which are
+        Without a cache a listing and a request for each entry that this machine has not cached, all of which are
         checked; from then on one request, and one more for each move since. HistoryBroken if an entry does not carry
         the hash of the one before.
         """
@@ -151,7 +151,7 @@ class Channel:
 
     @property
     def passed_over(self) -> dict[int, RegistryError]:
-        """What lies between the entries that were read and is none, by number, and why not."""
+        """Invalid objects between the entries that were read, by number, with the reason."""
         return dict(self.chain.passed_over)
 
     def after(self, number: int) -> ChannelEntry | None:
@@ -172,7 +172,7 @@ class Channel:
         """Set the channel to `version`. `expected`: the number of the entry the decision was based on (0: none yet).
 
         Raises ChannelMoved, with what is there now, if that is not the last entry, or if another writer was faster.
-        One request if the channel was seen at `expected`, two if it was looked at before, one more from nothing and for
+        One request if the channel was seen at `expected`, two if it was read before, one more without a cache and for
         each move since.
         This is the mechanism; the rule of who may be moved to where is `registry.channels.promotion`.
         """
@@ -217,7 +217,9 @@ class Channel:
         self, head: ChannelEntry | None, *, version: int, digest: str, by: str, why: str, restores: int | None = None
     ) -> ChannelEntry:
         for _ in range(MOST_JUNK):
-            if self.chain.head != head:  # it was read on meanwhile: what follows must carry the hash of the last entry
+            if (
+                self.chain.head != head
+            ):  # it was read further in between: what follows must carry the hash of the last entry
                 raise self._moved(_number(head), self.chain.head)
             move = ChannelEntry(
                 channel=self.name,
@@ -237,7 +239,7 @@ class Channel:
                 return move
             if winner is not None:
                 raise self._moved(_number(head), self.head())
-        raise StoreConflict(f"append to channel {self.name}", f"{MOST_JUNK} objects that are no entries")
+        raise StoreConflict(f"append to channel {self.name}", f"{MOST_JUNK} invalid objects")
 
     def _moved(self, expected: int, head: ChannelEntry | None) -> ChannelMoved:
         """What to raise where the last entry is another than the decision was based on."""
@@ -276,7 +278,7 @@ class Channel:
         raise NothingToRollBackTo(self.name, expected=f"version {version}", actual="it was never in force here")
 
     def _check_restored(self, _before: ChannelEntry | None, move: ChannelEntry) -> None:
-        """HistoryBroken where a rollback brings back what no move forward put into force: nobody decided on that.
+        """HistoryBroken if a rollback restores what no move forward activated: that was never decided.
 
         What was put into force is kept in 8 bytes a move, for walks that keep no moves.
         """

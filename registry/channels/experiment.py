@@ -68,7 +68,7 @@ class Experiment:
             raise ValueError(f"until {self.until} is not after {self.at}")
 
     def chooses(self, unit: str) -> bool:
-        """Whether `unit` (a request, a caller) belongs to the challenger: a pure function, alike everywhere."""
+        """Whether `unit` (a request, a caller) belongs to the challenger: a pure function, equal on all endpoints."""
         drawn = hashlib.sha256(f"{self.channel}/{self.number}/{unit}".encode()).digest()
         return int.from_bytes(drawn[:8]) < self.share * _UNITS
 
@@ -144,7 +144,7 @@ class Experiments:
 
     @property
     def passed_over(self) -> dict[int, RegistryError]:
-        """What lies between the entries that were read and is none, by number, and why not."""
+        """Invalid objects between the entries that were read, by number, with the reason."""
         return dict(self.chain.passed_over)
 
     def running(self, champion: ChannelEntry | None) -> Experiment | None:
@@ -212,7 +212,7 @@ class Experiments:
     def conclude(
         self, experiment: Experiment, *, outcome: Outcome, reasons: tuple[str, ...], evidence: Evidence, by: str
     ) -> Conclusion:
-        """End it. Raises ExperimentEnded where somebody did already, with what they said."""
+        """End it. Raises ExperimentEnded if it has ended already, with the reasons given."""
         if self.head() != experiment:
             raise self._ended(experiment)
         ended = Conclusion(
@@ -251,7 +251,7 @@ class Experiments:
             standing = self.chain.take(self._log.append(entry.number, entry.to_bytes()))
             if standing is not None:
                 return standing
-        raise StoreConflict(f"append to the experiments of {self.channel}", f"{MOST_JUNK} objects that are no entries")
+        raise StoreConflict(f"append to the experiments of {self.channel}", f"{MOST_JUNK} invalid objects")
 
     def _check_order(self, before: Entry | None, entry: Entry) -> None:
         """HistoryBroken unless beginnings and ends take turns, and each end is that of the beginning before it."""

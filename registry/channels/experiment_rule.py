@@ -9,7 +9,7 @@ from registry.encoding import Fields
 from registry.intervals import difference_interval, wilson_interval
 
 type Mode = Literal["shadow", "canary", "ab"]
-"""Who gets the challenger's answers: nobody, a share of requests, a share of callers."""
+"""Where the challenger's answers go: nowhere, to a share of requests, to a share of callers."""
 
 type Ruling = Literal["promote", "reject", "wait"]
 
@@ -21,7 +21,7 @@ _SHORTEST: Final = 1e-9
 
 
 class RuleInvalid(ValueError):
-    """A rule that cannot be held; the message says which limit, and what it may be."""
+    """An invalid rule; the message says which limit, and what it may be."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,9 +33,9 @@ class Rule:
     errors: float = 0.005
     """By how much its share of failed answers may exceed the champion's."""
     slower: float = 0.25
-    """By what share of the champion's its mean time may be longer; not asked of a shadow, which runs last."""
+    """By what share of the champion's its mean time may be longer; not checked for a shadow, which runs last."""
     disagreement: float = 0.1
-    """Share of photos on which a shadow may say another label."""
+    """Share of photos that a shadow may label differently."""
     confidence_shift: float = 0.05
     """By how much its mean confidence may differ, up or down."""
 
@@ -95,7 +95,7 @@ class Arm:
 
 @dataclass(frozen=True, kw_only=True)
 class Evidence:
-    """What all endpoints together saw of an experiment."""
+    """Counts of an experiment, summed over all endpoints."""
 
     champion: Arm = field(default_factory=Arm)
     challenger: Arm = field(default_factory=Arm)
@@ -158,7 +158,7 @@ class Finding:
 
 @dataclass(frozen=True, kw_only=True)
 class Judgement:
-    """What the rule says about the evidence, and why."""
+    """The rule's decision about the evidence, with reasons."""
 
     ruling: Ruling
     findings: tuple[Finding, ...]
@@ -198,7 +198,7 @@ def _findings(rule: Rule, mode: Mode, evidence: Evidence) -> Iterator[Finding]:
                 limit="slower",
                 allowed=rule.slower,
                 value=slow.value / usual,
-                # No harm lies in being fast.
+                # Being faster is no harm.
                 low=max(slow.low / usual, -rule.slower),
                 high=max(slow.high / usual, -rule.slower),
             )

@@ -1,6 +1,6 @@
 """The human decisions and their rules in one place: who may certify, and which version a channel may move to.
 
-The endpoints hold the rule about certificates again by themselves (`Certificates.require` before they load anything),
+Endpoints check the rule about certificates again (`Certificates.require` before they load anything),
 and the bucket policy the one about movers, so a writer that goes around this module serves nothing by it.
 """
 
@@ -45,10 +45,10 @@ def certify(
     note: str,
     despite: Collection[str] = (),
 ) -> Certificate:
-    """Sign a decision about `version` by somebody who did not train it.
+    """Sign a decision about `version` by a person who did not train it.
 
     `despite` names each gate that it did not pass, if it is to be certified all the same. Raises
-    ReasonMissing (an empty note), SelfCertified, GatesNotNamed, and what `sign` raises.
+    ReasonMissing (a blank note), SelfCertified, GatesNotNamed, and what `sign` raises.
 
     Anybody may revoke: who sees a danger in their own work must be able to stop it.
     """
@@ -88,7 +88,7 @@ def require_reason(what: str, text: str) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class PromotionService:
-    """One channel with its rule, and what is needed to hold it. `verifier` knows the certifiers' key."""
+    """One channel with its rule, and what is needed to enforce it. `verifier` has the certifiers' key."""
 
     catalog: Catalog
     channel: Channel
@@ -102,7 +102,8 @@ class PromotionService:
         """Set the channel to version `number`. `expected`: the channel entry that the decision was based on.
 
         Raises ReasonMissing, VersionMissing, MoverRefused, GatesFailed, NotCertified, SamePerson, MetricBelow,
-        ChannelMoved; DecidedAfterMove where the channel was moved, and a decision against it landed meanwhile.
+        ChannelMoved; DecidedAfterMove if the channel was moved and a decision against the version arrived during the
+        move.
         """
         require_reason("a reason", why)
         version = self.candidate(number, by=by, now=now)
@@ -121,8 +122,8 @@ class PromotionService:
         """
         self._refuse_stranger(by)
         version = self.catalog.version(number)
-        self._refuse_failed(version)  # before its certificate: nobody need look at what may not come into force anyway
-        certificate = self.hold(version, now)
+        self._refuse_failed(version)  # before its certificate: a failed version needs no further requests
+        certificate = self.check(version, now)
         if self.policy.two_people and certificate is not None:
             refuse_same_person(self.channel.name, version.title, certificates=[certificate], by=by)
         return version
@@ -140,7 +141,7 @@ class PromotionService:
         """Bring back the previous version, or version `to`.
 
         `expected`: the channel entry that the decision was based on. `again`: also a version that was rolled back from.
-        It was promoted once, so only what may have changed since is asked again: a valid certificate, and a mover's
+        It was promoted once, so only what may have changed since is checked again: a valid certificate, and a mover's
         name. Anyone who notices at night must not need a second person.
         Raises ReasonMissing, NothingToRollBackTo, RolledBackBefore, MoverRefused, DigestMismatch, ChannelMoved,
         NotCertified (revoked or expired: name another with `to`); DecidedAfterMove as `promote` does.
@@ -149,7 +150,7 @@ class PromotionService:
         self._refuse_stranger(by)
 
         def check(target: ChannelEntry) -> None:
-            self.hold(self.catalog.version(target.version, digest=target.digest), now)
+            self.check(self.catalog.version(target.version, digest=target.digest), now)
             if not again:
                 self._refuse_left(target.version)
 
@@ -157,7 +158,7 @@ class PromotionService:
         self._look_back(move, self.catalog.version(move.version, digest=move.digest), now)
         return move
 
-    def hold(self, version: Version, now: datetime | None) -> Certificate | None:
+    def check(self, version: Version, now: datetime | None) -> Certificate | None:
         """The valid certificate. If the channel requires none: NotCertified only if the version was revoked."""
         now = now or utc_now()
         if self.policy.certificate:
@@ -172,10 +173,10 @@ class PromotionService:
     def _look_back(self, move: ChannelEntry, version: Version, now: datetime | None) -> None:
         """DecidedAfterMove if the version may not be where it was put just now.
 
-        A store that does not answer any more says nothing about the move, which was written.
+        If the store does not answer any more, the move is written nevertheless.
         """
         try:
-            self.hold(version, now)
+            self.check(version, now)
         except NotCertified as error:
             raise DecidedAfterMove(
                 move.channel, entry=move.number, version=move.version, actual=error.actual
@@ -197,7 +198,7 @@ class PromotionService:
 
     def _refuse_failed(self, version: Version) -> None:
         names = failed(version.metrics)
-        # A version that nobody judged is no better than one that failed.
+        # A version that was not checked is treated like one that failed.
         if self.policy.gates and (names or not judged(version.metrics)):
             raise GatesFailed(self.channel.name, version.title, number=version.number, failed=names)
 

@@ -1,6 +1,6 @@
 """Two people must act on a version: checked when a channel is moved, and again by every endpoint that follows it.
 
-Nothing here asks a store: what somebody signed comes in, an outcome comes out.
+Pure: signed records in, an outcome out.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ def refuse_trainer(title: str, lineage: Mapping[str, str], *, by: str) -> None:
 
 
 def refuse_same_person(channel: str, title: str, *, certificates: Sequence[Certificate], by: str) -> None:
-    """SamePerson unless somebody other than `by` signed one of `certificates`, which are valid or were renewed.
+    """SamePerson unless a person other than `by` signed one of `certificates`, which are valid or were renewed.
 
     A certificate that its mover renews later does not undo what two people did.
     """

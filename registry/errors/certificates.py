@@ -14,7 +14,7 @@ class NotCertified(RegistryError):
     """No valid certificate covers exactly this version; `reason` says why."""
 
     _NEXT: dict[str, str] = {  # noqa: RUF012
-        "none": "Let somebody other than the trainer look at its report and run `petpark certify`.",
+        "none": "Let a person other than the trainer read its report and run `petpark certify`.",
         "refused": "Read the note and the report; train and publish a better version.",
         "revoked": "Read the note; roll back to a certified version, or certify this one again.",
         "expired": "Look at the report again and renew it with `petpark certify`.",
@@ -26,7 +26,7 @@ class NotCertified(RegistryError):
     }
 
     def __init__(self, version: str, *, reason: Reason, actual: str, public: str = "") -> None:
-        """`public` says the same to those who may not know a certifier's name and note."""
+        """`public` is the same for callers who may not see a certifier's name and note."""
         super().__init__(expected=f"a valid certificate for {version}", actual=actual, next=self._NEXT[reason])
         self.reason: Reason = reason
         self.public = public or actual
@@ -37,11 +37,11 @@ class SelfCertified(RegistryError):
 
     def __init__(self, version: str, *, by: str, trained_by: str) -> None:
         super().__init__(
-            expected=f"a decision about {version} by somebody who did not train it",
+            expected=f"a decision about {version} by a person who did not train it",
             actual=f"{by}; it was trained by {trained_by}",
-            next="Ask somebody else to certify it.",
+            next="Ask another person to certify it.",
         )
-        self.public = "a certificate by somebody who trained it"
+        self.public = "a certificate by a person who trained it"
 
 
 class GatesNotNamed(RegistryError):
@@ -57,7 +57,7 @@ class GatesNotNamed(RegistryError):
             if against
             else f"no gate named: {version} passed every gate that was checked",
             actual="; ".join(filter(None, parts)),
-            next=f"Read what they say: `petpark models report {number}`. "
+            next=f"Read the report: `petpark models report {number}`. "
             + (f"To certify it all the same: {options}" if against else "Leave --despite out."),
         )
         self.against = dict(against)

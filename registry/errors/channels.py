@@ -1,4 +1,4 @@
-"""A channel was not moved, or what it was moved to changed meanwhile."""
+"""A channel was not moved, or its new version changed during the move."""
 
 from registry.errors.base import RegistryError
 
@@ -23,17 +23,17 @@ class NothingToRollBackTo(RegistryError):
         super().__init__(
             expected=f"{expected} in the history of channel {channel}",
             actual=actual,
-            next="`petpark models history` shows what was in force; to put another version in force, promote it.",
+            next="`petpark models history` shows earlier versions; to activate another one, promote it.",
         )
 
 
 class RolledBackBefore(RegistryError):
-    """The version that would come back is one that was rolled back from: nobody meant that, or somebody must say so."""
+    """The version to restore is one that was rolled back: this needs confirmation."""
 
     def __init__(self, channel: str, version: int, *, left: str) -> None:
         """`left`: when, for what, by whom and why, in words."""
         super().__init__(
-            expected=f"a version for channel {channel} that nobody rolled back from",
+            expected=f"a version for channel {channel} that was not rolled back",
             actual=f"version {version}, left {left}",
             next="To bring it back all the same: `petpark rollback --yes`; another: `--to VERSION`.",
         )
@@ -44,9 +44,9 @@ class SamePerson(RegistryError):
 
     def __init__(self, channel: str, version: str, *, by: str, certified_by: str) -> None:
         super().__init__(
-            expected=f"channel {channel} to be moved to {version} by somebody who did not certify it",
+            expected=f"channel {channel} to be moved to {version} by a person who did not certify it",
             actual=f"{by}; it was certified by {certified_by}",
-            next="Ask somebody else to promote it.",
+            next="Ask another person to promote it.",
         )
         self.public = "one person who certified and promoted it"
 
@@ -79,7 +79,7 @@ class GatesFailed(RegistryError):
 
     def __init__(self, channel: str, version: str, *, number: int, failed: tuple[str, ...]) -> None:
         super().__init__(
-            expected=f"{version} with every gate passed, as channel {channel} asks",
+            expected=f"{version} with every gate passed, as channel {channel} requires",
             actual=f"failed: {', '.join(failed)}" if failed else "no gates were checked",
             next=f"`petpark models report {number}` says by how much and what to try; train again with that. Or change "
             f"`petpark:gates`, or the channel's `gates` in `petpark:channels`, in the stack that owns the platform.",
@@ -92,20 +92,20 @@ class ReasonMissing(RegistryError):
 
     def __init__(self, what: str, actual: str = "an empty one") -> None:
         super().__init__(
-            expected=f"{what} that says something",
+            expected=f"{what} that is not blank",
             actual=actual,
             next="Write a few words for those who read the log later.",
         )
 
 
 class DecidedAfterMove(RegistryError):
-    """While a channel was moved to a version, somebody decided against that version. The channel was moved."""
+    """While a channel was moved to a version, that version was revoked or refused. The channel was moved."""
 
     def __init__(self, channel: str, *, entry: int, version: int, actual: str) -> None:
         super().__init__(
             expected=f"a valid certificate for version {version} when entry {entry} of channel {channel} was written",
             actual=actual,
-            next="The channel names that version now, and endpoints that ask for certificates do not serve it. "
+            next="The channel names that version now, and endpoints that require certificates do not serve it. "
             f"Move it again: `petpark rollback --channel {channel}`.",
         )
         self.entry = entry

@@ -44,7 +44,7 @@ class FileChanged(RegistryError):
 
 
 class FileCorrupted(RegistryError):
-    """The store holds other bytes than the version promises."""
+    """The store has other bytes than the version names."""
 
     def __init__(self, name: str, *, expected: str, actual: str) -> None:
         super().__init__(
@@ -57,7 +57,7 @@ class FileCorrupted(RegistryError):
 
 
 class FileForgotten(RegistryError):
-    """A file's bytes lie in the store, but so long and unused that the collector may remove them at any moment."""
+    """A file's bytes are in the store, but unused for so long that the collector may remove them at any moment."""
 
     def __init__(self, name: str, key: str) -> None:
         super().__init__(

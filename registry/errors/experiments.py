@@ -4,13 +4,13 @@ from registry.errors import Malformed, RegistryError
 
 
 class ExperimentMalformed(Malformed):
-    """An entry of an experiments' log that does not parse, or says something impossible."""
+    """An entry of an experiments' log that does not parse, or is invalid."""
 
     what = "an experiment's entry"
 
 
 class ExperimentRunning(RegistryError):
-    """A channel holds one experiment at a time, and the last one has no end yet."""
+    """A channel has one experiment at a time, and the last one has not ended."""
 
     def __init__(self, channel: str, *, number: int, version: int, by: str, at: str) -> None:
         super().__init__(
@@ -59,7 +59,7 @@ class NoChampion(RegistryError):
 
     def __init__(self, channel: str) -> None:
         super().__init__(
-            expected=f"a version in force on channel {channel}",
+            expected=f"an active version on channel {channel}",
             actual="none: it never moved",
             next="Promote a version first: petpark promote VERSION --channel " + channel,
         )
@@ -70,7 +70,7 @@ class SameVersion(RegistryError):
 
     def __init__(self, channel: str, version: str) -> None:
         super().__init__(
-            expected=f"another version than the one in force on channel {channel}",
+            expected=f"another version than the active one of channel {channel}",
             actual=version,
             next="Name another: petpark models list",
         )

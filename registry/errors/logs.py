@@ -4,7 +4,7 @@ from registry.errors.base import RegistryError
 
 
 class Malformed(RegistryError):
-    """Bytes from the store that are not what their key says."""
+    """Bytes from the store that do not match their key."""
 
     what = "object"
 
@@ -17,7 +17,7 @@ class Malformed(RegistryError):
 
 
 class VersionMalformed(Malformed):
-    """A version object that does not parse, or says something impossible."""
+    """A version object that does not parse, or is invalid."""
 
     what = "a version"
 
@@ -29,25 +29,25 @@ class ReferenceMalformed(Malformed):
 
 
 class MoveMalformed(Malformed):
-    """A channel entry that does not parse, or says something impossible."""
+    """A channel entry that does not parse, or is invalid."""
 
     what = "a channel entry"
 
 
 class CertificateMalformed(Malformed):
-    """A certificate that does not parse, or says something impossible."""
+    """A certificate that does not parse, or is invalid."""
 
     what = "a certificate"
 
 
 class ForeignObject(Malformed):
-    """An object lies in the registry that is none of its own."""
+    """An object in the registry does not belong there."""
 
     what = "only what petpark writes"
 
 
 class RepairMalformed(Malformed):
-    """A repair that does not parse, or says something impossible."""
+    """A repair that does not parse, or is invalid."""
 
     what = "a repair"
 
@@ -64,20 +64,20 @@ class LogShorter(RegistryError):
 
 
 class HistoryBroken(RegistryError):
-    """A log has a hole, or an entry does not carry the hash of the entry before: somebody rewrote history."""
+    """A log has a gap, or an entry does not carry the hash of the entry before: history was rewritten."""
 
     def __init__(self, where: str, *, expected: str, actual: str) -> None:
         super().__init__(
             expected=f"{where}: {expected}",
             actual=actual,
             next="No endpoint can follow the log beyond this entry. `petpark models fsck` shows the bucket's history: "
-            "what was deleted or rewritten is restored; what nobody should have written is declared void: "
+            "what was deleted or rewritten is restored; what should not have been written is declared void: "
             "`petpark models repair`.",
         )
 
 
 class ObjectRewritten(RegistryError):
-    """The bucket remembers more than one state of an object that is written once."""
+    """The bucket has more than one revision of an object that is written once."""
 
     def __init__(self, key: str, *, revisions: int, deleted: bool) -> None:
         super().__init__(
@@ -89,7 +89,7 @@ class ObjectRewritten(RegistryError):
 
 
 class BucketUnguarded(RegistryError):
-    """The bucket does not hold what the registry's guarantees lean on: its versions, or a rule of its policy."""
+    """The bucket lacks what the registry's guarantees need: versioning, or a rule of its policy."""
 
     def __init__(self, bucket: str, *, expected: str, actual: str) -> None:
         super().__init__(

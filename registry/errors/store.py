@@ -37,7 +37,7 @@ class StoreUnavailable(RegistryError):
 
 
 class StoreConflict(StoreUnavailable):
-    """The store would not decide between concurrent writers of one key (409), however often it was asked."""
+    """The store did not decide between concurrent writers of one key (409), after all retries."""
 
 
 class StreamTorn(StoreUnavailable):
@@ -63,20 +63,19 @@ class StoreUnable(RegistryError):
         super().__init__(
             expected=f"a store that can {action} only where nothing is yet (If-None-Match: *)",
             actual=reason,
-            next="This store cannot do it, so it cannot hold a registry: use S3, or a store with conditional writes. "
-            "Nothing was written.",
+            next="This store cannot hold a registry: use S3, or a store with conditional writes. Nothing was written.",
         )
 
 
 class StoreRefused(RegistryError):
-    """The store understood and said no: permissions, a missing bucket, credentials."""
+    """The store refused: permissions, a missing bucket, credentials."""
 
     def __init__(self, action: str, reason: str) -> None:
         super().__init__(
             expected=f"permission to {action}",
             actual=reason,
             next="Check bucket, credentials and role. Every role needs s3:GetObject and s3:ListBucket on all of it "
-            "(without ListBucket S3 says 403 for 404), and writers s3:PutObject on their prefix.",
+            "(without ListBucket S3 answers 403 for 404), and writers s3:PutObject on their prefix.",
         )
 
 

@@ -1,4 +1,4 @@
-"""A log whose entries carry the hash of the entry before: what all readers agree on, whatever else lies there.
+"""A log whose entries carry the hash of the entry before: all readers agree on it, whatever other objects exist.
 
 The rules (docs/design/decisions.md): bytes that are not an entry of this log at this place are skipped. An entry that
 is one, but does not continue the chain, breaks it for everybody, unless a repair declared it void.
@@ -52,7 +52,7 @@ class Chain[Entry: Link]:
         """
         self.entries: list[Entry] = []
         self.passed_over: dict[int, RegistryError] = {}
-        """What lies between the entries and is none, and why not."""
+        """Invalid objects between the entries, with the reason."""
         self.log = log
         self._what = what
         self._parse = parse
@@ -76,7 +76,7 @@ class Chain[Entry: Link]:
         return max(last, max(self.passed_over, default=0)) + 1
 
     def follow(self) -> Entry | None:
-        """Read on, and give the last entry. HistoryBroken; what was read before the break stays.
+        """Read on, and return the last entry. HistoryBroken; what was read before the break stays.
 
         From nothing a listing and all entries, many at a time; with a memory, only those that came since. Then one
         request, and one for each entry.
@@ -162,7 +162,7 @@ class Chain[Entry: Link]:
         """
         try:
             for body in memory.load(self.log.prefix):
-                number = int(json.loads(body)["number"])  # the rest of it is looked at below
+                number = int(json.loads(body)["number"])  # the rest of it is checked below
                 if number - self.next_number > MOST_JUNK:
                     raise ValueError(f"number {number}")  # noqa: TRY301
                 for passed_over in range(self.next_number, number):
@@ -193,7 +193,7 @@ class Chain[Entry: Link]:
             self._remembered = len(self.entries)
 
     def _refuse_beyond(self, number: int, *, hole: int) -> None:
-        """HistoryBroken if an entry lies behind a hole: one before it was deleted, or somebody left numbers out."""
+        """HistoryBroken if an entry follows a gap: one before it was deleted, or numbers were skipped."""
         body, who = self.log.read(number) or b"", ""
         try:
             entry = self._parse(number, body)
@@ -222,6 +222,6 @@ class Chain[Entry: Link]:
         self._check(before, entry)
 
     def _read_again(self, number: int, body: bytes) -> None:
-        """What is skipped is skipped for good, so it must be what the store holds and no accident."""
+        """Skipping is permanent, so the object must really be in the store, not a read error."""
         if self.log.read(number) != body:
             raise StoreUnavailable(f"read {self.log.key(number)}", "other bytes the second time")

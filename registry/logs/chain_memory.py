@@ -14,12 +14,12 @@ WORTH_KEEPING = 200
 class ChainMemory:
     """A folder with a file for each log of one store: the stored bytes of its entries, one a line. For `Chain`.
 
-    Nothing in it is taken on trust: a chain holds every line against the line before, and the last line against the
+    Nothing in it is trusted: a chain compares every line with the line before, and the last line with the
     store. Any number of processes may share it. No right to write here, or a full disk, costs time and is not an error.
     """
 
     def __init__(self, directory: Path, *, store: str) -> None:
-        """`store` tells logs of the same name in different stores apart: the name of the bucket."""
+        """`store` distinguishes logs of the same name in different stores: the name of the bucket."""
         self._directory = directory / "logs" / sha256_hex(store.encode())[:16]
 
     def load(self, prefix: str) -> Sequence[bytes]:

@@ -80,5 +80,5 @@ class Log:
 
 
 def unbroken(numbers: Sequence[int]) -> int:
-    """How many of these ascending numbers are 1, 2, 3 …; those behind lie beyond a hole."""
+    """How many of these ascending numbers are 1, 2, 3 …; later ones follow a gap."""
     return next((place for place, number in enumerate(numbers) if number != place + 1), len(numbers))

@@ -1,4 +1,4 @@
-"""Repairs: objects that somebody declared not to be part of the registry's logs, who, and why. Nothing is deleted.
+"""Repairs: objects declared not to be part of the registry's logs, by whom and why. Nothing is deleted.
 
 A repair names an object by its key and the hash of its bytes. Logs ask for repairs only where they cannot go on
 without one, so they cost nothing while the registry is sound.
@@ -92,7 +92,7 @@ class Repairs:
         return found
 
     def void(self, key: str, body: bytes) -> bool:
-        """Whether somebody declared the object `key` with these bytes void. A listing, and one request a repair."""
+        """Whether the object `key` with these bytes was declared void. A listing, and one request per repair."""
         sha256 = sha256_hex(body)
         return any((repair.key, repair.sha256) == (key, sha256) for repair in self.all())
 

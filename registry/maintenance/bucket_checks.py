@@ -1,6 +1,6 @@
 """The bucket settings that the registry depends on: versioning, the policy's denials, encryption, no public access.
 
-The registry writes as if they held: loosening one of them breaks no write, so only a check finds it.
+The registry works without them: loosening one breaks no write, so only a check finds it.
 """
 
 import json
@@ -36,7 +36,7 @@ _BLOCKS = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "Restrict
 
 @dataclass(frozen=True, kw_only=True)
 class BucketCheck:
-    """One of the things; `error` says what is there instead. `expected` is what should be, for people."""
+    """One guard; `error` says what was found instead. `expected` is for people."""
 
     name: str
     expected: str
@@ -44,20 +44,20 @@ class BucketCheck:
 
     @property
     def ok(self) -> bool:
-        """Whether it holds."""
+        """Whether it is in place."""
         return self.error is None
 
 
 def examine(
     client: "S3Client", bucket: str, *, encryption_key: str | None = None, collector: str | None = None
 ) -> list[BucketCheck]:
-    """Look at each guard of `bucket`. What may not be read counts as not there, and says so.
+    """Check each guard of `bucket`. What may not be read counts as missing, and is reported.
 
     `encryption_key`: ARN of the KMS key that objects must be encrypted with (None: any). `collector`: ARN of the one
     role that may delete (None: any one). A policy is read strictly: a refusal with one more condition than is known to
     be harmless holds only sometimes, which is not a guarantee. Raises StoreRefused (no such bucket), StoreUnavailable.
     """
-    asked = _Questions(client, bucket)
+    settings = _BucketSettings(client, bucket)
 
     def guard(name: str, expected: str, look: Callable[[], str | None]) -> BucketCheck:
         try:
@@ -68,12 +68,14 @@ def examine(
         return BucketCheck(name=name, expected=expected, error=error)
 
     return [
-        guard("versions", "every revision kept", lambda: _versions(asked.versioning())),
-        guard("create only", "a policy that refuses writes without If-None-Match", lambda: _creates(asked.policy)),
-        guard("deletion", "a policy that lets the collector alone delete", lambda: _deletes(asked.policy, collector)),
-        guard("plain HTTP", "a policy that refuses plain HTTP", lambda: _plain_http(asked.policy)),
-        guard("encryption", _encrypted_by(encryption_key), lambda: _encryption(asked.encryption(), encryption_key)),
-        guard("privacy", "public access blocked", lambda: _privacy(asked.public_access())),
+        guard("versions", "every revision kept", lambda: _versions(settings.versioning())),
+        guard("create only", "a policy that refuses writes without If-None-Match", lambda: _creates(settings.policy)),
+        guard(
+            "deletion", "a policy that lets the collector alone delete", lambda: _deletes(settings.policy, collector)
+        ),
+        guard("plain HTTP", "a policy that refuses plain HTTP", lambda: _plain_http(settings.policy)),
+        guard("encryption", _encrypted_by(encryption_key), lambda: _encryption(settings.encryption(), encryption_key)),
+        guard("privacy", "public access blocked", lambda: _privacy(settings.public_access())),
     ]
 
 
@@ -81,7 +83,7 @@ def examine(
 
 
 class _Unreadable(Exception):
-    """S3 would not say; `str()` names the request."""
+    """S3 refused to answer; `str()` names the request."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +104,7 @@ class _Policy:
         ]
 
 
-class _Questions:
+class _BucketSettings:
     def __init__(self, client: "S3Client", bucket: str) -> None:
         self._client = client
         self._bucket = bucket
@@ -124,7 +126,7 @@ class _Questions:
         return _Policy(bucket=self._bucket, refusals=tuple(refusals))
 
     def _ask(self, operation: str) -> Any:
-        with outcomes(f"ask {operation} about bucket", self._bucket):
+        with outcomes(f"call {operation} for bucket", self._bucket):
             try:
                 return getattr(self._client, operation)(Bucket=self._bucket)
             except ClientError as error:
@@ -163,7 +165,7 @@ def _versions(answer: Any) -> str | None:
 
 
 def _creates(policy: _Policy) -> str | None:
-    # A multipart upload says If-None-Match when it is completed; the calls before that create nothing.
+    # A multipart upload sends If-None-Match when it is completed; the calls before that create nothing.
     wanted = {("null", "s3:if-none-match"): frozenset({"true"})}
     exempt = {("bool", "s3:objectcreationoperation"): frozenset({"true"})}
     found = policy.conditions("s3:PutObject")

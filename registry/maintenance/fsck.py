@@ -47,7 +47,7 @@ class Severity(StrEnum):
     """What a finding means for somebody who relies on the registry."""
 
     DAMAGE = "damage"
-    """A guarantee does not hold."""
+    """A guarantee is broken."""
     TRACE = "trace"
     """Somebody wrote where they should not; what stands there now may still be right."""
     GARBAGE = "garbage"
@@ -56,7 +56,7 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """One thing that is not as it must be; `error` names it and says what to do."""
+    """One problem; `error` names it and says what to do."""
 
     severity: Severity
     where: str
@@ -65,7 +65,7 @@ class Finding:
 
 @dataclass(kw_only=True)
 class Inspection:
-    """What was looked at, and what was found."""
+    """What was checked, and what was found."""
 
     versions: int = 0
     blobs: int = 0
@@ -73,10 +73,10 @@ class Inspection:
     moves: int = 0
     certificates: int = 0
     unused: int = 0
-    """Blobs that no version uses; `Collector` says which of them may go."""
+    """Blobs that no version uses; `Collector` decides which of them may be removed."""
     unused_bytes: int = 0
     repairs: int = 0
-    """Objects that somebody declared void; they are no longer findings."""
+    """Objects that were declared void; they are no longer findings."""
     findings: list[Finding] = field(default_factory=list[Finding])
 
     @property
@@ -88,7 +88,7 @@ class Inspection:
     def noting(self, severity: Severity, where: str) -> Generator[None]:
         """An outcome inside this block becomes a finding, and the inspection continues behind the block.
 
-        What says nothing about the registry, but only that it cannot be looked at now, is raised.
+        Errors that only show that it cannot be read now are raised.
         """
         try:
             yield
@@ -158,7 +158,7 @@ def inspect_channel(
     declared: Container[str] = (),
     see: Callable[[ChannelEntry], None] = lambda _: None,
 ) -> ChannelStatus:
-    """Hold one channel's log against itself, against the versions that it names, and against what the bucket remembers.
+    """Compare one channel's log with itself, with the versions that it names, and with the bucket's revisions.
 
     With `digest_of` None, versions are not looked at, and the bucket's memory of this channel is asked here. `see` gets
     each move in turn, also those before a break. `declared`: keys that a repair declared void, which are not findings.
@@ -314,7 +314,7 @@ class _Look:
 
 
 def _note_passed_over(passed_over: Mapping[str, RegistryError], declared: Container[str], seen: Inspection) -> None:
-    """Objects in a chained log that are not part of it: readers skip them, but somebody wrote them."""
+    """Objects in a chained log that are not part of it: readers skip them, but they should not exist."""
     for key, error in passed_over.items():
         if key not in declared:
             with seen.noting(Severity.TRACE, key):

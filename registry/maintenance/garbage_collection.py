@@ -47,7 +47,7 @@ class Collector:
         )
 
     def collect(self, garbage: Garbage) -> Iterator[Stored]:
-        """Remove the old ones, each looked at once more just before; gives each one that is gone."""
+        """Remove the old ones, each checked once more just before; yields each removed one."""
         used = self._used()
 
         def remove(blob: Stored) -> Stored | None:

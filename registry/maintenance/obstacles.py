@@ -1,7 +1,7 @@
 """Objects that block a registry's logs, and may be declared void: `petpark models repair`.
 
 Nothing here decides that a registry is whole. An obstacle is an object that was written once and never belonged; where
-the bucket remembers that something was deleted or rewritten, nothing may be declared: that has to be restored.
+the bucket shows that something was deleted or rewritten, nothing may be declared: that has to be restored.
 """
 
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ from registry.versions.catalog import Catalog
 
 @dataclass(frozen=True, kw_only=True)
 class Obstacle:
-    """An object for which somebody's log, or the collector, cannot go on."""
+    """An object because of which a log, or the collector, cannot continue."""
 
     key: str
     body: bytes
@@ -40,8 +40,8 @@ class Obstacle:
 def find(store: PrunableStore, model: str) -> list[Obstacle]:
     """The obstacles that can be seen now; behind them there may be more. ObjectRewritten: restore that first."""
     found = list(_versions(store, model))
-    for shelf, make in ((Prefix.CHANNELS, Channel), (Prefix.EXPERIMENTS, Experiments)):
-        for name in _names(store, layout.object_prefix(model, shelf)):
+    for prefix, make in ((Prefix.CHANNELS, Channel), (Prefix.EXPERIMENTS, Experiments)):
+        for name in _names(store, layout.object_prefix(model, prefix)):
             found += _in_chain(store, make(store, model, name).chain)
     return found
 

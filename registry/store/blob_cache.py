@@ -22,7 +22,7 @@ class BlobCache:
         self._directory = directory / "sha256"
         self._limit_bytes = limit_bytes
 
-    def give(self, sha256: str, path: Path) -> bool:
+    def copy_to(self, sha256: str, path: Path) -> bool:
         """Put the file of that hash at `path`, verified now; False if it is not here."""
         kept = self._directory / sha256
         part = path.with_name(f".part-{secrets.token_hex(8)}")
@@ -54,7 +54,7 @@ class BlobCache:
                 part.unlink(missing_ok=True)
 
     def evict(self, *, spare: Iterable[str] = ()) -> None:
-        """Remove what was not used for longest until the limit holds; what is in `spare` stays in any case."""
+        """Remove the least recently used files until the limit is kept; those in `spare` stay."""
         spared = set(spare)
         with contextlib.suppress(OSError):
             kept = [(path.stat(), path) for path in self._directory.iterdir()]

@@ -2,7 +2,7 @@
 
 The library signs, splits large objects into parallel parts, retries, and checks CRC-32 on the way; `If-None-Match: *`
 goes with the one request that makes the object appear. What it does not do is left to botocore: listings, and reads of
-small objects unless `S3Store` says otherwise (`transfer_reads`). `benchmarks/registry/publish_and_fetch.py` compares
+small objects unless `S3Store` overrides it (`transfer_reads`). `benchmarks/registry/publish_and_fetch.py` compares
 both with petpark, `benchmarks/registry/clients.py` has what each costs. Objects are written by our own code and not by
 the library (`recv_filepath`): it puts the parts of a large object into the file in any order, so that a hash could only
 begin when the last is there. https://docs.aws.amazon.com/sdkref/latest/guide/feature-s3-crt.html
@@ -173,7 +173,8 @@ class CrtTransfer:
     def _current(self) -> AwsCredentials | None:
         """Credentials for one request of a transfer, which may take longer than a role's session.
 
-        The library asks from threads whose errors nobody hears: where renewing fails, the store refuses what expired.
+        The library calls it in threads whose errors are lost: if renewal fails, the store refuses the expired
+        credentials.
         """
         with contextlib.suppress(Exception):
             self._refresh_credentials()
@@ -227,7 +228,7 @@ def _outcomes(action: str, key: str, check: Callable[[Mapping[str, str]], None] 
             key,
             code=code[1] if code else "",
             status=status,
-            said=body or str(error),
+            message=body or str(error),
         ) from error
     except AwsCrtError as error:
         raise StoreUnavailable(f"{action} {key}", f"{error.name}: {error.message}") from error

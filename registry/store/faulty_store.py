@@ -22,7 +22,7 @@ class Fault(StrEnum):
     UNAVAILABLE = "503: the store is overloaded"
     TAKEN = "412: a first try got through, its answer was lost, and the second met it"
     TORN = "the stream broke off"
-    SLOW = "the call takes its time, and others act meanwhile"
+    SLOW = "the call is slow, and others act during it"
 
 
 CUTS = (Fault.CRASH_BEFORE, Fault.CRASH_AFTER)
@@ -56,7 +56,7 @@ def _nothing() -> None:
 
 
 class FaultyStore:
-    """Wraps an ObjectStore; counts its calls and lets each meet what the plan says.
+    """Wraps an ObjectStore; counts its calls and applies the plan's fault to each.
 
     `meanwhile` is what others do while a call is slow.
     """

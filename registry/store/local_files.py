@@ -35,7 +35,7 @@ def written_whole(path: Path) -> Generator[BinaryIO]:
 
 @contextlib.contextmanager
 def removed_on_error(path: Path) -> Generator[BinaryIO]:
-    """A file to write at once under its name, which nobody else reads yet; on any error it is removed."""
+    """A new file to write under a name that is not read by others yet; on any error it is removed."""
     try:
         with path.open("wb") as file:
             yield file

@@ -15,7 +15,7 @@ from registry.store.object_info import Revision, Stored
 
 _CHUNK_BYTES = 64 * 1024
 _PAGE = 1000
-"""Keys that are listed at a time, as S3 does: what changes behind them meanwhile is listed as it is by then."""
+"""Keys that are listed at a time, as S3 does: later keys that change in between are listed in their new state."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +25,7 @@ class _Kept:
 
 
 class MemoryStore:
-    """An ObjectStore, and a PrunableStore, that remembers every revision as a bucket with versions does."""
+    """An ObjectStore, and a PrunableStore, that keeps every revision as a bucket with versioning does."""
 
     def __init__(self, *, clock: Clock = utc_now) -> None:
         self._clock = clock

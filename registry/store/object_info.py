@@ -1,4 +1,4 @@
-"""What a store says about its objects without sending them."""
+"""Metadata of a store's objects."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -6,7 +6,7 @@ from datetime import timedelta
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Stored:
-    """An object: its key, its size, and how long it has been there, all by the store's own account."""
+    """An object: its key, size and age, as the store reports them."""
 
     key: str
     bytes: int

@@ -36,14 +36,14 @@ class ObjectStore(Protocol):
     def download(self, key: str, path: Path, *, size: int | None = None) -> str:
         """The object's bytes into a file, which is removed on any error; ObjectMissing.
 
-        `path` is a name that nobody reads yet: the caller compares the hash, then renames the file.
+        `path` is a temporary name: the caller compares the hash, then renames the file.
         `size`: its bytes, if they are known; a large object then comes in several parts at once, and is hashed during
         the write. Returns the SHA-256 of what was written, in hexadecimal.
         """
         ...
 
     def stat(self, key: str) -> Stored | None:
-        """What the store says about an object without sending it; None if there is no object."""
+        """Metadata of an object; None if there is no object."""
         ...
 
     def keys(self, prefix: str, *, after: str = "") -> Iterator[str]:
@@ -51,7 +51,7 @@ class ObjectStore(Protocol):
         ...
 
     def stats(self, prefix: str) -> Iterator[Stored]:
-        """What the store says about every object with this prefix, ascending by key."""
+        """Metadata of every object with this prefix, ascending by key."""
         ...
 
 
@@ -63,7 +63,7 @@ class PrunableStore(ObjectStore, Protocol):
         ...
 
     def revisions(self, prefix: str) -> Iterator[Revision]:
-        """Every revision that the store remembers under this prefix, ascending by key, the newest first.
+        """Every revision under this prefix, ascending by key, the newest first.
 
         In a store where nothing was overwritten or deleted, each key has exactly one.
         """

@@ -1,6 +1,6 @@
 """Whether an answer comes from an S3 store, and not from a captive portal, a proxy or a cache.
 
-What is looked at is what every S3 store says of itself: an ETag with an object, the bucket's name and the prefix with a
+It checks what every S3 store sends: an ETag with an object, the bucket's name and the prefix with a
 listing, a code in the document of an error. docs/design/decisions.md, "Foreign answers".
 https://docs.aws.amazon.com/AmazonS3/latest/API/RESTCommonResponseHeaders.html
 """
@@ -20,7 +20,7 @@ _ETAG = re.compile(r'(W/)?"[^"]*"')
 
 
 def check_object(action: str, answer: Mapping[str, Any]) -> None:
-    """ForeignAnswer unless it tells of an object: an ETag and, of one that is there, its length and its time."""
+    """ForeignAnswer unless it describes an object: an ETag and, of an existing one, its length and time."""
     _check_etag(action, answer.get("ETag"))
     for name in ("ContentLength", "LastModified"):
         if name not in answer:
@@ -28,13 +28,13 @@ def check_object(action: str, answer: Mapping[str, Any]) -> None:
 
 
 def check_written(action: str, answer: Mapping[str, Any], body: bytes | None = None) -> None:
-    """ForeignAnswer unless it says that an object, or a part of one, was stored; with `body`, also these bytes."""
+    """ForeignAnswer unless it confirms that an object, or a part of one, was stored; with `body`, also these bytes."""
     _check_etag(action, answer.get("ETag"))
     said = answer.get("ChecksumCRC32")
     if body is not None and said is not None:
         sent = _crc32(body)
         if said != sent:
-            raise ForeignAnswer(action, f"checksum {said} of what was stored, where {sent} was sent")
+            raise ForeignAnswer(action, f"checksum {said} of the stored bytes, but {sent} of those sent")
 
 
 def check_headers(action: str, headers: Mapping[str, str]) -> None:
@@ -50,14 +50,14 @@ def check_body(action: str, headers: Mapping[str, str], body: bytes) -> None:
     """
     said = headers.get("x-amz-checksum-crc32", "")
     if said and "-" not in said and said != _crc32(body):
-        raise StreamTorn(action, f"bytes with checksum {_crc32(body)}, where the store keeps {said}")
+        raise StreamTorn(action, f"bytes with checksum {_crc32(body)}, but the store has {said}")
 
 
 def check_deleted(action: str, answer: Mapping[str, Any]) -> None:
     """ForeignAnswer unless it is S3's answer to a deletion: 204."""
     status = answer["ResponseMetadata"].get("HTTPStatusCode")
     if status != HTTPStatus.NO_CONTENT:
-        raise ForeignAnswer(action, f"status {status}, where S3 says 204")
+        raise ForeignAnswer(action, f"status {status}, but S3 answers 204")
 
 
 def check_listing(
@@ -73,14 +73,14 @@ def check_listing(
 
 
 def store_time(answer: Mapping[str, Any]) -> datetime | None:
-    """When the store answered, by its own clock; None where it does not say. ForeignAnswer for a date that is none."""
+    """When the store answered, by its own clock; None without a date. ForeignAnswer for an unreadable one."""
     said = answer["ResponseMetadata"].get("HTTPHeaders", {}).get("date")
     if not said:
         return None
     try:
         moment = parsedate_to_datetime(said)
     except ValueError as error:
-        raise ForeignAnswer("tell the time", f"Date: {said!r:.80}, which is not a date") from error
+        raise ForeignAnswer("read the time", f"Date: {said!r:.80}, which is not a date") from error
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)  # "-0000" is a time without a zone
 
 

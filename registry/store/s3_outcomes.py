@@ -41,7 +41,7 @@ def outcomes(action: str, key: str) -> Generator[None]:
         raise _outcome(action, key, error) from error
     except (IncompleteReadError, ResponseStreamingError, FlexibleChecksumError) as error:
         raise StreamTorn(f"{action} {key}", str(error)) from error
-    except RecursionError as error:  # botocore asks where a redirected HEAD leads by a HEAD, which is redirected
+    except RecursionError as error:  # botocore follows a redirected HEAD with a HEAD, which is redirected again
         raise ForeignAnswer(f"{action} {key}", "a redirection to elsewhere") from error
     except ResponseParserError as error:
         raise ForeignAnswer(f"{action} {key}", f"{error!s:.200}") from error
@@ -52,34 +52,34 @@ def outcomes(action: str, key: str) -> Generator[None]:
 
 
 def _outcome(action: str, key: str, error: ClientError) -> RegistryError:
-    said = error.response.get("Error", {})
+    error_body = error.response.get("Error", {})
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    if said.get("Code") == SKEWED:
+    if error_body.get("Code") == SKEWED:
         return ClockSkewed(str(store_time(error.response) or "the store's"), actual=str(error))
-    if _is_foreign(error, said.get("Code", ""), status):
+    if _is_foreign(error, error_body.get("Code", ""), status):
         return ForeignAnswer(f"{action} {key}", f"status {status} without S3's document")
-    return outcome(f"{action} {key}", key, code=said.get("Code", ""), status=status, said=str(error))
+    return outcome(f"{action} {key}", key, code=error_body.get("Code", ""), status=status, message=str(error))
 
 
 def _is_foreign(error: ClientError, code: str, status: int) -> bool:
-    """Whether an error has no code of S3's: botocore then gives the status for one. An answer to HEAD has no body."""
+    """Whether an error has no S3 code: botocore then uses the status. An answer to HEAD has no body."""
     return code.isdigit() and status < HTTPStatus.INTERNAL_SERVER_ERROR and error.operation_name != "HeadObject"
 
 
-def outcome(action: str, key: str, *, code: str, status: int, said: str) -> RegistryError:
+def outcome(action: str, key: str, *, code: str, status: int, message: str) -> RegistryError:
     """What an error response of S3 means, by its error code and HTTP status."""
     if status == HTTPStatus.NOT_IMPLEMENTED or code == "NotImplemented":
-        return StoreUnable(action, said)
+        return StoreUnable(action, message)
     if status == 412:
         return ObjectExists(key)
     if status == 409:
-        return StoreConflict(action, said)
+        return StoreConflict(action, message)
     if code == "NoSuchUpload":  # the answer to an earlier try was lost: the upload was completed, or aborted
-        return StoreUnavailable(action, said)
+        return StoreUnavailable(action, message)
     if status == 404 and code != "NoSuchBucket":
         return ObjectMissing(key)
     if code == SKEWED:
-        return ClockSkewed("the store's", actual=said)
+        return ClockSkewed("the store's", actual=message)
     if status >= 500 or code in {"SlowDown", "RequestTimeout", "ThrottlingException", "Throttling"}:
-        return StoreUnavailable(action, said)
-    return StoreRefused(action, said)
+        return StoreUnavailable(action, message)
+    return StoreRefused(action, message)

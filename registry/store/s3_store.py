@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 CHUNK_BYTES = 1024 * 1024
 RANGE_BYTES = 4 * 1024 * 1024
-"""What `chunks` asks for at a time; some five of them are in memory."""
+"""Bytes that `chunks` requests at a time; some five such ranges are in memory."""
 
 _LISTED = ("Contents", "Versions", "DeleteMarkers")
 BEYOND_ITS_END = "InvalidRange"
@@ -50,11 +50,11 @@ CLOCK_TOLERANCE = timedelta(minutes=15)
 """How far AWS lets a clock be off. https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html"""
 
 PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
-"""Upper bounds in seconds of the random pauses between tries that botocore does not repeat by itself."""
+"""Upper bounds in seconds of the random pauses between tries that botocore does not make itself."""
 
 
 def s3_client(endpoint_url: str | None = None, region: str | None = None) -> "S3Client":
-    """A client with deadlines and a retry budget: at most 5 tries of 3 s to connect and 20 s to hear something."""
+    """A client with deadlines and a retry budget: at most 5 tries with 3 s to connect and 20 s to read."""
     config = Config(
         connect_timeout=3,
         read_timeout=20,
@@ -129,7 +129,7 @@ class S3Store:
         return _repeat(read, on=StreamTorn)
 
     def chunks(self, key: str) -> Iterator[bytes]:
-        """See ObjectStore. Read range by range: no connection stays open while nobody reads."""
+        """See ObjectStore. Read range by range: no connection stays open between reads."""
         with outcomes("read", key):
             whole = self._ask(self._client.head_object, Key=key)
             check_object(f"read {key}", whole)
@@ -146,7 +146,7 @@ class S3Store:
                 range(0, whole["ContentLength"], RANGE_BYTES),
             )
         except (ObjectExists, ObjectMissing) as error:  # 412: the ETag is another's
-            raise StreamTorn(f"read {key}", "it was replaced or removed meanwhile") from error
+            raise StreamTorn(f"read {key}", "it was replaced or removed in between") from error
 
     def download(self, key: str, path: Path, *, size: int | None = None) -> str:
         """See ObjectStore."""
@@ -252,7 +252,7 @@ class S3Store:
         try:
             check_object(f"read {question['Key']}", answer)
         except ForeignAnswer:
-            answer["Body"].close()  # or its connection would stay open, with what nobody wants to read
+            answer["Body"].close()  # or its connection would stay open with an unread body
             raise
         return answer
 
@@ -289,8 +289,8 @@ class S3Store:
     def _check_clock(self, answer: Any) -> None:
         """ClockSkewed if this machine's clock and the store's are far apart.
 
-        AWS refuses such requests by itself (RequestTimeTooSkewed); a store that does not is held to the same rule, for
-        times go into certificates and logs. Reads are looked at, for nothing is written here before something is read.
+        AWS refuses such requests itself (RequestTimeTooSkewed); the same rule is applied to stores that do not, because
+        times go into certificates and logs. Reads are checked, because nothing is written before something is read.
         """
         here, there = self._clock(), store_time(answer)
         if there is not None and abs(here - there) > CLOCK_TOLERANCE:

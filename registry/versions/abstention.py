@@ -1,7 +1,7 @@
 """When an answer is a set of classes, or none: the record that a version carries, and the rule that reads it.
 
-Training calibrates the record by split-conformal prediction (Angelopoulos & Bates, 2021) and tells its figures by this
-rule; serving answers by the same. See docs/design/abstention.md.
+Training calibrates the record by split-conformal prediction (Angelopoulos & Bates, 2021) and computes its figures by
+this rule; serving answers by the same. See docs/design/abstention.md.
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,7 +26,7 @@ _FORMAT: Final = 1
 class Abstention:
     """Which strangeness is too much, and which probability is enough for a class to be part of the answer."""
 
-    coverage: float  # asked: the least share of photos of the classes whose answer holds their class
+    coverage: float  # target: the least share of photos of the classes whose answer contains their class
     strangeness: float  # most of an answer that is not `neither`
     thresholds: Mapping[str, float]  # label -> least probability to be part of the answer
     grouped_by: str  # the column whose groups were left out in calibration; empty: photos, because there are none

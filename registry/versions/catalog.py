@@ -169,7 +169,7 @@ class Catalog:
         return found
 
     def _send(self, files: Mapping[str, Path], latest: Sequence[Version]) -> list[StoredFile]:
-        """Store what is not stored. Takes so long at most that no blob that was seen can be collected meanwhile."""
+        """Store what is missing. Takes at most so long that no blob that was seen can be collected before the end."""
         known = {file.sha256 for version in latest for file in version.files}
         while True:
             began = self._monotonic()
@@ -211,7 +211,7 @@ class Catalog:
     def _fetch(self, file: StoredFile, path: Path) -> Path:
         if path.is_file() and sha256_of(path) == file.sha256:
             return path
-        if self._cache is not None and self._cache.give(file.sha256, path):
+        if self._cache is not None and self._cache.copy_to(file.sha256, path):
             return path
         part = path.parent / f".part-{secrets.token_hex(8)}"
         try:

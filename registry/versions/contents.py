@@ -8,7 +8,7 @@ from registry.layout import Prefix
 from registry.store.object_store import ObjectStore
 
 _NUMBERED = r"\d{8}\.json"
-_SHELVES: Mapping[Prefix, re.Pattern[str]] = {
+_KEYS: Mapping[Prefix, re.Pattern[str]] = {
     Prefix.BLOBS: re.compile(r"sha256/(?P<name>[0-9a-f]{64})"),
     Prefix.VERSIONS: re.compile(rf"(?P<name>{_NUMBERED})"),
     Prefix.CHANNELS: re.compile(rf"(?P<name>[a-z0-9][a-z0-9-]{{0,62}})/{_NUMBERED}"),
@@ -40,17 +40,17 @@ class Contents:
         """List everything of `model`: a request for each 1,000 objects."""
         found = cls()
         for stored in store.stats(f"{model}/"):
-            shelf, _, rest = stored.key.removeprefix(f"{model}/").partition("/")
-            match = _SHELVES[Prefix(shelf)].fullmatch(rest) if shelf in set(Prefix) else None
+            kind, _, rest = stored.key.removeprefix(f"{model}/").partition("/")
+            match = _KEYS[Prefix(kind)].fullmatch(rest) if kind in set(Prefix) else None
             if match is None:
                 found.foreign.append(stored.key)
             else:
                 found.bytes += stored.bytes
-                found._add(Prefix(shelf), match["name"], stored.bytes)
+                found._add(Prefix(kind), match["name"], stored.bytes)
         return found
 
-    def _add(self, shelf: Prefix, name: str, size: int) -> None:
-        match shelf:
+    def _add(self, kind: Prefix, name: str, size: int) -> None:
+        match kind:
             case Prefix.BLOBS:
                 self.blobs[bytes.fromhex(name)] = size
             case Prefix.VERSIONS:

@@ -1,6 +1,6 @@
 """Which class a version's probabilities mean: the most probable, unless a file of the version names a threshold.
 
-Training writes the file and tells its figures by this rule; serving reads it and answers by the same.
+Training writes the file and computes its figures by this rule; serving reads it and answers by the same.
 """
 
 from collections.abc import Sequence

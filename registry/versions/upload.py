@@ -39,7 +39,7 @@ class Sending:
     """Sends the files of one version; `old` then holds the blobs that were there before, and not since yesterday."""
 
     def __init__(self, store: ObjectStore, model: str, *, known: Set[str] = frozenset()) -> None:
-        """`known`: hashes that recent versions use. They are there; asking costs less than sending again."""
+        """`known`: hashes that recent versions use. They exist; a check costs less than sending again."""
         self._store = store
         self._known = known
         self._model = model
@@ -72,7 +72,7 @@ class Sending:
         if (before.st_mtime_ns, before.st_size) != (after.st_mtime_ns, after.st_size) or len(body) != size:
             raise FileChanged(str(path), expected=f"{size} bytes", actual=f"{len(body)} bytes, still being written,")
         file = StoredFile(name=name, sha256=sha256_hex(body), bytes=size)
-        probable = file.sha256 in self._known  # a small file that is not costs less to send than to ask about
+        probable = file.sha256 in self._known  # an unknown small file costs less to send than to check
         self._store_unless_there(
             file, lambda key: self._store.create(key, body), ask_first=probable or size > SMALL_BYTES
         )

@@ -91,9 +91,9 @@ class Worker:
 def execute(
     worker: Worker, intent: Intent, *, seen: set[str], dry_run: bool, delete_before_replace: bool | None = None
 ) -> Record:
-    """Bring a resource to what `intent` says, or in a preview only report it.
+    """Bring a resource to its `intent`, or in a preview only report it.
 
-    `seen` are the URNs that the program has registered so far; `delete_before_replace` is the program's wish.
+    `seen` are the URNs that the program has registered so far; `delete_before_replace` is the program's option.
     """
     began = time.monotonic()
     if intent.decision == "same":
@@ -112,7 +112,7 @@ def execute(
         elif op == "update":
             record = worker.update(planned)
         else:
-            record = _replace(worker, intent, planned, seen=seen, wish=delete_before_replace)
+            record = _replace(worker, intent, planned, seen=seen, delete_first=delete_before_replace)
     worker.reporter.finished(Step.on(record, op, changes=changes, began=began))
     return record
 
@@ -125,12 +125,12 @@ def _unprotected(intent: Intent) -> Intent:
     return intent
 
 
-def _replace(worker: Worker, intent: Intent, fresh: Intent, *, seen: set[str], wish: bool | None) -> Record:
+def _replace(worker: Worker, intent: Intent, fresh: Intent, *, seen: set[str], delete_first: bool | None) -> Record:
     """Create the new before deleting the old at the end, or after deleting it now where both cannot exist."""
     old = intent.old
     if old is None:
         return worker.create(fresh)
-    if planning.deletes_before_replacing(intent.kind, old, intent.record.inputs, wish):
+    if planning.deletes_before_replacing(intent.kind, old, intent.record.inputs, delete_first):
         delete_dependents(worker, old, seen)
         worker.delete(old)
         return worker.create(fresh)
@@ -196,7 +196,7 @@ def delete_all(
 ) -> None:
     """Call `delete` for each of `records`, each after everything that depends on it, as many at once as that allows.
 
-    What fails is reported; what it depends on stays. Nothing new begins once `cancelled` says so.
+    What fails is reported; what it depends on stays. Nothing new begins once `cancelled` returns true.
     """
     waiting = TopologicalSorter(_users(records))
     try:

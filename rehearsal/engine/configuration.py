@@ -17,7 +17,7 @@ from rehearsal.engine.errors import ConfigurationRefused, EmulatorMissing, Endpo
 from rehearsal.engine.values import Fields
 
 _CONNECT_SECONDS = 5.0
-_WAY_OUT = "Real accounts are deployed by the Pulumi CLI (`pulumi up`); rehearsals give aws:endpoints a loopback URL."
+_WAY_OUT = "Real accounts are deployed by the Pulumi CLI (`pulumi up`); rehearsals set aws:endpoints to a loopback URL."
 
 # Five attempts: a busy machine cuts off an answer now and then, and the provider's default of 25 means minutes of
 # silence over an emulator's "not implemented".
@@ -77,7 +77,7 @@ class Project:
         name, runtime = content.get("name"), content.get("runtime")
         language = runtime.get("name") if isinstance(runtime, dict) else runtime
         if not isinstance(name, str) or language != "python":
-            raise ConfigurationRefused(f"{file} must give a name, and python as its runtime.")
+            raise ConfigurationRefused(f"{file} must have a name, and python as its runtime.")
         program = directory / str(content.get("main", "."))
         program = program / "__main__.py" if program.is_dir() else program
         if not program.is_file():
@@ -110,7 +110,7 @@ def read_yaml(file: Path) -> dict[str, Any]:
     if content is None:
         return {}
     if not isinstance(content, dict):
-        raise ConfigurationRefused(f"{file} must hold a map.")
+        raise ConfigurationRefused(f"{file} must be a map.")
     return content
 
 
@@ -150,7 +150,7 @@ def provider_properties(config: Mapping[str, str]) -> tuple[Fields, str]:
         )
     endpoint = _endpoint(properties.pop("endpoints", None))
     if not isinstance(properties.get("region"), str):
-        raise ConfigurationRefused("The stack's configuration must give aws:region.")
+        raise ConfigurationRefused("The stack's configuration must set aws:region.")
     return properties, endpoint
 
 

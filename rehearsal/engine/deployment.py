@@ -15,7 +15,7 @@ from rehearsal.engine.values import Properties
 
 
 class Deployment:
-    """Serves one run of the program. `worker` is called on first need, so that the provider starts meanwhile."""
+    """Serves one run of the program. `worker` is called on first need, so that the provider starts in parallel."""
 
     def __init__(
         self, *, project: str, stack: str, dry_run: bool, worker: Callable[[], Worker], cancelled: threading.Event
@@ -105,7 +105,7 @@ class Deployment:
                 self._idle.notify_all()
 
     def _claim(self, goal: Goal, worker: Worker) -> Record | None:
-        """The record that this registration continues: under its own URN, or under an alias that nobody has."""
+        """The record that this registration continues: under its own URN, or under an unused alias."""
         urn = goal.record.urn
         with self._idle:
             if urn in self._seen:

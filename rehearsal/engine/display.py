@@ -1,6 +1,6 @@
 """What an operation reports while it runs and when it ends, and the lines in which people read it. No secret is shown.
 
-Three measures, each on its own: a step holds no value of a property that is marked secret, a `Reporter` masks every
+Three measures, each on its own: a step has no value of a property that is marked secret, a `Reporter` masks every
 known secret in every text, and a `Mask` knows each secret in the spellings in which it may turn up.
 """
 
@@ -98,7 +98,7 @@ class StackResource:
 
 
 class DeploymentFailed(EngineError):
-    """An operation ended with errors; `update` says what was done and what was not."""
+    """An operation ended with errors; `update` has what was done and what was not."""
 
     def __init__(self, update: Update) -> None:
         self.update = update

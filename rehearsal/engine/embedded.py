@@ -148,7 +148,7 @@ class EmbeddedEngine:
                 invoke=lambda token, arguments: session.worker.result().resources.invoke(token, arguments),
                 reference=self._reference,
             )
-            # Each registration in flight holds a thread; the rest are for logs and invokes.
+            # Each registration in flight takes a thread; the rest are for logs and invokes.
             with serving(services, threads=2 * self._parallel + 16) as address:
                 problem = runner.run(
                     self._project,
@@ -183,7 +183,7 @@ class EmbeddedEngine:
             )
 
     def _end(self, session: _Session, outputs: Mapping[str, Any]) -> Update:
-        """Save, and return the report; raises `DeploymentFailed` if it tells of errors."""
+        """Save, and return the report; raises `DeploymentFailed` if it has errors."""
         session.state.save()
         if self._cancelled.is_set():
             session.reporter.failure(
@@ -267,11 +267,11 @@ def _shown(outputs: Properties) -> Fields:
 
 @contextmanager
 def _scratch(file: Path) -> Generator[Path]:
-    """A folder for the provider's socket, log and assets, gone afterwards; beside the state if paths allow."""
+    """A folder for the provider's socket, log and assets, removed afterwards; next to the state if paths allow."""
     folder = file.with_suffix(".run")
     if len(os.fsencode(folder)) > _LONGEST_SCRATCH:
         folder = Path(tempfile.mkdtemp(prefix="petpark-"))
-    shutil.rmtree(folder, ignore_errors=True)  # of an operation that was killed; we hold the lock
+    shutil.rmtree(folder, ignore_errors=True)  # of an operation that was killed; the lock is ours
     folder.mkdir(mode=0o700, parents=True)
     try:
         yield folder

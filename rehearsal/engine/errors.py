@@ -28,7 +28,7 @@ class EmulatorMissing(EngineError):
 
 
 class StackBusy(EngineError):
-    """Another operation holds the stack's lock."""
+    """Another operation has locked the stack."""
 
 
 class StateUnreadable(EngineError):

@@ -20,7 +20,7 @@ _ABSENT = object()
 
 @dataclass(frozen=True, kw_only=True)
 class Goal:
-    """A resource as the program wants it: `record` is what the state will say, before anything is known of it."""
+    """A resource as the program declares it: `record` is the future state, before anything is known of it."""
 
     record: Record
     aliases: tuple[str, ...] = ()
@@ -31,7 +31,7 @@ class Goal:
 class Intent:
     """A resource on its way: what it was, what is wanted, and the provider's plan between the two.
 
-    `record` is what the state will say if nothing has to be done; `prior` is None for a resource to be created.
+    `record` is the future state if nothing has to be done; `prior` is None for a resource to be created.
     """
 
     kind: Kind
@@ -86,7 +86,7 @@ def drift(resources: Resources, record: Record, fresh: Record) -> tuple[Change, 
     """How the resource, read anew as `fresh`, differs from what the program last wanted.
 
     The official engine's rule (`RefreshStep` in pkg/resource/deploy/step.go): drift is what an `up` of the unchanged
-    program would undo, reported the other way round. What only AWS sets is no drift. Drift that `record` already
+    program would undo, reported the other way round. What only AWS sets is not drift. Drift that `record` already
     holds was reported when it was found.
     """
     if record.provider_state is None or fresh.provider_state is None:
@@ -162,13 +162,13 @@ def replaced_fields(prior: Fields | None, planned: Fields | None, replaces: Sequ
     return frozenset(str(path[0]) for path in replaces if path and at(prior, path) != at(planned, path))
 
 
-def deletes_before_replacing(kind: Kind, old: Record, inputs: Mapping[str, Any], wish: bool | None) -> bool:
-    """Whether the old resource must go first: by the program's wish, or because both would have one name.
+def deletes_before_replacing(kind: Kind, old: Record, inputs: Mapping[str, Any], delete_first: bool | None) -> bool:
+    """Whether the old resource is deleted first: by the program's option, or because both would have one name.
 
     The bridge's rule: a name that the program chose and did not change cannot exist twice.
     """
-    if wish is not None:
-        return wish
+    if delete_first is not None:
+        return delete_first
     if old.tainted:
         return True
     if kind.row.autoname is None:
@@ -178,7 +178,7 @@ def deletes_before_replacing(kind: Kind, old: Record, inputs: Mapping[str, Any],
 
 
 def at(value: Any, path: Path) -> Any:
-    """What lies at `path` in `value`; None if nothing does."""
+    """The value at `path` in `value`; None if there is none."""
     for step in path:
         if isinstance(value, list):
             value = dict(enumerate(value))
@@ -235,7 +235,7 @@ def _leaves(old: Any, new: Any, path: str) -> Iterator[tuple[str, Any, Any]]:
 
 
 def _empty(value: Any) -> bool:
-    """Whether it counts as "not set": the bridge does not tell an absent list from an empty one."""
+    """Whether it counts as "not set": the bridge does not distinguish an absent list from an empty one."""
     return value is _ABSENT or value is None or value in ({}, [])
 
 

@@ -67,7 +67,7 @@ def _refreshed(resources: Resources, record: Record) -> Record | None:
 
 
 def recover(state: State, resources: Resources, *, report: Callable[[str], None]) -> None:
-    """Settle every pending step of `state`; raises `EngineError` for a creation that nobody can find again."""
+    """Settle every pending step of `state`; raises `EngineError` for a creation that cannot be found again."""
     lost: list[str] = []
     for record in [*state.resources.values(), *state.pending_deletes]:
         if record.pending == "create":

@@ -1,7 +1,7 @@
 """A stack's state: one JSON file, locked, encrypted where it is secret, replaced atomically at every step.
 
-At every moment the file on disk is a whole state: it is written beside, synced, and renamed into place. A crash can
-lose at most the end of steps in flight, and those are marked as pending before they begin.
+At every moment the file on disk is a complete state: a temporary file is written, synced, and renamed into place. A
+crash can lose at most the end of steps in flight, and those are marked as pending before they begin.
 """
 
 import base64
@@ -126,7 +126,7 @@ _BODY = ("id", "inputs", "outputs", "planned", "provider_state")
 
 
 def to_json(record: Record, seal: Seal) -> str:
-    """The record as JSON text; everything that could hold a secret is sealed if the record has one."""
+    """The record as JSON text; everything that could contain a secret is sealed if the record has one."""
     fields = asdict(record)
     fields["secrets"] = sorted(record.secrets)
     if record.provider_state is not None:
@@ -153,7 +153,7 @@ def from_json(fields: dict[str, Any], seal: Seal) -> Record:
 
 
 def state_file(directory: Path, project: str, stack: str) -> Path:
-    """Where the state of `stack` lies below the state directory."""
+    """The path of the state of `stack` below the state directory."""
     for name in (project, stack):
         if not _NAME.fullmatch(name) or name.startswith("."):
             raise ConfigurationRefused(f"{name!r} cannot name a project or stack: use letters, digits, '-', '_', '.'.")

@@ -23,7 +23,7 @@ UNKNOWN_MARK: Final = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 
 @final
 class Unknown:
-    """The one value that a plan cannot tell yet; compares equal only to itself."""
+    """The one value that a plan does not know yet; compares equal only to itself."""
 
     @override
     def __repr__(self) -> str:
@@ -36,14 +36,14 @@ _MSGPACK_UNKNOWN = msgpack.ExtType(0, b"\x00")
 
 @dataclass(frozen=True, kw_only=True)
 class Properties:
-    """Plain values, and the names among them that hold a secret at any depth."""
+    """Plain values, and the names among them that contain a secret at any depth."""
 
     values: Fields
     secrets: frozenset[str]
 
 
 def has_unknown(value: Any) -> bool:
-    """Whether `value` is unknown or holds something unknown at any depth."""
+    """Whether `value` is unknown or contains something unknown at any depth."""
     if isinstance(value, dict):
         return any(map(has_unknown, value.values()))
     return value is UNKNOWN or (isinstance(value, list) and any(map(has_unknown, value)))

@@ -1,4 +1,4 @@
-"""Loopback addresses for instances, derived from the private addresses that the emulator gave them."""
+"""Loopback addresses for instances, derived from the private addresses that the emulator assigned."""
 
 from collections.abc import Iterator
 

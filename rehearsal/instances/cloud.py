@@ -1,4 +1,4 @@
-"""What the emulator says about instances, read into plain values."""
+"""The emulator's instances as plain values."""
 
 import base64
 import gzip

@@ -1,4 +1,4 @@
-"""What a runner tells about instances."""
+"""Events of instances that a runner reports."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ class InstanceEvent:
     """Something that happened to an instance.
 
     Kinds: `running`, `user-data` (it ended), `unit` (a service started or ended), `notice` (spot interruption),
-    `shutting-down`, `stopped`, `terminated`, `trouble` (the emulator could not be asked).
+    `shutting-down`, `stopped`, `terminated`, `trouble` (the emulator did not answer).
     """
 
     instance_id: str

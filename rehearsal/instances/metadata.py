@@ -71,7 +71,7 @@ class MetadataService:
         return self
 
     def stop(self) -> None:
-        """Stop answering and give the address back. May be called twice."""
+        """Stop answering and release the address. May be called twice."""
         if self._thread.is_alive():
             self._server.shutdown()
             self._thread.join()
@@ -172,7 +172,7 @@ def _first_step(path: str) -> str:
 
 
 def _claim(instance: Instance, service: MetadataService) -> ThreadingHTTPServer:
-    """Bind the first derived address that nobody on this machine has; other rehearsals' instances count too."""
+    """Bind the first derived address that is free on this machine; other rehearsals' instances count too."""
 
     class Handler(_Handler):
         metadata = service
@@ -193,7 +193,7 @@ class _Server(ThreadingHTTPServer):
     block_on_close = False
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that went away is no news."""
+        """A client that disconnected is not logged."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -222,7 +222,7 @@ class _Handler(BaseHTTPRequestHandler):
             return self._answer(HTTPStatus.UNAUTHORIZED)
         try:
             body = self.metadata.read(self.path.removeprefix("/latest/"))
-        except (BotoCoreError, ClientError) as problem:  # the emulator refused or is gone: said, not hidden
+        except (BotoCoreError, ClientError) as problem:  # the emulator refused or has ended: reported, not hidden
             return self._answer(HTTPStatus.INTERNAL_SERVER_ERROR, f"{problem}\n".encode())
         if body is None:
             return self._answer(HTTPStatus.NOT_FOUND)
@@ -238,4 +238,4 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Requests are not logged: a spot watcher asks every second."""
+        """Requests are not logged: a spot watcher polls every second."""

@@ -72,7 +72,7 @@ class InstanceRunner:
     def _ec2(self) -> Any:
         return self._cloud.client("ec2")
 
-    # What others ask
+    # Requests of others
 
     def start(self) -> Self:
         """Subscribe to state changes, then bring up what already runs."""
@@ -121,7 +121,7 @@ class InstanceRunner:
         return self._directory / instance_id / "journal" / f"{unit}.log"
 
     def execute(self, instance_id: str, command: Sequence[str], *, timeout: float) -> str:
-        """Run a command on the instance, as its administrator would by Session Manager; what it says.
+        """Run a command on the instance, as its administrator would by Session Manager; returns its output.
 
         Raises `CommandFailed`, `UnknownInstance`.
         """
@@ -195,11 +195,11 @@ class InstanceRunner:
                 everything = False
             except (BotoCoreError, ClientError) as problem:
                 self._tell("", "trouble", problem=str(problem))
-                everything = True  # what was missed meanwhile is found by looking at all
+                everything = True  # missed events are found by reading all instances
                 self._stopping.wait(RETRY_SECONDS)
 
     def _reconcile(self, ids: list[str]) -> None:
-        """Bring the machines of `ids`, or all, to what the emulator says now."""
+        """Bring the machines of `ids`, or all, to the emulator's current state."""
         described = {instance.id: instance for instance in facts.describe(self._ec2, ids)}
         for instance_id in set(described) | set(ids or self._records):
             instance, record = described.get(instance_id), self._records.get(instance_id)

@@ -40,7 +40,7 @@ class StateChanges:
     def wait(self) -> list[str]:
         """The ids of instances that have changed, once there are any; empty after `wake` or a quiet while.
 
-        Delivery is at least once and in no order, so an id says where to look, not what is there.
+        Delivery is at least once and in no order, so an event only names the instance to read.
         """
         answer = self._sqs.receive_message(
             QueueUrl=self._queue, MaxNumberOfMessages=10, WaitTimeSeconds=LONGEST_POLL_SECONDS

@@ -38,7 +38,7 @@ class TargetStatus:
 class LoadBalancer:
     """Forwards HTTP/1.1 from `url` to the targets of one emulated load balancer, from `start` to `stop`.
 
-    `resolve` gives the address of a target's instance and raises `LookupError` while there is none. What is declared
+    `resolve` returns the address of a target's instance and raises `LookupError` while there is none. What is declared
     is read again every `refresh_seconds`. Without a healthy target the answer is 503. When a target breaks off, another
     is tried if the request was not sent or may be repeated; otherwise the answer is 502.
     """
@@ -111,7 +111,7 @@ class LoadBalancer:
     def drain(self, instance_id: str) -> None:
         """Take an instance out of service; return when its requests are answered or its deregistration delay is over.
 
-        AWS deregisters an instance before it ends it; the emulator ends it first. So whoever ends the instance's
+        AWS deregisters an instance before it ends it; the emulator ends it first. So the code that ends the instance's
         processes calls this before.
         """
         if self._loop and self._thread.is_alive():
@@ -140,7 +140,7 @@ class LoadBalancer:
             await self._close()
 
     async def _close(self) -> None:
-        """End what is going on, and give the loop a turn to close its connections."""
+        """End running exchanges, and let the loop close its connections."""
         others = asyncio.all_tasks() - {asyncio.current_task()}
         for task in others:
             task.cancel()
@@ -225,7 +225,7 @@ class LoadBalancer:
                     try:
                         response = await channel.ask(request.forwarded(peer), request.body)
                     except BROKEN as problem:
-                        if not used:  # an idle connection may end at any time; that says nothing of the target
+                        if not used:  # an idle connection may end at any time; that is no sign of an unhealthy target
                             tried.add(member.target)
                         status = 504 if isinstance(problem, TimeoutError) else 502
                         sentence = f"{member.target.id} broke off before it answered."

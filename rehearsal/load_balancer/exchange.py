@@ -74,7 +74,7 @@ class Channel:
 
     @property
     def usable(self) -> bool:
-        """Whether the other side still holds the connection."""
+        """Whether the other side still has the connection open."""
         return not (self._reader.at_eof() or self._reader.exception() or self._writer.is_closing())
 
     async def receive(self) -> h11.Event:

@@ -29,10 +29,10 @@ class Member:
     async def watch(self) -> None:
         """Check the target's health until cancelled."""
         while True:
-            self.note(well=await self._probe())
+            self.record(well=await self._probe())
             await asyncio.sleep(self.group.health_check.interval_seconds)
 
-    def note(self, *, well: bool) -> None:
+    def record(self, *, well: bool) -> None:
         """Count one check: a new target's first good one is enough, as on AWS; later changes take a threshold."""
         verdict: Health = "healthy" if well else "unhealthy"
         if self.health in {"draining", verdict}:

@@ -13,7 +13,7 @@ class NotRehearsed(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class HealthCheck:
-    """How a target group tells healthy targets from others."""
+    """The health check of a target group."""
 
     path: str
     port: int | None  # None: the target's own

@@ -48,7 +48,7 @@ def fetch_provider(
     tools: Path = TOOLS,
     environment: Mapping[str, str] = os.environ,
     pins: ProviderPins | None = None,
-    patience: Timeouts | None = None,
+    timeouts: Timeouts | None = None,
     free: Free = free_space,
 ) -> Path:
     """Fetch the AWS provider for this machine into `tools`, and return its binary.
@@ -70,9 +70,9 @@ def fetch_provider(
         if (mirrored := packed(name, environment)) is not None:
             shutil.copyfile(mirrored, downloads(tools) / name)  # `download` uses it if its hash is right
         try:
-            urls = (*_mirrored(platform, pins, tools, environment, patience), source(pins, environment))
+            urls = (*_mirrored(platform, pins, tools, environment, timeouts), source(pins, environment))
             archive = Archive(name=name, urls=urls, sha256=pins.sha256, packed=pins.packed, unpacked=pins.unpacked)
-            file, _ = download(archive, tools, report=report, patience=patience, free=free)
+            file, _ = download(archive, tools, report=report, timeouts=timeouts, free=free)
         except (PublisherUnreachable, ArchiveMissing) as error:
             why = f"No AWS provider is on this machine, and {error.message}"
             raise type(error)(why, next_step=_ways_out(pins, tools)) from error
@@ -93,7 +93,7 @@ def _checked(folder: Path, pins: ProviderPins, platform: str) -> Path:
     """`folder` itself, if it has a provider that starts and, where the hash is known, exactly the pinned content."""
     binaries = list(folder.glob(f"terraform-provider-aws_v{pins.version}*"))
     if len(binaries) != 1 or not binaries[0].is_file():
-        raise _refused(pins, f"holds {len(binaries)} programs named terraform-provider-aws_v{pins.version}")
+        raise _refused(pins, f"contains {len(binaries)} programs named terraform-provider-aws_v{pins.version}")
     if (wanted := pins.h1.get(platform)) is not None and (found := dirhash(folder)) != wanted:
         raise _refused(pins, f"unpacks to {found}, not to the pinned {wanted}")
     (binary,) = binaries
@@ -103,7 +103,7 @@ def _checked(folder: Path, pins: ProviderPins, platform: str) -> Path:
 
 
 def _start(binary: Path, pins: ProviderPins) -> None:
-    """The list of hashes is for all platforms, so only a start tells whether this binary is for this one."""
+    """The list of hashes is for all platforms, so only a start shows whether this binary is for this one."""
     from rehearsal.engine.errors import ProviderFailed
     from rehearsal.engine.provider.client import Plugin
 
@@ -112,13 +112,13 @@ def _start(binary: Path, pins: ProviderPins) -> None:
         try:
             plugin.wait()
         except ProviderFailed as error:
-            raise _refused(pins, f"holds a program that does not start here: {error}") from error
+            raise _refused(pins, f"contains a program that does not start here: {error}") from error
         finally:
             plugin.close()
 
 
 def _mirrored(
-    platform: str, pins: ProviderPins, tools: Path, environment: Mapping[str, str], patience: Timeouts | None
+    platform: str, pins: ProviderPins, tools: Path, environment: Mapping[str, str], timeouts: Timeouts | None
 ) -> list[str]:
     """Addresses of the archive in Terraform's network mirrors; mirrors without an answer are skipped.
 
@@ -131,7 +131,7 @@ def _mirrored(
         index = urljoin(mirror, f"registry.terraform.io/hashicorp/aws/{pins.version}.json")
         answer = downloads(tools) / f"mirror-{number}.json"
         try:
-            fetch(index, answer, accepted=None, limit=_INDEX_LIMIT, report=lambda _d, _t: None, patience=patience)
+            fetch(index, answer, accepted=None, limit=_INDEX_LIMIT, report=lambda _d, _t: None, timeouts=timeouts)
             found.append(urljoin(index, json.loads(answer.read_bytes())["archives"][platform]["url"]))
         except (InstallFailed, ValueError, KeyError, TypeError):
             continue

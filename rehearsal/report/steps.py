@@ -27,7 +27,7 @@ class StepRecord:
     by: str = ""
 
     @property
-    def told(self) -> str:
+    def outcome(self) -> str:
         """What came of it, and by whom."""
         return f"{person(self.by)}: {self.detail}" if self.by else self.detail
 
@@ -88,7 +88,7 @@ class Steps:
             status.start()
         self._status = status
         try:
-            with self.beside(name, step=step):
+            with self.background(name, step=step):
                 yield step
         finally:
             self._status = None
@@ -96,7 +96,7 @@ class Steps:
                 status.stop()
 
     @contextlib.contextmanager
-    def beside(self, name: str, step: Step | None = None) -> Generator[Step]:
+    def background(self, name: str, step: Step | None = None) -> Generator[Step]:
         """As `step`, for work that runs beside the step that has the spinner."""
         step = step or Step(name)
         started = time.monotonic()
@@ -113,6 +113,6 @@ class Steps:
             self.records.append(record)
         mark = Text("✓ ", style="green") if record.ok else Text("✗ ", style="red")
         line = Text.assemble(
-            mark, f"{record.name:<34}", (f"{record.seconds:>7.1f} s", "cyan"), "  ", (record.told, "dim")
+            mark, f"{record.name:<34}", (f"{record.seconds:>7.1f} s", "cyan"), "  ", (record.outcome, "dim")
         )
         self._console.print(line, soft_wrap=True)

@@ -1,6 +1,6 @@
-"""What systemd is told about a service, by a unit file or by options of `systemd-run`. Only what petpark uses is known.
+"""Properties of a service, from a unit file or options of `systemd-run`. Only those that petpark uses are supported.
 
-https://www.freedesktop.org/software/systemd/man/252/systemd.exec.html and systemd.service.html beside it.
+https://www.freedesktop.org/software/systemd/man/252/systemd.exec.html and systemd.service.html.
 """
 
 import re

@@ -21,7 +21,7 @@ from typing import Any
 from rehearsal.sandbox.processes import adopt_orphans, descendants, send, spawn
 from rehearsal.sandbox.units import Answer, Units
 
-GRACE_SECONDS = 2.0  # where the runner has not said how long
+GRACE_SECONDS = 2.0  # if the runner sets none
 
 
 class Supervisor:
@@ -92,7 +92,7 @@ class Supervisor:
                     return
                 unit = self._units.of_process(ended.si_pid)
                 if unit:
-                    unit.signal(signal.SIGKILL)  # what is left of it must not hold its port
+                    unit.signal(signal.SIGKILL)  # remaining processes must not keep its port
                 code = os.waitstatus_to_exitcode(os.waitpid(ended.si_pid, 0)[1])
             except ChildProcessError:
                 break
@@ -143,7 +143,7 @@ class Supervisor:
                 await self._writer.drain()
         self._halted.set()
 
-    # What the stand-ins ask
+    # Requests of the stand-ins
 
     async def _serve_stand_in(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(ConnectionError):

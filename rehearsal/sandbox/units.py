@@ -54,7 +54,7 @@ class Unit:
         return self.again or (self.wanted and asked)
 
     def describe(self) -> str:
-        """What `systemctl status` says."""
+        """The output of `systemctl status`."""
         state = f"active (running), main process {self.pid}" if self.pid else f"inactive, last exit code {self.code}"
         return f"{self.name}.service: {state}"
 
@@ -66,7 +66,7 @@ class Unit:
 
 
 class Units:
-    """The units of one instance. `changed(name, state, code)` hears of every start and end."""
+    """The units of one instance. `changed(name, state, code)` is called at every start and end."""
 
     def __init__(self, sandbox: Path, changed: Callable[[str, str, int | None], None]) -> None:
         self._sandbox = sandbox
@@ -101,7 +101,7 @@ class Units:
             asyncio.get_running_loop().call_later(0.0 if unit.again else unit.delay(), self._start, unit)
 
     def create(self, request: Mapping[str, Any]) -> Answer:
-        """What `systemd-run` asks."""
+        """A request of `systemd-run`."""
         name = request["name"]
         if name in self._units and (self._units[name].pid or self._units[name].restarts()):
             return 1, f"Unit {name}.service is already loaded. Stop it first: systemctl stop {name}"
@@ -174,7 +174,7 @@ class Units:
         return runs
 
     async def control(self, request: Mapping[str, Any]) -> Answer:
-        """What `systemctl` asks; a stop returns when the unit has stopped."""
+        """A request of `systemctl`; a stop returns when the unit has stopped."""
         action, name = request["action"], request["name"]
         unit, problem = self._load(name) if action in {"start", "restart"} else (self._units.get(name), "")
         if unit is None:

@@ -72,7 +72,7 @@ def ask(
 
 
 def accuracies(predictions: Sequence[Prediction], labels: Sequence[str]) -> tuple[Accuracy, Accuracy]:
-    """Plain accuracy, and balanced accuracy, in which classes count alike however many photos they have."""
+    """Plain accuracy, and balanced accuracy, in which classes have equal weight."""
     truth = np.array([labels.index(prediction.truth) for prediction in predictions])
     answers = np.array([labels.index(prediction.label) for prediction in predictions])
     found = evaluate(truth, answers, labels)

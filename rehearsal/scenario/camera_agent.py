@@ -17,10 +17,10 @@ from rehearsal.instances import InstanceRunner
 
 UNIT = "petpark-camera"
 _ENDS_WITHIN = 25.0
-"""An agent that is told to end records and forwards its last events first."""
-_PATIENCE = 30.0
+"""A stopping agent records and forwards its last events first."""
+_TIMEOUT_SECONDS = 30.0
 _PATIENT_WITH_METADATA = ("AWS_METADATA_SERVICE_TIMEOUT", "AWS_METADATA_SERVICE_NUM_ATTEMPTS")
-"""As the user data sets them for the endpoint: SDKs ask for credentials once, for a second, unless told otherwise."""
+"""As the user data sets them for the endpoint: SDKs request credentials once, for a second, by default."""
 
 
 class CameraSilent(Exception):
@@ -73,29 +73,29 @@ class CameraAgent:
             self.end()  # a rehearsal that fails ends the instance, and everything on it
 
     def await_answers(self) -> Mapping[str, Any]:
-        """What the agent says of itself, once the endpoint has answered a frame. Raises `CameraSilent`."""
-        deadline = time.monotonic() + _PATIENCE
+        """The agent's status, once the endpoint has answered a frame. Raises `CameraSilent`."""
+        deadline = time.monotonic() + _TIMEOUT_SECONDS
         pause = threading.Event()
         why = ""
         while time.monotonic() < deadline:
             try:
-                said = cameras.ask_agent(f"http://127.0.0.1:{self._port}")
+                state = cameras.ask_agent(f"http://127.0.0.1:{self._port}")
             except cameras.AgentSilent as error:
                 why = str(error)
             else:
-                if said["cameras"][0]["frames"]["classified"]:
-                    return said
-                why = f"It says {said['cameras'][0]}."
+                if state["cameras"][0]["frames"]["classified"]:
+                    return state
+                why = f"It says {state['cameras'][0]}."
             pause.wait(0.1)
         journal = self._runner.journal(self._instance_id, UNIT)
-        raise CameraSilent(f"No frame was answered in {_PATIENCE:.0f} s. {why} The agent's log is {journal}.")
+        raise CameraSilent(f"No frame was answered in {_TIMEOUT_SECONDS:.0f} s. {why} The agent's log is {journal}.")
 
     def end(self) -> None:
         """Stop it, and wait until its last events are on their way. Raises `CommandFailed`."""
         self._call("systemctl", "stop", UNIT)
 
     def _call(self, *command: str) -> None:
-        self._runner.execute(self._instance_id, command, timeout=_ENDS_WITHIN + _PATIENCE)
+        self._runner.execute(self._instance_id, command, timeout=_ENDS_WITHIN + _TIMEOUT_SECONDS)
 
 
 def _free_port() -> int:

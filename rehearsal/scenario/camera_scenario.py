@@ -61,7 +61,7 @@ class CameraScenario:
         return frames
 
     def visits(self) -> list[Visit]:
-        """What the data lake has of all visits, the oldest first; an event's end says more than its beginning."""
+        """What the data lake has of all visits, the oldest first; an event's end has more than its beginning."""
         days = sorted({self._since, datetime.now(UTC).date()}, reverse=True)
         events = [event for day in days for event in cameras.in_lake(self._target, camera=CAMERA, day=day)[0]]
         last = {event["visit"]: event for event in reversed(events)}

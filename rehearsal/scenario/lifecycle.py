@@ -1,4 +1,4 @@
-"""The story that `petpark rehearse` tells: from a folder of photos to a certified model in prod, and back.
+"""The steps of `petpark rehearse`: from a folder of photos to a certified model in prod, and back.
 
 Every step calls the library functions behind the operator's commands, as the roles that the stacks made; only waiting
 and showing are the rehearsal's own. `docs/design/rehearsal.md` says why the steps overlap as they do.
@@ -43,7 +43,7 @@ from training.dataset.generated import generate
 from training.networks.pretrained import PACKAGED
 
 QUALITY = "quality.html"
-"""The page on the photos' quality, beside the summary."""
+"""The page on the photos' quality, next to the summary."""
 
 SEED = 20_26
 """Of the drawn photos, of the dataset's split, and (with a training's number added) of the trainings."""
@@ -53,11 +53,11 @@ _CHECKS = ("photos=40", "calls=30")
 
 
 class BackgroundTaskAbandoned(Exception):
-    """Nobody waits any more for what was done beside the story."""
+    """The results of background work are not needed any more."""
 
 
 class ApiKeysNotEnforced(Exception):
-    """An endpoint that asks for API keys lets in whoever has none, or keeps out who has one."""
+    """An endpoint that requires API keys admits callers without one, or refuses callers with one."""
 
 
 class RequestsLost(Exception):
@@ -65,7 +65,7 @@ class RequestsLost(Exception):
 
 
 class Lifecycle:
-    """One rehearsal in a running `environment`; `play` goes through all steps, `facts` tells what happened so far."""
+    """One rehearsal in a running `environment`; `play` runs all steps, `facts` returns what happened so far."""
 
     def __init__(self, environment: Environment, steps: Steps, script: ScenarioOptions) -> None:
         self._environment = environment
@@ -95,7 +95,7 @@ class Lifecycle:
             self._facts,
             steps=tuple(self._steps.records),
             elapsed=time.monotonic() - self._started,
-            releases=tuple(self._releases.told),
+            releases=tuple(self._releases.results),
             endpoints=self._environment.endpoints,
             stacks=self._environment.stacks,
             recipe=self._script.base,
@@ -148,7 +148,7 @@ class Lifecycle:
 
     def _draw_photos(self) -> None:
         if self._script.photos is None:
-            with self._steps.beside("draw a photo set") as step:
+            with self._steps.background("draw a photo set") as step:
                 generate(self._photos, count=self._script.photo_count, seed=SEED, progress=self._still_wanted)
                 step.done(f"{self._script.photo_count} photos of generated cats and dogs")
 
@@ -157,7 +157,7 @@ class Lifecycle:
             raise BackgroundTaskAbandoned
 
     def _deploy_test(self) -> BackgroundTask[None]:
-        """Until the stack can be used; gives its deployment, for the provider waits a minute for what nobody reads."""
+        """Until the stack can be used; returns its deployment, which goes on: the provider waits another minute."""
         finished = 0
         usable = threading.Event()
 
@@ -168,7 +168,7 @@ class Lifecycle:
                 step.progress(f"{finished} resources")
 
         def deploy() -> None:
-            with self._steps.beside("up stack test, to its end") as whole:
+            with self._steps.background("up stack test, to its end") as whole:
                 whole.done(f"{self._environment.deploy('test', show, usable.set)} resources")
 
         with self._steps.step("up stack test, until it is usable") as step:
@@ -178,8 +178,8 @@ class Lifecycle:
         return deployment
 
     def _deploy_prod(self) -> None:
-        with self._steps.beside("up stack prod (meanwhile)") as step:
-            # An engine finishes what it has begun before it hears an interruption: a minute, for nobody here.
+        with self._steps.background("up stack prod (in parallel)") as step:
+            # An engine finishes running steps before it handles an interruption: a minute that is not needed here.
             step.done(f"{BackgroundTask(lambda: self._environment.deploy('prod')).result()} resources")
 
     def _ingest(self, since: Ingestion | None = None) -> Ingestion:
@@ -217,7 +217,7 @@ class Lifecycle:
         return found
 
     def _report_quality(self, dataset: Ingestion) -> None:
-        """Without networks, which would take half a minute: what they find is for a person with a dataset to mend."""
+        """Without networks, which would take half a minute: what they find is for a person who improves a dataset."""
         with self._steps.step("report on the photos' quality") as step:
             target = self._environment.target("test")
             made = quality_reports.report(target, dataset.sha256, gates=datasets.data_gates(target), labels=False)
@@ -300,7 +300,7 @@ class Lifecycle:
             )
 
     def _make_keys(self) -> None:
-        """Make a key for each endpoint that asks for one, as its operator would for a camera."""
+        """Make a key for each endpoint that requires one, as its operator would for a camera."""
         for stack in STACKS:
             target = self._environment.target(stack)
             if target.outputs.endpoint.api_keys == "open":
@@ -315,10 +315,10 @@ class Lifecycle:
                     scopes=[KeyScope.CLASSIFY],
                 )
                 self._keys[self._environment.endpoints[stack]] = made.key
-                step.done("kept as a hash; shown to nobody", by=target.identity(role=Role.PROMOTER))
+                step.done("stored as a hash; not shown", by=target.identity(role=Role.PROMOTER))
 
     def _try_keys(self) -> None:
-        """An endpoint that asks for keys refuses whoever has none, and knows the new one within a reading."""
+        """An endpoint that requires keys refuses callers without one, and knows the new one within a poll."""
         for url, key in self._keys.items():
             with self._steps.step("call prod without a key, and with it") as step:
                 without = _call(url, self._held_out[0].photo, None)
@@ -349,12 +349,12 @@ class Lifecycle:
 
     def _put_camera(self) -> CameraScenario:
         """A camera in the park, and its agent on an instance of prod, while versions come and go there."""
-        with self._steps.beside("put a camera at the gate") as step:
+        with self._steps.background("put a camera at the gate") as step:
             url = self._environment.endpoints["prod"]
             key = self._keys.get(url)
             self._await_key(url, key)
             gate = CameraScenario(self._environment, "prod", self._passers_by(), api_key=key).start()
-            step.done(f"an agent on {gate.instance} asks the endpoint there")
+            step.done(f"an agent on {gate.instance} uses the endpoint there")
         return gate
 
     def _passers_by(self) -> list[bytes]:
@@ -372,7 +372,7 @@ class Lifecycle:
             visits = gate.visits()
             self._facts = replace(self._facts, visits=visits)
             seen = Counter(visit.label for visit in visits)
-            names = ", ".join(f"{count} × {label}" for label, count in sorted(seen.items())) or "nobody for sure"
+            names = ", ".join(f"{count} × {label}" for label, count in sorted(seen.items())) or "none for sure"
             step.done(
                 f"visits: {names}; {frames['classified']} frames answered, {frames['unanswered']} not",
                 by=self._environment.target("prod").identity(role=Role.PUBLISHER),
@@ -432,14 +432,14 @@ def _at_a_quarter(epoch: int, of: int) -> bool:
 
 
 def trained(version: int, judged: Judgement, lineage: Mapping[str, Any]) -> str:
-    """Say what a training gave, and why it is not what was asked where its pretrained weights could not be had."""
-    said = f"version {version}, {_gates(judged)}"
-    return f"{said}, {lineage['instead']}" if "instead" in lineage else said
+    """The result of a training, and why it differs from the request if pretrained weights were not available."""
+    summary = f"version {version}, {_gates(judged)}"
+    return f"{summary}, {lineage['instead']}" if "instead" in lineage else summary
 
 
 def _gates(judged: Judgement) -> str:
-    """What the gates said, for a step's line; whether the version may go to prod is for the channel's rule to say."""
+    """The gates' results, for a step's line; the channel's rule decides whether the version may go to prod."""
     against = {"failed gates": judged.failed, "gates not measured": judged.unmeasured}
-    if said := [f"{what}: {', '.join(each.name for each in those)}" for what, those in against.items() if those]:
-        return "; ".join(said)
+    if summary := [f"{what}: {', '.join(each.name for each in those)}" for what, those in against.items() if those]:
+        return "; ".join(summary)
     return f"{len(judged.verdicts)} gates passed"

@@ -21,17 +21,17 @@ class EndpointsSilent(Exception):
 
 
 class Releases:
-    """Moves channels of a running `environment`; `told` holds the results. `started`: when the scenario began."""
+    """Moves channels of a running `environment`; `results`: of each move. `started`: when the scenario began."""
 
     def __init__(self, environment: Environment, *, started: float) -> None:
-        self.told: list[Release] = []
+        self.results: list[Release] = []
         self._environment = environment
         self._started = started
 
     def move(self, channel: str, what: str, move: Callable[[Target], ChannelEntry]) -> Release:
         """Move one channel, and wait for its endpoints. Raises `EndpointsSilent`."""
         release = self._move(channel, what, move)
-        self.told.append(release)
+        self.results.append(release)
         return release
 
     def move_both(self, what: str, move: Callable[[Target, str], ChannelEntry]) -> Release:
@@ -42,16 +42,16 @@ class Releases:
                 for channel in STACKS
             ]
             releases = [future.result() for future in moved]
-        self.told.extend(releases)
+        self.results.extend(releases)
         return max(releases, key=lambda release: release.answered_after or 0.0)
 
     def _move(self, channel: str, what: str, move: Callable[[Target], ChannelEntry]) -> Release:
-        asked = time.monotonic()
+        requested_at = time.monotonic()
         moved = move(self._environment.target(channel))
         decided = time.monotonic()
         self._await_version(channel, moved.version)
         return Release(
-            at=asked - self._started,
+            at=requested_at - self._started,
             channel=channel,
             version=moved.version,
             what=what,

@@ -28,16 +28,16 @@ class Caller:
     """An authenticated caller with the state of its rate limit. `key` None: no key, where none is required."""
 
     key: ApiKey | None
-    allowance: RateLimitState | None = None
+    rate_limit: RateLimitState | None = None
 
     @property
     def headers(self) -> Mapping[str, str]:
         """Response headers with the state of the key's rate limit."""
-        return self.allowance.headers if self.allowance else {}
+        return self.rate_limit.headers if self.rate_limit else {}
 
 
 class ApiKeysState(TypedDict):
-    """What `/v1/model` tells of API keys."""
+    """What `/v1/model` shows of API keys."""
 
     required: Annotated[bool, msgspec.Meta(description="Whether callers need an API key")]
     known: Annotated[int, msgspec.Meta(description="Keys known here")]
@@ -100,7 +100,7 @@ class ApiKeyAuth:
     def charge(self, caller: Caller, photos: int) -> None:
         """Count the photos of a request beyond its first."""
         if caller.key is not None and photos > 1:
-            caller.allowance = self._rates.charge(caller.key, photos - 1)
+            caller.rate_limit = self._rates.charge(caller.key, photos - 1)
 
     def guard(self, endpoint: Endpoint, scope: KeyScope = KeyScope.CLASSIFY) -> Endpoint:
         """Require authentication for `endpoint`, which finds the `Caller` in the request's state."""
@@ -131,15 +131,15 @@ class ApiKeyAuth:
                 f"The key {key.name} has the scopes {', '.join(sorted(key.scopes))}; this requires {scope}.",
                 headers={"www-authenticate": f'{REALM}, error="insufficient_scope", scope="{scope}"'},
             )
-        allowance = self._rates.take(key)
-        if not allowance.granted:
+        rate_limit = self._rates.take(key)
+        if not rate_limit.granted:
             raise Problem(
                 TOO_MANY,
                 f"The key {key.name} is limited to {key.rate:g} photos per second with a burst of {key.burst}. "
-                f"Retry in {allowance.wait} s.",
-                headers={**allowance.headers, "retry-after": str(allowance.wait)},
+                f"Retry in {rate_limit.wait} s.",
+                headers={**rate_limit.headers, "retry-after": str(rate_limit.wait)},
             )
-        return Caller(key=key, allowance=allowance)
+        return Caller(key=key, rate_limit=rate_limit)
 
     def _known(self, shown: str) -> ApiKey:
         if self._ring is None:
@@ -155,7 +155,7 @@ class ApiKeyAuth:
 
 
 def _shown(headers: Mapping[str, str]) -> str | None:
-    """Returns the key in the header lines. Raises `Problem` (401) for an Authorization that holds none."""
+    """Returns the key in the header lines. Raises `Problem` (401) for an Authorization without one."""
     if authorization := headers.get("authorization"):
         found = _BEARER.fullmatch(authorization)
         if found is None:

@@ -1,7 +1,7 @@
 """All API keys of one stack's endpoint: a numbered log of write-once objects, each the whole state after one change.
 
 Creating or revoking a key writes the next number; if it is taken, the entry there is read and the write repeated.
-So two at once lose nothing, and nobody can take a change back unseen. To hear that nothing changed takes one request
+So concurrent changes are not lost, and no change can be removed unnoticed. A poll without a change takes one request
 that finds nothing. Why, and what else was considered: docs/design/serving.md, "API keys".
 """
 
@@ -27,7 +27,7 @@ type Changes = Mapping[str, ApiKey | None]
 
 @dataclass(frozen=True)
 class KeyState:
-    """The keys after entry `number`; 0: nobody has made one yet."""
+    """The keys after entry `number`; 0: there is none yet."""
 
     number: int = 0
     seen: int = 0

@@ -79,10 +79,10 @@ class KeyRing:
         return len(self._known.state.records)
 
     def find(self, key: str) -> ApiKey | None:
-        """Returns the record of `key`, expired or not; None for one that nobody made, or that a rotation ended.
+        """Returns the record of `key`, expired or not; None for an unknown one, or one that a rotation ended.
 
-        Looked up by its hash: how long that takes says something about hashes of the caller's own choosing, and from a
-        hash nobody gets to a key. So no comparison needs to take constant time.
+        Looked up by its hash: the time taken reveals something about hashes only, and no key can be derived from a
+        hash. So no comparison needs to take constant time.
         """
         found = self._known.by_hash.get(hash_of(key))
         if found is None:

@@ -1,7 +1,7 @@
 """The record of an API key: what is stored of it, which is never the key itself.
 
 A key is 256 bits from the operating system's generator, and the record has its SHA-256. Slow hashes (argon2, scrypt)
-make the *guessing* of passwords slow; nobody guesses one of 2^256 however fast the hash is, and a slow one would cost
+make the *guessing* of passwords slow; one of 2^256 cannot be guessed even with a fast hash, and a slow one would cost
 every request its time. https://pages.nist.gov/800-63-4/sp800-63b.html#lookupsecretverifier (112 bits suffice).
 
 The standard library only: operators' commands write records, endpoints read them.
@@ -104,11 +104,11 @@ class ApiKey:
 
     @classmethod
     def from_dict(cls, name: str, value: object) -> "ApiKey":
-        """Read a record. Strict, because what is misread might let somebody in. Raises `RecordMalformed`."""
+        """Read a record. Strict, because a misread record might admit a caller. Raises `RecordMalformed`."""
         try:
             document = cast("dict[str, Any]", value) if isinstance(value, dict) else {}
             _check(set(document) >= _MEMBERS - {"previous"}, "members are missing")
-            _check(set(document) <= _MEMBERS, "it has members that nobody knows")
+            _check(set(document) <= _MEMBERS, "it has unknown members")
             previous = document.get("previous")
             return cls(
                 name=name,

@@ -55,14 +55,14 @@ class Rates:
             granted = bucket.tokens >= 1
             if granted:
                 bucket.tokens -= 1
-            return self._allowance(key, bucket, granted=granted)
+            return self._state(key, bucket, granted=granted)
 
     def charge(self, key: ApiKey, tokens: int) -> RateLimitState:
         """Take what a request that was let in costs beyond its first token, into debt if need be."""
         with self._lock:
             bucket = self._refilled(key)
             bucket.tokens -= tokens
-            return self._allowance(key, bucket, granted=True)
+            return self._state(key, bucket, granted=True)
 
     def _refilled(self, key: ApiKey) -> _Bucket:
         now = self._monotonic()
@@ -71,7 +71,7 @@ class Rates:
         bucket.at = now
         return bucket
 
-    def _allowance(self, key: ApiKey, bucket: _Bucket, *, granted: bool) -> RateLimitState:
+    def _state(self, key: ApiKey, bucket: _Bucket, *, granted: bool) -> RateLimitState:
         return RateLimitState(
             granted=granted,
             limit=key.burst,

@@ -19,7 +19,7 @@ class _Peer:
 class Arrivals:
     """Who may send a message now. For one event loop.
 
-    gRPC does not say how large a message is before it is there, so each that arrives counts as the largest that may
+    gRPC does not announce how large a message is, so each that arrives counts as the largest that may
     come: there are as many places as such messages fit into `Limits.held_bytes`. Anyone who finds none free waits,
     within the time that a message has to arrive; `Limits.peer_messages` are one caller's at most, so that somebody who
     sends halves waits for themselves.

@@ -45,7 +45,7 @@ CODES: Mapping[int, grpc.StatusCode] = {
     500: grpc.StatusCode.INTERNAL,
     503: grpc.StatusCode.UNAVAILABLE,
 }
-"""A problem's HTTP status, as gRPC says it."""
+"""A problem's HTTP status as a gRPC status code."""
 
 type Context = grpc.aio.ServicerContext[Any, Any]
 type Call = Callable[[Any, Context, Caller | None], Awaitable[Any]]
@@ -126,10 +126,10 @@ class InferenceService:
     def _infer(self, body: bytes) -> tuple[bytes, int]:
         request = _parsed(pb.ModelInferRequest, body)
         model = self._asked_for(request.model_name, request.model_version)
-        asked = _read(request, size=model.session.size, batch=self.batch, known=model.session.output_names)
-        outputs = model.session.outputs(asked.images, asked.outputs)
-        answer = _write(asked, outputs, model=self.name, version=str(model.version.number))
-        return answer.SerializeToString(), len(asked.images)
+        tensors = _read(request, size=model.session.size, batch=self.batch, known=model.session.output_names)
+        outputs = model.session.outputs(tensors.images, tensors.outputs)
+        answer = _write(tensors, outputs, model=self.name, version=str(model.version.number))
+        return answer.SerializeToString(), len(tensors.images)
 
     def _asked_for(self, name: str, version: str) -> LoadedModel:
         """Returns the active version, if it is what the call names. Raises `Problem` (404, 503)."""
@@ -142,10 +142,10 @@ class InferenceService:
 
 
 async def start(service: InferenceService, *, host: str, port: int, limits: Limits) -> tuple[grpc.aio.Server, int]:
-    """Listen on `host:port` and give the port: 0 takes a free one.
+    """Listen on `host:port` and return the port: 0 takes a free one.
 
     Every call is declared as one that streams its request, which is the same on the wire: gRPC then reads no message
-    before the handler wants it, so the key is looked at first, and arriving has a deadline.
+    before the handler requests it, so the key is checked first, and its arrival has a deadline.
     """
     server = grpc.aio.server(
         maximum_concurrent_rpcs=limits.calls,
@@ -249,7 +249,7 @@ def _serialized(answer: Message | bytes) -> bytes:
 
 
 def _header_lines(context: Context) -> dict[str, str]:
-    """Metadata as header lines; binary ones are nobody's here."""
+    """Metadata as header lines, without binary ones."""
     return {name: value for name, value in context.invocation_metadata() or () if isinstance(value, str)}
 
 
@@ -271,16 +271,16 @@ def _read(request: pb.ModelInferRequest, *, size: int, batch: int, known: tuple[
     return understand(whole, binary, size=size, batch=batch, known=known)
 
 
-def _write(asked: TensorRequest, outputs: Mapping[str, Scores], *, model: str, version: str) -> pb.ModelInferResponse:
+def _write(tensors: TensorRequest, outputs: Mapping[str, Scores], *, model: str, version: str) -> pb.ModelInferResponse:
     tensor = pb.ModelInferResponse.InferOutputTensor
-    values = [outputs[name] for name in asked.outputs]
+    values = [outputs[name] for name in tensors.outputs]
     return pb.ModelInferResponse(
         model_name=model,
         model_version=version,
-        id=asked.id or "",
+        id=tensors.id or "",
         outputs=[
             tensor(name=name, datatype=DATATYPES[str(value.dtype)], shape=list(value.shape))
-            for name, value in zip(asked.outputs, values, strict=True)
+            for name, value in zip(tensors.outputs, values, strict=True)
         ],
         raw_output_contents=[value.tobytes() for value in values],
     )

@@ -22,9 +22,9 @@ _FRESH = {"cache-control": "no-store"}
 
 
 class Agent(TypedDict):
-    """What an agent says of itself, or why it says nothing."""
+    """An agent's state, or why there is none."""
 
-    error: Annotated[str | None, msgspec.Meta(description="Why this agent gives no answer")]
+    error: Annotated[str | None, msgspec.Meta(description="Why this agent did not answer")]
     cameras: list[dict[str, Any]]
     spool: NotRequired[dict[str, Any]]
     forwarding: NotRequired[dict[str, Any]]
@@ -37,7 +37,7 @@ class Cameras(TypedDict):
 
 
 class AgentAway(Exception):
-    """An agent gave no usable answer; the message says what happened."""
+    """An agent returned no usable answer; the message says what happened."""
 
 
 class AgentsApi:
@@ -50,7 +50,7 @@ class AgentsApi:
     async def cameras(self, _request: Request) -> Response:
         """Answer `GET /v1/cameras`.
 
-        An agent that is away is said in the answer: it is not a failure of the endpoint.
+        An unreachable agent is reported in the answer: it is not a failure of the endpoint.
         """
         agents = await asyncio.gather(*(self._state(number) for number in range(len(self._agents))))
         told: Cameras = {"agents": agents}

@@ -30,7 +30,7 @@ _IPV6_NETWORK = 64
 """One customer of a provider has a /64 at least. RFC 6177."""
 
 type Line = tuple[str, str, str]
-"""A connection: the caller's address and port, and the port here; all as text, as ASGI servers give them."""
+"""A connection: the caller's address and port, and the local port; all as text, as ASGI servers report them."""
 
 
 class Reason(StrEnum):
@@ -41,9 +41,9 @@ class Reason(StrEnum):
     IDLE = "idle"
     """Nothing was requested `Limits.keep_alive_seconds` after an answer."""
     PEER = "peer"
-    """Its caller holds more than `Limits.peer_connections`."""
+    """Its caller has more than `Limits.peer_connections`."""
     ALL = "all"
-    """All callers together hold more than `Limits.connections`, or `Limits.probe_connections`."""
+    """All callers have more than `Limits.connections`, or `Limits.probe_connections`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,8 +55,8 @@ class Budget:
 
 
 @dataclass(kw_only=True)
-class Asked:
-    """What was asked over one connection."""
+class RequestCounts:
+    """Requests of one connection."""
 
     running: int = 0
     last: float = 0.0
@@ -122,7 +122,7 @@ def _expendable(one: ConnectionState) -> tuple[int, float]:
 
 
 class Connections:
-    """What callers ask over which connection, and the guard that closes some. `ports`: the budget of each port here."""
+    """Requests per connection, and the guard that closes connections. `ports`: the limit of each local port."""
 
     def __init__(
         self,
@@ -135,7 +135,7 @@ class Connections:
         self._limits = limits
         self._ports = {str(port): budget for port, budget in ports.items()}
         self._clock = clock
-        self._asked: dict[Line, Asked] = {}
+        self._requests: dict[Line, RequestCounts] = {}
         self._sockets: dict[int, tuple[Line, float] | None] = {}
         self._open = Gauge("petpark_connections", "Callers' connections", ("port",), registry=metrics.registry)
         self._closed = Counter(
@@ -144,13 +144,13 @@ class Connections:
 
     def begin(self, line: Line) -> None:
         """A request's header lines have arrived. Called by the event loop."""
-        asked = self._asked.get(line) or self._asked.setdefault(line, Asked())
+        asked = self._requests.get(line) or self._requests.setdefault(line, RequestCounts())
         asked.running += 1
         asked.last = self._clock()
 
     def end(self, line: Line) -> None:
         """It was answered."""
-        if asked := self._asked.get(line):
+        if asked := self._requests.get(line):
             asked.running -= 1
             asked.last = self._clock()
 
@@ -161,7 +161,7 @@ class Connections:
 
     def sweep(self) -> None:
         """Look once, and close what goes beyond a limit."""
-        before = list(self._asked)
+        before = list(self._requests)
         descriptors = self._descriptors()
         by_port: dict[str, list[ConnectionState]] = {port: [] for port in self._ports}
         now = self._clock()
@@ -176,10 +176,10 @@ class Connections:
                     self._closed.labels(reason).inc()
         for line in before:
             if line not in descriptors:
-                self._asked.pop(line, None)
+                self._requests.pop(line, None)
 
     def _seen(self, line: Line, since: float, now: float) -> ConnectionState:
-        asked = self._asked.get(line)
+        asked = self._requests.get(line)
         return ConnectionState(
             line=line,
             age=now - since,
@@ -210,41 +210,41 @@ class Connections:
 
     def _identify(self, descriptor: int, inode: int) -> tuple[Line, float] | None:
         """Whose connection it is; None for a socket that is not a caller's. Raises OSError if it is already closed."""
-        with _held(descriptor, inode) as held:
-            if held.family not in (socket.AF_INET, socket.AF_INET6):
+        with _duplicate(descriptor, inode) as duplicate:
+            if duplicate.family not in (socket.AF_INET, socket.AF_INET6):
                 return None
-            here = str(held.getsockname()[1])
+            here = str(duplicate.getsockname()[1])
             if here not in self._ports:
                 return None
             try:
-                host, port = held.getpeername()[:2]
+                host, port = duplicate.getpeername()[:2]
             except OSError:  # it listens, or its caller has left
                 return None
             return (host, str(port), here), self._clock()
 
 
 @contextlib.contextmanager
-def _held(descriptor: int, inode: int) -> Generator[socket.socket]:
-    """Hold a socket that others own. A descriptor may name another file by now, so what is held is looked at again."""
+def _duplicate(descriptor: int, inode: int) -> Generator[socket.socket]:
+    """Duplicate a socket of the server. A descriptor may be another file by now, so the inode is checked again."""
     copy = os.dup(descriptor)
     try:
-        held = socket.socket(fileno=copy)
+        duplicate = socket.socket(fileno=copy)
     except OSError:  # no socket any more
         os.close(copy)
         raise
     try:
-        if os.fstat(held.fileno()).st_ino != inode:
+        if os.fstat(duplicate.fileno()).st_ino != inode:
             raise OSError("the descriptor names another file by now")
-        yield held
+        yield duplicate
     finally:
-        held.close()
+        duplicate.close()
 
 
 def _shut(descriptor: int, inode: int) -> bool:
-    """End a connection whose owner will close it. False where it ended by itself."""
+    """Shut down a connection; the server will close it. False if it had already ended."""
     try:
-        with _held(descriptor, inode) as held:
-            held.shutdown(socket.SHUT_RDWR)
+        with _duplicate(descriptor, inode) as duplicate:
+            duplicate.shutdown(socket.SHUT_RDWR)
     except OSError:
         return False
     return True

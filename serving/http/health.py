@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse, Response
 
 from registry.identity import person
 from serving.auth.api_key_auth import ApiKeyAuth, ApiKeysState
-from serving.auth.public_view import for_strangers
+from serving.auth.public_view import without_personal_fields
 from serving.inference.execution_providers import fell_back
 from serving.inference.loaded_model import THRESHOLD, AbstentionRecord, DecisionRule, LoadedModel
 from serving.problems import NOT_READY, Problem
@@ -30,14 +30,14 @@ class ServedModel(TypedDict):
     version: int | None
     digest: str | None
     channel: str
-    entry: Annotated[int | None, msgspec.Meta(description="Number of the channel entry in force here")]
+    entry: Annotated[int | None, msgspec.Meta(description="Number of the active channel entry")]
     refused: Annotated[
         dict[str, Any] | None,
         msgspec.Meta(description="The channel's last entry, if what it names is not served here, and why"),
     ]
     experiment: Annotated[
         dict[str, Any] | None,
-        msgspec.Meta(description="The challenger beside this version, if one is tried out, and what this process saw"),
+        msgspec.Meta(description="The challenger of a running experiment, and what this process measured"),
     ]
     instance: str
     labels: list[str]
@@ -121,7 +121,7 @@ class HealthApi:
             "providers_wanted": list(self._providers),
             "api_keys": self._door.to_json(),
         }
-        document = served if self._door.knows(request.headers) else for_strangers(served)
+        document = served if self._door.knows(request.headers) else without_personal_fields(served)
         return JSONResponse(document, headers={"cache-control": "no-store"})
 
     async def metrics(self, _request: Request) -> Response:
@@ -141,5 +141,5 @@ class HealthApi:
         if model.certificate is None:
             return None
         left = model.certified_seconds(self._clock())
-        told = {name: value for name, value in model.certificate.to_dict().items() if name not in _NOT_FOR_CALLERS}
-        return {**told, "by": person(model.certificate.by), "expired": left is not None and left <= 0}
+        fields = {name: value for name, value in model.certificate.to_dict().items() if name not in _NOT_FOR_CALLERS}
+        return {**fields, "by": person(model.certificate.by), "expired": left is not None and left <= 0}

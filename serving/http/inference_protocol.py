@@ -119,10 +119,10 @@ class InferenceProtocolApi:
     def _infer(self, request: Request, body: bytes, header_length: int | None) -> tuple[bytes, int | None, int]:
         model = self._asked_for(request).model
         session = model.session
-        asked = read_request(body, header_length, size=session.size, batch=self._batch, known=session.output_names)
-        outputs = model.session.outputs(asked.images, asked.outputs)
-        answer = write_response(asked, outputs, model=self._name, version=str(model.version.number))
-        return *answer, len(asked.images)
+        tensors = read_request(body, header_length, size=session.size, batch=self._batch, known=session.output_names)
+        outputs = model.session.outputs(tensors.images, tensors.outputs)
+        answer = write_response(tensors, outputs, model=self._name, version=str(model.version.number))
+        return *answer, len(tensors.images)
 
     def _asked_for(self, request: Request) -> Deployed:
         """Returns the active version, if it is what the address names. Raises `Problem` (404, 503)."""

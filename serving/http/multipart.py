@@ -26,7 +26,7 @@ class _Part:
 
 @dataclass(frozen=True)
 class SentPhoto:
-    """A photo of a form, and the name that its caller gave it."""
+    """A photo of a form, and its name."""
 
     name: str
     content: bytes

@@ -54,7 +54,7 @@ class InferResponse(TypedDict):
 
 @dataclass(frozen=True, kw_only=True)
 class TensorRequest:
-    """What a caller asks for: images, and which outputs it wants back in which form."""
+    """A request: images, and the outputs to return, each in its form."""
 
     id: str | None
     images: Pixels
@@ -81,7 +81,7 @@ def understand(
 ) -> TensorRequest:
     """Understand a request that is JSON no longer; `binary` is its tensor data. Raises `Problem` (422, 413).
 
-    `known` are the outputs that may be requested; who asks for none gets `OUTPUTS`.
+    `known` are the outputs that may be requested; a request that names none gets `OUTPUTS`.
     """
     inputs = document.get("inputs")
     if not isinstance(inputs, list) or len(cast("list[Any]", inputs)) != 1:
@@ -130,7 +130,7 @@ def _images(tensor: Mapping[str, Any], binary: bytes, *, size: int, batch: int) 
     if len(shape) != 4 or shape[1:] != (size, size, 3) or shape[0] < 1:
         raise _broken(f"the input's shape must be [N, {size}, {size}, 3] with N of 1 or more, not {list(shape)}")
     if shape[0] > batch:
-        raise Problem(TOO_LARGE, f"The tensor holds {shape[0]} images; the limit is {batch}.")
+        raise Problem(TOO_LARGE, f"The tensor has {shape[0]} images; the limit is {batch}.")
     announced = _parameters(tensor).get("binary_data_size")
     values = _numbers(tensor.get("data")) if announced is None else _bytes(binary, announced)
     if values.size != np.prod(shape):
@@ -164,12 +164,12 @@ def _shape(value: object) -> tuple[int, ...]:
 
 def _wanted(document: Mapping[str, Any], known: tuple[str, ...]) -> tuple[tuple[str, ...], frozenset[str]]:
     all_binary = _parameters(document).get("binary_data_output") is True
-    asked = document.get("outputs") or [{"name": name} for name in OUTPUTS]
-    if not isinstance(asked, list):
+    requested = document.get("outputs") or [{"name": name} for name in OUTPUTS]
+    if not isinstance(requested, list):
         raise _broken("`outputs` must be a list")
     names: list[str] = []
     binary: set[str] = set()
-    for item in cast("list[Any]", asked):
+    for item in cast("list[Any]", requested):
         output = _object(item, "an output")
         name = output.get("name")
         if name not in known or name in names:

@@ -25,7 +25,7 @@ class _Task:
     own_place: bool
     """Whether its place is given back with it; one that several tasks share cannot be taken away."""
     answers: bool
-    """Whether it sends its caller's answer itself, so that nobody waits for its end."""
+    """Whether it sends the response itself, so that nothing waits for its end."""
     loop: asyncio.AbstractEventLoop
     done: asyncio.Future[Any]
     waiting: bool = True
@@ -47,8 +47,8 @@ class Workers:
     """A thread a core. Decoding and inference release Python's lock, so the threads really run side by side.
 
     Callers are served in turns, one piece of work each. A request beyond `threads + queue` is refused at once, for it
-    would wait longer than its caller does; but where another caller holds more places, the newest request that waits
-    for that one is refused instead (longest queue drop: McKenney, "Stochastic Fairness Queueing", 1990). So nobody
+    would wait longer than its caller does; but if another caller has more requests waiting, the newest of these
+    is refused instead (longest queue drop: McKenney, "Stochastic Fairness Queueing", 1990). So nobody
     fills the queue for others. Work that is not done within `seconds` is given up: it leaves the queue, or its answer
     is dropped; a thread cannot be stopped.
     """
@@ -56,7 +56,7 @@ class Workers:
     def __init__(
         self, *, threads: int, queue: int, seconds: float = Limits.answer_seconds, shares: bool = True
     ) -> None:
-        """`shares`: whether addresses tell callers apart; behind a load balancer only keys do."""
+        """`shares`: whether callers are distinguished by address; behind a load balancer only by key."""
         self.threads = threads
         self._seconds = seconds
         self._shares = shares
@@ -79,7 +79,7 @@ class Workers:
         return self._taken
 
     def peer(self, caller: Caller | None, host: str | None) -> str:
-        """Returns whose turn a request takes: its key's, else its address's; "" if neither tells callers apart."""
+        """Returns the caller of a request: its key, else its address; "" if neither distinguishes callers."""
         if caller is not None and caller.key is not None:
             return f"key {caller.key.name}"
         return peer_of(host) if self._shares and host else ""
@@ -109,7 +109,7 @@ class Workers:
                 self._give_back(peer)
 
     async def run_in_place[**P, T](self, peer: str, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run `work` on a thread in a place that is held already: it joins the queue, but is not refused.
+        """Run `work` on a thread in a place that is reserved already: it joins the queue, but is not refused.
 
         Raises `Problem` (503) where it takes long.
         """
@@ -242,6 +242,6 @@ class Workers:
 
 
 def _call(loop: asyncio.AbstractEventLoop, what: Callable[[], object]) -> None:
-    """Have the event loop call `what`; one that has ended has nobody who waits."""
+    """Have the event loop call `what`; if the loop has ended, nothing waits for it."""
     with suppress(RuntimeError):
         loop.call_soon_threadsafe(what)

@@ -33,7 +33,7 @@ class Explanation(TypedDict, total=False):
 
 
 class Explain(Enum):
-    """What the parameter `explain` asks for."""
+    """Values of the parameter `explain`."""
 
     NOTHING = ("", "false", "0")
     MAP = ("true", "1")
@@ -69,7 +69,7 @@ def explanation(model: LoadedModel, found: Prediction, explain: Explain) -> Expl
 
 
 def overlay(pixels: Pixels, activation: npt.NDArray[np.float32]) -> bytes:
-    """Lay the map of one class [h, w] over what the model saw [size, size, 3]; give a PNG of `SIDE` pixels a side.
+    """Lay the map of one class [h, w] over what the model saw [size, size, 3]; returns a PNG of `SIDE` pixels a side.
 
     The strength runs from the map's least to its greatest value: it compares places of one photo, not photos. The
     colours are those of the endpoint's own page.

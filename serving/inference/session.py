@@ -27,7 +27,7 @@ class ModelInvalid(ValueError):
 
 @dataclass(frozen=True, kw_only=True)
 class Answers:
-    """Everything that a model says about N images."""
+    """All outputs of a model for N images."""
 
     probabilities: Scores
     """[N, classes]"""
@@ -71,11 +71,11 @@ class Session:
         return list(self._session.get_providers())
 
     def probabilities(self, images: Pixels) -> Scores:
-        """Classify uint8 `images` [N, size, size, 3]; give float32 [N, classes]."""
+        """Classify uint8 `images` [N, size, size, 3]; returns float32 [N, classes]."""
         return self.outputs(images, ("probabilities",))["probabilities"]
 
     def answers(self, images: Pixels) -> Answers:
-        """Everything that the model says about uint8 `images` [N, size, size, 3]."""
+        """All outputs of the model for uint8 `images` [N, size, size, 3]."""
         return Answers(**self.outputs(images, OUTPUTS))
 
     def outputs(self, images: Pixels, names: tuple[str, ...]) -> dict[str, Scores]:

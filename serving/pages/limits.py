@@ -15,7 +15,7 @@ _CLOSED = "the connection is closed"
 
 
 def described(limits: Limits, *, addresses: bool = True, grpc: bool = False) -> list[Json]:
-    """List the limits. `addresses`: whether they tell callers apart here, which they do not behind a load balancer."""
+    """List the limits. `addresses`: whether callers are distinguished by address, as without a load balancer."""
     rows = [*_connections(limits, addresses), *_bodies(limits, addresses), *_photos(limits), *_work(limits)]
     rows += _grpc(limits) if grpc else ()
     return [{"limit": limit, "value": value, "beyond": beyond} for limit, value, beyond in rows]
@@ -35,14 +35,14 @@ def _connections(limits: Limits, addresses: bool) -> Iterator[_Row]:
 
 
 def _bodies(limits: Limits, addresses: bool) -> Iterator[_Row]:
-    yield "body, as sent and as decoded", f"{limits.body_bytes:,} bytes", _told(problems.TOO_LARGE)
-    yield "arrival of a body", _within(limits.body_seconds), _told(problems.BODY_TOO_SLOW)
+    yield "body, as sent and as decoded", f"{limits.body_bytes:,} bytes", _answer(problems.TOO_LARGE)
+    yield "arrival of a body", _within(limits.body_seconds), _answer(problems.BODY_TOO_SLOW)
     if addresses:
         yield "bodies of one address in memory", f"{limits.peer_held_bytes:,} bytes", _LATER
     yield "bodies of all callers in memory", f"{limits.held_bytes:,} bytes", _LATER
-    yield "photos in a form, or images in a tensor", f"{limits.batch}", _told(problems.TOO_LARGE)
-    yield "other parts of a form", f"{OTHER_PARTS}", _told(problems.UNREADABLE)
-    yield "body of a rollback", f"{BODY_BYTES:,} bytes", _told(problems.TOO_LARGE)
+    yield "photos in a form, or images in a tensor", f"{limits.batch}", _answer(problems.TOO_LARGE)
+    yield "other parts of a form", f"{OTHER_PARTS}", _answer(problems.UNREADABLE)
+    yield "body of a rollback", f"{BODY_BYTES:,} bytes", _answer(problems.TOO_LARGE)
 
 
 def _photos(limits: Limits) -> Iterator[_Row]:
@@ -52,8 +52,8 @@ def _photos(limits: Limits) -> Iterator[_Row]:
         ("scans of a progressive JPEG", f"{MAX_SCANS}"),
         ("memory while a photo is decoded", f"{MAX_DECODED_BYTES:,} bytes"),
     ):
-        yield limit, value, _told(problems.TOO_LARGE)
-    yield "data of a JPEG", "as large as its dimensions allow", _told(problems.UNREADABLE)
+        yield limit, value, _answer(problems.TOO_LARGE)
+    yield "data of a JPEG", "as large as its dimensions allow", _answer(problems.UNREADABLE)
 
 
 def _work(limits: Limits) -> Iterator[_Row]:
@@ -61,7 +61,7 @@ def _work(limits: Limits) -> Iterator[_Row]:
     yield "requests that wait", shared, _LATER
     yield "answer", _within(limits.answer_seconds), _LATER
     rate = "photos per second and burst, as in its RateLimit-Policy header"
-    yield "API key", rate, f"{_told(problems.TOO_MANY)} with Retry-After"
+    yield "API key", rate, f"{_answer(problems.TOO_MANY)} with Retry-After"
 
 
 def _grpc(limits: Limits) -> Iterator[_Row]:
@@ -78,5 +78,5 @@ def _within(seconds: float) -> str:
     return f"within {seconds:g} s"
 
 
-def _told(kind: problems.Kind) -> str:
+def _answer(kind: problems.Kind) -> str:
     return f"{kind.status} `{kind.name}`"

@@ -7,7 +7,7 @@ from starlette.responses import JSONResponse, Response
 
 from registry.errors import ObjectMissing, RegistryError, VersionMissing
 from serving.auth.api_key_auth import Caller
-from serving.auth.public_view import for_strangers
+from serving.auth.public_view import without_personal_fields
 from serving.pages.registry_view import RegistryContents, RegistryView
 from serving.pages.rollback import RollBackApi
 from serving.problems import NOT_FOUND, UPSTREAM, Problem
@@ -51,7 +51,7 @@ class ModelsApi:
         contents = await self._view.read()
         caller: Caller = request.state.caller
         if caller.key is None:
-            contents = cast("RegistryContents", for_strangers(contents))
+            contents = cast("RegistryContents", without_personal_fields(contents))
         document: Registry = {
             **contents,
             "roll_back": {
@@ -63,10 +63,10 @@ class ModelsApi:
 
     async def report(self, request: Request) -> Response:
         """Answer `GET /v1/versions/{number}/report.html`: the file of that version, as it was published."""
-        asked: str = request.path_params["number"]
-        if not (asked.isascii() and asked.isdecimal() and len(asked) <= _DIGITS):
+        text: str = request.path_params["number"]
+        if not (text.isascii() and text.isdecimal() and len(text) <= _DIGITS):
             raise Problem(NOT_FOUND, "The version must be a number.")
-        number = int(asked)
+        number = int(text)
         if self._view is None:
             raise Problem(NOT_FOUND, "This endpoint has no access to the registry.")
         try:

@@ -1,6 +1,6 @@
 """The endpoint's OpenAPI 3.1 document, which `/docs` shows and from which clients are generated.
 
-What an answer holds is declared as a type next to its handler; msgspec derives the schemas from these types.
+The fields of an answer are declared as a type next to its handler; msgspec derives the schemas from these types.
 """
 
 import msgspec
@@ -29,7 +29,7 @@ _TYPES = (
 )
 
 _DESCRIPTION = (
-    "Classifies photos with the version that its channel names. Every answer says which version gave it. "
+    "Classifies photos with the version that its channel names. Every answer names its version. "
     "Errors are problem documents (RFC 9457)."
 )
 _KEYS = {

@@ -1,4 +1,4 @@
-"""What callers can ask of an endpoint: paths, parameters, bodies, answers and refusals, for the OpenAPI document."""
+"""The operations of an endpoint: paths, parameters, bodies, answers and refusals, for the OpenAPI document."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
@@ -35,7 +35,7 @@ _OF_BODIES = (
 
 @dataclass(frozen=True)
 class Operation:
-    """What can be asked of one path by one method. `content`: media types of the answer, and their schemas."""
+    """One method of one path. `content`: media types of the answer, and their schemas."""
 
     path: str
     tag: str
@@ -44,7 +44,7 @@ class Operation:
     _: KW_ONLY
     method: Literal["get", "post"] = "get"
     content: Mapping[str, Json] = field(default_factory=lambda: json_of({"type": "object"}))
-    told: str = ""  # what the answer is; empty: as the summary says
+    answer: str = ""  # description of the answer; empty: the summary
     refusals: Sequence[problems.Kind] = ()
     key: Literal["never", "if required", "always"] = "never"
     parameters: Sequence[Json] = ()
@@ -55,22 +55,22 @@ class Operation:
         """Returns it as OpenAPI states it."""
         required = self.key == "always" or keys_required
         refusals = list(self.refusals)
-        told: Json = {"tags": [self.tag], "operationId": self.name, "summary": self.summary}
+        entry: Json = {"tags": [self.tag], "operationId": self.name, "summary": self.summary}
         if self.parameters:
-            told["parameters"] = [*self.parameters]
+            entry["parameters"] = [*self.parameters]
         if self.body:
-            told["requestBody"] = {"required": True, "content": self.body}
+            entry["requestBody"] = {"required": True, "content": self.body}
         if self.key != "never":
             refusals += (problems.UNAUTHORIZED, problems.FORBIDDEN, problems.TOO_MANY)
-            told["security"] = [{"bearer": []}, {"header": []}, *([] if required else [{}])]
+            entry["security"] = [{"bearer": []}, {"header": []}, *([] if required else [{}])]
         if self.example:
             keyed = "curl -H 'Authorization: Bearer pp_…' " if required else "curl "
-            told["x-example"] = self.example.replace("curl ", keyed, 1)
-        told["responses"] = {
-            "200": {"description": self.told or self.summary, "content": self.content},
+            entry["x-example"] = self.example.replace("curl ", keyed, 1)
+        entry["responses"] = {
+            "200": {"description": self.answer or self.summary, "content": self.content},
             **{str(kind.status): {"$ref": f"#/components/responses/{kind.name}"} for kind in refusals},
         }
-        return told
+        return entry
 
 
 def of(media: str, schema: Json) -> dict[str, Json]:
@@ -102,7 +102,7 @@ _EXPLAIN: Json = {
 _ABSTAIN: Json = {
     "name": "abstain",
     "in": "query",
-    "description": "true: also say which classes the photo may show, or `neither`; default false",
+    "description": "true: also return which classes the photo may show, or `neither`; default false",
     "schema": {"type": "boolean", "default": False},
 }
 _JSON_LENGTH: Json = {
@@ -125,7 +125,7 @@ def _classify(limits: Limits) -> Sequence[Operation]:
         Operation(
             "/v1/classify", "classify", "classify", "Classify one photo",
             method="post", parameters=(_EXPLAIN, _ABSTAIN), body=images | _form("image", _BINARY),
-            content=json_of(Classification), told="The photo's class",
+            content=json_of(Classification), answer="The photo's class",
             refusals=(*_OF_BODIES, problems.WRONG_TYPE), key="if required",
             example="curl -H 'Content-Type: image/jpeg' --data-binary @photo.jpg {origin}/v1/classify",
         ),
@@ -133,7 +133,7 @@ def _classify(limits: Limits) -> Sequence[Operation]:
             "/v1/classify/batch", "classify", "classify_batch",
             "Classify several photos; each has its answer or its own problem",
             method="post", parameters=(_EXPLAIN, _ABSTAIN), body=_form("photo", photos),
-            content=json_of(Batch), told="Answers and problems, in the order of the photos",
+            content=json_of(Batch), answer="Answers and problems, in the order of the photos",
             refusals=(*_OF_BODIES, problems.WRONG_TYPE), key="if required",
             example="curl -F photo=@one.jpg -F photo=@two.jpg {origin}/v1/classify/batch",
         ),
@@ -155,7 +155,7 @@ def _state() -> Sequence[Operation]:
         ),
         Operation(
             "/metrics", "state", "metrics", "Measurements for Prometheus",
-            content=of("text/plain", STRING), told="Text format",
+            content=of("text/plain", STRING), answer="Text format",
         ),
     )  # fmt: skip
 
@@ -171,24 +171,24 @@ def _operators() -> Sequence[Operation]:
         Operation(
             "/v1/versions/{number}/report.html", "operators", "report",
             "The report of a version, as it was published",
-            parameters=(_in_path("number", _COUNT),), content=of("text/html", STRING), told="A page without scripts",
+            parameters=(_in_path("number", _COUNT),), content=of("text/html", STRING), answer="A page without scripts",
             refusals=(*nothing, problems.UPSTREAM), key="if required",
         ),
         Operation(
             "/v1/roll-back", "operators", "roll_back",
             "Move the channel back by an operator's own right; takes the scope admin, and TLS or loopback",
-            method="post", body=json_of(RollBack), content=json_of(Move), told="The channel's new entry",
+            method="post", body=json_of(RollBack), content=json_of(Move), answer="The channel's new entry",
             refusals=(*_OF_BODIES, problems.NOT_FOUND, problems.CONFLICT, problems.UPSTREAM), key="always",
         ),
         Operation(
-            "/v1/cameras", "operators", "cameras", "The camera agents beside this endpoint",
+            "/v1/cameras", "operators", "cameras", "The camera agents on this endpoint's machine",
             content=json_of(Cameras), refusals=nothing, key="if required",
         ),
         Operation(
             "/v1/cameras/{agent}/{name}/thumbnail.jpg", "operators", "thumbnail",
             "The last classified frame of a camera, small and blurred as it would be stored",
-            parameters=(_in_path("agent", _COUNT), _in_path("name")), content=of("image/jpeg", _BINARY), told="A JPEG",
-            refusals=nothing, key="if required",
+            parameters=(_in_path("agent", _COUNT), _in_path("name")), content=of("image/jpeg", _BINARY),
+            answer="A JPEG", refusals=nothing, key="if required",
         ),
     )  # fmt: skip
 
@@ -210,7 +210,7 @@ def _inference_protocol() -> Sequence[Operation]:
             f"{_V2_MODEL}/infer", _V2, "infer",
             "Run the model on tensors, as JSON numbers or with the binary tensor extension",
             method="post", parameters=(*model, _JSON_LENGTH), body=json_of(InferRequest) | tensors,
-            content=json_of(InferResponse) | tensors, told="The outputs; binary ones follow the JSON",
+            content=json_of(InferResponse) | tensors, answer="The outputs; binary ones follow the JSON",
             refusals=(*_OF_BODIES, problems.NOT_FOUND), key="if required",
         ),
     )  # fmt: skip

@@ -1,6 +1,6 @@
 """The registry's content for the page: channels, their last moves, their versions, and who certified them.
 
-It reads what the endpoint's role may read anyway, only while somebody looks, and remembers what cannot change.
+It reads what the endpoint's role may read anyway, only on request, and caches what cannot change.
 """
 
 import asyncio
@@ -228,15 +228,15 @@ class RegistryView:
             return list(pool.map(self._version, newest_first))
 
     def _version(self, move: ChannelEntry) -> VersionView:
-        told: VersionView = {"number": move.version, "digest": move.digest, "error": None}
+        view: VersionView = {"number": move.version, "digest": move.digest, "error": None}
         try:
             version = self._versions.get(move.digest) or self._catalog.version(move.version, digest=move.digest)
             self._versions[move.digest] = version
             certificate = self._certificate(version)
         except RegistryError as problem:
-            return {**told, "error": str(problem)}
+            return {**view, "error": str(problem)}
         return {
-            **told,
+            **view,
             "created_at": version.created_at,
             "labels": list(version.labels),
             "metrics": figures(version.metrics),
@@ -258,8 +258,8 @@ class RegistryView:
         certificate = known[1]
         if certificate is None:
             return {"state": "none"}
-        told = {"state": self._state(certificate), **certificate.to_dict(), "by": person(certificate.by)}
-        return cast("CertificateState", told)
+        view = {"state": self._state(certificate), **certificate.to_dict(), "by": person(certificate.by)}
+        return cast("CertificateState", view)
 
     def _state(self, certificate: Certificate) -> str:
         if certificate.decision != "certified":

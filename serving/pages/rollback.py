@@ -38,7 +38,7 @@ BODY_BYTES = 16 * 1024
 WHY = 500
 """Longest reason, in characters."""
 _SECONDS = 900
-"""The shortest session that STS gives."""
+"""The shortest session that STS allows."""
 _AWS = Config(connect_timeout=5, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 3})
 
 
@@ -51,7 +51,7 @@ class Credentials(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def usable(self) -> bool:
-        """Whether an HTTP header can hold them: visible ASCII. Else boto3's error would say that AWS did not answer."""
+        """Whether they fit into an HTTP header: visible ASCII. Else boto3's error would say that AWS did not answer."""
         values = (self.access_key_id, self.secret_access_key, self.session_token or "-")
         return all(re.fullmatch(r"[!-~]+", value) for value in values)
 
@@ -66,7 +66,7 @@ class RollBack(msgspec.Struct, frozen=True, kw_only=True):
     expected: Annotated[int, msgspec.Meta(ge=1, description="Number of the channel entry that the decision rests on")]
     to: Annotated[
         Annotated[int, msgspec.Meta(ge=1)] | None,
-        msgspec.Meta(description="A version that was in force once; without it the one before"),
+        msgspec.Meta(description="A version that was active before; default: the previous one"),
     ] = None
     why: Annotated[str, msgspec.Meta(min_length=1, max_length=WHY)]
     credentials: Annotated[
@@ -78,12 +78,12 @@ class RollBack(msgspec.Struct, frozen=True, kw_only=True):
     def from_json(cls, body: bytes) -> Self:
         """Read it strictly. Raises `Problem` (422), which repeats nothing of what may be secret."""
         try:
-            asked = msgspec.json.decode(body, type=cls)
+            request_body = msgspec.json.decode(body, type=cls)
         except (msgspec.MsgspecError, ValueError, RecursionError):
-            asked = None
-        if asked is None or not asked.why.strip() or not asked.credentials.usable:
+            request_body = None
+        if request_body is None or not request_body.why.strip() or not request_body.credentials.usable:
             raise Problem(UNREADABLE, "The body does not match the schema in /docs.")
-        return asked
+        return request_body
 
 
 class OpensPromotionService(Protocol):
@@ -95,7 +95,7 @@ class OpensPromotionService(Protocol):
 
 
 class RollBackApi:
-    """`open_promotion_service` None: this endpoint knows no role for it, and says so."""
+    """`open_promotion_service` None: no promoter role is configured, and responses say so."""
 
     def __init__(
         self,
@@ -153,7 +153,7 @@ class RollBackApi:
 
 
 class PromoterSessions:
-    """Takes the promoter's role with somebody's own credentials."""
+    """Assumes the promoter's role with the operator's own credentials."""
 
     def __init__(self, settings: ServingSettings, *, role: str, signing_key: str, memory: ChainMemory | None) -> None:
         """`memory`: what this machine knows already of the channel's log."""
@@ -202,16 +202,16 @@ class PromoterSessions:
 
 
 def confidential(request: Request, *, behind_load_balancer: bool) -> bool:
-    """Whether nobody on the way could read the request: TLS up to the load balancer, or never off this machine.
+    """Whether the request was confidential on its way: TLS up to the load balancer, or loopback.
 
-    `X-Forwarded-Proto` is what anybody may write, except where nobody but a load balancer can connect, which writes its
-    own. Where it says that the way was open, it is believed in any case: nobody gains by that.
+    Any client can send `X-Forwarded-Proto`, so `https` is believed only where nothing but a load balancer can connect,
+    which overwrites it. `http` is always believed, because claiming it gains nothing.
     https://docs.aws.amazon.com/elasticloadbalancing/latest/application/x-forwarded-headers.html
     """
-    told = [value.strip().lower() for value in request.headers.getlist("x-forwarded-proto")]
-    if any(value != "https" for value in told):
+    schemes = [value.strip().lower() for value in request.headers.getlist("x-forwarded-proto")]
+    if any(value != "https" for value in schemes):
         return False
-    if told and behind_load_balancer:
+    if schemes and behind_load_balancer:
         return True
     try:
         return request.client is not None and ipaddress.ip_address(request.client.host).is_loopback

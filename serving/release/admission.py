@@ -95,7 +95,7 @@ class Admission:
         self._providers = providers
 
     def admit(self, entry: VersionEntry) -> LoadedModel:
-        """Load and verify the version that `entry` names; give it warm. Raises `VersionRefused`.
+        """Load, verify and warm the version that `entry` names, and return it. Raises `VersionRefused`.
 
         A store or a key service that does not answer, or a clock that is wrong, is not a fault of the version: the
         error passes through.
@@ -115,7 +115,7 @@ class Admission:
     def confirm(self, model: LoadedModel, entry: VersionEntry) -> LoadedModel:
         """Returns the model that `entry` has answer, with the certificate that counts now. Raises `VersionRefused`.
 
-        Only a decision takes a version out of force: that its certificate ran out meanwhile does not, nor does a log of
+        Only a decision takes a version out of service: an expired certificate does not, nor does a log of
         decisions that cannot be read, whose error passes through. One request while nothing was decided.
         """
         if not self.has_news(model.standing):
@@ -124,7 +124,7 @@ class Admission:
         return replace(model, certificate=certificate, standing=standing)
 
     def has_news(self, standing: Standing | None) -> bool:
-        """Whether anything was decided about a version since its certificate was looked at. One request at most."""
+        """Whether anything was decided about a version since its certificate was checked. At most one request."""
         return standing is not None and self._certificates.decided_after(standing.version, standing.decisions)
 
     def has_expired(self, model: LoadedModel) -> bool:

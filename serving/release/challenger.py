@@ -19,7 +19,7 @@ from serving.release.live import Deployed, Live
 logger = logging.getLogger(__name__)
 
 _RETRY_SECONDS = 30.0
-"""How long a refused challenger waits before it is looked at again, if what it lacks can be fixed."""
+"""How long a refused challenger waits before it is checked again, if the cause can be fixed."""
 
 type State = Literal["answers", "tripped", "refused"]
 
@@ -111,7 +111,7 @@ class Challenger:
         champion, current = self._live.deployed, self._live.challenge
         experiment = self._experiments.running(champion.move if champion else None)
         if current is not None and current.experiment != experiment:
-            self._drop("ended or void")  # before anything else is asked of the store, which may go away meanwhile
+            self._drop("ended or void")  # before any other request to the store, which may become unreachable
             current = None
         if experiment is None:
             return

@@ -35,7 +35,7 @@ class ExperimentCounters:
 
     @property
     def tripped(self) -> bool:
-        """Whether the challenger failed too often to be asked again."""
+        """Whether the challenger failed too often to be used again."""
         return self._tripped
 
     def answered(self, arm: ArmName, found: Prediction) -> None:
@@ -88,14 +88,14 @@ class ExperimentCollector(Collector):
         registry.register(self)
 
     def collect(self) -> Iterable[Metric]:
-        """Prometheus' families; one label says which experiment, another which arm."""
+        """Prometheus metrics with labels for experiment and arm."""
         counters, experiment = self.counters, str(self.number)
         evidence = counters.evidence if counters else Evidence()
         for name, what in (
             ("answers", "Photos that an arm of the experiment answered"),
             ("failures", "Requests that an arm of the experiment could not answer"),
-            ("seconds", "Time that the answers of an arm took, together"),
-            ("confidence", "Largest probabilities of the answers of an arm, together"),
+            ("seconds", "Total seconds of an arm's answers"),
+            ("confidence", "Sum of the highest probabilities of an arm's answers"),
         ):
             family = CounterMetricFamily(f"petpark_experiment_{name}", what, labels=("experiment", "arm"))
             for arm in ("champion", "challenger") if counters else ():
@@ -103,7 +103,7 @@ class ExperimentCollector(Collector):
             yield family
         for name, what in (
             ("compared", "Photos that champion and challenger both answered"),
-            ("disagreed", "Photos to which they gave different labels"),
+            ("disagreed", "Photos that got different labels"),
             ("left_out", "Photos that a busy shadow did not look at"),
         ):
             family = CounterMetricFamily(f"petpark_experiment_{name}", what, labels=("experiment",))

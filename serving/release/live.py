@@ -58,7 +58,7 @@ class Live:
         self.draining = False
         self.settled = False
         """Whether it was known once what to serve here: a version, or nothing, because the channel was empty."""
-        self.heard = time.monotonic()
+        self.store_answered_at = time.monotonic()
         """When the model store last answered, or this process began."""
 
     @property

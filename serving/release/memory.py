@@ -39,7 +39,7 @@ def trim_allocator() -> bool:
 
 
 class Trimmer:
-    """Trims a poll after what is in memory changed: by then the requests that still held the old model have ended."""
+    """Trims one poll after the models in memory changed: by then requests that used the old model have ended."""
 
     def __init__(self, live: Live, *, trim: Callable[[], object] = trim_allocator) -> None:
         self._live = live

@@ -27,13 +27,13 @@ class Probe:
     photo: str
     probabilities: tuple[float, ...]
     label: str | None = None
-    """None where the trainer's was too close a call, and in versions that do not say."""
+    """None if the trainer's label was too close to the threshold, and in versions without labels."""
     strangeness: float | None = None
-    """None in versions whose file has no such output, and in older ones, whose probes do not say."""
+    """None in versions without this output, and in older ones, whose probes do not have it."""
 
 
 def read_probes(path: Path) -> list[Probe]:
-    """Read `probes.json`. Raises `ProbesFailed` where there is none to hold on to."""
+    """Read `probes.json`. Raises `ProbesFailed` if it is malformed or empty."""
     try:
         rows = cast("list[Any]", json.loads(path.read_bytes()))
         probes = [
@@ -53,7 +53,7 @@ def read_probes(path: Path) -> list[Probe]:
 
 
 def reproduce(model: LoadedModel, files: Mapping[str, Path]) -> int:
-    """Classify every probe photo as a request would; give how many there were. Raises `ProbesFailed`."""
+    """Classify every probe photo as a request would; return their number. Raises `ProbesFailed`."""
     if PROBES not in files:
         raise ProbesFailed(f"the version has no {PROBES}")
     probes = read_probes(files[PROBES])

@@ -1,6 +1,6 @@
 """Follows a channel: sees a move, verifies the new version while the old one answers, then swaps them.
 
-It also hears what is decided about the version that answers, and serves the last good one instead of a revoked one.
+It also polls decisions about the serving version, and serves the last good one instead of a revoked one.
 """
 
 import logging
@@ -24,7 +24,7 @@ _KEPT = 2
 """Models in memory: the active one and the one before it, for a rollback without loading."""
 
 _RETRY_SECONDS = (4.0, 8.0, 16.0, 32.0, 60.0)
-"""How long a refused version waits before it is looked at again, if what it lacks can be fixed."""
+"""How long a refused version waits before it is checked again, if the cause can be fixed."""
 
 
 @dataclass(kw_only=True)
@@ -86,7 +86,10 @@ class Rollout:
         """Poll once and act on what is new. True when the store answered."""
         self._began = self._monotonic()
         trouble: Exception | None = None
-        for work in (self._follow_channel, self._heed_decisions):  # each by itself: trouble with one hides no other
+        for work in (
+            self._follow_channel,
+            self._heed_decisions,
+        ):  # separately: one failure does not hide another
             try:
                 work()
             except Exception as error:  # noqa: BLE001 - whatever happens here must not end the follower
@@ -315,7 +318,7 @@ class Rollout:
 
     def _note_answer(self) -> None:
         self._metrics.polled.set_to_current_time()
-        self._live.heard = time.monotonic()
+        self._live.store_answered_at = time.monotonic()
         if self._store_is_away:
             self._store_is_away = False
             logger.info("channel readable again")

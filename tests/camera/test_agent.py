@@ -361,12 +361,12 @@ def test_an_agent_that_stops_keeps_the_spool_open_until_the_last_event_is_writte
     agent.start()
     try:
         assert searching.wait(PATIENCE)
-        assert not agent.stop(patience=0)
+        assert not agent.stop(timeout=0)
         with pytest.raises(SpoolInUse):
             Spool(tmp_path, max_bytes=1 << 20)
     finally:
         go_on.set()
-    assert agent.stop(patience=PATIENCE)
+    assert agent.stop(timeout=PATIENCE)
     assert [found.event.kind for found in read_events(tmp_path, count=9)[0]] == ["ended", "began"]
     assert not agent.metrics.registry.get_sample_value("petpark_camera_unrecorded_events_total", {"camera": "camera-1"})
     for address in ("/v1/cameras", "/metrics"):

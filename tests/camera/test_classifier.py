@@ -70,7 +70,7 @@ def test_a_file_without_a_key_asks_nobody_and_says_so(file, content):
     if content is not None:
         file.write_bytes(content)
     door = Door("pp_first")
-    with pytest.raises(NoAnswer, match="holds no API key"):
+    with pytest.raises(NoAnswer, match="has no readable API key"):
         line(door, KeyFile(file)).classify(b"photo")
     assert door.shown == []
 

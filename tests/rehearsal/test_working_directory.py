@@ -47,7 +47,7 @@ def test_a_second_rehearsal_is_refused_and_told_how_to_end_the_first(tmp_path, o
 
 @pytest.mark.parametrize("other", [hold, hold_against_term], indirect=True)
 def test_down_ends_a_rehearsal_even_one_that_ignores_the_request(tmp_path, other):
-    assert working_directory.end(tmp_path, patience=0.5) == other.pid
+    assert working_directory.end(tmp_path, timeout=0.5) == other.pid
     other.join(60)
     assert other.exitcode is not None
     with WorkingDirectory(tmp_path):

@@ -75,12 +75,12 @@ def test_a_state_line_says_how_the_endpoint_is(caplog):
 
 def test_the_state_of_a_served_version_has_the_days_that_its_certificate_lasts(endpoint):
     at = datetime.fromisoformat(endpoint.model()["certificate"]["expires_at"]).astimezone(UTC) - timedelta(days=3.5)
-    state = state_of(endpoint.live, now=at, monotonic=endpoint.live.heard + 7)
+    state = state_of(endpoint.live, now=at, monotonic=endpoint.live.store_answered_at + 7)
     assert state == {"in_service": 1, "refusing": 0, "store_silent_seconds": 7.0, "certificate_days": 3.5}
 
 
 def test_the_state_says_that_the_channels_version_is_refused_and_since_when_the_store_is_silent(endpoint, park):
     park.release(park.publish(sharpness=2.0))
     endpoint.follow()
-    state = state_of(endpoint.live, now=datetime.now(UTC), monotonic=endpoint.live.heard)
+    state = state_of(endpoint.live, now=datetime.now(UTC), monotonic=endpoint.live.store_answered_at)
     assert (state["in_service"], state["refusing"]) == (1, 1)

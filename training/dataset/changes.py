@@ -1,4 +1,4 @@
-"""What people decide about photos: another label, or out. Each makes a new dataset, and says who decided it and why.
+"""Decisions of people about photos: another label, or excluded. Each makes a new dataset, with who and why.
 
 The record lies beside the new manifest, `datasets/<sha256>.changes/<sha256 of the record>.json`, create-only. A dataset
 that was come to in several ways has several.
@@ -56,7 +56,7 @@ class Change:
     photos: tuple[Subject, ...]
 
     def to_bytes(self) -> bytes:
-        """RFC 8785; ManifestMalformed for what JSON cannot say."""
+        """RFC 8785; ManifestMalformed for what JSON cannot express."""
         try:
             return canonical(asdict(self))
         except ValueError as error:
@@ -88,7 +88,7 @@ class Change:
 
 @dataclass(frozen=True, kw_only=True)
 class Decision:
-    """What holds about a photo wherever it is met again, as long as it still carries the `label` that it had then."""
+    """A decision about a photo; valid in later ingestions while the photo still has the `label` that it had then."""
 
     ruling: Ruling
     label: str
@@ -155,7 +155,7 @@ def history(store: ObjectStore, dataset: str) -> list[Change]:
 
 
 def _read(store: ObjectStore, key: str) -> Change:
-    # Not skipped: without one of its changes a dataset would take back what somebody decided.
+    # Not skipped: without one of its changes a dataset would undo a decision.
     try:
         return Change.from_bytes(store.get(key))
     except ManifestMalformed as error:
@@ -163,7 +163,7 @@ def _read(store: ObjectStore, key: str) -> Change:
 
 
 def decisions(changes: Iterable[Change]) -> dict[str, Decision]:
-    """What holds about each photo, by hash, after `changes`, nearest first.
+    """The valid decision about each photo, by hash, after `changes`, nearest first.
 
     A photo that was relabelled twice carries in its source the label that it had before the first time.
     """

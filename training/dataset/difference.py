@@ -13,7 +13,7 @@ from training.dataset.manifest import Manifest, Photo
 
 @dataclass(frozen=True, kw_only=True)
 class PhotoChange:
-    """A photo that is in both datasets, and not described alike."""
+    """A photo that is in both datasets, with different descriptions."""
 
     before: Photo
     after: Photo
@@ -34,7 +34,7 @@ class DatasetDifference:
     redescribed: tuple[PhotoChange, ...]
     """Same label, same split; another name, group or measurement."""
     counts_before: Mapping[str, Mapping[str, int]]
-    """Photos by label and split, as `Manifest.counts` gives them."""
+    """Photos by label and split, as `Manifest.counts` returns them."""
     counts_after: Mapping[str, Mapping[str, int]]
 
     @property

@@ -31,7 +31,7 @@ class Shift:
 
 
 def shifts(before: Manifest, after: Manifest) -> dict[str, Shift]:
-    """Returns the spread over labels, cameras and days in both; what nobody knows is `UNKNOWN`."""
+    """Returns the spread over labels, cameras and days in both; missing values are `UNKNOWN`."""
     return {
         "labels": _shift(before, after, lambda photo: photo.label),
         "cameras": _shift(before, after, lambda photo: camera_of(photo) or UNKNOWN),

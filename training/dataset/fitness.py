@@ -53,9 +53,7 @@ def refuse_unfit(manifest: Manifest, skipped: Sequence[tuple[str, str]] = ()) ->
             f"no photos found{_because(skipped)}; give a folder with one subfolder of photos per class"
         )
     if len(counts) == 1:
-        raise DatasetRefused(
-            f"only one class, {next(iter(counts))!r}; add a second subfolder of photos to tell it from"
-        )
+        raise DatasetRefused(f"only one class, {next(iter(counts))!r}; add a second subfolder of photos")
     alike = [label for label, times in Counter(label.casefold() for label in counts).items() if times > 1]
     if alike:
         raise DatasetRefused(f"class folders that differ only by case: {alike[0]!r}; rename one, or join them")

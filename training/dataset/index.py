@@ -1,4 +1,4 @@
-"""A table beside the photos: what each shows, which camera took it, and when."""
+"""An index of photos: what each shows, which camera took it, and when."""
 
 import csv
 import io
@@ -22,14 +22,14 @@ type Groups = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """What an index says about a photo."""
+    """A row of an index."""
 
     label: str
     camera: str | None
     captured_at: str | None
     """YYYY-MM-DDTHH:MM:SS by the camera's own clock."""
     groups: Groups = ()
-    """Columns that figures are told by, and what they say of this photo; ascending by column."""
+    """Columns that figures are grouped by, and this photo's values; ascending by column."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +44,7 @@ def read_index(name: str, data: bytes, groups: Collection[str] | None = ()) -> I
     """Read CSV with a heading, or JSON Lines, by the ending of `name`.
 
     Of columns besides `COLUMNS` those in `groups` are kept (None: all); others are not looked at.
-    Raises DatasetRefused, naming the line, for what is no table; a row that cannot be used only costs its photo.
+    Raises DatasetRefused, naming the line, for what is not a table; an unusable row only skips its photo.
     """
     reader = _READERS.get(name.rpartition(".")[2].lower())
     if reader is None:
@@ -68,7 +68,7 @@ def read_index(name: str, data: bytes, groups: Collection[str] | None = ()) -> I
         if rows.setdefault(key, row) != row:
             refused[key] = f"the index describes it twice, differently, again in line {line}"
     if groups and (missing := sorted(set(groups) - {column for row in rows.values() for column, _ in row.groups})):
-        raise DatasetRefused(f"{name} says nothing in a column {missing[0]!r}; choose another --group, or fill it in")
+        raise DatasetRefused(f"{name} has no values in a column {missing[0]!r}; choose another --group, or fill it in")
     return Index(rows={key: row for key, row in rows.items() if key not in refused}, refused=refused)
 
 
@@ -103,7 +103,7 @@ def _moment(text: str | None) -> str | None:
         moment = datetime.fromisoformat(text).replace(tzinfo=None, microsecond=0).isoformat()
     except ValueError:
         moment = None
-    if moment is None or len(text) <= len("YYYY-MM-DD"):  # a day alone is read as its midnight, which is no time
+    if moment is None or len(text) <= len("YYYY-MM-DD"):  # a day alone is read as its midnight, which is not a time
         raise ValueError(f"captured_at is {text!r}; write it as 2026-03-01T21:04:05")
     return moment
 

@@ -46,7 +46,7 @@ class Base:
 
     manifest: Manifest
     decisions: Mapping[str, Decision] = field(default_factory=dict[str, Decision])
-    """What people decided about photos on the way there, by hash: it still holds."""
+    """Earlier decisions of people about photos, by hash; they remain valid."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,12 +79,12 @@ def ingest_from(
 ) -> Ingestion:
     """Check, measure, split and store the photos of `source`, then the manifest that names them.
 
-    A photo's label is the folder that it lies in, or what `index` says. One that cannot be used is skipped, not fatal,
+    A photo's label is its folder's name, or what `index` says. One that cannot be used is skipped, not fatal,
     and so is one that the index does not know, or only the index knows. Of photos with the same bytes the first by name
     is kept, unless their labels contradict each other: then none is. A photo that the data lake has is not sent again,
     so that an ingestion that was cut off is simply repeated. `base` keeps its photos in their splits.
 
-    `progress(done, of)` is called for every file, with 0 where nobody knows how many there are. Raises DatasetRefused.
+    `progress(done, of)` is called for every file, with 0 if their number is unknown. Raises DatasetRefused.
     """
     clerk = _Ingestor(store, seed=seed, index=index, base=base)
     photos: list[Photo] = []
@@ -203,7 +203,7 @@ class _Ingestor:
         return photo
 
     def _row(self, key: str) -> Row | str:
-        """What is said of a file besides its bytes, or why it is skipped."""
+        """A file's label and further columns, or why it is skipped."""
         if self._index is not None:
             return self._index.rows.get(key) or self._index.refused.get(key) or self._unlisted(key)
         label, _, rest = key.partition("/")
@@ -219,7 +219,7 @@ class _Ingestor:
 
     def _describe(self, key: str, data: bytes, row: Row, sha256: str, *, stored: bool) -> Photo | str:
         decision = self._decisions.get(sha256)
-        if decision is not None and decision.label == row.label:  # the source still says what was decided about
+        if decision is not None and decision.label == row.label:  # the source's label is unchanged since the decision
             if decision.ruling is Ruling.EXCLUDE:
                 return f"excluded by {decision.by}: {decision.why}"
             row = replace(row, label=decision.becomes)

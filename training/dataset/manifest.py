@@ -23,7 +23,7 @@ _NAMED: Final = 10
 _CUT_OFF: Final = "the manifest's last line is cut off; ingest the photos again"
 
 MANIFEST_SUFFIX: Final = ".jsonl"
-"""Of a manifest's key; other records lie beside, under longer names."""
+"""Of a manifest's key; other records are next to it, under longer names."""
 
 
 class Split(StrEnum):
@@ -39,7 +39,7 @@ _SPLITS: Final = re.compile("|".join(Split))
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Photo:
-    """One photo of a dataset; its bytes lie in the data lake under their hash."""
+    """One photo of a dataset; its bytes are in the data lake under their hash."""
 
     key: str  # where it was found, relative to the ingested folder
     sha256: str
@@ -52,7 +52,7 @@ class Photo:
     perceptual_hash: str  # 16 hexadecimal digits
     brightness: float
     sharpness: float
-    groups: tuple[tuple[str, str], ...] = ()  # further columns of the index by which figures are told, ascending
+    groups: tuple[tuple[str, str], ...] = ()  # further columns of the index by which figures are grouped, ascending
 
     @classmethod
     def from_line(cls, line: bytes) -> Self:
@@ -139,7 +139,7 @@ def _facts(photo: Photo) -> dict[str, Any]:
 
 
 def store_manifest(store: ObjectStore, manifest: Manifest) -> str:
-    """Store a manifest unless it is there; gives its hash. ManifestMalformed for one that could not be loaded."""
+    """Store a manifest unless it is there; returns its hash. ManifestMalformed for one that could not be loaded."""
     try:
         body = manifest.to_bytes()
     except ValueError as error:

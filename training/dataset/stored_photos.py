@@ -1,4 +1,4 @@
-"""Which photos the data lake has, and what earlier datasets say of them, read only as far as somebody needs it."""
+"""Which photos the data lake has, and how earlier datasets describe them, read only as far as needed."""
 
 import re
 import threading
@@ -87,10 +87,10 @@ class StoredPhotos:
         return names, names[-1] if len(names) == _PAGE else _BEHIND
 
     def _note(self, start: str, names: list[str], end: str) -> None:
-        # Anything else that somebody put there is not a photo of ours, and in nobody's way.
+        # Any other object there is not a photo of ours, and harmless.
         self._there.update(bytes.fromhex(name) for name in names if SHA256.fullmatch(name))
         place = bisect_right(self._starts, start)
-        if place and self._ends[place - 1] >= start:  # another thread listed it meanwhile
+        if place and self._ends[place - 1] >= start:  # another thread listed it in between
             place -= 1
             start, end = self._starts[place], max(end, self._ends[place])
         last = place

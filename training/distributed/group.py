@@ -48,8 +48,8 @@ class Group:
         distributed.init_process_group(_BACKENDS[device.type])
         return cls(rank=distributed.get_rank(), size=size, device=device)
 
-    def leave(self) -> None:
-        """Part from the others, when all is done."""
+    def close(self) -> None:
+        """Destroy the process group, at the end."""
         if self.size > 1:
             distributed.destroy_process_group()
 
@@ -71,7 +71,7 @@ class Group:
         front = torch.arange(self.rank * share, (self.rank + 1) * share)
         return torch.cat([front, batch - 1 - front.flip(0)])
 
-    def together(self, model: nn.Module) -> nn.Module:
+    def distribute(self, model: nn.Module) -> nn.Module:
         """Returns a view of `model` that trains as one: equal start, gradients and statistics of whole batches."""
         if self.size == 1:
             return model

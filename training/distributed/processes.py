@@ -34,7 +34,7 @@ _GRACE_SECONDS: Final = 90
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
 
 
-def among_several() -> bool:
+def is_launched_process() -> bool:
     """Returns whether this process was started by `launch`."""
     return "TORCHELASTIC_RUN_ID" in os.environ
 
@@ -44,19 +44,21 @@ def wanted() -> int:
 
     1 in a process that is one of several already.
     """
-    if among_several():
+    if is_launched_process():
         return 1
     gpus = torch.cuda.device_count()
-    asked = os.environ.get(Variable.PROCESSES)
-    if asked is None:
+    configured = os.environ.get(Variable.PROCESSES)
+    if configured is None:
         return max(1, gpus)
-    if not (asked.isascii() and asked.isdigit() and int(asked) >= 1):
-        raise SpecMalformed(f"{Variable.PROCESSES} is {asked!r}; expected how many processes train together, such as 2")
-    if gpus and int(asked) > gpus:
+    if not (configured.isascii() and configured.isdigit() and int(configured) >= 1):
         raise SpecMalformed(
-            f"{Variable.PROCESSES} is {asked}, but this machine has {gpus} GPUs, and each has one process"
+            f"{Variable.PROCESSES} is {configured!r}; expected how many processes train together, such as 2"
         )
-    return int(asked)
+    if gpus and int(configured) > gpus:
+        raise SpecMalformed(
+            f"{Variable.PROCESSES} is {configured}, but this machine has {gpus} GPUs, and each has one process"
+        )
+    return int(configured)
 
 
 def launch(
@@ -66,14 +68,14 @@ def launch(
     *,
     meeting: Rendezvous | None = None,
 ) -> int:
-    """Run `command` in `count` processes that find each other; gives the leader's status, or 1 if another one failed.
+    """Run `command` in `count` connected processes; returns the leader's status, or 1 if another one failed.
 
     SIGTERM continues to all of them, and they have a while to end. If one fails the others are ended. A leader that was
-    killed gives 128 and the signal's number, as in a shell. With a `meeting` each of its instances starts `count`, and
-    one where no leader is gives 0 when its processes ended well. Raises Interrupted when the instances do not find each
-    other.
+    killed returns 128 plus the signal's number, as in a shell. With a `meeting` each of its instances starts `count`,
+    and one where no leader is gives 0 when its processes ended well. Raises Interrupted when the instances do not find
+    each other.
     """
-    interface = "lo" if meeting is None else meeting.interface  # a machine's name may mean nothing to the others
+    interface = "lo" if meeting is None else meeting.interface  # a machine's name may not resolve on the others
     for library in ("GLOO", "NCCL"):
         os.environ.setdefault(f"{library}_SOCKET_IFNAME", interface)
     with tempfile.TemporaryDirectory(prefix="petpark-processes-") as name, _signals_kept():
@@ -88,7 +90,7 @@ def launch(
             rdzv_endpoint="localhost:0" if meeting is None else f"{meeting.host}:{meeting.port}",
             rdzv_configs={} if meeting is None else {"rank": meeting.index, "timeout": int(PATIENCE_SECONDS)},
             local_addr="127.0.0.1" if meeting is None else meeting.address,
-            max_restarts=0,  # whoever started this machine starts the job again, on one that is well
+            max_restarts=0,  # the operator starts the job again, on a healthy machine
             shutdown_timeout=_GRACE_SECONDS,
             logs_specs=DefaultLogsSpecs(log_dir=name),
         )
@@ -98,9 +100,9 @@ def launch(
         except ChildFailedError as error:
             died = {rank: failure.exitcode for rank, failure in error.failures.items()}
         except SignalException as error:
-            died = {0: -int(error.sigval)}  # where the leader could say no more
+            died = {0: -int(error.sigval)}  # if the leader left no status
         except (RendezvousError, torch.distributed.DistError) as error:
-            raise Interrupted(f"the instances did not find each other: {error}") from error
+            raise Interrupted(f"the instances could not connect to each other: {error}") from error
         finally:
             del os.environ[_STATUS_FILE]
         if any(code == _FAILED for code in died.values()):

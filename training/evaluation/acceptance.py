@@ -1,4 +1,4 @@
-"""A published model on photos that somebody brings: the same figures as its report's, and what these are worth.
+"""A published model on photos of your own: the same figures as its report's, and how they compare.
 
 Pure: what the photos are and what was answered comes in, figures come out.
 """
@@ -77,7 +77,7 @@ class Acceptance:
 
 @dataclass(frozen=True, kw_only=True)
 class Claim:
-    """What a version's own test says."""
+    """A version's own test."""
 
     accuracy: float
     interval: Interval
@@ -85,7 +85,7 @@ class Claim:
 
     @classmethod
     def of(cls, metrics: Mapping[str, float]) -> "Claim | None":
-        """As its metrics tell it; None if they do not."""
+        """From its metrics; None if they have none."""
         names = ("accuracy", "accuracy_low", "accuracy_high", "n")
         if not all(name in metrics for name in names):
             return None
@@ -130,17 +130,15 @@ def beside(claim: Claim, found: Share) -> Interval:
 
 def meaning(claim: Claim | None, found: Share) -> str:
     """Returns how the result compares with the version's own report."""
-    said = (
+    summary = (
         "The interval in a version's report is that of its test split, drawn from the same photos as those that it "
         "was trained on. It is valid for photos like those, not for new breeds, cameras or places."
     )
     if claim is None:
-        return said
+        return summary
     low, high = beside(claim, found)
     if low > 0:
-        return (
-            f"{said} These photos are harder for it by {low * 100:.1f} to {high * 100:.1f} points: expect this figure."
-        )
+        return f"{summary} These photos are harder for it by {low * 100:.1f} to {high * 100:.1f} points: expect that."
     if high < 0:
-        return f"{said} These photos are easier for it by {-high * 100:.1f} to {-low * 100:.1f} points."
-    return f"{said} These photos do not differ from it beyond luck ({low * 100:+.1f} to {high * 100:+.1f} points)."
+        return f"{summary} These photos are easier for it by {-high * 100:.1f} to {-low * 100:.1f} points."
+    return f"{summary} These photos do not differ from it beyond luck ({low * 100:+.1f} to {high * 100:+.1f} points)."

@@ -48,13 +48,13 @@ _PICTURES: Final = frozenset({"errors", "samples", "corrupted", "lost", "gained"
 
 @dataclass(frozen=True, kw_only=True)
 class Assessment:
-    """What the test split says of a model."""
+    """Figures of a model on the test split."""
 
     evaluation: Evaluation
     auroc: Mapping[str, float]  # label -> that class against all others
     calibration: Calibration
     threshold: Threshold
-    decision: Decision | None  # by which answers are given and figures told; None: the most probable class
+    decision: Decision | None  # by which answers and figures are computed; None: the most probable class
     slices: tuple[Slice, ...]
     robustness: Robustness
     consistency: Consistency
@@ -213,7 +213,7 @@ def _unseen_groups(
 
 
 def decided(probabilities: Probabilities, labels: tuple[str, ...], decision: Decision | None) -> Classes:
-    """Returns the answers [N] that serving gives."""
+    """Returns the answers [N] as serving computes them."""
     if decision is None:
         return probabilities.argmax(axis=1)
     return np.array([decide(scores, labels, decision) for scores in probabilities.tolist()], dtype=np.int64)

@@ -1,4 +1,4 @@
-"""Is it good enough? Each gate takes the bound that is against the model, and a failed one says what to try."""
+"""Quality gates. Each compares the bound that is against the model, and a failed one says what to try."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
@@ -21,17 +21,17 @@ class GateResult:
 
     name: str  # field of Gates
     passed: bool
-    asked: str  # what the gate asks
+    asked: str  # what the gate requires
     found: str  # what the version shows
     why: str  # by how much it passed or failed
     advice: str  # what to try; empty for a passed gate
-    measured: bool = True  # False: `why` says why not, and it is not passed
+    measured: bool = True  # False: not passed; `why` has the reason
 
 
 def judge(gates: Gates, assessment: Assessment, abstained: Mapping[str, float] | None = None) -> tuple[GateResult, ...]:
     """Hold a version against every gate that applies to it.
 
-    One that cannot be measured is not passed, and says why. A gate that asks for nothing (a slice gap of 1, a `luck`
+    One that cannot be measured is not passed, with the reason. A gate that requires nothing (a slice gap of 1, a `luck`
     or `milliseconds` of 0) cannot be failed and needs no measure; with nothing in prod there is nothing to be worse
     than. `abstained` are the figures of abstention; None or empty where the version cannot abstain.
     """
@@ -143,19 +143,19 @@ _STRANGERS: Final = (
     "Frames without visitors as a class `background` (petpark camera collect), or weights that know more."
 )
 _OF_ABSTENTION: Final[Mapping[str, tuple[str, str]]] = {
-    "abstention_coverage": ("answers that hold the photo's class, abstaining", _OF_GROUPS),
+    "abstention_coverage": ("answers that contain the photo's class, when abstaining", _OF_GROUPS),
     "abstention_kept": ("photos of the classes that are not called “neither”", _OF_GROUPS),
     "abstention_refused_far": ("noise and plain colours called “neither”", _STRANGERS),
     "abstention_refused_near": ("shuffled photos called “neither”", _STRANGERS),
 }
-"""Gate to what it asks and what to try; its figure has its name."""
+"""Gate to its requirement and what to try; its figure has its name."""
 
 MEASURED: Final = frozenset({*_MEASURES, *_OF_ABSTENTION})
 """The gates that are judged here: all that `registry.gates.ModelGates` declares."""
 
 
 def judge_abstention(gates: Gates, abstained: Mapping[str, float]) -> Iterable[GateResult]:
-    """Hold the figures of abstention against the gates that ask for any."""
+    """Compare the figures of abstention with the gates that are on."""
     limits: dict[str, float] = asdict(gates)
     for name, (what, advice) in _OF_ABSTENTION.items():
         limit = limits[name]
@@ -164,7 +164,7 @@ def judge_abstention(gates: Gates, abstained: Mapping[str, float]) -> Iterable[G
         key = f"{name}_unseen" if f"{name}_unseen" in abstained else name
         value, bound = abstained.get(key), abstained.get(f"{key}_low")
         if "refused" not in name:  # groups vary together, so their interval is over groups
-            what = f"{what}, {'on test photos, for there are no groups' if key == name else 'of groups left out'}"
+            what = f"{what}, {'on test photos, since there are no groups' if key == name else 'of groups left out'}"
         if value is None or bound is None:
             yield _unmeasured(
                 name, f"{what}: at least {percent(limit)}", "the version cannot abstain",

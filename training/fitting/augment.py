@@ -51,7 +51,7 @@ class Variations:
 
 
 def draw(count: int, parameters: HyperParameters, generator: torch.Generator) -> Variations:
-    """Draw for `count` photos; the same generator state gives the same variations."""
+    """Draw for `count` photos; the same generator state yields the same variations."""
 
     def between(low: float, high: float, *shape: int) -> Tensor:
         return low + (high - low) * torch.rand(count, *shape, generator=generator)
@@ -89,7 +89,7 @@ def augment(photos: Tensor, variations: Variations, size: int | None = None) -> 
         (variations.blur, _blur, variations.spot),
         (variations.jpeg, _compress, variations.coarseness),
     ):
-        # Places are found on the CPU: asking a GPU how many there are would wait for all of its work.
+        # Places are found on the CPU: reading their number from a GPU would wait for all of its work.
         places = chosen.nonzero()[:, 0]
         if len(places):
             there = places.to(photos.device)
@@ -121,7 +121,7 @@ def _reframe(photos: Tensor, matrix: Tensor, size: int) -> Tensor:
 
 
 def _grid(matrix: Tensor, photos: Tensor, size: int) -> Tensor:
-    """What torch's affine_grid gives, without its product of large matrices: several times faster."""
+    """Result of torch's affine_grid, without its product of large matrices: several times faster."""
     x = (torch.arange(size, device=photos.device) * 2 + 1) / size - 1
     across, down, shift = matrix[:, :, :, None, None].unbind(2)
     grid = photos.new_empty(len(photos), size, size, 2)

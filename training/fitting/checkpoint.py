@@ -18,7 +18,7 @@ from torch import Tensor
 from registry.errors import ObjectMissing, RegistryError
 from registry.layout import checkpoint_key, checkpoints_prefix
 from registry.store.object_store import ObjectStore
-from training.fitting.retry import PAUSES, create_patiently
+from training.fitting.retry import PAUSES, create_with_retries
 
 KEPT: Final = 3
 """So many are kept: the last, and those before it in case that it cannot be read."""
@@ -71,7 +71,7 @@ class Checkpoints:
                 self._writing = self._writer.submit(self._write)
 
     def settle(self) -> int:
-        """Wait until nothing waits any more; gives the last step that this process stored, or 0."""
+        """Wait until everything is written; returns the last step that this process stored, or 0."""
         while writing := self._writing:
             writing.result()
         return self._stored
@@ -113,7 +113,7 @@ class Checkpoints:
         buffer = io.BytesIO()
         torch.save(dict(state), buffer)
         key = checkpoint_key(self._job, step)
-        create_patiently(self._store, key, buffer.getvalue(), pauses=self._pauses, pause=self._pause)
+        create_with_retries(self._store, key, buffer.getvalue(), pauses=self._pauses, pause=self._pause)
         self._stored = step
         for key in list(self._store.keys(checkpoints_prefix(self._job)))[: -self._keep]:
             self._store.delete(key)

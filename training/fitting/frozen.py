@@ -68,9 +68,9 @@ def train_head(
     should_stop: Callable[[], bool],
     device: torch.device,
 ) -> Learned:
-    """Embed what `chunks` gives of `photos`, and learn from it; validation photos choose the layer's penalty.
+    """Embed the `chunks` of `photos`, and learn from them; validation photos choose the layer's penalty.
 
-    When `chunks` raises Interrupted, a checkpoint is written and Interrupted raised; `should_stop` is asked later.
+    When `chunks` raises Interrupted, a checkpoint is written and Interrupted raised; `should_stop` is called later.
     """
     began, usage = time.monotonic(), Usage()
     torch.manual_seed(derive(seed, "weights"))

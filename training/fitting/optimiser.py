@@ -10,7 +10,7 @@ from torch.optim import AdamW, Optimizer
 from training.hyper_parameters import HyperParameters
 
 _MOMENTUM: Final = 0.95
-_FIRST, _SECOND = 0.9, 0.999  # Adam's decays, for what is no matrix
+_FIRST, _SECOND = 0.9, 0.999  # Adam's decays, for what is not a matrix
 _TINY: Final = 1e-8
 # A quintic that brings singular values between 0 and 1 near to 1, five times applied (Jordan et al., Muon, 2024).
 _QUINTIC: Final = (3.4445, -4.7750, 2.0315)
@@ -46,7 +46,7 @@ class Muon(Optimizer):
     @override
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """Take one step along the gradients that there are; `closure` is not asked."""
+        """Take one step along the existing gradients; `closure` is not called."""
         for group in self.param_groups:
             move = self._orthogonally if group["orthogonal"] else self._as_adam
             for weight in group["params"]:

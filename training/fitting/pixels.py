@@ -1,7 +1,7 @@
 """Photos of a dataset as pixels, fetched once, checked, decoded once: in memory, or on local disk if they do not fit.
 
 Every epoch after the first costs no network and no decoding. Where neither memory nor disk is large enough the job ends
-with a sentence before anything was fetched, rather than by the kernel's hand in its last epoch.
+with a sentence before anything was fetched, rather than being killed by the kernel in its last epoch.
 """
 
 import os
@@ -60,7 +60,7 @@ def load_pixels(
 ) -> LabelledPixels:
     """Fetch and decode photos in parallel; PhotoLost, OutOfMemory. `check` is called for each and may raise to stop.
 
-    `directory` is where pixels may lie that memory has no room for.
+    `directory` is for pixels that do not fit into memory.
     """
     pixels = _room(len(photos), size, directory)
 
@@ -84,7 +84,7 @@ def targets_of(photos: Sequence[Photo], labels: Sequence[str]) -> Tensor:
 def stream_pixels(
     lake: ObjectStore, photos: Sequence[Photo], size: int, *, batch: int, check: Callable[[], None]
 ) -> Iterator[Tensor]:
-    """Fetch and decode photos in parallel, and give uint8 [batch, S, S, 3] in their order, some ahead; PhotoLost.
+    """Fetch and decode photos in parallel, and yield uint8 [batch, S, S, 3] in their order, some ahead; PhotoLost.
 
     What was given is not kept, so a hundred thousand photos need no more memory than a hundred.
     """
@@ -136,7 +136,7 @@ def choose_place(wanted: int, *, memory: int, disk: int) -> Literal["memory", "d
 def _room(count: int, size: int, directory: Path | None) -> npt.NDArray[np.uint8]:
     shape = (count, size, size, 3)
     wanted = count * size * size * 3
-    sharing = processes_here()  # each holds all photos
+    sharing = processes_here()  # each has all photos
     disk = shutil.disk_usage(directory).free // sharing if directory else 0
     if not wanted or choose_place(wanted, memory=free_memory() // sharing, disk=disk) == "memory":
         return np.empty(shape, dtype=np.uint8)

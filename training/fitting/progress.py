@@ -1,4 +1,4 @@
-"""How far a stage of a job is, told a tenth at a time: whoever waits sees that it goes on, and for how long it will."""
+"""Progress of a stage of a job, reported at every tenth with the time left."""
 
 import threading
 import time
@@ -7,7 +7,7 @@ from typing import Final
 
 from training.job import ProgressRecord
 
-_TOLD: Final = 10  # times in a stage
+_STEPS: Final = 10  # times in a stage
 
 
 class Progress:
@@ -17,23 +17,23 @@ class Progress:
         self,
         doing: str,
         of: int,
-        tell: Callable[[ProgressRecord], object],
+        report: Callable[[ProgressRecord], object],
         *,
         done: int = 0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`doing` is one of `training.job.STAGES`; `done` of it an earlier machine did."""
-        self._doing, self._of, self._tell, self._clock = doing, of, tell, clock
+        self._doing, self._of, self._report, self._clock = doing, of, report, clock
         self._first = self.done = done
         self._began = clock()
         self._lock = threading.Lock()
 
     def add(self, count: int = 1) -> bool:
-        """Count; tells where that ends a tenth, and then gives True."""
+        """Count; reports at the end of a tenth, and then returns True."""
         with self._lock:
             before, self.done = self.done, self.done + count
-            if self.done * _TOLD // self._of == before * _TOLD // self._of:
+            if self.done * _STEPS // self._of == before * _STEPS // self._of:
                 return False
             left = (self._clock() - self._began) / (self.done - self._first) * (self._of - self.done)
-            self._tell(ProgressRecord(doing=self._doing, done=self.done, of=self._of, seconds_left=round(left, 1)))
+            self._report(ProgressRecord(doing=self._doing, done=self.done, of=self._of, seconds_left=round(left, 1)))
             return True

@@ -1,4 +1,4 @@
-"""Writes that wait out a store which is away for a while, for threads that nobody waits for."""
+"""Writes with retries while the store is unreachable, for background threads."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -11,12 +11,12 @@ PAUSES: Final = (1.0, 4.0, 15.0)
 """Seconds between tries."""
 
 
-def create_patiently(
+def create_with_retries(
     store: ObjectStore, key: str, body: bytes, *, pauses: tuple[float, ...], pause: Callable[[float], None]
 ) -> None:
     """Create an object, trying once more after each of `pauses`; StoreUnavailable after the last, StoreRefused at once.
 
-    One that is there already stays: anyone who wrote it had the same to say.
+    An existing one stays: another writer wrote the same.
     """
     for seconds in (*pauses, None):
         try:

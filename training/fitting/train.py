@@ -43,9 +43,9 @@ def train(
     should_stop: Callable[[], bool],
     group: Group | None = None,
 ) -> Classifier:
-    """Train from the last checkpoint, or from the beginning; gives the averaged weights as a model on the CPU.
+    """Train from the last checkpoint, or from the beginning; returns the averaged weights as a model on the CPU.
 
-    `should_stop` is asked before every step: once it says yes a checkpoint is written and Interrupted raised.
+    `should_stop` is called before every step: once it returns true a checkpoint is written and Interrupted raised.
     Also raises LossNotFinite, OutOfMemory and AcceleratorLost; checkpoints that were taken before are stored first.
     In a larger group every process calls this with the same arguments; the leader's checkpoints and records count.
     """
@@ -91,14 +91,14 @@ def _where_it_stays(step: int, steps: int, *, stored: int) -> str:
 
 def _named(error: MemoryError | RuntimeError) -> Exception:
     """Returns the outcome that torch's error means; the error itself where it means nothing that we know."""
-    said = str(error)
-    if isinstance(error, MemoryError | torch.OutOfMemoryError) or "DefaultCPUAllocator" in said:
+    message = str(error)
+    if isinstance(error, MemoryError | torch.OutOfMemoryError) or "DefaultCPUAllocator" in message:
         return OutOfMemory("out of memory; lower batch_size or image_size, or take a larger instance")
-    if isinstance(error, torch.AcceleratorError) or "CUDA error" in said or "NCCL" in said:
-        reason = said.partition("\n")[0]
+    if isinstance(error, torch.AcceleratorError) or "CUDA error" in message or "NCCL" in message:
+        reason = message.partition("\n")[0]
         return AcceleratorLost(f"the GPU failed or is gone ({reason}); nothing before the last checkpoint is lost")
-    if isinstance(error, torch.distributed.DistError) or "gloo" in said:
-        return Interrupted(f"another process of the group is gone ({said.partition('\n')[0]})")
+    if isinstance(error, torch.distributed.DistError) or "gloo" in message:
+        return Interrupted(f"another process of the group is gone ({message.partition('\n')[0]})")
     return error
 
 
@@ -126,7 +126,7 @@ class _Run:
         if initial_weights:
             load_initial_weights(model, initial_weights)
         self._model = group.normalise_together(model).to(self._device).to(memory_format=torch.channels_last)
-        self._network = group.together(self._model)
+        self._network = group.distribute(self._model)
         if parameters.compile:
             self._network = cast("nn.Module", torch.compile(self._network))
         averaged = build_model(parameters.architecture, classes, flips=bool(parameters.flips))
@@ -256,7 +256,7 @@ def precision(device: torch.device) -> torch.dtype:
 
 
 def _choose_kernels(*, deterministic: bool) -> None:
-    """On GPUs, ask for kernels that sum in the same order every time, or for the fastest. CPUs' always do."""
+    """On GPUs, select kernels that sum in the same order every time, or the fastest. CPUs' always do."""
     if not torch.cuda.is_available():
         return
     # https://docs.nvidia.com/cuda/cublas/#results-reproducibility: read when the first product is computed.

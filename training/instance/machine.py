@@ -1,4 +1,4 @@
-"""What a job ran on, and how much of it was used: facts for whoever compares runs or chooses an instance."""
+"""What a job ran on, and how much of it was used: facts for comparing runs and choosing an instance."""
 
 import os
 import platform
@@ -48,7 +48,7 @@ class Usage:
         }
         if torch.cuda.is_available():
             used["gpu_memory_gib"] = round(torch.cuda.max_memory_allocated() / 2**30, 3)
-            with suppress(ModuleNotFoundError, RuntimeError):  # without NVIDIA's management library nobody knows
+            with suppress(ModuleNotFoundError, RuntimeError):  # unknown without NVIDIA's management library
                 used["gpu_percent"] = float(torch.cuda.utilization())
         return used
 

@@ -1,4 +1,4 @@
-"""What an EC2 instance can be asked about itself: the instance metadata service, version 2.
+"""EC2's instance metadata service, version 2.
 
 https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/configuring-instance-metadata-service.html
 """
@@ -20,7 +20,7 @@ def default_endpoint() -> str:
 
 
 def read(endpoint: str, path: str) -> str | None:
-    """Ask for `path` below `/latest/meta-data/`; None where there is no such thing now.
+    """Request `path` below `/latest/meta-data/`; None if it does not exist now.
 
     Raises OSError or ValueError where no instance metadata service answers.
     """

@@ -1,4 +1,4 @@
-"""Whether a job can be done at all, held the same way before it is stored and on the instance that runs it."""
+"""Whether a job can succeed: checked before it is stored, and again on the instance that runs it."""
 
 from registry.store.object_store import ObjectStore
 from training.dataset.fitness import refuse_unfit
@@ -10,7 +10,7 @@ from training.quality.stored import refuse_doubtful
 
 
 def admit(spec: JobSpec, lake: ObjectStore, *, weights_follow: bool = False) -> Manifest:
-    """Returns the dataset of a job that can be trained on it as asked; no photo is read.
+    """Returns the dataset of a job if the job can be trained on it; no photo is read.
 
     `weights_follow`: what its initial weights will be is not known yet, but there will be some.
     Raises SpecMalformed, DatasetMissing, ManifestMalformed, DatasetRefused, SplitsLeak.
@@ -35,6 +35,4 @@ def _refuse_baseless(spec: JobSpec, *, weights_follow: bool) -> None:
             "give --weights imagenet or a version, or frozen=0"
         )
     if spec.instances > 1:
-        raise SpecMalformed(
-            f"frozen=1 is learned on one instance, and {spec.instances} would wait for it; ask for one, or frozen=0"
-        )
+        raise SpecMalformed(f"frozen=1 trains on one instance, not on {spec.instances}; use one instance, or frozen=0")

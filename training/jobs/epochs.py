@@ -14,7 +14,7 @@ from registry.errors import RegistryError
 from registry.layout import epoch_key, progress_key
 from registry.store.object_store import ObjectStore
 from training.errors import SpecMalformed
-from training.fitting.retry import PAUSES, create_patiently
+from training.fitting.retry import PAUSES, create_with_retries
 from training.job import EpochRecord, ProgressRecord, written
 
 type Say = Callable[[str, Mapping[str, object]], None]
@@ -25,7 +25,7 @@ NOT_STORED: Final = "epoch not stored"
 class Epochs:
     """The records of one job's epochs, on their way into its workspace and its log.
 
-    A record that cannot be stored, after a try for every pause and one more, is said in the log, and training
+    A record that cannot be stored, after a try for every pause and one more, is logged, and training
     continues. While the store is away each later record gets one try: the next that succeeds ends that.
     """
 
@@ -45,11 +45,11 @@ class Epochs:
         self._away = False
 
     def add(self, record: EpochRecord) -> None:
-        """Have `record` stored and said; returns at once."""
+        """Have `record` stored and logged; returns at once."""
         self._sending.append(self._sender.submit(self._send, record))
 
     def add_progress(self, record: ProgressRecord) -> None:
-        """Have it stored and said; returns at once."""
+        """Have it stored and logged; returns at once."""
         self._sending.append(self._sender.submit(self._send_progress, record))
 
     def settle(self) -> None:
@@ -60,7 +60,7 @@ class Epochs:
     def _send_progress(self, record: ProgressRecord) -> None:
         with suppress(RegistryError):  # nothing is decided by it
             key = progress_key(self._job, *record.key)
-            create_patiently(self._store, key, written(record), pauses=(), pause=self._pause)
+            create_with_retries(self._store, key, written(record), pauses=(), pause=self._pause)
         self._say("progress", asdict(record))
 
     def _send(self, record: EpochRecord) -> None:
@@ -68,7 +68,7 @@ class Epochs:
             pauses = () if self._away else self._pauses
             key = epoch_key(self._job, record.epoch)
             # There already: an earlier machine came as far, but was stopped before its checkpoint.
-            create_patiently(self._store, key, written(record), pauses=pauses, pause=self._pause)
+            create_with_retries(self._store, key, written(record), pauses=pauses, pause=self._pause)
             self._away = False
         except SpecMalformed as error:  # its reader would refuse it, and every listing after that
             self._say(NOT_STORED, {"epoch": record.epoch, "message": str(error)})

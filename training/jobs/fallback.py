@@ -1,7 +1,7 @@
-"""What a job does whose pretrained weights cannot be had: it trains from scratch, and says so wherever it is told.
+"""A job without pretrained weights trains from scratch, and says so in its result, lineage and report.
 
 Only where the weights are those of a package that is not installed, and nothing was submitted in their place. A package
-that is there and broken is no reason to train something else: the job ends, and says what to install.
+that is there and broken is no reason to train something else: the job ends, with an error that names what to install.
 """
 
 import json
@@ -27,7 +27,7 @@ type Read = Callable[[PackagedWeights], bytes | None]
 def stand_in(
     job: str, spec: JobSpec, *, workspace: ObjectStore, catalog: Catalog, read: Read = read_packaged
 ) -> tuple[JobSpec, str | None]:
-    """Returns the job as it can be done here, and why that is not what was asked; None where it is.
+    """Returns the job as it can be done here, and why it differs from the request; None if it does not.
 
     The first machine decides, and anyone who resumes the job does the same. Raises WeightsRefused for a broken package,
     or where only fine-tuning or a study was requested; Interrupted where another machine began with the weights.
@@ -53,7 +53,7 @@ def _from_scratch(spec: JobSpec) -> JobSpec:
 
 
 def _is_elsewhere(job: str, spec: JobSpec, workspace: ObjectStore, catalog: Catalog) -> bool:
-    """Whether somebody submitted the weights, or a version has them."""
+    """Whether the weights were submitted, or a version has them."""
     key = study_weights_key(spec.study) if spec.study else initial_weights_key(job)
     if workspace.stat(key) is not None:
         return True

@@ -1,6 +1,6 @@
-"""What a job says while it runs: JSON lines on standard output and, where there is a log group, in CloudWatch.
+"""The log of a job: JSON lines on standard output and, if there is a log group, in CloudWatch.
 
-A job says a few lines a minute, so each is sent at once, and nothing is lost when the machine goes. A log that cannot
+A job logs a few lines a minute, so each is sent at once, and nothing is lost when the machine goes. A log that cannot
 be written never stops a training.
 """
 
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from mypy_boto3_logs import CloudWatchLogsClient
 
-_PATIENCE: Final = 3
+_MAX_FAILURES: Final = 3
 """Lines in a row that may fail to be sent before sending is given up."""
 
 
@@ -58,7 +58,7 @@ class Log:
             self._failures = 0
         except Exception as error:  # noqa: BLE001 - a log outage is no reason to fail
             self._failures += 1
-            if self._failures == _PATIENCE:
+            if self._failures == _MAX_FAILURES:
                 self._give_up(error)
 
     def _give_up(self, error: Exception) -> None:

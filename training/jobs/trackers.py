@@ -1,6 +1,6 @@
-"""Epochs to MLflow or TensorBoard, where somebody runs them: `MLFLOW_TRACKING_URI` or `TENSORBOARD_LOGDIR` is set.
+"""Epochs to MLflow or TensorBoard, if configured: `MLFLOW_TRACKING_URI` or `TENSORBOARD_LOGDIR` is set.
 
-Neither is in the lock: whoever sets a variable brings the library. The job's own records are complete without them,
+Neither is in the lock: install the library where you set a variable. The job's own records are complete without them,
 and a tracker that fails is named once and never stops a training.
 """
 
@@ -20,7 +20,7 @@ _TRACKERS: Final[Mapping[str, str]] = {"MLFLOW_TRACKING_URI": "MLflow", "TENSORB
 
 
 def tracked(say: Say, job: str, spec: JobSpec) -> Say:
-    """Returns `say`, which also tells every epoch's numbers to the trackers that the environment names."""
+    """Returns `say` with logging of every epoch's numbers to the trackers that the environment names."""
     starts = {"MLflow": _mlflow, "TensorBoard": _tensorboard}
     tracks: dict[str, _Track] = {}
     for variable, name in _TRACKERS.items():
@@ -51,7 +51,7 @@ def _numbers(facts: Mapping[str, object]) -> dict[str, float]:
 
 
 def _mlflow(job: str, spec: JobSpec) -> _Track:
-    """Begin, or go on with, the run named like the job; the server is where `MLFLOW_TRACKING_URI` says."""
+    """Start or continue the run named like the job, on the server of `MLFLOW_TRACKING_URI`."""
     mlflow: Any = importlib.import_module("mlflow")
     mlflow.set_experiment("petpark")
     found = mlflow.search_runs(filter_string=f"attributes.run_name = '{job}'", output_format="list")

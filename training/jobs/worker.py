@@ -1,4 +1,4 @@
-"""What a process does that trains together with the one that runs the job: learn from its part of every batch."""
+"""A further process of a job: it learns from its part of every batch."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -88,7 +88,7 @@ def answer_logits(model: Classifier, pixels: Pixels) -> Numbers:
 
 @dataclass(frozen=True, kw_only=True)
 class Answers:
-    """What the exported model says of N photos."""
+    """Outputs of the exported model for N photos."""
 
     probabilities: Numbers
     embedding: Numbers
@@ -115,7 +115,7 @@ class ExportedModel:
         return self._run(OUTPUTS[:1], pixels)[0]
 
     def explain(self, pixels: Pixels) -> Answers:
-        """Returns everything the model says of photos."""
+        """Returns all outputs of the model for photos."""
         probabilities, embedding, activation_map = self._run(OUTPUTS, pixels)
         return Answers(probabilities=probabilities, embedding=embedding, activation_map=activation_map)
 
@@ -134,7 +134,7 @@ class ExportedModel:
 def write_probes(
     exported: ExportedModel, photos: Sequence[bytes], directory: Path, *, decision: Decision | None = None
 ) -> dict[str, Path]:
-    """Write `probes.json` and its photos; gives the version's file names and where they are.
+    """Write `probes.json` and its photos; returns the version's file names and their paths.
 
     A serving process compares its own path from these bytes to probabilities, label and strangeness (where the file
     has that output) with what is written here. A label that other sums on another machine could turn is left out.

@@ -64,7 +64,7 @@ def learn_head(
     balance: float = 1.0,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Head:
-    """Learn from embeddings [N, D] and classes [N], of which each occurs; Interrupted once `should_stop` says yes.
+    """Learn from embeddings [N, D] and classes [N], of which each occurs; Interrupted once `should_stop` returns true.
 
     `balance` 1 has classes count alike, 0 has photos count alike.
     """
@@ -110,7 +110,7 @@ def choose_head(
     balance: float = 1.0,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Fit:
-    """Learn with each penalty; give what has the least log-loss on validation photos, the stronger penalty if alike."""
+    """Learn with each penalty; return the one with least log-loss on validation photos, of equals the strongest."""
     if len(truth) < FEWEST_TO_CHOOSE:
         penalties = (USUAL_PENALTY,)
     best: Fit | None = None

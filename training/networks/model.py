@@ -1,7 +1,7 @@
 """The networks: torchvision's or timm's convolutions, then the average over places, then one linear layer.
 
-With nothing between average and linear layer, the linear layer applied at every place says where the evidence for a
-class lies (class activation maps: Zhou et al., CVPR 2016), and the explanation of an answer costs no second pass.
+With nothing between average and linear layer, the linear layer applied at every place shows where the evidence for a
+class is (class activation maps: Zhou et al., CVPR 2016), and the explanation of an answer costs no second pass.
 """
 
 import io

@@ -27,7 +27,7 @@ type Numbers = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, kw_only=True)
 class Subspace:
-    """Where embeddings of training photos lie."""
+    """The subspace of embeddings of training photos."""
 
     mean: Numbers  # [width]
     components: Numbers  # [width, k], orthonormal columns

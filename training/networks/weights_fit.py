@@ -4,7 +4,7 @@ A network starts from weights whose names and shapes fit nearly all of its own
 (`training.networks.model.load_initial_weights`).
 The small residual networks are the beginning of larger ones, so they can start from those; so is EfficientNet-Lite0 of
 Lite1. A package's file has names of its own, in the order of one network, so it fits that one alone.
-`tests/training/networks/test_weights_fit.py` holds this table against the networks themselves.
+`tests/training/networks/test_weights_fit.py` compares this table with the networks themselves.
 """
 
 from collections.abc import Mapping

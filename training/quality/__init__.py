@@ -1,1 +1,1 @@
-"""What a dataset is worth: what a report on its quality says."""
+"""The quality of a dataset, as a report."""

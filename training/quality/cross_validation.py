@@ -1,4 +1,4 @@
-"""What small networks make of a dataset: probabilities of photos that they never saw, and how alike photos are to them.
+"""Small networks on a dataset: probabilities of photos that they never saw, and embeddings to compare photos.
 
 The product's own training, bounded: each fold's network is shown every photo a few times, but 24,000 in all at most.
 """
@@ -50,7 +50,7 @@ def learn(
     shown: int | None = None,
     progress: Callable[[int, int], None] = lambda _done, _of: None,
 ) -> Learned:
-    """Train a network for each fold on the other folds, and ask it about its own; TrainingError.
+    """Train a network for each fold on the other folds, and apply it to its own; TrainingError.
 
     `shown` is how many photos a network is shown, repetitions counted, instead of the usual number.
     """

@@ -31,18 +31,16 @@ PENALTY: Final = 0.1
 
 @dataclass(frozen=True, kw_only=True)
 class EmbeddingNetwork:
-    """A network whose embeddings say how alike photos are, instead of small networks made for the purpose."""
+    """A network whose embeddings are compared, instead of those of small networks trained for the report."""
 
     name: str
     size: int  # side of the photos that it sees, in pixels
     embed: Callable[[Tensor], Numbers]  # uint8 [N, size, size, 3] to [N, D]
-    impartial: bool = (
-        False  # it learned no label of anybody's photos here, so layers on its embeddings may judge labels
-    )
+    impartial: bool = False  # it was not trained on these labels, so layers on its embeddings may check them
 
 
 def published(name: str, model: ExportedModel) -> EmbeddingNetwork:
-    """A version. It learned labels of the very photos, perhaps: it is not asked about them."""
+    """A version. It may have been trained on these labels, so it does not check them."""
     return EmbeddingNetwork(name=name, size=model.size, embed=lambda pixels: model.explain(pixels.numpy()).embedding)
 
 

@@ -12,7 +12,7 @@ from training.dataset.manifest import Photo
 from training.dataset.splits.split import SplitBy, unit_of
 
 _MOST: Final = 0.6
-"""Share of the photos, or of a class's photos, that one fold may hold: the others must be enough to learn from."""
+"""Share of the photos, or of a class's photos, that one fold may have: the others must be enough to learn from."""
 
 
 def folds_of(photos: Sequence[Photo], count: int) -> npt.NDArray[np.intp]:
@@ -30,7 +30,7 @@ def folds_of(photos: Sequence[Photo], count: int) -> npt.NDArray[np.intp]:
 
 
 def _joined(looks: Sequence[int], units: Sequence[str | None]) -> list[int]:
-    """Join what looks alike with what shares a unit, and so on; gives each photo the name of its whole."""
+    """Join look-alikes and photos of one unit, transitively; returns for each photo the name of its component."""
     parent = list(range(len(looks)))
 
     def root(place: int) -> int:

@@ -16,13 +16,13 @@ class DataGateResult:
     characteristic: Name
     passed: bool
     measured: bool
-    """False: nobody looked. Then it did not pass either, but no photo is to blame."""
+    """False: it was not measured. Then it has not passed either, but no photo is the cause."""
     asked: str
     found: str
 
 
 def judge(gates: DataGates, measures: Mapping[str, float]) -> tuple[DataGateResult, ...]:
-    """Hold measures against every gate that is asked."""
+    """Compare measures with every gate that is on."""
     limits: dict[str, float] = asdict(gates)
     return tuple(
         _judge(name, gate, limits[name], measures.get(name))

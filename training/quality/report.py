@@ -1,4 +1,4 @@
-"""The report on a dataset's quality: five characteristics, the gates that they are held against, and what to do."""
+"""The report on a dataset's quality: five characteristics, their gates, and what to do."""
 
 import shlex
 from collections import defaultdict
@@ -95,7 +95,7 @@ def compose(
 def glance(
     manifest: Manifest, *, skipped: Sequence[tuple[str, str]] | None, gates: DataGates, by: str, at: datetime
 ) -> QualityReport:
-    """Report on what the manifest alone tells; no photo is read, and nothing learned."""
+    """Report on what the manifest alone shows; no photo is read, and nothing trained."""
     photos = manifest.photos
     characteristics = (
         accuracy(photos, manifest.labels, None),
@@ -108,7 +108,7 @@ def glance(
 
 
 def remedies(dataset: str, finding: Finding) -> list[str]:
-    """Returns commands that fix a finding's first photos, to be looked at and copied."""
+    """Returns commands that fix a finding's first photos, to be reviewed and copied."""
     wrong: dict[str | None, list[Concern]] = defaultdict(list)
     for concern in _one_of_each(finding)[:COMMANDED]:
         wrong[concern.becomes if finding.name == "label_noise" else None].append(concern)

@@ -1,4 +1,4 @@
-"""Reports and ingestion records beside their dataset in the data lake, create-only; the newest report counts."""
+"""Reports and ingestion records next to their dataset in the data lake, create-only; the newest report counts."""
 
 import re
 from collections.abc import Sequence
@@ -32,11 +32,11 @@ class Stored:
 
 
 def store(lake: ObjectStore, report: QualityReport, page: str) -> int:
-    """Store a report and its page under the next number, which it gives. The page first: the report makes it count."""
+    """Store a report and its page under the next number, and return it. The page first: the report makes it count."""
     number = max(_numbers(lake, report.dataset), default=0)
     while True:
         number += 1
-        with suppress(ObjectExists):  # somebody else was faster
+        with suppress(ObjectExists):  # another writer was faster
             lake.create(quality_key(report.dataset, number, "html"), page.encode())
             lake.create(quality_key(report.dataset, number, "json"), report.to_json())
             return number
@@ -87,7 +87,7 @@ def refuse_doubtful(lake: ObjectStore, dataset: str, gates: DataGates | None) ->
         return
     if found is None:
         raise DatasetRefused(
-            f"the job asks for data gates, and dataset {dataset[:12]} has no quality report; "
+            f"the job has data gates, and dataset {dataset[:12]} has no quality report; "
             f"make one: petpark data report {dataset[:12]}"
         )
     results = [result for result in judge(gates, found.measures) if result.measured or result.name != "leaks"]
@@ -102,7 +102,7 @@ def refuse_doubtful(lake: ObjectStore, dataset: str, gates: DataGates | None) ->
 def record_skipped(
     lake: ObjectStore, dataset: str, *, source: str, skipped: Sequence[tuple[str, str]], at: str
 ) -> None:
-    """Keep what an ingestion left out, which the manifest does not say, for later reports."""
+    """Store what an ingestion skipped, which the manifest does not have, for later reports."""
     left_out = [{"key": printable(key), "why": printable(why)} for key, why in skipped]
     body = canonical({"dataset": dataset, "source": printable(source), "at": at, "skipped": left_out})
     _read_ingestion(body)  # nothing is stored that a report would stumble over

@@ -18,7 +18,7 @@ class Budget:
 
     max_hours: float | None = None
     max_usd: float | None = None
-    usd_per_hour: float | None = None  # what an instance costs; None: nobody said
+    usd_per_hour: float | None = None  # what an instance costs; None: not given
 
     def __post_init__(self) -> None:
         """Refuse what no budget can mean; SpecMalformed."""
@@ -29,11 +29,11 @@ class Budget:
             raise SpecMalformed("max_usd needs to know what an instance costs: give --usd-per-hour too")
 
     def limits(self) -> dict[str, float]:
-        """Returns what was said."""
+        """Returns the limits that were given."""
         return {name: value for name, value in asdict(self).items() if value is not None}
 
     def usd(self, seconds: float) -> float | None:
-        """Returns what so much instance time costs; None if nobody said."""
+        """Returns what this much instance time costs; None without a price."""
         return None if self.usd_per_hour is None else seconds / _HOUR * self.usd_per_hour
 
     def allows(self, seconds: float) -> bool:
@@ -50,7 +50,7 @@ class Entry:
     number: int
     trial: int
     most: int  # seconds that it may take
-    born: float  # by a clock that the trials' ends are told by too
+    born: float  # by the same clock as the trials' ends
     refused: bool = False  # the cloud had no instance: it costs nothing
     alive: bool = False  # it is seen to be at work
 
@@ -58,7 +58,7 @@ class Entry:
 def spent(entries: Sequence[Entry], ends: Mapping[int, float], now: float) -> dict[int, float]:
     """Returns seconds by ledger number; what may still run counts as if it took all of its time, or more if it has.
 
-    `ends` says when trials had their results. An instance that ended without one counts until the next of its trial
+    `ends`: when trials had their results. An instance that ended without one counts until the next of its trial
     was started, but no longer than it may take.
     """
     seconds: dict[int, float] = {}

@@ -18,7 +18,7 @@ _DRAWS_PER_TRIAL: Final = 100
 """So many draws are made for a trial before the space counts as used up."""
 
 _JOINT: Final = ("architecture", "image_size", "start_size")
-"""Settings whose values have to go together."""
+"""Settings whose values must fit each other."""
 
 type Values = Mapping[str, str]
 """Settings of one trial: name -> value."""

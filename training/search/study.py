@@ -14,14 +14,14 @@ from training.search.budget import Budget
 from training.search.space import Space, Values, as_settings
 
 ETA: Final = 3
-"""Halving keeps one of so many, and gives it so many times the epochs."""
+"""Halving keeps one of this many, with this many times the epochs."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Study:
     """What is searched; stored once, before anything else happens.
 
-    `spec` is what all trials share: dataset, seed, code, who asked, and the recipe from which trials depart.
+    `spec` is what all trials share: dataset, seed, code, who requested it, and the recipe that trials start from.
     """
 
     spec: JobSpec

@@ -250,7 +250,7 @@ def _show(output: Output, facts: RehearsalFacts, directory: Path) -> None:
     table.add_column(justify="right", style="cyan")
     table.add_column(style="dim")
     for step in facts.steps:
-        table.add_row(("✓ " if step.ok else "✗ ") + step.name, f"{step.seconds:.1f} s", step.told)
+        table.add_row(("✓ " if step.ok else "✗ ") + step.name, f"{step.seconds:.1f} s", step.outcome)
     output.out.print()
     output.out.print(table)
     if facts.accuracy is not None:

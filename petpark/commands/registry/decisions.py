@@ -83,7 +83,7 @@ def _warn(run: Invocation, target: Target, version: int, decision: Decision, *, 
     """Show the consequences for channels at `version`, and ask for confirmation."""
     follows = decisions.consequences(target, version)
     for each in follows:
-        run.output.err.print(each.told, markup=False, soft_wrap=True)
+        run.output.err.print(each.effect, markup=False, soft_wrap=True)
     if follows and not yes:
         names = ", ".join(each.channel for each in follows)
         if not run.output.confirm(f"Version {version} is active on {names}. Sign `{decision}` anyway?"):

@@ -22,7 +22,7 @@ def find_provider(environment: Mapping[str, str] = os.environ, *, root: Path = P
         return found
     if chosen := environment.get(VARIABLE):
         raise ProviderMissing(
-            f"{VARIABLE} is {chosen}, which is neither an executable AWS provider nor a mirror that holds one."
+            f"{VARIABLE} is {chosen}, which is neither an executable AWS provider nor a mirror with one."
         )
     raise ProviderMissing(
         "No AWS provider binary is on this machine, so the embedded engine cannot deploy: download it (`make provider`)"

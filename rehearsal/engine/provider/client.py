@@ -17,7 +17,7 @@ from rehearsal.engine.provider import tfplugin5_pb2 as pb
 from rehearsal.engine.provider.schema import Block, Schema, canonical, proposed_new
 from rehearsal.engine.values import Fields, pack, unpack
 
-# Terraform's plugin handshake: the cookie only tells the binary that it was not started by hand.
+# Terraform's plugin handshake: the cookie only shows the binary that it was not started by hand.
 _COOKIE = "d602bf8f470bc67ca7faa0386276bbdd4330efaf76d1a219cb4d6991ca9872b2"
 _PROTOCOL = "5"
 _CHANNEL_OPTIONS = [
@@ -29,7 +29,7 @@ _CAPABILITIES = pb.ClientCapabilities(deferral_allowed=False, write_only_attribu
 _TERRAFORM = "1.9.8"  # a client version whose protocol this is; the provider only puts it into its user agent
 _START_SECONDS = 60.0
 _SECONDS = 120.0
-_PLAN_SECONDS = 300.0  # some plans ask the cloud
+_PLAN_SECONDS = 300.0  # some plans call the cloud
 _APPLY_SECONDS = 1800.0  # the provider's own waits end before that
 
 type Path = tuple[str | int, ...]
@@ -86,7 +86,7 @@ class Plugin:
             raise ProviderFailed(self._why(method, error, seconds)) from error
 
     def wait(self) -> None:
-        """Return when the provider has shaken hands; raises `ProviderFailed` if it does not."""
+        """Return after the provider's handshake; raises `ProviderFailed` if there is none."""
         self._address()
 
     def close(self) -> None:
@@ -143,7 +143,7 @@ class Plugin:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What applying would give; `replaces` are the paths that cannot change in place."""
+    """The result of a plan; `replaces` are the paths that cannot change in place."""
 
     state: Fields | None
     replaces: tuple[Path, ...]
@@ -152,7 +152,7 @@ class Plan:
 
 @dataclass(frozen=True, kw_only=True)
 class Applied:
-    """What applying gave. With errors, `state` is what exists nevertheless (None: nothing)."""
+    """The result of an apply. With errors, `state` is what exists nevertheless (None: nothing)."""
 
     state: Fields | None
     private: bytes = b""
@@ -162,7 +162,7 @@ class Applied:
 class Provider:
     """A configured provider; safe to use from many threads at once.
 
-    Every method raises `ProviderDiagnostics` where the provider reports an error, unless it says otherwise.
+    Every method raises `ProviderDiagnostics` where the provider reports an error, unless stated otherwise.
     """
 
     def __init__(self, plugin: Plugin) -> None:

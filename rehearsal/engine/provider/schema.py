@@ -31,7 +31,7 @@ class Attribute:
 
     @property
     def settable(self) -> bool:
-        """Whether a program may give it a value."""
+        """Whether a program may set it."""
         return self.required or self.optional
 
 

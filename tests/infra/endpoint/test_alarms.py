@@ -96,7 +96,7 @@ def endpoint_lines() -> dict[str, dict[str, Any]]:
     live.deployed = Deployed()  # pyright: ignore[reportAttributeAccessIssue]
     return {
         "answered": dict(recent.take()),
-        MESSAGE: state_of(live, now=datetime.now(UTC), monotonic=live.heard),
+        MESSAGE: state_of(live, now=datetime.now(UTC), monotonic=live.store_answered_at),
     }
 
 

@@ -61,7 +61,7 @@ def get(
         accepted=frozenset({SHA}),
         limit=2 * len(CONTENT),
         report=lambda _done, _total: None,
-        patience=Timeouts(pause=pause, read=read, attempts=attempts),
+        timeouts=Timeouts(pause=pause, read=read, attempts=attempts),
         client=client,
     )
 
@@ -85,7 +85,7 @@ def test_progress_tells_bytes_of_the_whole_file(server: Publisher, tmp_path: Pat
         accepted=frozenset({SHA}),
         limit=len(CONTENT),
         report=lambda done, total: told.append((done, total)),
-        patience=Timeouts(pause=lambda _seconds: None),
+        timeouts=Timeouts(pause=lambda _seconds: None),
     )
     assert told[-1] == (len(CONTENT), len(CONTENT))
     assert told == sorted(told)

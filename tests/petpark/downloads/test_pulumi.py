@@ -83,7 +83,7 @@ class Site:
             waiting=lambda: None,
             tools=self.tools,
             environment=self.environment,
-            patience=Timeouts(pause=lambda _seconds: None),
+            timeouts=Timeouts(pause=lambda _seconds: None),
         )
 
 

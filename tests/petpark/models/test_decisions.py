@@ -183,7 +183,7 @@ def test_what_is_in_force_is_not_forbidden_before_somebody_read_what_happens(
     assert said.exit_code != 0
     told = " ".join(said.stderr.split())
     assert "prod has no other certified version to go back to: its endpoints answer 503" in told
-    assert "test asks for no certificate: its endpoints go on serving version 1" in told
+    assert "test requires no certificate: its endpoints continue to serve version 1" in told
     assert "ConfirmationNeeded" in told
     assert len(Certificates(place.buckets["models"], "pets").of(place.catalog.version(1))) == 1
     assert run("certify", "1", "--decision", decision, "--note", "eats memory", "--yes").exit_code == 0
@@ -256,7 +256,7 @@ def test_prod_is_moved_by_somebody_else_than_who_certified(run: Run, publish: Pu
     place.people["promoter"] = "vera"
     said = run("promote", "1", "--channel", "prod", "--why", "x")
     assert (said.exit_code, said.stderr.partition(":")[0]) == (1, "SamePerson")
-    assert "Next: Ask somebody else to promote it." in said.stderr
+    assert "Next: Ask another person to promote it." in said.stderr
     assert run("promote", "1", "--channel", "test", "--why", "x").exit_code == 0
     place.people["promoter"] = "mia"
     assert run("promote", "1", "--channel", "prod", "--why", "x").exit_code == 0

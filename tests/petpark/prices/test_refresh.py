@@ -55,7 +55,7 @@ def small() -> PriceTable:
 
 def refreshed(server: Publisher, *regions: str, table: PriceTable | None = None) -> PriceTable:
     return refresh(
-        table or small(), regions or ("eu-west-1",), silent, environment={MIRROR: server.url}, patience=PATIENCE
+        table or small(), regions or ("eu-west-1",), silent, environment={MIRROR: server.url}, timeouts=PATIENCE
     )
 
 

@@ -251,7 +251,7 @@ def test_bytes_that_were_changed_on_the_way_are_read_as_nothing(
 def test_a_store_that_cannot_write_conditionally_is_named(s3_store: S3Store, instead: Callable[..., None]) -> None:
     document = b"<Error><Code>NotImplemented</Code><Message>A header you provided implies ...</Message></Error>"
     instead(Answer(status="501 Not Implemented", headers=(("Content-Type", "application/xml"),), body=document))
-    with pytest.raises(StoreUnable, match="This store cannot do it"):
+    with pytest.raises(StoreUnable, match="This store cannot hold a registry"):
         s3_store.create("key", b"x")
 
 

@@ -40,7 +40,7 @@ from registry.store.s3_outcomes import outcome
     ],
 )
 def test_an_error_of_s3_has_one_meaning(code: str, status: int, meaning: type[RegistryError]):
-    found = outcome("put a/key", "a/key", code=code, status=status, said="so it was said")
+    found = outcome("put a/key", "a/key", code=code, status=status, message="so it was said")
     assert type(found) is meaning
     if meaning in (ObjectExists, ObjectMissing):
         assert "a/key" in str(found)

@@ -34,7 +34,7 @@ def test_a_matcher_accepts_what_it_lists(status: int) -> None:
 
 def test_one_good_check_makes_a_new_target_healthy() -> None:
     new = member(check())
-    new.note(well=True)
+    new.record(well=True)
     assert new.health == "healthy"
 
 
@@ -43,7 +43,7 @@ def test_health_changes_only_after_a_whole_streak(checks: list[bool], healthy: i
     target = member(check(healthy_threshold=healthy, unhealthy_threshold=unhealthy))
     for number, well in enumerate(checks):
         before = target.health
-        target.note(well=well)
+        target.record(well=well)
         if target.health != before and before != "initial":
             needed = healthy if well else unhealthy
             assert checks[number + 1 - needed : number + 1] == [well] * needed
@@ -52,12 +52,12 @@ def test_health_changes_only_after_a_whole_streak(checks: list[bool], healthy: i
 @given(st.integers(1, 10), st.integers(1, 10))
 def test_health_changes_with_the_check_that_completes_the_streak(healthy: int, unhealthy: int) -> None:
     target = member(check(healthy_threshold=healthy, unhealthy_threshold=unhealthy))
-    target.note(well=True)
+    target.record(well=True)
     for well, needed, then in ((False, unhealthy, "unhealthy"), (True, healthy, "healthy")):
         before = target.health
         seen = []
         for _ in range(needed):
-            target.note(well=well)
+            target.record(well=well)
             seen.append(target.health)
         assert seen == [before] * (needed - 1) + [then]
 
@@ -67,5 +67,5 @@ def test_a_draining_target_stays_so(checks: list[bool]) -> None:
     target = member(check())
     target.health = "draining"
     for well in checks:
-        target.note(well=well)
+        target.record(well=well)
     assert target.health == "draining"

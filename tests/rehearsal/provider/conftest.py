@@ -57,7 +57,7 @@ class Shop:
             tools=self.tools,
             environment={"HOME": str(self.tools.parent)} | ({MIRROR: self.server.url} | environment),
             pins=self.pins,
-            patience=Timeouts(pause=lambda _seconds: None, read=5.0),
+            timeouts=Timeouts(pause=lambda _seconds: None, read=5.0),
             free=free,
         )
 

@@ -193,5 +193,5 @@ def test_nothing_is_remembered_of_connections_that_ended(listener):
     listener._stack.close()
     listener.sweep()
     listener.watched.end(name)
-    assert listener.watched._asked == {}
+    assert listener.watched._requests == {}
     assert all(known is None for known in listener.watched._sockets.values())

@@ -1,4 +1,4 @@
-"""A drawn cat or dog. Only ears, muzzle and tail depend on which; all else is drawn alike for both."""
+"""A drawn cat or dog. Only ears, muzzle and tail depend on which; all else is the same for both."""
 
 from dataclasses import dataclass
 from typing import Literal

@@ -7,7 +7,7 @@ from PIL import Image, ImageDraw, ImageFilter
 
 
 def take(rng: np.random.Generator, view: Image.Image) -> bytes:
-    """Photograph the view; gives JPEG bytes."""
+    """Photograph the view; returns JPEG bytes."""
     if rng.random() < 0.2:
         _put_fence(rng, view)
     blur = float(rng.choice([0.0, 0.6, 1.2, 2.0], p=[0.5, 0.3, 0.15, 0.05]))

@@ -116,7 +116,7 @@ def components(hashes: Hashes64) -> Places:
 
 
 def _join(lowest: Places, pairs: list[Pairs]) -> None:
-    """Give both of each pair, and all that they hang together with, the same lowest place."""
+    """Assign both of each pair, and their whole components, the same lowest place."""
     if not pairs:
         return
     ones, others = (np.concatenate(each) for each in zip(*pairs, strict=True))
@@ -140,7 +140,7 @@ def _flatten(lowest: Places) -> None:
 
 
 def _bands(hashes: Hashes64) -> list[np.uint64]:
-    """Masks of the bits that vary among `hashes`, dealt out so that every band tells as much as the others."""
+    """Masks of the bits that vary among `hashes`, distributed so that every band is equally selective."""
     varying = int(np.bitwise_or.reduce(hashes ^ hashes[0]))
     bits = np.array([bit for bit in range(BITS) if varying >> bit & 1], dtype=np.uint64)
     sample = hashes[:: max(1, len(hashes) // _SAMPLE)]

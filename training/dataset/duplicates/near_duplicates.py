@@ -13,7 +13,7 @@ import numpy.typing as npt
 from training.dataset.duplicates.hamming import BITS, NEAR, Places, components
 
 _PLAIN: Final = 5
-"""A hash with so few ones, or zeros, is that of a plain surface (a black night, a covered lens) and says nothing."""
+"""A hash with so few ones, or zeros, is that of a plain surface (a black night, a covered lens) and meaningless."""
 
 
 class Hashes:
@@ -41,7 +41,7 @@ class Hashes:
     def near(self, place: int) -> Places:
         """Places of the photos that look like the one at `place`, itself included, ascending; none for a plain one.
 
-        Looks at every hash: to ask of a few photos. `hamming.near_pairs` of `distinct` finds all pairs.
+        Compares every hash: for a few photos only. `hamming.near_pairs` of `distinct` finds all pairs.
         """
         if self.looks[place] < 0:
             return np.empty(0, dtype=np.intp)

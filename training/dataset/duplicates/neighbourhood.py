@@ -12,7 +12,7 @@ from training.dataset.duplicates.hamming import NEAR, Places, near_lists
 from training.dataset.duplicates.near_duplicates import Hashes
 
 LISTED: Final = 200_000_000
-"""Neighbours that are kept in lists, 4 bytes each; of more, every question looks at all hashes."""
+"""Neighbours that are kept in lists, 4 bytes each; beyond that, every look-up compares all hashes."""
 
 
 class Neighbourhood:

@@ -22,7 +22,7 @@ _BROKEN: Final = (tarfile.TarError, EOFError, OSError, zlib.error, lzma.LZMAErro
 class ArchiveSource:
     """The files of an archive in its own order, by their names in it; hidden ones are left alone.
 
-    Raises DatasetRefused for a file that is no archive, or was cut off: then nothing tells what is missing.
+    Raises DatasetRefused for a file that is not an archive, or was cut off: then it is unknown what is missing.
     """
 
     path: Path
@@ -67,7 +67,7 @@ class StoredArchiveSource:
 
 
 class _Chunks:
-    """The part of a file that tarfile asks for: bytes one after the other."""
+    """The part of a file's interface that tarfile uses: sequential reads."""
 
     def __init__(self, chunks: Iterator[bytes]) -> None:
         self._chunks = chunks
@@ -97,7 +97,7 @@ def _members(stream: IO[bytes], name: str) -> Iterator[Candidate | SkippedFile]:
     ended: list[bool] = []
     try:
         with tarfile.open(fileobj=stream, mode="r|*", tarinfo=_noticing_the_end(ended)) as archive:
-            archive.stream = True  # or it would remember every entry
+            archive.stream = True  # or it would keep every entry in memory
             for member in archive:
                 seen += 1
                 yield from _offered(archive, member)
@@ -138,7 +138,7 @@ def _refusal(name: str, seen: int, error: Exception) -> str:
 
 
 def _noticing_the_end(ended: list[bool]) -> type[tarfile.TarInfo]:
-    """Entries of an archive that tells whether it came to its end; tarfile itself takes a cut between two for one."""
+    """Entries of an archive, with a check for its end; tarfile itself takes a cut between two entries for the end."""
 
     class Entry(tarfile.TarInfo):
         @classmethod

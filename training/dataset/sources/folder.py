@@ -39,7 +39,7 @@ class FolderSource:
         try:
             with os.scandir(directory) as listing:
                 entries = sorted(listing, key=lambda entry: entry.name)
-        except OSError as error:  # removed meanwhile, or not ours to read
+        except OSError as error:  # removed in between, or not readable
             yield SkippedFile(key=printable(prefix), reason=_said(error))
             return
         for entry in entries:
@@ -66,7 +66,7 @@ def _not_a_file(entry: os.DirEntry[str]) -> str | None:
 
 @dataclass(frozen=True)
 class Read:
-    """The bytes of a file, as a Candidate gives them; Unreadable where they cannot be read, or change just now."""
+    """The bytes of a file, for a Candidate; Unreadable if they cannot be read, or are changing."""
 
     path: Path
 

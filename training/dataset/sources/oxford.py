@@ -68,7 +68,7 @@ class OxfordPetsSource:
 
 
 _SPLITS: Final = ("trainval", "test")
-"""Both: petpark splits by itself."""
+"""Both: petpark makes its own splits."""
 
 
 def _target(by_breed: bool) -> str:
@@ -76,7 +76,7 @@ def _target(by_breed: bool) -> str:
 
 
 def _entries(found: "OxfordIIITPet", by_breed: bool) -> Iterator[tuple[str, Path]]:
-    inside = cast("Any", found)  # torchvision gives decoded photos only, and says nothing of where they lie
+    inside = cast("Any", found)  # torchvision returns decoded photos only, without their paths
     names, labels = (inside.classes, inside._labels) if by_breed else (inside.bin_classes, inside._bin_labels)
     for path, label in zip(inside._images, labels, strict=True):
         yield f"{names[label].lower().replace(' ', '-')}/{path.name}", path
@@ -84,7 +84,7 @@ def _entries(found: "OxfordIIITPet", by_breed: bool) -> Iterator[tuple[str, Path
 
 @contextlib.contextmanager
 def _giving_up_after(seconds: float) -> Generator[None]:
-    """The download knows no timeout; what it opens meanwhile has this one."""
+    """The download has no timeout; sockets opened during it get this one."""
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(seconds)
     try:

@@ -14,7 +14,7 @@ class Unreadable(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
-    """A file that may be a photo; nothing but its name was looked at."""
+    """A file that may be a photo; only its name was checked."""
 
     key: str
     """Its name below the source, parts separated by `/`."""
@@ -53,7 +53,7 @@ def bad_name(key: str) -> str | None:
 
 
 def is_hidden(key: str) -> bool:
-    """Whether a file, or a folder that it lies in, is left alone by its name."""
+    """Whether a file is ignored because of its name or a folder's."""
     return any(part.startswith(".") for part in key.split("/"))
 
 

@@ -12,7 +12,7 @@ class SplitBy(StrEnum):
     """What stays together in one split. Near-duplicates do in any case."""
 
     CAMERA = "camera"
-    """All photos of a camera: the test says how the model does on cameras that it never saw. Wants some ten cameras."""
+    """All photos of a camera: the test shows how the model does on unseen cameras. Needs some ten cameras."""
     DAY = "day"
     """All photos of a camera's day: for few cameras."""
     PHOTO = "photo"

@@ -33,7 +33,7 @@ class Placement:
 
 
 def place(photos: Iterable[Photo], *, seed: int, by: SplitBy = SplitBy.CAMERA, base: Sequence[Photo] = ()) -> Placement:
-    """Give each of `photos`, no two of the same bytes, its split; whatever split and group they came with is not asked.
+    """Assign each of `photos`, no two of the same bytes, its split; their previous split and group are ignored.
 
     1. A photo that `base`, an earlier dataset, has stays in the split that it has there.
     2. A photo of a known unit (its camera, or its camera's day) goes where that unit is in `base`, or else where the
@@ -58,7 +58,7 @@ def place(photos: Iterable[Photo], *, seed: int, by: SplitBy = SplitBy.CAMERA, b
 class _Placing:
     """Photos by place: those of the base first, then the new ones, ascending by hash.
 
-    Most photos need no look at their neighbours: all that they look like, directly or through others, has one wish, or
+    Most photos need no check of their neighbours: their whole component prefers one split, or
     none. Only the others, which are `disputed`, are placed one after the other.
     """
 
@@ -81,7 +81,7 @@ class _Placing:
         self.start_again({})
 
     def start_again(self, moved: Mapping[str, Split]) -> None:
-        """Forget where new photos went, and remember which units go elsewhere than their name puts them."""
+        """Reset the splits of new photos, and record which units are moved to another split than their name's."""
         self._moved |= moved
         self._split: npt.NDArray[np.int8] = np.full(len(self._photos), _OPEN, dtype=np.int8)
         self._split[: len(self._old)] = self._old
@@ -92,14 +92,14 @@ class _Placing:
 
     def place_all(self) -> None:
         """Assign every new photo a split."""
-        wished = self._preferred_splits()
-        disputed = self._disputed(wished)
-        self._place_undisputed(wished, disputed)
-        if disputed.size:
-            near = self._neighbourhood(disputed)
-            self._follow_units(near, disputed, wished)
-            self._follow_neighbours(near, disputed)
-            self._found_groups(near, disputed)
+        preferred = self._preferred_splits()
+        contested = self._contested(preferred)
+        self._place_uncontested(preferred, contested)
+        if contested.size:
+            near = self._neighbourhood(contested)
+            self._follow_units(near, contested, preferred)
+            self._follow_neighbours(near, contested)
+            self._found_groups(near, contested)
 
     def balance(self) -> dict[str, Split]:
         """The units that should change their split, and did not yet."""
@@ -122,33 +122,33 @@ class _Placing:
 
     def _preferred_splits(self) -> npt.NDArray[np.int8]:
         """Where each photo belongs that an earlier dataset has, or that has a unit."""
-        wished = self._split.copy()
+        preferred = self._split.copy()
         for place in self._new:
             if unit := unit_of(self._photos[place], self._by):
                 known = self._units.get(unit)
-                wished[place] = self._free(unit, place) if known is None else _SPLITS.index(known)
-        return wished
+                preferred[place] = self._free(unit, place) if known is None else _SPLITS.index(known)
+        return preferred
 
-    def _disputed(self, wished: npt.NDArray[np.int8]) -> Places:
-        """Photos among whose look-alikes are several wishes, or one that others must follow; ascending."""
+    def _contested(self, preferred: npt.NDArray[np.int8]) -> Places:
+        """Photos whose look-alikes prefer several splits, or one that others must follow; ascending."""
         whole = self._hashes.first
-        wishes = np.zeros((len(self._photos), len(_SPLITS)), dtype=np.bool_)
-        wishes[whole[wished >= 0], wished[wished >= 0]] = True
+        preferences = np.zeros((len(self._photos), len(_SPLITS)), dtype=np.bool_)
+        preferences[whole[preferred >= 0], preferred[preferred >= 0]] = True
         follows = np.zeros(len(self._photos), dtype=np.bool_)
-        follows[whole[wished == _OPEN]] = True
+        follows[whole[preferred == _OPEN]] = True
         added = np.zeros(len(self._photos), dtype=np.bool_)
         added[whole[self._new.start :]] = True
-        several = wishes.sum(axis=1) + follows > 1
-        several &= added & wishes.any(axis=1)
+        several = preferences.sum(axis=1) + follows > 1
+        several &= added & preferences.any(axis=1)
         return np.flatnonzero(several[whole])
 
-    def _place_undisputed(self, wished: npt.NDArray[np.int8], disputed: Places) -> None:
-        """Place new photos that all their look-alikes agree with, and let those without a wish found groups."""
+    def _place_uncontested(self, preferred: npt.NDArray[np.int8], contested: Places) -> None:
+        """Place new photos that all their look-alikes agree with, and let those without a preference found groups."""
         left = np.ones(len(self._photos), dtype=np.bool_)
-        left[disputed] = False
+        left[contested] = False
         for place in (np.flatnonzero(left[self._new.start :]) + self._new.start).tolist():
-            self._split[place] = wished[place]
-            if wished[place] == _OPEN:
+            self._split[place] = preferred[place]
+            if preferred[place] == _OPEN:
                 self._join(place, self._photos[self._hashes.first[place]].sha256)
 
     def _join(self, place: int, name: str) -> None:
@@ -157,23 +157,23 @@ class _Placing:
         if camera_of(self._photos[place]) is None:
             self._groups[place] = name
 
-    def _neighbourhood(self, disputed: Places) -> Neighbourhood:
-        looks = np.unique(self._hashes.looks[disputed])
+    def _neighbourhood(self, contested: Places) -> Neighbourhood:
+        looks = np.unique(self._hashes.looks[contested])
         if self._near is None or not np.array_equal(self._near.looks, looks):
             self._near = Neighbourhood(self._hashes, looks, splits=len(_SPLITS), listed=self._listed)
         self._near.clear()
-        for place in disputed[disputed < self._new.start].tolist():
+        for place in contested[contested < self._new.start].tolist():
             self._near.put(place, int(self._split[place]))
         return self._near
 
-    def _follow_units(self, near: Neighbourhood, disputed: Places, wished: npt.NDArray[np.int8]) -> None:
+    def _follow_units(self, near: Neighbourhood, contested: Places, preferred: npt.NDArray[np.int8]) -> None:
         """Place every new photo of a known unit."""
-        for place in disputed[(disputed >= self._new.start) & (wished[disputed] >= 0)].tolist():
-            self._settle(near, place, int(wished[place]))
+        for place in contested[(contested >= self._new.start) & (preferred[contested] >= 0)].tolist():
+            self._settle(near, place, int(preferred[place]))
 
-    def _follow_neighbours(self, near: Neighbourhood, disputed: Places) -> None:
+    def _follow_neighbours(self, near: Neighbourhood, contested: Places) -> None:
         """Place what looks like placed photos, then what looks like those."""
-        first = self._open_of(disputed)
+        first = self._open_of(contested)
         waiting = np.zeros(len(near.looks), dtype=np.bool_)
         waiting[near.place_of(first)] = True
         first = first[near.any_near(first)]
@@ -188,9 +188,9 @@ class _Placing:
                     self._groups[place] = self._groups[example]
                 queue.extend(self._open_of(near.take_near(place, waiting)).tolist())
 
-    def _found_groups(self, near: Neighbourhood, disputed: Places) -> None:
+    def _found_groups(self, near: Neighbourhood, contested: Places) -> None:
         """Place the rest: each with all that look like it, and like those, by the first hash among them."""
-        rest = self._open_of(disputed)
+        rest = self._open_of(contested)
         waiting = np.zeros(len(near.looks), dtype=np.bool_)
         waiting[near.place_of(rest)] = True
         for first in rest.tolist():
@@ -218,7 +218,7 @@ class _Placing:
         return Placement(photos=tuple(placed), excluded=tuple(excluded))
 
     def _settle(self, near: Neighbourhood, place: int, split: int) -> bool:
-        """Place a photo unless it looks like one in another split; whoever comes later must agree with it."""
+        """Place a photo unless it looks like one in another split; later photos must agree with it."""
         there = near.first(place)
         there[split] = len(self._photos)
         other = min(there)

@@ -160,8 +160,8 @@ def _answering() -> Generator[None]:
     try:
         yield
     except Exception as error:
-        said = str(error).strip().partition("\n")[0]
-        raise _Unanswered(f"{type(error).__name__}: {said}" if said else type(error).__name__) from error
+        message = str(error).strip().partition("\n")[0]
+        raise _Unanswered(f"{type(error).__name__}: {message}" if message else type(error).__name__) from error
 
 
 def _decode(pixels: Callable[[int], Pixels], size: int) -> Pixels:
@@ -224,8 +224,8 @@ def flipped(
 
 def left_out(comparison: Comparison) -> str:
     """Returns how many test photos the other version learned from, and how many of these in other bytes."""
-    said = f"{comparison.left_out} left out, which version {comparison.version} learned from"
-    return f"{said} ({comparison.copies} as copies in other bytes)" if comparison.copies else said
+    message = f"{comparison.left_out} left out, which version {comparison.version} learned from"
+    return f"{message} ({comparison.copies} as copies in other bytes)" if comparison.copies else message
 
 
 def _too_few(version: int, photos: int, others: int) -> str:

@@ -32,7 +32,7 @@ type Grid = npt.NDArray[np.float32]
 
 
 class PhotoAppearance(Protocol):
-    """What a manifest says of how a photo looks."""
+    """A photo's looks, as its manifest has them."""
 
     @property
     def perceptual_hash(self) -> str:
@@ -95,7 +95,7 @@ def _same(one: Grid, other: Grid | None) -> bool:
 
 
 def _one_moment(one: PhotoAppearance, other: PhotoAppearance) -> bool:
-    """Whether both may have been taken at once, as far as anybody knows."""
+    """Whether both may have been taken at the same time, as far as known."""
     if one.captured_at is None or other.captured_at is None:
         return True
     try:

@@ -1,4 +1,4 @@
-"""Which photos a version learned from, in these or other bytes: a test on them would say nothing about it."""
+"""Which photos a version learned from, in these or other bytes: a test on them would be meaningless."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from training.evaluation.baseline.copies import Grid, PhotoAppearance, find_copi
 
 @dataclass(frozen=True, kw_only=True)
 class Unknown:
-    """What a version learned from cannot be told any more."""
+    """What a version learned from cannot be found out any more."""
 
     because: str
 
@@ -83,7 +83,7 @@ class LearnedPhotos:
             if place not in pictures:
                 try:
                     pictures[place] = grid(self._lake.get(photo_key(known[place].sha256)))
-                except (ObjectMissing, PhotoError):  # nobody can look at it any more
+                except (ObjectMissing, PhotoError):  # it cannot be read any more
                     pictures[place] = None
             return pictures[place]
 
@@ -111,7 +111,7 @@ class SeenPhotos:
         """Returns the photos in the training and validation splits of its dataset, and of those before it.
 
         Weights that a version began with are followed from version to version. Those that are no version's file
-        (torchvision's, or somebody's own) are taken as having learned from none of our photos.
+        (torchvision's, or your own) are taken as having learned from none of our photos.
         """
         learned, followed = LearnedPhotos((), self._lake), set[str]()
         before: Version | None = version

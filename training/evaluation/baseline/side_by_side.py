@@ -1,4 +1,4 @@
-"""A model's figures beside those of the version in prod, all on the same photos: those that it never learned from.
+"""A model's figures next to those of the version in prod, all on the same photos: those that it never learned from.
 
 Both answer by the likeliest class, as in `comparison`: a threshold trades accuracy for cheaper errors.
 """
@@ -99,7 +99,7 @@ class Worse:
 
 @dataclass(frozen=True)
 class Model:
-    """The model that is tested, and what it says of the test photos."""
+    """The model that is tested, and its answers to the test photos."""
 
     classify: Classify
     labels: Sequence[str]
@@ -117,7 +117,7 @@ class RobustnessAnswers:
 
 @dataclass(frozen=True, kw_only=True)
 class SideBySide:
-    """Everything that can be told of both."""
+    """All figures of both."""
 
     figures: tuple[Figure, ...]
     bins: tuple[Bin, ...]

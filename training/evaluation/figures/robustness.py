@@ -1,4 +1,4 @@
-"""How a model's answers hold when pictures get worse, or move by a pixel."""
+"""How robust a model's answers are when pictures get worse, or move by a pixel."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ _STEPS: Final = ((1, 0), (-1, 0), (0, 1), (0, -1))
 
 @dataclass(frozen=True, kw_only=True)
 class Robustness:
-    """Accuracy on corrupted photos beside that on the same photos as they are."""
+    """Accuracy on corrupted photos, and on the same photos as they are."""
 
     photos: int
     clean: float

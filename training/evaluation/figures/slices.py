@@ -12,12 +12,12 @@ from training.dataset.manifest import Photo
 from training.evaluation.figures.significance import fisher, holm
 
 LEAST_PHOTOS: Final = 20
-"""A slice of fewer photos says nothing that can be acted upon."""
+"""A slice of fewer photos is too small to act upon."""
 
 SIGNIFICANT: Final = 0.05
 _MOST_VALUES: Final = 60
 _HOURS: Final = 3
-# Identity, what is measured anyway (label), and what is told by another column (size).
+# Identity, what is measured anyway (label), and what another column shows (size).
 _NO_SLICES: Final = frozenset({"key", "sha256", "perceptual_hash", "split", "label", "width", "height", "captured_at"})
 
 
@@ -88,7 +88,7 @@ def partitions(photos: Sequence[Photo]) -> list[Part]:
 
 
 def _columns(photo: Photo) -> dict[str, Any]:
-    """What a manifest says of a photo; a column of the index never takes the name of one of ours."""
+    """A photo's properties in its manifest; a column of the index never overrides one of ours."""
     own = asdict(photo)
     del own["groups"]
     return {**dict(photo.groups), **own}

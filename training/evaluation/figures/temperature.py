@@ -1,7 +1,7 @@
 """One number that makes a model's confidence honest: its logits are divided by it (Guo et al., ICML 2017).
 
 It is fitted on validation photos before the export, and the exported file has it inside, so that every probability that
-anybody ever gets from a version is a calibrated one.
+every probability of a version is calibrated.
 """
 
 import math
@@ -42,10 +42,10 @@ class Temperature:
 def choose_temperature(logits: Numbers, truth: Classes) -> Temperature:
     """Fit a temperature on validation photos; 1 stays unless photos that it was not fitted on show that it helps.
 
-    Each fifth of the photos is answered at the temperature that the others ask for. Their log-loss must fall beyond
+    Each fifth of the photos is answered at the temperature fitted on the others. Their log-loss must fall beyond
     luck, and their calibration error must not rise. 1 stays too with few photos, and where nearly all answers are
-    right: then the loss falls forever with the temperature, which says nothing of how sure to be of other photos.
-    The same photos give the same temperature.
+    right: then the loss falls forever with the temperature, which is meaningless for other photos.
+    The same photos always yield the same temperature.
     """
     fitted = fit_temperature(logits, truth)
     held_out = _held_out(logits, truth)
@@ -54,7 +54,7 @@ def choose_temperature(logits: Numbers, truth: Classes) -> Temperature:
     elif not 2 * _COLDEST < fitted < _HOTTEST / 2:
         reason = "no validation photo bounds it"
     elif held_out.p_value >= _LUCK:
-        reason = f"held-out validation photos cannot tell {fitted:.2f} from 1 (p = {held_out.p_value:.2g})"
+        reason = f"held-out validation photos do not distinguish {fitted:.2f} from 1 (p = {held_out.p_value:.2g})"
     elif held_out.error > held_out.error_before:
         reason = (
             f"on held-out validation photos {fitted:.2f} puts confidence further from accuracy"

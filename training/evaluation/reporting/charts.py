@@ -76,7 +76,7 @@ def shares(values: Mapping[str, tuple[float, Interval]], *, width: int = 960) ->
 
 def risk_coverage(risk: RiskCoverage, *, width: int = 420) -> Markup:
     """Draw the share of wrong answers over the share of photos that is answered, the surest first."""
-    # The first few answers have intervals that say nothing; they may leave the chart.
+    # The first few answers have very wide intervals; they may leave the chart.
     height, top = 200, max(0.02, *(point.interval[1] for point in risk.curve[len(risk.curve) // 4 :]))
 
     def at(answered: float, wrong: float) -> tuple[float, float]:
@@ -127,7 +127,7 @@ def _axes(width: float, height: float, top: str, across: str, *, first: str = "0
 
 
 def forest(slices: Sequence[Slice], overall: float, *, width: int = 960) -> Markup:
-    """Draw each slice's accuracy with its interval, beside that of all photos."""
+    """Draw each slice's accuracy with its interval, next to that of all photos."""
     left, row, right = 300, 24, 120
     low = min([overall, *(each.interval[0] for each in slices)])
     start = max(0.0, int(low * 10) / 10)
@@ -220,7 +220,7 @@ def scatter(
 
 
 def epoch_lines(epochs: Sequence[EpochRecord]) -> tuple[Markup, Mapping[str, str]]:
-    """Draw accuracy and losses over epochs, losses as shares of the highest; gives what each line is and its end."""
+    """Draw accuracy and losses over epochs, losses as shares of the highest; returns names and last values."""
     if not epochs:
         return Markup(), {}
     top = max(max(record.loss, record.train_loss) for record in epochs) or 1.0

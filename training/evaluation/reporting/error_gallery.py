@@ -1,4 +1,4 @@
-"""Photos with a model's answer, and where in them the evidence for it lies, as pictures inside a page."""
+"""Photos with a model's answer and the evidence for it, as pictures inside a page."""
 
 import base64
 import io
@@ -24,8 +24,8 @@ class GalleryPhoto:
     answer: str
     confidence: float
     picture: str  # data URI
-    evidence: str  # data URI: where in the photo the evidence for the answer lies
-    theirs: tuple[str, float] | None = None  # what the version in prod says, and how sure it is
+    evidence: str  # data URI: where in the photo the evidence for the answer is
+    theirs: tuple[str, float] | None = None  # label and probability of the version in prod
 
 
 def gallery_photo(

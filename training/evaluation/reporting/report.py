@@ -1,4 +1,4 @@
-"""The report of a training and its model card: the same facts for whoever decides, and for whoever uses the model."""
+"""The report of a training and its model card: the same facts for those who decide and those who use the model."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,10 +20,10 @@ from training.job import EpochRecord
 _FOLDER: Final = Path(__file__).parent
 _SHARES: Final = MappingProxyType(
     {
-        "coverage": "test photos: the answer holds the class",
+        "coverage": "test photos: the answer contains the class",
         "kept": "test photos: not called neither",
         "single": "test photos: answered by one class",
-        "coverage_unseen": "groups left out: the answer holds the class",
+        "coverage_unseen": "groups left out: the answer contains the class",
         "kept_unseen": "groups left out: not called neither",
         "refused_far": "far pictures: called neither",
         "refused_near": "near pictures: called neither",
@@ -34,7 +34,7 @@ _SHARES: Final = MappingProxyType(
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """What a report tells."""
+    """The content of a report."""
 
     title: str  # which version of which model
     job: str  # that trained it
@@ -54,8 +54,8 @@ class Report:
     @property
     def abstention_shares(self) -> dict[str, tuple[float, Interval]]:
         """Returns what abstention does, in words."""
-        told = self.abstained.shares if self.abstained else {}
-        return {words: (told[name].value, told[name].interval) for name, words in _SHARES.items() if name in told}
+        shares = self.abstained.shares if self.abstained else {}
+        return {words: (shares[name].value, shares[name].interval) for name, words in _SHARES.items() if name in shares}
 
     @property
     def failed(self) -> list[GateResult]:
@@ -95,7 +95,7 @@ def verdict(assessment: Assessment) -> str:
     low, high = evaluation.balanced_accuracy_interval
     chance = 1 / len(evaluation.classes)
     if low <= chance:
-        return f"This model cannot be told from guessing: its interval reaches down to {low:.0%}."
+        return f"This model is not distinguishable from guessing: its interval reaches down to {low:.0%}."
     wrong = round((1 - evaluation.accuracy) * 100)
     return (
         f"Of 100 photos it has never seen, this model calls about {wrong} wrong. Were all classes equally common, "

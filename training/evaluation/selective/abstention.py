@@ -1,4 +1,4 @@
-"""Calibrates when a version abstains, and says what came of it on photos and groups that calibration did not see."""
+"""Calibrates when a version abstains, and measures it on photos and groups that calibration did not see."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -16,7 +16,7 @@ from training.evaluation.selective.unseen_groups import clustered_interval
 from training.networks.export import Numbers
 
 COVERAGE: Final = 0.95
-"""Asked: of 100 photos of the classes, so many answers hold the class."""
+"""Target: of 100 photos of the classes, so many answers contain the class."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +50,7 @@ class Share:
 class Answered:
     """What abstention makes of photos of the classes."""
 
-    holds: npt.NDArray[np.bool_]  # [N]: the answer holds the photo's class
+    holds: npt.NDArray[np.bool_]  # [N]: the answer contains the photo's class
     kept: npt.NDArray[np.bool_]  # [N]: it is not `neither`
     single: npt.NDArray[np.bool_]  # [N]: it is one class
 
@@ -107,7 +107,7 @@ def calibrate(
     ).holds
     limit = conformal_quantile(strangeness, max(error / 2, error - float(lacks.mean())))
     if not math.isfinite(limit):
-        return NotCalibrated(because=f"{len(strangeness)} photos are too few to say what is strange")
+        return NotCalibrated(because=f"{len(strangeness)} photos are too few to calibrate strangeness")
     return Abstention(
         coverage=coverage,
         strangeness=min(1.0, limit),

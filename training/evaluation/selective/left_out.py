@@ -54,7 +54,7 @@ class LeftOut:
     ) -> Self:
         """Learn from embeddings [N, D], classes [N] and groups [N]; photos without a group are one of their own.
 
-        `shown` [N] says which photos show a visitor: only they say what is not strange.
+        `shown` [N]: which photos show a visitor; only these define what is not strange.
         """
         names = np.array([f"photo {n}" if group is None else f"group {group}" for n, group in enumerate(groups)])
         unique, codes = np.unique(names, return_inverse=True)
@@ -82,9 +82,9 @@ class LeftOut:
         strangeness, probabilities = strangeness.copy(), probabilities.copy()
         if known.any():
             strangeness[known] = _by_fold(self.folds, places[known], embedding[known])
-            told = _probabilities(self.folds, places[known], embedding[known], self.layer)
-            if told is not None:
-                probabilities[known] = told
+            known_probabilities = _probabilities(self.folds, places[known], embedding[known], self.layer)
+            if known_probabilities is not None:
+                probabilities[known] = known_probabilities
         return strangeness, probabilities
 
 

@@ -1,4 +1,5 @@
-"""Pictures that show none of the classes, made on the spot: every version is held against them, whatever it knows.
+"""Pictures that show none of the classes, generated on the fly: every version is tested with them, whatever its
+classes.
 
 Far ones are noise, gradients and plain colours: what a covered or broken camera sends. Near ones are test photos with
 their pieces shuffled: the colours and textures of what the classes show, without its shape.

@@ -1,4 +1,4 @@
-"""How much of the accuracy holds for groups that were never seen: another breed, another camera.
+"""How much of the accuracy remains on groups that were never seen: another breed, another camera.
 
 The network is not trained again for each group, which would cost a training each. What is learned again without the
 group is a linear layer on the network's own embeddings.
@@ -31,13 +31,13 @@ LEAST_GROUPS: Final = 5
 """With fewer, one group's luck decides."""
 
 LEAST_PHOTOS: Final = 3
-"""Of a group. To leave out a group of fewer photos is hardly more than to leave out photos."""
+"""Of a group. Leaving out a smaller group is hardly more than leaving out photos."""
 
 _FOLDS: Final = 10
 _RIDGE: Final = 10.0
 
 MOST_PHOTOS: Final = 5000
-"""More say no more, and cost as many times."""
+"""More photos cost more and add nothing."""
 
 type Classes = npt.NDArray[np.int64]
 type _Answer = Callable[[Numbers], npt.NDArray[np.float64]]
@@ -60,19 +60,19 @@ class GroupAccuracy:
 
 @dataclass(frozen=True, kw_only=True)
 class UnseenGroups:
-    """Accuracy of a linear layer with each group left out in turn, beside that with photos left out at random."""
+    """Accuracy of a linear layer with each group left out in turn, compared with photos left out at random."""
 
     column: str
     groups: int
     photos: int
     accuracy: float
-    interval: Interval  # over groups: photos of one group are no independent witnesses
+    interval: Interval  # over groups: photos of one group are not independent
     usual: float
     usual_interval: Interval
     worst: str
     worst_accuracy: float
     seconds: float  # that it took here
-    exact: bool = False  # nothing of the job has seen the group that is asked about
+    exact: bool = False  # no part of the model has seen the group
     balanced: float = 0.0  # accuracy, classes alike
     calibration_error: float | None = None  # of the confidence that is served, on groups that were left out
     table: tuple[GroupAccuracy, ...] = ()  # the worst first
@@ -110,8 +110,8 @@ def measure_unseen_groups(
 
 def columns(photos: Sequence[Photo]) -> Mapping[str, list[str | None]]:
     """Returns what groups photos: the camera, and the further columns of the index."""
-    told = [dict(photo.groups) for photo in photos]
-    found = {name: [row.get(name) for row in told] for name in sorted({name for row in told for name in row})}
+    labels_of = [dict(photo.groups) for photo in photos]
+    found = {name: [row.get(name) for row in labels_of] for name in sorted({name for row in labels_of for name in row})}
     return {"camera": [camera_of(photo) for photo in photos], **found}
 
 

@@ -49,7 +49,7 @@ def doubt(targets: Integers, probabilities: Numbers) -> LabelDoubts:
 def accuracy(photos: Sequence[Photo], labels: Sequence[str], probabilities: Numbers | None) -> Characteristic:
     """Returns whose labels are in doubt; nothing is known without `probabilities`."""
     if probabilities is None:
-        return Characteristic(name=Name.ACCURACY, summary="Labels were not looked at.")
+        return Characteristic(name=Name.ACCURACY, summary="Labels were not checked.")
     targets = np.array([labels.index(photo.label) for photo in photos], dtype=np.intp)
     found = doubt(targets, probabilities)
     right = float((probabilities.argmax(axis=1) == targets).mean())

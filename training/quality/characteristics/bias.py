@@ -1,4 +1,4 @@
-"""Whether the camera tells the class: then a model may learn the place instead of the animal. Pure."""
+"""Whether the camera predicts the class: then a model may learn the place instead of the animal. Pure."""
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ _NAMED: Final = 12
 def camera_bias(photos: Sequence[Photo]) -> tuple[float, list[tuple[str, str, int, float]]]:
     """Cramér's V of camera and class, corrected for chance (Bergsma, J. Korean Statistical Society 42:3, 2013).
 
-    0: the camera says nothing about the class; 1: it says all. With it, the pairs that deviate most.
+    0: the camera does not predict the class; 1: it predicts it completely. With it, the pairs that deviate most.
     """
     counts: dict[str, Counter[str]] = defaultdict(Counter)
     for photo in photos:

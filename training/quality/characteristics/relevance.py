@@ -37,20 +37,22 @@ def relevance(
     unclear: set[str] = set()
     shares: list[tuple[str, int, str]] = []
 
-    def note(name: str, title: str, says: str, concerns: list[Concern]) -> None:
+    def add_finding(name: str, title: str, says: str, concerns: list[Concern]) -> None:
         found.extend(finding(name, title, says, concerns))
         shares.append((title.lower(), len(concerns), f"{share(len(concerns), len(photos)):.1%}"))
 
     for name, title, measure, wanted, says in _UNCLEAR:
         these = sorted((photo for photo in photos if wanted(photo)), key=measure)
         concerns = [_concern(photo, f"{says} {abs(measure(photo)):.4g}") for photo in these]
-        note(name, title, "Exclude what nobody could tell; a camera with many of them wants a look at it.", concerns)
+        add_finding(name, title, "Exclude photos that nobody could label; check a camera with many of them.", concerns)
         unclear.update(photo.sha256 for photo in these)
     measures["unclear"] = share(len(unclear), len(photos))
     if pixels is not None:
         colour = _colourfulness(pixels)
         these = [_concern(photos[n], "without colour") for n in map(int, np.flatnonzero(colour < GREY))]
-        note("greyscale", "Without colour", "Nights by infra-red are like this. Both classes should have them.", these)
+        add_finding(
+            "greyscale", "Without colour", "Nights by infra-red are like this. Both classes should have them.", these
+        )
         measures["greyscale"] = share(len(these), len(photos))
     unlike = None if pixels is None or len(photos) < LEAST else _odd(photos, pixels)
     if embeddings is not None:
@@ -60,8 +62,8 @@ def relevance(
         if not unlike:  # the strangest are worth a look all the same
             found += _strangest(photos, distances)
     if unlike is not None:
-        says = "A broken camera, another place, or the rare case that is worth most: look."
-        note("unlike", "Like no others", says, unlike)
+        says = "A broken camera, another place, or a valuable rare case: look at them."
+        add_finding("unlike", "Unlike all others", says, unlike)
         measures["unlike"] = share(len(unlike), len(photos))
     return Characteristic(
         name=Name.RELEVANCE,

@@ -1,4 +1,4 @@
-"""Reliability: files that are no photos, photos that say the same twice or contradict each other, cameras that tell."""
+"""Reliability: files that are not photos, near-duplicates, contradicting photos, cameras that predict the class."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -32,8 +32,8 @@ def reliability(
 ) -> Characteristic:
     """Returns what contradicts or repeats itself.
 
-    `skipped` is what ingestion left out, with its reasons (None: nobody knows); `leaks` are pairs across splits that
-    embeddings found (None: nobody looked).
+    `skipped` is what ingestion left out, with its reasons (None: unknown); `leaks` are pairs across splits that
+    embeddings found (None: not checked).
     """
     near, contradicting = _look_alikes(photos)
     bias, drivers = camera_bias(photos)
@@ -46,7 +46,7 @@ def reliability(
     left_out = "what ingestion left out was not recorded"
     if skipped is not None:
         measures["unusable"] = share(kinds[UNUSABLE], len(photos) + kinds[UNUSABLE])
-        left_out = f"{len(skipped):,} files were left out, {kinds[UNUSABLE]:,} of them no whole photos"
+        left_out = f"{len(skipped):,} files were left out, {kinds[UNUSABLE]:,} of them not complete photos"
     crossing = ""
     if leaks is not None:
         measures["leaks"] = float(len(leaks))
@@ -63,14 +63,14 @@ def reliability(
                 "near_duplicates",
                 "Look-alikes",
                 "They share a split, so nothing leaks, but weigh more than others: exclude some where they are many.",
-                [_pair(photos[one], photos[other], "looks like the one beside it") for one, other in near],
+                [_pair(photos[one], photos[other], "looks like the one next to it") for one, other in near],
             ),
         ),
         tables=(
             *table("Left out by ingestion", ("why", "files"), sorted(kinds.items())),
             *table("First of the files left out", ("file", "why"), (skipped or ())[:_NAMED]),
             *table(
-                f"Cameras that tell the class (Cramér's V {bias:.2f})",
+                f"Cameras that predict the class (Cramér's V {bias:.2f})",
                 ("camera", "class", "photos", "expected"),
                 drivers,
             ),
@@ -80,7 +80,7 @@ def reliability(
 
 def _leaking(photos: Sequence[Photo], leaks: Sequence[SimilarPair]) -> tuple[Finding, ...]:
     def why(each: SimilarPair) -> str:
-        return f"{photos[each.one].split}, beside it {photos[each.other].split}; cosine {each.cosine:.3f}"
+        return f"{photos[each.one].split}, next to it {photos[each.other].split}; cosine {each.cosine:.3f}"
 
     return finding(
         "leaks",
@@ -92,7 +92,7 @@ def _leaking(photos: Sequence[Photo], leaks: Sequence[SimilarPair]) -> tuple[Fin
 
 def _contradicting(photos: Sequence[Photo], pairs: Sequence[tuple[int, int]]) -> tuple[Finding, ...]:
     def why(one: Photo, other: Photo) -> str:
-        return f"“{one.label}”, beside it “{other.label}”"
+        return f"“{one.label}”, next to it “{other.label}”"
 
     return finding(
         "contradictions",
@@ -103,7 +103,7 @@ def _contradicting(photos: Sequence[Photo], pairs: Sequence[tuple[int, int]]) ->
 
 
 def kind_of(reason: str) -> str:
-    """What kind of reason ingestion had to leave a file out; anything that decoding says is `UNUSABLE`."""
+    """The kind of reason why ingestion skipped a file; any decoding error is `UNUSABLE`."""
     return next((kind for start, kind in _KINDS if reason.startswith(start)), UNUSABLE)
 
 

@@ -1,4 +1,4 @@
-"""How pictures are built, whatever they show: what tells stripes, noise, a dead sensor or a page of text from photos.
+"""The texture of pictures, whatever they show: it distinguishes stripes, noise, a dead sensor or text from photos.
 
 Networks that learned cats and dogs from scratch see a cat or a dog in a test card too; so what is no photo at all is
 looked for in the pixels: anomalies in a few statistics, by Mahalanobis distance to the bulk, found by concentration
@@ -15,10 +15,10 @@ type Numbers = npt.NDArray[np.float32]
 _SCALES: Final = (1, 2, 4)
 """Pixels whose mean is one; edges and noise differ in how they fade with it."""
 _BULK: Final = 0.8
-"""Share of photos, the most usual ones, that say what is usual: so odd ones do not make themselves usual."""
+"""Share of photos, the most usual ones, that define what is usual, so that outliers do not."""
 _STEPS: Final = 4
 LEAST: Final = 100
-"""Fewer photos say too little of what is usual; `oddness` can be asked, and should not be believed."""
+"""With fewer photos the bulk is estimated badly; `oddness` can be computed, but is unreliable."""
 _ROWS: Final = 1024
 
 
@@ -26,7 +26,7 @@ def oddness(pixels: npt.NDArray[np.uint8]) -> Numbers:
     """Distance [N] of photos [N, S, S, 3] from how most are built, in standard deviations."""
     found = _statistics(pixels)
     away = np.abs(found - np.median(found, axis=0))
-    distances = (away / np.maximum(np.median(away, axis=0), 1e-3)).max(axis=1)  # each by itself, to begin with
+    distances = (away / np.maximum(np.median(away, axis=0), 1e-3)).max(axis=1)  # each separately, to begin with
     for _ in range(_STEPS):
         distances = _distances(found, found[distances <= np.quantile(distances, _BULK)])
     return distances.astype(np.float32)

@@ -25,7 +25,7 @@ def timeliness(manifest: Manifest, *, as_of: datetime) -> Characteristic:
             age = (moment - datetime.fromisoformat(photo.captured_at)).total_seconds() / _SECONDS
             ages[camera_of(photo) or _UNKNOWN].append(age)
     if not ages:
-        return Characteristic(name=Name.TIMELINESS, summary="No photo says when it was taken.")
+        return Characteristic(name=Name.TIMELINESS, summary="No photo has a time.")
     newest = {camera: min(each) for camera, each in ages.items()}
     oldest = max(newest, key=lambda camera: newest[camera])
     rows = sorted(

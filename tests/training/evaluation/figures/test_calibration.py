@@ -91,7 +91,7 @@ def test_confidence_stays_where_too_few_photos_could_tell():
 
 def test_confidence_stays_where_it_is_honest_already():
     found = kept(answers(300, 6))
-    assert "cannot tell" in found.kept_because
+    assert "do not distinguish" in found.kept_because
     assert found.fitted == pytest.approx(1, abs=0.3)
     assert found.p_value > 0.05
 

@@ -145,7 +145,7 @@ def test_no_errors_are_said_in_words(tmp_path: Path):
 
 @pytest.mark.parametrize(
     ("right", "of", "said"),
-    [(950, 1000, "calls about 5 wrong"), (52, 100, "cannot be told from guessing")],
+    [(950, 1000, "calls about 5 wrong"), (52, 100, "not distinguishable from guessing")],
 )
 def test_the_verdict_says_what_the_interval_allows(right: int, of: int, said: str):
     assert said in verdict(assessment(right, of))
