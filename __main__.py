@@ -26,12 +26,16 @@ endpoint = create_endpoint(
         roles=platform.roles,
         channels=platform.channels,
         log_days=stack.log_days,
+        latency_ms=stack.latency_alarm_ms,
     ),
 )
 monitoring = Monitoring(
     "monitoring",
     MonitoringArgs(
+        region=stack.region,
         signals=endpoint.signals,
+        shares=endpoint.shares,
+        objectives=stack.objectives,
         latency_ms=stack.latency_alarm_ms,
         email=stack.alarm_email,
     ),

@@ -38,6 +38,7 @@ def export(
         "training": training,
         "endpoint": endpoint.outputs,
         "alarms": monitoring.topic.arn,
+        "tickets": monitoring.tickets.arn,
         "alarm_email": settings.alarm_email or NONE,
     }
     for key, value in outputs.items():

@@ -67,7 +67,7 @@ def main() -> int:
 def _serve(settings: ServingSettings) -> None:
     if settings.log_group:
         log_to_cloudwatch(boto3.client("logs", config=_AWS), group=settings.log_group, stream=settings.instance)
-    live, metrics = Live(), Metrics()
+    live, metrics = Live(), Metrics(slow_seconds=settings.slow_milliseconds / 1000)
     client = boto3.client("s3", config=_AWS)
     store = S3Store(client, settings.model_store, transfer=crt_transfer(boto3.Session(), client))
     verifier = KmsVerifier(boto3.client("kms", config=_AWS), settings.signing_key) if settings.signing_key else None

@@ -97,6 +97,8 @@ class ServingSettings:
     host: str = "0.0.0.0"  # noqa: S104 - an endpoint is there to be reached; its security group says by whom
     port: int = 8080
     poll_seconds: float = 2.0
+    slow_milliseconds: float = 1000.0
+    """Answers that take longer are counted, for the alarm on the latency objective."""
     threads: int = 1
     api_keys: Literal["required", "open"] = "open"
     """Whether callers without an API key may classify. Routes with the scope `admin` always require a key."""
@@ -146,6 +148,7 @@ class ServingSettings:
             host=environment.get(Variable.HOST) or "0.0.0.0",  # noqa: S104 - as above
             port=int(read.number(Variable.PORT, default=8080, lowest=1, highest=65535)),
             poll_seconds=read.number(Variable.POLL_SECONDS, default=2.0, lowest=0.05, highest=3600),
+            slow_milliseconds=read.number(Variable.SLOW_MILLISECONDS, default=1000.0, lowest=1, highest=60_000),
             threads=usable_cores(),
             api_keys=api_keys,
             api_keys_prefix=api_keys_prefix,

@@ -1,5 +1,6 @@
 """What an endpoint counts and times, for Prometheus to collect."""
 
+import bisect
 import math
 import threading
 from collections.abc import Mapping
@@ -18,7 +19,8 @@ class RecentAnswers:
     Only requests for the model's work count: probes of health would drown them. Many threads add, one takes.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, slow_seconds: float = 1.0) -> None:
+        self._slow_seconds = slow_seconds
         self._lock = threading.Lock()
         self._seconds: list[float] = []
         self._errors = 0
@@ -31,23 +33,29 @@ class RecentAnswers:
                 self._errors += status >= 500
 
     def take(self) -> Mapping[str, float]:
-        """Sum up and start anew: requests, errors, 99th percentile in milliseconds. Empty where nobody asked."""
+        """Sum up and start anew: requests, errors, slow answers, 99th percentile in milliseconds. Empty without any."""
         with self._lock:
             seconds, errors = sorted(self._seconds), self._errors
             self._seconds, self._errors = [], 0
         if not seconds:
             return {}
         slowest = seconds[math.ceil(0.99 * len(seconds)) - 1]
-        return {"requests": len(seconds), "errors": errors, "p99_milliseconds": round(1000 * slowest, 3)}
+        slow = len(seconds) - bisect.bisect_right(seconds, self._slow_seconds)
+        return {
+            "requests": len(seconds),
+            "errors": errors,
+            "slow": slow,
+            "p99_milliseconds": round(1000 * slowest, 3),
+        }
 
 
 class Metrics:
     """All measurements of one endpoint, in a registry of their own."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, slow_seconds: float = 1.0) -> None:
         self.registry = CollectorRegistry()
         at = self.registry
-        self.recent = RecentAnswers()
+        self.recent = RecentAnswers(slow_seconds=slow_seconds)
         self.requests = Counter("petpark_requests", "Requests answered", ("route", "status"), registry=at)
         self.request_seconds = Histogram(
             "petpark_request_seconds", "Time from header lines to answer", ("route",), buckets=_SECONDS, registry=at

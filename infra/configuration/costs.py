@@ -17,7 +17,16 @@ COMPONENTS = ("endpoint", "monitoring", "platform")
 """What has a monthly cost, in this order; training is paid for by the hour."""
 
 DATA_GB, LOGS_GB, ALARMS = 50, 2, 10
-"""Assumptions: GB of photos and models, GB of logs per month, the most alarms."""
+"""Assumptions: GB of photos and models, GB of logs per month, the most alarms on single signals."""
+
+OBJECTIVE_METRICS: Mapping[str, int] = MappingProxyType({"instance": 4, "autoscaled": 5})
+"""Metrics in the two objectives' alarms, by kind of endpoint; each alarm costs as many alarms as it reads metrics."""
+
+WINDOWS, NOTIFYING = 6, 4
+"""Windows of an objective, each with an alarm; composite alarms of both objectives."""
+
+COMPOSITE_ALARM, DASHBOARD = 0.5, 3.0
+"""USD a month in all regions of the table. https://aws.amazon.com/cloudwatch/pricing/, November 2026"""
 
 EGRESS_GB, KMS_REQUESTS, PHOTOS = 10, 100_000, 100_000
 """Assumptions per month: GB of answers to the internet, requests to KMS, photos written and read once."""
@@ -25,7 +34,7 @@ EGRESS_GB, KMS_REQUESTS, PHOTOS = 10, 100_000, 100_000
 POLLED_OBJECTS = 3
 """Reads of each poll: the channel, decisions about its version, experiments. docs/design/scale.md"""
 
-METRICS: Mapping[str, int] = MappingProxyType({"instance": 6, "autoscaled": 3})
+METRICS: Mapping[str, int] = MappingProxyType({"instance": 8, "autoscaled": 5})
 """Metrics made from log lines, by kind of endpoint; a load balancer's own metrics are free."""
 
 _BALANCER_ZONES = 2
@@ -116,7 +125,11 @@ def _monitoring(settings: StackSettings, prices: RegionPrices) -> Iterator[Item]
     def item(name: str, month: float, assumption: str) -> Item:
         return Item(component="monitoring", name=name, month=month, assumption=assumption)
 
-    yield item(f"{ALARMS} alarms", ALARMS * prices.service("alarm_month"), "at most")
+    metrics = ALARMS + WINDOWS * OBJECTIVE_METRICS[settings.endpoint.kind]
+    yield item(f"alarms on {metrics} metrics", metrics * prices.service("alarm_month"), "at most")
+    composite = NOTIFYING * COMPOSITE_ALARM
+    yield item(f"{NOTIFYING} composite alarms", composite, "a page and a ticket for each objective")
+    yield item("dashboard", DASHBOARD, "not among an account's first three, which are free")
     metrics = METRICS[settings.endpoint.kind]
     yield item(f"{metrics} metrics from the log", metrics * prices.service("metric_month"), "each seen every hour")
     stored = LOGS_GB * settings.log_days * 12 / 365  # GB at any time

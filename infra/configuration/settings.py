@@ -10,6 +10,7 @@ import pulumi
 
 from infra.configuration.endpoint_settings import EndpointSettings, read_endpoint
 from infra.configuration.instance_types import InstanceType
+from infra.configuration.objectives import PERCENTAGES, Objective
 from infra.configuration.settings_reader import NAME, SHORT_NAME, Check, Reader, SettingsInvalid
 from infra.policies import as_json, write_once_bucket
 from registry.channel_policy import ChannelPolicy
@@ -102,6 +103,8 @@ class StackSettings:
     zones: tuple[str, str]
     log_days: int
     latency_alarm_ms: int
+    objectives: Mapping[Objective, str]
+    """The percentage of requests of which each objective must be true."""
     alarm_email: str | None
     training: TrainingSettings
     endpoint: EndpointSettings
@@ -145,6 +148,7 @@ def read_from(values: Reader, region: str | None) -> StackSettings:
         zones=values.zones("zones", region or ""),
         log_days=values.one_of("log_days", LOG_DAYS),
         latency_alarm_ms=values.integer("latency_alarm_ms", 1, 60_000),
+        objectives={each: values.one_of(f"{each}_objective", PERCENTAGES) for each in Objective},
         alarm_email=values.email("alarm_email"),
         training=_training(values),
         endpoint=endpoint,

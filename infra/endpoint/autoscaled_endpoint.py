@@ -1,16 +1,18 @@
 """An endpoint that is a group of instances behind a load balancer, as many as the work needs."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import pulumi
 import pulumi_aws as aws
 
 from infra.configuration.endpoint_settings import HEALTH_PORT
+from infra.configuration.objectives import Objective
 from infra.endpoint.alarms import MonitoredSignal
 from infra.endpoint.endpoint_instance import EndpointArgs, create_machine, start_script
 from infra.endpoint.endpoint_kind import EndpointKind
 from infra.endpoint.host_name import HostName, HostNameArgs
-from infra.endpoint.signals import STATE, Signal, measure
+from infra.endpoint.signals import COUNTED, STATE, Share, Signal, measure, shares
 
 IN_SERVICE_PATH = "/healthz/in-service"
 
@@ -35,6 +37,7 @@ class AutoscaledEndpoint(EndpointKind):
         self.group = self._create_group(args)
         self._scale_on_load()
         self.signals = self._signals(args)
+        self.shares = self._shares()
         self.outputs = self._describe(args)
         self.register_outputs(self.outputs)
 
@@ -199,6 +202,12 @@ class AutoscaledEndpoint(EndpointKind):
             dimensions = {"CertificateArn": self.host.certificate}
             signals[MonitoredSignal.TLS] = Signal(namespace=_CERTIFICATES, metric="DaysToExpiry", dimensions=dimensions)
         return signals
+
+    def _shares(self) -> Mapping[Objective, Share]:
+        """Requests that no instance answered are errors, too, so availability is what the load balancer counted."""
+        dimensions = {"LoadBalancer": self.balancer.arn_suffix}
+        requests = Signal(namespace=_BALANCERS, metric="RequestCount", dimensions=dimensions)
+        return shares(self.signals, measure(self, self.machine.log_group, COUNTED), requests=requests)
 
     def _describe(self, args: EndpointArgs) -> dict[str, Any]:
         host = args.settings.host_name

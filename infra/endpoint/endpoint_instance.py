@@ -33,6 +33,8 @@ class EndpointArgs:
     channels: pulumi.Input[Mapping[str, Any]]
     """Each channel's rule."""
     log_days: int
+    latency_ms: int
+    """Answers that take longer count as slow."""
 
 
 def create_machine(name: str, args: EndpointArgs, parent: pulumi.Resource) -> InstanceBase:
@@ -77,6 +79,7 @@ def start_script(args: EndpointArgs, machine: InstanceBase, *, behind_load_balan
                 # PETPARK_HOST is left to the machine: without it an endpoint listens on all of its addresses.
                 Variable.PORT: str(settings.port),
                 Variable.POLL_SECONDS: str(settings.poll_seconds),
+                Variable.SLOW_MILLISECONDS: str(args.latency_ms),
                 Variable.API_KEYS: settings.api_keys,
                 Variable.API_KEYS_PREFIX: api_keys_prefix(stack),
                 Variable.GRPC_PORT: str(settings.grpc_port),

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from infra.component import Component
+from infra.configuration.objectives import Objective
 from infra.endpoint.alarms import MonitoredSignal
-from infra.endpoint.signals import Signal
+from infra.endpoint.signals import Share, Signal
 
 
 class EndpointKind(Component):
@@ -14,3 +15,5 @@ class EndpointKind(Component):
     outputs: dict[str, Any]
     signals: Mapping[MonitoredSignal, Signal]
     """Its metrics; without a signal there is no alarm."""
+    shares: Mapping[Objective, Share]
+    """What its objectives are measured by."""

@@ -5,7 +5,7 @@ import pulumi_aws as aws
 
 from infra.endpoint.endpoint_instance import EndpointArgs, create_machine, start_script
 from infra.endpoint.endpoint_kind import EndpointKind
-from infra.endpoint.signals import ANSWERED, STATE, measure
+from infra.endpoint.signals import ANSWERED, COUNTED, STATE, measure, shares
 from infra.instances.instance_base import METADATA_OPTIONS
 
 
@@ -18,6 +18,7 @@ class InstanceEndpoint(EndpointKind):
         self._admit_clients(args)
         self.instance = self._create_instance(args)
         self.signals = measure(self, self.machine.log_group, {**ANSWERED, **STATE})
+        self.shares = shares(self.signals, measure(self, self.machine.log_group, COUNTED))
         self.outputs = {
             "kind": "instance",
             "channel": args.settings.channel,

@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 
 import pulumi
 import pulumi_aws as aws
 
 from infra.component import Component
+from infra.configuration.objectives import Objective
 from infra.endpoint.alarms import MonitoredSignal
 
 
@@ -19,6 +21,14 @@ class Signal:
     dimensions: Mapping[str, pulumi.Input[str]]
     milliseconds: float = 1.0
     """For times: milliseconds per unit of the metric."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Share:
+    """Which of an endpoint's requests are bad: sums of metrics, which together are divided by another."""
+
+    bad: tuple[Signal, ...]
+    total: Signal
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +48,17 @@ class LogValue:
         return f'{{ ($.message = "{self.message}") && ($.{self.field} = *) }}'
 
 
+class Count(StrEnum):
+    """What is counted for objectives and has no alarm of its own."""
+
+    REQUESTS = "requests"
+    SLOW = "slow"
+
+
+COUNTED: Mapping[Count, LogValue] = {
+    Count.REQUESTS: LogValue(message="answered", field="requests"),
+    Count.SLOW: LogValue(message="answered", field="slow"),
+}
 ANSWERED: Mapping[MonitoredSignal, LogValue] = {
     MonitoredSignal.ERRORS: LogValue(message="answered", field="errors"),
     MonitoredSignal.LATENCY: LogValue(message="answered", field="p99_milliseconds"),
@@ -50,11 +71,22 @@ STATE: Mapping[MonitoredSignal, LogValue] = {
 }
 
 
-def measure(
-    component: Component, log_group: aws.cloudwatch.LogGroup, values: Mapping[MonitoredSignal, LogValue]
-) -> dict[MonitoredSignal, Signal]:
+def shares(
+    signals: Mapping[MonitoredSignal, Signal], counts: Mapping[Count, Signal], *, requests: Signal | None = None
+) -> Mapping[Objective, Share]:
+    """Returns what each objective is measured by; `requests` are those that `signals` count errors among."""
+    errors = [signals[each] for each in (MonitoredSignal.ERRORS, MonitoredSignal.BALANCER) if each in signals]
+    return {
+        Objective.AVAILABILITY: Share(bad=tuple(errors), total=requests or counts[Count.REQUESTS]),
+        Objective.LATENCY: Share(bad=(counts[Count.SLOW],), total=counts[Count.REQUESTS]),
+    }
+
+
+def measure[Key: StrEnum](
+    component: Component, log_group: aws.cloudwatch.LogGroup, values: Mapping[Key, LogValue]
+) -> dict[Key, Signal]:
     """Make a metric of each number in the lines of a log group."""
-    signals: dict[MonitoredSignal, Signal] = {}
+    signals: dict[Key, Signal] = {}
     for what, value in values.items():
         signal = Signal(namespace=pulumi.get_project(), metric=f"{pulumi.get_stack()}-endpoint-{what}", dimensions={})
         aws.cloudwatch.LogMetricFilter(

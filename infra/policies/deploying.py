@@ -52,6 +52,7 @@ _READ_ALL = [
 _READ_OF: Mapping[str, tuple[str, ...]] = {
     "acm:{here}:certificate/*": ("acm:DescribeCertificate", "acm:ListTagsForCertificate"),
     "cloudwatch:{here}:alarm:*": ("cloudwatch:DescribeAlarms", "cloudwatch:ListTagsForResource"),
+    "cloudwatch::{account}:dashboard/*": ("cloudwatch:GetDashboard",),
     "ec2:{here}:instance/*": ("ec2:DescribeInstanceAttribute",),
     "ec2:{here}:vpc/*": ("ec2:DescribeVpcAttribute",),
     "kms:{here}:key/*": ("kms:DescribeKey", "kms:GetKeyPolicy", "kms:GetKeyRotationStatus", "kms:ListResourceTags"),
@@ -134,7 +135,10 @@ def _read(account: str, region: str) -> list[Statement]:
     here = f"{region}:{account}"
     return [
         allow(_READ_ALL, ["*"]),
-        *(allow(list(actions), [f"arn:aws:{form.format(here=here)}"]) for form, actions in _READ_OF.items()),
+        *(
+            allow(list(actions), [f"arn:aws:{form.format(here=here, account=account)}"])
+            for form, actions in _READ_OF.items()
+        ),
         allow(_READ_ROLES, [arn for name in ROLES for arn in _role_arns(account, name)]),
         allow(_READ_BUCKETS, [bucket_arn(name) for name in BUCKETS]),
         allow(["s3:GetObject", "s3:GetObjectTagging"], [objects_arn(BUCKETS[0], CODE)]),
@@ -239,7 +243,13 @@ def _endpoint(to: Deploying) -> list[Statement]:
         "logs:PutRetentionPolicy",
         "logs:TagResource",
     ]
-    alarms = ["cloudwatch:DeleteAlarms", "cloudwatch:PutMetricAlarm", "cloudwatch:TagResource"]
+    alarms = [
+        "cloudwatch:DeleteAlarms",
+        "cloudwatch:PutCompositeAlarm",
+        "cloudwatch:PutMetricAlarm",
+        "cloudwatch:TagResource",
+    ]
+    dashboards = ["cloudwatch:DeleteDashboards", "cloudwatch:PutDashboard"]
     topics = ["sns:CreateTopic", "sns:DeleteTopic", "sns:SetTopicAttributes", "sns:Subscribe", "sns:TagResource"]
     certificates = ["acm:AddTagsToCertificate", "acm:DeleteCertificate"]
     ours = _of_this_stack(to)
@@ -249,6 +259,7 @@ def _endpoint(to: Deploying) -> list[Statement]:
         allow(groups, [f"{scaling}:autoScalingGroup:*:autoScalingGroupName/endpoint-*"], ours),
         allow(logs, [f"arn:aws:logs:{here}:log-group:/petpark/{to.stack}/*"]),
         allow(alarms, [f"arn:aws:cloudwatch:{here}:alarm:monitoring-*"], ours),
+        allow(dashboards, [f"arn:aws:cloudwatch::{to.account}:dashboard/*-{to.stack}"]),
         allow(topics, [f"arn:aws:sns:{here}:monitoring-*"], ours),
         allow(["sns:Unsubscribe", "acm:RequestCertificate"], ["*"]),
         allow(certificates, [f"arn:aws:acm:{here}:certificate/*"], ours),

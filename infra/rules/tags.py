@@ -12,6 +12,7 @@ TAGGABLE = frozenset(
     {
         "acm.Certificate",
         "autoscaling.Group",
+        "cloudwatch.CompositeAlarm",
         "cloudwatch.LogGroup",
         "cloudwatch.MetricAlarm",
         "ec2.Instance",

@@ -26,6 +26,8 @@ https://www.pulumi.com/docs/iac/concepts/resources/names/#autonaming"""
 NAMES = {
     "aws:autoscaling/group:Group": 255,
     "aws:autoscaling/policy:Policy": 255,
+    "aws:cloudwatch/compositeAlarm:CompositeAlarm": 255,
+    "aws:cloudwatch/dashboard:Dashboard": 255,
     "aws:cloudwatch/logGroup:LogGroup": 512,
     "aws:cloudwatch/logMetricFilter:LogMetricFilter": 512,
     "aws:cloudwatch/metricAlarm:MetricAlarm": 255,

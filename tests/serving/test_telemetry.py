@@ -31,7 +31,15 @@ def test_only_our_own_errors_count_and_only_on_the_models_routes():
     recent = RecentAnswers()
     for route, status in [("/v1/classify", 200), ("/v1/classify", 422), ("/v1/classify", 503), ("/healthz/ready", 503)]:
         recent.add(route, status, 0.01)
-    assert recent.take() == {"requests": 3, "errors": 1, "p99_milliseconds": 10.0}
+    assert recent.take() == {"requests": 3, "errors": 1, "slow": 0, "p99_milliseconds": 10.0}
+
+
+@given(SECONDS, st.floats(min_value=0.001, max_value=60))
+def test_slow_answers_are_those_that_took_longer_than_the_limit(seconds, limit):
+    recent = RecentAnswers(slow_seconds=limit)
+    for one in seconds:
+        recent.add("/v1/classify", 200, one)
+    assert recent.take()["slow"] == sum(one > limit for one in seconds)
 
 
 def test_a_look_starts_the_count_anew_and_silence_says_nothing():

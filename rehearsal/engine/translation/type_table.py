@@ -166,6 +166,9 @@ _MONITORING = (
         repeatable=True,
         spelled={"alarm_name": "name"},
     ),
+    _type(
+        "cloudwatch/compositeAlarm:CompositeAlarm", "cloudwatch_composite_alarm", find="{alarm_name}", repeatable=True
+    ),
     _type("cloudwatch/dashboard:Dashboard", "cloudwatch_dashboard", find="{dashboard_name}", repeatable=True),
     _type("budgets/budget:Budget", "budgets_budget", Autoname(100), find="{account}:{name}"),
 )

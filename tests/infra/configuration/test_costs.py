@@ -106,13 +106,27 @@ def test_the_components_make_the_sum_and_a_guest_stack_trains_for_nothing():
 
 def test_what_the_program_makes_and_aws_charges_for_is_in_the_sum(deployments):
     """Types that cost by the hour or month for being there; the rest of the program's types cost nothing to have."""
-    charged = {"Instance", "LoadBalancer", "Key", "MetricAlarm", "Group", "LogMetricFilter"}
+    charged = {
+        "Instance",
+        "LoadBalancer",
+        "Key",
+        "MetricAlarm",
+        "CompositeAlarm",
+        "Dashboard",
+        "Group",
+        "LogMetricFilter",
+    }
     unpriced = {"NatGateway", "Eip", "VpcEndpoint", "HostedZone", "Table", "Secret"}
     for deployment in deployments.values():
         made = {resource.type.rpartition(":")[2] for resource in deployment.resources}
         counts = {name: sum(r.type.endswith(f":{name}") for r in deployment.resources) for name in charged}
-        assert counts["MetricAlarm"] <= costs.ALARMS
+        alarms = [resource for resource in deployment.resources if resource.type.endswith(":MetricAlarm")]
+        read = sum(len(alarm.inputs["metricQueries"]) - 1 for alarm in alarms if alarm.inputs.get("metricQueries"))
+        assert sum("metricName" in alarm.inputs for alarm in alarms) <= costs.ALARMS
         kind = {"test": TEST, "prod": PROD}[deployment.stack].endpoint.kind
+        assert read == costs.WINDOWS * costs.OBJECTIVE_METRICS[kind]
+        assert counts["CompositeAlarm"] == costs.NOTIFYING
+        assert counts["Dashboard"] == 1
         assert counts["LogMetricFilter"] == costs.METRICS[kind]
         assert counts["Key"] == (2 if deployment.stack == "test" else 0)
         assert made & unpriced <= {"VpcEndpoint"}, "the gateway endpoint of S3 is free; price what is new"

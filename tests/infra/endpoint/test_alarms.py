@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
+from infra.configuration.objectives import Objective
 from infra.endpoint.alarms import RUNBOOK, MonitoredSignal, rules
-from infra.endpoint.signals import ANSWERED, STATE
+from infra.endpoint.objectives import Severity
+from infra.endpoint.signals import ANSWERED, COUNTED, STATE
 from serving.release.live import Live
 from serving.state_report import MESSAGE, state_of
 from serving.telemetry import RecentAnswers
@@ -27,8 +29,13 @@ PUBLISHED_BY_AWS = {
 
 
 def _alarms(deployment) -> dict[str, dict[str, Any]]:
-    found = {r.name: dict(r.inputs) for r in deployment.resources if r.type.endswith(":MetricAlarm")}
-    return {name.removeprefix("monitoring-"): alarm for name, alarm in found.items()}
+    """Alarms on single signals."""
+    return {name: alarm for name, alarm in _of_type(deployment, "MetricAlarm").items() if "metricName" in alarm}
+
+
+def _of_type(deployment, kind: str) -> dict[str, dict[str, Any]]:
+    found = {r.name: dict(r.inputs) for r in deployment.resources if r.type.endswith(f":{kind}")}
+    return {name.removeprefix("monitoring-"): inputs for name, inputs in found.items()}
 
 
 def _filters(deployment) -> dict[tuple[str, str], dict[str, Any]]:
@@ -63,7 +70,13 @@ def test_every_alarm_reads_a_metric_that_somebody_publishes(deployments):
 def test_every_metric_that_is_made_of_log_lines_has_an_alarm(deployments):
     for deployment in deployments.values():
         watched = {(alarm["namespace"], alarm["metricName"]) for alarm in _alarms(deployment).values()}
-        assert set(_filters(deployment)) <= watched
+        read = {
+            (query["metric"]["namespace"], query["metric"]["metricName"])
+            for alarm in _of_type(deployment, "MetricAlarm").values()
+            for query in alarm.get("metricQueries", [])
+            if "metric" in query
+        }
+        assert set(_filters(deployment)) <= watched | read
 
 
 def test_a_filter_reads_only_fields_that_its_pattern_names(deployments):
@@ -75,7 +88,7 @@ def test_a_filter_reads_only_fields_that_its_pattern_names(deployments):
 
 
 def test_the_fields_are_those_that_the_endpoint_logs(endpoint_lines):
-    for value in (*ANSWERED.values(), *STATE.values()):
+    for value in (*ANSWERED.values(), *COUNTED.values(), *STATE.values()):
         line = endpoint_lines[value.message]
         assert isinstance(line[value.field], int | float), value
 
@@ -163,10 +176,10 @@ def test_a_stack_says_whom_its_alarms_reach(deployments, redeploy):
 def test_every_alarm_leads_to_its_entry_in_the_runbook_and_every_entry_has_an_alarm(deployments):
     pages = (REPOSITORY / RUNBOOK).read_text().split("\n## ")[1:]
     entries = {page.partition("\n")[0]: page for page in pages}
-    assert set(entries) == set(MonitoredSignal)
+    assert set(entries) == {*MonitoredSignal, *(f"{each}-{severity}" for each in Objective for severity in Severity)}
     for entry in entries.values():
         assert all(f"\n- {part}: " in entry for part in ("Means", "Look", "Do")), entry
     for deployment in deployments.values():
-        for name, alarm in _alarms(deployment).items():
+        for name, alarm in {**_alarms(deployment), **_of_type(deployment, "CompositeAlarm")}.items():
             assert alarm["alarmDescription"].endswith(f" {RUNBOOK}#{name}")
             assert len(alarm["alarmDescription"]) <= 1024  # of PutMetricAlarm

@@ -295,7 +295,7 @@ def test_what_is_deployed_is_what_is_tested_here(deployments):
         line.split("=")[0].removeprefix("export ") for line in script.splitlines() if line.startswith("export PETPARK")
     }
     told = {Variable.MODEL_STORE, Variable.MODEL, Variable.CHANNEL, Variable.SIGNING_KEY, Variable.REQUIRE_CERTIFICATE}
-    told |= {Variable.LOG_GROUP, Variable.PORT, Variable.POLL_SECONDS, Variable.HOME}
+    told |= {Variable.LOG_GROUP, Variable.PORT, Variable.POLL_SECONDS, Variable.SLOW_MILLISECONDS, Variable.HOME}
     told |= {Variable.API_KEYS, Variable.API_KEYS_PREFIX, Variable.GRPC_PORT, Variable.PROVIDERS}
     told |= {Variable.PROMOTER_ROLE, Variable.CHANNEL_RULE, Variable.HEALTH_PORT, Variable.BEHIND_LOAD_BALANCER}
     assert variables == {str(variable) for variable in told}

@@ -1,0 +1,136 @@
+"""Burn rates of error budgets: what alarms, by the definition in the Site Reliability Workbook, and as declared."""
+
+import json
+import re
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from infra.configuration.objectives import PERCENTAGES, Objective
+from infra.endpoint.dashboard import Graph, Line, dashboard
+from infra.endpoint.objectives import (
+    BURNS,
+    LEAST_REQUESTS,
+    Severity,
+    budget,
+    burn_alarms,
+    expression,
+    objective_alarms,
+)
+
+OBJECTIVES = st.fixed_dictionaries({each: st.sampled_from(PERCENTAGES) for each in Objective})
+MONTH = 30 * 86_400
+
+
+def calculated(formula: str, values: dict[str, float | None]) -> float:
+    """What CloudWatch's metric math makes of sums; None where a metric has no value."""
+
+    def fill(value: float | None, instead: float) -> float:
+        return instead if value is None else value
+
+    names: dict[str, Any] = {"FILL": fill, "IF": lambda test, yes, no: yes() if test else no()}
+    lazy = re.sub(r"IF\((.*?), (\(.*\) / \w+), (\w+)\)", r"IF(\1, lambda: \2, lambda: \3)", formula)
+    return eval(lazy, {"__builtins__": {}} | names | values)  # noqa: S307 - our own formula
+
+
+def test_the_windows_are_those_of_the_workbook():
+    found = [(burn.rate, burn.long.name, burn.short.name, burn.severity) for burn in BURNS]
+    assert found == [(14.4, "1h", "5m", "page"), (6, "6h", "30m", "page"), (1, "3d", "6h", "ticket")]
+    # Shares of a month's budget that are spent when the long window alarms: 2 %, 5 %, 10 %.
+    spent = [burn.rate * burn.long.period * burn.long.periods / MONTH for burn in BURNS]
+    assert spent == pytest.approx([0.02, 0.05, 0.1])
+
+
+@given(
+    bad=st.lists(st.none() | st.integers(0, 1000), min_size=1, max_size=2),
+    total=st.none() | st.integers(0, 5000),
+)
+def test_the_expression_is_the_share_of_bad_requests_and_zero_where_there_are_few(bad, total):
+    names = [f"bad{number}" for number in range(len(bad))]
+    found = calculated(expression(names, "total"), {**dict(zip(names, bad, strict=True)), "total": total})
+    if (total or 0) < LEAST_REQUESTS:
+        assert found == 0
+    else:
+        assert found == pytest.approx(sum(each or 0 for each in bad) / total)
+
+
+@given(OBJECTIVES)
+def test_every_alarm_can_fire_and_every_composite_alarm_names_alarms_that_exist(objectives):
+    alarms = burn_alarms(objectives)
+    assert all(0 < alarm.threshold < 1 for alarm in alarms)
+    names = [alarm.name for alarm in alarms]
+    assert len(set(names)) == len(names)
+    used: list[str] = []
+    for alarm in objective_alarms(objectives, latency_ms=500):
+        assert set(re.findall(r'ALARM\("\{([^}]+)\}"\)', alarm.rule)) == set(alarm.parts)
+        assert len(alarm.description) <= 1024  # of PutCompositeAlarm
+        used += alarm.parts
+    assert sorted(used) == sorted(names)
+
+
+@given(st.sampled_from(PERCENTAGES))
+def test_a_stricter_objective_alarms_at_fewer_errors(percent):
+    stricter = [each for each in PERCENTAGES if float(each) > float(percent)]
+    for each in stricter:
+        assert budget(each) < budget(percent)
+
+
+def test_cloudwatch_takes_every_window():
+    """https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricAlarm.html"""
+    for burn in BURNS:
+        for window in burn.windows:
+            assert window.period % 60 == 0
+            assert window.period <= 86_400
+            assert window.period * window.periods <= (604_800 if window.period >= 3600 else 86_400)
+
+
+def test_both_stacks_page_and_write_tickets_for_both_objectives(deployments):
+    for deployment in deployments.values():
+        made = {r.name: r.inputs for r in deployment.resources if r.type.endswith(":CompositeAlarm")}
+        assert set(made) == {f"monitoring-{each}-{severity}" for each in Objective for severity in Severity}
+        for name, inputs in made.items():
+            topic = "alarms" if name.endswith("-page") else "tickets"
+            assert inputs["alarmActions"] == inputs["okActions"] == [f"arn:aws:mock::123456789012:monitoring-{topic}"]
+            assert "{" not in inputs["alarmRule"]
+        parts = [
+            r.inputs for r in deployment.resources if r.type.endswith(":MetricAlarm") and r.inputs.get("metricQueries")
+        ]
+        assert len(parts) == 12
+        assert not any(part.get("alarmActions") for part in parts), "the composite alarm notifies"
+
+
+def test_requests_that_no_instance_answered_count_against_prods_availability(deployments):
+    (alarm,) = [r.inputs for r in deployments["prod"].resources if r.name == "monitoring-availability-14-4x-1h"]
+    metrics = {query["metric"]["metricName"] for query in alarm["metricQueries"] if "metric" in query}
+    assert metrics == {"HTTPCode_Target_5XX_Count", "HTTPCode_ELB_5XX_Count", "RequestCount"}
+    assert alarm["threshold"] == pytest.approx(14.4 * 0.001)
+
+
+def test_the_dashboard_shows_every_alarm_and_a_graph_of_each_signal_and_objective(deployments):
+    for deployment in deployments.values():
+        (made,) = [r.inputs for r in deployment.resources if r.type.endswith(":Dashboard")]
+        widgets = json.loads(made["dashboardBody"])["widgets"]
+        assert widgets[0]["type"] == "alarm"
+        notifying = [r for r in deployment.resources if r.type.endswith("Alarm") and r.inputs.get("alarmActions")]
+        assert len(widgets[0]["properties"]["alarms"]) == len(notifying)
+        titles = [widget["properties"]["title"] for widget in widgets[1:]]
+        assert len(titles) == len(set(titles)) == len(notifying) - 2  # two composite alarms for each objective
+
+
+@given(st.integers(1, 40))
+def test_no_widget_covers_another_or_leaves_the_grid(count):
+    line = Line(namespace="petpark", metric="m", dimensions={}, statistic="Sum")
+    graphs = [Graph(title=str(number), lines=[line], threshold=1, period=60) for number in range(count)]
+    widgets = dashboard(graphs, alarms=[], region="eu-west-1")["widgets"]
+    taken: set[tuple[int, int]] = set()
+    for each in widgets:
+        cells = {
+            (x, y)
+            for x in range(each["x"], each["x"] + each["width"])
+            for y in range(each["y"], each["y"] + each["height"])
+        }
+        assert not cells & taken
+        assert all(x < 24 for x, _ in cells)
+        taken |= cells
