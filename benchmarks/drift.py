@@ -293,6 +293,7 @@ def main() -> int:
     parser.add_argument("--hours", type=int, default=HOURS_A_YEAR, help="of the simulated camera")
     parser.add_argument("--cache", type=Path, default=Path("build/drift"))
     parser.add_argument("--only", choices=("false-alarms", "power", "delay", "accuracy"), help="one part")
+    parser.add_argument("--set", choices=("generated", "real"), help="one set of photos")
     parser.add_argument("--json", action="store_true", help="the same facts for programs")
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -301,7 +302,7 @@ def main() -> int:
     sets = [("generated", generated_photos(2400, cameras=8, seed=1), 200)]
     sets += [("real", real_photos(options.photos), 400)] if options.photos else []
     promises: list[Promise] = []
-    for name, photos, corrupted in sets:
+    for name, photos, corrupted in (each for each in sets if options.set in (None, each[0])):
         seen = look(name, photos, corrupted=corrupted, severities=SEVERITIES, cache=options.cache, say=_say)
         bench = Bench(photos=seen, version=Fitted.learn(seen, 0), trials=options.trials)
         parts: dict[str, Callable[[Bench], list[Promise]]] = {

@@ -79,7 +79,7 @@ def column_p_value(reference: Numbers, window: Numbers) -> float:
 
 def smallest(p_values: Sequence[float]) -> float:
     """Returns one p-value for several tests, whatever their dependence (Bonferroni); 1 for none."""
-    return min(1.0, len(p_values) * min(p_values, default=1.0))
+    return min(1.0, len(p_values) * min(p_values)) if p_values else 1.0
 
 
 _LOG_FACTORIALS: Final = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, 4097)))])
