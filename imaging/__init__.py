@@ -2,17 +2,26 @@
 
 from imaging.decoding import MAX_DECODED_BYTES, MAX_PIXELS, decode
 from imaging.errors import PhotoError, PhotoTooLarge, PhotoUnreadable
-from imaging.measures import PhotoMeasures, captured_at, measure, perceptual_hash
+from imaging.measures import (
+    InputStatistics,
+    PhotoMeasures,
+    captured_at,
+    input_statistics,
+    measure,
+    perceptual_hash,
+)
 
 __all__ = [
     "MAX_DECODED_BYTES",
     "MAX_PIXELS",
+    "InputStatistics",
     "PhotoError",
     "PhotoMeasures",
     "PhotoTooLarge",
     "PhotoUnreadable",
     "captured_at",
     "decode",
+    "input_statistics",
     "measure",
     "perceptual_hash",
 ]

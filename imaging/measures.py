@@ -51,6 +51,23 @@ def measure(data: bytes, *, max_pixels: int = MAX_PIXELS) -> PhotoMeasures:
     )
 
 
+@dataclass(frozen=True, kw_only=True)
+class InputStatistics:
+    """What the pixels that a model sees are like. Comparable between photos decoded at the same size only."""
+
+    brightness: float  # mean luma, 0 (black) to 1 (white)
+    contrast: float  # standard deviation of luma, 0 to 0.5
+    sharpness: float  # variance of the Laplacian of luma; low is blurred
+
+
+def input_statistics(pixels: npt.NDArray[np.uint8]) -> InputStatistics:
+    """Returns the statistics of one photo's pixels [height, width, 3], at least 3 × 3, as `decode` gives them."""
+    luma = _luma(pixels)
+    return InputStatistics(
+        brightness=float(luma.mean()), contrast=float(luma.std()), sharpness=float(_laplacian(luma).var())
+    )
+
+
 def captured_at(data: bytes, *, max_pixels: int = MAX_PIXELS) -> str | None:
     """Returns when a photo was taken, as `measure` does, without decoding it; PhotoError."""
     with open_photo(data, max_pixels=max_pixels) as image:
