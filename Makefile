@@ -37,7 +37,7 @@ linux:
 
 setup: linux .venv/.ready .venv-emulator/.ready ## install the two environments from their locks
 
-deploy-setup: .venv/.deploy ## install what `pulumi` and the commands need, from its lock: some 335 MB, without PyTorch
+deploy-setup: .venv/.deploy ## install what `pulumi` and the commands need, from its lock: some 370 MB, without PyTorch
 
 provider: setup ## download the AWS provider into .tools unless this machine has one; requirements/downloads.toml has its hash
 	@$(RUN) -m rehearsal.provider embedded

@@ -9,6 +9,7 @@ from imaging.measures import (
     input_statistics,
     measure,
     perceptual_hash,
+    photo_size,
 )
 
 __all__ = [
@@ -24,4 +25,5 @@ __all__ = [
     "input_statistics",
     "measure",
     "perceptual_hash",
+    "photo_size",
 ]

@@ -68,6 +68,13 @@ def input_statistics(pixels: npt.NDArray[np.uint8]) -> InputStatistics:
     )
 
 
+def photo_size(data: bytes, *, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
+    """Returns width and height in pixels as displayed, from the photo's header alone. Raises `PhotoError`."""
+    with open_photo(data, max_pixels=max_pixels) as image:
+        width, height = image.width, image.height
+        return (height, width) if orientation(image) in _SIDEWAYS else (width, height)
+
+
 def captured_at(data: bytes, *, max_pixels: int = MAX_PIXELS) -> str | None:
     """Returns when a photo was taken, as `measure` does, without decoding it; PhotoError."""
     with open_photo(data, max_pixels=max_pixels) as image:

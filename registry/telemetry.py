@@ -4,11 +4,13 @@
 docs/design/telemetry.md
 """
 
+import hashlib
 import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Final, Self
+from typing import Any, Final, Self, cast
 
 from registry.encoding import NAME
 
@@ -85,8 +87,8 @@ COLUMNS: Final = (
     Column("brightness", Kind.FLOAT, "mean luma, 0 (black) to 1 (white)"),
     Column("contrast", Kind.FLOAT, "standard deviation of luma, 0 to 0.5"),
     Column("sharpness", Kind.FLOAT, "variance of the Laplacian of luma; low is blurred"),
-    Column("width", Kind.INT, "of the photo as sent, in pixels"),
-    Column("height", Kind.INT, "of the photo as sent, in pixels"),
+    Column("width", Kind.INT, "of the photo as displayed, in pixels"),
+    Column("height", Kind.INT, "of the photo as displayed, in pixels"),
     Column("photo_bytes", Kind.INT, "size of the photo as sent, in bytes"),
     Column("seconds", Kind.FLOAT, "decoding and inference"),
     Column("latency", Kind.FLOAT, "from the request's header lines to this record, in seconds"),
@@ -103,6 +105,12 @@ PARTITIONS: Final = (
 
 REDACTABLE: Final = frozenset({"camera", "embedding", "id"})
 """What a policy may leave out of every record. Thumbnails are left out unless it names the camera."""
+
+EVERY_CAMERA: Final = "*"
+"""In a policy's thumbnails: all of them."""
+
+SMALLEST_BUFFER_MB: Final = 16
+LARGEST_BUFFER_MB: Final = 4096
 
 _STACK = r"[A-Za-z0-9_.-]+"
 _KEY = re.compile(
@@ -165,3 +173,76 @@ def partition_of(key: str) -> HourPartition | None:
     except ValueError:
         return None
     return HourPartition(stack=found[1], camera=found[2], hour=hour)
+
+
+class TelemetryPolicyInvalid(ValueError):
+    """A policy cannot be used; the message names the key and what it may be."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TelemetryPolicy:
+    """What an endpoint records of its predictions. The defaults record nothing."""
+
+    sample_percent: int = 0
+    """Share of the predictions that are recorded."""
+    buffer_mb: int = 64
+    """Memory for records that are not uploaded yet, in 10^6 bytes."""
+    thumbnails: tuple[str, ...] = ()
+    """Cameras of which a thumbnail is recorded; `*` for all."""
+    redact: tuple[str, ...] = ()
+    """Columns that are left out of every record."""
+
+    def to_dict(self) -> dict[str, object]:
+        """The form in which user data carries it."""
+        return {
+            "sample_percent": self.sample_percent,
+            "buffer_mb": self.buffer_mb,
+            "thumbnails": list(self.thumbnails),
+            "redact": list(self.redact),
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """The opposite of `to_dict`, strict: all keys and no other. Raises `TelemetryPolicyInvalid`."""
+        wanted = set(cls.__dataclass_fields__)
+        if wanted != set(values):
+            found = ", ".join(sorted(values)) or "none"
+            raise TelemetryPolicyInvalid(f"it has the keys {found}; expected {', '.join(sorted(wanted))}")
+        return cls(
+            sample_percent=_whole(values, "sample_percent", 0, 100),
+            buffer_mb=_whole(values, "buffer_mb", SMALLEST_BUFFER_MB, LARGEST_BUFFER_MB),
+            thumbnails=_names(values, "thumbnails", is_camera_pattern, "camera names, or '*' for all"),
+            redact=_names(values, "redact", REDACTABLE.__contains__, ", ".join(sorted(REDACTABLE))),
+        )
+
+    def samples(self, request_id: str, item: int = 0) -> bool:
+        """Whether a prediction is recorded: the same answer for the same id, everywhere and at any time."""
+        if not 0 < self.sample_percent < 100:
+            return self.sample_percent > 0
+        drawn = hashlib.blake2b(f"{request_id}/{item}".encode(), digest_size=4).digest()
+        return int.from_bytes(drawn) * 100 < self.sample_percent << 32
+
+    def allows_thumbnail(self, camera: str) -> bool:
+        """Whether a thumbnail of a camera's photo is recorded."""
+        return EVERY_CAMERA in self.thumbnails or camera in self.thumbnails
+
+
+def is_camera_pattern(text: str) -> bool:
+    """Whether a policy may name it among its thumbnails."""
+    return text == EVERY_CAMERA or NAME.fullmatch(text) is not None
+
+
+def _whole(values: Mapping[str, Any], key: str, lowest: int, highest: int) -> int:
+    value = values[key]
+    if isinstance(value, bool) or not isinstance(value, int) or not lowest <= value <= highest:
+        raise TelemetryPolicyInvalid(f"`{key}` is {value!r}; expected a whole number from {lowest} to {highest}")
+    return value
+
+
+def _names(values: Mapping[str, Any], key: str, allowed: Callable[[str], bool], expected: str) -> tuple[str, ...]:
+    value = values[key]
+    if not isinstance(value, list) or not all(
+        isinstance(name, str) and allowed(name) for name in cast("list[object]", value)
+    ):
+        raise TelemetryPolicyInvalid(f"`{key}` is {value!r}; expected a list of {expected}")
+    return tuple(cast("list[str]", value))
