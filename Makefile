@@ -112,7 +112,7 @@ $(UV): requirements/tools.txt
 # The same environment as above, or a subset of it: the locks agree (tests/deployment), so neither target undoes the other.
 # If there is no .venv, the Pulumi CLI makes one, with any Python and without the SDK: --clear replaces that one.
 .venv/.deploy: requirements/deploy.txt pyproject.toml | $(UV)
-	@echo "setup      environment for Pulumi and the commands (some 335 MB)"
+	@echo "setup      environment for Pulumi and the commands (some 370 MB)"
 	@$(call environment,.venv)
 	@$(UV) pip install $(if $(wildcard .venv/.ready),,--exact) --quiet --python .venv/bin/python --require-hashes \
 	  --requirement requirements/deploy.txt

@@ -109,6 +109,9 @@ REDACTABLE: Final = frozenset({"camera", "embedding", "id"})
 EVERY_CAMERA: Final = "*"
 """In a policy's thumbnails: all of them."""
 
+CAMERA_OR_ALL: Final = re.compile(rf"\*|{NAME.pattern}")
+"""What a policy may name among its thumbnails."""
+
 SMALLEST_BUFFER_MB: Final = 16
 LARGEST_BUFFER_MB: Final = 4096
 
@@ -211,7 +214,7 @@ class TelemetryPolicy:
         return cls(
             sample_percent=_whole(values, "sample_percent", 0, 100),
             buffer_mb=_whole(values, "buffer_mb", SMALLEST_BUFFER_MB, LARGEST_BUFFER_MB),
-            thumbnails=_names(values, "thumbnails", is_camera_pattern, "camera names, or '*' for all"),
+            thumbnails=_names(values, "thumbnails", _is_camera_or_all, "camera names, or '*' for all"),
             redact=_names(values, "redact", REDACTABLE.__contains__, ", ".join(sorted(REDACTABLE))),
         )
 
@@ -227,9 +230,8 @@ class TelemetryPolicy:
         return EVERY_CAMERA in self.thumbnails or camera in self.thumbnails
 
 
-def is_camera_pattern(text: str) -> bool:
-    """Whether a policy may name it among its thumbnails."""
-    return text == EVERY_CAMERA or NAME.fullmatch(text) is not None
+def _is_camera_or_all(text: str) -> bool:
+    return CAMERA_OR_ALL.fullmatch(text) is not None
 
 
 def _whole(values: Mapping[str, Any], key: str, lowest: int, highest: int) -> int:
