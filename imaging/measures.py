@@ -15,7 +15,7 @@ _SIDE: Final = 128
 _CELLS: Final = tuple(itertools.pairwise(np.linspace(0, _SIDE, 10).round().astype(int).tolist()))
 """Columns of the nine cells in a row of the difference hash."""
 
-_SIDEWAYS: Final = frozenset({5, 6, 7, 8})
+SIDEWAYS: Final = frozenset({5, 6, 7, 8})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,43 +36,19 @@ def measure(data: bytes, *, max_pixels: int = MAX_PIXELS) -> PhotoMeasures:
     with open_photo(data, max_pixels=max_pixels) as image:
         width, height, kind = image.width, image.height, image.format or ""
         captured_at = _captured_at(image)
-        if orientation(image) in _SIDEWAYS:
+        if orientation(image) in SIDEWAYS:
             width, height = height, width
         pixels = pixels_of(image, data, _SIDE)
-    luma = _luma(pixels)
+    light = luma(pixels)
     return PhotoMeasures(
         width=width,
         height=height,
         format=kind,
         captured_at=captured_at,
-        brightness=round(float(luma.mean()), 4),
-        sharpness=round(float(_laplacian(luma).var()), 6),
-        perceptual_hash=_difference_hash(luma),
+        brightness=round(float(light.mean()), 4),
+        sharpness=round(float(laplacian(light).var()), 6),
+        perceptual_hash=_difference_hash(light),
     )
-
-
-@dataclass(frozen=True, kw_only=True)
-class InputStatistics:
-    """What the pixels that a model sees are like. Comparable between photos decoded at the same size only."""
-
-    brightness: float  # mean luma, 0 (black) to 1 (white)
-    contrast: float  # standard deviation of luma, 0 to 0.5
-    sharpness: float  # variance of the Laplacian of luma; low is blurred
-
-
-def input_statistics(pixels: npt.NDArray[np.uint8]) -> InputStatistics:
-    """Returns the statistics of one photo's pixels [height, width, 3], at least 3 × 3, as `decode` gives them."""
-    luma = _luma(pixels)
-    return InputStatistics(
-        brightness=float(luma.mean()), contrast=float(luma.std()), sharpness=float(_laplacian(luma).var())
-    )
-
-
-def photo_size(data: bytes, *, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
-    """Returns width and height in pixels as displayed, from the photo's header alone. Raises `PhotoError`."""
-    with open_photo(data, max_pixels=max_pixels) as image:
-        width, height = image.width, image.height
-        return (height, width) if orientation(image) in _SIDEWAYS else (width, height)
 
 
 def captured_at(data: bytes, *, max_pixels: int = MAX_PIXELS) -> str | None:
@@ -83,7 +59,7 @@ def captured_at(data: bytes, *, max_pixels: int = MAX_PIXELS) -> str | None:
 
 def perceptual_hash(data: bytes, *, max_pixels: int = MAX_PIXELS) -> int:
     """Returns the photo's 64-bit difference hash: near-duplicates differ in few bits, other photos in about 32."""
-    return _difference_hash(_luma(decode(data, _SIDE, max_pixels=max_pixels)))
+    return _difference_hash(luma(decode(data, _SIDE, max_pixels=max_pixels)))
 
 
 def mirrored_hash(value: int) -> int:
@@ -104,12 +80,14 @@ def _captured_at(image: Image.Image) -> str | None:
         return None
 
 
-def _luma(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+def luma(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    """Returns the luma of RGB pixels, 0 to 1."""
     weights = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R BT.601, as in JPEG
     return (pixels.astype(np.float32) @ weights) / np.float32(255)
 
 
-def _laplacian(luma: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+def laplacian(luma: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Returns the discrete Laplacian, without the border: large where neighbours differ."""
     centre = luma[1:-1, 1:-1]
     return luma[:-2, 1:-1] + luma[2:, 1:-1] + luma[1:-1, :-2] + luma[1:-1, 2:] - 4 * centre
 

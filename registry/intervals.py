@@ -9,7 +9,7 @@ Z95: Final = 1.959963984540054
 """Of intervals at 95 %."""
 
 
-def wilson_interval(right: int, of: int, *, z: float = Z95) -> Interval:
+def wilson_interval(right: float, of: float, *, z: float = Z95) -> Interval:
     """Return the score interval of a share (Wilson, JASA 1927): sound for small counts and shares near 0 and 1."""
     if of == 0:
         return (0.0, 1.0)

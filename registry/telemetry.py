@@ -8,7 +8,7 @@ import hashlib
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final, Self, cast
 
@@ -87,6 +87,7 @@ COLUMNS: Final = (
     Column("brightness", Kind.FLOAT, "mean luma, 0 (black) to 1 (white)"),
     Column("contrast", Kind.FLOAT, "standard deviation of luma, 0 to 0.5"),
     Column("sharpness", Kind.FLOAT, "variance of the Laplacian of luma; low is blurred"),
+    Column("chroma", Kind.FLOAT, "mean of the largest less the smallest channel, 0 (grey) to 1"),
     Column("width", Kind.INT, "of the photo as displayed, in pixels"),
     Column("height", Kind.INT, "of the photo as displayed, in pixels"),
     Column("photo_bytes", Kind.INT, "size of the photo as sent, in bytes"),
@@ -149,7 +150,7 @@ class HourPartition:
     @property
     def prefix(self) -> str:
         """Prefix of its files."""
-        return f"{camera_prefix(self.stack, self.camera)}date={self.hour:%Y-%m-%d}/hour={self.hour:%H}/"
+        return f"{day_prefix(self.stack, self.camera, self.hour.date())}hour={self.hour:%H}/"
 
     def key(self, instance: str, sequence: int) -> str:
         """Key of the `sequence`-th file that a process wrote, counted from 1 over all partitions."""
@@ -164,6 +165,11 @@ def stack_prefix(stack: str) -> str:
 def camera_prefix(stack: str, camera: str) -> str:
     """All recorded predictions of a camera."""
     return f"{stack_prefix(stack)}camera={camera}/"
+
+
+def day_prefix(stack: str, camera: str, day: date) -> str:
+    """All recorded predictions of a camera and a day, UTC."""
+    return f"{camera_prefix(stack, camera)}date={day.isoformat()}/"
 
 
 def partition_of(key: str) -> HourPartition | None:

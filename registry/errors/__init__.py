@@ -44,6 +44,7 @@ from registry.errors.logs import (
     Malformed,
     MoveMalformed,
     ObjectRewritten,
+    ReferenceMalformed,
     RepairMalformed,
     VersionMalformed,
 )
@@ -92,6 +93,7 @@ __all__ = [
     "ObjectRewritten",
     "Reason",
     "ReasonMissing",
+    "ReferenceMalformed",
     "RegistryError",
     "RepairMalformed",
     "RolledBackBefore",

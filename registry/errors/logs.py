@@ -22,6 +22,12 @@ class VersionMalformed(Malformed):
     what = "a version"
 
 
+class ReferenceMalformed(Malformed):
+    """A version's reference for drift that does not parse, or says something impossible."""
+
+    what = "a reference"
+
+
 class MoveMalformed(Malformed):
     """A channel entry that does not parse, or says something impossible."""
 

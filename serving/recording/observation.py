@@ -70,6 +70,7 @@ class Row:
     brightness: float
     contrast: float
     sharpness: float
+    chroma: float
     width: int
     height: int
     photo_bytes: int
@@ -109,8 +110,8 @@ class RowMaker:
         found, redact = seen.found, self.policy.redact
         if found.pixels is None:
             raise ValueError("a prediction without pixels cannot be recorded")
-        statistics = imaging.input_statistics(found.pixels)
         width, height = imaging.photo_size(seen.photo, max_pixels=seen.model.max_pixels)
+        statistics = imaging.input_statistics(found.pixels, width=width, height=height)
         identity = seen.model.identity
         embedding = None if found.embedding is None or "embedding" in redact else found.embedding
         return Row(
@@ -132,8 +133,9 @@ class RowMaker:
             brightness=statistics.brightness,
             contrast=statistics.contrast,
             sharpness=statistics.sharpness,
-            width=width,
-            height=height,
+            chroma=statistics.chroma,
+            width=statistics.width,
+            height=statistics.height,
             photo_bytes=len(seen.photo),
             seconds=found.seconds,
             latency=seen.latency,

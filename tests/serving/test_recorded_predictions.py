@@ -53,7 +53,7 @@ def test_a_row_says_what_the_caller_was_answered_and_what_the_photo_was_like(ope
     assert (row["width"], row["height"], row["photo_bytes"]) == (80, 60, len(photo))
     assert (row["channel"], row["entry"], row["arm"], row["thumbnail"]) == ("prod", 1, None, None)
     pixels = imaging.decode(photo, 32)
-    assert row["brightness"] == pytest.approx(imaging.input_statistics(pixels).brightness)
+    assert row["brightness"] == pytest.approx(imaging.input_statistics(pixels, width=80, height=60).brightness)
     embedding = np.frombuffer(row["embedding"], "<f2")
     assert embedding == pytest.approx(pixels.reshape(-1, 3).mean(axis=0) / 255, abs=1e-3)
     assert 0 < row["seconds"] <= row["latency"]

@@ -29,6 +29,7 @@ from registry.version import Version
 from registry.versions.abstention import ABSTENTION_FILE
 from registry.versions.catalog import LOOK_BACK, Catalog
 from registry.versions.decision import DECISION_FILE, Decision
+from registry.versions.reference import REFERENCE_FILE
 from training.dataset.manifest import Manifest, Photo, Split
 from training.distributed.group import Group
 from training.errors import Interrupted, JobCancelled, TookTooLong, TrainingError, WeightsRefused
@@ -36,6 +37,7 @@ from training.evaluation.assess import Assessment, assess
 from training.evaluation.baseline.comparison import Incumbent, NotCompared, find_incumbent
 from training.evaluation.baseline.copies import Grid, grid
 from training.evaluation.baseline.seen_photos import SeenPhotos, fair_test
+from training.evaluation.drift_reference import describe_validation
 from training.evaluation.figures.robustness import stratified
 from training.evaluation.figures.temperature import choose_temperature
 from training.evaluation.gates import GateResult, as_metrics, judge
@@ -205,6 +207,7 @@ class _Run:
         exported = ExportedModel(files["model.onnx"])  # with its output of strangeness
         files |= self._decide(exported, test, decision)
         files |= self._abstain(calibrated)
+        files |= self._refer(exported, validate, calibrated)
         tests.add()
         abstained = measure_model(calibrated, exported, test, decision, seed=self.spec.seed)
         tests.add()
@@ -351,6 +354,16 @@ class _Run:
         path.write_bytes(calibrated.abstention.to_json())
         self.say("abstention calibrated", asdict(calibrated.abstention))
         return {ABSTENTION_FILE: path}
+
+    def _refer(self, exported: ExportedModel, validate: LabelledPixels, calibrated: Calibrated) -> dict[str, Path]:
+        """Write what monitoring compares recorded predictions with; nothing without validation photos."""
+        reference = describe_validation(exported, validate, calibrated.subspace, seed=self.spec.seed)
+        if reference is None:
+            self.say("no reference for drift", {"because": "there are no validation photos"})
+            return {}
+        path = self.directory / REFERENCE_FILE
+        path.write_bytes(reference.to_bytes())
+        return {REFERENCE_FILE: path}
 
     def _in_eight_bits(
         self, whole: Path, exported: ExportedModel, learn: LabelledPixels, validate: LabelledPixels

@@ -55,7 +55,8 @@ def test_an_hour_at_100_answers_a_second_stays_within_its_bound_and_an_outage_of
     monkeypatch,
 ):
     """A tenth is sampled, embeddings have 1,280 numbers. Statistics of photos are left out: they hold no memory."""
-    monkeypatch.setattr(imaging, "input_statistics", lambda _: InputStatistics(brightness=0, contrast=0, sharpness=0))
+    grey = InputStatistics(brightness=0, contrast=0, sharpness=0, chroma=0, width=64, height=48)
+    monkeypatch.setattr(imaging, "input_statistics", lambda _, **__: grey)
     monkeypatch.setattr(imaging, "photo_size", lambda *_, **__: (64, 48))
     store = OutageStore()
     recording = Recording(TelemetryPolicy(sample_percent=10, buffer_mb=16), store=store)

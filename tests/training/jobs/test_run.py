@@ -11,17 +11,19 @@ import numpy as np
 import pytest
 import torch
 
-from imaging import decode
+from imaging import decode, input_statistics
 from registry.channels.channel import Channel
 from registry.gates import State, states
 from registry.layout import checkpoints_prefix, epochs_prefix, photo_key
 from registry.store.memory_store import MemoryStore
 from registry.versions.catalog import Catalog
 from registry.versions.decision import Decision
+from registry.versions.reference import Reference
 from tests.training.conftest import ASKER, TINY, Built
 from training.dataset.ingest import Ingestion
 from training.dataset.manifest import Manifest, Split, store_manifest
 from training.errors import Interrupted, SpecMalformed
+from training.fitting.pixels import load_pixels
 from training.job import EpochRecord, JobResult, JobSpec, find_result, initial_weights_key
 from training.jobs.run import run_job
 from training.networks.export import ExportedModel
@@ -57,8 +59,25 @@ def test_a_version_carries_all_that_serving_and_deciding_need(built: Built):
     probes = {"probes.json", *(f"probes/{number}.jpg" for number in range(5))}
     assert names == probes | {
         "model.onnx", "weights.pt", "labels.json", "report.html", "metrics.json", "confusion.json", "evaluation.json",
-        "model-card.md", "sbom.cdx.json",
+        "model-card.md", "sbom.cdx.json", "reference.npz",
     }  # fmt: skip
+
+
+def test_a_version_carries_what_it_saw_of_validation_photos_for_monitoring_to_compare_with(built: Built):
+    reference = Reference.from_bytes((built.directory / "reference.npz").read_bytes())
+    validation = built.ingestion.manifest.part(Split.VALIDATION)
+    pixels = load_pixels(built.lake, validation, ("cat", "dog"), TINY.image_size, check=lambda: None)
+    exported = ExportedModel(built.directory / "model.onnx")
+    strangeness = exported.strangeness(pixels.pixels.numpy())
+    assert reference.labels == ("cat", "dog")
+    assert reference.truth.tolist() == pixels.targets.tolist()
+    assert np.allclose(reference.probabilities, exported.classify(pixels.pixels.numpy()), atol=1e-6)
+    assert np.allclose(reference.strangeness, strangeness, atol=1e-3)
+    brightness = [input_statistics(each, width=1, height=1).brightness for each in pixels.pixels.numpy()]
+    assert np.allclose(reference.statistics[:, 0], brightness)
+    assert len(reference.worse_truth) == len(validation)
+    assert len(set(reference.worse_kind.tolist())) == min(len(reference.kinds), len(validation))
+    assert (reference.worse_probabilities != reference.probabilities).any()
 
 
 def test_a_version_says_what_was_tested_and_which_gates_it_passed(built: Built):

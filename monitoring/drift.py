@@ -1,0 +1,173 @@
+"""Does a window differ from the validation photos of its version, in what, and which photos show it?"""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from monitoring.classifier import tell_apart
+from monitoring.columns import column_p_value, smallest
+from monitoring.embeddings import MOST_ROWS, kernel_block, median_distance, mmd_p_value
+from monitoring.levels import LEVELS
+from monitoring.windows import Window
+from registry.versions.reference import Reference
+
+SHOWN: Final = 20
+"""Strange photos that are named."""
+
+_TINY: Final = 1e-6
+
+type Numbers = npt.NDArray[Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """One test of a window."""
+
+    test: str  # a name of `LEVELS`
+    p_value: float
+    level: float  # up to which the window drifted
+    sentence: str  # what is different; for people
+
+    @property
+    def drifted(self) -> bool:
+        """Whether the test rejects."""
+        return self.p_value <= self.level
+
+
+@dataclass(frozen=True, kw_only=True)
+class Examined:
+    """All tests of a window."""
+
+    photos: int
+    findings: tuple[Finding, ...]
+    strange: tuple[int, ...]  # places of photos in the window, the strangest first; empty where nothing drifted
+
+    @property
+    def drifted(self) -> tuple[Finding, ...]:
+        """The tests that reject, the clearest first."""
+        return tuple(sorted((each for each in self.findings if each.drifted), key=lambda each: each.p_value))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Detector:
+    """A reference, prepared for comparing many windows with it. The same seed gives the same findings."""
+
+    reference: Reference
+    seed: int = 0
+    levels: dict[str, float] = field(default_factory=lambda: dict(LEVELS))
+
+    def examine(self, window: Window) -> Examined:
+        """Run the tests for which the window has what they need. ValueError if its arrays do not fit the reference."""
+        self._refuse(window)
+        order = _by_content(window)
+        rng = np.random.default_rng(self.seed)
+        sorted_window = window.take(order)
+        findings = [self._outputs(sorted_window), *self._inputs(sorted_window), *self._strangeness(sorted_window)]
+        strange: tuple[int, ...] = ()
+        if sorted_window.embedding is not None:
+            rows = self._rows(sorted_window.embedding)
+            findings.append(self._embeddings(rows, rng))
+            told = tell_apart(self._features, self._featured(rows, sorted_window), rng)
+            findings.append(
+                self._finding("classifier", told.p_value, f"{len(told.strange)} photos are unlike validation photos")
+            )
+            strange = tuple(order[told.strange].tolist())
+        drifted = any(each.drifted for each in findings)
+        return Examined(photos=len(window), findings=tuple(findings), strange=strange[:SHOWN] if drifted else ())
+
+    def _refuse(self, window: Window) -> None:
+        if window.probabilities.ndim != 2 or window.probabilities.shape[1] != len(self.reference.labels):
+            raise ValueError(f"probabilities of shape {list(window.probabilities.shape)} for the reference's labels")
+        if window.embedding is not None and window.embedding.shape[1:] != self.reference.mean.shape:
+            raise ValueError(f"embeddings of {window.embedding.shape[1]} numbers, not {len(self.reference.mean)}")
+
+    def _outputs(self, window: Window) -> Finding:
+        """Black-box shift detection: each class's probability (of two classes the first: the other is the rest)."""
+        labels = self.reference.labels
+        tested = range(1 if len(labels) == 2 else len(labels))
+        p_values = [column_p_value(self.reference.probabilities[:, k], window.probabilities[:, k]) for k in tested]
+        worst = int(np.argmin(p_values))
+        usual, now = self.reference.probabilities[:, worst].mean(), window.probabilities[:, worst].mean()
+        return self._finding(
+            "outputs", smallest(p_values), f"the mean probability of {labels[worst]} is {now:.2f}, not {usual:.2f}"
+        )
+
+    def _inputs(self, window: Window) -> list[Finding]:
+        both = [name for name in self.reference.statistic_names if name in window.statistic_names]
+        if window.statistics is None or not both:
+            return []
+        pairs = [
+            (
+                self.reference.statistics[:, self.reference.statistic_names.index(name)],
+                window.statistics[:, window.statistic_names.index(name)],
+            )
+            for name in both
+        ]
+        p_values = [column_p_value(*pair) for pair in pairs]
+        worst = int(np.argmin(p_values))
+        usual, now = (float(np.median(each)) for each in pairs[worst])
+        return [self._finding("inputs", smallest(p_values), f"the median {both[worst]} is {now:.3g}, not {usual:.3g}")]
+
+    def _strangeness(self, window: Window) -> list[Finding]:
+        if window.strangeness is None:
+            return []
+        usual, now = self.reference.strangeness, window.strangeness
+        beyond = float((now > np.quantile(usual, 0.95)).mean())
+        return [
+            self._finding(
+                "strangeness",
+                column_p_value(usual, now),
+                f"{beyond:.0%} of the photos are stranger than 95 % of the validation photos",
+            )
+        ]
+
+    def _embeddings(self, rows: Numbers, rng: np.random.Generator) -> Finding:
+        some = rows[rng.permutation(len(rows))[:MOST_ROWS]]
+        known, own, width = self._kernel
+        across = kernel_block(known, some, width)
+        kernel = np.block([[own, across], [across.T, kernel_block(some, some, width)]])
+        return self._finding(
+            "embeddings", mmd_p_value(kernel, len(known), rng), "the network sees other pictures than in validation"
+        )
+
+    def _finding(self, test: str, p_value: float, sentence: str) -> Finding:
+        return Finding(test=test, p_value=p_value, level=self.levels[test], sentence=sentence)
+
+    def _rows(self, embedding: Numbers) -> Numbers:
+        """Returns embeddings along the training photos' principal components, and the length of the rest."""
+        centred = embedding.astype(np.float32) - self.reference.mean
+        along = centred @ self.reference.components
+        rest = (centred * centred).sum(axis=1) - (along * along).sum(axis=1)
+        return np.concatenate([along, np.sqrt(np.maximum(rest, 0))[:, None]], axis=1)
+
+    def _featured(self, rows: Numbers, window: Window | Reference) -> Numbers:
+        """Returns what the classifier sees: `rows`, and the logarithms of probabilities."""
+        return np.concatenate([rows, np.log(window.probabilities + _TINY)], axis=1)
+
+    @cached_property
+    def _known_rows(self) -> Numbers:
+        return self._rows(self.reference.embedding)
+
+    @cached_property
+    def _features(self) -> Numbers:
+        return self._featured(self._known_rows, self.reference)
+
+    @cached_property
+    def _kernel(self) -> tuple[Numbers, Numbers, float]:
+        """Rows of the reference, their kernel matrix, and its width."""
+        places = np.random.default_rng(self.seed).permutation(len(self._known_rows))[:MOST_ROWS]
+        rows = self._known_rows[places]
+        width = median_distance(rows)
+        return rows, kernel_block(rows, rows, width), width
+
+
+def _by_content(window: Window) -> Numbers:
+    """Returns an order of photos that depends on what was recorded of them, and not on their order."""
+    columns: list[Numbers] = [*window.probabilities.T]
+    for array in (window.statistics, window.embedding):
+        columns += [] if array is None else [*array.T[:8]]
+    columns += [] if window.strangeness is None else [window.strangeness]
+    return np.lexsort(columns)
