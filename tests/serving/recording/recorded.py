@@ -20,14 +20,14 @@ from serving.telemetry import Metrics
 
 NOON = datetime(2026, 8, 1, 12, tzinfo=UTC).timestamp()
 
-_MODEL = cast(
-    LoadedModel,
-    SimpleNamespace(
-        identity={"name": "pets", "version": 3, "digest": f"sha256:{'0' * 64}"},
-        labels=("cat", "dog"),
-        max_pixels=50_000_000,
-    ),
-)
+
+def loaded(version: int, digest: str) -> LoadedModel:
+    """What recording needs of a loaded model."""
+    identity = {"name": "pets", "version": version, "digest": digest}
+    return cast(LoadedModel, SimpleNamespace(identity=identity, labels=("cat", "dog"), max_pixels=50_000_000))
+
+
+_MODEL = loaded(3, f"sha256:{'0' * 64}")
 _PHOTO = io.BytesIO()
 Image.new("RGB", (64, 48), "teal").save(_PHOTO, "PNG")
 
@@ -53,20 +53,31 @@ class Recording:
     policy: TelemetryPolicy = field(default_factory=lambda: TelemetryPolicy(sample_percent=100, buffer_mb=16))
     now: float = NOON
     store: Any = field(default_factory=MemoryStore)
+    stack: str = "prod"
 
     def __post_init__(self) -> None:
         self.metrics = Metrics()
         self.recorder = Recorder(
             self.policy,
             self.store,
-            stack="prod",
-            channel="prod",
+            stack=self.stack,
+            channel=self.stack,
             instance="host",
             metrics=self.metrics,
             clock=lambda: self.now,
         )
 
-    def see(self, number: int = 0, *, camera: str = "gate", dimensions: int = 8, photo: bytes | None = None) -> None:
+    def see(
+        self,
+        number: int = 0,
+        *,
+        camera: str = "gate",
+        dimensions: int = 8,
+        photo: bytes | None = None,
+        model: Any = _MODEL,
+        entry: int = 7,
+        arm: str | None = None,
+    ) -> None:
         """Record one prediction, now."""
         self.recorder.record(
             Observation(
@@ -74,9 +85,9 @@ class Recording:
                 request_id=f"{number:032x}",
                 item=0,
                 camera=camera,
-                model=_MODEL,
-                entry=7,
-                arm=None,
+                model=model,
+                entry=entry,
+                arm=arm,
                 found=_found(dimensions),
                 photo=_PHOTO.getvalue() if photo is None else photo,
                 latency=0.02,
