@@ -1,6 +1,6 @@
 """Does a window differ from the validation photos of its version, in what, and which photos show it?"""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Final
 
@@ -12,7 +12,7 @@ from monitoring.columns import column_p_value, smallest
 from monitoring.embeddings import MOST_ROWS, kernel_block, median_distance, mmd_p_value
 from monitoring.levels import LEVELS
 from monitoring.windows import Window
-from registry.versions.reference import Reference
+from registry.versions.reference import MOST_PHOTOS, Reference
 
 SHOWN: Final = 20
 """Strange photos that are named."""
@@ -171,3 +171,29 @@ def _by_content(window: Window) -> Numbers:
         columns += [] if array is None else [*array.T[:8]]
     columns += [] if window.strangeness is None else [window.strangeness]
     return np.lexsort(columns)
+
+
+def as_reference(version: Reference, window: Window, *, seed: int = 0) -> Reference:
+    """Returns a window, which a person judged ordinary, as a reference for its own camera.
+
+    `version`: the reference of the version that answered. At most MOST_PHOTOS, drawn by `seed`. Nobody knows the
+    window's classes: the answers stand for them, so that it tells drift, and not accuracy. ValueError where recording
+    left out what a reference has.
+    """
+    missing = [name for name in ("statistics", "strangeness", "embedding") if getattr(window, name) is None]
+    missing += [name for name in version.statistic_names if name not in window.statistic_names]
+    if missing:
+        raise ValueError(f"the window has no {', '.join(missing)}")
+    chosen = window.take(np.sort(np.random.default_rng(seed).permutation(len(window))[:MOST_PHOTOS]))
+    assert chosen.statistics is not None  # noqa: S101 - for the type checker, as the next two
+    assert chosen.strangeness is not None  # noqa: S101
+    assert chosen.embedding is not None  # noqa: S101
+    columns = [chosen.statistic_names.index(name) for name in version.statistic_names]
+    return replace(
+        version,
+        probabilities=chosen.probabilities.astype(np.float32),
+        truth=chosen.probabilities.argmax(axis=1).astype(np.uint16),
+        embedding=chosen.embedding.astype(np.float16),
+        statistics=chosen.statistics[:, columns].astype(np.float32),
+        strangeness=chosen.strangeness.astype(np.float32),
+    )
