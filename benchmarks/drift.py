@@ -219,14 +219,15 @@ class Bench:
         ]
 
     def _with_copies(self, known: Numbers, left_out: str | None) -> Reference:
-        """Returns a reference of clean photos, and of copies of `known` (rows of what was corrupted)."""
+        """Returns a reference of clean photos, and of corrupted copies of `known` (rows of what was corrupted)."""
         rng = np.random.default_rng(5)
         more = rng.choice(np.setdiff1d(self.version.others, self.photos.places), REFERENCE - len(known), replace=False)
         places = np.concatenate([self.photos.places[known], more])
         shifts = [shift for shift in self.photos.worse if shift[0] != left_out]
         worse: list[tuple[Shift, Seen, Numbers]] = []
+        each = REFERENCE // len(shifts)  # copies of a shift: as many in all as there are photos
         for number, shift in enumerate(shifts):
-            own = known[number :: len(shifts)]
+            own = known[(number * each + np.arange(each)) % len(known)]
             worse.append((shift, self.photos.worse[shift].take(own), self.photos.truth[self.photos.places[own]]))
         return self.version.reference(self.photos.clean.take(places), self.photos.truth[places], worse)
 

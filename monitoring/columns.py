@@ -26,9 +26,8 @@ def ks_statistic(one: Numbers, other: Numbers) -> float:
 def ks_p_value(one: Numbers, other: Numbers) -> float:
     """Returns the two-sample Kolmogorov–Smirnov p-value, from above.
 
-    The first term of the alternating series of Kolmogorov's distribution, which bounds it. The distribution of the
-    statistic approaches it from below for samples of a few dozen on (Hodges, Arkiv för Matematik 1958), and ties lower
-    it further.
+    The bound of Dvoretzky, Kiefer & Wolfowitz, which holds for two samples within a few per cent of p, and exactly for
+    large ones (Wei & Dudley, Statistics & Probability Letters 2012). Ties lower the true value further.
     """
     size = len(one) * len(other) / (len(one) + len(other))
     return min(1.0, 2 * math.exp(-2 * size * ks_statistic(one, other) ** 2))

@@ -49,6 +49,21 @@ def test_a_share_is_as_probable_as_counting_says(drawn: int, of: int, marked: in
     )
 
 
+@pytest.mark.parametrize("count", [30, 50, 300])
+def test_the_ks_p_value_is_no_smaller_than_the_exact_one_of_two_equal_samples(count: int):
+    """Exact by reflection: Gnedenko & Korolyuk (1951)."""
+    for steps in range(1, count + 1):
+        terms = (
+            (-1) ** (j + 1) * Fraction(math.comb(2 * count, count - j * steps), math.comb(2 * count, count))
+            for j in range(1, count // steps + 1)
+        )
+        exact = float(2 * sum(terms))
+        below = np.arange(count)
+        found = ks_p_value(below, below + steps - 0.5)
+        assert ks_statistic(below, below + steps - 0.5) == pytest.approx(steps / count)
+        assert found >= min(1.0, exact) * 0.97
+
+
 def test_shares_of_many_photos_are_told_too():
     assert share_p_value(3000, 5000, 5000, 10_000) < 1e-50
     assert 0.4 < share_p_value(2500, 5000, 5000, 10_000) < 0.6
