@@ -37,7 +37,7 @@ linux:
 
 setup: linux .venv/.ready .venv-emulator/.ready ## install the two environments from their locks
 
-deploy-setup: .venv/.deploy ## install what `pulumi` and the commands need, from its lock: some 335 MB, without PyTorch
+deploy-setup: .venv/.deploy ## install what `pulumi` and the commands need, from its lock: some 370 MB, without PyTorch
 
 provider: setup ## download the AWS provider into .tools unless this machine has one; requirements/downloads.toml has its hash
 	@$(RUN) -m rehearsal.provider embedded
@@ -112,7 +112,7 @@ $(UV): requirements/tools.txt
 # The same environment as above, or a subset of it: the locks agree (tests/deployment), so neither target undoes the other.
 # If there is no .venv, the Pulumi CLI makes one, with any Python and without the SDK: --clear replaces that one.
 .venv/.deploy: requirements/deploy.txt pyproject.toml | $(UV)
-	@echo "setup      environment for Pulumi and the commands (some 335 MB)"
+	@echo "setup      environment for Pulumi and the commands (some 370 MB)"
 	@$(call environment,.venv)
 	@$(UV) pip install $(if $(wildcard .venv/.ready),,--exact) --quiet --python .venv/bin/python --require-hashes \
 	  --requirement requirements/deploy.txt

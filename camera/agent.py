@@ -33,7 +33,7 @@ class Agent:
         store: Creates | None,
         clock: Clock | None = None,
         detector: Detector | None = None,
-        connect: Callable[[AgentSettings], Classifier] | None = None,
+        connect: Callable[[AgentSettings, str], Classifier] | None = None,
     ) -> None:
         """Raises `SpoolInUse`, `SpoolUnusable`."""
         self._clock = clock or SystemClock()
@@ -57,7 +57,7 @@ class Agent:
             clock=self._clock,
             metrics=self.metrics,
         )
-        self._classifiers = [(connect or _connect)(settings) for _ in settings.cameras]
+        self._classifiers = [(connect or _connect)(settings, camera.name) for camera in settings.cameras]
         self.cameras = tuple(
             Camera(
                 camera,
@@ -157,9 +157,9 @@ class Agent:
         return thread
 
 
-def _connect(settings: AgentSettings) -> Classifier:
+def _connect(settings: AgentSettings, camera: str) -> Classifier:
     key = None if settings.api_key_file is None else KeyFile(settings.api_key_file)
-    return Classifier(settings.endpoint, key=key, answer_seconds=settings.answer_seconds)
+    return Classifier(settings.endpoint, camera=camera, key=key, answer_seconds=settings.answer_seconds)
 
 
 def _facts(camera: Camera, visits_today: int) -> Mapping[str, Any]:

@@ -14,6 +14,7 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import Interpolation
 from PIL import Image
 
+from registry.telemetry import CAMERA_HEADER
 from registry.versions.abstention import NEITHER
 
 _CONNECT_SECONDS = 1.0
@@ -67,12 +68,13 @@ class KeyFile:
 
 
 class Classifier:
-    """One camera's line to the endpoint; not for several threads at once."""
+    """One camera's line to the endpoint, which records its predictions under the name `camera`; for one thread."""
 
     def __init__(
         self,
         endpoint: str,
         *,
+        camera: str | None = None,
         key: KeyFile | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
         answer_seconds: float = _ANSWER_SECONDS,
@@ -83,7 +85,7 @@ class Classifier:
         self._client = httpx.AsyncClient(
             base_url=endpoint,
             timeout=httpx.Timeout(answer_seconds, connect=_CONNECT_SECONDS),
-            headers={"content-type": "image/jpeg"},
+            headers={"content-type": "image/jpeg"} | ({} if camera is None else {CAMERA_HEADER: camera}),
             transport=transport,
             trust_env=False,
         )

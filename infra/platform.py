@@ -15,6 +15,7 @@ from infra.operators import Grants, GrantsArgs, Operators, OperatorsArgs
 from infra.resource_names import ResourceNameOutputs
 from infra.storage.data_lake import DataLake, DataLakeArgs
 from infra.storage.model_store import ModelStore, ModelStoreArgs
+from infra.storage.telemetry_table import TelemetryTable, TelemetryTableArgs
 from registry.layout import Role
 
 
@@ -62,7 +63,13 @@ def create_training(
 
 def _own(settings: StackSettings) -> Platform:
     account = aws.get_caller_identity_output().account_id
-    data_lake = DataLake("data", DataLakeArgs(protect=settings.protect_data, accounts=settings.accounts))
+    data_lake = DataLake(
+        "data",
+        DataLakeArgs(protect=settings.protect_data, telemetry_days=settings.telemetry_days, accounts=settings.accounts),
+    )
+    TelemetryTable(
+        "telemetry", TelemetryTableArgs(data_lake=data_lake.lake.name_when_ready, days=settings.telemetry_days)
+    )
     operators = Operators("operators", OperatorsArgs(account=account, others=tuple(settings.accounts.values())))
     models = ModelStore(
         "models",

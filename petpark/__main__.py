@@ -63,6 +63,14 @@ class Program(Commands):
             "Hyperparameter search: each trial is a job, within a budget of hours and money.",
         ),
         "models": Listed("petpark.commands.registry.models", "The registry: versions, channels, certificates."),
+        "who": Listed(
+            "petpark.commands.registry.who",
+            "Show the version, certificate, dataset, code and people behind a recorded prediction.",
+        ),
+        "drift": Listed(
+            "petpark.commands.serving.drift",
+            "Compare recorded predictions with the validation photos of the version, per camera and hour.",
+        ),
         "endpoints": Listed("petpark.commands.serving.endpoints", "State of the running endpoints."),
         "camera": Listed("petpark.commands.serving.camera", "The camera agent."),
         "keys": Listed("petpark.commands.serving.api_keys", "API keys of endpoints."),

@@ -21,7 +21,7 @@ ENVIRONMENT = 2
 GATES_FAILED = 3
 """Exit code of `train --watch`: the version was published and failed gates."""
 
-_PACKAGES = frozenset({"training", "imaging", "rehearsal", "serving", "camera"})
+_PACKAGES = frozenset({"training", "imaging", "monitoring", "rehearsal", "serving", "camera"})
 _AROUND = frozenset(
     {
         "AddressInUse",
@@ -141,6 +141,16 @@ class StillRunning(OperatorError):
     """Watching was stopped; what was watched continues."""
 
     exit_code = 130  # as shells have it for an interrupt
+
+
+class ReferenceUnfit(OperatorError):
+    """A reference cannot be read, or recorded predictions cannot be compared with it."""
+
+
+class PredictionNotFound(OperatorError):
+    """No recorded prediction has this id."""
+
+    exit_code = NOT_SO
 
 
 class VersionUnknown(OperatorError):

@@ -25,6 +25,7 @@ from serving.logs import log_to_cloudwatch, log_to_stdout
 from serving.pages.registry_view import RegistryView
 from serving.pages.rollback import PromoterSessions
 from serving.process_exit import end
+from serving.recording.recorder import Recorder
 from serving.release.admission import Admission
 from serving.release.challenger import Challenger
 from serving.release.experiment_counters import ExperimentCollector
@@ -81,6 +82,16 @@ def _serve(settings: ServingSettings) -> None:
     ring = None
     if settings.api_keys_prefix:
         ring = KeyRing(KeyLog(store, settings.api_keys_prefix), metrics=metrics)
+    recorder = None
+    if settings.recording:
+        recorder = Recorder(
+            settings.recording.policy,
+            S3Store(client, settings.recording.data_lake),
+            stack=settings.recording.stack,
+            channel=settings.channel,
+            instance=settings.instance,
+            metrics=metrics,
+        )
     uvloop.run(
         serve(
             settings,
@@ -90,6 +101,7 @@ def _serve(settings: ServingSettings) -> None:
             ring=ring,
             view=view,
             open_promotion_service=open_promotion_service,
+            recorder=recorder,
         )
     )
 

@@ -27,6 +27,7 @@ from serving.pages import PagesApi
 from serving.pages.models_page import ModelsApi
 from serving.pages.registry_view import RegistryView
 from serving.pages.rollback import OpensPromotionService, RollBackApi
+from serving.recording.recorder import Recorder
 from serving.release.live import Live
 from serving.release.shadow import Shadow
 from serving.release.traffic_split import TrafficSplit
@@ -46,19 +47,29 @@ def create_app(
     view: RegistryView | None = None,
     open_promotion_service: OpensPromotionService | None = None,
     connections: Connections | None = None,
+    recorder: Recorder | None = None,
     clock: Clock = utc_now,
 ) -> RequestMiddleware:
     """Make the ASGI application of one endpoint; `live` decides which version answers, `door` authenticates callers.
 
     Without a `door` there are no keys: all callers or none are admitted, as the settings say. `view` is what the page
     Models shows, and `open_promotion_service` lets an operator move the channel from there; None: not from here.
+    `recorder` records predictions; None: no.
     """
     bodies = bodies or Bodies(settings.limits, shares=not settings.behind_load_balancer)
     door = door or ApiKeyAuth(None, required=settings.api_keys == "required", metrics=metrics)
     name = settings.model
     split = TrafficSplit(live=live, shadow=shadow or Shadow())
-    classify = ClassifyApi(live=live, split=split, bodies=bodies, workers=workers, metrics=metrics)
-    batch = BatchApi(live=live, bodies=bodies, workers=workers, metrics=metrics, door=door, most=settings.limits.batch)
+    classify = ClassifyApi(live=live, split=split, bodies=bodies, workers=workers, metrics=metrics, recorder=recorder)
+    batch = BatchApi(
+        live=live,
+        bodies=bodies,
+        workers=workers,
+        metrics=metrics,
+        door=door,
+        most=settings.limits.batch,
+        recorder=recorder,
+    )
     health = _health(settings, live=live, metrics=metrics, door=door, clock=clock)
     v2 = InferenceProtocolApi(
         live=live, bodies=bodies, workers=workers, name=name, batch=settings.limits.batch, door=door

@@ -26,6 +26,7 @@ from serving.listening import check_address
 from serving.pages.registry_view import RegistryView
 from serving.pages.rollback import OpensPromotionService
 from serving.process_exit import end
+from serving.recording.recorder import Recorder
 from serving.release.live import Live
 from serving.settings import Limits, ServingSettings
 from serving.state_report import report_state
@@ -40,6 +41,8 @@ _SPARE = 4
 _OPEN_FILES = 8192
 _MOMENT = 0.05
 _SUMMING_UP_SECONDS = 30.0
+_STORING_SECONDS = 3.0
+"""Time for the last recorded predictions, within the `end_seconds` that the process has."""
 
 
 class Follower(Protocol):
@@ -58,6 +61,7 @@ async def serve(
     ring: KeyRing | None = None,
     view: RegistryView | None = None,
     open_promotion_service: OpensPromotionService | None = None,
+    recorder: Recorder | None = None,
     stop: asyncio.Event | None = None,
 ) -> None:
     """Answer requests until `stop`; then finish what was begun and return. Raises `AddressInUse`.
@@ -87,6 +91,7 @@ async def serve(
         view=view,
         open_promotion_service=open_promotion_service,
         connections=connections,
+        recorder=recorder,
     )
     server = _server(app, settings, settings.port, limits.connections)
     probes = None
@@ -96,7 +101,12 @@ async def serve(
     grpc = await _grpc(
         settings, live=live, metrics=metrics, workers=workers, door=door, bodies=bodies, connections=connections
     )
-    with _following(followers, poll_seconds=settings.poll_seconds), _reading(ring), _guarding(connections):
+    with (
+        _following(followers, poll_seconds=settings.poll_seconds),
+        _reading(ring),
+        _guarding(connections),
+        _recording(recorder),
+    ):
         server.on_startup(lambda: logger.info("listening", extra={"host": settings.host, "port": settings.port}))
         summing_up = asyncio.create_task(sum_up(metrics, every_seconds=_SUMMING_UP_SECONDS))
         reporting = asyncio.create_task(report_state(live))
@@ -225,6 +235,24 @@ def _following(followers: Sequence[Follower], *, poll_seconds: float) -> Generat
         yield
     finally:
         stop.set()  # a daemon: a store that does not answer cannot hold the process back
+
+
+@contextlib.contextmanager
+def _recording(recorder: Recorder | None) -> Generator[None]:
+    """Store recorded predictions on threads of their own, and what is left at the end, as far as time allows."""
+    if recorder is None:
+        yield
+        return
+    stop = threading.Event()
+    thread = threading.Thread(target=recorder.run, args=(stop,), name="telemetry", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join(_STORING_SECONDS)
+        if thread.is_alive():
+            recorder.count_rest()
 
 
 @contextlib.contextmanager

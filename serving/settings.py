@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from registry.channel_policy import STRICT, ChannelPolicy, ChannelPolicyInvalid
 from registry.layout import API_KEYS, Variable
+from registry.telemetry import TelemetryPolicy, TelemetryPolicyInvalid
 from serving.inference.execution_providers import CPU_ONLY, ProviderUnknown, parse_providers
 
 _MEBIBYTE = 1024 * 1024
@@ -85,6 +86,15 @@ class Limits:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RecordingSettings:
+    """Where and how predictions are recorded."""
+
+    data_lake: str
+    stack: str
+    policy: TelemetryPolicy
+
+
+@dataclass(frozen=True, kw_only=True)
 class ServingSettings:
     """One endpoint's place in the world."""
 
@@ -118,6 +128,8 @@ class ServingSettings:
     """ARN of the role in which an operator's own credentials may move the channel from the page Models; None: none."""
     rule: ChannelPolicy = STRICT
     """The rule of the followed channel."""
+    recording: RecordingSettings | None = None
+    """None: predictions are not recorded."""
     instance: str = "local"
     cache: Path | None = None
     """Where verified files are remembered; None: nowhere."""
@@ -159,6 +171,7 @@ class ServingSettings:
             cameras=_cameras(environment),
             promoter_role=environment.get(Variable.PROMOTER_ROLE) or None,
             rule=_rule(environment),
+            recording=_recording(read),
             instance=socket.gethostname(),
             cache=_cache(environment),
         )
@@ -240,6 +253,26 @@ def _rule(environment: Mapping[str, str]) -> ChannelPolicy:
         return ChannelPolicy.from_dict(cast("dict[str, Any]", values))
     except ValueError as error:
         raise SettingInvalid(f"{Variable.CHANNEL_RULE} is not a channel rule: {error}.") from None
+
+
+def _recording(read: "_Reader") -> RecordingSettings | None:
+    text = read.environment.get(Variable.TELEMETRY, "").strip()
+    if not text:
+        return None
+    try:
+        values = json.loads(text)
+        if not isinstance(values, dict):
+            raise TelemetryPolicyInvalid("it is not a JSON object")
+        policy = TelemetryPolicy.from_dict(cast("dict[str, Any]", values))
+    except ValueError as error:
+        raise SettingInvalid(f"{Variable.TELEMETRY} is not a policy for recorded predictions: {error}.") from None
+    if not policy.sample_percent:
+        return None
+    return RecordingSettings(
+        data_lake=read.text(Variable.DATA_LAKE, "the bucket of recorded predictions"),
+        stack=read.text(Variable.STACK, "the stack under which predictions are recorded"),
+        policy=policy,
+    )
 
 
 def _cache(environment: Mapping[str, str]) -> Path | None:

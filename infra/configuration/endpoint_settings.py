@@ -5,6 +5,13 @@ from dataclasses import dataclass
 
 from infra.configuration.instance_types import InstanceType
 from infra.configuration.settings_reader import NONE, Reader
+from registry.telemetry import (
+    CAMERA_OR_ALL,
+    LARGEST_BUFFER_MB,
+    REDACTABLE,
+    SMALLEST_BUFFER_MB,
+    TelemetryPolicy,
+)
 
 _LONGEST_CERTIFIED = 64
 """The longest name, in characters, for which ACM issues a certificate.
@@ -43,6 +50,8 @@ class EndpointSettings:
     """Route 53 hosted zone of the name; None: its DNS is elsewhere."""
     tls_certificate: str | None
     """ARN of a certificate for the name; None: one is requested and validated in the zone."""
+    telemetry: TelemetryPolicy
+    """What is recorded of predictions."""
 
 
 def read_endpoint(values: Reader, region: str) -> EndpointSettings:
@@ -86,6 +95,19 @@ def read_endpoint(values: Reader, region: str) -> EndpointSettings:
         host_name=host,
         dns_zone=zone,
         tls_certificate=certificate,
+        telemetry=_telemetry(values),
+    )
+
+
+def _telemetry(values: Reader) -> TelemetryPolicy:
+    redactable = ", ".join(sorted(REDACTABLE))
+    return TelemetryPolicy(
+        sample_percent=values.integer("telemetry_sample_percent", 0, 100),
+        buffer_mb=values.integer("telemetry_buffer_mb", SMALLEST_BUFFER_MB, LARGEST_BUFFER_MB),
+        thumbnails=values.texts("telemetry_thumbnails", CAMERA_OR_ALL, "a list of cameras, ['*'] for all, or []"),
+        redact=values.texts(
+            "telemetry_redact", re.compile("|".join(sorted(REDACTABLE))), f"a list of some of {redactable}, or []"
+        ),
     )
 
 

@@ -30,6 +30,8 @@ _LONGEST_LOCK_DAYS = 36_500
 LONGEST_CERTIFICATE_DAYS = 3_650
 """A certificate says that somebody looked at a version; ten years on nobody has."""
 
+_LONGEST_TELEMETRY_DAYS = 3_650
+
 # Names of regions in the partition `aws`, which every ARN here is of.
 # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference-arns.html
 _REGION = re.compile(r"(?!cn-|us-gov-|[a-z]{2}-iso|eusc-)[a-z]{2}(-[a-z]+)+-[0-9]{1,2}")
@@ -90,6 +92,8 @@ class StackSettings:
     """Days for which S3 keeps what is in the model store from being deleted for good; 0 for no Object Lock."""
     certificate_days: int
     """The longest that a certificate may be valid; the value of the stack that owns the platform counts."""
+    telemetry_days: int
+    """Days that recorded predictions are kept; the value of the stack that owns the platform counts."""
     channels: Mapping[str, ChannelPolicy]
     """Each channel's rule; empty in a stack that does not own the platform."""
     accounts: Mapping[str, str]
@@ -140,6 +144,7 @@ def read_from(values: Reader, region: str | None) -> StackSettings:
         protect_data=values.boolean("protect_data"),
         object_lock_days=values.integer("object_lock_days", 0, _LONGEST_LOCK_DAYS),
         certificate_days=values.integer("certificate_days", 1, LONGEST_CERTIFICATE_DAYS),
+        telemetry_days=values.integer("telemetry_days", 1, _LONGEST_TELEMETRY_DAYS),
         channels=_channels(values, platform_stack, endpoint.channel),
         accounts=values.accounts("accounts", _MOST_ACCOUNTS),
         photo_sources=_photo_sources(values, platform_stack),

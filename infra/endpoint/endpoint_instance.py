@@ -87,6 +87,9 @@ def start_script(args: EndpointArgs, machine: InstanceBase, *, behind_load_balan
                 Variable.BEHIND_LOAD_BALANCER: str(behind_load_balancer).lower(),
                 Variable.PROVIDERS: settings.providers,
                 Variable.PROMOTER_ROLE: roles[Role.PROMOTER],
+                Variable.DATA_LAKE: places.data_lake,
+                Variable.STACK: stack,
+                Variable.TELEMETRY: json.dumps(settings.telemetry.to_dict(), sort_keys=True),
                 Variable.CHANNEL_RULE: json.dumps(channels.get(settings.channel, STRICT.to_dict()), sort_keys=True),
             },
         )

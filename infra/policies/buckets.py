@@ -17,14 +17,15 @@ from infra.policies.statements import (
 )
 from registry.channel_policy import ChannelPolicy
 from registry.layout import EVENT_PICTURES, EVENTS, channel_prefix, code_prefix, experiments_prefix
+from registry.telemetry import TELEMETRY
 
 ACCESS_LOG = "model-store/"
 """Prefix of the model store's access log in its bucket."""
 
 
 def lake_bucket(bucket: str, accounts: Accounts) -> Document:
-    """Refuse plain HTTP; let endpoints in other accounts add events, and overwrite none."""
-    added = [objects_arn(bucket, prefix) for prefix in (EVENTS, EVENT_PICTURES)]
+    """Refuse plain HTTP; let endpoints in other accounts add events and recorded predictions, and overwrite none."""
+    added = [objects_arn(bucket, prefix) for prefix in (EVENTS, EVENT_PICTURES, TELEMETRY)]
     once = {"Null": {"s3:if-none-match": "false"}}
     return document(
         [

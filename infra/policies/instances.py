@@ -27,6 +27,7 @@ from registry.layout import (
     creates,
     reads,
 )
+from registry.telemetry import stack_prefix
 
 _CHECKPOINTS = checkpoints_prefix("*")
 """The checkpoints of every job, because a policy cannot know which job an instance will run."""
@@ -76,9 +77,10 @@ def session_manager() -> Document:
 
 
 def endpoint(places: ResourceNames, log_group: str, stack: str) -> Document:
-    """What an endpoint of `stack` may do: read code, models and its own callers' keys, verify certificates; add events.
+    """What an endpoint of `stack` may do: read code, models and its own callers' keys, verify certificates; add events
+    and recorded predictions of its own stack.
 
-    It reads no event: what a camera saw is nothing that a machine in the park needs to get back.
+    It reads none of these: what a camera saw is nothing that a machine in the park needs to get back.
     """
     return document(
         [
@@ -86,7 +88,7 @@ def endpoint(places: ResourceNames, log_group: str, stack: str) -> Document:
             *read_below(places.model_store, (f"{places.model}/", api_keys_prefix(stack))),
             use_key(places.encryption_key, writes=False),
             verify(places.signing_key),
-            add(places.data_lake, (EVENTS, EVENT_PICTURES)),
+            add(places.data_lake, (EVENTS, EVENT_PICTURES, stack_prefix(stack))),
             tell(log_group),
         ]
     )

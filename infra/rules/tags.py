@@ -23,6 +23,7 @@ TAGGABLE = frozenset(
         "ec2.Subnet",
         "ec2.Vpc",
         "ec2.VpcEndpoint",
+        "glue.CatalogDatabase",
         "iam.InstanceProfile",
         "iam.Role",
         "kms.Key",

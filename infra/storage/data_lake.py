@@ -11,6 +11,7 @@ from infra.component import Component, document
 from infra.policies import Accounts, Document
 from infra.storage.buckets import BucketArgs, PrivateBucket, forget_replaced
 from registry.layout import EVENT_PICTURES, JOBS
+from registry.telemetry import TELEMETRY
 
 _CHECKPOINT_DAYS = 90
 _PICTURE_DAYS = 30
@@ -22,6 +23,8 @@ class DataLakeArgs:
     """How the data lake treats its contents."""
 
     protect: bool
+    telemetry_days: int
+    """Days that recorded predictions are kept."""
     accounts: Accounts
     """Stacks in other accounts: their endpoints add events, and their code bundles are kept here."""
 
@@ -29,7 +32,8 @@ class DataLakeArgs:
 class DataLake(Component):
     """Two buckets: `lake` holds what models are made of, `workspace` what their making needs.
 
-    Photos stay until somebody deletes them; so do the events of cameras, but their pictures go after a month. Jobs
+    Photos stay until somebody deletes them; so do the events of cameras, but their pictures go after a month, and
+    recorded predictions after the days that the settings state. Jobs
     leave the workspace after a while: what they found out is in the registry by then. Code bundles stay, so that an old
     version can be made again.
     """
@@ -39,7 +43,9 @@ class DataLake(Component):
         self.lake = PrivateBucket(
             f"{name}-lake",
             BucketArgs(
-                protect=args.protect, encryption_key=None, lifecycle=[_FORGET_PICTURES, forget_replaced(_UNDO_DAYS)]
+                protect=args.protect,
+                encryption_key=None,
+                lifecycle=[_FORGET_PICTURES, _forget_telemetry(args.telemetry_days), forget_replaced(_UNDO_DAYS)],
             ),
             pulumi.ResourceOptions(parent=self),
         )
@@ -60,6 +66,16 @@ class DataLake(Component):
             bucket=private.bucket.bucket,
             policy=document(decide, bucket=private.bucket.bucket, accounts=args.accounts),
         )
+
+
+def _forget_telemetry(days: int) -> aws.s3.BucketLifecycleConfigurationRuleArgsDict:
+    return {
+        "id": "forget-telemetry",
+        "status": "Enabled",
+        "filter": {"prefix": TELEMETRY},
+        "expiration": {"days": days},
+        "noncurrent_version_expiration": {"noncurrent_days": 1},
+    }
 
 
 _FORGET_JOBS: aws.s3.BucketLifecycleConfigurationRuleArgsDict = {

@@ -10,13 +10,14 @@ from starlette.responses import Response
 from imaging import PhotoError
 from serving.auth.api_key_auth import ApiKeyAuth
 from serving.http.body import Bodies
-from serving.http.classify import FORM_TYPE, Abstained, as_json, deployed, peer_of
+from serving.http.classify import FORM_TYPE, Abstained, as_json, deployed, peer_of, recording_of
 from serving.http.multipart import SentPhoto, photos_of
 from serving.http.workers import Workers
 from serving.inference.explanation import Explain, Explanation, abstain_of, explain_of, explanation
-from serving.inference.loaded_model import ChosenBy, LoadedModel, Model, Share
+from serving.inference.loaded_model import ChosenBy, Model, Share
 from serving.problems import WRONG_TYPE, PhotoProblem, Problem, members, of_photo
-from serving.release.live import Live
+from serving.recording.recorder import Recorder, RequestRecording
+from serving.release.live import Deployed, Live
 from serving.telemetry import Metrics
 
 
@@ -49,14 +50,24 @@ class BatchApi:
     """
 
     def __init__(
-        self, *, live: Live, bodies: Bodies, workers: Workers, metrics: Metrics, door: ApiKeyAuth, most: int
+        self,
+        *,
+        live: Live,
+        bodies: Bodies,
+        workers: Workers,
+        metrics: Metrics,
+        door: ApiKeyAuth,
+        most: int,
+        recorder: Recorder | None = None,
     ) -> None:
+        """`recorder` None: no prediction is recorded."""
         self._live = live
         self._bodies = bodies
         self._workers = workers
         self._metrics = metrics
         self._door = door
         self._most = most
+        self._recorder = recorder
 
     async def classify(self, request: Request) -> Response:
         """Answer `POST /v1/classify/batch`: 200 for a form that can be read, whatever its photos are."""
@@ -72,8 +83,10 @@ class BatchApi:
         async with self._bodies.read(request) as body:
             photos = await self._workers.run(peer, photos_of, body, content_type, most=self._most)
             self._door.charge(request.state.caller, len(photos))
-            model = deployed(self._live).model  # one version for the whole batch
-            results = await self._all(peer, model, photos, explain, abstain=abstain)
+            current = deployed(self._live)  # one version for the whole batch
+            model = current.model
+            recording = recording_of(self._recorder, request) if self._recorder else None
+            results = await self._all(peer, current, photos, explain, abstain=abstain, recording=recording)
         answer: Batch = {
             "model": model.identity,
             "request_id": request.state.request_id,
@@ -84,15 +97,23 @@ class BatchApi:
         return Response(await self._workers.run_in_place(peer, as_json, answer), media_type="application/json")
 
     async def _all(
-        self, peer: str, model: LoadedModel, photos: list[SentPhoto], explain: Explain, *, abstain: bool
+        self,
+        peer: str,
+        current: Deployed,
+        photos: list[SentPhoto],
+        explain: Explain,
+        *,
+        abstain: bool,
+        recording: RequestRecording | None,
     ) -> list[BatchResult]:
         results: list[BatchResult] = [{"name": photo.name} for photo in photos]
         waiting = iter(range(len(photos)))
 
         async def lane() -> None:
             for number in waiting:
+                wanted = recording if recording is not None and recording.wants(number) else None
                 results[number] = await self._workers.run_in_place(
-                    peer, self._one, model, photos[number], explain, abstain=abstain
+                    peer, self._one, current, number, photos[number], explain, abstain=abstain, recording=wanted
                 )
 
         async def further_lane() -> None:
@@ -109,13 +130,25 @@ class BatchApi:
                     lanes.create_task(further_lane())
         return results
 
-    def _one(self, model: LoadedModel, photo: SentPhoto, explain: Explain, *, abstain: bool) -> BatchResult:
+    def _one(
+        self,
+        current: Deployed,
+        number: int,
+        photo: SentPhoto,
+        explain: Explain,
+        *,
+        abstain: bool,
+        recording: RequestRecording | None,
+    ) -> BatchResult:
         """Returns one photo's part of the answer; whatever is wrong with it spoils no other."""
+        model = current.model
         try:
-            found = model.classify(photo.content, explain=explain is not Explain.NOTHING)
+            found = model.classify(photo.content, explain=explain is not Explain.NOTHING, record=recording is not None)
         except PhotoError as error:
             problem = of_photo(error)
             return {"name": photo.name, "problem": members(problem.kind, problem.detail)}
+        if recording is not None:
+            recording.record(photo.content, found, model=model, entry=current.move.number, item=number)
         self._metrics.predictions.labels(model.version.number, found.label).inc()
         answer: BatchResult = {
             "name": photo.name,

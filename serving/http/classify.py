@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from imaging import PhotoError
+from registry.telemetry import CAMERA_HEADER
 from serving.auth.api_key_auth import Caller
 from serving.http.body import Bodies
 from serving.http.multipart import photo_of
@@ -17,6 +18,7 @@ from serving.http.workers import Workers
 from serving.inference.explanation import Explain, Explanation, abstain_of, explain_of, explanation
 from serving.inference.loaded_model import AbstentionAnswer, ChosenBy, Model, Share
 from serving.problems import NOT_READY, UNREADABLE, WRONG_TYPE, Problem, of_photo
+from serving.recording.recorder import Recorder, RequestRecording
 from serving.release import traffic_split
 from serving.release.live import Deployed, Live
 from serving.release.traffic_split import Answer, TrafficSplit
@@ -58,15 +60,37 @@ def peer_of(workers: Workers, request: Request) -> str:
     return workers.peer(request.state.caller, request.client.host if request.client else None)
 
 
+def recording_of(recorder: Recorder, request: Request) -> RequestRecording:
+    """Returns what records the predictions of a request."""
+    state = request.state
+    return RequestRecording(
+        recorder=recorder,
+        request_id=state.request_id,
+        camera=recorder.camera(request.headers.get(CAMERA_HEADER), state.caller),
+        began=state.reply.began,
+    )
+
+
 class ClassifyApi:
     """Reads a photo, has it classified on a thread, writes the answer."""
 
-    def __init__(self, *, live: Live, split: TrafficSplit, bodies: Bodies, workers: Workers, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        *,
+        live: Live,
+        split: TrafficSplit,
+        bodies: Bodies,
+        workers: Workers,
+        metrics: Metrics,
+        recorder: Recorder | None = None,
+    ) -> None:
+        """`recorder` None: no prediction is recorded."""
         self._live = live
         self._split = split
         self._bodies = bodies
         self._workers = workers
         self._metrics = metrics
+        self._recorder = recorder
 
     async def classify(self, request: Request) -> Response:
         """Answer `POST /v1/classify`."""
@@ -75,6 +99,7 @@ class ClassifyApi:
         deployed(self._live)  # say so before the caller sends megabytes
         request_id: str = request.state.request_id
         peer = peer_of(self._workers, request)
+        recording = self._recording(request)
         async with self._bodies.read(request) as body:
             await self._workers.answer(
                 peer,
@@ -87,6 +112,7 @@ class ClassifyApi:
                 request_id=request_id,
                 unit=_unit(request),
                 caller=request.state.caller,
+                recording=recording,
             )
         return Sent()
 
@@ -101,6 +127,7 @@ class ClassifyApi:
         request_id: str,
         unit: str,
         caller: Caller,
+        recording: RequestRecording | None,
     ) -> None:
         """Answer from the thread that did the work: a way through the event loop would cost two changes of threads."""
         photo = unwrap(body)
@@ -109,7 +136,12 @@ class ClassifyApi:
         current = deployed(self._live)
         try:
             answer = self._split.classify(
-                current, photo, explain=explain is not Explain.NOTHING, request=request_id, caller=unit
+                current,
+                photo,
+                explain=explain is not Explain.NOTHING,
+                request=request_id,
+                caller=unit,
+                record=recording is not None,
             )
         except PhotoError as error:
             raise of_photo(error) from error
@@ -118,6 +150,14 @@ class ClassifyApi:
         if answer.arm:
             headers[traffic_split.HEADER] = answer.arm
         reply.send_now(200, headers, _document(answer, request_id, explain, abstain=abstain))
+        if recording is not None:
+            recording.record(photo, answer.found, model=answer.model, entry=current.move.number, arm=answer.arm)
+
+    def _recording(self, request: Request) -> RequestRecording | None:
+        recorder = self._recorder
+        if recorder is None or not recorder.wants(request.state.request_id):
+            return None
+        return recording_of(recorder, request)
 
 
 def _unit(request: Request) -> str:

@@ -1,6 +1,7 @@
 """The answer to one request: sent once, by the event loop or by the thread that made it."""
 
 import threading
+import time
 from collections.abc import Callable, Iterable, Mapping
 
 from starlette.responses import Response
@@ -22,6 +23,7 @@ class Reply:
         self._sending = sending
         self._lock = threading.Lock()
         self._sent_by_thread = False
+        self.began = time.perf_counter()
         self.status = 0
         """0 as long as nothing was sent."""
 

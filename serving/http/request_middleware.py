@@ -39,14 +39,13 @@ class RequestMiddleware:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        began = time.perf_counter()
         request_id = request_id_of(Headers(scope=scope).get("x-request-id"))
         counted = False
 
         def count(status: int) -> None:
             nonlocal counted
             counted = True
-            self._count(_route(scope), status, time.perf_counter() - began)
+            self._count(_route(scope), status, time.perf_counter() - reply.began)
 
         reply = Reply(send, every_answer=lambda: self._marks(request_id), sending=count)
         scope.setdefault("state", {}).update(request_id=request_id, reply=reply)

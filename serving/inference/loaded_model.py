@@ -87,6 +87,8 @@ class Prediction:
     """[classes, h, w], when requested"""
     pixels: Pixels | None = None
     """[size, size, 3]: what the model saw, when requested"""
+    embedding: npt.NDArray[np.float32] | None = None
+    """[d], when the prediction is recorded"""
 
     @property
     def confidence(self) -> float:
@@ -150,13 +152,18 @@ class LoadedModel:
         """Returns the pixels [1, size, size, 3] that the model sees. Raises `imaging.PhotoError`."""
         return imaging.decode(photo, self.session.size, max_pixels=self.max_pixels)[np.newaxis]
 
-    def classify(self, photo: bytes, *, explain: bool = False) -> Prediction:
-        """Classify a JPEG, PNG or WebP photo. Raises `imaging.PhotoError`."""
+    def classify(self, photo: bytes, *, explain: bool = False, record: bool = False) -> Prediction:
+        """Classify a JPEG, PNG or WebP photo. Raises `imaging.PhotoError`.
+
+        With `record` also return embedding and pixels; the other fields are the same.
+        """
         began = time.perf_counter()
         pixels = self.decode(photo)
         wanted = ("probabilities", "activation_map") if explain else ("probabilities",)
         if self.abstention is not None:
             wanted = (*wanted, STRANGENESS)
+        if record:
+            wanted = (*wanted, "embedding")
         outputs = self.session.outputs(pixels, wanted)
         scores: list[float] = outputs["probabilities"][0].tolist()
         return Prediction(
@@ -165,7 +172,8 @@ class LoadedModel:
             seconds=time.perf_counter() - began,
             strangeness=float(outputs[STRANGENESS][0]) if self.abstention is not None else None,
             activation_map=outputs["activation_map"][0] if explain else None,
-            pixels=pixels[0] if explain else None,
+            pixels=pixels[0] if explain or record else None,
+            embedding=outputs["embedding"][0] if record else None,
         )
 
     def abstained(self, found: Prediction) -> AbstentionAnswer | None:

@@ -32,23 +32,26 @@ class TrafficSplit:
         self._live = live
         self._shadow = shadow
 
-    def classify(self, current: Deployed, photo: bytes, *, explain: bool, request: str, caller: str) -> Answer:
+    def classify(
+        self, current: Deployed, photo: bytes, *, explain: bool, request: str, caller: str, record: bool = False
+    ) -> Answer:
         """Answer with `current`, or with its challenger. Raises `imaging.PhotoError`.
 
-        `request` and `caller` are the units that experiments draw from. If the challenger fails, `current` answers: no
-        caller sees a challenger's failures.
+        `record`: with what is recorded of a prediction. `request` and `caller` are the units that experiments draw
+        from. If the challenger fails, `current` answers: no caller sees a challenger's failures.
         """
         challenge = self._live.challenge
         if challenge is None or challenge.experiment.entry != current.move.number:
-            return Answer(model=current.model, found=current.model.classify(photo, explain=explain))
+            return Answer(model=current.model, found=current.model.classify(photo, explain=explain, record=record))
         counters, shadow = challenge.counters, challenge.experiment.mode == "shadow"
         challenger = challenge.drawn(request=request, caller=caller)
         if challenger is not None and not shadow:
-            found = _ask(challenge, challenger, photo, explain=explain)
+            found = _ask(challenge, challenger, photo, explain=explain, record=record)
             if found is not None:
                 return Answer(model=challenger, found=found, arm="challenger")
         try:
-            answer = Answer(model=current.model, found=current.model.classify(photo, explain=explain), arm="champion")
+            found = current.model.classify(photo, explain=explain, record=record)
+            answer = Answer(model=current.model, found=found, arm="champion")
         except PhotoError:
             raise  # the photo's fault, or its sender's
         except Exception:
@@ -72,10 +75,12 @@ def _compare(challenge: Challenge, photo: bytes, champion: Prediction) -> None:
         challenge.counters.compared(agree=found.label == champion.label)
 
 
-def _ask(challenge: Challenge, challenger: LoadedModel, photo: bytes, *, explain: bool) -> Prediction | None:
+def _ask(
+    challenge: Challenge, challenger: LoadedModel, photo: bytes, *, explain: bool, record: bool = False
+) -> Prediction | None:
     """Returns the challenger's answer, counted; None if it failed. Raises `imaging.PhotoError`."""
     try:
-        found = challenger.classify(photo, explain=explain)
+        found = challenger.classify(photo, explain=explain, record=record)
     except PhotoError:
         raise
     except Exception:

@@ -38,7 +38,7 @@ def dog(_request: httpx.Request) -> httpx.Response:
 def test_a_camera_whose_server_dies_is_lost_comes_back_and_every_visit_is_in_the_lake(rtsp, videos, tmp_path, caplog):
     store = MemoryStore()
     settings = settings_of(tmp_path, rtsp.url(), str(videos / VIDEO), data_lake="lake")
-    agent = Agent(settings, store=store, connect=lambda _: line_to(dog))
+    agent = Agent(settings, store=store, connect=lambda *_: line_to(dog))
     agent.start()
     gate, film = agent.cameras
     wait_until(lambda: gate.log.visits == 1, "a visit")
@@ -331,7 +331,7 @@ def test_what_is_no_endpoint_is_no_answer(tmp_path, hands, body):
 
 def test_the_status_shows_cameras_and_only_pictures_as_they_may_be_stored(videos, tmp_path):
     agent = Agent(
-        settings_of(tmp_path, str(videos / VIDEO), blur="everything"), store=None, connect=lambda _: line_to(dog)
+        settings_of(tmp_path, str(videos / VIDEO), blur="everything"), store=None, connect=lambda *_: line_to(dog)
     )
     client = Visitor(agent)
     assert client.get("/v1/cameras/camera-1/thumbnail.jpg").status_code == 404
@@ -357,7 +357,7 @@ def test_an_agent_that_stops_keeps_the_spool_open_until_the_last_event_is_writte
         return []
 
     settings = settings_of(tmp_path, str(videos / VIDEO))
-    agent = Agent(settings, store=None, connect=lambda _: line_to(dog), detector=slow_search)
+    agent = Agent(settings, store=None, connect=lambda *_: line_to(dog), detector=slow_search)
     agent.start()
     try:
         assert searching.wait(PATIENCE)

@@ -48,6 +48,19 @@ def test_the_key_in_the_file_is_shown_with_every_question_and_read_once(file):
     assert door.shown == ["Bearer pp_first"] * 2
 
 
+def test_every_question_names_the_camera_that_the_photo_is_from():
+    named: list[str | None] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        named.append(request.headers.get("x-petpark-camera"))
+        return Door("")(request)
+
+    for camera in ("gate", None):
+        with contextlib.suppress(NoAnswer):
+            closed_later(Classifier(ENDPOINT, camera=camera, transport=httpx.MockTransport(answer))).classify(b"photo")
+    assert named == ["gate", None]
+
+
 def test_a_rotated_key_is_read_after_the_first_refusal_without_a_restart(file):
     door = Door("pp_first")
     classifier = line(door, KeyFile(file))

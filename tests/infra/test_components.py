@@ -4,6 +4,7 @@ import base64
 import inspect
 import json
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 import pulumi_aws
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from infra.component import Component
 from infra.configuration.endpoint_settings import HEALTH_PORT
 from registry import layout
+from registry.telemetry import COLUMNS, PARTITIONS, HourPartition
 
 NUMBERS = st.integers(1, 9_999_999)
 
@@ -186,7 +188,7 @@ def test_physical_names_are_left_to_pulumi_except_where_people_type_them(everyth
         for resource in everything
         if resource.type.startswith("aws:") and resource.inputs.get("name")
     }
-    assert fixed == {"LogGroup", "Alias", "Record"}
+    assert fixed == {"LogGroup", "Alias", "Record", "CatalogDatabase", "CatalogTable"}
 
 
 def test_a_training_instance_ends_with_its_job(deployments):
@@ -273,7 +275,36 @@ def test_the_pictures_of_events_are_forgotten_after_a_month_and_the_events_are_n
     assert rule["filter"] == {"prefix": "event-pictures/"}
     assert rule["expiration"] == {"days": 30}
     assert rule["noncurrentVersionExpiration"] == {"noncurrentDays": 1}
-    assert not [other for other in rules.values() if other is not rule and "expiration" in other]
+    assert {name for name, other in rules.items() if "expiration" in other} == {rule["id"], "forget-telemetry"}
+
+
+def test_recorded_predictions_are_forgotten_when_the_settings_say_and_nothing_else_with_them(deployments):
+    rules = {rule["id"]: rule for rule in deployments["test"].named("data-lake-lifecycle").inputs["rules"]}
+    rule = rules["forget-telemetry"]
+    assert rule["filter"] == {"prefix": "telemetry/"}
+    assert rule["expiration"] == {"days": 90}
+    assert rule["noncurrentVersionExpiration"] == {"noncurrentDays": 1}
+
+
+def test_athenas_table_has_the_recorded_columns_and_projects_the_prefixes_under_which_they_are_stored(deployments):
+    table = deployments["test"].named("telemetry-table").inputs
+    assert [column["name"] for column in table["storageDescriptor"]["columns"]] == [each.name for each in COLUMNS]
+    assert [key["name"] for key in table["partitionKeys"]] == [each.name for each in PARTITIONS]
+    assert all(len(each.meaning.encode()) <= 255 for each in (*COLUMNS, *PARTITIONS))
+    parameters = table["parameters"]
+    partition = HourPartition.of("test", "gate", datetime(2026, 8, 1, 9, 30, tzinfo=UTC))
+    projected = parameters["storage.location.template"].partition("://")[2].partition("/")[2]
+    values = {
+        "stack": "test",
+        "camera": "gate",
+        "date": "2026-08-01",
+        "hour": f"{9:0{parameters['projection.hour.digits']}}",
+    }
+    for name, value in values.items():
+        projected = projected.replace(f"${{{name}}}", value)
+    assert projected == partition.prefix
+    assert parameters["projection.date.range"] == "NOW-90DAYS,NOW"
+    assert "telemetry-table" not in [each.name for each in deployments["prod"].resources]
 
 
 def test_object_lock_is_there_when_it_is_asked_for_and_no_role_gets_around_it(deployments, redeploy):

@@ -33,6 +33,8 @@ NAMES = {
     "aws:cloudwatch/metricAlarm:MetricAlarm": 255,
     "aws:ec2/launchTemplate:LaunchTemplate": 128,
     "aws:ec2/securityGroup:SecurityGroup": 255,
+    "aws:glue/catalogDatabase:CatalogDatabase": 255,
+    "aws:glue/catalogTable:CatalogTable": 255,
     "aws:iam/instanceProfile:InstanceProfile": 128,
     "aws:iam/role:Role": 64,
     "aws:iam/rolePolicy:RolePolicy": 128,

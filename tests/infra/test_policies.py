@@ -1,6 +1,7 @@
 import fnmatch
 import itertools
 import json
+from datetime import UTC
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from infra import policies
 from infra.policies import ResourceNames
 from registry import layout
 from registry.layout import Role
+from registry.telemetry import HourPartition, stack_prefix
 from tests.policy_evaluator import policy
 
 PLACES = ResourceNames(
@@ -214,7 +216,7 @@ def test_a_training_instance_deletes_old_checkpoints_and_no_record_of_anything(j
 @given(st.sampled_from(["store", "lake", "work"]), st.text(max_size=30))
 def test_an_endpoint_writes_nothing_but_what_cameras_beside_it_saw(bucket, key):
     document = policies.endpoint(PLACES, LOG, "prod")
-    events = bucket == "lake" and key.startswith((layout.EVENTS, layout.EVENT_PICTURES))
+    events = bucket == "lake" and key.startswith((layout.EVENTS, layout.EVENT_PICTURES, stack_prefix("prod")))
     assert events or not any(allows(document, action, f"arn:aws:s3:::{bucket}/{key}") for action in WRITES)
 
 
@@ -227,6 +229,17 @@ def test_an_endpoint_adds_events_and_neither_reads_overwrites_nor_deletes_one(ca
         assert not _takes(document, event_arn, {})
         assert not allows(document, "s3:GetObject", event_arn)
         assert not allows(document, "s3:DeleteObject", event_arn)
+
+
+@given(NAME, st.datetimes(timezones=st.just(UTC)), st.integers(1, 10**8 - 1))
+def test_an_endpoint_adds_recorded_predictions_of_its_own_stack_and_reads_none(camera, at, sequence):
+    document = policies.endpoint(PLACES, LOG, "prod")
+    key, other = (HourPartition.of(stack, camera, at).key("instance", sequence) for stack in ("prod", "prod2"))
+    assert _takes(document, f"arn:aws:s3:::lake/{key}", {"s3:if-none-match": "*"})
+    assert not _takes(document, f"arn:aws:s3:::lake/{key}", {})
+    assert not _takes(document, f"arn:aws:s3:::lake/{other}", {"s3:if-none-match": "*"})
+    for action in ("s3:GetObject", "s3:DeleteObject"):
+        assert not allows(document, action, f"arn:aws:s3:::lake/{key}")
 
 
 def _takes(document: dict[str, Any], resource: str, context: dict[str, str]) -> bool:

@@ -140,6 +140,7 @@ OBJECTS = tuple(
         "lake/photos/sha256/f",
         "lake/events/gate/2030-01-02/f.json",
         "lake/event-pictures/gate/2030-01-02/f.jpg",
+        "lake/telemetry/v1/stack=prod/camera=gate/date=2030-01-02/hour=03/i-00000001.parquet",
         "work/code/prod/f.zip",
         "work/code/test/f.zip",
         "work/jobs/1/checkpoints/1.pt",

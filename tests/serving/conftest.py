@@ -12,6 +12,7 @@ from registry.certificates.signing import MemoryVerifier
 from registry.channels.channel import Channel
 from registry.channels.experiment import Experiments
 from registry.store.blob_cache import BlobCache
+from registry.telemetry import TelemetryPolicy
 from registry.version import Version
 from registry.versions.catalog import Catalog
 from serving.app import create_app
@@ -23,6 +24,7 @@ from serving.http.body import Bodies
 from serving.http.workers import Workers
 from serving.pages.registry_view import RegistryView
 from serving.pages.rollback import OpensPromotionService
+from serving.recording.recorder import Recorder
 from serving.release.admission import Admission
 from serving.release.challenger import Challenger
 from serving.release.experiment_counters import ExperimentCollector
@@ -72,6 +74,7 @@ class Endpoint:
         parameters: Parameters | None = None,
         open_promotion_service: OpensPromotionService | None = None,
         cameras: tuple[str, ...] = (),
+        telemetry: TelemetryPolicy | None = None,
     ):
         self.live, self.metrics = Live(), Metrics()
         self._store = park.store
@@ -129,8 +132,20 @@ class Endpoint:
         )
         self.workers = Workers(threads=threads, queue=self.settings.limits.queue)
         self.shadow = Shadow()
+        self.recorder = None
+        if telemetry is not None:
+            self.recorder = Recorder(
+                telemetry,
+                park.store,
+                stack="prod",
+                channel="prod",
+                instance="host",
+                metrics=self.metrics,
+                clock=lambda: park.seconds,
+            )
         self.app = create_app(
             self.settings,
+            recorder=self.recorder,
             live=self.live,
             metrics=self.metrics,
             workers=self.workers,

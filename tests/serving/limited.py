@@ -267,11 +267,11 @@ class Limited:
     def _slow_down(self, patch: pytest.MonkeyPatch) -> None:
         classify = LoadedModel.classify
 
-        def slow(model: LoadedModel, data: bytes, *, explain: bool):
+        def slow(model: LoadedModel, data: bytes, *, explain: bool, record: bool):
             if data == SLOW:
                 self.slow_began.release()
                 self.go_on.wait(PATIENCE)
-            return classify(model, data, explain=explain)
+            return classify(model, data, explain=explain, record=record)
 
         patch.setattr(LoadedModel, "classify", slow)
 

@@ -11,7 +11,7 @@ import typer
 
 from petpark.app import example, group, invocation
 from petpark.commands.formatting import Named, accuracy, brief, measured, show_proofs
-from petpark.commands.registry import comparison, history, lineage, maintenance
+from petpark.commands.registry import comparison, history, lineage, maintenance, past
 from petpark.errors import NOT_SO
 from petpark.models import model_versions
 from petpark.models.model_versions import Judged, Overview, Standing, Validity
@@ -125,7 +125,7 @@ def verify(ctx: typer.Context, version: Named) -> None:
         raise typer.Exit(NOT_SO)
 
 
-for part in (comparison, lineage, history, maintenance):
+for part in (comparison, lineage, history, past, maintenance):
     part.register(app)
 
 

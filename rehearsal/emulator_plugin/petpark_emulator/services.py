@@ -1,7 +1,7 @@
 """Services that LocalStack's community core lacks, served by the moto code it embeds.
 
-AWS has Elastic Load Balancing v2, Auto Scaling and Budgets. The community core answers "not implemented" for them,
-although moto, which it ships, knows them and shares one EC2 state with LocalStack's `ec2`.
+AWS has Elastic Load Balancing v2, Auto Scaling, Budgets and Glue. The community core answers "not implemented" for
+them, although moto, which it ships, knows them and shares one EC2 state with LocalStack's `ec2`.
 """
 
 from collections.abc import Callable
@@ -37,4 +37,5 @@ def from_moto(api: str, **replacements: Operation) -> PluginSpec:
 
 autoscaling = from_moto("autoscaling", PutScalingPolicy=scaling.put_scaling_policy)
 budgets = from_moto("budgets")
+glue = from_moto("glue")
 elbv2 = from_moto("elbv2", DescribeTargetHealth=load_balancing.describe_target_health)

@@ -297,6 +297,7 @@ def test_what_is_deployed_is_what_is_tested_here(deployments):
     told = {Variable.MODEL_STORE, Variable.MODEL, Variable.CHANNEL, Variable.SIGNING_KEY, Variable.REQUIRE_CERTIFICATE}
     told |= {Variable.LOG_GROUP, Variable.PORT, Variable.POLL_SECONDS, Variable.SLOW_MILLISECONDS, Variable.HOME}
     told |= {Variable.API_KEYS, Variable.API_KEYS_PREFIX, Variable.GRPC_PORT, Variable.PROVIDERS}
+    told |= {Variable.DATA_LAKE, Variable.STACK, Variable.TELEMETRY}
     told |= {Variable.PROMOTER_ROLE, Variable.CHANNEL_RULE, Variable.HEALTH_PORT, Variable.BEHIND_LOAD_BALANCER}
     assert variables == {str(variable) for variable in told}
     assert script.startswith("#!/bin/bash\n")

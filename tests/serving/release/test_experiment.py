@@ -160,7 +160,7 @@ def broken(trial, monkeypatch):
     """Let version 2 raise whatever photo it sees."""
     usual = LoadedModel.classify
 
-    def classify(model, photo, *, explain=False):
+    def classify(model, photo, *, explain=False, record=False):
         if model.version.number == 2:
             raise RuntimeError("out of memory")
         return usual(model, photo, explain=explain)
@@ -192,7 +192,7 @@ def test_a_champion_that_raises_is_counted_while_a_canary_runs(trial, challenger
     begun = trial.begin(challenger, share=0.5)
     request = next(name for name in map(str, range(99)) if not begun.chooses(name))
 
-    def fail(_model, _photo, *, explain=False):
+    def fail(_model, _photo, *, explain=False, record=False):
         raise RuntimeError("out of memory")
 
     monkeypatch.setattr(LoadedModel, "classify", fail)

@@ -34,7 +34,7 @@ DOCUMENT_MEMBERS = {
 }
 """Requests that write a policy which is evaluated later."""
 
-JSON_SERVICES = frozenset({"budgets", "events", "kms", "logs", "scheduler", "secretsmanager", "ssm", "states"})
+JSON_SERVICES = frozenset({"budgets", "events", "glue", "kms", "logs", "scheduler", "secretsmanager", "ssm", "states"})
 
 INSTANCE = re.compile(r"i-[0-9a-f]+")
 LOG = logging.getLogger("petpark.requests")

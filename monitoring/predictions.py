@@ -1,0 +1,155 @@
+"""Reads recorded predictions (docs/design/telemetry.md) from an object store."""
+
+import io
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, Protocol
+
+import numpy as np
+import numpy.typing as npt
+from arro3.io import read_parquet
+
+from imaging import INPUT_STATISTICS
+from registry.store.transfer import REQUESTS_AT_ONCE, in_order
+from registry.telemetry import HourPartition, camera_prefix, day_prefix, partition_of, stack_prefix
+
+type Numbers = npt.NDArray[np.float32]
+
+_HOUR: Final = timedelta(hours=1)
+
+
+class Reads(Protocol):
+    """What reading needs of an ObjectStore."""
+
+    def get(self, key: str) -> bytes:
+        """See ObjectStore."""
+        ...
+
+    def keys(self, prefix: str, *, after: str = "") -> Iterator[str]:
+        """See ObjectStore."""
+        ...
+
+
+class PredictionsUnreadable(ValueError):
+    """An object under the prefix of recorded predictions is no file of them; the message has its key."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Predictions:
+    """N predictions of one version, ascending in time."""
+
+    version: int
+    digest: str
+    labels: tuple[str, ...]
+    seconds: npt.NDArray[np.float64]
+    """[N], since the epoch"""
+    ids: tuple[str | None, ...]
+    probabilities: Numbers
+    """[N, labels]"""
+    statistics: Numbers
+    """[N, 6], in the order of `imaging.INPUT_STATISTICS`"""
+    strangeness: Numbers | None
+    """[N]; None where the version has no such output"""
+    embedding: Numbers | None
+    """[N, d]; None where any is redacted"""
+
+    def __len__(self) -> int:
+        return len(self.seconds)
+
+
+def cameras(store: Reads, stack: str) -> list[str]:
+    """Returns the cameras and classes of callers of which anything is recorded. One request each."""
+    root, after, found = stack_prefix(stack), "", list[str]()
+    while (key := next(iter(store.keys(f"{root}camera=", after=after)), None)) is not None:
+        camera = key.removeprefix(f"{root}camera=").partition("/")[0]
+        found.append(camera)
+        after = f"{camera_prefix(stack, camera).removesuffix('/')}0"  # the character behind a slash
+    return found
+
+
+def read(store: Reads, stack: str, camera: str, *, start: datetime, end: datetime) -> list[Predictions]:
+    """Returns what is recorded from `start` (included) to `end` (excluded), by version. Raises PredictionsUnreadable.
+
+    The times are of the predictions, and need a time zone.
+    """
+    rows: dict[str, list[dict[str, Any]]] = {}
+    hours = [HourPartition.of(stack, camera, each) for each in _hours(start, end)]
+    keys = [key for hour in hours for key in store.keys(hour.prefix)]
+    for row in _rows(store, keys, lambda row: start <= row["at"] < end):
+        rows.setdefault(row["digest"], []).append(row)
+    return [_predictions(sorted(each, key=lambda row: row["at"])) for each in rows.values()]
+
+
+def find(
+    store: Reads, stack: str, request_id: str, *, camera: str | None = None, start: datetime, end: datetime
+) -> list[dict[str, Any]]:
+    """Returns the rows with an id that were recorded from `start` to `end`, by item; the newest hours are read first.
+
+    Each row has the columns of its file, and `camera`. Ends with the first hour that has the id.
+    """
+    named = [camera] if camera else cameras(store, stack)
+    days = sorted({hour.date() for hour in _hours(start, end)}, reverse=True)
+    for day in days:
+        hours: dict[datetime, list[str]] = {}
+        for key in (key for each in named for key in store.keys(day_prefix(stack, each, day))):
+            hours.setdefault(_partition(key).hour, []).append(key)
+        for hour in sorted(hours, reverse=True):
+            found = list(_rows(store, hours[hour], lambda row: row["id"] == request_id and start <= row["at"] < end))
+            if found:
+                return sorted(found, key=lambda row: (row["at"], row["item"]))
+    return []
+
+
+def _hours(start: datetime, end: datetime) -> Iterator[datetime]:
+    hour = start.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+    while hour < end:
+        yield hour
+        hour += _HOUR
+
+
+def _partition(key: str) -> HourPartition:
+    partition = partition_of(key)
+    if partition is None:
+        raise PredictionsUnreadable(f"{key} is not the key of a file of recorded predictions")
+    return partition
+
+
+def _rows(store: Reads, keys: Sequence[str], wanted: Callable[[dict[str, Any]], bool]) -> Iterator[dict[str, Any]]:
+    """The rows of these files that are wanted; files are read side by side and not kept."""
+    for key, body in zip(keys, in_order(store.get, keys, at_once=REQUESTS_AT_ONCE), strict=True):
+        camera = _partition(key).camera
+        yield from ({**row, "camera": camera} for row in _parsed(key, body) if wanted(row))
+
+
+def _parsed(key: str, body: bytes) -> Iterator[dict[str, Any]]:
+    try:
+        table: Any = read_parquet(io.BytesIO(body)).read_all()
+        columns: dict[str, list[Any]] = {name: table[name].to_pylist() for name in table.column_names}
+    except BaseException as error:
+        # arro3's errors share no base class, and one for a damaged footer is not even an Exception.
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise
+        raise PredictionsUnreadable(f"{key} is not a Parquet file: {error}") from error
+    for values in zip(*columns.values(), strict=True):
+        yield dict(zip(columns, values, strict=True))
+
+
+def _predictions(rows: Sequence[dict[str, Any]]) -> Predictions:
+    first = rows[0]
+    embeddings, strangeness = [row["embedding"] for row in rows], [row["strangeness"] for row in rows]
+    return Predictions(
+        version=first["version"],
+        digest=first["digest"],
+        labels=tuple(first["labels"]),
+        seconds=np.array([row["at"].timestamp() for row in rows]),
+        ids=tuple(row["id"] for row in rows),
+        probabilities=np.array([row["probabilities"] for row in rows], dtype=np.float32),
+        statistics=np.array([[row[name] for name in INPUT_STATISTICS] for row in rows], dtype=np.float32),
+        strangeness=None if None in strangeness else np.array(strangeness, dtype=np.float32),
+        embedding=(
+            None
+            if None in embeddings
+            else np.stack([np.frombuffer(each, "<f2") for each in embeddings]).astype(np.float32)
+        ),
+    )

@@ -1,0 +1,1 @@
+"""A sample of the predictions, recorded as Parquet files in the data lake: docs/design/telemetry.md."""

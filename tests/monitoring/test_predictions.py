@@ -1,0 +1,87 @@
+from datetime import UTC, datetime, timedelta
+
+import duckdb
+import numpy as np
+import pytest
+
+from monitoring.predictions import PredictionsUnreadable, cameras, find, read
+from registry.store.memory_store import MemoryStore
+from registry.telemetry import TelemetryPolicy, stack_prefix
+from tests.serving.recording.recorded import NOON, Recording
+
+START = datetime.fromtimestamp(NOON, UTC)
+HOUR = timedelta(hours=1)
+
+
+@pytest.fixture
+def recording() -> Recording:
+    """Ten predictions in each of three hours at two cameras."""
+    recording = Recording()
+    for hour in range(3):
+        for number in range(10):
+            recording.now = NOON + hour * 3600 + number * 60
+            for camera in ("gate", "pond"):
+                recording.see(1000 * hour + number, camera=camera)
+        recording.flush()
+    return recording
+
+
+def test_what_is_read_is_what_was_recorded_at_the_camera_in_the_time(recording):
+    (found,) = read(recording.store, "prod", "gate", start=START + HOUR / 2, end=START + 2 * HOUR)
+    assert (found.version, found.labels, len(found)) == (3, ("cat", "dog"), 10)
+    assert found.seconds.tolist() == [NOON + 3600 + number * 60 for number in range(10)]
+    assert found.ids == tuple(f"{1000 + number:032x}" for number in range(10))
+    assert found.probabilities.tolist() == [[0.75, 0.25]] * 10
+    assert found.statistics.shape == (10, 6)
+    assert found.statistics[0, -2:].tolist() == [64, 48]
+    assert found.embedding is not None
+    assert found.embedding.shape == (10, 8)
+    assert found.strangeness is None
+    assert read(recording.store, "prod", "lake", start=START, end=START + HOUR) == []
+
+
+def test_embeddings_that_were_redacted_are_none():
+    recording = Recording(TelemetryPolicy(sample_percent=100, redact=("embedding",)))
+    recording.see(1)
+    recording.flush()
+    (found,) = read(recording.store, "prod", "gate", start=START, end=START + HOUR)
+    assert found.embedding is None
+
+
+def test_a_prediction_is_found_by_its_id_at_any_camera(recording):
+    wanted = f"{1003:032x}"
+    rows = find(recording.store, "prod", wanted, start=START, end=START + 24 * HOUR)
+    assert [(row["id"], row["camera"]) for row in rows] == [(wanted, "gate"), (wanted, "pond")]
+    assert not find(recording.store, "prod", wanted, start=START, end=START + HOUR)
+    assert not find(recording.store, "prod", "f" * 32, start=START, end=START + 24 * HOUR)
+
+
+def test_the_cameras_are_listed_without_their_files(recording):
+    assert cameras(recording.store, "prod") == ["gate", "pond"]
+    assert cameras(recording.store, "test") == []
+
+
+def test_an_object_that_is_no_file_of_predictions_is_named():
+    recording = Recording()
+    recording.see(1)
+    recording.flush()
+    (key,) = recording.store.keys(stack_prefix("prod"))
+    broken = MemoryStore()
+    broken.create(key, b"PAR1 but no more")
+    with pytest.raises(PredictionsUnreadable, match=key):
+        read(broken, "prod", "gate", start=START, end=START + HOUR)
+
+
+def test_duckdb_reads_the_files_with_the_partitions_of_their_keys(recording, tmp_path):
+    """As docs/design/telemetry.md shows it."""
+    for key in recording.store.keys(stack_prefix("prod")):
+        path = tmp_path / key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(recording.store.get(key))
+    query = (
+        "SELECT camera, hour::int, count(*), avg(probabilities[1]), min(octet_length(embedding)) "
+        "FROM read_parquet(?, hive_partitioning = true) WHERE stack = 'prod' GROUP BY ALL ORDER BY ALL"
+    )
+    rows = duckdb.connect().execute(query, [f"{tmp_path}/telemetry/v1/**/*.parquet"]).fetchall()
+    assert [row[:3] for row in rows] == [(camera, hour, 10) for camera in ("gate", "pond") for hour in (12, 13, 14)]
+    assert np.array([row[3:] for row in rows]).tolist() == [[0.75, 16]] * 6
