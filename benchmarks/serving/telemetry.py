@@ -3,8 +3,9 @@
 Two endpoints run at the same time on the same photos, one that records and one that does not, so that a busy neighbour
 meets both. They are compared in rounds: first at full load (throughput), then at a fixed rate (p99, and processor time
 per photo with all threads of the process). A third endpoint, which does not record either, shows how far two equal ones
-differ here: the noise. Promise: recording changes none of them by more than 2 %. Ends with 1 where that is missed, and with 3 where the 95 %
-interval of the median reaches over the promise, or two equal endpoints differ by more: too noisy to say.
+differ here: the noise. Promise: recording changes none of them by more than 2 %. Ends with 1 where that is missed, and
+with 3 where the 95 % interval of the median reaches over the promise, or two equal endpoints differ by more: too noisy
+to say.
 """
 
 import argparse
