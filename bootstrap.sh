@@ -44,7 +44,7 @@ install_environment() {
 }
 
 # Names of the variables that the service needs: systemd starts it with an empty environment.
-service_variables() { compgen -e | grep -E '^(PETPARK_|AWS_|PYTHON)'; }
+service_variables() { compgen -e | grep -E '^(PETPARK_|AWS_|OTEL_|PYTHON)'; }
 
 # The variables as systemd reads them: systemd.exec(5), EnvironmentFile=.
 environment_file() {

@@ -35,6 +35,7 @@ from serving.release.rollout import Rollout
 from serving.server import Follower, serve
 from serving.settings import ServingSettings, SettingInvalid, SettingMissing
 from serving.telemetry import Metrics
+from serving.tracing import start_tracing
 
 _USAGE = 2
 _AWS = Config(connect_timeout=2, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 2})
@@ -102,6 +103,7 @@ def _serve(settings: ServingSettings) -> None:
             view=view,
             open_promotion_service=open_promotion_service,
             recorder=recorder,
+            tracing=start_tracing(os.environ, metrics, {"service.instance.id": settings.instance}),
         )
     )
 

@@ -31,6 +31,7 @@ from serving.release.live import Live
 from serving.settings import Limits, ServingSettings
 from serving.state_report import report_state
 from serving.telemetry import Metrics
+from serving.tracing import Tracing
 
 if TYPE_CHECKING:
     from grpc.aio import Server as GrpcServer
@@ -62,6 +63,7 @@ async def serve(
     view: RegistryView | None = None,
     open_promotion_service: OpensPromotionService | None = None,
     recorder: Recorder | None = None,
+    tracing: Tracing | None = None,
     stop: asyncio.Event | None = None,
 ) -> None:
     """Answer requests until `stop`; then finish what was begun and return. Raises `AddressInUse`.
@@ -93,7 +95,7 @@ async def serve(
         connections=connections,
         recorder=recorder,
     )
-    server = _server(app, settings, settings.port, limits.connections)
+    server = _server(tracing.wrap(app) if tracing else app, settings, settings.port, limits.connections)
     probes = None
     if settings.health_port:
         probe_app = create_probe_app(settings, live=live, metrics=metrics, door=door, connections=connections)
@@ -106,6 +108,7 @@ async def serve(
         _reading(ring),
         _guarding(connections),
         _recording(recorder),
+        _tracing(tracing),
     ):
         server.on_startup(lambda: logger.info("listening", extra={"host": settings.host, "port": settings.port}))
         summing_up = asyncio.create_task(sum_up(metrics, every_seconds=_SUMMING_UP_SECONDS))
@@ -253,6 +256,15 @@ def _recording(recorder: Recorder | None) -> Generator[None]:
         thread.join(_STORING_SECONDS)
         if thread.is_alive():
             recorder.count_rest()
+
+
+@contextlib.contextmanager
+def _tracing(tracing: Tracing | None) -> Generator[None]:
+    try:
+        yield
+    finally:
+        if tracing is not None:
+            tracing.end()
 
 
 @contextlib.contextmanager

@@ -52,6 +52,8 @@ class EndpointSettings:
     """ARN of a certificate for the name; None: one is requested and validated in the zone."""
     telemetry: TelemetryPolicy
     """What is recorded of predictions."""
+    otlp_endpoint: str | None
+    """Where traces and metrics are sent by OpenTelemetry; None: nowhere."""
 
 
 def read_endpoint(values: Reader, region: str) -> EndpointSettings:
@@ -96,7 +98,15 @@ def read_endpoint(values: Reader, region: str) -> EndpointSettings:
         dns_zone=zone,
         tls_certificate=certificate,
         telemetry=_telemetry(values),
+        otlp_endpoint=_collector(values),
     )
+
+
+def _collector(values: Reader) -> str | None:
+    address = values.optional("otlp_endpoint", NONE)
+    if address and not re.fullmatch(r"https?://[A-Za-z0-9.-]+(:\d{1,5})?(/[A-Za-z0-9._~/-]*)?", address):
+        values.refuse("otlp_endpoint", address, f"an address such as http://127.0.0.1:4318, or {NONE}")
+    return address
 
 
 def _telemetry(values: Reader) -> TelemetryPolicy:

@@ -90,6 +90,7 @@ def start_script(args: EndpointArgs, machine: InstanceBase, *, behind_load_balan
                 Variable.DATA_LAKE: places.data_lake,
                 Variable.STACK: stack,
                 Variable.TELEMETRY: json.dumps(settings.telemetry.to_dict(), sort_keys=True),
+                **({Variable.OTLP_ENDPOINT: settings.otlp_endpoint} if settings.otlp_endpoint else {}),
                 Variable.CHANNEL_RULE: json.dumps(channels.get(settings.channel, STRICT.to_dict()), sort_keys=True),
             },
         )

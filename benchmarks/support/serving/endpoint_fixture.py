@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Generator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import boto3
@@ -78,9 +79,19 @@ class Fixture:
         """Move the channel to `version`."""
         return self.channel.move(version, by="benchmark", why="to measure it")
 
-    def endpoint(self, name: str, *, poll_seconds: float = 2.0, program: tuple[str, ...] = ()) -> "Endpoint":
-        """An endpoint that follows the channel, not started yet; `program`: other arguments of Python than its own."""
-        environment = self._environment()
+    def endpoint(
+        self,
+        name: str,
+        *,
+        poll_seconds: float = 2.0,
+        program: tuple[str, ...] = (),
+        more: Mapping[str, str] = MappingProxyType({}),
+    ) -> "Endpoint":
+        """An endpoint that follows the channel, not started yet; `program`: other arguments of Python than its own.
+
+        `more`: further environment variables.
+        """
+        environment = {**self._environment(), **more}
         return Endpoint(self.directory / name, environment, poll_seconds=poll_seconds, program=program)
 
     def _environment(self) -> dict[str, str]:
@@ -146,6 +157,11 @@ class Endpoint(Service):
         """One without labels."""
         lines = (line.split() for line in self.http.get("/metrics").text.splitlines() if line[:1] != "#")
         return next(float(value) for metric, value in lines if metric == name)
+
+    def sum_of(self, name: str) -> float:
+        """The sum of one over all its labels; 0 where it has none yet."""
+        lines = (line.rpartition(" ") for line in self.http.get("/metrics").text.splitlines() if line[:1] != "#")
+        return sum(float(value) for metric, _, value in lines if metric.partition("{")[0] == name)
 
     def wait_for(self, entry: int, *, patience: float) -> bool:
         """Wait until it serves the channel's `entry`; False where it does not in time."""

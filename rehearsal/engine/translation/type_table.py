@@ -170,8 +170,13 @@ _MONITORING = (
         "cloudwatch/compositeAlarm:CompositeAlarm", "cloudwatch_composite_alarm", find="{alarm_name}", repeatable=True
     ),
     _type("cloudwatch/dashboard:Dashboard", "cloudwatch_dashboard", find="{dashboard_name}", repeatable=True),
-    _type("glue/catalogDatabase:CatalogDatabase", "glue_catalog_database", find="{account}:{name}"),
-    _type("glue/catalogTable:CatalogTable", "glue_catalog_table", find="{account}:{database_name}:{name}"),
+    _type("glue/catalogDatabase:CatalogDatabase", "glue_catalog_database", Autoname(255), find="{account}:{name}"),
+    _type(
+        "glue/catalogTable:CatalogTable",
+        "glue_catalog_table",
+        Autoname(255),
+        find="{account}:{database_name}:{name}",
+    ),
     _type("budgets/budget:Budget", "budgets_budget", Autoname(100), find="{account}:{name}"),
 )
 

@@ -118,6 +118,27 @@ def test_a_budget_reads_back_its_tags_and_subscribers_and_can_be_changed(client:
     assert read["BudgetLimit"]["Amount"] == "20"
 
 
+def test_a_table_of_the_data_catalog_reads_back_its_parameters_and_partition_keys(client: Client, name: str) -> None:
+    glue = client("glue")
+    glue.create_database(DatabaseInput={"Name": name}, Tags={"a": "b"})
+    table = {
+        "Name": "predictions",
+        "TableType": "EXTERNAL_TABLE",
+        "Parameters": {"projection.enabled": "true"},
+        "PartitionKeys": [{"Name": "camera", "Type": "string"}],
+        "StorageDescriptor": {"Location": "s3://lake/telemetry/", "Columns": [{"Name": "id", "Type": "string"}]},
+    }
+    glue.create_table(DatabaseName=name, TableInput=table)
+    read = glue.get_table(DatabaseName=name, Name="predictions")["Table"]
+    assert {key: read[key] for key in ("Parameters", "PartitionKeys")} == {
+        key: table[key] for key in ("Parameters", "PartitionKeys")
+    }
+    arn = f"arn:aws:glue:{glue.meta.region_name}:{ACCOUNT}:database/{name}"
+    assert glue.get_tags(ResourceArn=arn)["Tags"] == {"a": "b"}
+    glue.delete_table(DatabaseName=name, Name="predictions")
+    glue.delete_database(Name=name)
+
+
 def test_a_queues_redrive_policy_reads_back_compact(client: Client, name: str) -> None:
     sqs = client("sqs")
     dead = sqs.create_queue(QueueName=f"{name}-dead")["QueueUrl"]

@@ -48,6 +48,7 @@ NEWER_THAN_THE_PROVIDER = {
     "cloudwatch_log_metric_filter": {"applyOnTransformedLogs"},
     "cloudwatch_metric_alarm": {"evaluationCriteria", "evaluationInterval", "evaluationWindow", "warmUpConfiguration"},
     "budgets_budget": {"billingViewArn", "filterExpression", "metrics"},
+    "glue_catalog_table": {"icebergTableInput", "viewDefinition", "parameters"},  # parameters: of partition keys
     "sns_topic": {"maximumMessageSize"},
     "scheduler_schedule": {"actionAfterCompletion"},
     "route53_zone": {"enableAcceleratedRecovery"},
