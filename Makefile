@@ -17,6 +17,7 @@ BENCH ?= $(wildcard benchmarks/*.py) $(filter-out benchmarks/support/%,$(wildcar
 LOCK = $(UV) pip compile --quiet $(UPGRADE) --python-version 3.13 --generate-hashes --no-header --no-emit-index-url
 UPGRADE ?= --upgrade
 VERSITYGW := .tools/bin/versitygw
+ACTIONLINT := .tools/bin/actionlint
 
 # An environment of Python 3.13. Half of one (a set-up that was interrupted, a Python that has gone) makes way for it.
 # uv sees a pyenv Python only through its shim, which PYENV_VERSION steers (without pyenv it has no effect); otherwise uv downloads Python itself.
@@ -63,11 +64,13 @@ mutants: setup .tools/mutants/.ready ## how many small faults in FOLDER=registry
 test-emulator: setup-emulator ## what petpark needs from an emulator: LocalStack, or EMULATOR=ministack|localemu
 	@$(RUN) -m pytest tests/rehearsal/emulator tests/rehearsal/test_emulators.py $(if $(EMULATOR),--emulator $(EMULATOR))
 
-check: setup ## format, lint, types, import rules
+check: setup $(ACTIONLINT) ## format, lint, types, import rules, workflows
 	@$(RUN) -m ruff format --check .
 	@$(RUN) -m ruff check .
 	@$(RUN) -m basedpyright --level error
 	@$(RUN) -c 'from importlinter.cli import lint_imports_command as lint; lint()'
+	@.venv/bin/zizmor --offline --no-progress --quiet .github/workflows
+	@if [ -x $(ACTIONLINT) ]; then $(ACTIONLINT); else echo "check: without Go there is no actionlint; the workflows were checked by zizmor alone" >&2; fi
 
 format: setup ## format, and fix what lint can fix
 	@$(RUN) -m ruff format .
@@ -154,3 +157,8 @@ $(UV): requirements/tools.txt
 $(VERSITYGW): | $(UV)
 	@if command -v go >/dev/null; then echo "setup      S3 server for benchmarks, built from source (some minutes)"; \
 	  GOBIN="$$PWD/.tools/bin" go install github.com/versity/versitygw/cmd/versitygw@v1.8.0; fi
+
+# A linter of GitHub workflows, built from source: its Python package downloads a program that no hash covers.
+$(ACTIONLINT): | $(UV)
+	@if command -v go >/dev/null; then echo "setup      actionlint, built from source"; \
+	  GOBIN="$$PWD/.tools/bin" go install github.com/rhysd/actionlint/cmd/actionlint@v1.7.12; fi

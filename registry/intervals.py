@@ -23,10 +23,19 @@ def wilson_interval(right: int, of: int, *, z: float = Z95) -> Interval:
 
 def difference_interval(right: int, of: int, other_right: int, other_of: int, *, z: float = Z95) -> Interval:
     """Return the interval of the first share minus the second (Newcombe, Statistics in Medicine 1998, method 10)."""
-    share, (low, high) = right / of, wilson_interval(right, of, z=z)
-    other, (other_low, other_high) = other_right / other_of, wilson_interval(other_right, other_of, z=z)
-    difference = share - other
+    return recovered_difference(
+        right / of, wilson_interval(right, of, z=z), other_right / other_of, wilson_interval(other_right, other_of, z=z)
+    )
+
+
+def recovered_difference(value: float, interval: Interval, other: float, others_interval: Interval) -> Interval:
+    """Return the interval of the first value minus the second, which are independent, from those of both.
+
+    The variance is recovered from the limits (Zou and Donner, Statistics in Medicine 2008, "MOVER").
+    """
+    (low, high), (other_low, other_high) = interval, others_interval
+    difference = value - other
     return (
-        difference - math.hypot(share - low, other_high - other),
-        difference + math.hypot(high - share, other - other_low),
+        difference - math.hypot(value - low, other_high - other),
+        difference + math.hypot(high - value, other - other_low),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from infra.configuration.stack_file import SettingsUnusable, read_stack
 from petpark.errors import SettingsWrong
 from petpark.preview.page import code, escape
+from petpark.preview.plan import Cost, Costs, Plan
 
 if TYPE_CHECKING:
     from infra.configuration.prices import PriceTable
@@ -44,47 +46,66 @@ def settings_at(root: Path, base: str, stack: str) -> StackSettings | None:
             raise SettingsUnusable(f"in commit {base}: {str(error).replace(str(file), name)}") from None
 
 
-def section(root: Path, stack: str, table: PriceTable, *, base: str | None, today: date) -> str:
-    """The page's part about one stack's cost, in Markdown; `base` None: only what it costs with the change."""
-    from infra.configuration.prices import PriceUnknown
+def costs(root: Path, stack: str, table: PriceTable, *, base: str | None, today: date) -> Costs:
+    """What the stack costs with the settings in `root`; `base` None: only that, else before and after."""
+    from infra.configuration import costs as computed
+    from infra.configuration.prices import PriceUnknown, age_notes
 
-    title = f"### Cost of stack {escape(stack)}"
     try:
         after = read_stack(root, stack)
         before = settings_at(root, base, stack) if base is not None else None
-        return f"{title}\n\n{_table(before, after, table)}\n\n{_assumptions(after, table, today)}"
+        changes = computed.compare(before or after, after, table)
+        items = computed.monthly(after, table)
     except (SettingsUnusable, PriceUnknown) as error:
-        return f"{title}\n\nNot computed: {code(' '.join(str(error).split()))}"
-
-
-def _table(before: StackSettings | None, after: StackSettings, table: PriceTable) -> str:
-    from infra.configuration import costs
-
-    changes = costs.compare(before or after, after, table)
-    if before is None:
-        rows = ["| component | USD |", "|---|---:|"]
-        rows += [f"| {each.component} | {each.after:,.2f} {_PER[each.unit]} |" for each in changes]
-        return "\n".join(rows)
-    monthly = [each for each in changes if each.unit == "month"]
-    total = costs.Change(
-        component="**total**", before=sum(each.before for each in monthly), after=sum(each.after for each in monthly)
+        return Costs(problem=" ".join(str(error).split()))
+    return Costs(
+        costs=tuple(
+            Cost(component=each.component, before=each.before if before else None, after=each.after, unit=each.unit)
+            for each in changes
+        ),
+        assumptions=tuple(f"{item.name}: {item.month:,.2f} ({item.assumption})" for item in items),
+        notes=tuple(age_notes(table.region(after.region), today)),
     )
+
+
+def section(plan: Plan) -> str:
+    """The page's part about one stack's cost, in Markdown."""
+    title = f"### Cost of stack {escape(plan.stack)}"
+    if plan.costs is None:
+        return f"{title}\n\nNot computed: this plan was saved without it."
+    if plan.costs.problem:
+        return f"{title}\n\nNot computed: {code(plan.costs.problem[:500])}"
+    return f"{title}\n\n{_table(plan.costs.costs)}\n\n{_assumptions(plan.costs)}"
+
+
+def _table(costs: Sequence[Cost]) -> str:
+    if any(each.before is None for each in costs):
+        rows = ["| component | USD |", "|---|---:|"]
+        rows += [f"| {escape(each.component)} | {each.after:,.2f} {_PER[each.unit]} |" for each in costs]
+        return "\n".join(rows)
+    monthly = [each for each in costs if each.unit == "month"]
+    before, after = (sum(side) for side in zip(*((each.before or 0.0, each.after) for each in monthly), strict=True))
     rows = ["| component | USD before | after | difference |", "|---|---:|---:|---:|"]
-    for each in (*monthly, total, *(each for each in changes if each.unit != "month")):
-        difference = each.after - each.before
-        shown = f"{difference:+,.2f}" if abs(difference) >= 0.005 else "–"  # half a cent
-        rows.append(f"| {each.component}, {_PER[each.unit]} | {each.before:,.2f} | {each.after:,.2f} | {shown} |")
+    rows += [_row(escape(each.component), each.before or 0.0, each.after, each.unit) for each in monthly]
+    rows.append(_row("**total**", before, after, "month"))
+    rows += [
+        _row(escape(each.component), each.before or 0.0, each.after, each.unit)
+        for each in costs
+        if each.unit != "month"
+    ]
     return "\n".join(rows)
 
 
-def _assumptions(after: StackSettings, table: PriceTable, today: date) -> str:
-    from infra.configuration import costs
-    from infra.configuration.prices import age_notes
+def _row(component: str, before: float, after: float, unit: str) -> str:
+    difference = after - before
+    shown = f"{difference:+,.2f}" if abs(difference) >= 0.005 else "–"  # half a cent
+    return f"| {component}, {_PER[unit]} | {before:,.2f} | {after:,.2f} | {shown} |"
 
-    prices = table.region(after.region)
-    lines = [f"- {item.name}: {item.month:,.2f} ({item.assumption})" for item in costs.monthly(after, table)]
-    notes = " ".join(age_notes(prices, today))
+
+def _assumptions(costs: Costs) -> str:
     summary = "What each line assumes; without tax and discounts"
+    lines = [f"- {escape(each)}" for each in costs.assumptions]
+    notes = " ".join(map(escape, costs.notes))
     return "\n".join((notes, "", f"<details><summary>{summary}</summary>", "", *lines, "", "</details>"))
 
 

@@ -25,6 +25,12 @@ _TITLES: Final = {
     Op.CREATE: "Created",
 }
 _SIGNS: Final = {Op.REPLACE: "±", Op.DELETE: "−", Op.UPDATE: "~", Op.CREATE: "+"}
+_UNTRUSTED: Final = (
+    "> [!NOTE]",
+    "> A run of this pull request's own code, without credentials, wrote what stands here; nobody has checked it. The",
+    "> deploy job makes its own preview before it applies anything.",
+    "",
+)
 _FOLD_OVER: Final = 6
 """A resource with more lines than this is folded."""
 _PROBLEMS: Final = 20
@@ -58,31 +64,26 @@ _LEVELS: Final = (
 )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Source:
-    """What the page is bound to: the commit, and the state's version by stack."""
-
-    commit: str
-    states: tuple[tuple[str, str], ...] = ()
-
-
-def comment(plans: Sequence[Plan], source: Source, *, sections: Sequence[str] = (), limit: int = LIMIT) -> str:
+def comment(plans: Sequence[Plan], *, sections: Sequence[str] = (), untrusted: bool = False, limit: int = LIMIT) -> str:
     """The page in at most `limit` characters: with as much detail as fits.
 
-    `sections` are further parts in Markdown (models, cost, rules), which stand before the details.
+    `untrusted`: the plans come from a run that nobody has checked. `sections` are further parts in Markdown (models,
+    cost, rules), which stand before the details.
     """
     for detail in _LEVELS:
-        text = page(plans, source, sections=sections, detail=detail)
+        text = page(plans, sections=sections, untrusted=untrusted, detail=detail)
         if len(text) <= limit:
             return text
     elsewhere = "Everything else is too long for a comment: see the artifact `preview-<stack>` of this run."
-    shortest = page(plans, source, sections=(elsewhere,), detail=_LEVELS[-1])
+    shortest = page(plans, sections=(elsewhere,), untrusted=untrusted, detail=_LEVELS[-1])
     return shortest if len(shortest) <= limit else f"{shortest[: limit - 2]}\n…"
 
 
-def page(plans: Sequence[Plan], source: Source, *, sections: Sequence[str] = (), detail: Detail = COMPLETE) -> str:
+def page(
+    plans: Sequence[Plan], *, sections: Sequence[str] = (), untrusted: bool = False, detail: Detail = COMPLETE
+) -> str:
     """The page with this much detail."""
-    parts = [MARK, "## What this change would do", _overview(plans)]
+    parts = [MARK, "## What this change would do", *(_UNTRUSTED if untrusted else ()), _overview(plans)]
     losses = [line for plan in plans for line in _losses(plan, detail)]
     if losses:
         parts += ["", "> [!CAUTION]", *(f"> - {line}" for line in losses)]
@@ -94,7 +95,7 @@ def page(plans: Sequence[Plan], source: Source, *, sections: Sequence[str] = (),
         left_out += missing
     if left_out or (detail is not COMPLETE and _shortened(plans, detail)):
         parts += [_left_out(left_out), ""]
-    parts += _binding(plans, source)
+    parts += _binding(plans)
     return "\n".join(parts).strip() + "\n"
 
 
@@ -225,14 +226,15 @@ def _left_out(resources: int) -> str:
     return f"{what} are shortened here. The complete page is in the artifact `preview-<stack>` of this run."
 
 
-def _binding(plans: Sequence[Plan], source: Source) -> Iterator[str]:
-    states = dict(source.states)
+def _binding(plans: Sequence[Plan]) -> Iterator[str]:
     yield "<details><summary>What this page is bound to</summary>"
     yield ""
-    yield f"- commit {code(source.commit)}"
     for plan in plans:
-        state = f", state {code(states[plan.stack])}" if plan.stack in states else ""
-        yield f"- stack {escape(plan.stack)}: plan {code(plan.digest)}{state}"
+        yield f"- stack {escape(plan.stack)}"
+        yield f"  - plan {code(plan.digest)}"
+        yield f"  - program: commit {code(plan.commit or 'unknown')}, tree {code(plan.tree or 'unknown')}"
+        yield f"  - state {code(plan.state or 'unknown')}"
+        yield f"  - before `pulumi up`: {code(f'petpark preview --stack {plan.stack} --expect {plan.binding}')}"
     yield ""
     yield "</details>"
 

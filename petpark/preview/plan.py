@@ -17,6 +17,8 @@ _STACK: Final = re.compile(r"[A-Za-z0-9_./-]{1,100}")
 """https://www.pulumi.com/docs/iac/concepts/stacks/"""
 _URN: Final = re.compile(r"urn:pulumi:[A-Za-z0-9_.-]+::[A-Za-z0-9_.-]+::[A-Za-z0-9_:/.$-]+::.+", re.DOTALL)
 """https://www.pulumi.com/docs/iac/concepts/resources/names/#urns; the name may hold anything."""
+_GIT: Final = re.compile(r"([0-9a-f]{40}([0-9a-f]{24})?\+?)?")
+_STATE: Final = re.compile(r"[A-Za-z0-9.-]{0,64}")
 _SOURCE: Final = re.compile(r"[A-Za-z0-9_ .+-]{1,100}")
 
 
@@ -112,15 +114,71 @@ class Checked:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Cost:
+    """What a component costs in USD, with the change; `before` None: the page says only what it costs with it."""
+
+    component: str
+    before: float | None
+    after: float
+    unit: str
+    """`month` or `hour`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Costs:
+    """What a stack costs. `problem`: why it was not computed; empty if it was."""
+
+    costs: tuple[Cost, ...] = ()
+    assumptions: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    problem: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figure:
+    """A metric of two versions and its difference, each with its interval, as text."""
+
+    name: str
+    before: str
+    after: str
+    difference: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """Something about models that a reader has to know; `serious`: it would change what answers, or refuse it."""
+
+    text: str
+    serious: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Models:
+    """What the change means for the models. `source` is where it was read: the registry, or a record.
+
+    `before` and `after` say which channel the endpoint follows, and at which version that is. `problem`: why nothing
+    can be said; empty if something can.
+    """
+
+    source: str = ""
+    before: str = ""
+    after: str = ""
+    figures: tuple[Figure, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    problem: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Plan:
     """What would become of one stack.
 
     `source` is what made the plan, for people. `problems` are errors and warnings of the engine or the program.
-    `notes` say how the plan was made, where that limits what it says. `rules`: None if they were not checked when the
-    plan was made. `state`: the version of the stack's state that the plan was made from, empty if it is not known.
-    Only the stack and the changes are part of the digest.
+    `notes` say how the plan was made, where that limits what it says. `commit` and `tree` are git's names of the
+    program that made it, and `state` the version of the stack's state that it was made from; `+` behind the first two:
+    files differ from it; empty: not known. `rules`, `costs`, `models`: None if they were not looked at. Only the stack
+    and the changes are part of the digest.
 
-    Raises ValueError if the stack's name or the source have characters that neither has.
+    Raises ValueError if the stack's name, the source, or what it is bound to has characters that none of them has.
     """
 
     stack: str
@@ -128,19 +186,30 @@ class Plan:
     unchanged: int
     source: str
     problems: tuple[str, ...] = ()
-    rules: Checked | None = None
-    state: str = ""
     notes: tuple[str, ...] = ()
+    commit: str = ""
+    tree: str = ""
+    state: str = ""
+    rules: Checked | None = None
+    costs: Costs | None = None
+    models: Models | None = None
 
     def __post_init__(self) -> None:
         if not (is_stack(self.stack) and _SOURCE.fullmatch(self.source) and 0 <= self.unchanged < 1_000_000):
             raise ValueError("not a plan")
+        if not (_GIT.fullmatch(self.commit) and _GIT.fullmatch(self.tree) and _STATE.fullmatch(self.state)):
+            raise ValueError("not a plan: it is bound to something else than a commit and a state")
 
     @cached_property
     def digest(self) -> str:
         """SHA-256 of what would be done, in hexadecimal: equal for equal changes, in any order."""
         changes = sorted((_facts(change) for change in self.changes), key=lambda facts: (facts["urn"], facts["op"]))
         return hashlib.sha256(canonical({"stack": self.stack, "changes": changes})).hexdigest()
+
+    @property
+    def binding(self) -> str:
+        """What a review is bound to, as `--expect` takes it: the plan, the program and the state."""
+        return f"{self.digest}:{self.tree or 'unknown'}:{self.state or 'unknown'}"
 
     def of(self, op: Op) -> Sequence[ResourceChange]:
         """The changes of one kind, by type and name."""

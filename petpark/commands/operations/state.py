@@ -11,6 +11,9 @@ from rich.text import Text
 
 from petpark.app import example, group, invocation
 from petpark.commands.operations.doctor import checkout
+from petpark.errors import describe
+from petpark.output import Output
+from petpark.targets.target import Target
 
 app = group("The recorded state of a stack, from which `petpark preview --recorded` makes a plan.")
 
@@ -39,12 +42,12 @@ def export(
     Run it in the deploy job, after `pulumi up`, in the checkout that was deployed. The record has the account's number,
     ARNs and policies, but no secret.
     """
-    from petpark.preview import make
+    from petpark.preview import saved
     from petpark.preview.recorded import data_sources
     from petpark.preview.recorded import export as exporting
 
     run = invocation(ctx)
-    make.require_writable(out)
+    saved.require_writable(out)
     root = checkout()
     state, version = exporting.from_file(exported) if exported else exporting.from_cli(run.stack, root)
     target = run.target()
@@ -53,8 +56,9 @@ def export(
         return data_sources.answer(target.client, token, arguments)
 
     with run.output.progress(f"Recording stack {run.stack}"):
-        record, changed = exporting.record(run.stack, root, state, version, ask=ask)
-    make.write(record.to_text(), out)
+        models = _models(run.output, target)
+        record, changed = exporting.record(run.stack, root, state, version, ask=ask, models=models)
+    saved.write(record.to_text(), out)
     if changed:
         run.output.note(
             f"{changed} resources are declared otherwise than they are deployed; `petpark preview` shows it."
@@ -68,3 +72,17 @@ def export(
     }
     said = f"Recorded {len(record.resources)} resources of stack {run.stack}, state {record.state}: {out}"
     run.output.show(Text(said), facts=facts, apart=False)
+
+
+def _models(output: Output, target: Target) -> Mapping[str, Any] | None:
+    """What the registry holds; a record without it is still of use."""
+    from petpark.preview.models import registry_facts
+
+    try:
+        return registry_facts.read(target)
+    except Exception as error:
+        failure = describe(error)
+        if failure is None:
+            raise
+        output.note(f"The record has nothing of the registry, which could not be read: {failure.message}")
+        return None

@@ -56,7 +56,7 @@ def record(
         project=_project(state),
         stack=stack,
         state=version,
-        commit=make.commit(root),
+        commit=make.checked_out(root)[0] or "unknown",
         resources=state.resources,
         references=state.references,
         models=models,

@@ -47,8 +47,8 @@ class StackRecord:
     """A stack as it was deployed. `state` is the version of its state, `commit` the program that was deployed.
 
     `references` are the outputs of other stacks, by the name that the program refers to. `models` is what the registry
-    held (`petpark.preview.models`), None if it could not be read. Raises ValueError for a version or commit that is
-    none.
+    held (`petpark.preview.models.registry_facts`), None if it could not be read. Raises ValueError for a version or a
+    commit that is none.
     """
 
     project: str

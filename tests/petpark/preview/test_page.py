@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import re
 from collections.abc import Mapping
@@ -14,9 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from infra.configuration import prices
-from petpark.preview import page
-from petpark.preview.cost import section
-from petpark.preview.page import LIMIT, MARK, Source, comment
+from petpark.preview import cost, page
+from petpark.preview.page import LIMIT, MARK, comment
 from petpark.preview.plan import Op, Plan, PropertyChange, ResourceChange
 from petpark.preview.pulumi_json import SECRET, read_plan
 from petpark.preview.values import compare
@@ -24,7 +24,8 @@ from tests.infra.conftest import Deployment, deploy, write_checkout
 from tests.petpark.preview.previews import digest
 
 GOLDEN = Path(__file__).parent / "golden"
-SOURCE = Source(commit="0" * 40, states=(("test", "17"), ("prod", "9")))
+BOUND = {"test": "17", "prod": "9"}
+"""Stack -> the version of its state."""
 
 
 @pytest.fixture(scope="session")
@@ -40,9 +41,14 @@ def now(code: Path) -> Mapping[str, Deployment]:
     return {"test": test, "prod": deploy("prod", code, {"test": test})}
 
 
+def planned(text: str, stack: str = "test") -> Plan:
+    """The plan of a preview's text, bound to something."""
+    return dataclasses.replace(read_plan(text, stack=stack), commit="0" * 40, tree="1" * 40, state=BOUND[stack])
+
+
 def changed(stack: str, code: Path, now: Mapping[str, Deployment], **settings: str) -> Plan:
     others = {} if stack == "test" else {"test": now["test"]}
-    return read_plan(digest(now[stack], deploy(stack, code, others, **settings)), stack=stack)
+    return planned(digest(now[stack], deploy(stack, code, others, **settings)), stack)
 
 
 def same_as_golden(name: str, text: str) -> None:
@@ -55,42 +61,42 @@ def same_as_golden(name: str, text: str) -> None:
 
 def test_a_bigger_instance(code: Path, now: Mapping[str, Deployment]) -> None:
     plan = changed("test", code, now, endpoint_instance_type="c7i.xlarge")
-    same_as_golden("bigger-instance", comment([plan], SOURCE))
+    same_as_golden("bigger-instance", comment([plan]))
 
 
 def test_clients_from_everywhere(code: Path, now: Mapping[str, Deployment]) -> None:
     plan = changed("prod", code, now, clients="0.0.0.0/0")
-    same_as_golden("wider-firewall", comment([plan], SOURCE))
+    same_as_golden("wider-firewall", comment([plan]))
 
 
 def test_other_code_replaces_the_bundle_and_the_instance(
     code: Path, now: Mapping[str, Deployment], tmp_path: Path
 ) -> None:
     after = deploy("test", write_checkout(tmp_path, "changed"), {})
-    same_as_golden("code-only", comment([read_plan(digest(now["test"], after), stack="test")], SOURCE))
+    same_as_golden("code-only", comment([planned(digest(now["test"], after), "test")]))
 
 
 def test_a_protected_bucket_that_would_be_replaced(code: Path, now: Mapping[str, Deployment]) -> None:
     plan = changed("test", code, now, object_lock_days="30", protect_data="true")
-    text = comment([plan], SOURCE)
+    text = comment([plan])
     same_as_golden("object-lock", text)
 
 
 def test_everything_is_taken_down(now: Mapping[str, Deployment]) -> None:
-    plan = read_plan(digest(now["prod"], None), stack="prod")
+    plan = planned(digest(now["prod"], None), "prod")
     assert {change.op for change in plan.changes} == {Op.DELETE}
-    same_as_golden("destroy", comment([plan], SOURCE))
+    same_as_golden("destroy", comment([plan]))
 
 
 def test_both_stacks_from_nothing_fit_one_comment(now: Mapping[str, Deployment]) -> None:
-    plans = [read_plan(digest(None, now[stack]), stack=stack) for stack in ("test", "prod")]
-    text = comment(plans, SOURCE)
+    plans = [planned(digest(None, now[stack]), stack) for stack in ("test", "prod")]
+    text = comment(plans)
     same_as_golden("two-stacks", text)
-    assert len(text) <= LIMIT < len(page.page(plans, SOURCE))
+    assert len(text) <= LIMIT < len(page.page(plans))
 
 
 def test_a_change_that_changes_nothing_says_so(now: Mapping[str, Deployment]) -> None:
-    text = comment([read_plan(digest(now["test"], now["test"]), stack="test")], SOURCE)
+    text = comment([planned(digest(now["test"], now["test"]), "test")])
     assert "No resource changes." in text
     assert "CAUTION" not in text
 
@@ -123,7 +129,7 @@ PLANS = st.builds(
 @given(PLANS, st.integers(2_000, 20_000))
 @settings(max_examples=60, deadline=None)
 def test_a_page_of_any_plan_fits_and_counts_everything(plan: Plan, limit: int) -> None:
-    text = comment([plan], SOURCE, limit=limit)
+    text = comment([plan], limit=limit)
     assert len(text) <= limit
     assert text.startswith(MARK)
     counts = [str(len(plan.of(op)) or "–") for op in (Op.REPLACE, Op.DELETE, Op.UPDATE, Op.CREATE)]
@@ -134,7 +140,7 @@ def test_a_page_of_any_plan_fits_and_counts_everything(plan: Plan, limit: int) -
 @given(PLANS)
 @settings(max_examples=60, deadline=None)
 def test_no_name_and_no_value_leaves_its_line_or_becomes_markup(plan: Plan) -> None:
-    text = page.page([plan], SOURCE)
+    text = page.page([plan])
     # Fenced blocks first: a pattern for code spans would take a fence alone for an empty span, and leave its content.
     outside = re.sub(r"^ *(`{3,})diff$.*?^ *\1$", "", text, flags=re.DOTALL | re.MULTILINE)
     outside = re.sub(r"(`+).*?\1(?!`)", "", outside)
@@ -145,7 +151,7 @@ def test_no_name_and_no_value_leaves_its_line_or_becomes_markup(plan: Plan) -> N
 @given(PLANS)
 @settings(max_examples=40, deadline=None)
 def test_what_a_plan_loses_stands_above_everything_else(plan: Plan) -> None:
-    text = page.page([plan], SOURCE)
+    text = page.page([plan])
     for change in plan.changes:
         assert bool(change.loses) == (change.op in {Op.REPLACE, Op.DELETE} and change.type == "aws:s3/bucket:Bucket")
     assert text.count("Lost: every object in it") == sum(bool(change.loses) for change in plan.changes)
@@ -155,7 +161,7 @@ def test_what_a_plan_loses_stands_above_everything_else(plan: Plan) -> None:
 
 def test_a_very_long_section_is_left_to_the_artifact() -> None:
     plan = Plan(stack="test", changes=(), unchanged=3, source="x")
-    text = comment([plan], SOURCE, sections=["m" * LIMIT])
+    text = comment([plan], sections=["m" * LIMIT])
     assert len(text) < 2_000
     assert "artifact `preview-<stack>`" in text
 
@@ -166,7 +172,7 @@ def test_a_secret_is_the_word_secret_on_both_sides() -> None:
     plan = Plan(
         stack="test", changes=(ResourceChange(op=Op.UPDATE, urn=urn, properties=(change,)),), unchanged=0, source="x"
     )
-    assert "`password`: `[secret]` → `[secret]`" in page.page([plan], SOURCE)
+    assert "`password`: `[secret]` → `[secret]`" in page.page([plan])
 
 
 ODD = st.text(st.sampled_from("a`<>|*@#\r\n\x0b\x0c\x85\u2028\u202e\x1b\x00 "), min_size=1, max_size=30)
@@ -176,7 +182,7 @@ ODD = st.text(st.sampled_from("a`<>|*@#\r\n\x0b\x0c\x85\u2028\u202e\x1b\x00 "), 
 @settings(max_examples=60, deadline=None)
 def test_no_character_of_a_plan_ends_a_line_or_hides_others(name: str, value: str, problem: str) -> None:
     plain, odd = (
-        page.page([_one(name=each[0], before=each[1], after="x\n" + each[1], problems=(each[2],))], SOURCE)
+        page.page([_one(name=each[0], before=each[1], after="x\n" + each[1], problems=(each[2],))])
         for each in (("a", "a", "a"), (name, value, problem))
     )
     assert not re.search(r"[\r\x0b\x0c\x85\u2028\u202e\x1b\x00]", odd)
@@ -185,22 +191,22 @@ def test_no_character_of_a_plan_ends_a_line_or_hides_others(name: str, value: st
 
 
 def test_a_name_in_a_summary_stays_on_its_line() -> None:
-    text = page.page([_one(op=Op.CREATE, name="a\n\n# Title\n</details>@x", before=None, after="b")], SOURCE)
+    text = page.page([_one(op=Op.CREATE, name="a\n\n# Title\n</details>@x", before=None, after="b")])
     assert "<code>a⏎⏎# Title⏎&lt;/details&gt;@x</code>" in text
 
 
 def test_a_type_or_a_stack_becomes_no_link(tmp_path: Path) -> None:
     urn = "urn:pulumi:test::petpark::https://pets.example::one"
     plan = Plan(stack="www.pets.example", changes=(ResourceChange(op=Op.DELETE, urn=urn),), unchanged=0, source="x")
-    cost = section(tmp_path, plan.stack, prices.load(), base=None, today=date(2026, 11, 30))
-    text = page.page([plan], SOURCE, sections=[cost])
+    costs = cost.costs(tmp_path, plan.stack, prices.load(), base=None, today=date(2026, 11, 30))
+    text = page.page([plan], sections=[cost.section(dataclasses.replace(plan, costs=costs))])
     assert "Cost of stack" in text
     assert "https:\\//pets.example" in text
     assert not re.search(r"://|www\.", re.sub(r"(`+).*?\1(?!`)", "", text))
 
 
 def test_a_value_keeps_the_spaces_around_it() -> None:
-    assert "`  a  `" in page.page([_one(before=" a ", after="b")], SOURCE)
+    assert "`  a  `" in page.page([_one(before=" a ", after="b")])
 
 
 @pytest.mark.parametrize("facts", [{"stack": "test\r# T"}, {"stack": "a|b"}, {"source": "@all"}, {"unchanged": -1}])
@@ -219,13 +225,13 @@ def test_a_urn_that_pulumi_does_not_make_is_refused(urn: str) -> None:
 
 def test_a_long_name_does_not_push_out_the_rest() -> None:
     many = tuple(_one(name=name).changes[0] for name in ("n" * LIMIT, "short"))
-    text = comment([Plan(stack="test", changes=many, unchanged=0, source="x")], SOURCE)
+    text = comment([Plan(stack="test", changes=many, unchanged=0, source="x")])
     assert "`short`" in text
     assert f"({LIMIT:,} characters)" in text
 
 
 def test_problems_that_are_not_shown_are_counted() -> None:
-    assert "- ⚠ … and 5 more\n\n" in page.page([_one(problems=tuple(f"error {n}" for n in range(25)))], SOURCE)
+    assert "- ⚠ … and 5 more\n\n" in page.page([_one(problems=tuple(f"error {n}" for n in range(25)))])
 
 
 def test_a_property_is_compared_once_however_often_the_page_is_made() -> None:
@@ -235,7 +241,7 @@ def test_a_property_is_compared_once_however_often_the_page_is_made() -> None:
         urn="urn:pulumi:test::petpark::aws:ec2/instance:Instance::one",
         properties=tuple(PropertyChange(path=f"p{n}", before="a" * 5_000, after=f"{n}") for n in range(30)),
     )
-    comment([Plan(stack="test", changes=(change,), unchanged=0, source="x")], SOURCE, limit=900)
+    comment([Plan(stack="test", changes=(change,), unchanged=0, source="x")], limit=900)
     assert compare.cache_info().misses == 30
 
 

@@ -21,7 +21,7 @@ from infra.configuration import prices
 from infra.rules.preview import PLACEHOLDERS
 from petpark.__main__ import app
 from petpark.errors import FileInTheWay, PreviewUnreadable, PulumiFailed
-from petpark.preview import make, rules
+from petpark.preview import make, rules, saved
 from petpark.preview.plan import Checked, Op, Violation
 from petpark.preview.pulumi_json import SECRET, UNKNOWN, read_plan
 from petpark.targets import pulumi_cli
@@ -87,12 +87,74 @@ def test_the_page_names_what_is_lost_and_what_forces_it(project: Callable[..., R
     assert "tags" not in found.output
 
 
-def test_a_plan_is_accepted_by_its_digest_until_anything_moves(project: Callable[..., Result], tmp_path: Path) -> None:
-    digest = json.loads(project("--json", steps=REPLACED).output)["digests"]["test"]
-    assert project("--expect", digest, steps=REPLACED[::-1]).exit_code == 0
-    moved = project("--expect", digest, steps=[step("delete", oldState=inputs(bucket="a"))])
+def commit(message: str = "x") -> None:
+    """Commit the checkout's files."""
+    for words in (["init", "-q"], ["add", "."], ["-c", "user.name=x", "-c", "user.email=x", "commit", "-qm", message]):
+        subprocess.run(["git", *words], check=True)
+
+
+def reviewed(project: Callable[..., Result], *words: str) -> str:
+    """What the page of these steps is bound to."""
+    commit()
+    return json.loads(project("--json", *words, steps=REPLACED).output)["bindings"]["test"]
+
+
+def test_what_was_reviewed_is_accepted_as_text_and_as_a_file_until_anything_moves(
+    project: Callable[..., Result], tmp_path: Path
+) -> None:
+    plan = str(tmp_path.parent / f"{tmp_path.name}-plan.json")
+    binding = reviewed(project, "--save", plan)
+    assert f"--expect {binding}`" in project(steps=REPLACED).output
+    for text in (binding, binding.upper().replace("NONE", "none"), plan):
+        assert project("--expect", text, steps=REPLACED[::-1]).exit_code == 0
+
+
+def test_a_plan_that_moved_is_refused(project: Callable[..., Result]) -> None:
+    moved = project("--expect", reviewed(project), steps=[step("delete", oldState=inputs(bucket="a"))])
     assert moved.exit_code == 1
-    assert "not the plan that was reviewed" in moved.output
+    assert "this is not what was reviewed: the plan is" in moved.stderr
+    assert "the state is" not in moved.stderr
+    assert "tree is" not in moved.stderr
+
+
+def test_a_program_that_moved_is_refused_though_its_plan_is_the_same(
+    project: Callable[..., Result], tmp_path: Path
+) -> None:
+    binding = reviewed(project)
+    (tmp_path / "more.txt").write_text("x")
+    commit("the same plan by other code")
+    moved = project("--expect", binding, steps=REPLACED)
+    assert moved.exit_code == 1
+    assert "reviewed: the program's tree is" in moved.stderr
+    assert "the state is" not in moved.stderr
+
+
+def test_a_merge_of_the_reviewed_files_is_the_same_program(project: Callable[..., Result]) -> None:
+    binding = reviewed(project)
+    words = ["-c", "user.name=x", "-c", "user.email=x", "commit", "-q", "--allow-empty", "-m", "merged"]
+    subprocess.run(["git", *words], check=True)
+    assert project("--expect", binding, steps=REPLACED).exit_code == 0
+
+
+def test_a_state_that_moved_is_refused_though_the_plan_is_the_same(project: Callable[..., Result]) -> None:
+    binding = reviewed(project)
+    subprocess.run(["pulumi", "up", "--yes", "--skip-preview", "--stack", "test"], check=True, capture_output=True)
+    moved = project("--expect", binding, steps=REPLACED)
+    assert moved.exit_code == 1
+    assert "reviewed: the state is 1, reviewed was none." in " ".join(moved.stderr.split())
+
+
+def test_nothing_is_bound_to_files_that_are_in_no_commit(project: Callable[..., Result], tmp_path: Path) -> None:
+    binding = reviewed(project)
+    settings = tmp_path / "Pulumi.test.yaml"
+    settings.write_text(f"{settings.read_text()}\n# a note\n")
+    moved = project("--expect", binding, steps=REPLACED)
+    assert moved.exit_code == 1
+    assert re.search(r"tree is [0-9a-f]{40}\+,", " ".join(moved.stderr.split()))
+    assert project("--save", "plan.json", steps=REPLACED).exit_code == 0
+    refused = project("--expect", "plan.json", steps=REPLACED)
+    assert refused.exit_code == 2
+    assert "a clean checkout" in refused.output
 
 
 def test_plans_of_both_stacks_stand_on_one_page(project: Callable[..., Result], tmp_path: Path) -> None:
@@ -109,8 +171,7 @@ def test_plans_of_both_stacks_stand_on_one_page(project: Callable[..., Result], 
 
 
 def test_the_page_says_what_a_bigger_instance_costs(project: Callable[..., Result], tmp_path: Path) -> None:
-    for words in (["init", "-q"], ["add", "."], ["-c", "user.name=x", "-c", "user.email=x", "commit", "-qm", "x"]):
-        subprocess.run(["git", *words], check=True)
+    commit()
     settings = tmp_path / "Pulumi.test.yaml"
     settings.write_text(settings.read_text().replace("c7i.large", "c7i.xlarge"))
     page = project("--base", "HEAD").output
@@ -200,20 +261,24 @@ def test_an_import_in_place_of_a_deleted_resource_is_a_replacement() -> None:
     "facts",
     [
         *({"unchanged": float("inf")}, {"unchanged": True}, {"problems": "abc"}, {"changes": {}}),
+        *({"commit": "main"}, {"tree": "0" * 39}, {"state": "a`b"}, {"costs": {}}, {"models": []}),
         *({"stack": "a\rb"}, {"stack": "\ud800"}, {"problems": 1}),
         {"changes": [{"op": "create", "urn": URN, "properties": [], "protected": 0}, {}]},
         {"changes": [{"op": "create", "urn": f"{URN}\ud800", "properties": [], "protected": False}]},
     ],
 )
 def test_a_saved_plan_with_anything_odd_is_refused(facts: dict[str, Any], tmp_path: Path) -> None:
-    whole = {"format": 1, "stack": "test", "changes": [], "unchanged": 1, "source": "x", "problems": []}
+    whole = {
+        **{"format": 2, "stack": "test", "changes": [], "unchanged": 1, "source": "x", "problems": [], "notes": []},
+        **{"commit": "", "tree": "", "state": "", "rules": None, "costs": None, "models": None},
+    }
     file = tmp_path / "plan.json"
     file.write_text(json.dumps(whole))
-    assert make.load(file).unchanged == 1
+    assert saved.load(file).unchanged == 1
     for text in (json.dumps({**whole, **facts}), "[" * 100_000):
         file.write_text(text)
         with pytest.raises(PreviewUnreadable, match="not a plan"):
-            make.load(file)
+            saved.load(file)
 
 
 def test_files_that_are_not_utf_8_or_no_files_are_named(project: Callable[..., Result], tmp_path: Path) -> None:
@@ -236,7 +301,7 @@ def test_a_file_that_cannot_be_written_is_said_before_the_preview(
     assert found.exit_code == 2
     assert f"FileInTheWay: {place} cannot be written" in found.output
     with pytest.raises(FileInTheWay):
-        make.write("x", tmp_path / place)
+        saved.write("x", tmp_path / place)
 
 
 def test_options_that_contradict_each_other_are_refused(project: Callable[..., Result], tmp_path: Path) -> None:
@@ -282,16 +347,15 @@ def test_what_pulumi_prints_is_read_whatever_its_encoding(tmp_path: Path) -> Non
     assert json.loads(pulumi_cli.run(program, "x", cwd=tmp_path, timeout=30)) == {"a": "\ufffd"}
 
 
-def test_a_digest_counts_in_capitals_and_not_in_part(project: Callable[..., Result]) -> None:
-    digest = json.loads(project("--json", steps=REPLACED).output)["digests"]["test"]
-    assert project("--expect", digest.upper(), steps=REPLACED).exit_code == 0
-    part = project("--expect", digest[:12], steps=REPLACED)
-    assert part.exit_code == 2
-    assert "64 hexadecimal digits" in " ".join(part.output.split())
+@pytest.mark.parametrize("part", ["", "0" * 64, f"{'0' * 64}:{'0' * 40}", f"{'0' * 64}:{'0' * 40}:unknown", "no.json"])
+def test_a_part_of_a_review_is_refused(project: Callable[..., Result], part: str) -> None:
+    refused = project("--expect", part, steps=REPLACED)
+    assert refused.exit_code == 2
+    assert "PLAN:PROGRAM:STATE" in " ".join(refused.output.split())
 
 
 def test_a_moved_plan_is_one_json_document(project: Callable[..., Result]) -> None:
-    found = project("--json", "--expect", "0" * 64, steps=REPLACED)
+    found = project("--json", "--expect", f"{'0' * 64}:{'0' * 40}:3", steps=REPLACED)
     assert found.exit_code == 1
     error = json.loads(found.stdout)["error"]
     assert error["outcome"] == "PlanMoved"
@@ -312,8 +376,7 @@ def test_settings_of_the_base_that_are_not_text_are_named_by_their_commit(
     settings = tmp_path / "Pulumi.test.yaml"
     now = settings.read_bytes()
     settings.write_bytes(b"\xff\xfe`")
-    for words in (["init", "-q"], ["add", "."], ["-c", "user.name=x", "-c", "user.email=x", "commit", "-qm", "x"]):
-        subprocess.run(["git", *words], check=True)
+    commit()
     settings.write_bytes(now)
     found = project("--base", "HEAD")
     assert found.exit_code == 0
@@ -346,7 +409,7 @@ def test_a_machine_without_git_says_so(project: Callable[..., Result], monkeypat
     found = project("--pulumi-json", "p.json", "--base", "HEAD")
     assert found.exit_code == 2
     assert "Install git, or leave --base out" in found.output
-    assert "commit `unknown`" in project("--pulumi-json", "p.json").output
+    assert "commit `unknown`, tree `unknown`" in project("--pulumi-json", "p.json").output
 
 
 @given(st.permutations(REPLACED), st.lists(st.sampled_from(["same", "read", "refresh"]), max_size=3))
@@ -406,8 +469,8 @@ def test_a_saved_plan_keeps_the_version_of_the_state_that_it_was_made_from(
     project: Callable[..., Result], tmp_path: Path
 ) -> None:
     file = tmp_path / "plan.json"
-    assert ", state `none`" in project("--save", str(file), steps=REPLACED).output
-    assert ", state `none`" in project("--plan", str(file)).output
+    assert "- state `none`" in project("--save", str(file), steps=REPLACED).output
+    assert "- state `none`" in project("--plan", str(file)).output
 
 
 @pytest.mark.parametrize("placeholder", sorted(PLACEHOLDERS))

@@ -35,7 +35,8 @@ def resource(urn: str = URN, **facts: Any) -> RecordedResource:
 
 
 def declared(urn: str = URN, **facts: Any) -> Declared:
-    return Declared(urn=urn, type=BUCKET, custom=True, **{"inputs": {}, **facts})
+    whole: dict[str, Any] = {"inputs": {}, **facts}
+    return Declared(urn=urn, type=BUCKET, custom=True, **whole)
 
 
 def compare(old: RecordedResource | None, new: Declared | None, **more: Any) -> dict[str, Any]:
