@@ -12,6 +12,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any, Final
 
+from infra.configuration.settings_reader import EXPIRES
 from petpark.account.cloud import Account, Unchecked
 from petpark.account.leftovers import Leftover, gather
 from petpark.delivery import engine_events
@@ -20,8 +21,6 @@ from petpark.errors import NotEmpty
 from petpark.preview import make
 from petpark.targets import pulumi_cli
 
-EXPIRES: Final = "petpark:expires"
-NEVER: Final = "none"
 _PROJECT, _STACK = "petpark:project", "petpark:stack"
 _SECONDS: Final = 3_600.0
 

@@ -51,13 +51,13 @@ def teardown(
 
 def _reviewed(root: Path, stack: str) -> tuple[str | None, str]:
     """The last day by the stack's settings, None without settings here, and its region."""
+    from infra.configuration.settings_reader import EXPIRES, NONE
     from infra.configuration.stack_file import SettingsUnusable, default_tags, read_stack
-    from petpark.delivery.teardown import EXPIRES, NEVER
 
     try:
         if not (root / f"Pulumi.{stack}.yaml").exists():
             return None, read_stack(root, "test").region
-        return default_tags(root, stack).get(EXPIRES, NEVER), read_stack(root, stack).region
+        return default_tags(root, stack).get(EXPIRES, NONE), read_stack(root, stack).region
     except SettingsUnusable as error:
         raise SettingsWrong(f"{error}.", next_step=f"Edit Pulumi.{stack}.yaml.") from None
 
