@@ -183,6 +183,8 @@ def _network(to: Deploying) -> list[Statement]:
         "ec2:RevokeSecurityGroupEgress",
         "ec2:RevokeSecurityGroupIngress",
         "ec2:RunInstances",
+        "ec2:StartInstances",
+        "ec2:StopInstances",
         "ec2:TerminateInstances",
     ]
     kinds = [
