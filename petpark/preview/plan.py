@@ -27,6 +27,10 @@ def is_stack(name: str) -> bool:
     return bool(_STACK.fullmatch(name))
 
 
+RECORDED: Final = "recorded state"
+"""The source of a plan that was made without the engine that deploys: nothing can be bound to it."""
+
+
 class Op(StrEnum):
     """What would be done to a resource."""
 

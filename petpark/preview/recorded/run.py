@@ -50,8 +50,8 @@ class RecordedPreview:
         if self.references:
             found.append(f"outputs of other stacks from the record: {', '.join(sorted(self.references))}")
         if self.undecided:
-            why = "the AWS provider could not plan" if self.provider else "no AWS provider on this machine to plan"
-            found.append(f"a replacement is not recognised where {why} the change: {', '.join(self.undecided)}")
+            why = "the AWS provider could not plan these" if self.provider else "there was no AWS provider to ask"
+            found.append(f"each of these changes may be a replacement, for {why}: {', '.join(self.undecided)}")
         return tuple(found)
 
 

@@ -28,19 +28,6 @@ BOUND = {"test": "17", "prod": "9"}
 """Stack -> the version of its state."""
 
 
-@pytest.fixture(scope="session")
-def code(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A checkout to bundle whose files never change, so that golden pages do not."""
-    return write_checkout(tmp_path_factory.mktemp("code"))
-
-
-@pytest.fixture(scope="session")
-def now(code: Path) -> Mapping[str, Deployment]:
-    """Both stacks as they are deployed."""
-    test = deploy("test", code, {})
-    return {"test": test, "prod": deploy("prod", code, {"test": test})}
-
-
 def planned(text: str, stack: str = "test") -> Plan:
     """The plan of a preview's text, bound to something."""
     return dataclasses.replace(read_plan(text, stack=stack), commit="0" * 40, tree="1" * 40, state=BOUND[stack])
