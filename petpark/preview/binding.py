@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final, Self
 
 from petpark.errors import PlanMoved
-from petpark.preview.plan import RECORDED, Plan
+from petpark.preview.plan import Plan
 from petpark.preview.saved import load
 
 _TEXT: Final = re.compile(
@@ -36,7 +36,7 @@ class Reviewed:
         found = _TEXT.fullmatch(text)
         if found is None and Path(text).is_file():
             plan = load(Path(text))
-            found = None if plan.source == RECORDED else _TEXT.fullmatch(plan.binding)
+            found = _TEXT.fullmatch(plan.binding) if plan.binds else None
         if found is None:
             raise ValueError(
                 f"{text[:200]!r} is neither what a page is bound to (PLAN:PROGRAM:STATE, at its end) nor the file of a "

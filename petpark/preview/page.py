@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from petpark.preview.plan import RECORDED, Op, Plan, PropertyChange, ResourceChange
+from petpark.preview.plan import Op, Plan, PropertyChange, ResourceChange
 from petpark.preview.values import TextChange, compare
 
 LIMIT: Final = 65_536
@@ -234,10 +234,10 @@ def _binding(plans: Sequence[Plan]) -> Iterator[str]:
         yield f"  - plan {code(plan.digest)}"
         yield f"  - program: commit {code(plan.commit or 'unknown')}, tree {code(plan.tree or 'unknown')}"
         yield f"  - state {code(plan.state or 'unknown')}"
-        if plan.source == RECORDED:
-            yield "  - made from a record, which is no review: the deploy job previews what it applies"
-        else:
+        if plan.binds:
             yield f"  - before `pulumi up`: {code(f'petpark preview --stack {plan.stack} --expect {plan.binding}')}"
+        else:
+            yield "  - no `up` can be bound to it: that needs a preview of the stack itself, in a clean checkout"
     yield ""
     yield "</details>"
 

@@ -215,6 +215,11 @@ class Plan:
         """What a review is bound to, as `--expect` takes it: the plan, the program and the state."""
         return f"{self.digest}:{self.tree or 'unknown'}:{self.state or 'unknown'}"
 
+    @property
+    def binds(self) -> bool:
+        """Whether a review of it can be bound: not to a record, uncommitted files, or what is not known."""
+        return self.source != RECORDED and bool(self.tree and self.state) and not self.tree.endswith("+")
+
     def of(self, op: Op) -> Sequence[ResourceChange]:
         """The changes of one kind, by type and name."""
         return sorted((change for change in self.changes if change.op is op), key=lambda each: (each.type, each.name))

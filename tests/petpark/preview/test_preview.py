@@ -22,6 +22,7 @@ from infra.rules.preview import PLACEHOLDERS
 from petpark.__main__ import app
 from petpark.errors import FileInTheWay, PreviewUnreadable, PulumiFailed
 from petpark.preview import make, rules, saved
+from petpark.preview.binding import Reviewed
 from petpark.preview.plan import Checked, Op, Violation
 from petpark.preview.pulumi_json import SECRET, UNKNOWN, read_plan
 from petpark.targets import pulumi_cli
@@ -107,6 +108,15 @@ def test_what_was_reviewed_is_accepted_as_text_and_as_a_file_until_anything_move
     assert f"--expect {binding}`" in project(steps=REPLACED).output
     for text in (binding, binding.upper().replace("NONE", "none"), plan):
         assert project("--expect", text, steps=REPLACED[::-1]).exit_code == 0
+
+
+def test_a_page_says_what_its_stacks_are_bound_to(project: Callable[..., Result]) -> None:
+    assert "no `up` can be bound to it" in project(steps=REPLACED).output
+    text = reviewed(project)
+    page = project(steps=REPLACED).output
+    assert Reviewed.on_page(page, "test") == Reviewed.read(text)
+    assert Reviewed.on_page(page, "prod") is None
+    assert Reviewed.on_page(page.replace("preview --stack test", "preview --stack testx"), "test") is None
 
 
 def test_a_plan_that_moved_is_refused(project: Callable[..., Result]) -> None:
