@@ -27,7 +27,7 @@ environment = $(1)/bin/python -c 'import sys; sys.exit(sys.version_info[:2] != (
 # Two targets may fill the same environment, and uv is parallel by itself.
 .NOTPARALLEL:
 
-.PHONY: help linux setup setup-emulator deploy-setup provider demo demo-down test test-fast mutants test-emulator check format docs-settings bench lock clean
+.PHONY: help linux setup setup-emulator deploy-setup preview-setup provider demo demo-down test test-fast mutants test-emulator check format docs-settings bench lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,6 +41,9 @@ setup: linux .venv/.ready .venv-emulator/.ready ## install the two environments 
 deploy-setup: .venv/.deploy ## install what `pulumi` and the commands need, from its lock: some 335 MB, without PyTorch
 
 provider: setup ## download the AWS provider into .tools unless this machine has one; requirements/downloads.toml has its hash
+	@$(RUN) -m rehearsal.provider embedded
+
+preview-setup: deploy-setup ## what `petpark preview --recorded` needs: deploy-setup, and the AWS provider that tells what forces a replacement
 	@$(RUN) -m rehearsal.provider embedded
 
 setup-emulator: setup $(if $(filter-out localstack,$(EMULATOR)),.venv-$(EMULATOR)/.ready) ## install EMULATOR=ministack|localemu besides LocalStack
