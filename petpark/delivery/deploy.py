@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 POLICIES: Final = "infra/crossguard"
 _SECONDS: Final = 3_600.0
-"""An hour, as long as the credentials of a workflow job."""
+"""Half of what a workflow's job and its credentials have; the other half is for what answers."""
 
 
 def apply(stack: str, root: Path, table: PriceTable, *, reviewed: Reviewed) -> tuple[Done, ...]:

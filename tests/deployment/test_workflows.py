@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from infra.delivery.deploy_roles import SESSION_SECONDS
 from tests.deployment.readme import check
 from tests.deployment.test_locks import workflows
 from tests.pulumi_stand_in import REPOSITORY
@@ -93,6 +94,13 @@ def test_prod_waits_for_test_and_for_a_plan_made_after_it() -> None:
     assert deploy["plan-prod"]["needs"] == "test"
     assert deploy["prod"]["needs"] == "plan-prod"
     assert deploy["prod"]["environment"] == "prod"
+
+
+def test_credentials_last_as_long_as_the_job() -> None:
+    for name, job in jobs().items():
+        for step in job["steps"]:
+            if step.get("with", {}).get("role-to-assume") == "${{ vars.DEPLOY_ROLE }}":
+                assert step["with"]["role-duration-seconds"] == SESSION_SECONDS >= 60 * job["timeout-minutes"], name
 
 
 def test_what_deploys_or_destroys_is_never_cancelled() -> None:

@@ -57,16 +57,6 @@ def create(emulator: Emulator) -> Mapping[str, Mapping[str, str]]:
     return sessions
 
 
-def remove(emulator: Emulator) -> None:
-    """Delete the roles and their policies: no stack has them."""
-    iam = emulator.client("iam")
-    for role in [each["RoleName"] for each in iam.list_roles()["Roles"] if each["RoleName"].startswith("delivery-")]:
-        for policy in iam.list_attached_role_policies(RoleName=role)["AttachedPolicies"]:
-            iam.detach_role_policy(RoleName=role, PolicyArn=policy["PolicyArn"])
-            iam.delete_policy(PolicyArn=policy["PolicyArn"])
-        iam.delete_role(RoleName=role)
-
-
 def used(log: Path) -> Mapping[str, set[str]]:
     """The permissions that each role needed and had, from the emulator's log of requests."""
     found: dict[str, set[str]] = defaultdict(set)
@@ -101,6 +91,20 @@ NOT_RECORDED: Mapping[str, str] = {
     "autoscaling:DescribeInstanceRefreshes": _READ_BACK,
     "cloudwatch:TagResource": _WITH_TAGS,
     "ec2:DeleteTags": _WITH_TAGS,
+    "ec2:StartInstances": _CHANGED,
+    "ec2:StopInstances": _CHANGED,
+    "ec2:CreateLaunchTemplateVersion": _CHANGED,
+    "ec2:ModifyInstanceAttribute": _CHANGED,
+    "ec2:ModifyLaunchTemplate": _CHANGED,
+    "ec2:ModifySecurityGroupRules": _CHANGED,
+    "autoscaling:StartInstanceRefresh": _CHANGED,
+    "elasticloadbalancing:ModifyListener": _CHANGED,
+    "elasticloadbalancing:ModifyTargetGroup": _CHANGED,
+    "elasticloadbalancing:SetSecurityGroups": _CHANGED,
+    "iam:UpdateAssumeRolePolicy": _CHANGED,
+    "iam:UpdateRoleDescription": _CHANGED,
+    "kms:PutKeyPolicy": _CHANGED,
+    "s3:PutBucketObjectLockConfiguration": _CHANGED,
     "elasticloadbalancing:AddTags": _WITH_TAGS,
     "elasticloadbalancing:DescribeTargetHealth": _READ_BACK,
     "iam:TagInstanceProfile": _WITH_TAGS,

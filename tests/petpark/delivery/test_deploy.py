@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -136,3 +137,19 @@ def test_an_update_that_fails_is_not_looked_at(checkout: Checkout, deploy: Calla
     done = deploy("--expect", expected)
     assert done.exit_code == 2
     assert "no capacity" in done.output
+
+
+def test_the_plan_of_prod_is_shown_where_its_approval_is_given(
+    checkout: Checkout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)
+    refused = checkout.run("preview", "--summary")
+    assert refused.exit_code == 2
+    assert "GITHUB_STEP_SUMMARY" in refused.output
+    summary = tmp_path / "summary.md"
+    summary.write_text("before\n")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
+    checkout.says(preview={"steps": [STEP]})
+    assert checkout.run("preview", "--summary").exit_code == 0
+    assert summary.read_text().startswith(f"before\n{MARK}")
+    assert "models-store-bucket" in summary.read_text()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +41,7 @@ SAVES = st.integers(0, 2 * (RESOURCES - 1))
 
 
 @contextlib.contextmanager
-def dying(saves: int, *, in_flight: bool) -> Iterator[None]:
+def dying(saves: int, *, in_flight: bool) -> Generator[None]:
     """The engine's process as it is killed after that many writes of the state.
 
     What it would write later is never written, and what it would ask of AWS later is never asked; but `in_flight` lets

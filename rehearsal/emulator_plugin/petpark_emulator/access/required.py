@@ -48,6 +48,10 @@ def _kms(call: ApiCall) -> Iterator[Request]:
     for member in ("MessageType", "SigningAlgorithm"):
         if values.get(member):
             context[f"kms:{member.lower()}"] = values[member]
+    if alias := values.get("AliasName") if call.operation.endswith("Alias") else None:
+        yield call.request(call.arn(alias))
+        yield call.request(call.key_arn(values.get("TargetKeyId") or alias))
+        return
     if identifier := values.get("KeyId"):
         resource = call.key_arn(identifier)
     else:
