@@ -17,6 +17,7 @@ BENCH ?= $(wildcard benchmarks/*.py) $(filter-out benchmarks/support/%,$(wildcar
 LOCK = $(UV) pip compile --quiet $(UPGRADE) --python-version 3.13 --generate-hashes --no-header --no-emit-index-url
 UPGRADE ?= --upgrade
 VERSITYGW := .tools/bin/versitygw
+ACTIONLINT := .tools/bin/actionlint
 
 # An environment of Python 3.13. Half of one (a set-up that was interrupted, a Python that has gone) makes way for it.
 # uv sees a pyenv Python only through its shim, which PYENV_VERSION steers (without pyenv it has no effect); otherwise uv downloads Python itself.
@@ -26,7 +27,7 @@ environment = $(1)/bin/python -c 'import sys; sys.exit(sys.version_info[:2] != (
 # Two targets may fill the same environment, and uv is parallel by itself.
 .NOTPARALLEL:
 
-.PHONY: help linux setup setup-emulator deploy-setup provider demo demo-down test test-fast mutants test-emulator check format docs-settings bench lock clean
+.PHONY: help linux setup setup-emulator deploy-setup preview-setup provider demo demo-down test test-fast mutants test-emulator check format docs-settings bench lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,6 +41,9 @@ setup: linux .venv/.ready .venv-emulator/.ready ## install the two environments 
 deploy-setup: .venv/.deploy ## install what `pulumi` and the commands need, from its lock: some 370 MB, without PyTorch
 
 provider: setup ## download the AWS provider into .tools unless this machine has one; requirements/downloads.toml has its hash
+	@$(RUN) -m rehearsal.provider embedded
+
+preview-setup: deploy-setup ## what `petpark preview --recorded` needs: deploy-setup, and the AWS provider that tells what forces a replacement
 	@$(RUN) -m rehearsal.provider embedded
 
 setup-emulator: setup $(if $(filter-out localstack,$(EMULATOR)),.venv-$(EMULATOR)/.ready) ## install EMULATOR=ministack|localemu besides LocalStack
@@ -63,11 +67,13 @@ mutants: setup .tools/mutants/.ready ## how many small faults in FOLDER=registry
 test-emulator: setup-emulator ## what petpark needs from an emulator: LocalStack, or EMULATOR=ministack|localemu
 	@$(RUN) -m pytest tests/rehearsal/emulator tests/rehearsal/test_emulators.py $(if $(EMULATOR),--emulator $(EMULATOR))
 
-check: setup ## format, lint, types, import rules
+check: setup $(ACTIONLINT) ## format, lint, types, import rules, workflows
 	@$(RUN) -m ruff format --check .
 	@$(RUN) -m ruff check .
 	@$(RUN) -m basedpyright --level error
 	@$(RUN) -c 'from importlinter.cli import lint_imports_command as lint; lint()'
+	@.venv/bin/zizmor --offline --no-progress --quiet .github/workflows
+	@if [ -x $(ACTIONLINT) ]; then $(ACTIONLINT); else echo "check: without Go there is no actionlint; the workflows were checked by zizmor alone" >&2; fi
 
 format: setup ## format, and fix what lint can fix
 	@$(RUN) -m ruff format .
@@ -154,3 +160,8 @@ $(UV): requirements/tools.txt
 $(VERSITYGW): | $(UV)
 	@if command -v go >/dev/null; then echo "setup      S3 server for benchmarks, built from source (some minutes)"; \
 	  GOBIN="$$PWD/.tools/bin" go install github.com/versity/versitygw/cmd/versitygw@v1.8.0; fi
+
+# A linter of GitHub workflows, built from source: its Python package downloads a program that no hash covers.
+$(ACTIONLINT): | $(UV)
+	@if command -v go >/dev/null; then echo "setup      actionlint, built from source"; \
+	  GOBIN="$$PWD/.tools/bin" go install github.com/rhysd/actionlint/cmd/actionlint@v1.7.12; fi

@@ -28,6 +28,18 @@ class Program(Commands):
             "petpark.commands.operations.state",
             "The recorded state of a stack, from which `petpark preview --recorded` makes a plan.",
         ),
+        "deploy": Listed(
+            "petpark.commands.operations.deploy",
+            "Run `pulumi up` if the plan is still the one that was reviewed, and check what answers afterwards.",
+        ),
+        "drift": Listed(
+            "petpark.commands.operations.drift",
+            "Show what was changed in the stack by hand since `pulumi up`; changes nothing.",
+        ),
+        "teardown": Listed(
+            "petpark.commands.operations.teardown",
+            "Destroy the stack if its last day (the tag `petpark:expires`) has passed, and check that nothing is left.",
+        ),
         "costs": Listed(
             "petpark.commands.operations.costs",
             "Estimate the monthly cost of the stack with its current settings, at AWS list prices.",

@@ -103,6 +103,24 @@ class PlanMoved(OperatorError):
     exit_code = NOT_SO
 
 
+class ReviewMissing(OperatorError):
+    """Nobody has reviewed a plan of the stack for this commit."""
+
+    exit_code = NOT_SO
+
+
+class NotAsDeployed(OperatorError):
+    """After `pulumi up`, something else answers than what it deployed, or nothing."""
+
+    exit_code = NOT_SO
+
+
+class NotEmpty(OperatorError):
+    """A stack was destroyed, and something of it is left."""
+
+    exit_code = NOT_SO
+
+
 class PreviewUnreadable(OperatorError):
     """A file is not the output of `pulumi preview --json`, or of a version that petpark does not know."""
 

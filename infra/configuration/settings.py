@@ -1,17 +1,20 @@
 """Stack configuration, read once into one frozen record. Everything that differs between stacks is a value here."""
 
+import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import date
 from ipaddress import IPv4Network
 from types import MappingProxyType
+from typing import Any
 
 import pulumi
 
 from infra.configuration.endpoint_settings import EndpointSettings, read_endpoint
 from infra.configuration.instance_types import InstanceType
 from infra.configuration.objectives import PERCENTAGES, Objective
-from infra.configuration.settings_reader import NAME, SHORT_NAME, Check, Reader, SettingsInvalid
+from infra.configuration.settings_reader import EXPIRES, NAME, NONE, SHORT_NAME, Check, Reader, SettingsInvalid
 from infra.policies import as_json, write_once_bucket
 from registry.channel_policy import ChannelPolicy
 from registry.gates import StackGates
@@ -26,6 +29,8 @@ LOG_DAYS = (1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096,
 
 # https://docs.aws.amazon.com/AmazonS3/latest/API/API_DefaultRetention.html
 _LONGEST_LOCK_DAYS = 36_500
+
+_EXPIRES_EXPECTED = f"a day such as 2026-12-31, or {NONE!r}"
 
 LONGEST_CERTIFICATE_DAYS = 3_650
 """A certificate says that somebody looked at a version; ten years on nobody has."""
@@ -117,8 +122,28 @@ class StackSettings:
 
 def load() -> StackSettings:
     """Read the configuration of the stack that is being deployed. Raises `SettingsInvalid`."""
-    config = pulumi.Config()
-    return read(config.get, region=pulumi.Config("aws").get("region"), namespace=config.name)
+    config, provider = pulumi.Config(), pulumi.Config("aws")
+    require_tags(provider.get("defaultTags"), project=pulumi.get_project(), stack=pulumi.get_stack())
+    return read(config.get, region=provider.get("region"), namespace=config.name)
+
+
+def require_tags(given: str | None, *, project: str, stack: str) -> None:
+    """Raise `SettingsInvalid` unless the provider's default tags name this stack and its last day.
+
+    Budgets count by them, and roles that deploy may change only what bears their stack's name.
+    """
+    try:
+        tags: Any = json.loads(given or "{}")["tags"]
+        fits = tags["petpark:project"] == project and tags["petpark:stack"] == stack
+        if tags[EXPIRES] != NONE:
+            date.fromisoformat(tags[EXPIRES])
+    except (ValueError, LookupError, TypeError):
+        fits = False
+    if not fits:
+        raise SettingsInvalid(
+            f"aws:defaultTags in Pulumi.{stack}.yaml is {given}; expected tags with petpark:project {project}, "
+            f"petpark:stack {stack}, and {EXPIRES} {_EXPIRES_EXPECTED}"
+        )
 
 
 def read(get: Callable[[str], str | None], *, region: str | None, namespace: str) -> StackSettings:
@@ -131,6 +156,9 @@ def read(get: Callable[[str], str | None], *, region: str | None, namespace: str
 
 def read_from(values: Reader, region: str | None) -> StackSettings:
     """Read every setting with its check; what is wrong is left to `values.settle`."""
+    values.checks["aws:defaultTags"] = Check(
+        expected=f"tags: petpark:project, petpark:stack (the stack's own name), {EXPIRES} ({_EXPIRES_EXPECTED})"
+    )
     expected = "a region such as eu-west-1; not one of China, GovCloud or another partition, whose ARNs differ"
     values.checks["aws:region"] = Check(expected=expected)
     if not _REGION.fullmatch(region or ""):

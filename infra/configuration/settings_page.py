@@ -64,8 +64,9 @@ def page(root: Path, table: PriceTable) -> str:
     stacks = [_stack(root, name) for name in STACKS]
     checks = [stack.read()[1] for stack in stacks]
     region = {"type": "string", "description": "The AWS region of the stack, of the provider's own configuration"}
+    tags = {"type": "object", "description": "Tags of everything that the provider makes, which budgets count by"}
     lines = [_HEAD]
-    for key, about in {"aws:region": region, **declared}.items():
+    for key, about in {"aws:region": region, "aws:defaultTags": tags, **declared}.items():
         full = key if ":" in key else f"{PROJECT}:{key}"
         lines += [f"## `{full}`", *_wrapped(about["description"].rstrip(".") + "."), ""]
         accepted = list(dict.fromkeys(each[key].expected for each in checks))

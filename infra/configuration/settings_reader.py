@@ -19,6 +19,9 @@ NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
 NONE = "none"
 """Value of a setting that is deliberately empty."""
 
+EXPIRES = "petpark:expires"
+"""The tag with a stack's last day, after which `petpark teardown` destroys it; `NONE` for a stack that stays."""
+
 _LABEL = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 SHORT_NAME = "a short name of lower-case letters, digits and hyphens"
 

@@ -1,6 +1,7 @@
 """A stack's settings from its YAML, read without the Pulumi CLI."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,27 @@ def read_stack(root: Path, stack: str) -> "StackSettings":
     """What `Pulumi.<stack>.yaml` below `root` says. Raises `SettingsUnusable`."""
     from infra.configuration.settings import SettingsInvalid, read
 
+    config = _config(root, stack)
+
+    def get(key: str) -> str | None:
+        return as_text(config.get(f"{_PROJECT}:{key}"))
+
+    try:
+        return read(get, region=as_text(config.get("aws:region")), namespace=_PROJECT)
+    except SettingsInvalid as error:
+        raise SettingsUnusable(str(error)) from None
+
+
+def default_tags(root: Path, stack: str) -> Mapping[str, str]:
+    """The tags that the stack's provider gives to everything that it makes. Raises `SettingsUnusable`."""
+    found = _config(root, stack).get("aws:defaultTags") or {}
+    tags = found.get("tags") if isinstance(found, dict) else None
+    if not isinstance(tags, dict):
+        raise SettingsUnusable(f"Pulumi.{stack}.yaml has no tags in aws:defaultTags")
+    return {str(key): str(value) for key, value in tags.items()}
+
+
+def _config(root: Path, stack: str) -> dict[str, Any]:
     path = root / f"Pulumi.{stack}.yaml"
     try:
         document = read_yaml(path.read_text(encoding="utf-8"))
@@ -34,14 +56,7 @@ def read_stack(root: Path, stack: str) -> "StackSettings":
     config: Any = document.get("config") if isinstance(document, dict) else None
     if not isinstance(config, dict):
         raise SettingsUnusable(f"{path} holds no settings: it has no map named `config`")
-
-    def get(key: str) -> str | None:
-        return as_text(config.get(f"{_PROJECT}:{key}"))
-
-    try:
-        return read(get, region=as_text(config.get("aws:region")), namespace=_PROJECT)
-    except SettingsInvalid as error:
-        raise SettingsUnusable(str(error)) from None
+    return config
 
 
 def as_text(value: Any) -> str | None:

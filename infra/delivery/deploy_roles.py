@@ -11,6 +11,9 @@ from infra.component import Component, document
 from infra.delivery.settings import DeliverySettings
 from infra.policies import Document
 
+SESSION_SECONDS = 7_200
+"""As long as a workflow's job may run: an update, and instances that start one after the other."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class DeployRolesArgs:
@@ -89,6 +92,7 @@ class DeployRoles(Component):
         return aws.iam.Role(
             **self.child(part),
             description=f"petpark: {purpose}",
+            max_session_duration=SESSION_SECONDS,
             assume_role_policy=document(
                 policies.trust_github,
                 provider=self.provider.arn,

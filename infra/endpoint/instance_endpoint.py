@@ -55,7 +55,12 @@ class InstanceEndpoint(EndpointKind):
             subnet_id=args.network.instance_subnets[0].id,
             vpc_security_group_ids=[self.machine.firewall.id],
             metadata_options=METADATA_OPTIONS,
-            root_block_device={"volume_size": args.settings.volume_gb, "volume_type": "gp3", "encrypted": True},
+            root_block_device={
+                "volume_size": args.settings.volume_gb,
+                "volume_type": "gp3",
+                "encrypted": True,
+                "tags": self.tagged("instance"),
+            },
             user_data=start_script(args, self.machine, behind_load_balancer=False),
             user_data_replace_on_change=True,
             tags=self.tagged("instance"),

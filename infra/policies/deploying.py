@@ -122,7 +122,7 @@ def deploy(to: Deploying) -> dict[str, Document]:
         "read": document(_read(to.account, to.region)),
         "network": document(_network(to)),
         "endpoint": document(_endpoint(to)),
-        "roles": document([*_roles(to), *_read_back(to)]),
+        "roles": document([*_roles(to), *_read_back(to), *_look_for_leftovers(to)]),
     }
     if to.owner:
         areas["platform"] = document(_platform(to))
@@ -187,6 +187,8 @@ def _network(to: Deploying) -> list[Statement]:
         "ec2:RevokeSecurityGroupEgress",
         "ec2:RevokeSecurityGroupIngress",
         "ec2:RunInstances",
+        "ec2:StartInstances",
+        "ec2:StopInstances",
         "ec2:TerminateInstances",
     ]
     kinds = [
@@ -299,6 +301,24 @@ def _read_back(to: Deploying) -> list[Statement]:
     reader = f"arn:aws:iam::{to.account}:role/operators-{Role.READER}-*"
     seen = ["autoscaling:DescribeInstanceRefreshes", "elasticloadbalancing:DescribeTargetHealth"]
     return [allow(seen, ["*"]), allow(["sts:AssumeRole"], [reader])]
+
+
+def _look_for_leftovers(to: Deploying) -> list[Statement]:
+    """Read the stack's last day, and see after `pulumi destroy` that nothing is left (`petpark teardown`)."""
+    listed = [
+        "iam:ListInstanceProfiles",
+        "iam:ListRoles",
+        "kms:ListKeys",
+        "s3:ListAllMyBuckets",
+        "ssm:DescribeParameters",
+        "tag:GetResources",
+    ]
+    named = ["iam:GetInstanceProfile", "iam:ListRoleTags"]
+    return [
+        allow(listed, ["*"]),
+        allow(named, _role_arns(to.account, "*")),
+        allow(["s3:GetBucketTagging"], [bucket_arn("*")]),
+    ]
 
 
 def _platform(to: Deploying) -> list[Statement]:

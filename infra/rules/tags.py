@@ -44,9 +44,16 @@ def _tags(resource: Resource, _context: Context) -> Iterator[str]:
     tags = resource.get("tags")
     if tags is not None or resource.kind in TAGGABLE:
         yield from _missing("", _as_map(tags), resource)
-    for entry in resource.items("tagSpecifications"):
-        what = f"what it launches ({value(entry, 'resourceType')}) "
-        yield from _missing(what, _as_map(value(entry, "tags")), resource)
+    launched = {value(entry, "resourceType"): value(entry, "tags") for entry in resource.items("tagSpecifications")}
+    if resource.kind == "ec2.LaunchTemplate":
+        launched = {kind: launched.get(kind) for kind in ("instance", "volume", *launched)}
+    for kind, given in launched.items():
+        yield from _missing(f"what it launches ({kind}) ", _as_map(given), resource)
+    # A disk that an instance creates has no tags of its own unless they are named, or the provider's default tags.
+    if resource.kind == "ec2.Instance":
+        disks = {"its root disk": resource.get("rootBlockDevice", "tags"), "its disks": resource.get("volumeTags")}
+        name, given = next(((name, tags) for name, tags in disks.items() if tags is not None), ("its root disk", None))
+        yield from _missing(f"{name} ", _as_map(given), resource)
 
 
 def _as_map(tags: Any) -> Mapping[str, Any]:

@@ -58,20 +58,26 @@ def examine(root: Path, stack: str, *, session: boto3.Session | None = None) -> 
     yield first
     if caller is None:
         return
-    complete = True
+    found, unchecked = gather(account)
+    yield from (refused.as_check(name) for name, refused in unchecked.items())
+    yield from (left.as_check() for left in found)
+    if not unchecked and not any(not left.goes for left in found):
+        said = f"no resources of {PROJECT} left in account {caller.account}, {account.region}"
+        yield Check(name="leftovers", health=Health.FINE, found=said)
+
+
+def gather(account: Account) -> tuple[list[Leftover], Mapping[str, Unchecked]]:
+    """All that is left of any stack, and what could not be looked for, by its kind."""
+    found: list[Leftover] = []
+    unchecked: dict[str, Unchecked] = {}
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         running = [(name, pool.submit(_gather, find, account)) for name, find in _FINDERS.items()]
-        found: list[Leftover] = []
         for name, answer in running:
             some, refused = answer.result()
             found += some
             if refused is not None:
-                complete = False
-                yield refused.as_check(name)
-    yield from (left.as_check() for left in found)
-    if complete and not any(not left.goes for left in found):
-        said = f"no resources of {PROJECT} left in account {caller.account}, {account.region}"
-        yield Check(name="leftovers", health=Health.FINE, found=said)
+                unchecked[name] = refused
+    return found, unchecked
 
 
 def _gather(find: Callable[[Account], Iterator[Leftover]], account: Account) -> tuple[list[Leftover], Unchecked | None]:

@@ -35,13 +35,21 @@ class Reviewed:
         text = given.strip()
         found = _TEXT.fullmatch(text)
         if found is None and Path(text).is_file():
-            found = _TEXT.fullmatch(load(Path(text)).binding)
+            plan = load(Path(text))
+            found = _TEXT.fullmatch(plan.binding) if plan.binds else None
         if found is None:
             raise ValueError(
                 f"{text[:200]!r} is neither what a page is bound to (PLAN:PROGRAM:STATE, at its end) nor the file of a "
-                "plan that --save wrote in a clean checkout"
+                "plan that --save wrote in a clean checkout (and not from a record)"
             )
         return cls(digest=found["digest"].lower(), tree=found["tree"].lower(), state=found["state"])
+
+    @classmethod
+    def on_page(cls, page: str, stack: str) -> Self | None:
+        """What the page of a review is bound to for a stack; None where it has no such line."""
+        line = rf"^  - before `pulumi up`: `petpark preview --stack {re.escape(stack)} --expect (?P<text>\S+)`$"
+        found = re.search(line, page, re.MULTILINE)
+        return cls.read(found["text"]) if found and _TEXT.fullmatch(found["text"]) else None
 
 
 def moved(plan: Plan, reviewed: Reviewed) -> tuple[str, ...]:

@@ -40,6 +40,9 @@ VARIABLES: Final[Mapping[str, str]] = MappingProxyType(
 class GitHub:
     """One repository's API. `sleep` waits between tries. Use it as a context manager."""
 
+    writes = "the comment"
+    needs = "The job needs `permissions: pull-requests: write`; the page is in the run's artifacts."
+
     def __init__(self, *, url: str, repository: str, token: str, sleep: Callable[[float], None] = time.sleep) -> None:
         if not _SLUG.fullmatch(repository):
             raise SettingsWrong(f"GITHUB_REPOSITORY is {repository!r}.", next_step="Set it to owner/name.")
@@ -158,8 +161,8 @@ class GitHub:
             if attempt + 1 < _TRIES:
                 self._sleep(min(pause, _LONGEST_PAUSE))
         raise CommentRefused(
-            f"GitHub does not take the comment: {problem}",
-            next_step="The job needs `permissions: pull-requests: write`; the page is in the run's artifacts.",
+            f"GitHub does not take {self.writes}: {problem}",
+            next_step=self.needs,
         )
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from petpark.errors import PreviewUnreadable, PulumiFailed, PulumiMissing
-from petpark.preview.plan import Plan
+from petpark.preview.plan import RECORDED, Plan
 from petpark.preview.pulumi_json import read_plan
 from petpark.preview.rules import checked
 from petpark.targets import pulumi_cli
@@ -57,7 +57,7 @@ def plan_from_record(record: StackRecord, root: Path, table: PriceTable) -> Plan
 
     done = run.preview(record, root)
     text = json.dumps(done.document)
-    plan = read_plan(text, stack=record.stack, source="recorded state")
+    plan = read_plan(text, stack=record.stack, source=RECORDED)
     return replace(
         plan,
         rules=checked(text, root, record.stack, table),

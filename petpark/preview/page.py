@@ -234,7 +234,10 @@ def _binding(plans: Sequence[Plan]) -> Iterator[str]:
         yield f"  - plan {code(plan.digest)}"
         yield f"  - program: commit {code(plan.commit or 'unknown')}, tree {code(plan.tree or 'unknown')}"
         yield f"  - state {code(plan.state or 'unknown')}"
-        yield f"  - before `pulumi up`: {code(f'petpark preview --stack {plan.stack} --expect {plan.binding}')}"
+        if plan.binds:
+            yield f"  - before `pulumi up`: {code(f'petpark preview --stack {plan.stack} --expect {plan.binding}')}"
+        else:
+            yield "  - no `up` can be bound to it: that needs a preview of the stack itself, in a clean checkout"
     yield ""
     yield "</details>"
 

@@ -27,6 +27,10 @@ def is_stack(name: str) -> bool:
     return bool(_STACK.fullmatch(name))
 
 
+RECORDED: Final = "recorded state"
+"""The source of a plan that was made without the engine that deploys: nothing can be bound to it."""
+
+
 class Op(StrEnum):
     """What would be done to a resource."""
 
@@ -210,6 +214,11 @@ class Plan:
     def binding(self) -> str:
         """What a review is bound to, as `--expect` takes it: the plan, the program and the state."""
         return f"{self.digest}:{self.tree or 'unknown'}:{self.state or 'unknown'}"
+
+    @property
+    def binds(self) -> bool:
+        """Whether a review of it can be bound: not to a record, uncommitted files, or what is not known."""
+        return self.source != RECORDED and bool(self.tree and self.state) and not self.tree.endswith("+")
 
     def of(self, op: Op) -> Sequence[ResourceChange]:
         """The changes of one kind, by type and name."""

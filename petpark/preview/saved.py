@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
-from petpark.errors import FileInTheWay, PreviewUnreadable
+from petpark.errors import FileInTheWay, PreviewUnreadable, SettingsWrong
 from petpark.preview.plan import (
     Checked,
     Cost,
@@ -42,6 +42,25 @@ def write(text: str, path: Path) -> None:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise _not_writable(path, str(error.strerror)) from None
+
+
+def append(text: str, path: Path) -> None:
+    """Add to a file. Raises `FileInTheWay`."""
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        raise _not_writable(path, str(error.strerror)) from None
+
+
+def job_summary(environment: Mapping[str, str]) -> Path:
+    """The file that GitHub shows as a job's summary. Raises `SettingsWrong`.
+
+    https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-commands#adding-a-job-summary
+    """
+    if not environment.get("GITHUB_STEP_SUMMARY"):
+        raise SettingsWrong("GITHUB_STEP_SUMMARY is not set.", next_step="Run this in a GitHub workflow, or set it.")
+    return Path(environment["GITHUB_STEP_SUMMARY"])
 
 
 def require_writable(path: Path) -> None:

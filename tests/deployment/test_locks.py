@@ -191,7 +191,7 @@ def test_workflows_run_make_petpark_and_the_one_script_and_actions_are_pinned_by
             if "run" in step:
                 assert re.fullmatch(r"(make|\.venv/bin/petpark|bash \.ci/run)( [\w./^-]+)*", step["run"]), (name, step)
             else:
-                assert re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40}", step["uses"]), (name, step)
+                assert re.fullmatch(r"[\w-]+(/[\w-]+)+@[0-9a-f]{40}", step["uses"]), (name, step)
 
 
 def test_no_workflow_checks_out_what_a_fork_wrote_with_a_token_that_may_write() -> None:

@@ -86,7 +86,7 @@ def test_both_files_hold_the_same_keys_and_the_project_describes_each():
     project = yaml.safe_load((ROOT / "Pulumi.yaml").read_text())["config"]
     stacks = [yaml.safe_load((ROOT / f"Pulumi.{stack}.yaml").read_text())["config"] for stack in ("test", "prod")]
     assert set(stacks[0]) == set(stacks[1])
-    assert {f"petpark:{key}" for key in project} | {"aws:region"} == set(stacks[0])
+    assert {f"petpark:{key}" for key in project} | {"aws:region", "aws:defaultTags"} == set(stacks[0])
     assert all(entry["type"] and entry["description"] for entry in project.values())
 
 

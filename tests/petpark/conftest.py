@@ -28,6 +28,7 @@ from registry.store.object_store import PrunableStore
 from registry.version import Version
 from registry.versions.catalog import Catalog
 from rehearsal.target import DRAWN_RECIPE
+from tests.petpark.github_api import api as api
 
 ACCOUNT = "123456789012"
 

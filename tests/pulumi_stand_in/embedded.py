@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sys
+import tempfile
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from rehearsal.engine import DeploymentFailed, EmbeddedEngine, EngineError, Event
@@ -13,10 +18,20 @@ from tests.pulumi_stand_in.backend import Backend, Project
 from tests.pulumi_stand_in.result import Content, EventLog, Kind, Result
 
 
-def _engine(stack: str, backend: Backend, project: Project, emulator: str, on_event: Any = None) -> EmbeddedEngine:
+def _credentials() -> dict[str, str]:
+    """Of the environment, as the provider finds them; else the administrator's."""
+    names = {
+        "aws:accessKey": "AWS_ACCESS_KEY_ID",
+        "aws:secretKey": "AWS_SECRET_ACCESS_KEY",
+        "aws:token": "AWS_SESSION_TOKEN",
+    }
+    given = {key: os.environ[name] for key, name in names.items() if os.environ.get(name)}
+    return given or {"aws:accessKey": "test", "aws:secretKey": "test"}
+
+
+def _engine(stack: str, states: Path, project: Project, emulator: str, on_event: Any = None) -> EmbeddedEngine:
     settings = {
-        "aws:accessKey": "test",
-        "aws:secretKey": "test",
+        **_credentials(),
         "aws:skipCredentialsValidation": "true",
         "aws:skipMetadataApiCheck": "true",
         "aws:s3UsePathStyle": "true",
@@ -25,7 +40,7 @@ def _engine(stack: str, backend: Backend, project: Project, emulator: str, on_ev
     }
     return EmbeddedEngine(
         project.root,
-        state_dir=backend.folder / "embedded",
+        state_dir=states,
         config={stack: settings},
         passphrase=os.environ.get("PULUMI_CONFIG_PASSPHRASE", ""),
         on_event=on_event,
@@ -33,21 +48,46 @@ def _engine(stack: str, backend: Backend, project: Project, emulator: str, on_ev
 
 
 def run(
-    kind: Kind, stack: str, backend: Backend, project: Project, emulator: str, log: EventLog, *, quiet: bool
+    kind: Kind,
+    stack: str,
+    backend: Backend,
+    project: Project,
+    emulator: str,
+    log: EventLog,
+    *,
+    quiet: bool,
+    only_shown: bool,
 ) -> Result:
-    """Deploy into the emulator; `quiet` leaves standard output to JSON."""
+    """Deploy into the emulator; `quiet` leaves standard output to JSON, `only_shown` the state as it was."""
 
     def hear(event: Event) -> None:
         for line in lines(event, kind):
             print(line, file=sys.stderr if quiet else None, flush=True)
         if event.step is not None and event.kind == "finished":
             step = event.step
-            told = {"op": step.op, "urn": step.urn, "type": step.type, "provider": ""}
+            told: dict[str, Any] = {"op": step.op, "urn": step.urn, "type": step.type, "provider": ""}
+            told |= {when: {"outputs": {c.path: getattr(c, when) for c in step.changes}} for when in ("old", "new")}
             log.write("resOutputsEvent", {"metadata": told, "planning": kind == "preview"})
         elif event.kind == "failed" or event.severity == "error":
             log.write("diagnosticEvent", {"message": event.text, "color": "never", "severity": "error"})
 
-    engine = _engine(stack, backend, project, emulator, hear)
+    with _state(backend, copied=only_shown and kind != "preview") as folder:
+        return _carry_out(kind, stack, _engine(stack, folder, project, emulator, hear))
+
+
+@contextmanager
+def _state(backend: Backend, *, copied: bool) -> Generator[Path]:
+    """The engine's states; a copy for what must not change them."""
+    folder = backend.folder / "embedded"
+    if not copied:
+        yield folder
+        return
+    with tempfile.TemporaryDirectory(dir=backend.folder) as other:
+        shutil.copytree(folder, other, dirs_exist_ok=True)
+        yield Path(other)
+
+
+def _carry_out(kind: Kind, stack: str, engine: EmbeddedEngine) -> Result:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: engine.cancel())
     operation = {"preview": engine.preview, "up": engine.up, "refresh": engine.refresh, "destroy": engine.destroy}

@@ -40,18 +40,19 @@ def run(kind: Kind, stack: str, given: Any) -> int:
     log.write("preludeEvent", {"config": {}})
     emulator = os.environ.get(pulumi_stand_in.EMULATOR)
     started = time.time()
-    with _locked(backend.lock(project, stack), kind):
+    only_shown = kind == "preview" or getattr(given, "preview_only", False)
+    with _locked(backend.lock(project, stack), only_shown=only_shown):
         if emulator:
             from tests.pulumi_stand_in import embedded  # the SDK takes a second to load
 
-            result = embedded.run(kind, stack, backend, project, emulator, log, quiet=given.json)
+            result = embedded.run(kind, stack, backend, project, emulator, log, quiet=given.json, only_shown=only_shown)
         else:
             result = _scripted(kind, recorded, log)
     outcome = "failed" if result.errors else "succeeded"
     summary = {"maybeCorrupt": False, "durationSeconds": round(result.seconds), "resourceChanges": dict(result.changes)}
-    log.write("summaryEvent", {**summary, "isPreview": kind == "preview", "result": outcome})
+    log.write("summaryEvent", {**summary, "isPreview": only_shown, "result": outcome})
     log.write("cancelEvent", {})
-    if kind != "preview":
+    if not only_shown:
         entry = {
             "kind": {"up": "update"}.get(kind, kind),
             "startTime": _moment(started),
@@ -74,9 +75,9 @@ def run(kind: Kind, stack: str, given: Any) -> int:
 
 
 @contextmanager
-def _locked(lock: Path, kind: Kind) -> Generator[None]:
+def _locked(lock: Path, *, only_shown: bool) -> Generator[None]:
     """The file backend's lock: a file that stays if the process is killed, until `pulumi cancel`."""
-    if kind == "preview":
+    if only_shown:
         yield
         return
     lock.parent.mkdir(parents=True, exist_ok=True)
@@ -101,7 +102,8 @@ def _scripted(kind: Kind, recorded: Mapping[str, Any], log: EventLog) -> Result:
     """How the operation ends by the script: `{<kind>: {...}}`, every key optional.
 
     `changes`: op to count. `resources`, `outputs`, `secrets` (names of outputs): what the stack then has. `finished`:
-    URNs of events. `steps`: those that `preview --json` prints. `errors`: diagnostics, with which it fails.
+    URNs of events. `events`: the metadata of others. `steps`: those that `preview --json` prints. `errors`:
+    diagnostics, with which it fails.
     `says`: text on standard error, with which it fails. `children`: number of processes that run meanwhile, each in a
     process group of its own, as the language host does.
     `waits`: a file to write when it has begun; it then runs until a signal comes, and `ignores` lists those that it
@@ -112,6 +114,8 @@ def _scripted(kind: Kind, recorded: Mapping[str, Any], log: EventLog) -> Result:
     children = [subprocess.Popen(["sleep", "600"], process_group=0) for _ in range(script.get("children", 0))]
     for urn in script.get("finished", ()):
         log.write("resOutputsEvent", {"metadata": {"op": "create", "urn": urn, "type": urn.split("::")[2]}})
+    for metadata in script.get("events", ()):
+        log.write("resOutputsEvent", {"metadata": {"type": metadata["urn"].split("::")[2], **metadata}})
     if script.get("crash"):
         os.kill(os.getpid(), signal.SIGKILL)
     if says := script.get("says"):

@@ -28,6 +28,7 @@ from rehearsal.engine import EmbeddedEngine
 from rehearsal.engine.provider.binary import find_provider
 from rehearsal.environment import Environment
 from tests import pulumi_stand_in
+from tests.rehearsal import delivery_roles
 
 PASSPHRASE = "correct horse"
 
@@ -112,6 +113,7 @@ class Steps:
     early: str = ""
 
     def __post_init__(self) -> None:
+        self.sessions = delivery_roles.create(self.environment.emulator)
         directory = self.environment.directory
         self.commands = steps((REPOSITORY / "README.md").read_text())
         pulumi_stand_in.install(directory / "bin")
@@ -134,6 +136,10 @@ class Steps:
                     self.heard[command] = self._run(command)
                     self._after(command, self.heard[command])
 
+    def by(self, role: str, command: str) -> subprocess.CompletedProcess[str]:
+        """Run a command as a workflow's job does that has taken `role`."""
+        return self._shell(command, self.sessions[role])
+
     def fails(self, command: str) -> str:
         """What a command that must fail prints as its errors."""
         done = self._shell(command)
@@ -147,11 +153,16 @@ class Steps:
         assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
         return done.stdout
 
-    def _shell(self, command: str) -> subprocess.CompletedProcess[str]:
+    def _session(self, command: str) -> Mapping[str, str]:
+        """Stacks are deployed and destroyed in the role that a workflow's job would have, everything else by people."""
+        stack = re.fullmatch(r"pulumi (?:up|destroy) --stack (\w+)", command)
+        return self.sessions[delivery_roles.deploying(stack[1])] if stack else {}
+
+    def _shell(self, command: str, session: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             ["/bin/bash", "-c", self._rewritten(command)],
             cwd=self.environment.project,
-            env=self._environment(),
+            env={**self._environment(), **(self._session(command) if session is None else session)},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

@@ -17,6 +17,7 @@ from registry.gates import MODEL_GATES
 from registry.layout import JOB_TAG, Role, boot_log_key, epochs_prefix, job_prefix
 from registry.versions.catalog import Catalog
 from rehearsal.environment import STACKS, Environment
+from tests.rehearsal import delivery_roles
 from tests.rehearsal.deploy_steps import LEFT_OUT, Deployed, Steps
 from training.dataset.generated import generate
 
@@ -201,9 +202,24 @@ def test_a_second_up_changes_nothing(environment, stack):
 
 
 @pytest.mark.parametrize("stack", STACKS)
-def test_what_aws_added_to_a_stack_is_no_drift(environment, stack):
-    update = environment.engine(stack).refresh(stack)
-    assert update.changes == {"same": len(environment.resources(stack))}
+def test_what_aws_added_to_a_stack_is_no_drift(readme, stack):
+    done = readme.by(delivery_roles.PREVIEW, f"petpark drift --stack {stack}")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"Stack {stack} is as it was deployed." in done.stdout
+
+
+def test_what_is_changed_by_hand_is_found_and_stays_found_until_it_is_undone(readme, environment):
+    logs = environment.emulator.client("logs")
+    group = environment.target("prod").outputs.endpoint.log_group
+    (before,) = logs.describe_log_groups(logGroupNamePrefix=group)["logGroups"]
+    logs.put_retention_policy(logGroupName=group, retentionInDays=1)
+    for _ in range(2):  # what was seen is not taken for what was deployed
+        done = readme.by(delivery_roles.PREVIEW, "petpark drift --stack prod --json")
+        assert done.returncode == 1, done.stderr
+        (found,) = json.loads(done.stdout)["resources"]
+        assert (found["op"], found["urn"].rpartition("::")[2]) == ("update", "endpoint-machine-log")
+    logs.put_retention_policy(logGroupName=group, retentionInDays=before["retentionInDays"])
+    assert readme.by(delivery_roles.PREVIEW, "petpark drift --stack prod").returncode == 0
 
 
 def test_taking_it_down_by_readmes_commands_leaves_nothing(readme, environment):
@@ -212,7 +228,8 @@ def test_taking_it_down_by_readmes_commands_leaves_nothing(readme, environment):
     assert asked == set(readme.heard) | set(LEFT_OUT), "each of README's commands was run"
     assert "no resources of petpark left" in readme.heard["petpark doctor --account --leftovers"]
     buckets = environment.emulator.client("s3").list_buckets()["Buckets"]
-    roles = environment.emulator.client("iam").list_roles()["Roles"]
+    listed = environment.emulator.client("iam").list_roles()["Roles"]
+    roles = [role for role in listed if not role["RoleName"].startswith("delivery-")]  # of no stack
     machines = [
         machine
         for entry in environment.emulator.client("ec2").describe_instances()["Reservations"]
@@ -220,3 +237,19 @@ def test_taking_it_down_by_readmes_commands_leaves_nothing(readme, environment):
         if machine["State"]["Name"] != "terminated"
     ]
     assert (buckets, roles, machines) == ([], [], [])
+
+
+def test_the_role_that_deployed_a_stack_can_see_that_nothing_of_it_is_left(readme):
+    done = readme.by(delivery_roles.deploying("test"), "petpark doctor --account --leftovers")
+    assert done.returncode == 0, done.stdout
+    assert "no resources of petpark left" in done.stdout
+    assert "could not be checked" not in done.stdout
+
+
+def test_the_roles_of_delivery_asked_for_all_that_they_may_do_or_there_is_a_reason(environment):
+    used = delivery_roles.used(environment.emulator.log)
+    granted = delivery_roles.granted(environment.emulator, "000000000000")
+    assert set(used) == set(granted), "each role was taken"
+    asked = {action for actions in used.values() for action in actions}
+    allowed = {action for documents in granted.values() for action in delivery_roles.actions(documents)}
+    assert allowed - asked == set(delivery_roles.NOT_RECORDED)

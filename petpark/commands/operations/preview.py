@@ -67,6 +67,9 @@ _Post = Annotated[
     bool,
     typer.Option("--post", help="Also post the page as a comment on the pull request; only in a GitHub workflow."),
 ]
+_Summary = Annotated[
+    bool, typer.Option("--summary", help="Also show the page in the job's summary; only in a GitHub workflow.")
+]
 _Untrusted = Annotated[
     bool, typer.Option("--untrusted", help="Say on the page that nobody has checked its plans, as of a fork's run.")
 ]
@@ -102,6 +105,7 @@ def preview(
     complete: _Complete = False,
     page_file: _PageFile = None,
     post: _Post = False,
+    summary: _Summary = False,
     untrusted: _Untrusted = False,
 ) -> None:
     """Show what `pulumi up` would change in the stack, and its cost, as a Markdown page."""
@@ -121,6 +125,8 @@ def preview(
     if page_file is not None:  # before the comment, which can fail
         saved.write(shown, page_file)
         run.output.note(f"Page written to {page_file}.")
+    if summary:
+        saved.append(f"{fitting}\n", saved.job_summary(os.environ))
     if post:
         facts["comment"] = _posted(fitting)
     if reviewed is not None and run.output.json:

@@ -136,7 +136,9 @@ def _certificate(then: Rules, version: _Version | None, at: datetime) -> Iterato
     consequence = ""
     if not valid:
         consequence = ", and its endpoint does not serve one without" if then.require_certificate else ""
-        consequence = consequence or (", and the channel asks for one" if needed else ", which nothing here asks for")
+        consequence = consequence or (
+            ", and the channel asks for one" if needed else ", and nothing here asks for a certificate"
+        )
     yield Finding(text=f"version {version.number} is {state}{consequence}", serious=needed and not valid)
 
 

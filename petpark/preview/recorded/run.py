@@ -50,8 +50,8 @@ class RecordedPreview:
         if self.references:
             found.append(f"outputs of other stacks from the record: {', '.join(sorted(self.references))}")
         if self.undecided:
-            why = "the AWS provider could not plan" if self.provider else "no AWS provider on this machine to plan"
-            found.append(f"a replacement is not recognised where {why} the change: {', '.join(self.undecided)}")
+            why = "the AWS provider could not plan these" if self.provider else "there was no AWS provider to ask"
+            found.append(f"each of these changes may be a replacement, for {why}: {', '.join(self.undecided)}")
         return tuple(found)
 
 
@@ -71,7 +71,7 @@ def preview(record: StackRecord, root: Path, *, ask: Ask | None = None, use_prov
         if use_provider:
             with contextlib.suppress(EngineError):
                 provider = stack.enter_context(offline_provider(root, config.values.get("aws:region", "")))
-        run = _Run(record=record, root=root, provider=provider, ask=ask, default_tags=_default_tags(config.values))
+        run = _Run(record=record, root=root, provider=provider, ask=ask, settings=_settings(config.values))
         answers = program.Answers(resource=run.resource, data_source=run.data_source, reference=run.reference)
         try:
             done = program.declare(root, record.stack, answers)
@@ -81,7 +81,7 @@ def preview(record: StackRecord, root: Path, *, ask: Ask | None = None, use_prov
         document=steps.document(
             [run.declared(goal) for goal in done.goals],
             record.resources,
-            default_tags=run.default_tags,
+            provider=run.settings,
             forcing=run.forcing,
             errors=done.errors,
         ),
@@ -101,7 +101,7 @@ class _Run:
     root: Path
     provider: OfflineProvider | None
     ask: Ask | None
-    default_tags: Mapping[str, Any]
+    settings: steps.ProviderSettings
     answers: dict[str, Answer] = field(default_factory=dict[str, Answer])
     references: dict[str, Mapping[str, Any]] = field(default_factory=dict[str, Mapping[str, Any]])
     forcing: dict[str, frozenset[str]] = field(default_factory=dict[str, frozenset[str]])
@@ -138,7 +138,7 @@ class _Run:
             return wanted
         if old is None or old.sealed:
             return replace(wanted, outputs=_unknown(wanted), id=old.id if old else "")
-        found = steps.difference(old, new, self.default_tags)
+        found = steps.difference(old, new, self.settings)
         outputs = {name: _value(value) for name, value in old.outputs.items()}
         hidden = frozenset(name for name, value in old.outputs.items() if _hides(value))
         if not found.names:
@@ -203,13 +203,15 @@ class _Run:
         )
 
 
-def _default_tags(config: Mapping[str, str]) -> Mapping[str, Any]:
+def _settings(config: Mapping[str, str]) -> steps.ProviderSettings:
     try:
         found: Any = json.loads(config.get("aws:defaultTags", "{}"))
     except ValueError:
-        return {}
+        found = {}
     tags = found.get("tags") if isinstance(found, Mapping) else None
-    return tags if isinstance(tags, Mapping) else {}
+    return steps.ProviderSettings(
+        region=config.get("aws:region", ""), default_tags=tags if isinstance(tags, Mapping) else {}
+    )
 
 
 def _key(token: str, arguments: Mapping[str, Any]) -> str:

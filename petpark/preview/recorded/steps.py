@@ -15,6 +15,7 @@ from petpark.preview.recorded.record import RecordedResource
 _DEFAULTS: Final = "__defaults"
 """Names of the inputs beside it that the official provider filled in (`defaultsKey` of pulumi-terraform-bridge)."""
 _ALL_TAGS: Final = "tagsAll"
+_REGION: Final = "region"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +36,14 @@ class Declared:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ProviderSettings:
+    """What the stack's provider gives to every resource, of which no resource declares anything."""
+
+    region: str = ""
+    default_tags: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+
+@dataclass(frozen=True, kw_only=True)
 class Difference:
     """What differs in one resource: inputs before and after, without defaults; `names`: the top-level ones."""
 
@@ -48,15 +57,17 @@ def recorded_as(declared: Declared, by_urn: Mapping[str, RecordedResource]) -> R
     return next((by_urn[urn] for urn in (declared.urn, *declared.aliases) if urn in by_urn), None)
 
 
-def difference(old: RecordedResource, new: Declared, default_tags: Mapping[str, Any]) -> Difference:
+def difference(old: RecordedResource, new: Declared, provider: ProviderSettings) -> Difference:
     """What differs between what was recorded and what is declared; nothing in a sealed resource."""
     if old.sealed:
         return Difference(before=new.inputs, after=new.inputs, names=frozenset())
-    inputs = {name: value for name, value in old.inputs.items() if name != _ALL_TAGS}
+    # Since version 7 the official provider writes its region into each resource.
+    given = {_ALL_TAGS: old.inputs.get(_ALL_TAGS), _REGION: provider.region}
+    inputs = {name: value for name, value in old.inputs.items() if name in new.inputs or given.get(name) != value}
     before, after = dict(_without_defaults(inputs, new.inputs)), dict(new.inputs)
     all_tags = old.outputs.get(_ALL_TAGS)
-    if isinstance(all_tags, Mapping):  # the provider's default tags, which no resource declares
-        for side, tags in ((before, all_tags), (after, default_tags)):
+    if isinstance(all_tags, Mapping):
+        for side, tags in ((before, all_tags), (after, provider.default_tags)):
             side |= {_ALL_TAGS: more} if (more := _beside(tags, side.get("tags"))) else {}
     shown = leaves(before), leaves(after)
     changed = {path for path in shown[0].keys() | shown[1].keys() if shown[0].get(path) != shown[1].get(path)}
@@ -67,7 +78,7 @@ def document(
     declared: Sequence[Declared],
     recorded: Sequence[RecordedResource],
     *,
-    default_tags: Mapping[str, Any],
+    provider: ProviderSettings,
     forcing: Mapping[str, frozenset[str]],
     errors: Sequence[str] = (),
 ) -> dict[str, Any]:
@@ -81,7 +92,7 @@ def document(
     for new in sorted(declared, key=lambda each: each.urn):
         old = recorded_as(new, by_urn)
         kept |= {old.urn} if old is not None else set()
-        steps += _steps(old, new, default_tags, forcing.get(new.urn, frozenset()))
+        steps += _steps(old, new, provider, forcing.get(new.urn, frozenset()))
     if not errors:
         steps += [
             _step("delete", each.urn, oldState=_old(each, each.inputs)) for each in recorded if each.urn not in kept
@@ -94,12 +105,12 @@ def document(
 
 
 def _steps(
-    old: RecordedResource | None, new: Declared, default_tags: Mapping[str, Any], forcing: frozenset[str]
+    old: RecordedResource | None, new: Declared, provider: ProviderSettings, forcing: frozenset[str]
 ) -> Iterator[dict[str, Any]]:
     if old is None:
         yield _step("create", new.urn, newState=_new(new, new.inputs))
         return
-    found = difference(old, new, default_tags)
+    found = difference(old, new, provider)
     both = {"oldState": _old(old, found.before), "newState": _new(new, found.after)}
     reasons = sorted(forcing & found.names)
     if not found.names:

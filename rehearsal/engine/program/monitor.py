@@ -78,13 +78,16 @@ class Services(resource_pb2_grpc.ResourceMonitorServicer, engine_pb2_grpc.Engine
         reporter: Reporter,
         invoke: Callable[[str, Fields], Fields],
         reference: Callable[[str], Properties],
+        tolerated: frozenset[str] = frozenset(),
     ) -> None:
+        """`tolerated` are unsupported options that do not matter here, because nothing is deployed."""
         self._deployment = deployment
         self._config = config
         self._parallel = parallel
         self._reporter = reporter
         self._invoke = invoke
         self._reference = reference
+        self._tolerated = tolerated
         self._root = ""
 
     # ---- ResourceMonitor ----
@@ -109,7 +112,7 @@ class Services(resource_pb2_grpc.ResourceMonitorServicer, engine_pb2_grpc.Engine
     def RegisterResource(self, request: Any, context: grpc.ServicerContext) -> resource_pb2.RegisterResourceResponse:  # noqa: N802
         """Deploy one resource."""
         with self._failing(context, fatal=True):
-            done = self._deployment.register(_goal(request, self._urn(request)))
+            done = self._deployment.register(_goal(request, self._urn(request), self._tolerated))
             return resource_pb2.RegisterResourceResponse(
                 urn=done.urn, id=done.id, object=to_struct(done.outputs, done.secrets)
             )
@@ -196,11 +199,11 @@ class Services(resource_pb2_grpc.ResourceMonitorServicer, engine_pb2_grpc.Engine
             raise
 
 
-def _goal(request: Request, urn: str) -> Goal:
+def _goal(request: Request, urn: str, tolerated: frozenset[str]) -> Goal:
     """What the program registers in `request`; raises `Unsupported` for an option that would otherwise be lost."""
     label = f"{short_type(request.type)} {request.name}"
     for option, given in _UNSUPPORTED.items():
-        if given(request):
+        if option not in tolerated and given(request):
             raise Unsupported(f"{label}: the embedded engine does not support {option}; rehearse with the Pulumi CLI.")
     if request.type.startswith("pulumi:providers:"):
         raise Unsupported(

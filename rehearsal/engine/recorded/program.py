@@ -17,6 +17,8 @@ from rehearsal.engine.state import Record
 from rehearsal.engine.values import Fields, Properties
 
 _PARALLEL = 16
+_TOLERATED = frozenset({"additional_secret_outputs", "custom_timeouts"})
+"""Options that change neither what is declared nor what would be done to it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +76,7 @@ def declare(directory: Path, stack: str, answers: Answers) -> Declaration:
         reporter=reporter,
         invoke=answers.data_source,
         reference=answers.reference,
+        tolerated=_TOLERATED,
     )
     with serving(services, threads=2 * _PARALLEL + 16) as address:
         problem = runner.run(project, address, reporter=reporter, stop=registrar.ended_early)

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infra.configuration.settings import SettingsInvalid, StackSettings, read
+from infra.configuration.settings import SettingsInvalid, StackSettings, read, require_tags
 from registry.channel_policy import ChannelPolicy
 from registry.gates import CHECKS, DATA_GATES, MODEL_GATES, StackGates
-from tests.infra.conftest import configuration
+from tests.infra.conftest import configuration, shipped
 
 TEST = {"certificate": False, "two_people": False, "metric": "none", "gates": False, "movers": []}
 PROD = {"certificate": True, "two_people": True, "metric": "none", "gates": True, "movers": []}
@@ -270,7 +270,7 @@ def test_one_error_tells_everything_that_is_wrong():
 
 
 def _keys() -> list[str]:
-    return list(_values())
+    return [key for key in _values() if key != "aws:defaultTags"]
 
 
 @given(st.sampled_from(_keys()), st.text(max_size=20))
@@ -285,7 +285,7 @@ def test_any_text_is_either_taken_or_refused_with_a_sentence(key, text):
 @pytest.mark.parametrize("hostile", ["9" * 5000, "[" * 50_000, '{"a":' * 50_000], ids=["digits", "lists", "maps"])
 def test_a_value_of_any_length_or_depth_is_refused_in_a_sentence(hostile):
     usual = _values()
-    for key in usual.keys() - {"aws:region"}:
+    for key in set(_keys()) - {"aws:region"}:
         with pytest.raises(SettingsInvalid, match=f"petpark:{key}") as refusal:
             _read(usual | {key: hostile})
         assert max(map(len, str(refusal.value).splitlines())) < 1000
@@ -326,3 +326,31 @@ def test_one_port_cannot_answer_both_protocols():
 def test_the_platforms_owner_is_a_name_that_a_stack_can_have(text):
     with pytest.raises(SettingsInvalid, match=r"platform is .*; expected the name of a stack, or 'own'"):
         _read(_values("prod", platform=text))
+
+
+@pytest.mark.parametrize("stack", ["test", "prod"])
+def test_everything_of_a_shipped_stack_bears_its_name_and_no_last_day(stack):
+    require_tags(shipped(stack)["aws:defaultTags"], project="petpark", stack=stack)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("petpark:stack", "test"),
+        ("petpark:project", "pets"),
+        ("petpark:expires", "2026-13-01"),
+        ("petpark:expires", None),
+    ],
+)
+def test_tags_of_another_stack_or_without_a_day_are_refused(key, value):
+    tags = {"petpark:project": "petpark", "petpark:stack": "ana", "petpark:expires": "2026-12-31"}
+    require_tags(json.dumps({"tags": tags}), project="petpark", stack="ana")
+    changed = {name: text for name, text in {**tags, key: value}.items() if text is not None}
+    with pytest.raises(SettingsInvalid, match=r"Pulumi\.ana\.yaml"):
+        require_tags(json.dumps({"tags": changed}), project="petpark", stack="ana")
+
+
+@given(st.none() | st.text() | st.recursive(st.none() | st.text() | st.integers(), st.lists).map(json.dumps))
+def test_whatever_stands_for_the_tags_is_refused_in_a_sentence(text):
+    with pytest.raises(SettingsInvalid, match="aws:defaultTags"):
+        require_tags(text, project="petpark", stack="test")

@@ -17,7 +17,11 @@ def test_the_page_is_what_the_settings_and_their_checks_say():
 
 
 def test_every_setting_is_on_the_page_with_what_it_may_be_its_values_and_its_cost():
-    keys = {"aws:region", *(f"petpark:{key}" for key in yaml.safe_load((ROOT / "Pulumi.yaml").read_text())["config"])}
+    keys = {
+        "aws:region",
+        "aws:defaultTags",
+        *(f"petpark:{key}" for key in yaml.safe_load((ROOT / "Pulumi.yaml").read_text())["config"]),
+    }
     sections = page(ROOT, PRICES).split("\n## ")[1:]
     assert {section.partition("\n")[0].strip("`") for section in sections} == keys
     for section in sections:

@@ -70,6 +70,7 @@ CHANGED = [
     ("log-retention", "prod", "endpoint-machine-log", with_properties(retentionInDays=0)),
     ("required-tags", "test", "endpoint-instance", with_properties(tags=None)),
     ("required-tags", "test", "endpoint-instance", with_properties(tags={**TAGS, "petpark:stack": "prod"})),
+    ("required-tags", "test", "endpoint-instance", with_properties(rootBlockDevice={"encrypted": True})),
     ("required-tags", "prod", "endpoint-group", with_properties(tags=[{"key": "Name", "value": "group"}])),
     (
         "required-tags",

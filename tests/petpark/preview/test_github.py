@@ -1,15 +1,10 @@
-"""The page as a pull request's comment: GitHub's API is a server on loopback that fails as networks do."""
+"""The page as a pull request's comment, with `tests.petpark.github_api`."""
 
 from __future__ import annotations
 
 import json
-import threading
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, override
-from urllib.parse import parse_qs, urlsplit
+from typing import Any
 
 import httpx
 import pytest
@@ -17,83 +12,10 @@ import pytest
 from petpark.errors import CommentRefused, PullRequestUnknown, SettingsWrong
 from petpark.preview.github import GitHub
 from petpark.preview.page import MARK
+from tests.petpark.github_api import Api
 
 HEAD = "a" * 40
 BODY = f"{MARK}\n## What this change would do"
-
-
-@dataclass
-class Api:
-    """What the server holds, and how it fails: `faults` are taken one a request, first those of its method."""
-
-    comments: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
-    pulls: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
-    faults: list[tuple[str, int | str]] = field(default_factory=list[tuple[str, int | str]])
-    requests: list[str] = field(default_factory=list[str])
-    slept: list[float] = field(default_factory=list[float])
-    url: str = ""
-
-    def client(self) -> GitHub:
-        return GitHub(url=self.url, repository="park/pets", token="t", sleep=self.slept.append)
-
-    def answer(self, method: str, path: str, query: dict[str, list[str]], body: Any) -> Any:
-        if method == "PATCH":
-            (mine,) = (each for each in self.comments if path.endswith(f"/comments/{each['id']}"))
-            mine["body"] = body["body"]
-            return mine
-        if method == "POST":
-            self.comments.append({"id": len(self.comments) + 1, "user": {"type": "Bot"}, "html_url": "x", **body})
-            return self.comments[-1]
-        listed = self.pulls if path.endswith("/pulls") else self.comments
-        page, size = int(query["page"][0]), int(query["per_page"][0])
-        return listed[(page - 1) * size : page * size]
-
-
-@pytest.fixture
-def api() -> Iterator[Api]:
-    state = Api()
-
-    class Handler(BaseHTTPRequestHandler):
-        def serve(self) -> None:
-            state.requests.append(self.command)
-            length = int(self.headers.get("content-length") or 0)
-            body = json.loads(self.rfile.read(length)) if length else None
-            fault = next((each for each in state.faults if each[0] == self.command), None)
-            if fault is not None:
-                state.faults.remove(fault)
-                if isinstance(fault[1], int):
-                    self.send_response(fault[1])
-                    self.send_header("retry-after", "7")
-                    self.send_header("content-length", "17")
-                    self.end_headers()
-                    self.wfile.write(b'{"message": "no"}')
-                    return
-                if fault[1] == "before":
-                    self.close_connection = True
-                    return
-            target = urlsplit(self.path)
-            answer = json.dumps(state.answer(self.command, target.path, parse_qs(target.query), body)).encode()
-            if fault is not None:  # carried out, and the answer is lost
-                self.close_connection = True
-                return
-            self.send_response(200)
-            self.send_header("content-length", str(len(answer)))
-            self.end_headers()
-            self.wfile.write(answer)
-
-        do_GET = do_POST = do_PATCH = serve  # noqa: N815  names of the standard library
-
-        @override
-        def log_message(self, format: str, *args: Any) -> None: ...
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    state.url = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield state
-    server.shutdown()
-    thread.join()
-    server.server_close()
 
 
 def event(folder: Path, **content: Any) -> Path:

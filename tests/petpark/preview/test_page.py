@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import re
 from collections.abc import Mapping
@@ -26,19 +27,6 @@ from tests.petpark.preview.previews import digest
 GOLDEN = Path(__file__).parent / "golden"
 BOUND = {"test": "17", "prod": "9"}
 """Stack -> the version of its state."""
-
-
-@pytest.fixture(scope="session")
-def code(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A checkout to bundle whose files never change, so that golden pages do not."""
-    return write_checkout(tmp_path_factory.mktemp("code"))
-
-
-@pytest.fixture(scope="session")
-def now(code: Path) -> Mapping[str, Deployment]:
-    """Both stacks as they are deployed."""
-    test = deploy("test", code, {})
-    return {"test": test, "prod": deploy("prod", code, {"test": test})}
 
 
 def planned(text: str, stack: str = "test") -> Plan:
@@ -76,7 +64,54 @@ def test_other_code_replaces_the_bundle_and_the_instance(
     same_as_golden("code-only", comment([planned(digest(now["test"], after), "test")]))
 
 
-def test_a_protected_bucket_that_would_be_replaced(code: Path, now: Mapping[str, Deployment]) -> None:
+def test_other_dependencies_replace_the_bundle_and_the_instance(
+    code: Path, now: Mapping[str, Deployment], tmp_path: Path
+) -> None:
+    folder = write_checkout(tmp_path)
+    (folder / "requirements" / "file.txt").write_text("onnxruntime==1.25.0\n")
+    after = planned(digest(now["test"], deploy("test", folder, {})))
+    same_as_golden("dependencies-only", comment([after]))
+
+
+def test_cameras_that_need_a_key(code: Path, now: Mapping[str, Deployment]) -> None:
+    """Keys themselves are in no plan (`petpark keys create`); that an endpoint asks for one is."""
+    plan = changed("test", code, now, api_keys="required", allow_keys_over_http="true")
+    same_as_golden("camera-keys", comment([plan]))
+
+
+def test_a_page_too_long_counts_what_it_leaves_out_and_keeps_what_would_be_lost() -> None:
+    policy = json.dumps(
+        {"Statement": [{"Action": f"s3:Action{n}", "Resource": "arn:aws:s3:::park"} for n in range(40)]}
+    )
+    changes = [
+        ResourceChange(
+            op=Op.UPDATE,
+            urn=f"urn:pulumi:test::petpark::aws:iam/rolePolicy:RolePolicy::camera-{number:03}-of-the-park",
+            properties=(PropertyChange(path="policy", before="{}", after=f"{policy} {number}"),),
+        )
+        for number in range(900)
+    ]
+    lost = ResourceChange(op=Op.DELETE, urn="urn:pulumi:test::petpark::aws:s3/bucket:Bucket::photos")
+    plan = Plan(stack="test", changes=(*changes, lost), unchanged=3, source="pulumi 3.274.0")
+    text = comment([plan])
+    same_as_golden("too-long", text)
+    assert len(text) <= LIMIT < len(page.page([plan]))
+
+
+def test_a_protected_bucket_that_would_be_replaced_is_refused(code: Path) -> None:
+    before = deploy("test", code, {}, protect_data="true")
+    named = [
+        dataclasses.replace(one, inputs={**one.inputs, "bucket": "pets-models"})
+        if one.name == "models-store-bucket"
+        else one
+        for one in before.resources
+    ]
+    text = comment([planned(digest(before, dataclasses.replace(before, resources=tuple(named))))])
+    same_as_golden("replaced-bucket", text)
+    assert "It is protected: `up` refuses this." in text
+
+
+def test_object_lock_and_protection_of_data(code: Path, now: Mapping[str, Deployment]) -> None:
     plan = changed("test", code, now, object_lock_days="30", protect_data="true")
     text = comment([plan])
     same_as_golden("object-lock", text)

@@ -22,8 +22,11 @@ from infra.rules.preview import PLACEHOLDERS
 from petpark.__main__ import app
 from petpark.errors import FileInTheWay, PreviewUnreadable, PulumiFailed
 from petpark.preview import make, rules, saved
+from petpark.preview.binding import Reviewed
 from petpark.preview.plan import Checked, Op, Violation
 from petpark.preview.pulumi_json import SECRET, UNKNOWN, read_plan
+from petpark.preview.recorded import export, states
+from petpark.preview.recorded.record import StackRecord
 from petpark.targets import pulumi_cli
 from tests import pulumi_stand_in
 
@@ -107,6 +110,15 @@ def test_what_was_reviewed_is_accepted_as_text_and_as_a_file_until_anything_move
     assert f"--expect {binding}`" in project(steps=REPLACED).output
     for text in (binding, binding.upper().replace("NONE", "none"), plan):
         assert project("--expect", text, steps=REPLACED[::-1]).exit_code == 0
+
+
+def test_a_page_says_what_its_stacks_are_bound_to(project: Callable[..., Result]) -> None:
+    assert "no `up` can be bound to it" in project(steps=REPLACED).output
+    text = reviewed(project)
+    page = project(steps=REPLACED).output
+    assert Reviewed.on_page(page, "test") == Reviewed.read(text)
+    assert Reviewed.on_page(page, "prod") is None
+    assert Reviewed.on_page(page.replace("preview --stack test", "preview --stack testx"), "test") is None
 
 
 def test_a_plan_that_moved_is_refused(project: Callable[..., Result]) -> None:
@@ -478,3 +490,23 @@ def test_no_placeholder_of_pulumi_reaches_the_page(placeholder: str) -> None:
     text = json.dumps({"steps": [step("create", newState=inputs(bucket=placeholder))]})
     (change,) = read_plan(text, stack="test").changes
     assert change.properties[0].after == UNKNOWN
+
+
+def test_the_cli_exports_the_state_and_the_version_of_it(project: Callable[..., Result], tmp_path: Path) -> None:
+    empty = states.State(resources=(), references={}, outputs={})
+    assert export.from_cli("test", tmp_path) == (empty, "none")
+
+
+def test_a_record_of_another_stack_is_refused(project: Callable[..., Result], tmp_path: Path) -> None:
+    record = StackRecord(project="petpark", stack="prod", state="1", commit="unknown", resources=())
+    (tmp_path / "record.json").write_text(record.to_text())
+    refused = project("--recorded", "record.json")
+    assert refused.exit_code == 2
+    assert "record.json is the record of stack prod, not of test" in " ".join(refused.output.split())
+
+
+def test_a_saved_plan_takes_no_base(project: Callable[..., Result]) -> None:
+    assert project("--save", "plan.json").exit_code == 0
+    refused = project("--plan", "plan.json", "--base", "HEAD")
+    assert refused.exit_code == 2
+    assert "has its costs already" in refused.output

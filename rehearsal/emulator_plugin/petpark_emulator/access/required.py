@@ -19,13 +19,16 @@ WITHOUT_RESOURCE = (
     "ec2:Describe",
     "elasticloadbalancing:Describe",
 )
+WITH_RESOURCE = {"ec2:DescribeInstanceAttribute", "ec2:DescribeVpcAttribute"}
+"""What has one, although its name begins like those above."""
 PREFIXES = {"monitoring": "cloudwatch"}
 
 
 def required(call: ApiCall) -> Iterator[Request]:
     """All that must be allowed for the request to be."""
     ask = SERVICES.get(call.service, _any_resource)
-    if f"{call.service}:{call.operation}".startswith(WITHOUT_RESOURCE):
+    action = f"{call.service}:{call.operation}"
+    if action.startswith(WITHOUT_RESOURCE) and action not in WITH_RESOURCE:
         ask = _no_resource
     yield from ask(call)
 
@@ -45,6 +48,10 @@ def _kms(call: ApiCall) -> Iterator[Request]:
     for member in ("MessageType", "SigningAlgorithm"):
         if values.get(member):
             context[f"kms:{member.lower()}"] = values[member]
+    if alias := values.get("AliasName") if call.operation.endswith("Alias") else None:
+        yield call.request(call.arn(alias))
+        yield call.request(call.key_arn(values.get("TargetKeyId") or alias))
+        return
     if identifier := values.get("KeyId"):
         resource = call.key_arn(identifier)
     else:
@@ -66,7 +73,7 @@ def _ssm(call: ApiCall) -> Iterator[Request]:
 
 def _logs(call: ApiCall) -> Iterator[Request]:
     group = call.values.get("logGroupName") or ""
-    if identifier := call.values.get("logGroupIdentifier"):
+    if identifier := call.values.get("logGroupIdentifier") or call.values.get("resourceArn"):
         group = identifier.partition(":log-group:")[2] or identifier
     stream = call.values.get("logStreamName") or ""
     yield call.request(call.arn(f"log-group:{group.removesuffix(':*')}:log-stream:{stream}"))
@@ -97,7 +104,8 @@ def _ec2(call: ApiCall) -> Iterator[Request]:
         return
     instances = call.values.get("InstanceIds") or [i for i in (call.values.get("InstanceId"),) if i]
     if not instances:
-        yield from _any_resource(call)
+        vpc = call.values.get("VpcId") if call.operation == "DescribeVpcAttribute" else None
+        yield call.request(call.arn(f"vpc/{vpc}") if vpc else None)
         return
     backend = ec2_backends[call.account][call.region]
     for identifier in instances:

@@ -10,13 +10,13 @@ import pulumi
 from pulumi.runtime import mocks
 
 from petpark.preview.pulumi_json import SIGNATURE
-from tests.infra.conftest import ACCOUNT, Cloud, Declared, Deployment
+from tests.infra.conftest import Cloud, Declared, Deployment
 
 FILE_ASSET = "c44067f5952c0a294b673a41bacd8c17"
 
 
-def exported(deployment: Deployment) -> dict[str, Any]:
-    """The document, in the form of version 3 of Pulumi's deployments."""
+def exported(deployment: Deployment, *, others: Mapping[str, Deployment]) -> dict[str, Any]:
+    """The document, in the form of version 3 of Pulumi's deployments. `others`: stacks that the program refers to."""
     cloud = Cloud({})
     stack = {
         "urn": f"urn:pulumi:{deployment.stack}::petpark::pulumi:pulumi:Stack::petpark-{deployment.stack}",
@@ -32,10 +32,22 @@ def exported(deployment: Deployment) -> dict[str, Any]:
         "inputs": {"region": "eu-west-1"},
         "outputs": {"region": "eu-west-1"},
     }
+    references = [
+        {
+            "urn": f"urn:pulumi:{deployment.stack}::petpark::pulumi:pulumi:StackReference::organization/petpark/{name}",
+            "custom": True,
+            "external": True,
+            "type": "pulumi:pulumi:StackReference",
+            "outputs": {"name": f"organization/petpark/{name}", "outputs": _plain(other.outputs)},
+        }
+        for name, other in others.items()
+        if name != deployment.stack
+    ]
     by_name = {(one.type, one.name): one for one in deployment.resources}
     resources = [
         stack,
         provider,
+        *references,
         *({**_resource(one, cloud), "urn": _urn(one, by_name)} for one in deployment.resources),
     ]
     return {
@@ -90,6 +102,3 @@ def _plain(value: Any) -> Any:
             return value
         case _:
             return str(value)
-
-
-__all__ = ["ACCOUNT", "answer", "exported"]

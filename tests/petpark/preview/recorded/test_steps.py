@@ -15,7 +15,7 @@ from petpark.preview.plan import Op
 from petpark.preview.pulumi_json import SECRET, SECRET_MARK, SIGNATURE, UNKNOWN, read_plan
 from petpark.preview.recorded import states
 from petpark.preview.recorded.record import Answer, RecordedResource, StackRecord
-from petpark.preview.recorded.steps import Declared, document
+from petpark.preview.recorded.steps import Declared, ProviderSettings, document
 from rehearsal.engine.values import UNKNOWN_MARK
 
 BUCKET = "aws:s3/bucket:Bucket"
@@ -40,7 +40,7 @@ def declared(urn: str = URN, **facts: Any) -> Declared:
 
 
 def compare(old: RecordedResource | None, new: Declared | None, **more: Any) -> dict[str, Any]:
-    arguments: dict[str, Any] = {"default_tags": {}, "forcing": {}, **more}
+    arguments: dict[str, Any] = {"provider": ProviderSettings(region="eu-west-1"), "forcing": {}, **more}
     return document([new] if new else [], [old] if old else [], **arguments)
 
 
@@ -106,7 +106,15 @@ def test_a_change_of_the_default_tags_is_a_change_of_all_that_have_tags() -> Non
     old = resource(inputs={"tags": {"Name": "x"}, "tagsAll": {"Name": "x"}}, outputs={"tagsAll": {"Name": "x"}})
     new = declared(inputs={"tags": {"Name": "x"}})
     assert changes(compare(old, new)) == []
-    assert changes(compare(old, new, default_tags={"team": "park"})) == [(Op.UPDATE, [("tagsAll.team", None, "park")])]
+    assert changes(compare(old, new, provider=ProviderSettings(default_tags={"team": "park"}))) == [
+        (Op.UPDATE, [("tagsAll.team", None, "park")])
+    ]
+
+
+def test_the_region_that_the_provider_wrote_into_a_resource_is_no_difference() -> None:
+    assert changes(compare(resource(inputs={"region": "eu-west-1", "__defaults": []}), declared())) == []
+    other = changes(compare(resource(inputs={"region": "us-east-1"}), declared(inputs={"region": "eu-west-1"})))
+    assert other == [(Op.UPDATE, [("region", "us-east-1", "eu-west-1")])]
 
 
 def test_secrets_and_what_is_not_known_yet_stand_as_such() -> None:

@@ -1,0 +1,59 @@
+"""`petpark drift`."""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated
+
+import typer
+
+from petpark.app import example, invocation
+from petpark.commands.operations.doctor import checkout
+from petpark.errors import NOT_SO
+
+
+def drift(
+    ctx: typer.Context,
+    issue: Annotated[
+        bool,
+        typer.Option(
+            "--issue",
+            help="Open one issue in the repository if something differs, and close it when nothing does any more; only "
+            "in a GitHub workflow.",
+        ),
+    ] = False,
+) -> None:
+    """Show what was changed in the stack by hand since `pulumi up`; changes nothing.
+
+    Exits with 1 if something differs, except with --issue, which then says so in the repository.
+    """
+    from petpark.delivery import drift as drifting
+    from petpark.delivery.repository import Repository, mark
+
+    run = invocation(ctx)
+    with run.output.progress(f"Reading stack {run.stack}"):
+        found = drifting.examine(run.stack, checkout())
+    facts: dict[str, object] = {
+        "stack": run.stack,
+        "resources": [
+            {"op": each.op, "urn": each.urn, "properties": [change.path for change in each.properties]}
+            for each in found.resources
+        ],
+    }
+    if issue:
+        with Repository.from_environment(os.environ) as repository:
+            text = drifting.body(found, mark(run.stack)) if found.resources else None
+            facts["issue"] = repository.report_drift(run.stack, text)
+    rows = [
+        (each.name, each.type, each.op, ", ".join(change.path for change in each.properties))
+        for each in found.resources
+    ]
+    columns = ("resource", "type", "what", "properties")
+    run.output.table(columns, rows, facts=facts, empty=f"Stack {run.stack} is as it was deployed.")
+    if found.resources and not issue:
+        raise typer.Exit(NOT_SO)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the program."""
+    app.command("drift", epilog=example("petpark drift --stack prod", "petpark drift --stack test --json"))(drift)

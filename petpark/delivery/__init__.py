@@ -1,0 +1,1 @@
+"""Applying what was reviewed, and what differs afterwards. Nothing here prints."""
