@@ -11,6 +11,7 @@ import pytest
 from petpark.loopback import direct
 from petpark.machine import workers_for_tests
 from rehearsal.emulators import DEFAULT, EMULATORS
+from tests.shared_loader import share_service_descriptions
 from tests.slow import slow
 from training.instance.memory import total_memory
 
@@ -27,6 +28,8 @@ multiprocessing.set_forkserver_preload(["tests.training.training_process"])
 
 # moto's EC2 otherwise reads 1,300 public images at each start. An image that it does not know it takes as it is.
 os.environ["MOTO_EC2_LOAD_DEFAULT_AMIS"] = "false"
+
+share_service_descriptions()
 
 LONGEST = (
     "tests/rehearsal/test_stacks.py",
