@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from securesystemslib.dsse import Envelope
 
 from registry.certificates.certificate import PAYLOAD_TYPE, Certificate, parse_envelope
-from registry.certificates.signing import MemorySigner
 from registry.channels.channel import ChannelEntry
 from registry.channels.experiment import Conclusion, Experiment, Experiments
 from registry.channels.experiment_rule import Evidence, Rule
@@ -20,6 +19,7 @@ from registry.encoding import canonical
 from registry.errors import RegistryError
 from registry.store.memory_store import MemoryStore
 from registry.version import StoredFile, Version
+from tests.registry.memory_keys import MemorySigner
 
 VERSION = Version(
     model="pets",

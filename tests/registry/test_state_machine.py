@@ -16,7 +16,6 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from registry import layout
 from registry.certificates.certificate import Certificates, Decision
-from registry.certificates.signing import MemorySigner, MemoryVerifier
 from registry.channel_policy import ChannelPolicy
 from registry.channels.channel import Channel
 from registry.channels.promotion import PromotionService
@@ -30,12 +29,13 @@ from registry.errors import (
 )
 from registry.maintenance.fsck import inspect
 from registry.maintenance.garbage_collection import Collector
-from registry.store.faulty_store import Crashed, Fault, FaultyStore, only_at
 from registry.store.memory_store import MemoryStore
 from registry.store.object_store import PrunableStore
 from registry.versions.catalog import Catalog
 from registry.versions.upload import GRACE, Sending
 from tests.registry.aging_store import AgingStore
+from tests.registry.faulty_store import Crashed, Fault, FaultyStore, only_at
+from tests.registry.memory_keys import MemorySigner, MemoryVerifier
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 SIGNER = MemorySigner()

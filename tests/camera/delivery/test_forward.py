@@ -13,10 +13,10 @@ from camera.delivery.spool import Spool
 from camera.telemetry import AgentMetrics
 from registry.errors import StoreRefused, StoreUnavailable
 from registry.layout import EVENT_PICTURES, EVENTS
-from registry.store.faulty_store import ENDURED, FaultyStore, at_random
 from registry.store.memory_store import MemoryStore
 from tests.camera.conftest import Hands
 from tests.camera.delivery.test_spool import MANY, event
+from tests.registry.faulty_store import ENDURED, FaultyStore, at_random
 
 
 class Lake(MemoryStore):

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from registry.errors import ObjectExists, StoreUnavailable
 from registry.layout import DATASETS, PHOTOS, manifest_key
-from registry.store.faulty_store import Crashed, Fault, FaultyStore, at_random, only_at
 from registry.store.memory_store import MemoryStore
+from tests.registry.faulty_store import Crashed, Fault, FaultyStore, at_random, only_at
 from tests.training.photos import jpeg, write_photos
 from training.dataset.ingest import Base, ingest, ingest_from
 from training.dataset.sources import Candidate, FolderSource, SkippedFile
