@@ -53,7 +53,7 @@ def settings(package: str, tests: Sequence[str], top_level: Sequence[str]) -> st
         "source_paths": [package],
         "also_copy": [name for name in top_level if name != package],
         "pytest_add_cli_args_test_selection": [*tests, "-m", "not slow"],
-        "pytest_add_cli_args": QUIET[1:],
+        "pytest_add_cli_args": [*QUIET[1:], "-p", "tests.fixture_readers"],
         "do_not_mutate_patterns": [SENTENCE],
         "process_isolation": ["forkserver"],  # threads of gRPC and torch do not survive a fork
         "use_git_change_detection": ["false"],
