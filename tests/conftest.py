@@ -7,6 +7,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from petpark.loopback import direct
 from petpark.machine import workers_for_tests
@@ -30,6 +31,11 @@ multiprocessing.set_forkserver_preload(["tests.training.training_process"])
 os.environ["MOTO_EC2_LOAD_DEFAULT_AMIS"] = "false"
 
 share_service_descriptions()
+
+# How long an example takes says something of the machine, nothing of the code. `make test-fast` is `quick`.
+settings.register_profile("usual", settings(), deadline=None)
+settings.register_profile("quick", settings.get_profile("usual"), max_examples=20)
+settings.load_profile("usual")
 
 LONGEST = (
     "tests/rehearsal/test_stacks.py",

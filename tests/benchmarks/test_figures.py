@@ -3,13 +3,12 @@
 import random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.support.figures import Trend, median_interval
 
 
-@settings(deadline=None)
 @given(st.floats(-100, 100), st.floats(-1000, 1000), st.integers(20, 300))
 def test_a_line_is_its_own_trend(slope: float, start: float, n: int):
     times = [number / 10 for number in range(n)]

@@ -90,7 +90,7 @@ JSON = st.recursive(
 FIELD = st.sampled_from(["endpoint", "home", "data_lake", "port", "spool_bytes", "retention_hours", "blur", "cameras"])
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(JSON, FIELD)
 def test_whatever_stands_in_a_file_ends_in_settings_or_in_a_sentence(value, field):
     for document in (

@@ -36,7 +36,7 @@ def fitting(shape: str, secret: str) -> str:
     return secret if "@" in shape and "={secret}" not in shape else quote(secret, safe="")
 
 
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 @given(typed, shapes)
 @example("pa#ss", "rtsp://{user}:{secret}@" + HOST)
 @example("pa/ss", "rtsp://{user}:{secret}@" + HOST)
@@ -81,7 +81,7 @@ def address_or_refusal(url: str) -> tuple[Address | None, str]:
         return None, str(error)
 
 
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 @given(typed, st.sampled_from(["", "/", "/stream1", "/live?channel=1"]))
 def test_a_password_is_taken_as_it_was_typed_or_the_address_is_refused(password, rest):
     address, refusal = address_or_refusal(f"rtsp://mia:{password}@{HOST}{rest}")

@@ -88,7 +88,7 @@ def test_a_picture_is_there_before_the_event_that_points_at_it(spool, hands):
     assert fact == f"events/gate/2030-01-02/{1:032x}.json"
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(seed=st.integers(0, 10**6), rate=st.floats(0.05, 0.8), count=st.integers(1, 6))
 def test_whatever_answers_are_lost_every_event_arrives_once_and_in_order(tmp_path_factory, seed, rate, count):
     lake, hands = Lake(), Hands()
@@ -140,7 +140,6 @@ def test_without_a_lake_events_stay_and_retention_is_kept(spool, hands):
     assert spool.counts().waiting == 1
 
 
-@settings(deadline=None)
 @given(st.integers(0, 200), st.integers(0, 10**6))
 def test_waits_grow_to_a_bound_and_not_beyond(failures, seed):
     backoff = Backoff(first=0.5, most=30, source=random.Random(seed))  # noqa: S311 - repeatable on purpose

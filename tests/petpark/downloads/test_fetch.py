@@ -367,7 +367,7 @@ def client() -> Iterator[httpx.Client]:
 
 
 @given(script=st.lists(answers, max_size=6), wrong=st.booleans(), ranges=st.booleans())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_whatever_the_server_sends_there_is_the_right_file_or_none(
     client: httpx.Client, script: list[Answer], wrong: bool, ranges: bool
 ) -> None:

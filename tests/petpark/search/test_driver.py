@@ -255,7 +255,7 @@ FATES = st.builds(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     fates=st.lists(FATES, min_size=1, max_size=12),
     hours=st.floats(1.0, 6.0),

@@ -53,7 +53,7 @@ class Overtaken(KeyLog):
         return state
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(NAMES, st.booleans()), max_size=4), st.tuples(NAMES, st.booleans()))
 def test_two_who_change_keys_at_once_lose_nothing(others, own):
     store = MemoryStore()
@@ -229,4 +229,4 @@ class LosesAnswers(MemoryStore):
 
 
 TestKeys = Keys.TestCase
-TestKeys.settings = settings(max_examples=40, stateful_step_count=12, deadline=None)
+TestKeys.settings = settings(max_examples=40, stateful_step_count=12)

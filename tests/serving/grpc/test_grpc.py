@@ -281,7 +281,7 @@ def test_every_problem_has_a_code():
     assert {kind.status for kind in problems.KINDS} - set(CODES) <= {405, 408, 409, 415, 502}
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     name=st.sampled_from(["image", ""]),
     datatype=st.sampled_from(["UINT8", "FP32", "BYTES"]),

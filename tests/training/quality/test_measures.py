@@ -76,7 +76,7 @@ def test_whose_label_is_the_likeliest_class_is_never_doubted_and_order_does_not_
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(5, 12), st.integers(0, 6))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_look_alikes_share_a_fold_and_cameras_do_where_they_can(seed: int, cameras: int, bridges: int) -> None:
     """`bridges` photos look alike, whatever their cameras: these cameras are one, or no camera is whole."""
     rng = np.random.default_rng(seed)
@@ -283,7 +283,6 @@ def nearest_of_all(embeddings: np.ndarray, splits: list[Split], alike: float) ->
     return found
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.sampled_from(Split), st.tuples(*[st.integers(-2, 2)] * 2)), min_size=1, max_size=30),
     st.integers(1, 7),

@@ -27,7 +27,7 @@ def test_the_best_has_the_highest_lower_bound_not_the_highest_value() -> None:
     assert ranked({}) == []
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.integers(0, 9), st.integers(0, 9))
 def test_exchanging_answers_is_mcnemars_test_where_photos_count_alike(only_one: int, only_other: int) -> None:
     right_one = [True] * only_one + [False] * only_other + [True, False]
