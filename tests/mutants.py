@@ -137,7 +137,7 @@ def main() -> None:
     names, covering = generate(options.workers)
     chosen = names
     if 0 < options.sample < len(names):
-        chosen = random.Random(options.seed).sample(names, options.sample)  # noqa: S311 - not for secrets
+        chosen = random.Random(options.seed).sample(names, options.sample)
     most = options.most_tests or None
     codes = run(chosen, {name: covering[name][:most] for name in chosen}, options.workers)
 

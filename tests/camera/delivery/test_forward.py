@@ -38,7 +38,7 @@ class Lake(MemoryStore):
 
 
 def forwarder(spool, store, hands, *, hours=72.0):
-    backoff = Backoff(first=1, most=60, source=random.Random(4))  # noqa: S311 - repeatable on purpose
+    backoff = Backoff(first=1, most=60, source=random.Random(4))
     return Forwarder(
         spool, store, to="lake", retention_hours=hours, clock=hands, metrics=AgentMetrics(), backoff=backoff
     )
@@ -142,7 +142,7 @@ def test_without_a_lake_events_stay_and_retention_is_kept(spool, hands):
 
 @given(st.integers(0, 200), st.integers(0, 10**6))
 def test_waits_grow_to_a_bound_and_not_beyond(failures, seed):
-    backoff = Backoff(first=0.5, most=30, source=random.Random(seed))  # noqa: S311 - repeatable on purpose
+    backoff = Backoff(first=0.5, most=30, source=random.Random(seed))
     waits = [backoff.failed() for _ in range(failures)]
     assert all(0.25 <= wait <= 30 for wait in waits)
     assert all(wait >= 15 for wait in waits[7:])

@@ -23,7 +23,7 @@ PREFIX = "api_keys/prod/"
 NAMES = st.sampled_from(["gate", "camera", "ops", "x"])
 
 
-def record(name: str, secret: str = "pp_1") -> ApiKey:  # noqa: S107
+def record(name: str, secret: str = "pp_1") -> ApiKey:
     return ApiKey(
         name=name,
         hash=hash_of(secret),
