@@ -32,9 +32,11 @@ os.environ["MOTO_EC2_LOAD_DEFAULT_AMIS"] = "false"
 
 share_service_descriptions()
 
-# How long an example takes says something of the machine, nothing of the code. `make test-fast` is `quick`.
+# How long an example takes says something of the machine, nothing of the code. `make test-fast` is `quick`, and
+# `make mutants` tries the same examples each time.
 settings.register_profile("usual", settings(), deadline=None)
 settings.register_profile("quick", settings.get_profile("usual"), max_examples=20)
+settings.register_profile("repeatable", settings.get_profile("quick"), derandomize=True, database=None)
 settings.load_profile("usual")
 
 LONGEST = (
