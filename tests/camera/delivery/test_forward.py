@@ -16,6 +16,7 @@ from registry.layout import EVENT_PICTURES, EVENTS
 from registry.store.memory_store import MemoryStore
 from tests.camera.conftest import Hands
 from tests.camera.delivery.test_spool import MANY, event
+from tests.examples import examples
 from tests.registry.faulty_store import ENDURED, FaultyStore, at_random
 
 
@@ -88,7 +89,7 @@ def test_a_picture_is_there_before_the_event_that_points_at_it(spool, hands):
     assert fact == f"events/gate/2030-01-02/{1:032x}.json"
 
 
-@settings(max_examples=12)
+@settings(max_examples=examples(12))
 @given(seed=st.integers(0, 10**6), rate=st.floats(0.05, 0.8), count=st.integers(1, 6))
 def test_whatever_answers_are_lost_every_event_arrives_once_and_in_order(tmp_path_factory, seed, rate, count):
     lake, hands = Lake(), Hands()

@@ -20,6 +20,7 @@ from registry import layout
 from registry.errors import ObjectExists, StoreUnavailable
 from registry.store.memory_store import MemoryStore
 from registry.store.object_store import ObjectStore
+from tests.examples import examples
 from tests.petpark.conftest import ACCOUNT
 from tests.registry.faulty_store import CUTS, Crashed, Fault, FaultyStore, Plan, at_random, only_at
 from training.hyper_parameters import HyperParameters
@@ -255,7 +256,7 @@ FATES = st.builds(
 )
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(
     fates=st.lists(FATES, min_size=1, max_size=12),
     hours=st.floats(1.0, 6.0),

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from registry.encoding import sha256_hex
+from tests.examples import examples
 from tests.training import photo_by_photo
 from tests.training.dataset.test_manifest import photo
 from training.dataset.fitness import MIN_PHOTOS_PER_CLASS, refuse_unfit
@@ -123,7 +124,7 @@ def photos_of(classes: int, each: int, *, cameras: int = 0, salt: int = 0) -> li
     return shots
 
 
-@settings(max_examples=25)
+@settings(max_examples=examples(25))
 @given(st.integers(0, 2**32), st.integers(0, 1000), st.sampled_from([0, 3, 4, 20]))
 def test_the_least_photos_of_a_class_are_enough_for_any_seed(seed: int, salt: int, cameras: int):
     album = photos_of(30, MIN_PHOTOS_PER_CLASS, cameras=cameras, salt=salt)
@@ -134,7 +135,7 @@ def test_the_least_photos_of_a_class_are_enough_for_any_seed(seed: int, salt: in
             assert all(per_split[split] >= least_photos(split, MIN_PHOTOS_PER_CLASS) for split in Split)
 
 
-@settings(max_examples=25)
+@settings(max_examples=examples(25))
 @given(st.integers(0, 2**32), st.integers(0, 2**32))
 def test_a_rare_class_gets_its_photos_in_every_split_and_no_old_one_moves(seed: int, later: int):
     before = place(photos_of(3, 60), seed=seed).photos
