@@ -59,7 +59,7 @@ test: provider .tools/iam-simulate/.ready ## every test, with the embedded engin
 	@$(RUN) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations=10 --durations-min=10
 
 test-fast: setup ## the tests that start no process, emulator or browser, deploy nothing and train nothing
-	@$(RUN) -m pytest -n 2 --dist loadfile -m "not slow"
+	@$(RUN) -m pytest -n 2 --dist loadfile -m "not slow" --hypothesis-profile=quick
 
 mutants: setup .tools/mutants/.ready ## how many small faults in FOLDER=registry the fast tests find; SAMPLE=300 of them
 	@PYTHONPATH=.tools/mutants $(RUN) -m tests.mutants $(FOLDER) $(if $(SAMPLE),--sample $(SAMPLE))

@@ -7,10 +7,12 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from petpark.loopback import direct
 from petpark.machine import workers_for_tests
 from rehearsal.emulators import DEFAULT, EMULATORS
+from tests.shared_loader import share_service_descriptions
 from tests.slow import slow
 from training.instance.memory import total_memory
 
@@ -27,6 +29,15 @@ multiprocessing.set_forkserver_preload(["tests.training.training_process"])
 
 # moto's EC2 otherwise reads 1,300 public images at each start. An image that it does not know it takes as it is.
 os.environ["MOTO_EC2_LOAD_DEFAULT_AMIS"] = "false"
+
+share_service_descriptions()
+
+# How long an example takes says something of the machine, nothing of the code. `make test-fast` is `quick`, and
+# `make mutants` tries the same examples each time.
+settings.register_profile("usual", settings(), deadline=None)
+settings.register_profile("quick", settings.get_profile("usual"), max_examples=20)
+settings.register_profile("repeatable", settings.get_profile("quick"), derandomize=True, database=None)
+settings.load_profile("usual")
 
 LONGEST = (
     "tests/rehearsal/test_stacks.py",

@@ -28,7 +28,6 @@ from typer.main import get_command
 import petpark.errors
 from petpark.__main__ import app
 from registry.certificates.certificate import Certificates
-from registry.certificates.signing import MemorySigner
 from registry.channels.channel import Channel
 from registry.channels.experiment import Experiments
 from registry.channels.experiment_rule import Evidence, Rule
@@ -37,6 +36,7 @@ from registry.versions.catalog import Catalog
 from serving.pages.openapi import document
 from serving.settings import Limits
 from tests.infra.conftest import Deployment, deploy, write_checkout
+from tests.registry.memory_keys import MemorySigner
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 _PROSE = frozenset({"description", "summary", "title", "example", "examples"})

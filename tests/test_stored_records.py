@@ -17,7 +17,6 @@ from camera.event import Event, EventMalformed
 from petpark.jobs.launches import Attempt
 from petpark.search.table import Row, State, Table
 from registry.certificates.certificate import Certificates
-from registry.certificates.signing import MemorySigner, MemoryVerifier
 from registry.channels.channel import Channel
 from registry.channels.experiment import Experiments
 from registry.channels.experiment_rule import Evidence, Rule
@@ -26,6 +25,7 @@ from registry.errors import RegistryError
 from registry.store.memory_store import MemoryStore
 from registry.version import StoredFile, Version
 from serving.auth.key_record import ApiKey, KeyScope, RecordMalformed
+from tests.registry.memory_keys import MemorySigner, MemoryVerifier
 from training.dataset.changes import Change, Ruling, Subject, history, record_ingestion
 from training.dataset.manifest import Manifest, Photo, Split, load_manifest, store_manifest
 from training.errors import TrainingError

@@ -129,7 +129,7 @@ def copy(photos: Path, bucket: Bucket) -> str:
     return ""
 
 
-def ingestion(photos: Path, index: Path, bucket: Bucket, networks: bool) -> str:  # noqa: ARG001
+def ingestion(photos: Path, index: Path, bucket: Bucket, networks: bool) -> str:  # noqa: ARG001 - tasks are called alike
     """`petpark data ingest`."""
     rows = read_index(index.name, index.read_bytes())
     found = ingest_from(FolderSource(photos), bucket.store(), seed=1, index=rows)
@@ -137,7 +137,7 @@ def ingestion(photos: Path, index: Path, bucket: Bucket, networks: bool) -> str:
     return f"{len(found.manifest.photos):,} photos in the dataset, {len(found.skipped):,} left out"
 
 
-def report(photos: Path, index: Path, bucket: Bucket, networks: bool) -> str:  # noqa: ARG001
+def report(photos: Path, index: Path, bucket: Bucket, networks: bool) -> str:  # noqa: ARG001 - tasks are called alike
     """`petpark data report`."""
     from training.quality.examine import examine  # PyTorch, which the other stages do without
 
@@ -148,7 +148,7 @@ def report(photos: Path, index: Path, bucket: Bucket, networks: bool) -> str:  #
     return f"{sum(result.passed is True for result in made.results)} of {len(made.results)} gates passed"
 
 
-def leak_check(photos: Path, index: Path, bucket: Bucket, networks: bool) -> str:  # noqa: ARG001
+def leak_check(photos: Path, index: Path, bucket: Bucket, networks: bool) -> str:  # noqa: ARG001 - tasks are called alike
     """What a training does before it begins."""
     found = find_leaks(load_manifest(bucket.store(), (index.parent / "dataset").read_text()))
     return f"{found.pairs:,} pairs leak"

@@ -32,13 +32,13 @@ from benchmarks.support.registry.slow_store import PAGE, SlowStore
 from petpark.models.history import prove_history
 from registry import layout
 from registry.certificates.certificate import Certificates
-from registry.certificates.signing import MemorySigner, MemoryVerifier
 from registry.channels.channel import Channel, ChannelEntry
 from registry.encoding import sha256_hex
 from registry.maintenance.fsck import inspect
 from registry.maintenance.garbage_collection import Collector
 from registry.store.memory_store import MemoryStore
 from registry.version import StoredFile
+from tests.registry.memory_keys import MemorySigner, MemoryVerifier
 
 MODEL = "pets"
 CHANNEL = "prod"

@@ -61,7 +61,7 @@ def measure(
     """Seconds until each endpoint acted, of each promotion and of each roll back."""
     promotions: list[list[float]] = []
     roll_backs: list[list[float]] = []
-    draw = random.Random(7)  # noqa: S311 - keeps moves and polls out of step
+    draw = random.Random(7)
     with ThreadPoolExecutor(len(endpoints)) as watchers:
 
         def watch(move: ChannelEntry) -> list[float]:

@@ -93,7 +93,7 @@ def main() -> int:
 
 def swap(at: Fixture, endpoint: Endpoint, versions: Sequence[Version], swaps: int) -> int:
     """Move and wait until that is followed, repeatedly; how many moves were not."""
-    draw = random.Random(7)  # noqa: S311 - which version is next is no secret
+    draw = random.Random(7)
     unfollowed = 0
     for number in range(swaps):
         move = at.promote(versions[MOVES[number % len(MOVES)]])

@@ -207,7 +207,7 @@ class _Download:
                 break
             if time.monotonic() > deadline:
                 break
-            timeouts.pause(max(getattr(why, "wait", 0.0), random.uniform(0.5, 1.0) * 2**idle))  # noqa: S311
+            timeouts.pause(max(getattr(why, "wait", 0.0), random.uniform(0.5, 1.0) * 2**idle))  # noqa: S311 - spreads waits
         raise self._unreachable(why)
 
     def _attempt(self, client: httpx.Client, deadline: float) -> None:

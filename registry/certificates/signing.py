@@ -1,4 +1,4 @@
-"""Keys that sign and verify certificates: KMS for people and machines, a key in memory for unit tests.
+"""Keys in KMS that sign and verify certificates.
 
 securesystemslib's own AWSSigner builds its client from the ambient environment and cannot be given one; ours takes a
 client, so that region, endpoint, credentials and deadlines are decided at the entry point. The rest is the library's.
@@ -7,11 +7,9 @@ client, so that region, endpoint, credentials and deadlines are decided at the e
 from typing import TYPE_CHECKING, Protocol, Self, override
 
 from botocore.exceptions import BotoCoreError, ClientError
-from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 from securesystemslib.signer import (
-    CryptoSigner,  # pyright: ignore[reportPrivateImportUsage] — the library exports without `__all__` entries pyright sees
-    Key,  # pyright: ignore[reportPrivateImportUsage]
+    Key,  # pyright: ignore[reportPrivateImportUsage] — the library exports without `__all__` entries pyright sees
     SecretsHandler,  # pyright: ignore[reportPrivateImportUsage]
     Signature,  # pyright: ignore[reportPrivateImportUsage]
     Signer,  # pyright: ignore[reportPrivateImportUsage]
@@ -102,18 +100,3 @@ class KmsSigner(Signer):
         except (BotoCoreError, ClientError, KeyError) as error:
             raise KeyUnavailable(self._key_arn, str(error)) from error
         return Signature(self.public_key.keyid, signature)
-
-
-class MemorySigner(CryptoSigner):
-    """A fresh key in this process's memory: for unit tests only, it proves nothing about who signed."""
-
-    def __init__(self) -> None:
-        private_key = generate_private_key(SECP256R1())
-        super().__init__(private_key, SSlibKey.from_crypto(private_key.public_key()))
-
-
-class MemoryVerifier:
-    """The verifier that goes with a MemorySigner: for unit tests only."""
-
-    def __init__(self, signer: MemorySigner) -> None:
-        self.key: Key = signer.public_key

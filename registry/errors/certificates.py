@@ -1,7 +1,7 @@
 """A certificate is missing, or cannot be made."""
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import ClassVar, Literal
 
 from registry.errors.base import RegistryError
 
@@ -13,7 +13,7 @@ type Reason = Literal[
 class NotCertified(RegistryError):
     """No valid certificate covers exactly this version; `reason` says why."""
 
-    _NEXT: dict[str, str] = {  # noqa: RUF012
+    _NEXT: ClassVar[Mapping[str, str]] = {
         "none": "Let a person other than the trainer read its report and run `petpark certify`.",
         "refused": "Read the note and the report; train and publish a better version.",
         "revoked": "Read the note; roll back to a certified version, or certify this one again.",

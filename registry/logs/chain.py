@@ -23,14 +23,28 @@ class Link(Protocol):
     """An entry of a chained log."""
 
     @property
-    def number(self) -> int: ...  # noqa: D102
+    def number(self) -> int:
+        """Its place in the log, from 1."""
+        ...
+
     @property
-    def previous_sha256(self) -> str | None: ...  # noqa: D102
+    def previous_sha256(self) -> str | None:
+        """SHA-256 of the entry before it; None of the first."""
+        ...
+
     @property
-    def by(self) -> str: ...  # noqa: D102
+    def by(self) -> str:
+        """ARN of who wrote it."""
+        ...
+
     @property
-    def at(self) -> str: ...  # noqa: D102
-    def to_bytes(self) -> bytes: ...  # noqa: D102
+    def at(self) -> str:
+        """When, in ISO 8601."""
+        ...
+
+    def to_bytes(self) -> bytes:
+        """Return the bytes that are stored."""
+        ...
 
 
 class Chain[Entry: Link]:
@@ -164,7 +178,7 @@ class Chain[Entry: Link]:
             for body in memory.load(self.log.prefix):
                 number = int(json.loads(body)["number"])  # the rest of it is checked below
                 if number - self.next_number > MOST_JUNK:
-                    raise ValueError(f"number {number}")  # noqa: TRY301
+                    raise ValueError(f"number {number}")  # noqa: TRY301 - handled as an entry that cannot be read is
                 for passed_over in range(self.next_number, number):
                     self.passed_over[passed_over] = ForeignObject(
                         "an object that this machine passed over before", key=self.log.key(passed_over)

@@ -50,8 +50,6 @@ class Severity(StrEnum):
     """A guarantee is broken."""
     TRACE = "trace"
     """Somebody wrote where they should not; what stands there now may still be right."""
-    GARBAGE = "garbage"
-    """Nobody needs it."""
 
 
 @dataclass(frozen=True, kw_only=True)

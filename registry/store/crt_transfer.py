@@ -201,7 +201,7 @@ def crt_transfer(session: "boto3.Session", client: "BotoClient") -> CrtTransfer 
 
 
 def _noting(seen: Headers) -> Callable[..., None]:
-    def on_headers(*, status_code: int, headers: list[tuple[str, str]], **_: object) -> None:  # noqa: ARG001
+    def on_headers(*, headers: list[tuple[str, str]], **_: object) -> None:
         seen.update({name.lower(): value for name, value in headers})
 
     return on_headers

@@ -16,8 +16,13 @@ CHUNKS_AHEAD = 4
 class Hash(Protocol):
     """The part of a `hashlib` object that is used here."""
 
-    def update(self, chunk: bytes, /) -> None: ...  # noqa: D102
-    def hexdigest(self) -> str: ...  # noqa: D102
+    def update(self, chunk: bytes, /) -> None:
+        """Add bytes."""
+        ...
+
+    def hexdigest(self) -> str:
+        """Return the hash of all bytes so far."""
+        ...
 
 
 class SideHash:

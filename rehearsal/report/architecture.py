@@ -48,15 +48,29 @@ class Resource(Protocol):
     """What the drawing needs to know of a deployed resource."""
 
     @property
-    def urn(self) -> str: ...  # noqa: D102
+    def urn(self) -> str:
+        """Its name in the whole deployment."""
+        ...
+
     @property
-    def type(self) -> str: ...  # noqa: D102
+    def type(self) -> str:
+        """Its type token, such as `aws:s3/bucket:Bucket`."""
+        ...
+
     @property
-    def name(self) -> str: ...  # noqa: D102
+    def name(self) -> str:
+        """Its own name."""
+        ...
+
     @property
-    def parent(self) -> str | None: ...  # noqa: D102
+    def parent(self) -> str | None:
+        """URN of its parent."""
+        ...
+
     @property
-    def dependencies(self) -> Sequence[str]: ...  # noqa: D102
+    def dependencies(self) -> Sequence[str]:
+        """URNs of what it needs."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -24,7 +24,7 @@ def descendants(root: int) -> list[int]:
         if not entry.isdigit():
             continue
         try:
-            with open(f"/proc/{entry}/stat", "rb") as file:  # noqa: PTH123
+            with open(f"/proc/{entry}/stat", "rb") as file:  # noqa: PTH123 - as above
                 state, parent = file.read().rpartition(b")")[2].split()[:2]
         except OSError:
             continue
@@ -64,7 +64,7 @@ def spawn(command: Sequence[str], *, environment: Mapping[str, str], directory: 
         _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() == parent:
             os.chdir(directory)
-            os.execvpe(command[0], list(command), dict(environment))  # noqa: S606
+            os.execvpe(command[0], list(command), dict(environment))  # noqa: S606 - without a shell, as everywhere here
     except OSError as problem:
         os.write(2, f"cannot run {command[0]}: {problem}\n".encode())
         code = 126 if isinstance(problem, PermissionError) else 127

@@ -23,16 +23,17 @@ _SWAY = 0.08
 class ParkCamera:
     """Streams `animals` (bytes of photos) one after the other, repeatedly, to whoever connects to `url`."""
 
-    def __init__(self, animals: Sequence[bytes]) -> None:
+    def __init__(self, animals: Sequence[bytes], *, frames_a_second: float = FRAMES_A_SECOND) -> None:
+        self._pause = 1 / frames_a_second
         self._frames = [frame for animal in animals for frame in walk_by(animal)]
         self._over = threading.Event()
 
     def __enter__(self) -> Self:
-        frames, over = self._frames, self._over
+        frames, pause, over = self._frames, self._pause, self._over
 
         class Handler(_Handler):
             def do_GET(self) -> None:
-                self.stream(frames, over)
+                self.stream(frames, pause, over)
 
         self._server = _Server(("127.0.0.1", 0), Handler)
         threading.Thread(target=self._server.serve_forever, args=(0.05,), name="park camera", daemon=True).start()
@@ -58,14 +59,14 @@ def walk_by(animal: bytes) -> list[bytes]:
         scenery = ImageOps.fit(photo.convert("RGB"), (wide, _SIZE), Image.Resampling.BICUBIC)
     sway = wide - _SIZE
     count = FRAMES_A_SECOND * SECONDS_EACH
-    frames: list[bytes] = []
-    for number in range(count):
-        there_and_back = 1 - abs(1 - 2 * number / (count - 1))
-        left = round(sway * there_and_back)
-        out = io.BytesIO()
-        scenery.crop((left, 0, left + _SIZE, _SIZE)).save(out, "JPEG", quality=88)
-        frames.append(out.getvalue())
-    return frames
+    views = [_encoded(scenery.crop((left, 0, left + _SIZE, _SIZE))) for left in range(sway + 1)]
+    return [views[round(sway * (1 - abs(1 - 2 * number / (count - 1))))] for number in range(count)]
+
+
+def _encoded(picture: Image.Image) -> bytes:
+    out = io.BytesIO()
+    picture.save(out, "JPEG", quality=88)
+    return out.getvalue()
 
 
 class _Server(ThreadingHTTPServer):
@@ -79,15 +80,15 @@ class _Server(ThreadingHTTPServer):
 class _Handler(BaseHTTPRequestHandler):
     timeout = 10
 
-    def stream(self, frames: Sequence[bytes], over: threading.Event) -> None:
-        """Send frames until the camera is switched off or the viewer leaves."""
+    def stream(self, frames: Sequence[bytes], pause: float, over: threading.Event) -> None:
+        """Send frames, `pause` seconds apart, until the camera is switched off or the viewer leaves."""
         self.send_response(200)
         self.send_header("content-type", "multipart/x-mixed-replace; boundary=frame")
         self.end_headers()
         for frame in itertools.cycle(frames):
             head = f"--frame\r\ncontent-type: image/jpeg\r\ncontent-length: {len(frame)}\r\n\r\n"
             self.wfile.write(head.encode() + frame + b"\r\n")
-            if over.wait(1 / FRAMES_A_SECOND):
+            if over.wait(pause):
                 return
 
     def log_message(self, format: str, *args: object) -> None:

@@ -40,13 +40,24 @@ class VersionEntry(Protocol):
     """An entry of a log that puts a version before callers: a channel's move forward, or an experiment."""
 
     @property
-    def version(self) -> int: ...  # noqa: D102
+    def version(self) -> int:
+        """Number of the version."""
+        ...
+
     @property
-    def digest(self) -> str: ...  # noqa: D102
+    def digest(self) -> str:
+        """Digest that the version must have."""
+        ...
+
     @property
-    def channel(self) -> str: ...  # noqa: D102
+    def channel(self) -> str:
+        """Name of the channel."""
+        ...
+
     @property
-    def by(self) -> str: ...  # noqa: D102
+    def by(self) -> str:
+        """ARN of who asks for it."""
+        ...
 
 
 class VersionRefused(Exception):

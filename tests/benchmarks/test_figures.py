@@ -3,13 +3,12 @@
 import random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.support.figures import Trend, median_interval
 
 
-@settings(deadline=None)
 @given(st.floats(-100, 100), st.floats(-1000, 1000), st.integers(20, 300))
 def test_a_line_is_its_own_trend(slope: float, start: float, n: int):
     times = [number / 10 for number in range(n)]
@@ -20,7 +19,7 @@ def test_a_line_is_its_own_trend(slope: float, start: float, n: int):
 
 
 def test_noise_without_growth_is_no_trend_and_growth_in_noise_is_one():
-    draw = random.Random(1)  # noqa: S311 - noise, no secret
+    draw = random.Random(1)
     times = [number / 240 for number in range(2400)]
     flat = [200 + draw.uniform(-20, 20) for _ in times]
     trend = Trend.of(times, flat)
@@ -43,7 +42,7 @@ def test_the_interval_of_a_median_holds_it_and_leaves_out_the_ends_of_many(value
 
 
 def test_intervals_miss_the_true_median_in_one_of_twenty_cases_at_most():
-    draw = random.Random(2)  # noqa: S311 - noise, no secret
+    draw = random.Random(2)
     cases = [median_interval([draw.gauss(1, 0.1) for _ in range(12)]) for _ in range(2000)]
     assert sum(not low <= 1 <= high for _, low, high in cases) <= 100
 

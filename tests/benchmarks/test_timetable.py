@@ -1,6 +1,6 @@
 """What a soak does when."""
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.support.serving.timetable import Plan, timetable
@@ -17,7 +17,6 @@ def plans(draw) -> Plan:
     )
 
 
-@settings(deadline=None)
 @given(plans())
 def test_nobody_moves_a_channel_or_ends_an_experiment_while_the_store_is_away(plan: Plan):
     away = experiment = False

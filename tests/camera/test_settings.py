@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from camera.settings import EXAMPLE, SettingsInvalid, load_settings, parse_settings, parse_source
+from tests.examples import examples
 
 GATE = {"name": "gate", "url": "rtsp://192.0.2.7/stream1"}
 GOOD = {"home": "/srv/camera", "cameras": [GATE]}
@@ -90,7 +91,7 @@ JSON = st.recursive(
 FIELD = st.sampled_from(["endpoint", "home", "data_lake", "port", "spool_bytes", "retention_hours", "blur", "cameras"])
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=examples(60))
 @given(JSON, FIELD)
 def test_whatever_stands_in_a_file_ends_in_settings_or_in_a_sentence(value, field):
     for document in (

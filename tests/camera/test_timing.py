@@ -1,6 +1,6 @@
 """Clocks that jump: camera's, stream's, machine's."""
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from camera.timing import FrameTimes, TimeSource
@@ -16,7 +16,6 @@ def stamp(times, *, elapsed=0.0, position=None, camera=None, wall=None):
     )
 
 
-@settings(deadline=None)
 @given(st.floats(-4.9, 4.9))
 def test_a_camera_whose_clock_is_right_is_believed(skew):
     said = stamp(FrameTimes(tolerance=5), camera=NOON + skew)
@@ -25,7 +24,6 @@ def test_a_camera_whose_clock_is_right_is_believed(skew):
     assert abs(said.skew - skew) < 1e-3
 
 
-@settings(deadline=None)
 @given(JUMP)
 def test_a_camera_whose_clock_is_off_is_not_believed_and_the_arrival_counts(skew):
     said = stamp(FrameTimes(tolerance=5), camera=NOON + skew)
@@ -39,7 +37,6 @@ def test_a_camera_without_a_clock_is_stamped_on_arrival():
     assert (said.at, said.source, said.skew) == (NOON, TimeSource.ARRIVAL, None)
 
 
-@settings(deadline=None)
 @given(SECONDS, SECONDS, JUMP)
 def test_each_jump_of_the_machines_clock_is_said_once(first, second, jump):
     times = FrameTimes(tolerance=5)
@@ -49,7 +46,6 @@ def test_each_jump_of_the_machines_clock_is_said_once(first, second, jump):
     assert not stamp(times, elapsed=first + second, wall=NOON + first + second + jump).machine_jumped
 
 
-@settings(deadline=None)
 @given(SECONDS, SECONDS, JUMP)
 def test_each_jump_of_a_streams_timestamps_is_said_once(first, second, jump):
     times = FrameTimes(tolerance=5)

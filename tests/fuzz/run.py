@@ -52,7 +52,7 @@ def _mutator(mutate: Any) -> Any:
     by_bytes = importlib.import_module("tests.fuzz.mutate").by_bytes
 
     def mutated(data: bytes, most: int, seed: int) -> bytes:
-        source = random.Random(seed)  # noqa: S311 - libFuzzer's own seed: a run can be repeated
+        source = random.Random(seed)
         way = source.randrange(3)
         changed = data if way == 1 else by_bytes(data, source)
         return (changed if way == 0 else mutate(changed, source))[:most]

@@ -17,6 +17,7 @@ from PIL import Image
 
 from imaging import PhotoError, PhotoTooLarge, PhotoUnreadable, decode, jpeg
 from imaging.jpeg import has_more_scans, with_longer_scans
+from tests.examples import examples
 
 
 def scene(width: int = 96, height: int = 64) -> Image.Image:
@@ -195,7 +196,7 @@ def test_a_jpeg_with_the_data_of_a_smaller_picture_is_no_whole_photo(mode: str, 
             decode(declared(data, *size), 64)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40))
 @given(
     width=st.integers(1, 90),
     height=st.integers(1, 90),
@@ -282,7 +283,7 @@ def test_what_is_no_photo_is_refused_with_its_reason(data: bytes, reason: str):
         decode(data, 32)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150))
 @given(
     kind=st.sampled_from(["JPEG", "PNG", "WEBP"]),
     changes=st.lists(st.tuples(st.integers(0, 10_000), st.integers(0, 255)), min_size=1, max_size=8),

@@ -13,17 +13,12 @@ from typing import Any
 import pulumi
 import pytest
 import yaml
-from hypothesis import settings
 from pulumi.runtime import mocks as pulumi_mocks
 from pulumi.runtime import rpc
 from pulumi.runtime import settings as runtime_settings
 from pulumi.runtime.settings import set_root_resource
 
 from infra.instances.code_bundle import CONTENT
-
-# How long an example takes says something of the machine, nothing of the code.
-settings.register_profile("unhurried", deadline=None)
-settings.load_profile("unhurried")
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -56,6 +56,13 @@ def endpoint_may(action: str, resource: str, **context: str) -> bool:
     return allowed(ENDPOINT, ENDPOINT_ROLE, action, resource, **context)
 
 
+@pytest.mark.parametrize("key", ["encrypt", "sign"])
+def test_a_key_leaves_its_use_to_the_policies_of_its_own_account(key):
+    """https://docs.aws.amazon.com/kms/latest/developerguide/key-policy-default.html"""
+    own = [s for s in RESOURCE_POLICIES[key]["Statement"] if s["Action"] == "kms:*"]
+    assert [statement["Principal"] for statement in own] == [{"AWS": f"arn:aws:iam::{OWNER}:root"}]
+
+
 def test_an_endpoint_in_another_account_reads_models_and_its_code_and_verifies():
     assert endpoint_may("s3:ListBucket", "arn:aws:s3:::store")
     assert endpoint_may("s3:GetObject", f"arn:aws:s3:::store/{layout.blob_key('pets', 'f' * 64)}")

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from rehearsal.sandbox.properties import variables_of
+from tests.examples import examples
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = ROOT / "bootstrap.sh"
@@ -146,7 +147,7 @@ def test_variables_of_an_earlier_start_that_others_could_read_are_not_written_ov
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 
-@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(12), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=30).filter(lambda t: t[-1:] != "\n"))
 @example('{"a": "$b `c` \\d"}')
 def test_any_value_reaches_the_service_as_it_is_whether_systemd_or_a_shell_reads_the_file(machine, value):

@@ -3,6 +3,7 @@
 import base64
 import inspect
 import json
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -58,6 +59,18 @@ def test_components_inside_components_carry_their_parents_name(everything):
         if resource.type.startswith("petpark:") and resource.parent and not resource.name.startswith(resource.parent)
     ]
     assert strays == []
+
+
+def test_a_component_belongs_to_the_one_whose_name_it_begins_with(everything):
+    names = {resource.name for resource in everything if resource.type.startswith("petpark:")}
+    for resource in everything:
+        if resource.type.startswith("petpark:"):
+            around = [name for name in names if resource.name.startswith(f"{name}-")]
+            assert resource.parent == max(around, key=len, default=""), resource.name
+
+
+def test_every_name_is_in_lower_case_and_says_what_the_resource_is(everything):
+    assert [r.name for r in everything if not re.fullmatch(r"[a-z][a-z0-9.-]*", r.name)] == []
 
 
 def test_everything_that_can_be_tagged_says_project_stack_and_component(deployments):

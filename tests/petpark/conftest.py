@@ -21,7 +21,6 @@ from typer.testing import CliRunner, Result
 from petpark.__main__ import app
 from petpark.targets.stacks import StackOutputs, parse
 from petpark.targets.target import Target
-from registry.certificates.signing import MemorySigner, MemoryVerifier
 from registry.layout import Role
 from registry.store.memory_store import MemoryStore
 from registry.store.object_store import PrunableStore
@@ -29,6 +28,7 @@ from registry.version import Version
 from registry.versions.catalog import Catalog
 from rehearsal.target import DRAWN_RECIPE
 from tests.petpark.github_api import api as api
+from tests.registry.memory_keys import MemorySigner, MemoryVerifier
 
 ACCOUNT = "123456789012"
 

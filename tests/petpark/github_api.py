@@ -90,7 +90,7 @@ def api() -> Iterator[Api]:
             self.end_headers()
             self.wfile.write(answer)
 
-        do_GET = do_POST = do_PATCH = serve  # noqa: N815  names of the standard library
+        do_GET = do_POST = do_PATCH = serve
 
         @override
         def log_message(self, format: str, *args: Any) -> None: ...

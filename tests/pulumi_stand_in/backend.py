@@ -159,7 +159,7 @@ class Backend:
         return json.loads(file.read_text())["stack"] if file.exists() else None
 
     def _selection(self, project: Project) -> Path:
-        digest = hashlib.sha1(str(project.root / "Pulumi.yaml").encode()).hexdigest()  # noqa: S324  as the CLI does
+        digest = hashlib.sha1(str(project.root / "Pulumi.yaml").encode()).hexdigest()
         return self._workspaces / f"{project.name}-{digest}-workspace.json"
 
 

@@ -11,12 +11,12 @@ from typing import TextIO, cast
 
 from registry.channels.channel import Channel
 from registry.errors import ChannelMoved, StoreUnavailable
-from registry.store.faulty_store import FaultyStore, at_random
 from registry.store.object_store import ObjectStore, PrunableStore
 from registry.store.s3_store import S3Store, s3_client
 from registry.version import Version
 from registry.versions.catalog import Catalog
 from tests.folder_store import FolderStore
+from tests.registry.faulty_store import FaultyStore, at_random
 
 
 def open_store(place: str) -> ObjectStore:

@@ -11,17 +11,17 @@ from pathlib import Path
 import pytest
 
 from registry.certificates.certificate import Certificates
-from registry.certificates.signing import MemorySigner, MemoryVerifier
 from registry.channel_policy import ChannelPolicy
 from registry.channels.channel import Channel
 from registry.channels.promotion import PromotionService
 from registry.errors import ChannelMoved, StoreUnavailable
 from registry.maintenance.fsck import inspect
-from registry.store.faulty_store import Crashed, Fault, FaultyStore, only_at
 from registry.store.memory_store import MemoryStore
 from registry.store.object_store import PrunableStore
 from registry.version import Version
 from registry.versions.catalog import Catalog
+from tests.registry.faulty_store import Crashed, Fault, FaultyStore, only_at
+from tests.registry.memory_keys import MemorySigner, MemoryVerifier
 
 type NewStore = Callable[[], PrunableStore]
 

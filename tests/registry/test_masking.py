@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from camera.settings import AgentSettings, SettingsInvalid, load_settings, parse_settings, parse_source
 from registry.masking import Address, AddressUnclear, Secrets, shown_address
 from serving.logs import JsonLines
+from tests.examples import examples
 
 HOST = "192.0.2.7:554"
 AROUND = f"""rtsp://…@{HOST}/… {{"a": [{{"b": "…"}}]}} cannot open …: no"""
@@ -36,7 +37,7 @@ def fitting(shape: str, secret: str) -> str:
     return secret if "@" in shape and "={secret}" not in shape else quote(secret, safe="")
 
 
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=examples(80))
 @given(typed, shapes)
 @example("pa#ss", "rtsp://{user}:{secret}@" + HOST)
 @example("pa/ss", "rtsp://{user}:{secret}@" + HOST)
@@ -81,7 +82,7 @@ def address_or_refusal(url: str) -> tuple[Address | None, str]:
         return None, str(error)
 
 
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=examples(80))
 @given(typed, st.sampled_from(["", "/", "/stream1", "/live?channel=1"]))
 def test_a_password_is_taken_as_it_was_typed_or_the_address_is_refused(password, rest):
     address, refusal = address_or_refusal(f"rtsp://mia:{password}@{HOST}{rest}")

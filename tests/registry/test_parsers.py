@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from securesystemslib.dsse import Envelope
 
 from registry.certificates.certificate import PAYLOAD_TYPE, Certificate, parse_envelope
-from registry.certificates.signing import MemorySigner
 from registry.channels.channel import ChannelEntry
 from registry.channels.experiment import Conclusion, Experiment, Experiments
 from registry.channels.experiment_rule import Evidence, Rule
@@ -20,6 +19,8 @@ from registry.encoding import canonical
 from registry.errors import RegistryError
 from registry.store.memory_store import MemoryStore
 from registry.version import StoredFile, Version
+from tests.examples import examples
+from tests.registry.memory_keys import MemorySigner
 
 VERSION = Version(
     model="pets",
@@ -89,7 +90,7 @@ def test_each_parser_reads_what_is_right(name: str) -> None:
 
 
 @each_parser
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 @example(data=b"[" * 100_000)
 @example(data=b'{"a":' * 100_000)
 @example(data=b"1" * 5000)
@@ -103,7 +104,7 @@ def test_arbitrary_bytes_end_in_a_name(name: str, data: bytes) -> None:
 
 
 @each_parser
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 @given(data=st.data())
 def test_a_right_object_with_one_wrong_value_ends_in_a_value_or_a_name(name: str, data: st.DataObject) -> None:
     parse, right = PARSERS[name]
@@ -122,7 +123,7 @@ def test_a_right_object_with_one_wrong_value_ends_in_a_value_or_a_name(name: str
 
 
 @each_parser
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 @given(data=st.data())
 def test_a_flipped_or_cut_byte_ends_in_a_value_or_a_name(name: str, data: st.DataObject) -> None:
     parse, right = PARSERS[name]

@@ -15,10 +15,8 @@ from typing import Any
 import pytest
 
 from registry.certificates.certificate import Certificates
-from registry.certificates.signing import MemorySigner
 from registry.channels.channel import Channel, ChannelEntry
 from registry.errors import ChannelMoved, StoreUnavailable
-from registry.store.faulty_store import FaultyStore, at_random
 from registry.store.memory_store import MemoryStore
 from registry.store.object_store import ObjectStore, PrunableStore
 from registry.store.s3_store import S3Store
@@ -26,6 +24,8 @@ from registry.version import Version
 from registry.versions.catalog import Catalog
 from tests.folder_store import FolderStore
 from tests.registry.conftest import S3Server
+from tests.registry.faulty_store import FaultyStore, at_random
+from tests.registry.memory_keys import MemorySigner
 from tests.registry.racing_process import open_store
 
 WRITERS = 8

@@ -16,7 +16,6 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from registry import layout
 from registry.certificates.certificate import Certificates, Decision
-from registry.certificates.signing import MemorySigner, MemoryVerifier
 from registry.channel_policy import ChannelPolicy
 from registry.channels.channel import Channel
 from registry.channels.promotion import PromotionService
@@ -30,12 +29,14 @@ from registry.errors import (
 )
 from registry.maintenance.fsck import inspect
 from registry.maintenance.garbage_collection import Collector
-from registry.store.faulty_store import Crashed, Fault, FaultyStore, only_at
 from registry.store.memory_store import MemoryStore
 from registry.store.object_store import PrunableStore
 from registry.versions.catalog import Catalog
 from registry.versions.upload import GRACE, Sending
+from tests.examples import examples
 from tests.registry.aging_store import AgingStore
+from tests.registry.faulty_store import Crashed, Fault, FaultyStore, only_at
+from tests.registry.memory_keys import MemorySigner, MemoryVerifier
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 SIGNER = MemorySigner()
@@ -322,12 +323,12 @@ class Littered(Registry):
 
 
 @pytest.mark.parametrize(
-    ("kind", "machine", "examples"),
+    ("kind", "machine", "usually"),
     [("memory", Publishing, 80), ("memory", Registry, 30), ("memory", Littered, 25), ("s3", Registry, 2)],
     ids=["publishers and collectors in memory", "in memory", "among foreign objects", "s3"],
 )
 def test_the_registry_behaves_as_its_model(
-    kind: str, machine: type[Publishing], examples: int, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+    kind: str, machine: type[Publishing], usually: int, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     workers = (
         "versions.upload.WORKERS",
@@ -346,9 +347,8 @@ def test_the_registry_behaves_as_its_model(
     run_state_machine_as_test(
         Machine,
         settings=settings(
-            max_examples=examples,
+            max_examples=examples(usually),
             stateful_step_count=15,
-            deadline=None,
             suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
         ),
     )

@@ -8,7 +8,6 @@ from typing import Any, Literal, cast
 import httpx
 import pytest
 
-from registry.certificates.signing import MemoryVerifier
 from registry.channels.channel import Channel
 from registry.channels.experiment import Experiments
 from registry.store.blob_cache import BlobCache
@@ -33,6 +32,7 @@ from serving.release.rollout import Rollout
 from serving.release.shadow import Shadow
 from serving.settings import Limits, ServingSettings
 from serving.telemetry import Metrics
+from tests.registry.memory_keys import MemoryVerifier
 from tests.serving.eager import EagerTransport
 from tests.serving.parameters import Parameters
 from tests.serving.park import Park, photo, version_files, write_model

@@ -15,7 +15,6 @@ from PIL import Image
 
 import imaging
 from registry.certificates.certificate import Certificate, Certificates, Decision
-from registry.certificates.signing import MemorySigner
 from registry.channels.channel import Channel, ChannelEntry
 from registry.errors import StoreUnavailable
 from registry.layout import blob_key, certificate_key
@@ -23,6 +22,7 @@ from registry.store.memory_store import MemoryStore
 from registry.version import Version
 from registry.versions.catalog import Catalog
 from serving.inference.session import Session
+from tests.registry.memory_keys import MemorySigner
 
 LABELS = ("cat", "dog")
 SIZE = 32

@@ -5,8 +5,10 @@ import json
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.examples import examples
+
 FEW = settings(
-    max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=examples(120), suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 TYPES = ["image/jpeg", "image/png", "image/webp", "multipart/form-data; boundary=edge", "multipart/form-data"]
 FINE = {200, 400, 404, 405, 413, 415, 422}

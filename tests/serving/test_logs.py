@@ -34,7 +34,7 @@ def test_an_exception_stays_on_its_line():
 class AwayClient:
     """A CloudWatch that cannot be reached."""
 
-    class exceptions:  # noqa: N801 - boto3's name
+    class exceptions:
         class ClientError(Exception):
             pass
 

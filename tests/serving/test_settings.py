@@ -19,7 +19,7 @@ COMPLETE = {
 
 def test_what_is_not_said_has_the_defaults_of_the_interface():
     settings = ServingSettings.from_environment(COMPLETE)
-    assert settings.host == "0.0.0.0"  # noqa: S104
+    assert settings.host == "0.0.0.0"
     assert (settings.port, settings.poll_seconds) == (8080, 2.0)
     assert settings.log_group is None
     assert settings.threads >= 1

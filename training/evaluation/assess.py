@@ -1,11 +1,10 @@
 """The exported model on the test photos: figures, and the pictures a person wants to see."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
 from registry.intervals import Interval
 from registry.versions.decision import Decision, decide
@@ -37,7 +36,7 @@ from training.evaluation.reporting.error_gallery import GalleryPhoto, data_uri, 
 from training.evaluation.selective.unseen_groups import UnseenGroups, measure_unseen_groups
 from training.fitting.frozen import Learned
 from training.fitting.pixels import LabelledPixels
-from training.networks.export import ExportedModel, Numbers, Pixels
+from training.networks.export import Answers, ExportedModel, Numbers, Pixels
 from training.plan import Checks
 
 MOST_ERRORS: Final = 24
@@ -134,33 +133,13 @@ def assess(
     answered = decided(answers.probabilities, exported.labels, decision)
     tried = stratified(truth, checks.photos)
 
+    gallery = _Gallery(test.photos, exported.labels, answers, answered, truth, picture)
+    lost, gained = gallery.flipped(incumbent)
+
     def answer_all(photos: Pixels) -> Classes:
         return decided(exported.classify(photos), exported.labels, decision)
 
-    def show(place: int, answer: int, theirs: Probabilities | None = None) -> GalleryPhoto:
-        photo = test.photos[place]
-        return gallery_photo(
-            photo,
-            picture(photo),
-            answer=exported.labels[answer],
-            confidence=float(answers.probabilities[place, answer]),
-            activation=answers.activation_map[place, answer],
-            theirs=None if theirs is None else (exported.labels[int(theirs.argmax())], float(theirs.max())),
-        )
-
-    def show_flipped(places: npt.NDArray[np.intp]) -> tuple[GalleryPhoto, ...]:
-        if not isinstance(incumbent, Incumbent):
-            return ()
-        likeliest = answers.probabilities.argmax(axis=1)
-        return tuple(show(place, int(likeliest[place]), incumbent.probabilities[place]) for place in map(int, places))
-
     corrupted = try_corruptions(exported.classify, pixels[tried], seed=seed)
-
-    wrong = np.flatnonzero(answered != truth)
-    wrong = wrong[np.argsort(-answers.probabilities[wrong, answered[wrong]], kind="stable")][:MOST_ERRORS]
-    right = np.flatnonzero(answered == truth)
-    right = right[np.linspace(0, len(right) - 1, min(MOST_SAMPLES, len(right))).astype(int)]
-    lost, gained = flipped(incumbent, truth, answers.probabilities)
     beside = None
     if isinstance(incumbent, Incumbent):
         beside = compare_figures(
@@ -188,12 +167,70 @@ def assess(
         comparison=compare(incumbent, truth, answers.probabilities) if incumbent else None,
         beside=beside,
         unseen_groups=_unseen_groups(test, answers.embedding, learned, temperature.value),
-        lost=show_flipped(lost[:MOST_FLIPPED]),
-        gained=show_flipped(gained[:MOST_FLIPPED]),
-        errors=tuple(show(int(place), int(answered[place])) for place in wrong),
-        samples=tuple(show(int(place), int(answered[place])) for place in right),
-        corrupted=_corrupted(picture(test.photos[int((right if len(right) else wrong)[0])]), seed),
+        lost=lost,
+        gained=gained,
+        errors=gallery.errors(),
+        samples=gallery.samples(),
+        corrupted=_corrupted(gallery.typical(), seed),
     )
+
+
+@dataclass(frozen=True)
+class _Gallery:
+    """Which test photos a person is shown, and each with what the model says of it."""
+
+    photos: Sequence[Photo]
+    labels: tuple[str, ...]
+    answers: Answers
+    answered: Classes
+    truth: Classes
+    picture: Callable[[Photo], Pixels]
+
+    def errors(self) -> tuple[GalleryPhoto, ...]:
+        """Returns wrong answers, the most confident ones first."""
+        return tuple(self._show(place, int(self.answered[place])) for place in self._wrong())
+
+    def samples(self) -> tuple[GalleryPhoto, ...]:
+        """Returns right answers, spread evenly over the test split."""
+        return tuple(self._show(place, int(self.answered[place])) for place in self._right())
+
+    def flipped(
+        self, incumbent: Incumbent | NotCompared | None
+    ) -> tuple[tuple[GalleryPhoto, ...], tuple[GalleryPhoto, ...]]:
+        """Returns photos that only the other model gets right, and photos that only this one does."""
+        if not isinstance(incumbent, Incumbent):
+            return (), ()
+        theirs = incumbent.probabilities
+        likeliest = self.answers.probabilities.argmax(axis=1)
+        lost, gained = (
+            tuple(self._show(int(place), int(likeliest[place]), theirs[place]) for place in places[:MOST_FLIPPED])
+            for places in flipped(incumbent, self.truth, self.answers.probabilities)
+        )
+        return lost, gained
+
+    def typical(self) -> Pixels:
+        """Returns the photo that is shown as it is made worse: one that is answered right, if there is any."""
+        return self.picture(self.photos[(self._right() or self._wrong())[0]])
+
+    def _wrong(self) -> list[int]:
+        wrong = np.flatnonzero(self.answered != self.truth)
+        confidence = self.answers.probabilities[wrong, self.answered[wrong]]
+        return wrong[np.argsort(-confidence, kind="stable")][:MOST_ERRORS].tolist()
+
+    def _right(self) -> list[int]:
+        right = np.flatnonzero(self.answered == self.truth)
+        return right[np.linspace(0, len(right) - 1, min(MOST_SAMPLES, len(right))).astype(int)].tolist()
+
+    def _show(self, place: int, answer: int, theirs: Probabilities | None = None) -> GalleryPhoto:
+        photo = self.photos[place]
+        return gallery_photo(
+            photo,
+            self.picture(photo),
+            answer=self.labels[answer],
+            confidence=float(self.answers.probabilities[place, answer]),
+            activation=self.answers.activation_map[place, answer],
+            theirs=None if theirs is None else (self.labels[int(theirs.argmax())], float(theirs.max())),
+        )
 
 
 def _unseen_groups(

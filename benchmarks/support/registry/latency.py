@@ -165,7 +165,7 @@ def follow(bucket: Bucket, n: int) -> tuple[Latency, Latency]:
         for _ in range(n):
             channel.move(version, by="benchmark", why="to be followed")
             returned.append(time.monotonic())  # one clock for all processes of the machine
-            time.sleep(random.uniform(0, 0.02))  # noqa: S311 — keeps moves and polls out of step
+            time.sleep(random.uniform(0, 0.02))
         seen, polls = follower.answer(PATIENCE)
     return Latency.of([see - back for see, back in zip(seen, returned, strict=True)]), Latency.of(polls)
 

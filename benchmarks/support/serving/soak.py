@@ -61,7 +61,7 @@ class Soak:
     ) -> None:
         self._stand, self._endpoint, self._versions = stand, endpoint, versions
         self._photo, self._plan, self._tell = photo, plan, tell
-        self._random = random.Random(7)  # noqa: S311 - which version is next is no secret
+        self._random = random.Random(7)
         self._move: ChannelEntry | None = stand.channel.head()
         self._experiment: Experiment | None = None
         self._lost_before = 0.0

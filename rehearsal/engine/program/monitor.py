@@ -92,7 +92,7 @@ class Services(resource_pb2_grpc.ResourceMonitorServicer, engine_pb2_grpc.Engine
 
     # ---- ResourceMonitor ----
 
-    def GetDeploymentInfo(self, request: Any, context: Any) -> resource_pb2.DeploymentInfo:  # noqa: ARG002, N802
+    def GetDeploymentInfo(self, request: Any, context: Any) -> resource_pb2.DeploymentInfo:
         """What the program is run for."""
         return resource_pb2.DeploymentInfo(
             project=self._deployment.project,
@@ -105,11 +105,11 @@ class Services(resource_pb2_grpc.ResourceMonitorServicer, engine_pb2_grpc.Engine
             supportedFeatures=[resource_pb2.RESOURCE_MONITOR_FEATURE_SECRETS],
         )
 
-    def SupportsFeature(self, request: Any, context: Any) -> resource_pb2.SupportsFeatureResponse:  # noqa: ARG002, N802
+    def SupportsFeature(self, request: Any, context: Any) -> resource_pb2.SupportsFeatureResponse:
         """The same in the older form."""
         return resource_pb2.SupportsFeatureResponse(hasSupport=request.id == "secrets")
 
-    def RegisterResource(self, request: Any, context: grpc.ServicerContext) -> resource_pb2.RegisterResourceResponse:  # noqa: N802
+    def RegisterResource(self, request: Any, context: grpc.ServicerContext) -> resource_pb2.RegisterResourceResponse:
         """Deploy one resource."""
         with self._failing(context, fatal=True):
             done = self._deployment.register(_goal(request, self._urn(request), self._tolerated))
@@ -117,13 +117,13 @@ class Services(resource_pb2_grpc.ResourceMonitorServicer, engine_pb2_grpc.Engine
                 urn=done.urn, id=done.id, object=to_struct(done.outputs, done.secrets)
             )
 
-    def RegisterResourceOutputs(self, request: Any, context: grpc.ServicerContext) -> empty_pb2.Empty:  # noqa: N802
+    def RegisterResourceOutputs(self, request: Any, context: grpc.ServicerContext) -> empty_pb2.Empty:
         """Take a component's or the stack's outputs."""
         with self._failing(context, fatal=True):
             self._deployment.set_outputs(request.urn, from_struct(request.outputs))
             return empty_pb2.Empty()
 
-    def ReadResource(self, request: Any, context: grpc.ServicerContext) -> resource_pb2.ReadResourceResponse:  # noqa: N802
+    def ReadResource(self, request: Any, context: grpc.ServicerContext) -> resource_pb2.ReadResourceResponse:
         """Answer a StackReference; other reads (`Resource.get`) are not supported."""
         with self._failing(context, fatal=True):
             if request.type != "pulumi:pulumi:StackReference":
@@ -140,7 +140,7 @@ class Services(resource_pb2_grpc.ResourceMonitorServicer, engine_pb2_grpc.Engine
                 urn=self._urn(request), id=request.id, properties=to_struct(properties)
             )
 
-    def Invoke(self, request: Any, context: grpc.ServicerContext) -> resource_pb2.ResourceInvokeResponse:  # noqa: N802
+    def Invoke(self, request: Any, context: grpc.ServicerContext) -> resource_pb2.ResourceInvokeResponse:
         """Answer an SDK function from the provider's data source."""
         with self._failing(context, fatal=False):
             if request.provider or request.packageRef:
@@ -151,13 +151,13 @@ class Services(resource_pb2_grpc.ResourceMonitorServicer, engine_pb2_grpc.Engine
             getattr(response, "return").CopyFrom(to_struct(result))  # the field's name is a keyword
             return response
 
-    def SignalAndWaitForShutdown(self, request: Any, context: Any) -> empty_pb2.Empty:  # noqa: ARG002, N802
+    def SignalAndWaitForShutdown(self, request: Any, context: Any) -> empty_pb2.Empty:
         """Nothing in this engine needs the program to live on."""
         return empty_pb2.Empty()
 
     # ---- Engine ----
 
-    def Log(self, request: Any, context: Any) -> empty_pb2.Empty:  # noqa: ARG002, N802
+    def Log(self, request: Any, context: Any) -> empty_pb2.Empty:
         """Pass on what the program logs; its debug messages stay unsaid."""
         if request.severity == engine_pb2.ERROR:
             self._reporter.failure(request.message)
@@ -165,11 +165,11 @@ class Services(resource_pb2_grpc.ResourceMonitorServicer, engine_pb2_grpc.Engine
             self._reporter.message(request.message, warning=request.severity == engine_pb2.WARNING)
         return empty_pb2.Empty()
 
-    def GetRootResource(self, request: Any, context: Any) -> engine_pb2.GetRootResourceResponse:  # noqa: ARG002, N802
+    def GetRootResource(self, request: Any, context: Any) -> engine_pb2.GetRootResourceResponse:
         """The URN of the stack."""
         return engine_pb2.GetRootResourceResponse(urn=self._root)
 
-    def SetRootResource(self, request: Any, context: Any) -> engine_pb2.SetRootResourceResponse:  # noqa: ARG002, N802
+    def SetRootResource(self, request: Any, context: Any) -> engine_pb2.SetRootResourceResponse:
         """Remember the URN of the stack."""
         self._root = request.urn
         return engine_pb2.SetRootResourceResponse()

@@ -1,7 +1,7 @@
 """Which frames are worth a question."""
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from camera.capture.sampling import HEIGHT, WIDTH, Motion, Pace, Sampler
@@ -20,7 +20,6 @@ def with_animal(column: int):
     return frame
 
 
-@settings(deadline=None)
 @given(st.floats(0.5, 30), st.lists(st.floats(0.001, 0.2), min_size=1, max_size=300))
 def test_frames_are_let_through_at_the_asked_rate_and_no_faster(rate, gaps):
     pace = Pace(rate)

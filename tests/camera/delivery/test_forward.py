@@ -13,10 +13,11 @@ from camera.delivery.spool import Spool
 from camera.telemetry import AgentMetrics
 from registry.errors import StoreRefused, StoreUnavailable
 from registry.layout import EVENT_PICTURES, EVENTS
-from registry.store.faulty_store import ENDURED, FaultyStore, at_random
 from registry.store.memory_store import MemoryStore
 from tests.camera.conftest import Hands
 from tests.camera.delivery.test_spool import MANY, event
+from tests.examples import examples
+from tests.registry.faulty_store import ENDURED, FaultyStore, at_random
 
 
 class Lake(MemoryStore):
@@ -38,7 +39,7 @@ class Lake(MemoryStore):
 
 
 def forwarder(spool, store, hands, *, hours=72.0):
-    backoff = Backoff(first=1, most=60, source=random.Random(4))  # noqa: S311 - repeatable on purpose
+    backoff = Backoff(first=1, most=60, source=random.Random(4))
     return Forwarder(
         spool, store, to="lake", retention_hours=hours, clock=hands, metrics=AgentMetrics(), backoff=backoff
     )
@@ -88,7 +89,7 @@ def test_a_picture_is_there_before_the_event_that_points_at_it(spool, hands):
     assert fact == f"events/gate/2030-01-02/{1:032x}.json"
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=examples(12))
 @given(seed=st.integers(0, 10**6), rate=st.floats(0.05, 0.8), count=st.integers(1, 6))
 def test_whatever_answers_are_lost_every_event_arrives_once_and_in_order(tmp_path_factory, seed, rate, count):
     lake, hands = Lake(), Hands()
@@ -140,10 +141,9 @@ def test_without_a_lake_events_stay_and_retention_is_kept(spool, hands):
     assert spool.counts().waiting == 1
 
 
-@settings(deadline=None)
 @given(st.integers(0, 200), st.integers(0, 10**6))
 def test_waits_grow_to_a_bound_and_not_beyond(failures, seed):
-    backoff = Backoff(first=0.5, most=30, source=random.Random(seed))  # noqa: S311 - repeatable on purpose
+    backoff = Backoff(first=0.5, most=30, source=random.Random(seed))
     waits = [backoff.failed() for _ in range(failures)]
     assert all(0.25 <= wait <= 30 for wait in waits)
     assert all(wait >= 15 for wait in waits[7:])

@@ -28,6 +28,7 @@ from camera.delivery.spool import (
 )
 from camera.delivery.spool_schema import TOTALS_OF_ALL
 from camera.event import Event
+from tests.examples import examples
 
 ROOT = Path(__file__).parents[3]
 MANY = 1 << 30
@@ -107,7 +108,7 @@ class SpoolAgainstAList(RuleBasedStateMachine):
         self.folder.cleanup()
 
 
-SpoolAgainstAList.TestCase.settings = settings(max_examples=15, stateful_step_count=25, deadline=None)
+SpoolAgainstAList.TestCase.settings = settings(max_examples=examples(15), stateful_step_count=25)
 TestSpoolAgainstAList = SpoolAgainstAList.TestCase
 
 
@@ -242,7 +243,7 @@ def test_a_writer_killed_at_any_moment_loses_nothing_that_was_committed(tmp_path
     spool.close()
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=30)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=examples(30))
 @given(st.text(max_size=40), st.floats(0, 1))
 def test_an_event_survives_json(label, score):
     from dataclasses import replace

@@ -3,7 +3,7 @@
 import itertools
 from dataclasses import dataclass
 
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from camera.settings import VisitRules
@@ -110,7 +110,6 @@ STEPS = st.lists(
 )
 
 
-@settings(deadline=None)
 @given(STEPS)
 def test_whatever_is_seen_visits_are_confirmed_apart_and_ended_once(steps):
     """No visit is shorter than the confirmation; ends follow beginnings; frames that kept a visit spoke for it."""
@@ -135,7 +134,6 @@ def test_whatever_is_seen_visits_are_confirmed_apart_and_ended_once(steps):
             previous = ended.track.last
 
 
-@settings(deadline=None)
 @given(STEPS)
 @example(  # two end within one gap, the one that was seen first last
     [

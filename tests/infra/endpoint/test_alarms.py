@@ -100,7 +100,7 @@ def endpoint_lines() -> dict[str, dict[str, Any]]:
     recent.add("/v1/classify", 500, 0.25)
 
     class Deployed:
-        class model:  # noqa: N801
+        class model:
             @staticmethod
             def certified_seconds(_now: datetime) -> float:
                 return 86_400.0

@@ -93,6 +93,7 @@ def test_a_name_in_a_zone_gets_a_certificate_an_address_and_https(deployments):
     assert (address["name"], address["type"], "ttl" in address) == (NAME, "A", False)
     assert address["aliases"][0]["name"] == "endpoint-lb.elb.example"
     assert address["aliases"][0]["zoneId"] == "zone-of-endpoint-lb"
+    assert address["aliases"][0]["evaluateTargetHealth"] is False  # Route 53 would have no other record
     listener = prod.named("endpoint-listener").inputs
     assert (listener["port"], listener["protocol"]) == (443, "HTTPS")
     assert listener["sslPolicy"].startswith("ELBSecurityPolicy-TLS13")

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from infra.rules import RULES, UNKNOWN, Limits, Resource, Severity, check
+from tests.examples import examples
 from tests.infra.rules.conftest import Judged, limits_of, resources_of, violated, with_properties, without
 
 URN = "urn:pulumi:test::petpark::"
@@ -326,7 +327,7 @@ VALUES = st.recursive(
 
 
 @given(st.data())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200))
 def test_no_value_of_any_property_ends_the_check(judged: Mapping[str, Judged], data: st.DataObject) -> None:
     stack = judged[data.draw(st.sampled_from(sorted(judged)))]
     one = data.draw(st.sampled_from([each for each in stack.resources if each.kind]))

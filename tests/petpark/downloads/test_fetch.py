@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from petpark.downloads.errors import ArchiveMissing, ArchiveRefused, FolderNotWritable, PublisherUnreachable
 from petpark.downloads.fetch import Timeouts, fetch, open_client, shown_url
 from petpark.errors import InstallFailed
+from tests.examples import examples
 from tests.loopback_publisher import Answer, Publisher, certificate, proxy, publisher
 
 CONTENT = bytes(range(256)) * 4096  # 1 MiB: several chunks
@@ -367,7 +368,7 @@ def client() -> Iterator[httpx.Client]:
 
 
 @given(script=st.lists(answers, max_size=6), wrong=st.booleans(), ranges=st.booleans())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40))
 def test_whatever_the_server_sends_there_is_the_right_file_or_none(
     client: httpx.Client, script: list[Answer], wrong: bool, ranges: bool
 ) -> None:

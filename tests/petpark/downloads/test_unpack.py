@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from petpark.downloads.errors import ArchiveRefused
 from petpark.downloads.unpack import dirhash, unpack
+from tests.examples import examples
 from tests.loopback_publisher import zipped
 
 LIMIT = 1_000_000
@@ -109,7 +110,7 @@ def test_an_archive_that_unpacks_to_too_much_is_refused(tmp_path: Path, name: st
 
 
 @given(data=st.binary(max_size=300), kind=st.sampled_from(["a.zip", "a.tar.gz"]), at=st.integers(0, 200))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80))
 def test_a_damaged_archive_is_refused_and_not_a_traceback(data: bytes, kind: str, at: int) -> None:
     good = zipped({"tool": b"program" * 20}) if kind == "a.zip" else entry("tool", b"program" * 20)
     with tempfile.TemporaryDirectory() as folder:

@@ -14,13 +14,13 @@ import pytest
 from petpark.models import decisions, model_versions
 from petpark.models.model_versions import Validity, judge
 from registry.certificates.certificate import Certificate, Certificates, Decision
-from registry.certificates.signing import MemorySigner
 from registry.channels.channel import Channel
 from registry.errors import NotCertified
 from registry.layout import blob_key, certificate_key, move_key, version_key
 from registry.store.memory_store import MemoryStore
 from registry.version import Version
 from tests.petpark.conftest import Place, Run
+from tests.registry.memory_keys import MemorySigner
 
 type Publish = Callable[..., Version]
 

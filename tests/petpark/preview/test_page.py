@@ -21,6 +21,7 @@ from petpark.preview.page import LIMIT, MARK, comment
 from petpark.preview.plan import Op, Plan, PropertyChange, ResourceChange
 from petpark.preview.pulumi_json import SECRET, read_plan
 from petpark.preview.values import compare
+from tests.examples import examples
 from tests.infra.conftest import Deployment, deploy, write_checkout
 from tests.petpark.preview.previews import digest
 
@@ -162,7 +163,7 @@ PLANS = st.builds(
 
 
 @given(PLANS, st.integers(2_000, 20_000))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60))
 def test_a_page_of_any_plan_fits_and_counts_everything(plan: Plan, limit: int) -> None:
     text = comment([plan], limit=limit)
     assert len(text) <= limit
@@ -173,7 +174,7 @@ def test_a_page_of_any_plan_fits_and_counts_everything(plan: Plan, limit: int) -
 
 
 @given(PLANS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60))
 def test_no_name_and_no_value_leaves_its_line_or_becomes_markup(plan: Plan) -> None:
     text = page.page([plan])
     # Fenced blocks first: a pattern for code spans would take a fence alone for an empty span, and leave its content.
@@ -184,7 +185,7 @@ def test_no_name_and_no_value_leaves_its_line_or_becomes_markup(plan: Plan) -> N
 
 
 @given(PLANS)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40))
 def test_what_a_plan_loses_stands_above_everything_else(plan: Plan) -> None:
     text = page.page([plan])
     for change in plan.changes:
@@ -214,7 +215,7 @@ ODD = st.text(st.sampled_from("a`<>|*@#\r\n\x0b\x0c\x85\u2028\u202e\x1b\x00 "), 
 
 
 @given(ODD, ODD, ODD)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60))
 def test_no_character_of_a_plan_ends_a_line_or_hides_others(name: str, value: str, problem: str) -> None:
     plain, odd = (
         page.page([_one(name=each[0], before=each[1], after="x\n" + each[1], problems=(each[2],))])

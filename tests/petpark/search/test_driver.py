@@ -18,10 +18,11 @@ from petpark.search.request import create
 from petpark.search.table import State, Table
 from registry import layout
 from registry.errors import ObjectExists, StoreUnavailable
-from registry.store.faulty_store import CUTS, Crashed, Fault, FaultyStore, Plan, at_random, only_at
 from registry.store.memory_store import MemoryStore
 from registry.store.object_store import ObjectStore
+from tests.examples import examples
 from tests.petpark.conftest import ACCOUNT
+from tests.registry.faulty_store import CUTS, Crashed, Fault, FaultyStore, Plan, at_random, only_at
 from training.hyper_parameters import HyperParameters
 from training.job import JobResult, JobSpec, find_result, load_spec, written
 from training.search.budget import Budget
@@ -255,7 +256,7 @@ FATES = st.builds(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40))
 @given(
     fates=st.lists(FATES, min_size=1, max_size=12),
     hours=st.floats(1.0, 6.0),

@@ -12,7 +12,7 @@ from securesystemslib.dsse import Envelope
 
 from registry import layout
 from registry.certificates.certificate import PAYLOAD_TYPE, Certificate, Certificates, parse_envelope
-from registry.certificates.signing import KmsSigner, KmsVerifier, MemorySigner, MemoryVerifier, Verifier
+from registry.certificates.signing import KmsSigner, KmsVerifier, Verifier
 from registry.encoding import canonical, parse_canonical
 from registry.errors import (
     CertificateMalformed,
@@ -21,10 +21,11 @@ from registry.errors import (
     NotCertified,
     StatementTooLong,
 )
-from registry.store.faulty_store import Fault, FaultyStore, only_at
 from registry.store.memory_store import MemoryStore
 from registry.store.object_store import PrunableStore
 from registry.version import StoredFile, Version
+from tests.registry.faulty_store import Fault, FaultyStore, only_at
+from tests.registry.memory_keys import MemorySigner, MemoryVerifier
 
 if TYPE_CHECKING:
     from mypy_boto3_kms import KMSClient

@@ -9,10 +9,10 @@ import pytest
 from registry import layout
 from registry.channels.channel import Channel, ChannelEntry
 from registry.errors import ChannelMoved, HistoryBroken, MoveMalformed, NameRefused, NothingToRollBackTo
-from registry.store.faulty_store import Fault, FaultyStore, only_at
 from registry.store.memory_store import MemoryStore
 from registry.store.object_store import PrunableStore
 from registry.version import StoredFile, Version
+from tests.registry.faulty_store import Fault, FaultyStore, only_at
 
 
 def version(number: int) -> Version:

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from registry.certificates.certificate import Certificates, Decision
-from registry.certificates.signing import MemorySigner, MemoryVerifier
 from registry.channel_policy import STRICT, ChannelPolicy
 from registry.channels.channel import Channel
 from registry.channels.promotion import PromotionService, certify
@@ -28,6 +27,7 @@ from registry.errors import (
 from registry.store.object_store import ObjectStore
 from registry.version import StoredFile, Version
 from registry.versions.catalog import Catalog
+from tests.registry.memory_keys import MemorySigner, MemoryVerifier
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 SIGNER = MemorySigner()

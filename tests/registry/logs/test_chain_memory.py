@@ -13,6 +13,7 @@ from registry.errors import HistoryBroken
 from registry.layout import channel_prefix, move_key
 from registry.logs.chain_memory import WORTH_KEEPING, ChainMemory
 from registry.store.memory_store import MemoryStore
+from tests.examples import examples
 
 ENTRIES = WORTH_KEEPING + 5
 
@@ -111,7 +112,7 @@ def far(body: bytes, at: int) -> bytes:
     return body[:at] + b'\n{"number": 99999999}\n' + body[at:]
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25, deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=examples(25))
 @given(damage=st.sampled_from([drop, change, end, far]), at=st.integers(0, 10_000))
 def test_a_damaged_file_changes_nothing_but_the_time_it_takes(
     store: Counted, tmp_path: Path, damage: Callable[[bytes, int], bytes], at: int

@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 
 from registry.errors import HistoryBroken
 from registry.logs.log import Log, unbroken
-from registry.store.faulty_store import Fault, FaultyStore, only_at
 from registry.store.memory_store import MemoryStore
 from registry.store.object_store import PrunableStore
+from tests.registry.faulty_store import Fault, FaultyStore, only_at
 
 
 def make_log(store: PrunableStore) -> Log:

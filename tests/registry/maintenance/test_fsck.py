@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from registry.certificates.certificate import Certificates
-from registry.certificates.signing import MemorySigner, MemoryVerifier
 from registry.channels.channel import Channel
 from registry.encoding import canonical, parse_canonical, sha256_hex
 from registry.maintenance.fsck import Inspection, Severity, inspect, inspect_channel
@@ -15,6 +14,7 @@ from registry.store.memory_store import MemoryStore
 from registry.store.object_info import Stored
 from registry.store.object_store import PrunableStore
 from registry.versions.catalog import Catalog
+from tests.registry.memory_keys import MemorySigner, MemoryVerifier
 
 SIGNER = MemorySigner()
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

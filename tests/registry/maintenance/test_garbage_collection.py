@@ -11,12 +11,12 @@ import pytest
 from registry.errors import FileForgotten, HistoryBroken, StoreUnavailable
 from registry.maintenance.fsck import inspect
 from registry.maintenance.garbage_collection import Collector
-from registry.store.faulty_store import Crashed, Fault, FaultyStore, only_at
 from registry.store.object_store import PrunableStore
 from registry.version import Version
 from registry.versions.catalog import LOOK_BACK, Catalog
 from registry.versions.upload import GRACE, Sending
 from tests.registry.aging_store import AgingStore
+from tests.registry.faulty_store import Crashed, Fault, FaultyStore, only_at
 
 LONG = GRACE + timedelta(seconds=5)
 

@@ -7,10 +7,10 @@ import pytest
 
 from registry.encoding import sha256_hex
 from registry.store.blob_cache import BlobCache
-from registry.store.faulty_store import FaultyStore
 from registry.store.memory_store import MemoryStore
 from registry.version import Version
 from registry.versions.catalog import Catalog
+from tests.registry.faulty_store import FaultyStore
 
 
 def counting(store: MemoryStore) -> FaultyStore:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from registry.certificates.certificate import Certificates
-from registry.certificates.signing import MemorySigner, MemoryVerifier
 from registry.channels.channel import Channel
 from registry.errors import (
     ChannelMoved,
@@ -25,12 +24,12 @@ from registry.store.s3_store import S3Store
 from registry.version import Version
 from registry.versions.catalog import Catalog
 from tests.registry.conftest import Answer, S3Server, asked
+from tests.registry.memory_keys import MemorySigner, MemoryVerifier
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 NOW = datetime.now(UTC)
-LATER = NOW + timedelta(days=1)
 SIGNER = MemorySigner()
 VERIFIER = MemoryVerifier(SIGNER)
 

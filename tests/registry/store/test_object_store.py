@@ -14,6 +14,7 @@ from registry.errors import FileChanged, ObjectExists, ObjectMissing
 from registry.store.memory_store import MemoryStore
 from registry.store.object_info import Revision
 from registry.store.object_store import ObjectStore, PrunableStore
+from tests.examples import examples
 
 
 @pytest.fixture(params=["memory", "s3", "crt"])
@@ -138,7 +139,7 @@ def test_the_store_remembers_every_revision_the_newest_first(store: PrunableStor
     assert next(store.revisions("b")) == Revision(key="b", latest=True, deleted=True)
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(60), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     keys=st.sets(st.text("ab/", min_size=1, max_size=5)),
     prefix=st.text("ab/", max_size=2),

@@ -19,11 +19,11 @@ from registry.errors import (
     VersionMalformed,
     VersionMissing,
 )
-from registry.store.faulty_store import FaultyStore
 from registry.store.memory_store import MemoryStore
 from registry.store.object_store import PrunableStore
 from registry.version import Version
 from registry.versions.catalog import Catalog
+from tests.registry.faulty_store import FaultyStore
 
 
 def publish(catalog: Catalog, files: Mapping[str, Path], *, run: str = "r-1") -> Version:

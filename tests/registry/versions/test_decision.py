@@ -1,7 +1,7 @@
 """A version's decision survives its file, and says the same of every scores that a machine may round to."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from registry.versions.decision import Decision, decide, is_steady
@@ -17,13 +17,11 @@ scores = st.lists(st.floats(0, 1, width=32), min_size=3, max_size=3)
 decisions = st.none() | st.builds(alarm, st.floats(0, 1.0000000000000002), st.sampled_from(LABELS))
 
 
-@settings(deadline=None)
 @given(scores)
 def test_without_a_decision_the_likeliest_class_is_the_answer(found: list[float]):
     assert found[decide(found, LABELS, None)] == max(found)
 
 
-@settings(deadline=None)
 @given(scores, st.floats(0, 1))
 def test_from_the_threshold_on_it_is_the_positive_class_and_below_it_the_likeliest_other(
     found: list[float], threshold: float
@@ -33,7 +31,6 @@ def test_from_the_threshold_on_it_is_the_positive_class_and_below_it_the_likelie
     assert answer == 1 or found[answer] == max(found[0], found[2])
 
 
-@settings(deadline=None)
 @given(scores, decisions, st.lists(st.floats(-1e-3, 1e-3), min_size=3, max_size=3))
 def test_a_steady_answer_is_turned_by_no_rounding(found: list[float], decision: Decision | None, moved: list[float]):
     if is_steady(found, LABELS, decision, within=1e-3):
@@ -55,7 +52,6 @@ def test_only_what_lies_on_an_edge_is_not_steady(found: tuple[float, ...], decis
     assert is_steady(found, LABELS, decision, within=1e-3) is steady
 
 
-@settings(deadline=None)
 @given(st.floats(0, 1.0000000000000002), st.floats(0, 1e6))
 def test_a_decision_is_read_as_it_was_written(threshold: float, cost: float):
     decision = Decision(positive="fox", threshold=threshold, false_positive_cost=cost, false_negative_cost=2.5)

@@ -90,7 +90,7 @@ def test_a_port_in_use_is_named_with_the_way_out(tmp_path: Path, product: Produc
 
 def test_it_listens_on_loopback_only(tmp_path: Path, emulator: Emulator, product: Product) -> None:
     with pytest.raises(NotLoopback, match="loopback only"):
-        Emulator(tmp_path, product=product, host="0.0.0.0")  # noqa: S104
+        Emulator(tmp_path, product=product, host="0.0.0.0")
     port = int(emulator.url.rpartition(":")[2])
     sockets = Path("/proc/net/tcp").read_text() + Path("/proc/net/tcp6").read_text()
     listening = [line.split()[1] for line in sockets.splitlines() if line.split()[3] == "0A"]

@@ -13,10 +13,11 @@ from hypothesis import settings
 from rehearsal.engine import DeploymentFailed, EmbeddedEngine, Event, Update
 from rehearsal.engine.configuration import Setting
 from rehearsal.engine.display import lines
+from tests.examples import examples
 from tests.moto_cloud import REGION, MotoCloud
 
 # A busy machine is no error: how long an example takes says nothing about what it shows.
-settings.register_profile("engine", deadline=None, max_examples=50)
+settings.register_profile("engine", max_examples=examples(50))
 settings.load_profile("engine")
 
 PASSPHRASE = "correct horse"

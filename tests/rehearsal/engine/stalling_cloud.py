@@ -49,7 +49,7 @@ def stalling(cloud: str, *, call: bytes) -> Generator[StallingCloud]:
             self.end_headers()
             self.wfile.write(content)
 
-        do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = forward  # noqa: N815
+        do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = forward
 
         @override
         def log_message(self, format: str, *args: object) -> None:

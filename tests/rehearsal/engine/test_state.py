@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from rehearsal.engine.errors import ConfigurationRefused, StackBusy, StateUnreadable
 from rehearsal.engine.state import ProviderState, Record, Seal, State, from_json, locked, state_file, to_json
+from tests.examples import examples
 
 PASSPHRASE = "correct horse"
 SEAL = Seal(PASSPHRASE, b"0123456789abcdef")
@@ -60,7 +61,7 @@ def test_a_record_survives_the_state_file(one: Record):
 
 
 @given(st.text("abcdefgh", min_size=12), st.sampled_from(["inputs", "outputs", "planned", "id", "provider_state"]))
-@settings(max_examples=50)
+@settings(max_examples=examples(50))
 def test_no_part_of_a_record_with_secrets_shows_one(secret: str, place: str):
     held = ProviderState(terraform="t", version=0, fields={"v": secret}, private=secret.encode())
     by_place: dict[str, Any] = {"id": secret, "provider_state": held}

@@ -42,7 +42,7 @@ class Target:
                     return self._chunks([seen.encode(), b"x" * 200_000])
                 return self._reply(200, seen.encode())
 
-            do_POST = do_HEAD = do_GET  # noqa: N815
+            do_POST = do_HEAD = do_GET
 
             def _reply(self, status: int, body: bytes) -> None:
                 self.send_response(status)
@@ -100,7 +100,7 @@ class Declared:
         forward = {"Type": "forward", "ForwardConfig": {"TargetGroups": weights}}
         return {"Listeners": self.listeners or [{"Port": 80, "DefaultActions": [forward]}]}
 
-    def describe_target_groups(self, *, TargetGroupArns: list[str]) -> dict[str, Any]:  # noqa: N803
+    def describe_target_groups(self, *, TargetGroupArns: list[str]) -> dict[str, Any]:
         common = {"Port": 8080, "HealthCheckPath": "/healthz/ready", "HealthCheckIntervalSeconds": 0.05}
         common |= {"HealthyThresholdCount": 2, "UnhealthyThresholdCount": 2, "Matcher": {"HttpCode": "200-299"}}
         return {"TargetGroups": [{"TargetGroupArn": arn, **common} for arn in TargetGroupArns]}
@@ -108,7 +108,7 @@ class Declared:
     def describe_target_group_attributes(self, **_: Any) -> dict[str, Any]:
         return {"Attributes": [{"Key": "deregistration_delay.timeout_seconds", "Value": "20"}]}
 
-    def describe_target_health(self, *, TargetGroupArn: str) -> dict[str, Any]:  # noqa: N803
+    def describe_target_health(self, *, TargetGroupArn: str) -> dict[str, Any]:
         targets = self.groups[TargetGroupArn][1]
         return {"TargetHealthDescriptions": [{"Target": {"Id": one.name, "Port": one.port}} for one in targets]}
 

@@ -85,9 +85,9 @@ def checkout(tmp_path: Path) -> Iterator[Path]:
 
 
 def archived(provider: Path) -> Path:
-    """The installed provider as its publisher's archive: binary and licence. The caller deletes it."""
+    """The installed provider as its publisher's archive: binary and licence, uncompressed. The caller deletes it."""
     descriptor, name = tempfile.mkstemp(suffix=".zip")
-    with os.fdopen(descriptor, "wb") as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as made:
+    with os.fdopen(descriptor, "wb") as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as made:
         for path in sorted(provider.parent.iterdir()):
             made.write(path, path.name)
     return Path(name)
@@ -98,7 +98,8 @@ def pin(checkout: Path, archive: Path, version: str) -> None:
     file = checkout / "requirements" / "downloads.toml"
     with archive.open("rb") as opened:
         digest = hashlib.file_digest(opened, "sha256").hexdigest()
-    text = re.sub(r"sha256 = \[.*?\]", f'sha256 = ["{digest}"]', file.read_text(), flags=re.DOTALL)
+    text = re.sub(r"packed = [\d_]+", f"packed = {archive.stat().st_size}", file.read_text(), count=1)
+    text = re.sub(r"sha256 = \[.*?\]", f'sha256 = ["{digest}"]', text, flags=re.DOTALL)
     file.write_text(re.sub(r'version = ".*"', f'version = "{version}"', text))
 
 

@@ -2,6 +2,6 @@
 
 import pytest
 
-from tests.registry.versions.test_catalog import *  # noqa: F403
+from tests.registry.versions.test_catalog import *
 
 pytestmark = pytest.mark.rehearsal

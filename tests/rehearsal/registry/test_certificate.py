@@ -2,6 +2,6 @@
 
 import pytest
 
-from tests.registry.certificates.test_certificate import *  # noqa: F403
+from tests.registry.certificates.test_certificate import *
 
 pytestmark = pytest.mark.rehearsal

@@ -2,6 +2,6 @@
 
 import pytest
 
-from tests.registry.channels.test_channel import *  # noqa: F403
+from tests.registry.channels.test_channel import *
 
 pytestmark = pytest.mark.rehearsal

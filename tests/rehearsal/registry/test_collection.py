@@ -2,6 +2,6 @@
 
 import pytest
 
-from tests.registry.maintenance.test_garbage_collection import *  # noqa: F403
+from tests.registry.maintenance.test_garbage_collection import *
 
 pytestmark = pytest.mark.rehearsal

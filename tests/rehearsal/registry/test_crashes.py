@@ -2,6 +2,6 @@
 
 import pytest
 
-from tests.registry.test_crashes import *  # noqa: F403
+from tests.registry.test_crashes import *
 
 pytestmark = pytest.mark.rehearsal

@@ -2,6 +2,6 @@
 
 import pytest
 
-from tests.registry.maintenance.test_fsck import *  # noqa: F403
+from tests.registry.maintenance.test_fsck import *
 
 pytestmark = pytest.mark.rehearsal

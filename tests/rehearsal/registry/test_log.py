@@ -2,6 +2,6 @@
 
 import pytest
 
-from tests.registry.logs.test_log import *  # noqa: F403
+from tests.registry.logs.test_log import *
 
 pytestmark = pytest.mark.rehearsal

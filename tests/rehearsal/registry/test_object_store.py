@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.registry.store.test_object_store import *  # noqa: F403
+from tests.registry.store.test_object_store import *
 
 pytestmark = pytest.mark.rehearsal
 

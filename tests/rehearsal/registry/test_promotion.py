@@ -2,6 +2,6 @@
 
 import pytest
 
-from tests.registry.channels.test_promotion import *  # noqa: F403
+from tests.registry.channels.test_promotion import *
 
 pytestmark = pytest.mark.rehearsal

@@ -18,7 +18,7 @@ quiet_ffmpeg()
 
 def test_animals_come_one_after_the_other_again_and_again() -> None:
     colours = {"red": (200, 40, 40), "blue": (40, 40, 200)}
-    with ParkCamera([plain(colour) for colour in colours.values()]) as camera:
+    with ParkCamera([plain(colour) for colour in colours.values()], frames_a_second=500) as camera:
         seen: list[str] = []
         with closing(frames(camera.url, threading.Event())) as playing:
             for frame in playing:

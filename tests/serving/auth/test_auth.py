@@ -11,9 +11,10 @@ from registry.encoding import canonical
 from serving.auth.key_polling import LONGEST_SECONDS
 from serving.auth.key_record import ApiKey, KeyScope, RecordMalformed, hash_of, new_key
 from serving.auth.rate_limit import Rates
+from tests.examples import examples
 from tests.serving.park import NOW
 
-FEW = settings(max_examples=60, deadline=None)
+FEW = settings(max_examples=examples(60))
 HASHES = st.integers(0, 2**256 - 1).map(lambda number: f"{number:064x}")
 MOMENTS = st.integers(0, 4_000_000_000).map(lambda second: datetime.fromtimestamp(second, UTC))
 RECORDS = st.builds(

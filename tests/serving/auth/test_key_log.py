@@ -17,13 +17,14 @@ from registry.store.memory_store import MemoryStore
 from registry.store.object_store import ObjectStore
 from serving.auth.key_log import Changes, KeyLog, KeyState
 from serving.auth.key_record import ApiKey, KeyScope, hash_of
+from tests.examples import examples
 from tests.serving.park import NOW
 
 PREFIX = "api_keys/prod/"
 NAMES = st.sampled_from(["gate", "camera", "ops", "x"])
 
 
-def record(name: str, secret: str = "pp_1") -> ApiKey:  # noqa: S107
+def record(name: str, secret: str = "pp_1") -> ApiKey:
     return ApiKey(
         name=name,
         hash=hash_of(secret),
@@ -53,7 +54,7 @@ class Overtaken(KeyLog):
         return state
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60))
 @given(st.lists(st.tuples(NAMES, st.booleans()), max_size=4), st.tuples(NAMES, st.booleans()))
 def test_two_who_change_keys_at_once_lose_nothing(others, own):
     store = MemoryStore()
@@ -229,4 +230,4 @@ class LosesAnswers(MemoryStore):
 
 
 TestKeys = Keys.TestCase
-TestKeys.settings = settings(max_examples=40, stateful_step_count=12, deadline=None)
+TestKeys.settings = settings(max_examples=examples(40), stateful_step_count=12)

@@ -15,6 +15,7 @@ from serving.grpc import open_inference_pb2 as pb
 from serving.grpc.arrivals import Arrivals
 from serving.grpc.service import CODES, SERVICE, InferenceService, start
 from serving.settings import Limits
+from tests.examples import examples
 
 SIZE = 32
 ANSWERS = {
@@ -281,7 +282,7 @@ def test_every_problem_has_a_code():
     assert {kind.status for kind in problems.KINDS} - set(CODES) <= {405, 408, 409, 415, 502}
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(25), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     name=st.sampled_from(["image", ""]),
     datatype=st.sampled_from(["UINT8", "FP32", "BYTES"]),

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from serving.settings import Limits
+from tests.examples import examples
 
 KINDS = {"cat": "red", "dog": "blue"}
 
@@ -44,7 +45,7 @@ def test_the_answer_to_a_photo_is_the_one_that_it_gets_alone(endpoint, make_phot
     assert result["probabilities"] == endpoint.classify(photo).json()["probabilities"]
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(15), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.sampled_from(["cat", "dog", "empty", "junk", "cut"]), min_size=1, max_size=8))
 def test_a_bad_photo_spoils_no_other(endpoint, make_photo, kinds):
     bodies = {

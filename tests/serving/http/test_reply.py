@@ -16,6 +16,7 @@ from serving.release.live import Live
 from serving.server import drain
 from serving.settings import Limits
 from serving.telemetry import Metrics
+from tests.examples import examples
 
 START = {"type": "http.response.start", "status": 503, "headers": []}
 BODY = {"type": "http.response.body", "body": b"late"}
@@ -78,7 +79,7 @@ def test_a_thread_that_comes_after_the_loops_answer_sends_nothing():
     assert start["headers"] == [(b"x-request-id", b"7")]
 
 
-@settings(deadline=None, max_examples=30, phases=[Phase.explicit, Phase.generate])
+@settings(max_examples=examples(30), phases=[Phase.explicit, Phase.generate])
 @given(st.lists(st.sampled_from(["answers", "waits", "fails"]), min_size=1, max_size=12), st.integers(1, 3))
 def test_all_work_ends_whether_it_answers_by_itself_or_is_waited_for(kinds: list[str], threads: int):
     workers = Workers(threads=threads, queue=len(kinds))

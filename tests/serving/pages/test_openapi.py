@@ -15,6 +15,7 @@ from schemathesis.specs.openapi.checks import (
 
 from serving.pages.openapi import document
 from serving.settings import Limits
+from tests.examples import examples
 from tests.serving.eager import eager
 
 CHECKS = [
@@ -30,8 +31,7 @@ OPERATIONS = [
     for method in item
 ]
 QUICK = settings(
-    max_examples=12,
-    deadline=None,
+    max_examples=examples(12),
     database=None,
     phases=[Phase.explicit, Phase.generate],
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.filter_too_much],

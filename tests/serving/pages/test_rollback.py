@@ -6,12 +6,12 @@ import pytest
 from starlette.requests import Request
 
 from registry.certificates.certificate import Certificates
-from registry.certificates.signing import MemoryVerifier
 from registry.channel_policy import STRICT
 from registry.channels.promotion import PromotionService
 from serving.auth.key_record import KeyScope
 from serving.pages.rollback import Credentials, confidential
 from serving.problems import FORBIDDEN, Problem
+from tests.registry.memory_keys import MemoryVerifier
 
 OTTO = "arn:aws:sts::123456789012:assumed-role/promoter/otto"
 SECRETS = {"access_key_id": "AKIA7", "secret_access_key": "shh-secret", "session_token": "shh-token"}

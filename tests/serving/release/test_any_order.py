@@ -6,6 +6,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from registry.errors import NothingToRollBackTo
+from tests.examples import examples
 from tests.serving.park import Park
 
 VERSIONS = st.integers(1, 3)
@@ -39,8 +40,7 @@ class Expected:
 
 
 @settings(
-    max_examples=40,
-    deadline=None,
+    max_examples=examples(40),
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(steps=st.lists(STEPS, max_size=14))

@@ -9,8 +9,6 @@ from tests.training.dataset.test_manifest import manifests, photo
 from training.dataset.difference import DatasetDifference, PhotoChange, difference
 from training.dataset.manifest import Manifest, Photo, Split
 
-type Described = tuple[str, Split]
-
 
 def other(key: str, sha256: str, **changes: object) -> Photo:
     return photo(key, sha256=sha256 * 64, label=key.split("/")[0], **changes)

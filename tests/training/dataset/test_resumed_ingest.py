@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from registry.errors import ObjectExists, StoreUnavailable
 from registry.layout import DATASETS, PHOTOS, manifest_key
-from registry.store.faulty_store import Crashed, Fault, FaultyStore, at_random, only_at
 from registry.store.memory_store import MemoryStore
+from tests.examples import examples
+from tests.registry.faulty_store import Crashed, Fault, FaultyStore, at_random, only_at
 from tests.training.photos import jpeg, write_photos
 from training.dataset.ingest import Base, ingest, ingest_from
 from training.dataset.sources import Candidate, FolderSource, SkippedFile
@@ -84,7 +85,7 @@ def test_a_crash_at_any_call_leaves_no_half_dataset_and_nothing_is_sent_twice(
     assert again.added == 2 * PER_CLASS - sent
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=examples(10))
 @given(st.integers(0, 10_000), st.sampled_from([0.02, 0.1, 0.3]))
 def test_repeated_until_it_succeeds_it_ends_with_the_same_dataset(seed: int, rate: float):
     with tempfile.TemporaryDirectory() as name:
@@ -137,7 +138,7 @@ some = st.sets(st.integers(0, 60) | st.integers(1000, 1060), max_size=30)
 ENOUGH = set(range(22)) | set(range(1000, 1022))
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=examples(15))
 @given(some, some, st.integers(0, 5))
 def test_upon_a_base_old_photos_stay_new_ones_come_and_only_they_are_sent(first: set[int], more: set[int], seed: int):
     store = StrictStore()

@@ -28,7 +28,7 @@ def beside(only_ours: int, only_theirs: int) -> Assessment:
     from training.evaluation.figures.significance import mcnemar
 
     p_value = mcnemar(only_ours, only_theirs)
-    shares = {"accuracy": 0.9, "accuracy_theirs": 0.9, "only_ours": only_ours, "only_theirs": only_theirs}
+    shares = {"accuracy": 0.9, "only_ours": only_ours, "only_theirs": only_theirs}
     return replace(GOOD, comparison=Comparison(version=7, photos=100, p_value=p_value, **shares))  # pyright: ignore[reportArgumentType]
 
 

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -20,7 +20,6 @@ def shown(parameters: HyperParameters, step: int = 1) -> tuple[Tensor, Tensor]:
     return Batches(some_pixels(), classes=2, parameters=parameters, seed=1, group=ALONE).at(step)
 
 
-@settings(deadline=None)
 @given(start=st.integers(1, 16), end=st.integers(1, 16), steps=st.integers(4, 400))
 def test_photos_grow_from_the_first_size_to_the_last_and_stay_there(start: int, end: int, steps: int):
     start, end = sorted((start, end))

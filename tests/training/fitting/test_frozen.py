@@ -14,6 +14,7 @@ from registry.encoding import sha256_hex
 from registry.layout import progress_prefix
 from registry.store.memory_store import MemoryStore
 from registry.versions.catalog import Catalog
+from tests.examples import examples
 from tests.training.conftest import ASKER, TINY, Built
 from tests.training.training_process import some_pixels
 from training.errors import Interrupted, SpecMalformed
@@ -106,7 +107,7 @@ def test_a_feature_that_hardly_varies_among_few_photos_says_little():
     assert evidence[0] < evidence[1:].max() / 10
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=examples(20))
 @given(factor=st.floats(0.01, 100), shift=st.floats(-50, 50))
 def test_a_head_answers_alike_in_whatever_unit_embeddings_come(factor: float, shift: float):
     rows = torch.randn(40, 4, generator=torch.Generator().manual_seed(3)).double()

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
@@ -27,7 +27,6 @@ def weight_of(*shape: int, gradient: Tensor | None = None) -> nn.Parameter:
     return weight
 
 
-@settings(deadline=None)
 @given(rows=st.integers(1, 40), columns=st.integers(1, 40), scale=st.floats(1e-3, 1e3), seed=st.integers(0, 1_000))
 def test_an_orthogonal_step_keeps_directions_and_makes_them_equally_long(
     rows: int, columns: int, scale: float, seed: int

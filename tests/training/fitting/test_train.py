@@ -72,9 +72,9 @@ def test_a_training_killed_at_a_random_moment_goes_on_to_equal_weights(
     here, there = processes.Pipe()
     victim = processes.Process(target=training_process.train_aloud, args=(tmp_path, "job", there))
     victim.start()
-    for _ in range(random.randint(1, STEPS)):  # noqa: S311
+    for _ in range(random.randint(1, STEPS)):
         assert here.recv() == "step"
-    time.sleep(random.uniform(0, 0.03))  # noqa: S311 - somewhere in a step, or in the writing of a checkpoint
+    time.sleep(random.uniform(0, 0.03))
     victim.kill()
     victim.join()
     assert same_weights(train_some(Checkpoints(FolderStore(tmp_path), "job")), whole)

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from tests.examples import examples
 from tests.training.imds import Imds, serving
 from training.instance import interruption as watched
 from training.instance.interruption import NOTICE_PATH, Interruption, spot_notice
@@ -55,7 +56,7 @@ def test_where_no_service_answers_the_watch_ends_by_itself():
 @example([False])
 @example([False, False, True, False, False])
 @example([False, False, False])
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=examples(40))
 def test_only_three_failed_polls_in_a_row_end_the_watch(answers: list[bool]):
     """The instance metadata service may fail to answer now and then; where three polls in a row fail, there is none."""
     left = iter(answers)

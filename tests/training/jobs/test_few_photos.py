@@ -15,6 +15,7 @@ from registry.encoding import sha256_hex
 from registry.layout import photo_key
 from registry.store.memory_store import MemoryStore
 from registry.versions.catalog import Catalog
+from tests.examples import examples
 from tests.training.conftest import ASKER, TINY
 from tests.training.photos import write_photos
 from training.dataset.index import Row
@@ -78,7 +79,7 @@ def test_two_photos_a_class_are_refused_with_how_many_are_needed(tmp_path: Path)
         ingest(write_photos(tmp_path, per_class=2), MemoryStore(), seed=1)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=examples(20))
 @given(seed=st.integers(0, 2**32))
 def test_a_photo_of_any_size_is_seen_at_the_networks_own(seed: int):
     draw = np.random.default_rng(seed)

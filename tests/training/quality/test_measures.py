@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from registry.encoding import sha256_hex
 from registry.store.memory_store import MemoryStore
+from tests.examples import examples
 from tests.training.dataset.splits.test_split_assignment import SCENE, flipped
 from tests.training.dataset.test_manifest import photo
 from tests.training.photos import jpeg, write_photos
@@ -62,7 +63,7 @@ def test_a_label_that_an_able_network_contradicts_is_doubted_and_the_class_it_se
 
 
 @given(st.integers(2, 5), st.integers(0, 2**32 - 1))
-@settings(max_examples=50)
+@settings(max_examples=examples(50))
 def test_whose_label_is_the_likeliest_class_is_never_doubted_and_order_does_not_matter(classes: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
     probabilities = rng.dirichlet([0.5] * classes, 60).astype(np.float32)
@@ -76,7 +77,7 @@ def test_whose_label_is_the_likeliest_class_is_never_doubted_and_order_does_not_
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(5, 12), st.integers(0, 6))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40))
 def test_look_alikes_share_a_fold_and_cameras_do_where_they_can(seed: int, cameras: int, bridges: int) -> None:
     """`bridges` photos look alike, whatever their cameras: these cameras are one, or no camera is whole."""
     rng = np.random.default_rng(seed)
@@ -283,7 +284,6 @@ def nearest_of_all(embeddings: np.ndarray, splits: list[Split], alike: float) ->
     return found
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.sampled_from(Split), st.tuples(*[st.integers(-2, 2)] * 2)), min_size=1, max_size=30),
     st.integers(1, 7),

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.examples import examples
 from training.errors import SpecMalformed
 from training.search.budget import Budget, Entry, spent
 
@@ -31,7 +32,7 @@ def test_an_instance_that_outlives_its_time_counts_for_what_it_takes() -> None:
     assert spent([entry(1, 1, 0)], {}, 250) == {1: 100}
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50))
 @given(st.lists(st.tuples(st.integers(1, 3), st.floats(0, 500)), max_size=12), st.sets(st.integers(1, 3)))
 def test_knowing_how_a_trial_ended_never_makes_the_others_dearer(
     launches: list[tuple[int, float]], known: set[int]

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.examples import examples
 from training.errors import SpecMalformed
 from training.evaluation.figures.significance import mcnemar
 from training.search.choice import Answers, Score, check_metric, luck, ranked
@@ -27,7 +28,7 @@ def test_the_best_has_the_highest_lower_bound_not_the_highest_value() -> None:
     assert ranked({}) == []
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=examples(15))
 @given(st.integers(0, 9), st.integers(0, 9))
 def test_exchanging_answers_is_mcnemars_test_where_photos_count_alike(only_one: int, only_other: int) -> None:
     right_one = [True] * only_one + [False] * only_other + [True, False]

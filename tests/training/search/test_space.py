@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.examples import examples
 from training.errors import SpecMalformed
 from training.hyper_parameters import ARCHITECTURES, HyperParameters
 from training.networks.model import ARCHITECTURES as BUILT
@@ -43,7 +44,7 @@ def test_whole_numbers_reach_both_ends(low: int, more: int, log: bool, place: fl
     assert (int(whole.at(0.0)), int(whole.at(math.nextafter(1, 0)))) == (low, low + more)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40))
 @given(SEED, st.integers(1, 12), st.integers(0, 12))
 def test_more_trials_begin_with_the_same_and_none_is_tried_twice(seed: int, few: int, more: int) -> None:
     space = Space(grid=("blur=0,0.1",), random=("greyscale=0,0.1,0.2,0.30,0.3",))

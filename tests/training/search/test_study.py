@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.examples import examples
 from tests.training.conftest import ASKER
 from training.errors import SpecMalformed
 from training.hyper_parameters import HyperParameters
@@ -57,7 +58,7 @@ def test_halving_gives_the_best_third_three_times_the_epochs() -> None:
     assert (last.number, last.parent, parameters(STUDY, last).epochs) == (13, 11, 18)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40))
 @given(st.dictionaries(st.integers(1, 13), st.none() | st.floats(0, 1)))
 def test_a_rung_waits_for_the_one_before_and_what_was_planned_stays(scores: dict[int, float | None]) -> None:
     found = plan(STUDY, scores)

@@ -67,8 +67,6 @@ class Comparison:
     copies: int = 0  # of these, those that it was trained on in other bytes
     accuracy: float = 0.0  # of this model
     accuracy_interval: Interval = (0.0, 1.0)
-    accuracy_theirs: float = 0.0
-    accuracy_theirs_interval: Interval = (0.0, 1.0)
     difference_interval: Interval = (-1.0, 1.0)  # of this model's accuracy minus the other's, photo by photo
     only_ours: int = 0
     only_theirs: int = 0
@@ -200,8 +198,6 @@ def compare(
         copies=incumbent.copies,
         accuracy=float(ours.mean()) if photos else 0.0,
         accuracy_interval=wilson_interval(int(ours.sum()), photos),
-        accuracy_theirs=float(theirs.mean()) if photos else 0.0,
-        accuracy_theirs_interval=wilson_interval(int(theirs.sum()), photos),
         difference_interval=paired_interval(ours, theirs),
         only_ours=only_ours,
         only_theirs=only_theirs,

@@ -25,7 +25,6 @@ class Robustness:
 
     photos: int
     clean: float
-    clean_interval: Interval
     curves: Mapping[str, tuple[tuple[float, Interval], ...]]  # corruption -> severity 1 to 5
     drop: float  # accuracy lost, as the mean over all corruptions and severities
     drop_interval: Interval
@@ -96,7 +95,6 @@ def measure_robustness(answers: CorruptedAnswers[Classes], truth: Classes) -> Ro
     return Robustness(
         photos=len(truth),
         clean=float(right.clean.mean()),
-        clean_interval=wilson_interval(int(right.clean.sum()), len(truth)),
         curves=curves(right),
         drop=float(cost.mean()),
         drop_interval=mean_difference_interval(cost),

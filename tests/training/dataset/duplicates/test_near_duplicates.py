@@ -5,7 +5,7 @@ from itertools import combinations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.training import photo_by_photo
@@ -36,7 +36,6 @@ def albums(draw: st.DrawFn) -> list[Photo]:
     ]
 
 
-@settings(deadline=None)
 @given(albums())
 def test_near_photos_components_and_look_alikes_are_those_of_comparing_all(album: list[Photo]):
     hashes = Hashes([shot.perceptual_hash for shot in album])
@@ -47,7 +46,6 @@ def test_near_photos_components_and_look_alikes_are_those_of_comparing_all(album
     assert _look_alikes(album) == photo_by_photo.look_alikes(album)
 
 
-@settings(deadline=None)
 @given(albums())
 def test_leaks_are_those_of_comparing_all_the_first_named(album: list[Photo]):
     found, wanted = find_leaks(Manifest.of(album)), photo_by_photo.leaks(album)

@@ -65,7 +65,7 @@ def served(published: tuple[str, Path], monkeypatch: pytest.MonkeyPatch) -> Path
 
 def publish_at(monkeypatch: pytest.MonkeyPatch, address: str, folder: Path, **md5: str) -> None:
     resources = [
-        (f"{address}/{name}.tar.gz", md5.get(name) or hashlib.md5((folder / f"{name}.tar.gz").read_bytes()).hexdigest())  # noqa: S324
+        (f"{address}/{name}.tar.gz", md5.get(name) or hashlib.md5((folder / f"{name}.tar.gz").read_bytes()).hexdigest())
         for name in ("images", "annotations")
     ]
     monkeypatch.setattr(OxfordIIITPet, "_RESOURCES", resources)

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from registry.encoding import sha256_hex
+from tests.examples import examples
 from tests.training import photo_by_photo
 from tests.training.dataset.test_manifest import photo
 from training.dataset.fitness import MIN_PHOTOS_PER_CLASS, refuse_unfit
@@ -54,7 +55,6 @@ seeds = st.integers(0, 50)
 ways = st.sampled_from(SplitBy)
 
 
-@settings(deadline=None)
 @given(albums, albums, seeds, ways, ways)
 def test_added_photos_move_no_old_one(old: list[Photo], new: list[Photo], seed: int, by: SplitBy, later_by: SplitBy):
     before = place(old, seed=seed, by=by).photos
@@ -63,7 +63,6 @@ def test_added_photos_move_no_old_one(old: list[Photo], new: list[Photo], seed: 
     assert [(shot.sha256, shot.split) for shot in before] == [(s.sha256, after[s.sha256].split) for s in before]
 
 
-@settings(deadline=None)
 @given(albums, albums, seeds, ways)
 def test_nothing_leaks_between_splits_whatever_was_added(old: list[Photo], new: list[Photo], seed: int, by: SplitBy):
     before = place(old, seed=seed, by=by).photos
@@ -77,7 +76,6 @@ in_splits = st.lists(
 )
 
 
-@settings(deadline=None)
 @given(in_splits, albums, seeds, ways, st.sampled_from([0, 10_000]))
 def test_photos_go_where_the_rule_puts_them_one_by_one(
     old: list[Photo], new: list[Photo], seed: int, by: SplitBy, listed: int
@@ -90,7 +88,6 @@ def test_photos_go_where_the_rule_puts_them_one_by_one(
     assert (list(done.photos), list(done.excluded)) == photo_by_photo.place(given, seed=seed, by=by, base=base)
 
 
-@settings(deadline=None)
 @given(albums, seeds, ways)
 def test_every_photo_is_placed_or_excluded_with_a_reason(album: list[Photo], seed: int, by: SplitBy):
     done = place(album, seed=seed, by=by)
@@ -100,7 +97,6 @@ def test_every_photo_is_placed_or_excluded_with_a_reason(album: list[Photo], see
     assert all("looks like" in reason for _, reason in done.excluded)
 
 
-@settings(deadline=None)
 @given(albums, seeds, ways, st.randoms())
 def test_the_order_of_photos_does_not_matter(album: list[Photo], seed: int, by: SplitBy, random):
     shuffled = list(album)
@@ -108,7 +104,6 @@ def test_the_order_of_photos_does_not_matter(album: list[Photo], seed: int, by: 
     assert set(place(album, seed=seed, by=by).photos) == set(place(shuffled, seed=seed, by=by).photos)
 
 
-@settings(deadline=None)
 @given(albums, seeds, ways)
 def test_the_photos_of_a_unit_share_a_split(album: list[Photo], seed: int, by: SplitBy):
     splits: dict[str, set[Split]] = {}
@@ -129,7 +124,7 @@ def photos_of(classes: int, each: int, *, cameras: int = 0, salt: int = 0) -> li
     return shots
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25))
 @given(st.integers(0, 2**32), st.integers(0, 1000), st.sampled_from([0, 3, 4, 20]))
 def test_the_least_photos_of_a_class_are_enough_for_any_seed(seed: int, salt: int, cameras: int):
     album = photos_of(30, MIN_PHOTOS_PER_CLASS, cameras=cameras, salt=salt)
@@ -140,7 +135,7 @@ def test_the_least_photos_of_a_class_are_enough_for_any_seed(seed: int, salt: in
             assert all(per_split[split] >= least_photos(split, MIN_PHOTOS_PER_CLASS) for split in Split)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25))
 @given(st.integers(0, 2**32), st.integers(0, 2**32))
 def test_a_rare_class_gets_its_photos_in_every_split_and_no_old_one_moves(seed: int, later: int):
     before = place(photos_of(3, 60), seed=seed).photos

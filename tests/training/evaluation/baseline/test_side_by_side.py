@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.examples import examples
 from tests.training.evaluation.figures.test_slices import PHOTO
 from training.evaluation.baseline.comparison import Incumbent
 from training.evaluation.baseline.side_by_side import Figure, Model, RobustnessAnswers, SideBySide, compare_figures
@@ -160,7 +161,7 @@ def test_what_worse_pictures_cost_is_compared_on_the_same_pictures():
     assert figures(found)["keep their answer when moved or encoded again"].photos == 40
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=examples(10))
 @given(st.lists(st.tuples(*[st.integers(0, 1)] * 2, st.booleans()), min_size=80, max_size=80))
 def test_exchanged_models_exchange_signs_and_photos_that_the_other_learned_from_change_nothing(
     rows: list[tuple[int, int, bool]],

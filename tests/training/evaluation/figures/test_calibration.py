@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from training.evaluation.figures.calibration import (
@@ -37,7 +37,6 @@ def answers(count: int, seed: int, *, sharpness: float = 1.0, classes: int = 3) 
 cases = st.builds(answers, st.integers(1, 60), st.integers(0, 10**6))
 
 
-@settings(deadline=None)
 @given(cases)
 def test_the_calibration_error_is_between_0_and_1_and_as_defined(case: Case):
     probabilities, truth = case
@@ -151,7 +150,6 @@ def honest(seed: int) -> Case:
     return answers(150, seed)
 
 
-@settings(deadline=None)
 @given(cases, st.floats(0.1, 10))
 def test_a_temperature_changes_no_answer(case: Case, temperature: float):
     probabilities, _ = case
@@ -162,7 +160,6 @@ def test_a_temperature_changes_no_answer(case: Case, temperature: float):
     assert np.allclose(at_temperature(logits_of(changed), 1 / temperature), probabilities, atol=1e-2)
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.sampled_from([0, 0.1, 0.25, 0.5, 0.500001, 0.9, 1]), st.booleans()), min_size=1),
     st.floats(0, 20),

@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from training.dataset.generated import draw_photo
@@ -24,7 +24,6 @@ PICTURE = picture()
 
 
 @given(names, st.sampled_from(SEVERITIES), seeds)
-@settings(deadline=None)
 def test_the_same_seed_gives_the_same_picture_of_the_same_shape(name: str, severity: int, seed: int):
     before = PICTURE.copy()
     once, again = (CORRUPTIONS[name](PICTURE, severity, seed) for _ in range(2))
@@ -35,7 +34,6 @@ def test_the_same_seed_gives_the_same_picture_of_the_same_shape(name: str, sever
 
 
 @given(names, seeds)
-@settings(deadline=None)
 def test_a_higher_severity_is_further_from_the_photo(name: str, seed: int):
     far = [np.abs(CORRUPTIONS[name](PICTURE, severity, seed) - PICTURE.astype(float)).mean() for severity in SEVERITIES]
     assert far[0] > 0

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from training.dataset.manifest import Photo, Split
@@ -62,7 +62,6 @@ def test_hours_are_parted_by_three_and_unknown_ones_left_out():
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=60))
-@settings(deadline=None)
 def test_thirds_hold_every_photo_once_and_equal_values_together(values: list[float]):
     taken = [replace(PHOTO, brightness=value) for value in values]
     parts = [inside for column, _, inside in partitions(taken) if column == "brightness"]
@@ -82,7 +81,6 @@ def test_few_photos_are_no_slice():
 @given(st.integers(1, 59))
 @example(19)
 @example(20)
-@settings(deadline=None)
 def test_twenty_photos_are_a_slice_and_nineteen_are_not(count: int):
     taken = [replace(photo, group="gate" if n < count else "lawn") for n, photo in enumerate(photos(60))]
     sizes = {each.value: each.photos for each in measure_slices(taken, np.ones(60, bool)) if each.column == "group"}

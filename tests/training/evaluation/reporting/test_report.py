@@ -278,7 +278,7 @@ def test_the_version_comes_first_then_what_failed_and_what_was_not_measured(tmp_
 def test_what_changed_against_prod_is_shown_photo_by_photo(tmp_path: Path):
     good = assessment(99, 100)
     compared = Comparison(
-        version=2, photos=90, left_out=10, copies=4, accuracy=0.9, accuracy_theirs=0.8, only_ours=12, only_theirs=3,
+        version=2, photos=90, left_out=10, copies=4, accuracy=0.9, only_ours=12, only_theirs=3,
         p_value=0.035, difference_interval=(0.02, 0.18),
     )  # fmt: skip
     flips = tuple(Flip(key=f"{EVIL}{n}", truth="cat", ours="dog", theirs="cat") for n in range(3))

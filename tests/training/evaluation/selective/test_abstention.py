@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from registry.versions.abstention import Abstention, answer_set, as_text
 from serving.inference.session import Session
+from tests.examples import examples
 from training.evaluation.figures.risk import refused_over_kept, risk_coverage
 from training.evaluation.gates import judge_abstention
 from training.evaluation.reporting import charts
@@ -48,7 +49,7 @@ def _calibrated(rng: np.random.Generator, coverage: float, count: int = 600) -> 
 
 
 @given(seed=st.integers(0, 2**32 - 1), error=st.sampled_from([0.02, 0.05, 0.1, 0.3]))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=examples(20))
 def test_a_new_score_is_within_the_quantile_as_often_as_asked(seed: int, error: float) -> None:
     rng = np.random.default_rng(seed)
     rounds, count = 2000, 60
@@ -60,7 +61,7 @@ def test_a_new_score_is_within_the_quantile_as_often_as_asked(seed: int, error: 
 
 
 @given(seed=st.integers(0, 2**32 - 1), coverage=st.sampled_from([0.8, 0.9, 0.95]))
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=examples(6))
 def test_answers_hold_the_class_as_often_as_asked_on_average(seed: int, coverage: float) -> None:
     """The mean of a hundred has a deviation of 0.2 points, and at 0.8 the two limits together hold 0.9 points more."""
     rng = np.random.default_rng(seed)
@@ -78,7 +79,7 @@ def test_answers_hold_the_class_as_often_as_asked_on_average(seed: int, coverage
     strangeness=st.floats(0, 1),
     positive=st.floats(0, 1),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60))
 def test_more_coverage_never_takes_a_class_out_of_an_answer(seed: int, strangeness: float, positive: float) -> None:
     scores = [1 - positive, positive]
     answer = LABELS[int(np.argmax(scores))]
@@ -189,7 +190,7 @@ def test_what_answers_do_not_use_of_the_error_neither_may() -> None:
 
 
 @given(hits=st.lists(st.booleans(), min_size=4, max_size=60), groups=st.integers(1, 8), seed=st.integers(0, 2**32 - 1))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60))
 def test_an_interval_over_groups_is_never_narrower_than_one_over_photos(
     hits: list[bool], groups: int, seed: int
 ) -> None:

@@ -47,7 +47,7 @@ def only_at(number: int, fault: Fault) -> Plan:
 
 def at_random(seed: int, rate: float, faults: Sequence[Fault] = ENDURED) -> Plan:
     """Each call meets one of `faults` with this probability, the same for the same seed."""
-    source = random.Random(seed)  # noqa: S311 — repeatable on purpose
+    source = random.Random(seed)
     return lambda _: source.choice(faults) if source.random() < rate else None
 
 
