@@ -14,6 +14,7 @@ import pulumi
 from infra.configuration.endpoint_settings import EndpointSettings, read_endpoint
 from infra.configuration.instance_types import InstanceType
 from infra.configuration.objectives import PERCENTAGES, Objective
+from infra.configuration.pipeline_settings import PipelineSettings
 from infra.configuration.settings_reader import EXPIRES, NAME, NONE, SHORT_NAME, Check, Reader, SettingsInvalid
 from infra.policies import as_json, write_once_bucket
 from registry.channel_policy import ChannelPolicy
@@ -116,6 +117,7 @@ class StackSettings:
     """The percentage of requests of which each objective must be true."""
     alarm_email: str | None
     training: TrainingSettings
+    pipeline: PipelineSettings
     endpoint: EndpointSettings
     allowed: AllowedSettings
 
@@ -184,6 +186,7 @@ def read_from(values: Reader, region: str | None) -> StackSettings:
         objectives={each: values.one_of(f"{each}_objective", PERCENTAGES) for each in Objective},
         alarm_email=values.email("alarm_email"),
         training=_training(values),
+        pipeline=_pipeline(values, platform_stack),
         endpoint=endpoint,
         allowed=AllowedSettings(
             gpu_types=values.gpu_types("allowed_gpu_types"),
@@ -252,6 +255,14 @@ def _gates(values: Reader, platform_stack: str | None) -> StackGates:
         values.refuse("gates", ", ".join(found), _owners(platform_stack))
         return StackGates()
     return values.stack_gates("gates", found)
+
+
+def _pipeline(values: Reader, platform_stack: str | None) -> PipelineSettings:
+    """Read how the pipeline runs, which is the platform's owner's."""
+    found = values.mapping("pipeline", "a map from names to values, or {}")
+    if found and platform_stack:
+        values.refuse("pipeline", ", ".join(found), _owners(platform_stack))
+    return values.pipeline("pipeline", found or {})
 
 
 def _owners(stack: str) -> str:

@@ -12,6 +12,17 @@ from infra.policies.instances import endpoint, session_manager, training
 from infra.policies.keys import encryption_key, signing_key
 from infra.policies.launching import launch, person
 from infra.policies.operators import operator
+from infra.policies.pipelines import (
+    answer_tasks,
+    answer_tokens,
+    clean_up,
+    follow_pipeline,
+    run_jobs,
+    run_pipeline,
+    small_worker,
+    start_machines,
+    start_pipeline,
+)
 from infra.policies.resource_names import ResourceNames
 from infra.policies.statements import Accounts, Document, Statement, as_json
 from infra.policies.trust import AUDIENCE, GITHUB, trust_github, trust_people, trust_service
@@ -28,20 +39,29 @@ __all__ = [
     "ResourceNames",
     "Statement",
     "access_log_bucket",
+    "answer_tasks",
+    "answer_tokens",
     "apply_policy",
     "as_json",
+    "clean_up",
     "deploy",
     "encryption_key",
     "endpoint",
+    "follow_pipeline",
     "hear_budgets",
     "lake_bucket",
     "launch",
     "operator",
     "person",
     "preview",
+    "run_jobs",
+    "run_pipeline",
     "session_manager",
     "signing_key",
+    "small_worker",
+    "start_machines",
     "start_nothing",
+    "start_pipeline",
     "training",
     "trust_budgets",
     "trust_github",
