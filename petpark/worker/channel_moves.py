@@ -88,7 +88,7 @@ def wait_for_digest(assignment: Assignment, target: Target, digest: str) -> str:
         problem = other_than(digest, *endpoint_status.ask_everyone(target))
         if not problem or assignment.clock() >= patience:
             return problem
-        assignment.wait(_POLL_SECONDS)
+        assignment.wait(min(_POLL_SECONDS, patience - assignment.clock()))
 
 
 def other_than(digest: str, told: Sequence[Mapping[str, Any]], silent: Sequence[str]) -> str:
