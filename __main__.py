@@ -7,7 +7,7 @@ from infra.endpoint.monitoring import Monitoring, MonitoringArgs
 from infra.instances.code import Code, CodeArgs
 from infra.network import Network, NetworkArgs
 from infra.outputs import export
-from infra.platform import create_platform, create_training
+from infra.platform import create_pipeline, create_platform, create_training
 
 stack = settings.load()
 
@@ -37,4 +37,6 @@ monitoring = Monitoring(
     ),
 )
 
-export(stack, platform, code, training, endpoint, monitoring)
+pipeline = create_pipeline(stack, platform, network, code, training, monitoring.topic.arn)
+
+export(stack, platform, code, training, pipeline, endpoint, monitoring)

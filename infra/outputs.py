@@ -1,23 +1,52 @@
-"""What a stack tells the world: the same keys from every stack."""
+"""What a stack tells the world: the same keys from every stack, in Pulumi's state and in the workspace."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import pulumi
+import pulumi_aws as aws
 
+from infra.component import Component
 from infra.configuration.settings import StackSettings
 from infra.configuration.settings_reader import NONE
 from infra.endpoint.endpoint_kind import EndpointKind
 from infra.endpoint.monitoring import Monitoring
 from infra.instances.code import Code
-from infra.platform import Platform
+from infra.platform import Platform, TrainingPart
+from registry.layout import stack_outputs_key
+
+
+@dataclass(frozen=True, kw_only=True)
+class StackRecordArgs:
+    """What is written, and where."""
+
+    workspace: pulumi.Input[str]
+    outputs: Mapping[str, pulumi.Input[Any]]
+
+
+class StackRecord(Component):
+    """The outputs as an object in the workspace, for workers: they have no access to Pulumi's state."""
+
+    def __init__(self, name: str, args: StackRecordArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__(name, opts)
+        aws.s3.BucketObjectv2(
+            **self.child("outputs"),
+            bucket=args.workspace,
+            key=stack_outputs_key(pulumi.get_stack()),
+            content=pulumi.Output.json_dumps(dict(args.outputs), sort_keys=True),
+            content_type="application/json",
+            tags=self.tags,
+        )
+        self.register_outputs({})
 
 
 def export(
     settings: StackSettings,
     platform: Platform,
     code: Code,
-    training: pulumi.Input[Mapping[str, Any]],
+    training: TrainingPart,
+    pipeline: pulumi.Input[Mapping[str, Any]],
     endpoint: EndpointKind,
     monitoring: Monitoring,
 ) -> None:
@@ -35,10 +64,12 @@ def export(
         "certificate_days": platform.certificate_days,
         "gates": platform.gates,
         "code_bundle": code.sha256,
-        "training": training,
+        "training": training.outputs,
+        "pipeline": pipeline,
         "endpoint": endpoint.outputs,
         "alarms": monitoring.topic.arn,
         "alarm_email": settings.alarm_email or NONE,
     }
     for key, value in outputs.items():
         pulumi.export(key, value)
+    StackRecord("record", StackRecordArgs(workspace=platform.places.workspace, outputs=outputs))

@@ -8,10 +8,13 @@ import pulumi
 import pulumi_aws as aws
 
 from infra.configuration.settings import StackSettings
+from infra.instances.code import Code
+from infra.instances.small import Small, SmallArgs
 from infra.instances.training import Training, TrainingArgs
 from infra.instances.user_data import Bundle
 from infra.network import Network
 from infra.operators import Grants, GrantsArgs, Operators, OperatorsArgs
+from infra.pipeline.pipeline import Pipeline, PipelineArgs
 from infra.resource_names import ResourceNameOutputs
 from infra.storage.data_lake import DataLake, DataLakeArgs
 from infra.storage.model_store import ModelStore, ModelStoreArgs
@@ -39,17 +42,27 @@ def create_platform(settings: StackSettings) -> Platform:
     return _own(settings) if settings.platform_stack is None else _refer(settings, settings.platform_stack)
 
 
+@dataclass(frozen=True, kw_only=True)
+class TrainingPart:
+    """Training as a stack knows it."""
+
+    outputs: pulumi.Input[Mapping[str, Any]]
+    made: Training | None
+    """The component; None where another stack owns it."""
+
+
 def create_training(
     settings: StackSettings, platform: Platform, network: Network, bundle: pulumi.Output[Bundle]
-) -> pulumi.Input[Mapping[str, Any]]:
-    """Make training where the platform is made; elsewhere refer to it. Returns its outputs."""
+) -> TrainingPart:
+    """Make training where the platform is made; elsewhere refer to it."""
     if platform.owner is not None:
-        return _output(platform.owner, "training")
+        return TrainingPart(outputs=_output(platform.owner, "training"), made=None)
     training = Training(
         "training",
         TrainingArgs(
             region=settings.region,
             settings=settings.training,
+            pipeline=settings.pipeline,
             network=network,
             places=platform.places,
             bundle=bundle,
@@ -57,7 +70,49 @@ def create_training(
             publisher=pulumi.Output.from_input(platform.roles).apply(lambda roles: roles[Role.PUBLISHER]),
         ),
     )
-    return training.outputs
+    return TrainingPart(outputs=training.outputs, made=training)
+
+
+def create_pipeline(
+    settings: StackSettings,
+    platform: Platform,
+    network: Network,
+    code: Code,
+    training: TrainingPart,
+    topic: pulumi.Input[str],
+) -> pulumi.Input[Mapping[str, Any]]:
+    """Make the pipeline where training is made; elsewhere refer to it. Returns its outputs."""
+    if training.made is None:
+        assert platform.owner is not None  # noqa: S101 - the owner makes both
+        return _output(platform.owner, "pipeline")
+    roles = pulumi.Output.from_input(platform.roles)
+    arns = {role: roles.apply(lambda found, role=role: found[role]) for role in Role}
+    small = Small(
+        "small",
+        SmallArgs(
+            region=settings.region,
+            settings=settings.pipeline,
+            network=network,
+            places=platform.places,
+            bundle=code.bundle,
+            log_days=settings.log_days,
+            roles=arns,
+        ),
+    )
+    pipeline = Pipeline(
+        "pipeline",
+        PipelineArgs(
+            settings=settings,
+            network=network,
+            places=platform.places,
+            training=training.made,
+            small=small,
+            roles=arns,
+            code=code.sha256,
+            topic=topic,
+        ),
+    )
+    return pipeline.outputs
 
 
 def _own(settings: StackSettings) -> Platform:

@@ -36,7 +36,7 @@ class PipelineInvalid(ValueError):
 class PipelineSettings:
     """What `petpark:pipeline` says. Names that it leaves out have these values."""
 
-    small_types: tuple[InstanceType, ...] = (instance_type("m7i.large"), instance_type("m6i.large"))
+    small_types: tuple[InstanceType, ...] = (instance_type("c7i.xlarge"), instance_type("t3.large"))
     """Types of the machine `small`, in order of preference."""
     boot_seconds: int = 1200
     """From launch to the worker's first answer."""

@@ -10,6 +10,7 @@ import pulumi
 
 from infra.configuration.endpoint_settings import EndpointSettings, read_endpoint
 from infra.configuration.instance_types import InstanceType
+from infra.configuration.pipeline_settings import PipelineSettings
 from infra.configuration.settings_reader import NAME, SHORT_NAME, Check, Reader, SettingsInvalid
 from infra.policies import as_json, write_once_bucket
 from registry.channel_policy import ChannelPolicy
@@ -104,6 +105,7 @@ class StackSettings:
     latency_alarm_ms: int
     alarm_email: str | None
     training: TrainingSettings
+    pipeline: PipelineSettings
     endpoint: EndpointSettings
     allowed: AllowedSettings
 
@@ -147,6 +149,7 @@ def read_from(values: Reader, region: str | None) -> StackSettings:
         latency_alarm_ms=values.integer("latency_alarm_ms", 1, 60_000),
         alarm_email=values.email("alarm_email"),
         training=_training(values),
+        pipeline=_pipeline(values, platform_stack),
         endpoint=endpoint,
         allowed=AllowedSettings(
             gpu_types=values.gpu_types("allowed_gpu_types"),
@@ -215,6 +218,14 @@ def _gates(values: Reader, platform_stack: str | None) -> StackGates:
         values.refuse("gates", ", ".join(found), _owners(platform_stack))
         return StackGates()
     return values.stack_gates("gates", found)
+
+
+def _pipeline(values: Reader, platform_stack: str | None) -> PipelineSettings:
+    """Read how the pipeline runs, which is the platform's owner's."""
+    found = values.mapping("pipeline", "a map from names to values, or {}")
+    if found and platform_stack:
+        values.refuse("pipeline", ", ".join(found), _owners(platform_stack))
+    return values.pipeline("pipeline", found or {})
 
 
 def _owners(stack: str) -> str:

@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 from infra.configuration import costs
+from infra.configuration.pipeline_settings import EXPECTED
 from infra.configuration.prices import PriceTable, PriceUnknown, RegionPrices, load
 from infra.configuration.settings import StackSettings, read_from
 from infra.configuration.settings_reader import Check, Reader
@@ -90,7 +91,11 @@ def _shown(stack: _Stack, full: str) -> str:
 
 
 def _inside(key: str, owner: _Stack) -> Iterator[str]:
-    """What a structured setting consists of, for gates: their own checks say what a value may be."""
+    """What a structured setting consists of: its own checks say what a value may be."""
+    if key == "pipeline":
+        said = owner.values[f"{PROJECT}:pipeline"]
+        for name, each in EXPECTED.items():
+            yield from _item(f"`{name}`: {each.expected}; {owner.name} `{json.dumps(said[name], ensure_ascii=False)}`")
     if key != "gates":
         return
     values = owner.values[f"{PROJECT}:gates"]

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any, TypeGuard, cast
 
 from infra.configuration.instance_types import InstanceType, InstanceTypeUnsupported, instance_type
+from infra.configuration.pipeline_settings import PipelineInvalid, PipelineSettings
 from registry.channel_policy import STRICT, ChannelPolicy, ChannelPolicyInvalid
 from registry.gates import GatesInvalid, StackGates
 
@@ -259,6 +260,14 @@ class Reader:
         except GatesInvalid as refused:
             self._wrong += [f"{self._full(key)}: {problem}" for problem in refused.problems]
             return StackGates()
+
+    def pipeline(self, key: str, value: Mapping[str, Any]) -> PipelineSettings:
+        """Read how the pipeline runs."""
+        try:
+            return PipelineSettings.from_dict(value)
+        except PipelineInvalid as refused:
+            self._wrong += [f"{self._full(key)}: {problem}" for problem in refused.problems]
+            return PipelineSettings()
 
     def _full(self, key: str) -> str:
         return key if ":" in key else f"{self._namespace}:{key}"

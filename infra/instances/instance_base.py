@@ -8,9 +8,9 @@ import pulumi
 import pulumi_aws as aws
 
 from infra import policies
-from infra.component import Component, document
+from infra.component import Component
 from infra.configuration.instance_types import InstanceType
-from infra.policies import Document, ResourceNames
+from infra.policies import Document
 from infra.resource_names import ResourceNameOutputs
 
 ROOT_DEVICE = "/dev/xvda"  # of Amazon Linux 2023 and of the images made from it
@@ -24,11 +24,13 @@ class InstanceBaseArgs:
     """Names the log group and what people see in the console."""
     instance_type: InstanceType
     volume_gb: int
-    grants: Callable[[ResourceNames, str], Document]
-    """What the instances may do, given the places and the ARN of their log group."""
+    grants: Callable[..., Document]
+    """What the instances may do, given the places, the ARN of their log group, and `more`."""
     places: ResourceNameOutputs
     vpc: pulumi.Input[str]
     log_days: int
+    more: Sequence[pulumi.Input[str]] = ()
+    """ARNs that `grants` is given besides."""
 
 
 class InstanceBase(Component):
@@ -69,7 +71,9 @@ class InstanceBase(Component):
         own = aws.iam.RolePolicy(
             **self.child("grants"),
             role=self.role.name,
-            policy=document(args.grants, places=args.places.resolved(), log_group=self.log_group.arn),
+            policy=pulumi.Output.all(args.places.resolved(), self.log_group.arn, *args.more).apply(
+                lambda values: policies.as_json(args.grants(*values))
+            ),
         )
         shell = aws.iam.RolePolicy(
             **self.child("shell"), role=self.role.name, policy=policies.as_json(policies.session_manager())
@@ -97,11 +101,12 @@ class InstanceBase(Component):
         user_data: pulumi.Output[str],
         *,
         at_shutdown: str = "stop",
+        part: str = "template",
         depends_on: Sequence[pulumi.Resource] = (),
     ) -> aws.ec2.LaunchTemplate:
         """Make the launch template of such instances; `at_shutdown` says what their own shutdown does to them."""
         return aws.ec2.LaunchTemplate(
-            **self.child("template", pulumi.ResourceOptions(depends_on=[*self.ready, *depends_on])),
+            **self.child(part, pulumi.ResourceOptions(depends_on=[*self.ready, *depends_on])),
             image_id=self.image,
             instance_type=self.args.instance_type.name,
             instance_initiated_shutdown_behavior=at_shutdown,

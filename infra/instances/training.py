@@ -7,9 +7,11 @@ import pulumi_aws as aws
 
 from infra import policies
 from infra.component import Component, document
+from infra.configuration.pipeline_settings import PipelineSettings
 from infra.configuration.settings import TrainingSettings
 from infra.instances.instance_base import InstanceBase, InstanceBaseArgs
-from infra.instances.user_data import Bundle, training_script
+from infra.instances.small import job_environment
+from infra.instances.user_data import Bundle, job_script, training_script
 from infra.network import Network
 from infra.policies import ResourceNames
 from infra.resource_names import ResourceNameOutputs
@@ -22,6 +24,7 @@ class TrainingArgs:
 
     region: str
     settings: TrainingSettings
+    pipeline: PipelineSettings
     network: Network
     places: ResourceNameOutputs
     bundle: pulumi.Output[Bundle]
@@ -44,6 +47,7 @@ class Training(Component):
         if args.settings.instances > 1:
             self._allow_peer_traffic()
         self.template = self._create_template(args)
+        self.job_template = self._create_job_template(args)
         self._let_launch(args)
         self.outputs = {
             "launch_template": self.template.id,
@@ -120,5 +124,22 @@ class Training(Component):
             facts.apply(lambda values: script((values[0], values[1], values[2]))),
             at_shutdown="terminate",
             # An instance can start as soon as this template's id is known, so it comes last.
+            depends_on=args.network.ready_for_instances,
+        )
+
+    def _create_job_template(self, args: TrainingArgs) -> aws.ec2.LaunchTemplate:
+        """Make the template of instances that the pipeline's state machine launches: the same, with a worker."""
+        facts = pulumi.Output.all(args.places.resolved(), args.bundle, self.machine.log_group.name)
+        return self.machine.create_template(
+            facts.apply(
+                lambda values: job_script(
+                    region=args.region,
+                    bundle=values[1],
+                    environment=job_environment(values[0], values[2], args.pipeline),
+                    max_minutes=args.settings.max_minutes,
+                )
+            ),
+            at_shutdown="terminate",
+            part="job-template",
             depends_on=args.network.ready_for_instances,
         )

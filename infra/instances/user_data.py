@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from registry.layout import BOOTS, JOB_TAG, JOBS, Variable
+from registry.layout import ATTEMPT_TAG, BOOTS, JOB_TAG, JOBS, Variable
 
 LIMIT_BYTES = 16_384
 """EC2's limit, before base64. https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/user-data.html"""
@@ -41,6 +41,26 @@ def training_script(*, region: str, bundle: Bundle, environment: Mapping[Variabl
     )
 
 
+def job_script(*, region: str, bundle: Bundle, environment: Mapping[Variable, str], max_minutes: int) -> str:
+    """Run one attempt at a job, both named by the instance's tags, and end the instance whatever happens.
+
+    The worker and what it finds on the instance: `docs/design/pipeline.md`.
+    """
+    return "\n".join(
+        [
+            _HEAD,
+            _METADATA,
+            _ENDING.format(minutes=max_minutes),
+            _HOME,
+            _names(region, environment),
+            _JOB,
+            _ATTEMPT,
+            _fetch(bundle),
+            _start("job"),
+        ]
+    )
+
+
 def serving_script(*, region: str, bundle: Bundle, environment: Mapping[Variable, str]) -> str:
     """Start an endpoint that continues for as long as the instance does."""
     return "\n".join(
@@ -58,7 +78,7 @@ def _fetch(bundle: Bundle) -> str:
     return _FETCH.format(source=source, sha256=shlex.quote(bundle.sha256))
 
 
-def _start(purpose: Literal["training", "serving"]) -> str:
+def _start(purpose: Literal["training", "serving", "job"]) -> str:
     return f'bash "$PETPARK_HOME/code/bootstrap.sh" {purpose}\n'
 
 
@@ -159,6 +179,11 @@ instance="$(fact instance-id)"
 {Variable.JOB}="$(fact tags/instance/{JOB_TAG})"
 export {Variable.JOB}
 say "job ${Variable.JOB} on $instance"
+"""
+
+_ATTEMPT = f"""\
+{Variable.ATTEMPT}="$(fact tags/instance/{ATTEMPT_TAG})"
+export {Variable.ATTEMPT}
 """
 
 # A fresh instance's role can take some seconds to be usable, hence the patience; six tries are two minutes at most

@@ -10,6 +10,17 @@ from infra.policies.instances import endpoint, session_manager, training
 from infra.policies.keys import encryption_key, signing_key
 from infra.policies.launching import launch, person
 from infra.policies.operators import operator
+from infra.policies.pipelines import (
+    answer_tokens,
+    answers,
+    clean_up,
+    follow_pipeline,
+    run_jobs,
+    run_pipeline,
+    small_worker,
+    start_machines,
+    start_pipeline,
+)
 from infra.policies.resource_names import ResourceNames
 from infra.policies.statements import Accounts, Document, Statement, as_json
 from infra.policies.trust import trust_people, trust_service
@@ -21,15 +32,24 @@ __all__ = [
     "ResourceNames",
     "Statement",
     "access_log_bucket",
+    "answer_tokens",
+    "answers",
     "as_json",
+    "clean_up",
     "encryption_key",
     "endpoint",
+    "follow_pipeline",
     "lake_bucket",
     "launch",
     "operator",
     "person",
+    "run_jobs",
+    "run_pipeline",
     "session_manager",
     "signing_key",
+    "small_worker",
+    "start_machines",
+    "start_pipeline",
     "training",
     "trust_people",
     "trust_service",

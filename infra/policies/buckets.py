@@ -16,7 +16,7 @@ from infra.policies.statements import (
     refuse_plain_http,
 )
 from registry.channel_policy import ChannelPolicy
-from registry.layout import EVENT_PICTURES, EVENTS, channel_prefix, code_prefix, experiments_prefix
+from registry.layout import EVENT_PICTURES, EVENTS, channel_prefix, code_prefix, experiments_prefix, stack_outputs_key
 
 ACCESS_LOG = "model-store/"
 """Prefix of the model store's access log in its bucket."""
@@ -35,7 +35,7 @@ def lake_bucket(bucket: str, accounts: Accounts) -> Document:
 
 
 def workspace_bucket(bucket: str, accounts: Accounts) -> Document:
-    """Refuse plain HTTP; let each stack in another account keep its code bundles here, and its endpoints read them.
+    """Refuse plain HTTP; let each stack in another account keep its code bundles and its outputs here.
 
     Its own account's policies say who deploys that stack. An object belongs to the bucket's account, also if another
     account made it:
@@ -46,7 +46,12 @@ def workspace_bucket(bucket: str, accounts: Accounts) -> Document:
         [
             refuse_plain_http(bucket),
             *(
-                let_in(f"Code{number}", accounts[stack], keep, [objects_arn(bucket, code_prefix(stack))])
+                let_in(
+                    f"Code{number}",
+                    accounts[stack],
+                    keep,
+                    [objects_arn(bucket, code_prefix(stack)), f"{bucket_arn(bucket)}/{stack_outputs_key(stack)}"],
+                )
                 for number, stack in enumerate(sorted(accounts), start=1)
             ),
         ]

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infra.instances.user_data import LIMIT_BYTES, Bundle, serving_script, training_script
+from infra.instances.user_data import LIMIT_BYTES, Bundle, job_script, serving_script, training_script
 from registry.layout import Variable
 
 BOOTSTRAP = 'echo "bootstrap $1 job=${PETPARK_JOB:-none} model=$PETPARK_MODEL region=$AWS_DEFAULT_REGION"\n'
@@ -92,6 +92,10 @@ esac""",
     def training(self, sha256: str | None = None, environment: Mapping[Variable, str] = PLACES) -> str:
         bundle = Bundle(bucket="work", key="code/test/x.zip", sha256=sha256 or self.sha256)
         return training_script(region="eu-west-1", bundle=bundle, environment=environment, max_minutes=90)
+
+    def job(self) -> str:
+        bundle = Bundle(bucket="work", key="code/test/x.zip", sha256=self.sha256)
+        return job_script(region="eu-west-1", bundle=bundle, environment=PLACES, max_minutes=90)
 
     def serving(self, sha256: str | None = None) -> str:
         bundle = Bundle(bucket="work", key="code/test/x.zip", sha256=sha256 or self.sha256)

@@ -1,0 +1,98 @@
+"""The machine `small`: instances for jobs that need no GPU, such as checks, moves and tests."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_aws as aws
+
+from infra import policies
+from infra.component import Component
+from infra.configuration.pipeline_settings import PipelineSettings
+from infra.instances.instance_base import InstanceBase, InstanceBaseArgs
+from infra.instances.user_data import Bundle, job_script
+from infra.network import Network
+from infra.policies import Document, ResourceNames
+from infra.resource_names import ResourceNameOutputs
+from registry.layout import Role, Variable
+
+VOLUME_GB = 30
+"""The image, the environment with PyTorch (5 GB), and a model."""
+
+ACTS_AS = (Role.PUBLISHER, Role.PROMOTER, Role.READER)
+"""Roles that a small worker assumes; certification is left to people."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SmallArgs:
+    """What small instances are, and what they work on."""
+
+    region: str
+    settings: PipelineSettings
+    network: Network
+    places: ResourceNameOutputs
+    bundle: pulumi.Output[Bundle]
+    log_days: int
+    roles: Mapping[Role, pulumi.Input[str]]
+    """ARN of each operator role."""
+
+
+class Small(Component):
+    """A launch template: an instance of it, tagged with a job and an attempt, runs that job and ends itself."""
+
+    def __init__(self, name: str, args: SmallArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__(name, opts)
+        self.machine = self._create_machine(args)
+        self.template = self._create_template(args)
+        self.register_outputs({"template": self.template.id})
+
+    def _create_machine(self, args: SmallArgs) -> InstanceBase:
+        roles = [args.roles[role] for role in ACTS_AS]
+        return InstanceBase(
+            f"{self.name}-machine",
+            InstanceBaseArgs(
+                purpose="jobs",
+                instance_type=args.settings.small_types[0],
+                volume_gb=VOLUME_GB,
+                grants=_grants,
+                more=roles,
+                places=args.places,
+                vpc=args.network.vpc.id,
+                log_days=args.log_days,
+            ),
+            pulumi.ResourceOptions(parent=self),
+        )
+
+    def _create_template(self, args: SmallArgs) -> aws.ec2.LaunchTemplate:
+        most = max(args.settings.small_minutes, 60 * args.settings.canary_hours) + 60
+        facts = pulumi.Output.all(args.places.resolved(), args.bundle, self.machine.log_group.name)
+        return self.machine.create_template(
+            facts.apply(
+                lambda values: job_script(
+                    region=args.region,
+                    bundle=values[1],
+                    environment=job_environment(values[0], values[2], args.settings),
+                    max_minutes=most,
+                )
+            ),
+            at_shutdown="terminate",
+            depends_on=args.network.ready_for_instances,
+        )
+
+
+def _grants(places: ResourceNames, log_group: str, *roles: str) -> Document:
+    return policies.small_worker(places=places, log_group=log_group, roles=roles)
+
+
+def job_environment(places: ResourceNames, log_group: str, settings: PipelineSettings) -> dict[Variable, str]:
+    """What the user data tells a worker, besides what its tags say."""
+    return {
+        Variable.MODEL_STORE: places.model_store,
+        Variable.DATA_LAKE: places.data_lake,
+        Variable.WORKSPACE: places.workspace,
+        Variable.MODEL: places.model,
+        Variable.SIGNING_KEY: places.signing_key,
+        Variable.LOG_GROUP: log_group,
+        Variable.HEARTBEAT_SECONDS: str(settings.heartbeat_seconds),
+        Variable.STACK: pulumi.get_stack(),
+    }
