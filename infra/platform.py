@@ -96,6 +96,7 @@ def create_pipeline(
             places=platform.places,
             bundle=code.bundle,
             log_days=settings.log_days,
+            max_minutes=settings.training.max_minutes,
             roles=arns,
         ),
     )

@@ -29,6 +29,8 @@ class InstanceBaseArgs:
     places: ResourceNameOutputs
     vpc: pulumi.Input[str]
     log_days: int
+    answers: bool = False
+    """Whether they run jobs, and so answer task tokens."""
     more: Sequence[pulumi.Input[str]] = ()
     """ARNs that `grants` is given besides."""
 
@@ -78,7 +80,12 @@ class InstanceBase(Component):
         shell = aws.iam.RolePolicy(
             **self.child("shell"), role=self.role.name, policy=policies.as_json(policies.session_manager())
         )
-        return [own, shell]
+        if not args.answers:
+            return [own, shell]
+        answers = aws.iam.RolePolicy(
+            **self.child("answers"), role=self.role.name, policy=policies.as_json(policies.answer_tasks())
+        )
+        return [own, shell, answers]
 
     def _create_firewall(self, vpc: pulumi.Input[str]) -> tuple[aws.ec2.SecurityGroup, aws.vpc.SecurityGroupEgressRule]:
         group = aws.ec2.SecurityGroup(

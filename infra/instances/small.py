@@ -33,6 +33,8 @@ class SmallArgs:
     places: ResourceNameOutputs
     bundle: pulumi.Output[Bundle]
     log_days: int
+    max_minutes: int
+    """After which an instance ends itself; a canary that takes longer goes on in another one."""
     roles: Mapping[Role, pulumi.Input[str]]
     """ARN of each operator role."""
 
@@ -55,6 +57,7 @@ class Small(Component):
                 instance_type=args.settings.small_types[0],
                 volume_gb=VOLUME_GB,
                 grants=_grants,
+                answers=True,
                 more=roles,
                 places=args.places,
                 vpc=args.network.vpc.id,
@@ -64,7 +67,6 @@ class Small(Component):
         )
 
     def _create_template(self, args: SmallArgs) -> aws.ec2.LaunchTemplate:
-        most = max(args.settings.small_minutes, 60 * args.settings.canary_hours) + 60
         facts = pulumi.Output.all(args.places.resolved(), args.bundle, self.machine.log_group.name)
         return self.machine.create_template(
             facts.apply(
@@ -72,7 +74,7 @@ class Small(Component):
                     region=args.region,
                     bundle=values[1],
                     environment=job_environment(values[0], values[2], args.settings),
-                    max_minutes=most,
+                    max_minutes=args.max_minutes,
                 )
             ),
             at_shutdown="terminate",

@@ -68,6 +68,7 @@ class Training(Component):
                 instance_type=args.settings.instance_types[0],
                 volume_gb=args.settings.volume_gb,
                 grants=policies.training,
+                answers=True,
                 places=args.places,
                 vpc=args.network.vpc.id,
                 log_days=args.log_days,

@@ -11,8 +11,8 @@ from infra.policies.keys import encryption_key, signing_key
 from infra.policies.launching import launch, person
 from infra.policies.operators import operator
 from infra.policies.pipelines import (
+    answer_tasks,
     answer_tokens,
-    answers,
     clean_up,
     follow_pipeline,
     run_jobs,
@@ -32,8 +32,8 @@ __all__ = [
     "ResourceNames",
     "Statement",
     "access_log_bucket",
+    "answer_tasks",
     "answer_tokens",
-    "answers",
     "as_json",
     "clean_up",
     "encryption_key",

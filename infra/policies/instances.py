@@ -1,6 +1,5 @@
 """What the instances of petpark may do."""
 
-from infra.policies.pipelines import answers
 from infra.policies.resource_names import ResourceNames
 from infra.policies.statements import (
     Document,
@@ -49,7 +48,6 @@ def training(places: ResourceNames, log_group: str) -> Document:
             *create_like(places.model_store, published),
             use_key(places.encryption_key, writes=True),
             tell(log_group),
-            answers(),
         ]
     )
 

@@ -76,7 +76,7 @@ def run_pipeline(*, places: ResourceNames, job: str, topic: str) -> Document:
     rule = f"arn:aws:events:{region}:{account}:rule/StepFunctionsGetEventsForStepFunctionsExecutionRule"
     return document(
         [
-            allow(["states:StartExecution"], [job, f"{job}:*"]),
+            allow(["states:StartExecution"], [job]),
             allow(["states:DescribeExecution", "states:StopExecution"], [executions(job)]),
             allow(["events:PutTargets", "events:PutRule", "events:DescribeRule"], [rule]),
             *create(places.workspace, (PIPELINES,)),
@@ -91,7 +91,7 @@ def start_pipeline(*, places: ResourceNames, pipeline: str) -> Document:
     """What the state machine `start` may do."""
     return document(
         [
-            allow(["states:StartExecution"], [pipeline, f"{pipeline}:*"]),
+            allow(["states:StartExecution"], [pipeline]),
             allow(["s3:ListBucket"], [bucket_arn(places.data_lake)], {"StringLike": {"s3:prefix": [f"{DATASETS}*"]}}),
             deliver_logs(),
         ]
@@ -105,8 +105,12 @@ def clean_up(*, template: str, job: str) -> Document:
 
 
 def start_machines(machines: Iterable[str]) -> Document:
-    """What EventBridge or Scheduler may do: start these state machines, by their aliases."""
-    return document([allow(["states:StartExecution"], [each for arn in machines for each in (arn, f"{arn}:*")])])
+    """What EventBridge or Scheduler may do: start these state machines (ARNs).
+
+    Who starts an alias is authorised by the state machine's own ARN.
+    https://docs.aws.amazon.com/step-functions/latest/dg/auth-version-alias.html
+    """
+    return document([allow(["states:StartExecution"], sorted(machines))])
 
 
 def follow_pipeline(machines: Iterable[str]) -> Document:
@@ -114,9 +118,7 @@ def follow_pipeline(machines: Iterable[str]) -> Document:
     arns = sorted(machines)
     return document(
         [
-            allow(
-                ["states:StartExecution", "states:ListExecutions"], [each for arn in arns for each in (arn, f"{arn}:*")]
-            ),
+            allow(["states:StartExecution", "states:ListExecutions"], arns),
             allow(
                 ["states:DescribeExecution", "states:GetExecutionHistory", "states:StopExecution"],
                 [executions(arn) for arn in arns],
@@ -128,6 +130,11 @@ def follow_pipeline(machines: Iterable[str]) -> Document:
 def answer_tokens(places: ResourceNames) -> Document:
     """What a certifier needs to wake a pipeline: to read its token, and to answer it."""
     return document([*read_below(places.workspace, (PIPELINES,)), answers()])
+
+
+def answer_tasks() -> Document:
+    """What a job's instance needs to answer its tokens."""
+    return document([answers()])
 
 
 def answers() -> Statement:
@@ -146,7 +153,6 @@ def small_worker(*, places: ResourceNames, log_group: str, roles: Sequence[str])
             *create(places.workspace, (JOBS,)),
             allow(["sts:AssumeRole"], sorted(roles)),
             allow(["ec2:DescribeInstances", "elasticloadbalancing:DescribeTargetHealth"], ["*"]),
-            answers(),
             tell(log_group),
         ]
     )

@@ -30,6 +30,7 @@ TAGGABLE = frozenset(
         "lb.TargetGroup",
         "s3.Bucket",
         "s3.BucketObject",
+        "sfn.StateMachine",
         "sns.Topic",
         "vpc.SecurityGroupEgressRule",
         "vpc.SecurityGroupIngressRule",

@@ -80,7 +80,9 @@ ARNS = {
     "LaunchTemplate": f"arn:aws:ec2:eu-west-1:{ACCOUNT}:launch-template/",
     "LogGroup": f"arn:aws:logs:eu-west-1:{ACCOUNT}:log-group:",
     "Role": f"arn:aws:iam::{ACCOUNT}:role/",
+    "StateMachine": f"arn:aws:states:eu-west-1:{ACCOUNT}:stateMachine:",
     "Subnet": f"arn:aws:ec2:eu-west-1:{ACCOUNT}:subnet/",
+    "Topic": f"arn:aws:sns:eu-west-1:{ACCOUNT}:",
 }
 """What the ARNs of the resources begin with that policies speak of."""
 
@@ -118,6 +120,7 @@ class Cloud(pulumi_mocks.Mocks):
             "latestVersion": 1,
             "name": f"{args.name}-0a1b2c3",
             "publicIp": "198.51.100.7",
+            "stateMachineVersionArn": f"{_arn(args.typ, args.name, args.inputs)}:1",
             "uniqueId": f"AROA-{args.name}",
         }
         return f"{args.name}-id", {**computed, **args.inputs}
@@ -316,6 +319,7 @@ def largest(checkout: Path) -> dict[str, Deployment]:
         photo_sources=json.dumps(sources),
         object_lock_days="36500",
         endpoint_kind="autoscaled",
+        pipeline=json.dumps({"on_manifest": True, "schedule": "rate(7 days)", "canary_percent": 5}),
     )
     return {"test": test, "prod": deploy("prod", checkout, {"test": test}, **common, **plain)}
 

@@ -259,7 +259,7 @@ def test_a_watchdog_is_a_line_of_its_own_and_no_longer_than_the_setting(judged, 
 
 
 def judged_script(one: Judged, script: str) -> set[str]:
-    (template,) = (each for each in one.resources if each.kind == "ec2.LaunchTemplate")
+    (template,) = (each for each in one.resources if each.name == "training-machine-template")
     changed = with_properties(userData=base64.b64encode(script.encode()).decode())(template)
     return {finding.rule.name for finding in check([changed], one.limits)}
 
