@@ -89,6 +89,11 @@ def job_order_key(job: str) -> str:
     return f"{job_prefix(job)}order.json"
 
 
+def attempts_of_job_prefix(job: str) -> str:
+    """Tokens and launches of the job's attempts."""
+    return f"{job_prefix(job)}attempts/"
+
+
 def boot_token_key(job: str, attempt: str) -> str:
     """The task token that a worker answers when it has started: `docs/design/pipeline.md`."""
     return f"{job_prefix(job)}attempts/{attempt}/boot.json"
