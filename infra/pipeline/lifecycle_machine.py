@@ -49,7 +49,7 @@ def _begin(facts: LifecycleFacts) -> States:
                 ),
                 "gates": dict(facts.gates),
                 "rounds": rounds,
-                "round": 0,
+                "turn": 0,
                 "best": [],
                 "spent": 0,
                 "reminders": 0,
@@ -105,7 +105,7 @@ def _train(facts: LifecycleFacts) -> States:
         facts,
         "Train",
         "train",
-        training_inputs(facts, "[$append($best, $lookup($rounds, $string($round)))]"),
+        training_inputs(facts, "[$append($best, $lookup($rounds, $string($turn)))]"),
         seconds=60 * facts.settings.train_minutes,
         machine="training",
         to="Gates",
@@ -118,11 +118,11 @@ def _train(facts: LifecycleFacts) -> States:
         "Train": state,
         "Gates": choice(
             ("$outcome = 'published'", "MoveTest"),
-            (f"$round + 1 < {len(facts.settings.rounds)}", "NextRound"),
+            (f"$turn + 1 < {len(facts.settings.rounds)}", "NextRound"),
             default="GateRefused",
             comment="Did the version pass its gates, or are there other settings to try?",
         ),
-        "NextRound": assign({"round": jsonata("$round + 1")}, "Train", "Other settings: petpark:pipeline.rounds"),
+        "NextRound": assign({"turn": jsonata("$turn + 1")}, "Train", "Other settings: petpark:pipeline.rounds"),
         "GateRefused": fail(
             "GateRefused", f'"No training passed its gates; the last was " & {_VERSION} & ": " & $message & {_REPORT}'
         ),

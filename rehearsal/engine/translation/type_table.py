@@ -205,7 +205,7 @@ _MESSAGING = (
         Autoname(80),
         find="arn:{partition}:states:{region}:{account}:stateMachine:{name}",
     ),
-    _type("sfn/alias:Alias", "sfn_alias", repeatable=True),
+    _type("sfn/alias:Alias", "sfn_alias", Autoname(80), repeatable=True),
     _type("scheduler/scheduleGroup:ScheduleGroup", "scheduler_schedule_group", Autoname(64), find="{name}"),
     _type("scheduler/schedule:Schedule", "scheduler_schedule", Autoname(64), find="{group_name}/{name}"),
 )

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from infra.configuration.pipeline_settings import PipelineSettings
@@ -17,7 +17,7 @@ INPUT = {"job": JOB, "purpose": "train", "machine": "training", "max_seconds": 6
 USD = {"g5.xlarge": 1.2, "g6.xlarge": 1.0}
 
 
-def facts(**settings: Any) -> job_machine.JobFacts:
+def facts(**changes: Any) -> job_machine.JobFacts:
     training = job_machine.LaunchTemplate(template="lt-1", usd_per_hour=USD, spot=True)
     small = job_machine.LaunchTemplate(template="lt-2", usd_per_hour={"m7i.large": 0.1}, spot=False)
     return job_machine.JobFacts(
@@ -25,7 +25,7 @@ def facts(**settings: Any) -> job_machine.JobFacts:
         subnets=("subnet-a", "subnet-b"),
         machines={"training": training, "small": small},
         tags={"petpark:stack": "test"},
-        settings=PipelineSettings(**settings),
+        settings=PipelineSettings(**changes),
     )
 
 
@@ -109,8 +109,8 @@ class Cloud:
         return {kind: kinds.count(kind) for kind in sorted(set(kinds))}
 
 
-def play(cloud: Cloud, *, input_: Mapping[str, Any] = INPUT, **settings: Any) -> Ended:
-    return run(job_machine.definition(facts(**settings)), dict(input_), cloud, name=JOB, machine="job")
+def play(cloud: Cloud, *, input_: Mapping[str, Any] = INPUT, **changes: Any) -> Ended:
+    return run(job_machine.definition(facts(**changes)), dict(input_), cloud, name=JOB, machine="job")
 
 
 def test_a_job_is_launched_runs_and_leaves_nothing_behind():
@@ -239,6 +239,7 @@ def test_nothing_is_launched_beyond_the_jobs_cap_or_the_months():
     assert cloud.spending() == {"paid": 3}
 
 
+@settings(max_examples=15)
 @given(
     st.lists(st.sampled_from(["Interrupted", "States.HeartbeatTimeout", "States.Timeout of Boot"]), max_size=6),
     st.sampled_from([None, "CodeFailed", "TimedOut", "States.Timeout"]),
