@@ -58,6 +58,9 @@ class Program(Commands):
             "petpark.commands.training.search",
             "Hyperparameter search: each trial is a job, within a budget of hours and money.",
         ),
+        "pipeline": Listed(
+            "petpark.commands.operations.pipeline", "The pipeline: from a dataset to prod, on AWS Step Functions."
+        ),
         "models": Listed("petpark.commands.registry.models", "The registry: versions, channels, certificates."),
         "endpoints": Listed("petpark.commands.serving.endpoints", "State of the running endpoints."),
         "camera": Listed("petpark.commands.serving.camera", "The camera agent."),

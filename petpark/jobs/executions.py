@@ -143,7 +143,7 @@ def start_training(target: Target, job: str, *, on_demand: bool = False) -> Exec
 def start(target: Target, request: JobRequest) -> Execution:
     """Start an execution for a job; one that runs already is returned. Raises `StackOutdated`."""
     alias = machines(target).job
-    client = _client(target)
+    client = states_client(target)
     for run in range(1, _RUNS + 1):
         name = request.job if run == 1 else f"{request.job}-r{run}"
         try:
@@ -152,7 +152,7 @@ def start(target: Target, request: JobRequest) -> Execution:
         except ClientError as error:
             if error.response.get("Error", {}).get("Code") != "ExecutionAlreadyExists":
                 raise
-        found = Execution(job=request.job, arn=_arn(alias, name))
+        found = Execution(job=request.job, arn=arn_of(alias, name))
         if client.describe_execution(executionArn=found.arn)["status"] == _RUNNING:
             return found
     raise JobFinished(
@@ -173,7 +173,7 @@ def running_names(target: Target) -> frozenset[str]:
 
 def _all_running(target: Target) -> list[str]:
     pages = (
-        _client(target)
+        states_client(target)
         .get_paginator("list_executions")
         .paginate(stateMachineArn=_bare(machines(target).job), statusFilter=_RUNNING)
     )
@@ -184,7 +184,7 @@ def stop(target: Target, job: str, *, why: str) -> list[Execution]:
     """Stop the executions of a job; its instances are not ended by that."""
     stopped = running(target, job)
     for each in stopped:
-        _client(target).stop_execution(executionArn=each.arn, error="Cancelled", cause=why[:1000])
+        states_client(target).stop_execution(executionArn=each.arn, error="Cancelled", cause=why[:1000])
     return stopped
 
 
@@ -208,7 +208,7 @@ def follow(
     usd = 0.0
     while True:
         # Its status first: what it wrote until it ended is read after that.
-        ended = _client(target).describe_execution(executionArn=execution.arn)
+        ended = states_client(target).describe_execution(executionArn=execution.arn)
         for event in history.new():
             if (seen := state_seen(event)) is not None:
                 yield seen
@@ -230,7 +230,7 @@ class History:
     """
 
     def __init__(self, target: Target, arn: str) -> None:
-        self._client = _client(target)
+        self._client = states_client(target)
         self._arn = arn
         self._seen = 0
 
@@ -293,7 +293,8 @@ _STEPS: Final[Mapping[str, str]] = {
 }
 
 
-def _client(target: Target) -> SFNClient:
+def states_client(target: Target) -> SFNClient:
+    """Step Functions, as the publisher."""
     return target.client("stepfunctions", role=Role.PUBLISHER)
 
 
@@ -302,5 +303,6 @@ def _bare(alias: str) -> str:
     return alias.rpartition(":")[0]
 
 
-def _arn(alias: str, name: str) -> str:
+def arn_of(alias: str, name: str) -> str:
+    """The ARN of an execution of an alias's state machine."""
     return f"{_bare(alias).replace(':stateMachine:', ':execution:')}:{name}"
