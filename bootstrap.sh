@@ -1,12 +1,12 @@
 #!/bin/bash
-# Starts what an instance is for: bootstrap.sh training|serving. Comes with the code bundle; called by the user data.
+# Starts what an instance is for: bootstrap.sh training|job|serving. Comes with the code bundle; called by the user data.
 #
 # The environment is installed from the lock, unless PETPARK_PYTHON names an interpreter that has it already (a
-# machine image that carries it). Training runs here, and its exit status is this script's; serving is handed to systemd,
-# which starts it again after a reboot without this script.
+# machine image that carries it). A job's worker has the environment of trainings. Trainings and jobs run here, and their
+# exit status is this script's; serving is handed to systemd, which starts it again after a reboot without this script.
 set -euo pipefail
 
-purpose="${1:?usage: bootstrap.sh training|serving}"
+purpose="${1:?usage: bootstrap.sh training|job|serving}"
 code="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
 home="${PETPARK_HOME:-/opt/petpark}"
 
@@ -30,8 +30,10 @@ persist() {
   done
 }
 
-# Builds the environment of $purpose from the hashes of its lock; sets PETPARK_PYTHON.
+# Builds the environment for $purpose from the hashes of its lock; sets PETPARK_PYTHON.
 install_environment() {
+  local lock="$purpose"
+  if [ "$purpose" = job ]; then lock=training; fi
   local uv="$home/tools/bin/uv"
   say "installing the environment for $purpose"
   # By default uv puts them below root's home, where a service that is not root could not read them.
@@ -39,7 +41,7 @@ install_environment() {
   python3 -m venv "$home/tools"
   persist "$home/tools/bin/python" -m pip install --quiet --require-hashes -r "$code/requirements/tools.txt"
   persist "$uv" venv --quiet --clear --python 3.13 "$home/environment"
-  persist "$uv" pip sync --quiet --python "$home/environment/bin/python" --require-hashes "$code/requirements/$purpose.txt"
+  persist "$uv" pip sync --quiet --python "$home/environment/bin/python" --require-hashes "$code/requirements/$lock.txt"
   PETPARK_PYTHON="$home/environment/bin/python"
 }
 
@@ -72,7 +74,7 @@ serve() {
   systemctl restart petpark.service
 }
 
-case "$purpose" in training | serving) ;; *) say "expected training or serving, got $purpose"; exit 2 ;; esac
+case "$purpose" in training | job | serving) ;; *) say "expected training, job or serving, got $purpose"; exit 2 ;; esac
 if [ -z "${PETPARK_PYTHON:-}" ]; then install_environment; fi
 export PETPARK_PYTHON PYTHONPATH="$code" PYTHONUNBUFFERED=1
 # Threads of a training that wait for each other do not spin: others here, that fetch and decode, want the cores too.
@@ -80,5 +82,6 @@ export OMP_WAIT_POLICY="${OMP_WAIT_POLICY:-PASSIVE}"
 
 case "$purpose" in
   training) exec "$PETPARK_PYTHON" -m training ;;
+  job) exec "$PETPARK_PYTHON" -m petpark.worker ;;
   serving) serve ;;
 esac

@@ -74,6 +74,9 @@ class Program(Commands):
             "petpark.commands.training.search",
             "Hyperparameter search: each trial is a job, within a budget of hours and money.",
         ),
+        "pipeline": Listed(
+            "petpark.commands.operations.pipeline", "The pipeline: from a dataset to prod, on AWS Step Functions."
+        ),
         "models": Listed("petpark.commands.registry.models", "The registry: versions, channels, certificates."),
         "who": Listed(
             "petpark.commands.registry.who",

@@ -243,6 +243,24 @@ class JobOverdue(OperatorError):
     exit_code = NOT_SO
 
 
+class PipelineMissing(OperatorError):
+    """No execution of the pipeline has this name."""
+
+    exit_code = NOT_SO
+
+
+class PipelineNotStarted(OperatorError):
+    """The pipeline's trigger refused its input, or did not answer."""
+
+    exit_code = NOT_SO
+
+
+class PipelineRunning(OperatorError):
+    """The pipeline has not ended, so it cannot be run again."""
+
+    exit_code = NOT_SO
+
+
 class NoCapacity(OperatorError):
     """AWS has no capacity for these instance types in any zone now."""
 

@@ -43,6 +43,7 @@ class Variable(StrEnum):
     ATTEMPT = "PETPARK_ATTEMPT"
     HEARTBEAT_SECONDS = "PETPARK_HEARTBEAT_SECONDS"
     STACK = "PETPARK_STACK"
+    MEETING = "PETPARK_MEETING"
 
 
 JOB_TAG = "petpark:job"
@@ -90,6 +91,11 @@ def job_spec_key(job: str) -> str:
 def job_order_key(job: str) -> str:
     """What the job is for: its purpose and inputs, as the starter of the job wrote them."""
     return f"{job_prefix(job)}order.json"
+
+
+def attempts_of_job_prefix(job: str) -> str:
+    """Tokens and launches of the job's attempts."""
+    return f"{job_prefix(job)}attempts/"
 
 
 def boot_token_key(job: str, attempt: str) -> str:

@@ -150,6 +150,11 @@ class Environment:
         elif endpoint.instance_id is not None:
             self.runner.wait_for(endpoint.instance_id, "running", timeout=60)
             self._urls[stack] = f"http://{self.runner.address(endpoint.instance_id)}:{endpoint.port}"
+        if stack in self._urls:
+            # For workers on instances, which reach nothing of this process: see `petpark.worker.stack_target`.
+            record = self.directory / "endpoints" / stack
+            record.parent.mkdir(exist_ok=True)
+            record.write_text(self._urls[stack])
         on_usable()
 
     @property

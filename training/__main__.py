@@ -27,7 +27,7 @@ from registry.store.s3_store import S3Store, s3_client
 from registry.versions.catalog import Catalog
 from training.distributed import processes
 from training.distributed.group import Group, processes_here
-from training.distributed.rendezvous import meet
+from training.distributed.rendezvous import Rendezvous, meet
 from training.errors import Interrupted, JobMissing, SpecMalformed
 from training.evaluation.baseline.comparison import PROD
 from training.instance.interruption import Interruption
@@ -107,6 +107,7 @@ def _run(environment: Environment, log: Log, interruption: Interruption) -> int:
                 workspace=workspace,
                 lake=lake,
                 catalog=Catalog(models, environment.model),
+                model_store=environment.model_store,
                 directory=Path(directory),
                 prod=Channel(models, environment.model, PROD),
                 should_stop=interruption.noticed,
@@ -136,7 +137,9 @@ def _run(environment: Environment, log: Log, interruption: Interruption) -> int:
 def _start_several(job: str, spec: JobSpec, count: int, workspace: S3Store, interruption: Interruption) -> int:
     """Start the processes of this instance, when all instances of the job are there."""
     meeting = None
-    if spec.instances > 1:
+    if met := os.environ.get(Variable.MEETING):
+        meeting = Rendezvous.from_json(met)
+    elif spec.instances > 1:
         say_here(f"petpark training waits for {spec.instances} instances")
         meeting = meet(workspace, job, spec.instances, should_stop=interruption.noticed)
     say_here(f"petpark training starts {count} processes")

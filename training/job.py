@@ -161,10 +161,13 @@ class JobResult:
     message: str | None = None  # what a person should know about it
     seconds: float = 0.0  # on the machine that finished it
     by: str | None = None  # ARN of who cancelled it; None where nobody did
+    outcome: str | None = None  # of a job that succeeded: one of its purpose's outcomes, docs/design/pipeline.md
+    report: str | None = None  # s3:// URI of what people read about it
 
     def to_json(self) -> bytes:
-        """Write canonical JSON. Without `by` where nobody cancelled it, so that code of before reads it."""
-        return canonical({name: fact for name, fact in asdict(self).items() if name != "by" or fact is not None})
+        """Write canonical JSON, without the fields that results of the past do not have where they say nothing."""
+        young = ("by", "outcome", "report")
+        return canonical({name: fact for name, fact in asdict(self).items() if name not in young or fact is not None})
 
     @classmethod
     def from_json(cls, data: bytes) -> Self:
@@ -184,6 +187,8 @@ class JobResult:
                 message=fields.optional_text("message"),
                 seconds=fields.number("seconds"),
                 by=fields.text("by", IDENTITY) if "by" in fields.rest() else None,
+                outcome=fields.text("outcome", NAME) if "outcome" in fields.rest() else None,
+                report=fields.text("report") if "report" in fields.rest() else None,
             )
 
         return read_strictly("result", data, read)

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from petpark.errors import JobFinished, ReasonMissing
-from petpark.jobs import training_instances
-from registry.layout import Role
+from petpark.jobs import executions, training_instances
+from registry.layout import Role, job_order_key
 
 if TYPE_CHECKING:
     from petpark.targets.target import Target
+    from registry.store.object_store import ObjectStore
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,6 +22,8 @@ class Cancelled:
     by: str
     why: str
     instances: tuple[str, ...]
+    executions: tuple[str, ...] = ()
+    """Names of the executions that were stopped."""
 
 
 def cancel(target: Target, job: str, *, why: str) -> Cancelled:
@@ -30,23 +33,39 @@ def cancel(target: Target, job: str, *, why: str) -> Cancelled:
     cancelled is one that failed; its study continues. Raises `JobFinished` where the job ended otherwise, training's
     `JobMissing`.
     """
-    from training.job import load_spec, store_cancelled
+    from training.job import store_cancelled
 
     require_reason(why)
     store = target.store(target.outputs.workspace, role=Role.PUBLISHER)
-    load_spec(store, job)
+    require_job(store, job)
     by = target.identity(role=Role.PUBLISHER)
     ended = store_cancelled(store, job, by=by, why=why)
     if ended.status != "cancelled":
         said = f"version {ended.version}" if ended.version else ended.error or ended.status
         raise JobFinished(f"Job {job} has ended already: {said}.", next_step=f"petpark jobs show {job}", job=job)
+    # Its executions before its instances: they would launch others.
+    stopped = executions.stop(target, job, why=why) if target.outputs.pipeline else []
     alive = [
         instance.get("InstanceId", "")
         for instance in training_instances.of_job(target, job)
         if training_instances.is_alive(instance)
     ]
     training_instances.end(target, alive)
-    return Cancelled(job=job, by=ended.by or by, why=ended.message or why, instances=tuple(alive))
+    return Cancelled(
+        job=job,
+        by=ended.by or by,
+        why=ended.message or why,
+        instances=tuple(alive),
+        executions=tuple(each.name for each in stopped),
+    )
+
+
+def require_job(store: ObjectStore, job: str) -> None:
+    """Raise training's `JobMissing` where nobody submitted or ordered a job."""
+    from training.job import load_spec
+
+    if store.stat(job_order_key(job)) is None:
+        load_spec(store, job)
 
 
 def require_reason(why: str) -> None:

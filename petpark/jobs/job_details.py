@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -53,6 +54,8 @@ class JobDetails:
     """What to try about the gates that its version failed."""
     launches: tuple[Attempt, ...]
     """What EC2 answered when instances were launched for it."""
+    attempts: tuple[str, ...]
+    """What EC2 Fleet answered to the state machine's launches, in words."""
     boot_log: BootLog | None
     """Of the instance that failed last, if any did."""
     progress: str
@@ -79,9 +82,49 @@ def inspect(target: Target, job: str) -> JobDetails:
         judgement=judged,
         remedies=() if judged is None else tuple(remedies(spec, judged, usual)),
         launches=tuple(attempts(store, job)),
+        attempts=_attempts(store, job),
         boot_log=_boot_log(store, job),
         progress="" if result else _progress(store, job, last),
         epochs=spec.hyper_parameters.epochs or (last.of if last else "as many as fit the number of photos"),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class OrderedJob:
+    """A job that the state machine ordered and that has no spec: not a training, or one that has not begun."""
+
+    summary: JobSummary
+    pipeline: str | None
+    inputs: dict[str, Any]
+    result: JobResult | None
+    attempts: tuple[str, ...]
+
+
+def ordered(target: Target, job: str) -> OrderedJob | None:
+    """Read all about such a job; None for a training, or what is none at all."""
+    from training.job import find_result
+
+    store = target.store(target.outputs.workspace, role=layout.Role.PUBLISHER)
+    if store.stat(layout.job_order_key(job)) is None or store.stat(layout.job_spec_key(job)) is not None:
+        return None
+    summary = job_summaries.summary(target, job)  # SpecMalformed where the order cannot be read
+    order: dict[str, Any] = json.loads(store.get(layout.job_order_key(job)))
+    return OrderedJob(
+        summary=summary,
+        pipeline=order.get("pipeline"),
+        inputs=dict(order["inputs"]),
+        result=find_result(store, job),
+        attempts=_attempts(store, job),
+    )
+
+
+def _attempts(store: ObjectStore, job: str) -> tuple[str, ...]:
+    """A sentence for each launch of the state machine, the oldest first."""
+    keys = [key for key in store.keys(layout.attempts_of_job_prefix(job)) if key.endswith("/launch.json")]
+    launches = [json.loads(store.get(key)) for key in keys]
+    return tuple(
+        f"{', '.join(each.get('instances', ()))}: {each.get('type')} ({each.get('market')}) in {each.get('subnet')}"
+        for each in launches
     )
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
 
-from petpark.jobs import training_instances
+from petpark.jobs import executions, training_instances
 from petpark.jobs.overdue import OverdueWatch
 from petpark.output import printable
 from registry import layout
@@ -72,9 +72,9 @@ def said(
         "startFromHead": True,
     }
     token, left = "", _AFTERWARDS
-    patience = OverdueWatch(target, job, clock=clock) if follow else None
+    is_over = _over(target, job, clock) if follow else lambda: True
     while True:
-        over = patience is None or _over(target, job, patience)
+        over = is_over()
         try:
             page = logs.get_log_events(**request)
         except logs.exceptions.ResourceNotFoundException:
@@ -105,12 +105,20 @@ def boot_logs(target: Target, job: str) -> list[BootLog]:
     ]
 
 
-def _over(target: Target, job: str, patience: OverdueWatch) -> bool:
+def _over(target: Target, job: str, clock: Callable[[], float]) -> Callable[[], bool]:
+    """Whether nothing more will be said: of an execution that ended, or of an instance that is gone."""
     from training.job import find_result
 
     store = target.store(target.outputs.workspace, role=layout.Role.PUBLISHER)
-    newest = training_instances.newest(target, job)  # first: a job that ends its instance has written its result before
-    return find_result(store, job) is not None or not patience.look(newest)
+    if target.outputs.pipeline is not None and store.stat(layout.job_order_key(job)) is not None:
+        return lambda: not executions.running(target, job)
+    patience = OverdueWatch(target, job, clock=clock)
+
+    def over() -> bool:
+        newest = training_instances.newest(target, job)  # first: a job that ends it has written its result before
+        return find_result(store, job) is not None or not patience.look(newest)
+
+    return over
 
 
 def _read(milliseconds: int, message: str) -> LogLine:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from petpark.jobs import training_instances
+from petpark.jobs import executions, training_instances
 from registry import layout
 from registry.errors import ObjectMissing
 from registry.gates import failed
+from training.errors import SpecMalformed
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2.type_defs import InstanceTypeDef
@@ -48,6 +50,10 @@ class JobSummary:
     study: str | None
     gates_failed: tuple[str, ...]
     """Names of the gates that its version did not pass."""
+    purpose: str = "train"
+    """What it is for, if the state machine ordered it."""
+    outcome: str | None = None
+    """How it ended well: one of its purpose's outcomes."""
 
 
 def summaries(target: Target, *, limit: int = 20) -> list[JobSummary]:
@@ -57,22 +63,46 @@ def summaries(target: Target, *, limit: int = 20) -> list[JobSummary]:
     for key in store.keys(layout.JOBS):
         job, _, rest = key.removeprefix(layout.JOBS).partition("/")
         keys.setdefault(job, []).append(rest)
-    instances = training_instances.by_job(target)
-    return [_listed(store, job, keys[job], instances.get(job)) for job in sorted(keys, reverse=True)[:limit]]
+    instances, running = training_instances.by_job(target), _running(target)
+    return [
+        _listed(store, job, keys[job], _Machines(instances.get(job), _of(running, job)))
+        for job in sorted(keys, reverse=True)[:limit]
+    ]
 
 
 def summary(target: Target, job: str) -> JobSummary:
     """One job; raises training's `JobMissing`, `SpecMalformed`."""
     store = target.store(target.outputs.workspace, role=layout.Role.PUBLISHER)
     keys = [key.removeprefix(layout.job_prefix(job)) for key in store.keys(layout.job_prefix(job))]
-    return _summary(store, job, keys, training_instances.newest(target, job))
+    return _summary(store, job, keys, _Machines(training_instances.newest(target, job), _of(_running(target), job)))
 
 
-def _listed(store: ObjectStore, job: str, keys: list[str], instance: InstanceTypeDef | None) -> JobSummary:
-    from training.errors import JobMissing, SpecMalformed
+@dataclass(frozen=True)
+class _Machines:
+    """What works on a job: its newest instance, and whether an execution of the state machine is at it."""
+
+    instance: InstanceTypeDef | None
+    ordered: bool
+
+    @property
+    def instance_id(self) -> str | None:
+        return None if self.instance is None else self.instance.get("InstanceId")
+
+
+def _running(target: Target) -> frozenset[str]:
+    """Names of the executions that run now; none of a stack without a state machine."""
+    return executions.running_names(target) if target.outputs.pipeline else frozenset()
+
+
+def _of(running: frozenset[str], job: str) -> bool:
+    return any(name == job or name.startswith(f"{job}-") for name in running)
+
+
+def _listed(store: ObjectStore, job: str, keys: list[str], machines: _Machines) -> JobSummary:
+    from training.errors import JobMissing
 
     try:
-        return _summary(store, job, keys, instance)
+        return _summary(store, job, keys, machines)
     except SpecMalformed as error:
         problem = f"{layout.job_prefix(job)}: {error}"
     except (JobMissing, ObjectMissing):
@@ -84,7 +114,7 @@ def _listed(store: ObjectStore, job: str, keys: list[str], instance: InstanceTyp
         checkpoints=_count(keys, "checkpoints/"),
         dataset="",
         requested_by="",
-        instance_id=None if instance is None else instance.get("InstanceId"),
+        instance_id=machines.instance_id,
         version=None,
         error=problem,
         study=None,
@@ -92,23 +122,52 @@ def _listed(store: ObjectStore, job: str, keys: list[str], instance: InstanceTyp
     )
 
 
-def _summary(store: ObjectStore, job: str, keys: list[str], instance: InstanceTypeDef | None) -> JobSummary:
+def _summary(store: ObjectStore, job: str, keys: list[str], machines: _Machines) -> JobSummary:
     from training.job import find_result, load_spec
 
-    spec = load_spec(store, job)
     result = find_result(store, job) if "result.json" in keys else None
+    if "order.json" in keys and "spec.json" not in keys:
+        return _ordered(store, job, result, machines)
+    spec = load_spec(store, job)
     return JobSummary(
         job=job,
-        stage=_stage(result, instance),
+        stage=_stage(result, machines),
         epochs=_count(keys, "epochs/"),
         checkpoints=_count(keys, "checkpoints/"),
         dataset=spec.dataset,
         requested_by=spec.requested_by,
-        instance_id=None if instance is None else instance.get("InstanceId"),
+        instance_id=machines.instance_id,
         version=None if result is None else result.version,
         error=None if result is None else result.error,
         study=spec.study,
         gates_failed=() if result is None else failed(result.metrics),
+        purpose="trial" if spec.study else "train",
+        outcome=None if result is None else result.outcome,
+    )
+
+
+def _ordered(store: ObjectStore, job: str, result: JobResult | None, machines: _Machines) -> JobSummary:
+    """One that the state machine ordered, and that trains nothing, or not yet."""
+    try:
+        order: dict[str, Any] = json.loads(store.get(layout.job_order_key(job)))
+        purpose, asked_by = str(order["purpose"]), str(order["requested_by"])
+        dataset = str(order["inputs"].get("dataset", ""))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise SpecMalformed(f"this is no order: {error!r}") from error
+    return JobSummary(
+        job=job,
+        stage=_stage(result, machines),
+        epochs=0,
+        checkpoints=0,
+        dataset=dataset,
+        requested_by=asked_by,
+        instance_id=machines.instance_id,
+        version=None if result is None else result.version,
+        error=None if result is None else result.error,
+        study=None,
+        gates_failed=(),
+        purpose=purpose,
+        outcome=None if result is None else result.outcome,
     )
 
 
@@ -116,9 +175,9 @@ def _count(keys: list[str], prefix: str) -> int:
     return sum(key.startswith(prefix) for key in keys)
 
 
-def _stage(result: JobResult | None, instance: InstanceTypeDef | None) -> Stage:
-    if result is not None:
+def _stage(result: JobResult | None, machines: _Machines) -> Stage:
+    if result is not None and not (machines.ordered and result.status == "failed"):
         return Stage(result.status)
-    if instance is None:
-        return Stage.WAITING
-    return Stage.RUNNING if training_instances.is_alive(instance) else Stage.INTERRUPTED
+    if machines.ordered or (machines.instance is not None and training_instances.is_alive(machines.instance)):
+        return Stage.RUNNING
+    return Stage.WAITING if machines.instance is None else Stage.INTERRUPTED

@@ -235,7 +235,7 @@ def watch(
 
     store = _workspace(target)
     patience = OverdueWatch(target, job, clock=clock)
-    records = _Records(store, job)
+    records = Records(store, job)
     seen_state = ""
     while True:
         # The instance first: a job that ends its instance has written its result before.
@@ -248,7 +248,7 @@ def watch(
         yield from records.new()
         result = find_result(store, job)
         if result is not None:
-            yield _finished(job, result)
+            yield finished(job, result)
             return
         if not patience.look(instance):
             raise JobInterrupted(
@@ -262,7 +262,7 @@ def watch(
         pause(poll)
 
 
-class _Records:
+class Records:
     """What a job writes down while it runs, each read once."""
 
     def __init__(self, store: ObjectStore, job: str) -> None:
@@ -307,7 +307,8 @@ def duration(seconds: float) -> str:
     return f"{whole} s" if whole < _MINUTE else f"{whole // _MINUTE} min {whole % _MINUTE:02} s"
 
 
-def _finished(job: str, result: JobResult) -> Finished:
+def finished(job: str, result: JobResult) -> Finished:
+    """A success as the last event; raises `JobCancelled`, `JobFailed` for any other end."""
     if result.status == "cancelled":
         raise JobCancelled(
             f"{person(result.by or '')} cancelled job {job}: {result.message}",

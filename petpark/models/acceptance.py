@@ -270,13 +270,13 @@ def _looked_up(open_target: Callable[[], Target], number: object, digest: object
         return _Facts(unknown=f"the registry cannot be asked: {said}")
 
 
-def of_endpoint(url: str, open_target: Callable[[], Target]) -> Subject:
-    """An endpoint by its URL, with the key in `PETPARK_API_KEY` if there is one; raises `EndpointUnfit`.
+def of_endpoint(url: str, open_target: Callable[[], Target], *, key: str | None = None) -> Subject:
+    """An endpoint by its URL, with `key`, else the one in `PETPARK_API_KEY` if there is one; raises `EndpointUnfit`.
 
     `open_target` gives the stack whose registry knows the version that is served. Where it cannot, the endpoint is
     tested all the same.
     """
-    key = os.environ.get(KEY)
+    key = key or os.environ.get(KEY)
     client = httpx.Client(
         base_url=url,
         timeout=_PATIENCE,

@@ -48,6 +48,17 @@ class EndpointOutputs:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PipelineOutputs:
+    """The state machines of the stack that owns the platform: ARNs of their aliases, which are what is started."""
+
+    job: str
+    pipeline: str
+    start: str
+    janitor: str
+    log_group: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class StackOutputs:
     """Everything that the program exports; both stacks export the same keys."""
 
@@ -69,6 +80,8 @@ class StackOutputs:
     """What photos and models must show, and how models are tested, as the owner of the registry declares it."""
     training: TrainingOutputs
     endpoint: EndpointOutputs
+    pipeline: PipelineOutputs | None = None
+    """None where it was deployed before there was one."""
 
 
 def parse(stack: str, outputs: Mapping[str, Any]) -> StackOutputs:
@@ -110,6 +123,7 @@ def parse(stack: str, outputs: Mapping[str, Any]) -> StackOutputs:
                 load_balancer=endpoint.get("load_balancer"),
                 load_balancer_name=endpoint.get("load_balancer_name"),
             ),
+            pipeline=_pipeline(outputs.get("pipeline")),
         )
     except KeyError as missing:
         raise StackOutdated(
@@ -123,3 +137,15 @@ def parse(stack: str, outputs: Mapping[str, Any]) -> StackOutputs:
             f"of this program.",
             next_step=f"pulumi up --stack {stack}",
         ) from None
+
+
+def _pipeline(found: Mapping[str, Any] | None) -> PipelineOutputs | None:
+    if not found:
+        return None
+    return PipelineOutputs(
+        job=found["job"],
+        pipeline=found["pipeline"],
+        start=found["start"],
+        janitor=found["janitor"],
+        log_group=found["log_group"],
+    )

@@ -150,6 +150,7 @@ def environment(
     return {
         **cloud,
         **processes,
+        "PETPARK_ADDRESSES": str(sandbox.parent.parent),  # of instances and endpoints: petpark.worker.stack_target
         "AWS_EC2_METADATA_SERVICE_ENDPOINT": metadata.url,
         "HOME": str(sandbox / "home"),
         "LANG": "C.UTF-8",

@@ -33,6 +33,7 @@ SERVICES = {
     "s3": "s3",
     "service-quotas": "servicequotas",
     "ssm": "ssm",
+    "stepfunctions": "states",
     "sts": "sts",
 }
 """boto3's names of services, and those that IAM knows them by."""
@@ -107,7 +108,7 @@ PROGRAMS: Mapping[str, tuple[str, ...]] = {
     # An operator's own credentials take the promoter's role through the endpoint.
     "serving": ("endpoint", "people"),
     "camera": ("endpoint", "people"),
-    "petpark": ("people",),
+    "petpark": ("people", "training"),  # operators' commands, and the worker on a job's instance
 }
 
 

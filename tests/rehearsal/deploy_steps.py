@@ -41,8 +41,8 @@ LEFT_OUT: Mapping[str, str] = {
 
 _STEP = re.compile(r"^\*\*(?P<number>\d+)\. ", re.MULTILINE)
 _BLOCK = re.compile(r"^```sh\n(?P<text>.*?)^```", re.MULTILINE | re.DOTALL)
-_LINKED = ("__main__.py", "bootstrap.sh", "camera", "imaging", "infra", "pyproject.toml", "registry", "requirements",
-           "serving", "training")  # fmt: skip
+_LINKED = ("__main__.py", "bootstrap.sh", "camera", "imaging", "infra", "petpark", "pyproject.toml", "registry",
+           "requirements", "serving", "training")  # fmt: skip
 _ANSWERS_WITHIN = 120.0
 
 

@@ -1,4 +1,4 @@
-"""Knowing in time that the machine will be taken away: SIGTERM, or a spot interruption notice."""
+"""Knowing in time that the machine will be taken away: SIGTERM, a spot interruption notice, or a rebalance signal."""
 
 import json
 import signal
@@ -9,6 +9,7 @@ from typing import Final
 from training.instance import metadata
 
 NOTICE_PATH: Final = "spot/instance-action"
+REBALANCE_PATH: Final = "events/recommendations/rebalance"
 _TRIES: Final = 3
 _JOIN_SECONDS: Final = 4.0
 
@@ -19,11 +20,15 @@ class Interruption:
     Asks the instance metadata service (IMDSv2) every `poll_seconds`; a notice comes two minutes before the machine
     goes. Where no such service answers, only SIGTERM counts.
     https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-instance-termination-notices.html
+
+    With `rebalance` a recommendation to move elsewhere counts as well: it comes earlier than the notice, or with it.
+    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/rebalance-recommendations.html
     """
 
-    def __init__(self, endpoint: str | None = None, *, poll_seconds: float = 2.0) -> None:
+    def __init__(self, endpoint: str | None = None, *, poll_seconds: float = 2.0, rebalance: bool = False) -> None:
         self._endpoint = (endpoint or metadata.default_endpoint()).rstrip("/")
         self._poll_seconds = poll_seconds
+        self._rebalance = rebalance
         self._noticed = threading.Event()
         self._closed = threading.Event()
         self._watcher = threading.Thread(target=self._watch, name="interruption", daemon=True)
@@ -62,6 +67,8 @@ class Interruption:
             try:
                 if action := spot_notice(self._endpoint):
                     self._notice(f"spot notice: {action}")
+                elif self._rebalance and (at := rebalance_recommended(self._endpoint)):
+                    self._notice(f"rebalance recommendation of {at}")
                 failures = 0
             except (OSError, ValueError):
                 failures += 1
@@ -76,3 +83,12 @@ def spot_notice(endpoint: str) -> str | None:
     """
     notice = metadata.read(endpoint, NOTICE_PATH)
     return None if notice is None else str(json.loads(notice).get("action", "terminate"))
+
+
+def rebalance_recommended(endpoint: str) -> str | None:
+    """Ask since when EC2 recommends to move elsewhere; None where it does not.
+
+    Raises OSError or ValueError where no instance metadata service answers.
+    """
+    notice = metadata.read(endpoint, REBALANCE_PATH)
+    return None if notice is None else str(json.loads(notice).get("noticeTime", "now"))

@@ -17,8 +17,9 @@ from imaging import decode
 from registry.channels.channel import Channel
 from registry.encoding import canonical
 from registry.errors import NumberTaken, ObjectExists, ObjectMissing
-from registry.gates import State, states
+from registry.gates import State, failed, states
 from registry.layout import (
+    blob_key,
     machine_key,
     machines_prefix,
     study_weights_key,
@@ -73,6 +74,7 @@ from training.networks.pretrained import PackagedWeights, find_packaged, read_pa
 PROBES: Final = 5
 _PARITY_PHOTOS: Final = 1000
 _PARITY_PHOTOS_FROZEN: Final = 100  # a network that is large for a CPU, and that is exported as it was embedded with
+_REPORT: Final = "report.html"
 _TESTS: Final = 4  # parts of evaluation: export, what the model is asked, calibration, abstention
 _KEPT: Final = 256  # training photos whose pixels a frozen network's export is compared and quantised by
 _LOCK: Final = Path(__file__).parents[2] / "requirements" / "training.txt"
@@ -89,6 +91,7 @@ def run_job(
     lake: ObjectStore,
     catalog: Catalog,
     directory: Path,
+    model_store: str | None = None,
     prod: Channel | None = None,
     should_stop: Callable[[], bool] = lambda: False,
     trained_by: str = "unknown",
@@ -98,13 +101,14 @@ def run_job(
 ) -> JobResult:
     """Do what `spec` asks, from the job's last checkpoint if it has one; gives the result, which is also stored.
 
-    A job that ended is not run again. `directory` holds what is made on the way. A training that cannot succeed is a
-    result too: `status` is failed and `error` names the outcome. A model that fails a gate is published all the same,
-    for people and the next training to learn from; its metrics and the result's message say so, and whether it may
-    serve is for a certificate to say. It is compared with the active version on `prod`, if there is one. A trial of a
-    study publishes nothing: its result has the figures of the validation photos, and no test photo is looked at. Raises
-    Interrupted soon after `should_stop` said yes, with a checkpoint written, and registry errors when a store does not
-    answer: then run the job again.
+    A job that ended is not run again. `directory` holds what is made on the way. A training that cannot succeed is
+    a result too: `status` is failed and `error` names the outcome. A model that fails a gate is published all the
+    same, for people and the next training to learn from; its metrics and the result's message say so, and whether
+    it may serve is for a certificate to say. It is compared with the active version on `prod`, if there is one. The
+    result names its report, where `model_store` says in which bucket that is. A trial of a study publishes nothing:
+    its result has the figures of the validation photos, and no test photo is looked at. Raises Interrupted soon
+    after `should_stop` said yes, with a checkpoint written, and registry errors when a store does not answer: then
+    run the job again.
     """
     if ended := find_result(workspace, job):
         return ended
@@ -131,7 +135,7 @@ def run_job(
             say("falls back", {"message": instead})
             run = replace(run, spec=spec, instead=instead, group=None)
         if spec.study is not None:
-            result = JobResult(job=job, status="succeeded", metrics=run.try_out())
+            result = JobResult(job=job, status="succeeded", outcome="measured", metrics=run.try_out())
         else:
             version = find_version(catalog, job) or run.build()
             result = JobResult(
@@ -140,6 +144,8 @@ def run_job(
                 version=version.number,
                 digest=version.digest,
                 metrics=dict(version.metrics),
+                outcome="refused" if failed(version.metrics) else "published",
+                report=_report(version, model_store),
                 message="; ".join(filter(None, (version.lineage.get("instead"), _gates_message(version)))) or None,
             )
         result = replace(result, seconds=round(clock() - started, 2))
@@ -148,6 +154,14 @@ def run_job(
     except TrainingError as error:
         result = JobResult(job=job, status="failed", error=type(error).__name__, message=str(error))
     return store_result(workspace, result)
+
+
+def _report(version: Version, model_store: str | None) -> str | None:
+    """Where people read about a version."""
+    file = version.file(_REPORT)
+    if model_store is None or file is None:
+        return None
+    return f"s3://{model_store}/{blob_key(version.model, file.sha256)}"
 
 
 def find_version(catalog: Catalog, job: str) -> Version | None:
@@ -435,12 +449,12 @@ class _Run:
             lineage=self._lineage(),
             abstained=abstained,
         )
-        write_report(report, self.directory / "report.html")
+        write_report(report, self.directory / _REPORT)
         write_model_card(report, self.directory / "model-card.md")
         write_sbom(
             self.directory / "sbom.cdx.json", model=self.catalog.model, job=self.job, weights=self._packaged_weights
         )
-        return {name: self.directory / name for name in (*contents, "report.html", "model-card.md", "sbom.cdx.json")}
+        return {name: self.directory / name for name in (*contents, _REPORT, "model-card.md", "sbom.cdx.json")}
 
     def _publish(
         self,

@@ -14,6 +14,8 @@ from petpark.errors import NOT_SO
 from petpark.models import decisions, model_versions
 from petpark.models.decisions import Successors
 from petpark.output import Cell, bad, moment, short
+from petpark.pipeline import certification
+from petpark.pipeline.certification import Woken
 from petpark.targets.target import Target
 from registry.channel_policy import ChannelPolicy
 from registry.channels.channel import ChannelEntry
@@ -64,6 +66,7 @@ def certify(
     certificate = decisions.certify(
         target, number, decision=decision.value, note=note, report=report, days=days, despite=despite or ()
     )
+    woken = certification.answer(target, certificate)
     after = decisions.successors(target, certificate) if decision is Decision.CERTIFIED else []
     fields: dict[str, Cell] = {
         "version": str(number),
@@ -75,8 +78,19 @@ def certify(
     }
     if certificate.despite:
         fields["despite"] = bad(", ".join(certificate.despite))
+    fields |= {f"pipeline {each.execution}": _woken(each) for each in woken}
     fields |= {f"next, for {entry.channel}": _who(entry) for entry in after}
-    run.output.record(fields, facts={**asdict(certificate), "may_promote": [asdict(entry) for entry in after]})
+    facts = {"may_promote": [asdict(entry) for entry in after], "pipelines": [asdict(each) for each in woken]}
+    run.output.record(fields, facts={**asdict(certificate), **facts})
+
+
+def _woken(each: Woken) -> Cell:
+    """What a pipeline makes of the decision."""
+    if each.problem:
+        return bad(each.problem)
+    if each.waited:
+        return "goes on"
+    return f"is over, and does not hear of this decision; to go on: petpark pipeline retry {each.execution}"
 
 
 def _warn(run: Invocation, target: Target, version: int, decision: Decision, *, yes: bool) -> None:

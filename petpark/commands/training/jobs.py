@@ -10,11 +10,12 @@ from petpark.commands.formatting import measured
 from petpark.commands.training import verdicts
 from petpark.errors import LogMissing, unwatched
 from petpark.jobs import cancellation, job_details, job_logs, job_summaries, submission
-from petpark.jobs.job_details import JobDetails
+from petpark.jobs.job_details import JobDetails, OrderedJob
 from petpark.jobs.job_summaries import JobSummary, Stage
 from petpark.models import gates
 from petpark.output import Cell, Section, bad, good, short
 from registry.identity import person
+from registry.layout import Role
 
 app = group("Training jobs: settings, progress, results.")
 
@@ -44,7 +45,11 @@ def show(ctx: typer.Context, job: Job) -> None:
     """Show one job: settings, gates, which gates its version failed and by how much, and suggestions."""
     run = invocation(ctx)
     target = run.target()
-    found = job_details.inspect(target, submission.resolve(target, job))
+    name = submission.resolve(target, job)
+    if (ordered := job_details.ordered(target, name)) is not None:
+        run.output.sections(_ordered(ordered), facts={**asdict(ordered.summary), **asdict(ordered)})
+        return
+    found = job_details.inspect(target, name)
     facts = {
         **asdict(found.summary),
         "spec": asdict(found.spec),
@@ -52,6 +57,7 @@ def show(ctx: typer.Context, job: Job) -> None:
         "boot_log": found.boot_log and asdict(found.boot_log),
         "progress": found.progress,
         "launches": [asdict(attempt) for attempt in found.launches],
+        "attempts": list(found.attempts),
         **verdicts.facts(found),
     }
     run.output.sections(_sections(found), facts=facts)
@@ -73,6 +79,8 @@ def cancel(
         "why": ended.why,
         "instances terminated": ", ".join(ended.instances) or "none was running",
     }
+    if ended.executions:
+        fields["executions stopped"] = ", ".join(ended.executions)
     run.output.record(fields, facts=asdict(ended))
 
 
@@ -86,7 +94,7 @@ def logs(
     run = invocation(ctx)
     target = run.target()
     name = submission.resolve(target, job)
-    submission.load_spec(target, name)
+    cancellation.require_job(target.store(target.outputs.workspace, role=Role.PUBLISHER), name)
     said: list[job_logs.LogLine] = []
     with unwatched(f"Job {name} is unaffected.", f"Stop it: petpark jobs cancel {name} --why ..."):
         for line in job_logs.said(target, name, follow=follow):
@@ -127,11 +135,33 @@ def _sections(found: JobDetails) -> dict[str, Section]:
         f"Job {summary.job}": {name: value for name, value in head.items() if value},
         "Parameters, where not the defaults": {name: str(value) for name, value in found.parameters.items()},
         "Launches": {str(number): str(attempt) for number, attempt in enumerate(found.launches, start=1)},
+        "Attempts": {str(number): each for number, each in enumerate(found.attempts, start=1)},
         "Gates": gates.described(spec.evaluation.gates),
         "Checks": {name: str(value) for name, value in asdict(spec.evaluation.checks).items() if value != ""},
         "Metrics": measured(result.metrics) if result else {},
         **verdicts.failures(found),
         **_final_lines(found),
+    }
+
+
+def _ordered(found: OrderedJob) -> dict[str, Section]:
+    """A job that is not a training, or that has not begun to be one."""
+    result = found.result
+    head: dict[str, Cell] = {
+        "purpose": found.summary.purpose,
+        "stage": _stage(found.summary.stage),
+        "asked by": person(found.summary.requested_by),
+        "pipeline": found.pipeline or "",
+        "outcome": (result and result.outcome) or "",
+        "error": (result and result.error) or "",
+        "message": (result and result.message) or "",
+        "report": (result and result.report) or "",
+    }
+    return {
+        f"Job {found.summary.job}": {name: value for name, value in head.items() if value},
+        "Inputs": {name: str(value) for name, value in found.inputs.items()},
+        "Attempts": {str(number): each for number, each in enumerate(found.attempts, start=1)},
+        "Metrics": measured(result.metrics) if result else {},
     }
 
 
@@ -167,6 +197,8 @@ def _stage(stage: Stage) -> Cell:
 
 
 def _result(job: JobSummary) -> Cell:
+    if job.purpose not in {"train", "trial"}:
+        return f"{job.purpose}: {job.outcome or job.error or 'not ended'}"
     if job.version is None:
         return job.error or ("trial" if job.study else "")
     if job.gates_failed:

@@ -14,7 +14,8 @@ from petpark.commands.formatting import measured
 from petpark.commands.training import verdicts
 from petpark.data import datasets
 from petpark.errors import GATES_FAILED, unwatched
-from petpark.jobs import job_details, submission, weights
+from petpark.jobs import executions, job_details, submission, weights
+from petpark.jobs.executions import Execution, MoneySeen, StateSeen
 from petpark.jobs.submission import EpochSeen, Finished, InstanceSeen, ProgressSeen, Skipped
 from petpark.output import Cell
 from petpark.targets.target import Target
@@ -93,37 +94,46 @@ def train(
         )
 
     if resume:
-        job, start = submission.resolve(target, resume), submission.resume
+        job = submission.resolve(target, resume)
     else:
         job = submit(
             run, target, dataset, initial, plan, lambda spec, file: submission.submit(target, spec, weights=file)
         )
-        start = submission.launch
-    launched = _start(run, lambda tell: start(target, job, on_demand=on_demand, tell=tell))
-    facts: dict[str, Any] = {"job": job, **launched}
+    facts, follow = _start(run, target, job, resume=bool(resume), on_demand=on_demand)
     if watch:
-        _watch(run, target, facts)
+        _show_end(run, target, facts | follow())
     else:
         run.output.record(_shown(facts), facts=facts)
-        run.output.note("Follow it: petpark jobs list")
+        run.output.note(f"Follow it: petpark train --resume {job} --watch")
 
 
-def _start(run: Invocation, start: Callable[[Callable[[str], object]], str]) -> dict[str, str]:
-    """Start the job's instance, say what is going on, and give the facts of it."""
+def _start(
+    run: Invocation, target: Target, job: str, *, resume: bool, on_demand: bool
+) -> tuple[dict[str, Any], Callable[[], dict[str, Any]]]:
+    """Start a job, or go on with it: by the stack's state machine, or from here where it has none.
+
+    Returns the facts of that, and what follows the job to its end.
+    """
+    if target.outputs.pipeline is not None:
+        execution = executions.start_training(target, job, on_demand=on_demand)
+        facts = {"job": job, "execution": execution.arn}
+        run.output.stage(f"Job {job}, execution {execution.name} of the state machine")
+        return facts, lambda: watch_execution(run, target, execution)
     answers: list[str] = []
 
     def tell(answer: str) -> None:
         answers.append(answer)
         run.output.stage(answer)
 
-    return {"instance": start(tell), "launched": "; ".join(answers)}
-
-
-def _watch(run: Invocation, target: Target, facts: dict[str, Any]) -> None:
-    """Stay until the job has ended, and show what came of it; ends with 3 where its model failed gates."""
-    job, instance = facts["job"], facts["instance"]
+    instance = (submission.resume if resume else submission.launch)(target, job, on_demand=on_demand, tell=tell)
     run.output.stage(f"Job {job} on {instance}")
-    facts = facts | watch_job(run, target, job, instance)
+    facts = {"job": job, "instance": instance, "launched": "; ".join(answers)}
+    return facts, lambda: watch_job(run, target, job, instance)
+
+
+def _show_end(run: Invocation, target: Target, facts: dict[str, Any]) -> None:
+    """Show what came of a job; ends with 3 where its model failed gates."""
+    job = facts["job"]
     found = job_details.inspect(target, job)
     shown = _shown(facts) | {"gates": verdicts.outcome(found.judgement)}
     sections = {f"Job {job}": shown, "Metrics": measured(facts["metrics"]), **verdicts.failures(found)}
@@ -184,6 +194,39 @@ def watch_job(run: Invocation, target: Target, job: str, instance: str) -> dict[
                 case Finished():
                     ended = asdict(event.result)
     return {**ended, "epochs": epochs}
+
+
+def watch_execution(run: Invocation, target: Target, execution: Execution) -> dict[str, Any]:
+    """Show what happens to a job that the state machine runs; the facts of its end. Ctrl-C leaves it alone."""
+    job, usd = execution.job, 0.0
+    epochs: list[dict[str, Any]] = []
+    ended: dict[str, Any] = {}
+    detached = unwatched(
+        f"Job {job} continues.",
+        f"Watch it again: petpark train --resume {job} --watch. Stop it: petpark jobs cancel {job} --why ...",
+    )
+    with detached, run.output.progress(f"Job {job}") as report:
+        for event in executions.follow(target, execution):
+            spent = f"; {usd:.2f} USD so far" if usd else ""
+            match event:
+                case StateSeen():
+                    run.output.stage(f"{event.said}{f': {event.cause}' if event.cause else ''}{spent}")
+                case MoneySeen():
+                    usd = event.usd
+                case EpochSeen():
+                    epochs.append(asdict(event.record))
+                    said = submission.sentence(event.record) + spent
+                    report(event.record.epoch, event.record.of, said=said)
+                case ProgressSeen():
+                    said = submission.sentence(event.record) + spent
+                    report(event.record.done, event.record.of, event.record.doing, said)
+                case Skipped():
+                    run.output.stage(f"skipped {event.key} in the workspace: {event.problem}")
+                case Finished():
+                    ended = asdict(event.result)
+                case InstanceSeen():  # of trainings that this machine launched
+                    pass
+    return {**ended, "epochs": epochs, "usd": usd}
 
 
 def register(app: typer.Typer) -> None:

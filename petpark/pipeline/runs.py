@@ -1,0 +1,233 @@
+"""Executions of the state machine `pipeline`, from a dataset to prod. `docs/design/pipeline.md`."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from botocore.exceptions import ClientError
+
+from petpark.data import datasets
+from petpark.errors import PipelineMissing, PipelineNotStarted, PipelineRunning
+from petpark.ids import complete
+from petpark.jobs.executions import History, arn_of, machines, states_client
+from registry.layout import Role
+
+if TYPE_CHECKING:
+    from petpark.targets.target import Target
+
+_RUNNING: Final = "RUNNING"
+_START_SECONDS: Final = 60.0
+_RETRIES: Final = 99
+_LISTED: Final = 1000
+WAITING: Final = "WaitForCertification"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Started:
+    """A trigger's answer: the execution of these inputs, and whether it began now."""
+
+    name: str
+    began: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class PipelineRun:
+    """One execution of the pipeline."""
+
+    name: str
+    status: str
+    """RUNNING, SUCCEEDED, FAILED, TIMED_OUT or ABORTED."""
+    began: datetime
+    ended: datetime | None
+    dataset: str
+    state: str
+    """Where it is, or where it ended."""
+    version: int | None
+    usd: float | None
+    """What its jobs cost, once it succeeded."""
+    error: str
+    cause: str
+
+    @property
+    def waits(self) -> bool:
+        """Whether a person must decide now."""
+        return self.status == _RUNNING and self.state == WAITING
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """The execution entered a state, or something in it ended with an error."""
+
+    at: datetime
+    state: str
+    problem: str = ""
+
+
+def start(
+    target: Target,
+    dataset: str,
+    *,
+    force: str = "",
+    pause: Callable[[float], None] = time.sleep,
+    clock: Callable[[], float] = time.monotonic,
+) -> Started:
+    """Start the pipeline of a dataset, as any trigger does: the same inputs run once, unless `force` makes them others.
+
+    Raises `PipelineNotStarted`, `StackOutdated`, training's `DatasetMissing`.
+    """
+    sha256 = datasets.resolve(target, dataset)
+    given = {"dataset": sha256, "force": force, "requested_by": target.identity(role=Role.PUBLISHER)}
+    client = states_client(target)
+    made = client.start_execution(stateMachineArn=machines(target).start, input=json.dumps(given, sort_keys=True))
+    deadline = clock() + _START_SECONDS
+    while (found := client.describe_execution(executionArn=made["executionArn"]))["status"] == _RUNNING:
+        if clock() >= deadline:
+            raise PipelineNotStarted(
+                f"The trigger {made['executionArn']} has not answered within {_START_SECONDS:.0f} s.",
+                next_step="petpark pipeline status",
+            )
+        pause(0.3)
+    output: Mapping[str, Any] = json.loads(found.get("output", "{}"))
+    if found["status"] != "SUCCEEDED" or "execution" not in output:
+        why = found.get("cause") or found.get("error") or f"it ended as {found['status']}"
+        raise PipelineNotStarted(f"The pipeline was not started: {why}", next_step="petpark data list")
+    return Started(name=output["execution"].rpartition(":")[2], began=bool(output["started"]))
+
+
+def retry(target: Target, name: str) -> Started:
+    """Run a pipeline that ended again: its jobs that have a result are not done twice.
+
+    Raises `PipelineRunning`, `PipelineMissing`, `PipelineNotStarted`.
+    """
+    before = show(target, name)
+    if before.status == _RUNNING:
+        raise PipelineRunning(
+            f"Pipeline {name} runs, and is at {before.state}.", next_step=f"petpark pipeline status {name}"
+        )
+    for number in range(2, _RETRIES + 1):
+        begun = start(target, before.dataset, force=f"retry-{number}")
+        if begun.began:
+            return begun
+        if show(target, begun.name).status == _RUNNING:
+            raise PipelineRunning(
+                f"Pipeline {begun.name} runs already, for the same dataset.",
+                next_step=f"petpark pipeline status {begun.name}",
+            )
+    raise PipelineNotStarted(
+        f"Dataset {before.dataset[:12]} was retried {_RETRIES} times.", next_step="petpark pipeline status"
+    )
+
+
+def listed(target: Target, *, limit: int) -> list[PipelineRun]:
+    """The newest executions, newest first."""
+    return [_run(target, arn) for arn in _newest(target, limit)]
+
+
+def show(target: Target, name: str) -> PipelineRun:
+    """One execution; raises `PipelineMissing`."""
+    return _run(target, arn_of(machines(target).pipeline, name))
+
+
+def resolve(target: Target, beginning: str) -> str:
+    """The one execution whose name begins so, the newest for an empty text; `PipelineMissing`, `IdAmbiguous`."""
+    names = [arn.rpartition(":")[2] for arn in _newest(target, _LISTED if beginning else 1)]
+    if not beginning and not names:
+        raise PipelineMissing("No pipeline was started yet.", next_step="petpark pipeline start --dataset SHA")
+    return complete("pipelines", beginning or names[0], names, listing="petpark pipeline status")
+
+
+def history(target: Target, name: str) -> list[Step]:
+    """Everything that an execution went through, oldest first; raises `PipelineMissing`."""
+    show(target, name)
+    found = (step_of(event) for event in History(target, arn_of(machines(target).pipeline, name)).new())
+    return [step for step in found if step is not None]
+
+
+def follow(
+    target: Target, name: str, *, poll: float = 2.0, pause: Callable[[float], None] = time.sleep
+) -> Iterator[Step | PipelineRun]:
+    """Yield an execution's steps until it has ended; the run itself is last. Raises `PipelineMissing`."""
+    seen = History(target, arn_of(machines(target).pipeline, name))
+    while True:
+        run = show(target, name)  # first: what it went through until it ended is read after that
+        yield from (step for event in seen.new() if (step := step_of(event)) is not None)
+        if run.status != _RUNNING:
+            yield run
+            return
+        pause(poll)
+
+
+def step_of(event: Mapping[str, Any]) -> Step | None:
+    """What an event of the history says to people; None where it says nothing."""
+    at = event["timestamp"].astimezone(UTC)
+    if (entered := event.get("stateEnteredEventDetails")) is not None:
+        return Step(at=at, state=entered["name"])
+    for kind in ("taskFailedEventDetails", "taskTimedOutEventDetails"):
+        if (details := event.get(kind)) is not None:
+            return Step(at=at, state="", problem=_problem(details.get("error", ""), details.get("cause", "")))
+    return None
+
+
+def visited(steps: Sequence[Step]) -> list[str]:
+    """The states that were entered, each once, in order."""
+    return list(dict.fromkeys(step.state for step in steps if step.state))
+
+
+def _problem(error: str, cause: str) -> str:
+    """A job's own error and cause: those of a child execution are in its description, as JSON."""
+    try:
+        child: Mapping[str, Any] = json.loads(cause)
+        error, cause = child.get("Error", error), child.get("Cause", child.get("Status", ""))
+    except (ValueError, AttributeError):
+        pass
+    return f"{error}: {cause}".rstrip(": ")
+
+
+def _run(target: Target, arn: str) -> PipelineRun:
+    try:
+        found = states_client(target).describe_execution(executionArn=arn)
+    except ClientError as error:
+        if error.response.get("Error", {}).get("Code") != "ExecutionDoesNotExist":
+            raise
+        raise PipelineMissing(
+            f"There is no pipeline {arn.rpartition(':')[2]}.", next_step="petpark pipeline status"
+        ) from None
+    output: Mapping[str, Any] = json.loads(found.get("output") or "{}")
+    ended = found.get("stopDate")
+    return PipelineRun(
+        name=arn.rpartition(":")[2],
+        status=found["status"],
+        began=found["startDate"].astimezone(UTC),
+        ended=ended.astimezone(UTC) if ended else None,
+        dataset=str(json.loads(found.get("input") or "{}").get("dataset", "")),
+        state=_state(target, arn),
+        version=output.get("version"),
+        usd=output.get("usd"),
+        error=found.get("error", ""),
+        cause=found.get("cause", ""),
+    )
+
+
+def _state(target: Target, arn: str) -> str:
+    """The state that was entered last."""
+    newest = states_client(target).get_execution_history(executionArn=arn, reverseOrder=True, maxResults=50)["events"]
+    names = (event.get("stateEnteredEventDetails", {}).get("name", "") for event in newest)
+    return next((name for name in names if name), "")
+
+
+def _newest(target: Target, limit: int) -> list[str]:
+    """ARNs of the newest executions. https://docs.aws.amazon.com/step-functions/latest/apireference/API_ListExecutions.html"""
+    pages = (
+        states_client(target)
+        .get_paginator("list_executions")
+        .paginate(
+            stateMachineArn=machines(target).pipeline.rpartition(":")[0],
+            PaginationConfig={"MaxItems": limit, "PageSize": min(limit, 100)},
+        )
+    )
+    return [one["executionArn"] for page in pages for one in page["executions"]][:limit]

@@ -1,0 +1,107 @@
+"""How a job's attempt ended, as the state machine `job` hears it. Pure decisions; `docs/design/pipeline.md`, Errors."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from botocore.exceptions import BotoCoreError, ClientError, ConnectionError, HTTPClientError
+
+from registry.errors import KeyUnavailable, StoreUnavailable
+from registry.layout import job_result_key
+from training.errors import Interrupted, TookTooLong
+from training.job import JobResult
+
+SUCCEEDED, FAILED, UNUSABLE, INTERRUPTED, UNREACHABLE = range(5)
+"""Exit statuses of `python -m training`, and of the worker itself."""
+
+_PASSING: Final = frozenset(
+    {
+        *("InternalError", "InternalFailure", "InternalServerError", "RequestTimeout", "RequestTimeoutException"),
+        *("ServiceUnavailable", "SlowDown", "Throttling", "ThrottlingException", "TooManyRequestsException"),
+        *("500", "502", "503", "504"),
+    }
+)
+
+
+class Error(StrEnum):
+    """What a worker answers with."""
+
+    INTERRUPTED = "Interrupted"
+    CODE_FAILED = "CodeFailed"
+    TIMED_OUT = "TimedOut"
+    CANCELLED = "Cancelled"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ending:
+    """A job's end: its stored result (`error` None), or an error and a sentence about it."""
+
+    job: str
+    error: Error | None = None
+    cause: str = ""
+
+    @property
+    def output(self) -> dict[str, object]:
+        """Of a success: where the result is, for results do not travel through states."""
+        return {"result": job_result_key(self.job)}
+
+    @property
+    def status(self) -> int:
+        """The worker's exit status."""
+        if self.error is None:
+            return SUCCEEDED
+        return INTERRUPTED if self.error is Error.INTERRUPTED else FAILED
+
+
+def of_result(result: JobResult) -> Ending:
+    """What a stored result means. A refusal is a job that succeeded."""
+    if result.status == "succeeded":
+        return Ending(job=result.job)
+    said = f"{result.error}: {result.message}"
+    if result.status == "cancelled":
+        return Ending(job=result.job, error=Error.CANCELLED, cause=said)
+    error = Error.TIMED_OUT if result.error == TookTooLong.__name__ else Error.CODE_FAILED
+    return Ending(job=result.job, error=error, cause=said)
+
+
+def of_training(job: str, status: int, result: JobResult | None, *, why: str | None, last_lines: str) -> Ending:
+    """How a training's process ended: by its result if it stored one, else by its exit `status`.
+
+    `why` says why it was asked to stop, if it was. Negative statuses, or those above 128, are signals: nobody knows
+    whether the machine or the code is to blame, so another attempt is made, and their number is limited.
+    """
+    if result is not None:
+        ending = of_result(result)
+        return ending if ending.error is None else _with_log(ending, last_lines)
+    if why is not None:
+        return Ending(job=job, error=Error.INTERRUPTED, cause=why)
+    if status in (FAILED, UNUSABLE):
+        said = f"the training ended with status {status} and without a result"
+        return _with_log(Ending(job=job, error=Error.CODE_FAILED, cause=said), last_lines)
+    said = f"the training ended with status {status} before it was done"
+    return _with_log(Ending(job=job, error=Error.INTERRUPTED, cause=said), last_lines)
+
+
+def of_error(job: str, error: Exception) -> Ending:
+    """What an exception leads to: another attempt where another machine, or a later time, can help."""
+    said = f"{type(error).__name__}: {error}"
+    if isinstance(error, TookTooLong):
+        return Ending(job=job, error=Error.TIMED_OUT, cause=said)
+    return Ending(job=job, error=Error.INTERRUPTED if passes(error) else Error.CODE_FAILED, cause=said)
+
+
+def passes(error: Exception) -> bool:
+    """Whether an error says that this machine goes, or that a service does not answer now."""
+    if isinstance(error, ClientError):
+        code = error.response.get("Error", {}).get("Code", "")
+        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        return code in _PASSING or status >= 500
+    if isinstance(error, BotoCoreError):
+        return isinstance(error, ConnectionError | HTTPClientError)
+    return isinstance(error, Interrupted | StoreUnavailable | KeyUnavailable)
+
+
+def _with_log(ending: Ending, last_lines: str) -> Ending:
+    if not last_lines:
+        return ending
+    return Ending(job=ending.job, error=ending.error, cause=f"{ending.cause}\nLast lines of the log:\n{last_lines}")

@@ -1,0 +1,122 @@
+"""A job's order: what it is for, as the state machine `job` wrote it. Plain JSON, read strictly."""
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final, Self, cast
+
+from registry.encoding import Fields
+from registry.errors import ObjectMissing
+from registry.layout import job_order_key
+from registry.store.object_store import ObjectStore
+from training.job import IDENTITY
+
+SCHEMA: Final = "petpark.order/1"
+JOB: Final = re.compile(r"[a-z0-9-]{1,64}")
+_PIPELINE: Final = re.compile(r"[A-Za-z0-9_-]{1,80}")
+
+
+class Purpose(StrEnum):
+    """What a job is for."""
+
+    TRAIN = "train"
+    TRIAL = "trial"
+    DATASET = "dataset"
+    MOVE = "move"
+    APPLICATION_TEST = "application-test"
+    CANARY = "canary"
+    READ_BACK = "read-back"
+    REPORT = "report"
+
+    @property
+    def trains(self) -> bool:
+        """Whether it runs on the machine `training`; all others run on `small`."""
+        return self in {Purpose.TRAIN, Purpose.TRIAL}
+
+
+class OrderMissing(Exception):
+    """A job has no order, so nobody said what it is for."""
+
+
+class OrderMalformed(Exception):
+    """A job's order, or one of its inputs, cannot be read."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """What a job is for."""
+
+    job: str
+    purpose: Purpose
+    requested_by: str
+    """ARN of the person or role that wants it."""
+    pipeline: str | None
+    """Name of the pipeline's execution that it is a stage of."""
+    max_seconds: int
+    inputs: Mapping[str, object]
+
+    @classmethod
+    def from_json(cls, data: bytes) -> Self:
+        """Read it; OrderMalformed says what it should have been."""
+        try:
+            fields = Fields(_parse(data))
+            fields.constant("schema", SCHEMA)
+            order = cls(
+                job=fields.text("job", JOB),
+                purpose=Purpose(fields.text("purpose")),
+                requested_by=fields.text("requested_by", IDENTITY),
+                pipeline=fields.optional_text("pipeline", _PIPELINE),
+                max_seconds=fields.count("max_seconds"),
+                inputs=fields.nested("inputs").rest(),
+            )
+            fields.done()
+        except ValueError as error:
+            raise OrderMalformed(f"this is no order: {error}") from error
+        return order
+
+    def read[T](self, read: Callable[[Fields], T]) -> T:
+        """Read all inputs strictly by `read`; OrderMalformed names the input that is wrong, missing or unknown."""
+        fields = Fields(self.inputs)
+        try:
+            found = read(fields)
+            fields.done()
+        except ValueError as error:
+            raise OrderMalformed(f"the inputs of purpose {self.purpose} are wrong: {error}") from error
+        return found
+
+
+def load_order(workspace: ObjectStore, job: str) -> Order:
+    """Returns a job's order; OrderMissing, OrderMalformed."""
+    try:
+        order = Order.from_json(workspace.get(job_order_key(job)))
+    except ObjectMissing as error:
+        raise OrderMissing(f"job {job} has no order ({job_order_key(job)}); the state machine writes it") from error
+    if order.job != job:
+        raise OrderMalformed(f"the order of job {job} names job {order.job}")
+    return order
+
+
+def _parse(data: bytes) -> dict[str, object]:
+    """JSON without repeated names; a whole number may be written as 3600.0, as state machines may do."""
+    return json_object(json.loads(data.decode("utf-8"), object_pairs_hook=_once, parse_float=_number))
+
+
+def json_object(value: object) -> dict[str, object]:
+    """Returns what JSON has as an object; ValueError for anything else."""
+    if isinstance(value, dict):
+        return cast("dict[str, object]", value)
+    raise ValueError("it is not a JSON object")
+
+
+def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a name stands twice")
+    return found
+
+
+def _number(text: str) -> int | float:
+    value = float(text)
+    return int(value) if value.is_integer() else value

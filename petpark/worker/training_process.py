@@ -1,0 +1,80 @@
+"""A training as a process of its own: its memory, its threads and its crashes are not the worker's."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, TextIO
+
+_LINES: Final = 12
+_POLL_SECONDS: Final = 0.2
+_GRACE_SECONDS: Final = 100.0
+"""For the last checkpoint, between SIGTERM and SIGKILL: processes that train together need up to 90 s. A spot instance
+is taken two minutes after its notice."""
+
+COMMAND: Final = (sys.executable, "-m", "training")
+
+
+class TrainingProcess:
+    """Runs `command`, passes its output on, and remembers the last lines of it."""
+
+    def __init__(self, command: Sequence[str] = COMMAND, *, say: Callable[[str], None]) -> None:
+        self._command = command
+        self._say = say
+        self._tail: deque[str] = deque(maxlen=_LINES)
+
+    @property
+    def last_lines(self) -> str:
+        """The end of its output, for people."""
+        return "\n".join(self._tail)
+
+    def run(self, stop: Callable[[], bool], variables: Mapping[str, str], *, grace: float = _GRACE_SECONDS) -> int:
+        """Returns its exit status; negative for a signal. Once `stop` says yes it is asked to end, then killed."""
+        process = subprocess.Popen(
+            self._command,
+            env={**os.environ, **variables},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            start_new_session=True,  # a SIGTERM for the worker reaches it by the worker alone, once
+        )
+        assert process.stdout is not None  # noqa: S101 - it is a pipe
+        reader = threading.Thread(target=self._read, args=(process.stdout,), name="training-output", daemon=True)
+        reader.start()
+        try:
+            status = _wait(process, stop, grace)
+        finally:
+            if process.poll() is None:
+                _end_all(process)
+        reader.join(_GRACE_SECONDS)
+        return status
+
+    def _read(self, output: TextIO) -> None:
+        with output:
+            for line in output:
+                self._tail.append(line.rstrip("\n"))
+                self._say(line.rstrip("\n"))
+
+
+def _wait(process: subprocess.Popen[str], stop: Callable[[], bool], grace: float) -> int:
+    while not stop():
+        try:
+            return process.wait(_POLL_SECONDS)
+        except subprocess.TimeoutExpired:
+            continue
+    process.send_signal(signal.SIGTERM)
+    try:
+        return process.wait(grace)
+    except subprocess.TimeoutExpired:
+        _end_all(process)
+        return process.wait()
+
+
+def _end_all(process: subprocess.Popen[str]) -> None:
+    """Kill the process and those that it started."""
+    os.killpg(process.pid, signal.SIGKILL)

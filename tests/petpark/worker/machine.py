@@ -1,0 +1,99 @@
+"""A state machine's side of a job, in memory: tokens, who waits for them, and what was answered."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from botocore.exceptions import ClientError, EndpointConnectionError
+
+from petpark.worker.life import Attempt
+from petpark.worker.tokens import Tokens
+from registry.layout import boot_token_key, job_order_key, run_token_key
+from registry.store.memory_store import MemoryStore
+
+JOB, ATTEMPT = "train-0123456789abcdef", "train-0123456789abcdef.1"
+ASKER = "arn:aws:sts::123456789012:assumed-role/publisher/ana"
+
+
+def order(purpose: str = "train", /, *, job: str = JOB, max_seconds: Any = 3600, **inputs: Any) -> dict[str, Any]:
+    """An order as the state machine writes it."""
+    return {
+        "schema": "petpark.order/1",
+        "job": job,
+        "purpose": purpose,
+        "requested_by": ASKER,
+        "pipeline": None,
+        "max_seconds": max_seconds,
+        "inputs": inputs,
+    }
+
+
+@dataclass
+class Machine:
+    """Steps of `Boot` and `Run`; the `client` side raises and forgets as Step Functions does.
+
+    `faults` are taken one a call: `lost` does what was asked and loses the answer, `down` does nothing.
+    """
+
+    store: MemoryStore = field(default_factory=MemoryStore)
+    waited_for: set[str] = field(default_factory=set[str])
+    answers: list[tuple[str, str, Any]] = field(default_factory=list[tuple[str, str, Any]])
+    beats: int = 0
+    faults: list[str] = field(default_factory=list[str])
+    goes: bool = True  # on to `Run` once the boot was answered
+    at: float = 0.0
+
+    def begin(self, order: dict[str, Any] | None) -> "Machine":
+        """As far as the state `Boot`."""
+        if order is not None:
+            self.store.create(job_order_key(JOB), json.dumps(order).encode())
+        self._store_token(boot_token_key(JOB, ATTEMPT), "boot")
+        return self
+
+    def _store_token(self, key: str, token: str) -> None:
+        self.waited_for.add(token)
+        self.store.create(key, json.dumps({"token": token}).encode())
+
+    def send_task_success(self, *, output: str, **named: str) -> None:
+        self._take(named["taskToken"], "success", json.loads(output), ends=True)
+
+    def send_task_failure(self, *, error: str, cause: str, **named: str) -> None:
+        self._take(named["taskToken"], error, cause, ends=True)
+
+    def send_task_heartbeat(self, **named: str) -> None:
+        self.beats += 1
+        self._take(named["taskToken"], "beat", None, ends=False)
+
+    def _take(self, token: str, what: str, said: Any, *, ends: bool) -> None:
+        fault = self.faults.pop(0) if self.faults else ""
+        if fault == "down":
+            raise EndpointConnectionError(endpoint_url="states")
+        if token not in self.waited_for:
+            raise ClientError({"Error": {"Code": "TaskTimedOut", "Message": "no"}}, "SendTask")
+        if ends:
+            self.waited_for.remove(token)
+            self.answers.append((token, what, said))
+            if (token, what) == ("boot", "success") and self.goes:
+                self._store_token(run_token_key(JOB, ATTEMPT), "run")
+        if fault == "lost":
+            raise EndpointConnectionError(endpoint_url="states")
+
+    def attempt(self, *, taken_away: Callable[[], str | None] = lambda: None, heartbeat: float = 0.05) -> Attempt:
+        """What a worker is given; its clock goes by what it waits."""
+
+        def pause(seconds: float) -> None:
+            self.at += seconds
+
+        return Attempt(
+            job=JOB,
+            name=ATTEMPT,
+            instance="i-1",
+            workspace=self.store,
+            tokens=Tokens(self),  # pyright: ignore[reportArgumentType]
+            heartbeat_seconds=heartbeat,
+            taken_away=taken_away,
+            say=lambda _event, _facts: None,
+            pause=pause,
+            clock=lambda: self.at,
+        )
