@@ -44,16 +44,16 @@ class StepFunctions:
             self.on_start(self.executions[arn])
         return {"executionArn": arn}
 
-    def describe_execution(self, *, executionArn: str) -> dict[str, Any]:  # noqa: N803
+    def describe_execution(self, *, executionArn: str) -> dict[str, Any]:
         if executionArn not in self.executions:
             raise refused("ExecutionDoesNotExist")
         self.on_look(self.executions[executionArn])
         return self.executions[executionArn]
 
-    def stop_execution(self, *, executionArn: str, error: str, cause: str) -> None:  # noqa: N803
+    def stop_execution(self, *, executionArn: str, error: str, cause: str) -> None:
         self.executions[executionArn] |= {"status": "ABORTED", "error": error, "cause": cause, "stopDate": AT}
 
-    def get_execution_history(self, *, executionArn: str, **_more: Any) -> dict[str, Any]:  # noqa: N803
+    def get_execution_history(self, *, executionArn: str, **_more: Any) -> dict[str, Any]:
         return {"events": self.histories.get(executionArn, [])[::-1]}
 
     def get_paginator(self, operation: str) -> Any:
