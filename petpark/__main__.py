@@ -26,15 +26,11 @@ class Program(Commands):
         ),
         "state": Listed(
             "petpark.commands.operations.state",
-            "The recorded state of a stack, from which `petpark preview --recorded` makes a plan.",
+            "The state of a stack: a record for previews without credentials, and what was changed by hand.",
         ),
         "deploy": Listed(
             "petpark.commands.operations.deploy",
             "Run `pulumi up` if the plan is still the one that was reviewed, and check what answers afterwards.",
-        ),
-        "drift": Listed(
-            "petpark.commands.operations.drift",
-            "Show what was changed in the stack by hand since `pulumi up`; changes nothing.",
         ),
         "teardown": Listed(
             "petpark.commands.operations.teardown",

@@ -111,7 +111,7 @@ class Service:
             return
         children = tree(self.pid)[1:]
         self.process.send_signal(signal.SIGCONT)
-        stop(self.process, patience=10)
+        stop(self.process, timeout=10)
         for pid in children:
             try:
                 os.kill(pid, signal.SIGKILL)

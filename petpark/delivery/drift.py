@@ -51,7 +51,7 @@ def body(drift: Drift, mark: str) -> str:
         part = "".join(f"{line}\n" for line in _resource(resource))
         if len(text) + len(part) > LIMIT - _LAST_LINE:
             left = len(drift.resources) - place
-            return f"{text}… and {left} more: `petpark drift --stack {escape(drift.stack)}` lists all.\n"
+            return f"{text}… and {left} more: `petpark state drift --stack {escape(drift.stack)}` lists all.\n"
         text += part
     return text
 

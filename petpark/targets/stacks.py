@@ -41,6 +41,7 @@ class EndpointOutputs:
     api_keys: str = "open"
     """`required` or `open`"""
     instance_id: str | None = None
+    autoscaling_group: str | None = None
     target_group: str | None = None
     load_balancer: str | None = None
     load_balancer_name: str | None = None
@@ -119,6 +120,7 @@ def parse(stack: str, outputs: Mapping[str, Any]) -> StackOutputs:
                 log_group=endpoint["log_group"],
                 api_keys=endpoint.get("api_keys", "open"),
                 instance_id=endpoint.get("instance_id"),
+                autoscaling_group=endpoint.get("autoscaling_group"),
                 target_group=endpoint.get("target_group"),
                 load_balancer=endpoint.get("load_balancer"),
                 load_balancer_name=endpoint.get("load_balancer_name"),

@@ -35,7 +35,7 @@ def test_zizmor_has_nothing_to_say() -> None:
         ("@de0fac2e4500dabe0009e67214ff5f5447ce83dd", "@v6"),
         ("persist-credentials: false", "persist-credentials: true"),
         ("permissions: {}", "permissions: write-all"),
-        ("petpark drift --issue", "petpark drift --stack ${{ github.head_ref }}"),
+        ("petpark state drift --issue", "petpark state drift --stack ${{ github.head_ref }}"),
     ],
 )
 def test_zizmor_finds_what_it_is_there_for(tmp_path: Path, written: str, instead: str) -> None:

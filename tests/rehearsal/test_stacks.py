@@ -214,7 +214,7 @@ def test_a_second_up_changes_nothing(environment, stack):
 
 @pytest.mark.parametrize("stack", STACKS)
 def test_what_aws_added_to_a_stack_is_no_drift(readme, stack):
-    done = readme.by(delivery_roles.PREVIEW, f"petpark drift --stack {stack}")
+    done = readme.by(delivery_roles.PREVIEW, f"petpark state drift --stack {stack}")
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"Stack {stack} is as it was deployed." in done.stdout
 
@@ -225,12 +225,12 @@ def test_what_is_changed_by_hand_is_found_and_stays_found_until_it_is_undone(rea
     (before,) = logs.describe_log_groups(logGroupNamePrefix=group)["logGroups"]
     logs.put_retention_policy(logGroupName=group, retentionInDays=1)
     for _ in range(2):  # what was seen is not taken for what was deployed
-        done = readme.by(delivery_roles.PREVIEW, "petpark drift --stack prod --json")
+        done = readme.by(delivery_roles.PREVIEW, "petpark state drift --stack prod --json")
         assert done.returncode == 1, done.stderr
         (found,) = json.loads(done.stdout)["resources"]
         assert (found["op"], found["urn"].rpartition("::")[2]) == ("update", "endpoint-machine-log")
     logs.put_retention_policy(logGroupName=group, retentionInDays=before["retentionInDays"])
-    assert readme.by(delivery_roles.PREVIEW, "petpark drift --stack prod").returncode == 0
+    assert readme.by(delivery_roles.PREVIEW, "petpark state drift --stack prod").returncode == 0
 
 
 def test_taking_it_down_by_readmes_commands_leaves_nothing(readme, environment):

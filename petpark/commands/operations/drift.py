@@ -1,4 +1,4 @@
-"""`petpark drift`."""
+"""`petpark state drift`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from petpark.app import example, invocation
+from petpark.app import invocation
 from petpark.commands.operations.doctor import checkout
 from petpark.errors import NOT_SO
 
@@ -52,8 +52,3 @@ def drift(
     run.output.table(columns, rows, facts=facts, empty=f"Stack {run.stack} is as it was deployed.")
     if found.resources and not issue:
         raise typer.Exit(NOT_SO)
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command to the program."""
-    app.command("drift", epilog=example("petpark drift --stack prod", "petpark drift --stack test --json"))(drift)

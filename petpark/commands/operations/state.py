@@ -11,11 +11,13 @@ from rich.text import Text
 
 from petpark.app import example, group, invocation
 from petpark.commands.operations.doctor import checkout
+from petpark.commands.operations.drift import drift
 from petpark.errors import describe
 from petpark.output import Output
 from petpark.targets.target import Target
 
-app = group("The recorded state of a stack, from which `petpark preview --recorded` makes a plan.")
+app = group("The state of a stack: a record for previews without credentials, and what was changed by hand.")
+app.command(epilog=example("petpark state drift --stack prod", "petpark state drift --stack test --json"))(drift)
 
 
 @app.command(

@@ -1,4 +1,4 @@
-"""`petpark drift`: what was changed by hand, and the one issue about it."""
+"""`petpark state drift`: what was changed by hand, and the one issue about it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def client(api: Api) -> Repository:
 
 def test_what_was_changed_by_hand_is_named_and_ends_with_1(checkout: Checkout) -> None:
     checkout.says(refresh={"events": [CHANGED, SAME]})
-    found = checkout.run("drift", "--stack", "test", "--json")
+    found = checkout.run("state", "drift", "--stack", "test", "--json")
     assert found.exit_code == 1, found.output
     (resource,) = json.loads(found.output)["resources"]
     assert resource == {"op": "update", "urn": URN, "properties": ["tags.Name"]}
@@ -47,7 +47,7 @@ def test_what_was_changed_by_hand_is_named_and_ends_with_1(checkout: Checkout) -
 
 def test_a_stack_as_it_was_deployed_ends_with_0(checkout: Checkout) -> None:
     checkout.says(refresh={"events": [SAME]})
-    found = checkout.run("drift", "--stack", "test")
+    found = checkout.run("state", "drift", "--stack", "test")
     assert found.exit_code == 0, found.output
     assert "is as it was deployed" in found.output
 
@@ -55,21 +55,23 @@ def test_a_stack_as_it_was_deployed_ends_with_0(checkout: Checkout) -> None:
 def test_one_issue_opens_follows_and_closes(checkout: Checkout, workflow: Callable[[], Api]) -> None:
     api = workflow()
     checkout.says(refresh={"events": [CHANGED]})
-    assert checkout.run("drift", "--issue").exit_code == 0, "the issue says it; a red run every day would say no more"
-    assert checkout.run("drift", "--issue").exit_code == 0
+    assert checkout.run("state", "drift", "--issue").exit_code == 0, (
+        "the issue says it; a red run every day would say no more"
+    )
+    assert checkout.run("state", "drift", "--issue").exit_code == 0
     (issue,) = api.issues
     assert issue["state"] == "open"
     assert "`tags.Name`: `park` → `mine`" in issue["body"]
     checkout.says(refresh={"events": [{**CHANGED, "op": "delete", "new": None}]})
-    checkout.run("drift", "--issue")
+    checkout.run("state", "drift", "--issue")
     assert "is gone" in api.issues[0]["body"]
     checkout.says(refresh={"events": []})
-    assert checkout.run("drift", "--issue").exit_code == 0
+    assert checkout.run("state", "drift", "--issue").exit_code == 0
     assert [each["state"] for each in api.issues] == ["closed"]
-    assert checkout.run("drift", "--issue").exit_code == 0
+    assert checkout.run("state", "drift", "--issue").exit_code == 0
     assert len(api.issues) == 1
     checkout.says(refresh={"events": [CHANGED]})
-    checkout.run("drift", "--issue")
+    checkout.run("state", "drift", "--issue")
     assert [each["state"] for each in api.issues] == ["closed", "open"]
 
 
