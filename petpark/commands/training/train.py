@@ -74,7 +74,7 @@ def train(
     With --watch it exits with 3 if the model failed gates: it is published, with suggestions.
     """
     if bool(dataset) == bool(resume):
-        raise typer.BadParameter("give either --dataset SHA for a new job, or --resume JOB for an interrupted one")
+        raise typer.BadParameter("use either --dataset SHA for a new job, or --resume JOB for an interrupted one")
     run = invocation(ctx)
     target = run.target()
 
@@ -109,7 +109,7 @@ def train(
 
 
 def _start(run: Invocation, start: Callable[[Callable[[str], object]], str]) -> dict[str, str]:
-    """Start the job's instance, say what is going on, and give the facts of it."""
+    """Start the job's instance, report progress, and return its facts."""
     answers: list[str] = []
 
     def tell(answer: str) -> None:
@@ -146,7 +146,7 @@ def submit(
     plan: Callable[[str, str | None], JobSpec],
     hand_in: Callable[[JobSpec, Path | None], str],
 ) -> str:
-    """Plan by dataset and initial weights, and hand the plan in with the weights' file, if they are not a version's.
+    """Plan by dataset and initial weights, and submit the plan with the weights' file, if they are not a version's.
 
     What could not succeed is refused before weights are fetched or anything is stored: see `jobs.admit` and
     `petpark.jobs.weights`.
