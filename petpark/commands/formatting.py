@@ -20,21 +20,21 @@ _HASH = re.compile(r"(sha256:)?[0-9a-f]{64}")
 _BOUNDS = ("_low", "_high")
 
 
-def _checked(told: str) -> str:
-    if not names_a_version(told):
-        raise typer.BadParameter(f"{told!r} is neither a version number nor the beginning of a digest.")
-    return told
+def _checked(text: str) -> str:
+    if not names_a_version(text):
+        raise typer.BadParameter(f"{text!r} is neither a version number nor the beginning of a digest.")
+    return text
 
 
-def _checked_if_given(told: str) -> str:
-    return _checked(told) if told else told
+def _checked_if_given(text: str) -> str:
+    return _checked(text) if text else text
 
 
 NAMED = "Version number, or at least four digits of its digest."
 
 
 def named(metavar: str, help: str) -> Any:
-    """Make a typer.Argument that takes a version; `petpark.models.model_versions.resolve` says which."""
+    """Make a typer.Argument for a version, as `petpark.models.model_versions.resolve` accepts it."""
     return typer.Argument(metavar=metavar, help=help, callback=_checked)
 
 
@@ -77,12 +77,12 @@ def brief(value: str) -> str:
 
 
 def details(error: RegistryError) -> dict[str, str]:
-    """What an outcome says, for a line that reports it."""
+    """An outcome's text, for a line that reports it."""
     return {"expected": error.expected, "found": error.actual, "next": error.next}
 
 
 def show_proofs(output: Output, proofs: Sequence[Proof], *, facts: object) -> None:
-    """A line for each thing that was looked at, and below it what is wrong with it."""
+    """A line for each check, and below it what is wrong."""
     lines = [
         Line(
             mark=good("✓") if proof.error is None else bad("✗"),

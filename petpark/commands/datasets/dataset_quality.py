@@ -1,4 +1,4 @@
-"""`petpark data report`, and what `petpark data ingest` says of quality."""
+"""`petpark data report`, and the quality in the output of `petpark data ingest`."""
 
 from __future__ import annotations
 
@@ -72,8 +72,8 @@ def table(output: Output, found: QualityReport, *, facts: object) -> None:
 def verdict(found: QualityReport) -> str:
     """What ingestion could see of quality, and how to learn the rest."""
     wanting = "; ".join(f"{result.asked}, found {result.found}" for result in found.failed)
-    said = f"failed: {wanting}" if wanting else "passes all checks that need no look at the photos"
-    return f"{said}. Full report: petpark data report {short(found.dataset)}"
+    summary = f"failed: {wanting}" if wanting else "passes all checks of the manifest"
+    return f"{summary}. Full report: petpark data report {short(found.dataset)}"
 
 
 def facts(found: QualityReport) -> dict[str, object]:

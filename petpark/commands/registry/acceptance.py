@@ -46,7 +46,7 @@ def run_test(
     Nothing is stored. Photos that the version was trained on are left out, including re-encoded copies.
     """
     if bool(version) == bool(endpoint):
-        raise typer.BadParameter("give either --version N or --endpoint URL")
+        raise typer.BadParameter("use either --version N or --endpoint URL")
     run = invocation(ctx)
     rows = None
     if index is not None:
@@ -99,8 +99,8 @@ def _left_out(tested: Tested) -> str:
     if tested.left_out is None:
         return "unknown which photos it was trained on"
     copies = sum(overlap.copy for overlap in tested.left_out.values())
-    said = f"{plural(len(tested.left_out), 'photo')} that it was trained on"
-    return f"{said}, {copies} of them as {'a copy' if copies == 1 else 'copies'} in other bytes" if copies else said
+    count = f"{plural(len(tested.left_out), 'photo')} that it was trained on"
+    return f"{count}, {copies} of them as {'a copy' if copies == 1 else 'copies'} in other bytes" if copies else count
 
 
 def _row(each: Share) -> tuple[Cell, ...]:

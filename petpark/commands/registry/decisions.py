@@ -26,7 +26,7 @@ Why = Annotated[str, typer.Option("--why", help="Reason, kept in the channel's l
 
 
 class Decision(StrEnum):
-    """What a QA expert can say about a version."""
+    """Decisions of a QA expert about a version."""
 
     CERTIFIED = "certified"
     REFUSED = "refused"
@@ -170,7 +170,7 @@ def _show(run: Invocation, target: Target, move: ChannelEntry, *, left: ChannelE
 
 
 def _asked(policy: ChannelPolicy) -> str:
-    """What a channel asks for, as the end of a sentence."""
+    """What a channel requires, as the end of a sentence."""
     parts = [
         "a valid certificate" if policy.certificate else "",
         "a person other than the certifier" if policy.two_people else "",
@@ -185,7 +185,7 @@ def _who(entry: Successors) -> str:
     if entry.movers is None:
         return f"every promoter except {entry.but} may promote it"
     if not entry.movers:
-        return f"nobody may promote it: {entry.but} certified it and is the channel's only allowed promoter"
+        return f"no person may promote it: {entry.but} certified it and is the channel's only allowed promoter"
     return f"{' or '.join(entry.movers)} may promote it"
 
 

@@ -44,8 +44,8 @@ def lineage(
 def _tree(origin: Origin, *, photos: bool) -> Tree:
     version = origin.version
     measured = "" if "accuracy" not in version.metrics else f", accuracy {accuracy(version.metrics)}"
-    told = f"  {short(version.digest)}, {moment(version.created_at)}{measured}"
-    tree = Tree(Text.assemble((version.title, "bold"), told), guide_style="dim")
+    heading = f"  {short(version.digest)}, {moment(version.created_at)}{measured}"
+    tree = Tree(Text.assemble((version.title, "bold"), heading), guide_style="dim")
     _add_run(tree, origin)
     _add_dataset(tree, origin, photos=photos)
     _add_weights(tree, origin, photos=photos)
@@ -57,7 +57,7 @@ def _add_run(tree: Tree, origin: Origin) -> None:
     branch = tree.add(Text.assemble(("run ", "bold"), facts.get("run", "not named")))
     asked, trained = facts.get("requested_by"), facts.get("trained_by")
     if asked or trained:
-        branch.add(f"requested by {person(asked or 'nobody named')}, trained by {brief(trained or 'nobody named')}")
+        branch.add(f"requested by {person(asked or 'unknown')}, trained by {brief(trained or 'unknown')}")
     code = [f"{name} {brief(facts[name])}" for name in ("code", "lock", "seed") if name in facts]
     if code:
         branch.add(", ".join(code))
@@ -164,9 +164,9 @@ def _dataset_facts(origin: Origin, *, photos: bool) -> dict[str, Any] | None:
     if isinstance(origin.dataset, OriginUnknown):
         return {**named, "lost": origin.dataset.reason}
     manifest: Manifest = origin.dataset
-    told = {**named, "lost": None, "photos": len(manifest.photos), "counts": manifest.counts()}
+    entry = {**named, "lost": None, "photos": len(manifest.photos), "counts": manifest.counts()}
     listed = [{name: getattr(photo, name) for name in ("key", "sha256", "label", "split")} for photo in manifest.photos]
-    return {**told, "list": listed} if photos else told
+    return {**entry, "list": listed} if photos else heading
 
 
 def _weights_facts(origin: Origin, *, photos: bool) -> dict[str, Any] | None:

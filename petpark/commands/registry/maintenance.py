@@ -31,7 +31,7 @@ def fsck(
 ) -> None:
     """Check every object of the registry, and the bucket's version history.
 
-    Damage breaks a guarantee; a trace shows that somebody wrote where they should not have. Read-only. Exits with 1 if
+    Damage breaks a guarantee; a trace shows an object that should not exist. Read-only. Exits with 1 if
     there is either.
     """
     from registry.maintenance.fsck import Severity

@@ -162,10 +162,10 @@ def show(
     target = run.target()
     records = Records(_workspace(target), resolve(_workspace(target), study))
     table = records.ended() or records.table(records.look(Instances(target=target).alive(records.name)))
-    asked = records.study()
+    study_plan = records.study()
     if out is not None:
-        page.write_page(table, asked, out)
-    _print(run, table, asked)
+        page.write_page(table, study_plan, out)
+    _print(run, table, study_plan)
 
 
 @app.command("cancel", epilog=example('petpark search cancel 20260802-101500-3fa9 --why "wrong dataset"'))
@@ -220,7 +220,7 @@ def list_studies(
 
 def _drive(run: Invocation, target: Target, study: str, *, publish: bool) -> None:
     store = _workspace(target)
-    asked = Records(store, study).study()
+    study_plan = Records(store, study).study()
     run.output.stage(f"Study {study}. If this program ends, resume with: petpark search resume {study}")
     machines = Instances(target=target, tell=run.output.stage)
     with unwatched(
@@ -234,7 +234,7 @@ def _drive(run: Invocation, target: Target, study: str, *, publish: bool) -> Non
         job, instance = request.publish_best(target, table)
         run.output.stage(f"Training the best settings again for publication: job {job} on {instance}")
         published = {"job": job, "instance": instance, **watch_job(run, target, job, instance)}
-    _print(run, table, asked, published=published)
+    _print(run, table, study_plan, published=published)
     if table.cancelled_by is not None:
         raise StudyCancelled(
             f"Study {study} was {table.outcome}.",
@@ -245,8 +245,8 @@ def _drive(run: Invocation, target: Target, study: str, *, publish: bool) -> Non
     request.best_row(table)  # a study in which nothing succeeded ends with 1
 
 
-def _print(run: Invocation, table: Table, asked: Study, *, published: Mapping[str, Any] | None = None) -> None:
-    names = study_summary.searched(asked)
+def _print(run: Invocation, table: Table, study_plan: Study, *, published: Mapping[str, Any] | None = None) -> None:
+    names = study_summary.searched(study_plan)
     run.output.table(
         ("trial", *names, "epochs", table.metric, "95 % interval", "hours", "USD", "state", ""),
         [_row(table, row, names) for row in table.rows],

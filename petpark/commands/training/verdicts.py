@@ -1,4 +1,4 @@
-"""How the commands about jobs say which gates a version failed, by how much, and what to try."""
+"""Failed gates in the output of job commands: by how much, and what to try."""
 
 from __future__ import annotations
 
@@ -44,10 +44,10 @@ def outcome(judged: Judgement | None) -> Cell:
     if judged is None or not judged.verdicts:
         return "not judged"
     passed, of = sum(verdict.passed for verdict in judged.verdicts), len(judged.verdicts)
-    said = f"{passed} of {of} passed"
+    summary = f"{passed} of {of} passed"
     if judged.unmeasured:
-        said += f", {len(judged.unmeasured)} not measured"
-    return good(said) if passed == of else bad(said)
+        summary += f", {len(judged.unmeasured)} not measured"
+    return good(summary) if passed == of else bad(summary)
 
 
 def _row(verdict: Verdict) -> tuple[Cell, ...]:

@@ -355,7 +355,7 @@ def test_a_certificate_says_who_may_go_on_with_it(run: Run, publish: Publish, pl
     told = json.loads(run(*words, "--json").stdout)["may_promote"]
     assert told == [{"channel": "prod", "but": "vera", "movers": ["mia"]}]
     declare(place, "prod", movers=["vera"])
-    assert "nobody may promote it" in run(*words).stdout
+    assert "no person may promote it" in run(*words).stdout
     assert "next" not in run("certify", "1", "--decision", "refused", "--note", "x").stdout
 
 

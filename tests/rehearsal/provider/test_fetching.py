@@ -60,7 +60,7 @@ def test_an_archive_that_is_not_pinned_is_refused_and_leaves_nothing(shop: Shop)
         (zipped({"LICENSE.txt": b""}), "contains 0 programs"),
         (zipped({BINARY: SCRIPT, f"terraform-provider-aws_v{VERSION}": SCRIPT}), "contains 2 programs"),
         (zipped({f"{BINARY}/tool": SCRIPT}), "contains 1 programs"),
-        (zipped({BINARY: SCRIPT, "../out": b""}), "holds the name"),
+        (zipped({BINARY: SCRIPT, "../out": b""}), "contains the name"),
         (zipped({BINARY: b"#!/bin/sh\nexit 1\n"}), "does not start here"),
         (zipped({BINARY: b"\x7fELF of another processor"}), "does not start here"),
         (zipped({BINARY: b"#!/bin/sh\necho hello\n"}), "does not start here"),

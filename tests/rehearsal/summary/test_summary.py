@@ -203,7 +203,7 @@ def test_the_page_shows_what_the_camera_saw(facts: Facts) -> None:
 def test_lost_requests_are_counted_aloud(facts: Facts) -> None:
     page = render(facts(traffic=TrafficReport(answered={1: 8}, failures=("a", "b"))))
     text = " ".join(Elements(page).text.split())
-    assert "Failed requests during releases 2 of 10 sent meanwhile" in text
+    assert "Failed requests during releases 2 of 10 sent during the switches" in text
 
 
 def test_at_most_24_predictions_are_shown_and_explained_ones_come_first(facts: Facts) -> None:

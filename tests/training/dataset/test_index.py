@@ -114,5 +114,5 @@ def test_columns_to_tell_figures_by_are_kept_by_name_or_all() -> None:
     everything = {key: row.groups for key, row in read_index("p.csv", table, None).rows.items()}
     assert everything == {"a": (("age", "3"), ("breed", "Bengal")), "b": (("breed", "pug"),)}
     assert not any(row.groups for row in read_index("p.csv", table).rows.values())
-    with pytest.raises(DatasetRefused, match="nothing in a column 'bred'"):
+    with pytest.raises(DatasetRefused, match="no values in a column 'bred'"):
         read_index("p.csv", table, ["bred"])
