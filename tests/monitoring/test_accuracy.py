@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitoring.accuracy import estimate_accuracy, learn_threshold
+from registry.versions.reference import Reference
 from tests.monitoring.made import World
 
 WORLD = World(2)
@@ -77,3 +78,22 @@ def test_a_perfect_model_on_few_photos_is_not_said_to_be_certain():
     found = estimate_accuracy(right, sure[:40])
     assert found.accuracy == 1
     assert found.low < 0.99
+
+
+def test_the_interval_is_wider_with_a_small_reference_and_where_a_corruption_misleads():
+    rng = np.random.default_rng(10)
+    window = WORLD.window(2000, rng)
+
+    def width(reference: Reference) -> float:
+        found = estimate_accuracy(reference, window.probabilities)
+        assert found.accuracy is not None
+        return found.accuracy - found.low
+
+    small, large = ([WORLD.reference(count, rng) for _ in range(12)] for count in (60, 900))
+    assert np.mean([width(each) for each in small]) > 1.5 * np.mean([width(each) for each in large])
+    misleading = large[0]
+    blurred = misleading.worse_kind == 1  # all of these are answered wrongly, however sure
+    wrong = np.where(blurred, 1 - misleading.worse_probabilities.argmax(axis=1), misleading.worse_truth).astype(
+        np.uint16
+    )
+    assert width(replace(misleading, worse_truth=wrong)) > 3 * width(misleading)

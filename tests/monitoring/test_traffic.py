@@ -61,3 +61,8 @@ def test_days_that_differ_much_make_a_quiet_one_ordinary():
     steady, varied = np.full(14, 100), np.array([20, 180] * 7)
     assert low_p_value(steady, 30) < 1e-6
     assert low_p_value(varied, 30) > 0.05
+
+
+def test_few_days_say_less_than_many_of_the_same_kind():
+    few, many = np.array([80, 100, 120, 80, 100, 120, 100]), np.array([80, 100, 120, 100] * 7)
+    assert low_p_value(few, 40) > 3 * low_p_value(many, 40)

@@ -50,15 +50,17 @@ def version(place: Place, tmp_path: Path) -> Version:
     return place.catalog.publish({"reference.npz": path}, labels=["cat", "dog"], metrics={}, lineage={})
 
 
-def record(store: Any, version: Version, hours: int, *, night_from: int = 99, camera: str = "gate") -> None:
-    """Record some hours of a camera, 60 photos in each."""
+def record(
+    store: Any, version: Version, hours: int, *, night_from: int = 99, camera: str = "gate", late: float = 0
+) -> None:
+    """Record some hours of a camera, a photo a minute, `late` seconds after it began."""
     rng = np.random.default_rng(4)
     recording = Recording(now=START.timestamp(), store=store, stack="test")
     model = loaded(version.number, version.digest)
     for hour in range(hours):
         pixels, window = seen(PHOTOS, rng, night=hour >= night_from)
         for place in range(PHOTOS):
-            recording.now = START.timestamp() + hour * 3600 + place * 3600 / PHOTOS
+            recording.now = START.timestamp() + hour * 3600 + place * 3600 / PHOTOS + late
             found = Prediction(
                 label="cat",
                 probabilities=dict(zip(("cat", "dog"), window.probabilities[place].tolist(), strict=True)),
@@ -197,3 +199,11 @@ def test_a_reference_of_other_classes_is_refused(run: Run, place: Place, version
     status, found = drift(run, *times(1), "--reference", str(tmp_path / "foxes.npz"))
     assert status == 2
     assert "cat, dog, not dog, fox" in found["error"]["message"]
+
+
+def test_of_photos_that_follow_each_other_within_seconds_one_is_tested(run: Run, place: Place, version: Version):
+    record(lake_of(place), version, 1)
+    record(lake_of(place), version, 1, late=5)
+    _, found = drift(run, *times(1))
+    assert found["cameras"][0]["photos"] == 2 * PHOTOS
+    assert [window["photos"] for window in found["cameras"][0]["windows"]] == [PHOTOS]
