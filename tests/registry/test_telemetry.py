@@ -39,6 +39,7 @@ def test_no_camera_can_be_called_like_a_class_of_callers_and_no_name_leaves_its_
     assert all(camera_of(each) is None for each in CallerClass)
     assert all(camera_of(each) is None for each in ("", "a/b", "..", "gate=1", "GATE", "a" * 64, "é"))
     assert camera_of("gate-2") == "gate-2"
+    assert not any(camera_of(f"{hidden}gate") for hidden in "_.")
 
 
 def test_other_keys_are_no_recorded_predictions():

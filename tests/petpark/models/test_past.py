@@ -149,6 +149,9 @@ def test_an_experiment_that_ran_then_is_named(run: Run, place: Place, publish: A
         for hour in (0, 1, 4, 5)
     }
     assert versions == {0: None, 1: 2, 4: 2, 5: None}
+    moved = Channel(place.buckets["models"], "pets", "test", clock=lambda: START + timedelta(hours=3))
+    moved.move(publish(), by="mia", why="another champion")
+    assert at(run, (START + timedelta(hours=4)).isoformat())["experiment"] is None
 
 
 @pytest.mark.parametrize(("when", "why"), [("yesterday", "is no time"), ("2999-01-01", "not come yet")])

@@ -1,4 +1,5 @@
 import threading
+import tracemalloc
 
 import pytest
 from hypothesis import given, settings
@@ -141,6 +142,25 @@ def test_whatever_happens_memory_stays_within_the_bound_and_every_prediction_is_
     assert len(ids) == len(set(ids))
     assert len(ids) + recording.count("lost", reason="memory") == seen
     assert recorder.held == 0
+
+
+def test_what_it_says_that_it_holds_is_at_least_what_it_holds():
+    recording = Recording(TelemetryPolicy(sample_percent=100, buffer_mb=64))
+    recorder = recording.recorder
+    recording.see(0, dimensions=1280)
+    recorder.take()  # what is made once is there
+    tracemalloc.start()
+    try:
+        held = recorder.held
+        for number in range(500):
+            recording.see(number, dimensions=1280)
+        seen, said = tracemalloc.get_traced_memory()[0], recorder.held - held
+        assert seen <= said
+        recorder.take()
+        rows, said = tracemalloc.get_traced_memory()[0], recorder.held - held
+        assert rows <= said
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_lost_response_does_not_store_a_file_twice():
