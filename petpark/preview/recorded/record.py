@@ -120,8 +120,8 @@ _STACK: Final[Mapping[str, type | tuple[type, ...]]] = {
 
 
 def _checked(facts: Mapping[str, Any], kinds: Mapping[str, type | tuple[type, ...]]) -> Mapping[str, Any]:
-    """`facts`, if it has exactly these members, each of its kind. Raises TypeError."""
-    if facts.keys() != kinds.keys() or not all(isinstance(facts[name], kind) for name, kind in kinds.items()):
+    """`facts`, if it has these members, each of its kind. Raises TypeError, or KeyError for one that is missing."""
+    if not all(isinstance(facts[name], kind) for name, kind in kinds.items()):
         raise TypeError("another form")
     return facts
 

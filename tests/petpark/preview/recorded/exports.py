@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Any
@@ -10,7 +11,7 @@ import pulumi
 from pulumi.runtime import mocks
 
 from petpark.preview.pulumi_json import SIGNATURE
-from tests.infra.conftest import Cloud, Declared, Deployment
+from tests.infra.conftest import Cloud, Declared, Deployment, shipped
 
 FILE_ASSET = "c44067f5952c0a294b673a41bacd8c17"
 
@@ -18,6 +19,7 @@ FILE_ASSET = "c44067f5952c0a294b673a41bacd8c17"
 def exported(deployment: Deployment, *, others: Mapping[str, Deployment]) -> dict[str, Any]:
     """The document, in the form of version 3 of Pulumi's deployments. `others`: stacks that the program refers to."""
     cloud = Cloud({})
+    shared = json.loads(shipped(deployment.stack).get("aws:defaultTags", "{}")).get("tags", {})
     stack = {
         "urn": f"urn:pulumi:{deployment.stack}::petpark::pulumi:pulumi:Stack::petpark-{deployment.stack}",
         "custom": False,
@@ -48,7 +50,7 @@ def exported(deployment: Deployment, *, others: Mapping[str, Deployment]) -> dic
         stack,
         provider,
         *references,
-        *({**_resource(one, cloud), "urn": _urn(one, by_name)} for one in deployment.resources),
+        *({**_resource(one, cloud, shared), "urn": _urn(one, by_name)} for one in deployment.resources),
     ]
     return {
         "version": 3,
@@ -66,7 +68,8 @@ def answer(token: str, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
     return Cloud({}).call(mocks.MockCallArgs(token=token, args=dict(arguments), provider=""))[0]
 
 
-def _resource(one: Declared, cloud: Cloud) -> dict[str, Any]:
+def _resource(one: Declared, cloud: Cloud, shared: Mapping[str, str]) -> dict[str, Any]:
+    """`shared`: the tags that the provider gives to everything."""
     inputs = _plain(one.inputs)
     facts = {"custom": one.type.startswith("aws:"), "type": one.type, "protect": one.protect}
     if not facts["custom"]:
@@ -74,8 +77,8 @@ def _resource(one: Declared, cloud: Cloud) -> dict[str, Any]:
     args = mocks.MockResourceArgs(typ=one.type, name=one.name, inputs=inputs, provider="", resource_id="", custom=True)
     id_, outputs = cloud.new_resource(args)
     if "tags" in inputs:
-        outputs = {**outputs, "tagsAll": inputs["tags"]}
-        inputs = {**inputs, "tagsAll": inputs["tags"]}
+        outputs = {**outputs, "tagsAll": {**shared, **inputs["tags"]}}
+        inputs = {**inputs, "tagsAll": outputs["tagsAll"]}
     filled = {"region": "eu-west-1"} if "region" not in inputs else {}
     return {**facts, "id": id_, "inputs": {**filled, **inputs, "__defaults": list(filled)}, "outputs": outputs}
 
