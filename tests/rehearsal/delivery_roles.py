@@ -82,6 +82,8 @@ _WITH_TAGS = "AWS asks for it where something is created with tags or tags chang
 _HOST_NAME = "for a host name's certificate and records: there is no DNS here, and no HTTPS"
 _READ_BACK = "asked by `petpark deploy` after `up`, which tests/petpark/delivery tests"
 _IN_USE = "asked where a network interface keeps something from being deleted"
+_NOT_EMPTY = "a bucket that holds something is emptied before it is deleted, if petpark:protect_data is false"
+_UNCONFIRMED = "a subscription that nobody has confirmed ends by itself"
 _CHANGED = "for a changed setting, of which this deployment has none"
 NOT_RECORDED: Mapping[str, str] = {
     "acm:AddTagsToCertificate": _HOST_NAME,
@@ -119,8 +121,12 @@ NOT_RECORDED: Mapping[str, str] = {
     "route53:ListHostedZones": _HOST_NAME,
     "route53:ListResourceRecordSets": _HOST_NAME,
     "route53:ListTagsForResource": _HOST_NAME,
+    "s3:DeleteObject": _NOT_EMPTY,
+    "s3:DeleteObjectVersion": _NOT_EMPTY,
+    "s3:ListBucketVersions": _NOT_EMPTY,
     "s3:PutBucketObjectLockConfiguration": _CHANGED,
     "s3:PutObjectTagging": _WITH_TAGS,
     "sns:TagResource": _WITH_TAGS,
+    "sns:Unsubscribe": _UNCONFIRMED,
 }
-"""What is allowed though neither role asked for it here, and why."""
+"""What is allowed though no role may have asked for it here, and why."""
