@@ -300,7 +300,8 @@ def _read_back(to: Deploying) -> list[Statement]:
     """See afterwards what really answers: `petpark deploy` asks the group and, as the reader, the channel."""
     reader = f"arn:aws:iam::{to.account}:role/operators-{Role.READER}-*"
     seen = ["autoscaling:DescribeInstanceRefreshes", "elasticloadbalancing:DescribeTargetHealth"]
-    return [allow(seen, ["*"]), allow(["sts:AssumeRole"], [reader])]
+    log = f"arn:aws:logs:{to.region}:{to.account}:log-group:/petpark/{to.stack}/*:*"
+    return [allow(seen, ["*"]), allow(["logs:GetLogEvents"], [log]), allow(["sts:AssumeRole"], [reader])]
 
 
 def _look_for_leftovers(to: Deploying) -> list[Statement]:

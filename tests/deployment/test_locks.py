@@ -203,6 +203,8 @@ def test_no_workflow_checks_out_what_a_fork_wrote_with_a_token_that_may_write() 
             for step in job["steps"]:
                 if step.get("uses", "").startswith("actions/checkout@"):
                     assert step["with"]["persist-credentials"] is False, name
+                    # Under `workflow_run` and `schedule` the default is the default branch.
+                    assert not step["with"].keys() & {"ref", "repository"}, name
 
 
 def test_the_preview_workflow_uses_the_pulumi_cli_that_petpark_fetches_and_checks() -> None:

@@ -81,6 +81,9 @@ def actions(documents: tuple[Document, ...]) -> set[str]:
 _WITH_TAGS = "AWS asks for it where something is created with tags or tags change; the emulator does not"
 _HOST_NAME = "for a host name's certificate and records: there is no DNS here, and no HTTPS"
 _READ_BACK = "asked by `petpark deploy` after `up`, which tests/petpark/delivery tests"
+_IN_USE = "asked where a network interface keeps something from being deleted"
+_NOT_EMPTY = "a bucket that holds something is emptied before it is deleted, if petpark:protect_data is false"
+_UNCONFIRMED = "a subscription that nobody has confirmed ends by itself"
 _CHANGED = "for a changed setting, of which this deployment has none"
 NOT_RECORDED: Mapping[str, str] = {
     "acm:AddTagsToCertificate": _HOST_NAME,
@@ -89,29 +92,41 @@ NOT_RECORDED: Mapping[str, str] = {
     "acm:ListTagsForCertificate": _HOST_NAME,
     "acm:RequestCertificate": _HOST_NAME,
     "autoscaling:DescribeInstanceRefreshes": _READ_BACK,
+    "autoscaling:StartInstanceRefresh": _CHANGED,
     "cloudwatch:TagResource": _WITH_TAGS,
-    "ec2:DeleteTags": _WITH_TAGS,
-    "ec2:StartInstances": _CHANGED,
-    "ec2:StopInstances": _CHANGED,
     "ec2:CreateLaunchTemplateVersion": _CHANGED,
+    "ec2:DeleteTags": _WITH_TAGS,
+    "ec2:DescribeNetworkInterfaces": _IN_USE,
     "ec2:ModifyInstanceAttribute": _CHANGED,
     "ec2:ModifyLaunchTemplate": _CHANGED,
     "ec2:ModifySecurityGroupRules": _CHANGED,
-    "autoscaling:StartInstanceRefresh": _CHANGED,
+    "ec2:StartInstances": _CHANGED,
+    "ec2:StopInstances": _CHANGED,
+    "elasticloadbalancing:AddTags": _WITH_TAGS,
+    "elasticloadbalancing:DescribeTargetHealth": _READ_BACK,
     "elasticloadbalancing:ModifyListener": _CHANGED,
     "elasticloadbalancing:ModifyTargetGroup": _CHANGED,
     "elasticloadbalancing:SetSecurityGroups": _CHANGED,
+    "iam:TagInstanceProfile": _WITH_TAGS,
+    "iam:TagRole": _WITH_TAGS,
     "iam:UpdateAssumeRolePolicy": _CHANGED,
     "iam:UpdateRoleDescription": _CHANGED,
     "kms:PutKeyPolicy": _CHANGED,
-    "s3:PutBucketObjectLockConfiguration": _CHANGED,
-    "elasticloadbalancing:AddTags": _WITH_TAGS,
-    "elasticloadbalancing:DescribeTargetHealth": _READ_BACK,
-    "iam:TagInstanceProfile": _WITH_TAGS,
-    "iam:TagRole": _WITH_TAGS,
     "kms:TagResource": _WITH_TAGS,
+    "logs:GetLogEvents": _READ_BACK,
     "logs:TagResource": _WITH_TAGS,
+    "route53:ChangeResourceRecordSets": _HOST_NAME,
+    "route53:GetChange": _HOST_NAME,
+    "route53:GetHostedZone": _HOST_NAME,
+    "route53:ListHostedZones": _HOST_NAME,
+    "route53:ListResourceRecordSets": _HOST_NAME,
+    "route53:ListTagsForResource": _HOST_NAME,
+    "s3:DeleteObject": _NOT_EMPTY,
+    "s3:DeleteObjectVersion": _NOT_EMPTY,
+    "s3:ListBucketVersions": _NOT_EMPTY,
+    "s3:PutBucketObjectLockConfiguration": _CHANGED,
     "s3:PutObjectTagging": _WITH_TAGS,
     "sns:TagResource": _WITH_TAGS,
+    "sns:Unsubscribe": _UNCONFIRMED,
 }
-"""What is allowed though neither role asked for it here, and why."""
+"""What is allowed though no role may have asked for it here, and why."""

@@ -65,13 +65,8 @@ def export(
         run.output.note(
             f"{changed} resources are declared otherwise than they are deployed; `petpark preview` shows it."
         )
-    facts = {
-        "file": str(out),
-        "state": record.state,
-        "commit": record.commit,
-        "resources": len(record.resources),
-        "changed": changed,
-    }
+    facts = {"file": str(out), "state": record.state, "commit": record.commit}
+    facts |= {"resources": len(record.resources), "changed": changed}
     said = f"Recorded {len(record.resources)} resources of stack {run.stack}, state {record.state}: {out}"
     run.output.show(Text(said), facts=facts, apart=False)
 

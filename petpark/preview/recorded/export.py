@@ -53,7 +53,7 @@ def record(
     Only what the program asks is in it. Raises `RecordIncomplete`, and what `ask` raises.
     """
     draft = StackRecord(
-        project=_project(state),
+        project=_project(state, stack),
         stack=stack,
         state=version,
         commit=make.checked_out(root)[0] or "unknown",
@@ -70,10 +70,16 @@ def record(
     return replace(draft, answers=done.answers, references=done.references), len(changed)
 
 
-def _project(state: states.State) -> str:
+def _project(state: states.State, stack: str) -> str:
+    """The project that the state's URNs name. Raises `RecordUnreadable` for a state of nothing, or of another stack."""
     if not state.resources:
-        raise RecordUnreadable("The stack has no resources.", next_step="Deploy it: pulumi up")
-    return state.resources[0].urn.split("::")[1]
+        raise RecordUnreadable(f"Stack {stack} has no resources.", next_step=f"Deploy it: pulumi up --stack {stack}")
+    named, project, _ = state.resources[0].urn.removeprefix("urn:pulumi:").split("::", 2)
+    if named != stack:
+        raise RecordUnreadable(
+            f"This is the state of stack {named}, not of {stack}.", next_step=f"Give --stack {named}, or another file."
+        )
+    return project
 
 
 def _text(file: Path) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
+from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -18,6 +20,7 @@ from infra.delivery.settings import DeliverySettings, read
 from infra.policies import AUDIENCE, GITHUB, Deploying, Document
 from tests.infra.conftest import ACCOUNT, ROOT, Deployment, run_project, shipped
 from tests.infra.documents import as_list
+from tests.infra.test_calls import named, needed, operations
 
 PROJECT = ROOT / "infra" / "delivery"
 PROVIDER = f"arn:aws:iam::{ACCOUNT}:oidc-provider/{GITHUB}"
@@ -206,6 +209,29 @@ def test_managed_policies_are_no_longer_and_no_more_than_aws_takes() -> None:
     granted = policies.deploy(longest)
     assert max(len(policies.as_json(document)) for document in granted.values()) <= 6_144
     assert len(granted) <= 9, "ten can be attached, and a used-up budget attaches one"
+
+
+def test_every_call_after_the_update_is_one_that_the_deploying_role_may_make() -> None:
+    """In that role `petpark deploy` reads back, `petpark state export` records, and `petpark teardown` looks around."""
+    allowed = actions(*policies.deploy(deploying()).values())
+    called = _called("petpark/delivery", "petpark/preview/recorded", "petpark/account/leftovers")
+    assert {"describe_instance_refreshes", "get_log_events", "get_parameter", "list_roles"} <= set(called)
+    assert {name for name, services in called.items() if not any(needs <= allowed for needs in services)} == set()
+
+
+def _called(*paths: str) -> Mapping[str, list[set[str]]]:
+    """boto3's methods in modules and packages; for each service that has it, the permissions that it needs."""
+    files = [file for path in paths for file in sorted((ROOT / path).glob("*.py")) or [ROOT / f"{path}.py"]]
+    names = {name for file in files for _, name in named(ast.parse(file.read_text()))}
+    return {
+        name: [{_NAMES.get(needs, needs) for needs in needed(action)} for action in operations()[name]]
+        for name in names
+        if name in operations()
+    }
+
+
+_NAMES = {"s3:ListBuckets": "s3:ListAllMyBuckets", "tagging:GetResources": "tag:GetResources"}
+"""What `petpark.account.cloud` knows of names, too."""
 
 
 # --- budgets --------------------------------------------------------------------------------------------------------

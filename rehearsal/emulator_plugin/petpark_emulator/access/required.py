@@ -21,7 +21,7 @@ WITHOUT_RESOURCE = (
 )
 WITH_RESOURCE = {"ec2:DescribeInstanceAttribute", "ec2:DescribeVpcAttribute"}
 """What has one, although its name begins like those above."""
-PREFIXES = {"monitoring": "cloudwatch"}
+PREFIXES = {"monitoring": "cloudwatch", "tagging": "tag"}
 
 
 def required(call: ApiCall) -> Iterator[Request]:

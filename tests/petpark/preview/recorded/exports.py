@@ -76,7 +76,7 @@ def _resource(one: Declared, cloud: Cloud, shared: Mapping[str, str]) -> dict[st
         return {**facts, "inputs": inputs}
     args = mocks.MockResourceArgs(typ=one.type, name=one.name, inputs=inputs, provider="", resource_id="", custom=True)
     id_, outputs = cloud.new_resource(args)
-    if "tags" in inputs:
+    if isinstance(inputs.get("tags"), dict):  # a scaling group has a list, and no default tags
         outputs = {**outputs, "tagsAll": {**shared, **inputs["tags"]}}
         inputs = {**inputs, "tagsAll": outputs["tagsAll"]}
     filled = {"region": "eu-west-1"} if "region" not in inputs else {}

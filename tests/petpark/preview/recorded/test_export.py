@@ -81,6 +81,9 @@ def test_a_stack_without_resources_or_a_state_that_is_none_is_refused(project: P
     for text in ('{"version": 3, "deployment": {"resources": []}}', "{}"):
         (project / "state.json").write_text(text)
         assert run("state", "export", "--from", "state.json", "--out", "record.json").exit_code == 2
+    (project / "state.json").write_text(state())
+    other = run("state", "export", "--stack", "prod", "--from", "state.json", "--out", "record.json")
+    assert "This is the state of stack test, not of prod" in " ".join(other.output.split())
     assert run("state", "export", "--from", "missing.json", "--out", "record.json").exit_code == 2
     assert run("state", "export", "--from", "state.json", "--out", "no/record.json").exit_code == 2
 
