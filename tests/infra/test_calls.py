@@ -77,7 +77,8 @@ NOT_CALLED = {
 """What is allowed though no code of ours calls it, and why."""
 
 NO_ROLE = ("petpark/account/", "petpark/delivery/", "petpark/preview/recorded/")
-"""Code that acts as the person who deploys: looks at the account, and moves what an earlier petpark left in it.
+"""Code that acts as the person who deploys: looks at the account, moves what an earlier petpark left in it, records
+answers.
 
 For the roles of `infra/delivery`, which deploy as well, delivery/test_delivery.py compares.
 """
