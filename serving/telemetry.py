@@ -6,6 +6,8 @@ from collections.abc import Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from registry.log_lines import ERRORS, P99_MILLISECONDS
+
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
@@ -38,7 +40,7 @@ class RecentAnswers:
         if not seconds:
             return {}
         slowest = seconds[math.ceil(0.99 * len(seconds)) - 1]
-        return {"requests": len(seconds), "errors": errors, "p99_milliseconds": round(1000 * slowest, 3)}
+        return {"requests": len(seconds), ERRORS.field: errors, P99_MILLISECONDS.field: round(1000 * slowest, 3)}
 
 
 class Metrics:

@@ -8,8 +8,9 @@ import pytest
 
 from infra.endpoint.alarms import MonitoredSignal, rules
 from infra.endpoint.signals import ANSWERED, STATE
+from registry import log_lines
 from serving.release.live import Live
-from serving.state_report import MESSAGE, state_of
+from serving.state_report import state_of
 from serving.telemetry import RecentAnswers
 
 BALANCERS = "https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-cloudwatch-metrics.html"
@@ -94,8 +95,8 @@ def endpoint_lines() -> dict[str, dict[str, Any]]:
     live = Live()
     live.deployed = Deployed()  # pyright: ignore[reportAttributeAccessIssue]
     return {
-        "answered": dict(recent.take()),
-        MESSAGE: state_of(live, now=datetime.now(UTC), monotonic=live.heard),
+        log_lines.ANSWERED: dict(recent.take()),
+        log_lines.STATE: state_of(live, now=datetime.now(UTC), monotonic=live.heard),
     }
 
 
