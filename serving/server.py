@@ -16,6 +16,7 @@ from granian.server.embed import Server
 from starlette.types import ASGIApp
 
 from registry.layout import Variable
+from registry.log_lines import ANSWERED
 from serving.app import create_app, create_probe_app
 from serving.auth.api_key_auth import ApiKeyAuth
 from serving.auth.key_polling import KeyRing
@@ -147,7 +148,7 @@ async def sum_up(metrics: Metrics, *, every_seconds: float) -> None:
     while True:
         await asyncio.sleep(every_seconds)
         if answered := metrics.recent.take():
-            logger.info("answered", extra=answered)
+            logger.info(ANSWERED, extra=answered)
 
 
 async def drain(live: Live, metrics: Metrics, limits: Limits, *, workers: Workers) -> None:

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from datetime import datetime
 
 from registry.clock import Clock, utc_now
+from registry.log_lines import CERTIFICATE_DAYS, IN_SERVICE, REFUSING, STATE, STORE_SILENT_SECONDS
 from serving.release.live import Live
 
 logger = logging.getLogger(__name__)
 
-MESSAGE = "state"
 EVERY_SECONDS = 60.0
 
 _DAY = 24 * 60 * 60
@@ -26,11 +26,11 @@ def state_of(live: Live, *, now: datetime, monotonic: float) -> dict[str, float]
     deployed = live.deployed
     left = deployed.model.certified_seconds(now) if deployed else None
     state: dict[str, float] = {
-        "in_service": int(live.in_service),
-        "refusing": int(live.refused is not None),
-        "store_silent_seconds": round(monotonic - live.store_answered_at, 1),
+        IN_SERVICE.field: int(live.in_service),
+        REFUSING.field: int(live.refused is not None),
+        STORE_SILENT_SECONDS.field: round(monotonic - live.store_answered_at, 1),
     }
-    return state if left is None else {**state, "certificate_days": round(left / _DAY, 2)}
+    return state if left is None else {**state, CERTIFICATE_DAYS.field: round(left / _DAY, 2)}
 
 
 async def report_state(
@@ -43,4 +43,4 @@ async def report_state(
     """Log the state periodically, until cancelled."""
     while True:
         await asyncio.sleep(every_seconds)
-        logger.info(MESSAGE, extra=state_of(live, now=clock(), monotonic=monotonic()))
+        logger.info(STATE, extra=state_of(live, now=clock(), monotonic=monotonic()))

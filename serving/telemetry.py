@@ -7,6 +7,8 @@ from collections.abc import Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from registry.log_lines import ERRORS, P99_MILLISECONDS, REQUESTS, SLOW
+
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
@@ -42,10 +44,10 @@ class RecentAnswers:
         slowest = seconds[math.ceil(0.99 * len(seconds)) - 1]
         slow = len(seconds) - bisect.bisect_right(seconds, self._slow_seconds)
         return {
-            "requests": len(seconds),
-            "errors": errors,
-            "slow": slow,
-            "p99_milliseconds": round(1000 * slowest, 3),
+            REQUESTS.field: len(seconds),
+            ERRORS.field: errors,
+            SLOW.field: slow,
+            P99_MILLISECONDS.field: round(1000 * slowest, 3),
         }
 
 

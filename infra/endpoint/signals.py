@@ -10,6 +10,8 @@ import pulumi_aws as aws
 from infra.component import Component
 from infra.configuration.objectives import Objective
 from infra.endpoint.alarms import MonitoredSignal
+from registry import log_lines
+from registry.log_lines import LogValue
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,23 +33,6 @@ class Share:
     total: Signal
 
 
-@dataclass(frozen=True, kw_only=True)
-class LogValue:
-    """A number in a log line of the endpoint."""
-
-    message: str
-    field: str
-
-    @property
-    def pattern(self) -> str:
-        """The lines that have it: a filter can only extract fields that its pattern names.
-
-        https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/FilterAndPatternSyntaxForMetricFilters.html
-        https://docs.aws.amazon.com/cdk/api/v2/docs/aws-cdk-lib.aws_logs.MetricFilterOptions.html#metricvalue
-        """
-        return f'{{ ($.message = "{self.message}") && ($.{self.field} = *) }}'
-
-
 class Count(StrEnum):
     """What is counted for objectives and has no alarm of its own."""
 
@@ -56,18 +41,18 @@ class Count(StrEnum):
 
 
 COUNTED: Mapping[Count, LogValue] = {
-    Count.REQUESTS: LogValue(message="answered", field="requests"),
-    Count.SLOW: LogValue(message="answered", field="slow"),
+    Count.REQUESTS: log_lines.REQUESTS,
+    Count.SLOW: log_lines.SLOW,
 }
 ANSWERED: Mapping[MonitoredSignal, LogValue] = {
-    MonitoredSignal.ERRORS: LogValue(message="answered", field="errors"),
-    MonitoredSignal.LATENCY: LogValue(message="answered", field="p99_milliseconds"),
+    MonitoredSignal.ERRORS: log_lines.ERRORS,
+    MonitoredSignal.LATENCY: log_lines.P99_MILLISECONDS,
 }
 STATE: Mapping[MonitoredSignal, LogValue] = {
-    MonitoredSignal.IN_SERVICE: LogValue(message="state", field="in_service"),
-    MonitoredSignal.REFUSED: LogValue(message="state", field="refusing"),
-    MonitoredSignal.STORE: LogValue(message="state", field="store_silent_seconds"),
-    MonitoredSignal.CERTIFICATION: LogValue(message="state", field="certificate_days"),
+    MonitoredSignal.IN_SERVICE: log_lines.IN_SERVICE,
+    MonitoredSignal.REFUSED: log_lines.REFUSING,
+    MonitoredSignal.STORE: log_lines.STORE_SILENT_SECONDS,
+    MonitoredSignal.CERTIFICATION: log_lines.CERTIFICATE_DAYS,
 }
 
 

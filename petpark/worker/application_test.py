@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Final
 
 from petpark.endpoints import api_keys
-from petpark.models import acceptance
+from petpark.models import subjects
 from petpark.targets.target import Target
 from petpark.worker.channel_moves import wait_for_digest
 from petpark.worker.findings import Assignment, Findings
@@ -41,7 +41,7 @@ def test(assignment: Assignment) -> Findings:
         return Findings(outcome="refused", version=number, digest=digest, message=said)
     photos = held_out(target, dataset)
     with _key(assignment, target) as key:
-        subject = acceptance.of_endpoint(target.endpoint_urls[stack], lambda: target, key=key)
+        subject = subjects.of_endpoint(target.endpoint_urls[stack], lambda: target, key=key)
         answered: list[Answered] = []
         for some in _parts(photos):
             assignment.check()

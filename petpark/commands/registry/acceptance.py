@@ -11,7 +11,7 @@ import typer
 
 from petpark.app import example, invocation
 from petpark.commands.formatting import named_option
-from petpark.models import acceptance, model_versions
+from petpark.models import acceptance, model_versions, subjects
 from petpark.output import Cell, Columns, Section, percent, plural
 
 if TYPE_CHECKING:
@@ -56,9 +56,9 @@ def run_test(
     with tempfile.TemporaryDirectory(prefix="petpark-test-") as directory, run.output.progress("Testing") as report:
         if version:
             target = run.target()
-            subject = acceptance.of_version(target, model_versions.resolve(target, version), Path(directory))
+            subject = subjects.of_version(target, model_versions.resolve(target, version), Path(directory))
         else:
-            subject = acceptance.of_endpoint(endpoint, run.target)
+            subject = subjects.of_endpoint(endpoint, run.target)
         tested = acceptance.answer_folder(folder, subject, index=rows, progress=report)
     run.output.sections(_sections(tested), facts=_facts(tested))
 

@@ -10,8 +10,9 @@ from infra.configuration.objectives import Objective
 from infra.endpoint.alarms import RUNBOOK, MonitoredSignal, rules
 from infra.endpoint.objectives import Severity
 from infra.endpoint.signals import ANSWERED, COUNTED, STATE
+from registry import log_lines
 from serving.release.live import Live
-from serving.state_report import MESSAGE, state_of
+from serving.state_report import state_of
 from serving.telemetry import RecentAnswers
 from tests.pulumi_stand_in import REPOSITORY
 
@@ -108,8 +109,8 @@ def endpoint_lines() -> dict[str, dict[str, Any]]:
     live = Live()
     live.deployed = Deployed()  # pyright: ignore[reportAttributeAccessIssue]
     return {
-        "answered": dict(recent.take()),
-        MESSAGE: state_of(live, now=datetime.now(UTC), monotonic=live.store_answered_at),
+        log_lines.ANSWERED: dict(recent.take()),
+        log_lines.STATE: state_of(live, now=datetime.now(UTC), monotonic=live.store_answered_at),
     }
 
 
