@@ -61,6 +61,7 @@ def built(tmp_path_factory: pytest.TempPathFactory, lake: MemoryStore, ingestion
         lake=lake,
         catalog=catalog,
         directory=directory,
+        model_store="models",
         trained_by="arn:aws:iam::000000000000:role/training",
     )
     return Built(
