@@ -22,7 +22,7 @@ from infra.pipeline.job_machine import JobFacts, LaunchTemplate
 from infra.pipeline.stages import LifecycleFacts
 from infra.pipeline.trigger_machine import TriggerFacts
 from infra.resource_names import ResourceNameOutputs
-from registry.layout import DATASETS, Role
+from registry.layout import Role
 
 ALIAS = "live"
 """What everybody starts; each deployment moves it to the version that it published."""
@@ -230,7 +230,7 @@ class Pipeline(Component):
         rule = aws.cloudwatch.EventRule(
             **self.child("manifests"),
             description="A new dataset manifest starts the pipeline",
-            event_pattern=document(_manifest_pattern, bucket=args.places.data_lake),
+            event_pattern=document(trigger_machine.manifest_pattern, bucket=args.places.data_lake),
             tags=self.tags,
         )
         aws.cloudwatch.EventTarget(
@@ -249,15 +249,6 @@ class Pipeline(Component):
             policy=document(policies.start_machines, machines=machines),
         )
         return role
-
-
-def _manifest_pattern(bucket: str) -> dict[str, Any]:
-    """https://docs.aws.amazon.com/AmazonS3/latest/userguide/EventBridge.html"""
-    return {
-        "source": ["aws.s3"],
-        "detail-type": ["Object Created"],
-        "detail": {"bucket": {"name": [bucket]}, "object": {"key": [{"prefix": DATASETS}]}},
-    }
 
 
 def _rate(expression: str) -> str:

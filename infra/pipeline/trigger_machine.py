@@ -135,3 +135,15 @@ def _start(facts: TriggerFacts) -> States:
             "Output": {"started": False, "execution": jsonata(f'"{executions}:" & $name')},
         },
     }
+
+
+def manifest_pattern(bucket: str) -> dict[str, Any]:
+    """Events of objects that may be manifests: `start` looks at the whole key.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/EventBridge.html
+    """
+    return {
+        "source": ["aws.s3"],
+        "detail-type": ["Object Created"],
+        "detail": {"bucket": {"name": [bucket]}, "object": {"key": [{"prefix": DATASETS}]}},
+    }

@@ -77,6 +77,7 @@ _LACKS = (
     Lacking(
         behaviour="instance profiles, and all but tags that a launch template gives its instances",
         tests=(
+            "test_fleets.py::test_a_fleets_instances_are_as_whole_as_others",
             "test_instances.py::test_a_launch_template_gives_its_instances_the_profile_it_names",
             "test_instances.py::test_every_instance_of_a_run_gets_the_profile_it_names",
             "test_instances.py::test_a_profile_that_does_not_exist_is_refused",
@@ -139,6 +140,7 @@ _LACKS = (
             "test_workflows.py::test_an_execution_that_waits_for_a_token_can_be_stopped",
             "test_workflows.py::test_user_data_reaches_an_instance_encoded_once",
             "test_workflows.py::test_jsonata_needs_no_java",
+            "test_workflows.py::test_jsonata_has_the_functions_that_step_functions_adds_and_takes_any_text",
         ),
         fix="LocalStack: `step_functions`",
     ),

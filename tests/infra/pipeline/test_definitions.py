@@ -11,13 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonata import Jsonata
 
+from infra import policies
 from infra.configuration.pipeline_settings import EXPECTED, PipelineInvalid, PipelineSettings
 from infra.pipeline import graph, janitor_machine, job_machine, lifecycle_machine, trigger_machine
 from infra.pipeline.asl import following
 from infra.pipeline.trigger_machine import TriggerFacts
 from tests.infra.pipeline import test_job_machine, test_lifecycle_machine
 
-FUNCTIONS = frozenset(Jsonata.static_frame.bindings) | {"hash", "parse", "partition", "range", "uuid"}
+FUNCTIONS = frozenset(cast("Any", Jsonata).static_frame.bindings) | {"hash", "parse", "partition", "range", "uuid"}
 """Names that a variable must not have: it would take a function's place."""
 
 SETTINGS = st.fixed_dictionaries(
@@ -158,6 +159,46 @@ def _texts(value: Any, place: str = "") -> Iterator[tuple[str, str]]:
     elif isinstance(value, list):
         for number, each in enumerate(value):
             yield from _texts(each, f"{place}/{number}")
+
+
+PLACES = policies.ResourceNames(
+    model="pets", model_store="store", data_lake="lake", workspace="workspace", encryption_key="e", signing_key="s"
+)
+_ARN = "arn:aws:states:eu-west-1:123456789012:stateMachine:"
+_TEMPLATE = "arn:aws:ec2:eu-west-1:123456789012:launch-template/lt-1"
+ROLES = {
+    "job": policies.run_jobs(places=PLACES, templates=[_TEMPLATE], subnets=["subnet"], roles=["role"]),
+    "pipeline": policies.run_pipeline(places=PLACES, job=f"{_ARN}job", topic="topic"),
+    "start": policies.start_pipeline(places=PLACES, pipeline=f"{_ARN}pipeline"),
+    "janitor": policies.clean_up(template=_TEMPLATE, job=f"{_ARN}job"),
+}
+ACTIONS = {
+    "aws-sdk:s3:listObjectsV2": ["s3:ListBucket"],
+    "aws-sdk:ec2:createFleet": ["ec2:CreateFleet", "ec2:RunInstances", "ec2:CreateTags", "iam:PassRole"],
+    "aws-sdk:sfn:describeExecution": ["states:DescribeExecution"],
+    "states:startExecution": ["states:StartExecution"],
+    "states:startExecution.sync:2": [
+        *("states:StartExecution", "states:DescribeExecution", "states:StopExecution"),
+        *("events:PutTargets", "events:PutRule", "events:DescribeRule"),
+    ],
+    "sns:publish": ["sns:Publish"],
+}
+"""What tasks need, where it is not the action of the same name.
+https://docs.aws.amazon.com/step-functions/latest/dg/connect-stepfunctions.html"""
+
+
+@pytest.mark.parametrize("name", ["job", "pipeline", "start", "janitor"])
+def test_a_state_machines_role_may_do_what_its_tasks_do_and_nothing_else(name: str):
+    needed: set[str] = set()
+    for _, state in states(definitions(search=("a=1", "a=2", "a=3"))[name]):
+        if state["Type"] == "Task":
+            call = state["Resource"].removeprefix("arn:aws:states:::").removesuffix(".waitForTaskToken")
+            service, action = call.split(":")[-2:]
+            needed |= set(ACTIONS.get(call, [f"{service}:{action[0].upper()}{action[1:]}"]))
+    # S3 says that a key is missing only to those who may list; an upload in parts is ended by the same permission.
+    granted = {action for statement in ROLES[name]["Statement"] for action in statement["Action"]}
+    assert granted - needed - {"s3:ListBucket", "s3:AbortMultipartUpload"} == set(policies.deliver_logs()["Action"])
+    assert needed - granted == set()
 
 
 def test_the_drawn_graphs_are_those_of_the_definitions():

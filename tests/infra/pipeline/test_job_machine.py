@@ -13,7 +13,13 @@ from infra.pipeline import job_machine
 from tests.infra.pipeline.asl_interpreter import Ended, Refused, run
 
 JOB = "train-0123456789abcdef"
-INPUT = {"job": JOB, "purpose": "train", "machine": "training", "max_seconds": 600, "inputs": {"dataset": "ab" * 32}}
+INPUT: dict[str, Any] = {
+    "job": JOB,
+    "purpose": "train",
+    "machine": "training",
+    "max_seconds": 600,
+    "inputs": {"dataset": "ab" * 32},
+}
 USD = {"g5.xlarge": 1.2, "g6.xlarge": 1.0}
 
 
@@ -263,6 +269,6 @@ def test_whatever_happens_an_execution_ends_without_instances_and_reservations(
     "wrong", [{"job": "Ä"}, {"machine": "huge"}, {"max_seconds": "60"}, {"inputs": None}, {"job": "a" * 65}]
 )
 def test_an_input_that_cannot_be_used_ends_with_a_sentence(wrong: Mapping[str, Any]):
-    end = play(Cloud(), input_=INPUT | wrong)
+    end = play(Cloud(), input_={**INPUT, **wrong})
     assert end.error == "InputInvalid"
     assert "needs job" in end.cause

@@ -38,6 +38,7 @@ ENDS = {
 
 
 def facts(**changes: Any) -> LifecycleFacts:
+    given: dict[str, Any] = {"canary_percent": 5, **changes}
     return LifecycleFacts(
         job="arn:aws:states:eu-west-1:000000000000:stateMachine:job:live",
         workspace="workspace",
@@ -47,7 +48,7 @@ def facts(**changes: Any) -> LifecycleFacts:
         gates={"data": {}, "model": {"accuracy": 0.6}, "checks": {}},
         stack="test",
         channel="test",
-        settings=PipelineSettings(**{"canary_percent": 5, **changes}),
+        settings=PipelineSettings(**given),
     )
 
 
@@ -153,7 +154,7 @@ def test_equal_inputs_are_the_same_job_and_others_are_not():
 
 @pytest.mark.parametrize(("stage", "outcome"), ENDS)
 def test_a_refusal_is_a_named_end_with_the_reason(stage: str, outcome: str):
-    end = play(Jobs(**{stage: outcome}))
+    end = play(Jobs(**dict[str, Any]({stage: outcome})))
     assert (end.status, end.error) == ("FAILED", ENDS[stage, outcome])
     assert "because" in end.cause
 
@@ -161,7 +162,7 @@ def test_a_refusal_is_a_named_end_with_the_reason(stage: str, outcome: str):
 @pytest.mark.parametrize("stage", GOOD)
 @pytest.mark.parametrize("error", ["NoCapacity", "SpendCap", "CodeFailed", "TooManyAttempts"])
 def test_a_job_that_fails_ends_the_pipeline_with_its_own_error_and_the_stage(stage: str, error: str):
-    end = play(Jobs(**{stage: f"!{error}"}))
+    end = play(Jobs(**dict[str, Any]({stage: f"!{error}"})))
     assert end.error == error
     assert end.cause == f'{stage}: log: "x"'
 

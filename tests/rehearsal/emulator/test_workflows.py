@@ -1,6 +1,7 @@
 """Step Functions and Scheduler as a pipeline needs them."""
 
 import base64
+import hashlib
 import json
 import time
 from collections.abc import Callable, Mapping
@@ -125,6 +126,27 @@ def test_jsonata_needs_no_java(client: Client, run: Run) -> None:
     state = {"Type": "Pass", "Output": {"best": "{% $max($states.input.scores) %}"}, "End": True}
     execution = run({"Choose": state}, {"scores": [0.91, 0.97, 0.94]}, QueryLanguage="JSONata")
     assert json.loads(finished(client, execution)["output"]) == {"best": 0.97}
+
+
+def test_jsonata_has_the_functions_that_step_functions_adds_and_takes_any_text(client: Client, run: Run) -> None:
+    text = 'he said "no"\nand left'
+    output = {
+        "hash": "{% $hash($said, 'SHA-256') %}",
+        "parsed": "{% $parse('{\"a\": [1, null]}') %}",
+        "said": "{% $said %}",
+        "different": "{% $uuid() != $uuid() %}",
+    }
+    states = {
+        "Hear": {"Type": "Pass", "Assign": {"said": "{% $states.input.said %}"}, "Next": "Tell"},
+        "Tell": {"Type": "Pass", "Output": output, "End": True},
+    }
+    execution = run(states, {"said": text}, QueryLanguage="JSONata")
+    assert json.loads(finished(client, execution)["output"]) == {
+        "hash": hashlib.sha256(text.encode()).hexdigest(),
+        "parsed": {"a": [1, None]},
+        "said": text,
+        "different": True,
+    }
 
 
 def test_a_schedule_calls_its_target_when_its_time_has_come(client: Client, queue: str, name: str) -> None:
