@@ -96,12 +96,15 @@ PLACES = ResourceNames(
 )
 ROLES: Mapping[str, tuple[Document, ...]] = {
     "endpoint": (policies.endpoint(PLACES, "l", "prod"), policies.session_manager()),
-    "training": (policies.training(PLACES, "l"), policies.session_manager()),
+    "training": (policies.training(PLACES, "l"), policies.answer_tasks(), policies.session_manager()),
+    "small": (policies.small_worker(places=PLACES, log_group="l", roles=["r"]),),
     "people": (
         policies.person(["r"]),
         policies.launch(
             template="arn:aws:ec2:eu-west-1:1:launch-template/lt-1", subnets=["s"], role="r", log_group="l"
         ),
+        policies.follow_pipeline(["arn:aws:states:eu-west-1:1:stateMachine:job"]),
+        policies.answer_tokens(PLACES),
         *(policies.operator(role, PLACES, ["photos"]) for role in Role),
     ),
 }
@@ -112,7 +115,7 @@ PROGRAMS: Mapping[str, tuple[str, ...]] = {
     # An operator's own credentials take the promoter's role through the endpoint.
     "serving": ("endpoint", "people"),
     "camera": ("endpoint", "people"),
-    "petpark": ("people", "training"),  # operators' commands, and the worker on a job's instance
+    "petpark": ("people", "training", "small"),  # operators' commands, and the worker on a job's instance
 }
 
 

@@ -69,6 +69,7 @@ def built(tmp_path_factory: pytest.TempPathFactory, lake: MemoryStore, ingestion
             lake=lake,
             catalog=Catalog(stores["registry"], "pets"),
             directory=folder / "job",
+            model_store="models",
             trained_by="arn:aws:iam::000000000000:role/training",
         )
         (folder / "result.json").write_bytes(result.to_json())

@@ -1,7 +1,7 @@
 """`petpark experiment`: a challenger that runs next to the current version, and the rule that decides about it."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from enum import StrEnum
 from typing import Annotated, Any
@@ -11,9 +11,11 @@ import typer
 from petpark.app import Invocation, example, group, invocation
 from petpark.commands.formatting import Named
 from petpark.commands.registry.decisions import Channel, Why
-from petpark.endpoints import experiments
+from petpark.endpoints import experiments, judging
 from petpark.endpoints.experiments import ExperimentStatus
 from petpark.errors import NOT_SO, StackNotDeployed, unwatched
+from petpark.jobs import executions
+from petpark.jobs.executions import StateSeen
 from petpark.models import model_versions
 from petpark.output import Cell, bad, good, moment, short
 from petpark.targets.target import Target
@@ -108,12 +110,17 @@ def judge(
 ) -> None:
     """Apply the experiment's rule to what the endpoints measured: promote, reject, or wait.
 
+    With --watch a job of the stack's pipeline applies it until it is decided, whether or not anybody watches.
+
     Exits with 0 if it was promoted or is still undecided, with 1 if it was rejected or ended otherwise.
     """
     run = invocation(ctx)
     targets = _targets(run)
     found = experiments.look(targets, channel)
     looks = 0
+    if watch and found.conclusion is None and targets[0].outputs.pipeline is not None:
+        found = _judge_by_job(run, targets, found)
+        watch = False
     with unwatched(
         f"The experiment on {channel} continues, undecided.",
         f"Decide it: petpark experiment judge --channel {channel} --watch. "
@@ -128,6 +135,21 @@ def judge(
     _show(run, found)
     if found.conclusion is not None and found.conclusion.outcome != "promoted":
         raise typer.Exit(NOT_SO)
+
+
+def _judge_by_job(run: Invocation, targets: Sequence[Target], found: ExperimentStatus) -> ExperimentStatus:
+    """Let the state machine judge, and show what it does until it has ended."""
+    channel, execution = found.experiment.channel, judging.start(targets, found.experiment)
+    run.output.stage(f"Job {execution.job} judges the experiment on {channel}")
+    detached = unwatched(
+        f"Job {execution.job} goes on judging the experiment on {channel}.",
+        f"petpark experiment show --channel {channel}. Stop it: petpark experiment stop --channel {channel} --why ...",
+    )
+    with detached:
+        for event in executions.follow(targets[0], execution):
+            if isinstance(event, StateSeen):
+                run.output.stage(f"{event.said}{f': {event.cause}' if event.cause else ''}")
+    return judging.concluded(targets[0], found)
 
 
 @app.command("stop", epilog=example('petpark experiment stop --channel prod --why "the wrong version"'))

@@ -13,7 +13,7 @@ from registry.layout import Variable, meeting_key
 from registry.store.memory_store import MemoryStore
 from tests.training.imds import Imds, serving
 from training.distributed import processes
-from training.distributed.rendezvous import PATIENCE_SECONDS, Rendezvous, meet
+from training.distributed.rendezvous import PATIENCE_SECONDS, Rendezvous, claim, meet
 from training.errors import Interrupted, SpecMalformed
 
 ROOT = Path(__file__).parents[3]
@@ -101,9 +101,31 @@ def test_a_machine_that_is_none_of_the_jobs_instances_says_who_it_is(imds: Imds,
         meet(MemoryStore(), "job", 2, endpoint=imds.url)
 
 
+def test_of_an_attempts_instances_the_one_that_comes_first_leads_whatever_ec2_calls_it(imds: Imds):
+    store = MemoryStore()
+    imds.facts = facts(1, launch="r-one", address="127.0.0.2")
+    first = claim(store, "job", "job.1", 2, endpoint=imds.url)
+    imds.facts = facts(0, launch="r-two", address="127.0.0.3")
+    second = claim(store, "job", "job.1", 2, endpoint=imds.url)
+    assert (first.index, first.host, second.index) == (0, "127.0.0.2", 1)
+    assert (second.host, second.port, second.address) == (first.host, first.port, "127.0.0.3")
+    assert claim(store, "job", "job.2", 2, endpoint=imds.url).index == 0, "the next attempt meets anew"
+    assert Rendezvous.from_json(second.to_json()) == second
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"index": 0}', '{"place": 1}'])
+def test_what_is_no_meeting_in_the_environment_is_named(text: str):
+    with pytest.raises(SpecMalformed, match="PETPARK_MEETING"):
+        Rendezvous.from_json(text)
+
+
 def test_outside_ec2_a_job_of_several_instances_is_refused():
-    with pytest.raises(SpecMalformed, match="no metadata"):
-        meet(MemoryStore(), "job", 2, endpoint="http://127.0.0.1:9")
+    for find in (
+        lambda: meet(MemoryStore(), "job", 2, endpoint="http://127.0.0.1:9"),
+        lambda: claim(MemoryStore(), "job", "job.1", 2, endpoint="http://127.0.0.1:9"),
+    ):
+        with pytest.raises(SpecMalformed, match="no metadata"):
+            find()
 
 
 def test_instances_talk_over_the_interface_of_their_default_route(monkeypatch: pytest.MonkeyPatch):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.examples import examples
 from tests.training.imds import Imds, serving
 from training.instance import interruption as watched
-from training.instance.interruption import NOTICE_PATH, Interruption, spot_notice
+from training.instance.interruption import NOTICE_PATH, REBALANCE_PATH, Interruption, spot_notice
 
 NOWHERE = "http://127.0.0.1:9"
 
@@ -39,6 +39,17 @@ def test_a_spot_notice_is_noticed(metadata: Imds):
         metadata.facts = {NOTICE_PATH: '{"action": "terminate", "time": "2026-03-01T21:04:05Z"}'}
         assert interruption.wait(60)
         assert interruption.reason == "spot notice: terminate"
+
+
+def test_a_rebalance_recommendation_counts_for_who_asks_for_it(metadata: Imds):
+    metadata.facts = {REBALANCE_PATH: '{"noticeTime": "2026-03-01T21:04:05Z"}'}
+    with Interruption(metadata.url, poll_seconds=0.01, rebalance=True) as interruption:
+        assert interruption.wait(60)
+        assert interruption.reason == "rebalance recommendation of 2026-03-01T21:04:05Z"
+    with Interruption(metadata.url, poll_seconds=0.01) as interruption:
+        metadata.asked.clear()
+        assert metadata.asked.wait(60)
+        assert not interruption.noticed()
 
 
 def test_without_a_notice_the_service_says_none(metadata: Imds):

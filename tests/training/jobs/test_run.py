@@ -13,7 +13,7 @@ import torch
 
 from imaging import decode, input_statistics
 from registry.channels.channel import Channel
-from registry.gates import State, states
+from registry.gates import State, failed, states
 from registry.layout import checkpoints_prefix, epochs_prefix, photo_key
 from registry.store.memory_store import MemoryStore
 from registry.versions.catalog import Catalog
@@ -52,6 +52,10 @@ def test_a_job_publishes_a_version_that_knows_where_it_comes_from(built: Built):
     assert len(version.lineage["lock"]) == 64
     assert version.lineage["trained_by"] == "arn:aws:iam::000000000000:role/training"
     assert version.lineage["requested_by"] == ASKER
+    assert built.result.outcome == ("refused" if failed(version.metrics) else "published")
+    page = version.file("report.html")
+    assert page is not None
+    assert built.result.report == f"s3://models/pets/blobs/sha256/{page.sha256}"
 
 
 def test_a_version_carries_all_that_serving_and_deciding_need(built: Built):
@@ -126,7 +130,7 @@ def test_a_model_that_fails_a_gate_is_published_and_says_so(built: Built, tmp_pa
         directory=tmp_path,
         prod=prod,
     )
-    assert (result.status, result.version) == ("succeeded", 2)
+    assert (result.status, result.version, result.outcome) == ("succeeded", 2, "refused")
     unmeasured = "gates not measured: not_worse_than_prod, slice_gap"
     assert result.message == f"gates failed: accuracy; {unmeasured}; the report of version 2 says what to try"
     assert states(result.metrics)["not_worse_than_prod"] is State.UNMEASURED
