@@ -108,9 +108,7 @@ class Spool:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             self._lock.close()
-            raise SpoolInUse(
-                f"Another camera agent runs on {folder}. End it, or use another folder."
-            ) from None
+            raise SpoolInUse(f"Another camera agent runs on {folder}. End it, or use another folder.") from None
         try:
             self._database = _open(folder)
         except sqlite3.Error as error:

@@ -166,7 +166,7 @@ def _dataset_facts(origin: Origin, *, photos: bool) -> dict[str, Any] | None:
     manifest: Manifest = origin.dataset
     entry = {**named, "lost": None, "photos": len(manifest.photos), "counts": manifest.counts()}
     listed = [{name: getattr(photo, name) for name in ("key", "sha256", "label", "split")} for photo in manifest.photos]
-    return {**entry, "list": listed} if photos else heading
+    return {**entry, "list": listed} if photos else entry
 
 
 def _weights_facts(origin: Origin, *, photos: bool) -> dict[str, Any] | None:
