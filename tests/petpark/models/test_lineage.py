@@ -153,8 +153,8 @@ pets version 2  DIGEST-2, WHEN, accuracy 95.0 %
 
 def test_weights_of_no_version_were_handed_in(run: Command, train: Train) -> None:
     train(initial_weights="a" * 64)
-    assert "a file of no version" in told(run, "1")["initial_weights"]["lost"]
-    assert "a file of no version" in run("models", "lineage", "1").stdout
+    assert "not a version's file" in told(run, "1")["initial_weights"]["lost"]
+    assert "not a version's file" in run("models", "lineage", "1").stdout
 
 
 def test_weights_are_found_among_many_versions(place: Place, train: Train, publish: Callable[..., Version]) -> None:
