@@ -4,7 +4,7 @@ import io
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import ExifTags, Image, ImageFilter
 
@@ -40,6 +40,7 @@ def test_night_is_darker_fog_has_less_contrast_and_a_smeared_lens_is_less_sharp(
     assert described(Image.fromarray(seen).filter(ImageFilter.GaussianBlur(2))).sharpness < day.sharpness / 3
 
 
+@settings(max_examples=50, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(3, 40))
 def test_statistics_stay_in_their_ranges_and_ignore_mirroring(seed: int, side: int):
     pixels = np.random.default_rng(seed).integers(0, 256, (side, side, 3)).astype(np.uint8)

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monitoring.accuracy import estimate_accuracy, learn_threshold
@@ -14,6 +14,7 @@ from tests.monitoring.made import World
 WORLD = World(2)
 
 
+@settings(max_examples=50, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 60))
 def test_as_many_known_photos_are_below_the_threshold_as_are_wrong(seed: int, count: int):
     rng = np.random.default_rng(seed)

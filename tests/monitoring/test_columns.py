@@ -5,7 +5,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monitoring.columns import column_p_value, end_p_value, ks_p_value, ks_statistic, share_p_value, smallest
@@ -14,6 +14,7 @@ numbers = st.lists(st.integers(-5, 5) | st.floats(-5, 5), min_size=1, max_size=4
 small = st.integers(0, 12)
 
 
+@settings(max_examples=50, deadline=None)
 @given(numbers, numbers)
 def test_ks_is_symmetric_and_a_share(one: np.ndarray, other: np.ndarray):
     assert ks_statistic(one, other) == pytest.approx(ks_statistic(other, one))
@@ -21,23 +22,27 @@ def test_ks_is_symmetric_and_a_share(one: np.ndarray, other: np.ndarray):
     assert ks_p_value(one, other) == pytest.approx(ks_p_value(other, one))
 
 
+@settings(max_examples=50, deadline=None)
 @given(numbers, numbers)
 def test_ks_is_the_largest_difference_of_the_distribution_functions(one: np.ndarray, other: np.ndarray):
     worst = max(abs((one <= x).mean() - (other <= x).mean()) for x in np.concatenate([one, other]))
     assert ks_statistic(one, other) == pytest.approx(worst)
 
 
+@settings(max_examples=50, deadline=None)
 @given(numbers, numbers, st.randoms(use_true_random=False))
 def test_the_order_of_photos_does_not_matter(one: np.ndarray, other: np.ndarray, random: object):
     rng = np.random.default_rng(random.randrange(2**32))  # pyright: ignore[reportAttributeAccessIssue]
     assert column_p_value(rng.permutation(one), rng.permutation(other)) == column_p_value(one, other)
 
 
+@settings(max_examples=50, deadline=None)
 @given(numbers, numbers)
 def test_turning_numbers_round_swaps_the_ends(one: np.ndarray, other: np.ndarray):
     assert end_p_value(one, other, high=True) == pytest.approx(end_p_value(-one, -other, high=False))
 
 
+@settings(max_examples=50, deadline=None)
 @given(small, small, small, small)
 def test_a_share_is_as_probable_as_counting_says(drawn: int, of: int, marked: int, rest: int):
     among = marked + rest
@@ -109,6 +114,7 @@ def test_columns_of_one_value_do_not_differ_and_of_two_values_do():
     assert column_p_value(np.full(300, 288), np.full(50, 640)) < 1e-6
 
 
+@settings(max_examples=50, deadline=None)
 @given(st.lists(st.floats(0, 1), max_size=6))
 def test_several_tests_are_as_extreme_as_their_number_allows(p_values: list[float]):
     assert smallest(p_values) == min([1.0, *(len(p_values) * each for each in p_values)])

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monitoring.embeddings import (
@@ -22,6 +22,7 @@ def kernel_of(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     return kernel_block(rows, rows, median_distance(rows))
 
 
+@settings(max_examples=50, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 12), st.integers(1, 12), st.integers(1, 4))
 def test_mmd_is_symmetric_never_negative_and_what_the_definition_says(seed: int, n: int, m: int, width: int):
     one, other = np.split(np.random.default_rng(seed).normal(size=(n + m, width)), [n])
@@ -34,6 +35,7 @@ def test_mmd_is_symmetric_never_negative_and_what_the_definition_says(seed: int,
     assert mmd_squared(kernel, n) >= -1e-6
 
 
+@settings(max_examples=50, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(2, 30), st.integers(1, 5))
 def test_distances_are_those_of_the_rows(seed: int, count: int, width: int):
     rows = np.random.default_rng(seed).normal(size=(count, width))

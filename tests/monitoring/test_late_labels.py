@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monitoring.late_labels import accuracy_over_time, allocate, choose_sample, cohens_kappa
@@ -12,6 +12,7 @@ from monitoring.late_labels import accuracy_over_time, allocate, choose_sample, 
 labels = st.lists(st.sampled_from(["cat", "dog", "neither"]), min_size=1, max_size=40)
 
 
+@settings(max_examples=50, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 50), st.floats(0.01, 0.5)), min_size=1, max_size=8), st.integers(0, 120))
 def test_every_stratum_gets_a_photo_and_none_more_than_it_has(strata: list[tuple[int, float]], count: int):
     sizes, spread = [size for size, _ in strata], [each for _, each in strata]
@@ -20,6 +21,7 @@ def test_every_stratum_gets_a_photo_and_none_more_than_it_has(strata: list[tuple
     assert sum(given_) == max(min(count, sum(sizes)), sum(min(1, size) for size in sizes))
 
 
+@settings(max_examples=50, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 200), st.integers(1, 80))
 def test_a_sample_has_each_photo_once_and_weights_that_add_up_to_all(seed: int, count: int, wanted: int):
     rng = np.random.default_rng(seed)
@@ -64,6 +66,7 @@ def test_periods_come_in_their_order():
         accuracy_over_time(["a"], np.array([True]), np.array([0.0]))
 
 
+@settings(max_examples=50, deadline=None)
 @given(labels)
 def test_who_agrees_always_has_a_kappa_of_1(one: list[str]):
     found = cohens_kappa(one, one)
@@ -71,6 +74,7 @@ def test_who_agrees_always_has_a_kappa_of_1(one: list[str]):
     assert found.share == 1
 
 
+@settings(max_examples=50, deadline=None)
 @given(labels, st.randoms(use_true_random=False))
 def test_kappa_is_symmetric_and_ignores_order(one: list[str], random: object):
     order = list(range(len(one)))

@@ -1,7 +1,7 @@
 """A window is compared with the part of the reference that has as much colour as it has."""
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monitoring.matching import FEWEST_OF_A_KIND, INFRA_RED, matched
@@ -11,6 +11,7 @@ def chroma(dark: int, light: int) -> np.ndarray:
     return np.array([0.0] * dark + [0.2] * light)
 
 
+@settings(max_examples=50, deadline=None)
 @given(st.integers(0, 300), st.integers(0, 300), st.integers(0, 50), st.integers(0, 50), st.integers(0, 99))
 def test_shares_are_those_of_the_window_or_everything_is_compared(
     dark: int, light: int, window_dark: int, window_light: int, seed: int

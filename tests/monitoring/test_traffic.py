@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monitoring.traffic import low_p_value, watch_traffic
@@ -42,6 +42,7 @@ def test_a_camera_as_usual_is_hardly_ever_missed():
     assert not any(seen is not None and seen.missing for seen in found)
 
 
+@settings(max_examples=50, deadline=None)
 @given(st.lists(st.integers(0, 200), min_size=7, max_size=28).map(np.array), st.integers(0, 300))
 def test_fewer_photos_are_never_more_probable(past: np.ndarray, now: int):
     p_value = low_p_value(past, now)

@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monitoring.windows import HOUR, Window, alarms, spans, thinned
@@ -12,6 +12,7 @@ from monitoring.windows import HOUR, Window, alarms, spans, thinned
 times = st.lists(st.floats(0, 40 * HOUR), max_size=200).map(np.array)
 
 
+@settings(max_examples=50, deadline=None)
 @given(times, st.floats(0, 60 * HOUR), st.integers(1, 30), st.integers(1, 24))
 def test_spans_hold_whole_hours_and_each_photo_once(seconds: np.ndarray, until: float, fewest: int, most: int):
     found = spans(seconds, until=until, fewest=fewest, most_hours=most)
@@ -26,12 +27,14 @@ def test_spans_hold_whole_hours_and_each_photo_once(seconds: np.ndarray, until: 
         assert after is None or after.first == span.first + span.hours
 
 
+@settings(max_examples=50, deadline=None)
 @given(times)
 def test_a_busy_hour_is_a_window_of_its_own(seconds: np.ndarray):
     for span in spans(seconds, until=60 * HOUR, fewest=1):
         assert span.hours == 1 or not ((seconds >= span.first * HOUR) & (seconds < (span.first + 1) * HOUR)).any()
 
 
+@settings(max_examples=50, deadline=None)
 @given(times, st.floats(0, 600))
 def test_thinned_photos_are_apart_and_none_between_could_be_kept(seconds: np.ndarray, apart: float):
     kept = seconds[thinned(seconds, apart=apart)]
@@ -40,6 +43,7 @@ def test_thinned_photos_are_apart_and_none_between_could_be_kept(seconds: np.nda
         assert (abs(kept - second) <= apart).any()
 
 
+@settings(max_examples=50, deadline=None)
 @given(st.lists(st.booleans(), max_size=40))
 def test_alarms_begin_and_end_with_drift_and_two_quiet_windows_lie_between_them(drifted: list[bool]):
     found = alarms(drifted)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from registry.encoding import canonical
@@ -56,6 +56,7 @@ def npy(array: Any, **options: Any) -> bytes:
     return file.getvalue()
 
 
+@settings(max_examples=50, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 20), st.integers(0, 20), st.integers(1, 9))
 def test_it_is_read_as_it_was_written_and_has_the_same_bytes_again(seed: int, photos: int, copies: int, width: int):
     written = reference(seed, photos, copies, width)
@@ -162,6 +163,7 @@ def test_another_format_is_refused():
         Reference.from_bytes(repacked(reference().to_bytes(), "facts.json", canonical(facts)))
 
 
+@settings(max_examples=50, deadline=None)
 @given(st.data())
 def test_damaged_bytes_are_refused_or_read_and_nothing_else_happens(data: st.DataObject):
     whole = bytearray(reference().to_bytes())

@@ -76,6 +76,7 @@ def test_a_version_carries_what_it_saw_of_validation_photos_for_monitoring_to_co
     assert reference.labels == ("cat", "dog")
     assert reference.truth.tolist() == pixels.targets.tolist()
     assert np.allclose(reference.probabilities, exported.classify(pixels.pixels.numpy()), atol=1e-6)
+    assert strangeness is not None
     assert np.allclose(reference.strangeness, strangeness, atol=1e-3)
     brightness = [input_statistics(each, width=1, height=1).brightness for each in pixels.pixels.numpy()]
     assert np.allclose(reference.statistics[:, 0], brightness)
