@@ -26,9 +26,8 @@ def ks_statistic(one: Numbers, other: Numbers) -> float:
 def ks_p_value(one: Numbers, other: Numbers) -> float:
     """Returns the two-sample Kolmogorov–Smirnov p-value, from above.
 
-    The first term of the alternating series of Kolmogorov's distribution, which bounds it. The distribution of the
-    statistic approaches it from below for samples of a few dozen on (Hodges, Arkiv för Matematik 1958), and ties lower
-    it further.
+    The bound of Dvoretzky, Kiefer & Wolfowitz, which holds for two samples within a few per cent of p, and exactly for
+    large ones (Wei & Dudley, Statistics & Probability Letters 2012). Ties lower the true value further.
     """
     size = len(one) * len(other) / (len(one) + len(other))
     return min(1.0, 2 * math.exp(-2 * size * ks_statistic(one, other) ** 2))
@@ -79,7 +78,7 @@ def column_p_value(reference: Numbers, window: Numbers) -> float:
 
 def smallest(p_values: Sequence[float]) -> float:
     """Returns one p-value for several tests, whatever their dependence (Bonferroni); 1 for none."""
-    return min(1.0, len(p_values) * min(p_values, default=1.0))
+    return min(1.0, len(p_values) * min(p_values)) if p_values else 1.0
 
 
 _LOG_FACTORIALS: Final = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, 4097)))])

@@ -1,6 +1,6 @@
 """Does a window differ from the validation photos of its version, in what, and which photos show it?"""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Final
 
@@ -11,8 +11,9 @@ from monitoring.classifier import tell_apart
 from monitoring.columns import column_p_value, smallest
 from monitoring.embeddings import MOST_ROWS, kernel_block, median_distance, mmd_p_value
 from monitoring.levels import LEVELS
+from monitoring.matching import matched
 from monitoring.windows import Window
-from registry.versions.reference import Reference
+from registry.versions.reference import MOST_PHOTOS, Reference
 
 SHOWN: Final = 20
 """Strange photos that are named."""
@@ -64,13 +65,15 @@ class Detector:
         self._refuse(window)
         order = _by_content(window)
         rng = np.random.default_rng(self.seed)
-        sorted_window = window.take(order)
-        findings = [self._outputs(sorted_window), *self._inputs(sorted_window), *self._strangeness(sorted_window)]
+        window = window.take(order)
+        places = self._matched(window, rng)
+        known = self._known.take(places)
+        findings = [self._outputs(known, window), *self._inputs(known, window), *self._strangeness(known, window)]
         strange: tuple[int, ...] = ()
-        if sorted_window.embedding is not None:
-            rows = self._rows(sorted_window.embedding)
-            findings.append(self._embeddings(rows, rng))
-            told = tell_apart(self._features, self._featured(rows, sorted_window), rng)
+        if window.embedding is not None:
+            rows = self._rows(window.embedding)
+            findings.append(self._embeddings(places, rows, rng))
+            told = tell_apart(_featured(self._known_rows[places], known), _featured(rows, window), rng)
             findings.append(
                 self._finding("classifier", told.p_value, f"{len(told.strange)} photos are unlike validation photos")
             )
@@ -84,53 +87,53 @@ class Detector:
         if window.embedding is not None and window.embedding.shape[1:] != self.reference.mean.shape:
             raise ValueError(f"embeddings of {window.embedding.shape[1]} numbers, not {len(self.reference.mean)}")
 
-    def _outputs(self, window: Window) -> Finding:
+    def _matched(self, window: Window, rng: np.random.Generator) -> Numbers:
+        """Returns the places of the reference that the window is compared with."""
+        chroma = _statistic(self._known, "chroma"), _statistic(window, "chroma")
+        if chroma[0] is None or chroma[1] is None:
+            return np.arange(len(self.reference))
+        return matched(chroma[0], chroma[1], rng)
+
+    def _outputs(self, known: Window, window: Window) -> Finding:
         """Black-box shift detection: each class's probability (of two classes the first: the other is the rest)."""
         labels = self.reference.labels
         tested = range(1 if len(labels) == 2 else len(labels))
-        p_values = [column_p_value(self.reference.probabilities[:, k], window.probabilities[:, k]) for k in tested]
+        p_values = [column_p_value(known.probabilities[:, k], window.probabilities[:, k]) for k in tested]
         worst = int(np.argmin(p_values))
-        usual, now = self.reference.probabilities[:, worst].mean(), window.probabilities[:, worst].mean()
+        usual, now = known.probabilities[:, worst].mean(), window.probabilities[:, worst].mean()
         return self._finding(
             "outputs", smallest(p_values), f"the mean probability of {labels[worst]} is {now:.2f}, not {usual:.2f}"
         )
 
-    def _inputs(self, window: Window) -> list[Finding]:
-        both = [name for name in self.reference.statistic_names if name in window.statistic_names]
-        if window.statistics is None or not both:
+    def _inputs(self, known: Window, window: Window) -> list[Finding]:
+        pairs = {
+            name: (usual, now)
+            for name in known.statistic_names
+            if (usual := _statistic(known, name)) is not None and (now := _statistic(window, name)) is not None
+        }
+        if not pairs:
             return []
-        pairs = [
-            (
-                self.reference.statistics[:, self.reference.statistic_names.index(name)],
-                window.statistics[:, window.statistic_names.index(name)],
-            )
-            for name in both
-        ]
-        p_values = [column_p_value(*pair) for pair in pairs]
-        worst = int(np.argmin(p_values))
+        p_values = {name: column_p_value(*pair) for name, pair in pairs.items()}
+        worst = min(p_values, key=p_values.__getitem__)
         usual, now = (float(np.median(each)) for each in pairs[worst])
-        return [self._finding("inputs", smallest(p_values), f"the median {both[worst]} is {now:.3g}, not {usual:.3g}")]
+        sentence = f"the median {worst} is {now:.3g}, not {usual:.3g}"
+        return [self._finding("inputs", smallest(list(p_values.values())), sentence)]
 
-    def _strangeness(self, window: Window) -> list[Finding]:
-        if window.strangeness is None:
+    def _strangeness(self, known: Window, window: Window) -> list[Finding]:
+        if window.strangeness is None or known.strangeness is None:
             return []
-        usual, now = self.reference.strangeness, window.strangeness
-        beyond = float((now > np.quantile(usual, 0.95)).mean())
-        return [
-            self._finding(
-                "strangeness",
-                column_p_value(usual, now),
-                f"{beyond:.0%} of the photos are stranger than 95 % of the validation photos",
-            )
-        ]
+        beyond = float((window.strangeness > np.quantile(known.strangeness, 0.95)).mean())
+        sentence = f"{beyond:.0%} of the photos are stranger than 95 % of the validation photos"
+        return [self._finding("strangeness", column_p_value(known.strangeness, window.strangeness), sentence)]
 
-    def _embeddings(self, rows: Numbers, rng: np.random.Generator) -> Finding:
+    def _embeddings(self, places: Numbers, rows: Numbers, rng: np.random.Generator) -> Finding:
         some = rows[rng.permutation(len(rows))[:MOST_ROWS]]
-        known, own, width = self._kernel
-        across = kernel_block(known, some, width)
-        kernel = np.block([[own, across], [across.T, kernel_block(some, some, width)]])
+        places = rng.permutation(places)[:MOST_ROWS]
+        kernel, width = self._kernel
+        across = kernel_block(self._known_rows[places], some, width)
+        whole = np.block([[kernel[np.ix_(places, places)], across], [across.T, kernel_block(some, some, width)]])
         return self._finding(
-            "embeddings", mmd_p_value(kernel, len(known), rng), "the network sees other pictures than in validation"
+            "embeddings", mmd_p_value(whole, len(places), rng), "the network sees other pictures than in validation"
         )
 
     def _finding(self, test: str, p_value: float, sentence: str) -> Finding:
@@ -143,25 +146,36 @@ class Detector:
         rest = (centred * centred).sum(axis=1) - (along * along).sum(axis=1)
         return np.concatenate([along, np.sqrt(np.maximum(rest, 0))[:, None]], axis=1)
 
-    def _featured(self, rows: Numbers, window: Window | Reference) -> Numbers:
-        """Returns what the classifier sees: `rows`, and the logarithms of probabilities."""
-        return np.concatenate([rows, np.log(window.probabilities + _TINY)], axis=1)
+    @cached_property
+    def _known(self) -> Window:
+        return Window(
+            probabilities=self.reference.probabilities,
+            statistic_names=self.reference.statistic_names,
+            statistics=self.reference.statistics,
+            strangeness=self.reference.strangeness,
+        )
 
     @cached_property
     def _known_rows(self) -> Numbers:
         return self._rows(self.reference.embedding)
 
     @cached_property
-    def _features(self) -> Numbers:
-        return self._featured(self._known_rows, self.reference)
+    def _kernel(self) -> tuple[Numbers, float]:
+        """Kernel matrix of the reference's rows, and its width."""
+        width = median_distance(self._known_rows)
+        return kernel_block(self._known_rows, self._known_rows, width), width
 
-    @cached_property
-    def _kernel(self) -> tuple[Numbers, Numbers, float]:
-        """Rows of the reference, their kernel matrix, and its width."""
-        places = np.random.default_rng(self.seed).permutation(len(self._known_rows))[:MOST_ROWS]
-        rows = self._known_rows[places]
-        width = median_distance(rows)
-        return rows, kernel_block(rows, rows, width), width
+
+def _statistic(window: Window, name: str) -> Numbers | None:
+    """Returns one column of the input statistics, where it is there."""
+    if window.statistics is None or name not in window.statistic_names:
+        return None
+    return window.statistics[:, window.statistic_names.index(name)]
+
+
+def _featured(rows: Numbers, window: Window) -> Numbers:
+    """Returns what the classifier sees: rows, and the logarithms of probabilities."""
+    return np.concatenate([rows, np.log(window.probabilities + _TINY)], axis=1)
 
 
 def _by_content(window: Window) -> Numbers:
@@ -171,3 +185,29 @@ def _by_content(window: Window) -> Numbers:
         columns += [] if array is None else [*array.T[:8]]
     columns += [] if window.strangeness is None else [window.strangeness]
     return np.lexsort(columns)
+
+
+def as_reference(version: Reference, window: Window, *, seed: int = 0) -> Reference:
+    """Returns a window, which a person judged ordinary, as a reference for its own camera.
+
+    `version`: the reference of the version that answered. At most MOST_PHOTOS, drawn by `seed`. Nobody knows the
+    window's classes: the answers stand for them, so that it tells drift, and not accuracy. ValueError where recording
+    left out what a reference has.
+    """
+    missing = [name for name in ("statistics", "strangeness", "embedding") if getattr(window, name) is None]
+    missing += [name for name in version.statistic_names if name not in window.statistic_names]
+    if missing:
+        raise ValueError(f"the window has no {', '.join(missing)}")
+    chosen = window.take(np.sort(np.random.default_rng(seed).permutation(len(window))[:MOST_PHOTOS]))
+    assert chosen.statistics is not None  # noqa: S101 - for the type checker, as the next two
+    assert chosen.strangeness is not None  # noqa: S101
+    assert chosen.embedding is not None  # noqa: S101
+    columns = [chosen.statistic_names.index(name) for name in version.statistic_names]
+    return replace(
+        version,
+        probabilities=chosen.probabilities.astype(np.float32),
+        truth=chosen.probabilities.argmax(axis=1).astype(np.uint16),
+        embedding=chosen.embedding.astype(np.float16),
+        statistics=chosen.statistics[:, columns].astype(np.float32),
+        strangeness=chosen.strangeness.astype(np.float32),
+    )

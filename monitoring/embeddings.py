@@ -13,7 +13,7 @@ _ENOUGH: Final = 20
 """Permutations as extreme as what was seen, after which no more are drawn (Besag & Clifford, Biometrika 1991)."""
 
 _FIRST, _FURTHER = 100, 1000  # permutations that one matrix product serves
-_TINY: Final = 1e-12
+_ROUNDING: Final = 1e-6  # of sums of single-precision numbers; what is as near counts as extreme
 
 type Numbers = npt.NDArray[Any]
 
@@ -45,7 +45,7 @@ def mmd_p_value(kernel: Numbers, first: int, rng: np.random.Generator) -> float:
 
     Exact: under the null hypothesis it is at most p with a probability of at most p. At least 1 / MOST_PERMUTATIONS.
     """
-    seen = mmd_squared(kernel, first) - _TINY
+    seen = mmd_squared(kernel, first) - _ROUNDING
     extreme = drawn = 0
     while drawn < MOST_PERMUTATIONS:
         some = min(_FIRST if drawn < _FURTHER else _FURTHER, MOST_PERMUTATIONS - drawn)

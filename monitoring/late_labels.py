@@ -130,9 +130,10 @@ def cohens_kappa(one: Sequence[str], other: Sequence[str]) -> Agreement:
     table = np.zeros((len(labels), len(labels)))
     for first, second in zip(one, other, strict=True):
         table[labels.index(first), labels.index(second)] += 1
+    seen = float(np.trace(table)) / len(one)
     table /= len(one)
     rows, columns = table.sum(axis=1), table.sum(axis=0)
-    seen, chance = float(np.trace(table)), float(rows @ columns)
+    chance = float(rows @ columns)
     if chance >= 1:
         return Agreement(photos=len(one), share=seen, kappa=1.0, interval=(-1.0, 1.0))
     kappa = (seen - chance) / (1 - chance)

@@ -92,3 +92,18 @@ def spans(
             found.append(Span(first=first, hours=hour - first + 1, places=np.array(places, dtype=np.intp)))
             first, places = hour + 1, []
     return found
+
+
+QUIET_WINDOWS: Final = 2
+"""Windows without drift, one after the other, that end an alarm."""
+
+
+def alarms(drifted: Sequence[bool]) -> list[tuple[int, int]]:
+    """Returns the alarms of consecutive windows: places of the first and the last window of each that drifted."""
+    found: list[tuple[int, int]] = []
+    for place in (place for place, each in enumerate(drifted) if each):
+        if found and place - found[-1][1] <= QUIET_WINDOWS:
+            found[-1] = (found[-1][0], place)
+        else:
+            found.append((place, place))
+    return found

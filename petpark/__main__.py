@@ -63,6 +63,10 @@ class Program(Commands):
             "petpark.commands.registry.who",
             "Show the version, certificate, dataset, code and people behind a recorded prediction.",
         ),
+        "drift": Listed(
+            "petpark.commands.serving.drift",
+            "Compare recorded predictions with the validation photos of the version, per camera and hour.",
+        ),
         "endpoints": Listed("petpark.commands.serving.endpoints", "State of the running endpoints."),
         "camera": Listed("petpark.commands.serving.camera", "The camera agent."),
         "keys": Listed("petpark.commands.serving.api_keys", "API keys of endpoints."),

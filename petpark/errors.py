@@ -133,6 +133,10 @@ class StillRunning(OperatorError):
     exit_code = 130  # as shells have it for an interrupt
 
 
+class ReferenceUnfit(OperatorError):
+    """A reference cannot be read, or recorded predictions cannot be compared with it."""
+
+
 class PredictionNotFound(OperatorError):
     """No recorded prediction has this id."""
 

@@ -30,6 +30,7 @@ def loaded(version: int, digest: str) -> LoadedModel:
 _MODEL = loaded(3, f"sha256:{'0' * 64}")
 _PHOTO = io.BytesIO()
 Image.new("RGB", (64, 48), "teal").save(_PHOTO, "PNG")
+PHOTO = _PHOTO.getvalue()
 
 
 _RANDOM = np.random.default_rng(1)
@@ -89,7 +90,7 @@ class Recording:
                 entry=entry,
                 arm=arm,
                 found=_found(dimensions),
-                photo=_PHOTO.getvalue() if photo is None else photo,
+                photo=PHOTO if photo is None else photo,
                 latency=0.02,
             )
         )

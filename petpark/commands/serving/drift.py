@@ -1,0 +1,155 @@
+"""`petpark drift`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import datetime, timedelta
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from petpark.app import Invocation, example, invocation
+from petpark.commands.registry.past import parse_moment
+from petpark.errors import NOT_SO
+from petpark.models import drift
+from petpark.models.drift import DriftOfCamera, FindReference, WindowOfCamera
+from petpark.output import Cell, bad, good, plural
+from registry.clock import utc_now
+
+if TYPE_CHECKING:
+    from monitoring.predictions import Reads
+
+
+def run_drift(
+    ctx: typer.Context,
+    camera: Annotated[str, typer.Option("--camera", help="Only this camera.")] = "",
+    begin: Annotated[str, typer.Option("--from", metavar="TIME", help="Default: a day before --to.")] = "",
+    until: Annotated[str, typer.Option("--to", metavar="TIME", help="Default: now.")] = "",
+    folder: Annotated[
+        Path | None,
+        typer.Option("--folder", help="Local copy of the data lake's recorded predictions, instead of the lake."),
+    ] = None,
+    reference: Annotated[
+        Path | None,
+        typer.Option("--reference", help="Compare with this file, instead of the references of the versions."),
+    ] = None,
+    save_reference: Annotated[
+        Path | None,
+        typer.Option(
+            "--save-reference",
+            help="Write what the camera recorded, which you judged ordinary, as its own reference.",
+        ),
+    ] = None,
+) -> None:
+    """Compare recorded predictions with the validation photos of the version, per camera and hour.
+
+    Exits with 1 if something drifted, photos are missing, or a version has no reference.
+    """
+    if save_reference is not None and not camera:
+        raise typer.BadParameter("--save-reference is of one camera: name it (--camera)")
+    run = invocation(ctx)
+    end = parse_moment(until) if until else utc_now()
+    start = parse_moment(begin) if begin else end - timedelta(days=1)
+    reads: Reads = drift.Folder(path=folder) if folder is not None else drift.lake(run.target())
+    find = _finder(run, reference)
+    if save_reference is not None:
+        count = drift.save_reference(
+            reads, run.stack, camera=camera, start=start, end=end, reference_of=find, path=save_reference
+        )
+        run.output.record(
+            {"camera": camera, "photos": str(count), "file": str(save_reference)},
+            facts={"camera": camera, "photos": count, "file": str(save_reference)},
+        )
+        return
+    found: list[DriftOfCamera] = []
+    with run.output.progress("Examining") as report:
+        cameras = [camera] if camera else drift.recorded_cameras(reads, run.stack)
+        for each in drift.examine(reads, run.stack, cameras=cameras, start=start, end=end, reference_of=find):
+            found.append(each)
+            report(len(found), len(cameras), "cameras")
+    run.output.table(
+        ("camera", "from (UTC)", "hours", "version", "photos", "accuracy", "drift"),
+        [row for each in found for row in _rows(each)],
+        facts={"from": start.isoformat(), "to": end.isoformat(), "cameras": [_facts(each) for each in found]},
+        empty=f"Nothing is recorded of stack {run.stack}.",
+    )
+    if any(each.drifted or each.without_reference for each in found):
+        raise typer.Exit(NOT_SO)
+
+
+def _finder(run: Invocation, file: Path | None) -> FindReference:
+    """Returns how the reference of a version is found, once for each: the file, or the version's own."""
+    if file is not None:
+        known = drift.read_reference(file)
+        return lambda _number, _digest: known
+    return cache(lambda number, digest: drift.version_reference(run.target(), number, digest))
+
+
+def _rows(found: DriftOfCamera) -> list[tuple[Cell, ...]]:
+    """Windows that drifted, then a line for the others, missing traffic, and versions without a reference."""
+    rows = [_row(found.camera, each) for each in found.windows if each.examined.drifted]
+    others = len(found.windows) - len(rows)
+    if others:
+        rows.append((found.camera, "–", "–", "–", "–", "–", good(f"{plural(others, 'window')} without drift")))
+    if found.traffic is not None and found.traffic.missing:
+        rows.append((found.camera, "–", str(found.traffic.hours), "–", "–", "–", bad(found.traffic.sentence)))
+    rows += [
+        (found.camera, "–", "–", str(version), "–", "–", bad("the version has no reference; train a newer one"))
+        for version in found.without_reference
+    ]
+    if not rows:
+        rows.append((found.camera, "–", "–", "–", str(found.photos), "–", "too few photos to tell"))
+    return rows
+
+
+def _row(camera: str, window: WindowOfCamera) -> tuple[Cell, ...]:
+    estimate = window.accuracy
+    accuracy = "unknown"
+    if estimate.accuracy is not None:
+        accuracy = f"{estimate.accuracy:.1%} ({estimate.low:.1%} to {estimate.high:.1%})"
+    return (
+        camera,
+        _hour(window.start),
+        str(window.hours),
+        str(window.version),
+        str(window.examined.photos),
+        accuracy,
+        bad("; ".join(each.sentence for each in window.examined.drifted)),
+    )
+
+
+def _facts(found: DriftOfCamera) -> dict[str, Any]:
+    return {
+        "camera": found.camera,
+        "photos": found.photos,
+        "drifted": found.drifted,
+        "alarms": [{"from": begin.isoformat(), "to": end.isoformat()} for begin, end in found.alarms],
+        "traffic": None
+        if found.traffic is None
+        else {**asdict(found.traffic), "missing": found.traffic.missing, "sentence": found.traffic.sentence},
+        "without_reference": list(found.without_reference),
+        "windows": [_window_facts(each) for each in found.windows],
+    }
+
+
+def _window_facts(window: WindowOfCamera) -> dict[str, Any]:
+    return {
+        "version": window.version,
+        "from": window.start.isoformat(),
+        "hours": window.hours,
+        "photos": window.examined.photos,
+        "tests": [{**asdict(each), "drifted": each.drifted} for each in window.examined.findings],
+        "accuracy": {**asdict(window.accuracy), "sentence": window.accuracy.sentence},
+        "strange": window.strange,
+    }
+
+
+def _hour(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%d %H:%M")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the program."""
+    app.command("drift", epilog=example("petpark drift --stack prod", "petpark drift --camera gate --json"))(run_drift)
