@@ -39,6 +39,8 @@ _LATE_SECONDS: Final = 10.0
 _PARTS: Final = 8
 """A file is written at the latest when its rows take this part of the bound. Writing takes three such parts."""
 _WRITING: Final = 3
+_LARGEST_PART: Final = 4_000_000
+"""So that a file is sent in one piece: the endpoint's role may not upload in parts, which bear no `If-None-Match`."""
 _LOOK_SECONDS: Final = 0.2
 _IDLE_SECONDS: Final = 1.0
 _FIRST_WAIT, _LONGEST_WAIT = 1.0, 60.0
@@ -144,7 +146,7 @@ class Recorder:
         )
         self._store = store
         self._clock = clock
-        self._part = policy.buffer_mb * 1_000_000 // _PARTS
+        self._part = min(policy.buffer_mb * 1_000_000 // _PARTS, _LARGEST_PART)
         self.limit = policy.buffer_mb * 1_000_000 - _WRITING * self._part
         """What observations, rows and files may take together, in bytes. The rest is for writing a file."""
         self.held = 0

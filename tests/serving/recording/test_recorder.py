@@ -9,6 +9,7 @@ import imaging
 from imaging import InputStatistics
 from registry.errors import ObjectExists, StoreUnavailable
 from registry.store.memory_store import MemoryStore
+from registry.store.s3_uploads import PART_BYTES
 from registry.telemetry import COLUMNS, TelemetryPolicy, partition_of
 from serving.auth.api_key_auth import Caller
 from serving.recording.recorder import CAMERAS
@@ -55,12 +56,12 @@ def test_a_file_is_written_when_its_oldest_row_is_five_minutes_old_or_its_hour_i
 def test_an_hour_at_100_answers_a_second_stays_within_its_bound_and_an_outage_of_ten_minutes_costs_what_does_not_fit(
     monkeypatch,
 ):
-    """A tenth is sampled, embeddings have 1,280 numbers. Statistics of photos are left out: they hold no memory."""
+    """A twentieth is sampled, embeddings have 2,560 numbers. Statistics of photos are left out: they hold no memory."""
     grey = InputStatistics(brightness=0, contrast=0, sharpness=0, chroma=0, width=64, height=48)
     monkeypatch.setattr(imaging, "input_statistics", lambda _, **__: grey)
     monkeypatch.setattr(imaging, "photo_size", lambda *_, **__: (64, 48))
     store = OutageStore()
-    recording = Recording(TelemetryPolicy(sample_percent=10, buffer_mb=16), store=store)
+    recording = Recording(TelemetryPolicy(sample_percent=5, buffer_mb=16), store=store)
     recorder, sampled, most, before_outage = recording.recorder, 0, 0, 0.0
     for second in range(HOUR):
         store.away = 1200 <= second < 1800
@@ -69,7 +70,7 @@ def test_an_hour_at_100_answers_a_second_stays_within_its_bound_and_an_outage_of
         for number in range(second * 100, second * 100 + 100):
             if recorder.wants(f"{number:032x}"):
                 sampled += 1
-                recording.see(number, camera=("gate", "pond")[number % 2], dimensions=1280)
+                recording.see(number, camera=("gate", "pond")[number % 2], dimensions=2560)
                 most = max(most, recorder.held)
         recorder.take()
         recorder.write()
@@ -78,11 +79,11 @@ def test_an_hour_at_100_answers_a_second_stays_within_its_bound_and_an_outage_of
             recording.upload_all()
         recording.now += 1
     recording.flush()
-    assert sampled == pytest.approx(36_000, rel=0.03)
+    assert sampled == pytest.approx(18_000, rel=0.03)
     assert most <= recorder.limit < 16_000_000
     assert before_outage == 0  # nothing is lost while the store answers
     lost = recording.count("lost", reason="memory")
-    assert 0 < lost < 6_000 / 2  # of 6,000 in ten minutes; the bound of 16 MB holds the rest
+    assert 0 < lost < 3_000 / 2  # of 3,000 in ten minutes; the bound of 16 MB holds the rest
     assert len(ids_of(store)) == recording.count("uploaded") == sampled - lost
     assert recorder.held == 0
 
@@ -142,6 +143,18 @@ def test_whatever_happens_memory_stays_within_the_bound_and_every_prediction_is_
     assert len(ids) == len(set(ids))
     assert len(ids) + recording.count("lost", reason="memory") == seen
     assert recorder.held == 0
+
+
+@pytest.mark.parametrize("buffer_mb", [16, 4096])
+def test_no_file_is_so_large_that_it_would_be_uploaded_in_parts_which_the_endpoint_may_not(buffer_mb):
+    recording = Recording(TelemetryPolicy(sample_percent=100, buffer_mb=buffer_mb))
+    for number in range(60):
+        recording.see(number, dimensions=100_000)
+        recording.recorder.take()
+    recording.flush()
+    sizes = [len(recording.store.get(key)) for key in recording.store.keys("telemetry/")]
+    assert len(sizes) > 1
+    assert max(sizes) <= PART_BYTES
 
 
 def test_what_it_says_that_it_holds_is_at_least_what_it_holds():
