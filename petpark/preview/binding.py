@@ -44,13 +44,6 @@ class Reviewed:
             )
         return cls(digest=found["digest"].lower(), tree=found["tree"].lower(), state=found["state"])
 
-    @classmethod
-    def on_page(cls, page: str, stack: str) -> Self | None:
-        """What the page of a review is bound to for a stack; None where it has no such line."""
-        line = rf"^  - before `pulumi up`: `petpark preview --stack {re.escape(stack)} --expect (?P<text>\S+)`$"
-        found = re.search(line, page, re.MULTILINE)
-        return cls.read(found["text"]) if found and _TEXT.fullmatch(found["text"]) else None
-
 
 def moved(plan: Plan, reviewed: Reviewed) -> tuple[str, ...]:
     """What is not as it was reviewed, as sentences."""

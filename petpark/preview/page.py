@@ -95,7 +95,7 @@ def page(
         left_out += missing
     if left_out or (detail is not COMPLETE and _shortened(plans, detail)):
         parts += [_left_out(left_out), ""]
-    parts += _binding(plans)
+    parts += _binding(plans, untrusted=untrusted)
     return "\n".join(parts).strip() + "\n"
 
 
@@ -226,7 +226,7 @@ def _left_out(resources: int) -> str:
     return f"{what} are shortened here. The complete page is in the artifact `preview-<stack>` of this run."
 
 
-def _binding(plans: Sequence[Plan]) -> Iterator[str]:
+def _binding(plans: Sequence[Plan], *, untrusted: bool) -> Iterator[str]:
     yield "<details><summary>What this page is bound to</summary>"
     yield ""
     for plan in plans:
@@ -234,7 +234,7 @@ def _binding(plans: Sequence[Plan]) -> Iterator[str]:
         yield f"  - plan {code(plan.digest)}"
         yield f"  - program: commit {code(plan.commit or 'unknown')}, tree {code(plan.tree or 'unknown')}"
         yield f"  - state {code(plan.state or 'unknown')}"
-        if plan.binds:
+        if plan.binds and not untrusted:
             yield f"  - before `pulumi up`: {code(f'petpark preview --stack {plan.stack} --expect {plan.binding}')}"
         else:
             yield "  - no `up` can be bound to it: that needs a preview of the stack itself, in a clean checkout"

@@ -22,7 +22,6 @@ from infra.rules.preview import PLACEHOLDERS
 from petpark.__main__ import app
 from petpark.errors import FileInTheWay, PreviewUnreadable, PulumiFailed
 from petpark.preview import make, rules, saved
-from petpark.preview.binding import Reviewed
 from petpark.preview.plan import Checked, Op, Violation
 from petpark.preview.pulumi_json import SECRET, UNKNOWN, read_plan
 from petpark.preview.recorded import export, states
@@ -112,13 +111,12 @@ def test_what_was_reviewed_is_accepted_as_text_and_as_a_file_until_anything_move
         assert project("--expect", text, steps=REPLACED[::-1]).exit_code == 0
 
 
-def test_a_page_says_what_its_stacks_are_bound_to(project: Callable[..., Result]) -> None:
+def test_only_a_page_that_can_be_bound_says_what_to_expect(project: Callable[..., Result], tmp_path: Path) -> None:
     assert "no `up` can be bound to it" in project(steps=REPLACED).output
-    text = reviewed(project)
-    page = project(steps=REPLACED).output
-    assert Reviewed.on_page(page, "test") == Reviewed.read(text)
-    assert Reviewed.on_page(page, "prod") is None
-    assert Reviewed.on_page(page.replace("preview --stack test", "preview --stack testx"), "test") is None
+    plan = str(tmp_path.parent / f"{tmp_path.name}-plan.json")
+    binding = reviewed(project, "--save", plan)
+    assert f"--stack test --expect {binding}`" in project("--plan", plan).output
+    assert "no `up` can be bound to it" in project("--plan", plan, "--untrusted").output
 
 
 def test_a_plan_that_moved_is_refused(project: Callable[..., Result]) -> None:
