@@ -136,7 +136,8 @@ def test_a_body_that_dawdles_is_cut_off(park, open_endpoint):
 
 def test_while_draining_requests_are_answered_but_new_ones_are_not_invited(endpoint):
     endpoint.live.draining = True
-    assert endpoint.http.get("/healthz/ready").status_code == 503
+    unready = endpoint.http.get("/healthz/ready")
+    assert (unready.status_code, unready.headers["retry-after"]) == (503, "2")
     assert endpoint.http.get("/healthz/live").status_code == 200
     answer = endpoint.classify()
     assert answer.status_code == 200
