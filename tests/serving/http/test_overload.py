@@ -275,3 +275,10 @@ def test_a_place_that_several_pieces_of_work_share_is_not_taken_away():
     held.workers.close()
     assert held.done == ["photo"]
     assert held.workers.taken == 0
+
+
+def test_an_endpoint_without_a_version_says_when_to_ask_again(open_endpoint):
+    endpoint = open_endpoint()
+    get = endpoint.http.get
+    answers = [get("/healthz/ready"), get("/healthz/in-service"), get("/v2/health/ready"), endpoint.classify()]
+    assert {(answer.status_code, answer.headers.get("retry-after")) for answer in answers} == {(503, "2")}
