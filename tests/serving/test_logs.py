@@ -53,6 +53,8 @@ def test_a_cloudwatch_that_is_away_neither_raises_nor_blocks():
     client = AwayClient()
     try:
         log_to_cloudwatch(client, group="petpark", stream="one")
+        (handler,) = set(root.handlers) - set(before)
+        assert vars(handler)["send_interval"] == 5, "seconds until a line can be read; watchtower's own are 60"
         logging.getLogger("serving").error("still here")
     finally:
         for handler in set(root.handlers) - set(before):

@@ -136,7 +136,8 @@ def test_a_body_that_dawdles_is_cut_off(park, open_endpoint):
 
 def test_while_draining_requests_are_answered_but_new_ones_are_not_invited(endpoint):
     endpoint.live.draining = True
-    assert endpoint.http.get("/healthz/ready").status_code == 503
+    unready = endpoint.http.get("/healthz/ready")
+    assert (unready.status_code, unready.headers["retry-after"]) == (503, "2")
     assert endpoint.http.get("/healthz/live").status_code == 200
     answer = endpoint.classify()
     assert answer.status_code == 200
@@ -274,3 +275,10 @@ def test_a_place_that_several_pieces_of_work_share_is_not_taken_away():
     held.workers.close()
     assert held.done == ["photo"]
     assert held.workers.taken == 0
+
+
+def test_an_endpoint_without_a_version_says_when_to_ask_again(open_endpoint):
+    endpoint = open_endpoint()
+    get = endpoint.http.get
+    answers = [get("/healthz/ready"), get("/healthz/in-service"), get("/v2/health/ready"), endpoint.classify()]
+    assert {(answer.status_code, answer.headers.get("retry-after")) for answer in answers} == {(503, "2")}
