@@ -20,6 +20,8 @@ from infra.pipeline.stages import LifecycleFacts
 from infra.pipeline.trigger_machine import TriggerFacts, manifest_pattern
 from rehearsal.emulator import Emulator
 
+pytestmark = [pytest.mark.rehearsal, pytest.mark.timeout(300)]
+
 DATASET = "ab" * 32
 OUTCOMES = {
     "dataset": ["passed"],
@@ -32,7 +34,7 @@ OUTCOMES = {
 SETTINGS = PipelineSettings(boot_seconds=60, heartbeat_seconds=30, rounds=("", "epochs=9"), canary_percent=5)
 
 
-@dataclass
+@dataclass(eq=False)
 class Worker(threading.Thread):
     """Answers every token: jobs by `OUTCOMES`, certification by a decision; the first training is interrupted."""
 
@@ -129,12 +131,12 @@ class Deployed:
 
 
 def _until[T](look: Callable[[], T | None]) -> T:
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 240
     while time.monotonic() < deadline:
         if found := look():
             return found
         time.sleep(0.1)
-    raise AssertionError("it did not happen within two minutes")
+    raise AssertionError("it did not happen within four minutes")
 
 
 @pytest.fixture(scope="module")
