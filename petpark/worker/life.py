@@ -65,10 +65,7 @@ def live(attempt: Attempt, work: Work) -> int:
         return _leave(attempt, "nobody waits for this attempt's end")
     attempt.say("works", {"purpose": order.purpose, "attempt": attempt.name})
     with Heartbeat(lambda: attempt.tokens.beat(run), limit_seconds=attempt.heartbeat_seconds) as heartbeat:
-        ending = _work(attempt, order, work, heartbeat)
-        if heartbeat.abandoned():
-            return _leave(attempt, "nobody waits for this attempt any more")
-        return _answer(attempt, run, ending)
+        return _answer(attempt, run, _work(attempt, order, work, heartbeat))
 
 
 def _work(attempt: Attempt, order: Order, work: Work, heartbeat: Heartbeat) -> Ending:

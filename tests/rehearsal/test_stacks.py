@@ -11,11 +11,10 @@ import pytest
 
 from petpark.data import datasets, quality_reports
 from petpark.errors import JobInterrupted
-from petpark.jobs import executions, submission
-from petpark.jobs.executions import ExecutionEvent, MoneySeen, StateSeen
+from petpark.jobs import submission
 from petpark.jobs.submission import EpochSeen, Finished
 from registry.gates import MODEL_GATES
-from registry.layout import JOB_TAG, Role, epochs_prefix, job_prefix
+from registry.layout import JOB_TAG, Role, boot_log_key, epochs_prefix, job_prefix
 from registry.versions.catalog import Catalog
 from rehearsal.environment import STACKS, Environment
 from tests.rehearsal import delivery_roles
@@ -122,38 +121,28 @@ def test_photos_become_a_version_that_answers_in_prod_by_readmes_commands(readme
     assert json.loads(answer)["model"]["version"] == 1
 
 
-def test_a_training_killed_in_the_middle_goes_on_by_itself_and_ends_with_the_weights_of_one_that_was_not(
-    environment, dataset, tmp_path
-):
+def test_a_training_killed_in_the_middle_ends_with_the_weights_of_one_that_was_not(environment, dataset, tmp_path):
     target = environment.target("test")
     spec = submission.plan(target, dataset, RECIPE, seed=1)
     calm = submission.submit(target, spec)
     undisturbed = run_to_its_end(environment, calm, submission.launch(target, calm))
 
     hit = submission.submit(target, spec)
-    execution = executions.start_training(target, hit)
-    seen: list[ExecutionEvent] = []
-    for event in executions.follow(target, execution, poll=0.1):
-        if isinstance(event, EpochSeen) and not any(isinstance(before, EpochSeen) for before in seen):
-            (instance,) = working_on(environment, hit)
-            kill_training(environment, instance)
-        seen.append(event)
-    (why,) = [event.cause for event in seen if isinstance(event, StateSeen) and event.cause]
-    assert why.startswith("the training ended with status -9")
-    assert [event.record.epoch for event in seen if isinstance(event, EpochSeen)] == [1, 2, 3]
-    assert max(event.usd for event in seen if isinstance(event, MoneySeen)) > 0
-    assert isinstance(seen[-1], Finished)
-    assert seen[-1].result.outcome == "published"
-    resumed = seen[-1].result.version
-    assert resumed is not None
+    instance = submission.launch(target, hit)
+    with pytest.raises(JobInterrupted, match="no result") as interrupted:  # noqa: PT012  one wait, cut short
+        for event in submission.watch(target, hit, instance_id=instance, poll=0.1):
+            if isinstance(event, EpochSeen) and event.record.epoch == 1:
+                kill_training(environment, instance)
+    assert interrupted.value.next_step == f"petpark train --resume {hit}"
+    said = target.store(target.outputs.workspace, role=Role.PUBLISHER).get(boot_log_key(hit, instance)).decode()
+    assert said.splitlines()[-1] == "petpark: job ended with status 137"
+    assert f"petpark jobs show {hit}" in interrupted.value.message
+    resumed = run_to_its_end(environment, hit, submission.resume(target, hit))
+
     assert resumed != undisturbed
     assert weights(environment, resumed, tmp_path / "resumed") == weights(
         environment, undisturbed, tmp_path / "undisturbed"
     )
-    instances = working_on(environment, hit)
-    assert len(instances) == 2, "one for each attempt"
-    for instance in instances:
-        environment.runner.wait_for(instance, "terminated", timeout=120)
 
 
 def test_two_instances_train_one_model_and_when_one_is_gone_both_end_and_two_others_go_on(
