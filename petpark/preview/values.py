@@ -18,6 +18,7 @@ _CONTEXT: Final = 1
 _MOST: Final = 4_000_000
 """Lines of both texts, multiplied, that are compared line by line: the time grows with this product."""
 _MOST_ELEMENTS: Final = 40_000
+_DEEPEST: Final = 100  # levels of a document
 """The same for elements of lists, which may all be equal: the slowest case."""
 _LONGEST: Final = 200_000
 """Characters of a JSON document that is compared leaf by leaf; IAM's longest policy has 10,240."""
@@ -42,10 +43,7 @@ def compare(change: PropertyChange) -> tuple[PropertyChange | TextChange, ...]:
     if before is not None and after is not None:
         old, new = _document(before), _document(after)
         if old is not None and new is not None:
-            try:
-                return tuple(_leaves(change.path, old, new, forces=change.forces))
-            except RecursionError:
-                pass
+            return tuple(_leaves(change.path, old, new, forces=change.forces))
         sides = before.splitlines(), after.splitlines()
         if ("\n" in before or "\n" in after) and len(sides[0]) * len(sides[1]) <= _MOST:
             lines = difflib.unified_diff(*sides, n=_CONTEXT, lineterm="")
@@ -71,7 +69,17 @@ def _document(text: str) -> dict[str, Any] | list[Any] | None:
         found = json.loads(text)
     except (ValueError, RecursionError):
         return None
-    return found if isinstance(found, (dict, list)) else None
+    return found if isinstance(found, (dict, list)) and not _deeper_than(found, _DEEPEST) else None
+
+
+def _deeper_than(value: Any, levels: int) -> bool:
+    level: list[Any] = [value]
+    for _ in range(levels + 1):
+        level = [each for one in level for each in (one.values() if isinstance(one, dict) else one)]
+        level = [each for each in level if isinstance(each, (dict, list))]
+        if not level:
+            return False
+    return True
 
 
 def _leaves(path: str, old: Any, new: Any, *, forces: bool) -> Iterator[PropertyChange]:

@@ -58,6 +58,7 @@ KEYS = {
     layout.events_prefix("gate", "2026-08-02"): "events/gate/2026-08-02/",
     layout.event_key("gate", "2026-08-02", "e"): "events/gate/2026-08-02/e.json",
     layout.event_picture_key("gate", "2026-08-02", "e"): "event-pictures/gate/2026-08-02/e.jpg",
+    layout.attempts_of_job_prefix("j"): "jobs/j/attempts/",
     layout.ingestions_prefix("d"): "datasets/d.ingestions/",
     layout.ingestion_key("d", SHA256): f"datasets/d.ingestions/{SHA256}.json",
     layout.quality_prefix("d"): "datasets/d.quality/",

@@ -51,7 +51,9 @@ def test_both_kinds_of_endpoint_are_watched_for_all_that_must_be_known(deploymen
     assert set(_alarms(deployments["prod"])) == asked | {"balancer", "tls"}
     for deployment in deployments.values():
         for alarm in _alarms(deployment).values():
-            assert alarm["alarmActions"] == alarm["okActions"] == ["arn:aws:mock::123456789012:monitoring-alarms"]
+            assert (
+                alarm["alarmActions"] == alarm["okActions"] == ["arn:aws:sns:eu-west-1:123456789012:monitoring-alarms"]
+            )
 
 
 def test_every_alarm_reads_a_metric_that_somebody_publishes(deployments):

@@ -92,7 +92,11 @@ def test_both_stacks_page_and_write_tickets_for_both_objectives(deployments):
         assert set(made) == {f"monitoring-{each}-{severity}" for each in Objective for severity in Severity}
         for name, inputs in made.items():
             topic = "alarms" if name.endswith("-page") else "tickets"
-            assert inputs["alarmActions"] == inputs["okActions"] == [f"arn:aws:mock::123456789012:monitoring-{topic}"]
+            assert (
+                inputs["alarmActions"]
+                == inputs["okActions"]
+                == [f"arn:aws:sns:eu-west-1:123456789012:monitoring-{topic}"]
+            )
             assert "{" not in inputs["alarmRule"]
         parts = [
             r.inputs for r in deployment.resources if r.type.endswith(":MetricAlarm") and r.inputs.get("metricQueries")
