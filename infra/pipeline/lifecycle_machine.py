@@ -1,5 +1,6 @@
 """The state machine `pipeline`: from a dataset to prod, with one wait for a person. Pure."""
 
+import json
 from typing import Any, Final
 
 from infra.pipeline.asl import States, assign, catch, choice, fail, jsonata, literal, machine, sdk, task, token_task
@@ -47,7 +48,8 @@ def _begin(facts: LifecycleFacts) -> States:
                 "by": jsonata(
                     f"$exists({given}.requested_by) ? {given}.requested_by : $states.context.Execution.RoleArn"
                 ),
-                "gates": dict(facts.gates),
+                # In one order, whatever the order in YAML: another definition would be a change to deploy.
+                "gates": json.loads(json.dumps(dict(facts.gates), sort_keys=True)),
                 "rounds": rounds,
                 "turn": 0,
                 "best": [],
