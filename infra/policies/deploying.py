@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from infra.policies.statements import Document, Statement, allow, bucket_arn, document, objects_arn
-from registry.layout import CODE, Role, code_prefix
+from registry.layout import CODE, STACKS, Role, code_prefix, stack_outputs_key
 
 ROLES = ("endpoint-*", "operators-*", "pipeline-*", "small-machine-*", "training-*")
 """Names of the IAM roles and instance profiles that the program creates; those of this module are not among them."""
@@ -23,6 +23,7 @@ _PASSED: Mapping[str, tuple[str, ...]] = {
 """Names of the roles that each service is given. Operators' roles are people's, and no service is given any."""
 BUCKETS = ("data-*", "models-*")
 """Names of the program's buckets."""
+_WORKSPACE = "data-workspace-*"
 
 _READ_ALL = [
     "autoscaling:DescribeAutoScalingGroups",
@@ -54,8 +55,12 @@ _READ_ALL = [
     "kms:ListAliases",
     "logs:DescribeLogGroups",
     "route53:ListHostedZones",
+    "states:ValidateStateMachineDefinition",
 ]
-"""These take no resource. None of what follows reads photos, models or logs."""
+"""These take no resource. None of what follows reads photos, models or logs.
+
+The provider has a definition validated whenever it plans one: a preview of a changed state machine needs that, too.
+"""
 _READ_OF: Mapping[str, tuple[str, ...]] = {
     "acm:{here}:certificate/*": ("acm:DescribeCertificate", "acm:ListTagsForCertificate"),
     "cloudwatch:{here}:alarm:*": ("cloudwatch:DescribeAlarms", "cloudwatch:ListTagsForResource"),
@@ -160,7 +165,7 @@ def _read(account: str, region: str) -> list[Statement]:
         allow(_READ_BUCKETS, [bucket_arn(name) for name in BUCKETS]),
         allow(["glue:GetDatabase", "glue:GetPartitionIndexes", "glue:GetTable"], _catalog(here, "petpark_*")),
         allow(["glue:GetTags"], [f"arn:aws:glue:{here}:database/petpark_*"]),
-        allow(["s3:GetObject", "s3:GetObjectTagging"], [objects_arn(BUCKETS[0], CODE)]),
+        allow(["s3:GetObject", "s3:GetObjectTagging"], [objects_arn(_WORKSPACE, part) for part in (CODE, STACKS)]),
         # Ids of machine images; public parameters have no account.
         allow(["ssm:GetParameter"], [f"arn:aws:ssm:{region}::parameter/aws/service/*"]),
     ]
@@ -286,7 +291,17 @@ def _endpoint(to: Deploying) -> list[Statement]:
         allow(certificates, [f"arn:aws:acm:{here}:certificate/*"], ours),
         allow(["route53:ChangeResourceRecordSets"], ["arn:aws:route53:::hostedzone/*"]),
         allow(["route53:GetChange"], ["arn:aws:route53:::change/*"]),
-        allow(["s3:PutObject", "s3:PutObjectTagging"], [objects_arn("data-workspace-*", code_prefix(to.stack))]),
+        *_objects(to),
+    ]
+
+
+def _objects(to: Deploying) -> list[Statement]:
+    """Code bundles, which stay, and the stack's outputs, whose versions all go with the stack."""
+    outputs = f"{bucket_arn(_WORKSPACE)}/{stack_outputs_key(to.stack)}"
+    return [
+        allow(["s3:PutObject", "s3:PutObjectTagging"], [objects_arn(_WORKSPACE, code_prefix(to.stack)), outputs]),
+        allow(["s3:DeleteObject", "s3:DeleteObjectVersion"], [outputs]),
+        allow(["s3:ListBucketVersions"], [bucket_arn(_WORKSPACE)]),
     ]
 
 

@@ -93,9 +93,9 @@ def leave_everything(fake: FakeAccount) -> dict[str, str]:
     network = ec2.create_vpc(CidrBlock="10.9.0.0/16", TagSpecifications=[{"ResourceType": "vpc", "Tags": TAGS}])
     states: Any = fake.client("stepfunctions")
     lower = [{"key": tag["Key"], "value": tag["Value"]} for tag in TAGS]
-    machine = states.create_state_machine(
-        name="pipeline-job-0a1b2c3", definition=_PASSES, roleArn=_ROLE, tags=lower
-    )["stateMachineArn"]
+    machine = states.create_state_machine(name="pipeline-job-0a1b2c3", definition=_PASSES, roleArn=_ROLE, tags=lower)[
+        "stateMachineArn"
+    ]
     make_schedule(fake, "pipeline-look-0a1b2c3", machine)
     fake.client("glue").create_database(DatabaseInput={"Name": "petpark_test"})
     return {
