@@ -301,7 +301,11 @@ def _objects(to: Deploying) -> list[Statement]:
     return [
         allow(["s3:PutObject", "s3:PutObjectTagging"], [objects_arn(_WORKSPACE, code_prefix(to.stack)), outputs]),
         allow(["s3:DeleteObject", "s3:DeleteObjectVersion"], [outputs]),
-        allow(["s3:ListBucketVersions"], [bucket_arn(_WORKSPACE)]),
+        allow(
+            ["s3:ListBucketVersions"],
+            [bucket_arn(_WORKSPACE)],
+            {"StringEquals": {"s3:prefix": [stack_outputs_key(to.stack)]}},
+        ),
     ]
 
 
