@@ -61,7 +61,11 @@ def test_an_outage_of_all_instances_burns_prods_budget_although_the_balancer_cou
     (alarm,) = [r.inputs for r in deployments["prod"].resources if r.name == "monitoring-availability-14-4x-1h"]
     ids = {query["metric"]["metricName"]: query["id"] for query in alarm["metricQueries"] if "metric" in query}
     (formula,) = [query["expression"] for query in alarm["metricQueries"] if "expression" in query]
-    refused = {ids["HTTPCode_Target_5XX_Count"]: None, ids["HTTPCode_ELB_5XX_Count"]: 100, ids["RequestCount"]: None}
+    refused: dict[str, float | None] = {
+        ids["HTTPCode_Target_5XX_Count"]: None,
+        ids["HTTPCode_ELB_5XX_Count"]: 100,
+        ids["RequestCount"]: None,
+    }
     assert calculated(formula, refused) == 1
     assert calculated(formula, refused | {ids["RequestCount"]: 300}) == pytest.approx(0.25)
 
