@@ -1,9 +1,11 @@
 """Reads recorded predictions (docs/design/telemetry.md) from an object store."""
 
 import io
-from collections.abc import Callable, Iterator, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 from typing import Any, Final, Protocol
 
 import numpy as np
@@ -12,7 +14,7 @@ from arro3.io import read_parquet
 
 from imaging import INPUT_STATISTICS
 from registry.store.transfer import REQUESTS_AT_ONCE, in_order
-from registry.telemetry import HourPartition, camera_prefix, day_prefix, partition_of, stack_prefix
+from registry.telemetry import COLUMNS, HourPartition, Kind, camera_prefix, day_prefix, partition_of, stack_prefix
 
 type Numbers = npt.NDArray[np.float32]
 
@@ -132,11 +134,51 @@ def _parsed(key: str, body: bytes) -> Iterator[dict[str, Any]]:
             raise
         raise PredictionsUnreadable(f"{key} is not a Parquet file: {error}") from error
     for values in zip(*columns.values(), strict=True):
-        yield dict(zip(columns, values, strict=True))
+        row = dict(zip(columns, values, strict=True))
+        if problem := _problem(row):
+            raise PredictionsUnreadable(f"{key} has a row of another form: {problem}")
+        yield row
+
+
+_KINDS: Final[Mapping[Kind, Callable[[Any], bool]]] = MappingProxyType(
+    {
+        Kind.STRING: lambda value: isinstance(value, str),
+        Kind.INT: lambda value: isinstance(value, int),
+        Kind.FLOAT: lambda value: isinstance(value, float) and math.isfinite(value),
+        Kind.TIMESTAMP: lambda value: isinstance(value, datetime) and value.tzinfo is not None,
+        Kind.STRINGS: lambda value: isinstance(value, list) and all(isinstance(each, str) for each in value),
+        Kind.FLOATS: lambda value: isinstance(value, list) and all(map(_KINDS[Kind.FLOAT], value)),
+        Kind.BINARY: lambda value: isinstance(value, bytes),
+    }
+)
+
+
+def _problem(row: Mapping[str, Any]) -> str:
+    """What of a row is not as `registry.telemetry.COLUMNS` says; empty if nothing is."""
+    for column in COLUMNS:
+        if column.name not in row:
+            return f"no column {column.name}"
+        value = row[column.name]
+        if not (column.nullable if value is None else _KINDS[column.kind](value)):
+            return f"{column.name} is {value!r:.80}"
+    if not row["labels"] or len(row["labels"]) != len(row["probabilities"]):
+        return f"{len(row['probabilities'])} probabilities for {len(row['labels'])} labels"
+    if (embedding := row["embedding"]) is not None and not _numbers(embedding):
+        return "embedding is not finite half-precision numbers"
+    return ""
+
+
+def _numbers(embedding: bytes) -> bool:
+    return len(embedding) % 2 == 0 and bool(np.isfinite(np.frombuffer(embedding, "<f2")).all())
 
 
 def _predictions(rows: Sequence[dict[str, Any]]) -> Predictions:
     first = rows[0]
+    for name in ("version", "labels"):
+        if other := next((row[name] for row in rows if row[name] != first[name]), None):
+            raise PredictionsUnreadable(f"{first['digest']} is recorded with {name} {first[name]} and {other}")
+    if len({len(row["embedding"]) for row in rows if row["embedding"] is not None}) > 1:
+        raise PredictionsUnreadable(f"{first['digest']} is recorded with embeddings of several lengths")
     embeddings, strangeness = [row["embedding"] for row in rows], [row["strangeness"] for row in rows]
     return Predictions(
         version=first["version"],

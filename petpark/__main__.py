@@ -10,6 +10,7 @@ import typer
 from petpark.app import Commands, TargetKind, begin, example
 from petpark.lazy_commands import Listed
 from petpark.loopback import direct
+from petpark.output import written_out
 
 
 class Program(Commands):
@@ -122,7 +123,8 @@ def main() -> None:
     os.environ.update(direct(os.environ))  # before any client reads it
     # As it ends Python looks for garbage once more: seconds where torch or a provider's schema were loaded.
     atexit.register(gc.freeze)
-    app(prog_name="petpark")
+    with written_out():
+        app(prog_name="petpark")
 
 
 if __name__ == "__main__":

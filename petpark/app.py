@@ -13,7 +13,7 @@ from typer.exceptions import TyperException
 
 from petpark.errors import ENVIRONMENT, Failure, describe
 from petpark.lazy_commands import LazyGroup
-from petpark.output import Output
+from petpark.output import Output, unread
 
 if TYPE_CHECKING:
     from petpark.targets.target import Target
@@ -73,6 +73,8 @@ class Commands(LazyGroup):
         except (typer.Exit, typer.Abort):
             raise
         except Exception as error:
+            if isinstance(error, BrokenPipeError) and unread():
+                raise SystemExit(ENVIRONMENT) from None
             if os.environ.get(TRACEBACK):
                 raise
             failure = describe(error) or _unknown(error)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import os
+import select
 import sys
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, override
+from typing import IO, Any, Protocol, override
 
 import typer
 from rich.console import Console, ConsoleOptions, Group, RenderableType
@@ -27,7 +29,7 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
-from petpark.errors import ConfirmationNeeded, Failure
+from petpark.errors import ENVIRONMENT, ConfirmationNeeded, Failure
 from petpark.table import Cell, fields, table
 
 
@@ -55,6 +57,12 @@ _JSON_CONTROL = {code: f"\\u{code:04x}" for code in range(0x7F, 0xA0)}
 
 class SafeConsole(Console):
     """A console on which nothing that is printed can move the cursor, set colours or ring: it shows as an escape."""
+
+    @override
+    def on_broken_pipe(self) -> None:
+        """End the process: nobody reads any more. 1 would be an answer, so it ends with `ENVIRONMENT`."""
+        _discard(self.file)
+        raise SystemExit(ENVIRONMENT)
 
     @override
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
@@ -245,7 +253,10 @@ class Output:
         """Print `facts` as the one JSON document of this command."""
         unicode = (getattr(self.out.file, "encoding", None) or "utf-8").lower().startswith("utf")
         text = json.dumps(facts, indent=2, ensure_ascii=not unicode, default=_plain)
-        self.out.file.write(text.translate(_JSON_CONTROL) + "\n")
+        try:
+            self.out.file.write(text.translate(_JSON_CONTROL) + "\n")
+        except BrokenPipeError:
+            self.out.on_broken_pipe()
 
 
 @dataclass
@@ -270,6 +281,43 @@ class _Rate(ProgressColumn):
     def render(self, task: Task) -> Text:
         speed = task.finished_speed or task.speed
         return Text("" if speed is None else f"{speed:,.1f}/s", style="progress.data.speed")
+
+
+@contextlib.contextmanager
+def written_out() -> Generator[None]:
+    """Write out what the block prints. Ends the process with `ENVIRONMENT` where that cannot be done.
+
+    Says why, except where nobody reads any more, as behind `| head`.
+    https://docs.python.org/3/library/signal.html#note-on-sigpipe
+    """
+    try:
+        try:
+            yield
+        finally:
+            for stream in filter(None, (sys.stderr, sys.stdout)):  # None: closed from the beginning
+                stream.flush()
+    except OSError as error:
+        if not isinstance(error, BrokenPipeError):
+            with contextlib.suppress(OSError):
+                sys.stderr.write(f"OutputNotWritten: {error.strerror}.\n")
+        for stream in filter(None, (sys.stderr, sys.stdout)):
+            _discard(stream)
+        raise SystemExit(ENVIRONMENT) from None
+
+
+def unread() -> bool:
+    """Whether nobody reads what is printed any more: a BrokenPipeError can also be of another connection."""
+    poll = select.poll()
+    for stream in filter(None, (sys.stdout, sys.stderr)):
+        with contextlib.suppress(OSError, ValueError):
+            poll.register(stream.fileno(), 0)
+    return any(event & select.POLLERR for _, event in poll.poll(0))
+
+
+def _discard(stream: IO[str]) -> None:
+    """Let what is left in the stream's buffer go nowhere: Python writes it out as it ends."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def printable(text: str) -> str:

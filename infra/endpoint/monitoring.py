@@ -101,7 +101,7 @@ class Monitoring(Component):
         queries.append(
             aws.cloudwatch.MetricAlarmMetricQueryArgs(
                 id="share",
-                expression=expression(tuple(key for key in named if key != _TOTAL), _TOTAL),
+                expression=_expression(shares[alarm.objective]),
                 label=f"share of requests outside of the {alarm.objective} objective",
                 return_data=True,
             )
@@ -161,13 +161,20 @@ def _graph_of_objective(alarm: BurnAlarm, share: Share) -> Graph:
         Line(namespace=each.namespace, metric=each.metric, dimensions=each.dimensions, statistic="Sum", id=key)
         for key, each in named.items()
     ]
-    bad = tuple(key for key in named if key != _TOTAL)
     return Graph(
         title=f"{alarm.objective}: share of bad requests",
         lines=lines,
         threshold=alarm.threshold,
         period=alarm.window.period,
-        expression=expression(bad, _TOTAL),
+        expression=_expression(share),
+    )
+
+
+def _expression(share: Share) -> str:
+    named = _named(share)
+    return expression(
+        tuple(key for key in named if key != _TOTAL),
+        (_TOTAL, *(key for key, signal in named.items() if signal in share.uncounted)),
     )
 
 

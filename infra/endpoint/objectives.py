@@ -88,14 +88,14 @@ class ObjectiveAlarm:
     parts: tuple[str, ...]
 
 
-def expression(bad: Sequence[str], total: str) -> str:
+def expression(bad: Sequence[str], total: Sequence[str]) -> str:
     """Returns CloudWatch's metric math for the share of bad requests; arguments are ids of metrics (sums).
 
     A metric of counts has no value where nothing was counted, hence FILL.
     https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/using-metric-math.html
     """
-    counted = " + ".join(f"FILL({each}, 0)" for each in bad)
-    return f"IF(FILL({total}, 0) >= {LEAST_REQUESTS}, ({counted}) / {total}, 0)"
+    counted, requests = (" + ".join(f"FILL({each}, 0)" for each in ids) for ids in (bad, total))
+    return f"IF({requests} >= {LEAST_REQUESTS}, ({counted}) / ({requests}), 0)"
 
 
 def budget(percent: str) -> float:

@@ -27,10 +27,14 @@ class Signal:
 
 @dataclass(frozen=True, kw_only=True)
 class Share:
-    """Which of an endpoint's requests are bad: sums of metrics, which together are divided by another."""
+    """Which of an endpoint's requests are bad: sums of metrics, which together are divided by those of all requests.
+
+    `uncounted` are bad requests that `total` does not count.
+    """
 
     bad: tuple[Signal, ...]
     total: Signal
+    uncounted: tuple[Signal, ...] = ()
 
 
 class Count(StrEnum):
@@ -59,10 +63,20 @@ STATE: Mapping[MonitoredSignal, LogValue] = {
 def shares(
     signals: Mapping[MonitoredSignal, Signal], counts: Mapping[Count, Signal], *, requests: Signal | None = None
 ) -> Mapping[Objective, Share]:
-    """Returns what each objective is measured by; `requests` are those that `signals` count errors among."""
-    errors = [signals[each] for each in (MonitoredSignal.ERRORS, MonitoredSignal.BALANCER) if each in signals]
+    """Returns what each objective is measured by; `requests` are those that `signals` count errors among.
+
+    A load balancer's RequestCount leaves out requests for which it has no instance, so that during an outage of all
+    instances it is 0. Its own errors are among these, and some of them (504) are counted: the share is then too low
+    by less than half, which no alarm misses.
+    https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-cloudwatch-metrics.html
+    """
+    refused = tuple(signals[each] for each in (MonitoredSignal.BALANCER,) if each in signals)
     return {
-        Objective.AVAILABILITY: Share(bad=tuple(errors), total=requests or counts[Count.REQUESTS]),
+        Objective.AVAILABILITY: Share(
+            bad=(signals[MonitoredSignal.ERRORS], *refused),
+            total=requests or counts[Count.REQUESTS],
+            uncounted=refused,
+        ),
         Objective.LATENCY: Share(bad=(counts[Count.SLOW],), total=counts[Count.REQUESTS]),
     }
 

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any, Final
 from botocore.exceptions import ClientError
 
 from petpark.errors import DENIED
+from registry.errors import ObjectMissing
 from registry.layout import PIPELINES, Role
 
 if TYPE_CHECKING:
     from petpark.targets.target import Target
     from registry.certificates.certificate import Certificate
+    from registry.store.object_store import ObjectStore
 
 _KEY: Final = "/certification.json"
 _OVER: Final = frozenset({"TaskTimedOut", "TaskDoesNotExist", "InvalidToken"})
@@ -47,8 +49,20 @@ def _asked(target: Target, digest: str) -> list[Mapping[str, Any]]:
     """What pipelines ask about a version, the longest ago first."""
     store = target.store(target.outputs.workspace, role=Role.CERTIFIER)
     kept = sorted((one for one in store.stats(PIPELINES) if one.key.endswith(_KEY)), key=lambda one: -one.age)
-    found: list[Mapping[str, Any]] = [json.loads(store.get(one.key)) for one in kept]
-    return [asked for asked in found if asked.get("digest") == digest]
+    found = (_question(store, one.key) for one in kept)
+    return [asked for asked in found if asked is not None and asked["digest"] == digest]
+
+
+def _question(store: ObjectStore, key: str) -> Mapping[str, Any] | None:
+    """What a pipeline asks; None where that is gone by now, or is none. The decision is signed already."""
+    try:
+        found: Any = json.loads(store.get(key))
+    except (ObjectMissing, ValueError):
+        return None
+    names = ("digest", "execution", "token")
+    if not isinstance(found, dict) or not all(isinstance(found.get(name), str) for name in names):
+        return None
+    return found
 
 
 def _tell(target: Target, asked: Mapping[str, Any], certificate: Certificate) -> Woken:

@@ -109,6 +109,11 @@ def retry(target: Target, name: str) -> Started:
         raise PipelineRunning(
             f"Pipeline {name} runs, and is at {before.state}.", next_step=f"petpark pipeline status {name}"
         )
+    if not before.dataset:
+        raise PipelineNotStarted(
+            f"Pipeline {name} was started by hand, with an input that names no dataset.",
+            next_step="petpark pipeline start --dataset SHA",
+        )
     for number in range(2, _RETRIES + 1):
         begun = start(target, before.dataset, force=f"retry-{number}")
         if begun.began:
@@ -197,20 +202,26 @@ def _run(target: Target, arn: str) -> PipelineRun:
         raise PipelineMissing(
             f"There is no pipeline {arn.rpartition(':')[2]}.", next_step="petpark pipeline status"
         ) from None
-    output: Mapping[str, Any] = json.loads(found.get("output") or "{}")
+    given, output = (_object(found.get(name)) for name in ("input", "output"))
     ended = found.get("stopDate")
     return PipelineRun(
         name=arn.rpartition(":")[2],
         status=found["status"],
         began=found["startDate"].astimezone(UTC),
         ended=ended.astimezone(UTC) if ended else None,
-        dataset=str(json.loads(found.get("input") or "{}").get("dataset", "")),
+        dataset=str(given.get("dataset", "")),
         state=_state(target, arn),
         version=output.get("version"),
         usd=output.get("usd"),
         error=found.get("error", ""),
         cause=found.get("cause", ""),
     )
+
+
+def _object(text: str | None) -> Mapping[str, Any]:
+    """A JSON document, empty for other than an object: whoever starts an execution by hand may give it anything."""
+    found: Any = json.loads(text or "{}")
+    return found if isinstance(found, dict) else {}
 
 
 def _state(target: Target, arn: str) -> str:

@@ -72,6 +72,34 @@ def test_an_object_that_is_no_file_of_predictions_is_named():
         read(broken, "prod", "gate", start=START, end=START + HOUR)
 
 
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("at", "NULL::timestamptz"),
+        ("at", '"at"::timestamp'),
+        ("labels", "['cat']"),
+        ("labels", "CASE WHEN hash(id) % 2 = 0 THEN labels ELSE ['cat', 'bird'] END"),
+        ("probabilities", "[0.5::float, 'nan'::float]"),
+        ("brightness", "'inf'::float"),
+        ("version", "'three'"),
+        ("version", "version + hash(id) % 2"),
+        ("embedding", "'odd'::blob"),
+        ("embedding", "'\\xFF\\x7F'::blob"),
+        ("embedding", "CASE WHEN hash(id) % 2 = 0 THEN embedding ELSE embedding || embedding END"),
+        ("digest", ""),
+    ],
+)
+def test_a_row_of_another_form_is_told_and_never_compared(recording, tmp_path, column, value):
+    key, other = next(recording.store.keys(stack_prefix("prod"))), MemoryStore()
+    before, after = tmp_path / "before.parquet", tmp_path / "after.parquet"
+    before.write_bytes(recording.store.get(key))
+    change = f'EXCLUDE ("{column}")' if not value else f'REPLACE ({value} AS "{column}")'
+    duckdb.sql(f"COPY (SELECT * {change} FROM '{before}') TO '{after}' (FORMAT parquet)")  # noqa: S608 - our own words
+    other.create(key, after.read_bytes())
+    with pytest.raises(PredictionsUnreadable, match=column):
+        read(other, "prod", "gate", start=START, end=START + HOUR)
+
+
 def test_duckdb_reads_the_files_with_the_partitions_of_their_keys(recording, tmp_path):
     """As docs/design/telemetry.md shows it."""
     for key in recording.store.keys(stack_prefix("prod")):

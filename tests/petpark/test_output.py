@@ -2,7 +2,11 @@
 
 import io
 import json
+import os
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -151,3 +155,40 @@ def test_what_the_terminals_encoding_lacks_is_an_escape(
     assert "\\udc80" in printed
     if as_json:
         assert json.loads(printed) == {"name": said}
+
+
+PRINTS = """
+import sys
+from petpark.output import Output, written_out
+with written_out():
+    output = Output.open(json="json" in sys.argv)
+    output.table(("a",), [("b",)] * int(sys.argv[1]), facts=["b"] * int(sys.argv[1]), empty="")
+    raise SystemExit(0)
+"""
+
+
+@pytest.mark.parametrize("count", ["1", "9999"])
+@pytest.mark.parametrize("form", ["json", "people"])
+def test_a_command_whose_output_nobody_reads_ends_quietly_and_not_with_an_answer(form: str, count: str):
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run([sys.executable, "-c", PRINTS, count, form], stdout=writer, stderr=subprocess.PIPE)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (2, b"")
+
+
+def test_a_full_disk_behind_the_output_is_told_and_a_closed_output_is_nothing_wrong():
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run([sys.executable, "-c", PRINTS, "1", "json"], stdout=full, stderr=subprocess.PIPE)
+    assert (done.returncode, done.stderr) == (2, b"OutputNotWritten: No space left on device.\n")
+    script = f"import os, sys\nos.close(1)\nsys.stdout = None\n{PRINTS}"
+    assert subprocess.run([sys.executable, "-c", script, "1", "people"], stderr=subprocess.PIPE).returncode == 0
+
+
+def test_a_broken_pipe_is_the_outputs_only_where_nobody_reads_that():
+    script = "import sys; from petpark.output import unread; sys.exit(unread())"
+    reader, writer = os.pipe()
+    assert subprocess.run([sys.executable, "-c", script], stdout=writer).returncode == 0
+    os.close(reader)
+    assert subprocess.run([sys.executable, "-c", script], stdout=writer).returncode == 1
+    os.close(writer)

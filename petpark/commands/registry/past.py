@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -16,14 +16,19 @@ from registry.clock import utc_now
 from registry.encoding import parse_time
 from registry.identity import person
 
+_EARLIEST: Final = datetime(2020, 1, 1, tzinfo=UTC)
+"""Long before the first version of petpark, and so late that no calculation with it leaves the calendar."""
+
 
 def parse_moment(text: str) -> datetime:
     """Read a moment in ISO 8601; UTC where it names no time zone. Raises `typer.BadParameter`."""
     try:
         found = datetime.fromisoformat(text)
-    except ValueError:
-        raise typer.BadParameter(f"{text!r} is no time; write it as 2026-08-01T12:00 (UTC).") from None
-    found = found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+        found = found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise typer.BadParameter(f"{text[:100]!r} is no time; write it as 2026-08-01T12:00 (UTC).") from None
+    if found < _EARLIEST:
+        raise typer.BadParameter(f"{text} is before everything that is recorded: {_EARLIEST:%Y-%m-%d}.")
     if found > utc_now():
         raise typer.BadParameter(f"{text} has not come yet.")
     return found

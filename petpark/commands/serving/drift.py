@@ -29,7 +29,12 @@ def run_drift(
     until: Annotated[str, typer.Option("--to", metavar="TIME", help="Default: now.")] = "",
     folder: Annotated[
         Path | None,
-        typer.Option("--folder", help="Local copy of the data lake's recorded predictions, instead of the lake."),
+        typer.Option(
+            "--folder",
+            exists=True,
+            file_okay=False,
+            help="Local copy of the data lake's recorded predictions, instead of the lake.",
+        ),
     ] = None,
     reference: Annotated[
         Path | None,
@@ -52,6 +57,8 @@ def run_drift(
     run = invocation(ctx)
     end = parse_moment(until) if until else utc_now()
     start = parse_moment(begin) if begin else end - timedelta(days=1)
+    if start >= end:
+        raise typer.BadParameter("it must be before --to", param_hint="--from")
     reads: Reads = drift.Folder(path=folder) if folder is not None else drift.lake(run.target())
     find = _finder(run, reference)
     if save_reference is not None:

@@ -25,6 +25,10 @@ _ENGINE_FORMAT: Final = 2
 _HASHED: Final = re.compile(r"assets/(?P<hash>[0-9a-f]{64})")
 
 
+_URN: Final = re.compile(r"urn:pulumi:[^:]+::[^:]+::[^:].*::.+", re.DOTALL)
+"""https://www.pulumi.com/docs/iac/concepts/resources/names/#urns"""
+
+
 @dataclass(frozen=True, kw_only=True)
 class State:
     """What an export says. `version`: of the embedded engine, whose file has one; else empty."""
@@ -41,10 +45,14 @@ def read(text: str) -> State:
     """The resources of an export in either form. Raises `RecordUnreadable`."""
     try:
         facts: Any = json.loads(text)
+        found: State | None = None
         if facts.get("version") == 3:
-            return _official(facts["deployment"])
-        if facts.get("format") == _ENGINE_FORMAT:
-            return _embedded(facts)
+            found = _official(facts["deployment"])
+        elif facts.get("format") == _ENGINE_FORMAT:
+            found = _embedded(facts)
+        if found is not None:
+            _require_named(found.resources)
+            return found
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         pass
     raise RecordUnreadable(
@@ -52,6 +60,13 @@ def read(text: str) -> State:
         f"(format {_ENGINE_FORMAT}).",
         next_step="pulumi stack export --stack STACK > FILE, without --show-secrets",
     )
+
+
+def _require_named(resources: tuple[RecordedResource, ...]) -> None:
+    """ValueError if a resource has no URN, or has that of another."""
+    urns = [each.urn for each in resources]
+    if len(set(urns)) < len(urns) or not all(map(_URN.fullmatch, urns)):
+        raise ValueError("no URN, or one of two resources")
 
 
 def version_of(resources: tuple[RecordedResource, ...]) -> str:

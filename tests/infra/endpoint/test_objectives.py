@@ -31,7 +31,7 @@ def calculated(formula: str, values: dict[str, float | None]) -> float:
         return instead if value is None else value
 
     names: dict[str, Any] = {"FILL": fill, "IF": lambda test, yes, no: yes() if test else no()}
-    lazy = re.sub(r"IF\((.*?), (\(.*\) / \w+), (\w+)\)", r"IF(\1, lambda: \2, lambda: \3)", formula)
+    lazy = re.sub(r"IF\((.*? >= \d+), (.*), (\w+)\)$", r"IF(\1, lambda: \2, lambda: \3)", formula)
     return eval(lazy, {"__builtins__": {}} | names | values)  # noqa: S307 - our own formula
 
 
@@ -49,11 +49,25 @@ def test_the_windows_are_those_of_the_workbook():
 )
 def test_the_expression_is_the_share_of_bad_requests_and_zero_where_there_are_few(bad, total):
     names = [f"bad{number}" for number in range(len(bad))]
-    found = calculated(expression(names, "total"), {**dict(zip(names, bad, strict=True)), "total": total})
+    found = calculated(expression(names, ["total"]), {**dict(zip(names, bad, strict=True)), "total": total})
     if (total or 0) < LEAST_REQUESTS:
         assert found == 0
     else:
         assert found == pytest.approx(sum(each or 0 for each in bad) / total)
+
+
+def test_an_outage_of_all_instances_burns_prods_budget_although_the_balancer_counts_no_request(deployments):
+    """RequestCount has only requests for which the load balancer could choose a target."""
+    (alarm,) = [r.inputs for r in deployments["prod"].resources if r.name == "monitoring-availability-14-4x-1h"]
+    ids = {query["metric"]["metricName"]: query["id"] for query in alarm["metricQueries"] if "metric" in query}
+    (formula,) = [query["expression"] for query in alarm["metricQueries"] if "expression" in query]
+    refused: dict[str, float | None] = {
+        ids["HTTPCode_Target_5XX_Count"]: None,
+        ids["HTTPCode_ELB_5XX_Count"]: 100,
+        ids["RequestCount"]: None,
+    }
+    assert calculated(formula, refused) == 1
+    assert calculated(formula, refused | {ids["RequestCount"]: 300}) == pytest.approx(0.25)
 
 
 @given(OBJECTIVES)

@@ -170,6 +170,21 @@ def test_a_folder_and_a_file_are_enough(run: Run, place: Place, version: Version
     assert len(found["cameras"][0]["alarms"]) == 1
 
 
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (["--folder", "no-such-folder"], "does not exist"),
+        (["--from", "2026-08-02", "--to", "2026-08-01"], "must be before --to"),
+        (["--from", "2026-08-01", "--to", "2026-08-01"], "must be before --to"),
+    ],
+)
+def test_a_folder_or_a_time_that_holds_nothing_is_refused(run: Run, place: Place, words: list[str], why: str):
+    lake_of(place)
+    said = run("drift", *words)
+    assert said.exit_code == 2
+    assert why in said.stderr
+
+
 def test_what_a_person_judged_ordinary_becomes_the_cameras_own_reference(
     run: Run, place: Place, version: Version, tmp_path: Path
 ):

@@ -150,6 +150,18 @@ def test_a_retry_is_a_new_run_of_the_same_dataset(
     assert json.loads(run("pipeline", "retry", name(dataset), "--json").stdout)["pipeline"] == name(dataset, "retry-3")
 
 
+@pytest.mark.parametrize("given", ["[]", '"x"', "null", "{}"])
+def test_an_execution_that_somebody_started_by_hand_is_listed_and_not_tried_again_for_another_dataset(
+    run: Command, states: StepFunctions, trigger: None, dataset: str, given: str
+) -> None:
+    states.executions[f"{PIPELINE}:by-hand"] = {"status": "FAILED", "startDate": AT, "input": given} | {
+        "executionArn": f"{PIPELINE}:by-hand"
+    }
+    assert json.loads(run("pipeline", "status", "--json").stdout)["pipelines"][0]["dataset"] == ""
+    said = run("pipeline", "retry", "by-hand")
+    assert (said.exit_code, "names no dataset" in said.stderr) == (1, True)
+
+
 def test_watching_ends_with_the_pipelines_own_end(
     run: Command, states: StepFunctions, trigger: None, dataset: str
 ) -> None:
@@ -234,3 +246,14 @@ def test_only_pipelines_that_wait_are_told_of_where_some_do(
     ask(place, "p-0", place.catalog.version(1), "old")
     said = json.loads(run("certify", "1", "--decision", "certified", "--note", "x", "--json").stdout)
     assert [each["execution"] for each in said["pipelines"]] == ["p-1"]
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"digest": 1}', b"\xff"])
+def test_a_question_that_is_none_keeps_no_decision_from_its_pipeline(
+    run: Command, place: Place, states: StepFunctions, asked: str, body: bytes
+) -> None:
+    place.buckets["workspace"].create(certification_key("p-0"), body)
+    token = states.tokens[asked]
+    said = run("certify", "1", "--decision", "certified", "--note", "x")
+    assert said.exit_code == 0, said.output
+    assert json.loads(token["output"])["decision"] == "certified"

@@ -88,6 +88,27 @@ def test_a_stack_without_resources_or_a_state_that_is_none_is_refused(project: P
     assert run("state", "export", "--from", "state.json", "--out", "no/record.json").exit_code == 2
 
 
+NAMED = {"urn": STACK, "type": "pulumi:pulumi:Stack", "custom": False}
+
+
+@pytest.mark.parametrize(
+    "resources",
+    [
+        [{**NAMED, "urn": "x"}],
+        [{**NAMED, "urn": "urn:pulumi:test"}],
+        [{**NAMED, "urn": 5}],
+        [{**NAMED, "urn": ["x"]}],
+        [NAMED, NAMED],
+    ],
+)
+def test_a_state_with_a_resource_that_has_no_name_of_its_own_is_refused(
+    project: Path, run: Run, resources: list[Any]
+) -> None:
+    (project / "state.json").write_text(json.dumps({"version": 3, "deployment": {"resources": resources}}))
+    said = run("state", "export", "--from", "state.json", "--out", "record.json")
+    assert (said.exit_code, said.stderr.startswith("RecordUnreadable: ")) == (2, True)
+
+
 def client(service: str) -> Any:
     return boto3.client(service, region_name="eu-west-1")  # pyright: ignore[reportCallIssue, reportArgumentType]
 

@@ -185,10 +185,10 @@ def test_of_an_exported_state_only_what_the_program_declares_counts() -> None:
             },
             {"urn": "c", "type": BUCKET, "custom": True, "delete": True},
             {"urn": "d", "type": BUCKET, "custom": True, "external": True},
-            {"urn": "e", "type": "pulumi:pulumi:Stack", "outputs": {"model": "pets"}},
+            {"urn": URN, "type": "pulumi:pulumi:Stack", "outputs": {"model": "pets"}},
         )
     )
-    assert [each.urn for each in state.resources] == ["e"]
+    assert [each.urn for each in state.resources] == [URN]
     assert state.references == {other: {"region": "x"}}
     assert state.outputs == {"model": "pets"}
 
