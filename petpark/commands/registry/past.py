@@ -22,10 +22,10 @@ def parse_moment(text: str) -> datetime:
     try:
         found = datetime.fromisoformat(text)
     except ValueError:
-        raise typer.BadParameter(f"{text!r} is no time; write it as 2026-08-01T12:00 (UTC).") from None
+        raise typer.BadParameter(f"{text!r} is not a time; write it like 2026-08-01T12:00 (UTC).") from None
     found = found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
     if found > utc_now():
-        raise typer.BadParameter(f"{text} has not come yet.")
+        raise typer.BadParameter(f"{text} is in the future.")
     return found
 
 

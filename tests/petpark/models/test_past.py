@@ -154,7 +154,7 @@ def test_an_experiment_that_ran_then_is_named(run: Run, place: Place, publish: A
     assert at(run, (START + timedelta(hours=4)).isoformat())["experiment"] is None
 
 
-@pytest.mark.parametrize(("when", "why"), [("yesterday", "is no time"), ("2999-01-01", "not come yet")])
+@pytest.mark.parametrize(("when", "why"), [("yesterday", "is not a time"), ("2999-01-01", "in the future")])
 def test_a_time_that_is_none_or_has_not_come_is_refused(run: Run, when: str, why: str):
     said = run("models", "at", when)
     assert said.exit_code == 2
