@@ -135,9 +135,7 @@ NOT_RECORDED: Mapping[str, str] = {
     "route53:ListResourceRecordSets": _HOST_NAME,
     "route53:ListTagsForResource": _HOST_NAME,
     "s3:DeleteObject": _NOT_EMPTY,
-    "s3:DeleteObjectVersion": _NOT_EMPTY,
     "s3:GetBucketNotification": _ON_MANIFEST,
-    "s3:ListBucketVersions": _NOT_EMPTY,
     "s3:PutBucketNotification": _ON_MANIFEST,
     "s3:PutBucketObjectLockConfiguration": _CHANGED,
     "s3:PutObjectTagging": _WITH_TAGS,
@@ -148,5 +146,6 @@ NOT_RECORDED: Mapping[str, str] = {
     "states:TagResource": _WITH_TAGS,
     "states:UpdateStateMachine": _CHANGED,
     "states:UpdateStateMachineAlias": _CHANGED,
+    "sts:AssumeRole": _READ_BACK,
 }
 """What is allowed though no role may have asked for it here, and why."""

@@ -103,11 +103,19 @@ def fields_of(kind: Any) -> Mapping[str, Any] | None:
 
 
 def canonical(kind: Any, value: Any) -> Any:
-    """`value` of type `kind` with its sets in one order: equal states compare equal and look equal on disk."""
+    """`value` of type `kind` with its sets in one order: equal states compare equal and look equal on disk.
+
+    Blocks that the provider leaves out are none, not null, as in every client of the protocol
+    (NormalizeObjectFromLegacySDK of Terraform): the AWS provider would compute a null block anew in each plan.
+    """
     if (fields := fields_of(kind)) is not None:
         if not isinstance(value, dict):
             return value
-        return {name: canonical(fields.get(name), inner) for name, inner in value.items()}
+        repeated = kind.empty() if isinstance(kind, Block) else {}
+        return {
+            name: repeated.get(name) if inner is None else canonical(fields.get(name), inner)
+            for name, inner in value.items()
+        }
     match kind, value:
         case ["set", inner], list():
             return sorted((canonical(inner, item) for item in value), key=_sort_key)

@@ -98,3 +98,8 @@ def test_equal_states_are_equal_whatever_the_order_of_their_sets(zones: list[str
 def test_the_order_of_a_list_is_kept():
     steps = [{"port": 2, "id": None}, {"port": 1, "id": None}]
     assert canonical(GROUP, group(step=steps))["step"] == steps
+
+
+def test_repeated_blocks_that_the_provider_leaves_out_are_none_and_not_null():
+    left_out = canonical(GROUP, {**group(), "rule": None, "step": None, "zones": None})
+    assert (left_out["rule"], left_out["step"], left_out["zones"]) == ([], [], None)
