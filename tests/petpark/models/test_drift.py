@@ -148,6 +148,12 @@ def test_nothing_recorded_is_said(run: Run, place: Place):
     assert "Nothing is recorded of stack test." in said.stdout
 
 
+def test_a_camera_that_sent_nothing_is_not_one_with_too_few_photos(run: Run, place: Place, version: Version):
+    record(lake_of(place), version, 1)
+    for words in (["--from", "2026-08-05", "--to", "2026-08-06"], ["--camera", "gaet"]):
+        assert "nothing was recorded in this time" in run("drift", *words).stdout
+
+
 def test_a_version_without_a_reference_is_named(run: Run, place: Place, publish: Callable[..., Version]):
     record(lake_of(place), publish(), 1)
     status, found = drift(run, *times(1))
