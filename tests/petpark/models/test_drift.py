@@ -199,7 +199,11 @@ def test_what_a_person_judged_ordinary_becomes_the_cameras_own_reference(
     assert drift(run, *times(3))[0] == 1
     status, saved = drift(run, *times(2), "--camera", "gate", "--save-reference", own)
     assert (status, saved["photos"]) == (0, 2 * PHOTOS)
-    assert drift(run, *times(3), "--reference", own)[0] == 0
+    status, found = drift(run, *times(3), "--reference", own)
+    assert status == 0
+    estimates = [window["accuracy"] for window in found["cameras"][0]["windows"]]
+    assert estimates
+    assert all(each["accuracy"] is None and "classes nobody knows" in each["because"] for each in estimates)
     assert drift(run, *times(2), "--camera", "gate", "--save-reference", own)[1]["error"]["outcome"] == "FileInTheWay"
 
 
