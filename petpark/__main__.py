@@ -62,7 +62,7 @@ class Program(Commands):
             "Set a channel back to the previous version, or to an older one, and show why that version was replaced.",
         ),
         "data": Listed("petpark.commands.datasets.data", "Datasets in the data lake."),
-        "jobs": Listed("petpark.commands.training.jobs", "Training jobs: settings, progress, results."),
+        "jobs": Listed("petpark.commands.training.jobs", "Jobs: settings, progress, results."),
         "runs": Listed(
             "petpark.commands.training.runs",
             "Compare training runs: settings, learning curves, results.",

@@ -7,6 +7,7 @@ from infra.policies.statements import (
     Accounts,
     Document,
     Statement,
+    allow,
     bucket_arn,
     document,
     let_endpoints_in,
@@ -16,7 +17,15 @@ from infra.policies.statements import (
     refuse_plain_http,
 )
 from registry.channel_policy import ChannelPolicy
-from registry.layout import EVENT_PICTURES, EVENTS, channel_prefix, code_prefix, experiments_prefix, stack_outputs_key
+from registry.layout import (
+    EVENT_PICTURES,
+    EVENTS,
+    STACKS,
+    channel_prefix,
+    code_prefix,
+    experiments_prefix,
+    stack_outputs_key,
+)
 from registry.telemetry import TELEMETRY
 
 ACCESS_LOG = "model-store/"
@@ -41,6 +50,7 @@ def workspace_bucket(bucket: str, accounts: Accounts) -> Document:
     Its own account's policies say who deploys that stack. An object belongs to the bucket's account, also if another
     account made it:
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/about-object-ownership.html
+    The outputs go with their stack, with all their versions, and these have to be listed first.
     """
     keep = ["s3:GetObject", "s3:GetObjectTagging", "s3:PutObject", "s3:PutObjectTagging"]
     return document(
@@ -55,8 +65,27 @@ def workspace_bucket(bucket: str, accounts: Accounts) -> Document:
                 )
                 for number, stack in enumerate(sorted(accounts), start=1)
             ),
+            *(
+                let_in(
+                    f"Outputs{number}",
+                    accounts[stack],
+                    ["s3:DeleteObject", "s3:DeleteObjectVersion"],
+                    [f"{bucket_arn(bucket)}/{stack_outputs_key(stack)}"],
+                )
+                for number, stack in enumerate(sorted(accounts), start=1)
+            ),
+            *_list_outputs(bucket, accounts),
         ]
     )
+
+
+def _list_outputs(bucket: str, accounts: Accounts) -> list[Statement]:
+    """Let other accounts list versions of stacks' outputs, which names stacks and no more."""
+    if not accounts:
+        return []
+    listed = allow(["s3:ListBucketVersions"], [bucket_arn(bucket)], {"StringLike": {"s3:prefix": [f"{STACKS}*"]}})
+    roots = [f"arn:aws:iam::{each}:root" for each in sorted(set(accounts.values()))]
+    return [{"Sid": "OutputsVersions", **listed, "Principal": {"AWS": roots}}]
 
 
 def access_log_bucket(bucket: str, source: str, account: str) -> Document:

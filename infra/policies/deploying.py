@@ -10,12 +10,20 @@ from dataclasses import dataclass
 from typing import Any
 
 from infra.policies.statements import Document, Statement, allow, bucket_arn, document, objects_arn
-from registry.layout import CODE, Role, code_prefix
+from registry.layout import CODE, STACKS, Role, code_prefix, stack_outputs_key
 
-ROLES = ("endpoint-*", "operators-*", "training-*")
+ROLES = ("endpoint-*", "operators-*", "pipeline-*", "small-machine-*", "training-*")
 """Names of the IAM roles and instance profiles that the program creates; those of this module are not among them."""
+_PASSED: Mapping[str, tuple[str, ...]] = {
+    "ec2.amazonaws.com": ("endpoint-*", "small-machine-*", "training-*"),
+    "events.amazonaws.com": ("pipeline-events-role-*",),
+    "scheduler.amazonaws.com": ("pipeline-scheduler-role-*",),
+    "states.amazonaws.com": tuple(f"pipeline-{part}-role-*" for part in ("janitor", "job", "lifecycle", "start")),
+}
+"""Names of the roles that each service is given. Operators' roles are people's, and no service is given any."""
 BUCKETS = ("data-*", "models-*")
 """Names of the program's buckets."""
+_WORKSPACE = "data-workspace-*"
 
 _READ_ALL = [
     "autoscaling:DescribeAutoScalingGroups",
@@ -47,14 +55,19 @@ _READ_ALL = [
     "kms:ListAliases",
     "logs:DescribeLogGroups",
     "route53:ListHostedZones",
+    "states:ValidateStateMachineDefinition",
 ]
-"""These take no resource. None of what follows reads photos, models or logs."""
+"""These take no resource. None of what follows reads photos, models or logs.
+
+The provider has a definition validated whenever it plans one: a preview of a changed state machine needs that, too.
+"""
 _READ_OF: Mapping[str, tuple[str, ...]] = {
     "acm:{here}:certificate/*": ("acm:DescribeCertificate", "acm:ListTagsForCertificate"),
     "cloudwatch:{here}:alarm:*": ("cloudwatch:DescribeAlarms", "cloudwatch:ListTagsForResource"),
     "cloudwatch::{account}:dashboard/*": ("cloudwatch:GetDashboard",),
     "ec2:{here}:instance/*": ("ec2:DescribeInstanceAttribute",),
     "ec2:{here}:vpc/*": ("ec2:DescribeVpcAttribute",),
+    "events:{here}:rule/pipeline-*": ("events:DescribeRule", "events:ListTagsForResource", "events:ListTargetsByRule"),
     "kms:{here}:key/*": ("kms:DescribeKey", "kms:GetKeyPolicy", "kms:GetKeyRotationStatus", "kms:ListResourceTags"),
     "logs:{here}:log-group:/petpark/*": ("logs:DescribeMetricFilters", "logs:ListTagsForResource"),
     "route53:::hostedzone/*": (
@@ -62,10 +75,17 @@ _READ_OF: Mapping[str, tuple[str, ...]] = {
         "route53:ListResourceRecordSets",
         "route53:ListTagsForResource",
     ),
+    "scheduler:{here}:schedule/default/pipeline-*": ("scheduler:GetSchedule",),
     "sns:{here}:monitoring-*": (
         "sns:GetSubscriptionAttributes",
         "sns:GetTopicAttributes",
         "sns:ListTagsForResource",
+    ),
+    "states:{here}:stateMachine:pipeline-*": (
+        "states:DescribeStateMachine",
+        "states:DescribeStateMachineAlias",
+        "states:ListStateMachineVersions",
+        "states:ListTagsForResource",
     ),
 }
 _READ_ROLES = [
@@ -80,6 +100,7 @@ _READ_BUCKETS = [
     "s3:GetBucketAcl",
     "s3:GetBucketCORS",
     "s3:GetBucketLogging",
+    "s3:GetBucketNotification",
     "s3:GetBucketObjectLockConfiguration",
     "s3:GetBucketPolicy",
     "s3:GetBucketPublicAccessBlock",
@@ -125,7 +146,8 @@ def deploy(to: Deploying) -> dict[str, Document]:
         "roles": document([*_roles(to), *_read_back(to), *_look_for_leftovers(to)]),
     }
     if to.owner:
-        areas["platform"] = document(_platform(to))
+        areas["platform"] = document([*_platform(to), *_telemetry(to)])
+        areas["pipeline"] = document(_pipeline(to))
     if to.state_bucket is not None:
         areas["state"] = document([*_read_state(to.state_bucket), *_write_state(to.state_bucket)])
     return areas
@@ -141,7 +163,9 @@ def _read(account: str, region: str) -> list[Statement]:
         ),
         allow(_READ_ROLES, [arn for name in ROLES for arn in _role_arns(account, name)]),
         allow(_READ_BUCKETS, [bucket_arn(name) for name in BUCKETS]),
-        allow(["s3:GetObject", "s3:GetObjectTagging"], [objects_arn(BUCKETS[0], CODE)]),
+        allow(["glue:GetDatabase", "glue:GetPartitionIndexes", "glue:GetTable"], _catalog(here, "petpark_*")),
+        allow(["glue:GetTags"], [f"arn:aws:glue:{here}:database/petpark_*"]),
+        allow(["s3:GetObject", "s3:GetObjectTagging"], [objects_arn(_WORKSPACE, part) for part in (CODE, STACKS)]),
         # Ids of machine images; public parameters have no account.
         allow(["ssm:GetParameter"], [f"arn:aws:ssm:{region}::parameter/aws/service/*"]),
     ]
@@ -267,12 +291,26 @@ def _endpoint(to: Deploying) -> list[Statement]:
         allow(certificates, [f"arn:aws:acm:{here}:certificate/*"], ours),
         allow(["route53:ChangeResourceRecordSets"], ["arn:aws:route53:::hostedzone/*"]),
         allow(["route53:GetChange"], ["arn:aws:route53:::change/*"]),
-        allow(["s3:PutObject", "s3:PutObjectTagging"], [objects_arn("data-workspace-*", code_prefix(to.stack))]),
+        *_objects(to),
+    ]
+
+
+def _objects(to: Deploying) -> list[Statement]:
+    """Code bundles, which stay, and the stack's outputs, whose versions all go with the stack."""
+    outputs = f"{bucket_arn(_WORKSPACE)}/{stack_outputs_key(to.stack)}"
+    return [
+        allow(["s3:PutObject", "s3:PutObjectTagging"], [objects_arn(_WORKSPACE, code_prefix(to.stack)), outputs]),
+        allow(["s3:DeleteObject", "s3:DeleteObjectVersion"], [outputs]),
+        allow(
+            ["s3:ListBucketVersions"],
+            [bucket_arn(_WORKSPACE)],
+            {"StringEquals": {"s3:prefix": [stack_outputs_key(to.stack)]}},
+        ),
     ]
 
 
 def _roles(to: Deploying) -> list[Statement]:
-    """The roles that instances and people act in. Only EC2 is given any of them."""
+    """The roles that instances, services and people act in."""
     change = [
         "iam:AddRoleToInstanceProfile",
         "iam:CreateInstanceProfile",
@@ -289,10 +327,17 @@ def _roles(to: Deploying) -> list[Statement]:
         "iam:UpdateRoleDescription",
     ]
     names = ROLES if to.owner else ROLES[:1]
-    machines = [f"arn:aws:iam::{to.account}:role/{name}" for name in names if not name.startswith("operators")]
+    passed = _PASSED if to.owner else {"ec2.amazonaws.com": ROLES[:1]}
     return [
         allow(change, [arn for name in names for arn in _role_arns(to.account, name)], _of_this_stack(to)),
-        allow(["iam:PassRole"], machines, {"StringEquals": {"iam:PassedToService": "ec2.amazonaws.com"}}),
+        *(
+            allow(
+                ["iam:PassRole"],
+                [f"arn:aws:iam::{to.account}:role/{name}" for name in given],
+                {"StringEquals": {"iam:PassedToService": service}},
+            )
+            for service, given in passed.items()
+        ),
     ]
 
 
@@ -311,14 +356,19 @@ def _look_for_leftovers(to: Deploying) -> list[Statement]:
         "iam:ListRoles",
         "kms:ListKeys",
         "s3:ListAllMyBuckets",
+        "scheduler:ListSchedules",
         "ssm:DescribeParameters",
+        "states:ListStateMachines",
         "tag:GetResources",
     ]
     named = ["iam:GetInstanceProfile", "iam:ListRoleTags"]
+    here = f"{to.region}:{to.account}"
     return [
         allow(listed, ["*"]),
         allow(named, _role_arns(to.account, "*")),
         allow(["s3:GetBucketTagging"], [bucket_arn("*")]),
+        allow(["states:ListTagsForResource"], [f"arn:aws:states:{here}:stateMachine:*"]),
+        allow(["glue:GetDatabases"], [f"arn:aws:glue:{here}:catalog", f"arn:aws:glue:{here}:database/*"]),
     ]
 
 
@@ -330,6 +380,7 @@ def _platform(to: Deploying) -> list[Statement]:
         "s3:DeleteBucketPolicy",
         "s3:ListBucketVersions",
         "s3:PutBucketLogging",
+        "s3:PutBucketNotification",
         "s3:PutBucketObjectLockConfiguration",
         "s3:PutBucketPolicy",
         "s3:PutBucketPublicAccessBlock",
@@ -353,6 +404,65 @@ def _platform(to: Deploying) -> list[Statement]:
         allow(["kms:CreateKey"], ["*"]),
         allow(keys, [f"{here}:key/*"], _of_this_stack(to)),
         allow(["kms:CreateAlias", "kms:DeleteAlias"], [f"{here}:alias/petpark-{to.stack}-*"]),
+    ]
+
+
+def _telemetry(to: Deploying) -> list[Statement]:
+    """The table of recorded predictions. To delete a database needs its tables and functions, too.
+
+    https://docs.aws.amazon.com/glue/latest/dg/glue-specifying-resource-arns.html
+    """
+    here, name = f"{to.region}:{to.account}", f"petpark_{to.stack.replace('-', '_')}"
+    change = [
+        "glue:CreateDatabase",
+        "glue:CreateTable",
+        "glue:DeleteDatabase",
+        "glue:DeleteTable",
+        "glue:UpdateDatabase",
+        "glue:UpdateTable",
+    ]
+    functions = f"arn:aws:glue:{here}:userDefinedFunction/{name}/*"
+    return [
+        allow(change, [*_catalog(here, name), functions]),
+        allow(["glue:TagResource"], [f"arn:aws:glue:{here}:database/{name}"]),
+    ]
+
+
+def _catalog(here: str, database: str) -> list[str]:
+    """ARNs of the Glue catalog, of a database in it, and of all that database's tables."""
+    parts = ("catalog", f"database/{database}", f"table/{database}/*")
+    return [f"arn:aws:glue:{here}:{part}" for part in parts]
+
+
+def _pipeline(to: Deploying) -> list[Statement]:
+    """State machines with their versions and aliases, and the rules and schedules that start them.
+
+    Versions and aliases are authorised by their state machine. Schedules have no tags of their own.
+    https://docs.aws.amazon.com/step-functions/latest/dg/auth-version-alias.html
+    """
+    machines = [
+        "states:CreateStateMachine",
+        "states:CreateStateMachineAlias",
+        "states:DeleteStateMachine",
+        "states:DeleteStateMachineAlias",
+        "states:PublishStateMachineVersion",
+        "states:TagResource",
+        "states:UpdateStateMachine",
+        "states:UpdateStateMachineAlias",
+    ]
+    rules = [
+        "events:DeleteRule",
+        "events:PutRule",
+        "events:PutTargets",
+        "events:RemoveTargets",
+        "events:TagResource",
+    ]
+    schedules = ["scheduler:CreateSchedule", "scheduler:DeleteSchedule", "scheduler:UpdateSchedule"]
+    here = f"{to.region}:{to.account}"
+    return [
+        allow(machines, [f"arn:aws:states:{here}:stateMachine:pipeline-*"], _of_this_stack(to)),
+        allow(rules, [f"arn:aws:events:{here}:rule/pipeline-*"], _of_this_stack(to)),
+        allow(schedules, [f"arn:aws:scheduler:{here}:schedule/default/pipeline-*"]),
     ]
 
 

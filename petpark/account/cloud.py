@@ -23,6 +23,7 @@ _PREFIXES: Mapping[str, str] = {
     "elbv2": "elasticloadbalancing",
     "resourcegroupstaggingapi": "tag",
     "service-quotas": "servicequotas",
+    "stepfunctions": "states",
 }
 _PERMISSIONS: Mapping[str, str] = {
     "s3:ListBuckets": "s3:ListAllMyBuckets",

@@ -21,7 +21,17 @@ from petpark.doctor import Check, Health
 PROJECT = "petpark"
 _PROJECT_TAG, _STACK_TAG = "petpark:project", "petpark:stack"
 _AT_ONCE = 8
-_OWN_LISTS = (":s3:::", ":kms:", ":instance/", ":log-group:", ":parameter/", ":autoScalingGroup:", ":instance-profile/")
+_OWN_LISTS = (
+    ":s3:::",
+    ":kms:",
+    ":instance/",
+    ":log-group:",
+    ":parameter/",
+    ":autoScalingGroup:",
+    ":instance-profile/",
+    ":stateMachine:",
+    ":glue:",
+)
 """Parts of ARNs to skip in the tag index, because their own services list them."""
 
 
@@ -205,6 +215,41 @@ def _parameters(account: Account) -> Iterator[Leftover]:
         yield Leftover(kind="API key", name=name, stack=name.split("/")[2], fix=end)
 
 
+def _machines(account: Account) -> Iterator[Leftover]:
+    """State machines; one that is being deleted goes when its executions have ended, within a minute.
+
+    https://docs.aws.amazon.com/step-functions/latest/apireference/API_DeleteStateMachine.html
+    """
+    for machine in account.pages("stepfunctions", "list_state_machines", "stateMachines"):
+        answer = account.call(
+            "stepfunctions",
+            "list_tags_for_resource",
+            absent=("ResourceNotFound",),
+            resourceArn=machine["stateMachineArn"],
+        )
+        tags = _tags(answer["tags"], "key", "value") if answer else {}
+        if tags.get(_PROJECT_TAG) == PROJECT:
+            yield Leftover(kind="state machine", name=machine["name"], stack=tags.get(_STACK_TAG, ""))
+
+
+def _schedules(account: Account) -> Iterator[Leftover]:
+    """A schedule has no tags: petpark's are known by their own names and those of what they start."""
+    for schedule in account.pages("scheduler", "list_schedules", "Schedules", NamePrefix="pipeline-"):
+        name = schedule["Name"]
+        if ":stateMachine:pipeline-" in schedule["Target"]["Arn"]:
+            end = f"aws scheduler delete-schedule --name {name} --region {account.region}"
+            yield Leftover(kind="schedule", name=name, stack="", fix=end)
+
+
+def _databases(account: Account) -> Iterator[Leftover]:
+    """Databases of recorded predictions, by their names; the tables go with them."""
+    for database in account.pages("glue", "get_databases", "DatabaseList"):
+        name = database["Name"]
+        if name.startswith(f"{PROJECT}_"):
+            end = f"aws glue delete-database --name {name} --region {account.region}"
+            yield Leftover(kind="Glue database", name=name, stack=name.removeprefix(f"{PROJECT}_"), fix=end)
+
+
 def _indexed(account: Account) -> Iterator[Leftover]:
     """Everything else with the project's tag: networks, security groups, volumes, alarms, topics, rules."""
     wanted = [{"Key": _PROJECT_TAG, "Values": [PROJECT]}]
@@ -232,5 +277,8 @@ _FINDERS: Mapping[str, Callable[[Account], Iterator[Leftover]]] = {
     "instance profiles": _profiles,
     "log groups": _log_groups,
     "API keys": _parameters,
+    "state machines": _machines,
+    "schedules": _schedules,
+    "Glue databases": _databases,
     "everything else with petpark's tag": _indexed,
 }

@@ -72,7 +72,7 @@ def read(text: str) -> Iterator[Done]:
             yield Done(op=str(about["op"]), urn=str(about["urn"]), properties=tuple(_differences(about)))
     except (ValueError, LookupError, TypeError, AttributeError):
         raise PulumiFailed(
-            "The event log of the Pulumi CLI has another form than petpark knows.",
+            "The event log of the Pulumi CLI has a form that petpark does not know.",
             next_step="Use the version that petpark doctor --install-pulumi installs.",
         ) from None
 

@@ -69,7 +69,7 @@ def read_back(
             stack = target.outputs.stack
             told = "; ".join(f"{each.what}: {each.found}" for each in wrong or waiting)
             raise NotAsDeployed(
-                f"Stack {stack} was updated, and is not as declared: {told}.",
+                f"Stack {stack} was updated, but is not as declared: {told}.",
                 next_step=f"petpark endpoints status --stack {stack}; its log group has the instances' boot logs.",
             )
         sleep(min(_EVERY, max(0.0, deadline - monotonic())))

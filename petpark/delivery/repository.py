@@ -80,7 +80,7 @@ def bound(page: str, stack: str) -> str:
 def _missing(stack: str, why: str) -> ReviewMissing:
     return ReviewMissing(
         f"There is no reviewed plan of stack {stack}: {why}.",
-        next_step=f"Review it (petpark preview --stack {stack}) and say what the page is bound to: --expect REVIEWED",
+        next_step=f"Review it (petpark preview --stack {stack}) and pass what the page is bound to: --expect REVIEWED",
     )
 
 

@@ -1,7 +1,7 @@
 """Stacks that somebody made for a while, taken down when their time is over.
 
 How long a stack may stay is a tag of everything in it, `petpark:expires`, so that it is known wherever its settings are
-not. The settings that were reviewed count, too: if they say something else, nothing is destroyed.
+not. The reviewed settings count, too: the latest day of both, and what is no date means that the stack stays.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def term(tagged: Iterable[str | None], settings: str | None) -> Term:
         return Term(last=None, found=f"nothing has the tag {EXPIRES}")
     days = [_day(value) for value in (*values, *([] if settings is None else [settings]))]
     if None in days:
-        return Term(last=None, found="its tags or its settings say that it stays")
+        return Term(last=None, found="stays: a tag or its settings have no date")
     last = max(day for day in days if day is not None)
     return Term(last=last, found=f"stays until {last.isoformat()}")
 
@@ -81,7 +81,7 @@ def require_empty(stack: str, found: Iterable[Leftover], unchecked: Mapping[str,
     left += [f"{kind} could not be checked: {each.reason}" for kind, each in unchecked.items()]
     if left:
         raise NotEmpty(
-            f"Stack {stack} was destroyed, and not everything is gone: {'; '.join(left)}.",
+            f"Stack {stack} was destroyed, but something is left: {'; '.join(left)}.",
             next_step="petpark doctor --account --leftovers shows how to delete each.",
         )
 

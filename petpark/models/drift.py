@@ -128,7 +128,7 @@ def read_reference(path: Path) -> Reference:
             return Reference.from_bytes(file.read(MOST_BYTES + 1))
     except OSError as error:
         raise ReferenceUnfit(
-            f"{path} cannot be read: {error}", next_step="Name a file that --save-reference wrote."
+            f"{path} cannot be read: {error.strerror}.", next_step="Name a file that --save-reference wrote."
         ) from error
 
 
@@ -143,7 +143,7 @@ def save_reference(
     found = read(reads, stack, camera, start=start, end=end)
     if len(found) != 1:
         raise ReferenceUnfit(
-            f"{len(found)} versions answered at camera {camera} in this time; a reference is of one.",
+            f"{len(found)} versions answered at camera {camera} in this time; a reference needs exactly one.",
             next_step="Choose a time in which one version answered: --from TIME --to TIME",
         )
     known = reference_of(found[0].version, found[0].digest)
@@ -157,7 +157,7 @@ def save_reference(
         with path.open("xb") as file:
             file.write(made.to_bytes())
     except OSError as error:
-        raise FileInTheWay(f"{path} cannot be written: {error}", next_step="Choose another name.") from error
+        raise FileInTheWay(f"{path} cannot be written: {error.strerror}.", next_step="Choose another name.") from error
     return len(made)
 
 

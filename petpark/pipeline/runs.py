@@ -112,7 +112,7 @@ def retry(target: Target, name: str) -> Started:
     before = show(target, name)
     if before.status == _RUNNING:
         raise PipelineRunning(
-            f"Pipeline {name} runs, and is at {before.state}.", next_step=f"petpark pipeline status {name}"
+            f"Pipeline {name} is still running, in state {before.state}.", next_step=f"petpark pipeline status {name}"
         )
     if not before.dataset:
         raise PipelineNotStarted(
@@ -125,7 +125,7 @@ def retry(target: Target, name: str) -> Started:
             return begun
         if show(target, begun.name).status == _RUNNING:
             raise PipelineRunning(
-                f"Pipeline {begun.name} runs already, for the same dataset.",
+                f"Pipeline {begun.name} is already running, for the same dataset.",
                 next_step=f"petpark pipeline status {begun.name}",
             )
     raise PipelineNotStarted(
@@ -147,7 +147,7 @@ def resolve(target: Target, beginning: str) -> str:
     """The one execution whose name begins so, the newest for an empty text; `PipelineMissing`, `IdAmbiguous`."""
     names = [arn.rpartition(":")[2] for arn in _newest(target, _LISTED if beginning else 1)]
     if not beginning and not names:
-        raise PipelineMissing("No pipeline was started yet.", next_step="petpark pipeline start --dataset SHA")
+        raise PipelineMissing("No pipeline has been started yet.", next_step="petpark pipeline start --dataset SHA")
     return complete("pipelines", beginning or names[0], names, listing="petpark pipeline status")
 
 

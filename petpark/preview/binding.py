@@ -39,8 +39,8 @@ class Reviewed:
             found = _TEXT.fullmatch(plan.binding) if plan.binds else None
         if found is None:
             raise ValueError(
-                f"{text[:200]!r} is neither what a page is bound to (PLAN:PROGRAM:STATE, at its end) nor the file of a "
-                "plan that --save wrote in a clean checkout (and not from a record)"
+                f"{text[:200]!r} is neither PLAN:PROGRAM:STATE, as at the end of a page, nor a file that --save wrote "
+                "in a clean checkout (and not from a record)"
             )
         return cls(digest=found["digest"].lower(), tree=found["tree"].lower(), state=found["state"])
 

@@ -29,7 +29,7 @@ _VERSION: Final = "2022-11-28"
 
 VARIABLES: Final[Mapping[str, str]] = MappingProxyType(
     {
-        "GITHUB_TOKEN": "a token with `pull-requests: write`",
+        "GITHUB_TOKEN": "the job's token, `github.token`",
         "GITHUB_REPOSITORY": "owner/name",
         "GITHUB_EVENT_PATH": "the file with the event that started the workflow",
     }
@@ -161,7 +161,7 @@ class GitHub:
             if attempt + 1 < _TRIES:
                 self._sleep(min(pause, _LONGEST_PAUSE))
         raise CommentRefused(
-            f"GitHub does not take {self.writes}: {problem}",
+            f"GitHub did not accept {self.writes}: {problem}",
             next_step=self.needs,
         )
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from infra import policies
-from infra.policies import Document, ResourceNames
+from infra.policies import Deploying, Document, ResourceNames
 from registry import layout
 from registry.layout import Role
 from tests.infra.conftest import PROD_ACCOUNT
@@ -105,6 +105,21 @@ def test_those_who_deploy_a_stack_keep_its_code_and_no_other_stacks(key, stack):
         assert not allowed(EVERYTHING, deployer, action, f"arn:aws:s3:::work/code/{stack}/{key}")
         assert not allowed(EVERYTHING, deployer, action, f"arn:aws:s3:::work/jobs/{key}")
     assert not allowed(EVERYTHING, deployer, "s3:DeleteObject", f"arn:aws:s3:::work/code/prod/{key}")
+
+
+@given(KEY)
+def test_they_take_away_their_stacks_outputs_and_nothing_else(key):
+    granted = policies.deploy(
+        Deploying(account=PROD_ACCOUNT, region="eu-west-1", stack="prod", owner=False, state_bucket=None)
+    )["endpoint"]
+    here = {**granted, "Statement": json.loads(json.dumps(granted["Statement"]).replace("data-workspace-*", "work"))}
+    deployer = f"arn:aws:iam::{PROD_ACCOUNT}:role/delivery-deploy-prod"
+    assert allowed(here, deployer, "s3:ListBucketVersions", "arn:aws:s3:::work", **{"s3:prefix": "stacks/prod.json"})
+    for action in ("s3:DeleteObject", "s3:DeleteObjectVersion"):
+        assert allowed(here, deployer, action, "arn:aws:s3:::work/stacks/prod.json")
+        assert not allowed(EVERYTHING, deployer, action, "arn:aws:s3:::work/stacks/test.json")
+        assert not allowed(EVERYTHING, deployer, action, f"arn:aws:s3:::work/jobs/{key}")
+    assert not allowed(EVERYTHING, deployer, "s3:ListBucketVersions", "arn:aws:s3:::work")
 
 
 @pytest.mark.parametrize(

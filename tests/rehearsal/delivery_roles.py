@@ -85,6 +85,8 @@ _IN_USE = "asked where a network interface keeps something from being deleted"
 _NOT_EMPTY = "a bucket that holds something is emptied before it is deleted, if petpark:protect_data is false"
 _UNCONFIRMED = "a subscription that nobody has confirmed ends by itself"
 _CHANGED = "for a changed setting, of which this deployment has none"
+_ON_MANIFEST = "for petpark:pipeline.on_manifest, which is off in this deployment"
+_PUBLISHED = "AWS asks for it where a state machine is made or changed with a version; the emulator does not"
 NOT_RECORDED: Mapping[str, str] = {
     "acm:AddTagsToCertificate": _HOST_NAME,
     "acm:DeleteCertificate": _HOST_NAME,
@@ -107,6 +109,17 @@ NOT_RECORDED: Mapping[str, str] = {
     "elasticloadbalancing:ModifyListener": _CHANGED,
     "elasticloadbalancing:ModifyTargetGroup": _CHANGED,
     "elasticloadbalancing:SetSecurityGroups": _CHANGED,
+    "events:DeleteRule": _ON_MANIFEST,
+    "events:DescribeRule": _ON_MANIFEST,
+    "events:ListTagsForResource": _ON_MANIFEST,
+    "events:ListTargetsByRule": _ON_MANIFEST,
+    "events:PutRule": _ON_MANIFEST,
+    "events:PutTargets": _ON_MANIFEST,
+    "events:RemoveTargets": _ON_MANIFEST,
+    "events:TagResource": _ON_MANIFEST,
+    "glue:TagResource": _WITH_TAGS,
+    "glue:UpdateDatabase": _CHANGED,
+    "glue:UpdateTable": _CHANGED,
     "iam:TagInstanceProfile": _WITH_TAGS,
     "iam:TagRole": _WITH_TAGS,
     "iam:UpdateAssumeRolePolicy": _CHANGED,
@@ -123,10 +136,17 @@ NOT_RECORDED: Mapping[str, str] = {
     "route53:ListTagsForResource": _HOST_NAME,
     "s3:DeleteObject": _NOT_EMPTY,
     "s3:DeleteObjectVersion": _NOT_EMPTY,
+    "s3:GetBucketNotification": _ON_MANIFEST,
     "s3:ListBucketVersions": _NOT_EMPTY,
+    "s3:PutBucketNotification": _ON_MANIFEST,
     "s3:PutBucketObjectLockConfiguration": _CHANGED,
     "s3:PutObjectTagging": _WITH_TAGS,
+    "scheduler:UpdateSchedule": _CHANGED,
     "sns:TagResource": _WITH_TAGS,
     "sns:Unsubscribe": _UNCONFIRMED,
+    "states:PublishStateMachineVersion": _PUBLISHED,
+    "states:TagResource": _WITH_TAGS,
+    "states:UpdateStateMachine": _CHANGED,
+    "states:UpdateStateMachineAlias": _CHANGED,
 }
 """What is allowed though no role may have asked for it here, and why."""

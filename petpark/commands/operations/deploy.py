@@ -33,15 +33,15 @@ def deploy(
     reviewed: Annotated[
         bool,
         typer.Option(
-            "--reviewed", help="What the page of the merged pull request is bound to; only in a GitHub workflow."
+            "--reviewed", help="Expect what the page of the merged pull request is bound to; only in a GitHub workflow."
         ),
     ] = False,
 ) -> None:
     """Run `pulumi up` if the plan is still the one that was reviewed, and check what answers afterwards.
 
-    Makes the plan again and refuses if plan, program or state has moved. Then waits until the endpoint runs what was
-    deployed, up to 30 minutes: `pulumi up` ends before an instance refresh does. Exits with 1 if something has moved,
-    or if something else answers in the end.
+    Makes the plan again and refuses it if plan, program or state has changed since the review. Then waits up to 30
+    minutes until the endpoint runs what was deployed, because `pulumi up` ends before an instance refresh does. Exits
+    with 1 if something has changed, or if the endpoint is not as declared in the end.
     """
     from infra.configuration import prices
     from petpark.delivery import deploy as applying
@@ -69,7 +69,9 @@ def _expected(run: Invocation, expect: str, *, from_pull_request: bool) -> Revie
     from petpark.preview.binding import Reviewed
 
     if not expect and not from_pull_request:
-        raise typer.BadParameter("says what was reviewed; or --reviewed, in a workflow", param_hint="--expect")
+        raise typer.BadParameter(
+            "missing: what was reviewed. In a GitHub workflow, --reviewed instead.", param_hint="--expect"
+        )
     if not expect:
         with Repository.from_environment(os.environ) as repository:
             expect = repository.reviewed(os.environ.get("GITHUB_SHA", ""), run.stack)

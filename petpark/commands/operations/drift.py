@@ -19,14 +19,14 @@ def drift(
         bool,
         typer.Option(
             "--issue",
-            help="Open one issue in the repository if something differs, and close it when nothing does any more; only "
-            "in a GitHub workflow.",
+            help="Open or update the stack's issue in the repository if something differs, else close it; only in a "
+            "GitHub workflow.",
         ),
     ] = False,
 ) -> None:
     """Show what was changed in the stack by hand since `pulumi up`; changes nothing.
 
-    Exits with 1 if something differs, except with --issue, which then says so in the repository.
+    Exits with 1 if something differs; with --issue, reports it in the repository instead.
     """
     from petpark.delivery import drift as drifting
     from petpark.delivery.repository import Repository, mark

@@ -17,6 +17,7 @@ app = group("The pipeline: from a dataset to prod, on AWS Step Functions.")
 Name = Annotated[
     str, typer.Argument(metavar="[PIPELINE]", help="Name, or a unique prefix. Default: the newest.", show_default=False)
 ]
+_Optional = Annotated[str, typer.Argument(metavar="[PIPELINE]", help="Name, or a unique prefix.", show_default=False)]
 _Watch = Annotated[bool, typer.Option("--watch", help="Show its states until it has ended; Ctrl-C leaves it running.")]
 
 
@@ -27,7 +28,7 @@ def start(
     ctx: typer.Context,
     dataset: Annotated[str, typer.Option("--dataset", help="Dataset hash, or a unique prefix.")],
     force: Annotated[
-        str, typer.Option("--force", metavar="WORD", help="Run again with equal inputs; a new word, a new run.")
+        str, typer.Option("--force", metavar="WORD", help="Run again with equal inputs; each new word is a new run.")
     ] = "",
     watch: _Watch = False,
 ) -> None:
@@ -39,7 +40,7 @@ def start(
 
 @app.command("retry", epilog=example("petpark pipeline retry 3fa9"))
 def retry(ctx: typer.Context, name: Name = "", watch: _Watch = False) -> None:
-    """Run a pipeline that has ended again. Jobs that have a result are not done twice."""
+    """Run again a pipeline that has ended. Jobs that have a result are not repeated."""
     run = invocation(ctx)
     target = run.target()
     _begin(run, target, runs.retry(target, runs.resolve(target, name)), watch=watch)
@@ -48,10 +49,10 @@ def retry(ctx: typer.Context, name: Name = "", watch: _Watch = False) -> None:
 @app.command("status", epilog=example("petpark pipeline status", "petpark pipeline status 3fa9 --json"))
 def status(
     ctx: typer.Context,
-    name: Name = "",
+    name: _Optional = "",
     limit: Annotated[int, typer.Option("--limit", help="Maximum number to list, newest first.", min=1)] = 10,
 ) -> None:
-    """List the newest pipelines, or show one: where it is, and what it waits for."""
+    """List the newest pipelines, or show one: its state, and what it waits for."""
     run = invocation(ctx)
     target = run.target()
     if name:
@@ -68,7 +69,7 @@ def status(
 
 @app.command("history", epilog=example("petpark pipeline history 3fa9"))
 def history(ctx: typer.Context, name: Name = "") -> None:
-    """List the states that a pipeline went through, with what failed on the way."""
+    """List the states that a pipeline went through, with errors."""
     run = invocation(ctx)
     target = run.target()
     steps = runs.history(target, runs.resolve(target, name))
@@ -81,8 +82,8 @@ def history(ctx: typer.Context, name: Name = "") -> None:
 
 
 @app.command("graph", epilog=example("petpark pipeline graph > pipeline.mmd", "petpark pipeline graph 3fa9"))
-def graph(ctx: typer.Context, name: Name = "") -> None:
-    """Print the pipeline's states as a Mermaid flowchart; of a named run, with its states marked."""
+def graph(ctx: typer.Context, name: _Optional = "") -> None:
+    """Print the pipeline as a Mermaid flowchart; with a name, the states that this run entered are marked."""
     from infra.pipeline.graph import definitions, drawn
 
     run = invocation(ctx)
@@ -104,7 +105,7 @@ def _begin(run: Invocation, target: Target, started: Started, *, watch: bool) ->
         return
     fields: dict[str, Cell] = {
         "pipeline": started.name,
-        "started": "now" if started.began else "before: equal inputs run once (--force WORD runs them again)",
+        "started": "now" if started.began else "earlier: equal inputs run once (--force WORD runs them again)",
     }
     run.output.record(fields, facts={"pipeline": started.name, "began": started.began})
     run.output.note(f"Follow it: petpark pipeline status {started.name}")
@@ -113,7 +114,7 @@ def _begin(run: Invocation, target: Target, started: Started, *, watch: bool) ->
 def _watch(run: Invocation, target: Target, started: Started) -> None:
     """Show what a pipeline does until it has ended; ends with 1 where it did not succeed."""
     name = started.name
-    run.output.stage(f"Pipeline {name}{'' if started.began else ', which was started before'}")
+    run.output.stage(f"Pipeline {name}{'' if started.began else ', which was started earlier'}")
     detached = unwatched(f"Pipeline {name} continues.", f"petpark pipeline status {name}")
     with detached:
         for event in runs.follow(target, name):

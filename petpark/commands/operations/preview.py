@@ -30,7 +30,7 @@ _Recorded = Annotated[
     typer.Option(
         "--recorded",
         metavar="FILE",
-        help="Compare the program with a record of `petpark state`: without account, credentials and Pulumi CLI.",
+        help="Compare the program with a record by `petpark state export`: needs no account and no Pulumi CLI.",
     ),
 ]
 _PlanFile = Annotated[
@@ -53,7 +53,7 @@ _Expect = Annotated[
     typer.Option(
         "--expect",
         metavar="REVIEWED",
-        help="Fail if plan, program or state has moved since the review: PLAN:PROGRAM:STATE of its page, or the file "
+        help="Fail if plan, program or state has changed since the review: PLAN:PROGRAM:STATE of its page, or the file "
         "that --save wrote then.",
     ),
 ]
@@ -71,7 +71,7 @@ _Summary = Annotated[
     bool, typer.Option("--summary", help="Also show the page in the job's summary; only in a GitHub workflow.")
 ]
 _Untrusted = Annotated[
-    bool, typer.Option("--untrusted", help="Say on the page that nobody has checked its plans, as of a fork's run.")
+    bool, typer.Option("--untrusted", help="State on the page that its plans are unchecked: for plans of a fork's run.")
 ]
 
 

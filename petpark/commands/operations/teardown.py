@@ -16,12 +16,12 @@ from petpark.errors import PulumiFailed, SettingsWrong
 
 def teardown(
     ctx: typer.Context,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say whether the stack's time is over.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say whether the last day has passed.")] = False,
 ) -> None:
     """Destroy the stack if its last day (the tag `petpark:expires`) has passed, and check that nothing is left.
 
-    Tags and settings must agree: the later day counts, and a stack without a last day stays. Exits with 1 if something
-    is left.
+    The latest day in tags and settings counts; a stack without tags, or with a value that is not a date, stays. Exits
+    with 1 if something is left.
     """
     import boto3
 

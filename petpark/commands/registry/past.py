@@ -26,11 +26,11 @@ def parse_moment(text: str) -> datetime:
         found = datetime.fromisoformat(text)
         found = found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
     except (ValueError, OverflowError):
-        raise typer.BadParameter(f"{text[:100]!r} is no time; write it as 2026-08-01T12:00 (UTC).") from None
+        raise typer.BadParameter(f"{text[:100]!r} is not a time; write it like 2026-08-01T12:00 (UTC).") from None
     if found < _EARLIEST:
         raise typer.BadParameter(f"{text} is before everything that is recorded: {_EARLIEST:%Y-%m-%d}.")
     if found > utc_now():
-        raise typer.BadParameter(f"{text} has not come yet.")
+        raise typer.BadParameter(f"{text} is in the future.")
     return found
 
 

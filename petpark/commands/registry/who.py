@@ -36,7 +36,7 @@ def who(
     """
     run = invocation(ctx)
     if camera and camera_of(camera) is None and not camera.startswith("caller."):
-        raise typer.BadParameter(f"{camera!r} is no camera's name.")
+        raise typer.BadParameter(f"{camera!r} is not a camera's name.")
     latest = parse_moment(until) if until else utc_now()
     with run.output.progress("Searching the recorded predictions"):
         found = answered.who(run.target(), request_id, camera=camera or None, until=latest, days=days)

@@ -44,7 +44,7 @@ def run_drift(
         Path | None,
         typer.Option(
             "--save-reference",
-            help="Write what the camera recorded, which you judged ordinary, as its own reference.",
+            help="Save what the camera recorded, if you judge it ordinary, as a file for --reference.",
         ),
     ] = None,
 ) -> None:
@@ -53,7 +53,7 @@ def run_drift(
     Exits with 1 if something drifted, photos are missing, or a version has no reference.
     """
     if save_reference is not None and not camera:
-        raise typer.BadParameter("--save-reference is of one camera: name it (--camera)")
+        raise typer.BadParameter("--save-reference needs one camera: --camera NAME")
     run = invocation(ctx)
     end = parse_moment(until) if until else utc_now()
     start = parse_moment(begin) if begin else end - timedelta(days=1)

@@ -17,7 +17,7 @@ from petpark.output import Cell, Section, bad, good, short
 from registry.identity import person
 from registry.layout import Role
 
-app = group("Training jobs: settings, progress, results.")
+app = group("Jobs: settings, progress, results.")
 
 Job = Annotated[str, typer.Argument(metavar="JOB", help="Job id, or a unique prefix.")]
 

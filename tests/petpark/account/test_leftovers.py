@@ -21,7 +21,7 @@ from tests.petpark.account.fake_account import REGION, FakeAccount, settings
 
 # moto imports a service's module at its first call. These import each other, and the command asks from several threads:
 # Python ends such a deadlock of imports with an error.
-for service in ("ec2", "elb", "elbv2", "autoscaling", "resourcegroupstaggingapi"):
+for service in ("ec2", "elb", "elbv2", "autoscaling", "resourcegroupstaggingapi", "stepfunctions", "scheduler", "glue"):
     importlib.import_module(f"moto.{service}")
 
 TAGS = [{"Key": "petpark:project", "Value": "petpark"}, {"Key": "petpark:stack", "Value": "test"}]
@@ -43,6 +43,9 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeAccount]:
         fake.client("kms").create_key()
         fake.client("iam").create_role(RoleName="of-others", AssumeRolePolicyDocument="{}")
         fake.client("logs").create_log_group(logGroupName="/petparking/lot")
+        others = fake.client("stepfunctions").create_state_machine(name="of-others", definition=_PASSES, roleArn=_ROLE)
+        make_schedule(fake, "pipeline-of-others", others["stateMachineArn"])
+        fake.client("glue").create_database(DatabaseInput={"Name": "petparking"})
         yield fake
 
 
@@ -61,6 +64,19 @@ def test_an_account_without_petpark_is_said_to_be_empty(aws: FakeAccount, root: 
     assert f"no resources of petpark left in account 123456789012, {REGION}" in check.found
 
 
+_PASSES = json.dumps({"StartAt": "Pass", "States": {"Pass": {"Type": "Pass", "End": True}}})
+_ROLE = "arn:aws:iam::123456789012:role/trainer"
+
+
+def make_schedule(fake: FakeAccount, name: str, target: str) -> None:
+    fake.client("scheduler").create_schedule(
+        Name=name,
+        ScheduleExpression="rate(15 minutes)",
+        FlexibleTimeWindow={"Mode": "OFF"},
+        Target={"Arn": target, "RoleArn": _ROLE},
+    )
+
+
 def leave_everything(fake: FakeAccount) -> dict[str, str]:
     """Make one of each kind; returns its name by kind."""
     make_bucket(fake, "lake")
@@ -75,7 +91,17 @@ def leave_everything(fake: FakeAccount) -> dict[str, str]:
     specification = [{"ResourceType": "instance", "Tags": TAGS}]
     made = ec2.run_instances(ImageId="ami-12345678", MinCount=1, MaxCount=1, TagSpecifications=specification)
     network = ec2.create_vpc(CidrBlock="10.9.0.0/16", TagSpecifications=[{"ResourceType": "vpc", "Tags": TAGS}])
+    states: Any = fake.client("stepfunctions")
+    lower = [{"key": tag["Key"], "value": tag["Value"]} for tag in TAGS]
+    machine = states.create_state_machine(name="pipeline-job-0a1b2c3", definition=_PASSES, roleArn=_ROLE, tags=lower)[
+        "stateMachineArn"
+    ]
+    make_schedule(fake, "pipeline-look-0a1b2c3", machine)
+    fake.client("glue").create_database(DatabaseInput={"Name": "petpark_test"})
     return {
+        "state machine": "pipeline-job-0a1b2c3",
+        "schedule": "pipeline-look-0a1b2c3",
+        "Glue database": "petpark_test",
         "bucket": "lake",
         "key": key,
         "role": "trainer",
@@ -90,7 +116,9 @@ def leave_everything(fake: FakeAccount) -> dict[str, str]:
 def test_everything_that_is_left_is_named_with_what_ends_it(aws: FakeAccount, root: Path) -> None:
     left = leave_everything(aws)
     found = examine(aws, root)
-    assert {check.name: check.found for check in found} == {kind: f"{name} (stack test)" for kind, name in left.items()}
+    assert {check.name: check.found for check in found} == {
+        kind: name if kind == "schedule" else f"{name} (stack test)" for kind, name in left.items()
+    }
     assert {check.health for check in found} == {Health.MISSING}
     ends = {check.name: check.fix for check in found}
     assert ends["bucket"] == "pulumi destroy --stack test"
@@ -110,7 +138,8 @@ def test_what_goes_by_itself_is_no_leftover(aws: FakeAccount, root: Path) -> Non
 def test_where_a_service_cannot_be_asked_nobody_claims_that_nothing_is_left(aws: FakeAccount, root: Path) -> None:
     examine(aws, root)
     asked = aws.called - {"sts.GetCallerIdentity", "s3.GetBucketTagging", "kms.ListResourceTags", "kms.DescribeKey"}
-    assert len(asked) == 11
+    asked -= {"stepfunctions.ListTagsForResource"}
+    assert len(asked) == 14
     for operation in asked:
         aws.reset()
         aws.refuses(operation, "AccessDenied")

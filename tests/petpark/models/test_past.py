@@ -157,10 +157,10 @@ def test_an_experiment_that_ran_then_is_named(run: Run, place: Place, publish: A
 @pytest.mark.parametrize(
     ("when", "why"),
     [
-        ("yesterday", "is no time"),
-        ("0001-01-01T00:00+14:00", "is no time"),
+        ("yesterday", "is not a time"),
+        ("0001-01-01T00:00+14:00", "is not a time"),
         ("0001-01-01", "before everything"),
-        ("2999-01-01", "not come yet"),
+        ("2999-01-01", "in the future"),
     ],
 )
 def test_a_time_that_is_none_or_has_not_come_is_refused(run: Run, when: str, why: str):

@@ -72,7 +72,7 @@ def test_equal_inputs_run_once_and_a_word_makes_them_others(
     first = json.loads(run("pipeline", "start", "--dataset", dataset[:6], "--json").stdout)
     assert first == {"pipeline": name(dataset), "began": True}
     again = run("pipeline", "start", "--dataset", dataset)
-    assert "before: equal inputs run once" in again.stdout
+    assert "earlier: equal inputs run once" in again.stdout
     assert json.loads(run("pipeline", "start", "--dataset", dataset, "--force", "b", "--json").stdout)["began"]
 
 
@@ -158,7 +158,7 @@ def test_a_retry_is_a_new_run_of_the_same_dataset(
     assert (running.exit_code, running.stderr.startswith("PipelineRunning: ")) == (1, True)
     states.executions[f"{PIPELINE}:{name(dataset)}"]["status"] = "FAILED"
     assert json.loads(run("pipeline", "retry", "--json").stdout)["pipeline"] == name(dataset, "retry-2")
-    with pytest.raises(PipelineRunning, match="retry-2 runs already"):
+    with pytest.raises(PipelineRunning, match="retry-2 is already running"):
         runs.retry(opener(place, states)(), name(dataset))
     states.executions[f"{PIPELINE}:{name(dataset, 'retry-2')}"]["status"] = "FAILED"
     assert json.loads(run("pipeline", "retry", name(dataset), "--json").stdout)["pipeline"] == name(dataset, "retry-3")

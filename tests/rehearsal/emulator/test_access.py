@@ -122,6 +122,27 @@ def test_an_instance_can_be_allowed_by_its_tag_only(client: Client, assume: Assu
 # --- roles ---------------------------------------------------------------------------------------------------------
 
 
+def test_a_service_is_given_only_the_roles_that_the_policy_allows(assume: Assume, name: str) -> None:
+    arn = f"arn:aws:iam::{ACCOUNT}:role/{name}"
+    given = {**allow("iam:PassRole", f"{arn}-*"), "Condition": {"StringEquals": {"iam:PassedToService": _GIVEN}}}
+    role = assume(allow("states:CreateStateMachine"), allow("scheduler:CreateSchedule"), allow("events:*"), given)
+    passes = '{"StartAt": "Pass", "States": {"Pass": {"Type": "Pass", "End": true}}}'
+    target = {"Arn": f"arn:aws:states:us-east-1:{ACCOUNT}:stateMachine:{name}"}
+    role("events").put_rule(Name=name, ScheduleExpression="rate(1 day)")
+    for suffix, expected in (("-a", ""), ("", "AccessDeniedException")):
+        make = role("stepfunctions").create_state_machine
+        assert refusal(make, name=f"{name}{suffix}", definition=passes, roleArn=f"{arn}{suffix}") == expected
+        put = role("events").put_targets
+        assert refusal(put, Rule=name, Targets=[{"Id": "1", **target, "RoleArn": f"{arn}{suffix}"}]) == expected
+        schedule = role("scheduler").create_schedule
+        daily = {"ScheduleExpression": "rate(1 day)", "FlexibleTimeWindow": {"Mode": "OFF"}}
+        whom = {**target, "RoleArn": f"{arn}-a"}
+        assert refusal(schedule, Name=name, Target=whom, **daily) == "AccessDeniedException", "for no other service"
+
+
+_GIVEN = ["events.amazonaws.com", "states.amazonaws.com"]
+
+
 def test_a_role_is_taken_only_by_whom_it_trusts(client: Client, assume: Assume, name: str) -> None:
     sts, iam = assume(allow("sts:AssumeRole"))("sts"), client("iam")
     arn = iam.create_role(RoleName=f"{name}-other", AssumeRolePolicyDocument=TRUST_ACCOUNT)["Role"]["Arn"]

@@ -44,22 +44,23 @@ SAVES = st.integers(0, 2 * (RESOURCES - 1))
 def dying(saves: int, *, in_flight: bool) -> Generator[None]:
     """The engine's process as it is killed after that many writes of the state.
 
-    What it would write later is never written, and what it would ask of AWS later is never asked; but `in_flight` lets
-    the one request through that was under way.
+    What it would write later is never written, and what it would request of AWS later is never requested; but
+    `in_flight` lets one request through that was under way: one whose intent was written before.
     """
-    lock, left = threading.Lock(), {"saves": saves, "requests": int(in_flight)}
+    lock, left, own = threading.Lock(), {"saves": saves, "requests": int(in_flight)}, threading.local()
     save, apply = State.save, Provider.apply
 
     def save_while_alive(state: State) -> None:
         with lock:
-            if left["saves"]:
+            own.saved = left["saves"] > 0
+            if own.saved:
                 left["saves"] -= 1
                 save(state)
 
     def apply_while_alive(provider: Provider, *words: Any) -> Any:
         with lock:
             alive = left["saves"] > 0
-            if not alive and not left["requests"]:
+            if not alive and not (left["requests"] and getattr(own, "saved", False)):
                 raise EngineError("The process is gone.")
             left["requests"] -= not alive
         return apply(provider, *words)

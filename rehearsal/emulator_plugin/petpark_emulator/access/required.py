@@ -4,7 +4,7 @@ Source:
 https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from petpark_emulator.access import launches, storage
 from petpark_emulator.access.api_call import ApiCall
@@ -115,13 +115,42 @@ def _ec2(call: ApiCall) -> Iterator[Request]:
         yield call.request(call.arn(f"instance/{identifier}"), context=context)
 
 
+def _states(call: ApiCall) -> Iterator[Request]:
+    """The role of a state machine is passed on to Step Functions."""
+    yield call.request(None)
+    yield from _passed_roles(call, [call.values.get("roleArn")])
+
+
+def _scheduler(call: ApiCall) -> Iterator[Request]:
+    """The role with which a schedule starts something is passed on to EventBridge Scheduler."""
+    yield call.request(None)
+    yield from _passed_roles(call, [(call.values.get("Target") or {}).get("RoleArn")])
+
+
+def _events(call: ApiCall) -> Iterator[Request]:
+    """The roles with which a rule starts something are passed on to EventBridge."""
+    yield call.request(None)
+    yield from _passed_roles(call, [target.get("RoleArn") for target in call.values.get("Targets") or ()])
+
+
+def _passed_roles(call: ApiCall, roles: Iterable[str | None]) -> Iterator[Request]:
+    """https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_use_passrole.html."""
+    for role in filter(None, roles):
+        yield Request(
+            action="iam:PassRole", resource=role, context={"iam:passedtoservice": f"{call.service}.amazonaws.com"}
+        )
+
+
 SERVICES: Mapping[str, Callable[[ApiCall], Iterator[Request]]] = {
     "ec2": _ec2,
+    "events": _events,
     "iam": _iam,
     "kms": _kms,
     "logs": _logs,
     "s3": storage.required,
+    "scheduler": _scheduler,
     "ssm": _ssm,
+    "states": _states,
     "sts": _sts,
 }
 """Services whose resources are worked out; every other action is allowed or refused as such."""
