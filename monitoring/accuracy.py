@@ -77,7 +77,7 @@ def estimate_accuracy(reference: Reference, probabilities: Numbers, strangeness:
     if strangeness is not None and len(strangeness):
         usual = np.concatenate([reference.strangeness, reference.worse_strangeness])
         unlike = float((strangeness > np.quantile(usual, STRANGER_THAN)).mean())
-    if because := _unknown(len(reference), len(probabilities), unlike):
+    if because := _unknown(reference, len(probabilities), unlike):
         return Estimate(accuracy=None, low=0.0, high=1.0, unlike=unlike, because=because)
     known = Known.of(reference)
     threshold = learn_threshold(known.confidence, known.right)
@@ -90,11 +90,13 @@ def estimate_accuracy(reference: Reference, probabilities: Numbers, strangeness:
     return Estimate(accuracy=share, low=max(0.0, share - half), high=min(1.0, share + half), unlike=unlike)
 
 
-def _unknown(known: int, photos: int, unlike: float) -> str:
+def _unknown(reference: Reference, photos: int, unlike: float) -> str:
     if photos < _FEWEST:
         return f"{photos} photos are too few"
-    if known < _FEWEST:
-        return f"the reference has {known} photos, too few"
+    if len(reference) < _FEWEST:
+        return f"the reference has {len(reference)} photos, too few"
+    if not len(reference.worse_truth):  # `monitoring.drift.as_reference`
+        return "the reference has no corrupted photos, as one of photos whose classes nobody knows"
     if unlike > MOST_STRANGE:
         return f"{unlike:.0%} of the photos are unlike any that the version was tested on"
     return ""

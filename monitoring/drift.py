@@ -191,7 +191,8 @@ def as_reference(version: Reference, window: Window, *, seed: int = 0) -> Refere
     """Returns a window, which a person judged ordinary, as a reference for its own camera.
 
     `version`: the reference of the version that answered. At most MOST_PHOTOS, drawn by `seed`. Nobody knows the
-    window's classes: the answers stand for them, so that it tells drift, and not accuracy. ValueError where recording
+    window's classes: the answers stand for them, and no corrupted photo stays, so that it tells drift, and
+    `estimate_accuracy` finds the accuracy unknown. ValueError where recording
     left out what a reference has.
     """
     missing = [name for name in ("statistics", "strangeness", "embedding") if getattr(window, name) is None]
@@ -210,4 +211,8 @@ def as_reference(version: Reference, window: Window, *, seed: int = 0) -> Refere
         embedding=chosen.embedding.astype(np.float16),
         statistics=chosen.statistics[:, columns].astype(np.float32),
         strangeness=chosen.strangeness.astype(np.float32),
+        worse_probabilities=version.worse_probabilities[:0],
+        worse_truth=version.worse_truth[:0],
+        worse_strangeness=version.worse_strangeness[:0],
+        worse_kind=version.worse_kind[:0],
     )

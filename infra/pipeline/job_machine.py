@@ -371,6 +371,7 @@ def _fleet(facts: JobFacts, market: str, *, to: str) -> dict[str, Any]:
         },
         Assign={
             "ids": jsonata("[$states.result.Instances.InstanceIds]"),
+            "since": jsonata("$millis()"),  # waiting for capacity costs nothing
             "market": market,
             "refusals": jsonata("$join($distinct([$states.result.Errors.ErrorCode]), ', ')"),
             "last": jsonata(

@@ -96,7 +96,12 @@ def start(
     if found["status"] != "SUCCEEDED" or "execution" not in output:
         why = found.get("cause") or found.get("error") or f"it ended as {found['status']}"
         raise PipelineNotStarted(f"The pipeline was not started: {why}", next_step="petpark data list")
-    return Started(name=output["execution"].rpartition(":")[2], began=bool(output["started"]))
+    # Step Functions answers a repeated start of a running execution as it answered the first one:
+    # https://docs.aws.amazon.com/step-functions/latest/apireference/API_StartExecution.html
+    began = output["started"] is True and (
+        client.describe_execution(executionArn=output["execution"])["startDate"] >= found["startDate"]
+    )
+    return Started(name=output["execution"].rpartition(":")[2], began=began)
 
 
 def retry(target: Target, name: str) -> Started:

@@ -34,7 +34,7 @@ class Reviewed:
         """
         text = given.strip()
         found = _TEXT.fullmatch(text)
-        if found is None and Path(text).is_file():
+        if found is None and _is_file(text):
             plan = load(Path(text))
             found = _TEXT.fullmatch(plan.binding) if plan.binds else None
         if found is None:
@@ -43,6 +43,13 @@ class Reviewed:
                 "in a clean checkout (and not from a record)"
             )
         return cls(digest=found["digest"].lower(), tree=found["tree"].lower(), state=found["state"])
+
+
+def _is_file(name: str) -> bool:
+    try:
+        return Path(name).is_file()
+    except OSError:  # too long for a name, or in a folder that may not be looked into
+        return False
 
 
 def moved(plan: Plan, reviewed: Reviewed) -> tuple[str, ...]:

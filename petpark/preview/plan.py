@@ -13,7 +13,7 @@ from typing import Final
 
 from registry.encoding import canonical
 
-_STACK: Final = re.compile(r"[A-Za-z0-9_./-]{1,100}")
+_STACK: Final = re.compile(r"(?=.{1,100}$)(?:(?!\.{1,2}(?:/|$))[A-Za-z0-9_.-]+(?:/(?!$)|$)){1,3}")
 """https://www.pulumi.com/docs/iac/concepts/stacks/"""
 _URN: Final = re.compile(r"urn:pulumi:[A-Za-z0-9_.-]+::[A-Za-z0-9_.-]+::[A-Za-z0-9_:/.$-]+::.+", re.DOTALL)
 """https://www.pulumi.com/docs/iac/concepts/resources/names/#urns; the name may hold anything."""

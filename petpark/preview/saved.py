@@ -65,12 +65,15 @@ def job_summary(environment: Mapping[str, str]) -> Path:
 
 def require_writable(path: Path) -> None:
     """Raise `FileInTheWay` if it is plain that `write` could not write there."""
-    if path.is_dir():
-        raise _not_writable(path, "it is a directory")
-    if not path.parent.is_dir():
-        raise _not_writable(path, f"there is no directory {path.parent}")
-    if not os.access(path if path.exists() else path.parent, os.W_OK):
-        raise _not_writable(path, "permission denied")
+    try:
+        if path.is_dir():
+            raise _not_writable(path, "it is a directory")
+        if not path.parent.is_dir():
+            raise _not_writable(path, f"there is no directory {path.parent}")
+        if not os.access(path if path.exists() else path.parent, os.W_OK):
+            raise _not_writable(path, "permission denied")
+    except OSError as error:  # a name that is too long
+        raise _not_writable(path, str(error.strerror)) from None
 
 
 def load(path: Path) -> Plan:
@@ -99,7 +102,7 @@ def load(path: Path) -> Plan:
             return plan
     except OSError as error:
         raise PreviewUnreadable(f"{path} cannot be read: {error.strerror}.", next_step="Name a file.") from None
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError):
         pass
     raise PreviewUnreadable(
         f"{path} is not a plan that `petpark preview --save` wrote, or one of another version of petpark.",
@@ -168,7 +171,9 @@ def _amount(value: Any) -> float:
 
 
 def _not_writable(path: Path, why: str) -> FileInTheWay:
-    return FileInTheWay(f"{path} cannot be written: {why}.", next_step="Name a file in a directory that you may write.")
+    return FileInTheWay(
+        f"{str(path)[:200]} cannot be written: {why}.", next_step="Name a file in a directory that you may write."
+    )
 
 
 def _whole(value: Any) -> int:

@@ -25,7 +25,7 @@ from registry.layout import Variable
 from registry.store.crt_transfer import crt_transfer
 from registry.store.s3_store import S3Store, s3_client
 from training.distributed.rendezvous import Rendezvous, claim
-from training.errors import JobMissing
+from training.errors import JobMissing, SpecMalformed
 from training.instance import metadata
 from training.instance.interruption import Interruption
 from training.job import JobResult, JobSpec, find_result, load_spec, store_result
@@ -117,10 +117,14 @@ def _work(environment: Environment, workspace: S3Store, meeting: Rendezvous | No
 
 
 def _meeting(environment: Environment, workspace: S3Store) -> Rendezvous | None:
-    """Take part in a job of several instances, which only a submitted spec can ask for."""
+    """Take part in a job of several instances, which only a submitted spec can ask for.
+
+    A spec that cannot be read is told to the state machine by the work, which reads it again: without an answer other
+    instances would be launched for it.
+    """
     try:
         spec: JobSpec = load_spec(workspace, environment.job)
-    except JobMissing:
+    except (JobMissing, SpecMalformed):
         return None
     return claim(workspace, environment.job, environment.attempt, spec.instances) if spec.instances > 1 else None
 

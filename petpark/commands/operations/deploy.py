@@ -9,6 +9,7 @@ import typer
 
 from petpark.app import Invocation, example, invocation
 from petpark.commands.operations.doctor import checkout
+from petpark.commands.operations.preview import require_stack
 from petpark.errors import SettingsWrong
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ def deploy(
     from petpark.delivery.read_back import read_back
 
     run = invocation(ctx)
+    require_stack(run.stack)
     root = checkout()
     expected = _expected(run, expect, from_pull_request=reviewed)
     try:

@@ -9,6 +9,7 @@ import typer
 
 from petpark.app import invocation
 from petpark.commands.operations.doctor import checkout
+from petpark.commands.operations.preview import require_stack
 from petpark.errors import NOT_SO
 
 
@@ -31,6 +32,7 @@ def drift(
     from petpark.delivery.repository import Repository, mark
 
     run = invocation(ctx)
+    require_stack(run.stack)
     with run.output.progress(f"Reading stack {run.stack}"):
         found = drifting.examine(run.stack, checkout())
     facts: dict[str, object] = {

@@ -137,14 +137,20 @@ def preview(
         binding.require_same(plan, reviewed)
 
 
-def _checked(stack: str, expect: str | None, written: Sequence[Path | None]) -> Reviewed | None:
-    """What was reviewed. Refuses, before anything is made, what the other options say wrongly."""
-    from petpark.preview.binding import Reviewed
+def require_stack(stack: str) -> None:
+    """Raise `typer.BadParameter` for what no stack can be called: it becomes a part of file names and of commands."""
     from petpark.preview.plan import is_stack
-    from petpark.preview.saved import require_writable
 
     if not is_stack(stack):
         raise typer.BadParameter(f"{stack[:100]!r} is no name of a stack", param_hint="--stack")
+
+
+def _checked(stack: str, expect: str | None, written: Sequence[Path | None]) -> Reviewed | None:
+    """What was reviewed. Refuses, before anything is made, what the other options say wrongly."""
+    from petpark.preview.binding import Reviewed
+    from petpark.preview.saved import require_writable
+
+    require_stack(stack)
     for path in written:
         if path is not None:
             require_writable(path)

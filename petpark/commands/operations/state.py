@@ -12,6 +12,7 @@ from rich.text import Text
 from petpark.app import example, group, invocation
 from petpark.commands.operations.doctor import checkout
 from petpark.commands.operations.drift import drift
+from petpark.commands.operations.preview import require_stack
 from petpark.errors import describe
 from petpark.output import Output
 from petpark.targets.target import Target
@@ -49,6 +50,7 @@ def export(
     from petpark.preview.recorded import export as exporting
 
     run = invocation(ctx)
+    require_stack(run.stack)
     saved.require_writable(out)
     root = checkout()
     state, version = exporting.from_file(exported) if exported else exporting.from_cli(run.stack, root)

@@ -10,6 +10,7 @@ import typer
 
 from petpark.app import example, invocation
 from petpark.commands.operations.doctor import checkout
+from petpark.commands.operations.preview import require_stack
 from petpark.errors import PulumiFailed, SettingsWrong
 
 
@@ -28,6 +29,7 @@ def teardown(
     from petpark.delivery import teardown as tearing
 
     run = invocation(ctx)
+    require_stack(run.stack)
     root = checkout()
     settings, region = _reviewed(root, run.stack)
     account = Account(boto3.Session(), region)

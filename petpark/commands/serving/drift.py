@@ -107,7 +107,8 @@ def _rows(found: DriftOfCamera) -> list[tuple[Cell, ...]]:
         for version in found.without_reference
     ]
     if not rows:
-        rows.append((found.camera, "–", "–", "–", str(found.photos), "–", "too few photos to tell"))
+        said: Cell = "too few photos to tell" if found.photos else bad("nothing was recorded in this time")
+        rows.append((found.camera, "–", "–", "–", str(found.photos), "–", said))
     return rows
 
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from infra.configuration.pipeline_settings import PipelineSettings
 from infra.pipeline import job_machine
+from tests.infra.pipeline import asl_interpreter
 from tests.infra.pipeline.asl_interpreter import Ended, Refused, run
 
 JOB = "train-0123456789abcdef"
@@ -211,6 +212,26 @@ def test_without_spot_capacity_it_launches_on_demand_and_then_waits():
     markets = [each["TargetCapacitySpecification"]["DefaultTargetCapacityType"] for each in cloud.launches]
     assert markets == ["spot", "on-demand", "spot", "on-demand"]
     assert len({each["ClientToken"] for each in cloud.launches}) == 4
+
+
+def test_an_attempt_costs_nothing_while_it_waits_for_capacity(monkeypatch: pytest.MonkeyPatch):
+    minutes = [0]
+    functions = {**asl_interpreter.FUNCTIONS, "millis": lambda: minutes[0] * 60_000}
+    monkeypatch.setattr(asl_interpreter, "FUNCTIONS", functions)
+
+    class Full(Cloud):
+        def _fleet(self, arguments: Mapping[str, Any]) -> Any:
+            minutes[0] += 60
+            return super()._fleet(arguments)
+
+        def _work(self, state: str, arguments: Mapping[str, Any]) -> Any:
+            minutes[0] += 15
+            return super()._work(state, arguments)
+
+    cloud = Full(None, full=3)
+    end = play(cloud)
+    assert (end.status, len(cloud.launches)) == ("SUCCEEDED", 4)
+    assert end.output["usd"] == pytest.approx(USD["g5.xlarge"] / 2)
 
 
 def test_without_any_capacity_it_ends_and_frees_what_it_reserved():

@@ -148,6 +148,12 @@ def test_nothing_recorded_is_said(run: Run, place: Place):
     assert "Nothing is recorded of stack test." in said.stdout
 
 
+def test_a_camera_that_sent_nothing_is_not_one_with_too_few_photos(run: Run, place: Place, version: Version):
+    record(lake_of(place), version, 1)
+    for words in (["--from", "2026-08-05", "--to", "2026-08-06"], ["--camera", "gaet"]):
+        assert "nothing was recorded in this time" in run("drift", *words).stdout
+
+
 def test_a_version_without_a_reference_is_named(run: Run, place: Place, publish: Callable[..., Version]):
     record(lake_of(place), publish(), 1)
     status, found = drift(run, *times(1))
@@ -193,7 +199,11 @@ def test_what_a_person_judged_ordinary_becomes_the_cameras_own_reference(
     assert drift(run, *times(3))[0] == 1
     status, saved = drift(run, *times(2), "--camera", "gate", "--save-reference", own)
     assert (status, saved["photos"]) == (0, 2 * PHOTOS)
-    assert drift(run, *times(3), "--reference", own)[0] == 0
+    status, found = drift(run, *times(3), "--reference", own)
+    assert status == 0
+    estimates = [window["accuracy"] for window in found["cameras"][0]["windows"]]
+    assert estimates
+    assert all(each["accuracy"] is None and "classes nobody knows" in each["because"] for each in estimates)
     assert drift(run, *times(2), "--camera", "gate", "--save-reference", own)[1]["error"]["outcome"] == "FileInTheWay"
 
 

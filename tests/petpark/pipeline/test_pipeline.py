@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,19 @@ def test_equal_inputs_run_once_and_a_word_makes_them_others(
     again = run("pipeline", "start", "--dataset", dataset)
     assert "earlier: equal inputs run once" in again.stdout
     assert json.loads(run("pipeline", "start", "--dataset", dataset, "--force", "b", "--json").stdout)["began"]
+
+
+def test_a_start_that_step_functions_repeats_for_a_running_pipeline_is_none(
+    run: Command, states: StepFunctions, dataset: str
+) -> None:
+    arn = f"{PIPELINE}:{name(dataset)}"
+    states.executions[arn] = {"executionArn": arn, "status": "RUNNING", "input": json.dumps({"dataset": dataset})} | {
+        "startDate": AT - timedelta(minutes=1)
+    }
+    states.on_start = lambda execution: execution.update(
+        status="SUCCEEDED", output=json.dumps({"started": True, "execution": arn})
+    )
+    assert json.loads(run("pipeline", "start", "--dataset", dataset, "--json").stdout)["began"] is False
 
 
 def test_a_pipeline_without_a_dataset_is_refused_in_a_sentence(run: Command, dataset: str) -> None:

@@ -22,7 +22,7 @@ from infra.rules.preview import PLACEHOLDERS
 from petpark.__main__ import app
 from petpark.errors import FileInTheWay, PreviewUnreadable, PulumiFailed
 from petpark.preview import make, rules, saved
-from petpark.preview.plan import Checked, Op, Violation
+from petpark.preview.plan import Checked, Op, Violation, is_stack
 from petpark.preview.pulumi_json import SECRET, UNKNOWN, read_plan
 from petpark.preview.recorded import export, states
 from petpark.preview.recorded.record import StackRecord
@@ -508,3 +508,39 @@ def test_a_saved_plan_takes_no_base(project: Callable[..., Result]) -> None:
     refused = project("--plan", "plan.json", "--base", "HEAD")
     assert refused.exit_code == 2
     assert "has its costs already" in refused.output
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (["--expect", "a" * 5000], "is neither what a page is bound to"),
+        (["--save", "a" * 5000], "File name too long"),
+        (["--page", f"{'a' * 5000}/x"], "File name too long"),
+    ],
+)
+def test_a_name_that_no_file_can_have_is_refused(project: Callable[..., Result], words: list[str], why: str) -> None:
+    said = project(*words, steps=REPLACED)
+    assert (said.exit_code, why in " ".join(said.output.replace("│", "").split())) == (2, True)
+
+
+def test_a_saved_plan_with_a_cost_that_no_number_holds_is_refused(tmp_path: Path) -> None:
+    plan = tmp_path / "plan.json"
+    saved.save(read_plan(json.dumps({"steps": []}), stack="test", source="pulumi preview --json"), plan)
+    facts = json.loads(plan.read_text())
+    cost = {"component": "x", "before": None, "after": 10**400, "unit": "month"}
+    facts["costs"] = {"costs": [cost], "assumptions": [], "notes": [], "problem": ""}
+    plan.write_text(json.dumps(facts))
+    with pytest.raises(PreviewUnreadable):
+        saved.load(plan)
+
+
+@pytest.mark.parametrize("name", ["", "..", "../x", "a/../x", "a//b", "/a", "a/", "a/b/c/d", "a b", "a" * 101, "a\n"])
+@pytest.mark.parametrize("words", ["preview", "deploy --expect x", "teardown", "state drift", "state export --out x"])
+def test_what_no_stack_can_be_called_is_refused_before_anything_is_done(name: str, words: str) -> None:
+    said = CliRunner().invoke(app, [*words.split(), "--stack", name])
+    assert (said.exit_code, "is no name of a stack" in said.output) == (2, True)
+
+
+@pytest.mark.parametrize("name", ["test", "ana.2", "-", "me/petpark/prod", "a" * 100])
+def test_what_pulumi_calls_a_stack_is_a_stack(name: str) -> None:
+    assert is_stack(name)

@@ -82,6 +82,15 @@ def test_a_setting_that_does_not_exist_ends_a_training_before_it_begins(machine:
     assert "'epoch=1' is not a setting; use name=value" in machine.answers[1][2]
 
 
+@pytest.mark.parametrize("body", [b"", b"[]", b'{"schema": "petpark.job/99"}'])
+def test_a_spec_that_cannot_be_read_is_answered(machine: Machine, body: bytes):
+    machine.begin(order("train"))
+    machine.store.create(job_spec_key(JOB), body)
+    assert program.main() == FAILED
+    assert machine.answers[1][:2] == ("run", "CodeFailed")
+    assert "SpecMalformed" in machine.answers[1][2]
+
+
 def test_a_job_that_has_a_result_is_not_done_again(machine: Machine):
     machine.begin(order("train"))
     store_result(machine.store, JobResult(job=JOB, status="succeeded", version=2))
