@@ -94,7 +94,7 @@ class PullRequestUnknown(OperatorError):
 
 
 class CommentRefused(OperatorError):
-    """GitHub does not take a pull request's comment."""
+    """GitHub did not accept a pull request's comment."""
 
 
 class PlanMoved(OperatorError):

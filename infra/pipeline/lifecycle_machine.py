@@ -226,11 +226,12 @@ def _certify(facts: LifecycleFacts) -> States:
         "CertificationExpired": fail(
             "CertificationExpired",
             f'"Nobody certified " & {_VERSION} & " within {settings.certification_days} days '
-            '(petpark:pipeline.certification_days). Certify it, and start the pipeline again: what is done, is done."',
+            "(petpark:pipeline.certification_days). Start it again: petpark pipeline retry; finished jobs are "
+            'not repeated."',
         ),
         "Certified": choice(("$decision = 'certified'", _after_certificate(facts)), default="CertificationRefused"),
         "CertificationRefused": fail(
-            "CertificationRefused", f'{_VERSION} & " was refused by its certifier: petpark models history shows why"'
+            "CertificationRefused", f'{_VERSION} & " was refused by its certifier: petpark models show shows why"'
         ),
     }
 

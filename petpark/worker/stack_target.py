@@ -26,7 +26,7 @@ def load_outputs(workspace: ObjectStore, stack: str) -> StackOutputs:
         values = json.loads(workspace.get(stack_outputs_key(stack)))
     except ValueError as error:
         raise StackOutdated(
-            f"{stack_outputs_key(stack)} in the workspace is no JSON: {error}.", next_step=f"pulumi up --stack {stack}"
+            f"{stack_outputs_key(stack)} in the workspace is not JSON: {error}.", next_step=f"pulumi up --stack {stack}"
         ) from error
     return parse(stack, cast("Mapping[str, Any]", values))
 

@@ -40,8 +40,8 @@ def deploy(
     """Run `pulumi up` if the plan is still the one that was reviewed, and check what answers afterwards.
 
     Makes the plan again and refuses it if plan, program or state has changed since the review. Then waits up to 30
-    minutes until the endpoint runs what was deployed, because `pulumi up` ends before an instance refresh does. Exits
-    with 1 if something has changed, or if the endpoint is not as declared in the end.
+    minutes for the endpoint to run what was deployed. Exits with 1 if something has changed, or if the endpoint is not
+    as declared in the end.
     """
     from infra.configuration import prices
     from petpark.delivery import deploy as applying

@@ -15,9 +15,9 @@ from petpark.targets.target import Target
 app = group("The pipeline: from a dataset to prod, on AWS Step Functions.")
 
 Name = Annotated[
-    str, typer.Argument(metavar="[PIPELINE]", help="Name, or a unique prefix. Default: the newest.", show_default=False)
+    str, typer.Argument(metavar="PIPELINE", help="Name, or a unique prefix. Default: the newest.", show_default=False)
 ]
-_Optional = Annotated[str, typer.Argument(metavar="[PIPELINE]", help="Name, or a unique prefix.", show_default=False)]
+_Optional = Annotated[str, typer.Argument(metavar="PIPELINE", help="Name, or a unique prefix.", show_default=False)]
 _Watch = Annotated[bool, typer.Option("--watch", help="Show its states until it has ended; Ctrl-C leaves it running.")]
 
 

@@ -65,7 +65,7 @@ def export(
     saved.write(record.to_text(), out)
     if changed:
         run.output.note(
-            f"{changed} resources are declared otherwise than they are deployed; `petpark preview` shows it."
+            f"{changed} resources are declared differently from what is deployed; `petpark preview` shows it."
         )
     facts = {"file": str(out), "state": record.state, "commit": record.commit}
     facts |= {"resources": len(record.resources), "changed": changed}

@@ -90,7 +90,7 @@ def _woken(each: Woken) -> Cell:
         return bad(each.problem)
     if each.waited:
         return "goes on"
-    return f"is over, and does not hear of this decision; to go on: petpark pipeline retry {each.execution}"
+    return f"has ended without this decision; to continue: petpark pipeline retry {each.execution}, then certify again"
 
 
 def _warn(run: Invocation, target: Target, version: int, decision: Decision, *, yes: bool) -> None:

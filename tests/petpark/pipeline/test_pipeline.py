@@ -244,7 +244,7 @@ def test_a_pipeline_that_is_over_is_named_and_the_decision_is_signed(
     states.tokens.clear()
     said = run("certify", "1", "--decision", "certified", "--note", "looked")
     assert said.exit_code == 0
-    assert "is over, and does not hear of this decision; to go on: petpark pipeline retry p-1" in said.stdout
+    assert "has ended without this decision; to continue: petpark pipeline retry p-1" in said.stdout
 
 
 def test_a_certifier_who_may_not_answer_is_told_what_to_do(run: Command, states: StepFunctions, asked: str) -> None:
