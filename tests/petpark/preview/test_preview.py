@@ -513,7 +513,7 @@ def test_a_saved_plan_takes_no_base(project: Callable[..., Result]) -> None:
 @pytest.mark.parametrize(
     ("words", "why"),
     [
-        (["--expect", "a" * 5000], "is neither what a page is bound to"),
+        (["--expect", "a" * 5000], "is neither PLAN:PROGRAM:STATE"),
         (["--save", "a" * 5000], "File name too long"),
         (["--page", f"{'a' * 5000}/x"], "File name too long"),
     ],
