@@ -150,7 +150,7 @@ def test_two_instances_train_one_model_and_when_one_is_gone_both_end_and_two_oth
 ):
     target = environment.target("test")
     outputs = replace(target.outputs, training=replace(target.outputs.training, instances=2))
-    # An epoch takes half a second, and what is seen of it may come seconds later: the death must not come after the last.
+    # An epoch takes half a second and is seen seconds later: the death must not come after the last one.
     spec = submission.plan(replace(target, outputs=outputs), dataset, (*RECIPE, "epochs=24"), seed=1, instances=2)
     job = submission.submit(target, spec)
     first = submission.launch(target, job)
