@@ -67,15 +67,14 @@ class Small(Component):
         )
 
     def _create_template(self, args: SmallArgs) -> aws.ec2.LaunchTemplate:
-        facts = pulumi.Output.all(args.places.resolved(), args.bundle, self.machine.log_group.name)
         return self.machine.create_template(
-            facts.apply(
-                lambda values: job_script(
-                    region=args.region,
-                    bundle=values[1],
-                    environment=job_environment(values[0], values[2], args.settings),
-                    max_minutes=args.max_minutes,
-                )
+            job_user_data(
+                self.machine,
+                region=args.region,
+                places=args.places,
+                bundle=args.bundle,
+                settings=args.settings,
+                max_minutes=args.max_minutes,
             ),
             at_shutdown="terminate",
             depends_on=args.network.ready_for_instances,
@@ -86,7 +85,28 @@ def _grants(places: ResourceNames, log_group: str, *roles: str) -> Document:
     return policies.small_worker(places=places, log_group=log_group, roles=roles)
 
 
-def job_environment(places: ResourceNames, log_group: str, settings: PipelineSettings) -> dict[Variable, str]:
+def job_user_data(
+    machine: InstanceBase,
+    *,
+    region: str,
+    places: ResourceNameOutputs,
+    bundle: pulumi.Output[Bundle],
+    settings: PipelineSettings,
+    max_minutes: int,
+) -> pulumi.Output[str]:
+    """User data of an instance that runs one attempt at a job of the pipeline."""
+    facts = pulumi.Output.all(places.resolved(), bundle, machine.log_group.name)
+    return facts.apply(
+        lambda values: job_script(
+            region=region,
+            bundle=values[1],
+            environment=_job_environment(values[0], values[2], settings),
+            max_minutes=max_minutes,
+        )
+    )
+
+
+def _job_environment(places: ResourceNames, log_group: str, settings: PipelineSettings) -> dict[Variable, str]:
     """What the user data tells a worker, besides what its tags say."""
     return {
         Variable.MODEL_STORE: places.model_store,

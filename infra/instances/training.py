@@ -10,8 +10,8 @@ from infra.component import Component, document
 from infra.configuration.pipeline_settings import PipelineSettings
 from infra.configuration.settings import TrainingSettings
 from infra.instances.instance_base import InstanceBase, InstanceBaseArgs
-from infra.instances.small import job_environment
-from infra.instances.user_data import Bundle, job_script, training_script
+from infra.instances.small import job_user_data
+from infra.instances.user_data import Bundle, training_script
 from infra.network import Network
 from infra.policies import ResourceNames
 from infra.resource_names import ResourceNameOutputs
@@ -130,15 +130,14 @@ class Training(Component):
 
     def _create_job_template(self, args: TrainingArgs) -> aws.ec2.LaunchTemplate:
         """Make the template of instances that the pipeline's state machine launches: the same, with a worker."""
-        facts = pulumi.Output.all(args.places.resolved(), args.bundle, self.machine.log_group.name)
         return self.machine.create_template(
-            facts.apply(
-                lambda values: job_script(
-                    region=args.region,
-                    bundle=values[1],
-                    environment=job_environment(values[0], values[2], args.pipeline),
-                    max_minutes=args.settings.max_minutes,
-                )
+            job_user_data(
+                self.machine,
+                region=args.region,
+                places=args.places,
+                bundle=args.bundle,
+                settings=args.pipeline,
+                max_minutes=args.settings.max_minutes,
             ),
             at_shutdown="terminate",
             part="job-template",
