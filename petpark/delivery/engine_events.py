@@ -63,10 +63,10 @@ def read(text: str) -> Iterator[Done]:
     """What an event log tells of each resource that did not stay the same. Raises `PulumiFailed`."""
     try:
         for line in text.splitlines():
-            told = json.loads(line).get("resOutputsEvent")
-            if told is None:
+            outputs = json.loads(line).get("resOutputsEvent")
+            if outputs is None:
                 continue
-            about: Mapping[str, Any] = told["metadata"]
+            about: Mapping[str, Any] = outputs["metadata"]
             if about["op"] in ("same", "read", "refresh") or about["urn"].split("::")[2] == _ALWAYS_UPDATED:
                 continue
             yield Done(op=str(about["op"]), urn=str(about["urn"]), properties=tuple(_differences(about)))

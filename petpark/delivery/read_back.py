@@ -20,7 +20,7 @@ from petpark.endpoints.endpoint_status import Verdict
 from petpark.errors import NotAsDeployed
 from petpark.targets.target import Target
 
-PATIENCE: Final = 1_800.0
+TIMEOUT_SECONDS: Final = 1_800.0
 """Seconds: two instances after each other, each of which installs its environment at its first boot."""
 _EVERY: Final = 10.0
 _LOG_LINES: Final = 100
@@ -50,15 +50,15 @@ class Seen:
 def read_back(
     target: Target,
     *,
-    patience: float = PATIENCE,
+    timeout: float = TIMEOUT_SECONDS,
     monotonic: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Sequence[Seen]:
     """Wait until the stack's endpoint is as deployed, and tell how it is then.
 
-    Raises `NotAsDeployed` if it is not, or not within `patience` seconds, and what the calls to AWS raise.
+    Raises `NotAsDeployed` if it is not, or not within `timeout` seconds, and what the calls to AWS raise.
     """
-    deadline = monotonic() + patience
+    deadline = monotonic() + timeout
     while True:
         seen = look(target)
         wrong = [each for each in seen if each.state is State.WRONG]
@@ -67,9 +67,9 @@ def read_back(
             return seen
         if wrong or monotonic() >= deadline:
             stack = target.outputs.stack
-            told = "; ".join(f"{each.what}: {each.found}" for each in wrong or waiting)
+            problems = "; ".join(f"{each.what}: {each.found}" for each in wrong or waiting)
             raise NotAsDeployed(
-                f"Stack {stack} was updated, but is not as declared: {told}.",
+                f"Stack {stack} was updated, but is not as declared: {problems}.",
                 next_step=f"petpark endpoints status --stack {stack}; its log group has the instances' boot logs.",
             )
         sleep(min(_EVERY, max(0.0, deadline - monotonic())))
@@ -148,10 +148,10 @@ def _seen_group(state: State, found: str) -> Seen:
 
 
 def _versions(instances: Iterable[Mapping[str, Any]]) -> str:
-    told = sorted(
+    problems = sorted(
         f"{each['InstanceId']} runs version {each.get('LaunchTemplate', {}).get('Version')}" for each in instances
     )
-    return ", ".join(told)
+    return ", ".join(problems)
 
 
 def _targets(target: Target, target_group: str) -> Seen:

@@ -31,7 +31,7 @@ from training.instance.interruption import Interruption
 from training.job import JobResult, JobSpec, find_result, load_spec, store_result
 from training.jobs.logs import Log, say_here
 
-_IMPATIENCE: Final = Config(connect_timeout=2, read_timeout=3, retries={"mode": "standard", "total_max_attempts": 2})
+_LOG_CLIENT: Final = Config(connect_timeout=2, read_timeout=3, retries={"mode": "standard", "total_max_attempts": 2})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +65,7 @@ def main() -> int:
     except (KeyError, ValueError) as error:
         print(f"petpark's worker needs {error} in its environment; the user data sets it", file=sys.stderr)
         return UNUSABLE
-    logs = boto3.client("logs", config=_IMPATIENCE) if environment.log_group else None
+    logs = boto3.client("logs", config=_LOG_CLIENT) if environment.log_group else None
     log = Log(environment.job, group=environment.log_group, client=logs)
     client = s3_client()
     workspace = S3Store(client, environment.workspace, transfer=crt_transfer(boto3.Session(), client))

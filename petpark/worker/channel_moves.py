@@ -83,20 +83,20 @@ def wait_for_digest(assignment: Assignment, target: Target, digest: str) -> str:
     Raises Interrupted.
     """
     began = assignment.clock()
-    patience = began + (assignment.deadline - began) * _SPARE_SHARE
+    give_up_at = began + (assignment.deadline - began) * _SPARE_SHARE
     while True:
         problem = other_than(digest, *endpoint_status.ask_everyone(target))
-        if not problem or assignment.clock() >= patience:
+        if not problem or assignment.clock() >= give_up_at:
             return problem
-        assignment.wait(min(_POLL_SECONDS, patience - assignment.clock()))
+        assignment.wait(min(_POLL_SECONDS, give_up_at - assignment.clock()))
 
 
-def other_than(digest: str, told: Sequence[Mapping[str, Any]], silent: Sequence[str]) -> str:
+def other_than(digest: str, answers: Sequence[Mapping[str, Any]], silent: Sequence[str]) -> str:
     """What of an endpoint's answers is not `digest`, as a part of a sentence; empty if all is well."""
     others = [
         f"{served.get('instance')} serves version {served.get('version')} ({served.get('digest')})"
-        for served in told
+        for served in answers
         if served.get("digest") != digest
     ]
     problems = [*others, *(f"{name} does not answer" for name in silent)]
-    return "; ".join(problems) if problems or told else "nothing answers"
+    return "; ".join(problems) if problems or answers else "nothing answers"

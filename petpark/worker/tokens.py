@@ -24,7 +24,7 @@ CAUSE_CHARACTERS: Final = 2000
 """Of a failure's cause: with a few of them a state stays far below its 256 KiB."""
 
 _NOT_WAITED_FOR: Final = frozenset({"TaskTimedOut", "TaskDoesNotExist", "InvalidToken"})
-_PATIENCE: Final = Config(connect_timeout=3, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 3})
+_CLIENT: Final = Config(connect_timeout=3, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 3})
 _PAUSES: Final = (1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
 _ANSWER_SECONDS: Final = 600.0
 """How long the answer about a job's end is tried: as long as `job` waits beyond the job's own limit."""
@@ -51,7 +51,7 @@ class Tokens:
     @classmethod
     def of_instance(cls) -> "Tokens":
         """With the credentials of the instance's role."""
-        return cls(boto3.client("stepfunctions", config=_PATIENCE))
+        return cls(boto3.client("stepfunctions", config=_CLIENT))
 
     def succeed(self, token: str, output: Mapping[str, object]) -> Answer:
         """End the task well."""

@@ -117,12 +117,12 @@ class Cloud:
         lines = self.lines[0] if len(self.lines) == 1 else self.lines.pop(0)
         return {"events": [{"message": line} for line in lines]}
 
-    def read(self, patience: float = 60.0) -> Any:
+    def read(self, timeout: float = 60.0) -> Any:
         def now() -> float:
             return sum(self.slept)
 
         target: Any = self
-        return read_back.read_back(target, patience=patience, monotonic=now, sleep=self.slept.append)
+        return read_back.read_back(target, timeout=timeout, monotonic=now, sleep=self.slept.append)
 
 
 AUTOSCALED = {"autoscaling_group": "g", "target_group": "t"}
@@ -154,7 +154,7 @@ def test_what_never_comes_is_named_when_the_time_is_over(monkeypatch: pytest.Mon
     cloud = Cloud(**AUTOSCALED)
     cloud.health = ["healthy", "unhealthy"]
     with pytest.raises(NotAsDeployed, match="1 healthy, 1 unhealthy"):
-        cloud.read(patience=35.0)
+        cloud.read(timeout=35.0)
     assert sum(cloud.slept) == 35.0
 
 
